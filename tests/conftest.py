@@ -1,0 +1,66 @@
+"""What the tests share: a tiny random BERT, the real dataset where it is, and no network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TWEETS_OFFLINE"] = "1"
+os.environ.pop("TWEETS_DATA", None)
+
+# Enough words for the tests to tell products apart; everything else is spelled letter by letter or unknown.
+WORDS = (
+    "ipad iphone android google apple app apps maps itunes love hate great bad new at the a is my on in for and to of "
+    "sxsw user rt 2 3 4 ! ? . , : ; ) ( # @ ' - & /"
+).split()
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> list[str]:
+    """Tokens of the tiny BERT: specials, words, and every letter and digit, alone and as a continuation."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    return list(dict.fromkeys([*specials, *WORDS, *letters, *(f"##{letter}" for letter in letters)]))
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
+    """Folder of a random BERT of 2 layers and 16 units, in the format of a backbone."""
+    from tf_model.runtime import import_tensorflow
+
+    import_tensorflow()
+    import tf_keras
+    from transformers import BertConfig, TFBertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=128,
+    )
+    tf_keras.utils.set_random_seed(0)
+    model = TFBertForSequenceClassification(config)
+    model(model.dummy_inputs if len(vocabulary) > 200 else {"input_ids": [[2, 3]]})
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real workbook; the test is skipped where it is absent."""
+    from tf_model import paths
+
+    path = paths.SHARED_DATA / "assignment.xlsx"
+    if not path.is_file():
+        path = paths.RAW_DATA / "assignment.xlsx"
+    if not path.is_file():
+        pytest.skip("the real dataset is neither in ../shared/data nor in data/raw")
+    return path

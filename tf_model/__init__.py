@@ -1,0 +1,1 @@
+"""Which emotion is directed towards which product? Data, model, training, export and prediction."""

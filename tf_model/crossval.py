@@ -1,0 +1,137 @@
+"""The leak-free protocol: cross-validation with no near-duplicate on both sides, resumable fold by fold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_model.backbone import Backbone
+from tf_model.files import whole_file
+from tf_model.recipes import Recipe
+from tf_model.runtime import Runtime
+
+if TYPE_CHECKING:
+    from tf_model.splits import Split
+
+FOLDS = 5
+FOLD_SEED = 0
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What one model said of the rows that it was not trained on.
+
+    Attributes:
+        seed: Training seed.
+        fold: Number of the fold, from 1.
+        positions: int64 [V], which of the examples they are.
+        probabilities: float32 [V, classes].
+        history: One row an epoch, see :class:`tf_model.fit.Fitted`.
+    """
+
+    seed: int
+    fold: int
+    positions: np.ndarray
+    probabilities: np.ndarray
+    history: list[dict[str, float]]
+
+
+def cross_validate(
+    recipe: Recipe,
+    backbone: Backbone,
+    classes: int,
+    texts: Sequence[str],
+    label_ids: np.ndarray,
+    folds: Sequence[Split],
+    *,
+    seeds: Sequence[int],
+    runtime: Runtime,
+    store: Path,
+    each_epoch: bool = False,
+    callbacks: Callable[[int, int, int], Sequence[Any]] = lambda seed, fold, rows: (),
+) -> Iterator[FoldResult]:
+    """Train on each fold's training part with each seed, and score its validation part.
+
+    Args:
+        texts: N raw texts.
+        label_ids: int64 [N].
+        folds: From :func:`tf_model.splits.grouped_folds`.
+        seeds: One training per seed and fold.
+        store: Folder that keeps finished folds: a run that was stopped goes on where it was.
+        each_epoch: Score the validation part after every epoch, for the history.
+        callbacks: Keras callbacks for the training of ``seed`` and ``fold`` on ``rows`` examples.
+
+    Yields:
+        One result per seed and fold.
+    """
+    for seed in seeds:
+        for number, split in enumerate(folds, start=1):
+            path = store / f"seed-{seed}-fold-{number}.npz"
+            if not path.is_file():
+                probabilities, history = _train_fold(
+                    replace(recipe, seed=seed),
+                    backbone,
+                    classes,
+                    texts,
+                    label_ids,
+                    split,
+                    runtime=runtime,
+                    each_epoch=each_epoch,
+                    callbacks=callbacks(seed, number, len(split.train)),
+                )
+                _write(path, split.validation, probabilities, history)
+            yield _read(path, seed, number)
+
+
+def store_for(base: Path, **fingerprint: Any) -> Path:
+    """A folder under ``base`` of its own for everything that the numbers depend on."""
+    text = json.dumps(fingerprint, sort_keys=True)
+    return base / f"grouped-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:
+    """The probabilities of all rows with one seed, float32 [rows, classes], each from the fold that left it out."""
+    own = [result for result in results if result.seed == seed]
+    probabilities = np.full((rows, own[0].probabilities.shape[1]), np.nan, np.float32)
+    for result in own:
+        probabilities[result.positions] = result.probabilities
+    return probabilities
+
+
+def _train_fold(recipe, backbone, classes, texts, label_ids, split, *, runtime, each_epoch, callbacks):
+    import tf_keras
+
+    from tf_model.fit import Part, fit
+    from tf_model.pipeline import encode
+
+    def part(positions: np.ndarray) -> Part:
+        return Part([texts[position] for position in positions], label_ids[positions])
+
+    tf_keras.backend.clear_session()
+    validation = part(split.validation)
+    fitted = fit(
+        recipe,
+        backbone,
+        classes,
+        part(split.train),
+        validation if each_epoch else None,
+        runtime=runtime,
+        callbacks=callbacks,
+    )
+    return fitted.probabilities(encode(fitted.encoder, validation.texts)), fitted.history
+
+
+def _write(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
+    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+        np.savez(file, positions=positions, probabilities=probabilities, history=np.array(json.dumps(history)))
+
+
+def _read(path: Path, seed: int, fold: int) -> FoldResult:
+    with np.load(path, allow_pickle=False) as kept:
+        return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))

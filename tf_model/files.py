@@ -1,0 +1,107 @@
+"""Files that are written whole or not at all."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tf_model.errors import OutputError
+
+
+@contextmanager
+def explain_write_errors(target: Path) -> Iterator[None]:
+    """Turn an ``OSError`` raised while writing ``target`` into an :class:`OutputError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            advice = "the disk is full; free some space and run the command again"
+        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            advice = "writing there is not permitted; choose another place or change its permissions"
+        elif error.errno == errno.ENOTDIR:
+            advice = "a part of this path is a file, not a folder; choose another path"
+        else:
+            advice = error.strerror or str(error)
+        raise OutputError(f"cannot write {target}: {advice}") from error
+
+
+def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
+    """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
+
+
+@contextmanager
+def whole_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Give a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
+
+    Args:
+        target: The file to make. Its folder is created if need be.
+        overwrite: Whether an existing file may be replaced.
+
+    Yields:
+        The path to write to. On any error, an interrupt included, it is removed and ``target`` is untouched.
+
+    Raises:
+        OutputError: ``target`` exists and ``overwrite`` is false, or it cannot be written.
+    """
+    target = Path(target)
+    refuse_to_overwrite(target, overwrite)
+    with explain_write_errors(target):
+        if target.is_dir():
+            raise OutputError(f"{target} is a folder; give the name of a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        os.close(handle)
+        part = Path(name)
+        try:
+            yield part
+            with part.open("rb") as written:
+                os.fsync(written.fileno())
+            part.chmod(0o666 & ~_umask())
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Like :func:`whole_file`, for a folder: it appears complete, or not at all."""
+    target = Path(target)
+    refuse_to_overwrite(target, overwrite)
+    with explain_write_errors(target):
+        if target.exists() and not target.is_dir():
+            raise OutputError(f"{target} is a file; give the name of a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        try:
+            yield part
+            part.chmod(0o777 & ~_umask())
+            if target.exists():
+                # Two renames, so that the old folder is there until the new one is complete.
+                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
+                target.rename(old / target.name)
+                part.rename(target)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def write_json(target: Path, value: Any, overwrite: bool = True) -> None:
+    """Write ``value`` as indented UTF-8 JSON, whole or not at all."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with whole_file(target, overwrite) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

@@ -1,0 +1,265 @@
+"""Fitting: one model on one training part, with progress, a checkpoint after each epoch, and exact resumption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_model import model as bert
+from tf_model.backbone import Backbone
+from tf_model.errors import OutputError, UsageError
+from tf_model.files import explain_write_errors, write_json
+from tf_model.recipes import Recipe
+from tf_model.runtime import Runtime
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+    from tf_model.tokenizer import TextEncoder
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Part:
+    """Texts and their classes: the training or the validation part of a split."""
+
+    texts: Sequence[str]
+    label_ids: np.ndarray  # int64 [N]
+
+    def __len__(self) -> int:
+        return len(self.label_ids)
+
+
+@dataclass
+class Fitted:
+    """A trained classifier with everything needed to use it.
+
+    Attributes:
+        model: The compiled classifier.
+        encoder: From raw strings to its inputs.
+        history: One row per epoch: ``epoch``, ``seconds``, ``loss``, ``accuracy``, and with a validation part
+            ``val_loss`` and ``val_accuracy``. Training figures are running means with dropout, as Keras reports them.
+    """
+
+    model: TFBertForSequenceClassification
+    encoder: TextEncoder
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in epochs, interruptions left out."""
+        return sum(row["seconds"] for row in self.history)
+
+    @cached_property
+    def _score(self) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
+        """Traced once, for all lengths and epochs."""
+        import tensorflow as tf
+
+        batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
+        signature = [{"input_ids": batch, "attention_mask": batch}]
+        return tf.function(lambda inputs: bert.class_probabilities(self.model, inputs), input_signature=signature)
+
+    def probabilities(self, token_ids: tf.RaggedTensor) -> np.ndarray:
+        """Class probabilities, float32 [N, classes], of encoded texts (int32 [N, (tokens)]), in their order."""
+        from tf_model.pipeline import evaluation_batches
+
+        batches, positions = evaluation_batches(
+            token_ids, batch_size=EVALUATION_BATCH, max_tokens=self.encoder.max_tokens
+        )
+        return np.concatenate([self._score(inputs).numpy() for inputs in batches], axis=0)[positions]
+
+    def in_float32(self) -> Fitted:
+        """The same classifier computing in float32, as it is exported; itself if it does so already."""
+        import tf_keras
+
+        if tf_keras.mixed_precision.global_policy().name == "float32":
+            return self
+        tf_keras.mixed_precision.set_global_policy("float32")
+        model = type(self.model)(self.model.config)
+        model(self.model.dummy_inputs)  # makes the variables
+        model.set_weights(self.model.get_weights())
+        return Fitted(model, self.encoder, self.history)
+
+
+def fit(
+    recipe: Recipe,
+    backbone: Backbone,
+    classes: int,
+    training: Part,
+    validation: Part | None = None,
+    *,
+    runtime: Runtime,
+    checkpoint: Checkpoint | None = None,
+    callbacks: Sequence[Any] = (),
+    pad_to: int | None = None,
+) -> Fitted:
+    """Train a classifier.
+
+    Args:
+        recipe: Every setting that decides what is learned.
+        backbone: Weights to start from.
+        classes: Number of classes.
+        training: What is learned from.
+        validation: Scored after each epoch, for the history only: nothing is chosen by it.
+        runtime: Devices and number format, from :func:`tf_model.runtime.prepare`.
+        checkpoint: Where the state is kept after each epoch, and resumed from if it holds any.
+        callbacks: More Keras callbacks, such as a progress bar.
+        pad_to: See :func:`tf_model.pipeline.training_batches`.
+    """
+    import tf_keras
+
+    from tf_model.pipeline import encode, steps_per_epoch, training_batches
+    from tf_model.tokenizer import TextEncoder
+
+    tf_keras.utils.set_random_seed(recipe.seed)
+    encoder = TextEncoder(backbone.vocabulary, recipe.cleaning, backbone.lower_case, recipe.max_tokens)
+    token_ids = encode(encoder, training.texts)
+    steps = steps_per_epoch(len(training), recipe.batch_size)
+    with runtime.strategy().scope():
+        model = bert.build(backbone, classes)
+        bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla)
+        model.optimizer.build(model.trainable_variables)
+        bert.reseed_dropout(model, recipe.seed)
+    fitted = Fitted(model, encoder)
+    if checkpoint:
+        fitted.history = checkpoint.restore(model)
+    done = len(fitted.history)
+    if done >= recipe.epochs:
+        return fitted
+    batches = training_batches(
+        token_ids,
+        training.label_ids,
+        batch_size=recipe.batch_size,
+        max_tokens=recipe.max_tokens,
+        seed=recipe.seed,
+        first_epoch=done,
+        epochs=recipe.epochs,
+        pad_to=pad_to,
+    )
+    model.fit(
+        batches,
+        initial_epoch=done,
+        epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        verbose=0,
+        callbacks=[_epochs(fitted, recipe, validation, checkpoint), *callbacks],
+    )
+    return fitted
+
+
+class Checkpoint:
+    """The state of a run after its last whole epoch: weights, optimizer and history, replaced as one.
+
+    Args:
+        folder: Where it is kept.
+        fingerprint: What must be the same for a run to be resumed: recipe, data, task. JSON-ready.
+    """
+
+    FINGERPRINT = "run.json"
+
+    def __init__(self, folder: Path, fingerprint: dict[str, Any]):
+        self.folder = folder
+        self._fingerprint = json.loads(json.dumps(fingerprint))
+        self._manager: Any = None
+        self._history: Any = None
+
+    def epochs_done(self) -> int | None:
+        """Epochs that can be resumed from, or None if there is no checkpoint."""
+        import tensorflow as tf
+
+        latest = tf.train.latest_checkpoint(str(self.folder))
+        return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else None
+
+    def check_resumable(self) -> None:
+        """Raise :class:`UsageError` if the checkpoint belongs to another run."""
+        path = self.folder / self.FINGERPRINT
+        if not path.is_file():
+            return
+        then = json.loads(path.read_text(encoding="utf-8"))
+        names = sorted({*then, *self._fingerprint})
+        differing = [name for name in names if then.get(name) != self._fingerprint.get(name)]
+        if differing:
+            was = ", ".join(f"{name} was {then.get(name)}" for name in differing)
+            raise UsageError(
+                f"the unfinished run in {self.folder} had other settings ({was}); "
+                "resume with those, or add --restart to begin again"
+            )
+
+    def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
+        """Load the last state into ``model`` if there is one, and return the history so far."""
+        import tensorflow as tf
+
+        self._history = tf.Variable("[]", dtype=tf.string, trainable=False)
+        state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, history=self._history)
+        self._manager = tf.train.CheckpointManager(state, str(self.folder), max_to_keep=1)
+        if self._manager.latest_checkpoint:
+            state.restore(self._manager.latest_checkpoint).assert_existing_objects_matched()
+        return json.loads(self._history.numpy())
+
+    def save(self, history: list[dict[str, float]]) -> None:
+        """Keep the present state; the one before it is removed only when this one is whole."""
+        import tensorflow as tf
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / self.FINGERPRINT).is_file():
+            write_json(self.folder / self.FINGERPRINT, self._fingerprint)
+        self._history.assign(json.dumps(history))
+        with explain_write_errors(self.folder):
+            try:
+                self._manager.save(checkpoint_number=len(history))
+            except tf.errors.OpError as error:
+                raise OutputError(
+                    f"cannot write the checkpoint in {self.folder}: {_first_line(error)}; the epoch before is kept: "
+                    "free some space, then add --resume"
+                ) from error
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the run is over or starts again."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint: Checkpoint | None) -> Any:
+    """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it."""
+    import tf_keras
+
+    from tf_model.metrics import evaluate_probabilities
+    from tf_model.pipeline import encode
+
+    class Epochs(tf_keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self._validation_ids = encode(fitted.encoder, validation.texts) if validation else None
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self._begin = time.perf_counter()
+            bert.reseed_dropout(self.model, recipe.seed * 1_000_003 + epoch)
+
+        def on_epoch_end(self, epoch, logs=None):
+            row = {"epoch": epoch + 1, "seconds": time.perf_counter() - self._begin}
+            row |= {name: float(value) for name, value in (logs or {}).items()}
+            if validation:
+                scores = fitted.probabilities(self._validation_ids)
+                found = evaluate_probabilities(validation.label_ids, scores, [str(i) for i in range(scores.shape[1])])
+                row |= {"val_loss": found["loss"], "val_accuracy": found["accuracy"]}
+                logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
+            fitted.history.append(row)
+            if checkpoint:
+                checkpoint.save(fitted.history)
+
+    return Epochs()

@@ -1,0 +1,90 @@
+"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report.
+
+The only module that imports transformers and legacy Keras; prediction never imports it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tf_model.backbone import Backbone
+from tf_model.errors import ModelError
+from tf_model.recipes import Recipe
+from tf_model.runtime import import_tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+
+def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
+    """A pretrained BERT with a new, random classification layer of ``classes`` logits.
+
+    Raises:
+        ModelError: The weights do not fit the configuration.
+    """
+    import_tensorflow()
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        # Local files in safetensors format only: nothing is fetched here and nothing is unpickled.
+        return transformers.TFBertForSequenceClassification.from_pretrained(
+            backbone.folder, num_labels=classes, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {reason}") from error
+
+
+def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
+    """Compile with Adam and sparse categorical cross-entropy on the logits.
+
+    Args:
+        model: What :func:`build` returns.
+        recipe: Its ``learning_rate``, ``schedule`` and ``warmup`` are used.
+        steps: Steps of the whole run, over which the schedule stretches.
+        xla: Compile the training step.
+    """
+    import tf_keras
+
+    # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
+    optimizer = tf_keras.optimizers.Adam(
+        _learning_rate(recipe, steps), use_ema=recipe.ema > 0, ema_momentum=recipe.ema or 0.99, jit_compile=xla
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=xla,
+    )
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> Any:
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    import tf_keras
+    from transformers import WarmUp
+
+    warmup_steps = int(recipe.warmup * steps)
+    decay = tf_keras.optimizers.schedules.PolynomialDecay(
+        recipe.learning_rate, decay_steps=max(steps - warmup_steps, 1), end_learning_rate=0.0
+    )
+    return WarmUp(recipe.learning_rate, decay, warmup_steps) if warmup_steps else decay
+
+
+def reseed_dropout(model: TFBertForSequenceClassification, seed: int) -> None:
+    """Start every dropout layer from a seed, so that what an epoch draws does not depend on the epochs before it."""
+    for number, layer in enumerate(layer for layer in model.submodules if hasattr(layer, "_random_generator")):
+        layer._random_generator._maybe_init()  # Keras makes the generator at the first call otherwise
+        layer._random_generator._generator.reset_from_seed(seed * 1009 + number)
+
+
+def class_probabilities(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Softmax of the logits of one batch, float32 [B, classes] whatever the number format of the layers."""
+    import tensorflow as tf
+
+    logits = model(inputs, training=False).logits  # (B, classes)
+    return tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)

@@ -1,0 +1,67 @@
+"""From raw strings to token ids, in the graph: cleaning, WordPiece, special tokens, padding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from tf_model.text import CLEANINGS, MAX_TOKENS
+
+# A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
+BUCKET = 8
+
+
+class TextEncoder(tf.Module):
+    """Cleans and tokenizes raw texts exactly as BERT expects them.
+
+    Args:
+        vocabulary: Path of a BERT ``vocab.txt``, one token a line.
+        cleaning: Name of a rule in :data:`tf_model.text.CLEANINGS`.
+        lower_case: Whether the vocabulary is uncased.
+        max_tokens: The longest output, special tokens included; what is beyond is cut off.
+    """
+
+    def __init__(self, vocabulary: Path, cleaning: str, lower_case: bool = True, max_tokens: int = MAX_TOKENS):
+        super().__init__(name="text_encoder")
+        import keras_nlp
+
+        self._clean = CLEANINGS[cleaning]
+        self._tokenizer = keras_nlp.models.BertTokenizer(vocabulary=str(vocabulary), lowercase=lower_case)
+        self._cls = self._tokenizer.cls_token_id
+        self._sep = self._tokenizer.sep_token_id
+        self.max_tokens = max_tokens
+        if self._tokenizer.pad_token_id != 0:
+            raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
+
+    def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Token ids of each text, ``[CLS]`` and ``[SEP]`` included.
+
+        Args:
+            texts: string [N], raw.
+
+        Returns:
+            int32 [N, (tokens)], ragged, each row from 2 to ``max_tokens`` long.
+        """
+        ids = self._tokenizer(self._clean(texts))[:, : self.max_tokens - 2]  # (N, (tokens))
+        rows = ids.nrows(out_type=tf.int32)
+        cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
+        return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
+
+    def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
+        return pad(self.token_ids(texts), self.max_tokens)
+
+
+def pad(token_ids: tf.RaggedTensor, max_tokens: int, bucket: int = BUCKET) -> dict[str, tf.Tensor]:
+    """Pad a ragged batch to its own longest row, rounded up to a multiple of ``bucket``.
+
+    Returns:
+        ``input_ids`` int32 [N, L] and ``attention_mask`` int32 [N, L], L at most ``max_tokens``.
+    """
+    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest)
+    longest = tf.shape(input_ids)[1]
+    length = tf.minimum(tf.maximum(-(-longest // bucket), 1) * bucket, max_tokens)
+    input_ids = tf.pad(input_ids, [[0, 0], [0, length - longest]])  # (N, L)
+    attention_mask = tf.sequence_mask(token_ids.row_lengths(), length, dtype=tf.int32)  # (N, L)
+    return {"input_ids": input_ids, "attention_mask": attention_mask}

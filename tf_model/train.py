@@ -1,0 +1,204 @@
+"""``python -m tf_model.train``: from the dataset to a saved model, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from tf_model import backbone, console, data, files, paths, recipes, runtime, splits, tasks
+from tf_model.recipes import Recipe
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Resolve, read, split, build, fit, evaluate, export, and show the result beside the report's."""
+    arguments = _parser().parse_args(argv)
+    recipe = recipes.from_arguments(arguments)
+    task = tasks.TASKS[arguments.task]
+    folder = arguments.output_dir / (arguments.name or task.name)
+    files.refuse_to_overwrite(folder, arguments.overwrite)
+
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    dataset = data.read(source.path)
+    examples = data.examples(dataset, task)
+    data.check_classes(examples, task)
+    label_ids = examples["label_id"].to_numpy()
+    split = splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels)
+
+    weights = backbone.find(recipe.backbone)
+    used = runtime.prepare(
+        recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
+    )
+    _announce(recipe, weights, used, rows=[len(part) for part in split])
+
+    texts = examples["text"].tolist()
+    checkpoint = _checkpoint(arguments, folder, recipe, task, dataset, weights, used)
+    with console.stopped_cleanly():
+        fitted, scores = _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments)
+
+    from tf_model.export import Validated, export
+    from tf_model.metrics import comparison_table, evaluate_probabilities
+
+    parts = dict(zip(("train", "validation"), split, strict=True))
+    measured = {
+        name: evaluate_probabilities(label_ids[rows], scores[rows], task.labels) for name, rows in parts.items()
+    }
+    metrics = {
+        "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
+        "task": task.name,
+        "recipe": recipe.name,
+        "protocol": f"random split of the report (seed {recipe.split_seed}), near-duplicates on both sides",
+        "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
+        "rows": len(label_ids),
+        **measured,
+        "seconds": fitted.seconds,
+        "seed": recipe.seed,
+        "device": used.describe(),
+        "peak_memory_bytes": _peak_memory(),
+        "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
+        "versions": runtime.versions(),
+    }
+    validated = Validated(
+        examples["row"].to_numpy()[split.validation], label_ids[split.validation], scores[split.validation]
+    )
+    export(
+        fitted, folder, task=task, recipe=recipe, metrics=metrics, validated=validated, overwrite=arguments.overwrite
+    )
+    checkpoint.remove()
+
+    reference: Any = {} if dataset.name != data.ASSIGNMENT or task is not tasks.PRODUCT else None
+    stdout = console.stdout()
+    stdout.print(comparison_table(measured["train"], measured["validation"], *([] if reference is None else [{}])))
+    stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments):
+    """Fit on the training part and score both parts: the classifier, and float32 [N, classes]."""
+    from tf_model.errors import TweetTargetError
+    from tf_model.fit import Part, fit
+    from tf_model.pipeline import encode, steps_per_epoch
+    from tf_model.progress import show_epochs
+
+    parts = [Part([texts[row] for row in rows], label_ids[rows]) for rows in split]
+    stderr = console.stderr()
+    bar = show_epochs(stderr, recipe.epochs, steps_per_epoch(len(parts[0]), recipe.batch_size))
+    try:
+        fitted = fit(
+            recipe,
+            weights,
+            len(task.labels),
+            *parts,
+            runtime=used,
+            checkpoint=checkpoint,
+            callbacks=[bar, *_tensorboard(arguments, checkpoint.folder.name)],
+            pad_to=arguments.pad_to,
+        )
+    except BaseException as error:
+        bar.stop()
+        done = checkpoint.epochs_done()
+        if done and not isinstance(error, TweetTargetError):
+            print(
+                f"stopped after {done} of {recipe.epochs} epochs, which are kept in {checkpoint.folder}; "
+                "run the same command with --resume to go on",
+                file=sys.stderr,
+            )
+        raise
+    fitted = fitted.in_float32()
+    return fitted, fitted.probabilities(encode(fitted.encoder, texts))
+
+
+def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights, used) -> Any:
+    from tf_model.errors import UsageError
+    from tf_model.fit import Checkpoint
+
+    fingerprint = {
+        "task": task.name,
+        "data": dataset.sha256,
+        "backbone": weights.sha256,
+        "precision": used.precision,
+        "deterministic": used.deterministic,
+        **recipe.to_dict(),
+    }
+    checkpoint = Checkpoint(folder.parent / paths.CHECKPOINTS.name / folder.name, fingerprint)
+    done = checkpoint.epochs_done()
+    if done is None or arguments.restart:
+        checkpoint.remove()
+    elif arguments.resume:
+        checkpoint.check_resumable()
+        console.say(f"resuming after epoch {done} of {recipe.epochs}")
+    else:
+        raise UsageError(
+            f"{checkpoint.folder} holds an unfinished run of {done} epochs; "
+            "add --resume to go on with it, or --restart to begin again"
+        )
+    return checkpoint
+
+
+def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
+    if arguments.log_dir is None:
+        return []
+    import tf_keras
+
+    return [tf_keras.callbacks.TensorBoard(str(arguments.log_dir / name), profile_batch=0, update_freq="epoch")]
+
+
+def _announce(recipe: Recipe, weights: backbone.Backbone, used: runtime.Runtime, rows: list[int]) -> None:
+    console.say(f"backbone: {weights.name}, {weights.source}")
+    console.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
+    console.say(f"device: {used.describe()}")
+    console.say(f"rows: {rows[0]:,} to train, {rows[1]:,} to validate")
+
+
+def _peak_memory() -> int:
+    """Greatest resident size of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
+    from tf_model.progress import duration
+
+    validation = metrics["validation"]
+    low, high = validation["accuracy_interval"]
+    return (
+        f"validation accuracy {validation['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
+        f"{validation['rows']:,} tweets) after {duration(metrics['seconds'])} of training on {metrics['device']}\n"
+        f"saved in {folder}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("tf_model.train", "Train a classifier, evaluate it and export it as a SavedModel.")
+    parser.add_argument("--task", choices=sorted(tasks.TASKS), default=tasks.PRODUCT.name, help="what to learn")
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--name", help="name of the saved model; the task's if not given")
+    parser.add_argument("--output-dir", type=Path, default=paths.SAVED_MODELS, help="folder of the saved models")
+    parser.add_argument("--overwrite", action="store_true", help="replace a saved model of this name")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
+    again.add_argument("--restart", action="store_true", help="forget an unfinished run")
+    parser.add_argument("--log-dir", type=Path, help="write TensorBoard logs into this folder")
+    add_runtime_arguments(parser)
+    recipes.add_arguments(parser)
+    return parser
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options that decide how a run computes, not what is learned."""
+    group = parser.add_argument_group("how to compute")
+    group.add_argument("--precision", choices=runtime.PRECISIONS, default="auto", help="number format of the layers")
+    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
+    group.add_argument(
+        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
+    )
+    group.add_argument("--pad-to", type=int, help="pad all batches to this many tokens (for comparison; slower)")
+
+
+if __name__ == "__main__":
+    console.run(main)
