@@ -142,7 +142,7 @@ def _check_safetensors(path: Path, name: str) -> None:
         raise ModelError(
             f"the weights of {name}, {path}, are incomplete or not in safetensors format ({error}); download them again"
         ) from error
-    if not any("embeddings.word_embeddings" in key for key in keys):
+    if not any("word_embeddings" in key for key in keys):
         raise ModelError(f"the weights of {name}, {path}, hold no BERT embeddings; choose another backbone")
 
 

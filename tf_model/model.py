@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
+# Layers that a pretrained BERT may lack: they are new, random and trained from scratch.
+NEW_LAYERS = ("classifier", "pooler")
+
 
 def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
     """A pretrained BERT with a new, random classification layer of ``classes`` logits.
@@ -30,13 +33,27 @@ def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
     transformers.logging.set_verbosity_error()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        # Local files in safetensors format only: nothing is fetched here and nothing is unpickled.
-        return transformers.TFBertForSequenceClassification.from_pretrained(
-            backbone.folder, num_labels=classes, use_safetensors=True, local_files_only=True
+        # Local files in safetensors format only: nothing is fetched here and nothing is unpickled. A layer of another
+        # number of classes, from an earlier fine-tuning, is replaced; anything else that does not fit is refused below.
+        model, loaded = transformers.TFBertForSequenceClassification.from_pretrained(
+            backbone.folder,
+            num_labels=classes,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
         )
     except (OSError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {reason}") from error
+    names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
+    absent = [name for name in names if not any(layer in name for layer in NEW_LAYERS)]
+    if absent:
+        raise ModelError(
+            f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
+            f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
+        )
+    return model
 
 
 def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
@@ -51,9 +68,7 @@ def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps:
     import tf_keras
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
-    optimizer = tf_keras.optimizers.Adam(
-        _learning_rate(recipe, steps), use_ema=recipe.ema > 0, ema_momentum=recipe.ema or 0.99, jit_compile=xla
-    )
+    optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
     model.compile(
         optimizer=optimizer,
         loss=tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -126,7 +126,7 @@ def _find_model(folder: Path | str | None) -> Path:
         raise ModelError(f"{folder} is a file; give the folder of a saved model, the one that holds saved_model.pb")
     near = known.get(folder.name)
     hint = f"did you mean {paths.SAVED_MODELS.name}/{near.name}? " if near is not None and near.is_dir() else ""
-    raise ModelError(f"{folder} does not exist; {hint}Run `make train`, or give the folder of a saved model")
+    raise ModelError(f"{folder} does not exist; {hint}run `make train`, or give the folder of a saved model")
 
 
 def _read_json(file: Path) -> dict[str, Any]:

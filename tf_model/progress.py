@@ -14,40 +14,38 @@ def show_epochs(console: Console, epochs: int, steps: int) -> Any:
     import tf_keras
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    task = bar.add_task("training", total=epochs * steps)
+
     class ShowEpochs(tf_keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self._first_epoch = self._began = None
+
         def on_train_begin(self, logs=None):
-            self._first = self.params.get("initial_epoch", None)
-            self._begin = None
-            columns = (
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-            self._task = self._bar.add_task("training", total=epochs * steps)
-            self._bar.start()
+            bar.start()
 
         def on_epoch_begin(self, epoch, logs=None):
-            if self._begin is None:
-                self._begin, self._first = time.perf_counter(), epoch
-            self._bar.update(self._task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
+            if self._began is None:
+                self._began, self._first_epoch = time.perf_counter(), epoch
+            bar.update(task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
 
         def on_train_batch_end(self, batch, logs=None):
-            self._bar.advance(self._task)
+            bar.advance(task)
 
         def on_epoch_end(self, epoch, logs=None):
-            elapsed = time.perf_counter() - self._begin
-            left = elapsed / (epoch + 1 - self._first) * (epochs - epoch - 1)
+            elapsed = time.perf_counter() - self._began
+            left = elapsed / (epoch + 1 - self._first_epoch) * (epochs - epoch - 1)
             figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
             line = f"epoch {epoch + 1}/{epochs}  {figures}  {duration(left)} left"
-            self._bar.console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, highlight=False, soft_wrap=True)
 
         def on_train_end(self, logs=None):
-            self._bar.stop()
+            bar.stop()
 
         def stop(self):
-            self._bar.stop()
+            bar.stop()
 
     return ShowEpochs()
 

@@ -28,7 +28,6 @@ class Recipe:
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``linear``: warm-up from 0, then linear decay to 0.
         warmup: Share of the steps spent warming up (``linear`` only).
-        ema: Decay of the exponential moving average of the weights that is kept at the end; 0 keeps the last weights.
         seed: For the new classification layer, dropout and the order of examples.
         split_seed: For the split into training and validation part.
         validation_size: Share of the examples in the validation part.
@@ -43,7 +42,6 @@ class Recipe:
     learning_rate: float = 1e-5
     schedule: str = "constant"
     warmup: float = 0.0
-    ema: float = 0.0
     seed: int = 42
     split_seed: int = 42
     validation_size: float = 0.2
@@ -58,7 +56,6 @@ class Recipe:
             (self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}"),
             (0 < self.learning_rate < 1, f"learning_rate must be between 0 and 1, not {self.learning_rate}"),
             (0 <= self.warmup < 1, f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}"),
-            (0 <= self.ema < 1, f"ema must be from 0 to below 1, not {self.ema}"),
             (0 <= self.seed < 2**31, f"seed must be between 0 and 2147483647, not {self.seed}"),
             (0 <= self.split_seed < 2**32, f"split_seed must be between 0 and 4294967295, not {self.split_seed}"),
             (0 < self.validation_size < 1, f"validation_size must be between 0 and 1, not {self.validation_size}"),

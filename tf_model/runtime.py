@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from tf_model.errors import UsageError
@@ -94,8 +95,9 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
 
     Args:
         seed: For Python, NumPy and TensorFlow.
-        precision: ``"auto"`` is the fastest that was measured on the device (research/benchmarks.md):
-            ``"mixed_bfloat16"`` on a GPU, ``"float32"`` on a CPU.
+        precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (a GPU, or a CPU with
+            AVX512_BF16 or AMX: there an epoch takes two thirds of the time, research/benchmarks.md), ``"float32"``
+            elsewhere. Weights and the exported model are float32 either way.
         xla: Compile training steps; pays only for long runs.
         deterministic: Ask TensorFlow for operations that give the same result each time.
 
@@ -112,7 +114,7 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if precision == "auto":
-        precision = "mixed_bfloat16" if gpus else "float32"
+        precision = "mixed_bfloat16" if gpus or _cpu_has_bfloat16() else "float32"
     tf_keras.mixed_precision.set_global_policy(precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -122,6 +124,15 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
     random.seed(seed)
     np.random.seed(seed)
     return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic)
+
+
+def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies matrices of bfloat16 itself; without that, they are slower than float32."""
+    try:
+        text = cpuinfo.read_text(encoding="ascii", errors="replace")
+    except OSError:  # not Linux
+        return False
+    return bool(re.search(r"^flags\s*:.*\b(avx512_bf16|amx_bf16)\b", text, re.MULTILINE))
 
 
 def _device_name(tf: Any, gpus: list[Any]) -> str:

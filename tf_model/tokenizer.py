@@ -20,9 +20,17 @@ class TextEncoder(tf.Module):
         cleaning: Name of a rule in :data:`tf_model.text.CLEANINGS`.
         lower_case: Whether the vocabulary is uncased.
         max_tokens: The longest output, special tokens included; what is beyond is cut off.
+        bucket: Batches are padded to a multiple of this.
     """
 
-    def __init__(self, vocabulary: Path, cleaning: str, lower_case: bool = True, max_tokens: int = MAX_TOKENS):
+    def __init__(
+        self,
+        vocabulary: Path,
+        cleaning: str,
+        lower_case: bool = True,
+        max_tokens: int = MAX_TOKENS,
+        bucket: int = BUCKET,
+    ):
         super().__init__(name="text_encoder")
         import keras_nlp
 
@@ -31,6 +39,7 @@ class TextEncoder(tf.Module):
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
         self.max_tokens = max_tokens
+        self._bucket = bucket
         if self._tokenizer.pad_token_id != 0:
             raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
 
@@ -50,7 +59,7 @@ class TextEncoder(tf.Module):
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
-        return pad(self.token_ids(texts), self.max_tokens)
+        return pad(self.token_ids(texts), self.max_tokens, self._bucket)
 
 
 def pad(token_ids: tf.RaggedTensor, max_tokens: int, bucket: int = BUCKET) -> dict[str, tf.Tensor]:

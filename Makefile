@@ -1,0 +1,90 @@
+# `make help` lists what can be done. Everything runs in .venv/, which is built once from requirements.lock.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+UV ?= uv
+
+.PHONY: help install install-gpu train tuned test test-predictions lint format lock data evaluate grouped \
+	choose-epochs bench bench-train bench-predict bench-epoch clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## build .venv/ from requirements.lock (once; every other target does it by itself)
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d; name another one: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV)/ (about 90 seconds, once)"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda] (Linux, x86-64)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-gpu.lock
+
+train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate, export (ARGS="--help" for options)
+	$(RUN) -m tf_model.train --resume $(ARGS)
+
+tuned: $(INSTALLED) ## train the project's best recipe into saved_models/tuned
+	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
+
+data: $(INSTALLED) ## say which dataset is found and what is in it
+	$(RUN) -m tf_model.data $(ARGS)
+
+evaluate: $(INSTALLED) ## evaluate the saved model on the validation part of the report's split
+	$(RUN) -m tf_model.evaluate $(ARGS)
+
+grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (an hour and a half on 2 cores; resumes)
+	$(RUN) -m tf_model.evaluate --protocol grouped --recipe tuned --json research/runs/grouped_tuned.json --overwrite $(ARGS)
+
+test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
+	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)
+
+test: $(INSTALLED) ## lint and run the tests (minutes, no network)
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## check the style
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+
+format: $(INSTALLED) ## put the code into the house style
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+choose-epochs: $(INSTALLED) ## how the report recipe's number of epochs was fixed (half an hour on 2 cores; resumes)
+	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
+		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
+
+bench: bench-epoch bench-predict bench-train ## measure everything in research/benchmarks.md
+
+bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
+	$(RUN) -m research.bench_train $(ARGS)
+
+bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, against one padded to 64 tokens
+	$(RUN) -m research.bench_epoch $(ARGS)
+
+bench-predict: $(INSTALLED) ## throughput and latency of the exported model
+	$(RUN) -m research.bench_predict $(ARGS)
+
+# Python's lowest supported version decides; markers that hold on every supported machine are taken off.
+lock: ## pin every dependency anew (needs uv)
+	$(UV) pip compile pyproject.toml -q --extra dev --universal --python-version 3.11 --fork-strategy fewest \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate \
+		| sed -E "s/ ; python_full_version < '3.14' and \(sys_platform == 'darwin' or sys_platform == 'linux'\) / /" \
+		> requirements.lock.new && mv requirements.lock.new requirements.lock
+	$(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate \
+		| awk '/^[a-z]/ {keep = /^nvidia-/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
+	{ sed '/^      - /,$$d' environment.yml; grep -oE '^[a-z0-9-]+==[^ ]+( ;[^\\]*[^\\ ])?' requirements.lock \
+		| sed -E 's/^([^;]*[^; ]) *; (.*)$$/      - "\1 ; \2"/; t; s/^/      - /'; } > environment.yml.new && mv environment.yml.new environment.yml
+
+clean: ## remove caches (not .venv/, not trained models)
+	rm -rf .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The evidence: benchmarks and experiments. Uses tf_model; nothing uses it."""

@@ -1,0 +1,102 @@
+"""``python -m research.bench_predict``: how fast the exported model answers.
+
+The Test tweets, one by one and in batches, padded to each batch's longest text and to 64 tokens. The weights do not
+matter for speed: a freshly built classifier is exported twice, once for each way to pad.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from research.runs import record
+from tf_model import console, data, tasks
+from tf_model.errors import DataError
+
+PADDED = 64
+ROUNDS = 5
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure latency and throughput, print and record them."""
+    parser = console.parser("research.bench_predict", __doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
+    parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
+    arguments = parser.parse_args(argv)
+    source = data.resolve(arguments.data)
+    unlabelled = data.read(source.path).unlabelled
+    if unlabelled is None:
+        raise DataError(f"{source.path} has no Test sheet; give the workbook with --data")
+    texts = unlabelled["Tweet"].tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        bucketed, padded = (_export(Path(folder) / str(bucket), bucket) for bucket in (None, PADDED))
+        throughput = _throughput({"bucketed": bucketed, "padded": padded}, texts, arguments.batch_size)
+        latency = _latency(bucketed, texts)
+    ratio = throughput["bucketed"] / throughput["padded"]
+    results = {
+        "texts": len(texts),
+        "batch_size": arguments.batch_size,
+        "padded_to": PADDED,
+        "tweets_per_second": throughput,
+        "ratio": ratio,
+        "one_tweet_milliseconds": latency,
+    }
+    path = record("bench_predict", "make bench-predict", results)
+    for name, value in throughput.items():
+        print(f"{name}: {value:.0f} tweets/s in batches of {arguments.batch_size}")
+    print(f"bucketed is {ratio:.2f} times as fast")
+    print("one tweet: " + ", ".join(f"{name} {value:.1f} ms" for name, value in latency.items()))
+    console.say(f"written to {path}")
+    return 0
+
+
+def _export(folder: Path, bucket: int | None):
+    """An exported classifier that pads to multiples of ``bucket``, loaded as a user loads it."""
+    from tf_model import backbone, model, recipes, runtime
+    from tf_model.files import write_json
+    from tf_model.predict import Predictor
+
+    recipe = recipes.make_recipe("report")
+    runtime.prepare(0, precision="float32")
+    from tf_model.export import save_graph
+    from tf_model.fit import Fitted
+    from tf_model.tokenizer import BUCKET, TextEncoder
+
+    weights = backbone.find(recipe.backbone)
+    encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, bucket=bucket or BUCKET)
+    save_graph(Fitted(model.build(weights, len(tasks.PRODUCTS)), encoder), tasks.PRODUCTS, folder)
+    write_json(folder / "labels.json", {"task": tasks.PRODUCT.name, "labels": list(tasks.PRODUCTS)})
+    return Predictor.load(folder)
+
+
+def _throughput(predictors: dict, texts: list[str], batch_size: int) -> dict[str, float]:
+    """Texts per second: the median of rounds in which each takes its turn, so that drift hits all alike."""
+    from tf_model.predict import predict_texts
+
+    seconds = {name: [] for name in predictors}
+    for turn in range(ROUNDS + 1):
+        for name, predictor in predictors.items():
+            begin = time.perf_counter()
+            predict_texts(predictor, texts, batch_size=batch_size)
+            if turn:  # the first warms up
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: len(texts) / statistics.median(values) for name, values in seconds.items()}
+
+
+def _latency(predictor, texts: list[str]) -> dict[str, float]:
+    """Milliseconds for one text at a time, the whole call of the scoring function included."""
+    from tf_model.predict import predict_texts
+
+    times = []
+    for text in texts:
+        begin = time.perf_counter()
+        predict_texts(predictor, [text])
+        times.append((time.perf_counter() - begin) * 1000)
+    times = sorted(times[len(times) // 10 :])  # the first tenth warms up
+    return {"p50": statistics.median(times), "p95": times[int(0.95 * len(times))], "p99": times[int(0.99 * len(times))]}
+
+
+if __name__ == "__main__":
+    console.run(main)

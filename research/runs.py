@@ -1,0 +1,49 @@
+"""Recorded runs: one JSON file each, from which benchmarks.md is written."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tf_model import paths
+from tf_model.files import write_json
+from tf_model.runtime import versions
+
+RUNS = paths.RESEARCH / "runs"
+
+
+def record(name: str, command: str, results: dict[str, Any]) -> Path:
+    """Write ``research/runs/<name>.json``: the results, the command that made them, the machine and the versions."""
+    path = RUNS / f"{name}.json"
+    value = {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "versions": versions(),
+        **results,
+    }
+    write_json(path, value)
+    return path
+
+
+def load(name: str) -> dict[str, Any] | None:
+    """A recorded run, None if there is none."""
+    path = RUNS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def machine() -> str:
+    """Processor and number of cores that this process may use, in words."""
+    import os
+
+    model = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return f"{len(os.sched_getaffinity(0))} cores of {model}"
