@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what to say of those that cannot be read or written."""
 
 import errno
 import json
@@ -10,7 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import OutputError
+from tf_model import messages
+from tf_model.errors import DataError, OutputError
+
+
+@contextmanager
+def explain_read_errors(source: Path | str) -> Iterator[None]:
+    """Turn what is raised while reading ``source`` into a :class:`DataError` that says what to do."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
+        reason = getattr(error, "strerror", None) or messages.first_line(error)
+        raise DataError(f"cannot read {str(source)!r}: {reason}; check the file and its permissions") from error
 
 
 @contextmanager

@@ -1,0 +1,149 @@
+"""``python -m research.benchmarks``: write research/benchmarks.md from the recorded runs, so that no figure is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from research.runs import RUNS, load
+from tf_model import console, paths
+from tf_model.files import whole_file
+from tf_model.metrics import REPORT
+from tf_model.progress import duration
+
+HEAD = """# Benchmarks
+
+Written by `make benchmarks` from the recorded runs in [runs/](runs/); each section names the command that makes its
+figures. The dataset is the real one throughout (3,291 tweets with a product). What was not measured yet is not here.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Render every recorded run and write the page."""
+    console.parser("research.benchmarks", __doc__.splitlines()[0]).parse_args(argv)
+    sections = [render(run) for name, render in SECTIONS.items() if (run := load(name))]
+    page = paths.RESEARCH / "benchmarks.md"
+    with whole_file(page, overwrite=True) as part:
+        part.write_text("\n".join([HEAD, *sections]), encoding="utf-8")
+    console.say(
+        f"written to {page.relative_to(paths.ROOT)} from {len(sections)} runs in {RUNS.relative_to(paths.ROOT)}"
+    )
+    return 0
+
+
+def _training(run: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {seed['seed']} | {seed['train_loss']:.4f} | {seed['train_accuracy']:.4f} | {seed['validation_loss']:.4f} | "
+        f"{seed['validation_accuracy']:.4f} | {seed['validation_macro_f1']:.4f} | {duration(seed['seconds'])} | "
+        f"{seed['peak_memory_bytes'] / 1e9:.2f} GB |"
+        for seed in run["seeds"]
+    )
+    accuracy, macro_f1 = run["accuracy"], run["macro_f1"]
+    return f"""## The `{run["recipe"]}` recipe on the report's split
+
+`{run["command"]}`, {run["date"]}, {run["machine"]} ({run["device"]}). Protocol: {run["protocol"]}; 2,632 tweets to
+train, 659 to validate.
+
+| seed | train loss | train accuracy | validation loss | validation accuracy | macro-F1 | time in epochs | peak memory |
+|---|---|---|---|---|---|---|---|
+{rows}
+
+Validation accuracy: mean **{accuracy["mean"]:.4f}**, sd {accuracy["sd"]:.4f}, {accuracy["min"]:.4f} to
+{accuracy["max"]:.4f}; {run["reach_target"]} of {accuracy["n"]} seeds reach {run["target"]}. Macro-F1: mean
+{macro_f1["mean"]:.4f}, sd {macro_f1["sd"]:.4f}. The report, with bert-base-uncased and one seed: train
+{REPORT["train"]["loss"]} / {REPORT["train"]["accuracy"]}, validation {REPORT["validation"]["loss"]} /
+{REPORT["validation"]["accuracy"]}. Times of runs beside which the machine did other work are longer than they need be.
+"""
+
+
+def _epochs(run: dict[str, Any]) -> str:
+    every = [row for row in run["epochs"] if row["epoch"] in (1, 2) or row["epoch"] % 2 == 0]
+    rows = "\n".join(f"| {row['epoch']:.0f} | {row['val_accuracy']:.4f} | {row['val_loss']:.4f} |" for row in every)
+    best = max(run["epochs"], key=lambda row: row["val_accuracy"])
+    return f"""## How many epochs for the packaged backbone
+
+`make choose-epochs`: {run["folds"]}-fold cross-validation of the `report` recipe inside the training part of the
+report's split ({run["rows"]:,} tweets, no near-duplicate on both sides), seed {", ".join(run["seeds"])}; mean over the
+folds. The validation part has no say in it.
+
+| epoch | accuracy | loss |
+|---|---|---|
+{rows}
+
+Highest after {best["epoch"]:.0f} epochs. A fold trains on two thirds as many tweets, so the full training part takes
+more steps an epoch.
+"""
+
+
+def _epoch(run: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {label} | {way['epoch_seconds']:.1f} s | {way['validation_accuracy']:.4f} "
+        f"({way['validation_accuracy_interval'][0]:.3f} to {way['validation_accuracy_interval'][1]:.3f}) |"
+        for label, way in (
+            ("padded to the batch's longest tweet", run["bucketed"]),
+            (f"padded to {run['padded_to']} tokens", run["padded"]),
+        )
+    )
+    return f"""## Padding in training
+
+`{run["command"]}`, {run["date"]}, {run["machine"]} ({run["bucketed"]["device"]}). {run["epochs"]} epochs at 1e-4, one
+seed; time of an epoch without the first, which builds the graph; accuracy after the last (95% interval).
+
+| batches | an epoch | validation accuracy |
+|---|---|---|
+{rows}
+
+The epoch takes **{run["ratio"]:.2f}** of the time.
+"""
+
+
+def _prediction(run: dict[str, Any]) -> str:
+    rates, times = run["tweets_per_second"], run["one_tweet_milliseconds"]
+    return f"""## Prediction
+
+`{run["command"]}`, {run["date"]}, {run["machine"]}. The {run["texts"]} Test tweets through the exported SavedModel,
+float32, batches of {run["batch_size"]}; median of 5 rounds.
+
+| batches | tweets/s |
+|---|---|
+| padded to the batch's longest tweet | {rates["bucketed"]:.0f} |
+| padded to {run["padded_to"]} tokens | {rates["padded"]:.0f} |
+
+**{run["ratio"]:.2f}** times as fast. One tweet alone: p50 **{times["p50"]:.1f} ms**, p95 {times["p95"]:.1f} ms, p99
+{times["p99"]:.1f} ms, from string to answer.
+"""
+
+
+def _grouped(run: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {seed} | {found['accuracy']:.4f} ({found['accuracy_interval'][0]:.3f} to "
+        f"{found['accuracy_interval'][1]:.3f}) | {found['macro_f1']:.4f} | {found['loss']:.4f} |"
+        for seed, found in run["seeds"].items()
+    )
+    accuracy, macro_f1 = run["summary"]["accuracy"], run["summary"]["macro_f1"]
+    spread = "" if accuracy["sd"] is None else f" (sd {accuracy['sd']:.4f} and {macro_f1['sd']:.4f})"
+    return f"""## The `{run["recipe"]["name"]}` recipe without leakage
+
+`make grouped ARGS="--seeds {" ".join(run["seeds"])}"`: {run["folds"]}-fold cross-validation over {run["rows"]:,} tweets
+in {run["groups"]:,} groups of near-duplicates ({run["device"]}).
+
+| seed | accuracy | macro-F1 | loss |
+|---|---|---|---|
+{rows}
+
+Mean accuracy **{accuracy["mean"]:.4f}**, mean macro-F1 **{macro_f1["mean"]:.4f}**{spread}, {accuracy["n"]} seed(s).
+"""
+
+
+SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "bench_train_report": _training,
+    "bench_train_tuned": _training,
+    "choose_epochs": _epochs,
+    "grouped_tuned": _grouped,
+    "bench_epoch": _epoch,
+    "bench_predict": _prediction,
+}
+
+
+if __name__ == "__main__":
+    console.run(main)

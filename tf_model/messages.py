@@ -1,0 +1,35 @@
+"""Words that error messages and remarks share: names in quotes, plurals, the nearest name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def quoted(value: object, most: int = 60) -> str:
+    """``value`` in quotes, on one line, cut to ``most`` characters."""
+    text = str(value)
+    return repr(text if len(text) <= most else text[: most - 3] + "...")
+
+
+def listed(names: Iterable[object], most: int = 20) -> str:
+    """Names in quotes with commas between them; only the first ``most`` of a long list, ``"none"`` of an empty one."""
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(quoted(name) for name in names[:most]) or "none") + rest
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names that look like ``name``, whatever their case, the most similar first."""
+    by_lower_case = {each.lower(): each for each in known}
+    return [by_lower_case[key] for key in difflib.get_close_matches(name.lower(), by_lower_case, n=most)]
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """``one`` for a count of 1, else ``many``."""
+    return one if count == 1 else many
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, without the lines below the first; its name if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
