@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed
 UV ?= uv
 
 .PHONY: help install install-gpu train tuned test test-predictions lint format lock data evaluate grouped \
-	choose-epochs bench bench-train bench-predict bench-epoch benchmarks clean
+	choose-epochs bench bench-train bench-predict bench-epoch bench-gpu benchmarks clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, aga
 
 bench-predict: $(INSTALLED) ## throughput and latency of the exported model
 	$(RUN) -m research.bench_predict $(ARGS)
+
+bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
+	$(RUN) -m research.bench_gpu $(ARGS)
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
 	$(RUN) -m research.benchmarks

@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="auto", help="number format of the layers")
     arguments = parser.parse_args(argv)
     ways = {
-        "bucketed": _train([], arguments.precision),
-        "padded": _train(["--pad-to", str(PADDED)], arguments.precision),
+        "bucketed": train_epochs([], arguments.precision),
+        "padded": train_epochs(["--pad-to", str(PADDED)], arguments.precision),
     }
     ratio = ways["bucketed"]["epoch_seconds"] / ways["padded"]["epoch_seconds"]
     path = record("bench_epoch", "make bench-epoch", {"padded_to": PADDED, "epochs": EPOCHS, "ratio": ratio, **ways})
@@ -34,11 +34,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _train(options: list[str], precision: str) -> dict:
-    """The mean time of all epochs but the first, which also builds the graph, and the accuracy after the last."""
+def train_epochs(options: list[str], precision: str | None) -> dict:
+    """Train by the real command with more ``options``.
+
+    Returns:
+        The mean time of all epochs but the first, which also builds the graph, the accuracy after the last, and more.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tf_model.train", "--learning-rate", "1e-4", "--epochs", str(EPOCHS)]
-        command += ["--precision", precision, "--output-dir", folder, *options]
+        command += ["--output-dir", folder, *options, *(["--precision", precision] if precision else [])]
         if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
             raise TweetTargetError("training failed; its own message stands above")
         model = Path(folder) / "product"

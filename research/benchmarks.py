@@ -1,4 +1,4 @@
-"""``python -m research.benchmarks``: write research/benchmarks.md from the recorded runs, so that no figure is typed."""
+"""``python -m research.benchmarks``: write research/benchmarks.md from the recorded runs; no figure in it is typed."""
 
 from __future__ import annotations
 
@@ -114,6 +114,21 @@ float32, batches of {run["batch_size"]}; median of 5 rounds.
 """
 
 
+def _gpu(run: dict[str, Any]) -> str:
+    rows = "\n".join(
+        f"| {name} | {way['device']} | {way['first_epoch_seconds']:.1f} s | {way['epoch_seconds']:.1f} s |"
+        for name, way in run["runs"].items()
+    )
+    return f"""## An epoch on a GPU
+
+`{run["command"]}`, {run["date"]}: 2,632 tweets, batches of 32.
+
+| model, number format | device | first epoch | each further epoch |
+|---|---|---|---|
+{rows}
+"""
+
+
 def _grouped(run: dict[str, Any]) -> str:
     rows = "\n".join(
         f"| {seed} | {found['accuracy']:.4f} ({found['accuracy_interval'][0]:.3f} to "
@@ -142,6 +157,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "grouped_tuned": _grouped,
     "bench_epoch": _epoch,
     "bench_predict": _prediction,
+    "bench_gpu": _gpu,
 }
 
 

@@ -1,4 +1,4 @@
-"""Prediction: a tiny real SavedModel, and stubs where the model does not matter."""
+"""One function scores, and the command line takes files through it."""
 
 import csv
 import errno
@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy
 import openpyxl
 import pandas
 import pyarrow
@@ -20,41 +19,11 @@ import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from stub_model import EMOTIONS, PRODUCTS, stub
 
-from tf_model import console, data, paths, predict, tables
-from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model import console, data, paths, predict, predictor, tables
+from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.predict import Predictor, predict_texts
-
-PRODUCTS = ("iPhone", "iPad", "Google")
-EMOTIONS = ("Negative emotion", "No emotion toward brand or product", "Positive emotion")
-
-
-def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
-    """A model in plain Python: a text with "ipad" is about the iPad, and its length decides how sure that is."""
-
-    def score(batch):
-        assert batch
-        if sizes is not None:
-            sizes.append([len(text) for text in batch])
-        product = [1 if b"ipad" in text.lower() else 0 for text in batch]
-        sure = numpy.array([1 / (1 + len(text) % 7) for text in batch], numpy.float32)
-        probabilities = numpy.stack([1 - sure, sure, 0 * sure], 1)
-        outputs = {
-            "product": numpy.array([PRODUCTS[each] for each in product], object),
-            "product_confidence": sure,
-            "product_probabilities": probabilities,
-        }
-        if has_emotion:
-            outputs |= {
-                "emotion": numpy.array([EMOTIONS[2]] * len(batch), object),
-                "emotion_confidence": sure,
-                "emotion_probabilities": probabilities,
-                "answer": numpy.array(["Positive emotion → iPad"] * len(batch), object),
-            }
-        return outputs
-
-    labels = {"product": PRODUCTS} | ({"emotion": EMOTIONS} if has_emotion else {})
-    return Predictor(labels, score, has_answer=has_emotion)
 
 
 @pytest.fixture
@@ -63,65 +32,12 @@ def stubbed(monkeypatch):
     monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
 
 
-@pytest.fixture(scope="session")
-def save_model(tmp_path_factory):
-    """A function that saves a small TensorFlow model of a task and returns its folder."""
-    import tensorflow as tf
-
-    class Tiny(tf.Module):
-        def __init__(self, names):
-            super().__init__()
-            self.weights = tf.Variable([[2.0, 1.0, 0.0], [1.0, 4.0, 0.0]])  # (without "ipad", with it) x 3 classes
-            self.names = names
-
-        def task(self, text, labels):
-            has_ipad = tf.strings.regex_full_match(tf.strings.lower(text), "(?s).*ipad.*")
-            probabilities = tf.nn.softmax(tf.gather(self.weights, tf.cast(has_ipad, tf.int32)))  # (N, 3)
-            label = tf.gather(tf.constant(labels), tf.argmax(probabilities, 1))
-            return {"label": label, "confidence": tf.reduce_max(probabilities, 1), "probabilities": probabilities}
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-        def serve_task(self, text):
-            return self.task(text, PRODUCTS)
-
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-        def serve_answer(self, text):
-            outputs = {}
-            for task, labels in {"product": PRODUCTS, "emotion": EMOTIONS}.items():
-                found = self.task(text, labels)
-                outputs[task] = found.pop("label")
-                outputs |= {f"{task}_{name}": value for name, value in found.items()}
-            return outputs | {"answer": outputs["emotion"] + " → " + outputs["product"]}
-
-    def save(labels, signature="task", **files):
-        folder = tmp_path_factory.mktemp("model")
-        model = Tiny(PRODUCTS)
-        signatures = {"task": model.serve_task, "answer": model.serve_answer}[signature]
-        tf.saved_model.save(model, str(folder), signatures=signatures)
-        for name, value in {"labels": labels, **files}.items():
-            (folder / f"{name}.json").write_text(json.dumps(value))
-        return folder
-
-    return save
-
-
-@pytest.fixture(scope="session")
-def product_model(save_model):
-    labels = {"task": "product", "labels": PRODUCTS}
-    return save_model(labels, recipe={"name": "tuned"}, metrics={"dataset": "assignment"})
-
-
-@pytest.fixture(scope="session")
-def answer_model(save_model):
-    return save_model({"task": "answer", "product": PRODUCTS, "emotion": EMOTIONS}, "answer")
-
-
 def rows_of(path: Path) -> list[list[str]]:
     with path.open(encoding="utf-8", newline="") as stream:
         return list(csv.reader(stream))
 
 
-# ---------------------------------------------------------------------------------------------- one function scores
+# ---------------------------------------------------------------- one function scores
 
 
 def test_rows_come_in_the_order_of_the_texts():
@@ -177,7 +93,7 @@ def test_awkward_texts_reach_the_model_as_utf_8():
 def test_only_the_beginning_of_a_huge_text_is_read():
     sizes = []
     predict_texts(stub(sizes=sizes), ["é" * 5_000_000])
-    assert sizes == [[2 * predict.MAX_CHARACTERS]]
+    assert sizes == [[2 * predictor.MAX_CHARACTERS]]
 
 
 def test_wrong_calls():
@@ -187,128 +103,7 @@ def test_wrong_calls():
         predict_texts(stub(), "one text")
 
 
-# ------------------------------------------------------------------------------------------------ a real SavedModel
-
-
-def test_a_saved_model_of_one_task(product_model):
-    predictor = Predictor.load(product_model)
-    assert predictor.labels == {"product": PRODUCTS}
-    assert (predictor.recipe, predictor.warning) == ({"name": "tuned"}, None)
-    texts = ["My iPad", "phone", "", "\ud83d ipad\0", "ipad " * 50_000, None] * 5
-    frame = predict_texts(predictor, texts, batch_size=4, probabilities=True)
-    assert frame["product"].tolist() == ["iPad", "iPhone", "iPhone", "iPad", "iPad", "iPhone"] * 5
-    assert frame["product_confidence"].iloc[0] == pytest.approx(numpy.exp(4) / (numpy.exp(4) + numpy.exp(1) + 1))
-    assert frame[[f"product_probability_{label}" for label in PRODUCTS]].sum(axis=1).tolist() == pytest.approx([1] * 30)
-    pandas.testing.assert_frame_equal(frame, predict_texts(predictor, texts, batch_size=1, probabilities=True))
-
-
-def test_a_saved_model_of_both_tasks(answer_model):
-    predictor = Predictor.load(answer_model)
-    frame = predict_texts(predictor, ["My iPad", "phone"])
-    assert frame["answer"].tolist() == ["No emotion toward brand or product → iPad", "Negative emotion → iPhone"]
-    assert frame["emotion"].tolist() == [EMOTIONS[1], EMOTIONS[0]]
-    assert list(frame) == ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
-
-
-def test_a_saved_model_of_the_emotion_alone(save_model):
-    predictor = Predictor.load(save_model({"task": "emotion", "labels": PRODUCTS}))
-    assert list(predict_texts(predictor, ["a"])) == ["emotion", "emotion_confidence"]
-    with pytest.raises(ModelError, match="predicts emotion, not the product; give another --model"):
-        predict.write_test_predictions(predictor, output=Path("never.csv"))
-
-
-def test_default_models(monkeypatch, tmp_path, product_model, answer_model):
-    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
-    with pytest.raises(ModelError, match=r"no trained model in saved_models/; run `make train`.*--model DIR"):
-        Predictor.load()
-    paths.SAVED_MODELS.mkdir()
-    (paths.SAVED_MODELS / "product").symlink_to(product_model)
-    assert Predictor.load().folder == paths.SAVED_MODELS / "product"
-    with pytest.raises(ModelError, match="product does not exist; did you mean saved_models/product"):
-        Predictor.load("product")
-    (paths.SAVED_MODELS / "answer").symlink_to(answer_model)
-    assert Predictor.load().folder == paths.SAVED_MODELS / "answer"
-
-
-def copy_of(model: Path, folder: Path, **files: str) -> Path:
-    import shutil
-
-    shutil.copytree(model, folder)
-    for name, content in files.items():
-        (folder / f"{name}.json").write_text(content)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        ("{", r"labels\.json cannot be read .*export the model again"),
-        ("[]", "expected a JSON object, found a list"),
-        ('{"task": "colour", "labels": ["a"]}', r"expected a task \(product, emotion, answer\) and its labels"),
-        ('{"task": "product", "labels": []}', "expected a task"),
-        ('{"task": "answer", "product": ["a"]}', "expected a task"),
-        (
-            '{"task": "product", "labels": ["a", "b"]}',
-            r"has 3 classes and labels\.json names 2; export the model again",
-        ),
-        (
-            '{"task": "answer", "product": ["a"], "emotion": ["b"]}',
-            "to return product, product_confidence,.*found confidence, label",
-        ),
-    ],
-)
-def test_labels_that_do_not_fit(tmp_path, product_model, labels, words):
-    with pytest.raises(ModelError, match=words):
-        Predictor.load(copy_of(product_model, tmp_path / "m", labels=labels))
-
-
-def test_folders_that_hold_no_whole_model(tmp_path, product_model):
-    with pytest.raises(ModelError, match=r"does not exist; Run `make train`, or give the folder of a saved model"):
-        Predictor.load(tmp_path / "no")
-    with pytest.raises(ModelError, match=r"holds no whole model: saved_model\.pb is missing"):
-        Predictor.load(tmp_path)
-    with pytest.raises(ModelError, match="is a file; give the folder"):
-        Predictor.load(product_model / "saved_model.pb")
-    folder = copy_of(product_model, tmp_path / "m")
-    (folder / "labels.json").unlink()
-    with pytest.raises(ModelError, match=r"labels\.json is missing; export it again"):
-        Predictor.load(folder)
-    for damage in ("saved_model.pb", "variables/variables.index"):
-        folder = copy_of(product_model, tmp_path / damage.split("/")[0])
-        (folder / damage).write_bytes(b"no model")
-        with pytest.raises(ModelError, match=r"holds no model that TensorFlow .* can load .*export it again") as caught:
-            Predictor.load(folder)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(ModelError, match=r"metrics\.json cannot be read"):
-        Predictor.load(copy_of(product_model, tmp_path / "n", metrics="nonsense"))
-
-
-def test_signatures_that_do_not_fit(tmp_path):
-    import tensorflow as tf
-
-    module = tf.Module()
-    serve = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
-    for folder, signatures, found in (("a", None, "no signature"), ("b", serve, r"with the inputs \['x'\]")):
-        tf.saved_model.save(module, str(tmp_path / folder), signatures=signatures)
-        (tmp_path / folder / "labels.json").write_text('{"task": "product", "labels": ["a"]}')
-        with pytest.raises(
-            ModelError, match=r"expected the signature serving_default\(text: string\[N\]\), .*" + found
-        ):
-            Predictor.load(tmp_path / folder)
-
-
-def test_a_batch_that_does_not_fit_into_memory():
-    import tensorflow as tf
-
-    def signature(text):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
-
-    model = Predictor({"product": PRODUCTS}, predict._scorer(signature, {}))
-    with pytest.raises(ModelError, match="a batch of 2 texts does not fit into memory; give a smaller --batch-size"):
-        predict_texts(model, ["a", "b"])
-
-
-# -------------------------------------------------------------------------------------------------- the command line
+# ---------------------------------------------------------------- the command line
 
 
 def test_file_to_file(stubbed, tmp_path, capsys):
@@ -360,45 +155,12 @@ def test_header_only_gives_a_header(stubbed, tmp_path, capsys):
     assert "note: there is a header and not one row" in capsys.readouterr().err
 
 
-def test_texts_as_a_table(stubbed, capsys):
-    assert predict.main(["--text", "[red]iPad[/red] \x1b[31m\r\u202e", "--text", "x", "--format", "table"]) == 0
-    captured = capsys.readouterr()
-    assert "[red]iPad[/red] ␛[31m␍\ufffd" in captured.out
-    assert "50.0%" in captured.out
-    assert captured.err == ""
-
-
-def test_texts_as_csv_and_json(stubbed, capsys):
-    predict.main(["--text", "an iPad", "--text", "é\u009b", "--format", "csv"])
-    assert capsys.readouterr().out == "text,product,product_confidence\nan iPad,iPad,1.0\né\u009b,iPhone,0.2\n"
-    predict.main(["--text", "\ud83d\x7f\u009bé", "--format", "json", "--probabilities"])
-    line = capsys.readouterr().out
-    assert line.startswith('{"text": "\\ud83d\\u007f\\u009bé", "product": "iPhone", "product_confidence": ')
-    assert json.loads(line)["product_probability_Google"] == 0
-
-
-def test_csv_is_the_default_for_a_pipe_and_a_table_for_a_terminal(stubbed, capsys, monkeypatch):
-    predict.main(["--text", "a\x1b"])
-    assert capsys.readouterr().out.startswith("text,product")
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    predict.main(["--text", "a\x1b"])
-    assert "│ a␛ " in capsys.readouterr().out
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    predict.main(["--text", "a\x1b\nb", "--format", "csv"])
-    assert '"a␛\nb",iPhone' in capsys.readouterr().out
-
-
 def test_standard_input(stubbed, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("an iPad\n\ncafé\n".encode())))
     assert predict.main(["-", "--format", "json"]) == 0
     captured = capsys.readouterr()
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == ["an iPad", "", "café"]
     assert captured.err.startswith("3 texts in ")
-
-
-def test_a_long_text_is_shortened_on_the_terminal_only(stubbed, capsys):
-    predict.main(["--text", "x" * 1000, "--format", "table"])
-    assert capsys.readouterr().out.count("x") == predict.SHOWN_CHARACTERS - 1 + 1  # one in the heading "text"
 
 
 def test_sheet_and_column(stubbed, tmp_path, capsys):
@@ -409,14 +171,6 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
     book.save(tmp_path / "a.xlsx")
     assert predict.main([str(tmp_path / "a.xlsx"), "--sheet", "Test", "--column", "Other"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == "a,iPad,iPad,0.2"
-
-
-def test_warning_about_the_sample_corpus(monkeypatch, capsys, save_model):
-    folder = save_model({"task": "product", "labels": PRODUCTS}, metrics={"dataset": "sample"})
-    predict.main(["--text", "iPad", "--model", str(folder)])
-    captured = capsys.readouterr()
-    assert captured.err.startswith(f"warning: {folder} was trained on the small sample corpus, not on the real data")
-    assert captured.out.splitlines()[1].startswith("iPad,iPad,0.9")
 
 
 @pytest.mark.parametrize(
@@ -502,7 +256,7 @@ def test_the_users_columns_are_untouched(stubbed, tmp_path, rows):
     assert [tuple(row[:2]) for row in found[1:]] == rows
 
 
-# ------------------------------------------------------------------------------------------------ the report's file
+# ---------------------------------------------------------------- the report's file
 
 
 @pytest.fixture
@@ -535,7 +289,8 @@ def test_a_dataset_without_unlabelled_tweets(stubbed, dataset, monkeypatch, tmp_
         predict.main(["--test-predictions"])
 
 
-# ------------------------------------------------------------------------------------- processes: start, stop, memory
+# ---------------------------------------------------------------- processes: start, stop, memory
+
 
 WITH_STUB = """
 import re, resource, sys, time

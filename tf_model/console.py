@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tf_model.characters import visible
 from tf_model.errors import TweetTargetError
 
 if TYPE_CHECKING:
@@ -61,8 +62,8 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
 
 
 def say(line: str) -> None:
-    """Print one line on standard error, where it does not mix with results."""
-    print(line, file=sys.stderr, flush=True)
+    """Print one line on standard error, where it does not mix with results; control characters become symbols."""
+    print(visible(line), file=sys.stderr, flush=True)
 
 
 def stdout() -> "Console":

@@ -123,7 +123,7 @@ def _train_fold(recipe, backbone, classes, texts, label_ids, split, *, runtime, 
         validation if each_epoch else None,
         runtime=runtime,
         callbacks=callbacks,
-    )
+    ).in_float32()
     return fitted.probabilities(encode(fitted.encoder, validation.texts)), fitted.history
 
 

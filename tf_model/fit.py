@@ -82,11 +82,15 @@ class Fitted:
         """The same classifier computing in float32, as it is exported; itself if it does so already."""
         import tf_keras
 
-        if tf_keras.mixed_precision.global_policy().name == "float32":
+        policy = tf_keras.mixed_precision.global_policy()
+        if policy.name == "float32":
             return self
         tf_keras.mixed_precision.set_global_policy("float32")
-        model = type(self.model)(self.model.config)
-        model(self.model.dummy_inputs)  # makes the variables
+        try:
+            model = type(self.model)(self.model.config)
+            model(self.model.dummy_inputs)  # makes the variables
+        finally:
+            tf_keras.mixed_precision.set_global_policy(policy)
         model.set_weights(self.model.get_weights())
         return Fitted(model, self.encoder, self.history)
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         fitted, scores = _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments)
 
     from tf_model.export import Validated, export
-    from tf_model.metrics import comparison_table, evaluate_probabilities
+    from tf_model.metrics import REPORT, comparison_table, evaluate_probabilities
 
     parts = dict(zip(("train", "validation"), split, strict=True))
     measured = {
@@ -71,9 +71,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     checkpoint.remove()
 
-    reference: Any = {} if dataset.name != data.ASSIGNMENT or task is not tasks.PRODUCT else None
+    comparable = dataset.name == data.ASSIGNMENT and task is tasks.PRODUCT
     stdout = console.stdout()
-    stdout.print(comparison_table(measured["train"], measured["validation"], *([] if reference is None else [{}])))
+    stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
     stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
     return 0
 
@@ -123,6 +123,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights,
         "backbone": weights.sha256,
         "precision": used.precision,
         "deterministic": used.deterministic,
+        "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
     checkpoint = Checkpoint(folder.parent / paths.CHECKPOINTS.name / folder.name, fingerprint)

@@ -1,0 +1,50 @@
+"""Small datasets for the tests, as files."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tf_model import tasks
+from tf_model.dataset_file import COLUMNS
+from tf_model.errors import DataError
+
+HEADER = ",".join(COLUMNS)
+
+
+NONE, GOOD, BAD = tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE
+
+
+ROWS = [
+    ("the battery of my phone lasts all day", "iPhone", GOOD),
+    ("the maps keep losing me", "Google", BAD),
+    ("queueing for coffee", "", NONE),
+    ("the tablet is light", "iPad", GOOD),
+    ("hard to say what this is", "", tasks.CANNOT_TELL),
+]
+
+
+def write_csv(path: Path, rows=ROWS, columns=COLUMNS, **options) -> Path:
+    pd.DataFrame(rows, columns=list(columns)).to_csv(path, index=False, **options)
+    return path
+
+
+def write_workbook(path: Path, **sheets: pd.DataFrame) -> Path:
+    with pd.ExcelWriter(path) as writer:
+        for name, frame in sheets.items():
+            frame.to_excel(writer, sheet_name=name, index=False)
+    return path
+
+
+def labelled(rows=ROWS, columns=COLUMNS) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def line_of(call, *arguments, error=DataError, **options) -> str:
+    """The message of the error that ``call`` raises, which must be one line."""
+    with pytest.raises(error) as caught:
+        call(*arguments, **options)
+    message = str(caught.value)
+    assert message
+    assert len(message.splitlines()) == 1
+    return message

@@ -1,0 +1,62 @@
+"""Parquet: types and missing values survive."""
+
+import json
+from datetime import datetime
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+from table_files import message_of, read, save
+
+from tf_model.errors import DataError, OutputError
+
+
+def test_parquet_keeps_types_and_missing_values(tmp_path):
+    table = pyarrow.table(
+        {
+            "id": pyarrow.array([1, None, 2**60]),
+            "text": ["a", None, "c"],
+            "when": pyarrow.array([datetime(2020, 1, 2)] * 3, pyarrow.timestamp("us", tz="UTC")),
+            "tags": [["x"], None, []],
+            "kind": pyarrow.array(["u", "v", "u"]).dictionary_encode(),
+            "p": pyarrow.array([0.1, None, 0.2], pyarrow.float32()),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    frame = read(tmp_path / "a.parquet")
+    save(frame, tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet").equals(table)
+    save(frame, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text().splitlines()[1:3] == [
+        '1,a,2020-01-02 00:00:00+00:00,"[""x""]",u,0.1',
+        ",,2020-01-02 00:00:00+00:00,,v,",
+    ]
+    save(frame, tmp_path / "b.jsonl")
+    assert json.loads((tmp_path / "b.jsonl").read_text().splitlines()[1])["id"] is None
+    save(frame, tmp_path / "b.xlsx")
+    assert read(tmp_path / "b.xlsx")["id"].tolist() == [1, None, str(2**60)]
+
+
+def test_parquet_with_one_name_twice(tmp_path):
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["x", "x"])
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert "more than one column called 'x'" in message_of(DataError, tmp_path / "a.parquet")
+
+
+def test_parquet_of_mixed_and_missing_values(tmp_path):
+    frame = pandas.DataFrame(
+        {"none": [None, None, "x"], "mixed": ["a", 1, [2]], "n": [1, 2, None], "bad": ["\ud83d", "b", None]},
+        dtype=object,
+    )
+    save(frame, tmp_path / "a.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pydict() == {
+        "none": [None, None, "x"],
+        "mixed": ["a", "1", "[2]"],
+        "n": [1, 2, None],
+        "bad": ["\ufffd", "b", None],
+    }
+    frame = pandas.DataFrame({"n": [1, 2, "x"]}, dtype=object)
+    with pytest.raises(OutputError, match=r"column 'n' began as int64.*write \.jsonl or \.csv"):
+        save(frame, tmp_path / "b.parquet")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.parquet"]

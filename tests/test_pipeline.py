@@ -1,0 +1,217 @@
+"""The order, the labels and the padding of batches."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tf_model import pipeline
+from tf_model.pipeline import encode, evaluation_batches, steps_per_epoch, training_batches
+from tf_model.runtime import import_tensorflow
+from tf_model.tokenizer import TextEncoder
+
+tf = import_tensorflow()
+
+MAX_TOKENS = 64
+
+
+def examples(rows, seed=0, longest=60):
+    """Token ids of ``rows`` texts of random lengths; the first token is the text's own, its label that times 3."""
+    lengths = np.random.default_rng(seed).integers(2, longest + 1, rows)
+    token_ids = tf.ragged.constant([[1000 + row] + [7] * (n - 1) for row, n in enumerate(lengths)], dtype=tf.int32)
+    return token_ids, (1000 + np.arange(rows)) * 3
+
+
+def batches_of(token_ids, label_ids, *, batch_size=4, seed=0, first_epoch=0, epochs=1, pad_to=None):
+    found = training_batches(
+        token_ids,
+        label_ids,
+        batch_size=batch_size,
+        max_tokens=MAX_TOKENS,
+        seed=seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+        pad_to=pad_to,
+    )
+    return [({name: value.numpy() for name, value in inputs.items()}, labels.numpy()) for inputs, labels in found]
+
+
+def order_of(batches):
+    """Which texts each batch holds."""
+    return [(inputs["input_ids"][:, 0] - 1000).tolist() for inputs, _ in batches]
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "steps"), [(1, 32, 1), (32, 32, 1), (33, 32, 2), (64, 32, 2), (2632, 32, 83), (5, 1, 5)]
+)
+def test_steps_per_epoch(rows, batch_size, steps):
+    assert steps_per_epoch(rows, batch_size) == steps
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rows=st.integers(1, 300),
+    batch_size=st.integers(1, 40),
+    seed=st.integers(0, 2**31 - 1),
+    pad_to=st.none() | st.just(MAX_TOKENS),
+)
+def test_every_example_comes_exactly_once_an_epoch(rows, batch_size, seed, pad_to):
+    token_ids, label_ids = examples(rows)
+    batches = batches_of(token_ids, label_ids, batch_size=batch_size, seed=seed, epochs=2, pad_to=pad_to)
+    steps = steps_per_epoch(rows, batch_size)
+    assert len(batches) == 2 * steps
+    for epoch in (batches[:steps], batches[steps:]):
+        order = order_of(epoch)
+        assert sorted(sum(order, [])) == list(range(rows))
+        sizes = Counter(map(len, order))
+        assert sizes == Counter([batch_size] * (rows // batch_size) + [rows % batch_size] * (rows % batch_size > 0))
+
+
+def test_labels_and_tokens_stay_with_their_text():
+    token_ids, label_ids = examples(150)
+    expected = token_ids.to_list()
+    for inputs, labels in batches_of(token_ids, label_ids, batch_size=8):
+        assert labels.dtype == np.int32
+        assert labels.tolist() == (inputs["input_ids"][:, 0] * 3).tolist()
+        for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
+            assert ids[mask == 1].tolist() == expected[ids[0] - 1000]
+            assert mask.tolist() == sorted(mask, reverse=True)
+            assert not ids[mask == 0].any()
+
+
+@pytest.mark.parametrize("pad_to", [None, MAX_TOKENS])
+def test_the_order_depends_on_the_seed_and_the_number_of_the_epoch_alone(pad_to):
+    token_ids, label_ids = examples(90)
+    steps = steps_per_epoch(90, 4)
+    whole = order_of(batches_of(token_ids, label_ids, epochs=5, pad_to=pad_to))
+    for first in range(6):
+        resumed = batches_of(token_ids, label_ids, first_epoch=first, epochs=5, pad_to=pad_to)
+        assert order_of(resumed) == whole[first * steps :]
+    assert order_of(batches_of(token_ids, label_ids, epochs=2, pad_to=pad_to)) == whole[: 2 * steps]
+    tf.random.set_seed(99)
+    assert order_of(batches_of(token_ids, label_ids, epochs=1, pad_to=pad_to)) == whole[:steps]
+
+
+@pytest.mark.parametrize("pad_to", [None, MAX_TOKENS])
+def test_seeds_and_epochs_differ(pad_to):
+    token_ids, label_ids = examples(90)
+    steps = steps_per_epoch(90, 4)
+    orders = []
+    for seed in (0, 1, 2):
+        order = order_of(batches_of(token_ids, label_ids, seed=seed, epochs=3, pad_to=pad_to))
+        orders += [str(order[i : i + steps]) for i in range(0, 3 * steps, steps)]
+    assert len(set(orders)) == 9
+
+
+def test_a_batch_is_padded_to_its_own_longest_text():
+    token_ids, label_ids = examples(333)
+    lengths = []
+    for inputs, _ in batches_of(token_ids, label_ids, batch_size=16):
+        assert inputs["input_ids"].shape == inputs["attention_mask"].shape
+        longest = inputs["attention_mask"].sum(axis=1).max()
+        assert inputs["input_ids"].shape[1] == -(-longest // 8) * 8
+        lengths.append(inputs["input_ids"].shape[1])
+    assert len(set(lengths)) >= 5
+    assert lengths != sorted(lengths)  # the batches themselves are shuffled
+
+
+def test_sorting_leaves_far_less_padding():
+    token_ids, label_ids = examples(1000)
+    real = int(token_ids.row_lengths().numpy().sum())
+
+    def padding(batches):
+        return sum(inputs["input_ids"].size for inputs, _ in batches) - real
+
+    unsorted = batches_of(token_ids, label_ids, batch_size=32, pad_to=MAX_TOKENS)
+    own_longest = sum(inputs["attention_mask"].sum(axis=1).max() * len(labels) for inputs, labels in unsorted) - real
+    assert padding(batches_of(token_ids, label_ids, batch_size=32)) < own_longest / 4
+    assert own_longest <= padding(unsorted)
+
+
+def test_a_window_is_shorter_than_an_epoch(monkeypatch):
+    monkeypatch.setattr(pipeline, "WINDOW", 2)
+    token_ids, label_ids = examples(200)
+    lengths = [inputs["input_ids"].shape[1] for inputs, _ in batches_of(token_ids, label_ids, batch_size=10)]
+    # Ten windows of two batches, a short and a long one each: one sorted epoch would fill every length in between.
+    assert sum(length <= 40 for length in lengths) == sum(length >= 56 for length in lengths) == 10
+
+
+def test_pad_to_gives_batches_of_one_length_without_sorting():
+    token_ids, label_ids = examples(500, longest=40)
+    batches = batches_of(token_ids, label_ids, batch_size=8, pad_to=48)
+    assert {inputs["input_ids"].shape[1] for inputs, _ in batches} == {48}
+    assert {inputs["attention_mask"].shape[1] for inputs, _ in batches} == {48}
+    spread = [np.ptp(inputs["attention_mask"].sum(axis=1)) for inputs, _ in batches if len(_) == 8]
+    assert np.mean(spread) > 20
+
+
+def test_one_example():
+    [(inputs, labels)] = batches_of(tf.ragged.constant([[1000, 7, 7]], dtype=tf.int32), np.array([5]), batch_size=32)
+    assert inputs["input_ids"].tolist() == [[1000, 7, 7, 0, 0, 0, 0, 0]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0, 0, 0]]
+    assert labels.tolist() == [5]
+
+
+# --------------------------------------------------------------------------------------------------- evaluation
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(1, 64), (64, 64), (65, 64), (333, 10), (7, 1)])
+def test_positions_put_evaluated_rows_back_into_order(rows, batch_size):
+    token_ids, _ = examples(rows)
+    batches, positions = evaluation_batches(token_ids, batch_size=batch_size, max_tokens=MAX_TOKENS)
+    batches = list(batches.as_numpy_iterator())
+    assert [len(batch["input_ids"]) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
+    first = np.concatenate([batch["input_ids"][:, 0] for batch in batches])
+    tokens = np.concatenate([batch["attention_mask"].sum(axis=1) for batch in batches])
+    assert first[positions].tolist() == list(range(1000, 1000 + rows))
+    assert tokens[positions].tolist() == token_ids.row_lengths().numpy().tolist()
+    assert tokens.tolist() == sorted(tokens)
+    for batch in batches:
+        assert batch["input_ids"].shape[1] == -(-batch["attention_mask"].sum(axis=1).max() // 8) * 8
+
+
+def test_nothing_to_evaluate_gives_no_batch():
+    batches, positions = evaluation_batches(encode(None, []), batch_size=4, max_tokens=MAX_TOKENS)
+    assert list(batches) == []
+    assert positions.tolist() == []
+
+
+# ------------------------------------------------------------------------------------------------------- encode
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory, vocabulary):
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    path.write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return TextEncoder(path, "normalized", max_tokens=32)
+
+
+TEXTS = ["love my iPad 2", "", "RT @bob: hate the new android app!", "é 😀 \x00", "a" * 300, "the " * 100, "ipad"]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 100])
+def test_encoding_together_is_encoding_one_by_one(monkeypatch, encoder, rows):
+    together = encode(encoder, TEXTS).to_list()
+    assert together == [ids for text in TEXTS for ids in encode(encoder, [text]).to_list()]
+    assert max(map(len, together)) == 32
+    monkeypatch.setattr(pipeline, "ENCODE_ROWS", rows)
+    assert encode(encoder, TEXTS).to_list() == together
+
+
+def test_more_texts_than_are_encoded_at_once_stay_in_order(encoder, vocabulary):
+    words = [vocabulary[5 + row % 20] for row in range(2 * pipeline.ENCODE_ROWS + 3)]
+    assert [ids[1] for ids in encode(encoder, words).to_list()] == [vocabulary.index(word) for word in words]
+
+
+def test_no_texts_are_encoded_as_no_rows(encoder):
+    found = encode(encoder, [])
+    assert (found.nrows(), found.dtype, found.to_list()) == (0, tf.int32, [])
+
+
+@pytest.mark.parametrize("text", ["love \ud83d ipad", "\udcff", "\ude00\ud83d"])
+def test_lone_surrogates_are_encoded_as_question_marks(encoder, text):
+    expected = text.encode("utf-8", "replace").decode()
+    assert "?" in expected
+    assert encode(encoder, [text]).to_list() == encode(encoder, [expected]).to_list()

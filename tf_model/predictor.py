@@ -1,0 +1,246 @@
+"""A saved model, ready to score batches of texts: found, checked and loaded, with an error for each way to be broken.
+
+Scoring a list of texts is :func:`tf_model.predict.predict_texts`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import paths, tables, tasks
+from tf_model.characters import well_formed
+from tf_model.errors import ModelError
+from tf_model.messages import first_line
+
+if TYPE_CHECKING:
+    import numpy
+
+# A model reads the first 128 tokens. 20,000 characters hold them even where cleaning takes most of a text away, and
+# keep a pasted file of 10 MB from costing more than a tweet.
+MAX_CHARACTERS = 20_000
+DEFAULT_MODELS = ("answer", "product")
+ANSWER = "answer"
+
+Outputs = dict[str, "numpy.ndarray"]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model, ready to score.
+
+    Attributes:
+        labels: The classes of each task that the model knows, by task name, in the order of the probabilities.
+        score: Scores one batch: from N texts as UTF-8 bytes, N at least 1, to ``<task>`` (object [N], str),
+            ``<task>_confidence`` (float32 [N]) and ``<task>_probabilities`` (float32 [N, classes]) for each task, and
+            ``answer`` (object [N], str) where the model gives one.
+        has_answer: Whether ``score`` returns ``answer``.
+        folder: Where the model was read from.
+        recipe: ``recipe.json`` of that folder, empty if there is none.
+        metrics: ``metrics.json`` of that folder, empty if there is none.
+    """
+
+    labels: dict[str, tuple[str, ...]]
+    score: Callable[[Sequence[bytes]], Outputs]
+    has_answer: bool = False
+    folder: Path | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path | str | None = None) -> Predictor:
+        """Load a saved model; tensorflow and tensorflow-text are all that this needs.
+
+        Args:
+            folder: The model's folder. None: ``saved_models/answer`` if it is there, else ``saved_models/product``.
+
+        Raises:
+            ModelError: There is no such model, or the folder does not hold a whole one.
+        """
+        folder = _find_model(folder)
+        classes = _read_labels(folder)
+        recipe, metrics = _read_json(folder / "recipe.json"), _read_json(folder / "metrics.json")
+        signature = _load_signature(folder)
+        names = _output_names(folder, signature, classes)
+        has_answer = ANSWER in names.values()
+        return cls(classes, _scorer(signature, names), has_answer, folder, recipe, metrics)
+
+    @property
+    def warning(self) -> str | None:
+        """What a user must know before trusting the predictions, or None."""
+        if self.metrics.get("dataset") != "sample":
+            return None
+        return (
+            f"{self.folder} was trained on the small sample corpus, not on the real data: "
+            "its predictions show that the program works, not what the tweets say"
+        )
+
+    def columns(self, probabilities: bool = False) -> dict[str, str]:
+        """The columns of the predictions in their order, with their dtypes.
+
+        Args:
+            probabilities: With one column for each class of each task, ``<task>_probability_<label>``.
+        """
+        columns = {}
+        for task in self.labels:
+            columns |= {task: "str", f"{task}_confidence": "float32"}
+        if self.has_answer:
+            columns[ANSWER] = "str"
+        if probabilities:
+            columns |= {
+                probability_column(task, label): "float32" for task in self.labels for label in self.labels[task]
+            }
+        return columns
+
+
+def probability_column(task: str, label: str) -> str:
+    """The name of the column with the probability of one class."""
+    return f"{task}_probability_{label}"
+
+
+def model_input(text: Any) -> bytes:
+    """A text as the model reads it: UTF-8, never missing, not endless."""
+    import pandas
+
+    if not isinstance(text, str):
+        if text is None or (pandas.api.types.is_scalar(text) and pandas.isna(text)):
+            return b""
+        text = tables.as_text(text)
+    return well_formed(text[:MAX_CHARACTERS]).encode("utf-8")
+
+
+def _find_model(folder: Path | str | None) -> Path:
+    known = {name: paths.SAVED_MODELS / name for name in (*DEFAULT_MODELS, *tasks.TASKS)}
+    if folder is None:
+        for name in DEFAULT_MODELS:
+            if known[name].is_dir():
+                return known[name]
+        raise ModelError(
+            f"no trained model in {paths.SAVED_MODELS.name}/; run `make train`, or give another model with --model DIR"
+        )
+    folder = Path(folder)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ModelError(f"{folder} is a file; give the folder of a saved model, the one that holds saved_model.pb")
+    near = known.get(folder.name)
+    hint = f"did you mean {paths.SAVED_MODELS.name}/{near.name}? Else " if near is not None and near.is_dir() else ""
+    raise ModelError(f"{folder} does not exist; {hint}run `make train`, or give the folder of a saved model")
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({first_line(error)}); export the model again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{file}: expected a JSON object, found a {type(value).__name__}; export the model again")
+    return value
+
+
+def _read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``."""
+    file = folder / "labels.json"
+    if not (folder / "saved_model.pb").is_file() or not file.is_file():
+        missing = "labels.json" if (folder / "saved_model.pb").is_file() else "saved_model.pb"
+        raise ModelError(
+            f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
+        )
+    found = _read_json(file)
+    task = found.get("task")
+    classes = {name: found.get(name) for name in tasks.TASKS} if task == ANSWER else {task: found.get("labels")}
+    if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
+        raise ModelError(
+            f"{file}: expected a task ({', '.join([*tasks.TASKS, ANSWER])}) and its labels, found {str(found)[:200]}; "
+            "export the model again"
+        )
+    return {name: tuple(labels) for name, labels in classes.items()}
+
+
+def _is_list_of_text(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+
+
+def _load_signature(folder: Path) -> Any:
+    """The function ``serving_default`` of a SavedModel, with the loaded model held as its attribute ``model``."""
+    from tf_model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    import tensorflow_text  # noqa: F401  registers the operations of the tokenizer
+
+    try:
+        model = tf.saved_model.load(str(folder))
+    except Exception as error:  # damaged files show as OSError, ValueError, KeyError, protobuf and tf.errors
+        raise ModelError(
+            f"{folder} holds no model that TensorFlow {tf.__version__} can load ({first_line(error)[:300]}); "
+            "export it again, or give another folder"
+        ) from error
+    signatures = getattr(model, "signatures", {})
+    signature = signatures.get("serving_default") if hasattr(signatures, "get") else None
+    inputs = signature.structured_input_signature[1] if signature is not None else {}
+    if list(inputs) != ["text"] or inputs["text"].dtype != tf.string:
+        raise ModelError(
+            f"{folder}: expected the signature serving_default(text: string[N]), found "
+            f"{', '.join(signatures) or 'no signature'}{f' with the inputs {list(inputs)}' if inputs else ''}; "
+            "export the model with `python -m tf_model.export`, or give another folder"
+        )
+    signature.model = model  # the signature alone would let the variables go
+    return signature
+
+
+def _output_names(folder: Path, signature: Any, classes: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Our name of each output, by the signature's: a model of one task calls its own ``label``, not ``product``."""
+    found = signature.structured_outputs
+    names = {}
+    for task in classes:
+        label, prefix = ("label", "") if len(classes) == 1 else (task, f"{task}_")
+        names |= {
+            label: task,
+            f"{prefix}confidence": f"{task}_confidence",
+            f"{prefix}probabilities": f"{task}_probabilities",
+        }
+    if len(classes) > 1:
+        names[ANSWER] = ANSWER
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise ModelError(
+            f"{folder}: expected serving_default to return {', '.join(names)}, found {', '.join(sorted(found))}; "
+            "export the model with `python -m tf_model.export`, or give another folder"
+        )
+    for output, name in names.items():
+        task = name.removesuffix("_probabilities")
+        width = found[output].shape[-1] if task in classes and task != name else None
+        if width is not None and width != len(classes[task]):
+            raise ModelError(
+                f"{folder}: the model has {width} classes and labels.json names {len(classes[task])}; "
+                "export the model again"
+            )
+    return names
+
+
+def _scorer(signature: Any, names: dict[str, str]) -> Callable[[Sequence[bytes]], Outputs]:
+    import tensorflow as tf
+
+    def score(batch: Sequence[bytes]) -> Outputs:
+        try:
+            outputs = signature(text=tf.constant(batch, tf.string, shape=[len(batch)]))
+        except tf.errors.ResourceExhaustedError as error:
+            raise ModelError(
+                f"a batch of {len(batch)} texts does not fit into memory; give a smaller --batch-size"
+            ) from error
+        return {name: _as_numpy(outputs[output]) for output, name in names.items()}
+
+    return score
+
+
+def _as_numpy(tensor: Any) -> numpy.ndarray:
+    values = tensor.numpy()
+    if values.dtype != object:
+        return values
+    values[:] = [text.decode("utf-8") for text in values]
+    return values

@@ -1,0 +1,118 @@
+"""What every format provides: a :class:`Source` of rows, and a :class:`TableWriter`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+
+CHUNK_ROWS = 8_192
+CHUNK_CHARACTERS = 2**25  # a chunk of huge cells ends early, so that rows of 10 MB need no 80 GB
+
+
+class Source:
+    """One input, not yet checked.
+
+    Attributes:
+        rereadable: Whether the rows can be read more than once.
+        dtype: Of every column of the frames.
+        path: The file.
+        name: What to call the input in messages.
+        columns: Column names in the order of the file, known after :meth:`check`.
+        total_rows: Number of rows, known after :meth:`check`, None where only the end of the input will tell.
+        notes: Remarks for the user, complete after :meth:`check`.
+    """
+
+    rereadable = True
+    dtype: Any = object
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        self.columns: list[str] = []
+        self.total_rows: int | None = None
+        self.notes: list[str] = []
+
+    def check(self) -> None:
+        """Find the columns, count the rows, and raise what is wrong with any of them."""
+        self.total_rows = sum(1 for _ in self.rows())
+        if self.total_rows == 0:
+            self.notes.append("there is a header and not one row")
+
+    def rows(self) -> Iterator[Sequence[Any]]:
+        """Every row, as values in the order of ``columns``."""
+        raise NotImplementedError
+
+    def frames(self, rows: int) -> Iterator[pandas.DataFrame]:
+        """The rows in order, at most ``rows`` at a time."""
+        for batch in _batched(self.rows(), rows):
+            yield self._frame(batch)
+
+    def empty(self) -> pandas.DataFrame:
+        """A frame with the columns and no row."""
+        return self._frame([])
+
+    def close(self) -> None:
+        """Close the file, if it is held open."""
+
+    def _frame(self, rows: list[Sequence[Any]]) -> pandas.DataFrame:
+        import pandas
+
+        return pandas.DataFrame(rows, columns=self.columns, dtype=self.dtype)
+
+
+class TextsInMemory(Source):
+    """Texts that were given one by one."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__("the given texts")
+        self.columns = ["text"]
+        self.total_rows = len(texts)
+        self.texts = texts
+
+    def rows(self) -> Iterator[Sequence[Any]]:
+        """One text a row."""
+        return ([text] for text in self.texts)
+
+
+class TableWriter:
+    """Writes frames of one shape, one after the other.
+
+    Attributes:
+        notes: Remarks for the user, known when the last frame is written.
+    """
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def write(self, frame: pandas.DataFrame) -> None:
+        """Append the rows of ``frame``; the first frame, which may be empty, also gives the header."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Write what is still held back, and close the file."""
+
+    def abandon(self) -> None:
+        """Let go of the file after an error."""
+
+
+def explain_empty(name: str, expected: str) -> str:
+    """The message for an input that holds nothing."""
+    return f"{name} is empty: expected {expected}; check that this is the right input"
+
+
+def _batched(rows: Iterable[Sequence[Any]], most: int) -> Iterator[list[Sequence[Any]]]:
+    """Lists of at most ``most`` rows, and of about :data:`CHUNK_CHARACTERS` characters."""
+    batch: list[Sequence[Any]] = []
+    characters = 0
+    for row in rows:
+        batch.append(row)
+        characters += sum(len(value) for value in row if isinstance(value, str))
+        if len(batch) >= most or characters >= CHUNK_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

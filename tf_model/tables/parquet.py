@@ -1,0 +1,136 @@
+"""Parquet in and out: each column keeps its Arrow type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model.characters import well_formed
+from tf_model.errors import DataError, OutputError
+from tf_model.messages import first_line, listed
+from tf_model.tables.formats import CHUNK_ROWS, Source, TableWriter, explain_empty
+from tf_model.tables.values import as_text, repeated, unique_names, values_of
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+class Parquet(Source):
+    """A Parquet file."""
+
+    def check(self) -> None:
+        """Read every batch once, and refuse two columns of one name."""
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            self.file = pyarrow.parquet.ParquetFile(self.path)
+            for _ in self.file.iter_batches(CHUNK_ROWS):
+                pass
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(self._broken(error)) from error
+        self.columns = self.file.schema_arrow.names
+        self.total_rows = self.file.metadata.num_rows
+        if not self.columns:
+            raise DataError(explain_empty(self.name, "a column of texts"))
+        twice = repeated(self.columns)
+        if twice:
+            raise DataError(f"{self.name} has more than one column called {listed(twice)}; rename all but one")
+
+    def frames(self, rows: int) -> Iterator[pandas.DataFrame]:
+        """The rows in order, at most ``rows`` at a time."""
+        import pyarrow
+
+        try:
+            for batch in self.file.iter_batches(rows):
+                yield self._to_pandas(pyarrow.Table.from_batches([batch]))
+        except pyarrow.ArrowException as error:
+            raise DataError(self._broken(error)) from error
+
+    def empty(self) -> pandas.DataFrame:
+        """A frame with the columns, their types and no row."""
+        return self._to_pandas(self.file.schema_arrow.empty_table())
+
+    def close(self) -> None:
+        """Close the file."""
+        if hasattr(self, "file"):
+            self.file.close()
+
+    def _to_pandas(self, table: pyarrow.Table) -> pandas.DataFrame:
+        import pandas
+
+        return table.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
+
+    def _broken(self, error: Exception) -> str:
+        return f"{self.name}: expected a Parquet file, but it cannot be read ({first_line(error)}); make it anew"
+
+
+class ParquetWriter(TableWriter):
+    """A Parquet file, with the types that the first frame shows."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.writer: Any = None
+
+    def write(self, frame: pandas.DataFrame) -> None:
+        """Append the rows of ``frame``; the first frame also gives the names and types."""
+        import pyarrow
+        import pyarrow.parquet
+
+        names = unique_names(frame, "Parquet")
+        columns = [frame.iloc[:, position] for position in range(len(names))]
+        if self.writer is None:
+            self.schema = pyarrow.schema([(n, _arrow_type(c)) for n, c in zip(names, columns, strict=True)])
+            self.writer = pyarrow.parquet.ParquetWriter(self.path, self.schema)
+        arrays = [_to_arrow(column, field) for column, field in zip(columns, self.schema, strict=True)]
+        if len(frame):
+            self.writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self.schema))
+
+    def finish(self) -> None:
+        """Write the footer, and close the file."""
+        self.writer.close()
+
+    def abandon(self) -> None:
+        """Close the file, whatever it holds."""
+        if self.writer is not None:
+            with suppress(OSError, ValueError):
+                self.writer.close()
+
+
+def _arrow_type(column: pandas.Series) -> pyarrow.DataType:
+    """The Arrow type of a column: its own where it has one, and text where its objects are of several kinds."""
+    import pyarrow
+
+    if column.dtype == "str":
+        return pyarrow.string()
+    try:
+        found = pyarrow.array(_arrow_values(column), from_pandas=True).type
+    except (pyarrow.ArrowException, OverflowError):
+        return pyarrow.string()
+    return pyarrow.string() if column.dtype == object and pyarrow.types.is_null(found) else found
+
+
+def _to_arrow(column: pandas.Series, field: pyarrow.Field) -> pyarrow.ChunkedArray:
+    import pyarrow
+
+    values = _arrow_values(column)
+    if column.dtype == object and field.type == pyarrow.string():
+        values = [None if value is None else as_text(value) for value in values]
+    try:
+        array = pyarrow.array(values, type=field.type, from_pandas=True)
+    except (pyarrow.ArrowException, OverflowError) as error:
+        raise OutputError(
+            f"column {field.name!r} began as {field.type}, and a later value is of another kind "
+            f"({first_line(error)}); Parquet wants one type in a column: write .jsonl or .csv"
+        ) from error
+    return array if isinstance(array, pyarrow.ChunkedArray) else pyarrow.chunked_array([array])
+
+
+def _arrow_values(column: pandas.Series) -> Any:
+    if column.dtype != object:
+        return column
+    return [well_formed(value) if isinstance(value, str) else value for value in values_of(column)]
