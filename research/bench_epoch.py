@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, run in ways.items():
         print(f"{name}: {run['epoch_seconds']:.1f} s an epoch, validation accuracy {run['validation_accuracy']:.4f}")
     print(f"bucketed takes {ratio:.2f} of the time")
-    console.say(f"written to {path}")
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from research.bench_epoch import train_epochs
 from research.runs import record
-from tf_model import backbone, console
+from tf_model import backbone, console, paths
 from tf_model.errors import TweetTargetError
 
 WAYS = {
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
                 results[f"{name}, {way}"] = run
                 print(f"{name}, {way}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
     path = record("bench_gpu", "make bench-gpu", {"runs": results})
-    console.say(f"written to {path}")
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from research.runs import record
-from tf_model import console, data, tasks
+from tf_model import console, data, paths, tasks
 from tf_model.errors import DataError
 
 PADDED = 64
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{name}: {value:.0f} tweets/s in batches of {arguments.batch_size}")
     print(f"bucketed is {ratio:.2f} times as fast")
     print("one tweet: " + ", ".join(f"{name} {value:.1f} ms" for name, value in latency.items()))
-    console.say(f"written to {path}")
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 

@@ -12,8 +12,10 @@ import sys
 
 from research.runs import record
 from tf_model import console, paths
+from tf_model.data import ASSIGNMENT
 from tf_model.errors import TweetTargetError
 from tf_model.metrics import summarize
+from tf_model.recipes import make_recipe
 
 MODELS = paths.SAVED_MODELS / "bench"
 TARGET = 0.874  # the report's validation accuracy: 576 of 659
@@ -32,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         "protocol": runs[0]["protocol"],
         "recipe": arguments.recipe,
         "device": runs[0]["device"],
-        "rows": runs[0]["rows"],
+        "rows": {part: runs[0][part]["rows"] for part in ("train", "validation")},
         "seeds": [
             {
                 "seed": run["seed"],
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     path = record(f"bench_train_{arguments.recipe}", f"make bench-train ARGS='--recipe {arguments.recipe}'", results)
     _show(results)
-    console.say(f"written to {path}")
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -66,7 +68,13 @@ def _train(recipe: str, seed: int) -> dict:
         options = ["--name", folder.name, "--output-dir", str(MODELS)]
         if subprocess.run([sys.executable, *command, *options], cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
             raise TweetTargetError(f"training with seed {seed} failed; its own message stands above")
-    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    kept = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    if kept != make_recipe(recipe, seed=seed).to_dict():
+        raise TweetTargetError(f"{folder} was trained by another recipe; remove it to train it again")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if metrics["dataset"] != ASSIGNMENT:
+        raise TweetTargetError(f"{folder} was trained on other data than the real dataset; remove it to train it again")
+    return metrics
 
 
 def _show(results: dict) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from research.runs import RUNS, load
+from research.runs import load
 from tf_model import console, paths
 from tf_model.files import whole_file
 from tf_model.metrics import REPORT
@@ -14,7 +14,7 @@ from tf_model.progress import duration
 HEAD = """# Benchmarks
 
 Written by `make benchmarks` from the recorded runs in [runs/](runs/); each section names the command that makes its
-figures. The dataset is the real one throughout (3,291 tweets with a product). What was not measured yet is not here.
+figures. The dataset is the real one throughout. What was not measured yet is not here.
 """
 
 
@@ -41,19 +41,23 @@ def _training(run: dict[str, Any]) -> str:
     accuracy, macro_f1 = run["accuracy"], run["macro_f1"]
     return f"""## The `{run["recipe"]}` recipe on the report's split
 
-`{run["command"]}`, {run["date"]}, {run["machine"]} ({run["device"]}). Protocol: {run["protocol"]}; 2,632 tweets to
-train, 659 to validate.
+`{run["command"]}`, {run["date"]}, {run["machine"]} ({run["device"]}). Protocol: {run["protocol"]};
+{run["rows"]["train"]:,} tweets to train, {run["rows"]["validation"]:,} to validate.
 
 | seed | train loss | train accuracy | validation loss | validation accuracy | macro-F1 | time in epochs | peak memory |
 |---|---|---|---|---|---|---|---|
 {rows}
 
-Validation accuracy: mean **{accuracy["mean"]:.4f}**, sd {accuracy["sd"]:.4f}, {accuracy["min"]:.4f} to
+Validation accuracy: mean **{accuracy["mean"]:.4f}**{_sd(accuracy)}, {accuracy["min"]:.4f} to
 {accuracy["max"]:.4f}; {run["reach_target"]} of {accuracy["n"]} seeds reach {run["target"]}. Macro-F1: mean
-{macro_f1["mean"]:.4f}, sd {macro_f1["sd"]:.4f}. The report, with bert-base-uncased and one seed: train
+{macro_f1["mean"]:.4f}{_sd(macro_f1)}. The report, with bert-base-uncased and one seed: train
 {REPORT["train"]["loss"]} / {REPORT["train"]["accuracy"]}, validation {REPORT["validation"]["loss"]} /
 {REPORT["validation"]["accuracy"]}. Times of runs beside which the machine did other work are longer than they need be.
 """
+
+
+def _sd(summary: dict[str, Any]) -> str:
+    return "" if summary["sd"] is None else f", sd {summary['sd']:.4f}"
 
 
 def _epochs(run: dict[str, Any]) -> str:
@@ -121,7 +125,7 @@ def _gpu(run: dict[str, Any]) -> str:
     )
     return f"""## An epoch on a GPU
 
-`{run["command"]}`, {run["date"]}: 2,632 tweets, batches of 32.
+`{run["command"]}`, {run["date"]}: batches of 32.
 
 | model, number format | device | first epoch | each further epoch |
 |---|---|---|---|
@@ -136,7 +140,6 @@ def _grouped(run: dict[str, Any]) -> str:
         for seed, found in run["seeds"].items()
     )
     accuracy, macro_f1 = run["summary"]["accuracy"], run["summary"]["macro_f1"]
-    spread = "" if accuracy["sd"] is None else f" (sd {accuracy['sd']:.4f} and {macro_f1['sd']:.4f})"
     return f"""## The `{run["recipe"]["name"]}` recipe without leakage
 
 `make grouped ARGS="--seeds {" ".join(run["seeds"])}"`: {run["folds"]}-fold cross-validation over {run["rows"]:,} tweets
@@ -146,7 +149,7 @@ in {run["groups"]:,} groups of near-duplicates ({run["device"]}).
 |---|---|---|---|
 {rows}
 
-Mean accuracy **{accuracy["mean"]:.4f}**, mean macro-F1 **{macro_f1["mean"]:.4f}**{spread}, {accuracy["n"]} seed(s).
+Mean accuracy **{accuracy["mean"]:.4f}**{_sd(accuracy)}; mean macro-F1 **{macro_f1["mean"]:.4f}**{_sd(macro_f1)}.
 """
 
 

@@ -2,11 +2,13 @@
 
 import json
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,23 +28,17 @@ TEXTS = [
 ]
 LABEL_IDS = np.array([PRODUCTS.index(text.split()[1]) for text in TEXTS])
 TRAINING, VALIDATION = Part(TEXTS[:21], LABEL_IDS[:21]), Part(TEXTS[21:], LABEL_IDS[21:])
+EASY = Part([f"{word} {name}" for name in PRODUCTS for word in ("love", "hate")], np.repeat(np.arange(4), 2))
 COLUMNS = ["epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_bert: Path) -> backbone.Backbone:
-    return backbone.find(str(tiny_bert))
-
-
-@pytest.fixture(autouse=True)
-def number_format() -> Iterator[None]:
-    """What a test sets for all of Keras, it does not leave to the next."""
-    import_tensorflow()
-    import tf_keras
-
-    before = tf_keras.mixed_precision.global_policy()
-    yield
-    tf_keras.mixed_precision.set_global_policy(before)
+def tiny(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> backbone.Backbone:
+    """The tiny BERT without its second layer: the time of a test goes into building graphs, not into arithmetic."""
+    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("one-layer"), dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    return backbone.find(str(folder))
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +47,25 @@ def whole(tiny) -> dict[str, Fitted]:
     return {recipe.schedule: train(recipe, tiny) for recipe in (CONSTANT, LINEAR)}
 
 
+@pytest.fixture(scope="module")
+def by_heart(tiny) -> Iterator[Fitted]:
+    """Eight sentences learned in mixed_bfloat16."""
+    import tf_keras
+
+    recipe = Recipe(epochs=60, batch_size=3, learning_rate=2e-2)
+    yield train(recipe, tiny, EASY, None, precision="mixed_bfloat16")
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
 def train(
-    recipe: Recipe, tiny: backbone.Backbone, training: Part = TRAINING, validation: Part | None = VALIDATION, **options
-):
-    runtime = prepare(recipe.seed, precision=options.pop("precision", "float32"))
+    recipe: Recipe,
+    tiny: backbone.Backbone,
+    training: Part = TRAINING,
+    validation: Part | None = VALIDATION,
+    precision: str = "float32",
+    **options: Any,
+) -> Fitted:
+    runtime = prepare(recipe.seed, precision=precision)
     return fit(recipe, tiny, len(PRODUCTS), training, validation, runtime=runtime, **options)
 
 
@@ -103,25 +114,21 @@ def assert_same(resumed: Fitted, uninterrupted: Fitted) -> None:
 # ------------------------------------------------------------------------------------------------ what is learned
 
 
-def test_learns_eight_easy_sentences_by_heart(tiny):
-    texts = ["love my ipad", "the ipad", "hate the iphone", "my iphone is bad", "google", "a new google is great"]
-    texts += ["android for the user", "android at sxsw"]
-    label_ids = np.repeat(np.arange(4), 2)
-    recipe = Recipe(epochs=40, batch_size=3, learning_rate=1e-2)
-    fitted = train(recipe, tiny, Part(texts, label_ids), None)
-    assert score(fitted, texts).argmax(axis=1).tolist() == label_ids.tolist()
-    assert max(row["accuracy"] for row in fitted.history) == 1.0
-    assert [*fitted.history[0]] == COLUMNS[:4]  # nothing of a validation part that is not there
-    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"] / 2
+def test_learns_eight_easy_sentences_by_heart(by_heart):
+    assert score(by_heart, EASY.texts).argmax(axis=1).tolist() == EASY.label_ids.tolist()
+    assert max(row["accuracy"] for row in by_heart.history) == 1.0
+    assert by_heart.history[-1]["loss"] < by_heart.history[0]["loss"] / 2
 
 
-def test_history_has_a_row_for_each_epoch(whole):
+def test_history_has_a_row_for_each_epoch(whole, by_heart):
     for fitted in whole.values():
         assert [[*row] for row in fitted.history] == [COLUMNS] * 4
         assert [row["epoch"] for row in fitted.history] == [1, 2, 3, 4]
         assert all(0 <= row[name] <= 1 for row in fitted.history for name in ("accuracy", "val_accuracy"))
         assert fitted.seconds == pytest.approx(sum(row["seconds"] for row in fitted.history))
         assert 0 < fitted.history[-1]["seconds"] < fitted.seconds
+    # Nothing of a validation part that is not there.
+    assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
 
 
 def test_validation_figures_are_those_of_the_model_after_the_epoch(whole):
@@ -139,6 +146,7 @@ def test_texts_and_labels_stay_paired(tiny, pad_to):
     from tf_model.tokenizer import TextEncoder
 
     token_ids = encode(TextEncoder(tiny.vocabulary, "report"), TEXTS)
+    expected = token_ids.to_list()
     options = {"batch_size": 5, "max_tokens": 128, "seed": 3, "epochs": 3, "pad_to": pad_to}
     # The number of a text serves as its label.
     batches = list(training_batches(token_ids, np.arange(len(TEXTS)), first_epoch=0, **options))
@@ -149,7 +157,7 @@ def test_texts_and_labels_stay_paired(tiny, pad_to):
         own = batches[epoch * steps : (epoch + 1) * steps]
         for inputs, label_ids in own:
             for ids, mask, label_id in zip(*inputs.values(), label_ids.numpy(), strict=True):
-                assert ids.numpy()[mask.numpy() == 1].tolist() == token_ids[label_id].numpy().tolist()
+                assert ids.numpy()[mask.numpy() == 1].tolist() == expected[label_id]
                 assert not ids.numpy()[mask.numpy() == 0].any()
         orders.append([label_id for _, label_ids in own for label_id in label_ids.numpy()])
         assert sorted(orders[-1]) == list(range(len(TEXTS)))
@@ -159,13 +167,13 @@ def test_texts_and_labels_stay_paired(tiny, pad_to):
 
 
 def test_probabilities_are_in_the_order_of_the_texts(whole):
-    fitted = whole["constant"]
-    together = score(fitted)
+    together = score(whole["constant"])
     assert together.dtype == np.float32
     assert together.shape == (len(TEXTS), len(PRODUCTS))
     np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-6)
-    alone = np.concatenate([score(fitted, [text]) for text in TEXTS])
-    np.testing.assert_allclose(together, alone, atol=1e-5)
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    shuffled = score(whole["constant"], [TEXTS[place] for place in order])
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
     assert len({tuple(row) for row in together.round(4)}) > 10  # or any order would do
 
 
@@ -185,11 +193,8 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tiny, whole, tmp_
     checkpoint = Checkpoint(tmp_path / "run", fingerprint)
     assert checkpoint.epochs_done() == 2
     checkpoint.check_resumable()
-    seen = []
-    count = raise_at(0, 0, AssertionError())
-    count.on_epoch_end = lambda epoch, logs=None: seen.append(epoch + 1)
-    resumed = train(CONSTANT, tiny, checkpoint=checkpoint, callbacks=[count])
-    assert seen == [3, 4]
+    again = [raise_at(epoch, 1, AssertionError("trained again")) for epoch in (1, 2)]
+    resumed = train(CONSTANT, tiny, checkpoint=checkpoint, callbacks=again)
     assert_same(resumed, whole["constant"])
     for ours, theirs in zip(resumed.model.get_weights(), whole["constant"].model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -208,9 +213,10 @@ def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypa
                 save(self, history)
 
     folder = tmp_path / "run"
-    with monkeypatch.context() as patch, pytest.raises(OutputError) as raised:
-        patch.setattr(Checkpoint, "save", save_with_little_room)
+    monkeypatch.setattr(Checkpoint, "save", save_with_little_room)
+    with pytest.raises(OutputError) as raised:
         train(LINEAR, tiny, checkpoint=Checkpoint(folder, LINEAR.to_dict()))
+    monkeypatch.undo()
     message = str(raised.value)
     assert message.startswith(f"cannot write the checkpoint in {folder}: ")
     assert "the epoch before is kept: free some space, then add --resume" in message
@@ -221,11 +227,11 @@ def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypa
     resumed = train(LINEAR, tiny, checkpoint=checkpoint)
     assert_same(resumed, whole["linear"])
     # All epochs are done, but the process may end before the model is exported: then they are not trained again.
-    never = raise_at(epoch=5, batch=1, error=AssertionError("trained again"))
+    never = raise_at(epoch=4, batch=1, error=AssertionError("trained again"))
     assert_same(train(LINEAR, tiny, checkpoint=checkpoint, callbacks=[never]), whole["linear"])
 
 
-def test_a_full_disk_before_the_first_epoch_is_kept(tiny, tmp_path):
+def test_a_checkpoint_that_cannot_be_written_says_why(tmp_path):
     checkpoint = Checkpoint(tmp_path / "file" / "run", {})
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="a part of this path is a file, not a folder; choose another path"):
@@ -261,21 +267,21 @@ def test_a_run_that_never_was_has_no_epochs(tmp_path):
 # ---------------------------------------------------------------------------------------------- number formats
 
 
-def test_float32_model_of_a_mixed_one_says_nearly_the_same(tiny):
+def test_float32_model_of_a_mixed_one_says_nearly_the_same(by_heart):
     import tensorflow as tf
     import tf_keras
 
-    mixed = train(replace(CONSTANT, epochs=2), tiny, validation=None, precision="mixed_bfloat16")
-    inputs = mixed.encoder(tf.constant(TEXTS))
-    assert mixed.model(inputs, training=False).logits.dtype == tf.bfloat16
-    scores = score(mixed)
-    full = mixed.in_float32()
-    assert full is not mixed
-    assert full.model(inputs, training=False).logits.dtype == tf.float32
-    assert {variable.dtype for variable in full.model.variables} == {tf.float32}
+    inputs = {"input_ids": tf.constant([[2, 5, 3]]), "attention_mask": tf.constant([[1, 1, 1]])}
+    assert by_heart.model(inputs, training=False).logits.dtype == tf.bfloat16
+    mixed = score(by_heart)
+    fitted = by_heart.in_float32()
+    assert fitted is not by_heart
     assert tf_keras.mixed_precision.global_policy().name == "float32"
-    assert full.history == mixed.history
-    assert full.in_float32() is full
-    np.testing.assert_allclose(score(full), scores, atol=0.02)
-    assert (score(full) != scores).any()  # computed anew
-    assert np.ptp(scores, axis=0).max() > 0.1  # the model tells the texts apart by more than that tolerance
+    assert fitted.model(inputs, training=False).logits.dtype == tf.float32
+    assert {variable.dtype for variable in fitted.model.variables} == {tf.float32}
+    assert fitted.history == by_heart.history
+    assert fitted.in_float32() is fitted
+    full = score(fitted)
+    np.testing.assert_allclose(full, mixed, atol=0.03)
+    assert (full != mixed).any()  # computed anew
+    assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than that tolerance

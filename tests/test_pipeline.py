@@ -50,7 +50,7 @@ def test_steps_per_epoch(rows, batch_size, steps):
     assert steps_per_epoch(rows, batch_size) == steps
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     rows=st.integers(1, 300),
     batch_size=st.integers(1, 40),
@@ -64,7 +64,7 @@ def test_every_example_comes_exactly_once_an_epoch(rows, batch_size, seed, pad_t
     assert len(batches) == 2 * steps
     for epoch in (batches[:steps], batches[steps:]):
         order = order_of(epoch)
-        assert sorted(sum(order, [])) == list(range(rows))
+        assert sorted(row for batch in order for row in batch) == list(range(rows))
         sizes = Counter(map(len, order))
         assert sizes == Counter([batch_size] * (rows // batch_size) + [rows % batch_size] * (rows % batch_size > 0))
 
@@ -86,7 +86,7 @@ def test_the_order_depends_on_the_seed_and_the_number_of_the_epoch_alone(pad_to)
     token_ids, label_ids = examples(90)
     steps = steps_per_epoch(90, 4)
     whole = order_of(batches_of(token_ids, label_ids, epochs=5, pad_to=pad_to))
-    for first in range(6):
+    for first in (1, 3, 5):
         resumed = batches_of(token_ids, label_ids, first_epoch=first, epochs=5, pad_to=pad_to)
         assert order_of(resumed) == whole[first * steps :]
     assert order_of(batches_of(token_ids, label_ids, epochs=2, pad_to=pad_to)) == whole[: 2 * steps]
@@ -133,9 +133,10 @@ def test_sorting_leaves_far_less_padding():
 def test_a_window_is_shorter_than_an_epoch(monkeypatch):
     monkeypatch.setattr(pipeline, "WINDOW", 2)
     token_ids, label_ids = examples(200)
-    lengths = [inputs["input_ids"].shape[1] for inputs, _ in batches_of(token_ids, label_ids, batch_size=10)]
-    # Ten windows of two batches, a short and a long one each: one sorted epoch would fill every length in between.
-    assert sum(length <= 40 for length in lengths) == sum(length >= 56 for length in lengths) == 10
+    batches = batches_of(token_ids, label_ids, batch_size=10)
+    # Each window gives a batch of short texts and a batch of long ones; an epoch sorted whole would have none between.
+    shortest = sorted(inputs["attention_mask"].sum(axis=1).min() for inputs, _ in batches)
+    assert shortest[9] < 15 < 25 < shortest[10]
 
 
 def test_pad_to_gives_batches_of_one_length_without_sorting():
@@ -173,7 +174,9 @@ def test_positions_put_evaluated_rows_back_into_order(rows, batch_size):
 
 
 def test_nothing_to_evaluate_gives_no_batch():
-    batches, positions = evaluation_batches(encode(None, []), batch_size=4, max_tokens=MAX_TOKENS)
+    batches, positions = evaluation_batches(
+        tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), []), batch_size=4, max_tokens=MAX_TOKENS
+    )
     assert list(batches) == []
     assert positions.tolist() == []
 
@@ -191,13 +194,19 @@ def encoder(tmp_path_factory, vocabulary):
 TEXTS = ["love my iPad 2", "", "RT @bob: hate the new android app!", "é 😀 \x00", "a" * 300, "the " * 100, "ipad"]
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 100])
-def test_encoding_together_is_encoding_one_by_one(monkeypatch, encoder, rows):
-    together = encode(encoder, TEXTS).to_list()
-    assert together == [ids for text in TEXTS for ids in encode(encoder, [text]).to_list()]
-    assert max(map(len, together)) == 32
+@pytest.fixture(scope="module")
+def one_by_one(encoder):
+    """The ids of each text, encoded alone."""
+    traced = tf.function(encoder.token_ids, input_signature=[tf.TensorSpec([1], tf.string)])
+    return lambda texts: [traced(tf.constant([text])).to_list()[0] for text in texts]
+
+
+@pytest.mark.parametrize("rows", [2, pipeline.ENCODE_ROWS])
+def test_encoding_together_is_encoding_one_by_one(monkeypatch, encoder, one_by_one, rows):
     monkeypatch.setattr(pipeline, "ENCODE_ROWS", rows)
-    assert encode(encoder, TEXTS).to_list() == together
+    together = encode(encoder, TEXTS).to_list()
+    assert together == one_by_one(TEXTS)
+    assert max(map(len, together)) == 32
 
 
 def test_more_texts_than_are_encoded_at_once_stay_in_order(encoder, vocabulary):
@@ -210,8 +219,6 @@ def test_no_texts_are_encoded_as_no_rows(encoder):
     assert (found.nrows(), found.dtype, found.to_list()) == (0, tf.int32, [])
 
 
-@pytest.mark.parametrize("text", ["love \ud83d ipad", "\udcff", "\ude00\ud83d"])
-def test_lone_surrogates_are_encoded_as_question_marks(encoder, text):
-    expected = text.encode("utf-8", "replace").decode()
-    assert "?" in expected
-    assert encode(encoder, [text]).to_list() == encode(encoder, [expected]).to_list()
+def test_lone_surrogates_are_encoded_as_question_marks(encoder, one_by_one):
+    broken = ["love \ud83d ipad", "\udcff", "\ude00\ud83d"]
+    assert encode(encoder, broken).to_list() == one_by_one(["love ? ipad", "?", "??"])

@@ -23,32 +23,42 @@ def tiny_vocabulary(tmp_path_factory):
     return path
 
 
+def traced(encoder):
+    """``encoder`` as a traced function from a list of texts to lists of model inputs, as it runs when exported."""
+    function = tf.function(encoder.__call__, input_signature=[tf.TensorSpec([None], tf.string)])
+    return lambda texts: {name: value.numpy().tolist() for name, value in function(tf.constant(texts)).items()}
+
+
 @pytest.fixture(scope="module")
-def encoder(tiny_vocabulary):
-    return TextEncoder(tiny_vocabulary, "normalized")
+def inputs(tiny_vocabulary):
+    return traced(TextEncoder(tiny_vocabulary, "normalized"))
 
 
-def inputs(encoder, texts):
-    """Model inputs of ``texts`` from a traced function, as the exported model makes them."""
-    traced = tf.function(encoder.__call__, input_signature=[tf.TensorSpec([None], tf.string)])
-    return {name: value.numpy().tolist() for name, value in traced(tf.constant(texts, tf.string)).items()}
+@pytest.fixture(scope="module")
+def ids(inputs):
+    """Token ids of each text, without padding."""
+
+    def unpadded(texts):
+        found = inputs(texts)
+        lengths = map(sum, found["attention_mask"])
+        return [row[:length] for row, length in zip(found["input_ids"], lengths, strict=True)]
+
+    return unpadded
 
 
-def test_ids_of_a_text_stand_between_cls_and_sep(encoder):
-    found = inputs(encoder, ["Loves my iPad 2!"])
-    assert found == {
+def test_ids_of_a_text_stand_between_cls_and_sep(inputs):
+    assert inputs(["Loves my iPad 2!"]) == {
         "input_ids": [[CLS, LOVE, S, MY, IPAD, TWO, MARK, SEP]],
         "attention_mask": [[1] * 8],
     }
 
 
-def test_a_word_outside_the_vocabulary_is_unknown_as_a_whole(encoder):
-    assert encode(encoder, ["my lovely ipads", "zebra"]).to_list() == [[CLS, MY, UNK, IPAD, S, SEP], [CLS, UNK, SEP]]
+def test_a_word_outside_the_vocabulary_is_unknown_as_a_whole(ids):
+    assert ids(["my lovely ipads", "zebra"]) == [[CLS, MY, UNK, IPAD, S, SEP], [CLS, UNK, SEP]]
 
 
-def test_texts_are_cleaned_first(tiny_vocabulary, encoder):
-    text = "@bob LOVE http://t.co/x &amp;"
-    assert encode(encoder, [text]).to_list() == [[CLS, UNK, UNK, LOVE, UNK, SEP]]  # @user love &
+def test_texts_are_cleaned_first(tiny_vocabulary, ids):
+    assert ids(["@bob LOVE http://t.co/x &amp;"]) == [[CLS, UNK, UNK, LOVE, UNK, SEP]]  # @user love &
     report = TextEncoder(tiny_vocabulary, "report")
     assert encode(report, ["iPad 2!"]).to_list() == [[CLS, IPAD, SEP]]
 
@@ -59,55 +69,52 @@ def test_a_cased_vocabulary_keeps_capitals(tiny_vocabulary):
 
 
 @pytest.mark.parametrize("text", ["", "   ", "http://t.co/x", "\ufffd\ufffd"])
-def test_a_text_with_nothing_in_it_is_cls_and_sep(encoder, text):
-    assert inputs(encoder, [text]) == {
+def test_a_text_with_nothing_in_it_is_cls_and_sep(inputs, text):
+    assert inputs([text]) == {
         "input_ids": [[CLS, SEP] + [PAD] * 6],
         "attention_mask": [[1, 1] + [0] * 6],
     }
 
 
 @pytest.mark.parametrize("special", ["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
-def test_a_text_cannot_name_special_tokens(encoder, special):
-    [ids] = encode(encoder, [f"my {special} ipad {special}"]).to_list()
-    assert not {PAD, CLS, SEP, MASK} & set(ids[1:-1])
+def test_a_text_cannot_name_special_tokens(ids, special):
+    [found] = ids([f"my {special} ipad {special}"])
+    assert not {PAD, CLS, SEP, MASK} & set(found[1:-1])
 
 
-@pytest.mark.parametrize("max_tokens", [3, 4, 10, 128])
+@pytest.mark.parametrize("max_tokens", [3, 10])
 def test_a_long_text_is_cut_and_keeps_its_sep(tiny_vocabulary, max_tokens):
-    encoder = TextEncoder(tiny_vocabulary, "normalized", max_tokens=max_tokens)
-    found = inputs(encoder, ["love " * 300, "my"])
-    assert found["input_ids"][0] == [CLS] + [LOVE] * (max_tokens - 2) + [SEP]
-    assert found["input_ids"][1] == [CLS, MY, SEP] + [PAD] * (max_tokens - 3)
-    assert found["attention_mask"] == [[1] * max_tokens, [1] * 3 + [0] * (max_tokens - 3)]
+    inputs = traced(TextEncoder(tiny_vocabulary, "normalized", max_tokens=max_tokens))
+    found = inputs(["love " * 300, "my", "love " * (max_tokens - 2), "love " * (max_tokens - 1)])
+    full = [CLS] + [LOVE] * (max_tokens - 2) + [SEP]
+    assert found["input_ids"] == [full, [CLS, MY, SEP] + [PAD] * (max_tokens - 3), full, full]
+    assert [sum(mask) for mask in found["attention_mask"]] == [max_tokens, 3, max_tokens, max_tokens]
 
 
-def test_a_text_that_just_fits_is_whole(tiny_vocabulary):
-    encoder = TextEncoder(tiny_vocabulary, "normalized", max_tokens=6)
-    fits, too_long = encode(encoder, ["love my ipad 2", "love my ipad 2 !"]).to_list()
-    assert fits == too_long == [CLS, LOVE, MY, IPAD, TWO, SEP]
+def test_no_more_than_128_tokens_are_kept_by_default(ids):
+    assert ids(["love " * 300]) == [[CLS] + [LOVE] * 126 + [SEP]]
 
 
 @pytest.mark.parametrize(("words", "length"), [(0, 8), (1, 8), (6, 8), (7, 16), (14, 16), (15, 24), (125, 128)])
-def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(encoder, words, length):
-    found = inputs(encoder, ["love " * words, ""])
+def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(inputs, words, length):
+    found = inputs(["love " * words, ""])
     tokens = words + 2
     assert found["input_ids"][0] == [CLS] + [LOVE] * words + [SEP] + [PAD] * (length - tokens)
     assert found["attention_mask"] == [[1] * tokens + [0] * (length - tokens), [1, 1] + [0] * (length - 2)]
 
 
 def test_another_bucket_size_is_used(tiny_vocabulary):
-    encoder = TextEncoder(tiny_vocabulary, "normalized", bucket=5)
-    assert inputs(encoder, ["love my ipad 2"])["attention_mask"] == [[1] * 6 + [0] * 4]
+    inputs = traced(TextEncoder(tiny_vocabulary, "normalized", bucket=5))
+    assert inputs(["love my ipad 2"])["attention_mask"] == [[1] * 6 + [0] * 4]
 
 
-def test_padding_stops_at_the_longest_allowed(encoder):
-    ids = tf.ragged.constant([[CLS] + [LOVE] * 8, [CLS]], dtype=tf.int32)
-    found = pad(ids, max_tokens=10)
+def test_padding_stops_at_the_longest_allowed():
+    found = pad(tf.ragged.constant([[CLS] + [LOVE] * 8, [CLS]], dtype=tf.int32), max_tokens=10)
     assert found["input_ids"].shape == found["attention_mask"].shape == (2, 10)
 
 
-def test_no_texts_give_no_rows(encoder):
-    found = tf.function(encoder.__call__)(tf.constant([], tf.string))
+def test_no_texts_give_no_rows(tiny_vocabulary):
+    found = tf.function(TextEncoder(tiny_vocabulary, "report").__call__)(tf.constant([], tf.string))
     assert {name: (value.shape, value.dtype) for name, value in found.items()} == {
         "input_ids": ((0, 8), tf.int32),
         "attention_mask": ((0, 8), tf.int32),
@@ -135,26 +142,36 @@ def hugging_face(vocabulary_file):
     return BertTokenizerFast(vocab_file=str(vocabulary_file), do_lower_case=True)
 
 
-def assert_same_ids(hugging_face, vocabulary_file, cleaning, texts):
-    ours = encode(TextEncoder(vocabulary_file, cleaning), texts).to_list()
-    cleaned = [text.decode() for text in CLEANINGS[cleaning](tf.constant(texts)).numpy()]
-    theirs = hugging_face(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
-    assert len(ours) == len(texts)
-    assert [row for row, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their] == []
+@pytest.fixture(scope="module", params=CLEANINGS)
+def assert_same_ids(request, hugging_face, vocabulary_file):
+    """A function that compares the ids of texts, cleaned by one rule."""
+    encoder = TextEncoder(vocabulary_file, request.param)
+
+    def compare(texts):
+        ours = encode(encoder, texts).to_list()
+        cleaned = [text.decode() for text in CLEANINGS[request.param](tf.constant(texts)).numpy()]
+        theirs = hugging_face(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        assert len(ours) == len(texts)
+        assert [row for row, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their] == []
+
+    return compare
 
 
-@pytest.mark.parametrize("cleaning", CLEANINGS)
-def test_all_real_tweets_get_the_ids_of_hugging_face(real_data, hugging_face, vocabulary_file, cleaning):
+@pytest.fixture(scope="module")
+def tweets(real_data):
+    """All real tweets; one cell of the workbook is empty."""
     dataset = data.read(real_data)
     without_text = sum(dropped.count for dropped in dataset.dropped)
-    tweets = [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
+    return [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
+
+
+def test_all_real_tweets_get_the_ids_of_hugging_face(assert_same_ids, tweets):
     assert len(tweets) == 9093
-    assert_same_ids(hugging_face, vocabulary_file, cleaning, tweets)
+    assert_same_ids(tweets)
 
 
-@pytest.mark.parametrize("cleaning", CLEANINGS)
-def test_the_sample_corpus_gets_the_ids_of_hugging_face(hugging_face, vocabulary_file, cleaning):
+def test_the_sample_corpus_gets_the_ids_of_hugging_face(assert_same_ids):
     texts = data.read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].tolist()
     assert len(texts) > 400
-    hard = ["", " ", "love " * 300, "x" * 150, "supercalifragilistic!!! :-) 3G/4G #iPad2", "don\ufffd\u06eat café 😀 日本"]
-    assert_same_ids(hugging_face, vocabulary_file, cleaning, texts + hard)
+    hard = ["", " ", "love " * 300, "x" * 150, "unaffable!!! :-) 3G/4G #iPad2", "don\ufffd\u06eat café 😀 日本"]
+    assert_same_ids(texts + hard)

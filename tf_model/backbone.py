@@ -21,6 +21,7 @@ PACKAGED_SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 FILES = ("config.json", "vocab.txt", "model.safetensors")
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 OPTIONAL_FILES = ("tokenizer_config.json",)
 
 
@@ -59,10 +60,14 @@ def find(name: str) -> Backbone:
     """
     if name == PACKAGED_BACKBONE:
         return _check(name, _packaged_folder(), f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", PACKAGED_SHA256)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name).expanduser()
+        is_folder, exists = folder.is_dir(), folder.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ModelError(f"the backbone {name!r} is no name of a folder ({error}); give minilm or a folder") from error
+    if is_folder:
         return _check(name, folder, "local folder")
-    if folder.exists():
+    if exists:
         raise ModelError(f"the backbone {name} is a file; give the folder that holds {', '.join(FILES)}")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"the backbone folder {name} does not exist; give a folder that holds {', '.join(FILES)}")
@@ -119,6 +124,7 @@ def _check(name: str, folder: Path, source: str, sha256: dict[str, str] | None =
             'choose one whose config.json says "model_type": "bert"'
         )
     _check_safetensors(folder / "model.safetensors", name)
+    _check_vocabulary(folder / "vocab.txt", config.get("vocab_size"), name)
     found = {file: _sha256(folder / file) for file in ("model.safetensors", "vocab.txt")}
     for file, expected in (sha256 or {}).items():
         if found[file] != expected:
@@ -144,6 +150,22 @@ def _check_safetensors(path: Path, name: str) -> None:
         ) from error
     if not any("word_embeddings" in key for key in keys):
         raise ModelError(f"the weights of {name}, {path}, hold no BERT embeddings; choose another backbone")
+
+
+def _check_vocabulary(path: Path, size: int | None, name: str) -> None:
+    try:
+        tokens = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"vocab.txt of the backbone {name} cannot be read ({error}); download it again") from error
+    missing = [token for token in SPECIAL_TOKENS if token not in tokens]
+    if missing or tokens[0] != "[PAD]":
+        wrong = f"lacks {', '.join(missing)}" if missing else "does not begin with [PAD]"
+        raise ModelError(f"vocab.txt of the backbone {name} {wrong}; give the vocabulary of a BERT, one token a line")
+    if size is not None and len(tokens) > size:
+        raise ModelError(
+            f"vocab.txt of the backbone {name} has {len(tokens)} tokens, its config.json only {size}; "
+            "the files belong to different models: download the folder again"
+        )
 
 
 def _json(path: Path, name: str) -> dict[str, Any]:

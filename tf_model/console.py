@@ -40,7 +40,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     try:
         code = main(None) or 0
     except TweetTargetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         code = error.exit_code
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == "tf_model":

@@ -104,10 +104,10 @@ class Source:
     def describe(self) -> str:
         """What was chosen and why: one line, or several that cannot be overlooked for the sample corpus."""
         if not self.is_sample:
-            return f"data: {self.path} ({self.reason})"
+            return f"data: {paths.shown(self.path)} ({self.reason})"
         return (
             "THIS IS NOT THE REAL DATASET: the sample corpus is used.\n"
-            f"file: {self.path}\n"
+            f"file: {paths.shown(self.path)}\n"
             f"why: {self.reason}\n"
             "Its texts were made up to try the commands out: no figure or model made from it says anything about real "
             f"tweets.\nTo use real data, put {WORKBOOK} into data/raw/, set {DATA_VARIABLE}, or add --data PATH."

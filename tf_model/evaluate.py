@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tf_model import backbone, console, crossval, data, files, paths, recipes, r
 from tf_model.errors import ModelError, UsageError
 from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
 from tf_model.recipes import Recipe
+from tf_model.text import CLEANINGS
 from tf_model.train import add_runtime_arguments
 
 PROTOCOLS = ("report", "grouped")
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         evaluated = (_evaluate_model if arguments.protocol == "report" else _evaluate_recipe)(arguments, dataset)
     if arguments.json:
         files.write_json(arguments.json, evaluated, overwrite=arguments.overwrite)
-        console.say(f"written to {arguments.json}")
+        console.say(f"written to {paths.shown(arguments.json)}")
     return 0
 
 
@@ -44,7 +45,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     task = tasks.TASKS.get(predictor.metrics.get("task", ""))
     if task is None:
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
-    recipe = Recipe.from_dict(predictor.recipe)
+    recipe = _recipe_of(predictor)
     examples = data.examples(dataset, task)
     label_ids = examples["label_id"].to_numpy()
     split = splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels)
@@ -63,10 +64,21 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         "task": task.name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
-        "model": str(predictor.folder),
+        "model": paths.shown(predictor.folder),
         "recipe": recipe.to_dict(),
         "validation": metrics,
     }
+
+
+def _recipe_of(predictor: Any) -> Recipe:
+    """The recipe that a saved model was trained with, which says how its data was split."""
+    try:
+        if predictor.recipe:
+            return Recipe.from_dict(predictor.recipe)
+        reason = "it is not there"
+    except (UsageError, TypeError) as error:
+        reason = str(error)
+    raise ModelError(f"recipe.json of {predictor.folder} cannot be used ({reason}); train the model again")
 
 
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
@@ -84,14 +96,16 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         task=task.name,
         data=dataset.sha256,
         part=arguments.part,
-        folds=[arguments.folds, arguments.fold_seed],
+        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
+        cleaning=asdict(CLEANINGS[recipe.cleaning]),
         each_epoch=arguments.each_epoch,
         backbone=weights.sha256,
-        precision=used.precision,
+        computed=[used.precision, used.xla, used.deterministic],
+        versions=runtime.versions(),
         recipe=replace(recipe, seed=0).to_dict(),
     )
     console.say(f"recipe: {recipe}")
-    console.say(f"device: {used.describe()}; finished folds are kept in {store}")
+    console.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
 
     def callbacks(seed: int, fold: int, rows: int) -> list[Any]:
         from tf_model.pipeline import steps_per_epoch
@@ -178,6 +192,10 @@ def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:
 def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.protocol == "grouped" and arguments.model:
         raise UsageError("--protocol grouped trains models of its own; give --recipe instead of --model")
+    if arguments.protocol == "grouped" and arguments.seed is not None:
+        raise UsageError("--protocol grouped trains with several seeds; give --seeds instead of --seed")
+    if arguments.protocol == "report" and recipes.from_arguments(arguments) != recipes.REPORT_DEFAULT:
+        raise UsageError("--protocol report evaluates a saved model as it is; settings belong to --protocol grouped")
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tf_model.errors import ModelError
 from tf_model.files import whole_folder, write_json
+from tf_model.messages import first_line
 from tf_model.model_card import model_card
 from tf_model.recipes import Recipe
 from tf_model.tasks import Task
@@ -112,7 +113,7 @@ def save_graph(fitted: Fitted, labels: Sequence[str], folder: Path) -> None:
     except tf.errors.ResourceExhaustedError as error:
         raise OSError(28, "No space left on device") from error
     except tf.errors.OpError as error:
-        raise ModelError(f"the model cannot be saved: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"the model cannot be saved: {first_line(error)}") from error
 
 
 def _prediction_rows(validated: Validated, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -97,8 +97,13 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
                 # Two renames, so that the old folder is there until the new one is complete.
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
                 target.rename(old / target.name)
-                part.rename(target)
-                shutil.rmtree(old, ignore_errors=True)
+                try:
+                    part.rename(target)
+                except BaseException:
+                    (old / target.name).rename(target)
+                    raise
+                finally:
+                    shutil.rmtree(old, ignore_errors=True)
             else:
                 part.rename(target)
         finally:

@@ -17,6 +17,7 @@ from tf_model import model as bert
 from tf_model.backbone import Backbone
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_write_errors, write_json
+from tf_model.messages import first_line
 from tf_model.recipes import Recipe
 from tf_model.runtime import Runtime
 
@@ -199,6 +200,17 @@ class Checkpoint:
                 "resume with those, or add --restart to begin again"
             )
 
+    def begin(self) -> None:
+        """Make the folder and say in it what the run is: a place that cannot be written to fails before the training.
+
+        Raises:
+            OutputError: It cannot be written to.
+        """
+        with explain_write_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / self.FINGERPRINT).is_file():
+            write_json(self.folder / self.FINGERPRINT, self._fingerprint)
+
     def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
         """Load the last state into ``model`` if there is one, and return the history so far."""
         import tensorflow as tf
@@ -214,16 +226,14 @@ class Checkpoint:
         """Keep the present state; the one before it is removed only when this one is whole."""
         import tensorflow as tf
 
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if not (self.folder / self.FINGERPRINT).is_file():
-            write_json(self.folder / self.FINGERPRINT, self._fingerprint)
+        self.begin()
         self._history.assign(json.dumps(history))
         with explain_write_errors(self.folder):
             try:
                 self._manager.save(checkpoint_number=len(history))
             except tf.errors.OpError as error:
                 raise OutputError(
-                    f"cannot write the checkpoint in {self.folder}: {_first_line(error)}; the epoch before is kept: "
+                    f"cannot write the checkpoint in {self.folder}: {first_line(error)}; the epoch before is kept: "
                     "free some space, then add --resume"
                 ) from error
 
@@ -233,10 +243,6 @@ class Checkpoint:
 
 
 _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint: Checkpoint | None) -> Any:

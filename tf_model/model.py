@@ -1,6 +1,6 @@
 """The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report.
 
-The only module that imports transformers and legacy Keras; prediction never imports it.
+The only module that imports transformers; prediction imports neither it nor Keras.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_model.backbone import Backbone
 from tf_model.errors import ModelError
+from tf_model.messages import first_line
 from tf_model.recipes import Recipe
 from tf_model.runtime import import_tensorflow
 
@@ -44,8 +45,7 @@ def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
             output_loading_info=True,
         )
     except (OSError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {reason}") from error
+        raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
     names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
     absent = [name for name in names if not any(layer in name for layer in NEW_LAYERS)]
     if absent:

@@ -10,3 +10,13 @@ SAMPLE_CORPUS = DATA / "sample.csv"
 SAVED_MODELS = ROOT / "saved_models"
 CHECKPOINTS = SAVED_MODELS / ".checkpoints"
 RESEARCH = ROOT / "research"
+
+
+def shown(path: Path) -> str:
+    """``path`` as people say it: from the working directory if it is in or beside it, else in full."""
+    path, here = Path(path).absolute(), Path.cwd()
+    if path.is_relative_to(here):
+        return str(path.relative_to(here))
+    if path.is_relative_to(here.parent):
+        return str(Path("..") / path.relative_to(here.parent))
+    return str(path)

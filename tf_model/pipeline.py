@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from tf_model.characters import well_formed
 from tf_model.tokenizer import BUCKET, TextEncoder, pad
 
 # Texts are sorted by length within this many batches: long enough that a batch holds texts of nearly one length,
@@ -17,7 +18,7 @@ ENCODE_ROWS = 1024
 
 def encode(encoder: TextEncoder, texts: Sequence[str]) -> tf.RaggedTensor:
     """Token ids of all ``texts``, int32 [N, (tokens)], cleaned and tokenized once, in memory."""
-    texts = tf.constant([text.encode("utf-8", "replace") for text in texts], tf.string)
+    texts = tf.constant([well_formed(text).encode("utf-8") for text in texts], tf.string)
     parts = tf.data.Dataset.from_tensor_slices(texts).batch(ENCODE_ROWS).map(encoder.token_ids)
     rows = list(parts)
     return tf.concat(rows, axis=0) if rows else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
@@ -71,7 +72,7 @@ def training_batches(
         )
 
     def batch(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        inputs = pad(tf.gather(token_ids, positions), pad_to or max_tokens, bucket=pad_to or BUCKET)
+        inputs = pad(tf.gather(token_ids, positions)[:, :pad_to], pad_to or max_tokens, bucket=pad_to or BUCKET)
         return inputs, tf.gather(label_ids, positions)
 
     epochs_left = tf.data.Dataset.range(first_epoch, epochs)

@@ -300,7 +300,7 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
         arguments.batch_size,
         arguments.probabilities,
     )
-    console.say(f"wrote {output} ({rows:,} tweets)")
+    console.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
     return 0
 
 

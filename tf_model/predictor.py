@@ -187,7 +187,7 @@ def _load_signature(folder: Path) -> Any:
         raise ModelError(
             f"{folder}: expected the signature serving_default(text: string[N]), found "
             f"{', '.join(signatures) or 'no signature'}{f' with the inputs {list(inputs)}' if inputs else ''}; "
-            "export the model with `python -m tf_model.export`, or give another folder"
+            "train it again with `python -m tf_model.train`, or give another folder"
         )
     signature.model = model  # the signature alone would let the variables go
     return signature
@@ -210,7 +210,7 @@ def _output_names(folder: Path, signature: Any, classes: dict[str, tuple[str, ..
     if missing:
         raise ModelError(
             f"{folder}: expected serving_default to return {', '.join(names)}, found {', '.join(sorted(found))}; "
-            "export the model with `python -m tf_model.export`, or give another folder"
+            "train it again with `python -m tf_model.train`, or give another folder"
         )
     for output, name in names.items():
         task = name.removesuffix("_probabilities")

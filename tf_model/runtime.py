@@ -6,7 +6,6 @@ The only module that sets environment variables; call :func:`prepare` before any
 from __future__ import annotations
 
 import os
-import random
 import re
 import sys
 import tempfile
@@ -95,9 +94,9 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
 
     Args:
         seed: For Python, NumPy and TensorFlow.
-        precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (a GPU, or a CPU with
-            AVX512_BF16 or AMX: there an epoch takes two thirds of the time, research/benchmarks.md), ``"float32"``
-            elsewhere. Weights and the exported model are float32 either way.
+        precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
+            a CPU with AVX512_BF16 or AMX), ``"float32"`` elsewhere. Weights and the exported model are float32 either
+            way.
         xla: Compile training steps; pays only for long runs.
         deterministic: Ask TensorFlow for operations that give the same result each time.
 
@@ -107,23 +106,28 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
     if precision not in PRECISIONS:
         raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     tf = import_tensorflow()
-    import numpy as np
     import tf_keras
 
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     if precision == "auto":
-        precision = "mixed_bfloat16" if gpus or _cpu_has_bfloat16() else "float32"
+        native = all(map(_gpu_has_bfloat16, gpus)) if gpus else _cpu_has_bfloat16()
+        precision = "mixed_bfloat16" if native else "float32"
     tf_keras.mixed_precision.set_global_policy(precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     # Random numbers that live in variables, so that each epoch can start from a seed of its own.
     tf_keras.backend.experimental.enable_tf_random_generator()
     tf_keras.utils.set_random_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
     return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic)
+
+
+def _gpu_has_bfloat16(gpu: Any) -> bool:
+    """Whether a GPU is of NVIDIA's Ampere generation or later."""
+    import tensorflow as tf
+
+    return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

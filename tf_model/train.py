@@ -6,26 +6,30 @@ import argparse
 import resource
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from tf_model import backbone, console, data, files, paths, recipes, runtime, splits, tasks
+from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.recipes import Recipe
 
 
 def main(argv: list[str] | None = None) -> int:
     """Resolve, read, split, build, fit, evaluate, export, and show the result beside the report's."""
+    began = time.monotonic()
     arguments = _parser().parse_args(argv)
     recipe = recipes.from_arguments(arguments)
     task = tasks.TASKS[arguments.task]
-    folder = arguments.output_dir / (arguments.name or task.name)
-    files.refuse_to_overwrite(folder, arguments.overwrite)
+    folder = _model_folder(arguments, task)
 
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     examples = data.examples(dataset, task)
-    data.check_classes(examples, task)
+    absent = data.check_classes(examples, task)
+    if absent:
+        console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
     label_ids = examples["label_id"].to_numpy()
     split = splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels)
 
@@ -37,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
     texts = examples["text"].tolist()
     checkpoint = _checkpoint(arguments, folder, recipe, task, dataset, weights, used)
+    checkpoint.begin()
     with console.stopped_cleanly():
         fitted, scores = _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments)
 
@@ -52,11 +57,13 @@ def main(argv: list[str] | None = None) -> int:
         "data_sha256": dataset.sha256,
         "task": task.name,
         "recipe": recipe.name,
-        "protocol": f"random split of the report (seed {recipe.split_seed}), near-duplicates on both sides",
+        "protocol": f"random split (seed {recipe.split_seed}, {recipe.validation_size:.0%} to validate), as in the "
+        "report: near-duplicates may be on both sides",
         "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
         "rows": len(label_ids),
         **measured,
         "seconds": fitted.seconds,
+        "wall_seconds": time.monotonic() - began,
         "seed": recipe.seed,
         "device": used.describe(),
         "peak_memory_bytes": _peak_memory(),
@@ -66,21 +73,43 @@ def main(argv: list[str] | None = None) -> int:
     validated = Validated(
         examples["row"].to_numpy()[split.validation], label_ids[split.validation], scores[split.validation]
     )
-    export(
-        fitted, folder, task=task, recipe=recipe, metrics=metrics, validated=validated, overwrite=arguments.overwrite
-    )
+    with console.stopped_cleanly():
+        export(
+            fitted,
+            folder,
+            task=task,
+            recipe=recipe,
+            metrics=metrics,
+            validated=validated,
+            overwrite=arguments.overwrite,
+        )
     checkpoint.remove()
 
-    comparable = dataset.name == data.ASSIGNMENT and task is tasks.PRODUCT
+    comparable = dataset.name == data.ASSIGNMENT and task is tasks.PRODUCT and _is_report_split(recipe)
     stdout = console.stdout()
     stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
     stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
+def _model_folder(arguments: argparse.Namespace, task: tasks.Task) -> Path:
+    """Where the model goes; only a model is ever replaced, and only with ``--overwrite``."""
+    name = arguments.name or task.name
+    if name.startswith(".") or Path(name).name != name:
+        raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
+    folder = arguments.output_dir / name
+    files.refuse_to_overwrite(folder, arguments.overwrite)
+    if folder.exists() and not (folder / "saved_model.pb").is_file():
+        raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")
+    return folder
+
+
+def _is_report_split(recipe: Recipe) -> bool:
+    return (recipe.split_seed, recipe.validation_size) == (recipes.REPORT.split_seed, recipes.REPORT.validation_size)
+
+
 def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments):
     """Fit on the training part and score both parts: the classifier, and float32 [N, classes]."""
-    from tf_model.errors import TweetTargetError
     from tf_model.fit import Part, fit
     from tf_model.pipeline import encode, steps_per_epoch
     from tf_model.progress import show_epochs
@@ -104,7 +133,7 @@ def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arg
         done = checkpoint.epochs_done()
         if done and not isinstance(error, TweetTargetError):
             print(
-                f"stopped after {done} of {recipe.epochs} epochs, which are kept in {checkpoint.folder}; "
+                f"stopped after {done} of {recipe.epochs} epochs, which are kept in {paths.shown(checkpoint.folder)}; "
                 "run the same command with --resume to go on",
                 file=sys.stderr,
             )
@@ -114,7 +143,6 @@ def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arg
 
 
 def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights, used) -> Any:
-    from tf_model.errors import UsageError
     from tf_model.fit import Checkpoint
 
     fingerprint = {
@@ -122,7 +150,10 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights,
         "data": dataset.sha256,
         "backbone": weights.sha256,
         "precision": used.precision,
+        "xla": used.xla,
+        "gpus": used.gpus,
         "deterministic": used.deterministic,
+        "versions": runtime.versions(),
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
@@ -135,7 +166,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights,
         console.say(f"resuming after epoch {done} of {recipe.epochs}")
     else:
         raise UsageError(
-            f"{checkpoint.folder} holds an unfinished run of {done} epochs; "
+            f"{paths.shown(checkpoint.folder)} holds an unfinished run of {done} epochs; "
             "add --resume to go on with it, or --restart to begin again"
         )
     return checkpoint
@@ -170,7 +201,7 @@ def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
     return (
         f"validation accuracy {validation['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
         f"{validation['rows']:,} tweets) after {duration(metrics['seconds'])} of training on {metrics['device']}\n"
-        f"saved in {folder}"
+        f"saved in {paths.shown(folder)}"
     )
 
 
@@ -179,26 +210,36 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--task", choices=sorted(tasks.TASKS), default=tasks.PRODUCT.name, help="what to learn")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--name", help="name of the saved model; the task's if not given")
-    parser.add_argument("--output-dir", type=Path, default=paths.SAVED_MODELS, help="folder of the saved models")
+    parser.add_argument(
+        "--output-dir", type=Path, default=Path(paths.shown(paths.SAVED_MODELS)), help="where models go"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a saved model of this name")
-    again = parser.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
-    again.add_argument("--restart", action="store_true", help="forget an unfinished run")
+    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
+    parser.add_argument("--restart", action="store_true", help="forget an unfinished run, even with --resume")
     parser.add_argument("--log-dir", type=Path, help="write TensorBoard logs into this folder")
+    parser.add_argument(
+        "--pad-to", type=_padding, help="pad all batches to this many tokens (for comparison: it is slower)"
+    )
     add_runtime_arguments(parser)
     recipes.add_arguments(parser)
     return parser
 
 
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that decide how a run computes, not what is learned."""
+    """Options that decide how a run computes."""
     group = parser.add_argument_group("how to compute")
     group.add_argument("--precision", choices=runtime.PRECISIONS, default="auto", help="number format of the layers")
     group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
     group.add_argument(
         "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
     )
-    group.add_argument("--pad-to", type=int, help="pad all batches to this many tokens (for comparison; slower)")
+
+
+def _padding(text: str) -> int:
+    tokens = int(text)
+    if not 64 <= tokens <= 512:
+        raise argparse.ArgumentTypeError(f"must be between 64, which holds every tweet, and 512, not {tokens}")
+    return tokens
 
 
 if __name__ == "__main__":

@@ -1,0 +1,237 @@
+"""Files and folders appear whole or not at all."""
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tf_model import files
+from tf_model.errors import OutputError
+from tf_model.files import explain_write_errors, refuse_to_overwrite, whole_file, whole_folder, write_json
+
+
+def write(part, content, kind):
+    """``content`` as the file, or as a file of the folder, under a temporary name."""
+    (part if kind is whole_file else part / "inside.txt").write_text(content)
+
+
+def read(target, kind):
+    return (target if kind is whole_file else target / "inside.txt").read_text()
+
+
+def make(target, content, kind, **options):
+    with kind(target, **options) as part:
+        write(part, content, kind)
+
+
+both = pytest.mark.parametrize("kind", [whole_file, whole_folder])
+FAILURES = [
+    ValueError("a mistake"),
+    KeyboardInterrupt(),
+    SystemExit(143),
+    OSError(errno.ENOSPC, "No space left on device"),
+]
+
+
+@both
+def test_the_target_appears_when_the_block_ends_and_not_before(kind, tmp_path):
+    target = tmp_path / "new" / "deep" / "target"
+    with kind(target) as part:
+        write(part, "content", kind)
+        assert not target.exists()
+        assert part.parent == target.parent  # so that it can be renamed
+    assert read(target, kind) == "content"
+    assert os.listdir(target.parent) == ["target"]
+
+
+@both
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_a_failure_leaves_nothing_behind(kind, failure, tmp_path):
+    target = tmp_path / "target"
+    with pytest.raises((type(failure), OutputError)) as raised, kind(target) as part:
+        write(part, "half", kind)
+        raise failure
+    assert isinstance(failure, OSError) or raised.value is failure
+    assert os.listdir(tmp_path) == []
+
+
+@both
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_a_failure_leaves_the_old_one_untouched(kind, failure, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with pytest.raises((type(failure), OutputError)), kind(target, overwrite=True) as part:
+        write(part, "half", kind)
+        raise failure
+    assert read(target, kind) == "old"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+@both
+def test_the_old_one_is_there_until_the_new_one_is_complete(kind, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with kind(target, overwrite=True) as part:
+        write(part, "new", kind)
+        assert read(target, kind) == "old"
+    assert read(target, kind) == "new"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+def test_an_old_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "target"
+    with whole_folder(target) as part:
+        (part / "old.txt").write_text("old")
+    make(target, "new", whole_folder, overwrite=True)
+    assert os.listdir(target) == ["inside.txt"]
+
+
+@both
+def test_an_existing_target_is_refused_before_anything_is_written(kind, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with pytest.raises(OutputError) as refused, kind(target):
+        pytest.fail("the block was entered")
+    assert str(refused.value) == f"{target} already exists; add --overwrite to replace it, or choose another name"
+    assert read(target, kind) == "old"
+
+
+def test_refuse_to_overwrite_speaks_up_only_where_something_would_be_lost(tmp_path):
+    (tmp_path / "there").touch()
+    refuse_to_overwrite(tmp_path / "absent", overwrite=False)
+    refuse_to_overwrite(tmp_path / "there", overwrite=True)
+    with pytest.raises(OutputError, match="already exists"):
+        refuse_to_overwrite(tmp_path / "there", overwrite=False)
+
+
+def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a folder; give the name of a file"):
+        make(tmp_path / "folder", "content", whole_file, overwrite=True)
+    with pytest.raises(OutputError, match="is a file; give the name of a folder"):
+        make(tmp_path / "file", "content", whole_folder, overwrite=True)
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+@both
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(kind, umask, tmp_path):
+    target = tmp_path / "target"
+    before = os.umask(umask)
+    try:
+        make(target, "content", kind)
+        assert os.umask(umask) == umask  # it is only looked at
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == (0o666 if kind is whole_file else 0o777) & ~umask
+
+
+@both
+def test_two_writers_at_once_do_not_meet(kind, tmp_path):
+    target = tmp_path / "target"
+    with kind(target, overwrite=True) as one, kind(target, overwrite=True) as other:
+        assert one != other
+        write(one, "one", kind)
+        write(other, "other", kind)
+    assert read(target, kind) == "one"  # the outer block ends last
+    assert os.listdir(tmp_path) == ["target"]
+
+
+# ---------------------------------------------------------------------------------- what goes wrong is explained
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space and run the command again"),
+        (errno.EDQUOT, "the disk is full; free some space and run the command again"),
+        (errno.EACCES, "writing there is not permitted; choose another place or change its permissions"),
+        (errno.EROFS, "writing there is not permitted; choose another place or change its permissions"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_an_error_of_the_system_becomes_one_line_of_advice(kind, code, advice, tmp_path):
+    target = tmp_path / "target"
+    with pytest.raises(OutputError) as raised, kind(target):
+        raise OSError(code, os.strerror(code))
+    assert str(raised.value) == f"cannot write {target}: {advice}"
+    assert os.listdir(tmp_path) == []
+
+
+def fail(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "name"),
+    [
+        (whole_file, files.os, "fsync"),
+        (whole_file, Path, "replace"),
+        (whole_file, files.tempfile, "mkstemp"),
+        (whole_folder, Path, "rename"),
+        (whole_folder, files.tempfile, "mkdtemp"),
+        (whole_folder, Path, "chmod"),
+    ],
+)
+def test_a_disk_that_fills_up_at_the_last_moment_costs_nothing(kind, where, name, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with monkeypatch.context() as patched, pytest.raises(OutputError, match="the disk is full"):
+        patched.setattr(where, name, fail)
+        make(target, "new", kind, overwrite=True)
+    assert read(target, kind) == "old"
+    assert os.listdir(tmp_path) == ["target"]
+
+
+@both
+def test_a_part_of_the_path_that_is_a_file_is_explained(kind, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a part of this path is a file, not a folder; choose another path"):
+        make(tmp_path / "file" / "target", "content", kind)
+
+
+@both
+def test_a_name_that_is_too_long_is_explained(kind, tmp_path):
+    with pytest.raises(OutputError, match="File name too long"):
+        make(tmp_path / ("x" * 300), "content", kind)
+
+
+def test_other_errors_pass_unchanged(tmp_path):
+    with pytest.raises(ZeroDivisionError), explain_write_errors(tmp_path):
+        1 / 0  # noqa: B018
+    with explain_write_errors(tmp_path):
+        pass
+
+
+# ---------------------------------------------------------------------------------------------------------- JSON
+
+
+def test_json_is_readable_text(tmp_path):
+    write_json(tmp_path / "value.json", {"answer": "Positive emotion → iPad", "n": [1, 2.5, None]})
+    text = (tmp_path / "value.json").read_bytes().decode("utf-8")
+    assert text.startswith('{\n  "answer": "Positive emotion → iPad",\n')
+    assert text.endswith("}\n")
+    assert json.loads(text) == {"answer": "Positive emotion → iPad", "n": [1, 2.5, None]}
+
+
+def test_json_replaces_what_is_there_unless_told_not_to(tmp_path):
+    target = tmp_path / "value.json"
+    write_json(target, 1)
+    write_json(target, 2)
+    assert json.loads(target.read_text()) == 2
+    with pytest.raises(OutputError, match="already exists"):
+        write_json(target, 3, overwrite=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_what_json_cannot_say_is_not_written(value, tmp_path):
+    write_json(tmp_path / "value.json", "old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "value.json", value)
+    assert json.loads((tmp_path / "value.json").read_text()) == "old"
+    assert os.listdir(tmp_path) == ["value.json"]
