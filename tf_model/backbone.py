@@ -154,7 +154,7 @@ def _check_safetensors(path: Path, name: str) -> None:
 
 def _check_vocabulary(path: Path, size: int | None, name: str) -> None:
     try:
-        tokens = path.read_text(encoding="utf-8").splitlines()
+        tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # a token may be U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"vocab.txt of the backbone {name} cannot be read ({error}); download it again") from error
     missing = [token for token in SPECIAL_TOKENS if token not in tokens]

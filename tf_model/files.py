@@ -34,7 +34,7 @@ def explain_write_errors(target: Path) -> Iterator[None]:
             advice = "the disk is full; free some space and run the command again"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             advice = "writing there is not permitted; choose another place or change its permissions"
-        elif error.errno == errno.ENOTDIR:
+        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
             advice = "a part of this path is a file, not a folder; choose another path"
         else:
             advice = error.strerror or str(error)
@@ -43,7 +43,9 @@ def explain_write_errors(target: Path) -> Iterator[None]:
 
 def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
     """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
-    if target.exists() and not overwrite:
+    with explain_write_errors(target):
+        exists = target.exists()
+    if exists and not overwrite:
         raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
 
 
