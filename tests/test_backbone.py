@@ -159,6 +159,39 @@ def test_settings_that_are_no_json_are_refused(folder, file, content, expected):
     assert "download it again" in message
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda tokens: tokens[1:], "lacks [PAD]"),
+        (lambda tokens: [token for token in tokens if token not in ("[CLS]", "[UNK]")], "lacks [UNK], [CLS]"),
+        (lambda tokens: [*tokens[1:], "[PAD]"], "does not begin with [PAD]"),
+        (lambda tokens: [*tokens, "more"], "has {more} tokens, its config.json only {size}"),
+        (lambda tokens: [], "lacks [PAD], [UNK], [CLS], [SEP]"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(folder, vocabulary, change, expected):
+    (folder / "vocab.txt").write_text("\n".join(change(vocabulary)) + "\n", encoding="utf-8")
+    message = refusal(folder)
+    assert message.startswith(f"vocab.txt of the backbone {folder} ")
+    assert expected.format(more=len(vocabulary) + 1, size=len(vocabulary)) in message
+
+
+def test_a_vocabulary_that_is_not_utf8_is_refused(folder):
+    (folder / "vocab.txt").write_bytes(b"[PAD]\n\xff\xfe")
+    assert "vocab.txt of the backbone" in refusal(folder)
+
+
+def test_a_token_may_be_a_character_that_separates_lines(folder, vocabulary):
+    tokens = [*vocabulary[:-2], "\u2028", "\x85"]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    assert backbone.find(str(folder)).folder == folder
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/bert", "x" * 5000], ids=["home", "long"])
+def test_what_cannot_be_a_path_is_refused(name):
+    assert "is no name of a folder" in refusal(name)
+
+
 def test_a_file_instead_of_a_folder_is_refused(tiny_bert):
     message = refusal(tiny_bert / "config.json")
     assert "is a file; give the folder that holds config.json, vocab.txt, model.safetensors" in message

@@ -22,6 +22,17 @@ def read(target, kind):
     return (target if kind is whole_file else target / "inside.txt").read_text()
 
 
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail_in(kind, target, failure, **options):
+    """Write half of ``target``, then raise."""
+    with kind(target, **options) as part:
+        write(part, "half", kind)
+        raise failure
+
+
 def make(target, content, kind, **options):
     with kind(target, **options) as part:
         write(part, content, kind)
@@ -44,18 +55,17 @@ def test_the_target_appears_when_the_block_ends_and_not_before(kind, tmp_path):
         assert not target.exists()
         assert part.parent == target.parent  # so that it can be renamed
     assert read(target, kind) == "content"
-    assert os.listdir(target.parent) == ["target"]
+    assert names(target.parent) == ["target"]
 
 
 @both
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
 def test_a_failure_leaves_nothing_behind(kind, failure, tmp_path):
     target = tmp_path / "target"
-    with pytest.raises((type(failure), OutputError)) as raised, kind(target) as part:
-        write(part, "half", kind)
-        raise failure
+    with pytest.raises((type(failure), OutputError)) as raised:
+        fail_in(kind, target, failure)
     assert isinstance(failure, OSError) or raised.value is failure
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 @both
@@ -63,11 +73,10 @@ def test_a_failure_leaves_nothing_behind(kind, failure, tmp_path):
 def test_a_failure_leaves_the_old_one_untouched(kind, failure, tmp_path):
     target = tmp_path / "target"
     make(target, "old", kind)
-    with pytest.raises((type(failure), OutputError)), kind(target, overwrite=True) as part:
-        write(part, "half", kind)
-        raise failure
+    with pytest.raises((type(failure), OutputError)):
+        fail_in(kind, target, failure, overwrite=True)
     assert read(target, kind) == "old"
-    assert os.listdir(tmp_path) == ["target"]
+    assert names(tmp_path) == ["target"]
 
 
 @both
@@ -78,7 +87,7 @@ def test_the_old_one_is_there_until_the_new_one_is_complete(kind, tmp_path):
         write(part, "new", kind)
         assert read(target, kind) == "old"
     assert read(target, kind) == "new"
-    assert os.listdir(tmp_path) == ["target"]
+    assert names(tmp_path) == ["target"]
 
 
 def test_an_old_folder_is_replaced_as_a_whole(tmp_path):
@@ -86,7 +95,7 @@ def test_an_old_folder_is_replaced_as_a_whole(tmp_path):
     with whole_folder(target) as part:
         (part / "old.txt").write_text("old")
     make(target, "new", whole_folder, overwrite=True)
-    assert os.listdir(target) == ["inside.txt"]
+    assert names(target) == ["inside.txt"]
 
 
 @both
@@ -114,7 +123,7 @@ def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path):
         make(tmp_path / "folder", "content", whole_file, overwrite=True)
     with pytest.raises(OutputError, match="is a file; give the name of a folder"):
         make(tmp_path / "file", "content", whole_folder, overwrite=True)
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+    assert names(tmp_path) == ["file", "folder"]
 
 
 @both
@@ -138,7 +147,7 @@ def test_two_writers_at_once_do_not_meet(kind, tmp_path):
         write(one, "one", kind)
         write(other, "other", kind)
     assert read(target, kind) == "one"  # the outer block ends last
-    assert os.listdir(tmp_path) == ["target"]
+    assert names(tmp_path) == ["target"]
 
 
 # ---------------------------------------------------------------------------------- what goes wrong is explained
@@ -160,7 +169,7 @@ def test_an_error_of_the_system_becomes_one_line_of_advice(kind, code, advice, t
     with pytest.raises(OutputError) as raised, kind(target):
         raise OSError(code, os.strerror(code))
     assert str(raised.value) == f"cannot write {target}: {advice}"
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def fail(*_, **__):
@@ -173,7 +182,6 @@ def fail(*_, **__):
         (whole_file, files.os, "fsync"),
         (whole_file, Path, "replace"),
         (whole_file, files.tempfile, "mkstemp"),
-        (whole_folder, Path, "rename"),
         (whole_folder, files.tempfile, "mkdtemp"),
         (whole_folder, Path, "chmod"),
     ],
@@ -181,24 +189,45 @@ def fail(*_, **__):
 def test_a_disk_that_fills_up_at_the_last_moment_costs_nothing(kind, where, name, tmp_path, monkeypatch):
     target = tmp_path / "target"
     make(target, "old", kind)
-    with monkeypatch.context() as patched, pytest.raises(OutputError, match="the disk is full"):
-        patched.setattr(where, name, fail)
+    monkeypatch.setattr(where, name, fail)
+    with pytest.raises(OutputError, match="the disk is full"):
         make(target, "new", kind, overwrite=True)
+    monkeypatch.undo()
     assert read(target, kind) == "old"
-    assert os.listdir(tmp_path) == ["target"]
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_an_old_folder_is_put_back_if_the_new_one_cannot_take_its_place(failure, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_old_only(path, to):
+        if path.suffix == ".part":
+            raise failure
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_old_only)
+    with pytest.raises((OutputError, KeyboardInterrupt)):
+        make(target, "new", whole_folder, overwrite=True)
+    assert read(target, whole_folder) == "old"
+    assert names(tmp_path) == ["target"]
 
 
 @both
-def test_a_part_of_the_path_that_is_a_file_is_explained(kind, tmp_path):
+@pytest.mark.parametrize("below", ["target", "folder/target"])
+def test_a_part_of_the_path_that_is_a_file_is_explained(kind, below, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="a part of this path is a file, not a folder; choose another path"):
-        make(tmp_path / "file" / "target", "content", kind)
+        make(tmp_path / "file" / below, "content", kind)
 
 
 @both
 def test_a_name_that_is_too_long_is_explained(kind, tmp_path):
-    with pytest.raises(OutputError, match="File name too long"):
+    with pytest.raises(OutputError, match=r"cannot write .*File name too long"):
         make(tmp_path / ("x" * 300), "content", kind)
+    assert names(tmp_path) == []
 
 
 def test_other_errors_pass_unchanged(tmp_path):
@@ -234,4 +263,4 @@ def test_what_json_cannot_say_is_not_written(value, tmp_path):
     with pytest.raises((ValueError, TypeError)):
         write_json(tmp_path / "value.json", value)
     assert json.loads((tmp_path / "value.json").read_text()) == "old"
-    assert os.listdir(tmp_path) == ["value.json"]
+    assert names(tmp_path) == ["value.json"]

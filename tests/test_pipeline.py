@@ -148,6 +148,15 @@ def test_pad_to_gives_batches_of_one_length_without_sorting():
     assert np.mean(spread) > 20
 
 
+def test_pad_to_cuts_texts_that_are_longer():
+    token_ids, label_ids = examples(50, longest=60)
+    batches = batches_of(token_ids, label_ids, batch_size=8, pad_to=16)
+    assert {inputs["input_ids"].shape[1] for inputs, _ in batches} == {16}
+    assert sorted(row for batch in order_of(batches) for row in batch) == list(range(50))
+    kept = np.minimum(token_ids.row_lengths().numpy(), 16)
+    assert sum(inputs["attention_mask"].sum() for inputs, _ in batches) == kept.sum()
+
+
 def test_one_example():
     [(inputs, labels)] = batches_of(tf.ragged.constant([[1000, 7, 7]], dtype=tf.int32), np.array([5]), batch_size=32)
     assert inputs["input_ids"].tolist() == [[1000, 7, 7, 0, 0, 0, 0, 0]]
@@ -219,6 +228,6 @@ def test_no_texts_are_encoded_as_no_rows(encoder):
     assert (found.nrows(), found.dtype, found.to_list()) == (0, tf.int32, [])
 
 
-def test_lone_surrogates_are_encoded_as_question_marks(encoder, one_by_one):
+def test_lone_surrogates_are_encoded_as_replacement_characters(encoder, one_by_one):
     broken = ["love \ud83d ipad", "\udcff", "\ude00\ud83d"]
-    assert encode(encoder, broken).to_list() == one_by_one(["love ? ipad", "?", "??"])
+    assert encode(encoder, broken).to_list() == one_by_one(["love \ufffd ipad", "\ufffd", "\ufffd\ufffd"])

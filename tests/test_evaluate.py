@@ -1,0 +1,122 @@
+"""Both protocols by the real command: a saved model, and a recipe without leakage."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_model import crossval, data, evaluate, paths, splits, tasks, train
+from tf_model.errors import ModelError, OutputError, UsageError
+
+SAMPLE = ["--data", str(paths.SAMPLE_CORPUS), "--precision", "float32"]
+FAST = ["--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "2"]
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    return tmp_path / "checkpoints"
+
+
+def grouped(tiny_bert, path, *more: str) -> dict:
+    arguments = [*SAMPLE, *FAST, "--protocol", "grouped", "--folds", "2", "--seeds", "5", "--backbone", str(tiny_bert)]
+    assert evaluate.main([*arguments, "--json", str(path), "--overwrite", *more]) == 0
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tmp_path, store, monkeypatch, capsys):
+    found = grouped(tiny_bert, tmp_path / "first.json", "--each-epoch")
+    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
+    assert found["rows"] == found["seeds"]["5"]["rows"] == len(examples)
+    assert found["folds"] == 2
+    assert found["dataset"] == "sample"
+    assert found["groups"] < found["rows"]  # the corpus holds retweets
+    assert [row["epoch"] for row in found["epochs"]] == [1, 2]
+    assert found["summary"]["accuracy"]["mean"] == found["seeds"]["5"]["accuracy"]
+    assert f"accuracy: mean {found['summary']['accuracy']['mean']:.4f}" in capsys.readouterr().out
+
+    folder = next(store.iterdir())
+    kept = [np.load(path)["positions"] for path in sorted(folder.glob("*.npz"))]
+    assert sorted(np.concatenate(kept)) == list(range(len(examples)))
+
+    def no_training(*arguments, **options):
+        raise AssertionError("a finished fold was trained again")
+
+    monkeypatch.setattr(crossval, "_train_fold", no_training)
+    assert grouped(tiny_bert, tmp_path / "second.json", "--each-epoch")["seeds"] == found["seeds"]
+    with pytest.raises(AssertionError, match="trained again"):  # another setting is another run
+        grouped(tiny_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
+
+
+def test_part_train_leaves_the_validation_part_of_the_report_out(tiny_bert, tmp_path, store, monkeypatch):
+    seen = []
+
+    def remember(recipe, backbone, classes, texts, label_ids, split, **options):
+        seen.extend(texts)
+        return np.full((len(split.validation), classes), 1 / classes, np.float32), [{"epoch": 1, "seconds": 1.0}]
+
+    monkeypatch.setattr(crossval, "_train_fold", remember)
+    grouped(tiny_bert, tmp_path / "part.json", "--part", "train")
+    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
+    split = splits.report_split(examples["label_id"].to_numpy())
+    assert set(seen) == set(examples["text"].iloc[split.train])
+    assert not set(seen) & (set(examples["text"].iloc[split.validation]) - set(examples["text"].iloc[split.train]))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_bert):
+    folder = tmp_path_factory.mktemp("models")
+    assert train.main([*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(folder)]) == 0
+    return folder / "product"
+
+
+def test_report_protocol_finds_what_the_training_measured(trained, tmp_path, capsys):
+    path = tmp_path / "evaluated.json"
+    assert evaluate.main([*SAMPLE, "--model", str(trained), "--json", str(path)]) == 0
+    found = json.loads(path.read_text(encoding="utf-8"))["validation"]
+    expected = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["validation"]
+    assert found["confusion_matrix"] == expected["confusion_matrix"]
+    assert found["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+    assert "precision" in capsys.readouterr().out
+
+
+def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_path, capsys):
+    other = tmp_path / "other.csv"
+    lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
+    other.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert evaluate.main(["--data", str(other), "--model", str(trained)]) == 0
+    assert "was trained on other data" in capsys.readouterr().err
+
+
+def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    (copy / "recipe.json").write_text('{"colour": "red"}', encoding="utf-8")
+    with pytest.raises(ModelError, match="unknown recipe fields colour"):
+        evaluate.main([*SAMPLE, "--model", str(copy)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--protocol", "grouped", "--model", "x"], "give --recipe instead of --model"),
+        (["--protocol", "grouped", "--seeds", "1", "1"], "names a seed twice"),
+        (["--protocol", "grouped", "--seed", "1"], "give --seeds instead of --seed"),
+        (["--epochs", "3"], "settings belong to --protocol grouped"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(arguments, words):
+    with pytest.raises(UsageError, match=words):
+        evaluate.main(arguments)
+
+
+def test_an_existing_json_file_is_kept(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match="already exists; add --overwrite"):
+        evaluate.main([*SAMPLE, "--json", str(path)])
+    assert path.read_text(encoding="utf-8") == "{}"

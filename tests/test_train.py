@@ -1,0 +1,222 @@
+"""The real command, end to end on the sample corpus with a tiny BERT, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tf_model import data, paths, tasks, train
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.recipes import Recipe, make_recipe
+
+SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
+FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tf_model.train", *SAMPLE, *FAST, *arguments]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_bert) -> tuple[Path, subprocess.CompletedProcess]:
+    """A model that the real command trained for two epochs, and what the command printed."""
+    folder = tmp_path_factory.mktemp("models")
+    done = subprocess.run(
+        command(
+            "--backbone", str(tiny_bert), "--epochs", "2", "--output-dir", str(folder), "--log-dir", f"{folder}/logs"
+        ),
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "COLUMNS": "120"},
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "product", done
+
+
+def test_every_file_of_the_contract_is_there(trained):
+    folder, _ = trained
+    files = {path.name for path in folder.iterdir()}
+    assert files >= {"saved_model.pb", "variables", "recipe.json", "labels.json", "metrics.json", "history.csv"}
+    assert files >= {"model_card.md", "validation_predictions.csv"}
+    assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
+
+
+def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
+    folder, _ = trained
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
+    assert metrics["dataset"] == "sample"
+    assert metrics["task"] == "product"
+    assert metrics["rows"] == len(examples)
+    assert metrics["train"]["rows"] + metrics["validation"]["rows"] == len(examples)
+    assert {"loss", "accuracy", "macro_f1"} <= set(metrics["train"]) & set(metrics["validation"])
+    assert metrics["seed"] == 42
+    assert metrics["backbone"]["name"] == str(tiny_bert)
+    assert metrics["seconds"] > 0
+    assert metrics["versions"]["tensorflow"]
+
+
+def test_the_recipe_is_saved_as_it_was_used(trained, tiny_bert):
+    folder, _ = trained
+    saved = Recipe.from_dict(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    assert saved == make_recipe("report", backbone=str(tiny_bert), epochs=2, learning_rate=1e-2, batch_size=64)
+
+
+def test_validation_predictions_name_rows_and_hold_no_text(trained):
+    folder, _ = trained
+    content = (folder / "validation_predictions.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(content.splitlines()))
+    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT).set_index("row")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert len(rows) == metrics["validation"]["rows"]
+    assert all(examples.loc[int(row["row"]), "label"] == row["label"] for row in rows)
+    right = sum(row["label"] == row["predicted"] for row in rows)
+    assert right / len(rows) == pytest.approx(metrics["validation"]["accuracy"])
+    assert not any(text[:40] in content for text in examples["text"])
+
+
+def test_the_history_has_a_row_for_each_epoch(trained):
+    folder, _ = trained
+    rows = list(csv.DictReader((folder / "history.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
+
+
+def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
+    folder, done = trained
+    assert "THIS IS NOT THE REAL DATASET" in done.stderr
+    assert "learning_rate 0.01" in done.stderr
+    assert "device: CPU" in done.stderr
+    assert "epoch 2/2" in done.stderr
+    assert "train" in done.stdout
+    assert "validation" in done.stdout
+    assert "0.8741" not in done.stdout  # the report's figures stand beside the real data only
+    assert "sample corpus" in (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "Traceback" not in done.stderr
+
+
+def test_logs_for_tensorboard_are_written_where_asked(trained):
+    folder, _ = trained
+    assert list((folder.parent / "logs").rglob("events.out.tfevents.*"))
+
+
+def test_the_checkpoint_is_gone_when_the_model_is_there(trained):
+    folder, _ = trained
+    assert not (folder.parent / ".checkpoints" / "product").exists()
+
+
+def test_an_existing_model_is_not_replaced_unasked(trained):
+    folder, _ = trained
+    before = (folder / "metrics.json").read_bytes()
+    with pytest.raises(OutputError, match="already exists; add --overwrite"):
+        train.main([*SAMPLE, "--output-dir", str(folder.parent)])
+    assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_only_a_model_is_ever_replaced(tmp_path):
+    precious = tmp_path / "product" / "letters.txt"
+    precious.parent.mkdir()
+    precious.write_text("dear", encoding="utf-8")
+    with pytest.raises(OutputError, match="is not a saved model and is not replaced"):
+        train.main([*SAMPLE, "--output-dir", str(tmp_path), "--overwrite"])
+    assert precious.read_text(encoding="utf-8") == "dear"
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "../up", ".hidden"])
+def test_a_name_that_would_leave_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match="--name is the name of a folder"):
+        train.main([*SAMPLE, "--output-dir", str(tmp_path), "--name", name, "--overwrite"])
+
+
+def test_a_class_with_one_example_is_named(tmp_path):
+    lines = [f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"]
+    lines += [f"love my ipad {number},iPad,{tasks.POSITIVE}" for number in range(9)]
+    lines += [f"love my phone {number},iPhone,{tasks.POSITIVE}" for number in range(9)]
+    lines += [f"maps are great,Google,{tasks.POSITIVE}"]
+    path = tmp_path / "few.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match="Google"):
+        train.main(["--data", str(path), "--output-dir", str(tmp_path)])
+
+
+def test_a_backbone_that_is_not_there_is_one_clear_line(tmp_path):
+    with pytest.raises(ModelError, match="does not exist"):
+        train.main([*SAMPLE, "--output-dir", str(tmp_path), "--backbone", "./nowhere"])
+
+
+def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, tiny_bert, capsys):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(OutputError, match="cannot write"):
+        train.main([*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(tmp_path / "file")])
+    assert "epoch 1/" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--task", "colour"], ["--recipe", "secret"], ["--pad-to", "5"], ["--epochs", "x"]]
+)
+def test_wrong_usage_exits_with_2(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        train.main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_a_killed_run_resumes_to_the_figures_it_would_have_had(tmp_path, tiny_bert):
+    """SIGKILL in the middle, then --resume; an interrupt in the middle too, which says how to go on."""
+    shared = ["--backbone", str(tiny_bert), "--epochs", "60", "--deterministic", "--output-dir"]
+    run = {"cwd": paths.ROOT, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+
+    whole = subprocess.run(command(*shared, str(tmp_path / "whole")), timeout=280, **run)
+    assert whole.returncode == 0, whole.stderr
+
+    broken = tmp_path / "broken"
+    stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken)), **run), signal.SIGKILL)
+    assert not (broken / "product").exists()
+
+    again = subprocess.run(command(*shared, str(broken)), timeout=280, **run)
+    assert again.returncode == 2
+    assert "add --resume to go on with it, or --restart to begin again" in again.stderr
+
+    code, said = stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken), "--resume"), **run), signal.SIGINT)
+    assert code == 130
+    assert "run the same command with --resume to go on" in said
+    assert "Traceback" not in said
+
+    resumed = subprocess.run(command(*shared, str(broken), "--resume"), timeout=280, **run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "resuming after epoch" in resumed.stderr
+    for name in ("train", "validation"):
+        assert figures(broken, name) == figures(tmp_path / "whole", name)
+    assert predictions(broken) == predictions(tmp_path / "whole")
+
+
+def stop_after_an_epoch(process: subprocess.Popen, how: signal.Signals) -> tuple[int, str]:
+    """Send ``how`` once a further epoch has been reported; the exit code and what was said."""
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("epoch "):
+            break
+    time.sleep(0.05)
+    process.send_signal(how)
+    said.append(process.stderr.read())
+    code = process.wait(timeout=120)
+    assert code != 0, "the run was over before it could be stopped"
+    return code, "".join(said)
+
+
+def figures(folder: Path, part: str) -> dict:
+    return json.loads((folder / "product" / "metrics.json").read_text(encoding="utf-8"))[part]
+
+
+def predictions(folder: Path) -> str:
+    return (folder / "product" / "validation_predictions.csv").read_text(encoding="utf-8")
