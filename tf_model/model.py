@@ -53,7 +53,18 @@ def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
             f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
             f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
         )
+    _keep_logits_in_float32(model)
     return model
+
+
+def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
+    """In mixed precision, compute the logits, and so the loss and its gradient, in float32.
+
+    As TensorFlow's guide to mixed precision asks of the last layer; transformers leaves it in bfloat16.
+    """
+    import tf_keras
+
+    model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
 
 
 def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
