@@ -38,6 +38,7 @@ def normalized(text: str) -> str:
     """Light normalisation, step by step."""
     text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
     text = unicodedata.normalize("NFD", text)
+    text = "".join(" " if unicodedata.category(each)[0] == "Z" or each == "\x85" else each for each in text)
     text = text.translate(str.maketrans(ASCII_FOR))
     for entity, character in ENTITIES.items():
         text = text.replace(entity, character)

@@ -1,6 +1,7 @@
 """What the command lines share: help with defaults, errors in one line, exit codes."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -39,6 +40,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     """
     try:
         code = main(None) or 0
+        sys.stdout.flush()  # so that a reader that has gone, or a full disk, shows here
     except TweetTargetError as error:
         say(f"error: {error}")
         code = error.exit_code
@@ -56,7 +58,7 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         code = 130
     except BrokenPipeError:
         # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code)
 

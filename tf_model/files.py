@@ -98,12 +98,13 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
             if target.exists():
                 # Two renames, so that the old folder is there until the new one is complete.
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-                target.rename(old / target.name)
                 try:
-                    part.rename(target)
-                except BaseException:
-                    (old / target.name).rename(target)
-                    raise
+                    target.rename(old / target.name)
+                    try:
+                        part.rename(target)
+                    except BaseException:
+                        (old / target.name).rename(target)
+                        raise
                 finally:
                     shutil.rmtree(old, ignore_errors=True)
             else:

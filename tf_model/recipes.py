@@ -48,6 +48,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every field, so that a wrong one fails before anything is loaded."""
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
+                raise UsageError(f"{field.name} must be {kind.__name__}, not {value!r}")
         checks = (
             (self.cleaning in CLEANINGS, f"cleaning must be one of {', '.join(CLEANINGS)}, not {self.cleaning!r}"),
             (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}"),

@@ -92,6 +92,7 @@ NORMALIZED = Cleaning(
     name="normalized",
     decompose=True,
     steps=(
+        (r"[\p{Z}\x{85}]+", " "),  # every Unicode space ends an address, not ASCII's alone
         ("[\u2018\u2019\u201a\u2032]", "'"),
         ("[\u201c\u201d\u201e\u2033]", '"'),
         ("[\u2010-\u2015]", "-"),
