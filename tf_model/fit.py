@@ -83,9 +83,9 @@ class Fitted:
         """The same classifier computing in float32, as it is exported; itself if it does so already."""
         import tf_keras
 
-        policy = tf_keras.mixed_precision.global_policy()
-        if policy.name == "float32":
+        if self.model.bert.dtype_policy.name == "float32":
             return self
+        policy = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy("float32")
         try:
             model = type(self.model)(self.model.config)
