@@ -41,6 +41,12 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tm
     kept = [np.load(path)["positions"] for path in sorted(folder.glob("*.npz"))]
     assert sorted(np.concatenate(kept)) == list(range(len(examples)))
 
+    # As after an interruption: the fold that is missing, and no other, is trained, to what it was before.
+    (folder / "seed-5-fold-1.npz").unlink()
+    second_fold = (folder / "seed-5-fold-2.npz").stat().st_mtime_ns
+    assert grouped(tiny_bert, tmp_path / "resumed.json", "--each-epoch")["seeds"] == found["seeds"]
+    assert (folder / "seed-5-fold-2.npz").stat().st_mtime_ns == second_fold
+
     def no_training(*arguments, **options):
         raise AssertionError("a finished fold was trained again")
 
@@ -55,7 +61,7 @@ def test_part_train_leaves_the_validation_part_of_the_report_out(tiny_bert, tmp_
 
     def remember(recipe, backbone, classes, texts, label_ids, split, **options):
         seen.extend(texts)
-        return np.full((len(split.validation), classes), 1 / classes, np.float32), [{"epoch": 1, "seconds": 1.0}]
+        return np.full((len(split.validation), classes[0]), 1 / classes[0], np.float32), [{"epoch": 1, "seconds": 1.0}]
 
     monkeypatch.setattr(crossval, "_train_fold", remember)
     grouped(tiny_bert, tmp_path / "part.json", "--part", "train")

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tf_model import data, paths, tasks, train
+from tf_model import console, data, paths, tasks, train
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.fit import Checkpoint
 from tf_model.recipes import Recipe, make_recipe
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
@@ -106,8 +108,16 @@ def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
 
 
 def test_logs_for_tensorboard_are_written_where_asked(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
     folder, _ = trained
-    assert list((folder.parent / "logs").rglob("events.out.tfevents.*"))
+    history = list(csv.DictReader((folder / "history.csv").read_text(encoding="utf-8").splitlines()))
+    for part, column in (("train", "loss"), ("validation", "val_loss")):
+        events = EventAccumulator(str(folder.parent / "logs" / "product" / part))
+        events.Reload()
+        logged = [float(tensor_util.make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_loss")]
+        assert logged == pytest.approx([float(row[column]) for row in history])
 
 
 def test_the_checkpoint_is_gone_when_the_model_is_there(trained):
@@ -172,19 +182,13 @@ def test_wrong_usage_exits_with_2(arguments):
 
 def test_a_killed_run_resumes_to_the_figures_it_would_have_had(tmp_path, tiny_bert):
     """SIGKILL in the middle, then --resume; an interrupt in the middle too, which says how to go on."""
-    shared = ["--backbone", str(tiny_bert), "--epochs", "60", "--deterministic", "--output-dir"]
+    shared = ["--backbone", str(tiny_bert), "--epochs", "16", "--deterministic", "--output-dir"]
     run = {"cwd": paths.ROOT, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
 
-    whole = subprocess.run(command(*shared, str(tmp_path / "whole")), timeout=280, **run)
-    assert whole.returncode == 0, whole.stderr
-
+    uninterrupted = subprocess.Popen(command(*shared, str(tmp_path / "whole")), **run)
     broken = tmp_path / "broken"
     stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken)), **run), signal.SIGKILL)
     assert not (broken / "product").exists()
-
-    again = subprocess.run(command(*shared, str(broken)), timeout=280, **run)
-    assert again.returncode == 2
-    assert "add --resume to go on with it, or --restart to begin again" in again.stderr
 
     code, said = stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken), "--resume"), **run), signal.SIGINT)
     assert code == 130
@@ -194,9 +198,84 @@ def test_a_killed_run_resumes_to_the_figures_it_would_have_had(tmp_path, tiny_be
     resumed = subprocess.run(command(*shared, str(broken), "--resume"), timeout=280, **run)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming after epoch" in resumed.stderr
+    said = uninterrupted.communicate(timeout=280)[1]
+    assert uninterrupted.returncode == 0, said
     for name in ("train", "validation"):
         assert figures(broken, name) == figures(tmp_path / "whole", name)
     assert predictions(broken) == predictions(tmp_path / "whole")
+
+
+@pytest.fixture
+def terminable() -> Iterator[None]:
+    """A SIGTERM that the command does not handle fails the test rather than end all tests."""
+
+    def unhandled(*_: object) -> None:
+        raise AssertionError("SIGTERM was not handled")
+
+    before = signal.signal(signal.SIGTERM, unhandled)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("terminable")
+def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_bert, capsys, monkeypatch):
+    """SIGTERM after an epoch, and again while the model is written; in between, what the command says to do."""
+    import tensorflow as tf
+
+    def run(*more: str) -> tuple[int, str]:
+        arguments = [*SAMPLE, *FAST, "--task", "emotion", "--backbone", str(tiny_bert), "--epochs", "2"]
+        with pytest.raises(SystemExit) as stopped:
+            console.run(lambda _: train.main([*arguments, "--output-dir", str(tmp_path), *more]))
+        return stopped.value.code, capsys.readouterr().err
+
+    def terminated_after(owner, name: str) -> None:
+        function = getattr(owner, name)
+
+        def call(*arguments, **options):
+            function(*arguments, **options)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr(owner, name, call)
+
+    terminated_after(Checkpoint, "save")
+    code, said = run()
+    assert code == 143
+    assert "terminated" in said
+    assert "stopped after 1 of 2 epochs, which are kept in " in said
+    assert "Traceback" not in said
+    monkeypatch.undo()
+
+    code, said = run()
+    assert code == 2
+    assert "holds an unfinished run of 1 epochs; add --resume to go on with it, or --restart to begin again" in said
+    code, said = run("--resume", "--learning-rate", "1e-3", "--batch-size", "32")
+    assert code == 2
+    assert "had other settings (batch_size was 64, learning_rate was 0.01); resume with those, or add --rest" in said
+
+    terminated_after(tf.saved_model, "save")
+    code, said = run("--restart")
+    assert code == 143
+    assert "resuming" not in said
+    assert "epoch 1/2" in said  # trained again, from the beginning
+    assert [path.name for path in tmp_path.iterdir()] == [".checkpoints"]
+    monkeypatch.undo()
+
+    code, said = run("--resume")
+    assert code == 0
+    assert "resuming after epoch 2 of 2" in said
+    assert "epoch 1/2" not in said  # nothing was lost: only the model was still to be written
+    assert "epoch 2/2" not in said
+    folder = tmp_path / "emotion"
+    assert json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"] == list(tasks.EMOTIONS)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["task"] == "emotion"
+    assert list(metrics["validation"]["per_class"]) == list(tasks.EMOTIONS)
+    assert len((folder / "history.csv").read_text(encoding="utf-8").splitlines()) == 3
+
+    code, said = run()
+    assert code == 1
+    assert said.startswith("error: ")
+    assert "emotion already exists; add --overwrite to replace it" in said
 
 
 def stop_after_an_epoch(process: subprocess.Popen, how: signal.Signals) -> tuple[int, str]:
