@@ -81,7 +81,7 @@ benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
 
 # Python's lowest supported version decides; markers that hold on every supported machine are taken off.
 lock: ## pin every dependency anew (needs uv)
-	$(UV) pip compile pyproject.toml -q --extra dev --universal --python-version 3.11 --fork-strategy fewest \
+	$(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| sed -E "s/ ; python_full_version < '3.14' and \(sys_platform == 'darwin' or sys_platform == 'linux'\) / /" \
 		> requirements.lock.new && mv requirements.lock.new requirements.lock
