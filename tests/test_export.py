@@ -79,7 +79,7 @@ def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
     prepare(1, precision="float32")
     folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("gone"), dirs_exist_ok=True)
     tiny = backbone.find(str(folder))
-    bert = model.build(tiny, len(TASK.labels))
+    bert = model.build(tiny, [len(TASK.labels)])
     model.compile_model(bert, RECIPE, steps=1)
     bert.optimizer.build(bert.trainable_variables)
     for variable in bert.trainable_variables:
@@ -122,7 +122,7 @@ def save(fitted, validated, metrics):
     """A function that exports the classifier into a folder."""
 
     def save(folder: Path, **options) -> None:
-        export.export(fitted, folder, task=TASK, recipe=RECIPE, metrics=metrics, validated=validated, **options)
+        export.export(fitted, folder, tasks=[TASK], recipe=RECIPE, metrics=metrics, validated=validated, **options)
 
     return save
 
@@ -295,7 +295,7 @@ def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metri
 def test_model_card_of_real_data_has_no_warning(metrics):
     from tf_model.model_card import model_card
 
-    assert "sample" not in model_card("product", TASK, RECIPE, {**metrics, "dataset": data.ASSIGNMENT})
+    assert "sample" not in model_card("product", [TASK], RECIPE, {**metrics, "dataset": data.ASSIGNMENT})
 
 
 # ------------------------------------------------------------------------------------------- whole or not at all

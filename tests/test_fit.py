@@ -70,7 +70,7 @@ def train(
     **options: Any,
 ) -> Fitted:
     runtime = prepare(recipe.seed, precision=precision)
-    return fit(recipe, tiny, len(PRODUCTS), training, validation, runtime=runtime, **options)
+    return fit(recipe, tiny, [len(PRODUCTS)], training, validation, runtime=runtime, **options)
 
 
 def score(fitted: Fitted, texts: list[str] = TEXTS) -> np.ndarray:

@@ -29,7 +29,7 @@ def float32():
 
 @pytest.fixture(scope="module")
 def model(tiny_bert):
-    return build(backbone.find(str(tiny_bert)), CLASSES)
+    return build(backbone.find(str(tiny_bert)), [CLASSES])
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def batch(rows=3, length=8):
 
 
 def test_the_packaged_bert_with_nine_classes_has_its_known_size():
-    model = build(backbone.find("minilm"), CLASSES)
+    model = build(backbone.find("minilm"), [CLASSES])
     assert type(model).__name__ == "TFBertForSequenceClassification"
     assert model.count_params() == 22_716_681
     assert model.config.num_labels == CLASSES
@@ -64,7 +64,7 @@ def test_the_reports_bert_with_nine_classes_has_its_known_size(model):
 
 @pytest.mark.parametrize("classes", [2, 3, 9])
 def test_there_is_one_logit_for_each_class(tiny_bert, classes):
-    model = build(backbone.find(str(tiny_bert)), classes)
+    model = build(backbone.find(str(tiny_bert)), [classes])
     assert model(batch()).logits.shape == (3, classes)
 
 
@@ -94,7 +94,7 @@ def change_config(folder, **values):
 def test_weights_that_do_not_fit_the_configuration_are_refused(folder, values):
     change_config(folder, **values)
     with pytest.raises(ModelError) as refused:
-        build(backbone.find(str(folder)), CLASSES)
+        build(backbone.find(str(folder)), [CLASSES])
     message = str(refused.value)
     assert f"the weights of {folder} do not fit its config.json" in message
     assert "missing or of another size" in message
@@ -105,13 +105,13 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(folder, values):
 def test_a_configuration_that_makes_no_bert_is_refused(folder):
     change_config(folder, hidden_size=15)
     with pytest.raises(ModelError, match=r"cannot be loaded as a BERT: .*15") as refused:
-        build(backbone.find(str(folder)), CLASSES)
+        build(backbone.find(str(folder)), [CLASSES])
     assert "\n" not in str(refused.value)
 
 
 def test_a_classifier_of_another_number_of_classes_is_replaced(folder, tiny_bert):
-    build(backbone.find(str(tiny_bert)), 4).save_pretrained(folder, safe_serialization=True)
-    assert build(backbone.find(str(folder)), CLASSES)(batch()).logits.shape == (3, CLASSES)
+    build(backbone.find(str(tiny_bert)), [4]).save_pretrained(folder, safe_serialization=True)
+    assert build(backbone.find(str(folder)), [CLASSES])(batch()).logits.shape == (3, CLASSES)
 
 
 # --------------------------------------------------------------------------------------------------------- compile
@@ -177,7 +177,7 @@ def test_one_switch_decides_whether_steps_are_compiled(model, xla):
 
 def assert_probabilities(found, rows):
     assert found.dtype == tf.float32
-    assert found.shape == (rows, CLASSES)
+    assert found.shape == (rows, [CLASSES])
     assert (found.numpy() > 0).all()
     np.testing.assert_allclose(found.numpy().sum(axis=1), 1, atol=1e-6)
 
@@ -195,7 +195,7 @@ def test_class_probabilities_are_float32_where_layers_compute_in_bfloat16(tiny_b
 
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        model = build(backbone.find(str(tiny_bert)), CLASSES)
+        model = build(backbone.find(str(tiny_bert)), [CLASSES])
         assert model.bert(batch()).last_hidden_state.dtype == tf.bfloat16
         assert model(batch()).logits.dtype == tf.float32  # and with them the loss
         assert_probabilities(class_probabilities(model, batch()), 3)

@@ -31,7 +31,7 @@ class FoldResult:
         seed: Training seed.
         fold: Number of the fold, from 1.
         positions: int64 [V], which of the examples they are.
-        probabilities: float32 [V, classes].
+        probabilities: float32 [V, classes], those of several tasks side by side.
         history: One row an epoch, see :class:`tf_model.fit.Fitted`.
     """
 
@@ -45,7 +45,7 @@ class FoldResult:
 def cross_validate(
     recipe: Recipe,
     backbone: Backbone,
-    classes: int,
+    classes: Sequence[int],
     texts: Sequence[str],
     label_ids: np.ndarray,
     folds: Sequence[Split],
@@ -60,7 +60,8 @@ def cross_validate(
 
     Args:
         texts: N raw texts.
-        label_ids: int64 [N].
+        classes: Number of classes of each task.
+        label_ids: int64 [N], or [N, tasks] with -1 where a text has no label of a task.
         folds: From :func:`tf_model.splits.grouped_folds`.
         seeds: One training per seed and fold.
         store: Folder that keeps finished folds: a run that was stopped goes on where it was.

@@ -1,14 +1,16 @@
 """Find the dataset, read it, check it, and say what is in it.
 
 ``python -m tf_model.data`` prints which file was chosen and why, how many examples each label has, and which rows
-could not be used. What a file must hold is in :mod:`tf_model.dataset_file`.
+could not be used. What a file must hold is in :mod:`tf_model.dataset_file`. With ``--audit`` it also prints what is
+wrong with the data: see :mod:`tf_model.audit`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,7 @@ from tf_model.files import explain_read_errors
 from tf_model.messages import listed, plural
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 __all__ = [
@@ -44,13 +47,16 @@ __all__ = [
     "Locations",
     "Source",
     "Summary",
+    "TrainingRows",
     "announce",
+    "answer_examples",
     "check_classes",
     "examples",
     "main",
     "read",
     "resolve",
     "summarize",
+    "training_rows",
 ]
 
 # The workbook that the report worked from; data/README.md says where it comes from.
@@ -62,6 +68,7 @@ WORKBOOK = "assignment.xlsx"
 JUDGE_CSV = "judge-1377884607_tweet_product_company.csv"
 
 DATA_VARIABLE = "TWEETS_DATA"
+SEARCHED = object()  # --audit without a file: the one of --data, or the one that is found
 OFFLINE_VARIABLES = ("TWEETS_OFFLINE", "HF_HUB_OFFLINE")
 
 
@@ -226,6 +233,78 @@ def examples(dataset: Dataset, task: tasks.Task) -> pd.DataFrame:
     return frame
 
 
+def answer_examples(dataset: Dataset) -> pd.DataFrame:
+    """The rows that a model of product and emotion can learn from, in file order: those with a label of either task.
+
+    A tweet with an emotion but without a product label has an *unknown* product, not none.
+
+    Returns:
+        The columns ``row`` (int64), ``text`` (str), ``product_id`` and ``emotion_id`` (int64, positions in the labels
+        of the task, -1 without a label that the task knows) and ``stratum`` (int64: the product where there is a label
+        of it, else the emotion, for folds that are alike), indexed from 0.
+
+    Raises:
+        DataError: A task has no row.
+    """
+    frame = dataset.labelled[["row", tasks.TEXT_COLUMN]].set_axis(["row", "text"], axis=1)
+    for task in tasks.ANSWER_TASKS:
+        known = examples(dataset, task).set_index("row")["label_id"]
+        ids = frame["row"].map(known).fillna(tasks.NO_LABEL).astype("int64")
+        frame = frame.assign(**{f"{task.name}_id": ids})
+    product, emotion = frame["product_id"], frame["emotion_id"]
+    labelled = (product != tasks.NO_LABEL) | (emotion != tasks.NO_LABEL)
+    stratum = product.where(product != tasks.NO_LABEL, len(tasks.PRODUCTS) + emotion)
+    return frame.assign(stratum=stratum)[labelled].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What a model is trained on and judged by.
+
+    Attributes:
+        tasks: What it answers: one task, or both.
+        rows: Row numbers in the file, int64 [N].
+        texts: N raw texts.
+        label_ids: int64 [N] for one task; [N, tasks] for both, -1 where a text has no label of a task.
+        strata: Groups that the parts of a split should hold in equal shares, int64 [N].
+        strata_names: Their names, for messages.
+    """
+
+    tasks: tuple[tasks.Task, ...]
+    rows: np.ndarray
+    texts: list[str]
+    label_ids: np.ndarray
+    strata: np.ndarray
+    strata_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, positions: np.ndarray) -> TrainingRows:
+        """Only the rows at these positions, in their order."""
+        return replace(
+            self,
+            rows=self.rows[positions],
+            texts=[self.texts[position] for position in positions],
+            label_ids=self.label_ids[positions],
+            strata=self.strata[positions],
+        )
+
+
+def training_rows(dataset: Dataset, name: str) -> TrainingRows:
+    """The rows for the task ``name`` (:func:`examples`), or for ``answer`` (:func:`answer_examples`)."""
+    if name == tasks.ANSWER:
+        frame = answer_examples(dataset)
+        chosen, strata_names = tasks.ANSWER_TASKS, (*tasks.PRODUCTS, *tasks.EMOTIONS)
+        label_ids = frame[[f"{task.name}_id" for task in chosen]].to_numpy()
+        strata = frame["stratum"].to_numpy()
+    else:
+        frame = examples(dataset, tasks.TASKS[name])
+        chosen, strata_names = (tasks.TASKS[name],), tasks.TASKS[name].labels
+        label_ids = strata = frame["label_id"].to_numpy()
+    return TrainingRows(chosen, frame["row"].to_numpy(), frame["text"].tolist(), label_ids, strata, strata_names)
+
+
 def _select(labelled: pd.DataFrame, task: tasks.Task) -> pd.DataFrame:
     rows = labelled[labelled[task.column].isin(task.labels)]
     frame = rows[["row", tasks.TEXT_COLUMN, task.column]].set_axis(["row", "text", "label"], axis=1)
@@ -355,17 +434,60 @@ def main(argv: list[str] | None = None) -> int | None:
         "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file; else {DATA_VARIABLE}, else search"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
+    group = parser.add_argument_group("audit: what is wrong with the data; exit code 1 if a validation part leaks")
+    group.add_argument(
+        "--audit",
+        metavar="FILE",
+        nargs="?",
+        const=SEARCHED,
+        help="look for near-duplicates, conflicting and suspicious labels, small classes, and leakage across a split, "
+        "in FILE or in the file of --data",
+    )
+    group.add_argument("--against", metavar="FILE", help="the training examples, where the audited file validates")
+    group.add_argument(
+        "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
+    )
+    group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
-    if args.data == "":
-        raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
-    source = resolve(args.data)
+    _check_usage(args)
+    source = resolve(args.data if args.audit in (None, SEARCHED) else args.audit)
     announce(source)
-    summary = summarize(read(source.path), source.reason)
+    dataset = read(source.path)
+    if args.audit is not None:
+        return _audit(dataset, args)
+    summary = summarize(dataset, source.reason)
     if args.json:
         print(json.dumps(asdict(summary), indent=2, ensure_ascii=False))
     else:
         _print_summary(summary)
     return 0
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    if args.data == "":
+        raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
+    if args.audit is None and (args.against or args.split_column or args.show_texts):
+        raise UsageError("--against, --split-column and --show-texts belong to --audit; add --audit")
+    if args.audit == "":
+        raise UsageError("expected a path after --audit, got nothing; name a file")
+    if args.audit not in (None, SEARCHED) and args.data:
+        raise UsageError("--audit and --data both name a file; name it once")
+
+
+def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
+    from tf_model import audit
+
+    against = read(args.against) if args.against else None
+    found = audit.audit(dataset, against=against, split_column=args.split_column)
+    texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
+    shown = texts if args.show_texts else None
+    if args.json:
+        print(json.dumps(audit.to_json(found, shown), indent=2, ensure_ascii=False))
+    else:
+        audit.print_audit(console.stdout(), found, shown)
+    if found.leaks:
+        console.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
+    return 1 if found.leaks else 0
 
 
 def _print_summary(summary: Summary) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from tf_model import backbone, console, crossval, data, files, paths, recipes, runtime, splits, tasks
 from tf_model.errors import ModelError, UsageError
 from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
+from tf_model.predictor import probability_column
 from tf_model.recipes import Recipe
 from tf_model.text import CLEANINGS
-from tf_model.train import add_runtime_arguments
+from tf_model.train import add_runtime_arguments, training_split
 
 PROTOCOLS = ("report", "grouped")
 PARTS = ("all", "train")
@@ -39,29 +40,35 @@ def main(argv: list[str] | None = None) -> int:
 
 def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
+    from tf_model import answer_figures
     from tf_model.predict import Predictor, predict_texts
 
     predictor = Predictor.load(arguments.model)
-    task = tasks.TASKS.get(predictor.metrics.get("task", ""))
-    if task is None:
+    name = predictor.metrics.get("task", "")
+    if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     recipe = _recipe_of(predictor)
-    examples = data.examples(dataset, task)
-    label_ids = examples["label_id"].to_numpy()
-    split = splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels)
+    rows = data.training_rows(dataset, name)
+    split, protocol = training_split(rows, recipe)
+    rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
         console.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.metrics.get('data_sha256')}); "
             "some of these rows may have been among its training examples"
         )
-    texts = examples["text"].iloc[split.validation].tolist()
-    frame = predict_texts(predictor, texts, probabilities=True)
-    probabilities = frame[[f"{task.name}_probability_{label}" for label in task.labels]].to_numpy()
-    metrics = evaluate_probabilities(label_ids[split.validation], probabilities, task.labels)
-    print_metrics(console.stdout(), f"{task.name}, report's split, validation part", metrics)
+    frame = predict_texts(predictor, rows.texts, probabilities=True)
+    columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
+    probabilities = frame[columns].to_numpy()
+    stdout = console.stdout()
+    if name == tasks.ANSWER:
+        metrics = answer_figures.evaluate_answers(rows.label_ids, probabilities, predictor.threshold)
+        answer_figures.print_answers(stdout, "validation part", metrics)
+    else:
+        metrics = evaluate_probabilities(rows.label_ids, probabilities, rows.tasks[0].labels)
+        print_metrics(stdout, f"{name}, report's split, validation part", metrics)
     return {
-        "protocol": "report",
-        "task": task.name,
+        "protocol": protocol,
+        "task": name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "model": paths.shown(predictor.folder),
@@ -83,17 +90,21 @@ def _recipe_of(predictor: Any) -> Recipe:
 
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a recipe on folds that no near-duplicate crosses."""
-    recipe, task = recipes.from_arguments(arguments), tasks.TASKS[arguments.task]
-    texts, label_ids = _rows(data.examples(dataset, task), arguments.part, recipe, task)
-    groups = splits.near_duplicate_groups(texts)
-    folds = splits.grouped_folds(label_ids, groups, arguments.folds, arguments.fold_seed, task.labels)
+    recipe = recipes.from_arguments(arguments)
+    rows = data.training_rows(dataset, arguments.task)
+    if arguments.part == "train":
+        # Settings are chosen here, so that the validation part of the report's split has no say in them.
+        split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
+        rows = rows.take(np.sort(split.train))
+    groups = splits.near_duplicate_groups(rows.texts)
+    folds = splits.grouped_folds(rows.strata, groups, arguments.folds, arguments.fold_seed, rows.strata_names)
     weights = backbone.find(recipe.backbone)
     used = runtime.prepare(
         recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
     store = crossval.store_for(
         paths.CHECKPOINTS,
-        task=task.name,
+        task=arguments.task,
         data=dataset.sha256,
         part=arguments.part,
         folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
@@ -118,9 +129,9 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         crossval.cross_validate(
             recipe,
             weights,
-            len(task.labels),
-            texts,
-            label_ids,
+            [len(task.labels) for task in rows.tasks],
+            rows.texts,
+            rows.label_ids,
             folds,
             seeds=arguments.seeds,
             runtime=used,
@@ -129,35 +140,23 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
             callbacks=callbacks,
         )
     )
-    by_seed = {
-        str(seed): evaluate_probabilities(label_ids, crossval.out_of_fold(results, seed, len(texts)), task.labels)
-        for seed in arguments.seeds
-    }
-    summary = {
-        name: summarize(metrics[name] for metrics in by_seed.values()) for name in ("accuracy", "macro_f1", "loss")
-    }
-    stdout = console.stdout()
-    for seed, metrics in by_seed.items():
-        print_metrics(stdout, f"{task.name}, grouped {len(folds)}-fold, seed {seed}", metrics)
-    for name, values in summary.items():
-        spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
-        stdout.print(f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds", highlight=False)
+    probabilities = {seed: crossval.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
+    judge = _judge_answers if arguments.task == tasks.ANSWER else _judge_task
     evaluated = {
         "protocol": "grouped",
         "part": arguments.part,
         "folds": len(folds),
         "fold_seed": arguments.fold_seed,
-        "task": task.name,
+        "task": arguments.task,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
-        "rows": len(texts),
+        "rows": len(rows),
         "groups": int(groups.max()) + 1,
         "recipe": recipe.to_dict(),
         "backbone_sha256": weights.sha256,
         "device": used.describe(),
         "seconds": sum(row["seconds"] for result in results for row in result.history),
-        "seeds": by_seed,
-        "summary": summary,
+        **judge(rows, folds, probabilities),
         "versions": runtime.versions(),
     }
     if arguments.each_epoch:
@@ -165,13 +164,55 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     return evaluated
 
 
-def _rows(examples: Any, part: str, recipe: Recipe, task: tasks.Task) -> tuple[list[str], np.ndarray]:
-    texts, label_ids = examples["text"].tolist(), examples["label_id"].to_numpy()
-    if part == "all":
-        return texts, label_ids
-    # Settings are chosen here, so that the validation part of the report's split has no say in them.
-    train = np.sort(splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels).train)
-    return [texts[row] for row in train], label_ids[train]
+def _judge_task(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np.ndarray]) -> dict[str, Any]:
+    """Metrics of each seed's out-of-fold predictions of one task, and their spread."""
+    (task,) = rows.tasks
+    by_seed = {
+        str(seed): evaluate_probabilities(rows.label_ids, scores, task.labels) for seed, scores in probabilities.items()
+    }
+    stdout = console.stdout()
+    for seed, metrics in by_seed.items():
+        print_metrics(stdout, f"{task.name}, grouped {len(folds)}-fold, seed {seed}", metrics)
+    names = ("accuracy", "macro_f1", "loss")
+    summary = {name: summarize(metrics[name] for metrics in by_seed.values()) for name in names}
+    _print_summary(summary)
+    return {"seeds": by_seed, "summary": summary}
+
+
+def _judge_answers(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np.ndarray]) -> dict[str, Any]:
+    """The same of product, emotion and the joined answer, of each seed and of the seeds averaged.
+
+    The temperatures for a fold come from the other folds; the threshold, one number, from all out-of-fold predictions.
+    """
+    from tf_model import answer_figures
+
+    parts = [split.validation for split in folds]
+    averaged = {"averaged": np.mean(list(probabilities.values()), axis=0)} if len(probabilities) > 1 else {}
+    by_seed, stdout = {}, console.stdout()
+    for name, scores in {**probabilities, **averaged}.items():
+        calibrated = answer_figures.calibrate_across(rows.label_ids, scores, parts)
+        chosen = answer_figures.threshold_for(rows.label_ids, calibrated)
+        figures = answer_figures.evaluate_answers(rows.label_ids, calibrated, chosen["threshold"])
+        calibration = answer_figures.evaluate_calibration(rows.label_ids, scores, calibrated)
+        by_seed[str(name)] = {
+            **figures,
+            "calibration": calibration | chosen,
+            "headline": answer_figures.headline(figures, calibration),
+        }
+        label = "all seeds averaged" if name == "averaged" else f"seed {name}"
+        answer_figures.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
+    summary = answer_figures.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
+    _print_summary(summary)
+    return {"seeds": {str(seed): by_seed[str(seed)] for seed in probabilities}, "summary": summary} | (
+        {"averaged": by_seed["averaged"]} if averaged else {}
+    )
+
+
+def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
+    for name, values in summary.items():
+        spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
+        line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds"
+        console.stdout().print(line, highlight=False)
 
 
 def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:
@@ -210,7 +251,9 @@ def _parser() -> argparse.ArgumentParser:
         "cross-validation with no near-duplicate on both sides",
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
-    parser.add_argument("--task", choices=sorted(tasks.TASKS), default=tasks.PRODUCT.name, help="task (grouped)")
+    parser.add_argument(
+        "--task", choices=[*sorted(tasks.TASKS), tasks.ANSWER], default=tasks.PRODUCT.name, help="task (grouped)"
+    )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")

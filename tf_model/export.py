@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model.errors import ModelError
+from tf_model.explanation import SIGNATURE as EXPLAIN
+from tf_model.explanation import explain_function
 from tf_model.files import whole_folder, write_json
 from tf_model.messages import first_line
 from tf_model.model_card import model_card
+from tf_model.predictor import probability_column
 from tf_model.recipes import Recipe
-from tf_model.tasks import Task
+from tf_model.tasks import ANSWER, EMOTION, PRODUCT, Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -34,8 +37,8 @@ class Validated:
 
     Attributes:
         rows: int64 [N], row numbers in the data file.
-        label_ids: int64 [N], the true classes.
-        probabilities: float32 [N, classes].
+        label_ids: int64 [N], the true classes; of a model of several tasks [N, tasks], -1 where there is no label.
+        probabilities: float [N, classes], those of several tasks side by side.
     """
 
     rows: np.ndarray
@@ -47,40 +50,56 @@ def export(
     fitted: Fitted,
     folder: Path,
     *,
-    task: Task,
+    tasks: Sequence[Task],
     recipe: Recipe,
     metrics: Mapping[str, Any],
     validated: Validated,
+    calibration: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a model folder, whole or not at all.
 
     It holds the SavedModel and ``recipe.json``, ``labels.json``, ``metrics.json``, ``history.csv``,
-    ``validation_predictions.csv`` (row numbers, labels and probabilities, no text) and ``model_card.md``.
+    ``validation_predictions.csv`` (row numbers, labels and probabilities, no text), ``model_card.md`` and, of a
+    calibrated model, ``calibration.json``.
 
     Args:
         fitted: The trained classifier.
         folder: Where to; usually ``saved_models/<name>``.
+        tasks: What it answers: one task, or both.
+        calibration: ``temperature`` by task and ``threshold``, and whatever else is to be kept. A model of both tasks
+            needs it.
         overwrite: Whether a model that is there may be replaced.
 
     Raises:
         OutputError: The folder is there already, or cannot be written.
     """
+    labels = {task.name: task.labels for task in tasks}
     with whole_folder(folder, overwrite) as part:
-        save_graph(fitted, task.labels, part)
+        if len(tasks) == 1:
+            save_graph(fitted, tasks[0], part)
+            write_json(part / "labels.json", {"task": tasks[0].name, "labels": list(tasks[0].labels)})
+            predictions = _prediction_rows(validated, tasks[0].labels)
+        else:
+            save_answer_graph(fitted, labels, part, calibration["temperature"], calibration["threshold"])
+            write_json(part / "labels.json", {"task": ANSWER, **{name: list(names) for name, names in labels.items()}})
+            predictions = _answer_prediction_rows(validated, labels)
+        if calibration:
+            write_json(part / "calibration.json", calibration)
         write_json(part / "recipe.json", recipe.to_dict())
-        write_json(part / "labels.json", {"task": task.name, "labels": list(task.labels)})
         write_json(part / "metrics.json", metrics)
         _write_rows(part / "history.csv", fitted.history)
-        _write_rows(part / "validation_predictions.csv", _prediction_rows(validated, task.labels))
-        (part / "model_card.md").write_text(model_card(folder.name, task, recipe, metrics), encoding="utf-8")
+        _write_rows(part / "validation_predictions.csv", predictions)
+        card = model_card(folder.name, tasks, recipe, metrics, calibration)
+        (part / "model_card.md").write_text(card, encoding="utf-8")
 
 
-def save_graph(fitted: Fitted, labels: Sequence[str], folder: Path) -> None:
-    """Save only the graph and its variables into ``folder``.
+def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
+    """Save the graph of one task and its variables into ``folder``.
 
     The signature ``serving_default`` takes ``text``, string [N], and returns ``label`` string [N], ``confidence``
-    float32 [N] and ``probabilities`` float32 [N, classes], softmax of the logits in the order of ``labels``.
+    float32 [N] and ``probabilities`` float32 [N, classes], softmax of the logits in the order of the task's labels.
+    ``explain``: see :func:`tf_model.explanation.explain_function`.
 
     Raises:
         ModelError: TensorFlow cannot save the graph.
@@ -89,7 +108,7 @@ def save_graph(fitted: Fitted, labels: Sequence[str], folder: Path) -> None:
 
     from tf_model.model import class_probabilities
 
-    names = tf.constant(list(labels))
+    names = tf.constant(list(task.labels))
     encoder, model = fitted.encoder, fitted.model
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
@@ -102,14 +121,73 @@ def save_graph(fitted: Fitted, labels: Sequence[str], folder: Path) -> None:
             "probabilities": probabilities,
         }
 
+    _save(fitted, folder, classify, explain_function(fitted, {task.name: task.labels}, {task.name: 1.0}))
+
+
+def save_answer_graph(
+    fitted: Fitted,
+    labels: Mapping[str, Sequence[str]],
+    folder: Path,
+    temperatures: Mapping[str, float],
+    threshold: float,
+) -> None:
+    """Save the graph of the whole question and its variables into ``folder``.
+
+    The signature ``serving_default`` takes ``text``, string [N], and returns, for ``product`` and ``emotion`` each,
+    ``<task>`` string [N], ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes],
+    calibrated; ``answer`` string [N]; and what it was decided from: ``answer_confidence`` float32 [N], ``best_guess``
+    and ``second_guess`` string [N]. See :mod:`tf_model.answers` for the rule. ``explain``: see
+    :func:`tf_model.explanation.explain_function`.
+
+    Args:
+        labels: Classes of each task, in the order of the logits.
+        temperatures: By which each task's logits are divided.
+        threshold: Least confidence of an answer that is not "Not sure".
+
+    Raises:
+        ModelError: TensorFlow cannot save the graph.
+    """
+    import tensorflow as tf
+
+    from tf_model.answers import NOT_SURE, best_two, candidates
+    from tf_model.model import task_logits
+
+    encoder, model = fitted.encoder, fitted.model
+    guesses = tf.constant(candidates(labels[PRODUCT.name], labels[EMOTION.name]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        found = {}
+        for (task, names), logits in zip(labels.items(), task_logits(model, encoder(text)), strict=True):
+            probabilities = tf.nn.softmax(logits / temperatures[task])  # (N, classes)
+            found |= {
+                task: tf.gather(tf.constant(list(names)), tf.argmax(probabilities, axis=-1)),
+                f"{task}_confidence": tf.reduce_max(probabilities, axis=-1),
+                f"{task}_probabilities": probabilities,
+            }
+        two = best_two(found[f"{PRODUCT.name}_probabilities"], found[f"{EMOTION.name}_probabilities"])
+        best = tf.gather(guesses, two["best"])
+        return found | {
+            "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),
+            "answer_confidence": two["confidence"],
+            "best_guess": best,
+            "second_guess": tf.gather(guesses, two["second"]),
+        }
+
+    _save(fitted, folder, answer, explain_function(fitted, labels, temperatures))
+
+
+def _save(fitted: Fitted, folder: Path, serving: Any, explain: Any) -> None:
+    import tensorflow as tf
+
     module = tf.Module()
     # The variables themselves rather than the Keras model, so that neither its layers' own functions nor the
     # optimizer's state are saved.
-    module.weights = list(model.variables)
-    module.encoder = encoder
-    module.classify = classify
+    module.weights = list(fitted.model.variables)
+    module.encoder = fitted.encoder
+    module.serving, module.explain = serving, explain
     try:
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: classify})
+        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serving, EXPLAIN: explain})
     except tf.errors.ResourceExhaustedError as error:
         raise OSError(28, "No space left on device") from error
     except tf.errors.OpError as error:
@@ -121,6 +199,17 @@ def _prediction_rows(validated: Validated, labels: Sequence[str]) -> list[dict[s
     for row, label_id, scores in zip(validated.rows, validated.label_ids, validated.probabilities, strict=True):
         values = {"row": int(row), "label": labels[label_id], "predicted": labels[int(scores.argmax())]}
         rows.append(values | {name: f"{score:.6f}" for name, score in zip(labels, scores, strict=True)})
+    return rows
+
+
+def _answer_prediction_rows(validated: Validated, labels: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    columns = [probability_column(task, label) for task, names in labels.items() for label in names]
+    rows = []
+    for row, label_ids, scores in zip(validated.rows, validated.label_ids, validated.probabilities, strict=True):
+        values: dict[str, Any] = {"row": int(row)}
+        for (task, names), label_id in zip(labels.items(), label_ids, strict=True):
+            values[task] = names[label_id] if label_id >= 0 else ""
+        rows.append(values | {name: f"{score:.6f}" for name, score in zip(columns, scores, strict=True)})
     return rows
 
 

@@ -35,7 +35,7 @@ class Part:
     """Texts and their classes: the training or the validation part of a split."""
 
     texts: Sequence[str]
-    label_ids: np.ndarray  # int64 [N]
+    label_ids: np.ndarray  # int64 [N], or [N, tasks] with -1 where a text has no label of a task
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -99,7 +99,7 @@ class Fitted:
 def fit(
     recipe: Recipe,
     backbone: Backbone,
-    classes: int,
+    classes: Sequence[int],
     training: Part,
     validation: Part | None = None,
     *,
@@ -113,7 +113,7 @@ def fit(
     Args:
         recipe: Every setting that decides what is learned.
         backbone: Weights to start from.
-        classes: Number of classes.
+        classes: Number of classes of each task.
         training: What is learned from.
         validation: Scored after each epoch, for the history only: nothing is chosen by it.
         runtime: Devices and number format, from :func:`tf_model.runtime.prepare`.
@@ -131,7 +131,7 @@ def fit(
     token_ids = encode(encoder, training.texts)
     steps = steps_per_epoch(len(training), recipe.batch_size)
     with runtime.strategy().scope():
-        model = bert.build(backbone, classes)
+        model = bert.build(backbone, classes, recipe.pooling)
         bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla)
         model.optimizer.build(model.trainable_variables)
         bert.reseed_dropout(model, recipe.seed)
@@ -200,6 +200,10 @@ class Checkpoint:
                 "resume with those, or add --restart to begin again"
             )
 
+    def forget_settings(self) -> None:
+        """Let a run of other settings begin here; for a folder without a finished epoch."""
+        (self.folder / self.FINGERPRINT).unlink(missing_ok=True)
+
     def begin(self) -> None:
         """Make the folder and say in it what the run is: a place that cannot be written to fails before the training.
 
@@ -249,7 +253,6 @@ def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint:
     """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it."""
     import tf_keras
 
-    from tf_model.metrics import evaluate_probabilities
     from tf_model.pipeline import encode
 
     class Epochs(tf_keras.callbacks.Callback):
@@ -265,11 +268,24 @@ def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint:
             row |= {name: float(value) for name, value in (logs or {}).items()}
             if validation:
                 scores = fitted.probabilities(self._validation_ids)
-                found = evaluate_probabilities(validation.label_ids, scores, [str(i) for i in range(scores.shape[1])])
-                row |= {"val_loss": found["loss"], "val_accuracy": found["accuracy"]}
+                row |= _validated(validation.label_ids, scores, self.model.config.task_classes)
                 logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
             fitted.history.append(row)
             if checkpoint:
                 checkpoint.save(fitted.history)
 
     return Epochs()
+
+
+def _validated(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[int]) -> dict[str, float]:
+    """Loss (summed over the tasks) and accuracy (of all labels) of a validation part, for the history."""
+    from tf_model.metrics import evaluate_probabilities
+
+    found = []
+    columns = np.split(probabilities, np.cumsum(classes)[:-1], axis=1)
+    for ids, scores in zip(label_ids.reshape(len(label_ids), -1).T, columns, strict=True):
+        if (ids >= 0).any():
+            labels = [str(number) for number in range(scores.shape[1])]
+            found.append(evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], labels))
+    accuracy = np.average([task["accuracy"] for task in found], weights=[task["rows"] for task in found])
+    return {"val_loss": sum(task["loss"] for task in found), "val_accuracy": float(accuracy)}

@@ -1,11 +1,12 @@
 """The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report.
 
-The only module that imports transformers; prediction imports neither it nor Keras.
+With :mod:`tf_model.mean_pooling`, the only module that imports transformers; prediction imports neither it nor Keras.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tf_model.backbone import Backbone
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 NEW_LAYERS = ("classifier", "pooler")
 
 
-def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
-    """A pretrained BERT with a new, random classification layer of ``classes`` logits.
+def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> TFBertForSequenceClassification:
+    """A pretrained BERT with a new, random classification layer.
+
+    Args:
+        backbone: Weights to start from.
+        classes: Number of classes of each task that the model answers. The logits of several tasks stand side by
+            side, in their order.
+        pooling: See :class:`tf_model.recipes.Recipe`.
 
     Raises:
         ModelError: The weights do not fit the configuration.
@@ -36,9 +43,9 @@ def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
     try:
         # Local files in safetensors format only: nothing is fetched here and nothing is unpickled. A layer of another
         # number of classes, from an earlier fine-tuning, is replaced; anything else that does not fit is refused below.
-        model, loaded = transformers.TFBertForSequenceClassification.from_pretrained(
+        model, loaded = _architecture(pooling).from_pretrained(
             backbone.folder,
-            num_labels=classes,
+            num_labels=sum(classes),
             use_safetensors=True,
             local_files_only=True,
             ignore_mismatched_sizes=True,
@@ -54,7 +61,18 @@ def build(backbone: Backbone, classes: int) -> TFBertForSequenceClassification:
             f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
         )
     _keep_logits_in_float32(model)
+    model.config.task_classes = list(classes)  # kept in the configuration, which a copy of the model shares
     return model
+
+
+def _architecture(pooling: str) -> type[TFBertForSequenceClassification]:
+    if pooling == "mean":
+        from tf_model.mean_pooling import MeanPooledBertForSequenceClassification
+
+        return MeanPooledBertForSequenceClassification
+    import transformers
+
+    return transformers.TFBertForSequenceClassification
 
 
 def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
@@ -68,7 +86,7 @@ def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
 
 
 def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
-    """Compile with Adam and sparse categorical cross-entropy on the logits.
+    """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
     Args:
         model: What :func:`build` returns.
@@ -80,12 +98,46 @@ def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps:
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
     optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
-    model.compile(
-        optimizer=optimizer,
-        loss=tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=xla,
-    )
+    if len(model.config.task_classes) == 1:
+        loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+    else:
+        loss, metrics = _loss_of_tasks(model.config.task_classes), [_accuracy_of_tasks(model.config.task_classes)]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
+
+
+def _loss_of_tasks(classes: Sequence[int]) -> Any:
+    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
+
+    Its arguments are labels, int32 [B, tasks], -1 where there is none, and logits, float32 [B, classes of all tasks].
+    """
+    import tensorflow as tf
+
+    def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total = 0.0
+        for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
+            labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled)
+            )
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+        return total
+
+    return cross_entropy
+
+
+def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
+    """Share of all labels of all tasks that are the most probable class of their task."""
+    import tensorflow as tf
+    import tf_keras
+
+    class Accuracy(tf_keras.metrics.Mean):
+        def update_state(self, label_ids, logits, sample_weight=None):
+            guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
+            label_ids = tf.cast(label_ids, tf.int64)  # (B, tasks)
+            right = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
+            return super().update_state(right, sample_weight=tf.cast(label_ids >= 0, tf.float32))
+
+    return Accuracy("accuracy")
 
 
 def _learning_rate(recipe: Recipe, steps: int) -> Any:
@@ -108,9 +160,16 @@ def reseed_dropout(model: TFBertForSequenceClassification, seed: int) -> None:
         layer._random_generator._generator.reset_from_seed(seed * 1009 + number)
 
 
-def class_probabilities(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
-    """Softmax of the logits of one batch, float32 [B, classes] whatever the number format of the layers."""
+def task_logits(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    """Logits of each task for one batch, float32 [B, classes] whatever the number format of the layers."""
     import tensorflow as tf
 
-    logits = model(inputs, training=False).logits  # (B, classes)
-    return tf.nn.softmax(tf.cast(logits, tf.float32), axis=-1)
+    logits = tf.cast(model(inputs, training=False).logits, tf.float32)  # (B, classes of all tasks)
+    return tf.split(logits, model.config.task_classes, axis=-1)
+
+
+def class_probabilities(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Softmax of each task's logits, side by side: float32 [B, classes of all tasks]."""
+    import tensorflow as tf
+
+    return tf.concat([tf.nn.softmax(logits) for logits in task_logits(model, inputs)], axis=-1)

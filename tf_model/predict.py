@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import console, paths, tables, tasks
+from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, ModelError, UsageError
 from tf_model.predictor import Outputs, Predictor, model_input, probability_column
+from tf_model.print_explanations import explain_texts
 from tf_model.print_predictions import count_progress, print_rows, print_table
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def predict_texts(
     batch_size: int = BATCH_SIZE,
     probabilities: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    threshold: float | None = None,
+    guesses: bool = False,
 ) -> pandas.DataFrame:
     """Score texts.
 
@@ -53,14 +57,16 @@ def predict_texts(
         batch_size: Texts scored at once, at least 1.
         probabilities: Add a column for each class.
         on_progress: Called after each batch with the number of texts done since the last call.
+        threshold: Least confidence of an answer that is not "Not sure", 0 to 1. None: the model's own.
+        guesses: Add ``answer_confidence`` (float32), ``best_guess`` and ``second_guess`` (str), if the model answers.
 
     Returns:
         N rows in the order of ``texts``, indexed from 0, with the columns and dtypes of :meth:`Predictor.columns`:
         ``product`` (str) and ``product_confidence`` (float32, 0 to 1), then, as the model has them, ``emotion``,
-        ``emotion_confidence``, ``answer`` and the probabilities.
+        ``emotion_confidence``, ``answer``, the guesses and the probabilities.
 
     Raises:
-        UsageError: ``batch_size`` is below 1.
+        UsageError: ``batch_size`` is below 1, ``threshold`` is not from 0 to 1, or the model gives no answers.
     """
     import numpy
     import pandas
@@ -69,8 +75,9 @@ def predict_texts(
         raise TypeError("expected a list of texts, got one text; write [text]")
     if batch_size < 1:
         raise UsageError(f"expected a batch size of at least 1, got {batch_size}")
+    _check_threshold(predictor, threshold)
     texts = list(texts)
-    dtypes = predictor.columns(probabilities)
+    dtypes = predictor.columns(probabilities, guesses)
     columns = {name: numpy.empty(len(texts), object if dtype == "str" else dtype) for name, dtype in dtypes.items()}
     for start in range(0, len(texts), WINDOW):
         places: dict[bytes, list[int]] = {}
@@ -80,6 +87,9 @@ def predict_texts(
         inputs = sorted(places, key=len, reverse=True)
         for batch in (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)):
             outputs = predictor.score(batch)
+            if threshold is not None:
+                sure = outputs["answer_confidence"] >= threshold
+                outputs[tasks.ANSWER] = numpy.where(sure, outputs["best_guess"], NOT_SURE)
             rows = numpy.concatenate([places[text] for text in batch])
             copies = numpy.repeat(numpy.arange(len(batch)), [len(places[text]) for text in batch])
             for name, values in _select(predictor, outputs, columns):
@@ -87,6 +97,15 @@ def predict_texts(
             if on_progress:
                 on_progress(len(rows))
     return pandas.DataFrame({name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
+
+
+def _check_threshold(predictor: Predictor, threshold: float | None) -> None:
+    if threshold is None:
+        return
+    if not predictor.has_answer:
+        raise UsageError(f"a threshold is for answers, which {predictor.folder} does not give; run `make answer`")
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
 
 def _select(
@@ -108,17 +127,20 @@ def predict_table(
     batch_size: int = BATCH_SIZE,
     probabilities: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    threshold: float | None = None,
+    guesses: bool = False,
 ) -> Iterator[pandas.DataFrame]:
-    """Yield the table's chunks with the predictions as further columns on the right.
+    """Yield the table's chunks with the predictions as further columns on the right; see :func:`predict_texts`.
 
     Raises:
         DataError: The table already has one of these columns, or cannot be read on.
     """
     import pandas
 
-    tables.refuse_collisions(table, predictor.columns(probabilities))
+    tables.refuse_collisions(table, predictor.columns(probabilities, guesses))
     for chunk in table.chunks():
-        predictions = predict_texts(predictor, table.texts(chunk), batch_size, probabilities, on_progress)
+        texts = table.texts(chunk)
+        predictions = predict_texts(predictor, texts, batch_size, probabilities, on_progress, threshold, guesses)
         yield pandas.concat([chunk, predictions], axis=1)
 
 
@@ -129,6 +151,8 @@ def write_test_predictions(
     overwrite: bool = False,
     batch_size: int = BATCH_SIZE,
     probabilities: bool = False,
+    threshold: float | None = None,
+    guesses: bool = False,
 ) -> int:
     """Write the file that the report delivered: the dataset's unlabelled tweets and what each is directed at.
 
@@ -142,6 +166,8 @@ def write_test_predictions(
         overwrite: Whether it may be replaced.
         batch_size: See :func:`predict_texts`.
         probabilities: See :func:`predict_texts`.
+        threshold: See :func:`predict_texts`.
+        guesses: See :func:`predict_texts`.
 
     Returns:
         The number of tweets.
@@ -169,7 +195,7 @@ def write_test_predictions(
             "give the workbook that has one with --data PATH"
         )
     tweets = unlabelled[UNLABELLED_COLUMN]
-    predictions = predict_texts(predictor, tweets, batch_size, probabilities)
+    predictions = predict_texts(predictor, tweets, batch_size, probabilities, threshold=threshold, guesses=guesses)
     predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
     predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
     with tables.table_writer(output, overwrite) as writer:
@@ -187,6 +213,9 @@ def main(argv: list[str] | None = None) -> int:
     with console.stopped_cleanly():
         if arguments.test_predictions:
             return _predict_test_sheet(arguments)
+        if arguments.explain:
+            explain_texts(_load(arguments.model), arguments.text, arguments.threshold, arguments.format)
+            return 0
         with _open_input(arguments) as table:
             if arguments.output:
                 tables.check_output(arguments.output, arguments.overwrite, table)
@@ -230,6 +259,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--probabilities", action="store_true", help="add the probability of each class")
     parser.add_argument(
+        "--guesses", action="store_true", help="add the two best answers, and how sure the better one is"
+    )
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        metavar="P",
+        help="least confidence of an answer that is not 'Not sure'; the model's own",
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="show how much each word of the --text speaks for the answer"
+    )
+    parser.add_argument(
         "--batch-size", type=_positive, default=BATCH_SIZE, metavar="N", help="texts that are scored at once"
     )
     parser.add_argument(
@@ -251,6 +292,16 @@ def _positive(text: str) -> int:
     return number
 
 
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return number
+
+
 def _check_usage(arguments: argparse.Namespace) -> None:
     given = [arguments.input is not None, bool(arguments.text), arguments.test_predictions]
     if sum(given) != 1:
@@ -260,6 +311,8 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         )
     if arguments.output and arguments.format:
         raise UsageError("--format is for the terminal: the name of --output says its format; leave one of them out")
+    if arguments.explain and (not arguments.text or arguments.output or arguments.format == "csv"):
+        raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
     if arguments.data and not arguments.test_predictions:
         raise UsageError("--data names the dataset for --test-predictions; give a file to predict as INPUT")
     for name in ("column", "sheet"):
@@ -299,6 +352,8 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
         arguments.overwrite,
         arguments.batch_size,
         arguments.probabilities,
+        arguments.threshold,
+        arguments.guesses,
     )
     console.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
     return 0
@@ -308,14 +363,22 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None) as advance:
-        chunks = predict_table(predictor, table, arguments.batch_size, arguments.probabilities, advance)
+        chunks = predict_table(
+            predictor,
+            table,
+            arguments.batch_size,
+            arguments.probabilities,
+            advance,
+            arguments.threshold,
+            arguments.guesses,
+        )
         if arguments.output:
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:
                 for chunk in chunks:
                     writer.write(chunk)
             notes = writer.notes
         elif (arguments.format or ("table" if to_terminal else "csv")) == "table":
-            print_table(chunks, table, list(predictor.columns(arguments.probabilities)))
+            print_table(chunks, table, list(predictor.columns(arguments.probabilities, arguments.guesses)))
         else:
             print_rows(chunks, arguments.format or "csv")
     for note in notes:

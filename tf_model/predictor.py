@@ -19,11 +19,14 @@ from tf_model.messages import first_line
 if TYPE_CHECKING:
     import numpy
 
+    from tf_model.explanation import Explanation
+
 # A model reads the first 128 tokens. 20,000 characters hold them even where cleaning takes most of a text away, and
 # keep a pasted file of 10 MB from costing more than a tweet.
 MAX_CHARACTERS = 20_000
 DEFAULT_MODELS = ("answer", "product")
-ANSWER = "answer"
+ANSWER = tasks.ANSWER
+GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 
 Outputs = dict[str, "numpy.ndarray"]
 
@@ -36,8 +39,11 @@ class Predictor:
         labels: The classes of each task that the model knows, by task name, in the order of the probabilities.
         score: Scores one batch: from N texts as UTF-8 bytes, N at least 1, to ``<task>`` (object [N], str),
             ``<task>_confidence`` (float32 [N]) and ``<task>_probabilities`` (float32 [N, classes]) for each task, and
-            ``answer`` (object [N], str) where the model gives one.
+            where the model gives one, ``answer`` (object [N], str) and what it was decided from: ``answer_confidence``
+            (float32 [N]), ``best_guess`` and ``second_guess`` (object [N], str).
         has_answer: Whether ``score`` returns ``answer``.
+        threshold: The confidence below which the model's answer is "Not sure", where it gives one.
+        explainer: Explains one text as UTF-8 bytes, where the model can.
         folder: Where the model was read from.
         recipe: ``recipe.json`` of that folder, empty if there is none.
         metrics: ``metrics.json`` of that folder, empty if there is none.
@@ -49,6 +55,8 @@ class Predictor:
     folder: Path | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
+    explainer: Callable[[bytes], Explanation] | None = None
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> Predictor:
@@ -66,7 +74,9 @@ class Predictor:
         signature = _load_signature(folder)
         names = _output_names(folder, signature, classes)
         has_answer = ANSWER in names.values()
-        return cls(classes, _scorer(signature, names), has_answer, folder, recipe, metrics)
+        threshold = _read_json(folder / "calibration.json").get("threshold") if has_answer else None
+        explainer = _explainer(signature.model.signatures)
+        return cls(classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer)
 
     @property
     def warning(self) -> str | None:
@@ -78,17 +88,37 @@ class Predictor:
             "its predictions show that the program works, not what the tweets say"
         )
 
-    def columns(self, probabilities: bool = False) -> dict[str, str]:
+    @property
+    def can_explain(self) -> bool:
+        """Whether :meth:`explain` works."""
+        return self.explainer is not None
+
+    def explain(self, text: Any) -> Explanation:
+        """How much each word of ``text`` speaks for the product and the emotion that the model chose.
+
+        Raises:
+            ModelError: The model was exported without explanations.
+        """
+        if self.explainer is None:
+            raise ModelError(
+                f"{self.folder} cannot explain its answers; train it again with `python -m tf_model.train`"
+            )
+        return self.explainer(model_input(text))
+
+    def columns(self, probabilities: bool = False, guesses: bool = False) -> dict[str, str]:
         """The columns of the predictions in their order, with their dtypes.
 
         Args:
             probabilities: With one column for each class of each task, ``<task>_probability_<label>``.
+            guesses: With ``answer_confidence``, ``best_guess`` and ``second_guess``, where the model answers.
         """
         columns = {}
         for task in self.labels:
             columns |= {task: "str", f"{task}_confidence": "float32"}
         if self.has_answer:
             columns[ANSWER] = "str"
+        if self.has_answer and guesses:
+            columns |= GUESSES
         if probabilities:
             columns |= {
                 probability_column(task, label): "float32" for task in self.labels for label in self.labels[task]
@@ -205,7 +235,7 @@ def _output_names(folder: Path, signature: Any, classes: dict[str, tuple[str, ..
             f"{prefix}probabilities": f"{task}_probabilities",
         }
     if len(classes) > 1:
-        names[ANSWER] = ANSWER
+        names |= {name: name for name in (ANSWER, *GUESSES)}
     missing = [name for name in names if name not in found]
     if missing:
         raise ModelError(
@@ -221,6 +251,17 @@ def _output_names(folder: Path, signature: Any, classes: dict[str, tuple[str, ..
                 "export the model again"
             )
     return names
+
+
+def _explainer(signatures: Any) -> Callable[[bytes], Explanation] | None:
+    from tf_model import explanation
+
+    if explanation.SIGNATURE not in signatures:
+        return None
+    import tensorflow as tf
+
+    signature = signatures[explanation.SIGNATURE]
+    return lambda text: explanation.read_explanation(signature(text=tf.constant(text, tf.string)))
 
 
 def _scorer(signature: Any, names: dict[str, str]) -> Callable[[Sequence[bytes]], Outputs]:

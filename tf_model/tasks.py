@@ -45,3 +45,8 @@ class Task:
 PRODUCT = Task("product", PRODUCT_COLUMN, PRODUCTS)
 EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,))
 TASKS = {task.name: task for task in (PRODUCT, EMOTION)}
+
+# The whole question: one model of both tasks. Its labels, and the columns of its probabilities, come in this order.
+ANSWER = "answer"
+ANSWER_TASKS = (PRODUCT, EMOTION)
+NO_LABEL = -1  # the class id of a row that has no label of a task

@@ -57,6 +57,25 @@ class TextEncoder(tf.Module):
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
 
+    def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One raw text taken apart, for explaining.
+
+        Args:
+            text: string, a scalar.
+
+        Returns:
+            ``words`` string [W], those of the cleaned text that fit into ``max_tokens``; ``token_ids`` int32 [L], as
+            :meth:`token_ids` gives them; ``word_of_token`` int32 [L], the word that each token is a part of, -1 for
+            ``[CLS]`` and ``[SEP]``.
+        """
+        words = tf.strings.split(self._clean(text[tf.newaxis]))[0]  # (words)
+        ids = self._tokenizer(words)  # (words, (tokens))
+        word_of_token = tf.cast(ids.value_rowids(), tf.int32)[: self.max_tokens - 2]
+        ids = tf.cast(ids.flat_values, tf.int32)[: self.max_tokens - 2]
+        count = tf.reduce_max(tf.concat([[-1], word_of_token], 0)) + 1
+        token_ids = tf.concat([[self._cls], ids, [self._sep]], axis=0)
+        return words[:count], token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
+
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
         return pad(self.token_ids(texts), self.max_tokens, self._bucket)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tf_model import backbone, console, data, files, paths, recipes, runtime, splits, tasks
+from tf_model import answer_figures, backbone, console, data, files, paths, recipes, runtime, splits, tasks
 from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.recipes import Recipe
 
@@ -20,18 +20,17 @@ def main(argv: list[str] | None = None) -> int:
     began = time.monotonic()
     arguments = _parser().parse_args(argv)
     recipe = recipes.from_arguments(arguments)
-    task = tasks.TASKS[arguments.task]
-    folder = _model_folder(arguments, task)
+    folder = _model_folder(arguments)
 
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    examples = data.examples(dataset, task)
-    absent = data.check_classes(examples, task)
-    if absent:
-        console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
-    label_ids = examples["label_id"].to_numpy()
-    split = splits.report_split(label_ids, recipe.split_seed, recipe.validation_size, task.labels)
+    rows = data.training_rows(dataset, arguments.task)
+    for task in rows.tasks:
+        absent = data.check_classes(data.examples(dataset, task), task)
+        if absent:
+            console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+    split, protocol = training_split(rows, recipe)
 
     weights = backbone.find(recipe.backbone)
     used = runtime.prepare(
@@ -39,28 +38,28 @@ def main(argv: list[str] | None = None) -> int:
     )
     _announce(recipe, weights, used, rows=[len(part) for part in split])
 
-    texts = examples["text"].tolist()
-    checkpoint = _checkpoint(arguments, folder, recipe, task, dataset, weights, used)
+    checkpoint = _checkpoint(arguments, folder, recipe, dataset, weights, used)
     checkpoint.begin()
     with console.stopped_cleanly():
-        fitted, scores = _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments)
+        calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, dataset)
+        fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
 
     from tf_model.export import Validated, export
-    from tf_model.metrics import REPORT, comparison_table, evaluate_probabilities
 
-    parts = dict(zip(("train", "validation"), split, strict=True))
+    if calibration:
+        scores = answer_figures.calibrate(scores, calibration["temperature"])
     measured = {
-        name: evaluate_probabilities(label_ids[rows], scores[rows], task.labels) for name, rows in parts.items()
+        name: _measure(rows.take(part), scores[part], calibration)
+        for name, part in zip(("train", "validation"), split, strict=True)
     }
     metrics = {
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
-        "task": task.name,
+        "task": arguments.task,
         "recipe": recipe.name,
-        "protocol": f"random split (seed {recipe.split_seed}, {recipe.validation_size:.0%} to validate), as in the "
-        "report: near-duplicates may be on both sides",
+        "protocol": protocol,
         "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
-        "rows": len(label_ids),
+        "rows": len(rows),
         **measured,
         "seconds": fitted.seconds,
         "wall_seconds": time.monotonic() - began,
@@ -70,31 +69,81 @@ def main(argv: list[str] | None = None) -> int:
         "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
         "versions": runtime.versions(),
     }
-    validated = Validated(
-        examples["row"].to_numpy()[split.validation], label_ids[split.validation], scores[split.validation]
-    )
+    validated = Validated(rows.rows[split.validation], rows.label_ids[split.validation], scores[split.validation])
     with console.stopped_cleanly():
         export(
             fitted,
             folder,
-            task=task,
+            tasks=rows.tasks,
             recipe=recipe,
             metrics=metrics,
             validated=validated,
+            calibration=calibration,
             overwrite=arguments.overwrite,
         )
     checkpoint.remove()
-
-    comparable = dataset.name == data.ASSIGNMENT and task is tasks.PRODUCT and _is_report_split(recipe)
-    stdout = console.stdout()
-    stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
-    stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
+    _show(rows, recipe, dataset, measured, metrics, folder)
     return 0
 
 
-def _model_folder(arguments: argparse.Namespace, task: tasks.Task) -> Path:
+def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Split, str]:
+    """Training and validation part, and in words how they were made.
+
+    One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
+    """
+    if len(rows.tasks) == 1:
+        split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
+        return split, (
+            f"random split (seed {recipe.split_seed}, {recipe.validation_size:.0%} to validate), as in the report: "
+            "near-duplicates may be on both sides"
+        )
+    folds = max(2, round(1 / recipe.validation_size))
+    groups = splits.near_duplicate_groups(rows.texts)
+    split = splits.grouped_folds(rows.strata, groups, folds, recipe.split_seed, rows.strata_names)[0]
+    return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
+
+
+def _calibrate(
+    rows: data.TrainingRows,
+    recipe: Recipe,
+    weights: backbone.Backbone,
+    used: runtime.Runtime,
+    checkpoint: Path,
+    dataset: data.Dataset,
+) -> dict[str, Any] | None:
+    """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
+    if len(rows.tasks) == 1:
+        return None
+    from tf_model.calibration_folds import out_of_fold_calibration
+
+    return out_of_fold_calibration(
+        rows, recipe, weights, used, store=checkpoint / "calibration", data_sha256=dataset.sha256
+    )
+
+
+def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] | None) -> dict[str, Any]:
+    from tf_model.metrics import evaluate_probabilities
+
+    if calibration:
+        return answer_figures.evaluate_answers(rows.label_ids, scores, calibration["threshold"])
+    return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
+
+
+def _show(rows, recipe, dataset, measured, metrics, folder) -> None:
+    from tf_model.metrics import REPORT, comparison_table
+
+    stdout = console.stdout()
+    if len(rows.tasks) == 1:
+        comparable = dataset.name == data.ASSIGNMENT and rows.tasks == (tasks.PRODUCT,) and _is_report_split(recipe)
+        stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
+    else:
+        answer_figures.print_answers(stdout, "validation part", measured["validation"])
+    stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
+
+
+def _model_folder(arguments: argparse.Namespace) -> Path:
     """Where the model goes; only a model is ever replaced, and only with ``--overwrite``."""
-    name = arguments.name or task.name
+    name = arguments.name or arguments.task
     if name.startswith(".") or Path(name).name != name:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
     folder = arguments.output_dir / name
@@ -108,20 +157,20 @@ def _is_report_split(recipe: Recipe) -> bool:
     return (recipe.split_seed, recipe.validation_size) == (recipes.REPORT.split_seed, recipes.REPORT.validation_size)
 
 
-def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arguments):
+def _train(recipe, weights, rows, split, used, checkpoint, arguments):
     """Fit on the training part and score both parts: the classifier, and float32 [N, classes]."""
     from tf_model.fit import Part, fit
     from tf_model.pipeline import encode, steps_per_epoch
     from tf_model.progress import show_epochs
 
-    parts = [Part([texts[row] for row in rows], label_ids[rows]) for rows in split]
+    parts = [Part(part.texts, part.label_ids) for part in (rows.take(positions) for positions in split)]
     stderr = console.stderr()
     bar = show_epochs(stderr, recipe.epochs, steps_per_epoch(len(parts[0]), recipe.batch_size))
     try:
         fitted = fit(
             recipe,
             weights,
-            len(task.labels),
+            [len(task.labels) for task in rows.tasks],
             *parts,
             runtime=used,
             checkpoint=checkpoint,
@@ -139,14 +188,14 @@ def _train(recipe, weights, task, texts, label_ids, split, used, checkpoint, arg
             )
         raise
     fitted = fitted.in_float32()
-    return fitted, fitted.probabilities(encode(fitted.encoder, texts))
+    return fitted, fitted.probabilities(encode(fitted.encoder, rows.texts))
 
 
-def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights, used) -> Any:
+def _checkpoint(arguments, folder: Path, recipe: Recipe, dataset, weights, used) -> Any:
     from tf_model.fit import Checkpoint
 
     fingerprint = {
-        "task": task.name,
+        "task": arguments.task,
         "data": dataset.sha256,
         "backbone": weights.sha256,
         "precision": used.precision,
@@ -159,8 +208,10 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, task, dataset, weights,
     }
     checkpoint = Checkpoint(folder.parent / paths.CHECKPOINTS.name / folder.name, fingerprint)
     done = checkpoint.epochs_done()
-    if done is None or arguments.restart:
+    if arguments.restart or (done is None and not arguments.resume):
         checkpoint.remove()
+    elif done is None:
+        checkpoint.forget_settings()  # there may be folds of its calibration, which know their own
     elif arguments.resume:
         checkpoint.check_resumable()
         console.say(f"resuming after epoch {done} of {recipe.epochs}")
@@ -196,7 +247,7 @@ def _peak_memory() -> int:
 def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
     from tf_model.progress import duration
 
-    validation = metrics["validation"]
+    validation = metrics["validation"].get(tasks.ANSWER, metrics["validation"])
     low, high = validation["accuracy_interval"]
     return (
         f"validation accuracy {validation['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
@@ -207,7 +258,12 @@ def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = console.parser("tf_model.train", "Train a classifier, evaluate it and export it as a SavedModel.")
-    parser.add_argument("--task", choices=sorted(tasks.TASKS), default=tasks.PRODUCT.name, help="what to learn")
+    parser.add_argument(
+        "--task",
+        choices=[*sorted(tasks.TASKS), tasks.ANSWER],
+        default=tasks.PRODUCT.name,
+        help="what to learn; answer: product and emotion in one calibrated model",
+    )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--name", help="name of the saved model; the task's if not given")
     parser.add_argument(

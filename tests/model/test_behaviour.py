@@ -1,0 +1,119 @@
+"""How the trained `answer` model behaves: what must not matter, what must, and the plainest cases.
+
+Run by ``make test-model``: it needs ``saved_models/answer``, trained on the real data. The categories are those of
+M. T. Ribeiro et al., "Beyond accuracy: behavioral testing of NLP models with CheckList", ACL 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tf_model import data, paths, tasks
+from tf_model.predict import Predictor, predict_texts
+
+pytestmark = pytest.mark.model
+
+SAME_ANSWER = 0.97
+PLAIN_RIGHT = 0.9
+ROWS = 1000
+LOVE = ("I love my {}", "My new {} is awesome!", "The {} is great, so happy with it", "Best thing ever: {} #sxsw")
+HATE = ("I hate my {}", "My {} is terrible!", "The {} is awful, so disappointed", "Worst thing ever: {} #sxsw #fail")
+NAMES = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "iPad or iPhone App": "iPad app",
+    "Google": "Google",
+    "Android": "Android phone",
+    "Android App": "Android app",
+    "Apple": "Apple",
+    "Other Google product or service": "Google Maps",
+    "Other Apple product or service": "iTunes",
+}
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    folder = paths.SAVED_MODELS / tasks.ANSWER
+    if not folder.is_dir():
+        pytest.skip("no saved_models/answer; run `make answer`")
+    loaded = Predictor.load(folder)
+    if loaded.metrics.get("dataset") != data.ASSIGNMENT:
+        pytest.skip("saved_models/answer was not trained on the real data; run `make answer`")
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def tweets() -> list[str]:
+    """Real tweets, drawn with a fixed seed from the sheet that no model is trained on, and from the labelled ones."""
+    source = data.resolve()
+    dataset = data.read(source.path)
+    if dataset.name != data.ASSIGNMENT:
+        pytest.skip("the real tweets are not here")
+    texts = dataset.labelled[tasks.TEXT_COLUMN].sample(ROWS, random_state=0).tolist()
+    return texts
+
+
+@pytest.fixture(scope="module")
+def answers(predictor, tweets) -> pd.DataFrame:
+    return predict_texts(predictor, tweets, guesses=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("another user", lambda text: text.replace("@mention", "@somebody")),
+        ("another address", lambda text: text.replace("{link}", "http://bit.ly/x9Z")),
+        ("trailing spaces", lambda text: text + "   "),
+        ("upper case", str.upper),
+        ("a retweet", lambda text: text if text.startswith("RT") else f"RT @mention {text}"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_does_not_matter_changes_nothing(
+    predictor, tweets, answers, name: str, change: Callable[[str], str], record_property
+):
+    found = predict_texts(predictor, [change(text) for text in tweets], guesses=True)
+    same = float((found["best_guess"] == answers["best_guess"]).mean())
+    record_property(f"same answer: {name}", same)
+    print(f"same answer with {name}: {same:.4f}")
+    assert same >= SAME_ANSWER
+
+
+def plain(templates: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    pairs = [(template.format(name), product) for template in templates for product, name in NAMES.items()]
+    return [text for text, _ in pairs], [product for _, product in pairs]
+
+
+@pytest.mark.parametrize(("templates", "emotion"), [(LOVE, "Positive emotion"), (HATE, "Negative emotion")])
+def test_a_plain_emotion_towards_a_plain_product(predictor, templates, emotion):
+    texts, products = plain(templates)
+    found = predict_texts(predictor, texts)
+    right_product = float(np.mean(found["product"] == products))
+    right_emotion = float(np.mean(found["emotion"] == emotion))
+    print(f"{emotion}: product right {right_product:.3f}, emotion right {right_emotion:.3f} of {len(texts)}")
+    wrong = found.assign(text=texts)[(found["product"] != products) | (found["emotion"] != emotion)]
+    assert min(right_product, right_emotion) >= PLAIN_RIGHT, wrong[["text", "product", "emotion"]].to_string()
+
+
+def test_love_and_hate_point_in_opposite_directions(predictor):
+    loved, hated = (predict_texts(predictor, plain(templates)[0], probabilities=True) for templates in (LOVE, HATE))
+    column = "emotion_probability_Positive emotion"
+    assert (loved[column].to_numpy() > hated[column].to_numpy()).mean() >= PLAIN_RIGHT
+
+
+def test_swapping_the_product_moves_the_product_and_keeps_the_emotion(predictor):
+    texts = [template.format("iPad") for template in (*LOVE, *HATE)]
+    swapped = [text.replace("iPad", "iPhone") for text in texts]
+    before, after = predict_texts(predictor, texts), predict_texts(predictor, swapped)
+    assert (before["product"] == "iPad").mean() >= PLAIN_RIGHT
+    assert (after["product"] == "iPhone").mean() >= PLAIN_RIGHT
+    assert (before["emotion"] == after["emotion"]).mean() >= PLAIN_RIGHT
+
+
+def test_a_plain_announcement_carries_no_emotion(predictor):
+    texts = ["The panel starts at nine in room 12", "Registration opens on Friday", "Meet us at booth 14 after lunch"]
+    assert predict_texts(predictor, texts)["emotion"].tolist() == [tasks.NO_EMOTION] * len(texts)

@@ -1,0 +1,60 @@
+"""The rule of the joined answer, by cases that a person can check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tf_model import tasks
+from tf_model.answers import answer_metrics, answer_text, best_two, candidates, confidence_and_right
+from tf_model.runtime import import_tensorflow
+
+PRODUCTS = ("iPhone", "iPad")
+NEGATIVE, NONE, POSITIVE = range(3)
+GUESSES = candidates(PRODUCTS, tasks.EMOTIONS)
+
+
+def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
+    tf = import_tensorflow()
+    found = best_two(tf.constant([product]), tf.constant([emotion]))
+    return GUESSES[found["best"][0]], GUESSES[found["second"][0]], float(found["confidence"][0])
+
+
+@pytest.mark.parametrize(
+    ("product", "emotion", "best", "second", "confidence"),
+    [
+        ([0.9, 0.1], [0.1, 0.1, 0.8], "Positive emotion → iPhone", tasks.NO_EMOTION, 0.72),
+        ([0.2, 0.8], [0.7, 0.1, 0.2], "Negative emotion → iPad", "Positive emotion → iPad", 0.56),
+        ([0.9, 0.1], [0.2, 0.5, 0.3], tasks.NO_EMOTION, "Positive emotion → iPhone", 0.5),
+        # The emotion decides first, although "no emotion" is likelier than any pair.
+        ([0.5, 0.5], [0.0, 0.45, 0.55], "Positive emotion → iPhone", tasks.NO_EMOTION, 0.275),
+    ],
+)
+def test_the_emotion_decides_then_the_product(product, emotion, best, second, confidence):
+    assert two(product, emotion) == (best, second, pytest.approx(confidence))
+
+
+def test_all_answers_are_told_apart():
+    towards = [f"{emotion} → {product}" for emotion in ("Negative emotion", "Positive emotion") for product in PRODUCTS]
+    assert candidates(PRODUCTS, tasks.EMOTIONS) == [tasks.NO_EMOTION, *towards]
+    assert answer_text(tasks.NO_EMOTION, "iPad") == tasks.NO_EMOTION
+    assert answer_text("Positive emotion", None) == "Positive emotion"
+
+
+def test_an_unknown_product_is_neither_wrong_nor_none():
+    products = np.array([[0.9, 0.1]] * 5)
+    emotions = np.eye(3)[[POSITIVE, POSITIVE, POSITIVE, NONE, NONE]]
+    true_products, true_emotions = np.array([0, 1, -1, -1, 0]), np.array([POSITIVE, POSITIVE, POSITIVE, NONE, POSITIVE])
+    confidence, right = confidence_and_right(true_products, true_emotions, products, emotions)
+    assert right.tolist() == [True, False, True, True, False]
+    assert confidence == pytest.approx([0.9, 0.9, 0.9, 1, 1])
+
+
+def test_not_sure_counts_as_wrong_and_is_reported_apart():
+    confidence, right = np.array([0.9, 0.8, 0.3, 0.2]), np.array([True, False, True, False])
+    found = answer_metrics(np.array([POSITIVE, NONE, NEGATIVE, NONE]), confidence, right, threshold=0.5)
+    assert found["accuracy"] == 0.5
+    assert (found["emotion_rows"], found["emotion_rows_accuracy"]) == (2, 1.0)
+    assert (found["not_sure_share"], found["answered_accuracy"], found["accuracy_not_sure_wrong"]) == (0.5, 0.5, 0.25)
+    nothing = answer_metrics(np.array([NONE]), np.array([0.1]), np.array([True]), threshold=0.5)
+    assert nothing["answered_accuracy"] is nothing["emotion_rows_accuracy"] is None

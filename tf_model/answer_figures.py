@@ -1,0 +1,158 @@
+"""How good a model of the whole question is: each task, the joined answer, and what its probabilities are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_model import tasks
+from tf_model.answers import answer_metrics, confidence_and_right
+from tf_model.calibration import (
+    accuracy_at_coverage,
+    calibration_metrics,
+    choose_threshold,
+    fit_temperature,
+    risk_coverage,
+    scale,
+)
+from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# What the threshold of "Not sure" is chosen for: this share of the answers that are given shall be right.
+TARGET_ACCURACY = 0.8
+COVERAGE = 0.8  # the share of surest products whose accuracy is reported
+
+
+def by_task(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Probabilities [N, classes of all tasks] of a model of :data:`tf_model.tasks.ANSWER_TASKS`, by task."""
+    ends = np.cumsum([len(task.labels) for task in tasks.ANSWER_TASKS])[:-1]
+    return dict(zip([task.name for task in tasks.ANSWER_TASKS], np.split(values, ends, axis=1), strict=True))
+
+
+def labels_by_task(label_ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Label ids [N, tasks] by task, -1 where there is none."""
+    return {task.name: label_ids[:, number] for number, task in enumerate(tasks.ANSWER_TASKS)}
+
+
+def fit_temperatures(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+    """The temperature of each task; see :func:`tf_model.calibration.fit_temperature`."""
+    ids, scores = labels_by_task(label_ids), by_task(probabilities)
+    return {name: fit_temperature(ids[name][ids[name] >= 0], scores[name][ids[name] >= 0]) for name in ids}
+
+
+def calibrate(probabilities: np.ndarray, temperatures: dict[str, float]) -> np.ndarray:
+    """``probabilities`` [N, classes of all tasks] with each task's temperature applied, float64."""
+    scores = by_task(probabilities)
+    return np.concatenate([scale(scores[name], temperatures[name]) for name in scores], axis=1)
+
+
+def calibrate_across(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Calibrate each part with temperatures that were fitted on all other parts, so that none judges itself."""
+    calibrated = np.empty(probabilities.shape, np.float64)
+    for part in parts:
+        others = np.setdiff1d(np.arange(len(probabilities)), part)
+        calibrated[part] = calibrate(probabilities[part], fit_temperatures(label_ids[others], probabilities[others]))
+    return calibrated
+
+
+def threshold_for(
+    label_ids: np.ndarray, probabilities: np.ndarray, accuracy: float = TARGET_ACCURACY
+) -> dict[str, Any]:
+    """The threshold that ``accuracy`` asks for, with the table it was chosen from: ``threshold``, ``risk_coverage``."""
+    _, confidence, right = _answers(label_ids, probabilities)
+    table = risk_coverage(confidence, right)
+    return {"threshold": choose_threshold(table, accuracy), "target_accuracy": accuracy, "risk_coverage": table}
+
+
+def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, Any]:
+    """Compare a model's probabilities with the truth.
+
+    Args:
+        label_ids: int [N, tasks], -1 where a text has no label of a task.
+        probabilities: Calibrated, float [N, classes of all tasks].
+        threshold: Of "Not sure".
+
+    Returns:
+        ``product`` and ``emotion`` (:func:`tf_model.metrics.evaluate_probabilities` on the rows with such a label) and
+        ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label), ready for JSON.
+    """
+    ids, scores = labels_by_task(label_ids), by_task(probabilities)
+    found = {}
+    for task in tasks.ANSWER_TASKS:
+        known = ids[task.name] >= 0
+        found[task.name] = evaluate_probabilities(ids[task.name][known], scores[task.name][known], task.labels)
+    emotion_ids, confidence, right = _answers(label_ids, probabilities)
+    return found | {tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)}
+
+
+def evaluate_calibration(label_ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration."""
+    ids = labels_by_task(label_ids)
+    found: dict[str, Any] = {}
+    for name in ids:
+        known = ids[name] >= 0
+        found[name] = {
+            when: calibration_metrics(ids[name][known], by_task(values)[name][known])
+            for when, values in (("before", before), ("after", after))
+        }
+    known = ids[tasks.PRODUCT.name] >= 0
+    products = by_task(after)[tasks.PRODUCT.name][known]
+    right = products.argmax(axis=1) == ids[tasks.PRODUCT.name][known]
+    found[tasks.PRODUCT.name]["accuracy_at_80_percent"] = accuracy_at_coverage(products.max(axis=1), right, COVERAGE)
+    return found
+
+
+def headline(figures: dict[str, Any], calibration: dict[str, Any]) -> dict[str, float]:
+    """The figures that models are compared by, flat."""
+    product, emotion, answer = (figures[name] for name in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER))
+    return {
+        "product_accuracy": product["accuracy"],
+        "product_macro_f1": product["macro_f1"],
+        "emotion_accuracy": emotion["accuracy"],
+        "emotion_macro_f1": emotion["macro_f1"],
+        "answer_accuracy": answer["accuracy"],
+        "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
+        "answer_not_sure_share": answer["not_sure_share"],
+        "answer_answered_accuracy": answer["answered_accuracy"],
+        "product_accuracy_at_80_percent": calibration[tasks.PRODUCT.name]["accuracy_at_80_percent"],
+        "product_ece": calibration[tasks.PRODUCT.name]["after"]["ece"],
+        "emotion_ece": calibration[tasks.EMOTION.name]["after"]["ece"],
+    }
+
+
+def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Mean and spread over seeds of each figure of :func:`headline`."""
+    return {name: summarize(each[name] for each in headlines) for name in headlines[0]}
+
+
+def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None:
+    """Print what :func:`evaluate_answers` returned."""
+    for task in tasks.ANSWER_TASKS:
+        print_metrics(console, f"{task.name}, {title}", figures[task.name])
+    answer = figures[tasks.ANSWER]
+    low, high = answer["accuracy_interval"]
+    lines = [
+        f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
+        f"{answer['rows']:,} tweets, {_share(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
+        "carry an emotion",
+        f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
+        f"{_share(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _answers(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is right."""
+    ids, scores = labels_by_task(label_ids), by_task(probabilities)
+    known = ids[tasks.EMOTION.name] >= 0
+    names = (tasks.PRODUCT.name, tasks.EMOTION.name)
+    confidence, right = confidence_and_right(*(ids[n][known] for n in names), *(scores[n][known] for n in names))
+    return ids[tasks.EMOTION.name][known], confidence, right

@@ -1,0 +1,75 @@
+"""Calibration of a model of both tasks, from predictions of rows that were left out of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tf_model import answer_figures, console, crossval, runtime, splits
+from tf_model.backbone import Backbone
+from tf_model.data import TrainingRows
+from tf_model.recipes import Recipe
+
+FOLDS = 3
+
+
+def out_of_fold_calibration(
+    rows: TrainingRows, recipe: Recipe, weights: Backbone, used: runtime.Runtime, *, store: Path, data_sha256: str
+) -> dict[str, Any]:
+    """Cross-validate ``recipe`` on the training part and fit what makes its probabilities mean what they say.
+
+    Args:
+        rows: The training part; the validation part stays out, so that it can judge the calibration too.
+        store: Folder under which finished folds are kept until the model is saved.
+        data_sha256: Of the dataset.
+
+    Returns:
+        What ``calibration.json`` holds: ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``,
+        ``risk_coverage``, and by task ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``. The figures
+        are out of fold, the temperatures' own as well: judge them by the validation part or by
+        ``python -m tf_model.evaluate --task answer --protocol grouped``.
+    """
+    groups = splits.near_duplicate_groups(rows.texts)
+    folds = splits.grouped_folds(rows.strata, groups, FOLDS, recipe.split_seed, rows.strata_names)
+    console.say(f"calibration: {FOLDS} folds of the training part, then the model itself")
+    place = crossval.store_for(
+        store,
+        data=data_sha256,
+        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
+        backbone=weights.sha256,
+        computed=[used.precision, used.xla, used.deterministic],
+        versions=runtime.versions(),
+        recipe=recipe.to_dict(),
+    )
+
+    def callbacks(seed: int, fold: int, count: int) -> list[Any]:
+        from tf_model.pipeline import steps_per_epoch
+        from tf_model.progress import show_epochs
+
+        console.say(f"calibration, fold {fold} of {FOLDS}")
+        return [show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(count, recipe.batch_size))]
+
+    results = list(
+        crossval.cross_validate(
+            recipe,
+            weights,
+            [len(task.labels) for task in rows.tasks],
+            rows.texts,
+            rows.label_ids,
+            folds,
+            seeds=[recipe.seed],
+            runtime=used,
+            store=place,
+            callbacks=callbacks,
+        )
+    )
+    before = crossval.out_of_fold(results, recipe.seed, len(rows))
+    temperatures = answer_figures.fit_temperatures(rows.label_ids, before)
+    after = answer_figures.calibrate(before, temperatures)
+    return {
+        "temperature": temperatures,
+        **answer_figures.threshold_for(rows.label_ids, after),
+        "folds": FOLDS,
+        "rows": len(rows),
+        **answer_figures.evaluate_calibration(rows.label_ids, before, after),
+    }
