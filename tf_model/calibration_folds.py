@@ -14,14 +14,14 @@ FOLDS = 3
 
 
 def out_of_fold_calibration(
-    rows: TrainingRows, recipe: Recipe, weights: Backbone, used: runtime.Runtime, *, store: Path, data_sha256: str
+    rows: TrainingRows, recipe: Recipe, weights: Backbone, used: runtime.Runtime, *, store: Path, data_sha256: list[str]
 ) -> dict[str, Any]:
     """Cross-validate ``recipe`` on the training part and fit what makes its probabilities mean what they say.
 
     Args:
         rows: The training part; the validation part stays out, so that it can judge the calibration too.
         store: Folder under which finished folds are kept until the model is saved.
-        data_sha256: Of the dataset.
+        data_sha256: Of the dataset, and of the extra rows if there are any.
 
     Returns:
         What ``calibration.json`` holds: ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``,

@@ -27,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     _check_usage(arguments)
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
+    if arguments.compare:
+        _compare(arguments)
+        return 0
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
@@ -36,6 +39,23 @@ def main(argv: list[str] | None = None) -> int:
         files.write_json(arguments.json, evaluated, overwrite=arguments.overwrite)
         console.say(f"written to {paths.shown(arguments.json)}")
     return 0
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    """Say which of two saved models is better, by a paired test; with ``--promote`` let the new one take over."""
+    from tf_model import comparison, promote
+
+    old, new = arguments.compare
+    found = comparison.compare(old, new, arguments.data)
+    comparison.print_comparison(console.stdout(), found)
+    if arguments.json:
+        files.write_json(arguments.json, found, overwrite=arguments.overwrite)
+    if arguments.promote:
+        promoted = promote.promote(new, old, comparison=found)
+        console.say(
+            f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
+            "`python -m tf_model.promote` undoes it"
+        )
 
 
 def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
@@ -231,6 +251,10 @@ def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
+    if arguments.promote and not arguments.compare:
+        raise UsageError("--promote goes with --compare OLD NEW")
+    if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
+        raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
     if arguments.protocol == "grouped" and arguments.model:
         raise UsageError("--protocol grouped trains models of its own; give --recipe instead of --model")
     if arguments.protocol == "grouped" and arguments.seed is not None:
@@ -249,6 +273,12 @@ def _parser() -> argparse.ArgumentParser:
         default="report",
         help="report: a saved model on the validation part of the report's split; grouped: train and score a recipe by "
         "cross-validation with no near-duplicate on both sides",
+    )
+    parser.add_argument(
+        "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
+    )
+    parser.add_argument(
+        "--promote", action="store_true", help="with --compare: let NEW take the place of OLD, unless it is worse"
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
     parser.add_argument(

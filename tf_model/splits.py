@@ -188,7 +188,7 @@ def leakage(
     if label_ids is not None:
         label_ids = _check_label_ids(label_ids)
         _check_same_length(label_ids, texts, "texts")
-    similarity, nearest = _nearest(texts, split.validation, split.train)
+    similarity, nearest = nearest(texts, split.validation, split.train)
     agrees = None if label_ids is None else label_ids[nearest] == label_ids[split.validation]
     return {
         "rows": len(split.validation),
@@ -204,7 +204,7 @@ def leakage(
     }
 
 
-def _nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Greatest similarity of each row to a column, and that column's position in ``texts``: two arrays [rows]."""
     blocks = [
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tf_model import answer_figures, backbone, console, data, files, paths, recipes, runtime, splits, tasks
+from tf_model import answer_figures, backbone, console, data, extra, files, paths, recipes, runtime, splits, tasks
 from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.recipes import Recipe
 
@@ -31,6 +31,12 @@ def main(argv: list[str] | None = None) -> int:
         if absent:
             console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
     split, protocol = training_split(rows, recipe)
+    added = None
+    if arguments.extra:
+        joined = extra.join(arguments.extra, dataset, rows, split)
+        rows, split, added = joined.rows, joined.split, joined.extra
+        for line in added.describe():
+            console.say(line)
 
     weights = backbone.find(recipe.backbone)
     used = runtime.prepare(
@@ -38,10 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     )
     _announce(recipe, weights, used, rows=[len(part) for part in split])
 
-    checkpoint = _checkpoint(arguments, folder, recipe, dataset, weights, used)
+    learned_from = [dataset.sha256, *([added.sha256] if added else [])]
+    checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
     checkpoint.begin()
     with console.stopped_cleanly():
-        calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, dataset)
+        calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, learned_from)
         fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
 
     from tf_model.export import Validated, export
@@ -68,6 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         "peak_memory_bytes": _peak_memory(),
         "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
         "versions": runtime.versions(),
+        **({"extra": added.to_json()} if added else {}),
     }
     validated = Validated(rows.rows[split.validation], rows.label_ids[split.validation], scores[split.validation])
     with console.stopped_cleanly():
@@ -109,7 +117,7 @@ def _calibrate(
     weights: backbone.Backbone,
     used: runtime.Runtime,
     checkpoint: Path,
-    dataset: data.Dataset,
+    learned_from: list[str],
 ) -> dict[str, Any] | None:
     """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
     if len(rows.tasks) == 1:
@@ -117,7 +125,7 @@ def _calibrate(
     from tf_model.calibration_folds import out_of_fold_calibration
 
     return out_of_fold_calibration(
-        rows, recipe, weights, used, store=checkpoint / "calibration", data_sha256=dataset.sha256
+        rows, recipe, weights, used, store=checkpoint / "calibration", data_sha256=learned_from
     )
 
 
@@ -191,12 +199,12 @@ def _train(recipe, weights, rows, split, used, checkpoint, arguments):
     return fitted, fitted.probabilities(encode(fitted.encoder, rows.texts))
 
 
-def _checkpoint(arguments, folder: Path, recipe: Recipe, dataset, weights, used) -> Any:
+def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weights, used) -> Any:
     from tf_model.fit import Checkpoint
 
     fingerprint = {
         "task": arguments.task,
-        "data": dataset.sha256,
+        "data": learned_from,
         "backbone": weights.sha256,
         "precision": used.precision,
         "xla": used.xla,
@@ -265,6 +273,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what to learn; answer: product and emotion in one calibrated model",
     )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument(
+        "--extra", type=Path, help="more labelled rows to train on, such as `python -m tf_model.monitor export` writes"
+    )
     parser.add_argument("--name", help="name of the saved model; the task's if not given")
     parser.add_argument(
         "--output-dir", type=Path, default=Path(paths.shown(paths.SAVED_MODELS)), help="where models go"

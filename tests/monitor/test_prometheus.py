@@ -1,0 +1,470 @@
+"""The figures for Prometheus: what is counted, what never becomes a label, and what rules and dashboard ask for."""
+
+import json
+import math
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import numpy
+import pandas
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tf_model import tasks
+from tf_model.answers import NOT_SURE
+from tf_model.errors import OutputError, UsageError
+from tf_model.monitor import events, gpu, prometheus
+from tf_model.monitor.prometheus import Exporter
+from tf_model.monitor.recorder import Recorder
+
+DEPLOY = Path(prometheus.__file__).parent / "deploy"
+SECRET = "call me, Jane, on 555-0100"
+ANSWERS = pandas.DataFrame(
+    {
+        "product": ["iPad", "iPad", "Google", SECRET],
+        "product_confidence": numpy.array([0.25, 0.5, 0.97, math.nan], numpy.float32),
+        "emotion": [tasks.POSITIVE, tasks.NO_EMOTION, tasks.NEGATIVE, tasks.POSITIVE],
+        "emotion_confidence": numpy.array([0.4, 0.5, 0.6, 0.7], numpy.float32),
+        "answer": [NOT_SURE, tasks.NO_EMOTION, "Negative emotion → Google", SECRET],
+        "answer_confidence": numpy.array([0.1, 0.5, 0.6, 0.7], numpy.float32),
+    }
+)
+SECONDS = {"tokenize": 0.002, "model": 0.03, "rest": 0.001}
+
+
+def program(name: str) -> str:
+    found = shutil.which(name)
+    if not found:
+        pytest.skip(f"{name} is not installed (Debian's package prometheus has it)")
+    return found
+
+
+def busy_exporter() -> Exporter:
+    """One that has a sample of everything, so that every series is there."""
+    exporter = Exporter()
+    exporter.set_model("answer", "2024-05-01", accuracy=0.88)
+    exporter.set_estimated_accuracy(0.86)
+    exporter.set_drift("product", 0.02, alarm=False)
+    exporter.observe_predictions(ANSWERS, SECONDS, "app")
+    exporter.observe_error("ModelError", "app")
+    exporter.observe_feedback("right")
+    return exporter
+
+
+def value(exporter: Exporter, name: str, /, **labels: str) -> float | None:
+    return exporter.registry.get_sample_value(f"tweet_target_{name}", labels)
+
+
+def predicted(exporter: Exporter, product: str, emotion: str, outcome: str) -> float | None:
+    return value(exporter, "predictions_total", product=product, emotion=emotion, outcome=outcome)
+
+
+def text_of(exporter: Exporter) -> str:
+    return generate_latest(exporter.registry).decode()
+
+
+# ------------------------------------------------------------------------------------------------------ what is counted
+
+
+def test_predictions_are_counted_by_product_emotion_and_outcome():
+    exporter = Exporter()
+    exporter.observe_predictions(ANSWERS, SECONDS, "app")
+    assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1
+    assert predicted(exporter, "iPad", tasks.NO_EMOTION, "no_emotion") == 1
+    assert predicted(exporter, "Google", tasks.NEGATIVE, "answered") == 1
+    assert value(exporter, "requests_total", source="app", status="ok") == 1
+    assert value(exporter, "batch_size_sum") == 4
+    assert value(exporter, "request_duration_seconds_sum", source="app") == pytest.approx(0.033)
+    assert value(exporter, "stage_duration_seconds_bucket", stage="model", le="0.025") == 0
+    assert value(exporter, "stage_duration_seconds_bucket", stage="model", le="0.05") == 1
+    assert value(exporter, "confidence_ratio_bucket", task="product", le="0.5") == 2
+
+
+def test_a_confidence_that_is_no_number_does_not_spoil_the_sum():
+    exporter = Exporter()
+    exporter.observe_predictions(ANSWERS, SECONDS)
+    assert value(exporter, "confidence_ratio_sum", task="product") == pytest.approx(1.72)
+    assert value(exporter, "confidence_ratio_count", task="product") == 3
+
+
+def test_a_model_of_the_product_alone_always_answers():
+    exporter = Exporter()
+    exporter.observe_predictions(ANSWERS[["product", "product_confidence"]], {})
+    assert predicted(exporter, "iPad", "none", "answered") == 2
+    assert value(exporter, "request_duration_seconds_count", source="python") is None  # no time was measured
+    assert value(exporter, "confidence_ratio_count", task="emotion") == 0
+
+
+def test_errors_and_feedback():
+    exporter = Exporter()
+    assert value(exporter, "errors_total", kind="DataError") == 0  # there from the start: a rate needs the zero
+    exporter.observe_error("DataError", "batch")
+    exporter.observe_feedback("wrong")
+    assert value(exporter, "errors_total", kind="DataError") == 1
+    assert value(exporter, "requests_total", source="batch", status="error") == 1
+    assert value(exporter, "feedback_total", verdict="wrong") == 1
+    assert value(exporter, "feedback_total", verdict="right") == 0
+
+
+def test_calls_under_way_end_with_an_error_too():
+    exporter = Exporter()
+
+    def fail():
+        with exporter.in_flight(), exporter.in_flight():
+            assert value(exporter, "requests_in_flight") == 2
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert value(exporter, "requests_in_flight") == 0
+
+
+def test_how_things_stand():
+    exporter = Exporter()
+    assert math.isnan(value(exporter, "estimated_accuracy_ratio"))  # unknown is not zero, which would be an alarm
+    exporter.set_model("product", "1", accuracy=0.9)
+    exporter.set_model("answer", "2")  # the one before is gone, with its accuracy
+    exporter.set_estimated_accuracy(0.8)
+    exporter.set_drift("length", 0.31, alarm=True)
+    assert value(exporter, "model_info", name="answer", version="2") == 1
+    assert value(exporter, "model_info", name="product", version="1") is None
+    assert math.isnan(value(exporter, "validation_accuracy_ratio"))
+    assert value(exporter, "estimated_accuracy_ratio") == 0.8
+    assert value(exporter, "drift_psi", feature="length") == 0.31
+    assert value(exporter, "drift_alarm", feature="length") == 1
+    exporter.set_estimated_accuracy(None)
+    assert math.isnan(value(exporter, "estimated_accuracy_ratio"))
+
+
+def test_processor_and_memory_grow_with_use():
+    exporter = Exporter()
+    before = exporter.registry.get_sample_value("process_cpu_seconds_total")
+    until = time.process_time() + 0.3
+    while time.process_time() < until:
+        pass
+    assert (
+        exporter.registry.get_sample_value("process_cpu_seconds_total") >= before + 0.2
+    )  # it counts in ticks of a hundredth
+    assert exporter.registry.get_sample_value("process_resident_memory_bytes") > 10 * 2**20
+    assert 0 <= time.time() - exporter.registry.get_sample_value("process_start_time_seconds") < 7 * 86_400
+
+
+def test_eight_threads_lose_no_count():
+    exporter = Exporter()
+    threads = [
+        threading.Thread(target=lambda: [exporter.observe_predictions(ANSWERS, SECONDS) for _ in range(50)])
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert value(exporter, "requests_total", source="python", status="ok") == 400
+    assert predicted(exporter, "Google", tasks.NEGATIVE, "answered") == 400
+
+
+# ------------------------------------------------------------------------------------------------------ bounded labels
+
+
+def test_nothing_that_a_user_wrote_becomes_a_label():
+    exporter = busy_exporter()
+    exporter.observe_error(SECRET, SECRET)
+    exporter.observe_feedback(SECRET)
+    exporter.set_drift(SECRET, 1)
+    exporter.observe_predictions(ANSWERS, {SECRET: 1.0}, SECRET)
+    assert SECRET not in text_of(exporter)
+    assert predicted(exporter, "other", tasks.POSITIVE, "answered") == 2
+    assert value(exporter, "errors_total", kind="other") == 1
+    assert value(exporter, "requests_total", source="other", status="error") == 1
+    assert value(exporter, "feedback_total", verdict="other") == 1
+    assert value(exporter, "drift_psi", feature="other") == 1
+    assert value(exporter, "stage_duration_seconds_sum", stage="other") == 1
+
+
+def test_the_number_of_series_does_not_grow_with_what_comes():
+    exporter = busy_exporter()
+    exporter.observe_predictions({"product": ["x"], "emotion": ["y"]}, {"z": 1.0}, "other")
+    exporter.observe_error("x", "other")
+    series = len(text_of(exporter).splitlines())
+    for number in range(100):
+        odd = {"product": [f"product {number}"], "emotion": [f"emotion {number}"], "answer": [f"answer {number}"]}
+        exporter.observe_predictions(odd, {f"stage {number}": 1.0}, f"user {number}")
+        exporter.observe_error(f"error {number}", f"user {number}")
+    assert len(text_of(exporter).splitlines()) == series
+
+
+# ------------------------------------------------------------------------------------------------------ the recorder
+
+
+def test_it_follows_a_recorder(tmp_path):
+    exporter = Exporter()
+    with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
+        exporter.attach(recorder, accuracy=0.9)
+        recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")
+        recorder.record_error("DataError", SECRET, "batch")
+        recorder.correct(SECRET, {"product": "iPad"}, verdict="wrong", product="iPhone")
+        assert recorder.flush()
+        assert value(exporter, "records_waiting") == 0
+    assert value(exporter, "model_info", name="answer", version="7") == 1
+    assert value(exporter, "validation_accuracy_ratio") == 0.9
+    assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1
+    assert predicted(exporter, "iPad", tasks.NO_EMOTION, "no_emotion") == 1
+    assert value(exporter, "errors_total", kind="DataError") == 1
+    assert value(exporter, "feedback_total", verdict="wrong") == 1
+    assert value(exporter, "records_dropped_total") == 0
+    recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")  # it is closed
+    assert value(exporter, "records_dropped_total") == 4
+    assert SECRET not in text_of(exporter)
+
+
+def test_another_event_is_not_counted():
+    exporter = Exporter()
+    before = [line for line in text_of(exporter).splitlines() if "process_" not in line]
+    exporter.observe(events.Stream("a", "b", "c"))
+    assert [line for line in text_of(exporter).splitlines() if "process_" not in line] == before
+
+
+# ------------------------------------------------------------------------------------------------------ GPUs
+
+
+def test_figures_of_the_gpus(tmp_path, monkeypatch):
+    command = tmp_path / "nvidia-smi"
+    asked = tmp_path / "asked"
+    command.write_text(f"#!/bin/sh\necho x >> {asked}\nprintf '0, 1024, 81559, 37\\n1, 5, [N/A], [N/A]\\n'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    exporter = Exporter()
+    assert value(exporter, "gpu_memory_used_bytes", gpu="0") == 2**30
+    assert value(exporter, "gpu_memory_size_bytes", gpu="0") == 81559 * 2**20
+    assert value(exporter, "gpu_utilization_ratio", gpu="0") == 0.37
+    assert math.isnan(value(exporter, "gpu_utilization_ratio", gpu="1"))
+    assert asked.read_text() == "x\n"  # once for all of these: it takes its time
+
+
+@pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
+def test_a_driver_that_does_not_answer_takes_nothing_else_away(tmp_path, monkeypatch, script):
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert gpu.GpuReader().read() == ()
+    assert "tweet_target_requests_total" in text_of(Exporter())
+
+
+# ------------------------------------------------------------------------------------------------------ served
+
+
+def test_it_is_served_to_this_machine_until_it_is_closed():
+    with busy_exporter().serve(0) as server:
+        assert server.url == f"http://127.0.0.1:{server.port}/metrics"
+        body = urllib.request.urlopen(server.url).read().decode()
+    names = {family.name for family in text_string_to_metric_families(body)}
+    assert {"tweet_target_requests", "process_resident_memory_bytes"} <= names
+    assert "_created" not in body
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+    server.close()
+    with Exporter().serve(server.port):  # the port is free again
+        pass
+
+
+def test_a_port_in_use_is_one_line():
+    with Exporter().serve(0) as server, pytest.raises(OutputError) as caught:
+        Exporter().serve(server.port)
+    assert str(caught.value) == (
+        f"cannot serve metrics at 127.0.0.1 port {server.port}: it is in use; choose another port, or end the program "
+        "that has it"
+    )
+
+
+def test_an_address_or_port_that_cannot_be():
+    with pytest.raises(OutputError, match=r"at 192\.0\.2\.1 port 0: .*give an address of this machine"):
+        Exporter().serve(0, "192.0.2.1")
+    with pytest.raises(UsageError, match="expected a port from 0 to 65535, got 70000"):
+        Exporter().serve(70000)
+
+
+def test_promtool_finds_nothing_to_say_about_names_and_units():
+    text = "".join(line for line in text_of(busy_exporter()).splitlines(keepends=True))
+    checked = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+# ------------------------------------------------------------------------------------------------------ rules, panels
+
+
+def rules() -> list[dict]:
+    [group] = yaml.safe_load((DEPLOY / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    return group["rules"]
+
+
+def dashboard() -> dict:
+    return json.loads((DEPLOY / "dashboard.json").read_text(encoding="utf-8"))
+
+
+def queries() -> list[str]:
+    """Every query of the dashboard, with the variables of Grafana filled in."""
+    panels = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+    return [query.replace("$__rate_interval", "1m").replace("$instance", ".*") for query in panels]
+
+
+def metrics_in(query: str) -> set[str]:
+    return set(re.findall(r"\b(?:tweet_target|process)_\w+", query))
+
+
+def test_rules_and_dashboard_ask_for_metrics_that_exist():
+    exported = {sample.name for family in busy_exporter().registry.collect() for sample in family.samples} | {
+        family.name for family in busy_exporter().registry.collect() if "gpu" in family.name
+    }
+    asked = [rule["expr"] for rule in rules()] + queries() + [dashboard()["templating"]["list"][1]["definition"]]
+    assert len(queries()) > 25
+    assert set().union(*map(metrics_in, asked)) <= exported
+    for rule in rules():  # and what a description sends the reader to
+        named = metrics_in(rule["annotations"]["description"])
+        assert all(any(name.startswith(each) for name in exported) for each in named)
+
+
+def test_the_dashboard_shows_every_metric():
+    shown = set().union(*map(metrics_in, queries()))
+    families = {family.name for family in busy_exporter().registry.collect()} - {"process_start_time_seconds"}
+    assert [name for name in families if not any(each.startswith(name) for each in shown)] == []
+
+
+def test_labels_in_rules_and_dashboard_exist():
+    labels = {
+        label for family in busy_exporter().registry.collect() for sample in family.samples for label in sample.labels
+    } | {"job", "instance", "gpu"}
+    for query in [rule["expr"] for rule in rules()] + queries():
+        used = set(re.findall(r"(\w+)\s*(?:=~|!=|=)\s*\"", query))
+        for group in re.findall(r"\bby \(([^)]*)\)", query):
+            used |= {each.strip() for each in group.split(",")}
+        assert used <= labels, query
+
+
+def test_panels_neither_overlap_nor_share_an_id():
+    panels = dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for panel in panels
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        ("check", "rules", "--lint-fatal", "alerts.yml"),
+        ("check", "config", "--lint-fatal", "prometheus.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ],
+    ids=" ".join,
+)
+def test_promtool(check):
+    checked = subprocess.run([program("promtool"), *check], cwd=DEPLOY, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_alert_has_a_test_in_which_it_fires():
+    tested = yaml.safe_load((DEPLOY / "alerts_test.yml").read_text(encoding="utf-8"))["tests"]
+    fired = {case["alertname"] for test in tested for case in test["alert_rule_test"] if case["exp_alerts"]}
+    assert fired == {rule["alert"] for rule in rules()}
+
+
+def test_the_example_asks_the_default_port():
+    [job] = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert job["static_configs"] == [{"targets": [f"{prometheus.ADDRESS}:{prometheus.PORT}"]}]
+    assert all(f'job="{job["job_name"]}"' in rule["expr"] for rule in rules() if "up{" in rule["expr"])
+
+
+# ------------------------------------------------------------------------------------------------------ the real server
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def ask(port: int, path: str, **parameters: str) -> dict:
+    url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+    return json.loads(urllib.request.urlopen(url, timeout=5).read())["data"]
+
+
+def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            if condition():
+                return
+        except OSError:
+            pass
+        if process.poll() is not None:
+            break
+        time.sleep(0.2)
+    pytest.fail(f"Prometheus did not get there:\n{log.read_text()[-3000:]}")
+
+
+def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
+    """The example configuration, the rules and the dashboard, with nothing changed but the ports and the interval."""
+    server_program, exporter, port = program("prometheus"), busy_exporter(), free_port()
+    with exporter.serve(0) as metrics:
+        config = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
+        config = config.replace(f"{prometheus.ADDRESS}:{prometheus.PORT}", f"127.0.0.1:{metrics.port}")
+        (tmp_path / "prometheus.yml").write_text(config.replace("15s", "1s"), encoding="utf-8")
+        shutil.copy(DEPLOY / "alerts.yml", tmp_path)
+        log = tmp_path / "log.txt"
+        options = [f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [server_program, *options, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output
+            )
+        try:
+
+            def rate_is_known() -> bool:
+                exporter.observe_predictions(ANSWERS, SECONDS, "app")
+                exporter.observe_error("ModelError", "app")
+                found = ask(port, "query", query='rate(tweet_target_requests_total{source="app",status="ok"}[1m]) > 0')
+                return bool(found["result"])
+
+            wait_for(rate_is_known, process, log)
+            [up] = ask(port, "query", query='up{job="tweet-target"}')["result"]
+            assert up["value"][1] == "1"
+            for query in queries():
+                found = ask(port, "query", query=query)["result"]
+                assert found or "gpu" in query, query
+            loaded = [rule for group in ask(port, "rules")["groups"] for rule in group["rules"]]
+            assert {rule["name"] for rule in loaded} == {rule["alert"] for rule in rules()}
+
+            def evaluated() -> bool:
+                groups = ask(port, "rules")["groups"]
+                return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+            wait_for(evaluated, process, log)
+            # Half of the calls fail, and the alert waits for it to last; the estimate is close to what was measured.
+            wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
+            assert states(port)["TweetTargetAccuracy"] == "inactive"
+            exporter.set_estimated_accuracy(0.7)
+            wait_for(lambda: states(port)["TweetTargetAccuracy"] == "pending", process, log)
+            exporter.set_estimated_accuracy(None)  # NaN is below nothing
+            wait_for(lambda: states(port)["TweetTargetAccuracy"] == "inactive", process, log)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def states(port: int) -> dict[str, str]:
+    return {rule["name"]: rule["state"] for group in ask(port, "rules")["groups"] for rule in group["rules"]}

@@ -1,0 +1,354 @@
+"""What Prometheus reads: the figures of a running model on a port of their own.
+
+:class:`Exporter` counts what it is told and serves it as ``/metrics``. Names follow the conventions of Prometheus
+(https://prometheus.io/docs/practices/naming/): one prefix, base units, ``_total`` for what only grows. Every label
+value comes from a list that is known beforehand, and anything else is ``other``: no text, no user and no message of an
+error becomes a label, and the number of series stays bounded. Alert rules and a dashboard are in ``deploy/``.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import threading
+from collections import Counter as Tally
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tf_model import tasks
+from tf_model.errors import OutputError, UsageError
+from tf_model.messages import first_line
+from tf_model.monitor import drift, gpu
+from tf_model.monitor.events import (
+    CONFIDENCE_COLUMNS,
+    OUTCOMES,
+    STAGES,
+    VERDICTS,
+    Answered,
+    Corrected,
+    Event,
+    Failed,
+    outcome,
+)
+
+if TYPE_CHECKING:
+    import pandas
+
+    from tf_model.monitor.recorder import Recorder
+
+PREFIX = "tweet_target"
+PORT = 9464  # of OpenTelemetry's exporter for Prometheus; 9090 is Prometheus itself
+ADDRESS = "127.0.0.1"  # the figures are nobody else's business unless the user says so
+OTHER = "other"  # what is not in the list
+NONE = "none"  # what the model does not predict
+
+OK, ERROR = STATUSES = ("ok", "error")
+SOURCES = ("app", "batch", "predict", "python")
+CONFIDENT_TASKS = tuple(name.removesuffix("_confidence") for name in CONFIDENCE_COLUMNS)
+ERROR_KINDS = (
+    *("DataError", "ModelError", "OutputError", "UsageError"),
+    *("MemoryError", "OSError", "RuntimeError", "TimeoutError", "TypeError", "ValueError"),
+)
+
+# From one short text on a GPU to a file of thousands on a CPU.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+
+class Exporter:
+    """Counts requests, predictions, errors and feedback, and serves the figures to Prometheus.
+
+    Every method may be called from any thread. A request is one call for predictions, of one text or of many.
+
+    Args:
+        products: The products that a prediction may name.
+        emotions: The emotions that it may name.
+        features: What drift is measured of.
+        error_kinds: The kinds of error that are told apart.
+
+    Attributes:
+        registry: Of this exporter alone: two exporters in one process do not meet.
+    """
+
+    def __init__(
+        self,
+        products: Iterable[str] = tasks.PRODUCTS,
+        emotions: Iterable[str] = tasks.EMOTIONS,
+        features: Iterable[str] = drift.FEATURES,
+        error_kinds: Iterable[str] = ERROR_KINDS,
+    ) -> None:
+        self.registry = _Registry()
+        self._products, self._emotions = tuple(products), tuple(emotions)
+        self._features, self._error_kinds = tuple(features), tuple(error_kinds)
+
+        self._requests = self._metric(Counter, "requests", "Calls for predictions by status.", "source", "status")
+        self._errors = self._metric(Counter, "errors", "Failed calls by kind of error.", "kind")
+        self._predictions = self._metric(
+            Counter, "predictions", "Predicted texts by what was predicted.", "product", "emotion", "outcome"
+        )
+        self._feedback = self._metric(Counter, "feedback", "What users said of a prediction.", "verdict")
+        self._request_seconds = self._metric(
+            Histogram, "request_duration_seconds", "Time of a call for predictions.", "source", buckets=SECONDS
+        )
+        self._stage_seconds = self._metric(
+            Histogram, "stage_duration_seconds", "Time of each stage of a call.", "stage", buckets=SECONDS
+        )
+        self._batch_size = self._metric(Histogram, "batch_size", "Texts of a call for predictions.", buckets=TEXTS)
+        self._confidence = self._metric(
+            Histogram, "confidence_ratio", "Confidence of the predictions, 0 to 1.", "task", buckets=SHARES
+        )
+        self._in_flight = self._metric(Gauge, "requests_in_flight", "Calls for predictions that are under way.")
+        self._model = self._metric(Info, "model", "The model that answers.")
+        self._drift = self._metric(Gauge, "drift_psi", "Population stability index against the reference.", "feature")
+        self._drift_alarm = self._metric(
+            Gauge, "drift_alarm", "1 where the drift is more than chance, given the sample, else 0.", "feature"
+        )
+        self._estimated = self._metric(
+            Gauge, "estimated_accuracy_ratio", "Accuracy without labels, estimated from calibrated confidences, 0 to 1."
+        )
+        self._validated = self._metric(
+            Gauge, "validation_accuracy_ratio", "Accuracy of the model on its validation part, 0 to 1."
+        )
+        # Not measured is not zero, which would raise an alert.
+        self._estimated.set(math.nan)
+        self._validated.set(math.nan)
+        self._zero()
+
+        self._log: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._gpus = gpu.GpuReader()
+        self._has_model = False
+        self.registry.register(_Collected(self._log_metrics))
+        self.registry.register(_Collected(_process_metrics))
+        self.registry.register(_Collected(self._gpu_metrics))
+
+    # ------------------------------------------------------------ what happened
+
+    def attach(self, recorder: Recorder, accuracy: float | None = None) -> None:
+        """Follow a recorder: its events, its model, and the predictions that it drops or has not written yet.
+
+        Args:
+            recorder: Any that is not closed.
+            accuracy: See :meth:`set_model`.
+        """
+        self.set_model(recorder.model, recorder.version, accuracy)
+        self._log = lambda: (recorder.dropped, recorder.waiting)
+        recorder.observers.append(self.observe)
+
+    def observe(self, event: Event) -> None:
+        """Count one event of the recorder; an observer of a :class:`~tf_model.monitor.recorder.Recorder`."""
+        if isinstance(event, Answered):
+            self.observe_predictions(event.columns, event.seconds, event.stream.source)
+        elif isinstance(event, Failed):
+            self.observe_error(event.kind, event.stream.source)
+        elif isinstance(event, Corrected):
+            self.observe_feedback(event.verdict)
+
+    def observe_predictions(
+        self,
+        predictions: pandas.DataFrame | Mapping[str, Sequence[Any]],
+        seconds: Mapping[str, float],
+        source: str = "python",
+    ) -> None:
+        """Count one call that gave predictions.
+
+        Args:
+            predictions: The columns of :func:`tf_model.predict.predict_texts` or of
+                :attr:`~tf_model.monitor.events.Answered.columns`, as far as they are known, each of length N.
+            seconds: Time by stage, keys among :data:`STAGES`; their sum is the time of the call. Empty if not measured.
+            source: Who called, one of :data:`SOURCES`.
+        """
+        columns = {name: list(predictions[name]) for name in predictions}
+        texts = max(map(len, columns.values()), default=0)
+        self._requests.labels(_bounded(source, SOURCES), OK).inc()
+        if seconds:
+            self._request_seconds.labels(_bounded(source, SOURCES)).observe(math.fsum(seconds.values()))
+        for stage, time_taken in seconds.items():
+            self._stage_seconds.labels(_bounded(stage, STAGES)).observe(time_taken)
+        self._batch_size.observe(texts)
+        for labels, count in Tally(self._labels(columns, texts)).items():
+            self._predictions.labels(*labels).inc(count)
+        for task in CONFIDENT_TASKS:
+            observe = self._confidence.labels(task).observe
+            for value in columns.get(f"{task}_confidence", ()):
+                if value is not None and math.isfinite(value):  # one NaN would make the sum NaN for ever
+                    observe(value)
+
+    def observe_error(self, kind: str, source: str = "python") -> None:
+        """Count one call that failed. ``kind`` is the name of the exception's class, never its message."""
+        self._requests.labels(_bounded(source, SOURCES), ERROR).inc()
+        self._errors.labels(_bounded(kind, self._error_kinds)).inc()
+
+    def observe_feedback(self, verdict: str) -> None:
+        """Count what a user said of a prediction: ``"right"`` or ``"wrong"``."""
+        self._feedback.labels(_bounded(verdict, VERDICTS)).inc()
+
+    def in_flight(self) -> AbstractContextManager[Any]:
+        """A context in which one more call is under way."""
+        return self._in_flight.track_inprogress()
+
+    # ------------------------------------------------------------ how things stand
+
+    def set_model(self, name: str, version: str, accuracy: float | None = None) -> None:
+        """Say which model answers, and the accuracy (0 to 1) that it had on its validation part, where known."""
+        self._has_model = True
+        self._model.info({"name": name, "version": version})
+        self._validated.set(math.nan if accuracy is None else accuracy)
+
+    def set_drift(self, feature: str, value: float, alarm: bool | None = None) -> None:
+        """Set the population stability index of one feature, and whether it is more than chance given the sample."""
+        feature = _bounded(feature, self._features)
+        self._drift.labels(feature).set(value)
+        if alarm is not None:
+            self._drift_alarm.labels(feature).set(alarm)
+
+    def set_estimated_accuracy(self, value: float | None) -> None:
+        """Set the accuracy estimated without labels, 0 to 1; None where there are too few predictions to tell."""
+        self._estimated.set(math.nan if value is None else value)
+
+    # ------------------------------------------------------------ serve
+
+    def serve(self, port: int = PORT, address: str = ADDRESS) -> Server:
+        """Serve the figures at ``http://address:port/metrics`` from a background thread, until it is closed.
+
+        Args:
+            port: 0 takes a free one, see :attr:`Server.port`.
+            address: The default can be reached from this machine only.
+
+        Raises:
+            OutputError: The port is taken or not permitted, or the address is not one of this machine.
+            UsageError: ``port`` is no port.
+        """
+        if not 0 <= port <= 65535:
+            raise UsageError(f"expected a port from 0 to 65535, got {port}; {PORT} is usual")
+        try:
+            server, thread = start_http_server(port, address, self.registry)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = "it is in use; choose another port, or end the program that has it"
+            elif error.errno in (errno.EACCES, errno.EPERM):
+                reason = "that is not permitted; choose a port above 1023"
+            else:
+                reason = f"{error.strerror or first_line(error)}; give an address of this machine, such as {ADDRESS}"
+            raise OutputError(f"cannot serve metrics at {address} port {port}: {reason}") from error
+        return Server(server, thread, address)
+
+    # ------------------------------------------------------------ inside
+
+    def _metric(self, kind: Any, name: str, meaning: str, *labels: str, **options: Any) -> Any:
+        return kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
+
+    def _zero(self) -> None:
+        """Make the series that will be asked about: a rate needs the zero before the first error."""
+        for source in SOURCES:
+            for status in STATUSES:
+                self._requests.labels(source, status)
+        for kind in (*self._error_kinds, OTHER):
+            self._errors.labels(kind)
+        for verdict in VERDICTS:
+            self._feedback.labels(verdict)
+
+    def _labels(self, columns: Mapping[str, Sequence[Any]], texts: int) -> Iterator[tuple[str, str, str]]:
+        """Product, emotion and outcome of each text; what the model does not predict is ``none``."""
+        unknown = [None] * texts
+        products, emotions = (columns.get(task.name, unknown) for task in (tasks.PRODUCT, tasks.EMOTION))
+        outcomes = columns.get("outcome") or map(outcome, columns.get("answer", unknown), emotions)
+        for product, emotion, came_out in zip(products, emotions, outcomes, strict=True):
+            yield (
+                NONE if product is None else _bounded(product, self._products),
+                NONE if emotion is None else _bounded(emotion, self._emotions),
+                _bounded(came_out, OUTCOMES),
+            )
+
+    def _log_metrics(self) -> Iterator[Metric]:
+        dropped, waiting = self._log()
+        yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
+        yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
+
+    def _gpu_metrics(self) -> Iterator[Metric]:
+        used = GaugeMetricFamily(f"{PREFIX}_gpu_memory_used_bytes", "Memory of the GPU in use.", labels=["gpu"])
+        size = GaugeMetricFamily(f"{PREFIX}_gpu_memory_size_bytes", "Memory of the GPU.", labels=["gpu"])
+        busy = GaugeMetricFamily(f"{PREFIX}_gpu_utilization_ratio", "Share of time that the GPU works.", labels=["gpu"])
+        ours = GaugeMetricFamily(
+            f"{PREFIX}_gpu_process_memory_bytes", "Memory of the GPU that TensorFlow uses here.", labels=["gpu"]
+        )
+        for each in self._gpus.read():
+            used.add_metric([each.index], each.used)
+            size.add_metric([each.index], each.size)
+            busy.add_metric([each.index], each.utilization)
+        for index, memory in (gpu.tensorflow_memory() if self._has_model else {}).items():
+            ours.add_metric([index], memory)
+        yield from (used, size, busy, ours)
+
+
+class Server:
+    """A running ``/metrics``, and a context manager that closes it.
+
+    Attributes:
+        port: The port that it listens on.
+        url: The address for a browser or for Prometheus.
+    """
+
+    def __init__(self, server: Any, thread: threading.Thread, address: str) -> None:
+        self._server, self._thread = server, thread
+        self.port: int = server.server_port
+        self.url = f"http://{f'[{address}]' if ':' in address else address}:{self.port}/metrics"
+
+    def close(self) -> None:
+        """Stop serving and free the port; nothing happens the second time."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# ---------------------------------------------------------------- collectors
+
+
+class _Registry(CollectorRegistry):
+    """A registry without the ``_created`` series, one per counter and histogram, that no rule or panel uses."""
+
+    def collect(self) -> Iterator[Metric]:
+        for family in super().collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+class _Collected(Collector):
+    """Metrics that are read at each scrape rather than kept."""
+
+    def __init__(self, read: Callable[[], Iterable[Metric]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        return self._read()
+
+
+def _process_metrics() -> Iterator[Metric]:
+    """CPU time and memory of this process, under the names that every client library of Prometheus uses."""
+    import psutil
+
+    process = psutil.Process()
+    with process.oneshot():
+        times, resident, started = process.cpu_times(), process.memory_info().rss, process.create_time()
+    yield CounterMetricFamily(
+        "process_cpu_seconds", "User and system CPU time of the process.", value=times.user + times.system
+    )
+    yield GaugeMetricFamily("process_resident_memory_bytes", "Resident memory of the process.", value=resident)
+    yield GaugeMetricFamily("process_start_time_seconds", "Start of the process, in seconds since 1970.", value=started)
+
+
+def _bounded(value: object, known: Collection[str]) -> str:
+    """``value`` if it is one of the known names, else :data:`OTHER`."""
+    return value if isinstance(value, str) and value in known else OTHER

@@ -1,0 +1,267 @@
+"""``python -m tf_model.promote``: put a new model in the place of the one in use, and back again.
+
+The new model is copied beside the old one; one system call then exchanges the two, so that there is a whole model under
+the name at every moment, also if the machine stops in between. What was replaced is kept in ``.previous/`` until the
+next promotion. A program that has loaded the old model keeps it until it is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_model import console, data, folder_versions, paths, tasks
+from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
+from tf_model.predictor import Predictor, probability_column
+
+GRAPH = "saved_model.pb"
+TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
+SUM_TOLERANCE = 1e-3
+
+# renameat2 of Linux (since 3.15) and renamex_np of macOS (since 10.12): exchange two paths in one step.
+AT_FDCWD, RENAME_EXCHANGE, RENAME_SWAP = -100, 2, 2
+
+
+# ---------------------------------------------------------------- what may be promoted
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was done.
+
+    Attributes:
+        target: Where the new model is.
+        previous: Where the one that it replaced is kept; None if there was none.
+        comparison: Of the two, see :func:`tf_model.comparison.compare_models`; None if they were not compared.
+    """
+
+    target: Path
+    previous: Path | None
+    comparison: Mapping[str, Any] | None
+
+
+def promote(
+    new: Path | str,
+    target: Path | str | None = None,
+    *,
+    comparison: Mapping[str, Any] | None = None,
+    path: Path | str | None = None,
+    force: bool = False,
+    allow_worse: bool = False,
+) -> Promotion:
+    """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
+
+    Args:
+        new: Folder of a saved model; it stays as it is.
+        target: Where the model is loaded from; it need not exist. None: ``saved_models/`` and what the model predicts,
+            ``answer``, ``product`` or ``emotion``.
+        comparison: What :func:`tf_model.comparison.compare_models` found of exactly these two; None: compare them now.
+        path: The dataset to compare on; None: see :func:`tf_model.data.resolve`.
+        force: Promote also a model of the sample corpus over one of real tweets, one of another task, and one that
+            cannot be compared. A model that does not work is never promoted.
+        allow_worse: Promote also a model with a lower accuracy.
+
+    Raises:
+        ModelError: The new model is refused; the message says why, and which option allows it.
+        OutputError: It cannot be copied. What was there is still there.
+    """
+    model = load_and_try(Path(new))
+    if target is None:
+        target = paths.SAVED_MODELS / (tasks.ANSWER if len(model.labels) > 1 else next(iter(model.labels)))
+    new, target = Path(new), Path(target).resolve()
+    _check_places(new, target)
+    with folder_versions.locked(target):
+        folder_versions.recover(target)
+        there_was = target.exists()
+        if there_was:
+            comparison = _judge(model, target, comparison, path, force, allow_worse)
+        folder_versions.replace_folder(new, target)
+    return Promotion(target, folder_versions.previous_of(target) if there_was else None, comparison)
+
+
+def rollback(target: Path | str) -> Path:
+    """Exchange a model and its previous version; a second rollback undoes the first.
+
+    Args:
+        target: The model's folder.
+
+    Returns:
+        Where the version that was in use is kept now.
+
+    Raises:
+        ModelError: There is no previous version, or it does not work.
+        OutputError: The folders cannot be renamed.
+    """
+    target = Path(target).resolve()
+    kept = folder_versions.previous_of(target)
+    if kept.parent.is_dir():
+        with folder_versions.locked(target):
+            folder_versions.recover(target)
+            if kept.is_dir():
+                load_and_try(kept)
+                folder_versions.exchange_with_previous(target)
+                return kept
+    raise ModelError(f"{paths.shown(kept)} does not exist: only a promotion keeps the version before it")
+
+
+def load_and_try(folder: Path) -> Predictor:
+    """Load a model and let it answer two texts.
+
+    Raises:
+        ModelError: It cannot be loaded, it fails, or what it gives are no probabilities.
+    """
+    import numpy as np
+
+    from tf_model.predict import predict_texts
+
+    model = Predictor.load(folder)
+    try:
+        answered = predict_texts(model, [TRIAL, ""], probabilities=True)
+    except TweetTargetError:
+        raise
+    except Exception as error:  # whatever a damaged graph raises
+        raise ModelError(f"{folder} was loaded and cannot answer ({type(error).__name__}); train it again") from error
+    for task, labels in model.labels.items():
+        probabilities = answered[[probability_column(task, label) for label in labels]].to_numpy()
+        if not (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all():  # so written, NaN is refused as well
+            raise ModelError(
+                f"expected probabilities of the {task} that sum to 1, {folder} gives {probabilities[0].tolist()}; "
+                "train it again"
+            )
+    return model
+
+
+def _check_places(new: Path, target: Path) -> None:
+    if not target.name or target.name.startswith("."):
+        raise UsageError(f"expected a name such as {paths.SAVED_MODELS.name}/answer to promote to, got {target}")
+    if target.exists() and not (target / GRAPH).is_file():
+        raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another place")
+    if target.exists() and target.samefile(new):
+        raise UsageError(f"{paths.shown(new)} is the model in use already; give the folder of another one")
+
+
+def _judge(
+    model: Predictor,
+    target: Path,
+    comparison: Mapping[str, Any] | None,
+    path: Path | str | None,
+    force: bool,
+    allow_worse: bool,
+) -> Mapping[str, Any] | None:
+    """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
+    from tf_model.comparison import compare_models, verdict_line
+
+    assert model.folder is not None
+    new, old = paths.shown(model.folder), paths.shown(target)
+    try:
+        current = Predictor.load(target)
+    except ModelError as error:
+        console.say(f"note: nothing to compare with, the model in use is broken: {error}")
+        return None
+    if not force:
+        _refuse_another_kind(model, current)
+    if comparison is None and _is_sample(current) and not _is_sample(model):
+        console.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
+        return None
+    if comparison is None:
+        try:
+            source = data.resolve(path)
+            data.announce(source)
+            comparison = compare_models(current, model, data.read(source.path))
+        except TweetTargetError as error:
+            if not force:
+                raise ModelError(f"{new} and {old} cannot be compared: {error}; or add --force") from error
+            console.say(f"note: {new} and {old} were not compared: {error}")
+            return None
+    if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
+        raise ModelError(f"{verdict_line(comparison)}; add --allow-worse to promote {new} all the same")
+    return comparison
+
+
+def _refuse_another_kind(model: Predictor, current: Predictor) -> None:
+    if _is_sample(model) and not _is_sample(current):
+        raise ModelError(
+            f"{model.folder} was trained on the sample corpus, {current.folder} on real tweets; train it on those, or "
+            "add --force"
+        )
+    if set(model.labels) != set(current.labels):
+        raise ModelError(
+            f"{model.folder} predicts {', '.join(model.labels)} and {current.folder} {', '.join(current.labels)}; "
+            "promote it to another name, or add --force"
+        )
+
+
+def _is_sample(model: Predictor) -> bool:
+    return model.metrics.get("dataset") == data.SAMPLE
+
+
+# ---------------------------------------------------------------- command line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m tf_model.promote``: promote a model, or go back to the previous one."""
+    arguments = _parser().parse_args(argv)
+    if (arguments.new is None) == (arguments.rollback is None):
+        raise UsageError("expected the folder of a new model, or --rollback NAME, and not both; see --help")
+    with console.stopped_cleanly():
+        if arguments.rollback is not None:
+            target = _named(arguments.rollback)
+            kept = rollback(target)
+            console.say(f"{paths.shown(target)} is the previous version again; the other is in {paths.shown(kept)}")
+            return 0
+        done = promote(
+            arguments.new,
+            arguments.to,
+            path=arguments.data,
+            force=arguments.force,
+            allow_worse=arguments.allow_worse,
+        )
+    if done.comparison:
+        from tf_model.comparison import print_comparison
+
+        print_comparison(console.stdout(), done.comparison)
+    console.say(f"promoted {paths.shown(arguments.new)} to {paths.shown(done.target)}")
+    if done.previous:
+        console.say(
+            f"the version before is kept in {paths.shown(done.previous)}; to go back: "
+            f"python -m tf_model.promote --rollback {_rollback_name(done.target)}"
+        )
+    return 0
+
+
+def _named(name: str) -> Path:
+    """A model by its name in ``saved_models/``, or by its folder."""
+    return Path(name) if os.sep in name else paths.SAVED_MODELS / name
+
+
+def _rollback_name(target: Path) -> str:
+    return target.name if target.parent == paths.SAVED_MODELS.resolve() else str(target)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("tf_model.promote", "Put a new model in the place of the one in use, or go back.")
+    parser.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
+    parser.add_argument(
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="the model to replace; if not given, saved_models/answer, product or emotion, as the new one predicts",
+    )
+    parser.add_argument("--rollback", metavar="NAME", help="exchange a model and its previous version")
+    parser.add_argument("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
+    parser.add_argument("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="promote also a model of the sample corpus over one of real tweets, one of another task, and one that "
+        "cannot be compared",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    console.run(main)
