@@ -9,8 +9,10 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help install install-gpu train tuned test test-predictions lint format lock data evaluate grouped \
-	choose-epochs bench bench-train bench-predict bench-epoch bench-gpu benchmarks clean
+.PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
+	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
+	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
+	demo-monitoring check-monitoring screenshots demo serve-check clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,14 +35,32 @@ train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate,
 tuned: $(INSTALLED) ## train the project's best recipe into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
+answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (half an hour on 2 cores)
+	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
+
+answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
+	$(RUN) -m tf_model.train --resume --task answer --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
+
+app: $(INSTALLED) ## open the app in the browser
+	$(RUN) -m streamlit run streamlit_app/app.py $(ARGS)
+
 data: $(INSTALLED) ## say which dataset is found and what is in it
 	$(RUN) -m tf_model.data $(ARGS)
+
+audit: $(INSTALLED) ## duplicates, conflicts, leakage and suspicious labels of a dataset (ARGS="--data FILE")
+	$(RUN) -m tf_model.data --audit $(ARGS)
 
 evaluate: $(INSTALLED) ## evaluate the saved model on the validation part of the report's split
 	$(RUN) -m tf_model.evaluate $(ARGS)
 
 grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (an hour and a half on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --recipe tuned --json research/runs/grouped_tuned.json --overwrite $(ARGS)
+
+grouped-answer: $(INSTALLED) ## cross-validate the answer recipe without leakage, 3 seeds (two hours on 2 cores; resumes)
+	$(RUN) -m tf_model.evaluate --task answer --protocol grouped --json research/runs/grouped_answer.json --overwrite $(ARGS)
+
+test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invariance, direction, plain cases
+	$(RUN) -m pytest -m model -s tests/model $(ARGS)
 
 test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
 	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)
@@ -75,6 +95,45 @@ bench-predict: $(INSTALLED) ## throughput and latency of the exported model
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
 	$(RUN) -m research.bench_gpu $(ARGS)
+
+bench-monitor: $(INSTALLED) ## the log of predictions: throughput, overhead, queries, 50 kills
+	$(RUN) -m research.bench_monitor $(ARGS)
+
+bench-app: $(INSTALLED) ## 20 people at once on the app
+	$(RUN) -m research.bench_app $(ARGS)
+
+bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
+	$(RUN) -m research.bench_scale $(ARGS)
+
+baselines: $(INSTALLED) ## majority, keywords, words and logistic regression, ... on equal terms
+	$(RUN) -m research.baselines $(ARGS)
+
+label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspicious ones out of training does
+	$(RUN) -m research.label_quality $(ARGS)
+
+learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
+	$(RUN) -m research.learning_curve $(ARGS)
+
+results: $(INSTALLED) ## write research/results.md from the recorded runs
+	$(RUN) -m research.results $(ARGS)
+
+notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data
+	$(RUN) -m research.notebooks $(ARGS)
+
+demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: what the monitor says
+	$(RUN) -m research.demo_monitoring $(ARGS)
+
+check-monitoring: ## check the alert rules and run their tests (needs promtool, Debian's package prometheus)
+	cd tf_model/monitor/deploy && promtool check rules alerts.yml && promtool check config prometheus.yml && promtool test rules alerts_test.yml
+
+screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/screenshots/ (needs chromium)
+	$(RUN) -m research.screenshots $(ARGS)
+
+demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
+	$(RUN) -m research.demo $(ARGS)
+
+serve-check: $(INSTALLED) ## install the serving set alone, start the app from it and ask it something
+	$(RUN) -m research.serve_check $(ARGS)
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
 	$(RUN) -m research.benchmarks

@@ -19,7 +19,7 @@ from tf_model import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = ("requirements.lock", "requirements-gpu.lock")
-COMMANDS = ("train", "evaluate", "predict", "data")
+COMMANDS = ("train", "evaluate", "predict", "data", "monitor", "promote")
 
 
 def read_lock(name):

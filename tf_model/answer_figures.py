@@ -20,6 +20,7 @@ from tf_model.calibration import (
 from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
 
 if TYPE_CHECKING:
+    import pandas
     from rich.console import Console
 
 # What the threshold of "Not sure" is chosen for: this share of the answers that are given shall be right.
@@ -87,6 +88,30 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
         found[task.name] = evaluate_probabilities(ids[task.name][known], scores[task.name][known], task.labels)
     emotion_ids, confidence, right = _answers(label_ids, probabilities)
     return found | {tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)}
+
+
+def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame:
+    """Calibrated probabilities [N, classes of all tasks] as :func:`tf_model.predict.predict_texts` gives them.
+
+    With the columns ``product``, ``product_confidence``, ``emotion``, ``emotion_confidence``, ``answer`` and
+    ``answer_confidence``.
+    """
+    import pandas
+
+    from tf_model.answers import NOT_SURE, best_two, candidates
+    from tf_model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    columns: dict[str, Any] = {}
+    scores = by_task(probabilities)
+    for task in tasks.ANSWER_TASKS:
+        columns[task.name] = [task.labels[number] for number in scores[task.name].argmax(axis=1)]
+        columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
+    two = best_two(*(tf.constant(scores[task.name], tf.float32) for task in tasks.ANSWER_TASKS))
+    guesses = np.array(candidates(tasks.PRODUCTS, tasks.EMOTIONS), object)[two["best"].numpy()]
+    confidence = two["confidence"].numpy()
+    columns[tasks.ANSWER] = np.where(confidence >= threshold, guesses, NOT_SURE)
+    return pandas.DataFrame(columns | {"answer_confidence": confidence})
 
 
 def evaluate_calibration(label_ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from tf_model.fit import Fitted
+    from tf_model.monitor.reference import Reference
 
 SIGNATURE = "serving_default"
 
@@ -55,13 +56,14 @@ def export(
     metrics: Mapping[str, Any],
     validated: Validated,
     calibration: Mapping[str, Any] | None = None,
+    reference: Reference | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a model folder, whole or not at all.
 
     It holds the SavedModel and ``recipe.json``, ``labels.json``, ``metrics.json``, ``history.csv``,
-    ``validation_predictions.csv`` (row numbers, labels and probabilities, no text), ``model_card.md`` and, of a
-    calibrated model, ``calibration.json``.
+    ``validation_predictions.csv`` (row numbers, labels and probabilities, no text), ``model_card.md``, of a calibrated
+    model ``calibration.json``, and ``reference.json``.
 
     Args:
         fitted: The trained classifier.
@@ -69,6 +71,7 @@ def export(
         tasks: What it answers: one task, or both.
         calibration: ``temperature`` by task and ``threshold``, and whatever else is to be kept. A model of both tasks
             needs it.
+        reference: What its predictions look like where all is well, for monitoring.
         overwrite: Whether a model that is there may be replaced.
 
     Raises:
@@ -86,6 +89,8 @@ def export(
             predictions = _answer_prediction_rows(validated, labels)
         if calibration:
             write_json(part / "calibration.json", calibration)
+        if reference:
+            reference.save(part)
         write_json(part / "recipe.json", recipe.to_dict())
         write_json(part / "metrics.json", metrics)
         _write_rows(part / "history.csv", fitted.history)

@@ -9,6 +9,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 SAMPLE_CORPUS = DATA / "sample.csv"
 SAVED_MODELS = ROOT / "saved_models"
 CHECKPOINTS = SAVED_MODELS / ".checkpoints"
+MONITOR_LOG = SAVED_MODELS / ".monitor" / "predictions.sqlite"
 RESEARCH = ROOT / "research"
 
 

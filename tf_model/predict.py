@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ from tf_model.print_predictions import count_progress, print_rows, print_table
 if TYPE_CHECKING:
     import numpy
     import pandas
+
+    from tf_model.monitor.recorder import Recorder
 
 __all__ = ["Predictor", "main", "predict_table", "predict_texts", "write_test_predictions"]
 
@@ -129,8 +133,11 @@ def predict_table(
     on_progress: Callable[[int], None] | None = None,
     threshold: float | None = None,
     guesses: bool = False,
+    recorder: Recorder | None = None,
 ) -> Iterator[pandas.DataFrame]:
     """Yield the table's chunks with the predictions as further columns on the right; see :func:`predict_texts`.
+
+    Each chunk's predictions are given to ``recorder``, if there is one, as one request of the source "predict".
 
     Raises:
         DataError: The table already has one of these columns, or cannot be read on.
@@ -140,7 +147,10 @@ def predict_table(
     tables.refuse_collisions(table, predictor.columns(probabilities, guesses))
     for chunk in table.chunks():
         texts = table.texts(chunk)
+        began = time.perf_counter()
         predictions = predict_texts(predictor, texts, batch_size, probabilities, on_progress, threshold, guesses)
+        if recorder:
+            recorder.record(texts, predictions, {"model": time.perf_counter() - began}, "predict")
         yield pandas.concat([chunk, predictions], axis=1)
 
 
@@ -268,6 +278,11 @@ def _parser() -> argparse.ArgumentParser:
         help="least confidence of an answer that is not 'Not sure'; the model's own",
     )
     parser.add_argument(
+        "--record",
+        action="store_true",
+        help="add the predictions to the log that `python -m tf_model.monitor` reads; of the texts only hashes",
+    )
+    parser.add_argument(
         "--explain", action="store_true", help="show how much each word of the --text speaks for the answer"
     )
     parser.add_argument(
@@ -359,10 +374,19 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _recorder(predictor: Predictor) -> Recorder:
+    from tf_model.monitor.recorder import Recorder
+
+    return Recorder(model=predictor.folder.name, version=predictor.version)
+
+
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
-    with count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None) as advance:
+    with (
+        count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None) as advance,
+        _recorder(predictor) if arguments.record else nullcontext() as recorder,
+    ):
         chunks = predict_table(
             predictor,
             table,
@@ -371,6 +395,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             advance,
             arguments.threshold,
             arguments.guesses,
+            recorder,
         )
         if arguments.output:
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:

@@ -5,8 +5,10 @@ Scoring a list of texts is :func:`tf_model.predict.predict_texts`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +81,11 @@ class Predictor:
         return cls(classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer)
 
     @property
+    def version(self) -> str:
+        """Which training this is; see :func:`training_of`."""
+        return training_of(self.folder)
+
+    @property
     def warning(self) -> str | None:
         """What a user must know before trusting the predictions, or None."""
         if self.metrics.get("dataset") != "sample":
@@ -124,6 +131,14 @@ class Predictor:
                 probability_column(task, label): "float32" for task in self.labels for label in self.labels[task]
             }
         return columns
+
+
+def training_of(folder: Path) -> str:
+    """Which training a model comes from, the same for every copy of it: a hash of what TensorFlow wrote; "" of none."""
+    for name in ("fingerprint.pb", "saved_model.pb"):
+        with suppress(OSError):
+            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
+    return ""
 
 
 def probability_column(task: str, label: str) -> str:

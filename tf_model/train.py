@@ -87,6 +87,9 @@ def main(argv: list[str] | None = None) -> int:
             metrics=metrics,
             validated=validated,
             calibration=calibration,
+            reference=_reference(
+                rows.take(split.validation), scores[split.validation], calibration, measured, protocol
+            ),
             overwrite=arguments.overwrite,
         )
     checkpoint.remove()
@@ -135,6 +138,23 @@ def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] |
     if calibration:
         return answer_figures.evaluate_answers(rows.label_ids, scores, calibration["threshold"])
     return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
+
+
+def _reference(rows, scores, calibration, measured, protocol) -> Any:
+    """What the model's predictions look like where all is well: those of the validation part."""
+    from tf_model.monitor import reference
+
+    if calibration:
+        frame = answer_figures.predictions(scores, calibration["threshold"])
+        accuracy = {name: found["accuracy"] for name, found in measured["validation"].items()}
+    else:
+        import pandas
+
+        (task,) = rows.tasks
+        labels = [task.labels[number] for number in scores.argmax(axis=1)]
+        frame = pandas.DataFrame({task.name: labels, f"{task.name}_confidence": scores.max(axis=1)})
+        accuracy = {task.name: measured["validation"]["accuracy"]}
+    return reference.build(rows.texts, frame, f"validation part ({protocol})", accuracy=accuracy)
 
 
 def _show(rows, recipe, dataset, measured, metrics, folder) -> None:

@@ -1,0 +1,90 @@
+"""Kill a process that records, at a random moment, and look at what it has left."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.monitor import written_under_load
+
+SCRIPT = Path(written_under_load.__file__)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What was there after the kill.
+
+    Attributes:
+        recorded: Calls of ``record`` that had returned.
+        kept: Calls of them that are in the log.
+        missing_seconds: How long before the kill the oldest call that is missing had returned; 0 if none is missing.
+        faults: What is wrong with the log, in words; empty if all is well.
+    """
+
+    recorded: int
+    kept: int
+    missing_seconds: float
+    faults: list[str]
+
+
+def kill_while_recording(path: Path, choose: random.Random, rate: int = 2000, longest: float = 1.0) -> Left:
+    """Start the program, kill it up to ``longest`` seconds after its first record, and check the log.
+
+    Args:
+        path: Where its log shall be; there must be none.
+        choose: Chooses the moment.
+        rate: Texts it records in a second.
+        longest: Seconds.
+    """
+    command = [sys.executable, str(SCRIPT), str(path), str(rate)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        begin = process.stdout.readline()
+        # Reading goes on, or the pipe would fill up; the moment is chosen at random all the same.
+        until, lines = time.monotonic() + choose.uniform(0.05, longest), [begin]
+        while time.monotonic() < until:
+            lines.append(process.stdout.readline())
+        process.kill()
+        killed = time.time()
+        lines += process.stdout.readlines()
+    said = [line.split() for line in lines if line.endswith(b"\n")]
+    recorded = {(int(thread), int(number)): float(when) for thread, number, when in said}
+    return check(path, recorded, killed)
+
+
+def check(path: Path, recorded: dict[tuple[int, int], float], killed: float) -> Left:
+    """Compare the log with what was recorded."""
+    faults = []
+    with closing(sqlite3.connect(path)) as connection:
+        [state] = connection.execute("PRAGMA integrity_check").fetchone()
+        if state != "ok":
+            faults.append(f"integrity: {state}")
+        texts = [text for (text,) in connection.execute("SELECT text FROM predictions")]
+        half = connection.execute(
+            "SELECT count(*) FROM requests WHERE texts != (SELECT count(*) FROM predictions WHERE request = id)"
+        ).fetchone()[0]
+        if half:
+            faults.append(f"{half} requests have not all of their predictions")
+        if connection.execute("SELECT count(*) FROM predictions WHERE product IS NULL OR length IS NULL").fetchone()[0]:
+            faults.append("a prediction lacks a value")
+        sums = connection.execute("SELECT level, sum(total) FROM rollups WHERE name = 'requests' GROUP BY level")
+        if any(total != len(texts) for _, total in sums):
+            faults.append("the sums are not those of the rows")
+    kept: dict[tuple[int, int], int] = {}
+    for thread, number, _ in (text.split() for text in texts):
+        kept[int(thread), int(number)] = kept.get((int(thread), int(number)), 0) + 1
+    if any(count != written_under_load.TEXTS for count in kept.values()):
+        faults.append("a call is there in part, or twice")
+    for thread in {thread for thread, _ in kept}:
+        numbers = sorted(number for each, number in kept if each == thread)
+        if numbers != list(range(len(numbers))):
+            faults.append(f"thread {thread} has gaps before its end")
+    missing = [when for key, when in recorded.items() if key not in kept]
+    age = max(killed - min(missing), 0.0) if missing else 0.0
+    return Left(len(recorded), len(kept), age, faults)

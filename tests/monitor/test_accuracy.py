@@ -1,0 +1,151 @@
+"""Accuracy without labels follows what the model can notice, and nothing else; with corrections it has an interval."""
+
+import numpy
+import pandas
+import pytest
+
+from tests.monitor.made_up import APP, NOON, random_generator, store_with, window_of
+from tf_model import tasks
+from tf_model.metrics import wilson_interval
+from tf_model.monitor import accuracy
+from tf_model.monitor.events import Corrected
+from tf_model.monitor.window import Window
+
+LABELS = tasks.PRODUCTS[:3]
+# How hard each class is: the share of its texts that say plainly which it is.
+PLAIN = numpy.array([0.95, 0.8, 0.35])
+ORDINARY = (0.6, 0.3, 0.1)
+
+
+class World:
+    """Texts of which a model knows the true probabilities: its confidence is calibrated by construction.
+
+    A text belongs to a class; it is plain, and then the model is nearly sure, or it is not, and then the model sees
+    little more than the mix of the classes. A broken text is not plain, whatever it was.
+    """
+
+    def __init__(self, seed=0):
+        self.random = random_generator(seed)
+
+    def draw(self, rows, mix=ORDINARY, broken=0.0):
+        """Probabilities [rows, 3] that are right for this mix, and the classes that came out."""
+        plain = self.random.random(rows) < PLAIN[self.random.choice(3, rows, p=mix)] * (1 - broken)
+        strength = numpy.where(plain, self.random.gamma(12, 0.5, rows), self.random.gamma(1, 0.4, rows))
+        guess = self.random.choice(3, rows, p=mix)
+        scores = numpy.log(numpy.array(mix))[None] * 0.3 + self.random.normal(0, 0.2, (rows, 3))
+        scores[numpy.arange(rows), guess] += strength
+        probabilities = numpy.exp(scores) / numpy.exp(scores).sum(axis=1, keepdims=True)
+        truth = (probabilities.cumsum(axis=1) > self.random.random((rows, 1))).argmax(axis=1)
+        return probabilities, truth
+
+    def window(self, rows=1000, **options):
+        """A window of predictions and the share of them that is right."""
+        probabilities, truth = self.draw(rows, **options)
+        return window_of(frame_of(probabilities)), float((probabilities.argmax(axis=1) == truth).mean())
+
+
+def frame_of(probabilities):
+    return pandas.DataFrame(
+        {
+            "product": pandas.Series([LABELS[each] for each in probabilities.argmax(axis=1)], dtype="str"),
+            "product_confidence": probabilities.max(axis=1).astype("float32"),
+        }
+    )
+
+
+def estimate(window):
+    return accuracy.from_confidence(window, "product")
+
+
+# ---------------------------------------------------------------- without labels
+
+
+def test_the_estimate_is_the_accuracy_where_all_is_as_it_was():
+    world, inside = World(), 0
+    for _ in range(100):
+        window, true = world.window(500)
+        found = estimate(window)
+        inside += found.low <= true <= found.high
+    assert inside >= 88  # of 100, where 95 are expected
+
+
+@pytest.mark.parametrize(
+    "change", [{"mix": (0.1, 0.2, 0.7)}, {"broken": 0.6}, {"mix": (0.2, 0.3, 0.5), "broken": 0.3}], ids=str
+)
+def test_the_estimate_follows_a_real_drop(change):
+    world = World(1)
+    before, true_before = world.window(4000)
+    after, true_after = world.window(4000, **change)
+    assert true_after < true_before - 0.05  # it is one
+    drop = estimate(before).accuracy - estimate(after).accuracy
+    assert drop == pytest.approx(true_before - true_after, abs=0.03)
+    assert estimate(after).high < estimate(before).low
+
+
+def test_the_estimate_follows_a_slow_drop_over_time():
+    world = World(2)
+    found = [world.window(3000, broken=broken) for broken in numpy.linspace(0, 0.9, 8)]
+    estimates = [each.accuracy for each in accuracy.over_time([window for window, _ in found], "product")]
+    assert numpy.corrcoef(estimates, [true for _, true in found])[0, 1] > 0.95
+    assert estimates == sorted(estimates, reverse=True)
+
+
+def test_the_estimate_misses_that_labels_were_redefined():
+    probabilities, truth = World(3).draw(4000)
+    renamed = numpy.array([1, 0, 2])[truth]  # what was called one thing is now called the other
+    true = float((probabilities.argmax(axis=1) == renamed).mean())
+    found = estimate(window_of(frame_of(probabilities)))
+    assert true < 0.45
+    assert found.accuracy > true + 0.3  # blind, as the assumption says
+    assert "redefined" in accuracy.ASSUMPTION
+
+
+def test_the_estimate_misses_what_a_model_is_sure_of_and_wrong():
+    probabilities, truth = World(4).draw(4000)
+    overconfident = probabilities**3 / (probabilities**3).sum(axis=1, keepdims=True)  # not calibrated
+    true = float((probabilities.argmax(axis=1) == truth).mean())
+    assert estimate(window_of(frame_of(overconfident))).low > true
+
+
+def test_a_handful_of_predictions_makes_no_estimate():
+    window, _ = World().window(accuracy.MINIMUM - 1)
+    found = estimate(window)
+    assert (found.rows, found.accuracy, found.low) == (accuracy.MINIMUM - 1, None, None)
+    assert accuracy.from_confidence(window, "emotion").rows == 0
+
+
+def test_certain_predictions_have_an_interval_within_0_and_1():
+    found = estimate(window_of(frame_of(numpy.tile([1.0, 0.0, 0.0], (50, 1)))))
+    assert (found.accuracy, found.low, found.high) == pytest.approx((1, 1, 1))
+
+
+# ---------------------------------------------------------------- from corrections
+
+
+def judged(path, right, wrong, when=NOON):
+    verdicts = ["right"] * right + ["wrong"] * wrong
+    return store_with(path, [Corrected(when, APP, "t", 1, {}, verdict, None, None) for verdict in verdicts])
+
+
+def test_corrections_give_a_share_with_wilsons_interval(tmp_path):
+    window = judged(tmp_path / "log", 70, 30).window(NOON, NOON + 60)
+    found = accuracy.from_corrections(window)
+    assert (found.rows, found.right, found.accuracy) == (100, 70, 0.7)
+    assert (found.low, found.high) == wilson_interval(70, 100)
+
+
+def test_few_corrections_give_a_count_and_no_share(tmp_path):
+    store = judged(tmp_path / "log", 2, 1)
+    found = accuracy.from_corrections(store.window(NOON, NOON + 60))
+    assert (found.rows, found.right, found.accuracy, found.low) == (3, 2, None, None)
+    assert accuracy.from_corrections(store.window(NOON, NOON + 60), minimum=3).accuracy == pytest.approx(2 / 3)
+    assert accuracy.from_corrections(Window(0, 60), minimum=0).accuracy is None
+
+
+def test_corrections_are_followed_over_time(tmp_path):
+    path = tmp_path / "log"
+    judged(path, 45, 5)
+    store = judged(path, 20, 30, NOON + 600)
+    found = accuracy.over_time(store.series(NOON, NOON + 1200, 600))
+    assert [each.accuracy for each in found] == [0.9, 0.4]
+    assert found[1].high < found[0].low

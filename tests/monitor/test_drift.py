@@ -1,0 +1,198 @@
+"""Drift: ordinary texts raise no alarm, however few or many; another topic does."""
+
+from functools import cache
+
+import numpy
+import pandas
+import pytest
+
+from tests.monitor.made_up import predictions, random_generator, window_of
+from tests.monitor.other_topics import other_topics
+from tf_model import data, tasks
+from tf_model.answers import NOT_SURE, answer_text
+from tf_model.monitor import drift, reference, tally
+from tf_model.monitor.rows import columns_of
+from tf_model.monitor.window import Window
+
+MIX = {"iPad": 0.4, "Apple": 0.3, "Google": 0.25, "Android": 0.05}
+
+
+def draw(rows, generator, mix=MIX, sure=(8, 2)):
+    frame = predictions(rows, product=generator.choice(list(mix), rows, p=list(mix.values())))
+    return frame.assign(product_confidence=generator.beta(*sure, rows).astype("float32"))
+
+
+@pytest.fixture(scope="module")
+def expected():
+    frame = draw(3000, random_generator(7))
+    return reference.build(["x" * 90] * 3000, frame, "made up")
+
+
+def alarms(expected, frame, **options):
+    return {found.feature for found in drift.compare(expected, window_of(frame), **options) if found.alarm}
+
+
+# ---------------------------------------------------------------- made-up predictions
+
+
+@pytest.mark.parametrize("rows", [50, 200, 2000])
+def test_predictions_of_the_same_kind_raise_no_alarm(expected, rows):
+    generator = random_generator(rows)
+    assert sum(bool(alarms(expected, draw(rows, generator))) for _ in range(20)) <= 1
+
+
+def test_another_mix_is_noticed_and_named(expected):
+    frame = draw(500, random_generator(1), {"iPad": 0.1, "Apple": 0.3, "Google": 0.25, "Android": 0.35})
+    assert alarms(expected, frame) == {"product"}
+    [found] = [each for each in drift.compare(expected, window_of(frame)) if each.alarm]
+    assert found.in_words().startswith("mix of products: population stability index ")
+    assert "over 500 predictions, alarm from 0.10" in found.in_words()
+    assert found.reference["Android"] == pytest.approx(0.05, abs=0.02)
+    assert found.current["Android"] == pytest.approx(0.35, abs=0.06)
+
+
+def test_less_confidence_is_noticed(expected):
+    assert alarms(expected, draw(500, random_generator(2), sure=(4, 3))) == {"product_confidence"}
+
+
+def test_abstention_length_and_unknown_tokens_are_noticed():
+    rows, texts = 400, ["x" * length for length in random_generator(3).integers(40, 140, 400)]
+    sure = ["iPad"] * 380 + [NOT_SURE] * 20
+    known = reference.build(texts, predictions(rows, answer=sure), "made up", [0.0] * 390 + [0.1] * 10)
+    unsure = predictions(rows, answer=["iPad"] * 250 + [NOT_SURE] * 150)
+    counts: tally.Counts = {}
+    tally.count_columns(counts, columns_of([text * 2 for text in texts], unsure, [0.0] * 200 + [0.3] * 200))
+    found = drift.compare(known, Window(0, 60, counts))
+    assert {each.feature for each in found if each.alarm} == {"abstention", "length", "unknown_share"}
+
+
+def test_a_certain_but_small_difference_is_no_alarm(expected):
+    frame = draw(20_000, random_generator(4), {"iPad": 0.44, "Apple": 0.3, "Google": 0.21, "Android": 0.05})
+    [product] = [each for each in drift.compare(expected, window_of(frame)) if each.feature == "product"]
+    assert product.p_value < product.level
+    assert product.index < 0.1
+    assert not product.alarm
+
+
+def test_the_bound_grows_where_there_are_few_predictions(expected):
+    few, many = (drift.compare(expected, window_of(draw(rows, random_generator(5)))) for rows in (50, 5000))
+    assert few[0].bound > 0.25  # the customary bound of "significant" would cry wolf here
+    assert many[0].bound == 0.1
+
+
+def test_nothing_is_said_of_fewer_predictions_than_the_minimum(expected):
+    assert drift.compare(expected, window_of(draw(drift.MINIMUM_ROWS - 1, random_generator(6)))) == []
+    assert drift.compare(expected, Window(0, 60)) == []
+
+
+@pytest.mark.parametrize("product", ["iPad", "never seen before"])
+def test_a_window_of_one_class_is_judged_like_any_other(expected, product):
+    frame = predictions(100, product=product, sure=1.0)
+    assert "product" in alarms(expected, frame)
+
+
+@pytest.mark.parametrize("sure", [0.3, 0.99])
+def test_what_lies_beyond_all_of_the_reference_is_noticed(sure):
+    known = reference.build(["x"] * 100, predictions(100, sure=0.8), "made up")
+    assert "product_confidence" in alarms(known, predictions(100, sure=sure))
+
+
+def test_a_reference_and_a_window_of_the_same_one_class_agree():
+    known = reference.build(["x"] * 100, predictions(100), "made up")
+    found = drift.compare(known, window_of(predictions(60), ["x"] * 60))
+    assert len(found) == 7  # no unknown tokens
+    assert not any(each.alarm for each in found)
+    assert all(each.p_value == 1 and each.index == 0 for each in found)
+
+
+def test_features_that_one_side_lacks_are_left_out(expected):
+    frame = draw(100, random_generator(8))[["product", "product_confidence"]]
+    assert [each.feature for each in drift.compare(expected, window_of(frame))] == [
+        "product",
+        "abstention",
+        "product_confidence",
+        "length",
+    ]
+
+
+def test_the_test_of_numbers_is_that_of_scipy():
+    from scipy import stats
+
+    generator = random_generator(9)
+    first, second = generator.integers(0, 30, 300), generator.integers(2, 30, 200)
+    table = numpy.array([numpy.bincount(each, minlength=30) for each in (first, second)])
+    assert drift._kolmogorov_smirnov(table) == pytest.approx(stats.ks_2samp(first, second, method="asymp").pvalue)
+
+
+# ---------------------------------------------------------------- real tweets
+
+
+@cache
+def scored(path):
+    """A reference, 2,100 ordinary tweets and 600 texts of other topics, as columns; by a model that is made in seconds.
+
+    TF-IDF and logistic regression stand in for BERT. It learns from half of the tweets; the reference is made of a
+    quarter, the windows of another.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    tweets = data.read(path).labelled.sample(frac=1, random_state=0)
+    half, quarter = len(tweets) // 2, len(tweets) // 4
+    models = {}
+    for task in tasks.TASKS.values():
+        rows = tweets[:half][tweets[:half][task.column].isin(task.labels)]
+        model = make_pipeline(
+            TfidfVectorizer(min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=60, tol=0.01)
+        )
+        models[task.name] = model.fit(rows[tasks.TEXT_COLUMN], rows[task.column])
+
+    def predict(texts):
+        frame = pandas.DataFrame()
+        for name, model in models.items():
+            probabilities = model.predict_proba(texts)
+            frame[name] = pandas.Series(model.classes_[probabilities.argmax(axis=1)], dtype="str")
+            frame[f"{name}_confidence"] = probabilities.max(axis=1).astype("float32")
+        is_none = frame["emotion"] == tasks.NO_EMOTION
+        both = frame["emotion_confidence"].where(is_none, frame["emotion_confidence"] * frame["product_confidence"])
+        answers = [
+            answer_text(emotion, product) for emotion, product in zip(frame["emotion"], frame["product"], strict=True)
+        ]
+        return frame.assign(answer=pandas.Series(answers).mask(both < 0.4, NOT_SURE), answer_confidence=both)
+
+    parts = tweets[tasks.TEXT_COLUMN].tolist()
+    known, ordinary, others = parts[half : half + quarter], parts[half + quarter :], other_topics(600)
+    expected = reference.build(known, predict(known), "a quarter of the tweets")
+    return expected, columns_of(ordinary, predict(ordinary)), columns_of(others, predict(others))
+
+
+def mixed(generator, ordinary, others, rows, share):
+    """A window of ``rows`` texts, ``share`` of them of other topics."""
+    counts: tally.Counts = {}
+    for columns, wanted in ((ordinary, rows - round(rows * share)), (others, round(rows * share))):
+        chosen = generator.choice(len(columns["product"]), wanted, replace=False)
+        tally.count_columns(counts, {name: [values[each] for each in chosen] for name, values in columns.items()})
+    return Window(0, 60, counts)
+
+
+@pytest.mark.parametrize(
+    ("rows", "share", "fewest", "most"),
+    [(500, 0.0, 0, 5), (50, 0.0, 0, 2), (500, 0.3, 95, 100)],
+    ids=["500 ordinary tweets", "50 ordinary tweets", "500 tweets, 30% of another topic"],
+)
+def test_alarms_on_100_windows_of_real_tweets(real_data, rows, share, fewest, most):
+    expected, ordinary, others = scored(real_data)
+    generator = random_generator(rows)
+    windows = (mixed(generator, ordinary, others, rows, share) for _ in range(100))
+    raised = sum(any(found.alarm for found in drift.compare(expected, window)) for window in windows)
+    assert fewest <= raised <= most
+
+
+def test_texts_of_other_topics_are_as_long_as_tweets_and_name_no_product():
+    texts = other_topics(300)
+    assert texts == other_topics(300)
+    assert len(set(texts)) > 290
+    assert 20 <= min(map(len, texts)) <= max(map(len, texts)) <= 140
+    names = ("apple", "google", "android", "ipad", "iphone", "sxsw", "app ")
+    assert not [text for text in texts if any(name in text.lower() for name in names)]

@@ -1,0 +1,93 @@
+"""Corrections become a file that training reads, with the labels that somebody stands behind."""
+
+import pandas
+import pytest
+
+from tests.monitor.made_up import APP, NOON, store_with
+from tf_model import dataset_file, tasks
+from tf_model.answers import NOT_SURE
+from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.monitor.events import Corrected
+from tf_model.monitor.export import COLUMNS, export
+
+IPAD, GOOD, BAD, NONE = "iPad", tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
+
+
+def said(text, verdict, product=None, emotion=None, predicted=(IPAD, GOOD, "answer"), when=NOON):
+    prediction = dict(zip(("product", "emotion", "answer"), predicted, strict=True))
+    return Corrected(when, APP, text, hash(text), prediction, verdict, product, emotion)
+
+
+def exported(tmp_path, *corrections):
+    output = tmp_path / "corrections.csv"
+    export(store_with(tmp_path / "log", corrections), output, overwrite=True)
+    frame = pandas.read_csv(output, keep_default_na=False)
+    assert tuple(frame.columns) == COLUMNS == dataset_file.COLUMNS
+    return [tuple(row) for row in frame.values.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("correction", "labels"),
+    [
+        (said("t", "right"), (IPAD, GOOD)),
+        (said("t", "right", predicted=(IPAD, None, None)), (IPAD, "")),  # a model of the product alone
+        (said("t", "right", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # there is none, so it is towards nothing
+        (said("t", "wrong", "iPhone", BAD), ("iPhone", BAD)),
+        (said("t", "wrong", "iPhone"), ("iPhone", "")),  # of the emotion nothing was said
+        (said("t", "wrong", emotion=BAD), ("", BAD)),
+        (said("t", "wrong", "iPhone", NONE), ("", NONE)),
+        (said("t", "right", "iPhone", predicted=(IPAD, GOOD, NOT_SURE)), ("iPhone", "")),
+    ],
+)
+def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction, labels):
+    assert exported(tmp_path, correction) == [("t", *labels)]
+
+
+def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
+    nothing = [said("a", "wrong"), said("b", "right", predicted=(IPAD, GOOD, NOT_SURE)), said(" ", "right")]
+    store = store_with(tmp_path / "log", [*nothing, said("c", "right")])
+    assert export(store, tmp_path / "out.csv") == (1, 3)
+
+
+def test_the_last_correction_of_a_text_counts(tmp_path):
+    corrections = [said("t", "right"), said("u", "right"), said("t", "wrong", "Google", BAD, when=NOON + 5)]
+    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD), ("t", "Google", BAD)]
+
+
+def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path):
+    texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA"]
+    store = store_with(tmp_path / "log", [said(text, "right", when=NOON + n) for n, text in enumerate(texts)])
+    export(store, tmp_path / "corrections.csv")
+    read = dataset_file.read(tmp_path / "corrections.csv").labelled
+    assert read[tasks.TEXT_COLUMN].tolist() == texts
+    assert read[tasks.PRODUCT_COLUMN].tolist() == [IPAD] * len(texts)
+
+
+def test_a_nul_character_does_not_spoil_the_file(tmp_path):
+    export(store_with(tmp_path / "log", [said("a\0b", "right")]), tmp_path / "corrections.csv")
+    assert dataset_file.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
+
+
+def test_a_span_of_time_can_be_chosen(tmp_path):
+    store = store_with(tmp_path / "log", [said("old", "right", when=NOON - 100), said("new", "right")])
+    assert export(store, tmp_path / "out.csv", since=NOON - 50) == (1, 0)
+
+
+def test_a_file_is_never_replaced_unasked(tmp_path):
+    output = tmp_path / "out.csv"
+    output.write_text("mine", encoding="utf-8")
+    store = store_with(tmp_path / "log", [said("a", "right")])
+    with pytest.raises(OutputError, match="already exists; add --overwrite"):
+        export(store, output)
+    assert output.read_text(encoding="utf-8") == "mine"
+
+
+def test_nothing_to_export_and_an_unknown_ending_are_explained(tmp_path):
+    store = store_with(tmp_path / "log", [said("a", "wrong")])
+    with pytest.raises(
+        DataError, match="found 1 corrections and none that does; correct some answers in the app first"
+    ):
+        export(store, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+    with pytest.raises(UsageError, match="expected an output whose name ends in"):
+        export(store, tmp_path / "out.txt")

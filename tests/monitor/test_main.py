@@ -1,0 +1,119 @@
+"""``python -m tf_model.monitor``: the commands by their arguments."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.monitor.made_up import APP, answered, predictions, store_with
+from tf_model import paths
+from tf_model.errors import DataError, ModelError, OutputError
+from tf_model.monitor import reference
+from tf_model.monitor.__main__ import main
+from tf_model.monitor.events import Corrected, Failed
+from tf_model.monitor.store import Store
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "models")
+    now = time.time()
+    events = [answered(now - each, ["x" * 90] * 4) for each in range(1, 60)]
+    path = tmp_path / "log.sqlite"
+    store_with(path, [*events, Corrected(now, APP, "a text", 1, {"product": "iPad"}, "right", None, None)])
+    return path
+
+
+def test_report_is_0_when_all_is_well(log, capsys):
+    assert main(["report", "--log", str(log)]) == 0
+    printed = capsys.readouterr()
+    assert "59 requests, 0 failed; 236 predictions" in printed.out
+    assert printed.out.endswith("no alarm\n")
+    assert printed.err.startswith("model answer, version v1, in ")
+
+
+def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys):
+    store_with(log, [Failed(time.time(), APP, "ModelError", "x")] * 20)
+    assert main(["report", "--log", str(log), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["model"], found["version"], found["errors"]) == ("answer", "v1", 20)
+    assert [alarm["signal"] for alarm in found["alarms"]] == ["errors"]
+    assert main(["report", "--log", str(log), "--max-error-share", "0.5"]) == 0
+
+
+def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys):
+    frame = predictions(300, product="Google")
+    reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "other")
+    assert main(["report", "--log", str(log), "--reference", str(tmp_path / "other")]) == 1
+    assert "drift from another mix" in capsys.readouterr().out
+    (tmp_path / "other").rename(tmp_path / "answer")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "answer").rename(tmp_path / "models" / "answer")
+    assert main(["report", "--log", str(log)]) == 1
+    with pytest.raises(ModelError, match=r"expected reference.json in .*; give the folder of a model that has it"):
+        main(["report", "--log", str(log), "--reference", str(tmp_path)])
+
+
+def test_a_model_that_is_not_in_the_log_is_explained(log):
+    assert main(["report", "--log", str(log), "--model", "answer"]) == 0
+    with pytest.raises(DataError, match=r"expected predictions of the model 'x' in .*, found those of 'answer'"):
+        main(["report", "--log", str(log), "--model", "x"])
+
+
+def test_errors_alone_make_a_report(tmp_path, capsys):
+    store_with(tmp_path / "log", [Failed(time.time(), APP, "ModelError", "x")] * 30)
+    assert main(["report", "--log", str(tmp_path / "log")]) == 1
+    assert "30 of 30 requests failed" in capsys.readouterr().out
+
+
+def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
+    output = tmp_path / "corrections.csv"
+    assert main(["export", "--log", str(log), str(output)]) == 0
+    assert output.read_text(encoding="utf-8").splitlines()[1] == "a text,iPad,"
+    assert "(1 text; left out: 0 corrections" in capsys.readouterr().err
+    with pytest.raises(OutputError, match="add --overwrite"):
+        main(["export", "--log", str(log), str(output)])
+    assert main(["export", "--log", str(log), str(output), "--overwrite", "--days", "1"]) == 0
+
+
+def test_prune_removes_what_is_old(log, capsys):
+    store_with(log, [answered(time.time() - 100 * 86_400, ["old"])])
+    assert main(["prune", "--log", str(log)]) == 0
+    assert "removed 1 rows; the log now holds " in capsys.readouterr().err
+    assert main(["prune", "--log", str(log), "--megabytes", "0.000001", "--corrections"]) == 0
+    assert Store(log).predictions().empty
+    assert len(Store(log).corrections()) == 1  # it is young
+
+
+@pytest.mark.parametrize("command", [["report"], ["prune"], ["export", "out.csv"]])
+def test_a_missing_log_is_explained_and_not_made(tmp_path, command):
+    with pytest.raises(DataError, match="there is no prediction log at"):
+        main([*command, "--log", str(tmp_path / "none.sqlite")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["grow"], ["report", "--hours", "0"], ["report", "--max-error-share", "2"], ["prune", "--days", "x"]],
+)
+def test_wrong_usage_is_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: python -m tf_model.monitor" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"]])
+def test_help_needs_no_heavy_package(arguments):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['x', *{arguments}]\n"
+        "try:\n    runpy.run_module('tf_model.monitor', run_name='__main__')\n"
+        "finally:\n    heavy = {'numpy', 'pandas', 'scipy', 'tensorflow', 'sqlite3'} & {*sys.modules}\n"
+        "    print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: python -m tf_model.monitor")
+    assert done.stderr == "[]\n"

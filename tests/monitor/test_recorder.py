@@ -1,0 +1,397 @@
+"""Recording: what is recorded is in the log, whatever happens to the process, and nobody waits for it."""
+
+import logging
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import numpy
+import pandas
+import pytest
+
+from tests.monitor.killed import kill_while_recording
+from tests.monitor.made_up import predictions
+from tf_model import paths, tasks
+from tf_model.errors import DataError, UsageError
+from tf_model.monitor import writer
+from tf_model.monitor.events import Answered, Corrected, Failed
+from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.store import Store
+
+SECONDS = {"tokenize": 0.001, "model": 0.02, "rest": 0.003}
+# On a machine of its own a record is safe after 0.2 s (research/bench_monitor.py measures that); where the tests share
+# the processor with others, the thread that writes waits for its turn as well.
+SAFE_AFTER = 1.0
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "predictions.sqlite"
+
+
+@pytest.fixture
+def recorder(path):
+    with Recorder(path, model="answer", version="v1") as recorder:
+        yield recorder
+
+
+def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
+    frame = predictions(2, product=["iPad", "Google"], sure=[0.5, 0.25])
+    recorder.record(["one", "two"], frame, SECONDS, "app", unknown_shares=[0.0, 0.25])
+    recorder.record_error("ModelError", "it is too large\nand more", "batch")
+    recorder.correct("one", frame.iloc[0], verdict="wrong", product="iPhone")
+    assert recorder.flush()
+    store = Store(path)
+    rows = store.predictions()
+    assert rows["product"].tolist() == ["iPad", "Google"]
+    assert rows["unknown_share"].tolist() == [0.0, 0.25]
+    assert rows["tokenize_seconds"].tolist() == [0.001] * 2
+    assert (rows["model"] + rows["version"] + rows["source"]).unique().tolist() == ["answerv1app"]
+    assert store.errors()["message"].tolist() == ["it is too large"]
+    [correction] = store.corrections().to_dict("records")
+    assert correction["text"] == "one"
+    assert correction["product_confidence"] == 0.5
+    assert correction["text_hash"] == rows["text_hash"][0]
+    assert recorder.waiting == recorder.dropped == 0
+    assert recorder.failure is None
+
+
+def test_a_record_is_written_without_a_flush(recorder, path):
+    recorder.record(["one"], predictions(), SECONDS, "app")
+    deadline = time.monotonic() + 20
+    while Store(path).predictions().empty and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(Store(path).predictions()) == 1
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_texts_are_kept_only_if_asked_for(path, kept):
+    with Recorder(path, model="m", version="1", keep_texts=kept) as recorder:
+        recorder.record(["a secret tweet"], predictions(), {}, "app")
+    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert (b"a secret tweet" in content) == kept
+    assert Store(path).predictions()["text"].notna().tolist() == [kept]
+
+
+def test_a_text_has_the_same_hash_again_and_another_one_in_another_log(tmp_path):
+    hashes = []
+    for name in ("a", "a", "b"):
+        with Recorder(tmp_path / name, model="m", version="1") as recorder:
+            recorder.record(["same", "other"], predictions(2), {}, "app")
+        hashes.append(Store(tmp_path / name).predictions()["text_hash"].tolist()[-2:])
+    assert hashes[0] == hashes[1]
+    assert hashes[0][0] != hashes[0][1]
+    assert not {*hashes[0]} & {*hashes[2]}
+
+
+def test_any_text_and_any_number_can_be_recorded(recorder, path):
+    texts = ["", None, float("nan"), 7, "\0 \ud800 🎉", "x" * 100_000]
+    frame = predictions(len(texts), sure=[0.0, 1.0, float("nan"), float("inf"), 0.5, 0.5])
+    recorder.record(texts, frame, {"model": float("nan"), "rest": -1.0, "tokenize": 0.5}, "app")
+    recorder.correct("\0 \ud800", {"product": None}, verdict="right")
+    assert recorder.flush()
+    assert recorder.failure is None
+    rows = Store(path).predictions()
+    assert rows["length"].tolist() == [0, 0, 0, 1, 5, 20_000]
+    assert rows["product_confidence"].isna().tolist() == [False, False, True, True, False, False]
+    assert rows["model_seconds"].isna().all()
+    assert Store(path).corrections()["text"].tolist() == ["\0 \ufffd"]
+
+
+def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(recorder, path):
+    frame = predictions()[["product", "product_confidence"]]
+    recorder.record(["a"], frame.assign(**{f"product_probability_{number}": 0.1 for number in range(9)}), {}, "app")
+    recorder.record([], frame.iloc[:0], {}, "app")
+    assert recorder.flush()
+    rows = Store(path).predictions()
+    assert rows["outcome"].tolist() == ["answered"]
+    assert rows["emotion"].isna().all()
+    assert Store(path).window(time.time(), time.time()).requests == 2
+
+
+def test_what_the_caller_does_with_the_table_later_is_not_recorded(recorder, path):
+    frame = predictions()
+    recorder.record(["a"], frame, {}, "app")
+    frame["product"] = "changed"
+    frame.loc[0, "product_confidence"] = 0.0
+    recorder.flush()
+    assert Store(path).predictions()[["product", "outcome"]].values.tolist() == [["iPad", "answered"]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "frame", "seconds", "options", "message"),
+    [
+        (["a", "b"], predictions(), {}, {}, "for each of 2 texts, got 1"),
+        (["a"], predictions(), {"clean": 1.0}, {}, "expected seconds of tokenize, model, rest, got clean"),
+        (["a"], predictions(), {}, {"unknown_shares": []}, "a share for each of 1 texts, got 0"),
+    ],
+)
+def test_a_wrong_call_is_refused_at_once(recorder, texts, frame, seconds, options, message):
+    with pytest.raises(ValueError, match=message):
+        recorder.record(texts, frame, seconds, "app", **options)
+
+
+def test_a_wrong_verdict_is_refused(recorder):
+    with pytest.raises(UsageError, match="expected one of right, wrong as verdict, got 'maybe'"):
+        recorder.correct("a", {}, verdict="maybe")
+
+
+def test_a_file_of_another_kind_is_refused_when_recording_begins(path):
+    path.write_text("x" * 5000, encoding="utf-8")
+    with pytest.raises(DataError, match="move the file away"):
+        Recorder(path, model="m", version="1")
+
+
+def test_the_default_log_is_that_of_the_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "here.sqlite")
+    with Recorder(model="m", version="1") as recorder:
+        assert recorder.path == tmp_path / "here.sqlite"
+    assert recorder.path.is_file()
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def test_eight_threads_record_and_nothing_is_lost(recorder, path):
+    def work(thread):
+        for number in range(50):
+            recorder.record([f"{thread} {number}"], predictions(), SECONDS, f"source {thread % 2}")
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recorder.flush(30)
+    rows = Store(path).predictions()
+    assert rows["text_hash"].nunique() == len(rows) == 400
+    assert rows["source"].value_counts().to_dict() == {"source 0": 200, "source 1": 200}
+
+
+def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, monkeypatch):
+    gate = threading.Event()
+    with Recorder(path, model="m", version="1", capacity=10) as recorder:
+        recorder.observers.append(lambda event: gate.wait(30))  # a writer that cannot go on
+        for number in range(25):
+            recorder.record([f"{number}"], predictions(), {}, "app")
+        assert recorder.dropped == 15
+        recorder.correct("a text", {}, verdict="right")  # taken all the same
+        gate.set()
+        assert recorder.flush(30)
+        recorder.record(["x"] * 50, predictions(50), {}, "app")  # larger than all the room, and nothing else waits
+        assert recorder.flush(30)
+        assert recorder.dropped == 15
+    window = Store(path).window(time.time() - 60, time.time())
+    assert (window.predictions, window.dropped, window.feedback) == (60, 15, (1, 1))
+
+
+def test_recording_costs_the_caller_less_than_a_fifth_of_a_millisecond(recorder):
+    frame, times = predictions(), []
+    for number in range(300):
+        begin = time.perf_counter()
+        recorder.record([f"tweet {number}"], frame, SECONDS, "app")
+        times.append(time.perf_counter() - begin)
+        time.sleep(0.001)
+    assert numpy.quantile(times, 0.25) < 0.0002  # not the median: the machine may be busy with something else
+
+
+# ---------------------------------------------------------------- observers and figures
+
+
+def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, path, caplog):
+    def broken(event):
+        raise RuntimeError("no")
+
+    seen = []
+    recorder.observers += [broken, seen.append]
+    recorder.record(["a", "b"], predictions(2, emotion=tasks.NO_EMOTION), SECONDS, "app")
+    recorder.record_error("X", "y", "app")
+    recorder.correct("a", {}, verdict="right")
+    with caplog.at_level(logging.ERROR):
+        recorder.flush()
+    assert [type(event) for event in seen] == [Answered, Failed, Corrected]
+    assert seen[0].rows == 2
+    assert seen[0].columns["outcome"] == ["no_emotion"] * 2
+    assert seen[0].texts is None
+    assert "an observer of the prediction log failed" in caplog.text
+    assert len(Store(path).predictions()) == 2
+
+
+def test_processor_and_memory_are_sampled_and_others_may_add_figures(path, monkeypatch):
+    monkeypatch.setattr(writer, "SAMPLE_SECONDS", 0.02)
+    with Recorder(path, model="m", version="1", interval=0.01) as recorder:
+        recorder.samplers.append(lambda: {"gpu_memory": 5.0})
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if path.is_file() and Store(path).window(time.time() - 60, time.time()).mean("cpu") is not None:
+                break
+            time.sleep(0.05)
+    window = Store(path).window(time.time() - 60, time.time())
+    assert window.mean("memory") > 10**7
+    assert window.mean("cpu") >= 0
+    assert window.mean("gpu_memory") == 5
+
+
+# ---------------------------------------------------------------- trouble with the disk
+
+
+def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypatch, caplog):
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
+    write, fails = Store.write, [True] * 3
+
+    def locked(store, *arguments):
+        if fails:
+            fails.pop()
+            raise sqlite3.OperationalError("database is locked")
+        return write(store, *arguments)
+
+    monkeypatch.setattr(Store, "write", locked)
+    with caplog.at_level(logging.ERROR):
+        recorder.record(["a"], predictions(), {}, "app")
+        deadline = time.monotonic() + 20
+        while recorder.failure is None and fails and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert recorder.flush(30)
+    assert recorder.failure is None
+    assert len(Store(path).predictions()) == 1
+    assert caplog.text.count("database is locked") == 1  # said once, not with each attempt
+
+
+def test_a_disk_that_stays_full_does_not_keep_the_program_from_ending(path, monkeypatch, caplog):
+    recorder = Recorder(path, model="m", version="1")
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "write", full)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
+    recorder.record(["a"], predictions(), {}, "app")
+    begin = time.monotonic()
+    with caplog.at_level(logging.ERROR):
+        recorder.close()
+    assert time.monotonic() - begin < 30
+    assert "1 predictions could not be written" in caplog.text
+    assert recorder.failure == "database or disk is full"
+
+
+def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, path, monkeypatch):
+    frame = predictions()
+    recorder.record(["a"], pandas.concat([frame, frame[["product"]]], axis=1), {}, "app")  # two columns of one name
+    recorder.record(["b"], frame, {}, "app")
+    assert recorder.flush(30)
+    assert len(Store(path).predictions()) + recorder.dropped == 2
+    assert Store(path).predictions()["product"].tolist()[-1] == "iPad"
+
+
+def test_after_closing_records_are_counted_as_dropped(path):
+    recorder = Recorder(path, model="m", version="1")
+    recorder.close()
+    recorder.close()
+    recorder.record(["a", "b"], predictions(2), {}, "app")
+    assert recorder.dropped == 2
+    assert recorder.flush()
+
+
+# ---------------------------------------------------------------- the end of the process
+
+RECORD = """
+import pandas, signal, sys, time
+from tf_model.monitor.recorder import Recorder
+{before}
+recorder = Recorder(sys.argv[1], model="m", version="1", interval={interval})
+frame = pandas.DataFrame({{"product": ["iPad"], "product_confidence": [0.9]}})
+for number in range(20):
+    recorder.record([str(number)], frame, {{}}, "app")
+{after}
+"""
+
+
+def run_until(path, before="", after="", interval=0.1, send=None):
+    code = RECORD.format(before=before, after=after, interval=interval)
+    command = [sys.executable, "-c", code, str(path)]
+    environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        if send:
+            assert process.stdout.readline() == "recorded\n"
+            process.send_signal(send)
+        rest = process.stdout.read()
+    return process.returncode, rest, len(Store(path).predictions())
+
+
+SAY_AND_WAIT = "print('recorded', flush=True)\ntime.sleep(60)"
+
+
+def test_a_process_that_ends_without_closing_loses_nothing(path):
+    assert run_until(path, interval=30) == (0, "", 20)
+
+
+def test_sigterm_loses_nothing_and_ends_the_process_as_it_would_have(path):
+    code, _, kept = run_until(path, after=SAY_AND_WAIT, interval=0.5, send=signal.SIGTERM)
+    assert (code, kept) == (-signal.SIGTERM, 20)
+
+
+def test_sigterm_still_reaches_the_handler_that_was_there(path):
+    before = "signal.signal(signal.SIGTERM, lambda *_: (print('theirs', flush=True), sys.exit(7)))"
+    found = run_until(path, before=before, after=SAY_AND_WAIT, interval=0.5, send=signal.SIGTERM)
+    assert found == (7, "theirs\n", 20)
+
+
+def test_sigterm_with_the_handler_of_the_commands(path):
+    after = f"from tf_model import console\nwith console.stopped_cleanly():\n    {SAY_AND_WAIT.replace(chr(10), '; ')}"
+    code, _, kept = run_until(path, after=after, interval=0.5, send=signal.SIGTERM)
+    assert (code, kept) == (143, 20)
+
+
+def test_an_ignored_sigterm_stays_ignored(path):
+    after = "print('recorded', flush=True)\ntime.sleep(1)\nprint('done')"
+    found = run_until(path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)", after, send=signal.SIGTERM)
+    assert found == (0, "done\n", 20)
+
+
+def test_closing_gives_the_signal_back(path):
+    before = signal.getsignal(signal.SIGTERM)
+    with Recorder(path, model="m", version="1"):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_handler_set_later_is_not_taken_away(path):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def theirs(*_):
+        pass
+
+    try:
+        with Recorder(path, model="m", version="1"):
+            signal.signal(signal.SIGTERM, theirs)
+        assert signal.getsignal(signal.SIGTERM) is theirs
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_recorder_of_another_thread_leaves_the_signals_alone(path):
+    before, found = signal.getsignal(signal.SIGTERM), []
+
+    def work():
+        with Recorder(path, model="m", version="1") as recorder:
+            recorder.record(["a"], predictions(), {}, "app")
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]
+    assert len(Store(path).predictions()) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_9_takes_the_last_moment_at_most_and_breaks_nothing(tmp_path, seed):
+    left = kill_while_recording(tmp_path / "predictions.sqlite", random.Random(seed))
+    assert left.faults == []
+    assert left.recorded > 0
+    assert left.missing_seconds < SAFE_AFTER

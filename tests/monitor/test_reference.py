@@ -1,0 +1,67 @@
+"""The reference goes into a model's folder and comes back as it was."""
+
+import json
+
+import pytest
+
+from tests.monitor.made_up import predictions
+from tf_model.errors import DataError, ModelError, OutputError
+from tf_model.monitor import reference, tally
+
+
+@pytest.fixture
+def made():
+    frame = predictions(3, product=["iPad", "iPad", "Google"], sure=[0.5, 0.75, 1.0])
+    return reference.build(["a", "bb", "c" * 200], frame, "3 texts", [0.0, None, 0.5], {"product": 0.9})
+
+
+def test_it_counts_what_a_window_counts(made):
+    assert made.rows == 3
+    assert tally.by_label(made.counts, "product") == {"iPad": 2, "Google": 1}
+    assert tally.histogram(made.counts, "product_confidence").mean == 0.75
+    assert tally.histogram(made.counts, "unknown_share").count == 2
+    assert tally.histogram(made.counts, "length").mean == pytest.approx(203 / 3)
+
+
+def test_it_comes_back_from_a_folder(made, tmp_path):
+    assert made.save(tmp_path) == tmp_path / "reference.json"
+    assert reference.load(tmp_path) == made
+    assert "a" * 3 not in (tmp_path / "reference.json").read_text(encoding="utf-8")
+    assert reference.Reference.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_it_is_not_replaced_unasked(made, tmp_path):
+    made.save(tmp_path)
+    with pytest.raises(OutputError, match="already exists"):
+        made.save(tmp_path)
+    made.save(tmp_path, overwrite=True)
+
+
+def test_a_folder_without_one_has_none(tmp_path):
+    assert reference.load(tmp_path) is None
+    assert reference.load(tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', "null", b"\xff\xfe"])
+def test_a_damaged_one_is_explained(tmp_path, content):
+    file = tmp_path / "reference.json"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ModelError, match=r"reference.json cannot be used \(.*\); export the model again"):
+        reference.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"labels": {"product": {"iPad": 3}}}, {"histograms": {"odd": {}}}])
+def test_one_of_another_version_is_explained(made, tmp_path, change):
+    (tmp_path / "reference.json").write_text(json.dumps(made.to_json() | change), encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be used"):
+        reference.load(tmp_path)
+
+
+def test_nothing_makes_no_reference():
+    with pytest.raises(DataError, match="expected predictions to make a reference of, got none"):
+        reference.build([], predictions(0), "nothing")
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ValueError, match="for each of 2 texts"):
+        reference.build(["a", "b"], predictions(1), "x")

@@ -1,0 +1,143 @@
+"""The report says what is wrong, by how much and against what, and says nothing where all is well."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from tests.monitor.made_up import APP, NOON, answered, predictions, store_with
+from tf_model.monitor import reference, report
+from tf_model.monitor.events import Corrected, Failed, Stream
+from tf_model.monitor.print_report import print_report
+from tf_model.monitor.store import Store
+
+FILE = Stream("answer", "v1", "batch")
+SPAN = NOON, NOON + 3600
+WELL = [answered(NOON + each, ["x" * 90] * 4, product=["iPad", "iPad", "Google", "Apple"]) for each in range(100)]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    frame = predictions(400, product=["iPad", "iPad", "Google", "Apple"] * 100)
+    return reference.build(["x" * 90] * 400, frame, "the validation part", accuracy={"product": 0.85, "answer": 0.8})
+
+
+@pytest.fixture
+def judge(tmp_path, expected):
+    def judge(*more, limits=None, well=WELL, against=expected):
+        store = store_with(tmp_path / "log", [*well, *more])
+        return report.make(store, *SPAN, against, limits)
+
+    return judge
+
+
+def words(found):
+    return {alarm.signal: alarm.words for alarm in found.alarms}
+
+
+def test_all_is_well(judge):
+    found = judge()
+    assert found.alarms == []
+    assert (found.window.requests, found.window.predictions) == (100, 400)
+    assert set(found.estimated) == {"product", "emotion", "answer"}
+    assert len(found.drifts) == 7
+
+
+def test_errors_are_an_alarm_beyond_their_limit(judge):
+    failed = [Failed(NOON, APP, kind, "x") for kind in ["ModelError"] * 12 + ["OSError"] * 3]
+    text = words(judge(*failed))["errors"]
+    assert text == "15 of 115 requests failed (13.0%), the limit is 1.0%; most of them: ModelError (12), OSError (3)"
+
+
+def test_one_error_is_no_alarm(judge):
+    assert words(judge(Failed(NOON, APP, "ModelError", "x"))) == {}
+
+
+def test_a_few_requests_are_not_judged(judge):
+    assert words(judge(*[Failed(NOON, APP, "ModelError", "x")] * 5, well=[answered(NOON, seconds=9.0)])) == {}
+
+
+def test_slow_requests_are_an_alarm_with_the_slowest_stage(judge):
+    text = words(judge(*[answered(NOON, seconds=3.0) for _ in range(20)]))["latency"]
+    assert text.startswith("95% of 120 requests took up to 3.0")
+    assert "the limit is 1.00 s; the longest stage is 'model'" in text
+
+
+def test_whole_files_may_take_their_time(judge):
+    assert words(judge(*[answered(NOON, seconds=60.0, stream=FILE) for _ in range(50)])) == {}
+
+
+def test_another_mix_is_an_alarm_with_what_changed(judge):
+    many = [answered(NOON, ["x" * 90] * 4, product=["Android"] * 4) for _ in range(100)]
+    text = words(judge(*many))["drift"]
+    assert "mix of products" in text
+    assert "Android from 0% in the reference to 50%" in text
+
+
+def test_less_confidence_is_an_alarm_of_the_estimated_accuracy(judge):
+    unsure = [answered(NOON, ["x" * 90] * 4, sure=0.5) for _ in range(100)]
+    found = judge(*unsure)
+    text = next(alarm.words for alarm in found.alarms if alarm.signal == "accuracy")
+    assert text.startswith("the accuracy of the product is estimated at 70% over 800 predictions (at most ")
+    assert "on the validation part at 90%; 5% less is allowed" in text
+
+
+def test_many_corrections_are_an_alarm_and_few_are_not(judge):
+    wrong = [Corrected(NOON, APP, "t", 1, {}, verdict, None, None) for verdict in ["wrong"] * 25 + ["right"] * 15]
+    text = words(judge(*wrong[:25]))
+    assert text == {}
+    text = words(judge(*wrong, well=[]))["accuracy"]  # beside the 25 from before
+    assert text.startswith("users called 15 of 65 predictions right (23%")
+    assert "it was 80% on the validation part" in text
+
+
+def test_lost_records_are_an_alarm(tmp_path, expected):
+    store = Store(tmp_path / "log")
+    store.write(WELL, [(NOON, Stream("answer", "v1", "process"), {("dropped", ""): (3, 0.0)})])
+    store.close()
+    assert words(report.make(store, *SPAN, expected))["log"].startswith("3 predictions were not logged")
+
+
+def test_without_a_reference_nothing_is_compared(judge):
+    found = judge(*[answered(NOON, sure=0.4) for _ in range(200)], against=None)
+    assert found.alarms == []
+    assert found.drifts == []
+
+
+def test_limits_can_be_moved(judge):
+    slow = [answered(NOON, seconds=3.0) for _ in range(20)]
+    assert words(judge(*slow, limits=report.Limits(p95_seconds=5.0))) == {}
+
+
+def test_an_empty_log_is_no_alarm(judge):
+    found = judge(well=[])
+    assert found.alarms == []
+    assert json.loads(json.dumps(found.to_json(), allow_nan=False))["requests"] == 0
+
+
+def test_json_and_table_tell_the_same(judge):
+    found = judge(*[Failed(NOON, APP, "Model[red]Error\x1b", "x") for _ in range(15)])
+    plain = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert plain["errors"] == 15
+    assert plain["seconds"]["total"]["p95"] == pytest.approx(0.01, rel=0.1)
+    assert plain["products"] == {"iPad": 200, "Apple": 100, "Google": 100}
+    assert [each["feature"] for each in plain["drift"]] == [each.feature for each in found.drifts]
+    stream = io.StringIO()
+    print_report(Console(file=stream, width=100), found)
+    shown = stream.getvalue()
+    assert "115 requests, 15 failed; 400 predictions, 0 not logged" in shown
+    assert "1 ALARM\n" in shown
+    assert f"  errors: {found.alarms[0].words}".replace("\x1b", "␛") in shown
+    assert "Model[red]Error␛" in shown
+    assert "\x1b" not in shown
+    assert "the validation part" in shown
+
+
+@pytest.mark.parametrize("well", [[], WELL[:3]])
+def test_a_short_report_is_printed_too(judge, well, expected):
+    for against in (None, expected):
+        stream = io.StringIO()
+        print_report(Console(file=stream, width=60), judge(well=well, against=against))
+        assert "drift: not judged" in stream.getvalue()
+        assert stream.getvalue().endswith("no alarm\n")

@@ -1,0 +1,284 @@
+"""What is written comes back, in whole, while others write, and the sums are those of the rows."""
+
+import math
+import sqlite3
+import stat
+import threading
+import time
+
+import pytest
+
+from tests.monitor.made_up import APP, NOON, answered, store_with
+from tf_model import paths, tasks
+from tf_model.answers import NOT_SURE
+from tf_model.errors import DataError, OutputError
+from tf_model.monitor import schema, tally
+from tf_model.monitor.events import Corrected, Failed, Stream
+from tf_model.monitor.store import MINUTES_KEPT, Store
+from tf_model.monitor.window import join, table
+
+FILE = Stream("answer", "v1", "batch")
+OLD = Stream("answer", "v0", "app")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "log" / "predictions.sqlite"
+
+
+def test_predictions_come_back_with_all_that_is_known_of_them(path):
+    event = answered(
+        NOON, ["first", "the second"], product=["iPad", "Google"], sure=[0.5, 0.75], answer=["a", NOT_SURE]
+    )
+    frame = store_with(path, [event]).predictions()
+    assert frame["time"].dt.as_unit("ns").astype("int64").tolist() == [NOON * 10**9] * 2
+    assert frame["product"].tolist() == ["iPad", "Google"]
+    assert frame["product_confidence"].tolist() == [0.5, 0.75]
+    assert frame["outcome"].tolist() == ["answered", "not_sure"]
+    assert frame["length"].tolist() == [5, 10]
+    assert frame["batch_size"].tolist() == [2, 2]
+    assert frame["text_hash"].tolist() == list(event.text_hashes)
+    assert frame["text"].isna().all()
+    assert frame["unknown_share"].isna().all()
+    assert frame["model_seconds"].tolist() == pytest.approx([0.009] * 2)
+    assert frame[["model", "version", "source"]].drop_duplicates().values.tolist() == [["answer", "v1", "app"]]
+
+
+def test_reading_is_limited_to_a_span_and_to_the_newest(path):
+    store = store_with(path, [answered(NOON + each, [str(each)]) for each in range(10)])
+    assert len(store.predictions(NOON + 3, NOON + 5)) == 2
+    newest = store.predictions(most=3)["time"]
+    assert newest.is_monotonic_increasing
+    assert newest.iloc[-1].timestamp() == NOON + 9
+
+
+def test_errors_and_corrections_come_back(path):
+    said = {"product": "iPad", "product_confidence": 0.9, "emotion": None, "answer": "x"}
+    events = [
+        Failed(NOON, APP, "ModelError", "too large"),
+        Failed(NOON + 1, FILE, "DataError", "no column"),
+        Corrected(NOON, APP, "a text", 7, said, "wrong", "iPhone", tasks.NEGATIVE),
+    ]
+    store = store_with(path, events)
+    errors = store.errors(most=1)
+    assert errors[["source", "kind", "message"]].values.tolist() == [["batch", "DataError", "no column"]]
+    [row] = store.corrections().to_dict("records")
+    assert (row["text"], row["verdict"], row["product"]) == ("a text", "wrong", "iPad")
+    assert (row["correct_product"], row["correct_emotion"]) == ("iPhone", tasks.NEGATIVE)
+    assert store.window(NOON, NOON + 60).feedback == (0, 1)
+    assert store.window(NOON, NOON + 60).labels(tally.ERRORS) == {"DataError": 1, "ModelError": 1}
+
+
+def test_the_sums_are_those_of_the_rows_at_every_level(path):
+    # Over four days, by the minute, the hour and the day.
+    events = [answered(NOON - each * 3_000, ["x" * (each % 90)] * (each % 3 + 1)) for each in range(110)]
+    store = store_with(path, events)
+    for since, until in ((NOON - 6_000, NOON + 60), (NOON - 86_400 * 3, NOON + 60), (NOON - 86_400 * 200, NOON + 60)):
+        window = store.window(since, until)
+        rows = store.predictions(window.since, window.until)
+        assert window.predictions == len(rows) > 0
+        assert window.histogram("length").count == len(rows)
+        assert window.histogram("length").mean == pytest.approx(rows["length"].mean())
+        assert window.histogram(tally.SECONDS).count == rows["request"].nunique()
+
+
+def test_a_series_has_no_gaps_and_adds_up_to_the_window(path):
+    store = store_with(path, [answered(NOON + each * 60) for each in (0, 1, 7)])
+    windows = store.series(NOON, NOON + 600, 120)
+    assert [window.requests for window in windows] == [2, 0, 0, 1, 0]
+    assert [window.since for window in windows] == [NOON + each * 120 for each in range(5)]
+    assert join(windows).counts == store.window(NOON, NOON + 600).counts
+    frame = table(windows)
+    assert frame["requests"].tolist() == [2, 0, 0, 1, 0]
+    assert frame["p95_seconds"].notna().tolist() == [True, False, False, True, False]
+    assert frame["predictions_per_second"].iloc[0] == pytest.approx(2 / 120)
+
+
+@pytest.mark.parametrize(("since", "until"), [(NOON + 0.5, NOON + 0.6), (NOON, NOON), (NOON - 61, NOON + 1)])
+def test_a_window_is_widened_to_whole_minutes(path, since, until):
+    window = store_with(path, [answered(NOON + 30)]).window(since, until)
+    assert window.since <= since
+    assert window.until >= until
+    assert window.since % 60 == window.until % 60 == 0
+    assert window.requests == 1
+
+
+def test_what_is_older_than_the_minutes_is_read_by_the_hour(path):
+    then = (time.time() - MINUTES_KEPT) // 3600 * 3600 - 7200
+    store = store_with(path, [answered(then + 100)])
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM rollups WHERE level = 60")
+    assert store.window(then, then + 60).requests == 1
+
+
+def test_sums_can_be_had_of_one_model_version_or_source(path):
+    store = store_with(path, [answered(NOON), answered(NOON, stream=FILE), answered(NOON, stream=OLD)])
+    span = NOON, NOON + 60
+    assert store.window(*span).requests == 3
+    assert store.window(*span, version="v1").requests == 2
+    assert store.window(*span, version="v1", sources=["app"]).requests == 1
+    assert store.window(*span, model="another").requests == 0
+    assert store.window(*span, sources=[]).requests == 0
+    assert len(store.streams()) == 3
+
+
+def test_lost_records_belong_to_every_source(path):
+    store = Store(path)
+    store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(tally.DROPPED, ""): (5, 0.0)})])
+    store.close()
+    assert store.window(NOON, NOON + 60, sources=["app"]).dropped == 5
+    assert store.streams()["source"].tolist() == ["app"]
+
+
+def test_the_newest_model_is_known(path):
+    store = store_with(path, [answered(NOON, stream=OLD), answered(NOON + 7200)])
+    assert store.newest() == ("answer", "v1")
+    assert store.newest("another") is None
+    first, last = store.span()
+    assert (first, last) == (NOON, NOON + 7260)
+
+
+def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
+    store = Store(path)
+    store.write([answered(NOON)])
+    good, bad = answered(NOON + 1, product="Android"), Failed(NOON + 1, APP, "kind", None)
+    with pytest.raises(sqlite3.IntegrityError):
+        store.write([good, bad])
+    assert store.window(NOON, NOON + 60).requests == 1
+    store.write([good])  # its label had been given a number in the transaction that was undone
+    assert store.predictions()["product"].tolist() == ["iPad", "Android"]
+    store.close()
+
+
+def test_many_rows_of_one_call_are_written(path):
+    texts = [f"text {number}" for number in range(1234)]
+    store = store_with(path, [answered(NOON, texts)])
+    assert store.predictions()["length"].tolist() == [len(text) for text in texts]
+
+
+def test_reading_goes_on_while_another_writes(path):
+    store, failures = store_with(path, [answered(NOON)]), []
+    stop = threading.Event()
+
+    def read():
+        reader = Store(path)
+        while not stop.is_set():
+            try:
+                frame = reader.predictions()
+                assert (frame.groupby("request")["batch_size"].first() == frame.groupby("request").size()).all()
+            except Exception as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(30):
+        store.write([answered(NOON + number, ["a", "b", "c"])])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    store.close()
+    assert failures == []
+    assert len(store.predictions()) == 91
+
+
+def test_two_writers_do_not_disturb_each_other(path):
+    stores = [Store(path), Store(path)]
+    threads = [
+        threading.Thread(target=lambda store=store: [store.write([answered(NOON, ["a", "b"])]) for _ in range(20)])
+        for store in stores
+    ]
+    for store in stores:
+        store.open()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for store in stores:
+        store.close()
+    assert len(stores[0].predictions()) == stores[0].window(NOON, NOON + 60).predictions == 80
+
+
+# ---------------------------------------------------------------- the file
+
+
+def test_nothing_is_made_before_the_first_writing(path):
+    store = Store(path)
+    assert not store.exists
+    with pytest.raises(DataError, match=r"^there is no prediction log at .*; predict something first"):
+        store.predictions()
+    assert not path.parent.exists()
+
+
+def test_the_default_is_looked_up_when_it_is_needed(path, monkeypatch):
+    monkeypatch.setattr(paths, "MONITOR_LOG", path)
+    assert Store().path == path
+
+
+def test_only_the_owner_may_read_the_log(path):
+    store = Store(path)
+    store.write([answered(NOON)])
+    schema.salt(path)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    store.close()
+
+
+def test_the_salt_is_made_once(path):
+    path.parent.mkdir()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(schema.salt(path))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert len(found[0]) == 16
+    assert [file.name for file in path.parent.iterdir()] == ["predictions.sqlite.salt"]
+
+
+def test_a_damaged_salt_is_explained(path):
+    path.parent.mkdir()
+    path.with_name("predictions.sqlite.salt").write_bytes(b"")
+    with pytest.raises(DataError, match="expected 16 bytes, found 0; remove it"):
+        schema.salt(path)
+
+
+def test_a_file_of_another_kind_is_refused_and_left_alone(path):
+    path.parent.mkdir()
+    path.write_text("not a database, but something that somebody needs " * 100, encoding="utf-8")
+    before = path.read_bytes()
+    for use in (Store(path).open, Store(path).predictions):
+        with pytest.raises(DataError, match="move the file away"):
+            use()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("statement", "found"), [("PRAGMA user_version = 2", "version 2"), (None, "another kind")])
+def test_a_log_of_a_later_version_and_a_foreign_database_are_refused(path, statement, found):
+    if statement:
+        store_with(path, [answered(NOON)])
+    else:
+        path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement or "CREATE TABLE theirs (a)")
+    for use in (Store(path).open, Store(path).streams):
+        with pytest.raises(DataError, match=f"expected a prediction log of version 1, found {found}"):
+            use()
+
+
+def test_a_folder_that_cannot_be_made_is_explained(tmp_path):
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(OutputError, match="a part of this path is a file"):
+        Store(tmp_path / "file" / "log.sqlite").open()
+
+
+def test_an_empty_log_reads_as_empty(path):
+    store = store_with(path, [])
+    assert store.span() is None
+    assert store.newest() is None
+    assert store.predictions().empty
+    assert store.window(0, math.floor(NOON)).counts == {}
+    assert len(store.errors()) == len(store.corrections()) == len(store.streams()) == 0

@@ -1,0 +1,51 @@
+"""A program that records from 8 threads until it is killed, and says on standard output what it has recorded.
+
+Run as ``python written_under_load.py DATABASE RECORDS_PER_SECOND``. Each line of its output is a thread, the number of
+a record in this thread, and the time at which ``record`` had returned. Every call has two texts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import pandas
+
+from tf_model.monitor.recorder import Recorder
+
+THREADS = 8
+TEXTS = 2
+
+
+def main(path: str, rate: str) -> None:
+    """Record until somebody stops this process."""
+    frame = pandas.DataFrame(
+        {
+            "product": pandas.Series(["iPad"] * TEXTS, dtype="str"),
+            "product_confidence": pandas.Series([0.9] * TEXTS, dtype="float32"),
+        }
+    )
+    recorder = Recorder(path, model="product", version="1", keep_texts=True)
+    pause = THREADS * TEXTS / float(rate)
+
+    def work(thread: int) -> None:
+        number, due = 0, time.monotonic()
+        while True:
+            texts = [f"{thread} {number} {place}" for place in range(TEXTS)]
+            recorder.record(texts, frame, {"model": 0.01}, "app")
+            os.write(1, f"{thread} {number} {time.time()!r}\n".encode())  # one system call: a whole line or none
+            number, due = number + 1, due + pause
+            time.sleep(max(due - time.monotonic(), 0))
+
+    for thread in range(THREADS):
+        threading.Thread(target=work, args=(thread,), daemon=True).start()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,162 @@
+"""``python -m tf_model.monitor``: what the log of predictions says, its corrections as a file, and making room."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_model import console, paths
+
+if TYPE_CHECKING:
+    from tf_model.monitor.reference import Reference
+    from tf_model.monitor.store import Store
+
+HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Report, export or prune; ``report`` returns 1 if there is an alarm."""
+    arguments = _parser().parse_args(argv)
+    return {"report": _report, "export": _export, "prune": _prune}[arguments.command](arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("tf_model.monitor", "Look into the log of predictions.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, what: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=what, formatter_class=parser.formatter_class)
+        added.add_argument(
+            "--log", type=Path, metavar="PATH", help=f"the log; if not given, {paths.shown(paths.MONITOR_LOG)}"
+        )
+        return added
+
+    report = command("report", "Say how the model is doing; exit code 1 if there is an alarm.")
+    report.add_argument("--hours", type=_positive, default=24.0, metavar="H", help="how far to look back")
+    report.add_argument("--model", metavar="NAME", help="which model; the one that was used last if not given")
+    report.add_argument(
+        "--reference", type=Path, metavar="DIR", help="folder with reference.json; the model's own if not given"
+    )
+    report.add_argument("--max-error-share", type=_share, default=0.01, metavar="X", help="of the requests")
+    report.add_argument("--max-p95", type=_positive, default=1.0, metavar="S", help="seconds of a request, files aside")
+    report.add_argument("--max-accuracy-drop", type=_share, default=0.05, metavar="X", help="below the reference")
+    report.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
+
+    export = command("export", "Write the corrections as a file to train with.")
+    export.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, such as corrections.csv")
+    export.add_argument("--days", type=_positive, metavar="D", help="only those of the last D days")
+    export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
+
+    prune = command("prune", "Remove what is old, or more than there is room for.")
+    prune.add_argument("--days", type=_positive, default=90.0, metavar="D", help="keep what is younger")
+    prune.add_argument("--megabytes", type=_positive, default=2000.0, metavar="M", help="keep the newest M megabytes")
+    prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
+    return parser
+
+
+def _positive(text: str) -> float:
+    return _number(text, 0.0, float("inf"), "a number above 0")
+
+
+def _share(text: str) -> float:
+    return _number(text, 0.0, 1.0, "a number between 0 and 1")
+
+
+def _number(text: str, low: float, high: float, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not low < value < high:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return value
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from tf_model.monitor import report
+    from tf_model.monitor.print_report import print_report
+    from tf_model.monitor.store import Store
+
+    store = Store(arguments.log)
+    model, version = _which_model(store, arguments.model)
+    limits = report.Limits(
+        error_share=arguments.max_error_share,
+        p95_seconds=arguments.max_p95,
+        accuracy_drop=arguments.max_accuracy_drop,
+    )
+    now = time.time()
+    reference = _reference(arguments.reference, model)
+    found = report.make(store, now - arguments.hours * HOUR, now, reference, limits, model, version)
+    if arguments.json:
+        print(json.dumps({"model": model, "version": version, **found.to_json()}, indent=2, ensure_ascii=False))
+    else:
+        if model:
+            console.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
+        print_report(console.stdout(), found)
+    return 1 if found.alarms else 0
+
+
+def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None]:
+    """Model and version to report on: one version only, so that a reference fits; None, None: there are only errors.
+
+    Raises:
+        DataError: There is no log, or nothing of the model in it.
+    """
+    from tf_model.errors import DataError
+    from tf_model.messages import listed
+
+    if name is None:
+        return store.newest() or (None, None)
+    found = store.newest(name)
+    if found is None:
+        known = listed(store.streams()["model"].unique())
+        raise DataError(f"expected predictions of the model {name!r} in {store.path}, found those of {known}")
+    return found
+
+
+def _reference(folder: Path | None, model: str | None) -> Reference | None:
+    from tf_model.errors import ModelError
+    from tf_model.monitor import reference
+
+    if folder is None:
+        return reference.load(paths.SAVED_MODELS / model) if model else None
+    found = reference.load(folder)
+    if found is None:
+        raise ModelError(f"expected {reference.FILE} in {folder}, found none; give the folder of a model that has it")
+    return found
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from tf_model.messages import plural
+    from tf_model.monitor.export import export
+    from tf_model.monitor.store import Store
+
+    since = time.time() - arguments.days * DAY if arguments.days else 0.0
+    rows, left_out = export(Store(arguments.log), arguments.output, since, overwrite=arguments.overwrite)
+    console.say(
+        f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
+        f"{plural(left_out, 'correction', 'corrections')} without a label or of the same text)"
+    )
+    return 0
+
+
+def _prune(arguments: argparse.Namespace) -> int:
+    from tf_model.errors import DataError
+    from tf_model.monitor.retention import Retention, prune, size
+    from tf_model.monitor.store import Store
+
+    store = Store(arguments.log)
+    if not store.exists:
+        raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
+    keep = Retention(arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections)
+    removed = prune(store, keep)
+    console.say(f"removed {removed:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
+    store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    console.run(main)

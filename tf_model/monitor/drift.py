@@ -1,0 +1,208 @@
+"""Drift: whether a window of predictions looks different from the reference, and by how much.
+
+Two questions are asked of each feature, and an alarm needs a yes to both:
+
+- *Could chance have done it?* A two-sample test, chi-squared for labels and Kolmogorov-Smirnov for numbers, at a level
+  shared out over the features (Bonferroni), so that a window of ordinary texts raises any alarm at all with
+  probability ``alpha`` at most.
+- *Is it large enough to matter?* The population stability index. The customary bounds of 0.1 and 0.25 are for large
+  samples: between two samples of n and m rows from one population the index of k cells is (1/n + 1/m) times a
+  chi-squared variable with k - 1 degrees of freedom (B. Yurdakul, "Statistical properties of population stability
+  index", Western Michigan University, 2018). The bound is 0.1, or what chance reaches at the level above if that is
+  more.
+
+Both take the texts for independent. A batch of texts about one thing, or a popular retweet, is a real difference from
+the reference, and is reported as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from tf_model.monitor import tally
+from tf_model.monitor.events import UNSURE
+from tf_model.monitor.reference import Reference
+from tf_model.monitor.window import Window
+
+if TYPE_CHECKING:
+    import numpy
+
+ALPHA = 0.01  # how often a window of ordinary texts may raise an alarm
+SMALLEST_INDEX = 0.1  # a smaller population stability index is no alarm, however certain it is
+MINIMUM_ROWS = 50  # of a window, for a judgement
+FEWEST_EXPECTED = 5.0  # rows in a cell of a chi-squared test; rarer cells are put together
+CELLS = 10  # of the index of a number: tenths of the reference
+
+ABSTENTION = "abstention"
+_LABELS = ("product", "emotion")
+_NUMBERS = ("product_confidence", "emotion_confidence", "answer_confidence", "length", "unknown_share")
+FEATURES = (*_LABELS, ABSTENTION, *_NUMBERS)
+IN_WORDS: Mapping[str, str] = {
+    "product": "mix of products",
+    "emotion": "mix of emotions",
+    ABSTENTION: 'share of "Not sure"',
+    "product_confidence": "confidence in the product",
+    "emotion_confidence": "confidence in the emotion",
+    "answer_confidence": "confidence in the answer",
+    "length": "length of the texts",
+    "unknown_share": "share of unknown tokens",
+}
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How one feature differs from the reference.
+
+    Attributes:
+        feature: One of :data:`FEATURES`.
+        rows: Predictions of the window that have it.
+        reference_rows: Those of the reference.
+        index: Population stability index, 0 where the two are alike.
+        bound: What the index must reach for an alarm.
+        p_value: How probable a difference of this size is by chance alone.
+        level: What the p-value must stay below for an alarm.
+        reference: Share of each cell in the reference: of a label, or of a span of values.
+        current: The same of the window.
+        alarm: Whether both bounds are crossed.
+    """
+
+    feature: str
+    rows: int
+    reference_rows: int
+    index: float
+    bound: float
+    p_value: float
+    level: float
+    reference: Mapping[str, float]
+    current: Mapping[str, float]
+    alarm: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+    def in_words(self) -> str:
+        """What changed most, and against what."""
+        cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
+        return (
+            f"{IN_WORDS[self.feature]}: population stability index {self.index:.2f} over {self.rows:,} predictions, "
+            f"alarm from {self.bound:.2f} (p {self.p_value:.1g}); most of it: {cell} from {self.reference[cell]:.0%} "
+            f"in the reference to {self.current[cell]:.0%}"
+        )
+
+
+def compare(
+    reference: Reference, window: Window, alpha: float = ALPHA, smallest: float = SMALLEST_INDEX
+) -> list[Drift]:
+    """Compare a window with the reference, feature by feature.
+
+    Args:
+        reference: Of the model, and of the version of it, that made the predictions of the window.
+        window: Its predictions.
+        alpha: How often a window of ordinary texts may raise an alarm, over all features together.
+        smallest: The least population stability index that is an alarm.
+
+    Returns:
+        One entry for each feature that both have, in the order of :data:`FEATURES`; none at all where the window has
+        fewer than :data:`MINIMUM_ROWS` predictions, of which nothing can be said.
+    """
+    pairs = {feature: (_cells(reference.counts, feature), _cells(window.counts, feature)) for feature in FEATURES}
+    both = {feature: pair for feature, pair in pairs.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
+    level = alpha / max(len(both), 1)
+    return [_compare(feature, expected, found, level, smallest) for feature, (expected, found) in both.items()]
+
+
+def _cells(counts: tally.Counts, feature: str) -> dict[Any, int]:
+    """Counts of a feature by label, or by bin for numbers."""
+    if feature in _NUMBERS:
+        return dict(tally.histogram(counts, feature).counts)
+    if feature in _LABELS:
+        return tally.by_label(counts, feature)
+    outcomes = tally.by_label(counts, "outcome")
+    unsure = outcomes.pop(UNSURE, 0)
+    return {"Not sure": unsure, "answered": sum(outcomes.values())} if outcomes or unsure else {}
+
+
+def _compare(feature: str, expected: dict[Any, int], found: dict[Any, int], level: float, smallest: float) -> Drift:
+    import numpy
+    from scipy import stats
+
+    keys = sorted({*expected, *found}) if feature in _NUMBERS else list(dict.fromkeys([*expected, *found]))
+    table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, found)])  # (2, keys)
+    n, m = table.sum(axis=1)
+    if feature in _NUMBERS:
+        p_value = _kolmogorov_smirnov(table)
+        names, table = _tenths(feature, keys, table)
+    else:
+        names, p_value = [str(key) for key in keys], _chi_squared(table)
+    index, cells = _stability_index(table)
+    chance = (1 / n + 1 / m) * stats.chi2.isf(level, max(cells - 1, 1))
+    bound = max(smallest, float(chance))
+    shares = table / table.sum(axis=1, keepdims=True)
+    reference, current = ({name: float(share) for name, share in zip(names, row, strict=True)} for row in shares)
+    alarm = p_value < level and index >= bound
+    return Drift(feature, int(m), int(n), index, bound, p_value, level, reference, current, alarm)
+
+
+def _chi_squared(table: numpy.ndarray) -> float:
+    """p-value of a chi-squared test of two rows of counts; labels too rare for it are put together."""
+    import numpy
+    from scipy import stats
+
+    expected = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum())
+    rare = expected < FEWEST_EXPECTED
+    cells = numpy.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
+    cells = cells[:, cells.sum(axis=0) > 0]
+    return float(stats.chi2_contingency(cells, correction=False).pvalue) if cells.shape[1] > 1 else 1.0
+
+
+def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
+    """p-value of the two-sample test, from counts by bin in order; as values of a bin are ties, it is too large if
+    anything.
+
+    The same as ``scipy.stats.ks_2samp(..., method="asymp")`` of the numbers of the bins, without spelling them out.
+    """
+    import numpy
+    from scipy import stats
+
+    n, m = (float(count) for count in table.sum(axis=1))
+    reference, current = numpy.cumsum(table, axis=1) / numpy.array([[n], [m]])
+    distance = float(numpy.abs(reference - current).max())
+    return float(stats.kstwo.sf(distance, numpy.round(n * m / (n + m))))
+
+
+def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
+    """Neighbouring bins put together, so that each cell holds about a tenth of the reference.
+
+    What lies below all of the reference, or above, has a cell of its own.
+    """
+    import numpy
+
+    seen = numpy.flatnonzero(table[0])
+    groups = [list(range(seen[0]))]
+    held = table[0].sum()  # so that the first bin of the reference begins a cell
+    for place in range(seen[0], seen[-1] + 1):
+        if held >= table[0].sum() / CELLS:
+            groups.append([])
+            held = 0
+        groups[-1].append(place)
+        held += table[0, place]
+    groups = [group for group in (*groups, list(range(seen[-1] + 1, len(keys)))) if group]
+    bins = tally.BINS[feature]
+    names = []
+    for group in groups:
+        low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]
+        names.append(f"{low:g} to {high:g}")
+    return names, numpy.column_stack([table[:, group].sum(axis=1) for group in groups])
+
+
+def _stability_index(table: numpy.ndarray) -> tuple[float, int]:
+    """Population stability index of two rows of counts, and of how many cells; half a row is added to each cell, so
+    that an empty one counts for much but not for infinitely much."""
+    import numpy
+
+    table = table[:, table.sum(axis=0) > 0] + 0.5
+    reference, current = table / table.sum(axis=1, keepdims=True)
+    return float(((current - reference) * numpy.log(current / reference)).sum()), table.shape[1]

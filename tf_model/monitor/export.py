@@ -1,0 +1,86 @@
+"""Corrections as a file to train with: the columns and labels of the dataset."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tf_model import tables, tasks
+from tf_model.errors import DataError
+from tf_model.monitor.events import RIGHT
+from tf_model.monitor.store import Store
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = (tasks.TEXT_COLUMN, tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN)
+
+
+def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
+    """What can be learned from corrections.
+
+    A correction gives the labels that the user named. "Right" gives those that were predicted, unless the answer was
+    "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several
+    corrections of one text the last counts.
+
+    Args:
+        corrections: What :meth:`tf_model.monitor.store.Store.corrections` returns.
+
+    Returns:
+        The three columns of the dataset, in the order of time; a label that was not said is missing. Texts with
+        neither label, and blank ones, are left out.
+    """
+    from tf_model.answers import NOT_SURE
+
+    frame = corrections.drop_duplicates("text_hash", keep="last")
+    confirmed = (frame["verdict"] == RIGHT) & (frame["answer"] != NOT_SURE)
+    labels = {
+        task.column: frame[f"correct_{task.name}"].where(
+            frame[f"correct_{task.name}"].notna() | ~confirmed, frame[task.name]
+        )
+        for task in (tasks.PRODUCT, tasks.EMOTION)
+    }
+    # A NUL character cannot stand in a text file.
+    rows = frame[["text"]].rename(columns={"text": tasks.TEXT_COLUMN}).assign(**labels)
+    rows[tasks.TEXT_COLUMN] = rows[tasks.TEXT_COLUMN].str.replace("\0", " ")
+    without_target = rows[tasks.EMOTION_COLUMN] == tasks.NO_EMOTION
+    rows[tasks.PRODUCT_COLUMN] = rows[tasks.PRODUCT_COLUMN].mask(without_target)
+    has_label = rows[tasks.PRODUCT_COLUMN].notna() | rows[tasks.EMOTION_COLUMN].notna()
+    return rows[has_label & (rows[tasks.TEXT_COLUMN].str.strip() != "")][list(COLUMNS)].reset_index(drop=True)
+
+
+def export(
+    store: Store, output: Path, since: float = 0, until: float = math.inf, overwrite: bool = False
+) -> tuple[int, int]:
+    """Write the corrections of a span of time as a file that ``python -m tf_model.train`` reads.
+
+    The file holds the texts as they are, for a program; a spreadsheet may take one that begins with ``=`` for a
+    formula.
+
+    Args:
+        store: The log.
+        output: The file to write, of a format that its suffix names.
+        since: Beginning, in seconds since 1970.
+        until: End.
+        overwrite: Whether the file may be replaced.
+
+    Returns:
+        The number of rows that were written, and of corrections that had no label to learn from or were repeated.
+
+    Raises:
+        DataError: There is nothing to export, or the log cannot be read.
+        OutputError: The file exists and ``overwrite`` is false, or it cannot be written.
+        UsageError: Its suffix is unknown.
+    """
+    tables.check_output(Path(output), overwrite)
+    corrections = store.corrections(since, until)
+    rows = labelled(corrections)
+    if rows.empty:
+        raise DataError(
+            f"expected corrections that name a product or an emotion, found {len(corrections):,} corrections and none "
+            "that does; correct some answers in the app first"
+        )
+    with tables.table_writer(Path(output), overwrite) as writer:
+        writer.write(rows)
+    return len(rows), len(corrections) - len(rows)

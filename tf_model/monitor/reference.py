@@ -1,0 +1,128 @@
+"""What a model's predictions look like where all is well: counts of a part that it was not trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model.errors import DataError, ModelError
+from tf_model.files import write_json
+from tf_model.messages import first_line
+from tf_model.monitor import tally
+
+if TYPE_CHECKING:
+    import pandas
+
+FILE = "reference.json"
+FORMAT = 1
+_FIELDS = {"format", "origin", "rows", "labels", "histograms", "accuracy"}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Predictions of known good data, counted as :mod:`tf_model.monitor.tally` counts.
+
+    Attributes:
+        origin: Which predictions these are, in words.
+        rows: How many.
+        counts: Labels of ``product``, ``emotion`` and ``outcome``; histograms of confidences, length and share of
+            unknown tokens.
+        accuracy: Share of right predictions among them by task (``product``, ``emotion``, ``answer``), where known.
+    """
+
+    origin: str
+    rows: int
+    counts: tally.Counts
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values; a label or bin comes with its count and its sum."""
+        labels: dict[str, Any] = {}
+        histograms: dict[str, Any] = {}
+        for (name, key), (count, total) in sorted(self.counts.items(), key=lambda item: (item[0][0], str(item[0][1]))):
+            place = histograms if name in tally.BINS else labels
+            place.setdefault(name, {})[str(key)] = [count, round(total, 6)]
+        return {
+            "format": FORMAT,
+            "origin": self.origin,
+            "rows": self.rows,
+            "labels": labels,
+            "histograms": histograms,
+            "accuracy": dict(self.accuracy),
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Reference:
+        """The reference that :meth:`to_json` gave.
+
+        Raises:
+            ValueError: It is none, or of another version of this program.
+        """
+        if not isinstance(value, dict) or set(value) != _FIELDS or value["format"] != FORMAT:
+            raise ValueError(f"expected an object of format {FORMAT} with {', '.join(sorted(_FIELDS))}")
+        counts: tally.Counts = {}
+        for name, sums in value["labels"].items():
+            counts |= {(name, key): (int(count), float(total)) for key, (count, total) in sums.items()}
+        for name, sums in value["histograms"].items():
+            if name not in tally.BINS:
+                raise ValueError(f"{name!r} is no histogram that this program knows")
+            counts |= {(name, int(key)): (int(count), float(total)) for key, (count, total) in sums.items()}
+        accuracy = {task: float(share) for task, share in value["accuracy"].items()}
+        return cls(str(value["origin"]), int(value["rows"]), counts, accuracy)
+
+    def save(self, folder: Path, overwrite: bool = False) -> Path:
+        """Write ``reference.json`` into a model's folder.
+
+        Raises:
+            OutputError: It exists and ``overwrite`` is false, or it cannot be written.
+        """
+        path = Path(folder) / FILE
+        write_json(path, self.to_json(), overwrite)
+        return path
+
+
+def build(
+    texts: Sequence[str],
+    predictions: pandas.DataFrame,
+    origin: str,
+    unknown_shares: Sequence[float | None] | None = None,
+    accuracy: Mapping[str, float] | None = None,
+) -> Reference:
+    """A reference from predictions that the model made of texts it was not trained on.
+
+    Args:
+        texts: The N texts, raw, as the model is given them later.
+        predictions: N rows, as :func:`tf_model.predict.predict_texts` gives them, by the same threshold as later.
+        origin: Which predictions these are, in words.
+        unknown_shares: For each text the share of unknown tokens, 0 to 1.
+        accuracy: Share of right predictions by task.
+
+    Raises:
+        DataError: There are none.
+        ValueError: The lengths differ.
+    """
+    from tf_model.monitor.rows import columns_of
+
+    if not len(texts):
+        raise DataError("expected predictions to make a reference of, got none; give a part with rows")
+    counts: tally.Counts = {}
+    tally.count_columns(counts, columns_of(texts, predictions, unknown_shares))
+    return Reference(origin, len(texts), counts, dict(accuracy or {}))
+
+
+def load(folder: Path) -> Reference | None:
+    """The reference of the model in ``folder``, None if there is none.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    path = Path(folder) / FILE
+    try:
+        return Reference.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be used ({first_line(error)}); export the model again") from error

@@ -1,0 +1,230 @@
+"""What the log says of a span of time, and what of it somebody should look at, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tf_model.messages import plural
+from tf_model.metrics import wilson_interval
+from tf_model.monitor import accuracy, drift, tally
+from tf_model.monitor.events import STAGES
+from tf_model.monitor.reference import Reference
+from tf_model.monitor.store import Store
+from tf_model.monitor.window import Window
+
+PERCENTILES = (50, 95, 99)
+# A file of thousands of texts takes as long as it takes: only somebody who waits for one answer can find it slow.
+BULK_SOURCES = ("batch", "predict")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is still well.
+
+    Attributes:
+        error_share: Failed requests, of all; an alarm when it is exceeded with 97.5% certainty.
+        p95_seconds: 95th percentile of the time of a request, those for whole files left out.
+        requests: The fewest requests from which time and errors are judged.
+        accuracy_drop: How far the accuracy may be below that of the reference.
+        judged: The fewest corrections from which accuracy is judged.
+        alpha: See :func:`tf_model.monitor.drift.compare`.
+    """
+
+    error_share: float = 0.01
+    p95_seconds: float = 1.0
+    requests: int = 20
+    accuracy_drop: float = 0.05
+    judged: int = accuracy.MINIMUM
+    alpha: float = drift.ALPHA
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something to look at.
+
+    Attributes:
+        signal: ``"errors"``, ``"latency"``, ``"accuracy"``, ``"drift"`` or ``"log"``.
+        words: What, how much, and against what.
+    """
+
+    signal: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The state of a model in use.
+
+    Attributes:
+        window: What was counted.
+        interactive: The same without whole files.
+        reference: What it is compared with, if there is a reference.
+        corrected: Accuracy from corrections.
+        estimated: Accuracy from confidences, by task.
+        drifts: The comparison, feature by feature; empty without a reference or with too few predictions.
+        alarms: What to look at; empty when all is well.
+    """
+
+    window: Window
+    interactive: Window
+    reference: Reference | None
+    corrected: accuracy.Accuracy
+    estimated: Mapping[str, accuracy.Accuracy]
+    drifts: list[drift.Drift] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        window = self.window
+        return {
+            "since": _iso(window.since),
+            "until": _iso(window.until),
+            "alarms": [{"signal": alarm.signal, "words": alarm.words} for alarm in self.alarms],
+            "requests": window.requests,
+            "predictions": window.predictions,
+            "predictions_per_second": window.predictions / max(window.until - window.since, 1),
+            "errors": window.failures,
+            "errors_by_kind": window.labels(tally.ERRORS),
+            "dropped": window.dropped,
+            "seconds": {
+                name: {f"p{share}": found.quantile(share / 100) for share in PERCENTILES} | {"mean": found.mean}
+                for name, found in self.seconds().items()
+            },
+            "outcomes": window.labels("outcome"),
+            "products": window.labels("product"),
+            "emotions": window.labels("emotion"),
+            "cpu": window.mean(tally.CPU),
+            "memory": window.mean(tally.MEMORY),
+            "accuracy_from_corrections": self.corrected.to_json(),
+            "accuracy_estimated": {task: found.to_json() for task, found in self.estimated.items()},
+            "assumption": accuracy.ASSUMPTION,
+            "reference": None if self.reference is None else self.reference.origin,
+            "drift": [found.to_json() for found in self.drifts],
+        }
+
+    def seconds(self) -> dict[str, tally.Histogram]:
+        """Times of the requests, ``"total"`` and each stage that was measured."""
+        names = {"total": tally.SECONDS, **{stage: tally.stage_name(stage) for stage in STAGES}}
+        found = {name: self.window.histogram(each) for name, each in names.items()}
+        return {name: each for name, each in found.items() if each.count}
+
+
+def make(
+    store: Store,
+    since: float,
+    until: float,
+    reference: Reference | None = None,
+    limits: Limits | None = None,
+    model: str | None = None,
+    version: str | None = None,
+) -> Report:
+    """Judge a span of time.
+
+    Args:
+        store: The log.
+        since: Beginning, in seconds since 1970.
+        until: End.
+        reference: Of the model that is judged, if it has one.
+        limits: What is still well.
+        model: Only this model; None: all of the log.
+        version: Only this version of it; None: all.
+
+    Raises:
+        DataError: There is no log, or it cannot be read.
+    """
+    limits = limits or Limits()
+    streams = store.streams()
+    window = store.window(since, until, model, version)
+    sources = [source for source in streams["source"].unique() if source not in BULK_SOURCES]
+    interactive = store.window(since, until, model, version, sources)
+    return judge(window, interactive, reference, limits)
+
+
+def judge(window: Window, interactive: Window, reference: Reference | None, limits: Limits) -> Report:
+    """Judge what was counted; see :func:`make`."""
+    corrected = accuracy.from_corrections(window, limits.judged)
+    figures = {task: accuracy.from_confidence(window, task) for task in accuracy.TASKS}
+    estimated = {task: found for task, found in figures.items() if found.accuracy is not None}
+    drifts = drift.compare(reference, window, limits.alpha) if reference else []
+    alarms = [
+        *_error_alarms(window, limits),
+        *_latency_alarms(interactive, limits),
+        *_accuracy_alarms(corrected, estimated, reference, limits),
+        *(Alarm("drift", found.in_words()) for found in drifts if found.alarm),
+        *_log_alarms(window),
+    ]
+    return Report(window, interactive, reference, corrected, estimated, drifts, alarms)
+
+
+def _error_alarms(window: Window, limits: Limits) -> list[Alarm]:
+    failed, requests = window.failures, window.requests
+    if requests < limits.requests or wilson_interval(failed, requests)[0] <= limits.error_share:
+        return []
+    kinds = ", ".join(f"{kind} ({count:,})" for kind, count in list(window.labels(tally.ERRORS).items())[:3])
+    words = (
+        f"{failed:,} of {requests:,} requests failed ({failed / requests:.1%}), the limit is "
+        f"{limits.error_share:.1%}; most of them: {kinds}"
+    )
+    return [Alarm("errors", words)]
+
+
+def _latency_alarms(window: Window, limits: Limits) -> list[Alarm]:
+    seconds = window.histogram(tally.SECONDS)
+    slow = seconds.quantile(0.95)
+    if seconds.count < limits.requests or slow is None or slow <= limits.p95_seconds:
+        return []
+    stages = {stage: window.histogram(tally.stage_name(stage)).mean or 0.0 for stage in STAGES}
+    slowest = max(stages, key=lambda stage: stages[stage])
+    words = (
+        f"95% of {seconds.count:,} requests took up to {slow:.2f} s, the limit is {limits.p95_seconds:.2f} s; the "
+        f"longest stage is {slowest!r} with {stages[slowest]:.2f} s on average"
+    )
+    return [Alarm("latency", words)]
+
+
+def _accuracy_alarms(
+    corrected: accuracy.Accuracy,
+    estimated: Mapping[str, accuracy.Accuracy],
+    reference: Reference | None,
+    limits: Limits,
+) -> list[Alarm]:
+    if reference is None:
+        return []
+    alarms = []
+    known = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None))
+    if known is not None and corrected.high is not None and corrected.high < known - limits.accuracy_drop:
+        words = (
+            f"users called {corrected.right:,} of {corrected.rows:,} predictions right ({corrected.accuracy:.0%}, at "
+            f"most {corrected.high:.0%}), it was {known:.0%} on {reference.origin}; {limits.accuracy_drop:.0%} less is "
+            "allowed, and users judge mistakes more readily than what is right"
+        )
+        alarms.append(Alarm("accuracy", words))
+    expected = Window(0, 1, reference.counts)
+    for task, found in estimated.items():
+        before = accuracy.from_confidence(expected, task).accuracy
+        if before is None or found.high is None or found.high >= before - limits.accuracy_drop:
+            continue
+        words = (
+            f"the accuracy of the {task} is estimated at {found.accuracy:.0%} over {found.rows:,} predictions (at most "
+            f"{found.high:.0%}), on {reference.origin} at {before:.0%}; {limits.accuracy_drop:.0%} less is allowed"
+        )
+        alarms.append(Alarm("accuracy", words))
+    return alarms
+
+
+def _log_alarms(window: Window) -> list[Alarm]:
+    lost = window.dropped
+    if not lost:
+        return []
+    words = (
+        f"{lost:,} {plural(lost, 'prediction was', 'predictions were')} not logged, because they came faster than they "
+        f"could be written, beside {window.predictions:,} that were; none may be lost"
+    )
+    return [Alarm("log", words)]
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()

@@ -1,0 +1,120 @@
+"""What was counted in a span of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tf_model.monitor import tally
+from tf_model.monitor.events import RIGHT, UNSURE, VERDICTS
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclass(frozen=True)
+class Window:
+    """Sums of one span of time.
+
+    Attributes:
+        since: Its beginning, in seconds since 1970 (UTC).
+        until: Its end, exclusive.
+        counts: See :mod:`tf_model.monitor.tally`.
+    """
+
+    since: float
+    until: float
+    counts: tally.Counts = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """Calls, those that failed included."""
+        return tally.total(self.counts, tally.REQUESTS)[0]
+
+    @property
+    def failures(self) -> int:
+        """Calls that failed."""
+        return self.counts.get((tally.REQUESTS, tally.ERROR), (0, 0.0))[0]
+
+    @property
+    def predictions(self) -> int:
+        """Texts that were answered."""
+        return round(self.counts.get((tally.REQUESTS, tally.OK), (0, 0.0))[1])
+
+    @property
+    def dropped(self) -> int:
+        """Records that the log lost because they came faster than they could be written."""
+        return tally.total(self.counts, tally.DROPPED)[0]
+
+    @property
+    def feedback(self) -> tuple[int, int]:
+        """How many predictions users called right, and how many they judged at all."""
+        found = self.labels(tally.FEEDBACK)
+        return found.get(RIGHT, 0), sum(found.get(verdict, 0) for verdict in VERDICTS)
+
+    def labels(self, name: str) -> dict[str, int]:
+        """How often each label came, the most frequent first; of ``"product"``, ``"emotion"``, ``"outcome"``,
+        ``"errors"`` or ``"feedback"``."""
+        return tally.by_label(self.counts, name)
+
+    def histogram(self, name: str) -> tally.Histogram:
+        """One of :data:`tf_model.monitor.tally.BINS`, such as ``"seconds"`` or ``"product_confidence"``."""
+        return tally.histogram(self.counts, name)
+
+    def mean(self, name: str) -> float | None:
+        """Mean of a sampled figure, ``"cpu"`` (cores) or ``"memory"`` (bytes); None without a sample."""
+        count, total = tally.total(self.counts, name)
+        return total / count if count else None
+
+
+def join(windows: Iterable[Window]) -> Window:
+    """One window over several.
+
+    Raises:
+        ValueError: There is none.
+    """
+    windows = list(windows)
+    counts: tally.Counts = {}
+    for window in windows:
+        tally.merge(counts, window.counts)
+    return Window(min(window.since for window in windows), max(window.until for window in windows), counts)
+
+
+def table(windows: Iterable[Window]) -> pandas.DataFrame:
+    """The signals as time series, one row a window, missing where there was nothing to measure.
+
+    Returns:
+        ``time`` (beginning, UTC), ``requests``, ``predictions``, ``predictions_per_second``, ``errors``,
+        ``error_share`` (of the requests, 0 to 1), ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request,
+        ``product_confidence``, ``emotion_confidence`` (means), ``not_sure_share``, ``judged`` and ``right`` (numbers of
+        corrections), ``cpu`` (cores), ``memory`` (bytes), ``dropped``.
+    """
+    import pandas
+
+    rows = []
+    for window in windows:
+        seconds, outcomes = window.histogram(tally.SECONDS), window.labels("outcome")
+        right, judged = window.feedback
+        rows.append(
+            {
+                "time": pandas.Timestamp(window.since, unit="s", tz="UTC"),
+                "requests": window.requests,
+                "predictions": window.predictions,
+                "predictions_per_second": window.predictions / max(window.until - window.since, 1),
+                "errors": window.failures,
+                "error_share": window.failures / window.requests if window.requests else None,
+                **{f"p{share}_seconds": seconds.quantile(share / 100) for share in (50, 95, 99)},
+                "product_confidence": window.histogram("product_confidence").mean,
+                "emotion_confidence": window.histogram("emotion_confidence").mean,
+                "not_sure_share": outcomes.get(UNSURE, 0) / sum(outcomes.values()) if outcomes else None,
+                "judged": judged,
+                "right": right,
+                "cpu": window.mean(tally.CPU),
+                "memory": window.mean(tally.MEMORY),
+                "dropped": window.dropped,
+            }
+        )
+    frame = pandas.DataFrame(rows)
+    figures = [name for name in frame.columns if name != "time"]
+    return frame.astype(dict.fromkeys(figures, "float64"))

@@ -1,0 +1,248 @@
+"""The thread that writes the log: a bounded queue in front of it, one transaction for each interval behind it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tf_model.errors import TweetTargetError
+from tf_model.messages import first_line
+from tf_model.monitor import tally
+from tf_model.monitor.events import Answered, Event, Stream
+from tf_model.monitor.retention import Retention, prune_some
+from tf_model.monitor.store import Store
+
+MOST_ROWS = 1_000  # texts of one transaction, or one larger call; when there are more, the next begins at once
+SAMPLE_SECONDS = 10.0  # between two looks at the processor and the memory
+PRUNE_SECONDS = 60.0
+RETRY_SECONDS = 1.0  # after a failed transaction
+CLOSE_SECONDS = 5.0  # that closing waits for the last transaction
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """Asks to be told when everything put on the queue before it is written."""
+
+    done: threading.Event
+    last: bool = False
+
+
+class Writer:
+    """Writes what is put, in the background. Any thread may call any method.
+
+    Args:
+        store: The log; from now on only this writer writes to it in this process.
+        stream: What figures belong to that belong to no call: samples, and lost records.
+        understand: Makes an event of what was put. It is called by the writing thread.
+        retention: What is kept for how long.
+        capacity: Texts that may wait, at least 1.
+        interval: Seconds from the first text of a transaction to its beginning.
+
+    Attributes:
+        observers: Called with each event before it is written. What they raise is logged and goes no further.
+        samplers: Asked every :data:`SAMPLE_SECONDS` for figures to keep by the minute, by name.
+        failure: Why nothing can be written just now, None while all is well.
+        dropped: Texts that were not written because there were too many.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stream: Stream,
+        understand: Callable[[Any], Event],
+        retention: Retention,
+        capacity: int,
+        interval: float,
+    ) -> None:
+        self.observers: list[Callable[[Event], None]] = []
+        self.samplers: list[Callable[[], Mapping[str, float]]] = []
+        self.failure: str | None = None
+        self.dropped = 0
+        self._dropped_written = 0
+        self._given = self._done = 0  # texts
+        self._store, self._stream, self._understand = store, stream, understand
+        self._retention, self._capacity, self._interval = retention, capacity, interval
+        # A SimpleQueue may be used by a signal handler that interrupts another use of it.
+        self._queue: queue.SimpleQueue[tuple[Any, int]] = queue.SimpleQueue()
+        self._hurry = threading.Event()
+        self._lock = threading.RLock()
+        self._is_closed = self._is_behind = False
+        self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Texts that wait to be written."""
+        return self._given - self._done
+
+    def put(self, item: Any, texts: int) -> bool:
+        """Have ``item``, which holds ``texts`` texts, written; what holds none is always taken.
+
+        Returns:
+            False if it was dropped, because too many texts wait or the writer is closed.
+        """
+        with self._lock:
+            waiting = self._given - self._done
+            # One item that is larger than the whole capacity is still taken when nothing else waits.
+            if self._is_closed or (texts and waiting and waiting + texts > self._capacity):
+                self.dropped += texts
+                return False
+            self._given += texts
+        self._queue.put((item, texts))
+        return True
+
+    def flush(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> bool:
+        """Wait until everything put so far is written.
+
+        Args:
+            timeout: Seconds to wait at most.
+            hurry: Whether to end the interval at once. A signal handler must not: it may have interrupted somebody
+                who is just doing it and holds the lock for that.
+
+        Returns:
+            Whether it is written.
+        """
+        return self._send(_Token(threading.Event()), timeout, hurry)
+
+    def close(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Write what is left, ``timeout`` seconds at most, and end; returns whether all of it is written."""
+        with self._lock:
+            if self._is_closed:
+                return self.waiting == 0
+            self._is_closed = True
+        is_written = self._send(_Token(threading.Event(), last=True), timeout, hurry=True)
+        if is_written:
+            self._thread.join(timeout)
+        return is_written
+
+    def _send(self, token: _Token, timeout: float, hurry: bool) -> bool:
+        if not self._thread.is_alive():
+            return self.waiting == 0
+        self._queue.put((token, 0))
+        if hurry:
+            self._hurry.set()
+        return token.done.wait(timeout)
+
+    # ------------------------------------------------------------ the thread
+
+    def _work(self) -> None:
+        next_sample = next_prune = time.monotonic() + self._interval
+        try:
+            while True:
+                items, tokens = self._collect()
+                now = time.monotonic()
+                figures: tally.Counts = {}
+                if now >= next_sample:
+                    next_sample, figures = now + SAMPLE_SECONDS, self._sample()
+                if not self._write(items, figures):
+                    return
+                for token in tokens:
+                    token.done.set()
+                if any(token.last for token in tokens):
+                    return
+                if now >= next_prune:
+                    next_prune = now + (0 if self._prune() else PRUNE_SECONDS)
+        finally:
+            self._store.close()
+
+    def _collect(self) -> tuple[list[tuple[Any, int]], list[_Token]]:
+        """What came in one interval, in order, and who waits for it."""
+        items: list[tuple[Any, int]] = []
+        tokens: list[_Token] = []
+        try:
+            found = self._queue.get(timeout=SAMPLE_SECONDS)
+        except queue.Empty:
+            return items, tokens
+        if not self._is_behind:
+            self._hurry.wait(self._interval)
+        self._hurry.clear()
+        rows = 0
+        while True:
+            if isinstance(found[0], _Token):
+                tokens.append(found[0])
+            else:
+                items.append(found)
+                rows += found[1]
+            self._is_behind = rows >= MOST_ROWS
+            if self._is_behind:
+                return items, tokens
+            try:
+                found = self._queue.get_nowait()
+            except queue.Empty:
+                return items, tokens
+
+    def _write(self, items: list[tuple[Any, int]], figures: tally.Counts) -> bool:
+        """Write until it works; False when there is no time left for that."""
+        events = [event for item, texts in items if (event := self._event(item, texts))]
+        for event in events:
+            self._tell(event)
+        lost = self.dropped - self._dropped_written
+        if lost:
+            tally.add(figures, tally.DROPPED, "", count=lost)
+        while events or figures:
+            try:
+                self._store.write(events, [(time.time(), self._stream, figures)] if figures else [])
+                self._dropped_written += lost
+                self.failure = None
+                break
+            except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
+                # Locked, or the disk is full: that may pass. Meanwhile texts wait, and are dropped when too many do.
+                self._fail(error)
+                if self._is_closed:
+                    return False
+                time.sleep(RETRY_SECONDS)
+            except Exception as error:  # these events can never be written
+                self._fail(error)
+                self._drop(sum(event.rows for event in events if isinstance(event, Answered)))
+                break
+        self._done += sum(texts for _, texts in items)
+        return True
+
+    def _event(self, item: Any, texts: int) -> Event | None:
+        try:
+            return self._understand(item)
+        except Exception as error:
+            self._fail(error)
+            self._drop(texts)
+            return None
+
+    def _drop(self, texts: int) -> None:
+        with self._lock:
+            self.dropped += texts
+
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            logger.error("cannot write to the prediction log %s: %s", self._store.path, first_line(error))
+        self.failure = first_line(error)
+
+    def _tell(self, event: Event) -> None:
+        for observer in list(self.observers):
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("an observer of the prediction log failed")
+
+    def _sample(self) -> tally.Counts:
+        figures: tally.Counts = {}
+        for sampler in list(self.samplers):
+            try:
+                for name, value in sampler().items():
+                    tally.add(figures, name, "", value)
+            except Exception:
+                logger.exception("a figure of this process could not be had")
+        return figures
+
+    def _prune(self) -> int:
+        try:
+            return prune_some(self._store, self._retention)
+        except (sqlite3.Error, TweetTargetError) as error:
+            self._fail(error)
+            return 0
