@@ -188,8 +188,8 @@ def leakage(
     if label_ids is not None:
         label_ids = _check_label_ids(label_ids)
         _check_same_length(label_ids, texts, "texts")
-    similarity, nearest = nearest(texts, split.validation, split.train)
-    agrees = None if label_ids is None else label_ids[nearest] == label_ids[split.validation]
+    similarity, closest = nearest(texts, split.validation, split.train)
+    agrees = None if label_ids is None else label_ids[closest] == label_ids[split.validation]
     return {
         "rows": len(split.validation),
         "thresholds": [

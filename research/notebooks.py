@@ -1,0 +1,157 @@
+"""``python -m research.notebooks``: execute the notebooks of research/ from top to bottom, and fail on any error.
+
+Each runs in a temporary copy, so that outputs, which hold other people's tweets, are never written beside it. Cells
+tagged ``colab-only`` are left out, and training is cut to one epoch unless ``--full`` is given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import console, paths
+from tf_model.data import DATA_VARIABLE, announce, resolve
+from tf_model.errors import DataError, TweetTargetError
+from tf_model.files import whole_file
+from tf_model.messages import listed, plural
+from tf_model.progress import duration
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+COLAB_ONLY = "colab-only"
+# Options that a notebook adds to each training command; the notebooks that train say so.
+TRAINING_VARIABLE = "NOTEBOOK_TRAINING"
+SHORT_TRAINING = "--epochs 1 --backbone minilm"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Execute the notebooks and say how long each took."""
+    arguments = _parser().parse_args(argv)
+    notebooks = find(arguments.names)
+    source = resolve(arguments.data)
+    announce(source)
+    environment = {DATA_VARIABLE: str(source.path.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if not arguments.full:
+        environment[TRAINING_VARIABLE] = os.environ.get(TRAINING_VARIABLE, SHORT_TRAINING)
+    failed = []
+    with console.stopped_cleanly():
+        for path in notebooks:
+            began = time.monotonic()
+            executed, error = execute(path, environment, arguments.timeout)
+            verdict = f"failed: {error}" if error else "passed"
+            cells, took = count_cells(executed), duration(time.monotonic() - began)
+            console.say(f"{path.stem}: {verdict} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
+            if arguments.keep:
+                _keep(executed, arguments.keep / path.name, arguments.overwrite)
+            if error:
+                failed.append(path.stem)
+    if failed:
+        raise TweetTargetError(
+            f"{len(failed)} of {len(notebooks)} {plural(len(notebooks), 'notebook', 'notebooks')} failed: "
+            f"{listed(failed)}; see the lines above, or add --keep DIR to look at the outputs"
+        )
+    return 0
+
+
+def find(names: Sequence[str] = ()) -> list[Path]:
+    """The notebooks of research/, or those with the given names (with or without ``.ipynb``), in the given order.
+
+    Raises:
+        DataError: There is none of a name.
+    """
+    known = {path.stem: path for path in sorted(paths.RESEARCH.glob("*.ipynb"))}
+    wanted = [Path(name).name.removesuffix(".ipynb") for name in names] or list(known)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise DataError(f"no notebook {listed(missing)} in {paths.shown(paths.RESEARCH)}; there are {listed(known)}")
+    return [known[name] for name in wanted]
+
+
+def execute(path: Path, environment: dict[str, str], timeout: float) -> tuple[NotebookNode, str | None]:
+    """Execute a notebook in a temporary folder, which is its working directory.
+
+    Args:
+        path: The notebook, which is not changed.
+        environment: Variables for its kernel, beside our own.
+        timeout: The longest time of one cell, in seconds.
+
+    Returns:
+        The notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+
+    notebook = without_colab(nbformat.read(path, as_version=4))
+    python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory(prefix=f"{path.stem}-") as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=timeout,
+            kernel_name="python3",
+            resources={"metadata": {"path": folder}},
+            extra_arguments=["--log-level=ERROR"],
+        )
+        try:
+            client.execute(env={**os.environ, "PYTHONPATH": python_path, **environment})
+        except CellExecutionError as error:
+            return notebook, f"cell {_last_cell(notebook)}: {error.ename}: {_one_line(error.evalue)}"
+        except CellTimeoutError:
+            return notebook, f"cell {_last_cell(notebook)}: not done after {duration(timeout)}; see --timeout"
+        except DeadKernelError:
+            return notebook, f"cell {_last_cell(notebook)}: the kernel died, perhaps for want of memory"
+    return notebook, None
+
+
+def without_colab(notebook: NotebookNode) -> NotebookNode:
+    """``notebook`` without the cells that only work in Google Colab."""
+    notebook.cells = [cell for cell in notebook.cells if COLAB_ONLY not in cell.metadata.get("tags", ())]
+    return notebook
+
+
+def count_cells(notebook: NotebookNode) -> int:
+    """How many cells of code were executed."""
+    return sum(cell.cell_type == "code" and cell.get("execution_count") is not None for cell in notebook.cells)
+
+
+def _last_cell(notebook: NotebookNode) -> int:
+    """Number of the cell that failed, counted from 1 over the cells of code."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    started = [number for number, cell in enumerate(code, 1) if cell.get("execution_count") or cell.outputs]
+    return max(started, default=1)
+
+
+def _one_line(message: Any) -> str:
+    return " ".join(_COLOURS.sub("", str(message)).split())[:300]
+
+
+def _keep(notebook: NotebookNode, target: Path, overwrite: bool) -> None:
+    import nbformat
+
+    with whole_file(target, overwrite) as part:
+        nbformat.write(notebook, part)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("research.notebooks", "Execute the notebooks of research/ and fail on any error.")
+    parser.add_argument("names", nargs="*", metavar="NAMES", help="notebooks; all of research/ if none is given")
+    parser.add_argument("--data", metavar="PATH", help=f"the dataset; else {DATA_VARIABLE}, else search")
+    parser.add_argument("--full", action="store_true", help="train as long as the notebooks say, not one epoch")
+    parser.add_argument("--timeout", type=float, default=3600, metavar="SECONDS", help="longest time of one cell")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="write the executed notebooks, outputs included, into this folder"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace notebooks in the folder of --keep")
+    return parser
+
+
+if __name__ == "__main__":
+    console.run(main)

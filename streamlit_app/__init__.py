@@ -1,0 +1,1 @@
+"""The pages: what is shown. What is computed lives in :mod:`tf_model`."""

@@ -1,0 +1,163 @@
+"""How every chart looks: colours, layout, bars, and the words that describe a chart to those who cannot see it.
+
+Text, grid and background follow the theme of the page, light or dark (``.streamlit/config.toml``): a figure sets
+none of them. A figure sets the colour of its marks, from :data:`PALETTE`, which is read on both backgrounds.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tf_model import tasks
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+# The seven hues of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind tell apart, and two greys
+# in the place of their black, which a dark page would swallow.
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    *("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
+)
+GREY, DARK_GREY = "#A6A6A6", "#757575"
+PALETTE = (BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, YELLOW, GREY, DARK_GREY)
+
+POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY
+# Light to dark, for amounts (heat maps).
+SEQUENTIAL = ((0.0, "#E8F1F8"), (0.5, SKY), (1.0, "#004A75"))
+
+_COLOURS = {
+    "iPhone": BLUE,
+    "iPad or iPhone App": PURPLE,
+    "iPad": ORANGE,
+    "Google": VERMILION,
+    "Android": GREEN,
+    "Apple": SKY,
+    "Android App": YELLOW,
+    "Other Google product or service": GREY,
+    "Other Apple product or service": DARK_GREY,
+    tasks.NEGATIVE: NEGATIVE,
+    tasks.NO_EMOTION: NEUTRAL,
+    tasks.POSITIVE: POSITIVE,
+}
+
+BAR_HEIGHT = 30  # pixels for one bar with its gap
+_AROUND = 70  # pixels above and below the bars: title, axis, margins
+
+
+def colour_of(label: str) -> str:
+    """The colour of a product or an emotion, the same on every page; grey for anything else."""
+    return _COLOURS.get(label, GREY)
+
+
+def plain(text: Any) -> str:
+    """``text`` so that plotly, which reads a little HTML in its labels, shows it letter by letter."""
+    return html.escape(str(text), quote=False)
+
+
+def layout(
+    figure: go.Figure,
+    *,
+    title: str | None = None,
+    height: int | None = None,
+    x_title: str | None = None,
+    y_title: str | None = None,
+) -> go.Figure:
+    """Give ``figure`` the layout of the house, and return it.
+
+    Args:
+        figure: Any plotly figure. Its own settings stay where they are not named here.
+        title: What the chart shows, in words; our own, or through :func:`plain`.
+        height: In pixels; None: plotly's 450.
+        x_title: The title of the horizontal axis, with its unit.
+        y_title: The title of the vertical axis, with its unit.
+    """
+    figure.update_layout(
+        title={"text": title or "", "x": 0, "xanchor": "left"},
+        height=height,
+        margin={"l": 8, "r": 24, "t": 48 if title else 16, "b": 8},
+        bargap=0.25,
+        colorway=list(PALETTE),
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": None},
+        hoverlabel={"align": "left"},
+        dragmode=False,  # a swipe over a chart scrolls the page
+    )
+    figure.update_xaxes(automargin=True, title_text=x_title)
+    figure.update_yaxes(automargin=True, title_text=y_title)
+    return figure
+
+
+def horizontal_bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    *,
+    title: str | None = None,
+    colours: Sequence[str] | None = None,
+    percent: bool = False,
+    value_format: str | None = None,
+    x_title: str | None = None,
+    height: int | None = None,
+) -> go.Figure:
+    """Horizontal bars, the first at the top, each with its value written beside it.
+
+    Args:
+        labels: N labels, shown letter by letter.
+        values: N values; fractions of 1 if ``percent``.
+        title: What the chart shows.
+        colours: N colours; None: :func:`colour_of` each label.
+        percent: Show the values as percentages on an axis from 0 to 100%.
+        value_format: A d3 format for the values, such as ``",d"``; None: ``".0%"`` or ``",.3~g"``.
+        x_title: The title of the value axis.
+        height: In pixels; None: as high as the bars need.
+    """
+    import plotly.graph_objects as go
+
+    shown = value_format or (".0%" if percent else ",.3~g")
+    names = [plain(label) for label in labels]
+    figure = go.Figure(
+        go.Bar(
+            x=list(values),
+            y=list(range(len(names))),  # labels may repeat: positions do not
+            orientation="h",
+            marker={
+                "color": list(colours) if colours is not None else [colour_of(label) for label in labels],
+                "line": {"color": DARK_GREY, "width": 0.5},  # yellow is seen on white by its edge
+            },
+            texttemplate=f"%{{x:{shown}}}",
+            textposition="outside",
+            cliponaxis=False,
+            customdata=names,
+            hovertemplate=f"%{{customdata}}: %{{x:{'.1%' if percent else shown}}}<extra></extra>",
+        )
+    )
+    layout(figure, title=title, height=height or _AROUND + BAR_HEIGHT * max(len(names), 1), x_title=x_title)
+    figure.update_yaxes(
+        tickmode="array", tickvals=list(range(len(names))), ticktext=names, autorange="reversed", showgrid=False
+    )
+    figure.update_layout(showlegend=False)
+    if percent:
+        figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    return figure
+
+
+def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str | None = None, **options: Any) -> Any:
+    """Show a figure with the words that a screen reader reads in its place.
+
+    Args:
+        figure: The figure.
+        alt: What the chart shows and what is to be seen in it, in a sentence or two.
+        caption: A line under the chart for everybody: what is counted, of how many, how to read it.
+        key: The widget's key.
+        options: Further options of ``st.plotly_chart``, such as ``on_select``.
+
+    Returns:
+        What ``st.plotly_chart`` returns: with ``on_select`` the selection.
+    """
+    import streamlit as st
+
+    settings = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
+    state = st.plotly_chart(figure, theme="streamlit", config=settings, key=key, alt=alt, **options)
+    if caption:
+        st.caption(caption)
+    return state

@@ -1,0 +1,188 @@
+"""The model that the pages ask: found, loaded once, warmed up, and loaded anew when its folder is replaced.
+
+``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from tf_model import paths
+from tf_model.errors import ModelError, TweetTargetError
+from tf_model.messages import first_line
+from tf_model.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
+
+if TYPE_CHECKING:
+    from tf_model.explanation import Explanation
+
+READY, MISSING, BROKEN = "ready", "missing", "broken"
+SAMPLE_MODEL = "sample"  # what the app's own training makes, so that it is never in the way of a real model
+WARM_UP = ("My iPad is great!", "ok")
+KEPT_ANSWERS = 512  # distinct texts whose answer is remembered, over all sessions
+_CHOICE = "chosen_model"
+_EXPLAINING = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The model as the pages see it.
+
+    Attributes:
+        kind: :data:`READY`, :data:`MISSING` (no model at all) or :data:`BROKEN` (there is one that cannot be used).
+        name: The folder's name; empty if there is none.
+        folder: The model's folder, or the folder of models.
+        version: Changes when the model is replaced: the change time and the inode of its graph.
+        predictor: The model, if ready.
+        message: What is wrong, in one line, if it is not.
+    """
+
+    kind: str
+    name: str
+    folder: Path
+    version: str = ""
+    predictor: Predictor | None = None
+    message: str = ""
+
+    @property
+    def on_sample(self) -> bool:
+        """Whether it was trained on the sample corpus, so that its answers mean nothing."""
+        return self.predictor is not None and self.predictor.metrics.get("dataset") == "sample"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of one text.
+
+    Attributes:
+        row: The columns of :func:`tf_model.predict.predict_texts` with all probabilities.
+        seconds: How long scoring took.
+    """
+
+    row: dict[str, Any]
+    seconds: float
+
+
+# ---------------------------------------------------------------- which model
+
+
+def models_folder() -> Path:
+    """The folder of models: that of ``--models DIR``, else ``saved_models/``."""
+    given = sys.argv[1:]
+    for position, argument in enumerate(given):
+        if argument.startswith("--models="):
+            return Path(argument.partition("=")[2])
+        if argument == "--models" and position + 1 < len(given):
+            return Path(given[position + 1])
+    return paths.SAVED_MODELS
+
+
+def monitor_log() -> Path:
+    """The database of predictions and corrections, beside the models."""
+    return models_folder().joinpath(*paths.MONITOR_LOG.parts[-2:])
+
+
+def model_names() -> list[str]:
+    """The models that can be asked: those that are looked for by default first, the rest by name."""
+    folder = models_folder()
+    found = {each.parent.name for each in folder.glob("*/saved_model.pb") if not each.parent.name.startswith(".")}
+    # A folder by a default name without a model in it is broken, and that is to be said rather than passed over.
+    found |= {name for name in DEFAULT_MODELS if (folder / name).is_dir()}
+    first = [name for name in (*DEFAULT_MODELS, SAMPLE_MODEL) if name in found]
+    return first + sorted(found.difference(first))
+
+
+def choose(name: str) -> None:
+    """Ask the model ``name`` from now on, in this session."""
+    st.session_state[_CHOICE] = name
+
+
+def current() -> ModelState:
+    """The model of this session, loaded if need be: about 4 seconds the first time, nothing after that."""
+    names = model_names()
+    if not names:
+        time.sleep(0.2)  # a folder that is just being replaced is gone for the time between two renames
+        names = model_names()
+    if not names:
+        return ModelState(MISSING, "", models_folder())
+    chosen = st.session_state.get(_CHOICE)
+    name = chosen if chosen in names else names[0]
+    folder = models_folder() / name
+    try:
+        version = _version(folder)
+        predictor = _load(str(folder), version)
+    except TweetTargetError as error:
+        return ModelState(BROKEN, name, folder, message=str(error))
+    except Exception as error:  # whatever a damaged model makes TensorFlow raise when it is first asked
+        return ModelState(BROKEN, name, folder, message=f"{name} cannot be asked ({first_line(error)[:300]})")
+    return ModelState(READY, name, folder, version, predictor)
+
+
+def training_of(folder: Path) -> str:
+    """Which training a model comes from, the same for every copy of it: a hash of what TensorFlow wrote."""
+    for name in ("fingerprint.pb", "saved_model.pb"):
+        with suppress(OSError):
+            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
+    return ""
+
+
+def _version(folder: Path) -> str:
+    for _ in range(3):
+        try:
+            found = (folder / "saved_model.pb").stat()
+        except FileNotFoundError:
+            time.sleep(0.1)
+            continue
+        return f"{found.st_mtime_ns:x}-{found.st_ino:x}"
+    raise ModelError(f"{folder} holds no whole model: saved_model.pb is missing; export it again")
+
+
+# Two models at most stay in memory: the one in use, and the one that replaces it.
+@st.cache_resource(max_entries=2, show_spinner="Loading the model…")
+def _load(folder: str, version: str) -> Predictor:
+    from tf_model.predict import predict_texts
+
+    predictor = Predictor.load(folder)
+    predict_texts(predictor, WARM_UP)
+    return predictor
+
+
+# ---------------------------------------------------------------- asking it
+
+
+def ask(state: ModelState, text: str) -> Answer:
+    """What the model says of ``text``; asked again, it is remembered and nothing is computed."""
+    return _ask(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+
+
+@st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
+def _ask(_predictor: Predictor, folder: str, version: str, text: str) -> Answer:
+    from tf_model import predict
+
+    began = time.perf_counter()
+    options = {"guesses": True} if _predictor.has_answer else {}
+    frame = predict.predict_texts(_predictor, [text], probabilities=True, **options)
+    seconds = time.perf_counter() - began
+    return Answer(frame.iloc[0].to_dict(), seconds)
+
+
+def explain(state: ModelState, text: str) -> Explanation | None:
+    """The words that spoke for and against, or None where the model cannot tell."""
+    if not getattr(state.predictor, "can_explain", False):
+        return None
+    return _explain(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+
+
+@st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
+def _explain(_predictor: Predictor, folder: str, version: str, text: str) -> Explanation:
+    # An explanation costs as much as dozens of answers: one at a time, or the answers of others wait for many.
+    with _EXPLAINING:
+        return _predictor.explain(text)

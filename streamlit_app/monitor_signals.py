@@ -1,0 +1,308 @@
+"""The parts of the Monitor page: alarms in words, the five signals over time, errors, corrections, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from streamlit_app import charts, monitor_charts
+from streamlit_app.monitor_charts import over
+from streamlit_app.notices import plain_markdown
+from tf_model.messages import plural
+from tf_model.monitor import accuracy, drift, tally
+from tf_model.monitor.events import UNSURE
+from tf_model.monitor.gpu import GpuReader
+from tf_model.monitor.report import Limits, Report
+from tf_model.monitor.window import Window, table
+
+MEBIBYTE = 2**20
+FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
+MOST_ERRORS = 50
+MOST_CORRECTIONS = 200
+SIGNAL_NAMES = {
+    "errors": "Errors",
+    "latency": "Latency",
+    "accuracy": "Accuracy",
+    "drift": "Drift",
+    "log": "Lost records",
+}
+
+
+def show_alarms(report: Report) -> None:
+    """What somebody should look at, in words; or that there is nothing, and what that was judged from."""
+    if report.alarms:
+        count = len(report.alarms)
+        lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
+        lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
+        st.error("\n".join(lines), icon=":material/notification_important:")
+        return
+    requests, needed = report.window.requests, Limits().requests
+    if requests < needed:
+        st.info(
+            f"Too little to judge: {requests:,} {plural(requests, 'request', 'requests')} in this time, alarms need "
+            f"{needed}.",
+            icon=":material/hourglass_empty:",
+        )
+    else:
+        st.success(f"No alarm over {requests:,} requests.", icon=":material/check_circle:")
+
+
+def show_summary(report: Report) -> None:
+    """The figures of the whole time."""
+    window = report.window
+    outcomes = window.labels("outcome")
+    unsure = outcomes.get(UNSURE, 0) / sum(outcomes.values()) if outcomes else None
+    p95 = report.interactive.histogram(tally.SECONDS).quantile(0.95)
+    memory = window.mean(tally.MEMORY)
+    figures = {
+        "Predictions": f"{window.predictions:,}",
+        "95% of requests within": "-" if p95 is None else milliseconds(p95),
+        "Failed requests": f"{window.failures:,}",
+        '"Not sure"': "-" if unsure is None else f"{unsure:.0%}",
+        "Memory": "-" if memory is None else f"{memory / MEBIBYTE:,.0f} MiB",
+        "Records lost": f"{window.dropped:,}",
+    }
+    columns = [*st.columns(3), *st.columns(3)]
+    for column, (label, value) in zip(columns, figures.items(), strict=True):
+        column.metric(label, value, border=True)
+
+
+def show_signals(report: Report, windows: Sequence[Window], interactive: Sequence[Window]) -> None:
+    """The five signals over time.
+
+    Args:
+        report: The whole time.
+        windows: The time in pieces.
+        interactive: The same, without whole files.
+    """
+    frame, waited = table(windows), table(interactive)
+    seconds = windows[0].until - windows[0].since
+    piece = f"each {_duration(seconds)}"
+    left, right = st.columns(2)
+    with left:
+        _show_accuracy(report, windows, piece)
+    with right:
+        times = {f"p{share}_seconds": f"p{share}" for share in (50, 95, 99)}
+        charts.show(
+            over(monitor_charts.lines(waited, times, "Latency of a request, ms", form=",.0f", scale=1000), windows),
+            alt=f"Latency over time. {_spoken_latency(report)}",
+            caption=f"{_spoken_latency(report)} Whole files are left out: they take as long as they take.",
+            key="monitor_latency",
+        )
+    left, right = st.columns(2)
+    with left:
+        rate = report.window.predictions / max(report.window.until - report.window.since, 1)
+        spoken = f"{report.window.predictions:,} predictions, {rate * 60:,.3g} a minute on average."
+        charts.show(
+            over(monitor_charts.bars(frame, "predictions", f"Throughput, predictions {piece}"), windows),
+            alt=f"Predictions over time. {spoken}",
+            caption=spoken,
+            key="monitor_throughput",
+        )
+    with right:
+        kinds, errors = report.window.labels(tally.ERRORS), [each.labels(tally.ERRORS) for each in windows]
+        spoken = f"{report.window.failures:,} of {report.window.requests:,} requests failed"
+        spoken += f": {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}." if kinds else "."
+        charts.show(
+            over(monitor_charts.errors(frame["time"], errors, f"Errors {piece}"), windows),
+            alt=f"Errors over time. {spoken}",
+            caption=plain_markdown(spoken),
+            key="monitor_errors",
+        )
+    _show_resources(report, frame, windows)
+
+
+def _show_accuracy(report: Report, windows: Sequence[Window], piece: str) -> None:
+    corrected = accuracy.over_time(windows, minimum=FEWEST)
+    estimated = {task: accuracy.over_time(windows, task, FEWEST) for task in report.estimated}
+    spoken = [f"Judged right by users: {_accuracy_words(report.corrected)}."]
+    spoken += [f"Estimated for the {task}: {_accuracy_words(found)}." for task, found in report.estimated.items()]
+    charts.show(
+        over(monitor_charts.accuracy(corrected, estimated, "Accuracy: estimated, and judged by users"), windows),
+        alt=" ".join(["Accuracy over time.", *spoken]),
+        caption=" ".join(spoken) + f" A point is {piece}, of {FEWEST} or more.",
+        key="monitor_accuracy",
+    )
+
+
+def _accuracy_words(found: accuracy.Accuracy) -> str:
+    if found.accuracy is None:
+        return f"too few to say ({found.rows:,})"
+    return f"{found.accuracy:.0%} (95%: {found.low:.0%} to {found.high:.0%}, of {found.rows:,})"
+
+
+def _spoken_latency(report: Report) -> str:
+    found = report.interactive.histogram(tally.SECONDS)
+    if not found.count:
+        return "Nobody waited for an answer in this time."
+    shown = ", ".join(f"p{share} {milliseconds(found.quantile(share / 100))}" for share in (50, 95, 99))
+    return f"{shown} over {found.count:,} {plural(found.count, 'request', 'requests')}."
+
+
+def _show_resources(report: Report, frame: pd.DataFrame, windows: Sequence[Window]) -> None:
+    left, right = st.columns(2)
+    cpu, memory = report.window.mean(tally.CPU), report.window.mean(tally.MEMORY)
+    if cpu is None and memory is None:
+        st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
+    with left:
+        spoken = "" if cpu is None else f"{cpu:.2f} cores in use on average."
+        charts.show(
+            over(monitor_charts.lines(frame, {"cpu": "cores"}, "Processor, cores in use", form=".2~f"), windows),
+            alt=f"Cores in use over time. {spoken}",
+            caption=spoken or None,
+            key="monitor_cpu",
+        )
+    with right:
+        spoken = "" if memory is None else f"{memory / MEBIBYTE:,.0f} MiB on average."
+        charts.show(
+            over(
+                monitor_charts.lines(frame, {"memory": "MiB"}, "Memory, MiB", form=",.0f", scale=1 / MEBIBYTE), windows
+            ),
+            alt=f"Memory of the process over time. {spoken}",
+            caption=spoken or None,
+            key="monitor_memory",
+        )
+    for gpu in _gpus().read():
+        st.caption(
+            f"GPU {plain_markdown(gpu.index)} just now: {gpu.utilization:.0%} busy, {gpu.used / MEBIBYTE:,.0f} of "
+            f"{gpu.size / MEBIBYTE:,.0f} MiB in use, whoever uses it."
+        )
+    if not _gpus().read():
+        st.caption("This machine has no GPU that nvidia-smi knows.")
+
+
+@st.cache_resource(show_spinner=False)
+def _gpus() -> GpuReader:
+    return GpuReader()
+
+
+# ---------------------------------------------------------------- tables
+
+
+def show_errors(errors: pd.DataFrame, report: Report) -> None:
+    """The newest errors with their messages."""
+    st.subheader("Latest errors", anchor=False)
+    if errors.empty:
+        st.caption("None in this time.")
+        return
+    st.dataframe(
+        errors.head(MOST_ERRORS)[["time", "source", "kind", "message"]],
+        hide_index=True,
+        column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
+        alt="The newest errors: when, where, of which kind, and their message",
+    )
+    st.caption(f"The newest {min(len(errors), MOST_ERRORS):,} of {report.window.failures:,}.")
+
+
+def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
+    """What users said, and how often they called an answer right."""
+    st.subheader("Corrections", anchor=False)
+    found = report.corrected
+    if corrections.empty:
+        st.caption("None in this time. People judge answers on the page Ask.")
+        return
+    if found.accuracy is None:
+        st.markdown(
+            f"{found.right:,} of {found.rows:,} judged predictions were called right: too few for a figure, which "
+            f"takes {Limits().judged}."
+        )
+    else:
+        st.markdown(
+            f"{found.right:,} of {found.rows:,} judged predictions were called right: **{found.accuracy:.1%}** "
+            f"(95% interval {found.low:.1%} to {found.high:.1%})."
+        )
+    said = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
+    names = ["time", "text", *said, "verdict", "correct_product", "correct_emotion"]
+    shown = corrections.iloc[::-1].head(MOST_CORRECTIONS)[names].dropna(axis=1, how="all")
+    # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "time": _time(),
+            "text": st.column_config.TextColumn(width="medium"),
+            "verdict": "judged",
+            "correct_product": "product, by the user",
+            "correct_emotion": "emotion, by the user",
+        },
+        alt="The newest corrections: what was answered and what the user said",
+    )
+    st.caption("People judge whom they please: mistakes more readily than what is right.")
+
+
+def show_drift(report: Report, problem: str) -> None:
+    """Each feature against the reference, and the distributions of one of them side by side."""
+    st.subheader("Drift", anchor=False)
+    if report.reference is None:
+        st.info(f"Not judged: {plain_markdown(problem)}.", icon=":material/info:")
+        return
+    if not report.drifts:
+        st.info(
+            f"Not judged: that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this "
+            "time.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    st.dataframe(
+        pd.DataFrame([_drift_row(found) for found in report.drifts]),
+        hide_index=True,
+        column_config={
+            "index": st.column_config.NumberColumn("stability index", format="%.3f", help="0 where nothing changed"),
+            "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
+            "p": st.column_config.NumberColumn("p", format="%.1e", help="How probable this is by chance"),
+        },
+        alt="Each feature with its population stability index, the bound of an alarm and its p-value",
+    )
+    st.caption(
+        plain_markdown(
+            f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: an index "
+            f"at its bound, and a p-value below {report.drifts[0].level:.2g}."
+        )
+    )
+    by_name = {found.feature: found for found in report.drifts}
+    worst = max(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))
+    names = list(by_name)
+    chosen = st.selectbox(
+        "Distribution of", names, index=names.index(worst), format_func=drift.IN_WORDS.get, key="monitor_feature"
+    )
+    found = by_name[chosen]
+    charts.show(
+        monitor_charts.side_by_side(found.reference, found.current, drift.IN_WORDS[chosen].capitalize()),
+        alt=f"Reference and now side by side. {found.in_words()}",
+        caption=f"Reference: {found.reference_rows:,} predictions; now: {found.rows:,}.",
+        key="monitor_distribution",
+    )
+
+
+def _drift_row(found: drift.Drift) -> dict[str, Any]:
+    return {
+        "feature": drift.IN_WORDS[found.feature],
+        "state": "ALARM" if found.alarm else "ok",
+        "index": found.index,
+        "bound": found.bound,
+        "p": found.p_value,
+        "predictions": found.rows,
+    }
+
+
+# ---------------------------------------------------------------- words
+
+
+def milliseconds(seconds: float) -> str:
+    """``15 ms``, or ``2.4 s`` from a second on."""
+    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:,.3g} ms"
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = round(seconds / size, 1)
+            return name if count == 1 else f"{count:g} {name}s"
+    return f"{seconds:g} seconds"
+
+
+def _time() -> Any:
+    return st.column_config.DatetimeColumn("time, UTC", format="DD MMM HH:mm:ss", timezone="UTC")

@@ -1,0 +1,63 @@
+"""Beside every page: which model answers, what it was trained on, and how good it was found to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import streamlit as st
+
+from streamlit_app import loading, notices
+from streamlit_app.loading import ModelState
+
+_STATES = {
+    loading.READY: (":material/check_circle: Ready", "green"),
+    loading.MISSING: (":material/help: No model yet", "orange"),
+    loading.BROKEN: (":material/error: Cannot be used", "red"),
+}
+
+
+def show() -> None:
+    """Draw the sidebar."""
+    with st.sidebar:
+        st.subheader("Model", anchor=False)
+        names = loading.model_names()
+        if len(names) > 1:
+            st.selectbox("Model in use", names, key="model_in_use", on_change=_choose)
+        state = loading.current()
+        label, colour = _STATES[state.kind]
+        st.badge(label, color=colour)
+        if state.kind == loading.READY:
+            _describe(state)
+
+
+def _choose() -> None:
+    loading.choose(st.session_state["model_in_use"])
+
+
+def _describe(state: ModelState) -> None:
+    if state.on_sample:
+        st.badge("Sample corpus: answers mean nothing", icon=":material/science:", color="orange")
+    tells = " and ".join(state.predictor.labels)
+    st.caption(f"**{notices.plain_markdown(state.name)}** tells {tells}.")
+    for line in figures(state.predictor.metrics):
+        st.caption(line)
+    changed = (state.folder / "saved_model.pb").stat().st_mtime
+    st.caption(f"Trained {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
+
+
+def figures(metrics: Mapping[str, Any]) -> list[str]:
+    """One line for each accuracy on the validation part, with its 95% interval and its size."""
+    validation = metrics.get("validation", {})
+    parts = {"": validation} if "accuracy" in validation else validation
+    lines = []
+    for name, part in parts.items():
+        if not isinstance(part, dict) or "accuracy" not in part or "rows" not in part:
+            continue
+        line = f"{f'{name} ' if name else ''}accuracy {part['accuracy']:.3f}".capitalize()
+        if "accuracy_interval" in part:
+            low, high = part["accuracy_interval"]
+            line += f" (95%: {low:.3f} to {high:.3f})"
+        lines.append(f"{line}, {part['rows']:,} validation tweets")
+    return lines

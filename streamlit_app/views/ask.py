@@ -1,0 +1,242 @@
+"""Ask: one text in, the answer as a sentence, then what it rests on, and what people say of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from streamlit_app import charts, headline, loading, notices, recording, words
+from streamlit_app.loading import Answer, ModelState
+from tf_model import tasks
+from tf_model.errors import TweetTargetError
+from tf_model.predictor import MAX_CHARACTERS, probability_column
+
+if TYPE_CHECKING:
+    from tf_model.monitor.recorder import Recorder
+
+EXAMPLES = {
+    "A happy one": "Loving the new iPad, the screen is gorgeous and the battery lasts all day! #sxsw",
+    "An angry one": "My iPhone battery is dead again by noon, this is so annoying #fail",
+    "No emotion": "Google will talk about its maps at 3 pm in hall 2 #sxsw",
+    "Two brands": "Queued two hours at the pop-up Apple store while my Android phone did all the work",
+    "Hard to say": "well that was quite a launch",
+}
+NOT_SAID = "I don't say"
+TEXT_KEY = "ask_text"
+
+
+def main() -> None:
+    """The page."""
+    st.title("Ask")
+    st.markdown("Which emotion does a text direct at which product?")
+    state = notices.usable_model()
+    if state is None:
+        return
+    notices.say_limits(state)
+    text = _text_input()
+    if not text.strip():
+        if text:
+            st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
+        return
+    if len(text) > MAX_CHARACTERS:
+        st.info(
+            f"The text has {len(text):,} characters; only the first {MAX_CHARACTERS:,} are read.",
+            icon=":material/content_cut:",
+        )
+    try:
+        answer = loading.ask(state, text)
+    except TweetTargetError as error:
+        recording.record_error(recording.recorder(state), error, recording.APP)
+        notices.say_problem("This text could not be answered.", str(error))
+        return
+    _record_once(state, text, answer)
+    _show_answer(state, answer)
+    _show_probabilities(state, answer.row)
+    _show_words(state, text)
+    _take_feedback(state, text, answer.row)
+
+
+# ---------------------------------------------------------------- the text
+
+
+def _text_input() -> str:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown("Try an example:")
+        for name, example in EXAMPLES.items():
+            st.button(name, on_click=_write, args=(example,), key=f"example_{name}")
+    text = st.text_area(
+        "Your text",
+        key=TEXT_KEY,
+        height=110,
+        placeholder="Paste a tweet, a comment or a review, then press Ctrl + Enter or the button",
+    )
+    st.button("Ask", type="primary", icon=":material/send:", help="Leaving the box or Ctrl + Enter asks as well")
+    return text or ""
+
+
+def _write(text: str) -> None:
+    st.session_state[TEXT_KEY] = text
+
+
+def _key(state: ModelState, text: str) -> str:
+    """A short name of this text asked of this model, for the keys of widgets."""
+    return hashlib.sha256(f"{state.name}\0{state.version}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _record_once(state: ModelState, text: str, answer: Answer) -> None:
+    """A rerun of the page is no new question."""
+    key = _key(state, text)
+    if st.session_state.get("recorded_question") != key:
+        st.session_state["recorded_question"] = key
+        log = recording.recorder(state)
+        recording.record(log, [text], pd.DataFrame([answer.row]), answer.seconds, recording.APP)
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def _show_answer(state: ModelState, answer: Answer) -> None:
+    found = headline.headline(answer.row)
+    with st.container(border=True):
+        st.header(notices.plain_markdown(found.text), anchor=False)
+        if found.kind == headline.NOT_SURE:
+            _show_guesses(state, found)
+        elif found.kind == headline.NO_EMOTION:
+            st.markdown(f"**{found.sure}**. So there is no product to name.")
+        else:
+            st.markdown(f"**{found.sure}**")
+        if found.kind == headline.PARTIAL:
+            known, missing = ("product", "emotion") if tasks.PRODUCT.name in answer.row else ("emotion", "product")
+            st.info(
+                f"This model tells the {known} only, not the {missing}. "
+                f"For the full answer, train the joint model: `{notices.FULL_ANSWER}`",
+                icon=":material/info:",
+            )
+        st.caption(f"Answered in {answer.seconds * 1000:,.0f} ms by the model {notices.plain_markdown(state.name)}")
+
+
+def _show_guesses(state: ModelState, found: headline.Headline) -> None:
+    threshold = getattr(state.predictor, "threshold", None)
+    limit = f", and the model answers from {headline.percent(threshold)}" if threshold is not None else ""
+    st.markdown(f"No answer is sure enough: the best guess has {headline.percent(found.confidence)}{limit}.")
+    for place, guess in zip(("Best guess", "Second guess"), found.guesses, strict=False):
+        st.markdown(f"{place}: **{notices.plain_markdown(guess)}**")
+
+
+def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
+    labels = state.predictor.labels
+    no_emotion = row.get("answer") == tasks.NO_EMOTION
+    for task, column in zip(reversed(labels), st.columns(len(labels)), strict=True):
+        chances = sorted(((float(row[probability_column(task, label)]), label) for label in labels[task]), reverse=True)
+        spoken = ", ".join(f"{label} {headline.percent(chance)}" for chance, label in chances)
+        caption = f"Probability of each {task}."
+        if task == tasks.PRODUCT.name and no_emotion:
+            caption = "Which product it would be, if an emotion were directed at one."
+        with column:
+            figure = charts.horizontal_bars(
+                [label for _, label in chances],
+                [chance for chance, _ in chances],
+                title=task.capitalize(),
+                percent=True,
+            )
+            charts.show(figure, alt=f"Probability of each {task}: {spoken}", caption=caption, key=f"chart_{task}")
+
+
+# ---------------------------------------------------------------- why
+
+
+def _show_words(state: ModelState, text: str) -> None:
+    st.subheader("The words behind it", anchor=False)
+    if not getattr(state.predictor, "can_explain", False):
+        st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
+        return
+    with st.spinner("Weighing the words…"):
+        found = loading.explain(state, text)
+    parts = {"product": (found.product, found.product_weights), "emotion": (found.emotion, found.emotion_weights)}
+    parts = {task: part for task, part in parts.items() if task in state.predictor.labels}
+    task = st.segmented_control(
+        "Show the words for",
+        list(parts),
+        default=list(parts)[-1],
+        required=True,
+        format_func=lambda name: f"the {name}: {parts[name][0]}",
+        key="words_for",
+    )
+    label, weights = parts[task]
+    if not found.words:
+        st.caption("The text holds no word that the model reads.")
+        return
+    words.show_words(found.words, weights, key="marked_words")
+    st.caption(
+        "**+** with a solid line: spoke for this answer. **−** with a dotted line: spoke against it. "
+        "The stronger the colour, the more it counted (integrated gradients)."
+    )
+    if len(found.words) > words.MOST_WORDS:
+        st.caption(f"Only the first {words.MOST_WORDS} of {len(found.words):,} words are shown.")
+    strongest = words.strongest(found.words, weights)
+    spoken = ", ".join(f"{word} {weight:+.2f}" for word, weight in strongest)
+    figure = charts.horizontal_bars(
+        [f"{'+' if weight >= 0 else '−'} {word[:40]}" for word, weight in strongest],
+        [weight for _, weight in strongest],
+        colours=[charts.POSITIVE if weight >= 0 else charts.NEGATIVE for _, weight in strongest],
+        value_format="+.2f",
+        x_title="Spoke against ← 0 → spoke for",
+    )
+    charts.show(
+        figure,
+        alt=f"The words that counted most for {label}: {spoken}",
+        caption="The words that counted most, from those that spoke for it to those that spoke against it.",
+        key="chart_words",
+    )
+
+
+# ---------------------------------------------------------------- what people say of it
+
+
+def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None:
+    st.subheader("Is this right?", anchor=False)
+    log = recording.recorder(state)
+    if log is None:
+        st.caption("Corrections cannot be kept here: there is no log of predictions to keep them in.")
+        return
+    key = _key(state, text)
+    judged: dict[str, str] = st.session_state.setdefault("judged", {})
+    if key in judged:
+        st.success(judged[key], icon=":material/check_circle:")
+        return
+    thumb = st.feedback("thumbs", key=f"thumbs_{key}")
+    st.caption("Thumb up: right. Thumb down: wrong. The text is stored with what you say, on this machine only.")
+    if thumb == 1:
+        _store(log, text, row, key, is_right=True)
+    elif thumb == 0:
+        _correction_form(state, log, text, row, key)
+
+
+def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
+    with st.form(f"correction_{key}"):
+        products = state.predictor.labels.get(tasks.PRODUCT.name, tasks.PRODUCTS)
+        emotions = state.predictor.labels.get(tasks.EMOTION.name, tasks.EMOTIONS)
+        emotion = st.selectbox("The emotion is …", [NOT_SAID, *emotions])
+        product = st.selectbox("It is about …", [NOT_SAID, *products])
+        if st.form_submit_button("Store this", type="primary"):
+            said = {
+                "product": None if product == NOT_SAID or emotion == tasks.NO_EMOTION else product,
+                "emotion": None if emotion == NOT_SAID else emotion,
+            }
+            _store(log, text, row, key, is_right=False, **said)
+
+
+def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **said: Any) -> None:
+    prediction = {name: value for name, value in row.items() if "_probability_" not in name}
+    if not recording.correct(log, text, prediction, is_right=is_right, **said):
+        notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
+        return
+    st.session_state["judged"][key] = "Thank you. Stored as right." if is_right else "Thank you. Stored as wrong."
+    st.rerun()
+
+
+main()

@@ -1,0 +1,111 @@
+"""Folders that look like those of trained models, made in a moment: their papers are real, their graph is empty."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tf_model import recipes, tasks
+from tf_model.metrics import evaluate_probabilities
+from tf_model.predictor import probability_column
+
+SHA256 = "f" * 64
+ROWS = 60
+
+
+def distributions(label_ids: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """Float [N, C]: mostly in favour of the true class, rounded as the files have them."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(len(label_ids), classes))
+    logits[np.arange(len(label_ids)), label_ids] += 2
+    exponentials = np.exp(logits)
+    return (exponentials / exponentials.sum(axis=1, keepdims=True)).round(6)
+
+
+def labelled(labels, rows: int = ROWS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    label_ids = np.random.default_rng(seed).integers(0, len(labels), rows)
+    return label_ids, distributions(label_ids, len(labels), seed)
+
+
+def write_single(parent: Path, task: str = "product", *, name: str | None = None, seed: int = 0, **changes) -> Path:
+    """A model of one task; ``changes`` go into its metrics."""
+    folder = parent / (name or task)
+    labels = tasks.TASKS[task].labels
+    label_ids, probabilities = labelled(labels, seed=seed)
+    figures = evaluate_probabilities(label_ids, probabilities, labels)
+    _write(folder, {"task": task, "labels": list(labels)}, task, {"train": figures, "validation": figures}, changes)
+    frame = pd.DataFrame(probabilities, columns=list(labels))
+    frame.insert(0, "predicted", [labels[each] for each in probabilities.argmax(axis=1)])
+    frame.insert(0, "label", [labels[each] for each in label_ids])
+    frame.insert(0, "row", np.arange(len(frame)) * 3)
+    frame.to_csv(folder / "validation_predictions.csv", index=False)
+    return folder
+
+
+def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes) -> Path:
+    """A model of both tasks, with its calibration; every third row has no product label."""
+    folder = parent / name
+    frame = pd.DataFrame({"row": np.arange(ROWS)})
+    parts, calibration, columns = {}, {"temperature": {}, "threshold": 0.5}, []
+    for task in ("product", "emotion"):
+        labels = tasks.TASKS[task].labels
+        label_ids, probabilities = labelled(labels, seed=seed)
+        known = np.arange(ROWS) % 3 != 0 if task == "product" else np.ones(ROWS, bool)
+        parts[task] = evaluate_probabilities(label_ids[known], probabilities[known], labels)
+        frame[task] = [labels[each] if keep else None for each, keep in zip(label_ids, known, strict=True)]
+        names = [probability_column(task, label) for label in labels]
+        columns.append(pd.DataFrame(probabilities, columns=names))
+        bins = [{"low": 0.8, "high": 0.9, "rows": 20, "confidence": 0.85, "accuracy": 0.75}]
+        calibration["temperature"][task] = 1.5
+        calibration[task] = {
+            "before": {"ece": 0.0912, "brier": 0.31, "reliability": bins},
+            "after": {"ece": 0.0213, "brier": 0.29, "reliability": bins},
+        }
+    parts["answer"] = {
+        "rows": ROWS,
+        "accuracy": 0.75,
+        "accuracy_interval": [0.63, 0.84],
+        "emotion_rows_accuracy": 0.58,
+        "not_sure_share": 0.1,
+    }
+    calibration["risk_coverage"] = [
+        {"threshold": 0.0, "coverage": 1.0, "accuracy": 0.75, "rows": ROWS},
+        {"threshold": 0.5, "coverage": 0.5, "accuracy": 0.9, "rows": ROWS // 2},
+    ]
+    labels = {"task": "answer"} | {task: list(tasks.TASKS[task].labels) for task in ("product", "emotion")}
+    _write(folder, labels, "answer", {"train": parts, "validation": parts}, changes)
+    pd.concat([frame, *columns], axis=1).to_csv(folder / "validation_predictions.csv", index=False)
+    (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
+    return folder
+
+
+def _write(folder: Path, labels: dict, task: str, parts: dict, changes: dict) -> None:
+    folder.mkdir(parents=True)
+    metrics = {
+        "dataset": "assignment",
+        "data_sha256": SHA256,
+        "task": task,
+        "recipe": "report",
+        "protocol": "random split (seed 42, 20% to validate)",
+        "backbone": {"name": "minilm", "source": "a package", "sha256": SHA256},
+        "rows": ROWS * 2,
+        **parts,
+        "seconds": 12.0,
+        "seed": 42,
+        "device": "CPU, 2 cores, float32",
+        "command": "python -m tf_model.train",
+        "versions": {"python": "3.11"},
+    }
+    (folder / "saved_model.pb").write_bytes(b"")
+    for file, value in {
+        "labels.json": labels,
+        "recipe.json": recipes.REPORT.to_dict(),
+        "metrics.json": metrics | changes,
+    }.items():
+        (folder / file).write_text(json.dumps(value), encoding="utf-8")
+    (folder / "history.csv").write_text(
+        "epoch,seconds,loss,accuracy,val_loss,val_accuracy\n1,3.0,2.0,0.3,1.8,0.5\n2,3.0,1.1,0.7,1.2,0.75\n",
+        encoding="utf-8",
+    )
+    (folder / "model_card.md").write_text(f"---\nlanguage: en\n---\n\n# {folder.name}\n\nA card.\n", encoding="utf-8")

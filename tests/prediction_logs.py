@@ -1,0 +1,92 @@
+"""Logs of predictions that were never made, at times of the test's own choosing."""
+
+import random
+
+import pandas as pd
+
+from tf_model import tasks
+from tf_model.answers import NOT_SURE, answer_text
+from tf_model.monitor import reference
+from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, outcome
+from tf_model.monitor.store import Store
+from tf_model.monitor.tally import CPU, DROPPED, MEMORY
+
+APP = Stream("answer", "one", "app")
+ORDINARY = {"iPad": 5, "iPhone": 3, "Google": 2}
+OTHER_TOPIC = {"Android": 9, "Google": 1}
+
+
+def predictions(count: int, mix=None, sure: float = 0.85, seed: int = 0) -> pd.DataFrame:
+    """Rows as ``predict_texts`` gives them, drawn from a mix of products."""
+    choose = random.Random(seed)
+    mix = mix or ORDINARY
+    rows = []
+    for _ in range(count):
+        [product] = choose.choices(list(mix), list(mix.values()))
+        [emotion] = choose.choices(tasks.EMOTIONS, (1, 5, 3))
+        confidence = min(max(choose.gauss(sure, 0.08), 0.2), 0.999)
+        answer = NOT_SURE if confidence < 0.6 else answer_text(emotion, product)
+        figures = dict.fromkeys(("product_confidence", "emotion_confidence", "answer_confidence"), confidence)
+        rows.append({"product": product, "emotion": emotion, "answer": answer, **figures})
+    return pd.DataFrame(rows)
+
+
+def texts(count: int, seed: int = 0) -> list[str]:
+    choose = random.Random(seed)
+    return ["made up " * choose.randint(2, 12) for _ in range(count)]
+
+
+def answered(time: float, frame: pd.DataFrame, seconds: float = 0.02, stream: Stream = APP, seed: int = 0) -> Answered:
+    """One call for the rows of ``frame``."""
+    columns = {name: frame[name].tolist() for name in frame.columns}
+    columns["outcome"] = [outcome(row.answer, row.emotion) for row in frame.itertuples()]
+    columns["length"] = [len(text) for text in texts(len(frame), seed)]
+    times = {"tokenize": seconds * 0.1, "model": seconds * 0.8, "rest": seconds * 0.1}
+    return Answered(time, stream, times, columns, list(range(len(frame))))
+
+
+def write_healthy(store: Store, since: float, calls: int = 60, every: float = 30.0, stream: Stream = APP) -> float:
+    """Calls of a few ordinary texts, with samples of the machine; the time after the last."""
+    events = [
+        answered(since + number * every, predictions(3, seed=number), 0.015 + 0.01 * (number % 7 == 0), stream, number)
+        for number in range(calls)
+    ]
+    machine = Stream(stream.model, stream.version, PROCESS)
+    samples = [
+        (event.time, machine, {(CPU, ""): (1, 0.3 + 0.1 * (number % 3)), (MEMORY, ""): (1, 700e6 + number * 1e5)})
+        for number, event in enumerate(events)
+    ]
+    store.write(events, samples)
+    return since + calls * every
+
+
+def write_corrections(store: Store, since: float, right: int, wrong: int, text: str = "made up", stream=APP) -> None:
+    said = predictions(right + wrong, seed=1).to_dict("records")
+    store.write(
+        [
+            Corrected(
+                since + number,
+                stream,
+                f"{text} {number}",
+                number,
+                said[number],
+                "right" if number < right else "wrong",
+                None if number < right else "iPad",
+                None if number < right else tasks.POSITIVE,
+            )
+            for number in range(right + wrong)
+        ]
+    )
+
+
+def write_errors(store: Store, since: float, count: int, kind: str = "ModelError", message: str = "it broke") -> None:
+    store.write([Failed(since + number, APP, kind, f"{message} {number}") for number in range(count)])
+
+
+def write_lost(store: Store, time: float, count: int) -> None:
+    store.write([], [(time, Stream(APP.model, APP.version, PROCESS), {(DROPPED, ""): (count, 0.0)})])
+
+
+def ordinary_reference(rows: int = 2000) -> reference.Reference:
+    frame = predictions(rows, seed=99)
+    return reference.build(texts(rows, 99), frame, "2,000 made-up validation texts", accuracy={"answer": 0.85})

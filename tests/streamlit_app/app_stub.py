@@ -1,0 +1,167 @@
+"""A model in plain Python for the pages, and the pages run on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pandas
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from streamlit_app import loading, recording, training
+from tf_model import paths, predict, tasks
+from tf_model.answers import NOT_SURE, answer_text
+from tf_model.predictor import Predictor, probability_column
+
+APP = paths.ROOT / "streamlit_app" / "app.py"
+THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Explained:
+    words: tuple[str, ...]
+    product: str
+    product_weights: tuple[float, ...]
+    emotion: str
+    emotion_weights: tuple[float, ...]
+
+
+@dataclass
+class StubPredictor:
+    """Reads a product, "love", "hate" and "hmm" (not sure) in a text; its answers follow the contract of a model."""
+
+    tasks: tuple[str, ...] = ("product", "emotion")
+    metrics: dict[str, Any] = field(default_factory=dict)
+    can_explain: bool = True
+    folder: Path | None = None
+    calls: list[list[Any]] = field(default_factory=list)
+    explained: list[str] = field(default_factory=list)
+    before_batch: Callable[[], None] | None = None
+    fails: BaseException | None = None
+    threshold: float | None = THRESHOLD
+
+    @property
+    def has_answer(self) -> bool:
+        return len(self.tasks) == 2
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        return {name: tasks.TASKS[name].labels for name in self.tasks}
+
+    def columns(self, probabilities: bool = False, guesses: bool = False) -> dict[str, str]:
+        found = {}
+        for name in self.tasks:
+            found |= {name: "str", f"{name}_confidence": "float32"}
+        found |= {"answer": "str"} if self.has_answer else {}
+        extra = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
+        return found | (extra if guesses and self.has_answer else {})
+
+    def explain(self, text: str) -> Explained:
+        self.explained.append(text)
+        words = tuple(text.split())
+        weights = tuple(1.0 if word == "love" else -0.5 if word == "the" else 0.0 for word in words)
+        row = _row(text)
+        return Explained(words, row["product"], weights[::-1], row["emotion"], weights)
+
+
+def _row(text: Any) -> dict[str, Any]:
+    text = str(text).lower()
+    product = next((name for name in tasks.PRODUCTS if name.lower() in text), "Apple")
+    emotion = tasks.POSITIVE if "love" in text else tasks.NEGATIVE if "hate" in text else tasks.NO_EMOTION
+    sure = 0.4 if "hmm" in text else 0.94
+    best = answer_text(emotion, product)
+    row = {"product": product, "product_confidence": 0.9, "emotion": emotion, "emotion_confidence": sure}
+    row |= {"answer": best if sure >= THRESHOLD else NOT_SURE, "answer_confidence": sure, "best_guess": best}
+    row["second_guess"] = answer_text(tasks.NEGATIVE, "Google")
+    for task in (tasks.PRODUCT, tasks.EMOTION):
+        top = row[f"{task.name}_confidence"]
+        rest = (1 - top) / (len(task.labels) - 1)
+        row |= {probability_column(task.name, each): top if each == row[task.name] else rest for each in task.labels}
+    return row
+
+
+def stub_predict_texts(
+    predictor: StubPredictor,
+    texts: Sequence[Any],
+    batch_size: int = 64,
+    probabilities: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+    threshold: float | None = None,
+    guesses: bool = False,
+) -> pandas.DataFrame:
+    """As :func:`tf_model.predict.predict_texts`."""
+    if tuple(texts) == loading.WARM_UP:
+        return pandas.DataFrame()
+    predictor.calls.append(list(texts))
+    if predictor.fails is not None:
+        raise predictor.fails
+    for start in range(0, len(texts), batch_size):
+        if predictor.before_batch:
+            predictor.before_batch()
+        if on_progress:
+            on_progress(len(texts[start : start + batch_size]))
+    names = list(predictor.columns(guesses=guesses))
+    if probabilities:
+        names += [probability_column(task, label) for task, labels in predictor.labels.items() for label in labels]
+    rows = [_row(text) for text in texts]
+    columns = {name: pandas.Series([row[name] for row in rows]) for name in names}
+    return pandas.DataFrame(
+        {name: column.astype(numpy.float32 if column.dtype.kind == "f" else "str") for name, column in columns.items()}
+    )
+
+
+def make_model(models: Path, name: str = "answer") -> Path:
+    """A folder that looks like a model's."""
+    folder = models / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "saved_model.pb").write_bytes(name.encode())
+    return folder
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """An empty folder of models, and nothing remembered from another test."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setattr(paths, "SAVED_MODELS", folder)
+    # Each AppTest would read the papers of every installed package, in search of components that this app has none of.
+    monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
+    _forget()
+    yield folder
+    _forget()
+
+
+def _forget() -> None:
+    st.cache_data.clear()
+    training._slot.clear()
+    loading._load.clear()
+    recording._recorder.clear()
+
+
+@pytest.fixture
+def stub(models, monkeypatch) -> StubPredictor:
+    """The model ``answer``, in plain Python."""
+    made = StubPredictor(folder=make_model(models))
+    monkeypatch.setattr(Predictor, "load", lambda folder=None: made)
+    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
+    return made
+
+
+def open_app(page: str | None = None) -> AppTest:
+    """The app on its first page, or on ``page``."""
+    app = AppTest.from_file(str(APP), default_timeout=30).run()
+    if page:
+        app.switch_page(f"views/{page}.py").run()
+    assert not app.exception, app.exception
+    return app
+
+
+def words_of(app: AppTest) -> str:
+    """Everything that a page says outside of its widgets."""
+    kinds = ("title", "header", "subheader", "markdown", "caption", "text", "info", "warning", "error", "success")
+    return "\n".join(str(each.value) for kind in kinds for each in getattr(app, kind))

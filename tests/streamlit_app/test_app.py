@@ -1,0 +1,202 @@
+"""The frame: its pages, the state of the model beside them, and the offer to train where there is none."""
+
+import subprocess
+import sys
+import time
+import tomllib
+
+import pytest
+from app_stub import APP, StubPredictor, make_model, open_app, words_of
+
+from streamlit_app import charts, sidebar, training
+from tf_model import paths, tasks
+from tf_model.predictor import Predictor
+
+VIEWS = APP.parent / "views"
+EPOCHS = (
+    "import time\nfor n in (1, 2):\n    print(f'epoch {n}/2  loss 0.5  0 s left', flush=True)\n    time.sleep(0.1)\n"
+)
+
+
+def badges(app) -> str:
+    return "\n".join(each.value for each in app.sidebar.markdown)
+
+
+def test_the_first_page_is_ask_and_the_sidebar_tells_the_model(stub):
+    stub.metrics |= {"validation": {"answer": {"accuracy": 0.7, "accuracy_interval": [0.68, 0.72], "rows": 659}}}
+    app = open_app()
+    assert app.title[0].value == "Ask"
+    assert "Ready" in badges(app)
+    said = [each.value for each in app.sidebar.caption]
+    assert "**answer** tells product and emotion." in said
+    assert "Answer accuracy 0.700 (95%: 0.680 to 0.720), 659 validation tweets" in said
+
+
+def test_a_page_whose_file_is_missing_is_left_out(stub, monkeypatch, tmp_path):
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "ask.py").write_text("import streamlit as st\nst.title('Only this')\n")
+    (tmp_path / "icon.svg").write_bytes((APP.parent / "icon.svg").read_bytes())
+    (tmp_path / "app.py").write_text(APP.read_text(encoding="utf-8"))
+    from streamlit.testing.v1 import AppTest
+
+    app = AppTest.from_file(str(tmp_path / "app.py"), default_timeout=30).run()
+    assert not app.exception
+    assert app.title[0].value == "Only this"
+
+
+@pytest.mark.parametrize("page", [each.stem for each in sorted(VIEWS.glob("*.py"))])
+def test_no_page_renders_html(page):
+    source = (VIEWS / f"{page}.py").read_text(encoding="utf-8")
+    assert "unsafe_allow_html" not in source
+    assert "st.html(" not in source
+
+
+def test_without_a_model_the_page_says_so_and_offers_to_train(models):
+    for page in ("ask", "batch"):
+        app = open_app(page)
+        assert app.warning[0].value == "There is no trained model yet, so nothing can be answered."
+        assert app.code[0].value == "make answer"
+        assert app.code[1].value.startswith("python -m tf_model.train ")
+        assert "--data data/sample.csv" in app.code[1].value.replace(str(paths.ROOT) + "/", "")
+        assert "No model yet" in badges(app)
+        assert not app.text_area
+
+
+def test_a_broken_model_is_said_to_be_broken(models):
+    (models / "answer").mkdir()
+    app = open_app()
+    assert app.error[0].value == "The model cannot be used."
+    assert "saved_model.pb is missing" in words_of(app)
+    assert "Cannot be used" in badges(app)
+
+
+def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
+    stub.metrics["dataset"] = "sample"
+    for page in ("ask", "batch"):
+        app = open_app(page)
+        assert "trained on the small sample corpus" in app.warning[0].value
+        assert "Sample corpus" in badges(app)
+
+
+def test_a_model_that_was_replaced_is_announced(stub, models):
+    app = open_app()
+    assert not app.toast
+    (models / "answer" / "saved_model.pb").unlink()
+    (models / "answer" / "saved_model.pb").write_bytes(b"another")
+    app.run()
+    assert "The model was replaced" in app.toast[0].value
+
+
+def test_another_model_can_be_chosen(stub, models, monkeypatch):
+    make_model(models, "product")
+    monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor(("product",)) if "product" in folder else stub)
+    app = open_app()
+    app.text_area(key="ask_text").set_value("I love the iPad").run()
+    assert app.header[0].value == "Positive emotion → iPad"
+    app.selectbox(key="model_in_use").set_value("product").run()
+    assert app.header[0].value == "iPad"
+    assert "**product** tells product." in [each.value for each in app.sidebar.caption]
+
+
+def test_figures_of_single_and_joint_models():
+    single = {"validation": {"accuracy": 0.8756, "accuracy_interval": [0.848, 0.899], "rows": 659}}
+    assert sidebar.figures(single) == ["Accuracy 0.876 (95%: 0.848 to 0.899), 659 validation tweets"]
+    joint = {"validation": {"product": single["validation"], "emotion": {"accuracy": 0.7, "rows": 1000}, "x": 1}}
+    assert sidebar.figures(joint)[1] == "Emotion accuracy 0.700, 1,000 validation tweets"
+    assert sidebar.figures({}) == []
+
+
+# ---------------------------------------------------------------- training from the page
+
+
+def pressed(app, label):
+    next(each for each in app.button if each.label == label).click().run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_the_training_command_is_one_that_the_trainer_takes(models):
+    command = training.command(models, paths.SAMPLE_CORPUS)
+    assert command[:3] == ["python", "-m", "tf_model.train"]
+    refused = subprocess.run(
+        [sys.executable, *command[1:], "--name", ".hidden"], capture_output=True, text=True, cwd=paths.ROOT, check=False
+    )
+    assert "--name is the name of a folder" in refused.stderr  # every option before it was understood
+
+
+def test_training_shows_its_progress_and_then_the_model(models, monkeypatch, stub_later):
+    script = EPOCHS + f"import pathlib; p = pathlib.Path({str(models)!r}) / 'sample'; p.mkdir()\n"
+    script += "(p / 'saved_model.pb').write_bytes(b'x')\n"
+    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", script])
+    app = pressed(open_app(), "Train on the sample corpus")
+    training._slot().run.wait(20)
+    assert (training._slot().run.done, training._slot().run.total) == (2, 2)
+    app.run()
+    assert app.text_area
+    assert "trained on the small sample corpus" in app.warning[0].value
+
+
+def test_a_running_training_is_seen_by_everybody_and_can_be_cancelled(models, monkeypatch):
+    script = EPOCHS + "time.sleep(60)\n"
+    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", script])
+    pressed(open_app(), "Train on the sample corpus")
+    run = training._slot().run
+    until = time.monotonic() + 20
+    while run.done < 2 and time.monotonic() < until:
+        time.sleep(0.05)
+    other = open_app()
+    assert any("epoch 2/2" in each.value for each in other.code)
+    assert not any(each.label == "Train on the sample corpus" for each in other.button)
+    pressed(other, "Cancel the training")
+    assert not run.running
+    assert run.cancelled
+    assert "The training was cancelled." in words_of(other)
+
+
+def test_a_failed_training_shows_what_it_said(models, monkeypatch):
+    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", "raise SystemExit('error: no backbone')"])
+    app = pressed(open_app(), "Train on the sample corpus")
+    training._slot().run.wait(20)
+    app.run()
+    assert "The training ended with an error." in words_of(app)
+    assert any("error: no backbone" in each.value for each in app.code)
+
+
+@pytest.fixture
+def stub_later(monkeypatch):
+    """A model that answers once there is one."""
+    made = StubPredictor(metrics={"dataset": "sample"})
+    monkeypatch.setattr(Predictor, "load", lambda folder: made)
+    from app_stub import stub_predict_texts
+
+    from tf_model import predict
+
+    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
+    return made
+
+
+# ---------------------------------------------------------------- the look
+
+
+def test_every_label_has_a_colour_of_its_own():
+    colours = [charts.colour_of(label) for label in tasks.PRODUCTS]
+    assert len(set(colours)) == len(tasks.PRODUCTS)
+    assert set(colours) == set(charts.PALETTE)
+    assert len({charts.colour_of(label) for label in tasks.EMOTIONS}) == len(tasks.EMOTIONS)
+    assert charts.colour_of("anything") == charts.GREY
+
+
+def test_the_theme_has_the_same_colours():
+    config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert tuple(config["theme"]["chartCategoricalColors"][: len(charts.PALETTE)]) == charts.PALETTE
+    assert config["browser"]["gatherUsageStats"] is False
+    assert {"light", "dark"} <= set(config["theme"])
+
+
+def test_labels_of_charts_are_read_letter_by_letter():
+    figure = charts.horizontal_bars(["<b>x</b>", "a & b"], [0.2, 0.8], percent=True, title="T")
+    assert figure.layout.yaxis.ticktext == ("&lt;b&gt;x&lt;/b&gt;", "a &amp; b")
+    assert figure.data[0].x == (0.2, 0.8)
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.title.text == "T"
+    assert figure.layout.paper_bgcolor is None  # the theme of the page decides

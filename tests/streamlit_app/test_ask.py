@@ -1,0 +1,204 @@
+"""One text in, an answer out: what the page says of it, and what it never does with it."""
+
+import pandas
+import pytest
+from app_stub import open_app, words_of
+
+from streamlit_app import headline, loading, recording, words
+from tf_model import tasks
+from tf_model.errors import ModelError
+from tf_model.monitor.store import Store
+from tf_model.predictor import MAX_CHARACTERS
+
+LOVED = "I love the iPad"
+MARKUP = [
+    "<script>alert(1)</script> <b>love</b> the iPad",
+    "# love [the](javascript:alert(1)) ![iPad](http://127.0.0.1/x.png) **bold** `code` $x^2$ :smile: :red[iPad]",
+    "أحب iPad love كثيرا",
+    "love 👩‍👩‍👧‍👦 🏳️‍🌈 iPad\u200d\ufe0f\u0301",
+    "love iPad\0\x1b[31m\u202e",
+]
+
+
+def ask(text, app=None):
+    app = app or open_app()
+    app.text_area(key="ask_text").set_value(text).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_the_answer_stands_first_as_a_sentence(stub):
+    app = ask(LOVED)
+    assert [each.value for each in app.header] == ["Positive emotion → iPad"]
+    assert "**94% sure**" in words_of(app)
+
+
+def test_both_charts_have_words_for_those_who_do_not_see_them(stub):
+    app = ask(LOVED)
+    spoken = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert spoken[0].startswith("Probability of each emotion: Positive emotion 94%")
+    assert spoken[1].startswith("Probability of each product: iPad 90%")
+    assert "Probability of each product." in words_of(app)
+
+
+def test_not_sure_is_said_with_the_two_best_guesses(stub):
+    app = ask("hmm I love the iPad")
+    assert app.header[0].value == "Not sure"
+    said = words_of(app)
+    assert "the best guess has 40%, and the model answers from 50%" in said
+    assert "Best guess: **Positive emotion → iPad**" in said
+    assert "Second guess: **Negative emotion → Google**" in said
+
+
+def test_no_emotion_names_no_product(stub):
+    app = ask("the iPad is a tablet")
+    assert app.header[0].value == "No emotion toward brand or product"
+    assert "there is no product to name" in words_of(app)
+    assert "Which product it would be, if an emotion were directed at one." in words_of(app)
+
+
+def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub):
+    stub.tasks, stub.can_explain = ("product",), False
+    app = ask(LOVED)
+    assert app.header[0].value == "iPad"
+    assert "tells the product only" in app.info[0].value
+    assert "make answer" in app.info[0].value
+    assert len(app.get("plotly_chart")) == 1
+
+
+def test_an_example_is_asked_by_its_button(stub):
+    app = open_app()
+    assert not app.header
+    app.button(key="example_A happy one").click().run()
+    assert app.header[0].value == "Positive emotion → iPad" or stub.calls
+    assert app.text_area(key="ask_text").value == stub.calls[-1][0]
+
+
+def test_a_rerun_with_the_same_text_computes_nothing(stub):
+    app = ask(LOVED)
+    assert (len(stub.calls), len(stub.explained)) == (1, 1)
+    app.run()
+    app.button[-1].click().run()
+    ask(LOVED)  # another session, the same text
+    assert (len(stub.calls), len(stub.explained)) == (1, 1)
+    ask(LOVED + "!", app)
+    assert (len(stub.calls), len(stub.explained)) == (2, 2)
+
+
+def test_a_text_of_spaces_is_refused_politely(stub):
+    app = ask(" \n\t ")
+    assert "only spaces" in app.info[0].value
+    assert not stub.calls
+    assert not app.header
+
+
+def test_of_an_endless_text_the_beginning_is_read_and_that_is_said(stub):
+    app = ask("love " * 20_000)
+    assert "100,000 characters; only the first 20,000 are read" in app.info[0].value
+    assert len(stub.calls[-1][0]) == MAX_CHARACTERS
+    assert app.header[0].value == "Positive emotion → Apple"
+
+
+@pytest.mark.parametrize("text", MARKUP)
+def test_a_text_is_never_read_as_html_or_markdown(stub, text):
+    app = ask(text)
+    assert app.header[0].value.startswith("Positive emotion → ")
+    assert text not in words_of(app)
+    assert not app.html
+    assert not any(each.allow_html for each in app.markdown)
+    chart = next(each for each in app.get("plotly_chart") if "counted most" in each.proto.alt)
+    assert "<script" not in chart.proto.spec
+    assert "<b>" not in chart.proto.spec
+
+
+def test_the_words_are_marked_by_sign_and_not_only_by_colour(stub):
+    marked = words.marked_words(["I", "love", "the", "iPad"], [0.0, 1.0, -0.5, 0.05])
+    assert [(word, strength) for word, strength, _ in marked] == [
+        ("I", 0.0),
+        ("love", 1.0),
+        ("the", -0.5),
+        ("iPad", 0.0),
+    ]
+    app = ask(LOVED)
+    spec = next(each for each in app.get("plotly_chart") if "counted most" in each.proto.alt).proto.spec
+    assert "+ love" in spec
+    assert "\\u2212 the" in spec or "− the" in spec
+
+
+def test_strongest_words_add_up_repeats_and_cut():
+    found = words.strongest(["a", "b", "a", "c"], [0.2, -0.5, 0.2, 0.1], most=2)
+    assert found == [("a", 0.4), ("b", -0.5)]
+    assert words.marked_words([], []) == []
+    assert len(words.marked_words(["w"] * 5_000, [1.0] * 5_000)) == words.MOST_WORDS
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.94, "94%"), (0.999, "over 99%"), (1.0, "over 99%"), (0.001, "under 1%")]
+)
+def test_no_model_promises_certainty(share, said):
+    assert headline.percent(share) == said
+
+
+def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
+    stub.fails = ModelError("a batch of 1 texts does not fit into memory")
+    app = ask(LOVED)
+    assert app.error[0].value == "This text could not be answered."
+    assert "does not fit into memory" in words_of(app)
+    assert errors_of(models)["kind"].tolist() == ["ModelError"]
+
+
+# ---------------------------------------------------------------- what is kept
+
+
+def log_of(models) -> Store:
+    recorder = recording._recorder(str(loading.monitor_log()), "answer", loading.training_of(models / "answer"))
+    assert recorder.flush()
+    return Store(loading.monitor_log())
+
+
+def errors_of(models) -> pandas.DataFrame:
+    return log_of(models).errors()
+
+
+def test_each_question_is_recorded_once_and_without_its_text(stub, models):
+    app = ask(LOVED)
+    app.run()
+    app.run()
+    ask("I hate my iPhone", app)
+    kept = log_of(models).predictions()
+    assert sorted(kept["answer"]) == ["Negative emotion → iPhone", "Positive emotion → iPad"]
+    assert set(kept["source"]) == {"app"}
+    assert kept["text"].isna().all()
+    assert loading.monitor_log().is_relative_to(models)
+
+
+def test_thumbs_up_is_stored_as_right(stub, models):
+    app = ask(LOVED)
+    app.feedback[0].set_value(1).run()
+    assert app.success[0].value == "Thank you. Stored as right."
+    kept = log_of(models).corrections()
+    assert kept[["text", "verdict", "product"]].values.tolist() == [[LOVED, "right", "iPad"]]
+
+
+def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, models):
+    app = ask(LOVED)
+    app.feedback[0].set_value(0).run()
+    assert log_of(models).corrections().empty
+    emotion, product = app.selectbox
+    assert (emotion.label, product.label) == ("The emotion is …", "It is about …")
+    assert set(tasks.PRODUCTS) <= set(product.options)
+    emotion.set_value(tasks.NEGATIVE)
+    product.set_value("Google")
+    next(each for each in app.button if each.label == "Store this").click().run()
+    assert app.success[0].value == "Thank you. Stored as wrong."
+    (row,) = log_of(models).corrections().to_dict("records")
+    assert (row["text"], row["verdict"], row["answer"]) == (LOVED, "wrong", "Positive emotion → iPad")
+    assert {"Google", tasks.NEGATIVE} <= set(row.values())
+
+
+def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, models):
+    (models / ".monitor").write_text("in the way")
+    app = ask(LOVED)
+    assert app.header[0].value == "Positive emotion → iPad"
+    assert "Corrections cannot be kept here" in words_of(app)
+    assert not app.feedback

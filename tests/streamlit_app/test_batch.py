@@ -1,0 +1,343 @@
+"""A file in, answers out: every format, progress, cancelling, filters, downloads, and what is refused."""
+
+import io
+import threading
+
+import openpyxl
+import pandas
+import pytest
+from app_stub import open_app, stub_predict_texts, words_of
+
+from streamlit_app import batch_charts, batch_job, downloads, loading, recording, uploads
+from streamlit_app.batch_job import BatchJob
+from tf_model import predict, tables, tasks
+from tf_model.errors import DataError, ModelError
+from tf_model.monitor.store import Store
+
+TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
+ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]
+PREDICTED = ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
+PREDICTED += ["answer_confidence", "best_guess", "second_guess"]  # where the model is not sure, between what
+
+
+def table() -> pandas.DataFrame:
+    return pandas.DataFrame({"id": ["007", "1e5", "", "x"], "Tweet": TEXTS, "n": ["=1+1", "@user", "-5", "+1 great"]})
+
+
+def written(frame: pandas.DataFrame, suffix: str, folder) -> bytes:
+    path = folder / f"in{suffix}"
+    with tables.table_writer(path) as writer:
+        writer.write(frame)
+    return path.read_bytes()
+
+
+def upload(content: bytes, name: str):
+    app = open_app("batch")
+    app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def answer(app):
+    """Press the button, and wait for the end of the work."""
+    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
+    app.session_state["batch_job"].join(20)
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def buttons(app) -> list[str]:
+    return [each.label for each in app.button]
+
+
+# ---------------------------------------------------------------- from end to end
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".xlsx", ".parquet", ".jsonl"])
+def test_every_format_is_read_and_answered(stub, tmp_path, suffix):
+    app = upload(written(table(), suffix, tmp_path), f"mine{suffix}")
+    assert app.selectbox(key=app.selectbox[-1].key).value == "Tweet"
+    assert "The first 4 of 4 rows." in words_of(app)
+    assert app.dataframe[0].value["Tweet"].tolist() == TEXTS
+    answer(app)
+    assert "4 rows answered in" in app.success[0].value
+    result = app.session_state["batch_job"].result
+    assert list(result) == ["id", "Tweet", "n", *PREDICTED]
+    assert result["answer"].tolist() == ANSWERS
+    assert app.dataframe[-1].value["answer"].tolist() == ANSWERS
+
+
+def test_another_column_can_be_picked(stub):
+    app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
+    app.selectbox[-1].set_value("other").run()
+    answer(app)
+    assert app.session_state["batch_job"].result["answer"].tolist() == ["Negative emotion → iPhone"]
+
+
+def test_the_result_of_another_column_is_not_shown(stub):
+    app = answer(upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv"))
+    app.selectbox[-1].set_value("other").run()
+    assert not app.success
+
+
+def test_filters_act_together(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app.text_input(key="filter_words").set_value("LOVE").run()
+    assert app.dataframe[-1].value["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
+    app.multiselect(key="filter_answer").set_value(["Not sure"]).run()
+    assert app.dataframe[-1].value["Tweet"].tolist() == [TEXTS[2]]
+    app.slider(key="filter_confidence").set_value(0.5).run()
+    assert app.dataframe[-1].value.empty
+    assert "0 of 4 rows" in words_of(app)
+
+
+def test_charts_have_words(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    spoken = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert "iPad: Positive emotion 1; iPhone: Negative emotion 1" in spoken[0]
+    assert spoken[1:] == ["Answer confidence: half of the rows have a confidence above 94%"]
+    assert {each.label for each in app.get("download_button")} == {"Download CSV", "Download XLSX"}
+
+
+def test_a_model_of_the_product_alone(stub, tmp_path):
+    stub.tasks = ("product",)
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    assert list(app.session_state["batch_job"].result)[3:] == ["product", "product_confidence"]
+    spoken = app.get("plotly_chart")[0].proto.alt
+    assert spoken == "Rows by product: iPad 1, iPhone 1, Google 1, Android 1"
+
+
+def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
+    content = written(table(), ".csv", tmp_path)
+    answer(upload(content, "a.csv"))
+    stub.fails = ModelError("no memory")
+    app = answer(upload(content, "b.csv"))
+    assert app.error[0].value == "The file could not be answered."
+    assert "no memory" in words_of(app)
+    log = recording._recorder(str(loading.monitor_log()), "answer", loading.training_of(models / "answer"))
+    assert log.flush()
+    store = Store(loading.monitor_log())
+    assert sorted(store.predictions()["answer"]) == sorted(ANSWERS)
+    assert set(store.predictions()["source"]) == {"batch"}
+    assert store.errors()[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
+
+
+def test_the_file_stays_when_another_page_is_looked_at(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    app.switch_page("views/ask.py").run()
+    app.switch_page("views/batch.py").run()
+    assert "Still here: a.csv" in words_of(app)
+    assert "4 rows answered" in app.success[0].value
+    next(each for each in app.button if each.label == "Put it away").click().run()
+    assert not app.success
+    assert "batch_job" not in app.session_state
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_ROWS", 3)
+    app = upload("text\n{}".format("a\n" * 4).encode(), "big.csv")
+    assert app.error[0].value == "This file cannot be used here."
+    assert "big.csv has 4 rows, and this page takes 3 at most" in words_of(app)
+    assert "python -m tf_model.predict FILE --output answers.csv" in words_of(app)
+    assert not any(label.startswith("Answer") for label in buttons(app))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"", "a.csv is empty"),
+        ("a.csv", b"a,b\n1\n", "a.csv, line 2: expected 2 fields"),
+        ("a.xlsx", b"PK nonsense", "a.xlsx"),
+        ("a.parquet", b"PAR1", "a.parquet: expected a Parquet file"),
+        ("a.jsonl", b"[1]\n", "a.jsonl, line 1: expected a JSON object"),
+        ("../../etc/[x](y).csv", b"a,b\n1\n", "[x](y).csv, line 2"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_explained_by_its_own_name(stub, name, content, said):
+    app = upload(content, name)
+    assert app.error[0].value == "This file cannot be used here."
+    detail = app.text[-1].value
+    assert said in detail
+    assert "tweet-target-" not in detail
+
+
+def test_columns_that_the_answers_need_are_not_overwritten(stub):
+    app = answer(upload(b"text,product\na,b\n", "a.csv"))
+    assert "a.csv already has a column called 'product'" in words_of(app)
+
+
+def test_a_header_without_a_row_has_nothing_to_answer(stub):
+    app = upload(b"text,id\n", "a.csv")
+    assert next(each for each in app.button if each.label == "Answer 0 rows").disabled
+    assert "there is a header and not one row" in words_of(app)
+
+
+# ---------------------------------------------------------------- cancelling
+
+
+def test_cancel_stops_within_a_batch_and_keeps_nothing(stub, monkeypatch):
+    reached, go_on, cancel = threading.Event(), threading.Event(), BatchJob.cancel
+
+    def wait():
+        reached.set()
+        go_on.wait(20)
+
+    stub.before_batch = wait
+    app = upload(("text\n" + "I love the iPad\n" * 1_000).encode(), "a.csv")
+    next(each for each in app.button if each.label == "Answer 1,000 rows").click().run()
+    assert reached.wait(20)
+    assert next(each for each in app.button if each.label == "Answer 1,000 rows").disabled
+
+    def cancel_during_the_first_batch(job, wait=0.0):
+        cancel(job)
+        go_on.set()
+        cancel(job, wait)
+
+    monkeypatch.setattr(BatchJob, "cancel", cancel_during_the_first_batch)
+    next(each for each in app.button if each.label == "Cancel").click().run()
+    job = app.session_state["batch_job"]
+    assert job.status == batch_job.CANCELLED
+    assert job.done == 64
+    assert job.result is None
+    assert "Cancelled after 64 of 1,000 rows. Nothing was kept." in app.info[-1].value
+
+
+def test_a_job_that_nobody_looks_at_any_more_ends(stub, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_job, "ABANDONED_SECONDS", -1.0)
+    (tmp_path / "a.csv").write_text("text\na\nb\n")
+    job = BatchJob(stub, tmp_path / "a.csv", "text")
+    job.join(20)
+    assert job.status == batch_job.CANCELLED
+
+
+def test_progress_and_time_left(stub, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(batch_job.time, "monotonic", lambda: clock[0])
+    go_on = threading.Event()
+    stub.before_batch = lambda: go_on.wait(20)
+    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 4)
+    job = BatchJob(stub, tmp_path / "a.csv", "text")
+    assert job.poll() == (0.0, None)
+    job.done, job.total, clock[0] = 100, 400, 5.0
+    assert job.poll() == (0.25, 15.0)
+    go_on.set()
+    job.join(20)
+
+
+# ---------------------------------------------------------------- downloads
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1 great", "-x", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1", "\ufeff=1"])
+def test_a_text_like_a_formula_gets_an_apostrophe(text):
+    assert downloads.harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2"])
+def test_numbers_and_other_texts_stay(value):
+    assert downloads.harmless(value) == value
+
+
+def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
+    app = answer(upload(written(table().rename(columns={"n": "=n"}), ".csv", tmp_path), "a.csv"))
+    content = downloads.as_csv(app.session_state["batch_job"].result)
+    assert content.startswith(downloads.BYTE_ORDER_MARK)
+    read = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    assert list(read) == ["id", "Tweet", "'=n", *PREDICTED]
+    assert read["id"].tolist() == ["007", "1e5", "", "x"]
+    assert read["'=n"].tolist() == ["'=1+1", "'@user", "-5", "'+1 great"]
+    assert read["answer"].tolist() == ANSWERS
+
+
+def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    sheet = openpyxl.load_workbook(io.BytesIO(downloads.as_xlsx(app.session_state["batch_job"].result))).active
+    rows = list(sheet.iter_rows())
+    assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
+    assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
+    assert "f" not in {cell.data_type for row in rows for cell in row}
+
+
+def test_columns_of_one_name_are_kept_apart():
+    frame = pandas.DataFrame([["a", "=b"]], columns=["text", "text"])
+    assert downloads.as_csv(frame) == downloads.BYTE_ORDER_MARK + b"text,text\na,'=b\n"
+    assert list(uploads.showable(frame)) == ["text", "text (2)"]
+
+
+def test_nothing_gives_a_header():
+    frame = pandas.DataFrame({"text": [], "answer": []})
+    assert downloads.as_csv(frame) == downloads.BYTE_ORDER_MARK + b"text,answer\n"
+
+
+def test_mixed_values_can_be_shown():
+    frame = pandas.DataFrame({"a": [1, "x", None, {"k": [1]}]}, dtype=object)
+    assert uploads.showable(frame)["a"].tolist()[:2] == ["1", "x"]
+    assert uploads.showable(frame)["a"].isna().tolist() == [False, False, True, False]
+
+
+# ---------------------------------------------------------------- charts
+
+
+def test_counts_by_product_tell_no_emotion_and_not_sure_apart(stub):
+    counts = batch_charts.counts_by_product(stub_predict_texts(stub, [*TEXTS, TEXTS[1]]))
+    assert counts.index.tolist() == ["iPhone", "iPad", tasks.NO_EMOTION, "Not sure"]
+    assert counts.loc["iPhone"].to_dict() == {
+        tasks.POSITIVE: 0,
+        tasks.NEGATIVE: 2,
+        tasks.NO_EMOTION: 0,
+        "Not sure": 0,
+    }
+    assert counts.to_numpy().sum() == 5
+    figure = batch_charts.emotion_by_product(counts)
+    assert [(trace.name, sum(trace.x)) for trace in figure.data] == [
+        ("+ Positive emotion", 1),
+        ("− Negative emotion", 2),
+    ]
+    assert batch_charts.without_product(counts) == (
+        "An emotion toward a product: 3 rows. No emotion toward one: 1. Not sure: 1."
+    )
+    assert not batch_charts.emotion_by_product(counts.loc[["Not sure"]]).data
+
+
+def test_confidence_says_where_half_of_the_rows_are():
+    figure, spoken = batch_charts.confidence(pandas.Series([0.2, 0.6, 0.9], dtype="float32"), "Product confidence")
+    assert spoken == "Product confidence: half of the rows have a confidence above 60%"
+    assert sum(figure.data[0].y) == 3
+
+
+def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
+    rows = 100_000
+    answered = stub_predict_texts(stub, TEXTS)
+    repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
+    monkeypatch.setattr(predict, "predict_texts", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
+    (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
+    kept = uploads.keep("1", "a.csv", (tmp_path / "a.csv").read_bytes())
+    assert (kept.rows, kept.problem) == (rows, "")
+    job = BatchJob(stub, kept.path, kept.text_column)
+    job.join(60)
+    assert job.status == batch_job.DONE, job.message
+    assert len(job.result) == rows
+    assert job.result["id"].tolist()[-1] == "99999"
+    read = pandas.read_csv(io.BytesIO(downloads.as_csv(job.result)))
+    assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
+
+
+def test_the_files_of_an_upload_go_with_it(tmp_path):
+    kept = uploads.keep("1", "a.csv", b"text\na\n")
+    folder = kept.path.parent
+    assert folder.is_dir()
+    del kept
+    assert not folder.exists()
+
+
+def test_a_broken_file_is_an_error_of_the_job_too(stub, tmp_path):
+    (tmp_path / "a.csv").write_text("text\na\n")
+    job = BatchJob(stub, tmp_path / "a.csv", "nothing")
+    job.join(20)
+    assert job.status == batch_job.FAILED
+    assert "has no column 'nothing'" in job.message
+    assert str(tmp_path) not in job.message
+    assert not isinstance(job.error, DataError)

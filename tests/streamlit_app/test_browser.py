@@ -1,0 +1,212 @@
+"""The real app on a small real model, in a headless Chromium: asked, corrected, given a file, cancelled, downloaded."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import openpyxl
+import pandas
+import pytest
+
+from tf_model import paths, tasks
+from tf_model.monitor.store import Store
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from research.app_client import crowd
+from research.browser import CHROMIUM, chromium, page_links, running_app, wait_until_done
+
+pytestmark = [
+    pytest.mark.skipif(not any(map(shutil.which, CHROMIUM)), reason="no Chromium on this machine"),
+    pytest.mark.timeout(900),  # the first test also waits for the training and for the app to start
+]
+
+SECONDS = 180_000  # milliseconds that anything may take on a busy machine
+MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smile: $x$'
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory, tiny_bert):
+    """A folder with one small real model, trained by the real command."""
+    folder = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-m", "tf_model.train", "--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert)]
+    command += ["--epochs", "1", "--batch-size", "64", "--precision", "float32", "--output-dir", str(folder)]
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    with running_app(models) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser):
+    context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 1000})
+    context.set_default_timeout(SECONDS)
+    page = context.new_page()
+    page.elsewhere = []
+    page.on("request", lambda request: page.elsewhere.append(request.url) if _is_elsewhere(request.url) else None)
+    yield page
+    context.close()
+
+
+def _is_elsewhere(url: str) -> bool:
+    found = urlsplit(url)
+    return found.scheme in ("http", "https", "ws", "wss") and found.hostname != "127.0.0.1"
+
+
+def ask(page, address, text):
+    page.goto(address)
+    page.get_by_label("Your text").fill(text)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_role("heading", level=2).first.wait_for()
+    wait_until_done(page)
+
+
+def upload(page, address, path):
+    page.goto(f"{address}/batch")
+    page.locator("input[type=file]").set_input_files(path)
+    page.get_by_role("button", name="Answer", exact=False).click()
+
+
+def corrections(models) -> pandas.DataFrame:
+    store = Store(models / ".monitor" / "predictions.sqlite")
+    until = time.monotonic() + 10
+    while (kept := store.corrections()).empty and time.monotonic() < until:
+        time.sleep(0.1)
+    return kept
+
+
+def test_a_text_is_answered_and_shown_as_text(page, address):
+    ask(page, address, MARKUP)
+    assert page.get_by_role("heading", level=2).first.inner_text() in tasks.PRODUCTS
+    assert page.get_by_text("sure", exact=False).count()
+    assert page.evaluate("window.hacked") is None
+    assert page.locator("img[src=x]").count() == 0
+    page.locator(".js-plotly-plot").first.wait_for()
+    assert page.locator(".js-plotly-plot").count() in (1, 2)  # the second if the model explains itself
+    assert "Probability of each product" in page.content()
+
+
+@pytest.mark.parametrize("text", ["أحب جهاز iPad كثيرا", "👩‍👩‍👧‍👦🏳️‍🌈", "love " * 20_000], ids=["rtl", "emoji", "long"])
+def test_unusual_texts_are_answered(page, address, text):
+    ask(page, address, text)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.get_by_role("heading", level=2).first.inner_text() in tasks.PRODUCTS
+
+
+def test_spaces_are_refused_politely(page, address):
+    page.goto(address)
+    page.get_by_label("Your text").fill("   ")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_text("This text holds only spaces").wait_for()
+
+
+def test_a_correction_is_kept(page, address, models):
+    ask(page, address, "the iPad battery is bad")
+    page.get_by_role("radio", name="Thumbs down").click()
+    for label, option in (("The emotion is …", tasks.NEGATIVE), ("It is about …", "iPad")):
+        box = page.get_by_role("combobox", name=label)
+        box.click()
+        box.fill(option)
+        page.get_by_role("option", name=option, exact=True).wait_for()
+        page.keyboard.press("Enter")
+        page.get_by_role("option").first.wait_for(state="detached")
+    page.get_by_role("button", name="Store this").click()
+    page.get_by_text("Thank you. Stored as wrong.").wait_for()
+    (row,) = corrections(models).to_dict("records")
+    assert (row["text"], row["verdict"]) == ("the iPad battery is bad", "wrong")
+    assert (row["correct_product"], row["correct_emotion"]) == ("iPad", tasks.NEGATIVE)
+
+
+def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path):
+    texts = ["I love the iPad", "=1+1", "@user the maps, again"]
+    pandas.DataFrame({"id": ["007", "8", "9"], "text": texts}).to_csv(tmp_path / "mine.csv", index=False)
+    upload(page, address, tmp_path / "mine.csv")
+    page.get_by_text("3 rows answered").wait_for()
+    read = {}
+    for kind in ("CSV", "XLSX"):
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name=f"Download {kind}").click()
+        assert waiting.value.suggested_filename == f"mine_answers.{kind.lower()}"
+        waiting.value.save_as(tmp_path / f"out.{kind.lower()}")
+    read = pandas.read_csv(tmp_path / "out.csv", dtype=str, encoding="utf-8-sig")
+    assert list(read) == ["id", "text", "product", "product_confidence"]
+    assert read["id"].tolist() == ["007", "8", "9"]
+    assert read["text"].tolist() == [texts[0], "'=1+1", "'@user the maps, again"]
+    assert set(read["product"]) <= set(tasks.PRODUCTS)
+    cells = list(openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(min_row=2))
+    assert [row[1].value for row in cells] == texts
+    assert not any(cell.data_type == "f" for row in cells for cell in row)
+
+
+def test_a_long_file_can_be_cancelled(page, address, tmp_path):
+    (tmp_path / "long.csv").write_text("text\n" + "".join(f"the iPad number {n} is great\n" for n in range(150_000)))
+    upload(page, address, tmp_path / "long.csv")
+    page.get_by_role("button", name="Cancel").click()
+    said = page.get_by_text("Nothing was kept.")
+    said.wait_for()
+    assert "of 150,000 rows" in said.inner_text()
+    assert page.get_by_role("button", name="Answer 150,000 rows").is_enabled()
+
+
+def test_every_page_opens_and_nothing_is_fetched_from_elsewhere(page, address):
+    page.goto(address)
+    links = page_links(page)
+    assert list(links)[:2] == ["Ask", "Batch"]
+    for name, link in links.items():
+        page.goto(link)
+        page.get_by_role("heading", level=1, name=name).wait_for()
+        wait_until_done(page)
+        assert page.locator('[data-testid="stException"]').count() == 0, name
+    assert page.elsewhere == []
+
+
+def test_sessions_of_the_load_test_get_their_answers(address, models):
+    with ThreadPoolExecutor() as pool:  # playwright keeps the event loop of this thread for itself
+        asked = pool.submit(lambda: asyncio.run(crowd(address, people=3, questions=2, think=0.0))).result()
+    assert len(asked) == 6
+    assert all(0 < each.answer <= each.page for each in asked)
+    store = Store(models / ".monitor" / "predictions.sqlite")
+    until = time.monotonic() + 10
+    while len(store.predictions()) < 6 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert len(store.predictions()) >= 6
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(18, 24, 31)")])
+def test_the_theme_follows_that_of_the_system(browser, address, scheme, background):
+    context = browser.new_context(color_scheme=scheme)
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("heading", level=1).wait_for(timeout=SECONDS)
+    assert page.locator('[data-testid="stApp"]').evaluate("app => getComputedStyle(app).backgroundColor") == background
+    context.close()
+
+
+def test_a_replaced_model_is_picked_up_while_the_page_is_open(page, address, models):
+    ask(page, address, "I love the iPad")
+    copy = models / ".copy"
+    shutil.copytree(models / "product", copy)
+    os.utime(copy / "saved_model.pb")
+    (models / "product").rename(models / ".old")
+    copy.rename(models / "product")
+    page.get_by_label("Your text").fill("I love the iPhone")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_text("The model was replaced").wait_for()
+    assert page.locator('[data-testid="stException"]').count() == 0

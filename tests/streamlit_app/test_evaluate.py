@@ -1,0 +1,265 @@
+"""What the Evaluate page shows of model folders: whole ones, broken ones, and none."""
+
+import json
+
+import app_stub
+import pandas as pd
+import pytest
+from model_folders import ROWS, write_answer, write_single
+from sample_datasets import write_csv
+from streamlit.testing.v1 import AppTest
+
+from streamlit_app import model_charts
+from tf_model import answers, dataset_file, paths, tasks
+from tf_model.calibration import reliability
+from tf_model.data import DATA_VARIABLE
+from tf_model.metrics import evaluate_probabilities
+
+models = app_stub.models  # a fixture: an empty folder of models
+PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
+MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch, tmp_path):
+    """No dataset but the sample corpus, whatever lies beside the checkout."""
+    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+
+
+def open_page(model=None, task=None):
+    page = AppTest.from_file(str(PAGE), default_timeout=120).run()
+    if model:
+        page.selectbox(key="evaluate_model").set_value(model).run()
+    if task:
+        page.segmented_control(key="evaluate_task").set_value(task).run()
+    assert not page.exception, page.exception
+    return page
+
+
+def figures(page):
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def said(page):
+    kinds = ("markdown", "caption", "info", "warning", "error", "subheader")
+    return "\n".join(str(each.value) for kind in kinds for each in getattr(page, kind)).replace("\\", "")
+
+
+def table_with(page, column):
+    return next(each.value for each in page.dataframe if column in each.value)
+
+
+class TestStates:
+    def test_no_model_says_what_to_run(self, models):
+        page = open_page()
+        assert "make answer" in page.info[0].value
+        assert not page.selectbox
+
+    def test_a_folder_without_a_graph_is_broken_and_its_papers_are_still_read(self, models):
+        (write_single(models) / "saved_model.pb").unlink()
+        page = open_page()
+        assert "cannot be loaded" in page.error[0].value
+        assert "product (broken)" in page.selectbox(key="evaluate_model").options
+        assert "Validation accuracy" in figures(page)
+
+    def test_damaged_papers_cost_what_they_would_have_shown(self, models):
+        folder = write_single(models)
+        (folder / "metrics.json").write_text("{")
+        (folder / "history.csv").unlink()
+        page = open_page()
+        warning = page.warning[0].value.replace("\\", "")
+        assert "metrics.json is damaged" in warning
+        assert "history.csv is missing" in warning
+        assert "Validation accuracy" not in figures(page)
+        assert "ECE, 15 bins" in figures(page)
+        assert "Learning curves" not in said(page)
+
+    def test_an_empty_folder_is_no_crash(self, models):
+        (models / "product").mkdir()
+        page = open_page()
+        assert "cannot be loaded" in page.error[0].value
+
+    def test_without_predictions_the_figures_stay(self, models):
+        (write_single(models) / "validation_predictions.csv").unlink()
+        page = open_page()
+        assert "validation_predictions.csv" in page.info[0].value
+        assert "Validation accuracy" in figures(page)
+        assert not page.slider
+
+    def test_a_model_of_the_sample_corpus_is_marked(self, models):
+        write_single(models, dataset="sample")
+        page = open_page()
+        assert "none of these figures says anything" in page.warning[0].value
+        assert page.selectbox(key="evaluate_model").options == ["product (sample corpus)"]
+
+    def test_a_replaced_model_is_seen_without_a_restart(self, models):
+        folder = write_single(models)
+        page = open_page()
+        before = figures(page)["Validation accuracy"]
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["validation"]["accuracy"] = 0.1234
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        page.run()
+        assert before != figures(page)["Validation accuracy"] == "0.1234"
+
+
+class TestFigures:
+    def test_the_protocol_stands_beside_the_numbers(self, models):
+        write_single(models)
+        captions = [each.value.replace("\\", "") for each in open_page().caption]
+        # Under the model's name, the figures, the reliability and the threshold.
+        assert sum("Protocol: random split (seed 42, 20% to validate)" in caption for caption in captions) == 4
+
+    def test_the_figures_are_those_of_metrics_json(self, models):
+        metrics = json.loads((write_single(models) / "metrics.json").read_text())["validation"]
+        found = figures(open_page())
+        assert found["Validation accuracy"] == f"{metrics['accuracy']:.4f}"
+        assert found["Validation macro-F1"] == f"{metrics['macro_f1']:.4f}"
+        assert found["Validation tweets"] == str(ROWS)
+
+    def test_no_difference_from_the_report_where_rows_differ(self, models):
+        write_single(models)
+        page = open_page()
+        assert not page.metric[0].delta
+        assert "Not comparable: the report validated on other rows." in said(page)
+
+    def test_the_difference_where_they_are_the_same(self, models):
+        folder = write_single(models)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["validation"] |= {"rows": 659, "accuracy": 0.8756}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        page = open_page()
+        assert page.metric[0].delta == "+0.0015"
+        beside = table_with(page, "accuracy, report")
+        assert beside.set_index("part").loc["training", "accuracy, report"] == 0.9487
+        assert "macro-F1, report" not in beside
+
+    def test_each_class_with_the_interval_of_its_recall(self, models):
+        write_single(models)
+        classes = table_with(open_page(), "recall, 95% interval")
+        assert classes["class"].tolist() == list(tasks.PRODUCTS)
+        assert classes["rows"].sum() == ROWS
+
+    def test_charts_have_words(self, models):
+        write_single(models)
+        spoken = [chart.proto.alt for chart in open_page().get("plotly_chart")]
+        assert len(spoken) == 5
+        assert spoken[0].startswith("Confusion matrix of 9 classes. Most often confused:")
+        assert "Expected calibration error" in spoken[1]
+        assert "validation tweets get an answer" in spoken[2]
+        assert spoken[3] == "loss over 2 epochs; after the last: training 1.1000, validation 1.2000."
+
+
+class TestThreshold:
+    def test_the_slider_shows_what_would_happen(self, models):
+        write_single(models)
+        page = open_page()
+        page.slider(key="evaluate_threshold_product").set_value(0.0).run()
+        assert figures(page)["Answered"] == "100.0%"
+        assert figures(page)["Wrong answers withheld"] == "0"
+        page.slider(key="evaluate_threshold_product").set_value(1.0).run()
+        assert figures(page)["Answered"] == "0.0%"
+        assert figures(page)["Right, of those answered"] == "-"
+        assert "At 1.00 no validation tweet gets an answer." in said(page)
+
+
+class TestAnswer:
+    @pytest.fixture(autouse=True)
+    def rule_without_tensorflow(self, monkeypatch):
+        """The joined rule has tests of its own; loading TensorFlow for it would take longer than all of these."""
+
+        def confidence_and_right(product_ids, emotion_ids, product_probabilities, emotion_probabilities):
+            assert set(product_ids[::3]) == {tasks.NO_LABEL}
+            return emotion_probabilities.max(axis=1), emotion_probabilities.argmax(axis=1) == emotion_ids
+
+        monkeypatch.setattr(answers, "confidence_and_right", confidence_and_right)
+
+    def test_the_whole_answer_first(self, models):
+        write_answer(models)
+        page = open_page()
+        assert figures(page)["Exactly right"] == "75.0%"
+        assert figures(page)["Right where there is an emotion"] == "58.0%"
+        assert page.slider(key="evaluate_threshold_answer").value == 0.5  # the model's own
+        assert "the model's own threshold, 0.50" in said(page)
+
+    def test_each_task_with_what_calibration_changed(self, models):
+        write_answer(models)
+        page = open_page(task="product")
+        assert figures(page)["Validation tweets"] == str(ROWS * 2 // 3)
+        changed = table_with(page, "ECE")
+        assert changed["ECE"].tolist() == [0.0912, 0.0213]
+        assert "temperature (1.500)" in said(page)
+
+    def test_the_report_says_nothing_of_emotions(self, models):
+        write_answer(models)
+        page = open_page(task="emotion")
+        assert "The report gives no figure for the emotion." in said(page)
+        assert not any(metric.delta for metric in page.metric)
+
+    def test_all_models_in_one_table(self, models):
+        write_answer(models)
+        write_single(models, "emotion")
+        overview = table_with(open_page(), "protocol")
+        assert list(zip(overview["model"], overview["task"], strict=True)) == [
+            ("answer", "answer"),
+            ("answer", "product"),
+            ("answer", "emotion"),
+            ("emotion", "emotion"),
+        ]
+
+
+class TestMistakes:
+    def test_their_texts_are_shown_as_text_where_the_dataset_is_at_hand(self, models, tmp_path, monkeypatch):
+        rows = [(f"{MARKUP} {number}", "iPad", tasks.POSITIVE) for number in range(3 * ROWS)]
+        data = write_csv(tmp_path / "mine.csv", rows)
+        monkeypatch.setenv(DATA_VARIABLE, str(data))
+        write_single(models, data_sha256=dataset_file.read(data).sha256)
+        page = open_page()
+        mistakes = table_with(page, "true_probability")
+        assert all(f"{MARKUP} {row}" == text for row, text in zip(mistakes["row"], mistakes["text"], strict=True))
+        assert mistakes["true_probability"].is_monotonic_increasing
+        assert (mistakes["label"] != mistakes["predicted"]).all()
+        assert "<b>" not in said(page)
+        assert all(not each.allow_html for each in page.markdown)
+
+    def test_row_numbers_alone_where_it_is_not(self, models):
+        write_single(models)
+        page = open_page()
+        assert "Row numbers without their texts" in said(page)
+        assert "text" not in table_with(page, "true_probability")
+
+
+class TestCharts:
+    def test_the_confusion_matrix_is_coloured_by_share_and_says_counts(self):
+        figure = model_charts.confusion([[3, 1], [0, 0]], ["a <b>", "c"])
+        heat = figure.data[0]
+        assert heat.z.tolist() == [[0.75, 0.25], [0, 0]]
+        assert [list(row) for row in heat.text] == [["3", "1"], ["", ""]]
+        assert figure.layout.xaxis.ticktext[0] == "a &lt;b&gt;"
+
+    def test_a_bin_of_few_rows_is_a_small_mark(self):
+        label_ids, probabilities = [0] * 9 + [1], [[0.9, 0.1]] * 9 + [[0.4, 0.6]]
+        figure = model_charts.reliability(reliability(label_ids, probabilities))
+        line = next(trace for trace in figure.data if trace.name == "model")
+        assert list(line.x) == pytest.approx([0.6, 0.9])
+        assert list(line.y) == pytest.approx([1, 1])
+        assert line.marker.size[0] < line.marker.size[1]
+
+    def test_learning_curves_without_a_validation_part(self):
+        history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "accuracy": [0.3, 0.5]})
+        assert [trace.name for trace in model_charts.learning_curve(history, "loss").data] == ["training"]
+
+    def test_risk_and_coverage_leave_out_what_has_no_accuracy(self):
+        points = [{"threshold": 0, "coverage": 1, "accuracy": 0.5}, {"threshold": 1, "coverage": 0, "accuracy": None}]
+        figure = model_charts.risk_coverage(points, (1.0, 0.5))
+        assert list(figure.data[0].x) == [1]
+        assert figure.data[1].x == (1.0,)
+
+
+def test_the_figures_of_the_fake_folders_are_real(models):
+    """The builder's metrics come out of its own predictions, so that the tests above compare true things."""
+    folder = write_single(models)
+    frame = pd.read_csv(folder / "validation_predictions.csv")
+    ids = frame["label"].map(tasks.PRODUCTS.index).to_numpy()
+    again = evaluate_probabilities(ids, frame[list(tasks.PRODUCTS)].to_numpy(), tasks.PRODUCTS)
+    assert again["accuracy"] == json.loads((folder / "metrics.json").read_text())["validation"]["accuracy"]

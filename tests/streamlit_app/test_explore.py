@@ -1,0 +1,203 @@
+"""The Explore page: filters that act on every chart, and the tweets behind every bar."""
+
+from __future__ import annotations
+
+import json
+
+import app_stub
+import pytest
+from sample_datasets import write_csv
+from streamlit.testing.v1 import AppTest
+
+from streamlit_app import behind, explore_charts
+from tf_model import data, explore, paths, tasks
+from tf_model.data import DATA_VARIABLE
+
+models = app_stub.models  # a fixture: nothing remembered from another test
+PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
+MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
+TABS = ("Labels", "Lengths", "Words", "Repeats", "Brands named", "Characters")
+
+
+@pytest.fixture(scope="module")
+def tweets():
+    return explore.describe(data.read(paths.SAMPLE_CORPUS).labelled)
+
+
+@pytest.fixture
+def sample(models, monkeypatch):
+    """The page reads the sample corpus."""
+    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+
+
+def open_page(tab: str | None = None) -> AppTest:
+    page = AppTest.from_file(str(PAGE), default_timeout=120)
+    if tab:
+        page.session_state["explore_tab"] = tab
+    return checked(page.run())
+
+
+def checked(page: AppTest) -> AppTest:
+    assert not page.exception, page.exception
+    return page
+
+
+def figures(page: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def chart(page: AppTest, part_of_alt: str) -> dict:
+    """The plotly figure whose words for those who do not see it hold ``part_of_alt``."""
+    [found] = [each for each in page.get("plotly_chart") if part_of_alt in each.proto.alt]
+    return json.loads(found.proto.spec)
+
+
+def choose_bar(page: AppTest, key: str, bar: str):
+    """The tweets that the page shows behind a bar."""
+    checked(page.selectbox(key=f"{key}_bar").set_value(bar).run())
+    [table] = [each.value for each in page.dataframe if "text" in each.value]
+    return table
+
+
+def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
+    page = open_page()
+    assert "sample corpus" in page.warning[0].value
+    assert figures(page)["Tweets shown"] == f"{len(tweets):,} of {len(tweets):,}"
+    assert figures(page)["With a product"] == f"{(tweets['product'] != explore.NO_PRODUCT).mean():.1%}"
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
+    page = open_page(tab)
+    charts = page.get("plotly_chart")
+    assert charts
+    assert all(len(each.proto.alt) > 20 for each in charts)
+    assert all(each.label for kind in ("selectbox", "multiselect", "slider", "toggle") for each in page.get(kind))
+
+
+def test_bars_hold_the_counts(sample, tweets):
+    spec = chart(open_page(), "Number of tweets by emotion")
+    assert spec["data"][0]["x"] == explore.emotions(tweets)["tweets"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "act"),
+    [
+        (explore.Filter(products=("iPad",)), lambda page: page.multiselect(key="explore_products").set_value(["iPad"])),
+        (
+            explore.Filter(emotions=(tasks.NEGATIVE,)),
+            lambda page: page.multiselect(key="explore_emotions").set_value([tasks.NEGATIVE]),
+        ),
+        (explore.Filter(contains="battery"), lambda page: page.text_input(key="explore_contains").set_value("battery")),
+        (explore.Filter(once=True), lambda page: page.toggle(key="explore_once").set_value(True)),
+        (
+            explore.Filter(retweets=True),
+            lambda page: page.segmented_control(key="explore_retweets").set_value("Only retweets"),
+        ),
+        (explore.Filter(characters=(0, 60)), lambda page: page.slider(key="explore_length").set_range(0, 60)),
+    ],
+)
+def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
+    page = open_page()
+    checked(act(page).run())
+    kept = chosen(tweets)
+    assert 0 < len(kept) < len(tweets)
+    assert figures(page)["Tweets shown"] == f"{len(kept):,} of {len(tweets):,}"
+    assert chart(page, "Number of tweets by product")["data"][0]["x"] == explore.products(kept)["tweets"].tolist()
+
+
+def test_filters_stay_when_another_tab_is_opened(sample, tweets):
+    page = open_page()
+    page.multiselect(key="explore_products").set_value(["iPad"]).run()
+    page.session_state["explore_tab"] = "Characters"
+    checked(page.run())
+    kept = explore.Filter(products=("iPad",))(tweets)
+    assert chart(page, "digits, emoticons")["data"][0]["x"] == explore.count_marks(kept)["tweets"].tolist()
+
+
+def test_nothing_left_is_said(sample):
+    page = open_page()
+    checked(page.text_input(key="explore_contains").set_value("no such words anywhere").run())
+    assert "No tweet passes these filters" in page.info[0].value
+    assert not page.get("plotly_chart")
+
+
+@pytest.mark.parametrize(
+    ("tab", "key", "bar", "expected"),
+    [
+        ("Labels", "explore_product", "Android", lambda t: t[t["product"] == "Android"]),
+        (
+            "Labels",
+            "explore_emotion_by_product",
+            f"iPad · {tasks.NEGATIVE}",
+            lambda t: t[(t["product"] == "iPad") & (t["emotion"] == tasks.NEGATIVE)],
+        ),
+        ("Words", "explore_frequent_False", "iphone", lambda t: explore.with_words(t, "iphone")),
+        ("Repeats", "explore_repeats_same words", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
+        ("Brands named", "explore_named", "2 brands", lambda t: t[t["named"].map(len) == 2]),
+        ("Characters", "explore_marks", "emoticons", lambda t: explore.with_mark(t, "emoticons")),
+    ],
+)
+def test_the_tweets_behind_a_bar(sample, tweets, tab, key, bar, expected):
+    table = choose_bar(open_page(tab), key, bar)
+    behind_it = expected(tweets)
+    assert set(table["text"]) <= set(behind_it["text"])
+    assert len(table) == min(len(behind_it), behind.MOST_TWEETS) > 0
+
+
+def test_other_tweets_can_be_drawn(sample):
+    page = open_page()
+    first = choose_bar(page, "explore_product", "iPad")
+    checked(page.button(key="explore_product_again").click().run())
+    [second] = [each.value for each in page.dataframe if "text" in each.value]
+    assert first["text"].tolist() != second["text"].tolist()
+
+
+def test_a_click_chooses_the_bar_of_its_trace(tweets):
+    frame = explore.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
+    figure = explore_charts.emotion_shares(frame, "title")
+    trace = 2
+    point = {"curve_number": trace, "point_index": 1}
+    line = frame.iloc[behind.clicked(figure, {"selection": {"points": [point]}})]
+    assert (line["product"], line["emotion"]) == (figure.data[trace].y[1], figure.data[trace].name)
+    assert behind.clicked(figure, {"selection": {"points": []}}) is None
+
+
+def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
+    page = open_page("Words")
+    page.segmented_control(key="explore_size").set_value("Word pairs").run()
+    checked(page.segmented_control(key="explore_compare").set_value("Emotions").run())
+    checked(page.selectbox(key="explore_label_emotion").set_value(tasks.POSITIVE).run())
+    expected = explore.telling_words(tweets, "emotion", pairs=True)
+    expected = expected[(expected["label"] == tasks.POSITIVE) & (expected["z"] > 0)].head(15)
+    assert page.selectbox(key=f"explore_telling_True_{tasks.POSITIVE}_bar").options == expected["words"].tolist()
+
+
+def test_a_tweet_with_markup_is_shown_letter_by_letter(models, monkeypatch, tmp_path):
+    rows = [(MARKUP, "iPad", tasks.POSITIVE), ("plain", "Apple", tasks.NEGATIVE)]
+    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
+    page = open_page()
+    assert choose_bar(page, "explore_product", "iPad")["text"].tolist() == [MARKUP]
+    assert not any("bold" in each.value for kind in ("markdown", "caption", "text") for each in getattr(page, kind))
+    for tab in TABS[1:]:
+        page.session_state["explore_tab"] = tab
+        checked(page.run())
+        assert not any("<b>" in each.proto.spec for each in page.get("plotly_chart"))
+
+
+def test_a_file_that_cannot_be_read_is_explained(models, monkeypatch, tmp_path):
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path / "absent <b>.csv"))
+    page = open_page()
+    assert page.error[0].value == "The dataset cannot be read."
+    assert "absent <b>.csv" in page.text[0].value
+    assert not page.metric
+
+
+def test_a_changed_file_is_read_again(models, monkeypatch, tmp_path):
+    path = write_csv(tmp_path / "own.csv")
+    monkeypatch.setenv(DATA_VARIABLE, str(path))
+    page = open_page()
+    assert figures(page)["Tweets shown"] == "5 of 5"
+    write_csv(path, [("one more", "iPad", tasks.POSITIVE)] * 7)
+    checked(page.run())
+    assert figures(page)["Tweets shown"] == "7 of 7"

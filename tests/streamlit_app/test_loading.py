@@ -1,0 +1,158 @@
+"""The model behind the pages: found, loaded once, loaded anew when replaced, and each way to lack one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from app_stub import StubPredictor, make_model, stub_predict_texts
+
+from streamlit_app import loading
+from tf_model import paths, predict
+from tf_model.errors import ModelError
+from tf_model.predictor import Predictor
+
+
+@pytest.fixture
+def loaded(models, monkeypatch):
+    """Every load of a model, by the name of its folder."""
+    names = []
+
+    def load(folder):
+        names.append(Path(folder).name)
+        return StubPredictor(folder=Path(folder))
+
+    monkeypatch.setattr(Predictor, "load", load)
+    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
+    return names
+
+
+def test_no_model_at_all(models):
+    state = loading.current()
+    assert (state.kind, state.name, state.predictor) == (loading.MISSING, "", None)
+
+
+def test_the_folder_of_models_may_itself_be_missing(models):
+    models.rmdir()
+    assert loading.current().kind == loading.MISSING
+
+
+def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
+    warmed = []
+    monkeypatch.setattr(predict, "predict_texts", lambda predictor, texts: warmed.append(tuple(texts)))
+    make_model(models)
+    first, second = loading.current(), loading.current()
+    assert first.kind == loading.READY
+    assert first.predictor is second.predictor
+    assert (loaded, warmed) == (["answer"], [loading.WARM_UP])
+
+
+def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loaded):
+    folder = make_model(models)
+    before = loading.current()
+    loading.ask(before, "I love the iPad")
+    assert len(before.predictor.calls) == 1
+    new = make_model(models.parent / "elsewhere")
+    folder.rename(models.parent / "old")
+    new.rename(folder)
+    after = loading.current()
+    assert loaded == ["answer", "answer"]
+    assert after.version != before.version
+    assert after.predictor is not before.predictor
+    loading.ask(after, "I love the iPad")
+    assert len(after.predictor.calls) == 1
+
+
+def test_a_model_replaced_in_place_is_picked_up(models, loaded):
+    graph = make_model(models) / "saved_model.pb"
+    loading.current()
+    os.utime(graph, ns=(1, 1))
+    loading.current()
+    assert loaded == ["answer", "answer"]
+
+
+def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
+    folder = models / "answer"
+    folder.mkdir()
+    state = loading.current()
+    assert (state.kind, state.name) == (loading.BROKEN, "answer")
+    assert "saved_model.pb is missing" in state.message
+    make_model(models)
+    state = loading.current()  # the real loading, of a graph that is none
+    assert state.kind == loading.BROKEN
+    assert "labels.json is missing" in state.message
+    monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor())
+    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
+    assert loading.current().kind == loading.READY
+
+
+def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no such operation\nand more")
+
+    monkeypatch.setattr(predict, "predict_texts", fail)
+    make_model(models)
+    state = loading.current()
+    assert state.kind == loading.BROKEN
+    assert state.message == "answer cannot be asked (no such operation)"
+
+
+def test_model_errors_are_shown_as_they_are(models, monkeypatch):
+    def fail(folder):
+        raise ModelError("export it again")
+
+    monkeypatch.setattr(Predictor, "load", fail)
+    make_model(models)
+    assert loading.current().message == "export it again"
+
+
+def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models, loaded):
+    for name in ("tuned", "sample", ".hidden"):
+        make_model(models, name)
+    assert loading.model_names() == ["sample", "tuned"]
+    make_model(models, "product")
+    assert loading.current().name == "product"
+    make_model(models, "answer")
+    assert loading.current().name == "answer"
+    assert loading.model_names() == ["answer", "product", "sample", "tuned"]
+
+
+def test_a_model_of_the_sample_corpus_is_known_as_such(models, loaded):
+    make_model(models)
+    state = loading.current()
+    assert not state.on_sample
+    state.predictor.metrics["dataset"] = "sample"
+    assert loading.current().on_sample
+
+
+@pytest.mark.parametrize("arguments", [["--models", "{}"], ["--models={}"]])
+def test_another_folder_of_models(models, monkeypatch, tmp_path, arguments):
+    monkeypatch.setattr(sys, "argv", ["app.py", *(each.format(tmp_path / "mine") for each in arguments)])
+    assert loading.models_folder() == tmp_path / "mine"
+    assert loading.monitor_log() == tmp_path / "mine" / ".monitor" / "predictions.sqlite"
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    assert loading.models_folder() == models
+
+
+def test_by_default_the_log_is_the_one_that_the_commands_write(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["app.py"])
+    assert loading.monitor_log() == paths.MONITOR_LOG
+
+
+def test_a_copy_of_a_model_is_the_same_training(models):
+    first, copy = make_model(models), make_model(models.parent / "copy")
+    assert loading.training_of(first) == loading.training_of(copy) != ""
+    (copy / "fingerprint.pb").write_bytes(b"another")
+    assert loading.training_of(first) != loading.training_of(copy)
+
+
+def test_remembered_answers_are_bounded(stub, monkeypatch):
+    state, asked = loading.current(), []
+    answer = stub_predict_texts(stub, ["I love the iPad"], probabilities=True)
+    monkeypatch.setattr(predict, "predict_texts", lambda *_, **__: asked.append(1) or answer)
+    for number in range(loading.KEPT_ANSWERS + 8):
+        loading.ask(state, f"text {number}")
+    loading.ask(state, f"text {loading.KEPT_ANSWERS + 7}")
+    assert len(asked) == loading.KEPT_ANSWERS + 8
+    loading.ask(state, "text 0")  # forgotten by now
+    assert len(asked) == loading.KEPT_ANSWERS + 9

@@ -1,0 +1,245 @@
+"""What the Monitor page says of a log: an empty one, a healthy one, and one with something wrong in it."""
+
+import time
+
+import app_stub
+import prediction_logs
+import pytest
+from prediction_logs import (
+    APP,
+    OTHER_TOPIC,
+    answered,
+    ordinary_reference,
+    predictions,
+    write_corrections,
+    write_errors,
+    write_healthy,
+    write_lost,
+)
+from streamlit.testing.v1 import AppTest
+
+from streamlit_app import loading, monitor_charts
+from tf_model import paths
+from tf_model.monitor.accuracy import Accuracy
+from tf_model.monitor.events import Stream
+from tf_model.monitor.store import Store
+
+models = app_stub.models  # a fixture: an empty folder of models
+PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
+MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
+
+
+@pytest.fixture
+def store(models):
+    """An open log beside the models."""
+    made = Store(loading.monitor_log())
+    made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def healthy(store):
+    """A log with half an hour of ordinary use that ends now."""
+    write_healthy(store, time.time() - 1800)
+    return store
+
+
+def open_page(window=None):
+    page = AppTest.from_file(str(PAGE), default_timeout=120).run()
+    if window:
+        page.segmented_control(key="monitor_window").set_value(window).run()
+    assert not page.exception, page.exception
+    return page
+
+
+def said(page):
+    kinds = ("markdown", "caption", "info", "warning", "error", "success", "text")
+    return "\n".join(str(each.value) for kind in kinds for each in getattr(page, kind)).replace("\\", "")
+
+
+def alarms(page):
+    return page.error[0].value.replace("\\", "")
+
+
+def figures(page):
+    return {metric.label: metric.value for metric in page.metric}
+
+
+def spoken(page):
+    return [chart.proto.alt for chart in page.get("plotly_chart")]
+
+
+def table_with(page, column):
+    return next((each.value for each in page.dataframe if column in each.value), None)
+
+
+class TestStates:
+    def test_without_a_log_it_says_how_to_get_one(self, models):
+        page = open_page()
+        assert "Nothing has been recorded yet" in page.info[0].value
+        assert not page.get("plotly_chart")
+
+    def test_an_empty_log(self, store):
+        assert "empty so far" in open_page().info[0].value
+
+    def test_a_file_that_is_no_log(self, models):
+        path = loading.monitor_log()
+        path.parent.mkdir()
+        path.write_text("something else entirely" * 100)
+        page = open_page()
+        assert page.error[0].value == "The log of predictions cannot be read."
+        assert "predictions.sqlite" in page.text[0].value
+
+    def test_a_quiet_time_says_when_there_was_something(self, store):
+        write_healthy(store, time.time() - 20 * 3600, calls=5)
+        page = open_page()
+        assert "Nothing was recorded in this time. The last record is of" in page.info[0].value
+        assert figures(open_page("24 hours"))["Predictions"] == "15"
+        assert figures(open_page("Whole log"))["Predictions"] == "15"
+
+    def test_two_versions_are_never_mixed(self, healthy):
+        write_healthy(healthy, time.time() - 7000, calls=4, stream=Stream("answer", "before", "app"))
+        page = open_page("6 hours")
+        assert figures(page)["Predictions"] == "180"
+        newest, earlier = page.selectbox(key="monitor_stream").options
+        assert newest == "answer"
+        assert earlier.startswith("answer, earlier (before,")
+        page.selectbox(key="monitor_stream").set_value(("answer", "before")).run()
+        assert figures(page)["Predictions"] == "12"
+
+
+class TestSignals:
+    def test_a_healthy_hour(self, healthy):
+        page = open_page()
+        assert "No alarm over 60 requests." in page.success[0].value
+        found = figures(page)
+        assert (found["Predictions"], found["Failed requests"], found["Records lost"]) == ("180", "0", "0")
+        assert found["95% of requests within"].endswith(" ms")
+        assert found["Memory"] == "670 MiB"
+
+    def test_the_five_signals_in_words_for_those_who_do_not_see_them(self, healthy):
+        said = spoken(open_page())
+        starts = ["Accuracy over time.", "Latency over time. p50", "Predictions over time. 180 predictions"]
+        starts += ["Errors over time. 0 of 60 requests failed", "Cores in use over time. 0.40 cores", "Memory of the"]
+        assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
+        assert "Estimated for the product: 8" in said[0]
+
+    def test_the_latency_of_whole_files_is_left_out(self, healthy):
+        slow = answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))
+        healthy.write([slow])
+        page = open_page()
+        assert figures(page)["Predictions"] == "680"
+        assert figures(page)["95% of requests within"].endswith(" ms")
+
+    def test_slow_answers_raise_an_alarm_in_words(self, healthy):
+        healthy.write([answered(time.time() - 60 + number, predictions(1), 2.5) for number in range(40)])
+        page = open_page()
+        assert "**Latency**: 95% of" in alarms(page)
+        assert not page.success
+
+    def test_errors_with_their_newest_messages_as_text(self, healthy):
+        write_errors(healthy, time.time() - 200, 40, message=MARKUP)
+        page = open_page()
+        assert "**Errors**: 40 of 100 requests failed" in alarms(page)
+        shown = table_with(page, "message")
+        assert shown["message"].tolist()[0] == f"{MARKUP} 39"
+        assert len(shown) == 40
+        assert "<b>" not in said(page)
+        assert all(not each.allow_html for each in page.markdown)
+        assert "Errors over time. 40 of 100 requests failed: ModelError 40." in spoken(page)
+
+    def test_lost_records_are_counted_and_an_alarm(self, healthy):
+        write_lost(healthy, time.time() - 60, 17)
+        page = open_page()
+        assert figures(page)["Records lost"] == "17"
+        assert "**1 alarm**\n- **Lost records**: 17 predictions were" in alarms(page)
+
+    def test_too_few_to_judge(self, store):
+        write_healthy(store, time.time() - 300, calls=3)
+        assert "Too little to judge: 3 requests" in open_page().info[0].value
+
+    def test_live_can_be_turned_off(self, healthy):
+        page = open_page()
+        page.toggle(key="monitor_live").set_value(False).run()
+        assert not page.exception
+        assert figures(page)["Predictions"] == "180"
+
+
+class TestCorrections:
+    def test_accuracy_with_its_interval(self, healthy):
+        write_corrections(healthy, time.time() - 900, right=80, wrong=20, text=MARKUP)
+        page = open_page()
+        assert "80 of 100 judged predictions were called right: **80.0%** (95% interval 71.1% to 86.7%)." in said(page)
+        shown = table_with(page, "verdict")
+        assert shown["text"].iloc[0] == f"{MARKUP} 99"
+        assert shown["correct_product"].iloc[0] == "iPad"
+        assert "<b>" not in said(page)
+
+    def test_a_handful_makes_no_figure(self, healthy):
+        write_corrections(healthy, time.time() - 900, right=4, wrong=1)
+        assert "4 of 5 judged predictions were called right: too few for a figure" in said(open_page())
+
+    def test_none(self, healthy):
+        assert table_with(open_page(), "verdict") is None
+
+
+class TestDrift:
+    @pytest.fixture
+    def reference(self, models):
+        folder = models / "answer"
+        folder.mkdir()
+        ordinary_reference().save(folder)
+
+    def test_without_a_reference_it_says_why(self, healthy):
+        assert "Not judged: answer has no reference.json" in said(open_page())
+
+    def test_a_damaged_reference(self, healthy, models):
+        (models / "answer").mkdir()
+        (models / "answer" / "reference.json").write_text("{")
+        assert "reference.json cannot be used" in said(open_page())
+
+    def test_too_few_predictions(self, store, reference):
+        write_healthy(store, time.time() - 600, calls=10)
+        assert "that takes 50 predictions, there are 30" in said(open_page())
+
+    def test_ordinary_texts_raise_no_alarm(self, store, reference):
+        write_healthy(store, time.time() - 3000, calls=90)
+        page = open_page()
+        assert not page.error
+        assert set(table_with(page, "state")["state"]) == {"ok"}
+
+    def test_another_topic_is_an_alarm_and_is_shown_beside_the_reference(self, healthy, reference):
+        healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])
+        page = open_page()
+        assert "- **Drift**: mix of products" in alarms(page)
+        rows = table_with(page, "state").set_index("feature")
+        assert rows.loc["mix of products", "state"] == "ALARM"
+        assert page.selectbox(key="monitor_feature").value == "product"
+        assert "Reference and now side by side. mix of products" in spoken(page)[-1]
+
+
+class TestCharts:
+    def test_rare_kinds_of_errors_are_put_together(self):
+        kinds = [{f"Kind{number}": 10 - number for number in range(8)}, {}]
+        figure = monitor_charts.errors([0, 1], kinds, "Errors")
+        assert [trace.name for trace in figure.data] == ["Kind0", "Kind1", "Kind2", "Kind3", "Kind4", "other"]
+        assert list(figure.data[-1].y) == [5 + 4 + 3, 0]
+
+    def test_corrections_that_make_no_figure_make_no_point(self):
+        known = Accuracy(0, 60, 10, 8, 0.8, 0.5, 0.9)
+        figure = monitor_charts.accuracy([known, Accuracy(60, 120, 2, 1)], {}, "Accuracy")
+        assert list(figure.data[0].y) == [0.8]
+        assert figure.data[0].error_y.array == pytest.approx((0.1,))
+
+    def test_a_cell_that_one_side_lacks_is_zero_there(self):
+        figure = monitor_charts.side_by_side({"a": 1.0}, {"a": 0.25, "<i>": 0.75}, "Mix")
+        assert list(figure.data[0].x) == [1.0, 0.0]
+        assert list(figure.layout.yaxis.ticktext) == ["a", "&lt;i&gt;"]
+
+
+def test_the_made_up_log_is_what_the_store_reads(healthy):
+    frame = healthy.predictions()
+    assert len(frame) == 180
+    assert set(frame["product"]) <= set(prediction_logs.ORDINARY)
+    assert set(frame["model"]) == {APP.model}
