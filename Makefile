@@ -12,7 +12,7 @@ UV ?= uv
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
-	demo-monitoring check-monitoring screenshots demo serve-check clean
+	demo-monitoring check-monitoring screenshots demo serve-check serving image clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,7 +103,7 @@ bench-app: $(INSTALLED) ## 20 people at once on the app
 	$(RUN) -m research.bench_app $(ARGS)
 
 bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
-	$(RUN) -m research.bench_scale $(ARGS)
+	$(RUN) -m research.bench_scale --record $(ARGS)
 
 baselines: $(INSTALLED) ## majority, keywords, words and logistic regression, ... on equal terms
 	$(RUN) -m research.baselines $(ARGS)
@@ -133,7 +133,13 @@ demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium
 	$(RUN) -m research.demo $(ARGS)
 
 serve-check: $(INSTALLED) ## install the serving set alone, start the app from it and ask it something
-	$(RUN) -m research.serve_check $(ARGS)
+	$(RUN) -m research.serve_check --record $(ARGS)
+
+serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with warm-up requests and settings
+	$(RUN) -m tf_model.serving $(ARGS)
+
+image: ## build the container (needs docker)
+	docker build -t tweet-target .
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
 	$(RUN) -m research.benchmarks
@@ -147,6 +153,9 @@ lock: ## pin every dependency anew (needs uv)
 	$(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| awk '/^[a-z]/ {keep = /^nvidia-/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
+	$(UV) pip compile -q --group serve --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements.lock \
+		--override <(printf '%s ; python_version < "3"\n' tensorflow libclang) --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate > requirements-serve.lock.new && mv requirements-serve.lock.new requirements-serve.lock
 	{ sed '/^      - /,$$d' environment.yml; grep -oE '^[a-z0-9-]+==[^ ]+( ;[^\\]*[^\\ ])?' requirements.lock \
 		| sed -E 's/^([^;]*[^; ]) *; (.*)$$/      - "\1 ; \2"/; t; s/^/      - /'; } > environment.yml.new && mv environment.yml.new environment.yml
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model import console, paths, tables, tasks
 from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, ModelError, UsageError
-from tf_model.predictor import Outputs, Predictor, model_input, probability_column
+from tf_model.predictor import Outputs, Predictor, find_model, model_input, probability_column
 from tf_model.print_explanations import explain_texts
 from tf_model.print_predictions import count_progress, print_rows, print_table
 
@@ -33,6 +33,7 @@ BATCH_SIZE = 64
 # Texts are sorted by length within a window, so that a batch is padded to texts of about its own length.
 WINDOW = tables.CHUNK_ROWS
 FORMATS = ("table", "csv", "json")
+ENGINES = ("plain", "ray")
 TEST_PREDICTIONS = "test_predictions.csv"
 
 
@@ -223,14 +224,17 @@ def main(argv: list[str] | None = None) -> int:
     with console.stopped_cleanly():
         if arguments.test_predictions:
             return _predict_test_sheet(arguments)
+        if arguments.engine == "ray":
+            _predict_on_ray(arguments)
+            return 0
         if arguments.explain:
-            explain_texts(_load(arguments.model), arguments.text, arguments.threshold, arguments.format)
+            explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
             return 0
         with _open_input(arguments) as table:
             if arguments.output:
                 tables.check_output(arguments.output, arguments.overwrite, table)
             _describe_input(arguments, table)
-            _predict_input(arguments, _load(arguments.model), table)
+            _predict_input(arguments, _load(arguments), table)
     return 0
 
 
@@ -293,6 +297,13 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="predict the unlabelled tweets of the dataset into saved_models/test_predictions.csv, or OUTPUT",
     )
+    parser.add_argument(
+        "--server", metavar="URL", help="ask a TensorFlow Serving at http://HOST:8501 instead of loading the model"
+    )
+    many = parser.add_argument_group("many tweets (INPUT and OUTPUT are folders of parts, or INPUT a file)")
+    many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")
+    many.add_argument("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
+    many.add_argument("--workers", type=_positive, metavar="N", help="models at once; by the cores if not given")
     parser.add_argument("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
     return parser
 
@@ -328,6 +339,14 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--format is for the terminal: the name of --output says its format; leave one of them out")
     if arguments.explain and (not arguments.text or arguments.output or arguments.format == "csv"):
         raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
+    if arguments.engine == "ray" and not (arguments.input and arguments.output):
+        raise UsageError("--engine ray reads files and writes a folder of parts: give INPUT and --output FOLDER")
+    if arguments.engine == "ray" and (arguments.server or arguments.sheet or arguments.record):
+        raise UsageError(
+            "--engine ray loads the model itself and reads CSV and Parquet: leave --server, --sheet and --record out"
+        )
+    if arguments.engine == "plain" and (arguments.address or arguments.workers):
+        raise UsageError("--address and --workers are for --engine ray")
     if arguments.data and not arguments.test_predictions:
         raise UsageError("--data names the dataset for --test-predictions; give a file to predict as INPUT")
     for name in ("column", "sheet"):
@@ -350,8 +369,12 @@ def _describe_input(arguments: argparse.Namespace, table: tables.Table) -> None:
         console.say(f"note: {note}")
 
 
-def _load(folder: Path | None) -> Predictor:
-    predictor = Predictor.load(folder)
+def _load(arguments: argparse.Namespace) -> Predictor:
+    if arguments.server:
+        from tf_model.serving.remote import RemotePredictor
+
+        return RemotePredictor.connect(arguments.server, folder=arguments.model)
+    predictor = Predictor.load(arguments.model)
     if predictor.warning:
         console.say(f"warning: {predictor.warning}")
     return predictor
@@ -361,7 +384,7 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
     output = arguments.output or paths.SAVED_MODELS / TEST_PREDICTIONS
     tables.check_output(output, arguments.overwrite)
     rows = write_test_predictions(
-        _load(arguments.model),
+        _load(arguments),
         arguments.data,
         output,
         arguments.overwrite,
@@ -372,6 +395,29 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
     )
     console.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
     return 0
+
+
+def _predict_on_ray(arguments: argparse.Namespace) -> None:
+    from tf_model.engines.ray_data import predict_files
+
+    names = ("probabilities", "threshold", "guesses")
+    with count_progress(None, shown=True) as advance:
+        summary = predict_files(
+            find_model(arguments.model),
+            arguments.input,
+            arguments.output,
+            column=arguments.column,
+            batch_size=arguments.batch_size,
+            address=arguments.address,
+            workers=arguments.workers,
+            options={name: getattr(arguments, name) for name in names},
+            overwrite=arguments.overwrite,
+            on_progress=advance,
+        )
+    console.say(
+        f"wrote {summary.written:,} rows in {summary.parts} parts into {paths.shown(summary.folder)}; "
+        f"{summary.bad:,} were set aside in _bad/"
+    )
 
 
 def _recorder(predictor: Predictor) -> Recorder:

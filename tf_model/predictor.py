@@ -70,7 +70,7 @@ class Predictor:
         Raises:
             ModelError: There is no such model, or the folder does not hold a whole one.
         """
-        folder = _find_model(folder)
+        folder = find_model(folder)
         classes = _read_labels(folder)
         recipe, metrics = _read_json(folder / "recipe.json"), _read_json(folder / "metrics.json")
         signature = _load_signature(folder)
@@ -157,7 +157,12 @@ def model_input(text: Any) -> bytes:
     return well_formed(text[:MAX_CHARACTERS]).encode("utf-8")
 
 
-def _find_model(folder: Path | str | None) -> Path:
+def find_model(folder: Path | str | None) -> Path:
+    """The folder of a saved model; None: ``saved_models/answer`` if it is there, else ``saved_models/product``.
+
+    Raises:
+        ModelError: There is none.
+    """
     known = {name: paths.SAVED_MODELS / name for name in (*DEFAULT_MODELS, *tasks.TASKS)}
     if folder is None:
         for name in DEFAULT_MODELS:

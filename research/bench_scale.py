@@ -1,0 +1,186 @@
+"""``python -m research.bench_scale``: rows a second and memory of ``--engine ray`` beside the plain command.
+
+Both score the same Parquet files on the same cores, the one after the other, each in processes of its own. The rows
+are made from real tweets, the beginning of one and the end of another, so that hardly two are alike: a text that
+occurs twice within a window is scored once, which would flatter both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from research.runs import record
+from tf_model import console, data, paths, tasks
+from tf_model.engines.ray_data import predict_files
+from tf_model.errors import TweetTargetError
+from tf_model.predictor import DEFAULT_MODELS
+
+ROWS = 1_000_000
+PLAIN_ROWS = 100_000
+FILE_ROWS = 50_000
+SECONDS_BETWEEN = 2.0
+# Starting and loading the model are over by then; what is compared after it is what a long run needs.
+WARM_SHARE = 0.2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Make the rows, run both, print and record."""
+    arguments = _parser().parse_args(argv)
+    model = arguments.model or next(
+        (folder for name in DEFAULT_MODELS if (folder := paths.SAVED_MODELS / name).is_dir()), paths.SAVED_MODELS
+    )
+    tweets = _tweets(arguments.data)
+    with tempfile.TemporaryDirectory(prefix="bench-scale-", dir=arguments.scratch) as name:
+        scratch = Path(name)
+        write_rows(scratch / "rows", tweets, arguments.rows)
+        plain_rows = min(arguments.plain_rows, arguments.rows)
+        write_rows(scratch / "plain", tweets, plain_rows, whole=True)
+        runs = {
+            "plain": measure(_plain(scratch, model), plain_rows),
+            "ray": measure(_ray(scratch, model, arguments.workers, arguments.part_rows), arguments.rows),
+        }
+        written = sum(_rows(file) for file in (scratch / "ray").glob("part-*.parquet"))
+    if written != arguments.rows:
+        raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
+    ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
+    results = {"model": model.name, "cores": len(os.sched_getaffinity(0)), "runs": runs, "ratio": ratio}
+    for name, run in runs.items():
+        print(
+            f"{name}: {run['rows']:,} rows in {run['seconds']:.0f} s, {run['rows_per_second']:.0f} rows/s; memory "
+            f"{run['early_bytes'] / 1e9:.2f} GB early, {run['late_bytes'] / 1e9:.2f} GB late, "
+            f"{run['peak_bytes'] / 1e9:.2f} GB at most"
+        )
+    print(f"ray does {ratio:.2f} of the plain command's rows a second")
+    if arguments.record:
+        path = record("bench_scale", "make bench-scale", results)
+        console.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("research.bench_scale", "Compare the distributed engine with the plain command.")
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows for the engine")
+    parser.add_argument("--plain-rows", type=int, default=PLAIN_ROWS, help="rows for the plain command, the first ones")
+    parser.add_argument("--workers", type=int, help="workers of the engine; one a core if not given")
+    parser.add_argument("--part-rows", type=int, default=8_192, help="rows in a part")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
+    parser.add_argument("--data", type=Path, help="the dataset; found by itself if not given")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the rows are written for the while")
+    parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
+    return parser
+
+
+def _tweets(source: Path | None) -> list[str]:
+    resolved = data.resolve(source)
+    data.announce(resolved)
+    tweets = data.read(resolved.path).labelled[tasks.TEXT_COLUMN]
+    return [tweet for tweet in tweets.dropna().astype(str) if tweet.strip()]
+
+
+def texts(tweets: Sequence[str], rows: int, seed: int = 0) -> Iterator[str]:
+    """``rows`` texts: the beginning of one tweet and the end of another."""
+    draw = random.Random(seed)
+    for _ in range(rows):
+        first, second = draw.choice(tweets).split(), draw.choice(tweets).split()
+        yield " ".join(first[: (len(first) + 1) // 2] + second[len(second) // 2 :])
+
+
+def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = False) -> None:
+    """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one."""
+    import pyarrow
+    import pyarrow.parquet
+
+    folder.mkdir(parents=True)
+    source, size = texts(tweets, rows), rows if whole else FILE_ROWS
+    for number, start in enumerate(range(0, rows, size)):
+        columns = {"id": range(start, min(start + size, rows))}
+        columns["text"] = [next(source) for _ in columns["id"]]
+        table = pyarrow.table({"id": list(columns["id"]), "text": columns["text"]})
+        pyarrow.parquet.write_table(table, folder / f"{number:04}.parquet", row_group_size=10_000)
+
+
+def _rows(file: Path) -> int:
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_metadata(file).num_rows
+
+
+# ---------------------------------------------------------------- runs
+
+
+def _plain(scratch: Path, model: Path) -> list[str]:
+    command = [sys.executable, "-m", "tf_model.predict", str(scratch / "plain" / "0000.parquet"), "--column", "text"]
+    return [*command, "--model", str(model), "--output", str(scratch / "plain.parquet")]
+
+
+def _ray(scratch: Path, model: Path, workers: int | None, part_rows: int) -> list[str]:
+    given = [str(model), str(scratch / "rows"), str(scratch / "ray"), str(workers or ""), str(part_rows)]
+    return [sys.executable, "-c", f"from research.bench_scale import run_ray; run_ray(*{given!r})"]
+
+
+def run_ray(model: str, source: str, output: str, workers: str, part_rows: str) -> None:
+    """The engine's run, in a process of its own."""
+    predict_files(
+        model, source, output, column="text", workers=int(workers) if workers else None, part_rows=int(part_rows)
+    )
+
+
+def measure(command: list[str], rows: int) -> dict[str, Any]:
+    """Run a command, watch the memory of all its processes, and give what it took.
+
+    Memory is the proportional share of each process, so that what several share is counted once.
+    """
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    samples: list[int] = []
+    watcher = threading.Thread(target=_watch, args=(process, samples), daemon=True)
+    watcher.start()
+    _, errors = process.communicate()
+    seconds = time.perf_counter() - begun
+    watcher.join()
+    if process.returncode:
+        said = errors.strip().splitlines() or ["nothing"]
+        raise TweetTargetError(f"{command[1:3]} ended with {process.returncode}: {said[-1][:300]}")
+    warm = samples[int(len(samples) * WARM_SHARE) :] or samples or [0]
+    third = max(len(warm) // 3, 1)
+    return {
+        "rows": rows,
+        "seconds": seconds,
+        "rows_per_second": rows / seconds,
+        "early_bytes": statistics.median(warm[:third]),
+        "late_bytes": statistics.median(warm[-third:]),
+        "peak_bytes": max(samples, default=0),
+    }
+
+
+def _watch(process: subprocess.Popen, samples: list[int]) -> None:
+    import psutil
+
+    while process.poll() is None:
+        total = 0
+        try:
+            parent = psutil.Process(process.pid)
+            for each in [parent, *parent.children(recursive=True)]:
+                try:
+                    total += each.memory_full_info().pss
+                except psutil.Error:  # it ended in between
+                    continue
+        except psutil.Error:
+            break
+        samples.append(total)
+        time.sleep(SECONDS_BETWEEN)
+
+
+if __name__ == "__main__":
+    console.run(main)

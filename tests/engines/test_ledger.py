@@ -1,0 +1,100 @@
+"""The account of a job: what is done stays done, and nobody else's folder is touched."""
+
+import json
+
+import pandas
+import pytest
+
+from tf_model.engines import parts
+from tf_model.engines.ledger import Ledger, model_fingerprint
+from tf_model.engines.parts import BadRow
+from tf_model.errors import DataError, OutputError, UsageError
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "in.csv").write_text("text\n" + "tweet\n" * 5)
+    return parts.plan(tmp_path / "in.csv", part_rows=2)
+
+
+def ledger(tmp_path, plan, **settings):
+    return Ledger(tmp_path / "out", plan, {"model": "abc", "suffix": ".csv", "options": {}} | settings)
+
+
+def write(account, part, rows, bad=()):
+    account.write(part, [pandas.DataFrame({"text": ["tweet"] * rows})], bad, seconds=0.1, worker="here:1")
+
+
+def test_a_job_goes_on_with_what_is_not_done(tmp_path, plan):
+    account = ledger(tmp_path, plan)
+    assert account.begin() == list(plan.parts)
+    write(account, plan.parts[1], 2)
+    again = ledger(tmp_path, plan)
+    assert again.begin() == [plan.parts[0], plan.parts[2]]
+    with pytest.raises(OutputError, match=r"1 of 3 parts are there, with 2 of 5 rows; run the same command again"):
+        again.conclude(0)
+    write(again, plan.parts[0], 1, [BadRow(1, 3, "no good", "x\ud800")])
+    write(again, plan.parts[2], 1)
+    summary = again.conclude(1)
+    assert (summary.rows, summary.written, summary.bad, summary.resumed) == (5, 4, 1, 1)
+    assert ledger(tmp_path, plan).begin() == []
+    bad = [json.loads(line) for line in (tmp_path / "out/_bad/part-000000.jsonl").read_text().splitlines()]
+    assert [(row["row"], row["reason"]) for row in bad] == [(1, "no good")]
+
+
+def test_a_part_whose_file_is_gone_is_done_again(tmp_path, plan):
+    account = ledger(tmp_path, plan)
+    account.begin()
+    for part in plan.parts:
+        write(account, part, part.rows)
+    (tmp_path / "out" / "part-000001.csv").unlink()
+    assert account.begin() == [plan.parts[1]]
+
+
+def test_a_row_that_is_neither_written_nor_set_aside_is_noticed(tmp_path, plan):
+    account = ledger(tmp_path, plan)
+    account.begin()
+    for part in plan.parts:
+        write(account, part, 1)
+    with pytest.raises(OutputError, match="3 of 3 parts are there, with 3 of 5 rows"):
+        account.conclude(0)
+
+
+@pytest.mark.parametrize("settings", [{"model": "def"}, {"options": {"threshold": 0.5}}])
+def test_the_output_of_another_job_is_kept_unless_asked(tmp_path, plan, settings):
+    account = ledger(tmp_path, plan)
+    account.begin()
+    write(account, plan.parts[0], 2)
+    other = ledger(tmp_path, plan, **settings)
+    with pytest.raises(UsageError, match=r"another job \(another model or setting\); choose another folder"):
+        other.begin()
+    assert (tmp_path / "out" / "part-000000.csv").is_file()
+    assert other.begin(overwrite=True) == list(plan.parts)
+    assert not (tmp_path / "out" / "part-000000.csv").exists()
+
+
+def test_a_changed_input_is_another_job(tmp_path, plan):
+    ledger(tmp_path, plan).begin()
+    (tmp_path / "in.csv").write_text("text\n" + "tweeT\n" * 6)
+    with pytest.raises(UsageError, match="another input and another cut into parts"):
+        ledger(tmp_path, parts.plan(tmp_path / "in.csv", part_rows=2)).begin()
+
+
+def test_a_folder_that_no_job_made_is_never_touched(tmp_path, plan):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="is not empty and no job made it"):
+        ledger(tmp_path, plan).begin(overwrite=True)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+
+
+def test_the_fingerprint_changes_with_the_weights(tmp_path):
+    (tmp_path / "variables").mkdir()
+    for name in ("saved_model.pb", "labels.json", "variables/variables.data-00000-of-00001"):
+        (tmp_path / name).write_text("a")
+    first = model_fingerprint(tmp_path)
+    assert first == model_fingerprint(tmp_path)
+    (tmp_path / "variables/variables.data-00000-of-00001").write_text("b")
+    assert model_fingerprint(tmp_path) != first
+    with pytest.raises(DataError, match="cannot read"):
+        model_fingerprint(tmp_path / "nothing")

@@ -1,0 +1,153 @@
+"""The container files: linted, closed to the outside, and made of files that are there."""
+
+import fnmatch
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from research import serve_check
+from tf_model import paths
+from tf_model.serving import layout
+
+DOCKERFILE = paths.ROOT / "Dockerfile"
+COMPOSE = paths.ROOT / "compose.yaml"
+DEPLOY = paths.ROOT / "tf_model" / "serving" / "deploy"
+ALERTS = paths.ROOT / "tf_model" / "monitor" / "deploy" / "alerts.yml"
+OURS = ("app",)
+
+
+@pytest.fixture(scope="module")
+def services():
+    return yaml.safe_load(COMPOSE.read_text(encoding="utf-8"))["services"]
+
+
+def test_the_dockerfile_is_linted():
+    hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed")
+    done = subprocess.run([hadolint, "--failure-threshold", "style", str(DOCKERFILE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def copied():
+    """What the Dockerfile copies from this folder."""
+    for line in DOCKERFILE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            yield from line.split()[1:-1]
+
+
+def ignored(path: str) -> bool:
+    """Whether .dockerignore keeps a path out: the last rule that fits decides."""
+    found = False
+    for rule in (paths.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
+        if not rule or rule.startswith("#"):
+            continue
+        pattern = rule.removeprefix("!").removeprefix("**/")
+        names = [path, *map(str, Path(path).parents), Path(path).name]
+        if any(fnmatch.fnmatch(name, pattern) for name in names):
+            found = not rule.startswith("!")
+    return found
+
+
+def test_what_is_copied_reaches_the_image():
+    names = list(copied())
+    assert {"tf_model", "streamlit_app", "saved_models", "requirements-serve.lock"} <= set(names)
+    inside = {"data": "data/sample.csv", "saved_models": "saved_models/answer/saved_model.pb"}
+    for name in names:
+        assert not ignored(inside.get(name, name)), name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".venv/bin/python",
+        "data/raw/assignment.xlsx",
+        "saved_models/.monitor/predictions.sqlite",
+        "saved_models/.checkpoints/answer/run.json",
+        "tests/conftest.py",
+        "tf_model/__pycache__",
+        ".env",
+    ],
+)
+def test_what_must_stay_out_stays_out(path):
+    assert ignored(path)
+
+
+def test_the_image_runs_as_nobody_and_says_whether_it_is_well():
+    lines = DOCKERFILE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("USER ")] == ["USER 10001"]
+    text = "\n".join(lines)
+    assert "/_stcore/health" in text
+    assert "HOME=/tmp" in text  # the only place that a read-only root leaves, with --tmpfs /tmp
+    assert "ARG DEVICE=cpu" in text
+    assert all(stage in text for stage in ("AS packages-cpu", "AS packages-gpu", "FROM packages-${DEVICE}"))
+
+
+def test_the_image_leaves_out_what_the_serve_check_leaves_out():
+    text = DOCKERFILE.read_text(encoding="utf-8")
+    assert f"-path '*/site-packages/*/{serve_check.HEADERS}' -prune -exec rm -r" in text
+    found = {name.split("/")[0] for name in serve_check.COPIED}
+    assert found <= {name.split("/")[0].removeprefix("./") for name in copied()}
+
+
+def test_the_gpu_image_finds_tensorflow_in_the_lock():
+    awk = re.search(r"RUN (awk '[^']+' requirements\.lock)", DOCKERFILE.read_text(encoding="utf-8"))[1]
+    done = subprocess.run(["bash", "-c", awk], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("tensorflow==2.21.0")
+    assert len(re.findall("^[a-z]", done.stdout, re.MULTILINE)) == 1
+    assert "--hash=sha256:" in done.stdout
+
+
+def test_every_service_is_hardened_and_open_to_this_machine_alone(services):
+    assert set(services) == {"app", "serving", "prometheus", "grafana"}
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"]), name
+        if name not in OURS:
+            assert re.search(r":\S*\d+\.\d+\.\d+", service["image"]), f"{name} has no fixed version"
+
+
+def test_what_is_mounted_is_there(services):
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./") and ".serving" not in source:
+                assert (paths.ROOT / source).is_file(), source
+
+
+def test_the_model_server_reads_what_the_layout_writes(services):
+    serving = services["serving"]
+    assert {f"--model_config_file={layout.BASE}/models.config"} <= set(serving["command"])
+    named = {line.rsplit("/", 1)[1] for line in serving["command"] if layout.BASE in line}
+    assert named == set(layout.settings(["answer"], 1))
+    assert f"./saved_models/.serving:{layout.BASE}:ro" in serving["volumes"]
+    scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    assert {each["job_name"]: each.get("metrics_path") for each in scraped}["tensorflow-serving"] == layout.METRICS
+
+
+def test_prometheus_accepts_its_settings(tmp_path):
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed")
+    for file in (DEPLOY / "prometheus.yml", ALERTS):
+        shutil.copy(file, tmp_path)
+    command = ["promtool", "check", "config", str(tmp_path / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_both_settings_of_prometheus_scrape_the_app_by_the_same_name():
+    ours, alone = (
+        yaml.safe_load(file.read_text(encoding="utf-8"))
+        for file in (DEPLOY / "prometheus.yml", ALERTS.with_name("prometheus.yml"))
+    )
+    [job] = [each["job_name"] for each in alone["scrape_configs"]]
+    [target] = next(each for each in ours["scrape_configs"] if each["job_name"] == job)["static_configs"][0]["targets"]
+    assert target == "app:9464"

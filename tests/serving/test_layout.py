@@ -1,0 +1,167 @@
+"""What TensorFlow Serving reads: versions, settings and warm-up requests, checked by its published messages."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.serving import __main__ as command
+from tf_model.serving import layout
+
+needs_messages = pytest.mark.usefixtures("messages")
+
+
+@pytest.fixture
+def messages():
+    pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="tensorflow-serving-api is not installed")
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    """A real SavedModel with our signature, made without a BERT: a text's length decides."""
+    from tf_model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    folder = tmp_path / "product"
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def classify(text):
+        long = tf.cast(tf.strings.length(text) > 5, tf.float32)
+        probabilities = tf.stack([1 - long, long], axis=1)
+        best = tf.argmax(probabilities, axis=-1)
+        label = tf.gather(tf.constant(["iPhone", "iPad"]), best)
+        return {"label": label, "confidence": tf.reduce_max(probabilities, -1), "probabilities": probabilities}
+
+    module.classify = classify
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": classify})
+    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": ["iPhone", "iPad"]}))
+    return folder
+
+
+@needs_messages
+def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp_path):
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    folder = layout.write_layout([model], tmp_path / "serving")
+    [version] = (folder / "product").iterdir()
+    assert version.name == str(int((model / "saved_model.pb").stat().st_mtime))
+    served = tf.saved_model.load(str(version)).signatures["serving_default"]
+    sizes, lengths = set(), set()
+    for record in tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests")):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        assert log.WhichOneof("log_type") == "predict_log"
+        request = log.predict_log.request
+        assert request.model_spec.signature_name == "serving_default"
+        assert list(request.inputs) == ["text"]
+        texts = tf.make_ndarray(request.inputs["text"])
+        assert served(text=tf.constant(texts))["label"].shape == [len(texts)]
+        sizes.add(len(texts))
+        lengths |= {len(text.split()) for text in texts}
+    assert sizes == {1, 8, 64}
+    assert min(lengths) <= 12
+    assert max(lengths) > 110  # the model reads 128 tokens at most
+
+
+@needs_messages
+def test_a_version_is_not_replaced_unasked_and_a_newer_one_stands_beside_it(model, tmp_path):
+    import os
+
+    folder = layout.write_layout([model], tmp_path / "serving")
+    with pytest.raises(OutputError, match="already exists"):
+        layout.write_layout([model], folder)
+    layout.write_layout([model], folder, overwrite=True)
+    os.utime(model / "saved_model.pb", (2_000_000_000, 2_000_000_000))
+    layout.write_layout([model], folder)
+    assert len(list((folder / "product").iterdir())) == 2
+
+
+@needs_messages
+def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
+    with pytest.raises(UsageError, match="two of the models are called alike: product, product"):
+        layout.write_layout([model, model], tmp_path / "serving")
+    with pytest.raises(ModelError, match="holds no whole model"):
+        layout.write_layout([tmp_path], tmp_path / "serving")
+    assert not (tmp_path / "serving").exists()
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
+    with pytest.raises(UsageError, match=r"need the package tensorflow-serving-api .*pip install"):
+        next(layout.warmup_requests())
+
+
+@needs_messages
+def test_the_model_settings_are_a_text_proto_of_the_published_message():
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    text = layout.settings(["answer", "product"], 4)["models.config"]
+    found = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    configs = found.model_config_list.config
+    assert [(each.name, each.base_path, each.model_platform) for each in configs] == [
+        ("answer", "/models/answer", "tensorflow"),
+        ("product", "/models/product", "tensorflow"),
+    ]
+    assert configs[0].model_version_policy.latest.num_versions == 1
+
+
+def fields(name: str, *found: tuple[str, int, str]):
+    """A message class with some fields of a published message whose Python module is in no package."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    file = descriptor_pb2.FileDescriptorProto(
+        name="stated.proto", package="stated", syntax="proto3", dependency=["google/protobuf/wrappers.proto"]
+    )
+    message = file.message_type.add(name=name)
+    for field, number, kind in found:
+        added = message.field.add(name=field, number=number, label=1)
+        if kind in ("bool", "string"):
+            added.type = {"bool": 8, "string": 9}[kind]
+        else:
+            added.type, added.type_name = 11, kind
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"stated.{name}"))
+
+
+def test_the_batching_settings_fit_the_published_message():
+    from google.protobuf import text_format
+
+    wrapped = ".google.protobuf.Int64Value"
+    # tensorflow_serving/servables/tensorflow/session_bundle_config.proto
+    kind = fields(
+        "BatchingParameters",
+        ("max_batch_size", 1, wrapped),
+        ("batch_timeout_micros", 2, wrapped),
+        ("max_enqueued_batches", 3, wrapped),
+        ("num_batch_threads", 4, wrapped),
+        ("enable_large_batch_splitting", 8, ".google.protobuf.BoolValue"),
+    )
+    found = text_format.Parse(layout.settings(["answer"], 4)["batching.config"], kind())
+    assert (found.max_batch_size.value, found.num_batch_threads.value) == (64, 4)
+    assert found.enable_large_batch_splitting.value is True
+    assert max(layout.WARMUP_SIZES) == found.max_batch_size.value
+
+
+def test_the_monitoring_settings_fit_the_published_message():
+    from google.protobuf import text_format
+
+    # tensorflow_serving/config/monitoring_config.proto, PrometheusConfig
+    kind = fields("PrometheusConfig", ("enable", 1, "bool"), ("path", 2, "string"))
+    text = layout.settings(["answer"], 4)["monitoring.config"]
+    inner = text.removeprefix("prometheus_config {").rstrip().removesuffix("}")
+    found = text_format.Parse(inner, kind())
+    assert (found.enable, found.path) == (True, "/monitoring/prometheus/metrics")
+
+
+@needs_messages
+def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
+    assert command.main([str(model), "--output", str(tmp_path / "serving"), "--cores", "3"]) == 0
+    assert "wrote 1 model into" in capsys.readouterr().err
+    assert "num_batch_threads { value: 3 }" in (tmp_path / "serving" / "batching.config").read_text()

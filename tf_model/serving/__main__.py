@@ -1,0 +1,44 @@
+"""``python -m tf_model.serving``: lay saved models out for TensorFlow Serving."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tf_model import console, paths
+from tf_model.messages import plural
+from tf_model.predictor import DEFAULT_MODELS
+from tf_model.serving.layout import write_layout
+
+FOLDER = paths.SAVED_MODELS / ".serving"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the folder, and say how a server is started on it."""
+    arguments = _parser().parse_args(argv)
+    models = arguments.models or [
+        paths.SAVED_MODELS / name for name in DEFAULT_MODELS if (paths.SAVED_MODELS / name).is_dir()
+    ]
+    models = models or [paths.SAVED_MODELS / DEFAULT_MODELS[-1]]  # which is missing, and the error says so
+    with console.stopped_cleanly():
+        folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
+    console.say(
+        f"wrote {len(models)} {plural(len(models), 'model', 'models')} into {paths.shown(folder)}; "
+        "`docker compose up serving` serves them"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("tf_model.serving", "Lay saved models out for TensorFlow Serving, with warm-up requests.")
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given"
+    )
+    parser.add_argument("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
+    parser.add_argument("--cores", type=int, help="batches computed at once; this machine's cores if not given")
+    parser.add_argument("--overwrite", action="store_true", help="replace a version that is there already")
+    return parser
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,172 @@
+"""A saved model as TensorFlow Serving wants it: numbered versions, warm-up requests and the server's settings.
+
+::
+
+    serving/
+      models.config            which models there are
+      batching.config          how requests that arrive together share a batch
+      monitoring.config        metrics for Prometheus, at /monitoring/prometheus/metrics
+      answer/1795488000/       one version: the SavedModel, with assets.extra/tf_serving_warmup_requests
+
+The server replays the warm-up requests before it says that the version is there, so that no user waits for the first
+call of each shape (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_model.errors import OutputError, UsageError
+from tf_model.files import explain_write_errors, whole_file, whole_folder
+from tf_model.messages import first_line
+from tf_model.predictor import _read_labels
+from tf_model.serving.remote import SIGNATURE
+
+# Where the server finds the folder; compose.yaml mounts it there.
+BASE = "/models"
+WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
+GRAPH = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
+METRICS = "/monitoring/prometheus/metrics"
+PACKAGE = "tensorflow-serving-api==2.21.0"
+
+# Words of no tweet of the dataset. Texts of 1 to 12 times these give batches padded to each multiple of 8 tokens that
+# occurs in tweets; the sizes are those of one question and of a file.
+WARMUP_WORDS = "My new iPad is great but the phone is slow"
+WARMUP_LENGTHS = (1, 2, 4, 6, 8, 12)
+WARMUP_SIZES = (1, 8, 64)
+
+
+def write_layout(
+    models: Sequence[Path | str], folder: Path | str, *, cores: int | None = None, overwrite: bool = False
+) -> Path:
+    """Lay out saved models for a server.
+
+    A version is numbered by the time when its model was saved. Versions that are there already stay, so that a server
+    that watches the folder goes over to the new one by itself.
+
+    Args:
+        models: Folders of saved models; the name of each is its name on the server.
+        folder: Where to.
+        cores: Batches that the server computes at once. None: the cores of this machine.
+        overwrite: Whether a version that is there may be replaced.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        ModelError: A folder holds no saved model.
+        OutputError: A version is there already, or something cannot be written.
+        UsageError: Two models have one name, or the package tensorflow-serving-api is not installed.
+    """
+    folder, sources = Path(folder), [Path(model).resolve() for model in models]
+    names = [source.name for source in sources]
+    if len(set(names)) != len(names):
+        raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
+    requests = list(warmup_requests())
+    for source in sources:
+        _read_labels(source)  # raises where there is no whole model
+        _write_version(source, folder / source.name / str(_version(source)), requests, overwrite)
+    for name, text in settings(names, cores).items():
+        with whole_file(folder / name, overwrite=True) as part:
+            part.write_text(text, encoding="utf-8")
+    return folder
+
+
+def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
+    """The server's settings, by the name of the file: text protos of its published messages."""
+    cores = cores or os.cpu_count() or 1
+    configs = "".join(
+        f"""  config {{
+    name: "{name}"
+    base_path: "{BASE}/{name}"
+    model_platform: "tensorflow"
+    model_version_policy {{ latest {{ num_versions: 1 }} }}
+  }}
+"""
+        for name in names
+    )
+    return {
+        "models.config": f"model_config_list {{\n{configs}}}\n",
+        # Texts that arrive within 2 ms of each other share a batch; what is more than 64 at once is cut up, and what
+        # does not fit into a queue of 100 batches is told to come again (the client does).
+        "batching.config": f"""max_batch_size {{ value: 64 }}
+batch_timeout_micros {{ value: 2000 }}
+num_batch_threads {{ value: {cores} }}
+max_enqueued_batches {{ value: 100 }}
+enable_large_batch_splitting {{ value: true }}
+""",
+        "monitoring.config": f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
+    }
+
+
+def warmup_texts() -> Iterator[list[str]]:
+    """Batches of each size and each length that the server is to have seen."""
+    for size in WARMUP_SIZES:
+        for length in WARMUP_LENGTHS:
+            yield [f"{' '.join([WARMUP_WORDS] * length)} {number}" for number in range(size)]
+
+
+def warmup_requests() -> Iterator[bytes]:
+    """One ``tensorflow.serving.PredictionLog`` for each of :func:`warmup_texts`, serialized.
+
+    Raises:
+        UsageError: The package tensorflow-serving-api is not installed.
+    """
+    from tf_model.runtime import import_tensorflow
+
+    tf = import_tensorflow()
+    try:
+        from tensorflow_serving.apis import prediction_log_pb2
+    except ImportError as error:
+        raise UsageError(
+            f"warm-up requests need the package tensorflow-serving-api ({first_line(error)}); run `python -m pip "
+            f"install '{PACKAGE}'`"
+        ) from error
+    for texts in warmup_texts():
+        log = prediction_log_pb2.PredictionLog()
+        request = log.predict_log.request
+        # No name of a model: the server replays a request for the model in whose folder it lies.
+        request.model_spec.signature_name = SIGNATURE
+        request.inputs["text"].CopyFrom(tf.make_tensor_proto(texts, tf.string))
+        yield log.SerializeToString()
+
+
+def _version(source: Path) -> int:
+    return int((source / "saved_model.pb").stat().st_mtime)
+
+
+def _write_version(source: Path, target: Path, requests: Sequence[bytes], overwrite: bool) -> None:
+    with explain_write_errors(target), whole_folder(target, overwrite) as part:
+        for name in GRAPH:
+            found = source / name
+            if found.is_dir():
+                shutil.copytree(found, part / name, copy_function=_link_or_copy)
+            elif found.is_file():
+                _link_or_copy(found, part / name)
+        (part / WARMUP).parent.mkdir()
+        _write_records(part / WARMUP, requests)
+
+
+def _link_or_copy(source: Any, target: Any) -> None:
+    """Without a second copy on the disk where both are on one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _write_records(path: Path, records: Sequence[bytes]) -> None:
+    import tensorflow as tf
+
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for record in records:
+                writer.write(record)
+    except tf.errors.OpError as error:
+        raise OutputError(
+            f"cannot write {path}: {first_line(error)}; free some space and run the command again"
+        ) from error
