@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,14 +122,6 @@ def current() -> ModelState:
     except Exception as error:  # whatever a damaged model makes TensorFlow raise when it is first asked
         return ModelState(BROKEN, name, folder, message=f"{name} cannot be asked ({first_line(error)[:300]})")
     return ModelState(READY, name, folder, version, predictor)
-
-
-def training_of(folder: Path) -> str:
-    """Which training a model comes from, the same for every copy of it: a hash of what TensorFlow wrote."""
-    for name in ("fingerprint.pb", "saved_model.pb"):
-        with suppress(OSError):
-            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
-    return ""
 
 
 def _version(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,22 +10,26 @@ import streamlit as st
 
 from streamlit_app import loading
 from streamlit_app.loading import ModelState
-from tf_model.errors import TweetTargetError
+from tf_model import console
+from tf_model.errors import TweetTargetError, UsageError
 from tf_model.messages import first_line
+from tf_model.predictor import training_of
 
 if TYPE_CHECKING:
     import pandas
 
+    from tf_model.monitor.prometheus import Exporter
     from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
+METRICS_VARIABLE = "TWEETS_METRICS"  # HOST:PORT at which the app serves its metrics to Prometheus; off if not set
 WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 
 def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
     try:
-        return _recorder(str(loading.monitor_log()), state.name, loading.training_of(state.folder))
+        return _recorder(str(loading.monitor_log()), state.name, training_of(state.folder))
     except (ImportError, OSError, TweetTargetError):
         return None
 
@@ -33,7 +38,29 @@ def recorder(state: ModelState) -> Recorder | None:
 def _recorder(path: str, model: str, version: str) -> Recorder:
     from tf_model.monitor.recorder import Recorder
 
-    return Recorder(path, model=model, version=version)
+    made = Recorder(path, model=model, version=version)
+    address = os.environ.get(METRICS_VARIABLE)
+    exporter = _exporter(address) if address else None
+    if exporter is not None:
+        exporter.attach(made)
+    return made
+
+
+@st.cache_resource(show_spinner=False)
+def _exporter(address: str) -> Exporter | None:
+    """Metrics for Prometheus, served once for the whole app; None, and a line in its output, where that fails."""
+    from tf_model.monitor.prometheus import Exporter
+
+    host, _, port = address.rpartition(":")
+    try:
+        if not port.isdecimal():
+            raise UsageError(f"expected HOST:PORT in {METRICS_VARIABLE}, such as 127.0.0.1:9464, got {address!r}")
+        exporter = Exporter()
+        exporter.serve(int(port), host or "127.0.0.1")
+    except TweetTargetError as error:
+        console.say(f"warning: no metrics are served: {error}")
+        return None
+    return exporter
 
 
 def record(

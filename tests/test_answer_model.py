@@ -223,3 +223,16 @@ def test_training_both_tasks_by_the_command(tiny_bert, tmp_path, capsys):
     assert found["answer"] == pytest.approx(metrics["validation"]["answer"], abs=1e-5)
     assert "exactly right" in capsys.readouterr().out
     shutil.rmtree(folder)
+
+
+def test_predictions_are_recorded_where_asked(folder, tmp_path, monkeypatch, capsys):
+    from tf_model.monitor.store import Store
+
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh"]) == 0
+    assert not (tmp_path / "log.sqlite").exists()
+    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh", "--record"]) == 0
+    capsys.readouterr()
+    found = Store(tmp_path / "log.sqlite").predictions(0, 2**40)
+    assert len(found) == 2
+    assert not found.astype(str).apply(lambda column: column.str.contains("iPad is great")).any().any()

@@ -299,3 +299,18 @@ def figures(folder: Path, part: str) -> dict:
 
 def predictions(folder: Path) -> str:
     return (folder / "product" / "validation_predictions.csv").read_text(encoding="utf-8")
+
+
+def test_extra_rows_are_trained_on_and_never_validated(tmp_path, tiny_bert, capsys):
+    extra = tmp_path / "corrections.csv"
+    header = f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"
+    extra.write_text(f"{header}\nmy toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
+    arguments = [*SAMPLE, "--backbone", str(tiny_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
+    assert train.main([*arguments, "--name", "plain"]) == 0
+    assert train.main([*arguments, "--name", "more", "--extra", str(extra)]) == 0
+    plain, more = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("plain", "more"))
+    assert more["train"]["rows"] == plain["train"]["rows"] + 1
+    assert more["validation"]["rows"] == plain["validation"]["rows"]
+    assert "extra" in more
+    assert "extra" not in plain
+    capsys.readouterr()

@@ -475,7 +475,7 @@ def _check_usage(args: argparse.Namespace) -> None:
 
 
 def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
-    from tf_model import audit
+    from tf_model import audit, print_audit
 
     against = read(args.against) if args.against else None
     found = audit.audit(dataset, against=against, split_column=args.split_column)
@@ -484,7 +484,7 @@ def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(audit.to_json(found, shown), indent=2, ensure_ascii=False))
     else:
-        audit.print_audit(console.stdout(), found, shown)
+        print_audit.print_audit(console.stdout(), found, shown)
     if found.leaks:
         console.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
     return 1 if found.leaks else 0

@@ -8,7 +8,7 @@ from streamlit_app import headline, loading, recording, words
 from tf_model import tasks
 from tf_model.errors import ModelError
 from tf_model.monitor.store import Store
-from tf_model.predictor import MAX_CHARACTERS
+from tf_model.predictor import MAX_CHARACTERS, training_of
 
 LOVED = "I love the iPad"
 MARKUP = [
@@ -151,7 +151,7 @@ def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
 
 
 def log_of(models) -> Store:
-    recorder = recording._recorder(str(loading.monitor_log()), "answer", loading.training_of(models / "answer"))
+    recorder = recording._recorder(str(loading.monitor_log()), "answer", training_of(models / "answer"))
     assert recorder.flush()
     return Store(loading.monitor_log())
 

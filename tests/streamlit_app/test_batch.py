@@ -13,6 +13,7 @@ from streamlit_app.batch_job import BatchJob
 from tf_model import predict, tables, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.monitor.store import Store
+from tf_model.predictor import training_of
 
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
 ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]
@@ -115,7 +116,7 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     app = answer(upload(content, "b.csv"))
     assert app.error[0].value == "The file could not be answered."
     assert "no memory" in words_of(app)
-    log = recording._recorder(str(loading.monitor_log()), "answer", loading.training_of(models / "answer"))
+    log = recording._recorder(str(loading.monitor_log()), "answer", training_of(models / "answer"))
     assert log.flush()
     store = Store(loading.monitor_log())
     assert sorted(store.predictions()["answer"]) == sorted(ANSWERS)

@@ -1,0 +1,305 @@
+"""``python -m research.baselines``: plain methods on the same rows and protocols as our models.
+
+Each method answers the product (3,291 tweets), the emotion (8,579), and the whole question: which emotion towards which
+product. Predictions of rows that a method was not fitted on are kept in saved_models/.checkpoints, so that a run that
+was stopped goes on, and a model can be compared row by row (research.compare).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_penalty
+from research.runs import record
+from tf_model import console, crossval, data, paths, splits, tasks
+from tf_model.answer_figures import COVERAGE
+from tf_model.answers import answer_metrics, confidence_and_right
+from tf_model.calibration import accuracy_at_coverage
+from tf_model.files import whole_file
+from tf_model.metrics import evaluate_probabilities, summarize
+from tf_model.runtime import versions
+
+REPORT, GROUPED = "report", "grouped"
+CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows to be classified, and who trains for whom.
+
+    Attributes:
+        name: ``"product"``, ``"emotion"``, or ``"answer"`` for both on the same rows.
+        rows: Texts and labels; a row without a label of a task is answered, but not learned from.
+        groups: Near-duplicates, int64 [N].
+        folds: By protocol.
+    """
+
+    name: str
+    rows: data.TrainingRows
+    groups: np.ndarray
+    folds: Mapping[str, Sequence[splits.Split]]
+
+    def label_ids(self, task: tasks.Task) -> np.ndarray:
+        """Class ids of a task, int64 [N], -1 where there is none."""
+        return self.rows.label_ids.reshape(len(self.rows), -1)[:, self.rows.tasks.index(task)]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a method said of the rows that it was not fitted on.
+
+    Attributes:
+        predicted: Class ids, int64 [N], -1 for rows that never validate.
+        probabilities: float32 [N, classes]; None where the method has none.
+        seconds: Fitting and answering.
+    """
+
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    seconds: float
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the methods that were asked for, print their figures and record them."""
+    known = methods()
+    parser = console.parser("research.baselines", __doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--methods", nargs="+", choices=list(known), default=list(known), help="which baselines")
+    parser.add_argument("--choose", action="store_true", help="choose the penalties inside the report's training part")
+    arguments = parser.parse_args(argv)
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    dataset = data.read(source.path)
+    if arguments.choose:
+        return _choose(dataset)
+    problems = {name: make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
+    found: dict[str, Any] = {}
+    results = {
+        "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
+        "fold_seed": crossval.FOLD_SEED,
+        "folds": crossval.FOLDS,
+        "rows": {
+            name: {protocol: sum(len(split.validation) for split in folds) for protocol, folds in problem.folds.items()}
+            for name, problem in problems.items()
+        },
+        "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
+        "methods": found,
+    }
+    for name in arguments.methods:
+        found[name] = evaluate_method(known[name], problems, dataset.sha256)
+        path = record("baselines", _command(arguments.methods, known), results)
+        _print(found[name])
+    console.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+def _command(chosen: Sequence[str], known: Mapping[str, Method]) -> str:
+    everything = set(chosen) == set(known)
+    return "make baselines" if everything else f"python -m research.baselines --methods {' '.join(chosen)}"
+
+
+# ---------------------------------------------------------------- rows and folds
+
+
+def make_problem(dataset: data.Dataset, name: str) -> Problem:
+    """Rows, groups and folds exactly as ``python -m tf_model.evaluate --task NAME`` makes them.
+
+    The whole answer takes its folds over all rows with an emotion or a product: each row is answered by models that
+    saw neither the row nor a near-duplicate of it, be it for the emotion or for the product.
+    """
+    rows = data.training_rows(dataset, name)
+    groups = splits.near_duplicate_groups(rows.texts)
+    folds = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    report = splits.report_split(rows.strata, labels=rows.strata_names)
+    return Problem(name, rows, groups, {REPORT: (report,), GROUPED: folds})
+
+
+# ---------------------------------------------------------------- fit and answer
+
+
+def answers(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str) -> Answers:
+    """Out-of-fold answers, from the store or computed and kept there."""
+    path = store_path(method, problem, task, protocol, seed, data_sha256)
+    if not path.is_file():
+        computed = fit_and_answer(method, problem, task, problem.folds[protocol], seed)
+        arrays = {"predicted": computed.predicted, "seconds": np.array(computed.seconds)}
+        if computed.probabilities is not None:
+            arrays["probabilities"] = computed.probabilities
+        with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+            np.savez(file, **arrays)
+    with np.load(path, allow_pickle=False) as kept:
+        return Answers(kept["predicted"], kept.get("probabilities"), float(kept["seconds"]))
+
+
+def store_path(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str) -> Path:
+    """Where the answers are kept: a name of its own for everything that they depend on."""
+    folds = [[split.train.tolist(), split.validation.tolist()] for split in problem.folds[protocol]]
+    rows = problem.rows.rows.tolist()
+    parts = [data_sha256, rows, method.settings, folds, versions(), version("scikit-learn")]
+    fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+    name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}-{fingerprint}.npz"
+    return paths.CHECKPOINTS / "baselines" / name
+
+
+def fit_and_answer(
+    method: Method, problem: Problem, task: tasks.Task, folds: Sequence[splits.Split], seed: int
+) -> Answers:
+    """Fit on each fold's training rows that have a label, and answer its validation rows."""
+    texts, label_ids = problem.rows.texts, problem.label_ids(task)
+    inputs = embeddings(texts) if method.inputs == EMBEDDINGS else np.array(texts, dtype=object)
+    begin = time.perf_counter()
+    predicted = np.full(len(texts), -1, np.int64)
+    probabilities = np.zeros((len(texts), len(task.labels)), np.float32)
+    for split in folds:
+        train = split.train[label_ids[split.train] != tasks.NO_LABEL]
+        model = method.make(task, seed).fit(inputs[train], label_ids[train])
+        predicted[split.validation] = model.predict(inputs[split.validation])
+        if method.has_probabilities:
+            scores = model.predict_proba(inputs[split.validation])
+            probabilities[np.ix_(split.validation, model.classes_)] = scores
+    seconds = time.perf_counter() - begin
+    return Answers(predicted, probabilities if method.has_probabilities else None, seconds)
+
+
+# ---------------------------------------------------------------- figures
+
+
+def evaluate_method(method: Method, problems: Mapping[str, Problem], data_sha256: str) -> dict[str, Any]:
+    """All figures of one method, ready for JSON: by problem and protocol, of each seed and their spread."""
+    found: dict[str, Any] = {"title": method.title, "settings": method.settings}
+    seconds = 0.0
+    for name, problem in problems.items():
+        found[name] = {}
+        for protocol in (GROUPED, REPORT):
+            seeds: dict[str, Any] = {}
+            for seed in method.seeds:
+                said = {
+                    task.name: answers(method, problem, task, protocol, seed, data_sha256)
+                    for task in problem.rows.tasks
+                }
+                seconds += sum(each.seconds for each in said.values())
+                seeds[str(seed)] = _figures(problem, said)
+            found[name][protocol] = {"seeds": seeds, "summary": _summary(seeds)}
+    return {**found, "seconds": seconds}
+
+
+def _figures(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:
+    """Metrics of a single task; of both tasks and the joined answer: ``product``, ``emotion`` and ``answer``."""
+    scores = {task.name: score(task, problem.label_ids(task), said[task.name]) for task in problem.rows.tasks}
+    if problem.name != tasks.ANSWER:
+        return scores[problem.name]
+    rows, right = right_answers(problem, said)
+    emotions = problem.label_ids(tasks.EMOTION)[rows]
+    joined = answer_metrics(emotions, np.ones(len(rows)), right, threshold=0.0)
+    shares = ("rows", "accuracy", "accuracy_interval", "emotion_rows", "emotion_rows_accuracy")
+    return {**scores, tasks.ANSWER: {name: joined[name] for name in shares}}
+
+
+def right_answers(problem: Problem, said: Mapping[str, Answers]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rows with an emotion that were answered, and whether the whole answer is exactly right."""
+    ids = {task.name: problem.label_ids(task) for task in tasks.ANSWER_TASKS}
+    answered = said[tasks.EMOTION.name].predicted >= 0
+    rows = np.flatnonzero(answered & (ids[tasks.EMOTION.name] != tasks.NO_LABEL))
+    chosen = [np.eye(len(task.labels))[said[task.name].predicted[rows]] for task in tasks.ANSWER_TASKS]
+    _, right = confidence_and_right(*(ids[task.name][rows] for task in tasks.ANSWER_TASKS), *chosen)
+    return rows, right
+
+
+def score(task: tasks.Task, label_ids: np.ndarray, said: Answers) -> dict[str, Any]:
+    """Figures of one task over the rows that were answered and have a label.
+
+    As :func:`tf_model.metrics.evaluate_probabilities`, without the loss where the method gives no probabilities, and
+    with ``accuracy_at_80_percent``, that of the most confident 80%, where it does.
+    """
+    rows = np.flatnonzero((said.predicted >= 0) & (label_ids != tasks.NO_LABEL))
+    label_ids, predicted = label_ids[rows], said.predicted[rows]
+    # The class that a method answers counts as the most probable one where it gives no probabilities.
+    scores = np.eye(len(task.labels))[predicted] if said.probabilities is None else said.probabilities[rows]
+    metrics = evaluate_probabilities(label_ids, scores, task.labels)
+    del metrics["confusion_matrix"]
+    if said.probabilities is None:
+        del metrics["loss"]
+    else:
+        right = predicted == label_ids
+        metrics["accuracy_at_80_percent"] = accuracy_at_coverage(scores.max(axis=1), right, COVERAGE)
+    return metrics
+
+
+def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The spread over seeds of every share, at whatever depth."""
+    first = next(iter(seeds.values()))
+    found: dict[str, Any] = {}
+    for name, value in first.items():
+        if isinstance(value, float):
+            found[name] = summarize(figures[name] for figures in seeds.values())
+        elif name in (*tasks.TASKS, tasks.ANSWER):
+            found[name] = _summary({seed: figures[name] for seed, figures in seeds.items()})
+    return found
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    stdout = console.stdout()
+    stdout.print(f"{found['title']} ({found['settings'] or 'nothing to set'})", highlight=False, markup=False)
+    for protocol in (GROUPED, REPORT):
+        shown = []
+        for name in tasks.TASKS:
+            summary = found[name][protocol]["summary"]
+            shown.append(f"{name} {summary['accuracy']['mean']:.4f}, macro-F1 {summary['macro_f1']['mean']:.4f}")
+        answer = found[tasks.ANSWER][protocol]["summary"][tasks.ANSWER]
+        shown.append(
+            f"answer {answer['accuracy']['mean']:.4f}, with emotion {answer['emotion_rows_accuracy']['mean']:.4f}"
+        )
+        stdout.print(f"  {protocol}: {'; '.join(shown)}", highlight=False, soft_wrap=True)
+
+
+# ---------------------------------------------------------------- choose
+
+
+def _choose(dataset: data.Dataset) -> int:
+    """Cross-validate each penalty inside the training part of the report's split, and record what is best."""
+    problems = [_choosing_problem(dataset, task) for task in (tasks.PRODUCT, tasks.EMOTION)]
+    found: dict[str, Any] = {}
+    for name, penalties in CHOICES.items():
+        tried = {}
+        for penalty in penalties:
+            method = with_penalty(name, penalty)
+            tried[f"{penalty:g}"] = {}
+            for problem in problems:
+                (task,) = problem.rows.tasks
+                said = fit_and_answer(method, problem, task, problem.folds[GROUPED], 0)
+                accuracy = score(task, problem.label_ids(task), said)["accuracy"]
+                tried[f"{penalty:g}"][task.name] = accuracy
+            console.say(f"{name}, C={penalty:g}: {tried[f'{penalty:g}']}")
+        best = max(tried, key=lambda penalty: sum(tried[penalty].values()))
+        found[name] = {"tried": tried, "best": float(best)}
+    protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; best mean of both tasks"
+    rows = {problem.name: len(problem.rows) for problem in problems}
+    path = record(
+        "choose_baselines",
+        "python -m research.baselines --choose",
+        {"protocol": protocol, "rows": rows, "data_sha256": dataset.sha256, "methods": found},
+    )
+    console.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+def _choosing_problem(dataset: data.Dataset, task: tasks.Task) -> Problem:
+    rows = data.training_rows(dataset, task.name)
+    rows = rows.take(np.sort(splits.report_split(rows.strata, labels=rows.strata_names).train))
+    groups = splits.near_duplicate_groups(rows.texts)
+    folds = splits.grouped_folds(rows.strata, groups, CHOOSING_FOLDS, CHOOSING_SEED, rows.strata_names)
+    return Problem(task.name, rows, groups, {GROUPED: folds})
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,153 @@
+"""``python -m research.compare``: our model against each baseline, row by row, on the leak-free protocol.
+
+Both sides answered the same rows in the same folds, none of which they were trained on. Our model's answers are those
+that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research.baselines import GROUPED, Answers, Problem, answers, make_problem, right_answers
+from research.methods import methods
+from research.runs import record
+from tf_model import console, data, paths, tasks
+from tf_model.comparison import compare_right
+from tf_model.errors import DataError
+
+AVERAGED = "averaged"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compare with each baseline, print and record."""
+    known = methods()
+    parser = console.parser("research.compare", __doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--task", choices=[*tasks.TASKS, tasks.ANSWER], default=tasks.ANSWER, help="what was trained")
+    parser.add_argument("--store", type=Path, required=True, help="folder of the folds that evaluate kept")
+    parser.add_argument("--methods", nargs="+", choices=list(known), default=list(known), help="which baselines")
+    arguments = parser.parse_args(argv)
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    dataset = data.read(source.path)
+    problem = make_problem(dataset, arguments.task)
+    ours = load_out_of_fold(arguments.store, problem)
+    found: dict[str, Any] = {}
+    for name in arguments.methods:
+        baseline = {
+            task.name: answers(known[name], problem, task, GROUPED, known[name].seeds[0], dataset.sha256)
+            for task in problem.rows.tasks
+        }
+        found[name] = {"title": known[name].title, **compare_all(problem, ours, baseline)}
+        for question, by_seed in found[name].items():
+            if question != "title":
+                _print(known[name].title, question, by_seed)
+    results = {
+        "protocol": f"grouped {len(problem.folds[GROUPED])}-fold",
+        "task": arguments.task,
+        "rows": len(problem.rows),
+        "groups": int(problem.groups.max()) + 1,
+        "data_sha256": dataset.sha256,
+        "methods": found,
+    }
+    command = f"python -m research.compare --task {arguments.task} --store {paths.shown(arguments.store)}"
+    console.say(f"written to {paths.shown(record(f'compare_{arguments.task}', command, results))}")
+    return 0
+
+
+def compare_all(
+    problem: Problem, ours: Mapping[str, np.ndarray], baseline: Mapping[str, Answers]
+) -> dict[str, dict[str, Any]]:
+    """Paired tests of every question that a problem asks.
+
+    Args:
+        problem: The rows.
+        ours: Probabilities of all tasks side by side, float [N, classes], by seed or ``"averaged"``.
+        baseline: Answers by task.
+
+    Returns:
+        By question ("product", "emotion", "answer") and by key of ``ours``, what
+        :func:`tf_model.comparison.compare_right` returns with the baseline as the old model.
+    """
+    theirs = right_by_question(problem, baseline)
+    found: dict[str, dict[str, Any]] = {question: {} for question in theirs}
+    for key, probabilities in ours.items():
+        for question, (rows, right) in right_by_question(problem, _as_answers(problem, probabilities)).items():
+            old_rows, old_right = theirs[question]
+            if not np.array_equal(rows, old_rows):
+                raise DataError("expected answers to the same rows from both sides; run both on all folds")
+            found[question][key] = compare_right(old_right, right, problem.groups[rows])
+    return found
+
+
+def right_by_question(problem: Problem, said: Mapping[str, Answers]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Positions of the rows that each question can be judged on, and whether they are answered right."""
+    found = {}
+    for task in problem.rows.tasks:
+        label_ids, predicted = problem.label_ids(task), said[task.name].predicted
+        rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (predicted >= 0))
+        found[task.name] = rows, predicted[rows] == label_ids[rows]
+    if problem.name == tasks.ANSWER:
+        found[tasks.ANSWER] = right_answers(problem, said)
+    return found
+
+
+def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
+    """What :func:`tf_model.crossval.cross_validate` kept: float32 [N, classes of all tasks] by seed, and averaged.
+
+    Raises:
+        DataError: No seed has all folds, or they are not the folds of this problem.
+    """
+    folds = problem.folds[GROUPED]
+    complete: dict[str, np.ndarray] = {}
+    for first in sorted(Path(store).glob("seed-*-fold-1.npz")):
+        seed = first.name.split("-")[1]
+        files = [first.with_name(f"seed-{seed}-fold-{number}.npz") for number in range(1, len(folds) + 1)]
+        if all(file.is_file() for file in files):
+            complete[seed] = _read_folds(files, problem)
+    if not complete:
+        raise DataError(
+            f"expected all {len(folds)} folds of a seed in {store}, found none complete; run `python -m "
+            f"tf_model.evaluate --protocol grouped --task {problem.name}` to its end"
+        )
+    if len(complete) > 1:
+        complete[AVERAGED] = np.mean(list(complete.values()), axis=0)
+    return complete
+
+
+def _read_folds(files: list[Path], problem: Problem) -> np.ndarray:
+    classes = sum(len(task.labels) for task in problem.rows.tasks)
+    probabilities = np.zeros((len(problem.rows), classes), np.float32)
+    for file, split in zip(files, problem.folds[GROUPED], strict=True):
+        with np.load(file, allow_pickle=False) as kept:
+            fits = np.array_equal(kept["positions"], split.validation) and kept["probabilities"].shape[1] == classes
+            if not fits:
+                raise DataError(f"{file} holds other rows or classes than {problem.name}; give the store of this task")
+            probabilities[split.validation] = kept["probabilities"]
+    return probabilities
+
+
+def _as_answers(problem: Problem, probabilities: np.ndarray) -> dict[str, Answers]:
+    ends = np.cumsum([len(task.labels) for task in problem.rows.tasks])[:-1]
+    parts = np.split(probabilities, ends, axis=1)
+    return {
+        task.name: Answers(part.argmax(axis=1), part, 0.0) for task, part in zip(problem.rows.tasks, parts, strict=True)
+    }
+
+
+def _print(title: str, question: str, by_seed: Mapping[str, Any]) -> None:
+    for key, test in by_seed.items():
+        low, high = test["difference_interval"]
+        line = (
+            f"{question}, seed {key}, less {title}: {test['difference']:+.4f} ({low:+.4f} to {high:+.4f}), "
+            f"p {test['p_value']:.2g}"
+        )
+        console.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,248 @@
+"""``python -m research.label_quality``: how far the labels can be trusted, and what that costs.
+
+Three views: what people said of a text that occurs twice, which labels a model that never saw them doubts, and whether
+training gets better when the most doubtful labels are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research.baselines import GROUPED, Answers, Problem, answers, make_problem, score
+from research.compare import AVERAGED, load_out_of_fold
+from research.methods import methods
+from research.runs import record
+from tf_model import audit, console, crossval, data, paths, splits, suspicious, tasks
+from tf_model.metrics import summarize
+
+SAME_TEXT = 0.95  # least cosine of texts that say the same but for a link or a mention
+SHARES = (0.02, 0.05, 0.10)
+DRAWS = 3
+RESAMPLES = 2000
+WORDS = "words_logistic"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print and record."""
+    parser = console.parser("research.label_quality", __doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument(
+        "--store", type=Path, help="folder of our answer model's folds, which evaluate printed: its doubts are compared"
+    )
+    arguments = parser.parse_args(argv)
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    dataset = data.read(source.path)
+    found: dict[str, Any] = {}
+    ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
+    for name in tasks.TASKS:
+        problem = make_problem(dataset, name)
+        found[name] = {
+            "rows": len(problem.rows),
+            "agreement": {
+                f"{threshold:g}": agreement(groups_at(problem, threshold), problem)
+                for threshold in (SAME_TEXT, audit.THRESHOLD)
+            },
+            "doubts": doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name)),
+            "without_doubtful": without_doubtful(problem, dataset.sha256),
+        }
+        results = {"protocol": f"grouped {crossval.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
+        path = record("label_quality", "make label-quality", results)
+        _print(name, found[name])
+    console.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+# ---------------------------------------------------------------- what people said
+
+
+def groups_at(problem: Problem, threshold: float) -> np.ndarray:
+    """Near-duplicates at a threshold, int64 [N]; those at the threshold of the folds are known already."""
+    if threshold == audit.THRESHOLD:
+        return problem.groups
+    return splits.near_duplicate_groups(problem.rows.texts, threshold)
+
+
+def agreement(groups: np.ndarray, problem: Problem) -> dict[str, Any]:
+    """How often two labels of the same text agree, and what accuracy that leaves room for.
+
+    Let a text get each label with some probability, and p be the greatest of these probabilities: no answer to that
+    text is right more often than p, so the mean of p is the best accuracy that can be had on such texts. Two labels
+    agree with a probability A, the sum of the squares, and A <= p <= sqrt(A). The mean of A is estimated without bias
+    by the share of pairs that agree, so the ceiling lies between that share and its root (the mean of a root is at
+    most the root of the mean).
+
+    It holds for texts that occur more than once, which are mostly retweets of news, and takes their labels as given
+    independently.
+
+    Args:
+        groups: Group of each row, int64 [N].
+        problem: The rows, of one task.
+
+    Returns:
+        ``groups`` and ``rows`` of texts that occur more than once, ``disagreeing_groups``, ``pairwise`` (each group
+        weighs as many as its rows, 0 to 1) with its ``interval`` (95%, groups resampled), and the ``ceiling`` between
+        which two shares.
+    """
+    (task,) = problem.rows.tasks
+    label_ids = problem.label_ids(task)
+    members = [label_ids[groups == number] for number in np.flatnonzero(np.bincount(groups) > 1)]
+    if not members:
+        return {"groups": 0, "rows": 0}
+    sizes = np.array([len(ids) for ids in members], dtype=float)
+    agreeing = np.array([_share_of_agreeing_pairs(ids) for ids in members])
+    pairwise = float(np.average(agreeing, weights=sizes))
+    generator = np.random.default_rng(0)
+    drawn = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
+    low, high = np.quantile([np.average(agreeing[some], weights=sizes[some]) for some in drawn], [0.025, 0.975])
+    return {
+        "groups": len(members),
+        "rows": int(sizes.sum()),
+        "disagreeing_groups": int((agreeing < 1).sum()),
+        "pairwise": pairwise,
+        "interval": [float(low), float(high)],
+        "ceiling": [pairwise, float(np.sqrt(pairwise))],
+    }
+
+
+def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
+    counts, size = np.bincount(label_ids), len(label_ids)
+    return float((counts * (counts - 1)).sum() / (size * (size - 1)))
+
+
+# ---------------------------------------------------------------- what models doubt
+
+
+def out_of_fold(problem: Problem, data_sha256: str) -> np.ndarray:
+    """The words model's probabilities of rows that it was not fitted on, float32 [N, classes]."""
+    (task,) = problem.rows.tasks
+    return answers(methods()[WORDS], problem, task, GROUPED, 0, data_sha256).probabilities
+
+
+def our_probabilities(dataset: data.Dataset, store: Path) -> dict[str, np.ndarray]:
+    """Our answer model's out-of-fold probabilities for the rows of each task, float32 [N, classes], seeds averaged."""
+    problem = make_problem(dataset, tasks.ANSWER)
+    kept = load_out_of_fold(store, problem)
+    probabilities = kept.get(AVERAGED, next(iter(kept.values())))
+    ends = np.cumsum([len(task.labels) for task in tasks.ANSWER_TASKS])[:-1]
+    parts = zip(tasks.ANSWER_TASKS, np.split(probabilities, ends, axis=1), strict=True)
+    return {task.name: part[problem.label_ids(task) != tasks.NO_LABEL] for task, part in parts}
+
+
+def doubts(problem: Problem, words: np.ndarray, ours: np.ndarray | None = None) -> dict[str, Any]:
+    """Labels that confident learning takes for wrong, by the words model and, where it is given, by ours.
+
+    Returns:
+        For ``words`` and ``ours`` (None where not given) ``rows``, ``share`` (0 to 1) and ``by_class``; ``both``, the
+        number of rows that both doubt.
+    """
+    (task,) = problem.rows.tasks
+    label_ids = problem.label_ids(task)
+    found: dict[str, Any] = {"words": None, "ours": None, "both": None}
+    positions = {}
+    for name, probabilities in (("words", words), ("ours", ours)):
+        if probabilities is None:
+            continue
+        positions[name] = suspicious.doubted(label_ids, probabilities)
+        counts = Counter(label_ids[positions[name]].tolist())
+        found[name] = {
+            "rows": len(positions[name]),
+            "share": len(positions[name]) / len(label_ids),
+            "by_class": {label: counts.get(number, 0) for number, label in enumerate(task.labels)},
+        }
+    if len(positions) == 2:
+        found["both"] = len(np.intersect1d(positions["words"], positions["ours"]))
+    return found
+
+
+# ---------------------------------------------------------------- what leaving them out does
+
+
+def without_doubtful(
+    problem: Problem, data_sha256: str, shares: Sequence[float] = SHARES, draws: int = DRAWS
+) -> dict[str, Any]:
+    """The words model, trained without the most doubtful labels, and without as many at random.
+
+    In each fold the doubtful labels are found by cross-validation inside the training part alone; the validation part
+    keeps all of its labels, wrong ones included.
+
+    Returns:
+        ``all`` (nothing left out) and by share ("0.02"): ``doubtful``, metrics, and ``random``, their spread over
+        draws.
+    """
+    (task,) = problem.rows.tasks
+    method, folds = methods()[WORDS], problem.folds[GROUPED]
+    orders = [_most_doubtful_first(problem, split, data_sha256) for split in folds]
+
+    def metrics(kept: Sequence[np.ndarray], name: str, number: int = 0) -> dict[str, float]:
+        parts = [splits.Split(rows, split.validation) for rows, split in zip(kept, folds, strict=True)]
+        said = answers(method, replace(problem, folds={name: parts}), task, name, number, data_sha256)
+        return _shares(task, problem, said)
+
+    found: dict[str, Any] = {"all": metrics([split.train for split in folds], GROUPED)}
+    for share in shares:
+        left_out = [round(share * len(order)) for order in orders]
+        doubtful = [np.sort(order[count:]) for order, count in zip(orders, left_out, strict=True)]
+        random = [
+            metrics(
+                [
+                    np.sort(np.random.default_rng([number, fold]).permutation(order)[count:])
+                    for fold, (order, count) in enumerate(zip(orders, left_out, strict=True))
+                ],
+                f"without-{share:g}-random",
+                number,
+            )
+            for number in range(draws)
+        ]
+        found[f"{share:g}"] = {
+            "doubtful": metrics(doubtful, f"without-{share:g}-doubtful"),
+            "random": {name: summarize(each[name] for each in random) for name in random[0]},
+        }
+    return found
+
+
+def _most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:
+    """Positions of a training part, by the probability that a model fitted on its other folds gives to the label."""
+    (task,) = problem.rows.tasks
+    rows, groups = problem.rows.take(split.train), problem.groups[split.train]
+    inner = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    part = Problem(problem.name, rows, groups, {"inner": inner})
+    said = answers(methods()[WORDS], part, task, "inner", 0, data_sha256)
+    confidence = suspicious.label_confidence(part.label_ids(task), said.probabilities)
+    return split.train[np.argsort(confidence, kind="stable")]
+
+
+def _shares(task: tasks.Task, problem: Problem, said: Answers) -> dict[str, float]:
+    metrics = score(task, problem.label_ids(task), said)
+    return {name: metrics[name] for name in ("accuracy", "macro_f1", "loss")}
+
+
+def _print(name: str, found: Mapping[str, Any]) -> None:
+    lines = []
+    for threshold, values in found["agreement"].items():
+        if values["groups"]:
+            low, high = values["ceiling"]
+            lines.append(
+                f"{values['rows']:,} rows repeat a text (cosine {threshold}); {values['pairwise']:.1%} of pairs of "
+                f"labels agree, so the ceiling is {low:.3f} to {high:.3f}"
+            )
+    words = found["doubts"]["words"]
+    lines.append(f"{words['rows']:,} labels doubted by the words model ({words['share']:.1%})")
+    lines.append(f"accuracy trained on all labels: {found['without_doubtful']['all']['accuracy']:.4f}")
+    for share, values in found["without_doubtful"].items():
+        if share != "all":
+            random = values["random"]["accuracy"]["mean"]
+            accuracy = values["doubtful"]["accuracy"]
+            lines.append(f"without the most doubtful {float(share):.0%}: {accuracy:.4f} (at random: {random:.4f})")
+    for line in lines:
+        console.stdout().print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,187 @@
+"""The baselines: what a plain method makes of the same tweets. Each is a scikit-learn classifier of some inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tf_model import paths, tasks
+from tf_model.explore.keywords import keyword_rule
+from tf_model.files import whole_file
+from tf_model.suspicious import words_classifier, words_features
+
+TEXTS, EMBEDDINGS = "texts", "embeddings"
+EMBEDDED_AT_ONCE = 64
+
+GOOD = re.compile(
+    r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
+    r"fun|happy|beautiful|brilliant|genius|smart|win(?:s|ning|ner)?|wow|yay|thanks?|sweet|perfect|wants?|hot|rocks?|"
+    r"impress(?:ed|ive)|enjoy(?:ed|ing)?|good|fantastic|wonderful|handy|useful|easy)\b|[:;]-?\)",
+)
+BAD = re.compile(
+    r"\b(?:hate[sd]?|fails?|failed|failure|bad|worse|worst|sucks?|crap(?:py)?|awful|terrible|horrible|stupid|annoy\w*|"
+    r"disappoint\w*|broken|broke|crash\w*|bugs?|buggy|slow|dead|dies|died|lost|lame|boring|ugly|useless|problems?|"
+    r"sad|fascist|evil|wtf|ugh|fuck\w*|shit\w*|expensive|not working|doesn'?t work|can'?t)\b|[:;]-?\(",
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A baseline.
+
+    Attributes:
+        name: On the command line and in the recorded runs.
+        title: For tables.
+        make: Makes an unfitted classifier for a task and a seed.
+        inputs: What it reads: :data:`TEXTS` or :data:`EMBEDDINGS`.
+        seeds: One for a method without randomness.
+        has_probabilities: Whether its classifier gives probabilities that mean something.
+        settings: Everything that changes what it learns, in words.
+    """
+
+    name: str
+    title: str
+    make: Callable[[tasks.Task, int], Any]
+    inputs: str = TEXTS
+    seeds: tuple[int, ...] = (0,)
+    has_probabilities: bool = False
+    settings: str = ""
+
+
+class KeywordRules:
+    """A classifier that learns nothing but the most frequent class, its answer where no rule applies."""
+
+    def __init__(self, task: tasks.Task):
+        self._task = task
+        self._otherwise = 0
+
+    def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KeywordRules:
+        """Count the classes."""
+        self._otherwise = int(np.bincount(label_ids).argmax())
+        return self
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Class ids of texts, int64 [N]."""
+        answer = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
+        labels = [answer(str(text).lower()) for text in texts]
+        ids = [self._otherwise if label is None else self._task.labels.index(label) for label in labels]
+        return np.array(ids, dtype=np.int64)
+
+
+def _emotion_by_rules(text: str) -> str:
+    balance = len(GOOD.findall(text)) - len(BAD.findall(text))
+    return tasks.NO_EMOTION if balance == 0 else (tasks.POSITIVE if balance > 0 else tasks.NEGATIVE)
+
+
+def _majority(task: tasks.Task, seed: int) -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="most_frequent")
+
+
+def _linear_svm(inverse_penalty: float) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    # The dual problem is solved in random order; the primal one has no randomness.
+    return make_pipeline(words_features(), LinearSVC(C=inverse_penalty, dual=False))
+
+
+def _on_embeddings(inverse_penalty: float) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=inverse_penalty, max_iter=5000)
+
+
+# What `python -m research.baselines --choose` tries, and what it found best inside the report's training part.
+CHOICES: dict[str, tuple[float, ...]] = {
+    "words_logistic": (1.0, 3.0, 10.0, 30.0, 100.0),
+    "words_svm": (0.1, 0.3, 1.0, 3.0),
+    "frozen_minilm": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+}
+CHOSEN: dict[str, float] = {"words_logistic": 10.0, "words_svm": 0.3, "frozen_minilm": 30.0}
+
+
+def with_penalty(name: str, inverse_penalty: float) -> Method:
+    """One of the methods that have a penalty to choose, with this one."""
+    features = "TF-IDF (words 1-2, characters 2-5)"
+    if name == "words_logistic":
+        title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(inverse_penalty)
+        return Method(name, title, make, has_probabilities=True, settings=f"C={inverse_penalty:g}")
+    if name == "words_svm":
+        title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(inverse_penalty)
+        return Method(name, title, make, settings=f"C={inverse_penalty:g}, primal")
+    title, make = "frozen MiniLM, mean-pooled + logistic regression", lambda task, seed: _on_embeddings(inverse_penalty)
+    settings = f"C={inverse_penalty:g}, cleaning normalized"
+    return Method(name, title, make, inputs=EMBEDDINGS, has_probabilities=True, settings=settings)
+
+
+def methods() -> dict[str, Method]:
+    """All baselines by name, the plainest first."""
+    plain = (
+        Method("majority", "always the most frequent class", _majority),
+        Method(
+            "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
+        ),
+    )
+    return {method.name: method for method in (*plain, *(with_penalty(name, CHOSEN[name]) for name in CHOSEN))}
+
+
+def embeddings(texts: Sequence[str], backbone_name: str = "minilm", cleaning: str = "normalized") -> np.ndarray:
+    """Frozen sentence embeddings: the mean of the last layer over a text's tokens, scaled to length 1.
+
+    Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
+    pretrained. Each text is embedded once and kept in saved_models/.checkpoints, by its hash.
+
+    Args:
+        texts: N raw texts.
+        backbone_name: See :func:`tf_model.backbone.find`.
+        cleaning: Name of a rule in :data:`tf_model.text.CLEANINGS`.
+
+    Returns:
+        float32 [N, hidden].
+    """
+    from tf_model import backbone
+
+    weights = backbone.find(backbone_name)
+    store = paths.CHECKPOINTS / "baselines" / f"embeddings-{cleaning}-{weights.sha256[:12]}.npz"
+    known: dict[str, np.ndarray] = {}
+    if store.is_file():
+        with np.load(store, allow_pickle=False) as kept:
+            known = dict(zip(kept["hashes"].tolist(), kept["vectors"], strict=True))
+    hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
+    by_hash = dict(zip(hashes, texts, strict=True))
+    missing = [key for key in by_hash if key not in known]
+    if missing:
+        known |= zip(missing, _embed([by_hash[key] for key in missing], weights, cleaning), strict=True)
+        with whole_file(store, overwrite=True) as part, part.open("wb") as file:
+            np.savez(file, hashes=np.array(list(known)), vectors=np.stack(list(known.values())))
+    return np.stack([known[key] for key in hashes])
+
+
+def _embed(texts: Sequence[str], weights: Any, cleaning: str) -> np.ndarray:
+    from tf_model import runtime
+
+    tf = runtime.import_tensorflow()
+    runtime.prepare(0, precision="float32")
+    from tf_model import model, pipeline
+    from tf_model.tokenizer import TextEncoder
+
+    encoder = TextEncoder(weights.vocabulary, cleaning, weights.lower_case)
+    bert = model.build(weights, [2]).bert
+
+    @tf.function(reduce_retracing=True)
+    def mean(inputs: Any) -> Any:
+        tokens = bert(inputs, training=False).last_hidden_state  # (B, L, hidden)
+        mask = tf.cast(inputs["attention_mask"], tokens.dtype)[..., tf.newaxis]
+        return tf.math.l2_normalize(tf.reduce_sum(tokens * mask, axis=1), axis=1)
+
+    batches, positions = pipeline.evaluation_batches(
+        pipeline.encode(encoder, texts), batch_size=EMBEDDED_AT_ONCE, max_tokens=encoder.max_tokens
+    )
+    return np.concatenate([mean(batch).numpy() for batch in batches])[positions]

@@ -1,0 +1,300 @@
+"""Baselines answer the rows that they were not fitted on, in the folds of our own models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from research import baselines, compare, methods, runs
+from research.baselines import GROUPED, REPORT, Answers, Problem
+from research.methods import Method
+from tf_model import backbone, crossval, data, paths, splits, tasks
+from tf_model.errors import DataError
+
+NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
+
+
+@pytest.fixture(scope="module")
+def dataset() -> data.Dataset:
+    return data.read(paths.SAMPLE_CORPUS)
+
+
+@pytest.fixture(scope="module")
+def problems(dataset) -> dict[str, Problem]:
+    return {name: baselines.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
+
+
+@pytest.fixture(autouse=True)
+def stores(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+
+
+class Watched:
+    """Answers the class of the training text that is nearest in length; notes what it was fitted on."""
+
+    def __init__(self, fitted):
+        self._fitted = fitted
+
+    def fit(self, texts, label_ids):
+        self._fitted.append((list(texts), label_ids))
+        self._texts, self._ids, self.classes_ = list(texts), label_ids, np.unique(label_ids)
+        return self
+
+    def predict(self, texts):
+        lengths = np.array([len(text) for text in self._texts])
+        return np.array([self._ids[np.abs(lengths - len(text)).argmin()] for text in texts])
+
+    def predict_proba(self, texts):
+        sure = 0.5 + 0.5 * np.array([len(text) / 200 for text in texts])
+        others = (1 - sure) / (len(self.classes_) - 1)
+        return np.where(self.predict(texts)[:, None] == self.classes_, sure[:, None], others[:, None])
+
+
+def watched(has_probabilities: bool = True) -> tuple[Method, list]:
+    fitted: list = []
+    options = {"has_probabilities": has_probabilities, "settings": "as it is"}
+    return Method("watched", "watched", lambda task, seed: Watched(fitted), **options), fitted
+
+
+# ---------------------------------------------------------------- rows and folds
+
+
+@pytest.mark.parametrize("name", ["product", "emotion", "answer"])
+def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems, name):
+    problem, rows = problems[name], data.training_rows(dataset, name)
+    groups = splits.near_duplicate_groups(rows.texts)
+    expected = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    for fold, other in zip(problem.folds[GROUPED], expected, strict=True):
+        assert np.array_equal(fold.train, other.train)
+        assert np.array_equal(fold.validation, other.validation)
+        assert not np.intersect1d(problem.groups[fold.train], problem.groups[fold.validation]).size
+    validated = np.concatenate([fold.validation for fold in problem.folds[GROUPED]])
+    assert np.array_equal(np.sort(validated), np.arange(len(rows)))
+
+
+def test_report_split_of_the_product_is_the_reports(dataset, problems):
+    expected = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    (split,) = problems["product"].folds[REPORT]
+    assert np.array_equal(split.validation, expected.validation)
+
+
+@pytest.mark.parametrize("protocol", [GROUPED, REPORT])
+def test_methods_learn_from_labelled_training_rows_and_answer_the_others(problems, protocol):
+    problem = problems["answer"]
+    method, fitted = watched()
+    said = baselines.fit_and_answer(method, problem, tasks.PRODUCT, problem.folds[protocol], 0)
+    label_ids, texts = problem.label_ids(tasks.PRODUCT), np.array(problem.rows.texts, dtype=object)
+    assert (label_ids == tasks.NO_LABEL).any()
+    for (seen, ids), split in zip(fitted, problem.folds[protocol], strict=True):
+        labelled = split.train[label_ids[split.train] >= 0]
+        assert seen == texts[labelled].tolist()
+        assert np.array_equal(ids, label_ids[labelled])
+    validated = np.concatenate([split.validation for split in problem.folds[protocol]])
+    assert (said.predicted[validated] >= 0).all(), "rows without a label are answered too"
+    assert (np.delete(said.predicted, validated) == -1).all()
+    assert np.allclose(said.probabilities[validated].sum(axis=1), 1)
+
+
+# ---------------------------------------------------------------- the store
+
+
+def test_answers_are_kept_and_computed_anew_only_for_other_folds(problems):
+    problem, (method, fitted) = problems["product"], watched()
+    first = baselines.answers(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    again = baselines.answers(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    assert len(fitted) == 1
+    assert np.array_equal(first.predicted, again.predicted)
+    assert np.array_equal(first.probabilities, again.probabilities)
+    (split,) = problem.folds[REPORT]
+    other = replace(problem, folds={REPORT: (splits.Split(split.train[1:], split.validation),)})
+    baselines.answers(method, other, tasks.PRODUCT, REPORT, 0, "sha")
+    baselines.answers(method, problem, tasks.PRODUCT, REPORT, 0, "another file")
+    baselines.answers(replace(method, settings="changed"), problem, tasks.PRODUCT, REPORT, 0, "sha")
+    assert len(fitted) == 4
+
+
+def test_answers_without_probabilities_stay_without(problems):
+    method, _ = watched(has_probabilities=False)
+    assert baselines.answers(method, problems["product"], tasks.PRODUCT, REPORT, 0, "sha").probabilities is None
+    assert baselines.answers(method, problems["product"], tasks.PRODUCT, REPORT, 0, "sha").probabilities is None
+
+
+# ---------------------------------------------------------------- figures
+
+
+def test_score_counts_answered_and_labelled_rows_only():
+    predicted = np.array([0, 1, 2, -1, 1])
+    label_ids = np.array([0, 1, 1, 2, -1])
+    found = baselines.score(tasks.EMOTION, label_ids, Answers(predicted, None, 0.0))
+    assert found["rows"] == 3
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert "loss" not in found
+    assert "accuracy_at_80_percent" not in found
+
+
+def test_score_of_probabilities_has_loss_and_the_accuracy_of_the_surest():
+    label_ids = np.array([0, 0, 0, 0, 0])
+    sure = np.array([0.9, 0.9, 0.9, 0.9, 0.4])
+    probabilities = np.stack([sure, 1 - sure, np.zeros(5)], axis=1)
+    found = baselines.score(tasks.EMOTION, label_ids, Answers(probabilities.argmax(axis=1), probabilities, 0.0))
+    assert found["accuracy"] == 0.8
+    assert found["accuracy_at_80_percent"] == 1.0
+    assert found["loss"] == pytest.approx(-(4 * np.log(0.9) + np.log(0.4)) / 5)
+
+
+def answer_problem(products, emotions) -> Problem:
+    label_ids = np.stack([products, emotions], axis=1)
+    count = len(label_ids)
+    rows = data.TrainingRows(
+        tasks.ANSWER_TASKS, np.arange(count), ["text"] * count, label_ids, label_ids[:, 1], tasks.EMOTIONS
+    )
+    return Problem(tasks.ANSWER, rows, np.arange(count), {})
+
+
+@pytest.mark.parametrize(
+    ("product", "emotion", "said_product", "said_emotion", "is_right"),
+    [
+        (-1, NONE, 4, NONE, True),  # no emotion: whatever the product
+        (3, NONE, 4, NONE, True),
+        (-1, NONE, 4, GOOD, False),
+        (3, GOOD, 3, GOOD, True),
+        (3, GOOD, 4, GOOD, False),
+        (3, GOOD, 3, BAD, False),
+        (3, BAD, 3, NONE, False),
+        (-1, BAD, 4, BAD, True),  # an emotion towards an unknown product
+    ],
+)
+def test_an_answer_is_exactly_right(product, emotion, said_product, said_emotion, is_right):
+    problem = answer_problem([product], [emotion])
+    said = {
+        "product": Answers(np.array([said_product]), None, 0.0),
+        "emotion": Answers(np.array([said_emotion]), None, 0.0),
+    }
+    rows, right = baselines.right_answers(problem, said)
+    assert rows.tolist() == [0]
+    assert right.tolist() == [is_right]
+
+
+def test_rows_without_an_emotion_label_are_not_judged():
+    problem = answer_problem([3, 3], [-1, GOOD])
+    said = {
+        name: Answers(np.array([3, 3]) if name == "product" else np.array([GOOD, GOOD]), None, 0.0)
+        for name in tasks.TASKS
+    }
+    assert baselines.right_answers(problem, said)[0].tolist() == [1]
+
+
+# ---------------------------------------------------------------- the methods
+
+
+@pytest.mark.parametrize(
+    ("text", "product", "emotion"),
+    [
+        ("I love my iPad 2", "iPad", tasks.POSITIVE),
+        ("the iPhone app crashed again, what a fail", "iPad or iPhone App", tasks.NEGATIVE),
+        ("a great android app", "Android App", tasks.POSITIVE),
+        ("Google Maps at noon", "Other Google product or service", tasks.NO_EMOTION),
+        ("google talks at noon", "Google", tasks.NO_EMOTION),
+        ("love it, hate it", "Apple", tasks.NO_EMOTION),  # no product named: the most frequent class
+    ],
+)
+def test_keyword_rules(text, product, emotion):
+    for task, label in ((tasks.PRODUCT, product), (tasks.EMOTION, emotion)):
+        rules = methods.KeywordRules(task).fit(["a", "b"], np.array([5, 5] if task == tasks.PRODUCT else [1, 1]))
+        assert task.labels[rules.predict([text])[0]] == label
+
+
+def test_every_method_can_be_made_and_fitted(problems):
+    problem = problems["product"]
+    for method in methods.methods().values():
+        if method.inputs == methods.TEXTS:
+            said = baselines.fit_and_answer(method, problem, tasks.PRODUCT, problem.folds[REPORT], 0)
+            accuracy = baselines.score(tasks.PRODUCT, problem.label_ids(tasks.PRODUCT), said)["accuracy"]
+            assert (accuracy > 0.3) == (method.name != "majority"), f"{method.name}: {accuracy}"
+
+
+def test_embeddings_have_length_1_do_not_depend_on_the_batch_and_are_kept(tiny_bert, monkeypatch):
+    texts = ["i love my ipad", "a", "the new google maps are bad, and the app is bad too", "a"]
+    found = methods.embeddings(texts, str(tiny_bert))
+    assert found.shape == (4, 16)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    assert np.array_equal(found[1], found[3])
+    monkeypatch.setattr(methods, "_embed", lambda *_: pytest.fail("the texts were embedded before"))
+    assert np.array_equal(methods.embeddings(texts[::-1], str(tiny_bert)), found[::-1])
+    monkeypatch.undo()
+    alone = methods._embed(["a"], backbone.find(str(tiny_bert)), "normalized")
+    assert np.allclose(alone[0], found[1], atol=1e-5), "padding is not averaged"
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_command_records_every_protocol(capsys, problems):
+    assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--methods", "majority", "keywords"]) == 0
+    run = runs.load("baselines")
+    assert list(run["methods"]) == ["majority", "keywords"]
+    assert run["command"] == "python -m research.baselines --methods majority keywords"
+    problem = problems["emotion"]
+    (split,) = problem.folds[REPORT]
+    ids = problem.label_ids(tasks.EMOTION)
+    expected = (ids[split.validation] == np.bincount(ids[split.train]).argmax()).mean()
+    majority = run["methods"]["majority"]
+    assert majority["emotion"][REPORT]["summary"]["accuracy"]["mean"] == pytest.approx(expected)
+    keywords = run["methods"]["keywords"]
+    assert keywords["answer"][GROUPED]["seeds"]["0"]["answer"]["rows"] == len(ids)
+    assert keywords["product"][GROUPED]["seeds"]["0"]["rows"] == run["rows"]["product"][GROUPED]
+    assert keywords["product"][GROUPED]["summary"]["accuracy"]["mean"] > 0.5
+    assert not any(text in json.dumps(run) for text in problem.rows.texts)
+    assert "keyword rules" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- against our models
+
+
+def keep_folds(folder, problem, scores, seed=0, folds=None):
+    for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
+        crossval._write(folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], [])
+
+
+def one_hot_scores(problem, wrong=()):
+    """Probabilities that are right on all rows of each task but ``wrong``."""
+    columns = []
+    for task in problem.rows.tasks:
+        ids = np.maximum(problem.label_ids(task), 0).copy()
+        ids[list(wrong)] = (ids[list(wrong)] + 1) % len(task.labels)
+        columns.append(np.eye(len(task.labels), dtype=np.float32)[ids])
+    return np.concatenate(columns, axis=1)
+
+
+def test_our_folds_are_read_back_and_compared(tmp_path, problems):
+    problem = problems["answer"]
+    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=0)
+    keep_folds(tmp_path, problem, one_hot_scores(problem, wrong=[0]), seed=7)
+    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=8, folds=problem.folds[GROUPED][:2])  # unfinished
+    ours = compare.load_out_of_fold(tmp_path, problem)
+    assert list(ours) == ["0", "7", "averaged"]
+    assert np.array_equal(ours["0"], one_hot_scores(problem))
+    theirs = {task.name: Answers(np.full(len(problem.rows), 1), None, 0.0) for task in problem.rows.tasks}
+    found = compare.compare_all(problem, ours, theirs)
+    emotions = problem.label_ids(tasks.EMOTION)
+    known = emotions >= 0
+    test = found["emotion"]["0"]
+    assert test["rows"] == known.sum()
+    assert test["difference"] == pytest.approx(1 - (emotions[known] == 1).mean())
+    assert test["only_old_right"] == 0
+    assert test["verdict"] == "better"
+    low, high = test["difference_interval"]
+    assert 0 < low < test["difference"] < high
+    assert set(found) == {"product", "emotion", "answer"}
+
+
+def test_the_store_of_another_task_is_refused(tmp_path, problems):
+    keep_folds(tmp_path, problems["product"], one_hot_scores(problems["product"]))
+    with pytest.raises(DataError, match="holds other rows or classes than emotion"):
+        compare.load_out_of_fold(tmp_path, problems["emotion"])
+    with pytest.raises(DataError, match="found none complete"):
+        compare.load_out_of_fold(tmp_path / "nothing", problems["emotion"])

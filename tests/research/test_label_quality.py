@@ -1,0 +1,102 @@
+"""Agreement of labels, doubts, and training without the doubtful ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from research import baselines, label_quality
+from research.baselines import GROUPED, Problem
+from tf_model import data, paths, splits, tasks
+
+LABELS = len(tasks.EMOTIONS)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+
+
+def problem_of(texts, label_ids, groups=None) -> Problem:
+    label_ids = np.asarray(label_ids)
+    groups = np.arange(len(texts)) if groups is None else np.asarray(groups)
+    rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, label_ids, label_ids, tasks.EMOTIONS)
+    return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)})
+
+
+def test_agreement_counts_pairs_weighted_by_rows():
+    # Two that agree, three of which one disagrees (1 of 3 pairs agrees), and single texts, which say nothing.
+    label_ids = [0, 0, 1, 1, 2, *[0, 1, 2] * 5]
+    groups = np.array([0, 0, 1, 1, 1, *range(2, 17)])
+    found = label_quality.agreement(groups, problem_of(["x"] * 20, label_ids))
+    assert (found["groups"], found["rows"], found["disagreeing_groups"]) == (2, 5, 1)
+    assert found["pairwise"] == pytest.approx((2 * 1 + 3 / 3) / 5)
+    assert found["ceiling"] == [found["pairwise"], pytest.approx(np.sqrt(0.6))]
+
+
+def test_agreement_without_a_repeated_text():
+    label_ids = [0, 1, 2] * 5
+    assert label_quality.agreement(np.arange(15), problem_of(["x"] * 15, label_ids)) == {"groups": 0, "rows": 0}
+
+
+def test_the_ceiling_holds_the_true_one():
+    """Labels drawn with known probabilities: the best answer is right with the greatest of them."""
+    generator = np.random.default_rng(0)
+    truth = generator.dirichlet([1, 1, 1], size=3000)
+    label_ids = np.concatenate([generator.choice(3, size=3, p=each) for each in truth])
+    found = label_quality.agreement(np.repeat(np.arange(3000), 3), problem_of(["x"] * 9000, label_ids))
+    low, high = found["ceiling"]
+    assert found["pairwise"] == pytest.approx((truth**2).sum(axis=1).mean(), abs=0.02)
+    assert low < truth.max(axis=1).mean() < high
+
+
+def words_and_labels(count: int, wrong: int) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Texts whose one telling word gives the label away, the first ``wrong`` of them labelled wrongly."""
+    generator = np.random.default_rng(1)
+    true = np.arange(count) % LABELS
+    telling = ("gloomy", "plain", "sunny")
+    fillers = ("alpha", "bravo", "delta", "foxtrot", "hotel", "india", "kilo", "lima")
+    texts = [f"{telling[label]} {' '.join(generator.choice(fillers, 3))}" for label in true]
+    label_ids = true.copy()
+    label_ids[:wrong] = (label_ids[:wrong] + 1) % LABELS
+    return texts, label_ids, true
+
+
+def test_doubts_of_two_models_are_counted_and_intersected():
+    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
+    texts, label_ids, true = words_and_labels(90, wrong=4)
+    sure = np.full((90, LABELS), 0.05)
+    sure[np.arange(90), true] = 0.9
+    ours = sure.copy()
+    ours[0] = [0.05, 0.9, 0.05]  # row 0 is labelled 1: this model believes it
+    found = label_quality.doubts(problem_of(texts, label_ids), sure, ours)
+    assert found["words"]["rows"] == 4
+    assert found["words"]["share"] == pytest.approx(4 / 90)
+    assert found["words"]["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
+    assert found["ours"]["rows"] == found["both"] == 3
+    assert label_quality.doubts(problem_of(texts, label_ids), sure)["both"] is None
+
+
+def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeypatch):
+    texts, label_ids, _ = words_and_labels(150, wrong=15)
+    problem = problem_of(texts, label_ids)
+    kept: list[tuple[str, list[np.ndarray]]] = []
+    answers = baselines.answers
+
+    def watched(method, part, task, protocol, seed, sha256):
+        if protocol != "inner":
+            kept.append((protocol, [split.train for split in part.folds[protocol]]))
+        return answers(method, part, task, protocol, seed, sha256)
+
+    monkeypatch.setattr(label_quality, "answers", watched)
+    found = label_quality.without_doubtful(problem, "sha", shares=[0.1], draws=2)
+    assert set(found) == {"all", "0.1"}
+    assert found["0.1"]["random"]["accuracy"]["n"] == 2
+    trained = dict(kept)["without-0.1-doubtful"]
+    for rows, split in zip(trained, problem.folds[GROUPED], strict=True):
+        assert set(rows) < set(split.train)
+        left_out = np.setdiff1d(split.train, rows)
+        assert len(left_out) == round(0.1 * len(split.train))
+        assert (left_out < 15).mean() > 0.8, "those left out are the wrong ones"
+    randomly = [parts for protocol, parts in kept if protocol == "without-0.1-random"]
+    assert not np.array_equal(randomly[0][0], randomly[1][0])

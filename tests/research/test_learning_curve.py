@@ -1,0 +1,49 @@
+"""The learning curve draws nested training parts and leaves the validation parts alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from research import learning_curve, runs
+from research.baselines import GROUPED, make_problem
+from tf_model import data, paths
+from tf_model.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_problem(data.read(paths.SAMPLE_CORPUS), "product")
+
+
+def test_draws_are_nested_and_inside_the_training_part(problem):
+    small, large = learning_curve.draw(problem, 50, 0), learning_curve.draw(problem, 200, 0)
+    for few, many, split in zip(small, large, problem.folds[GROUPED], strict=True):
+        assert (len(few.train), len(many.train)) == (50, 200)
+        assert set(few.train) < set(many.train) < set(split.train)
+        assert np.array_equal(few.validation, split.validation)
+    other = learning_curve.draw(problem, 50, 1)
+    assert not np.array_equal(small[0].train, other[0].train)
+    assert np.array_equal(learning_curve.draw(problem, 50, 1)[0].train, other[0].train)
+
+
+def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--sizes", "20", "9999", "--draws", "2"]
+    assert learning_curve.main([*arguments, "--methods", "keywords", "words_logistic"]) == 0
+    run = runs.load("learning_curve")
+    for found in run["methods"].values():
+        few, all_of_them = found["points"]
+        assert few["size"] == 20
+        assert 250 < all_of_them["size"] < 374, "no more than the smallest training part holds"
+        assert few["accuracy"]["n"] == 2
+    few, all_of_them = run["methods"]["words_logistic"]["points"]
+    assert all_of_them["accuracy"]["mean"] > few["accuracy"]["mean"] + 0.1
+    assert "20: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--sizes", "5"], ["--draws", "0"]])
+def test_command_refuses_too_little(arguments):
+    with pytest.raises(UsageError, match="at least"):
+        learning_curve.main(arguments)

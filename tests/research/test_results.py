@@ -1,0 +1,253 @@
+"""The page of results says what the recorded runs say, and what was not measured yet."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from research import baselines, figures, results, runs
+from tf_model import paths, tasks
+from tf_model.metrics import summarize
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """A function that records a run, in an empty folder of runs."""
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    (tmp_path / "runs").mkdir()
+
+    def record(name: str, run: dict) -> None:
+        made = {"command": f"make {name}", "date": "2026-01-02", "machine": "2 cores"}
+        (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(made | run), encoding="utf-8")
+
+    return record
+
+
+def section(title: str) -> str:
+    return results.render().split(f"## {title}\n")[1].split("\n## ")[0]
+
+
+def scored(accuracy: float, *more: float) -> dict:
+    accuracies = [accuracy, *more]
+    return {
+        "seeds": {
+            str(seed): {"accuracy": value, "accuracy_interval": [value - 0.01, value + 0.01], "macro_f1": 0.5}
+            for seed, value in enumerate(accuracies)
+        },
+        "summary": {"accuracy": summarize(accuracies), "macro_f1": summarize([0.5] * len(accuracies))},
+    }
+
+
+def answered(accuracy: float) -> dict:
+    answer = {
+        "rows": 8579,
+        "accuracy": accuracy,
+        "accuracy_interval": [accuracy - 0.01, accuracy + 0.01],
+        "emotion_rows": 3191,
+        "emotion_rows_accuracy": accuracy / 2,
+    }
+    task = {name: summarize([value]) for name, value in (("accuracy", 0.75), ("macro_f1", 0.5))}
+    joined = {"accuracy": summarize([accuracy]), "emotion_rows_accuracy": summarize([accuracy / 2])}
+    return {
+        "seeds": {"0": {"answer": answer}},
+        "summary": {"product": task, "emotion": task, "answer": joined},
+    }
+
+
+def baselines_run() -> dict:
+    def method(title: str, accuracy: float, *more: float) -> dict:
+        protocols = {name: scored(accuracy, *more) for name in (baselines.GROUPED, baselines.REPORT)}
+        answer = {name: answered(accuracy - 0.1) for name in protocols}
+        return {
+            "title": title,
+            "settings": "",
+            "product": protocols,
+            "emotion": protocols,
+            "answer": answer,
+            "seconds": 600,
+        }
+
+    counts = {"grouped": 3291, "report": 659}
+    return {
+        "rows": dict.fromkeys(("product", "emotion", "answer"), counts),
+        "groups": dict.fromkeys(("product", "emotion", "answer"), 2690),
+        "methods": {"words_logistic": method("words", 0.84), "words_svm": method("svm", 0.85, 0.87)},
+    }
+
+
+def answer_run(**changed: float) -> dict:
+    headline = {
+        "product_accuracy": 0.9,
+        "product_macro_f1": 0.82,
+        "emotion_accuracy": 0.77,
+        "emotion_macro_f1": 0.7,
+        "answer_accuracy": 0.76,
+        "answer_emotion_rows_accuracy": 0.6,
+        "product_accuracy_at_80_percent": 0.95,
+        "product_ece": 0.01,
+        "emotion_ece": 0.02,
+        **changed,
+    }
+    figures_of_seed = {
+        name: {"accuracy": 0.9, "accuracy_interval": [0.88, 0.92]} for name in (*tasks.TASKS, tasks.ANSWER)
+    }
+    return {
+        "protocol": "grouped",
+        "folds": 5,
+        "rows": 8588,
+        "recipe": {"name": "tuned"},
+        "seconds": 7200,
+        "seeds": {"0": figures_of_seed, "1": figures_of_seed},
+        "summary": {name: summarize([value, value]) for name, value in headline.items()},
+        "averaged": {"headline": headline},
+    }
+
+
+def test_without_any_run_every_section_says_what_to_run(recorded):
+    page = results.render()
+    assert page.count("Not measured yet: run `") == len(results.SECTIONS)
+    assert "| --- |" not in page
+
+
+def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
+    recorded("baselines", baselines_run())
+    product = section("The product, beside plain methods")
+    assert "| words | 0.8400 | 0.830 to 0.850 | 0.5000 | 0.8400 | 0.830 to 0.850 | 0.5000 |" in product
+    assert "| svm | 0.8600 (sd 0.0141) |" in product
+    assert "3,291 tweets in 2,690 groups (grouped), 659 to validate (report)" in product
+    assert "`make baselines`, 2026-01-02, 2 cores, 20 min of computing" in product
+    assert "| our models | not measured yet |" in product
+    assert "| keyword rules | not measured yet |" in product, "a baseline that the run lacks"
+    assert "Not built: a transformer" in product
+    answer = section("The whole answer, beside plain methods")
+    assert "| words | 0.7400 | 0.730 to 0.750 | 0.3700 |" in answer
+    assert "8,579 tweets, 3,191 of which carry an emotion" in answer
+
+
+def test_our_models_stand_beside_the_baselines(recorded):
+    recorded("baselines", baselines_run())
+    recorded("grouped_tuned", {"task": "product", "recipe": {"name": "tuned"}, **scored(0.88, 0.9)})
+    recorded("grouped_answer", answer_run())
+    product, emotion = section("The product, beside plain methods"), section("The emotion, beside plain methods")
+    assert "| **`tuned` recipe** | 0.8900 (sd 0.0141) |" in product
+    assert "| **`answer` model** (folds over all tweets) | 0.9000 (sd 0.0000) | 0.880 to 0.920 | 0.8200" in product
+    assert "`tuned` recipe" not in emotion
+    assert "| **`answer` model** | 0.7600" in section("The whole answer, beside plain methods")
+
+
+@pytest.mark.parametrize(
+    ("changed", "missed"),
+    [({}, 0), ({"product_accuracy": 0.889}, 1), ({"emotion_ece": 0.031, "answer_accuracy": 0.74}, 2)],
+)
+def test_targets_are_judged_by_the_mean_over_seeds(recorded, changed, missed):
+    recorded("grouped_answer", answer_run(**changed))
+    text = section("What the answer model was to reach")
+    assert text.count("| no |") == missed
+    assert text.count("| yes |") == len(results.TARGETS) - missed
+    assert "--seeds 0 1 --json research/runs/grouped_answer.json" in text
+    assert "2 h 00 min of computing" in text
+
+
+def test_targets_show_the_baseline_on_the_folds_of_the_answer(recorded):
+    recorded("grouped_answer", answer_run())
+    recorded("baselines", baselines_run())
+    text = section("What the answer model was to reach")
+    assert "| product accuracy | 0.7500 | 0.9000 (sd 0.0000) |" in text
+    assert "| answer exactly right, all tweets | 0.7400 | 0.7600" in text
+
+
+def label_quality_run() -> dict:
+    agreement = {
+        "groups": 40,
+        "rows": 100,
+        "disagreeing_groups": 10,
+        "pairwise": 0.81,
+        "interval": [0.78, 0.84],
+        "ceiling": [0.81, 0.9],
+    }
+    words = {"rows": 300, "share": 0.1, "by_class": {}}
+    metrics = {"accuracy": 0.84, "macro_f1": 0.7, "loss": 0.5}
+    random = {name: summarize([value] * 3) for name, value in metrics.items()}
+    left_out = {"doubtful": metrics | {"accuracy": 0.85}, "random": random}
+    found = {
+        "rows": 3000,
+        "agreement": {"0.95": agreement, "0.8": {"groups": 0, "rows": 0}},
+        "doubts": {"words": words, "ours": None, "both": None},
+        "without_doubtful": {"all": metrics, "0.02": left_out},
+    }
+    return {"protocol": "grouped 5-fold", "tasks": {"product": found}}
+
+
+def test_label_quality_is_shown(recorded):
+    recorded("label_quality", label_quality_run())
+    agree = section("How far people agree, and how high an accuracy can get")
+    assert "| product | 0.95 | 100 | 10 of 40 | 0.810 (0.780 to 0.840) | 0.810 to 0.900 |" in agree
+    assert "| product | 3,000 | 300 (10.0%) | not measured yet |  |" in section("Labels that look wrong")
+    without = section("Training without the most doubtful labels")
+    assert "| product | 2% | 0.8500 | 0.7000 | 0.8400 (sd 0.0000) |" in without
+
+
+def curve_run() -> dict:
+    points = [
+        {"size": size, "accuracy": summarize([value, value + 0.02]), "macro_f1": summarize([0.5])}
+        for size, value in ((50, 0.5), (2632, 0.84))
+    ]
+    methods = {"words_logistic": {"title": "words", "settings": "", "points": points, "seconds": 60}}
+    return {"protocol": "grouped 5-fold", "task": "product", "rows": 3291, "draws": 2, "methods": methods}
+
+
+def test_learning_curve_is_shown(recorded):
+    recorded("learning_curve", curve_run())
+    text = section("How many labelled tweets it takes")
+    assert "| labelled tweets | 50 | 2,632 |" in text
+    assert "| words | 0.5100 (sd 0.0141) | 0.8500 (sd 0.0141) |" in text
+    assert "| MiniLM fine-tuned | not measured yet" in text
+    assert "(figures/learning_curve.svg)" in text
+
+
+def test_every_table_has_as_many_cells_in_each_line(recorded):
+    recorded("baselines", baselines_run())
+    recorded("grouped_tuned", {"task": "product", "recipe": {"name": "tuned"}, **scored(0.88, 0.9)})
+    recorded("grouped_answer", answer_run())
+    recorded("label_quality", label_quality_run())
+    recorded("learning_curve", curve_run())
+    test = {
+        "difference": 0.04,
+        "difference_interval": [0.03, 0.05],
+        "only_new_right": 9,
+        "only_old_right": 2,
+        "p_value": 0.01,
+    }
+    compared = {"title": "words", "product": {"0": test}, "answer": {"0": test}}
+    recorded("compare_answer", {"protocol": "grouped 5-fold", "methods": {"words_logistic": compared}})
+    page = results.render()
+    assert "| words | answer | 0 | +0.0400 | +0.0300 to +0.0500 | 9 | 2 | 0.01 |" in page
+    widths = set()
+    for line in [*page.splitlines(), ""]:
+        if line.startswith("|"):
+            widths.add(line.count("|"))
+        else:
+            assert len(widths) <= 1, line
+            widths = set()
+
+
+def test_figures_show_every_point(recorded):
+    curve = figures.learning_curve(curve_run())
+    (line,) = curve.data
+    assert list(line.x) == [50, 2632]
+    assert list(line.y) == pytest.approx([0.51, 0.85])
+    doubtful, random = figures.without_doubtful(label_quality_run()).data
+    assert list(doubtful.x) == list(random.x) == [0.0, 0.02]
+    assert list(doubtful.y) == [0.84, 0.85]
+    assert list(figures.draw_all()) == [], "no run, no figure"
+
+
+def test_command_writes_the_page(recorded, capsys):
+    assert results.main([]) == 0
+    assert (paths.RESEARCH / "results.md").read_text(encoding="utf-8") == results.render()
+
+
+def test_the_committed_page_is_what_the_recorded_runs_render_to():
+    assert (paths.RESEARCH / "results.md").read_text(encoding="utf-8") == results.render()
