@@ -141,9 +141,9 @@ def test_by_default_the_log_is_the_one_that_the_commands_write(monkeypatch):
 
 def test_a_copy_of_a_model_is_the_same_training(models):
     first, copy = make_model(models), make_model(models.parent / "copy")
-    assert training_of(first) == loading.training_of(copy) != ""
+    assert training_of(first) == training_of(copy) != ""
     (copy / "fingerprint.pb").write_bytes(b"another")
-    assert training_of(first) != loading.training_of(copy)
+    assert training_of(first) != training_of(copy)
 
 
 def test_remembered_answers_are_bounded(stub, monkeypatch):
