@@ -66,7 +66,7 @@ def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
             hovertemplate=f"%{{y}}, {emotion}: %{{x:,d}}<extra></extra>",
         )
     height = 110 + charts.BAR_HEIGHT * max(len(names), 2)
-    charts.layout(figure, title="Emotion by product", height=height, x_title="Rows")
+    charts.layout(figure, title="Emotion by product, rows", height=height)
     figure.update_layout(
         barmode="stack",
         showlegend=True,
