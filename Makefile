@@ -68,7 +68,7 @@ test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the f
 test: $(INSTALLED) ## lint and run the tests (minutes, no network)
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(INSTALLED) ## check the style
 	$(RUN) -m ruff check

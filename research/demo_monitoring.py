@@ -28,6 +28,7 @@ from tf_model.predict import Predictor, predict_texts
 
 SOURCE = "demo"
 BATCH = 8  # texts of one request
+REST = 4.0  # seconds between two phases, at least: what was asked last is written and judged
 PAUSE = 1.3  # seconds that the slow phase adds to a request
 # What people write about in the second phase. Nothing in it is one of the products.
 SUBJECTS = ("The soup", "My tomato plant", "The night train", "Our goalkeeper", "The old bridge", "This novel")
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the phases and say after each what the monitor sees; returns 1 if it saw something else than was done."""
     parser = console.parser("research.demo_monitoring", __doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
-    parser.add_argument("--seconds", type=float, default=45.0, help="length of a phase")
+    parser.add_argument("--minutes", type=int, default=1, help="length of a phase; the log counts by the minute")
     parser.add_argument("--port", type=int, default=9464, help="where /metrics is served on this machine; 0: any")
     parser.add_argument(
         "--models-copy",
@@ -106,8 +107,8 @@ def _run(
         console.say(f"the log is {paths.shown(log)}; metrics are at {server.url}")
         texts = _endless(tweets)
         for phase in PHASES:
-            began = time.time()
-            _replay(phase, predictor, recorder, texts, arguments.seconds)
+            began = _next_minute()
+            _replay(phase, predictor, recorder, texts, 60 * arguments.minutes - REST)
             recorder.flush()
             found = report.make(Store(log), began, time.time(), expected)
             for drift in found.drifts:
@@ -116,6 +117,12 @@ def _run(
             seen.append(phase.expected <= alarms and (bool(phase.expected) or not alarms))
             _say(phase, found, _errors_of(server.url))
     return 0 if all(seen) else 1
+
+
+def _next_minute() -> float:
+    """Wait for the next full minute, so that no phase is counted in with another; when it began, since 1970."""
+    time.sleep(60 - time.time() % 60)
+    return time.time()
 
 
 def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, texts: Iterator[str], seconds: float) -> None:

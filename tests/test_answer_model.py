@@ -111,7 +111,7 @@ def test_probabilities_are_those_of_the_trained_model_by_temperature(fitted, pre
     frame = predict_texts(predictor, TEXTS, probabilities=True)
     found = frame[[f"{task}_probability_{name}" for task, names in LABELS.items() for name in names]].to_numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert frame["product"].nunique() > 1  # else nothing below shows much
+    assert np.ptp(found, axis=0).max() > 0.05  # else nothing here shows much
     for task, names in LABELS.items():
         best = answer_figures.by_task(expected)[task].argmax(axis=1)
         assert frame[task].tolist() == [names[number] for number in best]
@@ -220,7 +220,8 @@ def test_training_both_tasks_by_the_command(tiny_bert, tmp_path, capsys):
     assert evaluate.main([*arguments[:2], "--model", str(folder), "--json", str(path)]) == 0
     found = json.loads(path.read_text(encoding="utf-8"))["validation"]
     assert found["emotion"]["confusion_matrix"] == metrics["validation"]["emotion"]["confusion_matrix"]
-    assert found["answer"] == pytest.approx(metrics["validation"]["answer"], abs=1e-5)
+    for name in ("rows", "accuracy", "threshold", "not_sure_share"):
+        assert found["answer"][name] == pytest.approx(metrics["validation"]["answer"][name], abs=1e-5)
     assert "exactly right" in capsys.readouterr().out
     shutil.rmtree(folder)
 

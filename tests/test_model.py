@@ -177,7 +177,7 @@ def test_one_switch_decides_whether_steps_are_compiled(model, xla):
 
 def assert_probabilities(found, rows):
     assert found.dtype == tf.float32
-    assert found.shape == (rows, [CLASSES])
+    assert found.shape == (rows, CLASSES)
     assert (found.numpy() > 0).all()
     np.testing.assert_allclose(found.numpy().sum(axis=1), 1, atol=1e-6)
 

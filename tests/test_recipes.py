@@ -23,6 +23,7 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
         "name": "report",
         "backbone": "minilm",
         "cleaning": "report",
+        "pooling": "cls",
         "max_tokens": 128,
         "epochs": 10,
         "batch_size": 32,
@@ -165,7 +166,7 @@ def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, not 'best'$"):
+    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, not 'best'$"):
         make_recipe("best")
 
 

@@ -20,7 +20,7 @@ two = runtime.Runtime("2 logical CPUs", gpus=2, precision="float32", xla=False, 
 examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
 part = fit.Part(examples["text"].tolist()[:95], examples["label_id"].to_numpy()[:95])
 recipe = recipes.make_recipe("report", backbone=sys.argv[1], epochs=12, learning_rate=5e-3, seed=1)
-fitted = fit.fit(recipe, backbone.find(sys.argv[1]), 9, part, part, runtime=two)
+fitted = fit.fit(recipe, backbone.find(sys.argv[1]), [9], part, part, runtime=two)
 replicas = {len(variable.values) for variable in fitted.model.trainable_variables}
 print(json.dumps({"replicas": sorted(replicas), "history": fitted.history}))
 """
