@@ -100,7 +100,8 @@ REPORT = Recipe(name="report")
 REPORT_EPOCHS = {PACKAGED_BACKBONE: 20}
 
 # Lightly normalised text, the pooling that the packaged backbone was pretrained with, a higher rate with warm-up and
-# decay: better and in less than half the steps. research/results.md says what was tried for it, and what lost.
+# decay: less than half the steps. A first choice on other folds than those that are reported, not the outcome of a
+# recorded search.
 TUNED = Recipe(
     name="tuned",
     cleaning="normalized",
