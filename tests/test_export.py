@@ -185,6 +185,22 @@ def test_signature_is_as_documented(serve):
     }
 
 
+def test_the_two_halves_say_what_the_whole_says_and_which_tokens_are_unknown(folder, texts):
+    predictor = Predictor.load(folder)
+    batch = [text.encode() for text in texts]
+    whole = predictor.score(batch)
+    encoded, unknown = predictor.halves.encode(batch)
+    halves = predictor.halves.classify(encoded)
+    assert halves.keys() == whole.keys()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(halves[name], values, err_msg=name)
+    assert encoded["input_ids"].shape == encoded["attention_mask"].shape
+    assert unknown.dtype == np.float32
+    assert unknown.shape == (len(batch),)
+    assert unknown[texts.index("")] == 0
+    assert unknown[texts.index("a" * 300)] == 1  # longer than any word that is taken apart
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_any_number_of_texts(serve, texts, count):
     answer = serve(texts[:count])

@@ -6,7 +6,7 @@ The folder can be served and loaded with tensorflow and tensorflow-text alone: c
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from tf_model.explanation import explain_function
 from tf_model.files import whole_folder, write_json
 from tf_model.messages import first_line
 from tf_model.model_card import model_card
-from tf_model.predictor import probability_column
+from tf_model.predictor import CLASSIFY, ENCODE, probability_column
 from tf_model.recipes import Recipe
 from tf_model.tasks import ANSWER, EMOTION, PRODUCT, Task
 
@@ -104,7 +104,7 @@ def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
 
     The signature ``serving_default`` takes ``text``, string [N], and returns ``label`` string [N], ``confidence``
     float32 [N] and ``probabilities`` float32 [N, classes], softmax of the logits in the order of the task's labels.
-    ``explain``: see :func:`tf_model.explanation.explain_function`.
+    ``encode`` and ``classify`` are its two halves; ``explain``: see :func:`tf_model.explanation.explain_function`.
 
     Raises:
         ModelError: TensorFlow cannot save the graph.
@@ -114,11 +114,10 @@ def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
     from tf_model.model import class_probabilities
 
     names = tf.constant(list(task.labels))
-    encoder, model = fitted.encoder, fitted.model
+    model = fitted.model
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def classify(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        probabilities = class_probabilities(model, encoder(text))  # (N, classes)
+    def classify(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        probabilities = class_probabilities(model, inputs)  # (N, classes)
         best = tf.argmax(probabilities, axis=-1)
         return {
             "label": tf.gather(names, best),
@@ -141,8 +140,8 @@ def save_answer_graph(
     The signature ``serving_default`` takes ``text``, string [N], and returns, for ``product`` and ``emotion`` each,
     ``<task>`` string [N], ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes],
     calibrated; ``answer`` string [N]; and what it was decided from: ``answer_confidence`` float32 [N], ``best_guess``
-    and ``second_guess`` string [N]. See :mod:`tf_model.answers` for the rule. ``explain``: see
-    :func:`tf_model.explanation.explain_function`.
+    and ``second_guess`` string [N]. See :mod:`tf_model.answers` for the rule. ``encode`` and ``classify`` are its two
+    halves; ``explain``: see :func:`tf_model.explanation.explain_function`.
 
     Args:
         labels: Classes of each task, in the order of the logits.
@@ -157,13 +156,12 @@ def save_answer_graph(
     from tf_model.answers import NOT_SURE, best_two, candidates
     from tf_model.model import task_logits
 
-    encoder, model = fitted.encoder, fitted.model
+    model = fitted.model
     guesses = tf.constant(candidates(labels[PRODUCT.name], labels[EMOTION.name]))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
-    def answer(text: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         found = {}
-        for (task, names), logits in zip(labels.items(), task_logits(model, encoder(text)), strict=True):
+        for (task, names), logits in zip(labels.items(), task_logits(model, inputs), strict=True):
             probabilities = tf.nn.softmax(logits / temperatures[task])  # (N, classes)
             found |= {
                 task: tf.gather(tf.constant(list(names)), tf.argmax(probabilities, axis=-1)),
@@ -182,17 +180,41 @@ def save_answer_graph(
     _save(fitted, folder, answer, explain_function(fitted, labels, temperatures))
 
 
-def _save(fitted: Fitted, folder: Path, serving: Any, explain: Any) -> None:
+def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]], Any], explain: Any) -> None:
+    """Save what maps encoded texts to answers behind the encoder, as a whole and in its two halves.
+
+    A program that measures how long each takes calls the halves: ``encode`` takes ``text``, string [N], and returns
+    ``input_ids`` and ``attention_mask``, int32 [N, L], which ``classify`` takes, and ``unknown_share``, float32 [N].
+    """
     import tensorflow as tf
+
+    from tf_model.tokenizer import pad
+
+    encoder = fitted.encoder
+    texts, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
+
+    @tf.function(input_signature=[ids, ids])
+    def classify(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer({"input_ids": input_ids, "attention_mask": attention_mask})
+
+    @tf.function(input_signature=[texts])
+    def encode(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        token_ids = encoder.token_ids(text)
+        return pad(token_ids, encoder.max_tokens) | {"unknown_share": encoder.unknown_shares(token_ids)}
+
+    @tf.function(input_signature=[texts])
+    def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        return classify(**encoder(text))
 
     module = tf.Module()
     # The variables themselves rather than the Keras model, so that neither its layers' own functions nor the
     # optimizer's state are saved.
     module.weights = list(fitted.model.variables)
-    module.encoder = fitted.encoder
-    module.serving, module.explain = serving, explain
+    module.encoder = encoder
+    signatures = {SIGNATURE: serving, ENCODE: encode, CLASSIFY: classify, EXPLAIN: explain}
+    module.functions = list(signatures.values())
     try:
-        tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serving, EXPLAIN: explain})
+        tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:
         raise OSError(28, "No space left on device") from error
     except tf.errors.OpError as error:

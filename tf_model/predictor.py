@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,24 @@ DEFAULT_MODELS = ("answer", "product")
 ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 
+# Signatures of the two halves of serving_default, for a program that measures how long each takes.
+ENCODE, CLASSIFY = "encode", "classify"
+
 Outputs = dict[str, "numpy.ndarray"]
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The two halves of :attr:`Predictor.score`, one after the other: cleaning and tokenizing, and the model.
+
+    Attributes:
+        encode: From N texts as UTF-8 bytes to what ``classify`` takes, and for each text the share of its tokens that
+            the vocabulary does not know (float32 [N], 0 to 1).
+        classify: From that to what ``score`` returns.
+    """
+
+    encode: Callable[[Sequence[bytes]], tuple[Any, numpy.ndarray]]
+    classify: Callable[[Any], Outputs]
 
 
 @dataclass(frozen=True)
@@ -46,6 +63,7 @@ class Predictor:
         has_answer: Whether ``score`` returns ``answer``.
         threshold: The confidence below which the model's answer is "Not sure", where it gives one.
         explainer: Explains one text as UTF-8 bytes, where the model can.
+        halves: ``score`` in two halves, where the model has them.
         folder: Where the model was read from.
         recipe: ``recipe.json`` of that folder, empty if there is none.
         metrics: ``metrics.json`` of that folder, empty if there is none.
@@ -59,6 +77,7 @@ class Predictor:
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     explainer: Callable[[bytes], Explanation] | None = None
+    halves: Halves | None = None
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> Predictor:
@@ -78,7 +97,10 @@ class Predictor:
         has_answer = ANSWER in names.values()
         threshold = _read_json(folder / "calibration.json").get("threshold") if has_answer else None
         explainer = _explainer(signature.model.signatures)
-        return cls(classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer)
+        halves = _halves(signature.model.signatures, names)
+        return cls(
+            classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer, halves
+        )
 
     @property
     def version(self) -> str:
@@ -288,15 +310,42 @@ def _scorer(signature: Any, names: dict[str, str]) -> Callable[[Sequence[bytes]]
     import tensorflow as tf
 
     def score(batch: Sequence[bytes]) -> Outputs:
-        try:
+        with _explain_exhaustion(len(batch)):
             outputs = signature(text=tf.constant(batch, tf.string, shape=[len(batch)]))
-        except tf.errors.ResourceExhaustedError as error:
-            raise ModelError(
-                f"a batch of {len(batch)} texts does not fit into memory; give a smaller --batch-size"
-            ) from error
         return {name: _as_numpy(outputs[output]) for output, name in names.items()}
 
     return score
+
+
+def _halves(signatures: Any, names: dict[str, str]) -> Halves | None:
+    """The two halves of a model that was exported with them, else None."""
+    if ENCODE not in signatures or CLASSIFY not in signatures:
+        return None
+    import tensorflow as tf
+
+    encoder, classifier = signatures[ENCODE], signatures[CLASSIFY]
+
+    def encode(batch: Sequence[bytes]) -> tuple[Any, numpy.ndarray]:
+        encoded = dict(encoder(text=tf.constant(batch, tf.string, shape=[len(batch)])))
+        return encoded, encoded.pop("unknown_share").numpy()
+
+    def classify(encoded: Any) -> Outputs:
+        with _explain_exhaustion(len(encoded["input_ids"])):
+            outputs = classifier(**encoded)
+        return {name: _as_numpy(outputs[output]) for output, name in names.items()}
+
+    return Halves(encode, classify)
+
+
+@contextmanager
+def _explain_exhaustion(rows: int) -> Iterator[None]:
+    """Say what to do when ``rows`` texts at once do not fit into memory."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise ModelError(f"a batch of {rows} texts does not fit into memory; give a smaller --batch-size") from error
 
 
 def _as_numpy(tensor: Any) -> numpy.ndarray:

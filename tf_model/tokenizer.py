@@ -10,6 +10,7 @@ from tf_model.text import CLEANINGS, MAX_TOKENS
 
 # A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
 BUCKET = 8
+UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put together
 
 
 class TextEncoder(tf.Module):
@@ -38,6 +39,7 @@ class TextEncoder(tf.Module):
         self._tokenizer = keras_nlp.models.BertTokenizer(vocabulary=str(vocabulary), lowercase=lower_case)
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
+        self._unknown = self._tokenizer.token_to_id(UNKNOWN)
         self.max_tokens = max_tokens
         self._bucket = bucket
         if self._tokenizer.pad_token_id != 0:
@@ -56,6 +58,18 @@ class TextEncoder(tf.Module):
         rows = ids.nrows(out_type=tf.int32)
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
+
+    def unknown_shares(self, token_ids: tf.RaggedTensor) -> tf.Tensor:
+        """Share of each text's tokens that the vocabulary does not know.
+
+        Args:
+            token_ids: int32 [N, (tokens)], as :meth:`token_ids` gives them.
+
+        Returns:
+            float32 [N], 0 to 1, of the tokens without ``[CLS]`` and ``[SEP]``; 0 where there are no others.
+        """
+        unknown = tf.reduce_sum(tf.cast(token_ids == self._unknown, tf.int64), axis=1)  # (N)
+        return tf.cast(unknown / tf.maximum(token_ids.row_lengths() - 2, 1), tf.float32)
 
     def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """One raw text taken apart, for explaining.
