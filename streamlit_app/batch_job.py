@@ -16,11 +16,13 @@ from tf_model.predictor import Predictor
 if TYPE_CHECKING:
     import pandas
 
+    from tf_model.monitor.measure import Measured
+
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 # A browser polls a page in the background once a minute at worst; after ten minutes without a poll it has gone.
 ABANDONED_SECONDS = 600.0
 
-OnChunk = Callable[[Sequence[object], "pandas.DataFrame", float], None]
+OnChunk = Callable[[Sequence[object], "Measured"], None]
 
 
 class _Cancelled(Exception):
@@ -58,7 +60,7 @@ class BatchJob:
             path: The file.
             column: Its column of texts.
             key: See the class.
-            on_chunk: Called with the texts of each finished chunk, their predictions and the seconds that it took.
+            on_chunk: Called with the texts of each finished chunk, and what was measured.
             on_error: Called with what made the job fail.
         """
         self.key, self.column = key, column
@@ -126,17 +128,13 @@ class BatchJob:
 
         from tf_model.predict import predict_table
 
-        frames = []
         with tables.open_table(self._path, self.column) as table:
             self.total = table.total_rows or 0
-            began = time.monotonic()
-            predictor = self._predictor
-            for chunk in predict_table(predictor, table, on_progress=self._advance, guesses=predictor.has_answer):
-                frames.append(chunk)
-                if self._on_chunk and len(chunk):
-                    self._on_chunk(table.texts(chunk), chunk[self.predicted], time.monotonic() - began)
-                began = time.monotonic()
-        return pandas.concat(frames, ignore_index=True)
+            guesses = self._predictor.has_answer
+            chunks = predict_table(
+                self._predictor, table, on_progress=self._advance, guesses=guesses, record=self._on_chunk
+            )
+            return pandas.concat(chunks, ignore_index=True)
 
     def _advance(self, rows: int) -> None:
         self.done += rows

@@ -21,6 +21,7 @@ from tf_model.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
 
 if TYPE_CHECKING:
     from tf_model.explanation import Explanation
+    from tf_model.monitor.measure import Measured
 
 READY, MISSING, BROKEN = "ready", "missing", "broken"
 SAMPLE_MODEL = "sample"  # what the app's own training makes, so that it is never in the way of a real model
@@ -61,12 +62,20 @@ class Answer:
     """What the model says of one text.
 
     Attributes:
-        row: The columns of :func:`tf_model.predict.predict_texts` with all probabilities.
-        seconds: How long scoring took.
+        measured: One prediction with all probabilities, and how it came about.
     """
 
-    row: dict[str, Any]
-    seconds: float
+    measured: Measured
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The columns of :func:`tf_model.predict.predict_texts` with all probabilities."""
+        return self.measured.predictions.iloc[0].to_dict()
+
+    @property
+    def seconds(self) -> float:
+        """How long scoring took."""
+        return sum(self.measured.seconds.values())
 
 
 # ---------------------------------------------------------------- which model
@@ -138,10 +147,10 @@ def _version(folder: Path) -> str:
 # Two models at most stay in memory: the one in use, and the one that replaces it.
 @st.cache_resource(max_entries=2, show_spinner="Loading the model…")
 def _load(folder: str, version: str) -> Predictor:
-    from tf_model.predict import predict_texts
+    from tf_model.monitor import measure
 
     predictor = Predictor.load(folder)
-    predict_texts(predictor, WARM_UP)
+    measure.predict(predictor, WARM_UP)  # as it is asked later: a model in two halves has a first time in each
     return predictor
 
 
@@ -155,13 +164,9 @@ def ask(state: ModelState, text: str) -> Answer:
 
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
 def _ask(_predictor: Predictor, folder: str, version: str, text: str) -> Answer:
-    from tf_model import predict
+    from tf_model.monitor import measure
 
-    began = time.perf_counter()
-    options = {"guesses": True} if _predictor.has_answer else {}
-    frame = predict.predict_texts(_predictor, [text], probabilities=True, **options)
-    seconds = time.perf_counter() - began
-    return Answer(frame.iloc[0].to_dict(), seconds)
+    return Answer(measure.predict(_predictor, [text], probabilities=True))
 
 
 def explain(state: ModelState, text: str) -> Explanation | None:

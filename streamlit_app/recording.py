@@ -16,10 +16,10 @@ from tf_model.messages import first_line
 from tf_model.predictor import training_of
 
 if TYPE_CHECKING:
-    import pandas
-
+    from tf_model.monitor.measure import Measured
     from tf_model.monitor.prometheus import Exporter
     from tf_model.monitor.recorder import Recorder
+    from tf_model.monitor.reference import Reference
 
 APP, BATCH = "app", "batch"
 METRICS_VARIABLE = "TWEETS_METRICS"  # HOST:PORT at which the app serves its metrics to Prometheus; off if not set
@@ -42,8 +42,18 @@ def _recorder(path: str, model: str, version: str) -> Recorder:
     address = os.environ.get(METRICS_VARIABLE)
     exporter = _exporter(address) if address else None
     if exporter is not None:
-        exporter.attach(made)
+        exporter.attach(made, _reference(model))
     return made
+
+
+def _reference(model: str) -> Reference | None:
+    from tf_model.monitor.reference import load
+
+    try:
+        return load(loading.models_folder() / model)
+    except TweetTargetError as error:
+        console.say(f"warning: drift is not judged: {error}")
+        return None
 
 
 @st.cache_resource(show_spinner=False)
@@ -63,12 +73,10 @@ def _exporter(address: str) -> Exporter | None:
     return exporter
 
 
-def record(
-    log: Recorder | None, texts: Sequence[Any], predictions: pandas.DataFrame, seconds: float, source: str
-) -> None:
+def record(log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str) -> None:
     """Keep predictions, if there is a log."""
     if log is not None:
-        log.record(texts, predictions, {"model": seconds}, source)
+        log.record_measured(texts, measured, source)
 
 
 def record_error(log: Recorder | None, error: BaseException, source: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import numpy
     import pandas
 
+    from tf_model.monitor.measure import Measured
     from tf_model.monitor.recorder import Recorder
 
 __all__ = ["Predictor", "main", "predict_table", "predict_texts", "write_test_predictions"]
@@ -35,6 +35,7 @@ WINDOW = tables.CHUNK_ROWS
 FORMATS = ("table", "csv", "json")
 ENGINES = ("plain", "ray")
 TEST_PREDICTIONS = "test_predictions.csv"
+RECORDED = "predict"  # the source that --record names
 
 
 # ---------------------------------------------------------------- scoring
@@ -134,24 +135,31 @@ def predict_table(
     on_progress: Callable[[int], None] | None = None,
     threshold: float | None = None,
     guesses: bool = False,
-    recorder: Recorder | None = None,
+    record: Callable[[Sequence[Any], Measured], None] | None = None,
 ) -> Iterator[pandas.DataFrame]:
     """Yield the table's chunks with the predictions as further columns on the right; see :func:`predict_texts`.
 
-    Each chunk's predictions are given to ``recorder``, if there is one, as one request of the source "predict".
+    ``record``, if there is one, is given the texts of each chunk that has any, and what was measured.
 
     Raises:
         DataError: The table already has one of these columns, or cannot be read on.
     """
     import pandas
 
-    tables.refuse_collisions(table, predictor.columns(probabilities, guesses))
+    from tf_model.monitor import measure
+
+    columns = predictor.columns(probabilities, guesses)
+    tables.refuse_collisions(table, columns)
+    options = {"probabilities": probabilities, "on_progress": on_progress, "threshold": threshold}
     for chunk in table.chunks():
         texts = table.texts(chunk)
-        began = time.perf_counter()
-        predictions = predict_texts(predictor, texts, batch_size, probabilities, on_progress, threshold, guesses)
-        if recorder:
-            recorder.record(texts, predictions, {"model": time.perf_counter() - began}, "predict")
+        if record:
+            measured = measure.predict(predictor, texts, batch_size=batch_size, **options)
+            if len(texts):
+                record(texts, measured)
+            predictions = measured.predictions[list(columns)]
+        else:
+            predictions = predict_texts(predictor, texts, batch_size, guesses=guesses, **options)
         yield pandas.concat([chunk, predictions], axis=1)
 
 
@@ -426,6 +434,12 @@ def _recorder(predictor: Predictor) -> Recorder:
     return Recorder(model=predictor.folder.name, version=predictor.version)
 
 
+def _recording_errors(chunks: Iterator[pandas.DataFrame], recorder: Recorder) -> Iterator[pandas.DataFrame]:
+    """The same chunks; what goes wrong in reading and scoring them, but not in writing them, is recorded."""
+    with recorder.recording_errors(RECORDED):
+        yield from chunks
+
+
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
@@ -441,8 +455,10 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             advance,
             arguments.threshold,
             arguments.guesses,
-            recorder,
+            record=(lambda texts, measured: recorder.record_measured(texts, measured, RECORDED)) if recorder else None,
         )
+        if recorder:
+            chunks = _recording_errors(chunks, recorder)
         if arguments.output:
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:
                 for chunk in chunks:

@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
             validated=validated,
             calibration=calibration,
             reference=_reference(
-                rows.take(split.validation), scores[split.validation], calibration, measured, protocol
+                rows.take(split.validation), scores[split.validation], fitted.encoder, calibration, measured, protocol
             ),
             overwrite=arguments.overwrite,
         )
@@ -140,9 +140,10 @@ def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] |
     return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
 
 
-def _reference(rows, scores, calibration, measured, protocol) -> Any:
+def _reference(rows, scores, encoder, calibration, measured, protocol) -> Any:
     """What the model's predictions look like where all is well: those of the validation part."""
     from tf_model.monitor import reference
+    from tf_model.pipeline import encode
 
     if calibration:
         frame = answer_figures.predictions(scores, calibration["threshold"])
@@ -154,7 +155,8 @@ def _reference(rows, scores, calibration, measured, protocol) -> Any:
         labels = [task.labels[number] for number in scores.argmax(axis=1)]
         frame = pandas.DataFrame({task.name: labels, f"{task.name}_confidence": scores.max(axis=1)})
         accuracy = {task.name: measured["validation"]["accuracy"]}
-    return reference.build(rows.texts, frame, f"validation part ({protocol})", accuracy=accuracy)
+    unknown_shares = encoder.unknown_shares(encode(encoder, rows.texts)).numpy().tolist()
+    return reference.build(rows.texts, frame, f"validation part ({protocol})", unknown_shares, accuracy)
 
 
 def _show(rows, recipe, dataset, measured, metrics, folder) -> None:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import streamlit as st
 
 from streamlit_app import charts, headline, loading, notices, recording, words
@@ -93,7 +92,7 @@ def _record_once(state: ModelState, text: str, answer: Answer) -> None:
     if st.session_state.get("recorded_question") != key:
         st.session_state["recorded_question"] = key
         log = recording.recorder(state)
-        recording.record(log, [text], pd.DataFrame([answer.row]), answer.seconds, recording.APP)
+        recording.record(log, [text], answer.measured, recording.APP)
 
 
 # ---------------------------------------------------------------- the answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -16,6 +16,9 @@ from streamlit_app.uploads import MOST_ROWS, Upload
 from tf_model import tasks
 from tf_model.predictor import ANSWER
 from tf_model.progress import duration
+
+if TYPE_CHECKING:
+    from tf_model.monitor.measure import Measured
 
 JOB, UPLOAD, SHOWN = "batch_job", "batch_upload", "batch_shown"
 POLL_SECONDS = 0.5
@@ -129,8 +132,8 @@ def _show_first_rows(upload: Upload) -> None:
 def _start(state: ModelState, upload: Upload, column: str, key: object) -> BatchJob:
     log = recording.recorder(state)  # here, since the thread of the job has no session
 
-    def keep(texts: Sequence[Any], predictions: pd.DataFrame, seconds: float) -> None:
-        recording.record(log, texts, predictions, seconds, recording.BATCH)
+    def keep(texts: Sequence[Any], measured: Measured) -> None:
+        recording.record(log, texts, measured, recording.BATCH)
 
     def note(error: BaseException) -> None:
         recording.record_error(log, error, recording.BATCH)

@@ -39,7 +39,7 @@ def test_the_folder_of_models_may_itself_be_missing(models):
 
 def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     warmed = []
-    monkeypatch.setattr(predict, "predict_texts", lambda predictor, texts: warmed.append(tuple(texts)))
+    monkeypatch.setattr(predict, "predict_texts", lambda predictor, texts, **_: warmed.append(tuple(texts)))
     make_model(models)
     first, second = loading.current(), loading.current()
     assert first.kind == loading.READY
@@ -87,7 +87,7 @@ def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
 
 
 def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise RuntimeError("no such operation\nand more")
 
     monkeypatch.setattr(predict, "predict_texts", fail)

@@ -15,13 +15,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tf_model.errors import UsageError
-from tf_model.monitor import schema
+from tf_model.monitor import resources, schema
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
     LABEL_COLUMNS,
@@ -34,7 +35,6 @@ from tf_model.monitor.events import (
     Failed,
     Stream,
 )
-from tf_model.monitor.resources import sample_process
 from tf_model.monitor.retention import Retention
 from tf_model.monitor.rows import columns_of, label, number
 from tf_model.monitor.store import Store
@@ -42,6 +42,9 @@ from tf_model.monitor.writer import CLOSE_SECONDS, Writer
 
 if TYPE_CHECKING:
     import pandas
+
+    from tf_model.monitor.measure import Measured
+    from tf_model.predictor import Predictor
 
 INTERVAL = 0.05  # seconds between two commits; with the commit itself a record is safe well within 0.2
 CAPACITY = 100_000  # texts that wait to be written; what comes when there are more is dropped, and counted
@@ -80,7 +83,7 @@ class Recorder:
         path: The log.
         observers: Called with each :class:`~tf_model.monitor.events.Event`, by the thread that writes, before it is
             written. What they raise is logged and goes no further.
-        samplers: Asked every ten seconds for figures to keep, by name; at first for those of this process.
+        samplers: Asked every ten seconds for figures to keep, by name; at first those of this process and of the GPUs.
 
     Raises:
         DataError: The file is no prediction log.
@@ -111,7 +114,7 @@ class Recorder:
         kept = retention or Retention()
         self._writer = Writer(store, self._stream(PROCESS), self._understand, kept, capacity, interval)
         self.observers, self.samplers = self._writer.observers, self._writer.samplers
-        self.samplers.append(sample_process())
+        self.samplers += resources.samplers()
         atexit.register(self.close)
         self._before: Any = None
         self._catch_sigterm()
@@ -138,6 +141,41 @@ class Recorder:
         return self._writer.failure
 
     # ------------------------------------------------------------ recording
+
+    def predict(
+        self, predictor: Predictor, texts: Sequence[Any], source: str = "python", **options: Any
+    ) -> pandas.DataFrame:
+        """Score texts and record it; if that fails, record the error and raise it.
+
+        Args:
+            predictor: The model.
+            texts: See :func:`tf_model.predict.predict_texts`.
+            source: See :meth:`record`.
+            options: Further arguments of :func:`tf_model.predict.predict_texts`, but for ``guesses``.
+
+        Returns:
+            What that function gives, with the guesses of a model that answers.
+        """
+        from tf_model.monitor import measure
+
+        with self.recording_errors(source):
+            measured = measure.predict(predictor, texts, **options)
+        self.record_measured(texts, measured, source)
+        return measured.predictions
+
+    def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
+        """Record what :func:`tf_model.monitor.measure.predict` gave for ``texts``; see :meth:`record`."""
+        shares = measured.unknown_shares
+        self.record(texts, measured.predictions, measured.seconds, source, unknown_shares=shares)
+
+    @contextmanager
+    def recording_errors(self, source: str) -> Iterator[None]:
+        """A block in which a call is made: what it raises is recorded, and goes on."""
+        try:
+            yield
+        except Exception as error:
+            self.record_error(type(error).__name__, str(error), source)
+            raise
 
     def record(
         self,
