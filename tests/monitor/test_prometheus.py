@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -19,12 +20,15 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.monitor.made_up import predictions, window_of
+from tests.stub_model import stub
 from tf_model import tasks
 from tf_model.answers import NOT_SURE
 from tf_model.errors import OutputError, UsageError
-from tf_model.monitor import events, gpu, prometheus
+from tf_model.monitor import events, gpu, measure, prometheus, reference, report, resources
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.store import Store
 
 DEPLOY = Path(prometheus.__file__).parent / "deploy"
 SECRET = "call me, Jane, on 555-0100"
@@ -48,12 +52,18 @@ def program(name: str) -> str:
     return found
 
 
+def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
+    """A report on predictions of this confidence, against a reference of 0.9."""
+    known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88, SECRET: 0.5})
+    window = window_of(predictions(rows, sure=sure), ["x"] * rows)
+    return report.judge(window, window, known, report.Limits())
+
+
 def busy_exporter() -> Exporter:
     """One that has a sample of everything, so that every series is there."""
     exporter = Exporter()
-    exporter.set_model("answer", "2024-05-01", accuracy=0.88)
-    exporter.set_estimated_accuracy(0.86)
-    exporter.set_drift("product", 0.02, alarm=False)
+    exporter.set_model("answer", "2024-05-01")
+    exporter.judge_by(judged)
     exporter.observe_predictions(ANSWERS, SECONDS, "app")
     exporter.observe_error("ModelError", "app")
     exporter.observe_feedback("right")
@@ -115,34 +125,43 @@ def test_errors_and_feedback():
     assert value(exporter, "feedback_total", verdict="right") == 0
 
 
-def test_calls_under_way_end_with_an_error_too():
+def test_calls_under_way_are_seen_by_who_asks_meanwhile():
+    exporter, seen = Exporter(), []
+    model = stub()
+
+    def score(batch):
+        seen.append(value(exporter, "requests_in_flight"))
+        return model.score(batch)
+
+    measure.predict(replace(model, score=score), ["a"])
+    assert (seen, value(exporter, "requests_in_flight")) == ([1], 0)
+
+
+def test_the_model_in_use():
     exporter = Exporter()
-
-    def fail():
-        with exporter.in_flight(), exporter.in_flight():
-            assert value(exporter, "requests_in_flight") == 2
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        fail()
-    assert value(exporter, "requests_in_flight") == 0
-
-
-def test_how_things_stand():
-    exporter = Exporter()
-    assert math.isnan(value(exporter, "estimated_accuracy_ratio"))  # unknown is not zero, which would be an alarm
-    exporter.set_model("product", "1", accuracy=0.9)
-    exporter.set_model("answer", "2")  # the one before is gone, with its accuracy
-    exporter.set_estimated_accuracy(0.8)
-    exporter.set_drift("length", 0.31, alarm=True)
+    exporter.set_model("product", "1")
+    exporter.set_model("answer", "2")  # the one before is gone
     assert value(exporter, "model_info", name="answer", version="2") == 1
     assert value(exporter, "model_info", name="product", version="1") is None
-    assert math.isnan(value(exporter, "validation_accuracy_ratio"))
-    assert value(exporter, "estimated_accuracy_ratio") == 0.8
-    assert value(exporter, "drift_psi", feature="length") == 0.31
-    assert value(exporter, "drift_alarm", feature="length") == 1
-    exporter.set_estimated_accuracy(None)
-    assert math.isnan(value(exporter, "estimated_accuracy_ratio"))
+
+
+def test_what_the_report_says_is_served_and_nothing_where_it_says_nothing():
+    exporter = Exporter()
+    assert value(exporter, "alarm", signal="drift") is None  # unknown is not zero
+    exporter.judge_by(judged)
+    assert [value(exporter, "alarm", signal=signal) for signal in report.SIGNALS] == [0] * 5
+    assert value(exporter, "drift_psi", feature="product") == 0
+    assert value(exporter, "drift_alarm", feature="product") == 0
+    assert value(exporter, "estimated_accuracy_ratio", task="answer") == pytest.approx(0.9)
+    assert value(exporter, "validation_accuracy_ratio", task="answer") == 0.88
+    exporter.judge_by(lambda: judged(sure=0.4))
+    assert value(exporter, "alarm", signal="accuracy") == value(exporter, "alarm", signal="drift") == 1
+    assert value(exporter, "alarm", signal="errors") == 0
+    assert value(exporter, "drift_alarm", feature="answer_confidence") == 1
+    assert value(exporter, "estimated_accuracy_ratio", task="answer") == pytest.approx(0.4)
+    exporter.judge_by(lambda: judged(rows=3))
+    assert value(exporter, "estimated_accuracy_ratio", task="answer") is None
+    assert value(exporter, "drift_psi", feature="product") is None
 
 
 def test_processor_and_memory_grow_with_use():
@@ -179,14 +198,13 @@ def test_nothing_that_a_user_wrote_becomes_a_label():
     exporter = busy_exporter()
     exporter.observe_error(SECRET, SECRET)
     exporter.observe_feedback(SECRET)
-    exporter.set_drift(SECRET, 1)
     exporter.observe_predictions(ANSWERS, {SECRET: 1.0}, SECRET)
     assert SECRET not in text_of(exporter)
     assert predicted(exporter, "other", tasks.POSITIVE, "answered") == 2
     assert value(exporter, "errors_total", kind="other") == 1
     assert value(exporter, "requests_total", source="other", status="error") == 1
     assert value(exporter, "feedback_total", verdict="other") == 1
-    assert value(exporter, "drift_psi", feature="other") == 1
+    assert value(exporter, "validation_accuracy_ratio", task="other") == 0.5
     assert value(exporter, "stage_duration_seconds_sum", stage="other") == 1
 
 
@@ -208,14 +226,13 @@ def test_the_number_of_series_does_not_grow_with_what_comes():
 def test_it_follows_a_recorder(tmp_path):
     exporter = Exporter()
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
-        exporter.attach(recorder, accuracy=0.9)
+        exporter.attach(recorder)
         recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")
         recorder.record_error("DataError", SECRET, "batch")
         recorder.correct(SECRET, {"product": "iPad"}, verdict="wrong", product="iPhone")
         assert recorder.flush()
         assert value(exporter, "records_waiting") == 0
     assert value(exporter, "model_info", name="answer", version="7") == 1
-    assert value(exporter, "validation_accuracy_ratio") == 0.9
     assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1
     assert predicted(exporter, "iPad", tasks.NO_EMOTION, "no_emotion") == 1
     assert value(exporter, "errors_total", kind="DataError") == 1
@@ -224,6 +241,30 @@ def test_it_follows_a_recorder(tmp_path):
     recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")  # it is closed
     assert value(exporter, "records_dropped_total") == 4
     assert SECRET not in text_of(exporter)
+
+
+def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeypatch):
+    monkeypatch.setattr(prometheus, "JUDGE_SECONDS", 0)
+    exporter, known = Exporter(), reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88})
+    with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
+        exporter.attach(recorder, known)
+        recorder.record(["x"] * 60, predictions(60), SECONDS, "app")
+        recorder.flush(30)
+        assert value(exporter, "alarm", signal="drift") == value(exporter, "alarm", signal="errors") == 0
+        recorder.record(["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
+        for _ in range(30):
+            recorder.record_error("DataError", "no", "app")
+        recorder.flush(30)
+        found = report.make(Store(recorder.path), time.time() - 3600, time.time(), known, None, "answer", "7")
+        raised = {alarm.signal for alarm in found.alarms}
+        assert raised == {"errors", "accuracy", "drift"}
+        assert {signal for signal in report.SIGNALS if value(exporter, "alarm", signal=signal)} == raised
+        assert {each.feature: each.index for each in found.drifts} == {
+            each.feature: value(exporter, "drift_psi", feature=each.feature) for each in found.drifts
+        }
+    recorder.path.unlink()
+    assert value(exporter, "alarm", signal="drift") is None
+    assert value(exporter, "errors_total", kind="DataError") == 30  # what needs no log is served all the same
 
 
 def test_another_event_is_not_counted():
@@ -248,6 +289,26 @@ def test_figures_of_the_gpus(tmp_path, monkeypatch):
     assert value(exporter, "gpu_utilization_ratio", gpu="0") == 0.37
     assert math.isnan(value(exporter, "gpu_utilization_ratio", gpu="1"))
     assert asked.read_text() == "x\n"  # once for all of these: it takes its time
+
+
+def test_who_must_not_wait_for_the_driver_gets_what_was_known_last(tmp_path, monkeypatch):
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\nsleep 0.5\nprintf '0, 1024, 81559, 37\\n1, 1024, 81559, [N/A]\\n'\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    *_, sample = resources.samplers()
+    began = time.monotonic()
+    assert sample() == {}
+    assert time.monotonic() - began < 0.4
+    until = time.monotonic() + 30
+    while not sample() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert sample() == {"gpu_utilization": 0.37, "gpu_memory": 2 * 2**30}
+
+
+def test_without_a_driver_the_process_alone_is_sampled(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert [list(sample()) for sample in resources.samplers()] == [["cpu", "memory"]]
 
 
 @pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
@@ -384,6 +445,13 @@ def test_every_alert_has_a_test_in_which_it_fires():
     assert fired == {rule["alert"] for rule in rules()}
 
 
+def test_the_limits_of_the_alerts_are_those_of_the_report():
+    limits, [errors, slow] = report.Limits(), ["TweetTargetErrors", "TweetTargetSlow"]
+    ends = {rule["alert"]: rule["expr"].split(" and ")[0].split("\n  and ")[0].strip() for rule in rules()}
+    assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == limits.error_share
+    assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == limits.p95_seconds
+
+
 def test_the_example_asks_the_default_port():
     [job] = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     assert job["static_configs"] == [{"targets": [f"{prometheus.ADDRESS}:{prometheus.PORT}"]}]
@@ -456,10 +524,11 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
             wait_for(evaluated, process, log)
             # Half of the calls fail, and the alert waits for it to last; the estimate is close to what was measured.
             wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
-            assert states(port)["TweetTargetAccuracy"] == "inactive"
-            exporter.set_estimated_accuracy(0.7)
+            assert states(port)["TweetTargetAccuracy"] == states(port)["TweetTargetDrift"] == "inactive"
+            exporter.judge_by(lambda: judged(sure=0.4))
             wait_for(lambda: states(port)["TweetTargetAccuracy"] == "pending", process, log)
-            exporter.set_estimated_accuracy(None)  # NaN is below nothing
+            wait_for(lambda: states(port)["TweetTargetDrift"] == "pending", process, log)
+            exporter.judge_by(lambda: None)
             wait_for(lambda: states(port)["TweetTargetAccuracy"] == "inactive", process, log)
         finally:
             process.terminate()

@@ -41,12 +41,23 @@ class GpuReader:
         self._asked = -math.inf
         self._gpus: tuple[Gpu, ...] = ()
 
+    @property
+    def available(self) -> bool:
+        """Whether there is an ``nvidia-smi`` to ask."""
+        return self._command is not None
+
     def read(self) -> tuple[Gpu, ...]:
         """The GPUs; none where there is no ``nvidia-smi`` or it fails."""
         with self._lock:
             if self._command and time.monotonic() - self._asked > SECONDS:
                 self._gpus, self._asked = _ask(self._command), time.monotonic()
             return self._gpus
+
+    def latest(self) -> tuple[Gpu, ...]:
+        """What was read last, at first nothing; asks in the background when that is old, for who must not wait."""
+        if self._command and not self._lock.locked() and time.monotonic() - self._asked > SECONDS:
+            threading.Thread(target=self.read, name="nvidia-smi", daemon=True).start()
+        return self._gpus
 
 
 def tensorflow_memory() -> dict[str, int]:

@@ -11,19 +11,19 @@ from __future__ import annotations
 import errno
 import math
 import threading
+import time
 from collections import Counter as Tally
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tf_model import tasks
-from tf_model.errors import OutputError, UsageError
+from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.messages import first_line
-from tf_model.monitor import drift, gpu
+from tf_model.monitor import gpu, measure, report
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
     OUTCOMES,
@@ -35,15 +35,19 @@ from tf_model.monitor.events import (
     Failed,
     outcome,
 )
+from tf_model.monitor.store import Store
 
 if TYPE_CHECKING:
     import pandas
 
     from tf_model.monitor.recorder import Recorder
+    from tf_model.monitor.reference import Reference
 
 PREFIX = "tweet_target"
 PORT = 9464  # of OpenTelemetry's exporter for Prometheus; 9090 is Prometheus itself
 ADDRESS = "127.0.0.1"  # the figures are nobody else's business unless the user says so
+SPAN = 3600.0  # seconds that drift, accuracy and alarms are judged over
+JUDGE_SECONDS = 10.0  # between two judgements: a scrape in between is told the last one
 OTHER = "other"  # what is not in the list
 NONE = "none"  # what the model does not predict
 
@@ -69,7 +73,6 @@ class Exporter:
     Args:
         products: The products that a prediction may name.
         emotions: The emotions that it may name.
-        features: What drift is measured of.
         error_kinds: The kinds of error that are told apart.
 
     Attributes:
@@ -80,12 +83,11 @@ class Exporter:
         self,
         products: Iterable[str] = tasks.PRODUCTS,
         emotions: Iterable[str] = tasks.EMOTIONS,
-        features: Iterable[str] = drift.FEATURES,
         error_kinds: Iterable[str] = ERROR_KINDS,
     ) -> None:
         self.registry = _Registry()
         self._products, self._emotions = tuple(products), tuple(emotions)
-        self._features, self._error_kinds = tuple(features), tuple(error_kinds)
+        self._error_kinds = tuple(error_kinds)
 
         self._requests = self._metric(Counter, "requests", "Calls for predictions by status.", "source", "status")
         self._errors = self._metric(Counter, "errors", "Failed calls by kind of error.", "kind")
@@ -103,41 +105,33 @@ class Exporter:
         self._confidence = self._metric(
             Histogram, "confidence_ratio", "Confidence of the predictions, 0 to 1.", "task", buckets=SHARES
         )
-        self._in_flight = self._metric(Gauge, "requests_in_flight", "Calls for predictions that are under way.")
         self._model = self._metric(Info, "model", "The model that answers.")
-        self._drift = self._metric(Gauge, "drift_psi", "Population stability index against the reference.", "feature")
-        self._drift_alarm = self._metric(
-            Gauge, "drift_alarm", "1 where the drift is more than chance, given the sample, else 0.", "feature"
-        )
-        self._estimated = self._metric(
-            Gauge, "estimated_accuracy_ratio", "Accuracy without labels, estimated from calibrated confidences, 0 to 1."
-        )
-        self._validated = self._metric(
-            Gauge, "validation_accuracy_ratio", "Accuracy of the model on its validation part, 0 to 1."
-        )
-        # Not measured is not zero, which would raise an alert.
-        self._estimated.set(math.nan)
-        self._validated.set(math.nan)
         self._zero()
 
         self._log: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self._gpus = gpu.GpuReader()
         self._has_model = False
+        self._judge: Callable[[], report.Report | None] = lambda: None
+        self.registry.register(_Collected(_call_metrics))
         self.registry.register(_Collected(self._log_metrics))
+        self.registry.register(_Collected(self._judged_metrics))
         self.registry.register(_Collected(_process_metrics))
         self.registry.register(_Collected(self._gpu_metrics))
 
     # ------------------------------------------------------------ what happened
 
-    def attach(self, recorder: Recorder, accuracy: float | None = None) -> None:
-        """Follow a recorder: its events, its model, and the predictions that it drops or has not written yet.
+    def attach(self, recorder: Recorder, reference: Reference | None = None, span: float = SPAN) -> None:
+        """Follow a recorder: its events, its model, the predictions that it drops or has not written yet, and what the
+        report of its log says of the recent past.
 
         Args:
             recorder: Any that is not closed.
-            accuracy: See :meth:`set_model`.
+            reference: Of its model, if there is one.
+            span: Seconds that the report looks back.
         """
-        self.set_model(recorder.model, recorder.version, accuracy)
+        self.set_model(recorder.model, recorder.version)
         self._log = lambda: (recorder.dropped, recorder.waiting)
+        self.judge_by(_recent_report(recorder, reference, span))
         recorder.observers.append(self.observe)
 
     def observe(self, event: Event) -> None:
@@ -188,28 +182,19 @@ class Exporter:
         """Count what a user said of a prediction: ``"right"`` or ``"wrong"``."""
         self._feedback.labels(_bounded(verdict, VERDICTS)).inc()
 
-    def in_flight(self) -> AbstractContextManager[Any]:
-        """A context in which one more call is under way."""
-        return self._in_flight.track_inprogress()
-
     # ------------------------------------------------------------ how things stand
 
-    def set_model(self, name: str, version: str, accuracy: float | None = None) -> None:
-        """Say which model answers, and the accuracy (0 to 1) that it had on its validation part, where known."""
+    def set_model(self, name: str, version: str) -> None:
+        """Say which model answers."""
         self._has_model = True
         self._model.info({"name": name, "version": version})
-        self._validated.set(math.nan if accuracy is None else accuracy)
 
-    def set_drift(self, feature: str, value: float, alarm: bool | None = None) -> None:
-        """Set the population stability index of one feature, and whether it is more than chance given the sample."""
-        feature = _bounded(feature, self._features)
-        self._drift.labels(feature).set(value)
-        if alarm is not None:
-            self._drift_alarm.labels(feature).set(alarm)
+    def judge_by(self, judge: Callable[[], report.Report | None]) -> None:
+        """Serve what ``judge`` says whenever Prometheus asks: drift, accuracy and alarms.
 
-    def set_estimated_accuracy(self, value: float | None) -> None:
-        """Set the accuracy estimated without labels, 0 to 1; None where there are too few predictions to tell."""
-        self._estimated.set(math.nan if value is None else value)
+        Where it says nothing (None) nothing is served: zero would raise an alert, or hide one.
+        """
+        self._judge = judge
 
     # ------------------------------------------------------------ serve
 
@@ -269,6 +254,38 @@ class Exporter:
         dropped, waiting = self._log()
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
+
+    def _judged_metrics(self) -> Iterator[Metric]:
+        alarms = GaugeMetricFamily(f"{PREFIX}_alarm", "1 where the report has an alarm, else 0.", labels=["signal"])
+        index = GaugeMetricFamily(
+            f"{PREFIX}_drift_psi", "Population stability index against the reference.", labels=["feature"]
+        )
+        drifting = GaugeMetricFamily(
+            f"{PREFIX}_drift_alarm",
+            "1 where the drift is more than chance, given the sample, else 0.",
+            labels=["feature"],
+        )
+        estimated = GaugeMetricFamily(
+            f"{PREFIX}_estimated_accuracy_ratio",
+            "Accuracy without labels, estimated from calibrated confidences, 0 to 1.",
+            labels=["task"],
+        )
+        validated = GaugeMetricFamily(
+            f"{PREFIX}_validation_accuracy_ratio", "Accuracy on the validation part, 0 to 1.", labels=["task"]
+        )
+        found = self._judge()
+        if found is not None:
+            raised = {alarm.signal for alarm in found.alarms}
+            for signal in report.SIGNALS:
+                alarms.add_metric([signal], float(signal in raised))
+            for each in found.drifts:
+                index.add_metric([each.feature], each.index)
+                drifting.add_metric([each.feature], float(each.alarm))
+            for task, each in found.estimated.items():
+                estimated.add_metric([task], each.accuracy)
+            for task, share in (found.reference.accuracy if found.reference else {}).items():
+                validated.add_metric([_bounded(task, CONFIDENT_TASKS)], share)
+        yield from (alarms, index, drifting, estimated, validated)
 
     def _gpu_metrics(self) -> Iterator[Metric]:
         used = GaugeMetricFamily(f"{PREFIX}_gpu_memory_used_bytes", "Memory of the GPU in use.", labels=["gpu"])
@@ -333,6 +350,33 @@ class _Collected(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._read()
+
+
+def _recent_report(recorder: Recorder, reference: Reference | None, span: float) -> Callable[[], report.Report | None]:
+    """A function that reports on the last ``span`` seconds of a recorder's log, None while that cannot be read."""
+    store, lock = Store(recorder.path), threading.Lock()
+    said: report.Report | None = None
+    next_time = -math.inf
+
+    def judge() -> report.Report | None:
+        nonlocal said, next_time
+        with lock:
+            if time.monotonic() >= next_time:
+                now = time.time()
+                try:
+                    said = report.make(store, now - span, now, reference, None, recorder.model, recorder.version)
+                except TweetTargetError:  # as when it is locked: other figures are served all the same
+                    said = None
+                next_time = time.monotonic() + JUDGE_SECONDS
+            return said
+
+    return judge
+
+
+def _call_metrics() -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        f"{PREFIX}_requests_in_flight", "Calls for predictions that are under way.", measure.in_flight()
+    )
 
 
 def _process_metrics() -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from tf_model.monitor.store import Store
 from tf_model.monitor.window import Window
 
 PERCENTILES = (50, 95, 99)
+SIGNALS = ("errors", "latency", "accuracy", "drift", "log")
 # A file of thousands of texts takes as long as it takes: only somebody who waits for one answer can find it slow.
 BULK_SOURCES = ("batch", "predict")
 
@@ -46,7 +47,7 @@ class Alarm:
     """Something to look at.
 
     Attributes:
-        signal: ``"errors"``, ``"latency"``, ``"accuracy"``, ``"drift"`` or ``"log"``.
+        signal: One of :data:`SIGNALS`.
         words: What, how much, and against what.
     """
 
@@ -98,6 +99,8 @@ class Report:
             "emotions": window.labels("emotion"),
             "cpu": window.mean(tally.CPU),
             "memory": window.mean(tally.MEMORY),
+            "gpu_utilization": window.mean(tally.GPU_UTILIZATION),
+            "gpu_memory": window.mean(tally.GPU_MEMORY),
             "accuracy_from_corrections": self.corrected.to_json(),
             "accuracy_estimated": {task: found.to_json() for task, found in self.estimated.items()},
             "assumption": accuracy.ASSUMPTION,

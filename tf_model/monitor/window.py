@@ -63,7 +63,11 @@ class Window:
         return tally.histogram(self.counts, name)
 
     def mean(self, name: str) -> float | None:
-        """Mean of a sampled figure, ``"cpu"`` (cores) or ``"memory"`` (bytes); None without a sample."""
+        """Mean of a sampled figure; None without a sample.
+
+        Args:
+            name: ``"cpu"`` (cores), ``"memory"`` (bytes), ``"gpu_utilization"`` (0 to 1) or ``"gpu_memory"`` (bytes).
+        """
         count, total = tally.total(self.counts, name)
         return total / count if count else None
 
@@ -88,7 +92,8 @@ def table(windows: Iterable[Window]) -> pandas.DataFrame:
         ``time`` (beginning, UTC), ``requests``, ``predictions``, ``predictions_per_second``, ``errors``,
         ``error_share`` (of the requests, 0 to 1), ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request,
         ``product_confidence``, ``emotion_confidence`` (means), ``not_sure_share``, ``judged`` and ``right`` (numbers of
-        corrections), ``cpu`` (cores), ``memory`` (bytes), ``dropped``.
+        corrections), ``cpu`` (cores), ``memory`` (bytes), ``gpu_utilization`` (0 to 1), ``gpu_memory`` (bytes),
+        ``dropped``.
     """
     import pandas
 
@@ -110,8 +115,7 @@ def table(windows: Iterable[Window]) -> pandas.DataFrame:
                 "not_sure_share": outcomes.get(UNSURE, 0) / sum(outcomes.values()) if outcomes else None,
                 "judged": judged,
                 "right": right,
-                "cpu": window.mean(tally.CPU),
-                "memory": window.mean(tally.MEMORY),
+                **{name: window.mean(name) for name in tally.SAMPLED},
                 "dropped": window.dropped,
             }
         )
