@@ -13,15 +13,12 @@ from streamlit_app.monitor_charts import over
 from streamlit_app.notices import plain_markdown
 from tf_model.messages import plural
 from tf_model.monitor import accuracy, drift, tally
-from tf_model.monitor.events import UNSURE
-from tf_model.monitor.gpu import GpuReader
+from tf_model.monitor.events import STAGES, UNSURE
 from tf_model.monitor.report import Limits, Report
 from tf_model.monitor.window import Window, table
 
 MEBIBYTE = 2**20
 FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
-MOST_ERRORS = 50
-MOST_CORRECTIONS = 200
 SIGNAL_NAMES = {
     "errors": "Errors",
     "latency": "Latency",
@@ -89,7 +86,8 @@ def show_signals(report: Report, windows: Sequence[Window], interactive: Sequenc
         charts.show(
             over(monitor_charts.lines(waited, times, "Latency of a request, ms", form=",.0f", scale=1000), windows),
             alt=f"Latency over time. {_spoken_latency(report)}",
-            caption=f"{_spoken_latency(report)} Whole files are left out: they take as long as they take.",
+            caption=f"{_spoken_latency(report)} {_spoken_stages(report)}Whole files are left out: they take as long as "
+            "they take.",
             key="monitor_latency",
         )
     left, right = st.columns(2)
@@ -142,41 +140,41 @@ def _spoken_latency(report: Report) -> str:
     return f"{shown} over {found.count:,} {plural(found.count, 'request', 'requests')}."
 
 
+def _spoken_stages(report: Report) -> str:
+    """The mean time of each stage, where more than one was measured."""
+    means = {stage: report.interactive.histogram(tally.stage_name(stage)).mean for stage in STAGES}
+    shown = [f"{stage} {milliseconds(mean)}" for stage, mean in means.items() if mean is not None]
+    return f"On average {', '.join(shown)}. " if len(shown) > 1 else ""
+
+
 def _show_resources(report: Report, frame: pd.DataFrame, windows: Sequence[Window]) -> None:
-    left, right = st.columns(2)
-    cpu, memory = report.window.mean(tally.CPU), report.window.mean(tally.MEMORY)
-    if cpu is None and memory is None:
+    found = {name: report.window.mean(name) for name in tally.SAMPLED}
+    if found[tally.CPU] is None and found[tally.MEMORY] is None:
         st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
+
+    def show(name: str, title: str, spoken: str, form: str, scale: float = 1.0, note: str = "") -> None:
+        words = "" if found[name] is None else f"{spoken.format(found[name] * scale)} on average."
+        charts.show(
+            over(monitor_charts.lines(frame, {name: title}, title, form=form, scale=scale), windows),
+            alt=f"{title}, over time. {words}",
+            caption=f"{words} {note}".strip() or None,
+            key=f"monitor_{name}",
+        )
+
+    left, right = st.columns(2)
     with left:
-        spoken = "" if cpu is None else f"{cpu:.2f} cores in use on average."
-        charts.show(
-            over(monitor_charts.lines(frame, {"cpu": "cores"}, "Processor, cores in use", form=".2~f"), windows),
-            alt=f"Cores in use over time. {spoken}",
-            caption=spoken or None,
-            key="monitor_cpu",
-        )
+        show(tally.CPU, "Processor, cores in use", "{:.2f} cores in use", ".2~f")
     with right:
-        spoken = "" if memory is None else f"{memory / MEBIBYTE:,.0f} MiB on average."
-        charts.show(
-            over(
-                monitor_charts.lines(frame, {"memory": "MiB"}, "Memory, MiB", form=",.0f", scale=1 / MEBIBYTE), windows
-            ),
-            alt=f"Memory of the process over time. {spoken}",
-            caption=spoken or None,
-            key="monitor_memory",
-        )
-    for gpu in _gpus().read():
-        st.caption(
-            f"GPU {plain_markdown(gpu.index)} just now: {gpu.utilization:.0%} busy, {gpu.used / MEBIBYTE:,.0f} of "
-            f"{gpu.size / MEBIBYTE:,.0f} MiB in use, whoever uses it."
-        )
-    if not _gpus().read():
-        st.caption("This machine has no GPU that nvidia-smi knows.")
-
-
-@st.cache_resource(show_spinner=False)
-def _gpus() -> GpuReader:
-    return GpuReader()
+        show(tally.MEMORY, "Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
+    if found[tally.GPU_UTILIZATION] is None and found[tally.GPU_MEMORY] is None:
+        st.caption("No GPU was seen in this time (nvidia-smi is asked).")
+        return
+    left, right = st.columns(2)
+    with left:
+        note = "All GPUs of the machine, whoever uses them."
+        show(tally.GPU_UTILIZATION, "GPUs, share of the time busy", "{:.0%} busy", ".0%", note=note)
+    with right:
+        show(tally.GPU_MEMORY, "Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
 
 
 # ---------------------------------------------------------------- tables
@@ -189,12 +187,12 @@ def show_errors(errors: pd.DataFrame, report: Report) -> None:
         st.caption("None in this time.")
         return
     st.dataframe(
-        errors.head(MOST_ERRORS)[["time", "source", "kind", "message"]],
+        errors[["time", "source", "kind", "message"]],
         hide_index=True,
         column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
         alt="The newest errors: when, where, of which kind, and their message",
     )
-    st.caption(f"The newest {min(len(errors), MOST_ERRORS):,} of {report.window.failures:,}.")
+    st.caption(f"The newest {len(errors):,} of {report.window.failures:,}.")
 
 
 def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
@@ -216,7 +214,7 @@ def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
         )
     said = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
     names = ["time", "text", *said, "verdict", "correct_product", "correct_emotion"]
-    shown = corrections.iloc[::-1].head(MOST_CORRECTIONS)[names].dropna(axis=1, how="all")
+    shown = corrections.iloc[::-1][names].dropna(axis=1, how="all")
     # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.
     st.dataframe(
         shown,

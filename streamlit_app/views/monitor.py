@@ -10,7 +10,7 @@ import streamlit as st
 
 from streamlit_app import loading, monitor_signals, notices
 from tf_model.errors import TweetTargetError
-from tf_model.monitor import report
+from tf_model.monitor import overview
 from tf_model.monitor.reference import Reference, load
 from tf_model.monitor.store import Store
 
@@ -106,20 +106,16 @@ def _show(store: Store, choice: Choice) -> None:
 def _show_figures(store: Store, choice: Choice) -> None:
     since, until = _bounds(store, choice.window)
     reference, problem = _reference(choice.model)
-    found = report.make(store, since, until, reference, model=choice.model, version=choice.version)
+    seen = overview.read(store, since, until, POINTS, reference, choice.model, choice.version)
+    found = seen.report
     if not found.window.requests and not found.corrected.rows:
         _say_nothing_happened(store)
         return
-    step = (until - since) / POINTS
-    windows = store.series(since, until, step, choice.model, choice.version)
-    people = [source for source in store.streams()["source"].unique() if source not in report.BULK_SOURCES]
-    interactive = store.series(since, until, step, choice.model, choice.version, people)
-
     monitor_signals.show_alarms(found)
     monitor_signals.show_summary(found)
-    monitor_signals.show_signals(found, windows, interactive)
-    monitor_signals.show_errors(_of(store.errors(since, until, 500), choice), found)
-    monitor_signals.show_corrections(_of(store.corrections(since, until), choice), found)
+    monitor_signals.show_signals(found, seen.windows, seen.interactive)
+    monitor_signals.show_errors(seen.errors, found)
+    monitor_signals.show_corrections(seen.corrections, found)
     monitor_signals.show_drift(found, problem)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {notices.plain_markdown(choice.version)}.")
 
@@ -146,11 +142,6 @@ def _say_nothing_happened(store: Store) -> None:
     span = store.span()
     last = f" The last record is of {_clock(span[1])} UTC." if span else ""
     st.info(f"Nothing was recorded in this time.{last} Choose a longer time.", icon=":material/hourglass_empty:")
-
-
-def _of(frame: pd.DataFrame, choice: Choice) -> pd.DataFrame:
-    """The rows of the chosen model and version."""
-    return frame[(frame["model"] == choice.model) & (frame["version"] == choice.version)]
 
 
 def _clock(seconds: float) -> str:

@@ -21,8 +21,9 @@ from streamlit.testing.v1 import AppTest
 from streamlit_app import loading, monitor_charts
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
-from tf_model.monitor.events import Stream
+from tf_model.monitor.events import PROCESS, Failed, Stream
 from tf_model.monitor.store import Store
+from tf_model.monitor.tally import GPU_MEMORY, GPU_UTILIZATION
 
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
@@ -121,9 +122,30 @@ class TestSignals:
     def test_the_five_signals_in_words_for_those_who_do_not_see_them(self, healthy):
         said = spoken(open_page())
         starts = ["Accuracy over time.", "Latency over time. p50", "Predictions over time. 180 predictions"]
-        starts += ["Errors over time. 0 of 60 requests failed", "Cores in use over time. 0.40 cores", "Memory of the"]
+        starts += ["Errors over time. 0 of 60 requests failed", "Processor, cores in use, over time. 0.40 cores"]
+        starts += ["Memory of the process, MiB, over time. 670 MiB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
+
+    def test_what_each_stage_takes(self, healthy):
+        assert "On average tokenize 1.65 ms, model 13.2 ms, rest 1.65 ms." in said(open_page())
+
+    def test_gpus_where_there_are_any(self, healthy):
+        assert "No GPU was seen in this time" in said(open_page())
+        figures = {(GPU_UTILIZATION, ""): (2, 0.9), (GPU_MEMORY, ""): (1, 5 * 2**30)}
+        healthy.write([], [(time.time() - 90, Stream(APP.model, APP.version, PROCESS), figures)])
+        page = open_page()
+        assert "GPUs, share of the time busy, over time. 45% busy on average." in spoken(page)
+        assert "Memory of the GPUs, MiB, over time. 5,120 MiB on average." in spoken(page)
+        assert "No GPU" not in said(page)
+
+    def test_errors_of_another_version_hide_none_of_this_one(self, healthy):
+        other = Stream("answer", "before", "app")
+        healthy.write([Failed(time.time() - number / 100, other, "Other", "no") for number in range(600)])
+        write_errors(healthy, time.time() - 200, 2)
+        page = open_page()
+        page.selectbox(key="monitor_stream").set_value(("answer", "one")).run()
+        assert table_with(page, "message")["kind"].tolist() == ["ModelError"] * 2
 
     def test_the_latency_of_whole_files_is_left_out(self, healthy):
         slow = answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))

@@ -138,12 +138,14 @@ def make(
     Raises:
         DataError: There is no log, or it cannot be read.
     """
-    limits = limits or Limits()
-    streams = store.streams()
     window = store.window(since, until, model, version)
-    sources = [source for source in streams["source"].unique() if source not in BULK_SOURCES]
-    interactive = store.window(since, until, model, version, sources)
-    return judge(window, interactive, reference, limits)
+    interactive = store.window(since, until, model, version, interactive_sources(store))
+    return judge(window, interactive, reference, limits or Limits())
+
+
+def interactive_sources(store: Store) -> list[str]:
+    """The sources of a log at which somebody waits for an answer."""
+    return [source for source in store.streams()["source"].unique() if source not in BULK_SOURCES]
 
 
 def judge(window: Window, interactive: Window, reference: Reference | None, limits: Limits) -> Report:

@@ -306,30 +306,55 @@ class Store:
         )
         return frame.iloc[::-1].reset_index(drop=True)
 
-    def errors(self, since: float = 0, until: float = math.inf, most: int | None = None) -> pandas.DataFrame:
+    def errors(
+        self,
+        since: float = 0,
+        until: float = math.inf,
+        most: int | None = None,
+        model: str | None = None,
+        version: str | None = None,
+    ) -> pandas.DataFrame:
         """The newest ``most`` errors, the newest first: ``time``, ``model``, ``version``, ``source``, ``kind``,
-        ``message``."""
-        return self._frame(
-            "SELECT time, model, version, source, kind, message FROM errors JOIN streams ON streams.id = stream "
-            "WHERE time >= ? AND time < ? ORDER BY time DESC, errors.id DESC LIMIT ?",
-            (since, until, -1 if most is None else most),
+        ``message``; those of one ``model``, or ``version``, only if it is given."""
+        return self._newest(
+            "SELECT time, model, version, source, kind, message FROM errors JOIN streams ON streams.id = stream",
+            (since, until, most, model, version),
         )
 
-    def corrections(self, since: float = 0, until: float = math.inf) -> pandas.DataFrame:
-        """The corrections, the oldest first.
+    def corrections(
+        self,
+        since: float = 0,
+        until: float = math.inf,
+        most: int | None = None,
+        model: str | None = None,
+        version: str | None = None,
+    ) -> pandas.DataFrame:
+        """The newest ``most`` corrections, the oldest of them first; arguments as those of :meth:`errors`.
 
         Returns:
             ``time``, ``model``, ``version``, ``source``, ``text``, ``text_hash``, ``verdict``, what the model had said
             (``product``, ``product_confidence``, ``emotion``, ``emotion_confidence``, ``answer``,
             ``answer_confidence``) and what the user said (``correct_product``, ``correct_emotion``).
         """
-        return self._frame(
+        frame = self._newest(
             "SELECT time, streams.model, version, source, text, text_hash, verdict, product, product_confidence, "
             "emotion, emotion_confidence, answer, answer_confidence, correct_product, correct_emotion "
-            "FROM corrections JOIN streams ON streams.id = stream "
-            "WHERE time >= ? AND time < ? ORDER BY time, corrections.id",
-            (since, until),
+            "FROM corrections JOIN streams ON streams.id = stream",
+            (since, until, most, model, version),
         )
+        return frame.iloc[::-1].reset_index(drop=True)
+
+    def _newest(self, query: str, choice: tuple[float, float, int | None, str | None, str | None]) -> pandas.DataFrame:
+        """Rows of a table that has a ``time`` and an ``id``, the newest first."""
+        since, until, most, model, version = choice
+        table = query.split(" FROM ")[1].split()[0]
+        where, values = "time >= ? AND time < ?", [since, until]
+        for column, wanted in (("model", model), ("version", version)):
+            if wanted is not None:
+                where += f" AND streams.{column} = ?"
+                values.append(wanted)
+        ending = f"WHERE {where} ORDER BY time DESC, {table}.id DESC LIMIT ?"
+        return self._frame(f"{query} {ending}", (*values, -1 if most is None else most))
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
