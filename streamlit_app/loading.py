@@ -150,7 +150,7 @@ def _load(folder: str, version: str) -> Predictor:
     from tf_model.monitor import measure
 
     predictor = Predictor.load(folder)
-    measure.predict(predictor, WARM_UP)  # as it is asked later: a model in two halves has a first time in each
+    measure.predict(predictor, WARM_UP)  # as it is asked later
     return predictor
 
 

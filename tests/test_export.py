@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -185,20 +186,34 @@ def test_signature_is_as_documented(serve):
     }
 
 
-def test_the_two_halves_say_what_the_whole_says_and_which_tokens_are_unknown(folder, texts):
+def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(folder, texts):
     predictor = Predictor.load(folder)
     batch = [text.encode() for text in texts]
-    whole = predictor.score(batch)
-    encoded, unknown = predictor.halves.encode(batch)
-    halves = predictor.halves.classify(encoded)
-    assert halves.keys() == whole.keys()
-    for name, values in whole.items():
-        np.testing.assert_array_equal(halves[name], values, err_msg=name)
-    assert encoded["input_ids"].shape == encoded["attention_mask"].shape
-    assert unknown.dtype == np.float32
-    assert unknown.shape == (len(batch),)
+    plain = predictor.score(batch)
+    began = time.perf_counter()
+    measured, stages = predictor.measure(batch)
+    taken = time.perf_counter() - began
+    assert measured.keys() == plain.keys()
+    for name, values in plain.items():
+        np.testing.assert_array_equal(measured[name], values, err_msg=name)
+    assert stages.tokenize > 0 < stages.model
+    assert stages.tokenize + stages.model < taken
+    unknown = stages.unknown_shares
+    assert (unknown.dtype, unknown.shape) == (np.float32, (len(batch),))
     assert unknown[texts.index("")] == 0
     assert unknown[texts.index("a" * 300)] == 1  # longer than any word that is taken apart
+
+
+def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(folder):
+    measure = Predictor.load(folder).measure
+    # Nothing is left of a text of the first kind, 126 tokens of one of the second, which is no longer.
+    few, many = [b"http://" + b"x" * 2000] * 200, [b"my ipad " * 251] * 200
+
+    def least(batch, stage):
+        return min(getattr(measure(batch)[1], stage) for _ in range(5))
+
+    assert least(many, "model") > 2 * least(few, "model")
+    assert least(few, "tokenize") > 2 * least(few[:1], "tokenize")
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

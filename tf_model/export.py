@@ -19,7 +19,7 @@ from tf_model.explanation import explain_function
 from tf_model.files import whole_folder, write_json
 from tf_model.messages import first_line
 from tf_model.model_card import model_card
-from tf_model.predictor import CLASSIFY, ENCODE, probability_column
+from tf_model.predictor import MEASURE, probability_column
 from tf_model.recipes import Recipe
 from tf_model.tasks import ANSWER, EMOTION, PRODUCT, Task
 
@@ -104,7 +104,7 @@ def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
 
     The signature ``serving_default`` takes ``text``, string [N], and returns ``label`` string [N], ``confidence``
     float32 [N] and ``probabilities`` float32 [N, classes], softmax of the logits in the order of the task's labels.
-    ``encode`` and ``classify`` are its two halves; ``explain``: see :func:`tf_model.explanation.explain_function`.
+    ``measure``: see :func:`_save`; ``explain``: see :func:`tf_model.explanation.explain_function`.
 
     Raises:
         ModelError: TensorFlow cannot save the graph.
@@ -140,8 +140,8 @@ def save_answer_graph(
     The signature ``serving_default`` takes ``text``, string [N], and returns, for ``product`` and ``emotion`` each,
     ``<task>`` string [N], ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes],
     calibrated; ``answer`` string [N]; and what it was decided from: ``answer_confidence`` float32 [N], ``best_guess``
-    and ``second_guess`` string [N]. See :mod:`tf_model.answers` for the rule. ``encode`` and ``classify`` are its two
-    halves; ``explain``: see :func:`tf_model.explanation.explain_function`.
+    and ``second_guess`` string [N]. See :mod:`tf_model.answers` for the rule. ``measure``: see :func:`_save`;
+    ``explain``: see :func:`tf_model.explanation.explain_function`.
 
     Args:
         labels: Classes of each task, in the order of the logits.
@@ -181,38 +181,45 @@ def save_answer_graph(
 
 
 def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]], Any], explain: Any) -> None:
-    """Save what maps encoded texts to answers behind the encoder, as a whole and in its two halves.
+    """Save what maps encoded texts to answers behind the encoder, as ``serving_default`` and as ``measure``.
 
-    A program that measures how long each takes calls the halves: ``encode`` takes ``text``, string [N], and returns
-    ``input_ids`` and ``attention_mask``, int32 [N, L], which ``classify`` takes, and ``unknown_share``, float32 [N].
+    The second returns what the first does, and ``unknown_share``, float32 [N], the share of each text's tokens that the
+    vocabulary does not know; ``tokenize_seconds`` and ``model_seconds``, float64, how long cleaning and tokenizing
+    took, and what came after.
     """
     import tensorflow as tf
 
     from tf_model.tokenizer import pad
 
     encoder = fitted.encoder
-    texts, ids = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.int32)
 
-    @tf.function(input_signature=[ids, ids])
-    def classify(input_ids: tf.Tensor, attention_mask: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer({"input_ids": input_ids, "attention_mask": attention_mask})
-
-    @tf.function(input_signature=[texts])
-    def encode(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        token_ids = encoder.token_ids(text)
-        return pad(token_ids, encoder.max_tokens) | {"unknown_share": encoder.unknown_shares(token_ids)}
-
-    @tf.function(input_signature=[texts])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return classify(**encoder(text))
+        return answer(encoder(text))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def measure(text: tf.Tensor) -> dict[str, tf.Tensor]:
+        began = tf.timestamp()
+        with tf.control_dependencies([began]):
+            token_ids = encoder.token_ids(tf.identity(text))
+        inputs = pad(token_ids, encoder.max_tokens)
+        unknown_share = encoder.unknown_shares(token_ids)
+        with tf.control_dependencies([*inputs.values(), unknown_share]):
+            between = tf.timestamp()
+        with tf.control_dependencies([between]):
+            found = answer({name: tf.identity(value) for name, value in inputs.items()})
+        with tf.control_dependencies(list(found.values())):
+            ended = tf.timestamp()
+        seconds = {"tokenize_seconds": between - began, "model_seconds": ended - between}
+        return found | {"unknown_share": unknown_share} | seconds
 
     module = tf.Module()
     # The variables themselves rather than the Keras model, so that neither its layers' own functions nor the
     # optimizer's state are saved.
     module.weights = list(fitted.model.variables)
     module.encoder = encoder
-    signatures = {SIGNATURE: serving, ENCODE: encode, CLASSIFY: classify, EXPLAIN: explain}
-    module.functions = list(signatures.values())
+    module.serving, module.measure, module.explain = serving, measure, explain
+    signatures = {SIGNATURE: serving, MEASURE: measure, EXPLAIN: explain}
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:

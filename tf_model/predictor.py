@@ -30,24 +30,24 @@ DEFAULT_MODELS = ("answer", "product")
 ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 
-# Signatures of the two halves of serving_default, for a program that measures how long each takes.
-ENCODE, CLASSIFY = "encode", "classify"
+MEASURE = "measure"  # the signature that also says how long each stage took, and what the vocabulary does not know
 
 Outputs = dict[str, "numpy.ndarray"]
 
 
 @dataclass(frozen=True)
-class Halves:
-    """The two halves of :attr:`Predictor.score`, one after the other: cleaning and tokenizing, and the model.
+class Stages:
+    """How one batch was scored.
 
     Attributes:
-        encode: From N texts as UTF-8 bytes to what ``classify`` takes, and for each text the share of its tokens that
-            the vocabulary does not know (float32 [N], 0 to 1).
-        classify: From that to what ``score`` returns.
+        tokenize: Seconds of cleaning and tokenizing.
+        model: Seconds of the model, and of what is made of its output.
+        unknown_shares: float32 [N], for each text the share of its tokens that the vocabulary does not know, 0 to 1.
     """
 
-    encode: Callable[[Sequence[bytes]], tuple[Any, numpy.ndarray]]
-    classify: Callable[[Any], Outputs]
+    tokenize: float
+    model: float
+    unknown_shares: numpy.ndarray
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Predictor:
         has_answer: Whether ``score`` returns ``answer``.
         threshold: The confidence below which the model's answer is "Not sure", where it gives one.
         explainer: Explains one text as UTF-8 bytes, where the model can.
-        halves: ``score`` in two halves, where the model has them.
+        measure: As ``score``, and says how it was done, where the model can.
         folder: Where the model was read from.
         recipe: ``recipe.json`` of that folder, empty if there is none.
         metrics: ``metrics.json`` of that folder, empty if there is none.
@@ -77,7 +77,7 @@ class Predictor:
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     explainer: Callable[[bytes], Explanation] | None = None
-    halves: Halves | None = None
+    measure: Callable[[Sequence[bytes]], tuple[Outputs, Stages]] | None = None
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> Predictor:
@@ -97,9 +97,9 @@ class Predictor:
         has_answer = ANSWER in names.values()
         threshold = _read_json(folder / "calibration.json").get("threshold") if has_answer else None
         explainer = _explainer(signature.model.signatures)
-        halves = _halves(signature.model.signatures, names)
+        measure = _measurer(signature.model.signatures, names)
         return cls(
-            classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer, halves
+            classes, _scorer(signature, names), has_answer, folder, recipe, metrics, threshold, explainer, measure
         )
 
     @property
@@ -317,24 +317,21 @@ def _scorer(signature: Any, names: dict[str, str]) -> Callable[[Sequence[bytes]]
     return score
 
 
-def _halves(signatures: Any, names: dict[str, str]) -> Halves | None:
-    """The two halves of a model that was exported with them, else None."""
-    if ENCODE not in signatures or CLASSIFY not in signatures:
+def _measurer(signatures: Any, names: dict[str, str]) -> Callable[[Sequence[bytes]], tuple[Outputs, Stages]] | None:
+    if MEASURE not in signatures:  # exported by an earlier version
         return None
     import tensorflow as tf
 
-    encoder, classifier = signatures[ENCODE], signatures[CLASSIFY]
+    signature = signatures[MEASURE]
 
-    def encode(batch: Sequence[bytes]) -> tuple[Any, numpy.ndarray]:
-        encoded = dict(encoder(text=tf.constant(batch, tf.string, shape=[len(batch)])))
-        return encoded, encoded.pop("unknown_share").numpy()
+    def measure(batch: Sequence[bytes]) -> tuple[Outputs, Stages]:
+        with _explain_exhaustion(len(batch)):
+            outputs = signature(text=tf.constant(batch, tf.string, shape=[len(batch)]))
+        seconds = (float(outputs[f"{stage}_seconds"]) for stage in ("tokenize", "model"))
+        stages = Stages(*seconds, outputs["unknown_share"].numpy())
+        return {name: _as_numpy(outputs[output]) for output, name in names.items()}, stages
 
-    def classify(encoded: Any) -> Outputs:
-        with _explain_exhaustion(len(encoded["input_ids"])):
-            outputs = classifier(**encoded)
-        return {name: _as_numpy(outputs[output]) for output, name in names.items()}
-
-    return Halves(encode, classify)
+    return measure
 
 
 @contextmanager

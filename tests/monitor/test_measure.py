@@ -12,47 +12,45 @@ from tf_model.monitor import measure
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 from tf_model.predict import predict_texts
-from tf_model.predictor import Halves
+from tf_model.predictor import Stages
 
 TEXTS = ["my ipad", "", "a longer text without it", "my ipad", None]
 
 
-def in_halves(pause=0.0):
-    """The model in plain Python in two halves; the first takes ``pause`` seconds, the second twice as long."""
-    whole = stub()
+def telling(pause=0.0):
+    """The model in plain Python that says how it scored: one third of ``pause`` seconds to tokenize a batch."""
+    plain = stub()
 
-    def encode(batch):
+    def measure(batch):
         time.sleep(pause)
-        return batch, numpy.array([len(text) / 100 for text in batch], "float32")
+        shares = numpy.array([len(text) / 100 for text in batch], "float32")
+        return plain.score(batch), Stages(pause / 3, pause * 2 / 3, shares)
 
-    def classify(batch):
-        time.sleep(2 * pause)
-        return whole.score(batch)
-
-    return replace(whole, halves=Halves(encode, classify))
+    return replace(plain, measure=measure)
 
 
 def test_the_predictions_are_those_of_the_plain_function():
-    measured = measure.predict(in_halves(), TEXTS, probabilities=True, batch_size=2)
+    measured = measure.predict(telling(), TEXTS, probabilities=True, batch_size=2)
     assert measured.predictions.equals(predict_texts(stub(), TEXTS, probabilities=True))
 
 
 def test_each_stage_has_its_time_over_all_batches_and_the_rest_is_what_is_left():
     began = time.perf_counter()
-    measured = measure.predict(in_halves(0.01), ["a", "bb", "ccc"], batch_size=1)
+    measured = measure.predict(telling(0.03), ["a", "bb", "ccc"], batch_size=1)
     taken = time.perf_counter() - began
     assert list(measured.seconds) == ["tokenize", "model", "rest"]
-    assert 0.03 <= measured.seconds["tokenize"] < measured.seconds["model"] >= 0.06
+    assert measured.seconds["tokenize"] == pytest.approx(0.03)
+    assert measured.seconds["model"] == pytest.approx(0.06)
     assert measured.seconds["rest"] > 0
     assert sum(measured.seconds.values()) <= taken
 
 
 def test_each_text_has_its_share_of_unknown_tokens_repeated_ones_too():
-    measured = measure.predict(in_halves(), TEXTS)
+    measured = measure.predict(telling(), TEXTS)
     assert measured.unknown_shares == pytest.approx([0.07, 0, 0.24, 0.07, 0])
 
 
-def test_a_model_in_one_piece_is_measured_as_a_whole():
+def test_a_model_that_does_not_tell_is_measured_as_a_whole():
     measured = measure.predict(stub(), TEXTS)
     assert list(measured.seconds) == ["model"]
     assert measured.unknown_shares is None
@@ -80,7 +78,7 @@ def recorder(tmp_path):
 
 
 def test_a_recorder_predicts_and_keeps_everything_that_is_asked_of_it(recorder):
-    predictions = recorder.predict(in_halves(), TEXTS, source="app")
+    predictions = recorder.predict(telling(), TEXTS, source="app")
     assert predictions.equals(predict_texts(stub(), TEXTS))
     assert recorder.flush(30)
     kept = Store(recorder.path).predictions()

@@ -44,7 +44,7 @@ class StubPredictor:
     before_batch: Callable[[], None] | None = None
     fails: BaseException | None = None
     threshold: float | None = THRESHOLD
-    halves: None = None
+    measure: None = None
 
     @property
     def has_answer(self) -> bool:

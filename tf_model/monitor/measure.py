@@ -22,7 +22,7 @@ class Measured:
     Attributes:
         predictions: As :func:`tf_model.predict.predict_texts` gives them, the guesses of a model that answers included.
         seconds: How long the call took, by stage: ``"tokenize"`` (cleaning and tokenizing), ``"model"`` and ``"rest"``;
-            of a model that was exported in one piece ``"model"`` alone.
+            of a model that does not tell ``"model"`` alone.
         unknown_shares: For each text the share of its tokens that the vocabulary does not know, 0 to 1; None where the
             model does not tell.
     """
@@ -44,27 +44,24 @@ def predict(predictor: Predictor, texts: Sequence[Any], **options: Any) -> Measu
 
     stages = {"tokenize": 0.0, "model": 0.0}
     shares: dict[bytes, float] = {}
-    halves = predictor.halves
+    measure = predictor.measure
 
     def score(batch: Sequence[bytes]) -> Outputs:
-        began = time.perf_counter()
-        encoded, unknown = halves.encode(batch)
-        between = time.perf_counter()
-        outputs = halves.classify(encoded)
-        stages["model"] += time.perf_counter() - between
-        stages["tokenize"] += between - began
-        shares.update(zip(batch, unknown.tolist(), strict=True))
+        outputs, found = measure(batch)
+        stages["tokenize"] += found.tokenize
+        stages["model"] += found.model
+        shares.update(zip(batch, found.unknown_shares.tolist(), strict=True))
         return outputs
 
-    measured = replace(predictor, score=score) if halves else predictor
+    measured = replace(predictor, score=score) if measure else predictor
     began = time.perf_counter()
     with _under_way():
         predictions = scoring.predict_texts(measured, texts, guesses=predictor.has_answer, **options)
     taken = time.perf_counter() - began
-    if not halves:
+    if not measure:
         return Measured(predictions, {"model": taken}, None)
     unknown_shares = [shares[model_input(text)] for text in texts]
-    return Measured(predictions, stages | {"rest": taken - sum(stages.values())}, unknown_shares)
+    return Measured(predictions, stages | {"rest": max(taken - sum(stages.values()), 0.0)}, unknown_shares)
 
 
 # ---------------------------------------------------------------- how many are asked just now
