@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from research import bench_monitor
 from research.runs import load
 from tf_model import console, paths
 from tf_model.files import whole_file
@@ -170,6 +171,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_epoch": _epoch,
     "bench_predict": _prediction,
     "bench_gpu": _gpu,
+    "bench_monitor": bench_monitor.section,
 }
 
 

@@ -14,20 +14,10 @@ from tf_model.monitor import overview
 from tf_model.monitor.reference import Reference, load
 from tf_model.monitor.store import Store
 
-WHOLE = "Whole log"
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-WINDOWS = {
-    "15 min": 15 * MINUTE,
-    "1 hour": HOUR,
-    "6 hours": 6 * HOUR,
-    "24 hours": DAY,
-    "7 days": 7 * DAY,
-    "30 days": 30 * DAY,
-    WHOLE: None,
-}
+HOUR = 3600
+WINDOWS = {**overview.SPANS, "Whole log": None}
 DEFAULT_WINDOW = "1 hour"
 REFRESH_SECONDS = 10
-POINTS = 60  # of each chart
 
 
 @dataclass(frozen=True)
@@ -106,7 +96,7 @@ def _show(store: Store, choice: Choice) -> None:
 def _show_figures(store: Store, choice: Choice) -> None:
     since, until = _bounds(store, choice.window)
     reference, problem = _reference(choice.model)
-    seen = overview.read(store, since, until, POINTS, reference, choice.model, choice.version)
+    seen = overview.read(store, since, until, reference, choice.model, choice.version)
     found = seen.report
     if not found.window.requests and not found.corrected.rows:
         _say_nothing_happened(store)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tf_model import data, paths, tasks
-from tf_model.predict import Predictor, predict_texts
+from tf_model import data, tasks
+from tf_model.predict import predict_texts
 
 pytestmark = pytest.mark.model
 
@@ -33,17 +33,6 @@ NAMES = {
     "Other Google product or service": "Google Maps",
     "Other Apple product or service": "iTunes",
 }
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    folder = paths.SAVED_MODELS / tasks.ANSWER
-    if not folder.is_dir():
-        pytest.skip("no saved_models/answer; run `make answer`")
-    loaded = Predictor.load(folder)
-    if loaded.metrics.get("dataset") != data.ASSIGNMENT:
-        pytest.skip("saved_models/answer was not trained on the real data; run `make answer`")
-    return loaded
 
 
 @pytest.fixture(scope="module")

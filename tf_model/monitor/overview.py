@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tf_model.monitor import report
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.report import Report
+from tf_model.monitor.schema import DAY, HOUR, MINUTE
 from tf_model.monitor.store import Store
 from tf_model.monitor.window import Window
 
 if TYPE_CHECKING:
     import pandas
 
+# What is offered to look back over, in seconds.
+SPANS: Mapping[str, float] = {
+    "15 min": 15 * MINUTE,
+    "1 hour": HOUR,
+    "6 hours": 6 * HOUR,
+    "24 hours": DAY,
+    "7 days": 7 * DAY,
+    "30 days": 30 * DAY,
+}
+POINTS = 60  # of each chart
 MOST_ERRORS = 50
 MOST_CORRECTIONS = 200
 
@@ -37,16 +49,13 @@ class Overview:
     corrections: pandas.DataFrame
 
 
-def read(
-    store: Store, since: float, until: float, points: int, reference: Reference | None, model: str, version: str
-) -> Overview:
+def read(store: Store, since: float, until: float, reference: Reference | None, model: str, version: str) -> Overview:
     """Read everything from ``since`` to ``until`` (seconds since 1970) of one version of a model.
 
     Args:
         store: The log.
         since: Beginning.
         until: End.
-        points: Pieces that the time is cut into, at most.
         reference: Of this version, if there is one.
         model: Its name.
         version: Which training of it.
@@ -54,7 +63,7 @@ def read(
     Raises:
         DataError: The log cannot be read.
     """
-    step = (until - since) / points
+    step = (until - since) / POINTS
     return Overview(
         report.make(store, since, until, reference, None, model, version),
         store.series(since, until, step, model, version),
