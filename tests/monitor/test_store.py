@@ -138,6 +138,26 @@ def test_the_newest_model_is_known(path):
     assert (first, last) == (NOON, NOON + 7260)
 
 
+def test_the_span_is_known_by_the_minute_as_far_as_minutes_are_kept(path):
+    store = store_with(path, [answered(NOON + 1800), answered(NOON + 7200)])
+    assert store.span() == (NOON + 1800, NOON + 7260)
+    with schema.transaction(store.open()):
+        store.open().execute("DELETE FROM rollups WHERE level = 60 AND start < ?", [NOON + 7200])
+    assert store.span() == (NOON, NOON + 7260)
+    store.close()
+
+
+def test_errors_and_corrections_of_one_version_alone(path):
+    said = {"product": "iPad"}
+    events = [Failed(NOON + each, stream, "K", "m") for each, stream in enumerate([APP, OLD, APP, OLD])]
+    events += [Corrected(NOON, stream, "a text", 7, said, "right", None, None) for stream in (APP, OLD, OLD)]
+    store = store_with(path, events)
+    assert len(store.errors(model=OLD.model, version=OLD.version)) == 2
+    assert store.errors(most=1, version=APP.version)["time"].iloc[0].timestamp() == NOON + 2
+    assert len(store.corrections(version=OLD.version)) == 2
+    assert len(store.corrections(most=2)) == 2
+
+
 def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
     store = Store(path)
     store.write([answered(NOON)])

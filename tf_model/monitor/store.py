@@ -265,15 +265,18 @@ class Store:
             ).fetchone()
 
     def span(self) -> tuple[float, float] | None:
-        """Time of the first and of the last minute that holds anything, None of an empty log."""
+        """Beginning and end of what the log holds, None of an empty one; by the minute as far as those are kept."""
         with self._reading() as connection:
-            [first, last] = connection.execute(
-                "SELECT min(start), max(start) FROM rollups WHERE level = ?", [HOUR]
-            ).fetchone()
-            if first is None:
-                return None
-            [minute] = connection.execute("SELECT max(start) FROM rollups WHERE level = ?", [MINUTE]).fetchone()
-        return float(first), float(minute + MINUTE if minute is not None else last + HOUR)
+            [hours, minutes] = (
+                connection.execute("SELECT min(start), max(start) FROM rollups WHERE level = ?", [level]).fetchone()
+                for level in (HOUR, MINUTE)
+            )
+        if hours[0] is None:
+            return None
+        if minutes[0] is None:
+            return float(hours[0]), float(hours[1] + HOUR)
+        first = minutes[0] if minutes[0] < hours[0] + HOUR else hours[0]  # else minutes before it were removed
+        return float(first), float(minutes[1] + MINUTE)
 
     def predictions(self, since: float = 0, until: float = math.inf, most: int | None = None) -> pandas.DataFrame:
         """The predictions from ``since`` to ``until`` (exclusive; seconds since 1970), the oldest first.
