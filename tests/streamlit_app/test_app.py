@@ -75,7 +75,7 @@ def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
     for page in ("ask", "batch"):
         app = open_app(page)
         assert "trained on the small sample corpus" in app.warning[0].value
-        assert "Sample corpus" in badges(app)
+        assert "sample corpus" in badges(app)
 
 
 def test_a_model_that_was_replaced_is_announced(stub, models):
