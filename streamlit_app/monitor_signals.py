@@ -95,7 +95,7 @@ def show_signals(report: Report, windows: Sequence[Window], interactive: Sequenc
     left, right = st.columns(2)
     with left:
         rate = report.window.predictions / max(report.window.until - report.window.since, 1)
-        spoken = f"{report.window.predictions:,} predictions, {_rate(rate * 60)} a minute on average."
+        spoken = f"{report.window.predictions:,} predictions, {rate_in_words(rate * 60)} a minute on average."
         charts.show(
             over(monitor_charts.bars(frame, "predictions", f"Throughput, predictions {piece}"), windows),
             alt=f"Predictions over time. {spoken}",
@@ -299,7 +299,8 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:,.3g} ms"
 
 
-def _rate(per_minute: float) -> str:
+def rate_in_words(per_minute: float) -> str:
+    """``1,642``, or ``0.69`` below ten."""
     return f"{per_minute:,.0f}" if per_minute >= 10 else f"{per_minute:.2g}"
 
 

@@ -46,7 +46,7 @@ def _describe(state: ModelState) -> None:
     if state.predictor.metrics.get("protocol"):
         st.caption(f"Measured on {notices.plain_markdown(str(state.predictor.metrics['protocol']))}")
     changed = (state.folder / "saved_model.pb").stat().st_mtime
-    st.caption(f"Trained {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
+    st.caption(f"Saved {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
 
 
 def figures(metrics: Mapping[str, Any]) -> list[str]:

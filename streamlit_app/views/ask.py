@@ -159,8 +159,13 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     if not getattr(state.predictor, "can_explain", False):
         st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
         return
-    with st.spinner("Weighing the words…"):
-        found = loading.explain(state, text)
+    try:
+        with st.spinner("Weighing the words…"):
+            found = loading.explain(state, text)
+    except TweetTargetError as error:
+        recording.record_error(recording.recorder(state), error, recording.APP)
+        notices.say_problem("The words could not be weighed.", str(error))
+        return
     if not found.words:
         remark.warning(
             f"This answer rests on nothing: the model reads no word of the text. {NOT_READ}", icon=":material/help:"

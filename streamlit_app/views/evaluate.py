@@ -199,7 +199,7 @@ def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
         hide_index=True,
         row_height=70 if texts is not None else None,
         column_config={
-            "text": st.column_config.TextColumn("tweet", width="large"),
+            "text": st.column_config.TextColumn("tweet", width=300),
             "row": st.column_config.NumberColumn(
                 "row", format="%d", help="Counted from 0 in the data part of the file"
             ),

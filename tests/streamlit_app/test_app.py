@@ -193,6 +193,19 @@ def test_the_theme_has_the_same_colours():
     assert {"light", "dark"} <= set(config["theme"])
 
 
+def test_a_legend_lies_below_the_axis_of_a_low_chart():
+    figure = charts.legend_below(charts.horizontal_bars(["a"], [1.0]))
+    assert figure.layout.legend.yref == "container"  # not a share of the plot, which may be one bar high
+    assert charts.legend_below(figure, x_title=True).layout.margin.b > figure.layout.margin.t
+
+
+def test_an_axis_title_makes_a_chart_higher():
+    assert (
+        charts.horizontal_bars(["a"], [1.0], x_title="x").layout.height
+        > charts.horizontal_bars(["a"], [1.0]).layout.height
+    )
+
+
 def test_labels_of_charts_are_read_letter_by_letter():
     figure = charts.horizontal_bars(["<b>x</b>", "a & b"], [0.2, 0.8], percent=True, title="T")
     assert figure.layout.yaxis.ticktext == ("&lt;b&gt;x&lt;/b&gt;", "a &amp; b")
