@@ -68,6 +68,16 @@ def test_a_broken_model_is_said_to_be_broken(models):
     assert app.error[0].value == "The model cannot be used."
     assert "saved_model.pb is missing" in words_of(app)
     assert "Cannot be used" in badges(app)
+    assert "Choose another one" not in words_of(app)
+
+
+def test_beside_a_broken_model_another_one_can_be_chosen(models, monkeypatch, stub_later):
+    make_model(models, "sample")
+    (models / "answer").mkdir()
+    app = open_app()
+    assert "Choose another one beside the page: sample." in words_of(app)
+    app.selectbox(key="model_in_use").set_value("sample").run()
+    assert app.text_area
 
 
 def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
