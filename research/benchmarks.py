@@ -162,6 +162,37 @@ Mean accuracy **{accuracy["mean"]:.4f}**{_sd(accuracy)}; mean macro-F1 **{macro_
 """
 
 
+def _app(run: dict[str, Any]) -> str:
+    first, memory = run["first_answer_seconds"]["browser"], run["memory"]
+    loads = {
+        f"{run['people']} people, {run['think_seconds']:g} s of reading between two questions": run["crowd"],
+        f"{run['people']} people, all at the same moment": run["all_at_the_same_moment"],
+    }
+    rows = "\n".join(
+        f"| {name} | {found['questions']:,} | {_p50_p95(found['answer_seconds'])} | {_p50_p95(found['page_seconds'])} |"
+        for name, found in loads.items()
+    )
+    return f"""## The app
+
+`{run["command"]}`, {run["date"]}, {run["machine"]}, server and clients on the same machine, over loopback. In a browser
+with the page up, an answer is on the screen after {first["p50"]:.2f} s (median of {first["questions"]}; longest
+{first["greatest"]:.2f} s). The many are sessions without a browser: until the sentence with the answer had come, and
+until the page with charts and explanation was complete, p50 / p95.
+
+| load | questions | answer | whole page |
+|---|---|---|---|
+{rows}
+
+Over {memory["questions"]:,} more questions the server's memory grew by {memory["grown_bytes"] / 2**20:+.0f} MiB, from
+{memory["before_bytes"] / 2**20:,.0f} MiB; a question took {memory["cpu_seconds_per_question"] * 1000:.0f} ms of
+processor time, explanation included.
+"""
+
+
+def _p50_p95(seconds: dict[str, float]) -> str:
+    return f"{seconds['p50']:.2f} / {seconds['p95']:.2f} s"
+
+
 SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_train_report": _training,
     "bench_train_report_bfloat16_loss": _training_with_bfloat16_loss,
@@ -172,6 +203,7 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_predict": _prediction,
     "bench_gpu": _gpu,
     "bench_monitor": bench_monitor.section,
+    "bench_app": _app,
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from research.app_client import Session
 from research.browser import (
     WORKING_SECONDS,
     chromium,
@@ -17,12 +19,15 @@ from research.browser import (
     staged_models,
     wait_until_done,
 )
-from tf_model import console, paths
+from tf_model import console, data, paths, tasks
 from tf_model.files import whole_file
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    import argparse
 
+    from playwright.sync_api import Browser, Page
+
+PEOPLE, QUESTIONS, REST = 4, 30, 3.0  # before the page Monitor is looked at; seconds of rest after each answer
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 THEMES = ("light", "dark")
 WIDTH, HEIGHT = 1280, 800
@@ -51,25 +56,42 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=paths.SAMPLE_CORPUS, help="dataset whose texts are shown")
     arguments = parser.parse_args(argv)
     wanted = {name.lower() for name in arguments.page or ()}
-    with (
-        staged_models(arguments.models, arguments.log) as models,
-        running_app(models, arguments.data) as address,
-        chromium() as browser,
-    ):
-        for theme in arguments.theme or THEMES:
-            page = open_window(browser, address, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme)
-            for name, link in page_links(page).items():
-                if wanted and name.lower() not in wanted:
-                    continue
-                page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-                page.goto(link)
-                wait_until_done(page)
-                PREPARE.get(name.lower(), wait_until_done)(page)
-                target = arguments.output_dir / f"{name.lower()}-{theme}.png"
-                _photograph(page, target, arguments.most_height)
-                print(paths.shown(target))
-            page.context.close()
+    with staged_models(arguments.models, arguments.log) as models, running_app(models, arguments.data) as address:
+        if arguments.log is None and (not wanted or "monitor" in wanted):
+            asyncio.run(_ask_for_a_while(address))  # or the page Monitor has nothing to show
+        with chromium() as browser:
+            _photograph_pages(browser, address, arguments, wanted)
     return 0
+
+
+async def _ask_for_a_while(address: str) -> None:
+    """Have some people ask the sentences of the sample corpus, one after the other."""
+    corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
+    texts = corpus.sample(PEOPLE * QUESTIONS, random_state=0).tolist()
+
+    async def visit(questions: list[str]) -> None:
+        async with Session(address) as session:
+            for question in questions:
+                await session.ask(question)
+                await asyncio.sleep(REST)
+
+    await asyncio.gather(*(visit(texts[first::PEOPLE]) for first in range(PEOPLE)))
+
+
+def _photograph_pages(browser: Browser, address: str, arguments: argparse.Namespace, wanted: set[str]) -> None:
+    for theme in arguments.theme or THEMES:
+        page = open_window(browser, address, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme)
+        for name, link in page_links(page).items():
+            if wanted and name.lower() not in wanted:
+                continue
+            page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+            page.goto(link)
+            wait_until_done(page)
+            PREPARE.get(name.lower(), wait_until_done)(page)
+            target = arguments.output_dir / f"{name.lower()}-{theme}.png"
+            _photograph(page, target, arguments.most_height)
+            print(paths.shown(target))
+        page.context.close()
 
 
 def ask(page: Page, question: str = QUESTION) -> None:

@@ -67,11 +67,10 @@ def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
         )
     height = 110 + charts.BAR_HEIGHT * max(len(names), 2)
     charts.layout(figure, title="Emotion by product, rows", height=height)
-    figure.update_layout(
-        barmode="stack",
-        showlegend=True,
-        legend={"y": -0.22, "yanchor": "top", "x": 0, "xanchor": "left"},
-    )
+    charts.legend_below(figure).update_layout(barmode="stack", showlegend=True)
+    if not figure.data:
+        charts.say_empty(figure, "No row names a product")
+    figure.update_xaxes(tickformat=charts.AXIS_FORMAT)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
@@ -111,6 +110,7 @@ def confidence(values: pandas.Series, title: str) -> tuple[go.Figure, str]:
     )
     charts.layout(figure, title=title, height=320, x_title="Confidence", y_title="Rows")
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(tickformat=charts.AXIS_FORMAT)
     figure.update_layout(bargap=0)
     median = float(values.median()) if len(values) else 0.0
     return figure, f"{title}: half of the rows have a confidence above {median:.0%}"

@@ -40,10 +40,14 @@ _COLOURS = {
     tasks.NEGATIVE: NEGATIVE,
     tasks.NO_EMOTION: NEUTRAL,
     tasks.POSITIVE: POSITIVE,
+    tasks.CANNOT_TELL: PURPLE,
 }
 
+AXIS_FORMAT = ",~r"  # of d3: thousands apart, no µ for millionths
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 _AROUND = 70  # pixels above and below the bars: title, axis, margins
+_AXIS_TITLE = 28  # pixels
+_LEGEND = 62  # pixels below the plot: the numbers of the axis, then the legend
 
 
 def colour_of(label: str) -> str:
@@ -77,6 +81,24 @@ def layout(
     figure.update_xaxes(_axis(x_title))
     figure.update_yaxes(_axis(y_title))
     return figure
+
+
+def legend_below(figure: go.Figure, x_title: bool = False) -> go.Figure:
+    """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure.
+
+    Args:
+        figure: With the height that it is shown at.
+        x_title: Whether the horizontal axis has a title.
+    """
+    legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
+    figure.update_layout(legend=legend, margin_b=_LEGEND + (_AXIS_TITLE if x_title else 0))
+    return figure
+
+
+def say_empty(figure: go.Figure, words: str) -> go.Figure:
+    """Write into an empty plot why nothing is seen in it, and return the figure."""
+    place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+    return figure.add_annotation(text=plain(words), showarrow=False, **place)
 
 
 def horizontal_bars(
@@ -123,8 +145,10 @@ def horizontal_bars(
     }
     whole = {"range": [0, 1.08], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]} if percent else {}
     places = {"tickmode": "array", "tickvals": bars["y"], "ticktext": names, "autorange": "reversed", "showgrid": False}
-    page_layout = _layout(title, height or _AROUND + BAR_HEIGHT * max(len(names), 1)) | {
-        "xaxis": _axis(x_title) | whole,
+    if height is None:
+        height = _AROUND + (_AXIS_TITLE if x_title else 0) + BAR_HEIGHT * max(len(names), 1)
+    page_layout = _layout(title, height) | {
+        "xaxis": _axis(x_title) | ({} if percent else {"tickformat": AXIS_FORMAT}) | whole,
         "yaxis": _axis(None) | places,
         "showlegend": False,
     }

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streamlit_app.charts import BLUE, DARK_GREY, SEQUENTIAL, colour_of, horizontal_bars, layout, plain
+from streamlit_app.charts import (
+    AXIS_FORMAT,
+    BLUE,
+    DARK_GREY,
+    SEQUENTIAL,
+    colour_of,
+    horizontal_bars,
+    layout,
+    legend_below,
+    plain,
+)
 from tf_model import tasks
 
 if TYPE_CHECKING:
@@ -13,7 +23,6 @@ if TYPE_CHECKING:
 
 ROW = 38  # pixels for one row with its gap
 HEIGHT = 380
-_LEGEND_BELOW = {"yanchor": "top", "x": 0, "xanchor": "left", "traceorder": "normal"}
 _EDGE = {"color": DARK_GREY, "width": 0.5}
 # A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
 _HATCHES = {tasks.NEGATIVE: "/", tasks.POSITIVE: "", tasks.NO_EMOTION: ""}
@@ -54,7 +63,7 @@ def emotion_shares(frame: pd.DataFrame, title: str) -> go.Figure:
             ),
         )
     layout(figure, title=title, height=120 + ROW * frame["product"].nunique())
-    figure.update_layout(barmode="stack", legend=_LEGEND_BELOW | {"y": -0.1})
+    legend_below(figure).update_layout(barmode="stack")
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     return figure.update_yaxes(autorange="reversed", showgrid=False)
 
@@ -82,7 +91,8 @@ def histogram(frame: pd.DataFrame, unit: str, title: str) -> go.Figure:
             hovertemplate=f"%{{x}} to %{{customdata}} {unit}, %{{fullData.name}}: %{{y:,}} tweets<extra></extra>",
         )
     layout(figure, title=title, height=HEIGHT, x_title=unit, y_title="tweets")
-    return figure.update_layout(barmode="stack", bargap=0, legend=_LEGEND_BELOW | {"y": -0.2})
+    figure.update_yaxes(tickformat=AXIS_FORMAT)
+    return legend_below(figure, x_title=True).update_layout(barmode="stack", bargap=0)
 
 
 def named_map(frame: pd.DataFrame, title: str) -> go.Figure:

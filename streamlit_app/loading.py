@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,15 +153,39 @@ def _load(folder: str, version: str) -> Predictor:
 
     predictor = Predictor.load(folder)
     measure.predict(predictor, WARM_UP)  # as it is asked later
+    if getattr(predictor, "can_explain", False):
+        # The first explanation takes seconds to set up. Nobody is to wait for that: beside the page, not before it.
+        threading.Thread(target=_warm_up_explaining, args=(predictor,), daemon=True, name="warm-up").start()
     return predictor
+
+
+def _warm_up_explaining(predictor: Predictor) -> None:
+    with _EXPLAINING, suppress(Exception):  # what is wrong is said to whom it concerns, when somebody asks
+        predictor.explain(WARM_UP[0])
 
 
 # ---------------------------------------------------------------- asking it
 
 
+@contextmanager
+def _failures_of(name: str) -> Iterator[None]:
+    """Whatever TensorFlow raises, as an error that a page can show."""
+    try:
+        yield
+    except TweetTargetError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{name} fails at this text ({first_line(error)[:300]})") from error
+
+
 def ask(state: ModelState, text: str) -> Answer:
-    """What the model says of ``text``; asked again, it is remembered and nothing is computed."""
-    return _ask(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+    """What the model says of ``text``; asked again, it is remembered and nothing is computed.
+
+    Raises:
+        ModelError: The model fails.
+    """
+    with _failures_of(state.name):
+        return _ask(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
 
 
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
@@ -170,10 +196,15 @@ def _ask(_predictor: Predictor, folder: str, version: str, text: str) -> Answer:
 
 
 def explain(state: ModelState, text: str) -> Explanation | None:
-    """The words that spoke for and against, or None where the model cannot tell."""
+    """The words that spoke for and against, or None where the model cannot tell.
+
+    Raises:
+        ModelError: The model fails.
+    """
     if not getattr(state.predictor, "can_explain", False):
         return None
-    return _explain(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+    with _failures_of(state.name):
+        return _explain(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
 
 
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)

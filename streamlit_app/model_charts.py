@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT = 380
+FEW_POINTS = 5  # a line of one point is not seen
 REFERENCE_LINE = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
 
 
@@ -51,7 +52,8 @@ def learning_curve(history: pd.DataFrame, figure_name: str, reference: float | N
             y=reference, line=REFERENCE_LINE, annotation_text="report, validation", annotation_position="bottom right"
         )
     layout(figure, title=figure_name.capitalize(), height=HEIGHT, x_title="epoch")
-    return figure.update_xaxes(rangemode="tozero")
+    last = max(int(history["epoch"].max()), 1)
+    return figure.update_xaxes(range=[0, last + 0.3], dtick=-(-last // 10))  # whole epochs, ten numbers at most
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
@@ -171,7 +173,7 @@ def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, floa
             x=[each["coverage"] for each in shown],
             y=[each["accuracy"] for each in shown],
             customdata=[each.get("threshold") for each in shown],
-            mode="lines",
+            mode="lines" if len(shown) > FEW_POINTS else "lines+markers",
             line={"color": BLUE, "width": 2.5},
             name="all thresholds",
             hovertemplate="answered %{x:.1%}, right %{y:.1%}, threshold %{customdata:.3f}<extra></extra>",

@@ -131,7 +131,7 @@ def show_answer(report: ModelReport, verdicts: tuple[np.ndarray, np.ndarray] | N
     st.subheader("The whole answer", anchor=False)
     shown = {
         "Exactly right": figures.get("accuracy"),
-        "Right where there is an emotion": figures.get("emotion_rows_accuracy"),
+        "Right, emotional tweets": figures.get("emotion_rows_accuracy"),
         '"Not sure"': figures.get("not_sure_share"),
         "Right, of those answered": figures.get("answered_accuracy"),
     }
@@ -152,4 +152,6 @@ def show_answer(report: ModelReport, verdicts: tuple[np.ndarray, np.ndarray] | N
     own = isinstance(threshold, int | float) and 0 <= threshold <= 1
     show_threshold(ANSWER, *verdicts, report.protocol, float(threshold) if own else DEFAULT_THRESHOLD)
     if own:
-        st.caption(f"The slider begins at the model's own threshold, {threshold:.2f}.")
+        st.caption(
+            f"The slider begins at the model's own threshold, {threshold:.2f}: it decides what the page Ask withholds."
+        )

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from streamlit_app.charts import BLUE, DARK_GREY, GREEN, ORANGE, PALETTE, SKY, VERMILION, layout, plain
+from streamlit_app.charts import (
+    BLUE,
+    DARK_GREY,
+    GREEN,
+    ORANGE,
+    PALETTE,
+    VERMILION,
+    layout,
+    legend_below,
+    plain,
+    say_empty,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +26,6 @@ if TYPE_CHECKING:
     from tf_model.monitor.window import Window
 
 HEIGHT = 320
-LEGEND_BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.28, "yanchor": "top"}  # half a page is narrow
 # Told apart by dash and symbol as well as by colour.
 STYLES = ((BLUE, "solid", "circle"), (ORANGE, "dash", "diamond"), (VERMILION, "dot", "square"))
 PATTERNS = ("", "/", "x", ".", "-", "\\", "+", "|")
@@ -58,7 +68,9 @@ def lines(frame: pd.DataFrame, columns: Mapping[str, str], title: str, *, form: 
             )
         )
     layout(figure, title=title, height=HEIGHT)
-    figure.update_layout(showlegend=len(columns) > 1, legend=LEGEND_BELOW)
+    _legend(figure, is_shown=len(columns) > 1)
+    if frame[list(columns)].isna().all(axis=None):
+        say_empty(figure, "Nothing measured in this time")
     return figure.update_yaxes(rangemode="tozero", tickformat=form)
 
 
@@ -70,7 +82,7 @@ def bars(frame: pd.DataFrame, column: str, title: str) -> go.Figure:
         go.Bar(
             x=frame["time"],
             y=frame[column],
-            marker={"color": SKY, "line": {"color": BLUE, "width": 1}},
+            marker={"color": BLUE},
             hovertemplate="%{x|%d %b %H:%M}: %{y:,}<extra></extra>",
         )
     )
@@ -114,7 +126,9 @@ def errors(times: Sequence[pd.Timestamp], kinds: Sequence[Mapping[str, int]], ti
             )
         )
     layout(figure, title=title, height=HEIGHT)
-    figure.update_layout(barmode="stack", showlegend=bool(shown), legend=LEGEND_BELOW)
+    _legend(figure, is_shown=bool(shown)).update_layout(barmode="stack")
+    if not shown:
+        say_empty(figure, "No error in this time")
     return figure.update_yaxes(rangemode="tozero", tickformat=",")
 
 
@@ -146,8 +160,16 @@ def accuracy(corrected: Sequence[Accuracy], estimated: Mapping[str, Sequence[Acc
         }
         figure.add_trace(trace)
     layout(figure, title=title, height=HEIGHT)
-    figure.update_layout(showlegend=True, legend=LEGEND_BELOW)
+    _legend(figure, is_shown=bool(figure.data))
+    if all(value is None for trace in figure.data for value in trace.y):
+        say_empty(figure, "Too few predictions and judgements")
     return figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
+
+
+def _legend(figure: go.Figure, is_shown: bool) -> go.Figure:
+    """The legend below, where half a page has room for it."""
+    figure.update_layout(showlegend=is_shown)
+    return legend_below(figure) if is_shown else figure
 
 
 def _accuracy_trace(found: Sequence[Accuracy], name: str, mode: str = "lines+markers", **style: Any) -> go.Scatter:

@@ -93,7 +93,7 @@ def show_signals(report: Report, windows: Sequence[Window], interactive: Sequenc
     left, right = st.columns(2)
     with left:
         rate = report.window.predictions / max(report.window.until - report.window.since, 1)
-        spoken = f"{report.window.predictions:,} predictions, {rate * 60:,.3g} a minute on average."
+        spoken = f"{report.window.predictions:,} predictions, {rate_in_words(rate * 60)} a minute on average."
         charts.show(
             over(monitor_charts.bars(frame, "predictions", f"Throughput, predictions {piece}"), windows),
             alt=f"Predictions over time. {spoken}",
@@ -116,12 +116,14 @@ def show_signals(report: Report, windows: Sequence[Window], interactive: Sequenc
 def _show_accuracy(report: Report, windows: Sequence[Window], piece: str) -> None:
     corrected = accuracy.over_time(windows, minimum=FEWEST)
     estimated = {task: accuracy.over_time(windows, task, FEWEST) for task in report.estimated}
-    spoken = [f"Judged right by users: {_accuracy_words(report.corrected)}."]
+    spoken = ["No answer was judged by users."]
+    if report.corrected.rows:
+        spoken = [f"Judged right by users: {_accuracy_words(report.corrected)}."]
     spoken += [f"Estimated for the {task}: {_accuracy_words(found)}." for task, found in report.estimated.items()]
     charts.show(
         over(monitor_charts.accuracy(corrected, estimated, "Accuracy: estimated, and judged by users"), windows),
         alt=" ".join(["Accuracy over time.", *spoken]),
-        caption=" ".join(spoken) + f" A point is {piece}, of {FEWEST} or more.",
+        caption=" ".join(spoken) + f" Points: {piece}, where there are {FEWEST} or more.",
         key="monitor_accuracy",
     )
 
@@ -250,7 +252,8 @@ def show_drift(report: Report, problem: str) -> None:
         column_config={
             "index": st.column_config.NumberColumn("stability index", format="%.3f", help="0 where nothing changed"),
             "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
-            "p": st.column_config.NumberColumn("p", format="%.1e", help="How probable this is by chance"),
+            "p": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
+            "predictions": st.column_config.NumberColumn(format="localized"),
         },
         alt="Each feature with its population stability index, the bound of an alarm and its p-value",
     )
@@ -292,6 +295,11 @@ def _drift_row(found: drift.Drift) -> dict[str, Any]:
 def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
     return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:,.3g} ms"
+
+
+def rate_in_words(per_minute: float) -> str:
+    """``1,642``, or ``0.69`` below ten."""
+    return f"{per_minute:,.0f}" if per_minute >= 10 else f"{per_minute:.2g}"
 
 
 def _duration(seconds: float) -> str:

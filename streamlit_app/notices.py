@@ -37,6 +37,9 @@ def usable_model() -> ModelState | None:
         st.text(f"Models are looked for in {shown(loading.models_folder())}.")
     else:
         say_problem("The model cannot be used.", state.message)
+        others = [name for name in loading.model_names() if name != state.name]
+        if others:
+            st.markdown(f"Choose another one beside the page: {', '.join(map(plain_markdown, others))}.")
     st.markdown(
         "**To train on the real tweets**, run this in a terminal, in the folder of the project. "
         "The page finds the model as soon as it is there."

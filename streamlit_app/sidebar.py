@@ -38,13 +38,15 @@ def _choose() -> None:
 
 def _describe(state: ModelState) -> None:
     if state.on_sample:
-        st.badge("Sample corpus: answers mean nothing", icon=":material/science:", color="orange")
+        st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     tells = " and ".join(state.predictor.labels)
     st.caption(f"**{notices.plain_markdown(state.name)}** tells {tells}.")
     for line in figures(state.predictor.metrics):
         st.caption(line)
+    if state.predictor.metrics.get("protocol"):
+        st.caption(f"Measured on {notices.plain_markdown(str(state.predictor.metrics['protocol']))}")
     changed = (state.folder / "saved_model.pb").stat().st_mtime
-    st.caption(f"Trained {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
+    st.caption(f"Saved {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
 
 
 def figures(metrics: Mapping[str, Any]) -> list[str]:

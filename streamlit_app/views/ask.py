@@ -15,6 +15,8 @@ from tf_model.errors import TweetTargetError
 from tf_model.predictor import MAX_CHARACTERS, probability_column
 
 if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
     from tf_model.monitor.recorder import Recorder
 
 EXAMPLES = {
@@ -25,6 +27,7 @@ EXAMPLES = {
     "Hard to say": "well that was quite a launch",
 }
 NOT_SAID = "I don't say"
+NOT_READ = "It passes over addresses, emoji and scripts other than Latin, and of a long text it reads the beginning."
 TEXT_KEY = "ask_text"
 
 
@@ -53,9 +56,9 @@ def main() -> None:
         notices.say_problem("This text could not be answered.", str(error))
         return
     _record_once(state, text, answer)
-    _show_answer(state, answer)
+    remark = _show_answer(state, answer)
     _show_probabilities(state, answer.row)
-    _show_words(state, text)
+    _show_words(state, text, remark)
     _take_feedback(state, text, answer.row)
 
 
@@ -98,7 +101,8 @@ def _record_once(state: ModelState, text: str, answer: Answer) -> None:
 # ---------------------------------------------------------------- the answer
 
 
-def _show_answer(state: ModelState, answer: Answer) -> None:
+def _show_answer(state: ModelState, answer: Answer) -> DeltaGenerator:
+    """The answer; returns a place in it for what is known only later."""
     found = headline.headline(answer.row)
     with st.container(border=True):
         st.header(notices.plain_markdown(found.text), anchor=False)
@@ -115,7 +119,8 @@ def _show_answer(state: ModelState, answer: Answer) -> None:
                 f"For the full answer, train the joint model: `{notices.FULL_ANSWER}`",
                 icon=":material/info:",
             )
-        st.caption(f"Answered in {answer.seconds * 1000:,.0f} ms by the model {notices.plain_markdown(state.name)}")
+        st.caption(f"Answered in {answer.seconds * 1000:,.0f} ms by the model **{notices.plain_markdown(state.name)}**")
+        return st.container()
 
 
 def _show_guesses(state: ModelState, found: headline.Headline) -> None:
@@ -148,13 +153,24 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 # ---------------------------------------------------------------- why
 
 
-def _show_words(state: ModelState, text: str) -> None:
+def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     st.subheader("The words behind it", anchor=False)
     if not getattr(state.predictor, "can_explain", False):
         st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
         return
-    with st.spinner("Weighing the words…"):
-        found = loading.explain(state, text)
+    try:
+        with st.spinner("Weighing the words…"):
+            found = loading.explain(state, text)
+    except TweetTargetError as error:
+        recording.record_error(recording.recorder(state), error, recording.APP)
+        notices.say_problem("The words could not be weighed.", str(error))
+        return
+    if not found.words:
+        remark.warning(
+            f"This answer rests on nothing: the model reads no word of the text. {NOT_READ}", icon=":material/help:"
+        )
+        st.caption("There are none.")
+        return
     parts = {"product": (found.product, found.product_weights), "emotion": (found.emotion, found.emotion_weights)}
     parts = {task: part for task, part in parts.items() if task in state.predictor.labels}
     task = st.segmented_control(
@@ -166,23 +182,23 @@ def _show_words(state: ModelState, text: str) -> None:
         key="words_for",
     )
     label, weights = parts[task]
-    if not found.words:
-        st.caption("The text holds no word that the model reads.")
-        return
     words.show_words(found.words, weights, key="marked_words")
     st.caption(
         "**+** with a solid line: spoke for this answer. **−** with a dotted line: spoke against it. "
         "The stronger the colour, the more it counted (integrated gradients)."
     )
+    written = len(text.split())
+    if len(found.words) < written:
+        st.caption(f"The model read {len(found.words):,} of the text's {written:,} words. {NOT_READ}")
     if len(found.words) > words.MOST_WORDS:
         st.caption(f"Only the first {words.MOST_WORDS} of {len(found.words):,} words are shown.")
     strongest = words.strongest(found.words, weights)
-    spoken = ", ".join(f"{word} {weight:+.2f}" for word, weight in strongest)
+    spoken = ", ".join(f"{word} {weight:+.2g}" for word, weight in strongest)
     figure = charts.horizontal_bars(
         [f"{'+' if weight >= 0 else '−'} {word[:40]}" for word, weight in strongest],
         [weight for _, weight in strongest],
         colours=[charts.POSITIVE if weight >= 0 else charts.NEGATIVE for _, weight in strongest],
-        value_format="+.2f",
+        value_format="+.2r",
         x_title="Spoke against ← 0 → spoke for",
     )
     charts.show(

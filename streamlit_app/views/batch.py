@@ -14,6 +14,7 @@ from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
 from streamlit_app.uploads import MOST_ROWS, Upload
 from tf_model import tasks
+from tf_model.messages import plural
 from tf_model.predictor import ANSWER
 from tf_model.progress import duration
 
@@ -40,7 +41,9 @@ def main() -> None:
         key="batch_file",
         on_change=_file_changed,
     )
-    st.caption(f"Up to {MOST_ROWS:,} rows. Larger files: `python -m tf_model.predict FILE --output answers.csv`")
+    st.caption(
+        f"Up to {MOST_ROWS:,} rows and 100 MB. Larger files: `python -m tf_model.predict FILE --output answers.csv`"
+    )
     upload = _kept(file) if file is not None else st.session_state.get(UPLOAD)
     if upload is None:
         return
@@ -55,7 +58,7 @@ def main() -> None:
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
     if st.button(
-        f"Answer {upload.rows:,} {'row' if upload.rows == 1 else 'rows'}",
+        f"Answer {upload.rows:,} {plural(upload.rows, 'row', 'rows')}",
         type="primary",
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
@@ -168,7 +171,8 @@ def _show_outcome(upload: Upload, job: BatchJob) -> None:
         return
     rate = len(job.result) / max(job.seconds, 1e-9)
     st.success(
-        f"{len(job.result):,} rows answered in {duration(job.seconds)} ({rate:,.0f} a second)",
+        f"{len(job.result):,} {plural(len(job.result), 'row', 'rows')} answered in "
+        f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rate:,.0f} a second)",
         icon=":material/check_circle:",
     )
     _offer_downloads(upload, job)
@@ -269,11 +273,17 @@ def _show_table(frame: pd.DataFrame, text_column: str, predicted: Sequence[str])
         found,
         lazy=True,
         hide_index=True,
-        column_order=list(dict.fromkeys([text_column, *predicted, *frame.columns])),  # what matters is seen first
+        column_order=_order(frame, text_column, predicted),
         column_config={name: st.column_config.NumberColumn(format="percent") for name in confidences},
         alt=f"{len(found):,} of {len(frame):,} rows with their answers",
     )
     st.caption(f"{len(found):,} of {len(frame):,} rows")
+
+
+def _order(frame: pd.DataFrame, text_column: str, predicted: Sequence[str]) -> list[str]:
+    """What matters is seen first: the text, its answer and how sure that is."""
+    answer = [name for name in (ANSWER, ANSWER_CONFIDENCE) if name in predicted]
+    return list(dict.fromkeys([text_column, *answer, *predicted, *frame.columns]))
 
 
 main()

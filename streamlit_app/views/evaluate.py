@@ -17,9 +17,11 @@ from tf_model.errors import TweetTargetError
 from tf_model.messages import plural
 from tf_model.model_reports import ModelReport, Predictions
 from tf_model.predictor import ANSWER
+from tf_model.progress import duration
 
 TASK_NAMES = {"answer": "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
 MOST_MISTAKES = 50
+_PROTOCOL_ROW = 70  # pixels: cells wrap from about 64 on
 
 
 def main() -> None:
@@ -76,8 +78,10 @@ def _overview(reports: Sequence[ModelReport]) -> None:
         column_config={
             "accuracy": st.column_config.NumberColumn(format="%.4f"),
             "macro-F1": st.column_config.NumberColumn(format="%.4f"),
-            "protocol": st.column_config.TextColumn(width="large"),
+            "protocol": st.column_config.TextColumn(width="medium"),
         },
+        row_height=_PROTOCOL_ROW,
+        placeholder="-",  # the joined answer has no macro-F1
         alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
     )
     st.caption(
@@ -152,7 +156,7 @@ def _provenance(report: ModelReport) -> str:
     if isinstance(backbone, Mapping):
         parts.append(f"Backbone: {backbone.get('name')}; recipe: {metrics.get('recipe')}; seed {metrics.get('seed')}.")
     if isinstance(metrics.get("seconds"), int | float):
-        parts.append(f"Trained for {metrics['seconds'] / 60:.0f} min on {metrics.get('device')}.")
+        parts.append(f"Trained for {duration(metrics['seconds'])} on {metrics.get('device')}.")
     return plain_markdown(" ".join(parts))
 
 
@@ -195,7 +199,7 @@ def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
         hide_index=True,
         row_height=70 if texts is not None else None,
         column_config={
-            "text": st.column_config.TextColumn("tweet", width="large"),
+            "text": st.column_config.TextColumn("tweet", width=300),
             "row": st.column_config.NumberColumn(
                 "row", format="%d", help="Counted from 0 in the data part of the file"
             ),

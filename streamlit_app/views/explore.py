@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST_WORDS = 15
 LABEL_COLUMNS = {"Products": "product", "Emotions": "emotion"}
-RETWEETS = {"All tweets": None, "Without retweets": False, "Only retweets": True}
+RETWEETS = {"With": None, "Without": False, "Only": True}
 UNITS = {"Characters": "characters", "Words": "words"}
 SIZES = {"Single words": False, "Word pairs": True}
 
@@ -132,7 +132,7 @@ def _filters(every: pd.DataFrame) -> Filter:
         contains = three.text_input("Text contains", key="explore_contains", placeholder="Any text")
         one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
         retweets = one.segmented_control(
-            "Retweets", list(RETWEETS), default="All tweets", required=True, key="explore_retweets"
+            "Retweets", list(RETWEETS), default="With", required=True, key="explore_retweets"
         )
         longest = max(int(every["characters"].max()), 1)
         length = two.slider("Length in characters", 0, longest, (0, longest), key="explore_length")
@@ -154,7 +154,7 @@ def _filters(every: pd.DataFrame) -> Filter:
 def _say_numbers(view: View) -> None:
     tweets, total = view.tweets, len(view.tweets)
     figures = {
-        "Tweets shown": f"{total:,} of {len(view.every):,}",
+        "Tweets shown": f"{total:,}",
         "With a product": _share(int((tweets["product"] != explore.NO_PRODUCT).sum()), total),
         "With an emotion": _share(int(tweets["emotion"].isin((tasks.NEGATIVE, tasks.POSITIVE)).sum()), total),
         "Retweets": _share(int(tweets["is_retweet"].sum()), total),
@@ -185,7 +185,7 @@ def _labels(view: View) -> None:
         [f"{line.product} · {line.emotion}" for line in frame.itertuples()],
         lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
         key="explore_emotion_by_product",
-        alt="Share of each emotion among the tweets of each product.",
+        alt=f"Share of each emotion among the tweets of each product. {_shares_read_out(frame)}.",
         caption="Shares of the product's tweets. The 95% interval of each share stands in its hover text.",
     )
     without = view.table("without_product")
@@ -374,6 +374,11 @@ def _marks(view: View) -> None:
         alt=f"Number of tweets with digits, emoticons, placeholders and damage: {_read_out(frame, 'mark')}.",
         caption="Number of tweets. The dataset replaces user names by @mention and addresses by {link}.",
     )
+
+
+def _shares_read_out(frame: pd.DataFrame) -> str:
+    products = frame.groupby("product", sort=False)
+    return "; ".join(f"{name}: {_read_out(part, 'emotion', 'share', '.0%')}" for name, part in products)
 
 
 def _read_out(frame: pd.DataFrame, name: str, value: str = "tweets", form: str = ",") -> str:

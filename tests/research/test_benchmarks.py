@@ -58,6 +58,23 @@ def test_training_runs_are_shown_with_mean_and_spread(tmp_path, monkeypatch, acc
     assert "An epoch on a GPU" not in page
 
 
+def test_the_load_on_the_app_is_shown_with_its_percentiles(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    times = {"p50": 0.2, "p95": 0.625, "greatest": 2.0}
+    found = {"questions": 200, "answer_seconds": times, "page_seconds": times | {"p95": 1.5}}
+    memory = {"questions": 2000, "before_bytes": 2**30, "grown_bytes": -(3 * 2**20), "cpu_seconds_per_question": 0.25}
+    run = {"command": "make bench-app", "date": "2026-01-02", "machine": "2 cores", "people": 20, "think_seconds": 5.0}
+    run |= {"crowd": found, "all_at_the_same_moment": found, "memory": memory}
+    run |= {"first_answer_seconds": {"browser": {"questions": 10, "p50": 0.4, "greatest": 0.75}}}
+    (tmp_path / "bench_app.json").write_text(json.dumps(run), encoding="utf-8")
+    assert benchmarks.main([]) == 0
+    page = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    assert "| 20 people, 5 s of reading between two questions | 200 | 0.20 / 0.62 s | 0.20 / 1.50 s |" in page
+    assert "after 0.40 s (median of 10; longest\n0.75 s)" in page
+    assert "grew by -3 MiB, from\n1,024 MiB; a question took 250 ms" in page
+
+
 def test_the_committed_page_is_what_the_recorded_runs_render_to(tmp_path, monkeypatch):
     committed = (paths.RESEARCH / "benchmarks.md").read_text(encoding="utf-8")
     monkeypatch.setattr(paths, "RESEARCH", tmp_path)

@@ -68,6 +68,16 @@ def test_a_broken_model_is_said_to_be_broken(models):
     assert app.error[0].value == "The model cannot be used."
     assert "saved_model.pb is missing" in words_of(app)
     assert "Cannot be used" in badges(app)
+    assert "Choose another one" not in words_of(app)
+
+
+def test_beside_a_broken_model_another_one_can_be_chosen(models, monkeypatch, stub_later):
+    make_model(models, "sample")
+    (models / "answer").mkdir()
+    app = open_app()
+    assert "Choose another one beside the page: sample." in words_of(app)
+    app.selectbox(key="model_in_use").set_value("sample").run()
+    assert app.text_area
 
 
 def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
@@ -75,7 +85,7 @@ def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
     for page in ("ask", "batch"):
         app = open_app(page)
         assert "trained on the small sample corpus" in app.warning[0].value
-        assert "Sample corpus" in badges(app)
+        assert "sample corpus" in badges(app)
 
 
 def test_a_model_that_was_replaced_is_announced(stub, models):
@@ -191,6 +201,19 @@ def test_the_theme_has_the_same_colours():
     assert tuple(config["theme"]["chartCategoricalColors"][: len(charts.PALETTE)]) == charts.PALETTE
     assert config["browser"]["gatherUsageStats"] is False
     assert {"light", "dark"} <= set(config["theme"])
+
+
+def test_a_legend_lies_below_the_axis_of_a_low_chart():
+    figure = charts.legend_below(charts.horizontal_bars(["a"], [1.0]))
+    assert figure.layout.legend.yref == "container"  # not a share of the plot, which may be one bar high
+    assert charts.legend_below(figure, x_title=True).layout.margin.b > figure.layout.margin.t
+
+
+def test_an_axis_title_makes_a_chart_higher():
+    assert (
+        charts.horizontal_bars(["a"], [1.0], x_title="x").layout.height
+        > charts.horizontal_bars(["a"], [1.0]).layout.height
+    )
 
 
 def test_labels_of_charts_are_read_letter_by_letter():

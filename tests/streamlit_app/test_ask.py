@@ -132,6 +132,18 @@ def test_strongest_words_add_up_repeats_and_cut():
     assert len(words.marked_words(["w"] * 5_000, [1.0] * 5_000)) == words.MOST_WORDS
 
 
+def test_an_answer_to_a_text_without_a_readable_word_is_said_to_rest_on_nothing(stub):
+    app = ask("👩‍👩‍👧‍👦 كثيرا")
+    assert app.header[0].value == tasks.NO_EMOTION
+    assert "rests on nothing: the model reads no word of the text" in app.warning[0].value
+    assert not ask(LOVED).warning
+
+
+def test_how_many_of_the_words_were_read_is_said(stub):
+    assert "The model read 2 of the text's 4 words." in words_of(ask("أحب iPad love كثيرا"))
+    assert "The model read" not in words_of(ask(LOVED))
+
+
 @pytest.mark.parametrize(
     ("share", "said"), [(0.94, "94%"), (0.999, "over 99%"), (1.0, "over 99%"), (0.001, "under 1%")]
 )
@@ -144,6 +156,27 @@ def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
     app = ask(LOVED)
     assert app.error[0].value == "This text could not be answered."
     assert "does not fit into memory" in words_of(app)
+    assert errors_of(models)["kind"].tolist() == ["ModelError"]
+
+
+def test_whatever_the_model_raises_is_shown_in_one_line(stub, models):
+    stub.fails = RuntimeError("no such operation\nand a long trace")
+    app = ask(LOVED)
+    assert app.error[0].value == "This text could not be answered."
+    assert "answer fails at this text (no such operation)" in words_of(app)
+    assert errors_of(models)["kind"].tolist() == ["ModelError"]
+
+
+def test_an_answer_whose_words_cannot_be_weighed_can_still_be_judged(stub, models, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(type(stub), "explain", fail)
+    app = ask(LOVED)
+    assert app.header[0].value == "Positive emotion → iPad"
+    assert app.error[0].value == "The words could not be weighed."
+    assert "no memory left" in words_of(app)
+    assert app.feedback
     assert errors_of(models)["kind"].tolist() == ["ModelError"]
 
 

@@ -93,6 +93,12 @@ def test_filters_act_together(stub, tmp_path):
     assert "0 of 4 rows" in words_of(app)
 
 
+def test_the_answer_stands_beside_the_text(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    assert list(app.dataframe[-1].proto.column_order)[:3] == ["Tweet", "answer", "answer_confidence"]
+    assert set(app.dataframe[-1].proto.column_order) == {"id", "Tweet", "n", *PREDICTED}
+
+
 def test_charts_have_words(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     spoken = [chart.proto.alt for chart in app.get("plotly_chart")]
@@ -300,7 +306,9 @@ def test_counts_by_product_tell_no_emotion_and_not_sure_apart(stub):
     assert batch_charts.without_product(counts) == (
         "An emotion toward a product: 3 rows. No emotion toward one: 1. Not sure: 1."
     )
-    assert not batch_charts.emotion_by_product(counts.loc[["Not sure"]]).data
+    empty = batch_charts.emotion_by_product(counts.loc[["Not sure"]])
+    assert not empty.data
+    assert empty.layout.annotations[0].text == "No row names a product"
 
 
 def test_confidence_says_where_half_of_the_rows_are():

@@ -16,6 +16,7 @@ import pandas
 import pytest
 
 from tf_model import paths, tasks
+from tf_model.answers import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -28,6 +29,9 @@ pytestmark = [
 ]
 
 SECONDS = 180_000  # milliseconds that anything may take on a busy machine
+ANSWERS = {answer_text(emotion, product) for emotion in tasks.EMOTIONS for product in tasks.PRODUCTS} | {NOT_SURE}
+PREDICTED = ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
+PREDICTED += ["answer_confidence", "best_guess", "second_guess"]
 MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smile: $x$'
 
 
@@ -35,8 +39,9 @@ MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smi
 def models(tmp_path_factory, tiny_bert):
     """A folder with one small real model, trained by the real command."""
     folder = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "tf_model.train", "--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert)]
-    command += ["--epochs", "1", "--batch-size", "64", "--precision", "float32", "--output-dir", str(folder)]
+    command = [sys.executable, "-m", "tf_model.train", "--task", "answer", "--data", str(paths.SAMPLE_CORPUS)]
+    command += ["--backbone", str(tiny_bert), "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
+    command += ["--output-dir", str(folder)]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return folder
@@ -94,20 +99,23 @@ def corrections(models) -> pandas.DataFrame:
 
 def test_a_text_is_answered_and_shown_as_text(page, address):
     ask(page, address, MARKUP)
-    assert page.get_by_role("heading", level=2).first.inner_text() in tasks.PRODUCTS
+    assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
     assert page.get_by_text("sure", exact=False).count()
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x]").count() == 0
-    page.locator(".js-plotly-plot").first.wait_for()
-    assert page.locator(".js-plotly-plot").count() in (1, 2)  # the second if the model explains itself
-    assert "Probability of each product" in page.content()
+    for chart in ("Probability of each emotion", "Probability of each product", "The words that counted most"):
+        page.get_by_text(chart, exact=False).first.wait_for()
+    assert page.locator(".js-plotly-plot").count() == 3
+    words = [each.text_content() for each in page.locator("p.text .word").all()]
+    assert words[0].startswith("<img")
+    assert any("<b>love</b>" in word for word in words)
 
 
 @pytest.mark.parametrize("text", ["أحب جهاز iPad كثيرا", "👩‍👩‍👧‍👦🏳️‍🌈", "love " * 20_000], ids=["rtl", "emoji", "long"])
 def test_unusual_texts_are_answered(page, address, text):
     ask(page, address, text)
     assert page.locator('[data-testid="stException"]').count() == 0
-    assert page.get_by_role("heading", level=2).first.inner_text() in tasks.PRODUCTS
+    assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
 
 
 def test_spaces_are_refused_politely(page, address):
@@ -146,10 +154,11 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
         assert waiting.value.suggested_filename == f"mine_answers.{kind.lower()}"
         waiting.value.save_as(tmp_path / f"out.{kind.lower()}")
     read = pandas.read_csv(tmp_path / "out.csv", dtype=str, encoding="utf-8-sig")
-    assert list(read) == ["id", "text", "product", "product_confidence"]
+    assert list(read) == ["id", "text", *PREDICTED]
     assert read["id"].tolist() == ["007", "8", "9"]
     assert read["text"].tolist() == [texts[0], "'=1+1", "'@user the maps, again"]
     assert set(read["product"]) <= set(tasks.PRODUCTS)
+    assert set(read["answer"]) <= ANSWERS
     cells = list(openpyxl.load_workbook(tmp_path / "out.xlsx").active.iter_rows(min_row=2))
     assert [row[1].value for row in cells] == texts
     assert not any(cell.data_type == "f" for row in cells for cell in row)
@@ -202,10 +211,10 @@ def test_the_theme_follows_that_of_the_system(browser, address, scheme, backgrou
 def test_a_replaced_model_is_picked_up_while_the_page_is_open(page, address, models):
     ask(page, address, "I love the iPad")
     copy = models / ".copy"
-    shutil.copytree(models / "product", copy)
+    shutil.copytree(models / "answer", copy)
     os.utime(copy / "saved_model.pb")
-    (models / "product").rename(models / ".old")
-    copy.rename(models / "product")
+    (models / "answer").rename(models / ".old")
+    copy.rename(models / "answer")
     page.get_by_label("Your text").fill("I love the iPhone")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_text("The model was replaced").wait_for()

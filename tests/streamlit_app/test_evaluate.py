@@ -178,7 +178,7 @@ class TestAnswer:
         write_answer(models)
         page = open_page()
         assert figures(page)["Exactly right"] == "75.0%"
-        assert figures(page)["Right where there is an emotion"] == "58.0%"
+        assert figures(page)["Right, emotional tweets"] == "58.0%"
         assert page.slider(key="evaluate_threshold_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 

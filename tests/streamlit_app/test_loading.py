@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,21 @@ def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     assert first.kind == loading.READY
     assert first.predictor is second.predictor
     assert (loaded, warmed) == (["answer"], [loading.WARM_UP])
+
+
+def test_explaining_is_warmed_up_beside_the_page(models, loaded, monkeypatch):
+    explained, go_on = threading.Event(), threading.Event()
+
+    def explain(predictor, text):
+        go_on.wait(20)
+        explained.set()
+        raise RuntimeError("nobody is told before somebody asks")
+
+    monkeypatch.setattr(StubPredictor, "explain", explain)
+    make_model(models)
+    assert loading.current().kind == loading.READY  # did not wait
+    go_on.set()
+    assert explained.wait(20)
 
 
 def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loaded):

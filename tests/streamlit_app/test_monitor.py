@@ -3,6 +3,7 @@
 import time
 
 import app_stub
+import pandas
 import prediction_logs
 import pytest
 from prediction_logs import (
@@ -18,7 +19,7 @@ from prediction_logs import (
 )
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import loading, monitor_charts
+from streamlit_app import loading, monitor_charts, monitor_signals
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.events import PROCESS, Failed, Stream
@@ -242,6 +243,20 @@ class TestDrift:
 
 
 class TestCharts:
+    def test_a_chart_without_anything_says_why(self):
+        nothing = pandas.DataFrame({"time": [0, 1], "p50": [None, None]}, dtype="float64")
+        empty = {
+            "No error in this time": monitor_charts.errors([0, 1], [{}, {}], "Errors"),
+            "Nothing measured in this time": monitor_charts.lines(nothing, {"p50": "p50"}, "Latency", form=",.0f"),
+            "Too few predictions and judgements": monitor_charts.accuracy([], {}, "Accuracy"),
+        }
+        assert {words: figure.layout.annotations[0].text for words, figure in empty.items()} == {w: w for w in empty}
+        assert not monitor_charts.errors([0, 1], [{"ModelError": 1}, {}], "Errors").layout.annotations
+
+    @pytest.mark.parametrize(("rate", "said"), [(0.686, "0.69"), (3.14, "3.1"), (1642.3, "1,642")])
+    def test_a_rate_is_written_as_people_write_it(self, rate, said):
+        assert monitor_signals.rate_in_words(rate) == said
+
     def test_rare_kinds_of_errors_are_put_together(self):
         kinds = [{f"Kind{number}": 10 - number for number in range(8)}, {}]
         figure = monitor_charts.errors([0, 1], kinds, "Errors")
