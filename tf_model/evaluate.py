@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     _check_usage(arguments)
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
+        files.make_folder(arguments.json.parent)
     if arguments.compare:
         _compare(arguments)
         return 0
@@ -135,6 +136,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         versions=runtime.versions(),
         recipe=replace(recipe, seed=0).to_dict(),
     )
+    files.make_folder(store)
     console.say(f"recipe: {recipe}")
     console.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
 

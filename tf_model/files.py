@@ -42,6 +42,20 @@ def explain_write_errors(target: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {target}: {advice}") from error
 
 
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and what it stands in, and check that something can be written there.
+
+    For what is written only after hours: a place that cannot be written to is then known at once.
+
+    Raises:
+        OutputError: It cannot be written to.
+    """
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
 def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
     """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
     with explain_write_errors(target):

@@ -194,7 +194,10 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
     folder = arguments.output_dir / name
     files.refuse_to_overwrite(folder, arguments.overwrite)
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
+    with files.explain_write_errors(folder):
+        is_model = (folder / "saved_model.pb").is_file()
+        exists = folder.exists()
+    if exists and not is_model:
         raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")
     return folder
 
@@ -278,7 +281,9 @@ def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
         return []
     import tf_keras
 
-    return [tf_keras.callbacks.TensorBoard(str(arguments.log_dir / name), profile_batch=0, update_freq="epoch")]
+    folder = arguments.log_dir / name
+    files.make_folder(folder)  # TensorFlow would say so in a traceback, and only after the first epoch's graph
+    return [tf_keras.callbacks.TensorBoard(str(folder), profile_batch=0, update_freq="epoch")]
 
 
 def _announce(recipe: Recipe, weights: backbone.Backbone, used: runtime.Runtime, rows: list[int]) -> None:
@@ -345,7 +350,10 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _padding(text: str) -> int:
-    tokens = int(text)
+    try:
+        tokens = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number of tokens, got {text!r}") from None
     if not 64 <= tokens <= 512:
         raise argparse.ArgumentTypeError(f"must be between 64, which holds every tweet, and 512, not {tokens}")
     return tokens
