@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         absent = data.check_classes(data.examples(dataset, task), task)
         if absent:
             console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+    for line in data.describe_ignored(rows.ignored):
+        console.say(f"note: {line}")
     split, protocol = training_split(rows, recipe)
     added = None
     if arguments.extra:
@@ -65,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             "protocol": protocol,
             "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
             "rows": len(rows),
+            "ignored": rows.ignored,
             **measured,
             "seconds": fitted.seconds,
             "wall_seconds": time.monotonic() - began,
