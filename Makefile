@@ -90,7 +90,7 @@ bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, t
 bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, against one padded to 64 tokens
 	$(RUN) -m research.bench_epoch $(ARGS)
 
-bench-predict: $(INSTALLED) ## throughput and latency of the exported model
+bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and what answer costs beside product
 	$(RUN) -m research.bench_predict $(ARGS)
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format

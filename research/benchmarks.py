@@ -124,6 +124,26 @@ float32, batches of {run["batch_size"]}; median of 5 rounds.
 
 **{run["ratio"]:.2f}** times as fast. One tweet alone: p50 **{times["p50"]:.1f} ms**, p95 {times["p95"]:.1f} ms, p99
 {times["p99"]:.1f} ms, from string to answer.
+{_whole_question(run.get("answer_beside_product"))}"""
+
+
+def _whole_question(pair: dict[str, Any] | None) -> str:
+    """What the model ``answer`` costs beside ``product``, if both were saved when it was measured."""
+    if pair is None:
+        return ""
+    rows = "\n".join(
+        f"| `{name}` | {pair[name]['backbone']}, {pair[name]['cleaning']} | {pair[name]['p50']:.1f} ms | "
+        f"{pair[name]['p95']:.1f} ms | {pair[name]['p99']:.1f} ms |"
+        for name in ("product", "answer")
+    )
+    return f"""
+The whole question beside the product alone, one tweet at a time by the two saved models in turn:
+
+| model | backbone, cleaning | p50 | p95 | p99 |
+|---|---|---|---|---|
+{rows}
+
+`answer` takes **{pair["ratio"]:.2f}** times as long.
 """
 
 

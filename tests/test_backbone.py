@@ -8,7 +8,7 @@ from huggingface_hub import errors as hub_errors
 from requests import Response
 
 from tf_model import backbone
-from tf_model.errors import ModelError
+from tf_model.errors import ModelError, UsageError
 
 
 @pytest.fixture
@@ -83,6 +83,25 @@ def test_whether_letter_case_counts_is_read_from_the_tokenizers_settings(folder,
     if options is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(options))
     assert backbone.find(str(folder)).lower_case is lower_case
+
+
+def change_settings(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def test_inputs_longer_than_the_backbone_has_positions_for_are_refused(folder):
+    change_settings(folder, max_position_embeddings=20)
+    found = backbone.find(str(folder))
+    found.check_length(20)
+    with pytest.raises(UsageError, match="reads at most 20 tokens, and inputs may have 21; give no more than it reads"):
+        found.check_length(21)
+
+
+@pytest.mark.parametrize("wrong", ["many", 0, None])
+def test_a_number_of_positions_that_is_none_is_refused(folder, wrong):
+    change_settings(folder, max_position_embeddings=wrong)
+    assert f"says max_position_embeddings {wrong!r}, expected a whole number" in refusal(folder)
 
 
 @pytest.mark.parametrize("file", backbone.FILES)

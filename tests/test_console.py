@@ -114,8 +114,8 @@ def test_help_shows_defaults_where_there_are_any(parser):
 
 def test_wrong_usage_is_2_and_says_what_was_wrong(parser, capsys):
     assert exit_code(lambda argv: parser.parse_args(["--size", "big"])) == 2
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "python -m tf_model.example: error: argument --size: invalid int value: 'big'"
+    said = "error: argument --size: invalid int value: 'big'; see `python -m tf_model.example --help`\n"
+    assert capsys.readouterr().err == said
 
 
 # ---------------------------------------------------------------------------------------------------------- output

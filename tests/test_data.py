@@ -75,6 +75,25 @@ def test_real_emotions(real):
     # 5,389 + 2,672 + 519 in the file, less the one row without a text, which says "No emotion".
     assert frame["label"].value_counts().to_dict() == {NONE: 5388, GOOD: 2672, BAD: 519}
     assert data.summarize(real).tasks["emotion"].ignored == {tasks.CANNOT_TELL: 9}
+    assert data.training_rows(real, "answer").ignored == {"emotion": {tasks.CANNOT_TELL: 9}}
+
+
+def test_real_targets(real):
+    """In this workbook every emotion has a target, and a hundred targets have no emotion."""
+    product, emotion = data.training_rows(real, "answer").label_ids.T
+    felt = (emotion >= 0) & (emotion != tasks.EMOTIONS.index(NONE))
+    assert (felt.sum(), (emotion >= 0).sum(), (product >= 0).sum()) == (3191, 8579, 3291)
+    assert (product[felt] >= 0).all()
+
+
+def test_labels_that_no_model_learns_are_reported_apart(tmp_path):
+    dataset = data.read(write_csv(tmp_path / "mine.csv", [*ROWS, ("no idea", "iPad", tasks.CANNOT_TELL)]))
+    for name in ("emotion", "answer"):
+        rows = data.training_rows(dataset, name)
+        assert data.describe_ignored(rows.ignored) == ["""2 rows are "I can't tell": no example of the task emotion"""]
+    assert "no idea" in rows.texts  # for its product
+    assert "no idea" not in data.training_rows(dataset, "emotion").texts
+    assert data.describe_ignored(data.training_rows(dataset, "product").ignored) == []
 
 
 def test_real_row_numbers_are_those_of_the_sheet(real):

@@ -112,6 +112,13 @@ def test_dialects_and_encodings(tmp_path, name, options):
     assert dataset_file.read(path).labelled["tweet_text"].iloc[0] == text
 
 
+def test_a_separator_in_a_quoted_heading_does_not_count(tmp_path):
+    path = tmp_path / "mine.csv"
+    heading = '"seen by, and, when, and, where"'
+    path.write_text(f"{heading};{';'.join(dataset_file.COLUMNS)}\nme;so light, the tablet;iPad;{GOOD}\n")
+    assert dataset_file.read(path).labelled["tweet_text"].tolist() == ["so light, the tablet"]
+
+
 def test_lines_of_several_encodings(tmp_path):
     texts = [
         "naïve \u2028 line \x85 ends".encode(),

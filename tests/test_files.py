@@ -4,13 +4,18 @@ import errno
 import json
 import os
 import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tf_model import files
+from tf_model import files, paths
 from tf_model.errors import OutputError
-from tf_model.files import explain_write_errors, refuse_to_overwrite, whole_file, whole_folder, write_json
+from tf_model.files import explain_write_errors, locked, refuse_to_overwrite, whole_file, whole_folder, write_json
 
 
 def write(part, content, kind):
@@ -264,3 +269,68 @@ def test_what_json_cannot_say_is_not_written(value, tmp_path):
         write_json(tmp_path / "value.json", value)
     assert json.loads((tmp_path / "value.json").read_text()) == "old"
     assert names(tmp_path) == ["value.json"]
+
+
+# ----------------------------------------------------------------------------------------------------------- locks
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tf_model.files import locked
+with locked(Path(sys.argv[1]), "another training"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_process_does_is_not_done_twice(tmp_path):
+    lock = tmp_path / "new" / "product.lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, lock], cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(OutputError) as refused, locked(lock, "another training", "choose another --name"):
+            pytest.fail("the block was entered")
+        message = f"another training is under way (process {holder.pid}); choose another --name"
+        assert str(refused.value) == message
+    finally:
+        holder.kill()  # nothing can be cleaned up: the system lets go of the lock
+        holder.communicate()
+    with locked(lock, "another training"):
+        assert lock.read_text() == f"{os.getpid()}\n"
+    assert names(lock.parent) == []
+
+
+@pytest.mark.parametrize("failure", FAILURES[:3], ids=repr)
+def test_a_lock_is_let_go_of_after_a_failure(failure, tmp_path):
+    with pytest.raises(type(failure)), locked(tmp_path / "a.lock", "another training"):
+        raise failure
+    assert names(tmp_path) == []
+    with locked(tmp_path / "a.lock", "another training"):
+        assert names(tmp_path) == ["a.lock"]
+
+
+def test_a_lock_that_is_taken_and_removed_all_the_time_has_one_holder(tmp_path):
+    inside, most, entered = [], [], []
+
+    def work():
+        while len(entered) < 200:
+            with suppress(OutputError), locked(tmp_path / "a.lock", "another training"):
+                inside.append(1)
+                most.append(len(inside))
+                entered.append(1)
+                time.sleep(0.0005)
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert names(tmp_path) == []
+
+
+def test_a_lock_that_cannot_be_made_says_why(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a part of this path is a file"), locked(tmp_path / "file" / "a.lock", "x"):
+        pytest.fail("the block was entered")

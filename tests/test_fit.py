@@ -144,6 +144,13 @@ def test_validation_figures_are_those_of_the_model_after_the_epoch(whole):
     assert last["val_loss"] == pytest.approx(loss, abs=1e-5)
 
 
+@pytest.mark.parametrize(("settings", "options"), [({"max_tokens": 129}, {}), ({}, {"pad_to": 256})])
+def test_texts_longer_than_the_backbone_can_read_fail_before_the_first_epoch(tiny, settings, options):
+    never = raise_at(epoch=1, batch=1, error=AssertionError("trained"))
+    with pytest.raises(UsageError, match="reads at most 128 tokens"):
+        train(replace(CONSTANT, **settings), tiny, callbacks=[never], **options)
+
+
 @pytest.mark.parametrize("pad_to", [None, 48])
 def test_texts_and_labels_stay_paired(tiny, pad_to):
     from tf_model.pipeline import encode, steps_per_epoch, training_batches

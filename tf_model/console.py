@@ -7,10 +7,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tf_model.characters import visible
-from tf_model.errors import TweetTargetError
+from tf_model.errors import TweetTargetError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,9 +23,17 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line, not below all options that there are."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"error: {message}; see `{self.prog} --help`")
+        sys.exit(UsageError.exit_code)
+
+
 def parser(module: str, description: str) -> argparse.ArgumentParser:
     """An argument parser for ``python -m module`` whose help shows the defaults."""
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m {module}",
         description=description,
         formatter_class=_HelpFormatter,

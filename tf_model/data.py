@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,7 @@ __all__ = [
     "announce",
     "answer_examples",
     "check_classes",
+    "describe_ignored",
     "examples",
     "main",
     "read",
@@ -268,6 +270,8 @@ class TrainingRows:
         label_ids: int64 [N] for one task; [N, tasks] for both, -1 where a text has no label of a task.
         strata: Groups that the parts of a split should hold in equal shares, int64 [N].
         strata_names: Their names, for messages.
+        ignored: How many rows of the dataset have a label that no model learns, by task and label; they are not
+            examples of that task.
     """
 
     tasks: tuple[tasks.Task, ...]
@@ -276,6 +280,7 @@ class TrainingRows:
     label_ids: np.ndarray
     strata: np.ndarray
     strata_names: tuple[str, ...]
+    ignored: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -302,7 +307,24 @@ def training_rows(dataset: Dataset, name: str) -> TrainingRows:
         frame = examples(dataset, tasks.TASKS[name])
         chosen, strata_names = (tasks.TASKS[name],), tasks.TASKS[name].labels
         label_ids = strata = frame["label_id"].to_numpy()
-    return TrainingRows(chosen, frame["row"].to_numpy(), frame["text"].tolist(), label_ids, strata, strata_names)
+    ignored = {task.name: _count_ignored(dataset.labelled, task) for task in chosen if task.ignored_labels}
+    return TrainingRows(
+        chosen, frame["row"].to_numpy(), frame["text"].tolist(), label_ids, strata, strata_names, ignored
+    )
+
+
+def describe_ignored(ignored: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """:attr:`TrainingRows.ignored` in words, one line for each label that occurs."""
+    return [
+        f"{count:,} {plural(count, 'row is', 'rows are')} {label!r}: no example of the task {task}"
+        for task, counts in ignored.items()
+        for label, count in counts.items()
+        if count
+    ]
+
+
+def _count_ignored(frame: pd.DataFrame, task: tasks.Task) -> dict[str, int]:
+    return {label: int((frame[task.column] == label).sum()) for label in task.ignored_labels}
 
 
 def _select(labelled: pd.DataFrame, task: tasks.Task) -> pd.DataFrame:
@@ -414,12 +436,12 @@ def summarize(dataset: Dataset, reason: str = "") -> Summary:
 
 
 def _summarize_task(frame: pd.DataFrame, task: tasks.Task, conflicts: int) -> TaskSummary:
-    chosen, column = _select(frame, task), frame[task.column]
+    chosen = _select(frame, task)
     return TaskSummary(
         examples=len(chosen),
         labels=_count_labels(chosen, task),
-        ignored={label: int((column == label).sum()) for label in task.ignored_labels},
-        unlabelled=int(column.isna().sum()),
+        ignored=_count_ignored(frame, task),
+        unlabelled=int(frame[task.column].isna().sum()),
         conflicts=conflicts,
     )
 

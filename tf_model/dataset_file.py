@@ -19,6 +19,7 @@ from tf_model import characters, paths, tasks
 from tf_model.errors import DataError
 from tf_model.files import explain_read_errors
 from tf_model.messages import listed, nearest, plural, quoted
+from tf_model.tables.text_files import find_separator
 from tf_model.tables.workbooks import explain_damage
 
 if TYPE_CHECKING:
@@ -192,8 +193,7 @@ def _read_text(path: Path, content: bytes, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     text = _decode(path, content, notes)
-    header = re.split(r"[\r\n]", text.lstrip(), maxsplit=1)[0]
-    separator = max(",\t;", key=header.count)  # whatever the suffix: spreadsheets of many languages write ";"
+    separator = find_separator(io.StringIO(text, newline=""))  # whatever the suffix: many spreadsheets write ";"
     options = {"sep": separator, "header": None, "dtype": str, "na_filter": False, "skip_blank_lines": False}
     try:
         _check_columns(path, pd.read_csv(io.StringIO(text), nrows=1, **options))

@@ -27,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     _check_usage(arguments)
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
+        files.make_folder(arguments.json.parent)
     if arguments.compare:
         _compare(arguments)
         return 0
@@ -68,7 +69,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     recipe = _recipe_of(predictor)
-    rows = data.training_rows(dataset, name)
+    rows = _rows(dataset, name)
     split, protocol = training_split(rows, recipe)
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
@@ -91,10 +92,19 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         "task": name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
+        "ignored": rows.ignored,
         "model": paths.shown(predictor.folder),
         "recipe": recipe.to_dict(),
         "validation": metrics,
     }
+
+
+def _rows(dataset: data.Dataset, name: str) -> data.TrainingRows:
+    """The rows with a label of the task; how many have one that no model learns is said, and is no figure's matter."""
+    rows = data.training_rows(dataset, name)
+    for line in data.describe_ignored(rows.ignored):
+        console.say(f"note: {line}")
+    return rows
 
 
 def _recipe_of(predictor: Any) -> Recipe:
@@ -111,7 +121,7 @@ def _recipe_of(predictor: Any) -> Recipe:
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a recipe on folds that no near-duplicate crosses."""
     recipe = recipes.from_arguments(arguments)
-    rows = data.training_rows(dataset, arguments.task)
+    rows = _rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the validation part of the report's split has no say in them.
         split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
@@ -135,6 +145,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         versions=runtime.versions(),
         recipe=replace(recipe, seed=0).to_dict(),
     )
+    files.make_folder(store)
     console.say(f"recipe: {recipe}")
     console.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
 
@@ -171,6 +182,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "rows": len(rows),
+        "ignored": rows.ignored,
         "groups": int(groups.max()) + 1,
         "recipe": recipe.to_dict(),
         "backbone_sha256": weights.sha256,

@@ -1,14 +1,15 @@
 """Files that are written whole or not at all, and what to say of those that cannot be read or written."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tf_model import messages
 from tf_model.errors import DataError, OutputError
@@ -39,6 +40,20 @@ def explain_write_errors(target: Path) -> Iterator[None]:
         else:
             advice = error.strerror or str(error)
         raise OutputError(f"cannot write {target}: {advice}") from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make ``folder`` and what it stands in, and check that something can be written there.
+
+    For what is written only after hours: a place that cannot be written to is then known at once.
+
+    Raises:
+        OutputError: It cannot be written to.
+    """
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
 
 
 def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
@@ -111,6 +126,62 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
                 part.rename(target)
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterator[None]:
+    """Hold the file ``lock`` while the block runs, so that no other process does the same work meanwhile.
+
+    The system lets go of it when the process ends, however it ends.
+
+    Args:
+        lock: The file; made and removed here, with the number of the process in it.
+        work: What is locked, for the message: "another training of product".
+        advice: What to do about it.
+
+    Raises:
+        OutputError: Another process holds the lock, or the file cannot be made.
+    """
+    with explain_write_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = _hold(lock)
+        if file is None:
+            raise OutputError(f"{work} is under way{_holder(lock)}; {advice}")
+    with file:
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # while it is held: who opened it before looks again, see below
+
+
+def _hold(lock: Path) -> IO[str] | None:
+    """``lock``, open and locked, with our process number in it; None if another process holds it."""
+    while True:
+        file = lock.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Whoever held it may have removed it after we opened it: then the lock is on a file that nobody finds.
+            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
+                file.truncate(0)
+                file.write(f"{os.getpid()}\n")
+                file.flush()
+                return file
+        except BlockingIOError:
+            file.close()
+            return None
+        except FileNotFoundError:
+            pass  # removed just now
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _holder(lock: Path) -> str:
+    with suppress(OSError):  # it may be gone by now
+        number = lock.read_text(encoding="ascii", errors="replace").strip()
+        return f" (process {number})" if number else ""
+    return ""
 
 
 def write_json(target: Path, value: Any, overwrite: bool = True) -> None:

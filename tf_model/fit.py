@@ -120,7 +120,11 @@ def fit(
         checkpoint: Where the state is kept after each epoch, and resumed from if it holds any.
         callbacks: More Keras callbacks, such as a progress bar.
         pad_to: See :func:`tf_model.pipeline.training_batches`.
+
+    Raises:
+        UsageError: The backbone cannot read inputs of that many tokens.
     """
+    backbone.check_length(max(recipe.max_tokens, pad_to or 0))
     import tf_keras
 
     from tf_model.pipeline import encode, steps_per_epoch, training_batches
@@ -236,9 +240,10 @@ class Checkpoint:
             try:
                 self._manager.save(checkpoint_number=len(history))
             except tf.errors.OpError as error:
+                kept = "the epoch before is kept: free some space, then add --resume"
                 raise OutputError(
-                    f"cannot write the checkpoint in {self.folder}: {first_line(error)}; the epoch before is kept: "
-                    "free some space, then add --resume"
+                    f"cannot write the checkpoint in {self.folder}: {first_line(error)}; "
+                    f"{kept if len(history) > 1 else 'free some space, then run the command again'}"
                 ) from error
 
     def remove(self) -> None:

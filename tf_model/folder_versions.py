@@ -7,19 +7,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tf_model import paths
-from tf_model.errors import OutputError
+from tf_model import files, paths
 from tf_model.files import explain_write_errors
 
 PREVIOUS = ".previous"
@@ -183,16 +180,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-@contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """Let no other promotion of this model in; the system lets go of the lock when the process ends."""
+def locked(target: Path) -> AbstractContextManager[None]:
+    """Let no other promotion of this model in while the block runs; :class:`OutputError` if there is one."""
     lock = target.parent / PREVIOUS / f".{target.name}.lock"
-    with explain_write_errors(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(f"another promotion of {paths.shown(target)} is under way; wait until it ends") from error
-        yield
+    return files.locked(lock, f"another promotion of {paths.shown(target)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -30,6 +31,10 @@ def plural(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
+# What TensorFlow writes around a message: "{{function_node ...}} message [Op:SaveV2]".
+_OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$")
+
+
 def first_line(error: BaseException) -> str:
     """What an exception says, without the lines below the first; its name if it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return _OPERATION.sub("", (str(error).strip() or type(error).__name__).splitlines()[0])

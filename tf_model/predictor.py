@@ -218,8 +218,11 @@ def _read_json(file: Path) -> dict[str, Any]:
 def _read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
     """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``."""
     file = folder / "labels.json"
-    if not (folder / "saved_model.pb").is_file() or not file.is_file():
-        missing = "labels.json" if (folder / "saved_model.pb").is_file() else "saved_model.pb"
+    try:
+        missing = next((name for name in ("saved_model.pb", "labels.json") if not (folder / name).is_file()), None)
+    except OSError as error:
+        raise ModelError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
+    if missing:
         raise ModelError(
             f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
         )

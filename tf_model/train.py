@@ -7,6 +7,7 @@ import resource
 import shlex
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
         absent = data.check_classes(data.examples(dataset, task), task)
         if absent:
             console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+    for line in data.describe_ignored(rows.ignored):
+        console.say(f"note: {line}")
     split, protocol = training_split(rows, recipe)
     added = None
     if arguments.extra:
@@ -45,56 +48,76 @@ def main(argv: list[str] | None = None) -> int:
     _announce(recipe, weights, used, rows=[len(part) for part in split])
 
     learned_from = [dataset.sha256, *([added.sha256] if added else [])]
-    checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
-    checkpoint.begin()
-    with console.stopped_cleanly():
+    with _alone(folder), console.stopped_cleanly():
+        checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
+        checkpoint.begin()
         calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, learned_from)
         fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
-
-    from tf_model.export import Validated, export
-
-    if calibration:
-        scores = answer_figures.calibrate(scores, calibration["temperature"])
-    measured = {
-        name: _measure(rows.take(part), scores[part], calibration)
-        for name, part in zip(("train", "validation"), split, strict=True)
-    }
-    metrics = {
-        "dataset": dataset.name,
-        "data_sha256": dataset.sha256,
-        "task": arguments.task,
-        "recipe": recipe.name,
-        "protocol": protocol,
-        "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
-        "rows": len(rows),
-        **measured,
-        "seconds": fitted.seconds,
-        "wall_seconds": time.monotonic() - began,
-        "seed": recipe.seed,
-        "device": used.describe(),
-        "peak_memory_bytes": _peak_memory(),
-        "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
-        "versions": runtime.versions(),
-        **({"extra": added.to_json()} if added else {}),
-    }
-    validated = Validated(rows.rows[split.validation], rows.label_ids[split.validation], scores[split.validation])
-    with console.stopped_cleanly():
-        export(
+        if calibration:
+            scores = answer_figures.calibrate(scores, calibration["temperature"])
+        measured = {
+            name: _measure(rows.take(part), scores[part], calibration)
+            for name, part in zip(("train", "validation"), split, strict=True)
+        }
+        metrics = {
+            "dataset": dataset.name,
+            "data_sha256": dataset.sha256,
+            "task": arguments.task,
+            "recipe": recipe.name,
+            "protocol": protocol,
+            "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
+            "rows": len(rows),
+            "ignored": rows.ignored,
+            **measured,
+            "seconds": fitted.seconds,
+            "wall_seconds": time.monotonic() - began,
+            "seed": recipe.seed,
+            "device": used.describe(),
+            "peak_memory_bytes": _peak_memory(),
+            "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
+            "versions": runtime.versions(),
+            **({"extra": added.to_json()} if added else {}),
+        }
+        _export(
             fitted,
             folder,
-            tasks=rows.tasks,
-            recipe=recipe,
-            metrics=metrics,
-            validated=validated,
-            calibration=calibration,
-            reference=_reference(
-                rows.take(split.validation), scores[split.validation], fitted.encoder, calibration, measured, protocol
-            ),
-            overwrite=arguments.overwrite,
+            rows.take(split.validation),
+            scores[split.validation],
+            recipe,
+            metrics,
+            calibration,
+            arguments.overwrite,
         )
-    checkpoint.remove()
+        checkpoint.remove()
     _show(rows, recipe, dataset, measured, metrics, folder)
     return 0
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Let no other training of this model in: two would take each other's checkpoints for their own."""
+    lock = _checkpoint_folder(folder).with_name(f"{folder.name}.lock")
+    return files.locked(
+        lock, f"another training of {paths.shown(folder)}", "wait until it ends, or choose another --name"
+    )
+
+
+def _export(fitted, folder, validation, scores, recipe, metrics, calibration, overwrite) -> None:
+    """Write the model folder; ``scores`` are those of the rows of ``validation``."""
+    from tf_model.export import Validated, export
+
+    export(
+        fitted,
+        folder,
+        tasks=validation.tasks,
+        recipe=recipe,
+        metrics=metrics,
+        validated=Validated(validation.rows, validation.label_ids, scores),
+        calibration=calibration,
+        reference=_reference(
+            validation, scores, fitted.encoder, calibration, metrics["validation"], metrics["protocol"]
+        ),
+        overwrite=overwrite,
+    )
 
 
 def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Split, str]:
@@ -140,21 +163,21 @@ def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] |
     return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
 
 
-def _reference(rows, scores, encoder, calibration, measured, protocol) -> Any:
+def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
     """What the model's predictions look like where all is well: those of the validation part."""
     from tf_model.monitor import reference
     from tf_model.pipeline import encode
 
     if calibration:
         frame = answer_figures.predictions(scores, calibration["threshold"])
-        accuracy = {name: found["accuracy"] for name, found in measured["validation"].items()}
+        accuracy = {name: found["accuracy"] for name, found in figures.items()}
     else:
         import pandas
 
         (task,) = rows.tasks
         labels = [task.labels[number] for number in scores.argmax(axis=1)]
         frame = pandas.DataFrame({task.name: labels, f"{task.name}_confidence": scores.max(axis=1)})
-        accuracy = {task.name: measured["validation"]["accuracy"]}
+        accuracy = {task.name: figures["accuracy"]}
     unknown_shares = encoder.unknown_shares(encode(encoder, rows.texts)).numpy().tolist()
     return reference.build(rows.texts, frame, f"validation part ({protocol})", unknown_shares, accuracy)
 
@@ -178,7 +201,10 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
     folder = arguments.output_dir / name
     files.refuse_to_overwrite(folder, arguments.overwrite)
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
+    with files.explain_write_errors(folder):
+        is_model = (folder / "saved_model.pb").is_file()
+        exists = folder.exists()
+    if exists and not is_model:
         raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")
     return folder
 
@@ -221,6 +247,10 @@ def _train(recipe, weights, rows, split, used, checkpoint, arguments):
     return fitted, fitted.probabilities(encode(fitted.encoder, rows.texts))
 
 
+def _checkpoint_folder(folder: Path) -> Path:
+    return folder.parent / paths.CHECKPOINTS.name / folder.name
+
+
 def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weights, used) -> Any:
     from tf_model.fit import Checkpoint
 
@@ -236,7 +266,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
-    checkpoint = Checkpoint(folder.parent / paths.CHECKPOINTS.name / folder.name, fingerprint)
+    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint)
     done = checkpoint.epochs_done()
     if arguments.restart or (done is None and not arguments.resume):
         checkpoint.remove()
@@ -258,7 +288,9 @@ def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
         return []
     import tf_keras
 
-    return [tf_keras.callbacks.TensorBoard(str(arguments.log_dir / name), profile_batch=0, update_freq="epoch")]
+    folder = arguments.log_dir / name
+    files.make_folder(folder)  # TensorFlow would say so in a traceback, and only after the first epoch's graph
+    return [tf_keras.callbacks.TensorBoard(str(folder), profile_batch=0, update_freq="epoch")]
 
 
 def _announce(recipe: Recipe, weights: backbone.Backbone, used: runtime.Runtime, rows: list[int]) -> None:
@@ -325,7 +357,10 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _padding(text: str) -> int:
-    tokens = int(text)
+    try:
+        tokens = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number of tokens, got {text!r}") from None
     if not 64 <= tokens <= 512:
         raise argparse.ArgumentTypeError(f"must be between 64, which holds every tweet, and 512, not {tokens}")
     return tokens

@@ -102,7 +102,7 @@ def test_wrong_usage_is_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
-    assert "usage: python -m tf_model.monitor" in capsys.readouterr().err
+    assert "see `python -m tf_model.monitor" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["report", "--help"]])

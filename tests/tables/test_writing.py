@@ -1,6 +1,9 @@
 """An output is written whole or not at all, and never over something else."""
 
 import errno
+import gc
+import resource
+import sys
 import tempfile
 
 import pandas
@@ -67,3 +70,24 @@ def test_folder_that_is_not_writable(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "mkstemp", refuse)
     with pytest.raises(OutputError, match="writing there is not permitted; choose another place"):
         save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
+
+
+def test_a_disk_that_fills_up_while_a_workbook_is_saved_is_one_error_and_no_traceback(tmp_path, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def save_with_little_room():
+        with tables.table_writer(tmp_path / "a.xlsx") as writer:
+            writer.write(pandas.DataFrame({"text": ["a"] * 100}))
+            writer.sheet.close()  # its temporary file, elsewhere, has room
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+
+    try:
+        with pytest.raises(OutputError, match="cannot write"):
+            save_with_little_room()
+        gc.collect()  # what is still open tries once more
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert ignored == []
+    assert list(tmp_path.iterdir()) == []

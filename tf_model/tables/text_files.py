@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 
 
 # ---------------------------------------------------------------- in
+
+
+def find_separator(lines: Iterable[str]) -> str:
+    """The separator of a CSV file: comma, semicolon or tab, whichever is most frequent in the header outside of quotes.
+
+    Args:
+        lines: The lines of the file; only the header is read, which may go over several. A comma where there is none.
+    """
+    header = ""
+    for line in islice(lines, 1_000):
+        header += line
+        if header.strip() and header.count('"') % 2 == 0:
+            break
+    return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
 
 
 class _TextFile(Source):
@@ -97,7 +111,7 @@ class Delimited(_TextFile):
     def check_rows(self) -> None:
         """Find the separator, the kind of quoting and the header, and read every row once."""
         if self.path.suffix.lower() == ".csv":
-            self.delimiter = self._sniff()
+            self.delimiter = find_separator(line for _, line in self.numbered_lines())
             self._count()
             return
         self.delimiter = "\t"
@@ -131,15 +145,6 @@ class Delimited(_TextFile):
         super().check_rows()
         if self.blank_lines:
             self.notes.append(f"blank lines were left out: {self.blank_lines}")
-
-    def _sniff(self) -> str:
-        """The separator that is most frequent in the header outside of quotes; a comma where there is none."""
-        header = ""
-        for _, line in islice(self.numbered_lines(), 1_000):
-            header += line
-            if header.strip() and header.count('"') % 2 == 0:
-                break
-        return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line on which the record begins, fields), the header first, without blank lines."""

@@ -162,7 +162,19 @@ class WorkbookWriter(TableWriter):
 
     def finish(self) -> None:
         """Save the workbook."""
-        self.book.save(self.path)
+        from openpyxl.writer.excel import ExcelWriter
+
+        # As openpyxl's own `save`, which on a full disk leaves the archive open: collected later, it would try to write
+        # its end once more, and Python would print a traceback.
+        archive = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED)
+        try:
+            ExcelWriter(self.book, archive).save()
+        except BaseException:
+            file, archive.fp = archive.fp, None
+            if file:
+                with suppress(OSError):
+                    file.close()
+            raise
         if self.cut:
             self.notes.append(
                 f"texts cut to {MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds: {self.cut}; "

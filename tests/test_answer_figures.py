@@ -1,0 +1,100 @@
+"""The figures of a model of both tasks: what counts as right, what is judged by what, and what is reported apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tf_model import answer_figures, tasks
+from tf_model.answers import NOT_SURE
+
+NEGATIVE, NONE, POSITIVE = range(3)
+UNKNOWN = tasks.NO_LABEL
+IPHONE, IPAD = tasks.PRODUCTS.index("iPhone"), tasks.PRODUCTS.index("iPad")
+
+
+def surely(product: int, emotion: int, confidence: float = 0.9) -> np.ndarray:
+    """Probabilities of all classes in favour of a product and an emotion."""
+    parts = []
+    for chosen, task in zip((product, emotion), tasks.ANSWER_TASKS, strict=True):
+        part = np.full(len(task.labels), (1 - confidence) / (len(task.labels) - 1))
+        part[chosen] = confidence
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+# True product and emotion; what the model says.
+ROWS = [
+    ((IPAD, POSITIVE), surely(IPAD, POSITIVE)),  # right
+    ((IPAD, POSITIVE), surely(IPHONE, POSITIVE)),  # wrong target
+    ((UNKNOWN, NEGATIVE), surely(IPHONE, NEGATIVE)),  # right: nobody knows the target
+    ((UNKNOWN, NEGATIVE), surely(IPHONE, NONE)),  # wrong: no emotion is not an unknown target
+    ((UNKNOWN, NONE), surely(IPHONE, NONE)),  # right
+    ((IPHONE, UNKNOWN), surely(IPHONE, POSITIVE)),  # "I can't tell": judged for its product alone
+]
+LABEL_IDS = np.array([truth for truth, _ in ROWS])
+PROBABILITIES = np.stack([scores for _, scores in ROWS])
+
+
+def random_answers(rows: int = 600) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    sizes = [len(task.labels) for task in tasks.ANSWER_TASKS]
+    probabilities = np.concatenate([random.dirichlet(np.full(size, 0.3), rows) for size in sizes], axis=1)
+    label_ids = np.stack([random.integers(-1, size, rows) for size in sizes], axis=1)
+    return label_ids, probabilities
+
+
+def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
+    found = answer_figures.evaluate_answers(LABEL_IDS, PROBABILITIES, 0.5)
+    answer = found["answer"]
+    assert (answer["rows"], answer["emotion_rows"], answer["unknown_target_rows"]) == (5, 4, 2)
+    assert answer["accuracy"] == pytest.approx(3 / 5)
+    assert answer["emotion_rows_accuracy"] == pytest.approx(2 / 4)
+    assert found["product"]["rows"] == 3  # those with a product, whatever their emotion
+    assert found["emotion"]["rows"] == 5  # not the one that nobody could tell
+    console = Console(width=200, record=True)
+    answer_figures.print_answers(console, "a part", found)
+    assert "the target of 2 of them is unknown: only the emotion is judged" in console.export_text()
+
+
+def test_no_part_is_calibrated_by_its_own_labels():
+    label_ids, probabilities = random_answers()
+    parts = np.array_split(np.random.default_rng(1).permutation(len(label_ids)), 3)
+    before = answer_figures.calibrate_across(label_ids, probabilities, parts)
+    others = label_ids.copy()
+    for column, task in enumerate(tasks.ANSWER_TASKS):  # now the model is always right in the first part
+        others[parts[0], column] = answer_figures.by_task(probabilities)[task.name][parts[0]].argmax(axis=1)
+    after = answer_figures.calibrate_across(others, probabilities, parts)
+    np.testing.assert_array_equal(before[parts[0]], after[parts[0]])
+    assert np.abs(before[parts[1]] - after[parts[1]]).max() > 0.01
+
+
+def test_calibration_keeps_distributions_and_each_tasks_order():
+    _, probabilities = random_answers()
+    calibrated = answer_figures.calibrate(probabilities, {"product": 2.0, "emotion": 0.5})
+    for name, scores in answer_figures.by_task(calibrated).items():
+        np.testing.assert_allclose(scores.sum(axis=1), 1)
+        assert (scores.argmax(axis=1) == answer_figures.by_task(probabilities)[name].argmax(axis=1)).all()
+
+
+def test_the_threshold_is_the_lowest_that_reaches_what_it_is_chosen_for():
+    random = np.random.default_rng(2)
+    confidence = random.uniform(0.4, 1, 3000)
+    emotion = np.where(random.uniform(size=3000) < confidence, NONE, POSITIVE)  # right as often as it says
+    probabilities = np.stack([surely(IPAD, NONE, each) for each in confidence])
+    label_ids = np.stack([np.full(3000, UNKNOWN), emotion], axis=1)
+    chosen = answer_figures.threshold_for(label_ids, probabilities, accuracy=0.8)
+    rows = chosen["risk_coverage"]
+    assert chosen["target_accuracy"] == 0.8
+    reached = [row["threshold"] for row in rows if row["accuracy"] >= 0.8]
+    assert chosen["threshold"] == min(reached)
+    assert 0.5 < chosen["threshold"] < 0.7  # the surest above 0.6 are right in 0.8 of the cases
+
+
+def test_predictions_are_the_answers_that_the_threshold_lets_through():
+    scores = np.stack([surely(IPAD, POSITIVE), surely(IPHONE, NEGATIVE, 0.6), surely(IPHONE, NONE, 0.6)])
+    found = answer_figures.predictions(scores, threshold=0.5)
+    assert found["answer"].tolist() == ["Positive emotion → iPad", NOT_SURE, tasks.NO_EMOTION]
+    assert found["product"].tolist() == ["iPad", "iPhone", "iPhone"]
+    np.testing.assert_allclose(found["answer_confidence"], [0.81, 0.36, 0.6], rtol=1e-5)
