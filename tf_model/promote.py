@@ -22,9 +22,6 @@ GRAPH = "saved_model.pb"
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
 SUM_TOLERANCE = 1e-3
 
-# renameat2 of Linux (since 3.15) and renamex_np of macOS (since 10.12): exchange two paths in one step.
-AT_FDCWD, RENAME_EXCHANGE, RENAME_SWAP = -100, 2, 2
-
 
 # ---------------------------------------------------------------- what may be promoted
 
