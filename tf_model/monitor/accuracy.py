@@ -10,7 +10,8 @@ It follows a drop that the model notices: harder texts, more of a class that it 
 what is right: where labels come to mean something else, the confidence stays as it was. And far from the texts of the
 training no probability is calibrated: of texts broken beyond recognition the model is sure that they carry no emotion,
 which :mod:`~tf_model.monitor.drift` notices (``tests/model/test_monitor.py`` has both on real tweets). It is the
-"average confidence" of S. Garg et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR 2022.
+"average confidence" of S. Garg et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR
+2022.
 """
 
 from __future__ import annotations
