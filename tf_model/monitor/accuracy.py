@@ -8,10 +8,9 @@ so it is rather too low than too high, and it is comparable with itself over tim
 answered with 0.8 is right with probability 0.8, so the mean over a window is the accuracy that is to be expected in it.
 It follows a drop that the model notices: harder texts, more of a class that it finds hard. It is blind to a change of
 what is right: where labels come to mean something else, the confidence stays as it was. And far from the texts of the
-training no probability is calibrated: of texts broken beyond recognition the model is sure that they carry no emotion,
-which :mod:`~tf_model.monitor.drift` notices (``tests/model/test_monitor.py`` has both on real tweets). It is the
-"average confidence" of S. Garg et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR
-2022.
+training no probability is calibrated: the model is sure that broken texts carry no emotion, also where they did, which
+:mod:`~tf_model.monitor.drift` notices (``tests/model/test_monitor.py`` has both on real tweets). It is the "average
+confidence" of S. Garg et al., "Leveraging unlabeled data to predict out-of-distribution performance", ICLR 2022.
 """
 
 from __future__ import annotations
