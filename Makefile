@@ -14,8 +14,11 @@ UV ?= uv
 	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
 	demo-monitoring check-monitoring screenshots demo serve-check serving image clean
 
+##@ Set up
+
 help: ## show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## build .venv/ from requirements.lock (once; every other target does it by itself)
 
@@ -29,6 +32,8 @@ $(INSTALLED): requirements.lock
 install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda] (Linux, x86-64)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-gpu.lock
 
+##@ Train
+
 train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate, export (ARGS="--help" for options)
 	$(RUN) -m tf_model.train --resume $(ARGS)
 
@@ -41,14 +46,23 @@ answer: $(INSTALLED) ## train the whole question into saved_models/answer: emoti
 answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
 	$(RUN) -m tf_model.train --resume --task answer --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
 
+##@ Use
+
 app: $(INSTALLED) ## open the app in the browser
 	$(RUN) -m streamlit run streamlit_app/app.py $(ARGS)
+
+test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
+	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)
+
+##@ Data
 
 data: $(INSTALLED) ## say which dataset is found and what is in it
 	$(RUN) -m tf_model.data $(ARGS)
 
 audit: $(INSTALLED) ## duplicates, conflicts, leakage and suspicious labels of a dataset (ARGS="--data FILE")
 	$(RUN) -m tf_model.data --audit $(ARGS)
+
+##@ Evaluate
 
 evaluate: $(INSTALLED) ## evaluate the saved model on the validation part of the report's split
 	$(RUN) -m tf_model.evaluate $(ARGS)
@@ -62,8 +76,7 @@ grouped-answer: $(INSTALLED) ## cross-validate the answer recipe without leakage
 test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invariance, direction, plain cases
 	$(RUN) -m pytest -m model -s tests/model $(ARGS)
 
-test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
-	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)
+##@ Develop
 
 test: $(INSTALLED) ## lint and run the tests (minutes, no network)
 	$(RUN) -m ruff check
@@ -78,11 +91,13 @@ format: $(INSTALLED) ## put the code into the house style
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
+##@ Measure: each is recorded in research/runs/
+
 choose-epochs: $(INSTALLED) ## how the report recipe's number of epochs was fixed (half an hour on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
 		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
 
-bench: bench-epoch bench-predict bench-train ## measure everything in research/benchmarks.md
+bench: bench-epoch bench-predict bench-train ## the three benchmarks of training and prediction, one after the other
 
 bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.bench_train $(ARGS)
@@ -114,8 +129,13 @@ label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspici
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
+##@ Study and show
+
 results: $(INSTALLED) ## write research/results.md from the recorded runs
 	$(RUN) -m research.results $(ARGS)
+
+benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
+	$(RUN) -m research.benchmarks
 
 notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data
 	$(RUN) -m research.notebooks $(ARGS)
@@ -132,6 +152,8 @@ screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/sc
 demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
 	$(RUN) -m research.demo $(ARGS)
 
+##@ Serve
+
 serve-check: $(INSTALLED) ## install the serving set alone, start the app from it and ask it something
 	$(RUN) -m research.serve_check --record $(ARGS)
 
@@ -141,8 +163,7 @@ serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with w
 image: ## build the container (needs docker)
 	docker build -t tweet-target .
 
-benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
-	$(RUN) -m research.benchmarks
+##@ Keep house
 
 # Python's lowest supported version decides; markers that hold on every supported machine are taken off.
 lock: ## pin every dependency anew (needs uv)
