@@ -196,10 +196,11 @@ def test_every_label_has_a_colour_of_its_own():
     assert charts.colour_of("anything") == charts.GREY
 
 
-def test_the_theme_has_the_same_colours():
+def test_the_settings_keep_to_this_machine_and_have_the_same_colours():
     config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert tuple(config["theme"]["chartCategoricalColors"][: len(charts.PALETTE)]) == charts.PALETTE
     assert config["browser"]["gatherUsageStats"] is False
+    assert config["server"]["address"] == "localhost"
     assert {"light", "dark"} <= set(config["theme"])
 
 
