@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-PEOPLE, QUESTIONS, REST = 4, 30, 3.0  # before the page Monitor is looked at; seconds of rest after each answer
+PEOPLE, QUESTIONS, REST = 4, 40, 4.0  # before the page Monitor is looked at; seconds of rest after each answer
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 THEMES = ("light", "dark")
 WIDTH, HEIGHT = 1280, 800
@@ -79,6 +79,7 @@ async def _ask_for_a_while(address: str) -> None:
 
 
 def _photograph_pages(browser: Browser, address: str, arguments: argparse.Namespace, wanted: set[str]) -> None:
+    prepare = PREPARE | ({"monitor": look_at_the_whole_log} if arguments.log else {})
     for theme in arguments.theme or THEMES:
         page = open_window(browser, address, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme)
         for name, link in page_links(page).items():
@@ -87,7 +88,7 @@ def _photograph_pages(browser: Browser, address: str, arguments: argparse.Namesp
             page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
             page.goto(link)
             wait_until_done(page)
-            PREPARE.get(name.lower(), wait_until_done)(page)
+            prepare.get(name.lower(), wait_until_done)(page)
             target = arguments.output_dir / f"{name.lower()}-{theme}.png"
             _photograph(page, target, arguments.most_height)
             print(paths.shown(target))
@@ -111,21 +112,33 @@ def upload(page: Page) -> None:
     wait_until_done(page)
 
 
+def look_at_the_last_minutes(page: Page) -> None:
+    """Show what was asked for the pictures on the page Monitor, and keep it still."""
+    _look_at_the_log(page, "15 min")
+
+
 def look_at_the_whole_log(page: Page) -> None:
-    """Show all that the page Monitor has, and keep it still."""
-    if page.get_by_text("Whole log").count():
-        page.get_by_text("Whole log").first.click()
-        page.get_by_text("Live", exact=True).first.click()
-        wait_until_done(page)
+    """Show all that the page Monitor has of a log that was given, and keep it still."""
+    if _look_at_the_log(page, "Whole log"):
         # What was asked for the pictures is the newest; a log that was given is older, and is what is to be seen.
         page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').first.locator("input").click()
         page.get_by_role("option").last.click()
         wait_until_done(page)
 
 
+def _look_at_the_log(page: Page, time: str) -> bool:
+    """Choose a length of time; False where nothing was recorded."""
+    if not page.get_by_text(time, exact=True).count():
+        return False
+    page.get_by_text(time, exact=True).first.click()
+    page.get_by_text("Live", exact=True).first.click()
+    wait_until_done(page)
+    return True
+
+
 TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
   name => document.querySelector(`[data-testid="${name}"]`)?.scrollHeight ?? 0))"""
-PREPARE = {"ask": ask, "batch": upload, "monitor": look_at_the_whole_log}
+PREPARE = {"ask": ask, "batch": upload, "monitor": look_at_the_last_minutes}
 
 
 def _csv() -> bytes:

@@ -196,11 +196,32 @@ def test_every_label_has_a_colour_of_its_own():
     assert charts.colour_of("anything") == charts.GREY
 
 
-def test_the_theme_has_the_same_colours():
+def test_the_settings_keep_to_this_machine_and_have_the_same_colours():
     config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert tuple(config["theme"]["chartCategoricalColors"][: len(charts.PALETTE)]) == charts.PALETTE
     assert config["browser"]["gatherUsageStats"] is False
+    assert config["server"]["address"] == "localhost"
     assert {"light", "dark"} <= set(config["theme"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_buttons_and_chosen_words_can_be_read(scheme):
+    theme = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
+    assert contrast(theme["primaryColor"], "#FFFFFF") >= 4  # streamlit writes white on its buttons
+    assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 4
+    assert contrast(theme["textColor"], theme["backgroundColor"]) >= 7
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG 2.2 defines it, 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def test_a_legend_lies_below_the_axis_of_a_low_chart():
