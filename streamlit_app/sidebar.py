@@ -43,6 +43,9 @@ def _describe(state: ModelState) -> None:
     st.caption(f"**{notices.plain_markdown(state.name)}** tells {tells}.")
     for line in figures(state.predictor.metrics):
         st.caption(line)
+    if state.served:
+        st.caption(f"Version {notices.plain_markdown(state.version)}, asked at {notices.plain_markdown(state.served)}")
+        return
     changed = (state.folder / "saved_model.pb").stat().st_mtime
     st.caption(f"Trained {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
 

@@ -108,7 +108,8 @@ def _check_threshold(predictor: Predictor, threshold: float | None) -> None:
     if threshold is None:
         return
     if not predictor.has_answer:
-        raise UsageError(f"a threshold is for answers, which {predictor.folder} does not give; run `make answer`")
+        model = predictor.folder or predictor.name
+        raise UsageError(f"a threshold is for answers, which {model} does not give; run `make answer`")
     if not 0 <= threshold <= 1:
         raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
@@ -339,6 +340,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--format is for the terminal: the name of --output says its format; leave one of them out")
     if arguments.explain and (not arguments.text or arguments.output or arguments.format == "csv"):
         raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
+    if arguments.explain and arguments.server:
+        raise UsageError("--explain needs the model itself, not a server: leave --server out")
+    if arguments.test_predictions and arguments.engine != "plain":
+        raise UsageError("--test-predictions is done by the plain engine: leave --engine out")
     if arguments.engine == "ray" and not (arguments.input and arguments.output):
         raise UsageError("--engine ray reads files and writes a folder of parts: give INPUT and --output FOLDER")
     if arguments.engine == "ray" and (arguments.server or arguments.sheet or arguments.record):
@@ -423,7 +428,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
 def _recorder(predictor: Predictor) -> Recorder:
     from tf_model.monitor.recorder import Recorder
 
-    return Recorder(model=predictor.folder.name, version=predictor.version)
+    return Recorder(model=predictor.name, version=predictor.version)
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
