@@ -10,13 +10,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import console, paths, tables, tasks
 from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, ModelError, UsageError
+from tf_model.messages import plural
 from tf_model.predictor import Outputs, Predictor, find_model, model_input, probability_column
 from tf_model.print_explanations import explain_texts
 from tf_model.print_predictions import count_progress, print_rows, print_table
@@ -403,10 +404,19 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
+    from tf_model.engines.parts import Plan
     from tf_model.engines.ray_data import predict_files
 
     names = ("probabilities", "threshold", "guesses")
-    with count_progress(None, shown=True) as advance:
+    with ExitStack() as stack:
+        advance: list[Callable[[int], None]] = []
+
+        def start(plan: Plan, done: int) -> None:
+            console.say(f"reading the texts of column {plan.text_column!r} ({plan.reason})")
+            before = f"; {done:,} of them were done by an earlier run" if done else ""
+            console.say(f"{plan.rows:,} rows in {len(plan.parts):,} {plural(len(plan.parts), 'part', 'parts')}{before}")
+            advance.append(stack.enter_context(count_progress(plan.rows - done, shown=True)))
+
         summary = predict_files(
             find_model(arguments.model),
             arguments.input,
@@ -417,12 +427,11 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             workers=arguments.workers,
             options={name: getattr(arguments, name) for name in names},
             overwrite=arguments.overwrite,
-            on_progress=advance,
+            on_start=start,
+            on_progress=lambda rows: advance[0](rows),
         )
-    console.say(
-        f"wrote {summary.written:,} rows in {summary.parts} parts into {paths.shown(summary.folder)}; "
-        f"{summary.bad:,} were set aside in _bad/"
-    )
+    bad = f"; {summary.bad:,} were set aside in _bad/, with the reason" if summary.bad else ""
+    console.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
 
 
 def _recorder(predictor: Predictor) -> Recorder:
