@@ -120,14 +120,16 @@ def _loss_of_tasks(classes: Sequence[int]) -> Any:
     import tensorflow as tf
 
     def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        total, context = 0.0, tf.distribute.get_replica_context()
+        total, devices = 0.0, tf.distribute.get_replica_context()
         for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
             labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled)
             )
-            count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(tf.size(losses), tf.float32))
-            total += tf.math.divide_no_nan(tf.reduce_sum(losses), count) * context.num_replicas_in_sync
+            count = tf.cast(tf.size(losses), tf.float32)
+            if devices.num_replicas_in_sync > 1:
+                count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), count) * devices.num_replicas_in_sync
         return total
 
     return cross_entropy

@@ -8,6 +8,7 @@ import secrets
 import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def main(argv: list[str] | None = None) -> int:
         calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, learned_from)
         fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
     if used.place:
-        console.say(f"{used.workers.cluster.describe()} is done; the first one saves {paths.shown(folder)}")
+        used.workers.wait()
+        console.say(f"{used.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
         return 0
 
     from tf_model.export import Validated, export
@@ -121,6 +123,9 @@ def main(argv: list[str] | None = None) -> int:
             ),
             overwrite=arguments.overwrite,
         )
+    if used.workers:
+        with suppress(workers.WorkerLost):  # it is no longer needed
+            used.workers.wait()
     checkpoint.remove()
     _show(rows, recipe, dataset, measured, metrics, folder)
     return 0

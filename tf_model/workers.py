@@ -121,6 +121,14 @@ class Workers:
             gathered = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy()
         return [name for name, values in zip(found, gathered.T, strict=True) if len(set(values.tolist())) > 1]
 
+    def wait(self) -> None:
+        """Wait until all workers have come this far.
+
+        Raises:
+            WorkerLost: One of them is gone.
+        """
+        self.agree(here=True)
+
     @contextmanager
     def losses_explained(self) -> Iterator[None]:
         """Say in one line that another worker is gone, where TensorFlow says it in many.
