@@ -72,6 +72,8 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if find_spec("tf_keras"):  # not there where models are only served
         os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)  # from elsewhere: TensorFlow would fail for want of tf_keras
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     with _without_chatter():
