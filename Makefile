@@ -12,7 +12,7 @@ UV ?= uv
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
-	demo-monitoring check-monitoring screenshots demo serve-check serving image clean
+	demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
 
 ##@ Set up
 
@@ -151,6 +151,9 @@ screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/sc
 
 demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
 	$(RUN) -m research.demo $(ARGS)
+
+docs-check: $(INSTALLED) ## run every command of the README as written, in a copy (ARGS="--only REGEX" for some)
+	$(RUN) -m research.docs_check $(ARGS)
 
 ##@ Serve
 

@@ -1,6 +1,7 @@
 """The frame of the app: the five pages, and beside them the model in use.
 
-Run ``streamlit run streamlit_app/app.py``, or with ``-- --models DIR`` for the models in another folder.
+Run ``streamlit run streamlit_app/app.py``, or with ``-- --models DIR`` for the models in another folder,
+or with ``-- --server URL`` for the model of a TensorFlow Serving.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The model that the pages ask: found, loaded once, warmed up, and loaded anew when its folder is replaced.
 
-``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``.
+``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``;
+``-- --server URL`` asks the model of a TensorFlow Serving instead, and loads none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 READY, MISSING, BROKEN = "ready", "missing", "broken"
 SAMPLE_MODEL = "sample"  # what the app's own training makes, so that it is never in the way of a real model
 WARM_UP = ("My iPad is great!", "ok")
+SERVED_SECONDS = 60.0  # after which a server is asked again which version it has
 KEPT_ANSWERS = 512  # distinct texts whose answer is remembered, over all sessions
 _CHOICE = "chosen_model"
 _EXPLAINING = threading.Lock()
@@ -44,6 +46,7 @@ class ModelState:
         version: Changes when the model is replaced: the change time and the inode of its graph.
         predictor: The model, if ready.
         message: What is wrong, in one line, if it is not.
+        served: The address of the model on its server; empty for one that is loaded here.
     """
 
     kind: str
@@ -52,6 +55,7 @@ class ModelState:
     version: str = ""
     predictor: Predictor | None = None
     message: str = ""
+    served: str = ""
 
     @property
     def on_sample(self) -> bool:
@@ -85,13 +89,23 @@ class Answer:
 
 def models_folder() -> Path:
     """The folder of models: that of ``--models DIR``, else ``saved_models/``."""
+    given = _option("--models")
+    return Path(given) if given else paths.SAVED_MODELS
+
+
+def server() -> str | None:
+    """The address that ``--server URL`` names."""
+    return _option("--server")
+
+
+def _option(name: str) -> str | None:
     given = sys.argv[1:]
     for position, argument in enumerate(given):
-        if argument.startswith("--models="):
-            return Path(argument.partition("=")[2])
-        if argument == "--models" and position + 1 < len(given):
-            return Path(given[position + 1])
-    return paths.SAVED_MODELS
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+        if argument == name and position + 1 < len(given):
+            return given[position + 1]
+    return None
 
 
 def monitor_log() -> Path:
@@ -100,7 +114,9 @@ def monitor_log() -> Path:
 
 
 def model_names() -> list[str]:
-    """The models that can be asked: those that are looked for by default first, the rest by name."""
+    """The models that can be chosen: those that are looked for by default first, the rest by name; none of a server."""
+    if server():
+        return []
     folder = models_folder()
     found = {each.parent.name for each in folder.glob("*/saved_model.pb") if not each.parent.name.startswith(".")}
     # A folder by a default name without a model in it is broken, and that is to be said rather than passed over.
@@ -116,6 +132,9 @@ def choose(name: str) -> None:
 
 def current() -> ModelState:
     """The model of this session, loaded if need be: about 4 seconds the first time, nothing after that."""
+    address = server()
+    if address:
+        return _served(address)
     names = model_names()
     if not names:
         time.sleep(0.2)  # a folder that is just being replaced is gone for the time between two renames
@@ -133,6 +152,22 @@ def current() -> ModelState:
     except Exception as error:  # whatever a damaged model makes TensorFlow raise when it is first asked
         return ModelState(BROKEN, name, folder, message=f"{name} cannot be asked ({first_line(error)[:300]})")
     return ModelState(READY, name, folder, version, predictor)
+
+
+def _served(address: str) -> ModelState:
+    try:
+        predictor = _connect(address)
+    except TweetTargetError as error:
+        return ModelState(BROKEN, "", models_folder(), message=str(error), served=address)
+    folder = models_folder() / predictor.name
+    return ModelState(READY, predictor.name, folder, predictor.version, predictor, served=predictor.url)
+
+
+@st.cache_resource(ttl=SERVED_SECONDS, show_spinner="Looking for the model server…")
+def _connect(address: str) -> Predictor:
+    from tf_model.serving.remote import RemotePredictor
+
+    return RemotePredictor.connect(address, retries=1)  # a page is waiting; it asks again by itself
 
 
 def _version(folder: Path) -> str:

@@ -32,6 +32,9 @@ def usable_model() -> ModelState | None:
     if state.kind == loading.READY:
         _say_if_replaced(state)
         return state
+    if state.served:
+        say_problem("The model server cannot be used.", state.message)
+        return None
     if state.kind == loading.MISSING:
         st.warning("There is no trained model yet, so nothing can be answered.", icon=":material/model_training:")
         st.text(f"Models are looked for in {shown(loading.models_folder())}.")

@@ -28,8 +28,9 @@ WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
+    version = state.version if state.served else training_of(state.folder)
     try:
-        return _recorder(str(loading.monitor_log()), state.name, training_of(state.folder))
+        return _recorder(str(loading.monitor_log()), state.name, version)
     except (ImportError, OSError, TweetTargetError):
         return None
 

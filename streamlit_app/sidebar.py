@@ -45,6 +45,9 @@ def _describe(state: ModelState) -> None:
         st.caption(line)
     if state.predictor.metrics.get("protocol"):
         st.caption(f"Measured on {notices.plain_markdown(str(state.predictor.metrics['protocol']))}")
+    if state.served:
+        st.caption(f"Version {notices.plain_markdown(state.version)}, asked at {notices.plain_markdown(state.served)}")
+        return
     changed = (state.folder / "saved_model.pb").stat().st_mtime
     st.caption(f"Saved {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -55,6 +57,16 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -
     model(tf.constant([[2, 3]]))  # makes the variables
     model.save_pretrained(folder, safe_serialization=True)
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def steady_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny BERT without dropout, which each worker would draw for itself."""
+    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("steady-bert"), dirs_exist_ok=True)
+    settings = json.loads((folder / "config.json").read_text())
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_hidden_layers": 1}
+    (folder / "config.json").write_text(json.dumps(settings | without))
     return folder
 
 

@@ -47,3 +47,15 @@ def test_csv_is_the_default_for_a_pipe_and_a_table_for_a_terminal(stubbed, capsy
 def test_a_long_text_is_shortened_on_the_terminal_only(stubbed, capsys):
     predict.main(["--text", "x" * 1000, "--format", "table"])
     assert capsys.readouterr().out.count("x") == print_predictions.SHOWN_CHARACTERS - 1 + 1  # one in the heading "text"
+
+
+def test_a_log_gets_a_line_of_progress_now_and_then(monkeypatch, capsys):
+    clock = iter([0.0, 0.0, 30.0, 30.0, 90.0, 90.0, 90.0, 100.0])
+    monkeypatch.setattr(print_predictions.time, "monotonic", lambda: next(clock))
+    with print_predictions.count_progress(1_000, shown=True) as advance:
+        advance(100)  # after 30 s: too early for a line
+        advance(80)
+    assert capsys.readouterr().err.splitlines() == [
+        "180 of 1,000 texts, 7 min left (2 texts/s)",
+        "180 texts in 100.0 s (2 texts/s)",
+    ]

@@ -6,8 +6,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,10 +81,11 @@ class Fitted:
         return np.concatenate([self._score(inputs).numpy() for inputs in batches], axis=0)[positions]
 
     def in_float32(self) -> Fitted:
-        """The same classifier computing in float32, as it is exported; itself if it does so already."""
+        """The same classifier on one device, computing in float32, as it is exported; itself if it does so already."""
         import tf_keras
 
-        if self.model.bert.dtype_policy.name == "float32":
+        shared = self.model.distribute_strategy.num_replicas_in_sync > 1
+        if self.model.bert.dtype_policy.name == "float32" and not shared:
             return self
         policy = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy("float32")
@@ -134,7 +136,8 @@ def fit(
     encoder = TextEncoder(backbone.vocabulary, recipe.cleaning, backbone.lower_case, recipe.max_tokens)
     token_ids = encode(encoder, training.texts)
     steps = steps_per_epoch(len(training), recipe.batch_size)
-    with runtime.strategy().scope():
+    strategy = runtime.strategy()
+    with strategy.scope():
         model = bert.build(backbone, classes, recipe.pooling)
         bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla)
         model.optimizer.build(model.trainable_variables)
@@ -145,7 +148,8 @@ def fit(
     done = len(fitted.history)
     if done >= recipe.epochs:
         return fitted
-    batches = training_batches(
+    batches = partial(
+        training_batches,
         token_ids,
         training.label_ids,
         batch_size=recipe.batch_size,
@@ -155,30 +159,49 @@ def fit(
         epochs=recipe.epochs,
         pad_to=pad_to,
     )
-    model.fit(
-        batches,
-        initial_epoch=done,
-        epochs=recipe.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        callbacks=[_epochs(fitted, recipe, validation, checkpoint), *callbacks],
-    )
+    with runtime.workers.losses_explained() if runtime.workers else nullcontext():
+        model.fit(
+            _shared(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
+            initial_epoch=done,
+            epochs=recipe.epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[_epochs(fitted, recipe, validation, checkpoint, runtime.place), *callbacks],
+        )
     return fitted
+
+
+def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
+    """Every batch shared among the devices of all workers."""
+
+    def own(context: Any) -> tf.data.Dataset:
+        replicas, workers, worker = (
+            context.num_replicas_in_sync,
+            context.num_input_pipelines,
+            context.input_pipeline_id,
+        )
+        here = replicas // workers
+        return batches(replicas=replicas, own=range(worker * here, (worker + 1) * here))
+
+    return strategy.distribute_datasets_from_function(own)
 
 
 class Checkpoint:
     """The state of a run after its last whole epoch: weights, optimizer and history, replaced as one.
 
     Args:
-        folder: Where it is kept.
+        folder: Where it is kept; of several workers, one folder that all of them see.
         fingerprint: What must be the same for a run to be resumed: recipe, data, task. JSON-ready.
+        place: Which worker this process is. Only the chief's state, that of worker 0, is resumed from; the others save
+            along, each into a folder of its own, because TensorFlow may ask them for their part of it.
     """
 
     FINGERPRINT = "run.json"
 
-    def __init__(self, folder: Path, fingerprint: dict[str, Any]):
+    def __init__(self, folder: Path, fingerprint: dict[str, Any], place: int = 0):
         self.folder = folder
-        self._fingerprint = json.loads(json.dumps(fingerprint))
+        self._own = folder / f"worker-{place}" if place else folder
+        self.fingerprint = json.loads(json.dumps(fingerprint))
         self._manager: Any = None
         self._history: Any = None
 
@@ -195,8 +218,8 @@ class Checkpoint:
         if not path.is_file():
             return
         then = json.loads(path.read_text(encoding="utf-8"))
-        names = sorted({*then, *self._fingerprint})
-        differing = [name for name in names if then.get(name) != self._fingerprint.get(name)]
+        names = sorted({*then, *self.fingerprint})
+        differing = [name for name in names if then.get(name) != self.fingerprint.get(name)]
         if differing:
             was = ", ".join(f"{name} was {then.get(name)}" for name in differing)
             raise UsageError(
@@ -214,10 +237,12 @@ class Checkpoint:
         Raises:
             OutputError: It cannot be written to.
         """
-        with explain_write_errors(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with explain_write_errors(self._own):
+            self._own.mkdir(parents=True, exist_ok=True)
+        if self._own != self.folder:
+            return
         if not (self.folder / self.FINGERPRINT).is_file():
-            write_json(self.folder / self.FINGERPRINT, self._fingerprint)
+            write_json(self.folder / self.FINGERPRINT, self.fingerprint)
 
     def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
         """Load the last state into ``model`` if there is one, and return the history so far."""
@@ -225,9 +250,10 @@ class Checkpoint:
 
         self._history = tf.Variable("[]", dtype=tf.string, trainable=False)
         state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, history=self._history)
-        self._manager = tf.train.CheckpointManager(state, str(self.folder), max_to_keep=1)
-        if self._manager.latest_checkpoint:
-            state.restore(self._manager.latest_checkpoint).assert_existing_objects_matched()
+        self._manager = tf.train.CheckpointManager(state, str(self._own), max_to_keep=1)
+        latest = tf.train.latest_checkpoint(str(self.folder))
+        if latest:
+            state.restore(latest).assert_existing_objects_matched()
         return json.loads(self._history.numpy())
 
     def save(self, history: list[dict[str, float]]) -> None:
@@ -254,8 +280,11 @@ class Checkpoint:
 _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint: Checkpoint | None) -> Any:
-    """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it."""
+def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint: Checkpoint | None, place: int) -> Any:
+    """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it.
+
+    Each worker draws its dropout from a seed of its own, or the shares of a batch would all lose the same units.
+    """
     import tf_keras
 
     from tf_model.pipeline import encode
@@ -266,7 +295,7 @@ def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint:
 
         def on_epoch_begin(self, epoch, logs=None):
             self._begin = time.perf_counter()
-            bert.reseed_dropout(self.model, recipe.seed * 1_000_003 + epoch)
+            bert.reseed_dropout(self.model, recipe.seed * 1_000_003 + place * 7919 + epoch)
 
         def on_epoch_end(self, epoch, logs=None):
             row = {"epoch": epoch + 1, "seconds": time.perf_counter() - self._begin}

@@ -88,17 +88,21 @@ def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
 def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
+    Within the scope of a strategy of several devices, labels are int32 [B, tasks], -1 where there is none, also of one
+    task; see :func:`tf_model.pipeline.training_batches`.
+
     Args:
         model: What :func:`build` returns.
         recipe: Its ``learning_rate``, ``schedule`` and ``warmup`` are used.
         steps: Steps of the whole run, over which the schedule stretches.
         xla: Compile the training step.
     """
+    import tensorflow as tf
     import tf_keras
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
     optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
-    if len(model.config.task_classes) == 1:
+    if len(model.config.task_classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
         loss, metrics = _loss_of_tasks(model.config.task_classes), [_accuracy_of_tasks(model.config.task_classes)]
@@ -108,18 +112,24 @@ def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps:
 def _loss_of_tasks(classes: Sequence[int]) -> Any:
     """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
 
+    The batch is the whole one where several devices share it: the mean of its shares' means would depend on who got
+    what. Keras divides by the number of devices before it adds up what they found.
+
     Its arguments are labels, int32 [B, tasks], -1 where there is none, and logits, float32 [B, classes of all tasks].
     """
     import tensorflow as tf
 
     def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        total = 0.0
+        total, devices = 0.0, tf.distribute.get_replica_context()
         for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
             labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled)
             )
-            total += tf.math.divide_no_nan(tf.reduce_sum(losses), tf.cast(tf.size(losses), tf.float32))
+            count = tf.cast(tf.size(losses), tf.float32)
+            if devices.num_replicas_in_sync > 1:
+                count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), count) * devices.num_replicas_in_sync
         return total
 
     return cross_entropy

@@ -39,6 +39,8 @@ def training_batches(
     first_epoch: int,
     epochs: int,
     pad_to: int | None = None,
+    replicas: int = 1,
+    own: range = range(1),
 ) -> tf.data.Dataset:
     """Batches of the epochs from ``first_epoch`` to ``epochs``, one after the other.
 
@@ -50,13 +52,16 @@ def training_batches(
         token_ids: int32 [N, (tokens)].
         label_ids: int [N].
         pad_to: Pad every batch to this many tokens instead, unsorted: the plain pipeline, kept for comparison.
+        replicas: Among how many devices each batch is shared.
+        own: Which of these shares to give, one after the other.
 
     Returns:
         Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B])``, with
-        :func:`steps_per_epoch` batches an epoch.
+        :func:`steps_per_epoch` batches an epoch. With several replicas, shares of all batches instead, of
+        ``ceil(B / replicas)`` rows each, whose labels are int32 [share, tasks]: -1 in rows that only fill it up.
     """
     rows = len(label_ids)
-    label_ids = tf.constant(label_ids, tf.int32)
+    label_ids = tf.constant(label_ids if replicas == 1 else np.reshape(label_ids, (rows, -1)), tf.int32)
     lengths = token_ids.row_lengths()
     batches_per_epoch = steps_per_epoch(rows, batch_size)
 
@@ -71,12 +76,24 @@ def training_batches(
             lambda batch: order[batch * batch_size : (batch + 1) * batch_size]
         )
 
+    def shares(positions: tf.Tensor) -> tf.data.Dataset:
+        """Every ``replicas``-th position, so that long and short texts are shared alike; -1 fills up."""
+        missing = tf.math.floormod(-tf.size(positions), replicas)
+        dealt = tf.reshape(tf.pad(positions, [[0, missing]], constant_values=-1), [-1, replicas])
+        return tf.data.Dataset.from_tensor_slices(tf.transpose(dealt)[own.start : own.stop])
+
+    def share(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        inputs, labels = batch(tf.maximum(positions, 0))
+        return inputs, tf.where(positions[:, tf.newaxis] >= 0, labels, -1)
+
     def batch(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         inputs = pad(tf.gather(token_ids, positions)[:, :pad_to], pad_to or max_tokens, bucket=pad_to or BUCKET)
         return inputs, tf.gather(label_ids, positions)
 
     epochs_left = tf.data.Dataset.range(first_epoch, epochs)
-    return epochs_left.flat_map(epoch).map(batch).prefetch(tf.data.AUTOTUNE)
+    batches = epochs_left.flat_map(epoch)
+    batches = batches.map(batch) if replicas == 1 else batches.flat_map(shares).map(share)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(

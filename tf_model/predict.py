@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import console, paths, tables, tasks
 from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, ModelError, UsageError
+from tf_model.messages import plural
 from tf_model.predictor import Outputs, Predictor, find_model, model_input, probability_column
 from tf_model.print_explanations import explain_texts
 from tf_model.print_predictions import count_progress, print_rows, print_table
@@ -109,7 +110,8 @@ def _check_threshold(predictor: Predictor, threshold: float | None) -> None:
     if threshold is None:
         return
     if not predictor.has_answer:
-        raise UsageError(f"a threshold is for answers, which {predictor.folder} does not give; run `make answer`")
+        model = predictor.folder or predictor.name
+        raise UsageError(f"a threshold is for answers, which {model} does not give; run `make answer`")
     if not 0 <= threshold <= 1:
         raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
@@ -347,6 +349,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--format is for the terminal: the name of --output says its format; leave one of them out")
     if arguments.explain and (not arguments.text or arguments.output or arguments.format == "csv"):
         raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
+    if arguments.explain and arguments.server:
+        raise UsageError("--explain needs the model itself, not a server: leave --server out")
+    if arguments.test_predictions and arguments.engine != "plain":
+        raise UsageError("--test-predictions is done by the plain engine: leave --engine out")
     if arguments.engine == "ray" and not (arguments.input and arguments.output):
         raise UsageError("--engine ray reads files and writes a folder of parts: give INPUT and --output FOLDER")
     if arguments.engine == "ray" and (arguments.server or arguments.sheet or arguments.record):
@@ -406,10 +412,19 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
+    from tf_model.engines.parts import Plan
     from tf_model.engines.ray_data import predict_files
 
     names = ("probabilities", "threshold", "guesses")
-    with count_progress(None, shown=True) as advance:
+    with ExitStack() as stack:
+        advance: list[Callable[[int], None]] = []
+
+        def start(plan: Plan, done: int) -> None:
+            console.say(f"reading the texts of column {plan.text_column!r} ({plan.reason})")
+            before = f"; {done:,} of them were done by an earlier run" if done else ""
+            console.say(f"{plan.rows:,} rows in {len(plan.parts):,} {plural(len(plan.parts), 'part', 'parts')}{before}")
+            advance.append(stack.enter_context(count_progress(plan.rows - done, shown=True)))
+
         summary = predict_files(
             find_model(arguments.model),
             arguments.input,
@@ -420,18 +435,17 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             workers=arguments.workers,
             options={name: getattr(arguments, name) for name in names},
             overwrite=arguments.overwrite,
-            on_progress=advance,
+            on_start=start,
+            on_progress=lambda rows: advance[0](rows),
         )
-    console.say(
-        f"wrote {summary.written:,} rows in {summary.parts} parts into {paths.shown(summary.folder)}; "
-        f"{summary.bad:,} were set aside in _bad/"
-    )
+    bad = f"; {summary.bad:,} were set aside in _bad/, with the reason" if summary.bad else ""
+    console.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
 
 
 def _recorder(predictor: Predictor) -> Recorder:
     from tf_model.monitor.recorder import Recorder
 
-    return Recorder(model=predictor.folder.name, version=predictor.version)
+    return Recorder(model=predictor.name, version=predictor.version)
 
 
 def _recording_errors(chunks: Iterator[pandas.DataFrame], recorder: Recorder) -> Iterator[pandas.DataFrame]:

@@ -103,6 +103,11 @@ class Predictor:
         )
 
     @property
+    def name(self) -> str:
+        """What the model is called: the name of its folder."""
+        return self.folder.name if self.folder else ""
+
+    @property
     def version(self) -> str:
         """Which training this is; see :func:`training_of`."""
         return training_of(self.folder)

@@ -14,11 +14,13 @@ from tf_model.characters import visible
 from tf_model.console import say
 from tf_model.messages import plural
 from tf_model.predictor import model_input
+from tf_model.progress import duration
 
 if TYPE_CHECKING:
     import pandas
 
 SHOWN_CHARACTERS = 280  # of a text in a table for a person
+SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal to draw a bar on
 
 
 def print_rows(chunks: Iterator[pandas.DataFrame], kind: str) -> None:
@@ -82,9 +84,10 @@ def _shortened(text: Any) -> str:
 
 @contextmanager
 def count_progress(total: int | None, shown: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts texts; show a bar on a terminal, and the count and rate at the end."""
+    """Give a function that counts texts; show a bar on a terminal or a line a minute, and count and rate at the end."""
     begun, done = time.monotonic(), 0
-    with _bar(total if shown and sys.stderr.isatty() else 0) as advance_bar:
+    way = (_bar if sys.stderr.isatty() else _lines) if shown else _nothing
+    with way(total) as advance_bar:
 
         def advance(texts: int) -> None:
             nonlocal done
@@ -99,10 +102,28 @@ def count_progress(total: int | None, shown: bool, summary: bool = True) -> Iter
 
 
 @contextmanager
+def _nothing(total: int | None) -> Iterator[Callable[[int, float], None]]:
+    yield lambda texts, rate: None
+
+
+@contextmanager
+def _lines(total: int | None) -> Iterator[Callable[[int, float], None]]:
+    """For a log: a line now and then, none about work that is done by then."""
+    done, said = 0, time.monotonic()
+
+    def advance(texts: int, rate: float) -> None:
+        nonlocal done, said
+        done += texts
+        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            left = f" of {total:,} texts, {duration((total - done) / max(rate, 1e-9))} left" if total else " texts"
+            say(f"{done:,}{left} ({rate:,.0f} texts/s)")
+
+    yield advance
+
+
+@contextmanager
 def _bar(total: int | None) -> Iterator[Callable[[int, float], None]]:
-    if total == 0:
-        yield lambda texts, rate: None
-        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

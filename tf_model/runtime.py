@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model.errors import UsageError
+from tf_model.workers import STARTUP_SECONDS, Cluster, Workers, connect
 
 _CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -32,6 +33,7 @@ class Runtime:
         precision: ``"float32"`` or ``"mixed_bfloat16"``.
         xla: Whether training steps are compiled by XLA.
         deterministic: Whether the same run gives the same numbers on the same machine.
+        workers: The processes that train together; None if there is one.
     """
 
     device: str
@@ -39,16 +41,25 @@ class Runtime:
     precision: str
     xla: bool
     deterministic: bool
+    workers: Workers | None = None
 
     def describe(self) -> str:
         """One line for the log."""
         extras = [name for name, on in (("XLA", self.xla), ("deterministic", self.deterministic)) if on]
-        return ", ".join([self.device, self.precision, *extras])
+        place = [self.workers.cluster.describe()] if self.workers else []
+        return ", ".join([self.device, self.precision, *extras, *place])
+
+    @property
+    def place(self) -> int:
+        """Which worker this process is, from 0, which is the chief."""
+        return self.workers.cluster.place if self.workers else 0
 
     def strategy(self) -> Any:
-        """``tf.distribute.MirroredStrategy`` for several GPUs, the default strategy otherwise."""
+        """That of several workers, ``tf.distribute.MirroredStrategy`` for several GPUs, else the default one."""
         import tensorflow as tf
 
+        if self.workers:
+            return self.workers.strategy
         return tf.distribute.MirroredStrategy() if self.gpus > 1 else tf.distribute.get_strategy()
 
 
@@ -61,6 +72,8 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if find_spec("tf_keras"):  # not there where models are only served
         os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)  # from elsewhere: TensorFlow would fail for want of tf_keras
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     with _without_chatter():
@@ -89,8 +102,16 @@ def _without_chatter() -> Iterator[None]:
                 print("\n".join(lines), file=sys.stderr)
 
 
-def prepare(seed: int, *, precision: str = "auto", xla: bool = False, deterministic: bool = False) -> Runtime:
-    """Seed every generator, set the devices and the number format.
+def prepare(
+    seed: int,
+    *,
+    precision: str = "auto",
+    xla: bool = False,
+    deterministic: bool = False,
+    cluster: Cluster | None = None,
+    cluster_seconds: float = STARTUP_SECONDS,
+) -> Runtime:
+    """Seed every generator, set the devices and the number format, and find the other workers.
 
     Args:
         seed: For Python, NumPy and TensorFlow.
@@ -99,6 +120,8 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
             way.
         xla: Compile training steps; pays only for long runs.
         deterministic: Ask TensorFlow for operations that give the same result each time.
+        cluster: The processes to train with.
+        cluster_seconds: How long to wait for them; see :func:`tf_model.workers.connect`.
 
     Raises:
         UsageError: ``precision`` is not one of :data:`PRECISIONS`.
@@ -111,6 +134,7 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+    workers = connect(cluster, cluster_seconds) if cluster else None  # before any operation
     if precision == "auto":
         native = all(map(_gpu_has_bfloat16, gpus)) if gpus else _cpu_has_bfloat16()
         precision = "mixed_bfloat16" if native else "float32"
@@ -120,7 +144,7 @@ def prepare(seed: int, *, precision: str = "auto", xla: bool = False, determinis
     # Random numbers that live in variables, so that each epoch can start from a seed of its own.
     tf_keras.backend.experimental.enable_tf_random_generator()
     tf_keras.utils.set_random_seed(seed)
-    return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic)
+    return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic, workers)
 
 
 def _gpu_has_bfloat16(gpu: Any) -> bool:

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import argparse
 import resource
+import secrets
 import shlex
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from tf_model import answer_figures, backbone, console, data, extra, files, paths, recipes, runtime, splits, tasks
+from tf_model import (
+    answer_figures,
+    backbone,
+    console,
+    data,
+    extra,
+    files,
+    paths,
+    recipes,
+    runtime,
+    splits,
+    tasks,
+    workers,
+)
 from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.recipes import Recipe
+
+WORKERS_MARK = "workers"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,6 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     recipe = recipes.from_arguments(arguments)
     folder = _model_folder(arguments)
+    cluster = workers.from_environment()
 
     source = data.resolve(arguments.data)
     data.announce(source)
@@ -42,17 +59,30 @@ def main(argv: list[str] | None = None) -> int:
             console.say(line)
 
     weights = backbone.find(recipe.backbone)
+    if cluster:
+        console.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
     used = runtime.prepare(
-        recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
+        recipe.seed,
+        precision=arguments.precision,
+        xla=arguments.xla,
+        deterministic=arguments.deterministic,
+        cluster=cluster,
+        cluster_seconds=arguments.workers_timeout,
     )
     _announce(recipe, weights, used, rows=[len(part) for part in split])
 
     learned_from = [dataset.sha256, *([added.sha256] if added else [])]
-    with _alone(folder), console.stopped_cleanly():
+    with _alone(folder, used.place), console.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
         checkpoint.begin()
+        if used.workers:
+            _agree(used.workers, checkpoint)
         calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, learned_from)
         fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
+        if used.place:
+            used.workers.wait()
+            console.say(f"{used.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
+            return 0
         if calibration:
             scores = answer_figures.calibrate(scores, calibration["temperature"])
         measured = {
@@ -88,13 +118,21 @@ def main(argv: list[str] | None = None) -> int:
             calibration,
             arguments.overwrite,
         )
+        if used.workers:
+            with suppress(workers.WorkerLost):  # it is no longer needed
+                used.workers.wait()
         checkpoint.remove()
     _show(rows, recipe, dataset, measured, metrics, folder)
     return 0
 
 
-def _alone(folder: Path) -> AbstractContextManager[None]:
-    """Let no other training of this model in: two would take each other's checkpoints for their own."""
+def _alone(folder: Path, place: int) -> AbstractContextManager[Any]:
+    """Let no other training of this model in: two would take each other's checkpoints for their own.
+
+    Of several workers of one training the chief, at place 0, holds the lock for all.
+    """
+    if place:
+        return nullcontext()
     lock = _checkpoint_folder(folder).with_name(f"{folder.name}.lock")
     return files.locked(
         lock, f"another training of {paths.shown(folder)}", "wait until it ends, or choose another --name"
@@ -219,6 +257,7 @@ def _train(recipe, weights, rows, split, used, checkpoint, arguments):
     from tf_model.pipeline import encode, steps_per_epoch
     from tf_model.progress import show_epochs
 
+    # Every worker goes through all of this: what the chief does alone is to save.
     parts = [Part(part.texts, part.label_ids) for part in (rows.take(positions) for positions in split)]
     stderr = console.stderr()
     bar = show_epochs(stderr, recipe.epochs, steps_per_epoch(len(parts[0]), recipe.batch_size))
@@ -266,7 +305,9 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
-    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint)
+    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, used.place)
+    if used.place:
+        return checkpoint  # what becomes of an earlier run is the chief's to decide
     done = checkpoint.epochs_done()
     if arguments.restart or (done is None and not arguments.resume):
         checkpoint.remove()
@@ -281,6 +322,28 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
             "add --resume to go on with it, or --restart to begin again"
         )
     return checkpoint
+
+
+def _agree(together: workers.Workers, checkpoint: Any) -> None:
+    """Begin once all workers are there, with the same settings and data and one folder of checkpoints.
+
+    Raises:
+        UsageError: They differ in these.
+        WorkerLost: One of them is gone.
+    """
+    mark = checkpoint.folder / WORKERS_MARK
+    if together.cluster.is_chief:
+        with files.explain_write_errors(mark):
+            mark.write_text(secrets.token_hex(), encoding="utf-8")
+    differing = together.agree(**checkpoint.fingerprint)
+    if differing:
+        raise UsageError(f"the workers differ in {', '.join(differing)}; start the same command everywhere")
+    seen = mark.read_text(encoding="utf-8") if mark.is_file() else None
+    if together.agree(mark=seen, epochs=checkpoint.epochs_done()):
+        raise UsageError(
+            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that is one "
+            "folder for all of them"
+        )
 
 
 def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
@@ -342,6 +405,13 @@ def _parser() -> argparse.ArgumentParser:
         "--pad-to", type=_padding, help="pad all batches to this many tokens (for comparison: it is slower)"
     )
     add_runtime_arguments(parser)
+    parser.add_argument(
+        "--workers-timeout",
+        type=float,
+        default=workers.STARTUP_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for the other workers that TF_CONFIG names, if it names any",
+    )
     recipes.add_arguments(parser)
     return parser
 

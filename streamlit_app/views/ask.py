@@ -156,7 +156,10 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     st.subheader("The words behind it", anchor=False)
     if not getattr(state.predictor, "can_explain", False):
-        st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
+        if state.served:
+            st.caption("A model server does not say which words counted; a model that the app loads itself does.")
+        else:
+            st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
         return
     try:
         with st.spinner("Weighing the words…"):

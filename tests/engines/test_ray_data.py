@@ -169,3 +169,27 @@ def test_an_address_where_no_cluster_is(monkeypatch):
         ray_data.connected(ray, "10.0.0.1:6379"),
     ):
         pass
+
+
+def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):
+    from tf_model import predict
+    from tf_model.engines import parts
+    from tf_model.engines.ledger import Summary
+
+    def pretend(model, source, output, *, on_start, on_progress, **given):
+        plan = parts.plan(source, part_rows=100)
+        on_start(plan, 200)
+        for _ in range(4):
+            on_progress(100)
+        return Summary(Path(output), 6, 2, 600, 598, 2)
+
+    monkeypatch.setattr(ray_data, "predict_files", pretend)
+    monkeypatch.setattr(predict, "find_model", lambda _: folder / "model")
+    output = folder / "answers"
+    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray"]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("reading the texts of column 'text'")
+    assert said[1] == "600 rows in 6 parts; 200 of them were done by an earlier run"
+    assert said[2].startswith("400 texts in ")
+    assert said[3].startswith("598 rows are in ")
+    assert said[3].endswith("; 2 were set aside in _bad/, with the reason")

@@ -59,18 +59,20 @@ class StandIn:
             number of seconds to wait, or bytes to send instead of the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
+        port: Where it listens; 0 for any free port.
     """
 
     models: tuple[str, ...] = ("product",)
     faults: list = field(default_factory=list)
     requests: list = field(default_factory=list)
     change: object = None
+    port: int = 0
     url: str = ""
 
     @contextmanager
     def running(self):
-        """Answer on a free port of this machine until the block ends."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *arguments: _Handler(self, *arguments))
+        """Answer on a port of this machine until the block ends."""
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), lambda *arguments: _Handler(self, *arguments))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()

@@ -337,3 +337,25 @@ def test_a_grpc_server_is_used_alike():
         server.stop(None)
     with pytest.raises(ModelError, match="no model server answers at grpc://"):
         predict_texts(predictor, ["x"])
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, monkeypatch, capsys):
+    from tf_model import predict
+    from tf_model.monitor.store import Store
+
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    assert predict.main(["--text", "my ipad", "--server", server.url, "--format", "csv", "--record"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["text,product,product_confidence", "my ipad,iPad,0.75"]
+    assert Store(tmp_path / "log.sqlite").newest() == ("product", VERSION)
+
+
+def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server):
+    from tf_model import predict
+
+    with pytest.raises(UsageError, match="--explain needs the model itself, not a server"):
+        predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
+    with pytest.raises(UsageError, match="a threshold is for answers, which product does not give"):
+        predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])

@@ -67,6 +67,11 @@ class RemotePredictor(Predictor):
     url: str = ""
     version: str = ""
 
+    @property
+    def name(self) -> str:
+        """What the model is called on its server."""
+        return self.url.partition("/v1/models/")[2].split("/")[0]
+
     @classmethod
     def connect(
         cls,
@@ -123,6 +128,7 @@ class RemotePredictor(Predictor):
             folder=papers,
             recipe=_read_json(papers / "recipe.json") if papers else {},
             metrics=_read_json(papers / "metrics.json") if papers else {},
+            threshold=_read_json(papers / "calibration.json").get("threshold") if papers else None,
             url=connection.url,
             version=signature.version,
         )

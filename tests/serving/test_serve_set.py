@@ -1,0 +1,97 @@
+"""The container's packages are enough to predict and to run the app; `make serve-check` installs them."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import venv
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from research import serve_check
+from research.app_client import Session
+from tf_model import paths
+
+pytestmark = pytest.mark.timeout(900)
+
+# The same code in another build: the test need not install it a second time.
+ALIKE = {"tensorflow-cpu": "tensorflow"}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bert, tmp_path_factory) -> Path:
+    """A real SavedModel of a random tiny BERT, as the command leaves it."""
+    from tf_model import train
+
+    folder = tmp_path_factory.mktemp("models")
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--epochs", "1"]
+    assert train.main([*arguments, "--precision", "float32", "--output-dir", str(folder)]) == 0
+    return folder / "product"
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory) -> Path:
+    """The Python of an environment that holds the locked serve set and nothing else, linked from this environment."""
+    folder = tmp_path_factory.mktemp("serve") / "venv"
+    venv.create(folder, with_pip=False)
+    target = serve_check.packages_of(folder)
+    names = re.findall(r"^([A-Za-z0-9._-]+)==", serve_check.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(names) > 30
+    for name in names:
+        try:
+            files = distribution(ALIKE.get(canonicalize_name(name), name)).files
+        except PackageNotFoundError:
+            pytest.skip(f"{name} of the serve set is not installed here")
+        for file in files or []:
+            if ".." not in file.parts and serve_check.HEADERS not in file.parts:
+                (target / file).parent.mkdir(parents=True, exist_ok=True)
+                (target / file).symlink_to(file.locate())
+    return folder / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def app(model, tmp_path_factory) -> Path:
+    """The app as the image has it."""
+    folder = tmp_path_factory.mktemp("image") / "app"
+    serve_check.copy_app(folder, model)
+    return folder
+
+
+def test_what_only_training_needs_is_absent(python):
+    assert [name for name in serve_check.ABSENT if serve_check.imports(python, name)] == []
+    assert serve_check.imports(python, "tensorflow_text")
+
+
+def test_the_command_line_predicts(python, app):
+    assert serve_check.predict(python, app).startswith(f'"{serve_check.QUESTION}",')
+
+
+def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
+    command = [python, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray"]
+    (app / "a.csv").write_text("text\nan ipad\n")
+    done = subprocess.run(command, cwd=app, env=serve_check._clean(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "this engine needs the package ray" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_app_answers(python, app):
+    async def ask(address: str) -> float:
+        async with Session(address) as session:
+            return (await session.ask(serve_check.QUESTION)).answer
+
+    with serve_check.running(python, app) as address:
+        assert asyncio.run(ask(address)) > 0
+
+
+def test_nothing_of_this_environment_is_seen(python, app):
+    code = "import sys, pandas; print(pandas.__file__); print(*sys.path, sep='\\n')"
+    done = subprocess.run(
+        [python, "-c", code], cwd=app, env=serve_check._clean(), capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.splitlines()[0]).is_relative_to(python.parent.parent)
+    assert not any(Path(sys.prefix) == Path(line) or sys.prefix + os.sep in line for line in done.stdout.splitlines())

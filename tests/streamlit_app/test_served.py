@@ -1,0 +1,73 @@
+"""The app on the model of a server: the same answers, and one line where the server is down."""
+
+import socket
+import sys
+
+import pytest
+from app_stub import make_model, open_app, words_of
+from stand_in import VERSION, StandIn
+
+from streamlit_app import loading
+from tf_model.monitor.store import Store
+from tf_model.predictor import Predictor
+
+
+@pytest.fixture
+def server(models, monkeypatch):
+    """A stand-in that serves the joint model, named on the app's command line; no model can be loaded here."""
+    monkeypatch.setattr(Predictor, "load", lambda *_: pytest.fail("a model was loaded"))
+    loading._connect.clear()
+    with StandIn(models=("answer",)).running() as stand_in:
+        monkeypatch.setattr(sys, "argv", ["app.py", "--server", stand_in.url])
+        yield stand_in
+    loading._connect.clear()
+
+
+def ask(text: str):
+    app = open_app()
+    return app.text_area[0].set_value(text).run()
+
+
+def test_a_question_is_answered_by_the_server(server, models):
+    make_model(models)  # passed over
+    app = ask("the new ipad is great")
+    assert not app.exception
+    assert "Positive emotion" in words_of(app)
+    assert "A model server does not say which words counted" in words_of(app)
+    posted = [body for method, _, body in server.requests if method == "POST"]
+    assert any(b"the new ipad is great" in body for body in posted)
+    beside = " ".join(caption.value for caption in app.sidebar.caption)
+    assert "answer" in beside
+    assert VERSION in beside
+    assert "Model in use" not in [each.label for each in app.sidebar.selectbox]
+
+
+def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):
+    state = loading.current()
+    assert (state.kind, state.name, state.version) == (loading.READY, "answer", VERSION)
+    ask("the new ipad is great")
+    from streamlit_app import recording
+
+    recording.recorder(state).flush(10)
+    assert Store(loading.monitor_log()).newest() == ("answer", VERSION)
+
+
+def test_a_server_that_is_down_is_named_and_nothing_else_is_offered(models, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    monkeypatch.setattr(sys, "argv", ["app.py", f"--server={url}"])
+    app = open_app()
+    assert not app.exception
+    said = words_of(app)
+    assert "The model server cannot be used." in said
+    assert f"no model server answers at {url}" in said
+    assert "make answer" not in said
+
+
+def test_a_server_that_fails_later_says_so_on_the_page(server):
+    loading.current()
+    server.faults += [500]
+    said = words_of(ask("the new ipad is great"))
+    assert "This text could not be answered." in said
+    assert "refused (made to fail with 500)" in said
