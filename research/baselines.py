@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_choice
-from research.runs import load, record
+from research.runs import kept_methods, load, record
 from tf_model import console, crossval, data, paths, splits, tasks
 from tf_model.answer_figures import COVERAGE
 from tf_model.answers import answer_metrics, confidence_and_right
@@ -107,7 +107,7 @@ def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
         },
         "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
     }
-    found = _recorded(results, known)
+    found = kept_methods("baselines", results, {name: method.settings for name, method in known.items()})
     wanted = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
         method = known[name]
@@ -121,18 +121,6 @@ def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
         _print(found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
-
-
-def _recorded(results: Mapping[str, Any], known: Mapping[str, Method]) -> dict[str, Any]:
-    """What the recorded run has of the same rows and folds, by methods that are still what they were."""
-    run = load("baselines")
-    if run is None or any(run.get(name) != value for name, value in results.items()):
-        return {}
-    return {
-        name: found
-        for name, found in run["methods"].items()
-        if name in known and found["settings"] == known[name].settings
-    }
 
 
 def _command(recorded: Sequence[str], known: Mapping[str, Method]) -> str:

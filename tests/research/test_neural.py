@@ -1,4 +1,4 @@
-"""Networks among the baselines: keras-nlp's are the networks they are said to be, and ours is the one that is trained."""
+"""Networks among the baselines: keras-nlp's are what they are said to be, and ours is the one that is trained."""
 
 from __future__ import annotations
 
