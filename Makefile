@@ -11,7 +11,7 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
+	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve ablation results notebooks \
 	demo-monitoring check-monitoring screenshots demo serve-check serving image clean
 
 help: ## show this help
@@ -114,11 +114,14 @@ label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspici
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
-results: $(INSTALLED) ## write research/results.md from the recorded runs
+ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setting quick": hours; else days; resumes)
+	$(RUN) -m research.ablation $(ARGS)
+
+results: $(INSTALLED) ## write research/results.md and its figures from the recorded runs
 	$(RUN) -m research.results $(ARGS)
 
-notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data
-	$(RUN) -m research.notebooks $(ARGS)
+notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
+	$(RUN) -m research.notebooks --clean $(ARGS)
 
 demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: what the monitor says
 	$(RUN) -m research.demo_monitoring $(ARGS)

@@ -478,6 +478,7 @@ def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
     from tf_model import audit, print_audit
 
     against = read(args.against) if args.against else None
+    console.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a words model for each task (minutes)")
     found = audit.audit(dataset, against=against, split_column=args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
     shown = texts if args.show_texts else None

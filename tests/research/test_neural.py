@@ -19,6 +19,8 @@ from tf_model.pipeline import encode
 TEXTS = ["i love my ipad", "the new google maps are bad", "android at sxsw", "my iphone is great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
 
+pytestmark = pytest.mark.timeout(1200)  # each test builds and traces a network or more
+
 
 @pytest.fixture(scope="module", autouse=True)
 def in_float32():
@@ -47,6 +49,12 @@ def tiny_torch(tiny_bert, tmp_path_factory) -> Path:
 @pytest.fixture(params=["tiny", "packaged"])
 def weights(request, tiny_torch) -> backbone.Backbone:
     return backbone.find(str(tiny_torch) if request.param == "tiny" else "minilm")
+
+
+@pytest.fixture(autouse=True)
+def nothing_changes_the_number_format(monkeypatch):
+    prepare = runtime.prepare
+    monkeypatch.setattr(runtime, "prepare", lambda seed, precision="float32": prepare(seed, precision=precision))
 
 
 @pytest.fixture
@@ -91,15 +99,17 @@ def test_from_scratch_has_the_same_size_and_other_weights(weights):
 
 
 def test_keras_nlp_learns_and_answers_in_order_whatever_the_batch(recipe):
-    fitted = neural.KerasNlpBert(replace(recipe, epochs=20), 3).fit(TEXTS, LABEL_IDS)
+    two_classes = np.minimum(LABEL_IDS, 1)
+    fitted = neural.KerasNlpBert(replace(recipe, epochs=20, batch_size=8), 2).fit(TEXTS, two_classes)
     found = fitted.predict_proba(TEXTS[:4])
-    assert found.shape == (4, 3)
+    assert found.shape == (4, 2)
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
-    assert found.argmax(axis=1).tolist() == LABEL_IDS[:4].tolist()
+    assert found.argmax(axis=1).tolist() == two_classes[:4].tolist()
     assert np.allclose(fitted.predict_proba([TEXTS[2]])[0], found[2], atol=1e-5), "padding is masked"
 
 
 def test_keras_nlp_gives_the_same_numbers_for_the_same_seed(recipe):
+    recipe = replace(recipe, epochs=1)
     first, second, other = (
         neural.KerasNlpBert(replace(recipe, seed=seed), 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
         for seed in (3, 3, 4)
@@ -116,10 +126,8 @@ def test_the_rate_rises_and_falls_as_in_our_own_training(recipe):
     assert neural._learning_rate(replace(recipe, schedule="constant"), 40) == recipe.learning_rate
 
 
-def test_our_own_model_is_the_one_that_is_trained(recipe, monkeypatch):
-    prepare = runtime.prepare
-    monkeypatch.setattr(runtime, "prepare", lambda seed: prepare(seed, precision="float32"))
+def test_our_own_model_is_the_one_that_is_trained(recipe):
     found = neural.FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    used = prepare(recipe.seed, precision="float32")
+    used = runtime.prepare(recipe.seed)
     fitted = fit(recipe, backbone.find(recipe.backbone), [3], Part(TEXTS, LABEL_IDS), runtime=used)
     assert np.allclose(found, fitted.probabilities(encode(fitted.encoder, TEXTS)), atol=1e-6)
