@@ -291,7 +291,7 @@ def _paired(task: str) -> Callable[[], str]:
     def section() -> str:
         run = load(f"compare_{task}")
         if run is None:
-            return _not_measured(f"python -m research.compare --task {task} --store FOLDER")
+            return _not_measured(f"python -m research.compare --task {task}")
         rows = []
         for found in run["methods"].values():
             for question, by_seed in found.items():

@@ -360,3 +360,21 @@ def test_the_store_of_another_task_is_refused(tmp_path, problems):
         compare.load_out_of_fold(tmp_path, problems["emotion"])
     with pytest.raises(DataError, match="found none complete"):
         compare.load_out_of_fold(tmp_path / "nothing", problems["emotion"])
+
+
+def test_the_store_is_found_where_one_alone_fits(problems, capsys):
+    problem = problems["product"]
+    with pytest.raises(DataError, match="none fits; name one with --store"):
+        compare.find_store(problem)
+    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
+    keep_folds(paths.CHECKPOINTS / "grouped-2", problems["emotion"], one_hot_scores(problems["emotion"]))
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords"]
+    assert compare.main(arguments) == 0
+    run = runs.load("compare_product")
+    assert run["command"].endswith("grouped-1")
+    test = run["methods"]["keywords"]["product"]["0"]
+    assert test["only_old_right"] == 0
+    assert "less keyword rules: +" in capsys.readouterr().out
+    keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
+    with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
+        compare.find_store(problem)
