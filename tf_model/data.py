@@ -121,7 +121,7 @@ class Source:
         )
 
 
-def resolve(path: Path | str | None = None, locations: Locations | None = None) -> Source:
+def resolve(path: Path | str | None = None, locations: Locations | None = None, *, option: str = "--data") -> Source:
     """Choose the data file; the first hit wins.
 
     In order: ``path``; the environment variable ``TWEETS_DATA``; ``data/raw/``; ``../shared/data/``; a download into
@@ -130,12 +130,13 @@ def resolve(path: Path | str | None = None, locations: Locations | None = None) 
     Args:
         path: A file that the user named. If it is missing, that is an error: nothing else is tried.
         locations: Where to look; the project's own folders by default.
+        option: What the user named ``path`` with, for messages.
 
     Raises:
         DataError: The named file is missing, ``data/raw/`` holds several candidates, or there is no data at all.
     """
     locations = locations or Locations()
-    for named, origin in ((path, "--data"), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
+    for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
             chosen = _expand(named)
             check_file(chosen, origin)
@@ -450,7 +451,7 @@ def main(argv: list[str] | None = None) -> int | None:
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
-    source = resolve(args.data if args.audit in (None, SEARCHED) else args.audit)
+    source = resolve(args.data) if args.audit in (None, SEARCHED) else resolve(args.audit, option="--audit")
     announce(source)
     dataset = read(source.path)
     if args.audit is not None:
