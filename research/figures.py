@@ -30,8 +30,9 @@ def draw_all() -> Iterator[Path]:
     """
     for name, (run_name, draw) in FIGURES.items():
         run = load(run_name)
-        if run is not None:
-            yield _write(name, draw(run))
+        figure = draw(run) if run is not None else None
+        if figure is not None and figure.data:  # a run that was begun may have nothing to draw yet
+            yield _write(name, figure)
 
 
 def learning_curve(run: Mapping[str, Any]) -> Figure:

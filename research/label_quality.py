@@ -52,22 +52,26 @@ def main(argv: list[str] | None = None) -> int:
     run = load("label_quality")
     found: dict[str, Any] = dict(run["tasks"]) if run and run["data_sha256"] == dataset.sha256 else {}
     ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
+    problems = {name: make_problem(dataset, name) for name in arguments.tasks}
+    # What is quick comes first, so that a run that is stopped has it of every task.
     with console.stopped_cleanly():
-        for name in arguments.tasks:
+        for name, problem in problems.items():
             before = found.get(name, {})
-            problem = make_problem(dataset, name)
             found[name] = {
                 "rows": len(problem.rows),
                 "agreement": {
                     f"{threshold:g}": agreement(groups_at(problem, threshold), problem)
                     for threshold in (SAME_TEXT, audit.THRESHOLD)
                 },
-                "doubts": doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name)),
+                "doubts": before.get("doubts", dict.fromkeys(("words", "ours", "both"))),
                 "without_doubtful": _still_true(before.get("without_doubtful", {})),
             }
-            if name not in ours and before.get("doubts", {}).get("ours"):
-                found[name]["doubts"] = before["doubts"]
-            path = _record(dataset, found)
+            _record(dataset, found)
+        for name, problem in problems.items():
+            if name in ours or not found[name]["doubts"]["ours"]:
+                found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
+                _record(dataset, found)
+        for name, problem in problems.items():
             orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]
             for method in (methods()[each] for each in arguments.methods):
                 kept = {"title": method.title, "settings": method.settings}
