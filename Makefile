@@ -11,7 +11,7 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve ablation results notebooks \
+	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation results notebooks \
 	demo-monitoring check-monitoring screenshots demo serve-check serving image clean
 
 help: ## show this help
@@ -105,8 +105,11 @@ bench-app: $(INSTALLED) ## 20 people at once on the app
 bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
 	$(RUN) -m research.bench_scale --record $(ARGS)
 
-baselines: $(INSTALLED) ## majority, keywords, words and logistic regression, ... on equal terms
+baselines: $(INSTALLED) ## plain methods on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
 	$(RUN) -m research.baselines $(ARGS)
+
+compare: $(INSTALLED) ## our model less each baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
+	$(RUN) -m research.compare $(ARGS)
 
 label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspicious ones out of training does
 	$(RUN) -m research.label_quality $(ARGS)
