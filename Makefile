@@ -11,8 +11,8 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines label-quality learning-curve results notebooks \
-	demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
+	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation results \
+	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
 
 ##@ Set up
 
@@ -120,8 +120,11 @@ bench-app: $(INSTALLED) ## 20 people at once on the app
 bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
 	$(RUN) -m research.bench_scale --record $(ARGS)
 
-baselines: $(INSTALLED) ## majority, keywords, words and logistic regression, ... on equal terms
+baselines: $(INSTALLED) ## plain methods on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
 	$(RUN) -m research.baselines $(ARGS)
+
+compare: $(INSTALLED) ## our model less each baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
+	$(RUN) -m research.compare $(ARGS)
 
 label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspicious ones out of training does
 	$(RUN) -m research.label_quality $(ARGS)
@@ -129,16 +132,19 @@ label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspici
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
+ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setting quick": hours; else days; resumes)
+	$(RUN) -m research.ablation $(ARGS)
+
 ##@ Study and show
 
-results: $(INSTALLED) ## write research/results.md from the recorded runs
+results: $(INSTALLED) ## write research/results.md and its figures from the recorded runs
 	$(RUN) -m research.results $(ARGS)
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
 	$(RUN) -m research.benchmarks
 
-notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data
-	$(RUN) -m research.notebooks $(ARGS)
+notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
+	$(RUN) -m research.notebooks --clean $(ARGS)
 
 demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: what the monitor says
 	$(RUN) -m research.demo_monitoring $(ARGS)

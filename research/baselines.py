@@ -1,8 +1,9 @@
 """``python -m research.baselines``: plain methods on the same rows and protocols as our models.
 
-Each method answers the product (3,291 tweets), the emotion (8,579), and the whole question: which emotion towards which
-product. Predictions of rows that a method was not fitted on are kept in saved_models/.checkpoints, so that a run that
-was stopped goes on, and a model can be compared row by row (research.compare).
+Each method answers the product (3,291 tweets), the emotion (8,579), and, if it is quick, the whole question: which
+emotion towards which product. Predictions of rows that a method was not fitted on are kept in
+saved_models/.checkpoints, so that a run that was stopped goes on, and a model can be compared row by row
+(research.compare). The recorded run grows: what it has of the same data and folds stays in it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_penalty
-from research.runs import record
+from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_choice
+from research.runs import kept_methods, load, record
 from tf_model import console, crossval, data, paths, splits, tasks
 from tf_model.answer_figures import COVERAGE
 from tf_model.answers import answer_metrics, confidence_and_right
 from tf_model.calibration import accuracy_at_coverage
+from tf_model.errors import UsageError
 from tf_model.files import whole_file
 from tf_model.metrics import evaluate_probabilities, summarize
 from tf_model.runtime import versions
 
 REPORT, GROUPED = "report", "grouped"
+PROTOCOLS = (GROUPED, REPORT)
+PROBLEMS = (*tasks.TASKS, tasks.ANSWER)
 CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
 
 
@@ -71,18 +75,27 @@ class Answers:
 def main(argv: list[str] | None = None) -> int:
     """Run the methods that were asked for, print their figures and record them."""
     known = methods()
+    quick = [name for name, method in known.items() if not method.slow]
     parser = console.parser("research.baselines", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
-    parser.add_argument("--methods", nargs="+", choices=list(known), default=list(known), help="which baselines")
-    parser.add_argument("--choose", action="store_true", help="choose the penalties inside the report's training part")
+    parser.add_argument(
+        "--methods", nargs="+", choices=list(known), default=quick, help="which methods; those left out take hours"
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of the methods with randomness; else 3")
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="what is answered")
+    parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
+    parser.add_argument("--choose", action="store_true", help="choose settings inside the report's training part")
     arguments = parser.parse_args(argv)
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    if arguments.choose:
-        return _choose(dataset)
-    problems = {name: make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
-    found: dict[str, Any] = {}
+    with console.stopped_cleanly():
+        return (_choose if arguments.choose else _evaluate)(arguments, dataset)
+
+
+def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
+    known = methods()
+    problems = {name: make_problem(dataset, name) for name in PROBLEMS}
     results = {
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
@@ -93,19 +106,27 @@ def main(argv: list[str] | None = None) -> int:
             for name, problem in problems.items()
         },
         "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
-        "methods": found,
     }
+    found = kept_methods("baselines", results, {name: method.settings for name, method in known.items()})
+    wanted = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
-        found[name] = evaluate_method(known[name], problems, dataset.sha256)
-        path = record("baselines", _command(arguments.methods, known), results)
+        method = known[name]
+        for figures in evaluate_method(
+            method, wanted, arguments.protocols, arguments.seeds, dataset.sha256, found.get(name)
+        ):
+            found[name] = figures
+            # The plainest first, whatever was run first.
+            in_order = {name: found[name] for name in known if name in found}
+            path = record("baselines", _command(list(in_order), known), results | {"methods": in_order})
         _print(found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
 
 
-def _command(chosen: Sequence[str], known: Mapping[str, Method]) -> str:
-    everything = set(chosen) == set(known)
-    return "make baselines" if everything else f"python -m research.baselines --methods {' '.join(chosen)}"
+def _command(recorded: Sequence[str], known: Mapping[str, Method]) -> str:
+    if list(recorded) == [name for name, method in known.items() if not method.slow]:
+        return "make baselines"
+    return f"python -m research.baselines --methods {' '.join(recorded)}"
 
 
 # ---------------------------------------------------------------- rows and folds
@@ -128,15 +149,45 @@ def make_problem(dataset: data.Dataset, name: str) -> Problem:
 
 
 def answers(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str) -> Answers:
-    """Out-of-fold answers, from the store or computed and kept there."""
+    """Out-of-fold answers, from the store or computed and kept there; of a slow method fold by fold."""
     path = store_path(method, problem, task, protocol, seed, data_sha256)
-    if not path.is_file():
-        computed = fit_and_answer(method, problem, task, problem.folds[protocol], seed)
-        arrays = {"predicted": computed.predicted, "seconds": np.array(computed.seconds)}
-        if computed.probabilities is not None:
-            arrays["probabilities"] = computed.probabilities
-        with whole_file(path, overwrite=True) as part, part.open("wb") as file:
-            np.savez(file, **arrays)
+    if path.is_file():
+        return _read(path)
+    folds = problem.folds[protocol]
+    if not method.slow:
+        return _keep(path, fit_and_answer(method, problem, task, folds, seed))
+    parts = []
+    for number, split in enumerate(folds, start=1):
+        part = path.with_suffix(f".fold-{number}.npz")
+        if not part.is_file():
+            console.say(f"{method.name}, {task.name}, {protocol}, seed {seed}, fold {number} of {len(folds)}")
+            _keep(part, fit_and_answer(method, problem, task, [split], seed))
+        parts.append(part)
+    joined = _keep(path, _join(list(map(_read, parts))))
+    for part in parts:
+        part.unlink()
+    return joined
+
+
+def _join(parts: Sequence[Answers]) -> Answers:
+    """Answers to all rows, from those of each fold to its own."""
+    predicted = np.max([part.predicted for part in parts], axis=0)  # -1 where a fold does not answer
+    probabilities = None
+    if parts[0].probabilities is not None:
+        probabilities = np.sum([part.probabilities for part in parts], axis=0)
+    return Answers(predicted, probabilities, sum(part.seconds for part in parts))
+
+
+def _keep(path: Path, said: Answers) -> Answers:
+    arrays = {"predicted": said.predicted, "seconds": np.array(said.seconds)}
+    if said.probabilities is not None:
+        arrays["probabilities"] = said.probabilities
+    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+    return _read(path)
+
+
+def _read(path: Path) -> Answers:
     with np.load(path, allow_pickle=False) as kept:
         return Answers(kept["predicted"], kept.get("probabilities"), float(kept["seconds"]))
 
@@ -163,10 +214,12 @@ def fit_and_answer(
     for split in folds:
         train = split.train[label_ids[split.train] != tasks.NO_LABEL]
         model = method.make(task, seed).fit(inputs[train], label_ids[train])
-        predicted[split.validation] = model.predict(inputs[split.validation])
         if method.has_probabilities:
             scores = model.predict_proba(inputs[split.validation])
             probabilities[np.ix_(split.validation, model.classes_)] = scores
+            predicted[split.validation] = model.classes_[scores.argmax(axis=1)]
+        else:
+            predicted[split.validation] = model.predict(inputs[split.validation])
     seconds = time.perf_counter() - begin
     return Answers(predicted, probabilities if method.has_probabilities else None, seconds)
 
@@ -174,23 +227,50 @@ def fit_and_answer(
 # ---------------------------------------------------------------- figures
 
 
-def evaluate_method(method: Method, problems: Mapping[str, Problem], data_sha256: str) -> dict[str, Any]:
-    """All figures of one method, ready for JSON: by problem and protocol, of each seed and their spread."""
-    found: dict[str, Any] = {"title": method.title, "settings": method.settings}
-    seconds = 0.0
-    for name, problem in problems.items():
-        found[name] = {}
-        for protocol in (GROUPED, REPORT):
-            seeds: dict[str, Any] = {}
-            for seed in method.seeds:
+def evaluate_method(
+    method: Method,
+    problems: Mapping[str, Problem],
+    protocols: Sequence[str],
+    seeds: Sequence[int] | None,
+    data_sha256: str,
+    recorded: Mapping[str, Any] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """All figures of one method, ready for JSON: by problem and protocol, of each seed and their spread.
+
+    Args:
+        method: The method.
+        problems: What it is to answer, by name.
+        protocols: On which rows.
+        seeds: In place of the method's own; one without randomness has no others.
+        data_sha256: Of the dataset.
+        recorded: Its figures of earlier runs, which stay.
+
+    Yields:
+        What is known of the method after each problem, protocol and seed.
+    """
+    found: dict[str, Any] = {"title": method.title, "settings": method.settings, **(recorded or {})}
+    wanted = [name for name in problems if not (method.slow and name == tasks.ANSWER)]
+    for seed in seeds if seeds and len(method.seeds) > 1 else method.seeds:
+        for name in wanted:
+            problem = problems[name]
+            for protocol in protocols:
                 said = {
                     task.name: answers(method, problem, task, protocol, seed, data_sha256)
                     for task in problem.rows.tasks
                 }
-                seconds += sum(each.seconds for each in said.values())
-                seeds[str(seed)] = _figures(problem, said)
-            found[name][protocol] = {"seeds": seeds, "summary": _summary(seeds)}
-    return {**found, "seconds": seconds}
+                known = found.get(name, {}).get(protocol, {}).get("seeds", {})
+                figures = _figures(problem, said) | {"seconds": sum(each.seconds for each in said.values())}
+                of_seeds = dict(sorted((known | {str(seed): figures}).items(), key=lambda item: int(item[0])))
+                by_protocol = found.get(name, {}) | {protocol: {"seeds": of_seeds, "summary": _summary(of_seeds)}}
+                found = found | {name: by_protocol}
+                found["seconds"] = _seconds(found)
+                yield found
+
+
+def _seconds(found: Mapping[str, Any]) -> float:
+    """Of fitting and answering, over all problems, protocols and seeds."""
+    by_protocol = [protocol for name in PROBLEMS for protocol in found.get(name, {}).values()]
+    return sum(figures["seconds"] for protocol in by_protocol for figures in protocol["seeds"].values())
 
 
 def _figures(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:
@@ -240,7 +320,7 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     first = next(iter(seeds.values()))
     found: dict[str, Any] = {}
     for name, value in first.items():
-        if isinstance(value, float):
+        if isinstance(value, float) and name != "seconds":
             found[name] = summarize(figures[name] for figures in seeds.values())
         elif name in (*tasks.TASKS, tasks.ANSWER):
             found[name] = _summary({seed: figures[name] for seed, figures in seeds.items()})
@@ -250,45 +330,57 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _print(found: Mapping[str, Any]) -> None:
     stdout = console.stdout()
     stdout.print(f"{found['title']} ({found['settings'] or 'nothing to set'})", highlight=False, markup=False)
-    for protocol in (GROUPED, REPORT):
+    for protocol in PROTOCOLS:
         shown = []
-        for name in tasks.TASKS:
+        for name in PROBLEMS:
+            if protocol not in found.get(name, {}):
+                continue
             summary = found[name][protocol]["summary"]
-            shown.append(f"{name} {summary['accuracy']['mean']:.4f}, macro-F1 {summary['macro_f1']['mean']:.4f}")
-        answer = found[tasks.ANSWER][protocol]["summary"][tasks.ANSWER]
-        shown.append(
-            f"answer {answer['accuracy']['mean']:.4f}, with emotion {answer['emotion_rows_accuracy']['mean']:.4f}"
-        )
-        stdout.print(f"  {protocol}: {'; '.join(shown)}", highlight=False, soft_wrap=True)
+            if name == tasks.ANSWER:
+                summary = summary[tasks.ANSWER]
+                shown.append(
+                    f"answer {summary['accuracy']['mean']:.4f}, with emotion "
+                    f"{summary['emotion_rows_accuracy']['mean']:.4f}"
+                )
+            else:
+                shown.append(f"{name} {summary['accuracy']['mean']:.4f}, macro-F1 {summary['macro_f1']['mean']:.4f}")
+        if shown:
+            stdout.print(f"  {protocol}: {'; '.join(shown)}", highlight=False, soft_wrap=True)
 
 
 # ---------------------------------------------------------------- choose
 
 
-def _choose(dataset: data.Dataset) -> int:
-    """Cross-validate each penalty inside the training part of the report's split, and record what is best."""
+def _choose(arguments: Any, dataset: data.Dataset) -> int:
+    """Cross-validate each setting inside the training part of the report's split, and record what is best."""
     problems = [_choosing_problem(dataset, task) for task in (tasks.PRODUCT, tasks.EMOTION)]
-    found: dict[str, Any] = {}
-    for name, penalties in CHOICES.items():
-        tried = {}
-        for penalty in penalties:
-            method = with_penalty(name, penalty)
-            tried[f"{penalty:g}"] = {}
+    protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; best mean of both tasks"
+    results = {
+        "protocol": protocol,
+        "rows": {problem.name: len(problem.rows) for problem in problems},
+        "data_sha256": dataset.sha256,
+    }
+    run = load("choose_baselines")
+    fits = run is not None and all(run.get(name) == value for name, value in results.items())
+    found: dict[str, Any] = dict(run["methods"]) if fits else {}
+    path = None
+    for name in [name for name in arguments.methods if name in CHOICES]:
+        tried: dict[str, Any] = {}
+        for value in CHOICES[name]:
+            method = with_choice(name, value)
+            tried[f"{value:g}"] = {}
             for problem in problems:
                 (task,) = problem.rows.tasks
-                said = fit_and_answer(method, problem, task, problem.folds[GROUPED], 0)
-                accuracy = score(task, problem.label_ids(task), said)["accuracy"]
-                tried[f"{penalty:g}"][task.name] = accuracy
-            console.say(f"{name}, C={penalty:g}: {tried[f'{penalty:g}']}")
-        best = max(tried, key=lambda penalty: sum(tried[penalty].values()))
-        found[name] = {"tried": tried, "best": float(best)}
-    protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; best mean of both tasks"
-    rows = {problem.name: len(problem.rows) for problem in problems}
-    path = record(
-        "choose_baselines",
-        "python -m research.baselines --choose",
-        {"protocol": protocol, "rows": rows, "data_sha256": dataset.sha256, "methods": found},
-    )
+                said = answers(method, problem, task, GROUPED, 0, dataset.sha256)
+                tried[f"{value:g}"][task.name] = score(task, problem.label_ids(task), said)["accuracy"]
+            console.say(f"{name}, {value:g}: {tried[f'{value:g}']}")
+        best = max(tried, key=lambda value: sum(tried[value].values()))
+        found[name] = {"title": method.title, "tried": tried, "best": float(best)}
+        in_order = {name: found[name] for name in CHOICES if name in found}
+        command = f"python -m research.baselines --choose --methods {' '.join(in_order)}"
+        path = record("choose_baselines", command, results | {"methods": in_order})
+    if path is None:
+        raise UsageError(f"--choose needs a method with a setting to choose; these have one: {', '.join(CHOICES)}")
     console.say(f"written to {paths.shown(path)}")
     return 0
 

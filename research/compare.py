@@ -1,7 +1,8 @@
 """``python -m research.compare``: our model against each baseline, row by row, on the leak-free protocol.
 
 Both sides answered the same rows in the same folds, none of which they were trained on. Our model's answers are those
-that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder.
+that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. A baseline answers with its
+first seed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from research.baselines import GROUPED, Answers, Problem, answers, make_problem, right_answers
-from research.methods import methods
+from research.methods import baselines
 from research.runs import record
 from tf_model import console, data, paths, tasks
 from tf_model.comparison import compare_right
@@ -24,18 +25,22 @@ AVERAGED = "averaged"
 
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
-    known = methods()
+    known = baselines()
     parser = console.parser("research.compare", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--task", choices=[*tasks.TASKS, tasks.ANSWER], default=tasks.ANSWER, help="what was trained")
-    parser.add_argument("--store", type=Path, required=True, help="folder of the folds that evaluate kept")
-    parser.add_argument("--methods", nargs="+", choices=list(known), default=list(known), help="which baselines")
+    parser.add_argument(
+        "--store", type=Path, help="folder of the folds that evaluate kept; found by itself where one alone fits"
+    )
+    quick = [name for name, method in known.items() if not method.slow]
+    parser.add_argument("--methods", nargs="+", choices=list(known), default=quick, help="which baselines")
     arguments = parser.parse_args(argv)
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, arguments.task)
-    ours = load_out_of_fold(arguments.store, problem)
+    store = arguments.store or find_store(problem)
+    ours = load_out_of_fold(store, problem)
     found: dict[str, Any] = {}
     for name in arguments.methods:
         baseline = {
@@ -54,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         "data_sha256": dataset.sha256,
         "methods": found,
     }
-    command = f"python -m research.compare --task {arguments.task} --store {paths.shown(arguments.store)}"
+    command = f"python -m research.compare --task {arguments.task} --store {paths.shown(store)}"
     console.say(f"written to {paths.shown(record(f'compare_{arguments.task}', command, results))}")
     return 0
 
@@ -117,6 +122,28 @@ def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
     if len(complete) > 1:
         complete[AVERAGED] = np.mean(list(complete.values()), axis=0)
     return complete
+
+
+def find_store(problem: Problem) -> Path:
+    """The one folder in saved_models/.checkpoints that holds all folds of a seed of this problem.
+
+    Raises:
+        DataError: There is none, or more than one.
+    """
+    found = []
+    for store in sorted(paths.CHECKPOINTS.glob("grouped-*")):
+        try:
+            load_out_of_fold(store, problem)
+        except DataError:
+            continue
+        found.append(store)
+    if len(found) != 1:
+        several = f"{len(found)} fit: {', '.join(map(paths.shown, found))}" if found else "none fits"
+        raise DataError(
+            f"expected one folder of finished folds of {problem.name} in {paths.shown(paths.CHECKPOINTS)}, {several}; "
+            "name one with --store, or run `python -m tf_model.evaluate --protocol grouped` to its end"
+        )
+    return found[0]
 
 
 def _read_folds(files: list[Path], problem: Problem) -> np.ndarray:

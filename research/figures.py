@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 WIDTH, HEIGHT = 760, 460
+# Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+PROTOCOL_COLOURS = {"grouped": "#0072B2", "report": "#E69F00"}
 
 
 def draw_all() -> Iterator[Path]:
@@ -27,8 +30,9 @@ def draw_all() -> Iterator[Path]:
     """
     for name, (run_name, draw) in FIGURES.items():
         run = load(run_name)
-        if run is not None:
-            yield _write(name, draw(run))
+        figure = draw(run) if run is not None else None
+        if figure is not None and figure.data:  # a run that was begun may have nothing to draw yet
+            yield _write(name, figure)
 
 
 def learning_curve(run: Mapping[str, Any]) -> Figure:
@@ -52,36 +56,122 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
 
 
 def without_doubtful(run: Mapping[str, Any]) -> Figure:
-    """Accuracy of training without the most doubtful labels, and without as many at random, by task."""
+    """Gain of training without the most doubtful labels, and without as many at random, by task and method."""
     from plotly import graph_objects
 
-    figure = _figure("labels left out of training", "accuracy without leakage")
+    figure = _figure("labels left out of training", "accuracy less that of all labels")
     for name, found in run["tasks"].items():
-        kept = found["without_doubtful"]
-        shares = [share for share in kept if share != "all"]
-        x = [0.0, *map(float, shares)]
-        doubtful = [kept["all"]["accuracy"], *(kept[share]["doubtful"]["accuracy"] for share in shares)]
-        random = [kept["all"]["accuracy"], *(kept[share]["random"]["accuracy"]["mean"] for share in shares)]
-        figure.add_trace(graph_objects.Scatter(x=x, y=doubtful, name=f"{name}, most doubtful"))
-        figure.add_trace(graph_objects.Scatter(x=x, y=random, name=f"{name}, at random", line={"dash": "dot"}))
+        for kept in found["without_doubtful"].values():
+            everything, shares = kept["all"]["accuracy"], [share for share in kept if share.startswith("0.")]
+            doubtful = [kept[share]["doubtful"]["accuracy"] - everything for share in shares]
+            random = [kept[share]["random"]["accuracy"]["mean"] - everything for share in shares]
+            for way, gains in (("doubtful", doubtful), ("at random", random)):
+                figure.add_trace(
+                    graph_objects.Scatter(
+                        x=[0.0, *map(float, shares)],
+                        y=[0.0, *gains],
+                        name=f"{name}, {_plain(kept['title'])}, {way}",
+                        line={"dash": "solid" if way == "doubtful" else "dot"},
+                    )
+                )
     figure.update_xaxes(tickformat=".0%")
+    figure.update_yaxes(tickformat="+.3f")
+    return figure
+
+
+def baselines(run: Mapping[str, Any]) -> Figure:
+    """Accuracy of every method under both protocols, with the 95% interval of its first seed; one panel a task."""
+    from plotly import graph_objects
+    from plotly.subplots import make_subplots
+
+    names = [name for name in ("product", "emotion") if any(name in found for found in run["methods"].values())]
+    # Always answering the most frequent class is so far off that the others could not be told apart beside it.
+    rows = {name: found for name, found in run["methods"].items() if name != "majority"}
+    figure = make_subplots(cols=len(names), shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=names)
+    for column, name in enumerate(names, start=1):
+        for (protocol, colour), shift in zip(PROTOCOL_COLOURS.items(), (-0.12, 0.12), strict=True):
+            points = [
+                (place + shift, found[name][protocol])
+                for place, found in enumerate(rows.values())
+                if protocol in found.get(name, {})
+            ]
+            means = [figures["summary"]["accuracy"]["mean"] for _, figures in points]
+            intervals = [next(iter(figures["seeds"].values()))["accuracy_interval"] for _, figures in points]
+            figure.add_trace(
+                graph_objects.Scatter(
+                    x=means,
+                    y=[place for place, _ in points],
+                    error_x={
+                        "type": "data",
+                        "array": [high - mean for mean, (_, high) in zip(means, intervals, strict=True)],
+                        "arrayminus": [mean - low for mean, (low, _) in zip(means, intervals, strict=True)],
+                    },
+                    mode="markers",
+                    marker={"color": colour, "size": 8},
+                    name=f"{protocol} protocol",
+                    showlegend=column == 1,
+                ),
+                row=1,
+                col=column,
+            )
+    figure.update_layout(_layout(width=WIDTH + 240))
+    figure.update_xaxes(title="accuracy", tickformat=".2f")
+    titles = [_plain(found["title"]) for found in rows.values()]
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=titles, autorange="reversed")
+    return figure
+
+
+def ablation(run: Mapping[str, Any]) -> Figure:
+    """What each switch does to the accuracy, with its 95% interval, by protocol and setting."""
+    from plotly import graph_objects
+
+    figure = _figure("accuracy with the switch less without", "")
+    for setting, found in run["settings"].items():
+        for protocol, switches in found["protocols"].items():
+            effects = [(each["title"], each["paired"]) for each in switches.values() if each.get("paired")]
+            gains = [paired["difference"] for _, paired in effects]
+            figure.add_trace(
+                graph_objects.Scatter(
+                    x=gains,
+                    y=[title for title, _ in effects],
+                    error_x={
+                        "type": "data",
+                        "array": [paired["interval"][1] - paired["difference"] for _, paired in effects],
+                        "arrayminus": [paired["difference"] - paired["interval"][0] for _, paired in effects],
+                    },
+                    mode="markers",
+                    marker={
+                        "color": PROTOCOL_COLOURS[protocol],
+                        "size": 9,
+                        "symbol": "circle" if setting == "report" else "diamond-open",
+                    },
+                    name=f"{protocol} protocol, {setting} setting",
+                )
+            )
+    figure.add_vline(x=0, line={"color": "#555555", "width": 1})
+    figure.update_layout(width=WIDTH + 240)
+    figure.update_xaxes(tickformat="+.3f")
+    figure.update_yaxes(autorange="reversed")
     return figure
 
 
 def _figure(x: str, y: str) -> Figure:
     from plotly import graph_objects
 
-    layout = graph_objects.Layout(
-        width=WIDTH,
-        height=HEIGHT,
-        template="plotly_white",
-        showlegend=True,
-        xaxis={"title": x},
-        yaxis={"title": y, "tickformat": ".2f"},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02},
-        margin={"l": 70, "r": 20, "t": 80, "b": 60},
-    )
+    layout = {**_layout(), "xaxis": {"title": x}, "yaxis": {"title": y, "tickformat": ".2f"}}
     return graph_objects.Figure(layout=layout)
+
+
+def _layout(width: int = WIDTH) -> dict[str, Any]:
+    return {
+        "width": width,
+        "height": HEIGHT,
+        "template": "plotly_white",
+        "colorway": COLOURS,
+        "showlegend": True,
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.06, "x": 0},
+        "margin": {"l": 70, "r": 20, "t": 110, "b": 60},
+    }
 
 
 def _plain(title: str) -> str:
@@ -93,9 +183,7 @@ def _write(name: str, figure: Figure) -> Path:
     try:
         text = figure.to_image(format="svg").decode("utf-8")
     except Exception as error:  # kaleido raises errors of several packages
-        raise OutputError(
-            f"{path} cannot be drawn: {first_line(error)}; install Chrome or Chromium, or leave --figures out"
-        ) from error
+        raise OutputError(f"{path} cannot be drawn: {first_line(error)}; install Chrome or Chromium") from error
     # plotly numbers its elements at random: a figure that is drawn again should be the same file.
     names = [*re.findall(r'id="defs-([0-9a-f]+)"', text), *re.findall(r"\btrace([0-9a-f]{6})\b", text)]
     for number, random_name in enumerate(dict.fromkeys(names)):
@@ -106,6 +194,9 @@ def _write(name: str, figure: Figure) -> Path:
 
 
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], Figure]]] = {
+    "baselines": ("baselines", baselines),
     "learning_curve": ("learning_curve", learning_curve),
+    "learning_curve_emotion": ("learning_curve_emotion", learning_curve),
+    "ablation": ("ablation", ablation),
     "without_doubtful": ("label_quality", without_doubtful),
 }

@@ -1,7 +1,8 @@
 """``python -m research.label_quality``: how far the labels can be trusted, and what that costs.
 
 Three views: what people said of a text that occurs twice, which labels a model that never saw them doubts, and whether
-training gets better when the most doubtful labels are left out.
+training gets better when the most doubtful labels are left out. What is fitted is kept in saved_models/.checkpoints,
+and the run is recorded method by method.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import numpy as np
 
 from research.baselines import GROUPED, Answers, Problem, answers, make_problem, score
 from research.compare import AVERAGED, load_out_of_fold
-from research.methods import methods
-from research.runs import record
+from research.methods import OURS, Method, methods
+from research.runs import load, record
 from tf_model import audit, console, crossval, data, paths, splits, suspicious, tasks
 from tf_model.metrics import summarize
 
@@ -26,12 +27,21 @@ SHARES = (0.02, 0.05, 0.10)
 DRAWS = 3
 RESAMPLES = 2000
 WORDS = "words_logistic"
+CHEAP = (WORDS, "frozen_minilm")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
     parser = console.parser("research.label_quality", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=list(methods()),
+        default=list(CHEAP),
+        help=f"what is trained without the doubtful labels; {OURS}, our own model, takes hours on a CPU",
+    )
     parser.add_argument(
         "--store", type=Path, help="folder of our answer model's folds, which evaluate printed: its doubts are compared"
     )
@@ -39,24 +49,55 @@ def main(argv: list[str] | None = None) -> int:
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    found: dict[str, Any] = {}
+    run = load("label_quality")
+    found: dict[str, Any] = dict(run["tasks"]) if run and run["data_sha256"] == dataset.sha256 else {}
     ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
-    for name in tasks.TASKS:
-        problem = make_problem(dataset, name)
-        found[name] = {
-            "rows": len(problem.rows),
-            "agreement": {
-                f"{threshold:g}": agreement(groups_at(problem, threshold), problem)
-                for threshold in (SAME_TEXT, audit.THRESHOLD)
-            },
-            "doubts": doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name)),
-            "without_doubtful": without_doubtful(problem, dataset.sha256),
-        }
-        results = {"protocol": f"grouped {crossval.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
-        path = record("label_quality", "make label-quality", results)
-        _print(name, found[name])
+    problems = {name: make_problem(dataset, name) for name in arguments.tasks}
+    # What is quick comes first, so that a run that is stopped has it of every task.
+    with console.stopped_cleanly():
+        for name, problem in problems.items():
+            before = found.get(name, {})
+            found[name] = {
+                "rows": len(problem.rows),
+                "agreement": {
+                    f"{threshold:g}": agreement(groups_at(problem, threshold), problem)
+                    for threshold in (SAME_TEXT, audit.THRESHOLD)
+                },
+                "doubts": before.get("doubts", dict.fromkeys(("words", "ours", "both"))),
+                "without_doubtful": _still_true(before.get("without_doubtful", {})),
+            }
+            _record(dataset, found)
+        for name, problem in problems.items():
+            if name in ours or not found[name]["doubts"]["ours"]:
+                found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
+                _record(dataset, found)
+        for name, problem in problems.items():
+            orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]
+            for method in (methods()[each] for each in arguments.methods):
+                kept = {"title": method.title, "settings": method.settings}
+                kept |= without_doubtful(method, problem, orders, dataset.sha256)
+                found[name]["without_doubtful"][method.name] = kept
+                path = _record(dataset, found)
+            _print(name, found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
+
+
+def _still_true(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded figures of methods that are still what they were."""
+    known = methods()
+    return {
+        name: found for name, found in recorded.items() if name in known and found["settings"] == known[name].settings
+    }
+
+
+def _record(dataset: data.Dataset, found: Mapping[str, Any]) -> Path:
+    results = {"protocol": f"grouped {crossval.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
+    measured = {method for of_task in found.values() for method in of_task["without_doubtful"]}
+    chosen = " ".join(name for name in methods() if name in measured)
+    is_default = measured <= set(CHEAP)
+    command = "make label-quality" if is_default else f"python -m research.label_quality --methods {chosen}"
+    return record("label_quality", command, results)
 
 
 # ---------------------------------------------------------------- what people said
@@ -165,24 +206,35 @@ def doubts(problem: Problem, words: np.ndarray, ours: np.ndarray | None = None) 
 
 
 def without_doubtful(
-    problem: Problem, data_sha256: str, shares: Sequence[float] = SHARES, draws: int = DRAWS
+    method: Method,
+    problem: Problem,
+    orders: Sequence[np.ndarray],
+    data_sha256: str,
+    shares: Sequence[float] = SHARES,
+    draws: int = DRAWS,
 ) -> dict[str, Any]:
-    """The words model, trained without the most doubtful labels, and without as many at random.
+    """A method, trained without the most doubtful labels, and without as many at random.
 
-    In each fold the doubtful labels are found by cross-validation inside the training part alone; the validation part
-    keeps all of its labels, wrong ones included.
+    The validation part keeps all of its labels, wrong ones included.
+
+    Args:
+        method: What is trained, with its first seed.
+        problem: The rows, of one task.
+        orders: Of each fold's training part, see :func:`most_doubtful_first`.
+        data_sha256: Of the dataset.
+        shares: How much is left out, 0 to 1.
+        draws: How often as many are left out at random.
 
     Returns:
         ``all`` (nothing left out) and by share ("0.02"): ``doubtful``, metrics, and ``random``, their spread over
         draws.
     """
     (task,) = problem.rows.tasks
-    method, folds = methods()[WORDS], problem.folds[GROUPED]
-    orders = [_most_doubtful_first(problem, split, data_sha256) for split in folds]
+    folds, seed = problem.folds[GROUPED], method.seeds[0]
 
-    def metrics(kept: Sequence[np.ndarray], name: str, number: int = 0) -> dict[str, float]:
+    def metrics(kept: Sequence[np.ndarray], name: str) -> dict[str, float]:
         parts = [splits.Split(rows, split.validation) for rows, split in zip(kept, folds, strict=True)]
-        said = answers(method, replace(problem, folds={name: parts}), task, name, number, data_sha256)
+        said = answers(method, replace(problem, folds={name: parts}), task, name, seed, data_sha256)
         return _shares(task, problem, said)
 
     found: dict[str, Any] = {"all": metrics([split.train for split in folds], GROUPED)}
@@ -196,7 +248,6 @@ def without_doubtful(
                     for fold, (order, count) in enumerate(zip(orders, left_out, strict=True))
                 ],
                 f"without-{share:g}-random",
-                number,
             )
             for number in range(draws)
         ]
@@ -207,8 +258,11 @@ def without_doubtful(
     return found
 
 
-def _most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:
-    """Positions of a training part, by the probability that a model fitted on its other folds gives to the label."""
+def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:
+    """Positions of a training part, by the probability that the words model, fitted on its other folds, gives them.
+
+    The labels of the validation part have no say in it.
+    """
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
     inner = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
@@ -220,7 +274,7 @@ def _most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str
 
 def _shares(task: tasks.Task, problem: Problem, said: Answers) -> dict[str, float]:
     metrics = score(task, problem.label_ids(task), said)
-    return {name: metrics[name] for name in ("accuracy", "macro_f1", "loss")}
+    return {name: metrics[name] for name in ("accuracy", "macro_f1")}
 
 
 def _print(name: str, found: Mapping[str, Any]) -> None:
@@ -234,12 +288,11 @@ def _print(name: str, found: Mapping[str, Any]) -> None:
             )
     words = found["doubts"]["words"]
     lines.append(f"{words['rows']:,} labels doubted by the words model ({words['share']:.1%})")
-    lines.append(f"accuracy trained on all labels: {found['without_doubtful']['all']['accuracy']:.4f}")
-    for share, values in found["without_doubtful"].items():
-        if share != "all":
-            random = values["random"]["accuracy"]["mean"]
-            accuracy = values["doubtful"]["accuracy"]
-            lines.append(f"without the most doubtful {float(share):.0%}: {accuracy:.4f} (at random: {random:.4f})")
+    for kept in found["without_doubtful"].values():
+        lines.append(f"{kept['title']}: accuracy trained on all labels {kept['all']['accuracy']:.4f}")
+        for share in (key for key in kept if key.startswith("0.")):
+            random, accuracy = kept[share]["random"]["accuracy"]["mean"], kept[share]["doubtful"]["accuracy"]
+            lines.append(f"  without the most doubtful {float(share):.0%}: {accuracy:.4f} (at random: {random:.4f})")
     for line in lines:
         console.stdout().print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
 

@@ -1,22 +1,27 @@
-"""The baselines: what a plain method makes of the same tweets. Each is a scikit-learn classifier of some inputs."""
+"""The methods that are compared on equal terms: each is a scikit-learn classifier of some inputs.
+
+:func:`methods` has the baselines, and our own model for studies that train many of it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tf_model import paths, tasks
+from tf_model import paths, recipes, tasks
 from tf_model.explore.keywords import keyword_rule
 from tf_model.files import whole_file
 from tf_model.suspicious import words_classifier, words_features
 
 TEXTS, EMBEDDINGS = "texts", "embeddings"
 EMBEDDED_AT_ONCE = 64
+OURS = "tuned"  # our own model among the methods
+SEEDS = (0, 1, 2)  # of the methods with randomness
 
 GOOD = re.compile(
     r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
@@ -32,7 +37,7 @@ BAD = re.compile(
 
 @dataclass(frozen=True)
 class Method:
-    """A baseline.
+    """A method.
 
     Attributes:
         name: On the command line and in the recorded runs.
@@ -42,6 +47,8 @@ class Method:
         seeds: One for a method without randomness.
         has_probabilities: Whether its classifier gives probabilities that mean something.
         settings: Everything that changes what it learns, in words.
+        slow: Whether it trains for minutes: its folds are kept one by one, and it answers product and emotion each on
+            its own folds, not once more on those of the joined answer.
     """
 
     name: str
@@ -51,6 +58,7 @@ class Method:
     seeds: tuple[int, ...] = (0,)
     has_probabilities: bool = False
     settings: str = ""
+    slow: bool = False
 
 
 class KeywordRules:
@@ -98,38 +106,86 @@ def _on_embeddings(inverse_penalty: float) -> Any:
     return LogisticRegression(C=inverse_penalty, max_iter=5000)
 
 
-# What `python -m research.baselines --choose` tries, and what it found best inside the report's training part.
+# What `python -m research.baselines --choose` tries, and what it found best inside the report's training part: the
+# inverse penalty of a linear model, the learning rate of a network.
 CHOICES: dict[str, tuple[float, ...]] = {
     "words_logistic": (1.0, 3.0, 10.0, 30.0, 100.0),
     "words_svm": (0.1, 0.3, 1.0, 3.0),
     "frozen_minilm": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+    "scratch": (1e-4, 3e-4, 1e-3),
 }
-CHOSEN: dict[str, float] = {"words_logistic": 10.0, "words_svm": 0.3, "frozen_minilm": 30.0}
+CHOSEN: dict[str, float] = {"words_logistic": 10.0, "words_svm": 0.3, "frozen_minilm": 30.0, "scratch": 3e-4}
+SCRATCH_EPOCHS = 10  # twice those of the pretrained one: it has everything to learn
 
 
-def with_penalty(name: str, inverse_penalty: float) -> Method:
-    """One of the methods that have a penalty to choose, with this one."""
+def with_choice(name: str, value: float) -> Method:
+    """One of the methods that have a setting to choose, with this one."""
     features = "TF-IDF (words 1-2, characters 2-5)"
     if name == "words_logistic":
-        title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(inverse_penalty)
-        return Method(name, title, make, has_probabilities=True, settings=f"C={inverse_penalty:g}")
+        title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(value)
+        return Method(name, title, make, has_probabilities=True, settings=f"C={value:g}")
     if name == "words_svm":
-        title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(inverse_penalty)
-        return Method(name, title, make, settings=f"C={inverse_penalty:g}, primal")
-    title, make = "frozen MiniLM, mean-pooled + logistic regression", lambda task, seed: _on_embeddings(inverse_penalty)
-    settings = f"C={inverse_penalty:g}, cleaning normalized"
+        title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(value)
+        return Method(name, title, make, settings=f"C={value:g}, primal")
+    if name == "scratch":
+        recipe = replace(recipes.TUNED, pooling="cls", learning_rate=value, epochs=SCRATCH_EPOCHS)
+        return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", recipe, pretrained=False)
+    title, make = "frozen MiniLM, mean-pooled + logistic regression", lambda task, seed: _on_embeddings(value)
+    settings = f"C={value:g}, cleaning normalized"
     return Method(name, title, make, inputs=EMBEDDINGS, has_probabilities=True, settings=settings)
 
 
+def _keras_nlp(name: str, title: str, recipe: recipes.Recipe, pretrained: bool) -> Method:
+    def make(task: tasks.Task, seed: int) -> Any:
+        from research.neural import KerasNlpBert
+
+        return KerasNlpBert(replace(recipe, seed=seed), len(task.labels), pretrained)
+
+    return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=_in_words(recipe), slow=True)
+
+
+def fine_tuned(recipe_name: str) -> Method:
+    """Our own model, trained by a recipe."""
+    recipe = recipes.make_recipe(recipe_name)
+
+    def make(task: tasks.Task, seed: int) -> Any:
+        from research.neural import FineTuned
+
+        return FineTuned(replace(recipe, seed=seed), len(task.labels))
+
+    title = f"MiniLM fine-tuned, `{recipe_name}` recipe"
+    return Method(recipe_name, title, make, seeds=SEEDS, has_probabilities=True, settings=_in_words(recipe), slow=True)
+
+
+def _in_words(recipe: recipes.Recipe) -> str:
+    return (
+        f"cleaning {recipe.cleaning}, {recipe.epochs} epochs of batches of {recipe.batch_size}, Adam "
+        f"{recipe.learning_rate:g} {recipe.schedule}, warm-up {recipe.warmup:g}, {recipe.pooling} pooling"
+    )
+
+
 def methods() -> dict[str, Method]:
-    """All baselines by name, the plainest first."""
-    plain = (
+    """All methods by name, the plainest first and :data:`OURS` last."""
+    found = (
         Method("majority", "always the most frequent class", _majority),
         Method(
             "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
         ),
+        *(with_choice(name, CHOSEN[name]) for name in CHOSEN),
+        _keras_nlp(
+            "keras_nlp_bert",
+            "keras-nlp BertTextClassifier on the MiniLM weights",
+            replace(recipes.TUNED, pooling="cls"),
+            pretrained=True,
+        ),
+        fine_tuned(OURS),
     )
-    return {method.name: method for method in (*plain, *(with_penalty(name, CHOSEN[name]) for name in CHOSEN))}
+    return {method.name: method for method in found}
+
+
+def baselines() -> dict[str, Method]:
+    """The methods that are not ours."""
+    return {name: method for name, method in methods().items() if name != OURS}
 
 
 def embeddings(texts: Sequence[str], backbone_name: str = "minilm", cleaning: str = "normalized") -> np.ndarray:

@@ -1,7 +1,8 @@
 """``python -m research.notebooks``: execute the notebooks of research/ from top to bottom, and fail on any error.
 
 Each runs in a temporary copy, so that outputs, which hold other people's tweets, are never written beside it. Cells
-tagged ``colab-only`` are left out, and training is cut to one epoch unless ``--full`` is given.
+tagged ``colab-only`` are left out, and training is cut to one epoch unless ``--full`` is given. With ``--clean`` a
+notebook that has such cells runs in a virtual environment of its own, built as those cells would build it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -42,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     if not arguments.full:
         environment[TRAINING_VARIABLE] = os.environ.get(TRAINING_VARIABLE, SHORT_TRAINING)
     failed = []
-    with console.stopped_cleanly():
+    with console.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="clean-environment-") as clean:
         for path in notebooks:
+            python = build_environment(Path(clean)) if arguments.clean and has_colab_cells(path) else None
             began = time.monotonic()
-            executed, error = execute(path, environment, arguments.timeout)
+            executed, error = execute(path, environment, arguments.timeout, python)
             verdict = f"failed: {error}" if error else "passed"
             cells, took = count_cells(executed), duration(time.monotonic() - began)
             console.say(f"{path.stem}: {verdict} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
@@ -75,13 +79,43 @@ def find(names: Sequence[str] = ()) -> list[Path]:
     return [known[name] for name in wanted]
 
 
-def execute(path: Path, environment: dict[str, str], timeout: float) -> tuple[NotebookNode, str | None]:
+def build_environment(folder: Path) -> Path:
+    """A virtual environment in ``folder`` with what requirements.lock pins and nothing else; its Python.
+
+    Raises:
+        TweetTargetError: It cannot be built; what pip said stands above.
+    """
+    python = folder / "bin" / "python"
+    if python.is_file():
+        return python
+    console.say("installing requirements.lock into a clean virtual environment (a few minutes)")
+    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r"]
+    for command in (
+        [sys.executable, "-m", "venv", folder],
+        [python, "-m", "pip", *install, paths.ROOT / "requirements.lock"],
+    ):
+        if subprocess.run(command).returncode:
+            raise TweetTargetError(f"the clean environment cannot be built: {' '.join(map(str, command))} failed")
+    return python
+
+
+def has_colab_cells(path: Path) -> bool:
+    """Whether a notebook has cells that are left out here."""
+    import nbformat
+
+    return any(COLAB_ONLY in cell.metadata.get("tags", ()) for cell in nbformat.read(path, as_version=4).cells)
+
+
+def execute(
+    path: Path, environment: dict[str, str], timeout: float, python: Path | None = None
+) -> tuple[NotebookNode, str | None]:
     """Execute a notebook in a temporary folder, which is its working directory.
 
     Args:
         path: The notebook, which is not changed.
         environment: Variables for its kernel, beside our own.
         timeout: The longest time of one cell, in seconds.
+        python: Interpreter of its kernel; our own if not given.
 
     Returns:
         The notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did.
@@ -100,6 +134,8 @@ def execute(path: Path, environment: dict[str, str], timeout: float) -> tuple[No
             resources={"metadata": {"path": folder}},
             extra_arguments=["--log-level=ERROR"],
         )
+        if python:
+            client.create_kernel_manager().kernel_spec.argv[0] = str(python)
         try:
             client.execute(env={**os.environ, "PYTHONPATH": python_path, **environment})
         except CellExecutionError as error:
@@ -145,6 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", metavar="NAMES", help="notebooks; all of research/ if none is given")
     parser.add_argument("--data", metavar="PATH", help=f"the dataset; else {DATA_VARIABLE}, else search")
     parser.add_argument("--full", action="store_true", help="train as long as the notebooks say, not one epoch")
+    parser.add_argument(
+        "--clean", action="store_true", help="execute those for Colab in a virtual environment that is built for them"
+    )
     parser.add_argument("--timeout", type=float, default=3600, metavar="SECONDS", help="longest time of one cell")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="write the executed notebooks, outputs included, into this folder"

@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from research.methods import methods
+from research.ablation import SWITCHES, UNCHANGED
+from research.baselines import GROUPED, PROTOCOLS, REPORT
+from research.label_quality import WORDS
+from research.learning_curve import run_name
+from research.methods import CHOSEN, OURS, SEEDS, methods
 from research.runs import load
 from tf_model import console, paths, tasks
+from tf_model.errors import OutputError
 from tf_model.files import whole_file
 from tf_model.messages import plural
-from tf_model.metrics import REPORT
+from tf_model.metrics import REPORT as THE_REPORT
 from tf_model.progress import duration
 
 HEAD = """# Results
@@ -34,8 +39,6 @@ GROUPED_ANSWER = (
     "python -m tf_model.evaluate --task answer --protocol grouped --recipe {recipe} --seeds {seeds} --json "
     "research/runs/grouped_answer.json --overwrite"
 )
-NOT_BUILT = "Not built: a transformer of this size from scratch, and keras-nlp's BERT classifier on the same weights."
-WORDS = "words_logistic"
 # What issue 7 set out to reach; figure of tf_model.answer_figures.headline: name, target, whether more is better.
 TARGETS: dict[str, tuple[str, float, bool]] = {
     "product_accuracy": ("product accuracy", 0.89, True),
@@ -48,23 +51,28 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
     "product_ece": ("ECE product after calibration", 0.03, False),
     "emotion_ece": ("ECE emotion after calibration", 0.03, False),
 }
+ABLATIONS = {"report": "at the report's rate", "quick": "at ten times the rate in 3 epochs"}
+TUNED_TARGETS = {"accuracy": ("accuracy", 0.885), "macro_f1": ("macro-F1", 0.80)}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Render every section, and the figures where they are asked for."""
+    """Draw the figures, where a browser to draw them is there, and render every section."""
     parser = console.parser("research.results", __doc__.splitlines()[0])
-    parser.add_argument("--figures", action="store_true", help="also draw research/figures/ (needs kaleido and Chrome)")
+    parser.add_argument("--no-figures", action="store_true", help="leave research/figures/ as it is")
     arguments = parser.parse_args(argv)
+    if not arguments.no_figures:
+        from research.figures import draw_all
+
+        try:
+            for path in draw_all():
+                console.say(f"written to {paths.shown(path)}")
+        except OutputError as error:
+            console.say(f"warning: the figures stay as they are: {error}")
     page = paths.RESEARCH / "results.md"
     text = render()
     with whole_file(page, overwrite=True) as part:
         part.write_text(text, encoding="utf-8")
     console.say(f"written to {paths.shown(page)}")
-    if arguments.figures:
-        from research.figures import draw_all
-
-        for path in draw_all():
-            console.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -80,7 +88,7 @@ def _report() -> str:
     run = load("bench_train_report")
     if run is None:
         return _not_measured("make bench-train")
-    accuracy, reported = run["accuracy"], REPORT["validation"]["accuracy"]
+    accuracy, reported = run["accuracy"], THE_REPORT["validation"]["accuracy"]
     rows = [[f"`{run['recipe']}` recipe, packaged MiniLM", _mean(accuracy), _range(accuracy), _mean(run["macro_f1"])]]
     rows.append(["the report, bert-base-uncased, one seed", f"{reported:.4f}", "", ""])
     seconds = sum(seed["seconds"] for seed in run["seeds"])
@@ -96,31 +104,51 @@ def _baselines(task: str) -> Callable[[], str]:
         run = load("baselines")
         if run is None:
             return _not_measured("make baselines")
-        rows = [
-            [
-                found["title"],
-                *(cell for protocol in ("grouped", "report") for cell in _accuracy_and_f1(found[task][protocol])),
-            ]
-            for found in run["methods"].values()
-        ]
-        rows += [*_missing(run), *_ours(task)]
+        rows = []
+        for name, method in methods().items():
+            found = run["methods"].get(name, {})
+            if name == OURS and task not in found:
+                continue  # it stands among ours where its own command measured it
+            cells = [found.get("title", method.title)]
+            for protocol in PROTOCOLS:
+                figures = found.get(task, {}).get(protocol)
+                cells += _accuracy_and_f1(figures) if figures else ["not measured yet", "", ""]
+            rows.append(cells)
+        rows += _ours(task)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
         count = run["rows"][task]
-        seconds = sum(found["seconds"] for found in run["methods"].values())
         return _section(
             _table(header, rows),
-            f"{count['grouped']:,} tweets in {run['groups'][task]:,} groups (grouped), {count['report']:,} to validate "
-            f"(report); the interval is that of the first seed; {_made(run, seconds)}"
-            f"{_seeds(run['methods'].values(), task)} {NOT_BUILT}",
+            f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
+            f"(report); the interval is that of the first seed; {_made(run, _seconds(run))}{_seeds(run, task)}"
+            f"{_missing(run)}",
         )
 
     return section
 
 
-def _missing(run: Mapping[str, Any]) -> list[list[str]]:
-    """Rows of the baselines that the recorded run lacks, in a table of seven columns."""
-    titles = [method.title for name, method in methods().items() if name not in run["methods"]]
-    return [[title, "not measured yet", "", "", "", "", ""] for title in titles]
+def _seconds(run: Mapping[str, Any]) -> float:
+    return sum(found["seconds"] for found in run["methods"].values())
+
+
+def _seeds(run: Mapping[str, Any], task: str) -> str:
+    """Which seeds the methods with randomness were run with."""
+    named = []
+    for name, found in run["methods"].items():
+        if len(methods()[name].seeds) > 1 and task in found:
+            counts = (f"{protocol} {' '.join(figures['seeds'])}" for protocol, figures in found[task].items())
+            named.append(f"{found['title']}: {', '.join(counts)}")
+    if not named:
+        return " No method measured here has randomness."
+    return f" Seeds: {'; '.join(named)}. The other methods have no randomness."
+
+
+def _missing(run: Mapping[str, Any]) -> str:
+    """What would measure the methods that the recorded run lacks."""
+    names = [name for name in methods() if name not in run["methods"] and name != OURS]
+    if not names:
+        return ""
+    return f" Not measured yet: `python -m research.baselines --methods {' '.join(names)}`."
 
 
 def _ours(task: str) -> list[list[str]]:
@@ -143,27 +171,80 @@ def _answers() -> str:
     if run is None:
         return _not_measured("make baselines")
     rows = []
-    for found in run["methods"].values():
-        cells = [found["title"]]
-        for protocol in ("grouped", "report"):
-            summary = found[tasks.ANSWER][protocol]["summary"][tasks.ANSWER]
-            first = _first(found[tasks.ANSWER][protocol]["seeds"])[tasks.ANSWER]
+    for name, method in methods().items():
+        if method.slow:
+            continue
+        found = run["methods"].get(name, {})
+        cells = [found.get("title", method.title)]
+        for protocol in PROTOCOLS:
+            figures = found.get(tasks.ANSWER, {}).get(protocol)
+            if not figures:
+                cells += ["not measured yet", "", ""]
+                continue
+            summary, first = figures["summary"][tasks.ANSWER], _first(figures["seeds"])[tasks.ANSWER]
             cells += [_mean(summary["accuracy"]), _interval(first["accuracy_interval"])]
             cells.append(_mean(summary["emotion_rows_accuracy"]))
         rows.append(cells)
-    rows += _missing(run)
     if ours := load("grouped_answer"):
         summary, first = ours["summary"], _first(ours["seeds"])[tasks.ANSWER]
         interval = _interval(first["accuracy_interval"])
         carries = _mean(summary["answer_emotion_rows_accuracy"])
         rows.append(["**`answer` model**", _mean(summary["answer_accuracy"]), interval, carries, "", "", ""])
-    one = _first(_first(run["methods"])[tasks.ANSWER]["grouped"]["seeds"])[tasks.ANSWER]
     header = ["method", "grouped, all", "interval", "with an emotion", "report, all", "interval", "with an emotion"]
     return _section(
         _table(header, rows),
         "Exactly right: no emotion where there is none; the emotion and, where it is labelled, the product elsewhere. "
-        f"{one['rows']:,} tweets, {one['emotion_rows']:,} of which carry an emotion (grouped); "
-        f"{_made(run, sum(found['seconds'] for found in run['methods'].values()))}",
+        f"{_answer_rows(run)}{_made(run, _seconds(run))} Methods that train for minutes answer product and emotion "
+        f"alone, above.{_figure_of('baselines')}",
+    )
+
+
+def _answer_rows(run: Mapping[str, Any]) -> str:
+    for found in run["methods"].values():
+        if figures := found.get(tasks.ANSWER, {}).get(GROUPED):
+            one = _first(figures["seeds"])[tasks.ANSWER]
+            return f"{one['rows']:,} tweets, {one['emotion_rows']:,} of which carry an emotion (grouped); "
+    return ""
+
+
+def _choices() -> str:
+    run = load("choose_baselines")
+    if run is None:
+        return _not_measured("python -m research.baselines --choose")
+    rows = []
+    for name, used in CHOSEN.items():
+        found = run["methods"].get(name)
+        if found is None:
+            rows.append([methods()[name].title, "not measured yet", "", f"{used:g}"])
+            continue
+        tried = (
+            f"{float(value):g}: {accuracies[tasks.PRODUCT.name]:.4f} / {accuracies[tasks.EMOTION.name]:.4f}"
+            for value, accuracies in found["tried"].items()
+        )
+        rows.append([found["title"], "; ".join(tried), f"{found['best']:g}", f"{used:g}"])
+    count = run["rows"]
+    return _section(
+        _table(["method", "tried: accuracy product / emotion", "best", "used"], rows),
+        f"Linear models: the inverse penalty C. The network from scratch: the learning rate. {run['protocol']}; "
+        f"{count['product']:,} and {count['emotion']:,} tweets; {_made(run)}",
+    )
+
+
+def _tuned() -> str:
+    run = load("grouped_tuned")
+    if run is None:
+        return _not_measured("make grouped")
+    rows = []
+    for name, (title, target) in TUNED_TARGETS.items():
+        summary = run["summary"][name]
+        reached = "yes" if summary["mean"] >= target else "no"
+        rows.append([title, _mean(summary), _range(summary), f"≥ {target:g}", reached])
+    seeds = " ".join(run["seeds"])
+    return _section(
+        _table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
+        f"Protocol grouped, {run['folds']} folds; {run['rows']:,} tweets in {run['groups']:,} groups; seeds {seeds}; "
+        f'`make grouped ARGS="--seeds {seeds}"`, {run["device"]}{_took(run.get("seconds"))}. The target is for the '
+        f"mean of {len(SEEDS)} seeds.",
     )
 
 
@@ -210,7 +291,7 @@ def _paired(task: str) -> Callable[[], str]:
     def section() -> str:
         run = load(f"compare_{task}")
         if run is None:
-            return _not_measured(f"python -m research.compare --task {task} --store FOLDER")
+            return _not_measured(f"python -m research.compare --task {task}")
         rows = []
         for found in run["methods"].values():
             for question, by_seed in found.items():
@@ -280,41 +361,119 @@ def _without_doubtful() -> str:
         return _not_measured("make label-quality")
     rows = []
     for name, found in run["tasks"].items():
-        for share, values in found["without_doubtful"].items():
-            if share == "all":
-                rows.append([name, "nothing", f"{values['accuracy']:.4f}", f"{values['macro_f1']:.4f}", "", ""])
-            else:
+        for kept in found["without_doubtful"].values():
+            everything = kept["all"]
+            figures = [f"{everything['accuracy']:.4f}", f"{everything['macro_f1']:.4f}"]
+            rows.append([name, kept["title"], "nothing", *figures, "", ""])
+            for share, values in kept.items():
+                if not isinstance(values, Mapping) or "doubtful" not in values:
+                    continue
                 doubtful, random = values["doubtful"], values["random"]
                 figures = [f"{doubtful['accuracy']:.4f}", f"{doubtful['macro_f1']:.4f}"]
-                rows.append(
-                    [name, f"{float(share):.0%}", *figures, _mean(random["accuracy"]), _mean(random["macro_f1"])]
-                )
-    header = ["task", "left out", "accuracy", "macro-F1", "accuracy, at random", "macro-F1, at random"]
+                figures += [_mean(random["accuracy"]), _mean(random["macro_f1"])]
+                rows.append([name, kept["title"], f"{float(share):.0%}", *figures])
+        if OURS not in found["without_doubtful"]:
+            rows.append([name, methods()[OURS].title, "not measured yet", "", "", "", ""])
+    header = ["task", "method", "left out", "accuracy", "macro-F1", "accuracy, at random", "macro-F1, at random"]
     return _section(
         _table(header, rows),
-        f"TF-IDF + logistic regression, {run['protocol']}; the most doubtful labels of each training part, found by "
+        f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
         "cross-validation inside it, left out of training, beside as many at random (3 draws). Validation keeps all "
-        f"its labels, wrong ones included; {_made(run)}",
+        f"its labels, wrong ones included; {_made(run)} Our own model: `python -m research.label_quality --methods "
+        f"{OURS}`.{_figure_of('without_doubtful')}",
     )
 
 
-def _learning_curve() -> str:
-    run = load("learning_curve")
-    if run is None:
-        return _not_measured("make learning-curve")
-    sizes = [point["size"] for point in _first(run["methods"])["points"]]
-    rows = [
-        [found["title"], *(_mean(point["accuracy"]) for point in found["points"])] for found in run["methods"].values()
-    ]
-    if "minilm" not in run["methods"]:
-        rows.append(["MiniLM fine-tuned", "not measured yet: run `python -m research.learning_curve --minilm`"])
-        rows[-1] += [""] * (len(sizes) - 1)
-    seconds = sum(found["seconds"] for found in run["methods"].values())
-    return _section(
-        _table(["labelled tweets", *(f"{size:,}" for size in sizes)], rows),
-        f"Accuracy on {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws; "
-        f"{_made(run, seconds)}\n\n![accuracy against the number of labelled tweets](figures/learning_curve.svg)",
-    )
+def _learning_curve(task: str) -> Callable[[], str]:
+    def section() -> str:
+        name = run_name(task)
+        option = f" --task {task}" if task != tasks.PRODUCT.name else ""
+        run = load(name)
+        if run is None:
+            return _not_measured(f"python -m research.learning_curve{option}")
+        sizes = sorted({point["size"] for found in run["methods"].values() for point in found["points"]})
+        rows = []
+        for found in run["methods"].values():
+            points = {point["size"]: point for point in found["points"]}
+            cells = [_mean(points[size]["accuracy"]) if size in points else "not measured yet" for size in sizes]
+            largest = points[max(points)]
+            rows.append([found["title"], *cells, f"{largest['seconds']['mean']:.1f} s"])
+        if OURS not in run["methods"]:
+            rows.append([methods()[OURS].title, *["not measured yet"] * len(sizes), ""])
+        return _section(
+            _table(["labelled tweets", *(f"{size:,}" for size in sizes), "cost"], rows),
+            f"Accuracy on {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws; cost: "
+            f"fitting once at the greatest size and answering a fifth of the tweets; {_made(run, _seconds(run))} "
+            f"{_pays(run, option)}{_figure_of(name)}",
+        )
+
+    return section
+
+
+def _pays(run: Mapping[str, Any], option: str) -> str:
+    """From how many labels on our model is ahead of every baseline, by the means over the draws."""
+    ours = run["methods"].get(OURS)
+    if ours is None:
+        return f"Our own model: `python -m research.learning_curve{option} --methods {OURS}`."
+    others = [found for name, found in run["methods"].items() if name != OURS]
+    ahead: dict[int, bool] = {}
+    for point in ours["points"]:
+        rivals = [each for found in others for each in found["points"] if each["size"] == point["size"]]
+        if rivals:
+            best = max(rivals, key=lambda each: each["accuracy"]["mean"])
+            ahead[point["size"]] = point["accuracy"]["min"] > best["accuracy"]["max"]
+    behind = [size for size, is_ahead in ahead.items() if not is_ahead]
+    pays = [size for size in ahead if not behind or size > max(behind)]
+    if not pays:
+        return "At no measured size is our worst draw ahead of the best draw of every baseline."
+    return f"From {min(pays):,} labelled tweets on, our worst draw is ahead of the best draw of every baseline."
+
+
+# ---------------------------------------------------------------- the report's slips
+
+
+def _ablation(setting: str) -> Callable[[], str]:
+    def section() -> str:
+        run, command = load("ablation"), f"python -m research.ablation --setting {setting}"
+        if run is None or setting not in run["settings"]:
+            return _not_measured(command)
+        found = run["settings"][setting]
+        recipe = found["recipe"]
+        rows, seconds = [], 0.0
+        for protocol in (REPORT, GROUPED):
+            for name, switch in SWITCHES.items():
+                if not switch.applies(protocol):
+                    continue
+                measured = found["protocols"].get(protocol, {}).get(name)
+                if measured is None:
+                    rows.append([protocol, switch.title, "not measured yet", "", "", "", ""])
+                    continue
+                seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
+                rows.append([protocol, switch.title, *_effect(name, measured)])
+        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "difference", "95% interval"]
+        rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
+        return _section(
+            _table(header, rows),
+            f"Product; {run['rows']:,} tweets in {run['groups']:,} groups; `{recipe['name']}` recipe, "
+            f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
+            "of the unchanged training with the same seeds, on the same tweets; its interval resamples groups of "
+            'near-duplicates with the answers of all seeds. "Other tweets": another split validates on other tweets, '
+            f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{_took(seconds)}."
+            f"{_figure_of('ablation')}",
+        )
+
+    return section
+
+
+def _effect(name: str, measured: Mapping[str, Any]) -> list[str]:
+    summary, paired = measured["summary"], measured.get("paired")
+    cells = [" ".join(measured["seeds"]), _mean(summary["accuracy"]), _mean(summary["macro_f1"])]
+    if name == UNCHANGED:
+        return [*cells, "", ""]
+    if not paired:
+        return [*cells, "other tweets", ""]
+    low, high = paired["interval"]
+    return [*cells, f"{paired['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
 # ---------------------------------------------------------------- pieces
@@ -341,10 +500,10 @@ def _took(seconds: float | None) -> str:
     return "" if not seconds else f", {duration(seconds)} of computing"
 
 
-def _seeds(found_by_method: Iterable[Mapping[str, Any]], task: str) -> str:
-    several = {found["title"]: len(found[task]["grouped"]["seeds"]) for found in found_by_method}
-    named = ", ".join(f"{title} {count}" for title, count in several.items() if count > 1)
-    return f" Seeds: {named}; the other methods have no randomness." if named else " No method here has randomness."
+def _figure_of(name: str) -> str:
+    """The drawn figure, where it was drawn."""
+    path = paths.RESEARCH / "figures" / f"{name}.svg"
+    return f"\n\n![{name.replace('_', ' ')}](figures/{path.name})" if path.is_file() else ""
 
 
 def _accuracy_and_f1(found: Mapping[str, Any]) -> list[str]:
@@ -378,12 +537,16 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "The emotion, beside plain methods": _baselines(tasks.EMOTION.name),
     "The whole answer, beside plain methods": _answers,
     "What the answer model was to reach": _targets,
+    "How the settings of the baselines were chosen": _choices,
+    "What the tuned recipe was to reach": _tuned,
     "Our answer model less each baseline, tweet by tweet": _paired(tasks.ANSWER),
     "Our product model less each baseline, tweet by tweet": _paired(tasks.PRODUCT.name),
     "How far people agree, and how high an accuracy can get": _label_agreement,
     "Labels that look wrong": _doubts,
     "Training without the most doubtful labels": _without_doubtful,
-    "How many labelled tweets it takes": _learning_curve,
+    "How many labelled tweets the product takes": _learning_curve(tasks.PRODUCT.name),
+    "How many labelled tweets the emotion takes": _learning_curve(tasks.EMOTION.name),
+    **{f"What each slip of the report did, {each}": _ablation(name) for name, each in ABLATIONS.items()},
 }
 
 

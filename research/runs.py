@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,20 @@ def load(name: str) -> dict[str, Any] | None:
     """A recorded run, None if there is none."""
     path = RUNS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def kept_methods(name: str, same: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """What a recorded run has under ``methods``, so that a run may grow method by method.
+
+    Args:
+        name: Of the run.
+        same: Values that must be the same for the figures to stand beside new ones: data, rows, folds.
+        settings: Of each method as it is now; figures of other settings, and of unknown methods, are left out.
+    """
+    run = load(name)
+    if run is None or any(run.get(key) != value for key, value in same.items()):
+        return {}
+    return {method: found for method, found in run["methods"].items() if settings.get(method) == found["settings"]}
 
 
 def machine() -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tf_model import answer_figures, backbone, data, export, paths, predict, tasks
 from tf_model.answers import NOT_SURE
@@ -189,6 +190,8 @@ def test_the_papers_of_the_model(folder):
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     assert "exactly right" in card
     assert "Trained on the small sample corpus" in card
+    [model] = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert [result["task"]["name"] for result in model["results"]] == ["product", "emotion"]
     header, first, *rest = (folder / "validation_predictions.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("row,product,emotion,product_probability_iPhone")
     assert first.startswith("0,,,")  # neither label

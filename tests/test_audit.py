@@ -228,6 +228,18 @@ def test_command_exits_with_0_without_a_leak(tmp_path, capsys):
     assert "0 of 8 validation rows (0.0%)" in capsys.readouterr().out
 
 
+def test_a_few_rows_are_too_few_to_judge_labels_and_the_option_is_named(tmp_path, capsys):
+    first, second, third = unlike(3)
+    rows = [(first, "iPad", GOOD), (second, "Google", BAD), (third, "iPhone", NONE), (f"RT @user {first}", "iPad", BAD)]
+    assert data.main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, COLUMNS))]) in (0, 1)
+    shown = capsys.readouterr()
+    assert "named by --audit" in shown.err
+    assert "not looked for: too few to be judged: 'iPhone', 'iPad', 'Google'" in " ".join(shown.out.split())
+    assert "emotion: 1 group of near-duplicates (2 rows) with different labels" in shown.out
+    missing = str(tmp_path / "gone.csv")
+    assert "gone.csv (--audit)" in line_of(data.main, ["--audit", missing], error=DataError)
+
+
 def test_json_holds_row_numbers_and_texts_only_if_asked(tmp_path, capsys):
     path = write_csv(tmp_path / "mine.csv", split_rows(), (*COLUMNS, "part"))
     arguments = ["--audit", str(path), "--split-column", "part", "--json"]

@@ -307,11 +307,19 @@ def test_folder_can_be_read_by_everyone_who_may(folder):
     assert folder.stat().st_mode & 0o777 == 0o777 & ~umask  # not that of a temporary folder
 
 
+FIGURES_OF_THE_CARD = (("product accuracy", "accuracy"), ("product macro-F1", "macro_f1"))
+
+
 def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metrics):
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     header = yaml.safe_load(card.split("---\n")[1])
     assert header["pipeline_tag"] == "text-classification"
     assert header["license"] == "other"  # that of the weights it started from, unknown of a folder
+    assert "base_model" not in header
+    [model] = header["model-index"]
+    found = {metric["name"]: metric["value"] for metric in model["results"][0]["metrics"]}
+    assert found == {name: round(metrics["validation"][key], 4) for name, key in FIGURES_OF_THE_CARD}
+    assert model["results"][0]["dataset"]["revision"] == metrics["data_sha256"]
     assert "# product\n\n> **Trained on the small sample corpus, not on the real data.**" in card
     validation = metrics["validation"]
     figures = " | ".join(f"{validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
@@ -321,12 +329,23 @@ def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metri
     for name, value in RECIPE.to_dict().items():
         assert f"| {name} | {value} |" in card
     assert "`python -m tf_model.train`" in card
+    assert "SXSW" not in card, "the limits are those of the data it was trained on"
+    for chapter in ("Intended use", "Limits", "Risks"):
+        assert f"\n## {chapter}\n" in card
 
 
-def test_model_card_of_real_data_has_no_warning(metrics):
+def test_model_card_of_real_data_has_no_warning_and_says_what_the_data_was(metrics):
     from tf_model.model_card import model_card
 
-    assert "sample" not in model_card("product", [TASK], RECIPE, {**metrics, "dataset": data.ASSIGNMENT})
+    weights = {"backbone": {"name": "minilm", "source": "a package"}}
+    card = model_card("product", [TASK], RECIPE, {**metrics, **weights, "dataset": data.ASSIGNMENT})
+    assert "sample corpus" not in card
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert (header["license"], header["base_model"]) == ("apache-2.0", "sentence-transformers/all-MiniLM-L6-v2")
+    assert "SXSW, Austin, March 2011" in card
+    for protocol, leaks in (("random split, as in the report", True), ("one of 5 grouped folds", False)):
+        changed = {**metrics, **weights, "dataset": data.ASSIGNMENT, "protocol": protocol}
+        assert ("flatters its" in model_card("product", [TASK], RECIPE, changed)) == leaks
 
 
 # ------------------------------------------------------------------------------------------- whole or not at all

@@ -273,6 +273,8 @@ def _doubts(
     lonely = [label for label, count in classes.items() if count.groups == 1]
     kept = np.flatnonzero(~examples["label"].isin(lonely).to_numpy())
     remark = f"too few to be judged: {listed(lonely)}" if lonely else ""
+    if not len(kept):
+        return None, f"suspicious labels were not looked for: {remark}"
     try:
         folds = splits.grouped_folds(label_ids[kept], groups[kept], suspicious.FOLDS, labels=task.labels)
         texts = [texts[position] for position in kept]
@@ -370,7 +372,7 @@ def _read_column(dataset: Dataset, column: str) -> list[str]:
 
 def to_json(found: Audit, texts: Mapping[int, str] | None = None) -> dict[str, Any]:
     """Plain values, ready for JSON: row numbers and labels; with ``texts`` (by row) also those of all rows named."""
-    value = {**asdict(found), "leaks": found.leaks}
+    value = {**asdict(found), "leaks": found.leaks, "rows_are_counted": "from 0, below the header"}
     if texts is not None:
         named = {row for repeats in (found.exact, found.near) for members in repeats.members for row in members}
         named |= {leak.row for leakage in found.leakage for leak in leakage.leaks}

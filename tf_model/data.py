@@ -123,7 +123,7 @@ class Source:
         )
 
 
-def resolve(path: Path | str | None = None, locations: Locations | None = None) -> Source:
+def resolve(path: Path | str | None = None, locations: Locations | None = None, *, option: str = "--data") -> Source:
     """Choose the data file; the first hit wins.
 
     In order: ``path``; the environment variable ``TWEETS_DATA``; ``data/raw/``; ``../shared/data/``; a download into
@@ -132,12 +132,13 @@ def resolve(path: Path | str | None = None, locations: Locations | None = None) 
     Args:
         path: A file that the user named. If it is missing, that is an error: nothing else is tried.
         locations: Where to look; the project's own folders by default.
+        option: What the user named ``path`` with, for messages.
 
     Raises:
         DataError: The named file is missing, ``data/raw/`` holds several candidates, or there is no data at all.
     """
     locations = locations or Locations()
-    for named, origin in ((path, "--data"), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
+    for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
             chosen = _expand(named)
             check_file(chosen, origin)
@@ -472,7 +473,7 @@ def main(argv: list[str] | None = None) -> int | None:
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
-    source = resolve(args.data if args.audit in (None, SEARCHED) else args.audit)
+    source = resolve(args.data) if args.audit in (None, SEARCHED) else resolve(args.audit, option="--audit")
     announce(source)
     dataset = read(source.path)
     if args.audit is not None:
@@ -500,6 +501,7 @@ def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
     from tf_model import audit, print_audit
 
     against = read(args.against) if args.against else None
+    console.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a words model for each task (minutes)")
     found = audit.audit(dataset, against=against, split_column=args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
     shown = texts if args.show_texts else None

@@ -8,6 +8,13 @@ from typing import Any
 from tf_model.recipes import Recipe
 from tf_model.tasks import ANSWER, Task
 
+# Of the weights that it started from, on the Hugging Face hub; those of a folder are not known.
+HUB_NAMES = {
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    "bert-base-uncased": "google-bert/bert-base-uncased",
+}
+DATASET_NAMES = {"assignment": "CrowdFlower, Brands and Product Emotions (SXSW 2011)", "sample": "the sample corpus"}
+
 
 def model_card(
     name: str,
@@ -38,12 +45,7 @@ def model_card(
     classes = "; ".join(f"`{task.name}`: {', '.join(task.labels)}" for task in tasks)
     settings = "\n".join(f"| {key} | {value} |" for key, value in recipe.to_dict().items())
     return f"""---
-language: en
-license: {_license(metrics["backbone"]["name"])}
-pipeline_tag: text-classification
-library_name: tensorflow
-tags: [bert, sentiment, brand-monitoring]
-metrics: [accuracy, f1]
+{_header(name, by_task, metrics)}
 ---
 
 # {name}
@@ -65,10 +67,42 @@ One seed; see `research/` for the spread.
 |---|---|
 {settings}
 
-## Use
-
-{_use(metrics["dataset"], bool(calibration))}
+{_use(metrics["dataset"], metrics["protocol"], bool(calibration))}
 """
+
+
+def _header(name: str, by_task: Mapping[Task, tuple[Any, Any]], metrics: Mapping[str, Any]) -> str:
+    """The fields that the hub reads, the validation figures among them as ``model-index``."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    backbone, dataset = metrics["backbone"]["name"], metrics["dataset"]
+    found = [
+        EvalResult(
+            task_type="text-classification",
+            task_name=task.name,
+            dataset_type=dataset,
+            dataset_name=DATASET_NAMES.get(dataset, dataset),
+            dataset_config=task.name,  # results of one dataset and configuration would be put together
+            dataset_split=f"validation: {metrics['protocol']}",
+            dataset_revision=metrics["data_sha256"],
+            metric_type=kind,
+            metric_name=f"{task.name} {title}",
+            metric_value=round(validation[figure], 4),
+        )
+        for task, (_, validation) in by_task.items()
+        for figure, kind, title in (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro-F1"))
+    ]
+    return ModelCardData(
+        language="en",
+        license=_license(backbone),
+        library_name="tensorflow",
+        pipeline_tag="text-classification",
+        tags=["bert", "sentiment", "brand-monitoring"],
+        base_model=HUB_NAMES.get(backbone),
+        metrics=["accuracy", "f1"],
+        model_name=name,
+        eval_results=found,
+    ).to_yaml()
 
 
 def _measured(task: Task, train: Mapping[str, Any], validation: Mapping[str, Any]) -> str:
@@ -114,19 +148,42 @@ def _share(value: float | None) -> str:
 
 def _license(backbone: str) -> str:
     """That of the weights it started from: both known backbones are Apache-2.0."""
-    return "apache-2.0" if backbone in ("minilm", "bert-base-uncased") else "other"
+    return "apache-2.0" if backbone in HUB_NAMES else "other"
 
 
-def _use(dataset: str, answers: bool) -> str:
-    scope = "For short English texts about Apple and Google products. A text about another brand, or about none, still "
-    scope += "gets one of the\nclasses above. "
-    if answers:
-        scope += "`product` is meaningful only where `answer` names one. "
-    scope += "Do not use it to judge persons."
-    if dataset != "assignment":
-        return scope
-    return f"""{scope}
+def _use(dataset: str, protocol: str, answers: bool) -> str:
+    meaning = "\n`product` is meaningful only where `answer` names one." if answers else ""
+    limits = [
+        "A text about another brand, or about none, still gets one of the classes above.",
+        "One text, one answer: of several products or feelings in a text, one is answered.",
+        "English only; at most 128 tokens, what is beyond is cut off.",
+    ]
+    if dataset == "assignment":
+        limits += [
+            "It was trained on tweets of one festival (SXSW, Austin, March 2011): products, words and opinions have "
+            "changed since.",
+            "Apple and Google products of that year only.",
+            "The labels are crowd-sourced and noisy, and the classes are uneven: the small ones rest on a few dozen "
+            "tweets.",
+        ]
+    if dataset == "assignment" and protocol.startswith("random"):
+        limits.append(
+            "Near-duplicates of validation tweets are among the training tweets of a random split, which flatters its "
+            "accuracy; `research/results.md` has figures without them."
+        )
+    lines = "\n".join(f"- {limit}" for limit in limits)
+    return f"""## Intended use
 
-It was trained on tweets of one festival (SXSW, Austin, March 2011): products, words and opinions have changed since.
-The labels are crowd-sourced and noisy, the classes are uneven, and near-duplicates of validation tweets are among the
-training tweets of a random split, which flatters its accuracy."""
+To sort short English texts about Apple and Google products, and to count opinions over many of them, where single
+mistakes cancel or are looked at by people.{meaning}
+
+## Limits
+
+{lines}
+
+## Risks
+
+- Its mistakes are not spread evenly: rare classes, irony and negative texts are missed more often, so that counts lean
+  towards praise. Check them against a sample that people have read.
+- A confidence is an estimate for texts like those of training. It says little about other times, topics and languages.
+- Texts can name persons. Do not use it to judge persons, or to decide about any of them."""

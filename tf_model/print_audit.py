@@ -70,8 +70,9 @@ class _Printer:
         self._stdout.print(table)
         exact = sum(conflict.exact for conflict in task.conflicts)
         rows = sum(len(conflict.rows) for conflict in task.conflicts)
+        groups = plural(len(task.conflicts), "group", "groups")
         self.line(
-            f"{name}: {len(task.conflicts):,} groups of near-duplicates ({rows:,} rows) have different labels, "
+            f"{name}: {len(task.conflicts):,} {groups} of near-duplicates ({rows:,} rows) with different labels, "
             f"{exact:,} of them with the very same text"
         )
         for conflict in task.conflicts[:SHOWN_ROWS]:

@@ -12,7 +12,7 @@ from research import baselines, compare, methods, runs
 from research.baselines import GROUPED, REPORT, Answers, Problem
 from research.methods import Method
 from tf_model import backbone, crossval, data, paths, splits, tasks
-from tf_model.errors import DataError
+from tf_model.errors import DataError, UsageError
 
 NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
 
@@ -123,6 +123,30 @@ def test_answers_without_probabilities_stay_without(problems):
     assert baselines.answers(method, problems["product"], tasks.PRODUCT, REPORT, 0, "sha").probabilities is None
 
 
+def test_a_slow_method_goes_on_where_it_was_stopped(problems):
+    problem, (quick, fitted) = problems["product"], watched()
+    whole = baselines.fit_and_answer(quick, problem, tasks.PRODUCT, problem.folds[GROUPED], 0)
+    fitted.clear()
+
+    class Stopped(Watched):
+        def fit(self, texts, label_ids):
+            if len(fitted) == 3:
+                raise KeyboardInterrupt
+            return super().fit(texts, label_ids)
+
+    slow = replace(quick, slow=True)
+    with pytest.raises(KeyboardInterrupt):
+        baselines.answers(
+            replace(slow, make=lambda task, seed: Stopped(fitted)), problem, tasks.PRODUCT, GROUPED, 0, "sha"
+        )
+    said = baselines.answers(slow, problem, tasks.PRODUCT, GROUPED, 0, "sha")
+    assert len(fitted) == crossval.FOLDS, "no fold is fitted twice"
+    assert np.array_equal(said.predicted, whole.predicted)
+    assert np.array_equal(said.probabilities, whole.probabilities)
+    (kept,) = (paths.CHECKPOINTS / "baselines").iterdir()
+    assert kept == baselines.store_path(slow, problem, tasks.PRODUCT, GROUPED, 0, "sha")
+
+
 # ---------------------------------------------------------------- figures
 
 
@@ -211,7 +235,7 @@ def test_keyword_rules(text, product, emotion):
 def test_every_method_can_be_made_and_fitted(problems):
     problem = problems["product"]
     for method in methods.methods().values():
-        if method.inputs == methods.TEXTS:
+        if method.inputs == methods.TEXTS and not method.slow:
             said = baselines.fit_and_answer(method, problem, tasks.PRODUCT, problem.folds[REPORT], 0)
             accuracy = baselines.score(tasks.PRODUCT, problem.label_ids(tasks.PRODUCT), said)["accuracy"]
             assert (accuracy > 0.3) == (method.name != "majority"), f"{method.name}: {accuracy}"
@@ -250,6 +274,44 @@ def test_command_records_every_protocol(capsys, problems):
     assert keywords["product"][GROUPED]["summary"]["accuracy"]["mean"] > 0.5
     assert not any(text in json.dumps(run) for text in problem.rows.texts)
     assert "keyword rules" in capsys.readouterr().out
+
+
+def evaluate(*arguments: str) -> dict:
+    assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), *arguments]) == 0
+    return runs.load("baselines")
+
+
+def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
+    quick, _ = watched()
+    slow = replace(quick, name="slow", slow=True, seeds=(0, 1, 2))
+    known = methods.methods() | {"slow": slow}
+    monkeypatch.setattr(baselines, "methods", lambda: known)
+    evaluate("--methods", "slow", "--seeds", "1", "--protocols", REPORT)
+    evaluate("--methods", "majority", "--problems", "product")
+    run = evaluate("--methods", "slow", "--seeds", "0", "--problems", "product", "answer")
+    assert list(run["methods"]) == ["majority", "slow"]
+    assert list(run["methods"]["majority"]) == ["title", "settings", "product", "seconds"]
+    found = run["methods"]["slow"]
+    assert list(found["product"][REPORT]["seeds"]) == ["0", "1"]
+    assert found["product"][REPORT]["summary"]["accuracy"]["n"] == 2
+    assert list(found["product"][GROUPED]["seeds"]) == ["0"]
+    assert list(found["emotion"]) == [REPORT]
+    assert "answer" not in found, "a slow method does not answer twice"
+    known["slow"] = replace(slow, settings="changed")
+    assert list(evaluate("--methods", "majority")["methods"]) == ["majority"], "figures of other settings are left out"
+
+
+def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
+    monkeypatch.setattr(baselines, "CHOICES", {"words_svm": (0.01, 1.0)})
+    assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "words_svm"]) == 0
+    run = runs.load("choose_baselines")
+    split = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    assert run["rows"]["product"] == len(split.train)
+    found = run["methods"]["words_svm"]
+    means = {value: np.mean(list(tried.values())) for value, tried in found["tried"].items()}
+    assert found["best"] == float(max(means, key=means.get))
+    with pytest.raises(UsageError, match="words_svm"):
+        baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "majority"])
 
 
 # ---------------------------------------------------------------- against our models
@@ -298,3 +360,21 @@ def test_the_store_of_another_task_is_refused(tmp_path, problems):
         compare.load_out_of_fold(tmp_path, problems["emotion"])
     with pytest.raises(DataError, match="found none complete"):
         compare.load_out_of_fold(tmp_path / "nothing", problems["emotion"])
+
+
+def test_the_store_is_found_where_one_alone_fits(problems, capsys):
+    problem = problems["product"]
+    with pytest.raises(DataError, match="none fits; name one with --store"):
+        compare.find_store(problem)
+    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
+    keep_folds(paths.CHECKPOINTS / "grouped-2", problems["emotion"], one_hot_scores(problems["emotion"]))
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords"]
+    assert compare.main(arguments) == 0
+    run = runs.load("compare_product")
+    assert run["command"].endswith("grouped-1")
+    test = run["methods"]["keywords"]["product"]["0"]
+    assert test["only_old_right"] == 0
+    assert "less keyword rules: +" in capsys.readouterr().out
+    keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
+    with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
+        compare.find_store(problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from research import baselines, label_quality
+from research import baselines, label_quality, methods, runs
 from research.baselines import GROUPED, Problem
 from tf_model import data, paths, splits, tasks
 
@@ -89,7 +89,9 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
         return answers(method, part, task, protocol, seed, sha256)
 
     monkeypatch.setattr(label_quality, "answers", watched)
-    found = label_quality.without_doubtful(problem, "sha", shares=[0.1], draws=2)
+    orders = [label_quality.most_doubtful_first(problem, split, "sha") for split in problem.folds[GROUPED]]
+    method = methods.methods()["words_logistic"]
+    found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1], draws=2)
     assert set(found) == {"all", "0.1"}
     assert found["0.1"]["random"]["accuracy"]["n"] == 2
     trained = dict(kept)["without-0.1-doubtful"]
@@ -100,3 +102,21 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
         assert (left_out < 15).mean() > 0.8, "those left out are the wrong ones"
     randomly = [parts for protocol, parts in kept if protocol == "without-0.1-random"]
     assert not np.array_equal(randomly[0][0], randomly[1][0])
+
+
+def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(label_quality, "DRAWS", 1)
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--tasks", "product", "--methods"]
+    assert label_quality.main([*command, "majority"]) == 0
+    assert label_quality.main([*command, "keywords"]) == 0
+    run = runs.load("label_quality")
+    found = run["tasks"]["product"]["without_doubtful"]
+    assert set(found) == {"majority", "keywords"}
+    for kept in found.values():
+        assert [share for share in kept if share.startswith("0.")] == ["0.02", "0.05", "0.1"]
+        assert kept["all"]["accuracy"] == kept["0.1"]["doubtful"]["accuracy"], "rules learn nothing"
+    assert run["command"] == "python -m research.label_quality --methods majority keywords"
+    assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
+    assert "keyword rules: accuracy trained on all labels" in capsys.readouterr().out

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -84,6 +86,15 @@ def test_the_exploration_runs_on_the_sample_corpus():
     assert len(charts) >= 12
 
 
+@pytest.mark.timeout(1200)
+def test_the_study_of_the_labels_runs_on_the_sample_corpus():
+    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
+    environment = {DATA_VARIABLE: str(paths.SAMPLE_CORPUS), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    executed, error = notebooks.execute(paths.RESEARCH / "label_quality.ipynb", environment, timeout=1000)
+    assert error is None, error
+    assert notebooks.count_cells(executed) == sum(cell.cell_type == "code" for cell in executed.cells)
+
+
 @pytest.mark.timeout(1800)
 def test_the_colab_notebook_runs_without_its_colab_cells(tiny_bert):
     environment = {
@@ -119,6 +130,28 @@ class TestCommand:
     def test_colab_cells_are_left_out(self, folder):
         write_notebook(folder, "colab", "import google.colab", "1 + 1", tags=([notebooks.COLAB_ONLY], ["other"]))
         assert notebooks.main(["colab"]) == 0
+
+    def test_those_for_colab_run_in_a_clean_environment(self, folder, monkeypatch, tmp_path_factory):
+        python = tmp_path_factory.mktemp("clean") / "python"
+        python.write_text(f'#!/bin/sh\nCLEAN=yes exec {sys.executable} "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        built = []
+        monkeypatch.setattr(notebooks, "build_environment", lambda path: built.append(path) or python)
+        write_notebook(
+            folder, "colab", "never", "import os\nassert os.environ['CLEAN']", tags=([notebooks.COLAB_ONLY],)
+        )
+        write_notebook(folder, "eda", "import os\nassert 'CLEAN' not in os.environ")
+        assert notebooks.main(["--clean"]) == 0
+        assert len(built) == 1
+        assert not built[0].exists(), "it is removed at the end"
+
+    def test_a_clean_environment_that_cannot_be_built(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(paths, "ROOT", tmp_path)  # without a requirements.lock
+        monkeypatch.setattr(
+            notebooks.subprocess, "run", lambda command: SimpleNamespace(returncode=int("pip" in command))
+        )
+        with pytest.raises(TweetTargetError, match=r"cannot be built: .*requirements.lock failed"):
+            notebooks.build_environment(tmp_path / "clean")
 
     def test_what_a_notebook_is_told(self, folder, monkeypatch):
         monkeypatch.delenv(notebooks.TRAINING_VARIABLE, raising=False)

@@ -1,0 +1,170 @@
+"""One switch at a time: without any, the training is ours; with one, that and nothing else is otherwise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from research import ablation, baselines, runs, slips
+from research.baselines import GROUPED, REPORT, Answers
+from research.neural import FineTuned
+from tf_model import backbone, data, paths, recipes, runtime, tasks
+from tf_model.errors import UsageError
+
+TEXTS = ["i love my ipad", "the new google maps are bad", "android", "my iphone is great and new and great"] * 4
+LABEL_IDS = np.array([0, 1, 2, 0] * 4)
+
+pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return baselines.make_problem(data.read(paths.SAMPLE_CORPUS), "product")
+
+
+@pytest.fixture
+def recipe(tiny_bert, monkeypatch) -> recipes.Recipe:
+    prepare = runtime.prepare
+    monkeypatch.setattr(runtime, "prepare", lambda seed: prepare(seed, precision="float32"))
+    return replace(recipes.REPORT_DEFAULT, backbone=str(tiny_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
+
+
+def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:
+    return slips.SlippedBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
+
+
+# ---------------------------------------------------------------- slips
+
+
+def test_without_a_slip_it_is_our_own_training(recipe):
+    ours = FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
+    assert np.allclose(answered(recipe), ours, atol=1e-6)
+
+
+def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe):
+    model = slips.SlippedBert(recipe, 3, (slips.NO_MASK,)).fit(TEXTS, LABEL_IDS)
+    found = model.predict_proba(TEXTS[:4])
+    assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
+    assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
+    inputs = model._inputs({"input_ids": np.array([[2, 7, 3]]), "attention_mask": np.array([[1, 1, 1]])})
+    assert inputs["input_ids"].shape == (1, slips.PADDED_TO)
+    assert inputs["attention_mask"].numpy().all()
+
+
+def test_the_second_layer_is_trained_with_the_rest(recipe):
+    model = slips.SlippedBert(recipe, 3, (slips.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
+    found = model.predict_proba(TEXTS[:4])
+    assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert model._second.count_params() == 3 * 3 + 3
+    assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
+    weights = backbone.find(recipe.backbone)
+    from tf_model import model as bert
+
+    start = bert.build(weights, [3]).bert.get_weights()[0]
+    assert not np.allclose(model._fitted.model.bert.get_weights()[0], start), "BERT learns too"
+
+
+def test_the_report_meant_to_remove_urls():
+    texts = ["Look HTTP://t.co/aBc now", "no address"]
+    assert slips.SlippedBert(recipes.REPORT, 3, (slips.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
+    assert slips.SlippedBert(recipes.REPORT, 3)._texts(texts) == texts
+
+
+# ---------------------------------------------------------------- splits
+
+
+def test_near_duplicates_of_validation_tweets_are_left_out_and_the_control_leaves_out_as_many(problem):
+    (split,) = problem.folds[REPORT]
+    (clean,) = ablation.without_duplicates(problem, 0)
+    (control,) = ablation.as_many_left_out(problem, 0)
+    (other,) = ablation.as_many_left_out(problem, 1)
+    assert set(problem.groups[split.train]) & set(problem.groups[split.validation])
+    assert not set(problem.groups[clean.train]) & set(problem.groups[clean.validation])
+    assert set(clean.train) < set(split.train)
+    assert len(control.train) == len(clean.train) < len(split.train)
+    assert set(control.train) < set(split.train)
+    assert set(other.train) != set(control.train)
+    for each in (clean, control):
+        assert np.array_equal(each.validation, split.validation)
+
+
+@pytest.mark.parametrize(("folds", "grouped"), [(ablation.unstratified, True), (ablation.duplicates_across, False)])
+def test_other_folds_answer_each_row_once(problem, folds, grouped):
+    parts = folds(problem, 0)
+    assert np.array_equal(np.sort(np.concatenate([part.validation for part in parts])), np.arange(len(problem.rows)))
+    crossing = any(set(problem.groups[part.train]) & set(problem.groups[part.validation]) for part in parts)
+    assert crossing == (not grouped)
+
+
+def test_the_stratified_split_has_the_same_size_and_like_classes(problem):
+    (split,), (other,) = problem.folds[REPORT], ablation.stratified(problem, 0)
+    assert len(other.validation) == len(split.validation)
+    everything, part = (np.bincount(problem.rows.strata[at], minlength=9) for at in (slice(None), other.validation))
+    assert np.abs(part - everything * len(other.validation) / len(problem.rows)).max() <= 1
+
+
+# ---------------------------------------------------------------- the comparison and the command
+
+
+def test_the_difference_is_the_mean_over_seeds_on_the_same_rows(problem):
+    label_ids = problem.label_ids(tasks.PRODUCT)
+    right, half = label_ids.copy(), label_ids.copy()
+    half[::2] = (half[::2] + 1) % 9
+    unchanged = {seed: Answers(half, None, 0.0) for seed in (0, 1)}
+    found = ablation.compare(problem, unchanged, {0: Answers(right, None, 0.0), 1: Answers(half, None, 0.0)})
+    assert found["seeds"] == [0, 1]
+    assert found["difference"] == pytest.approx(0.25, abs=0.01)
+    assert 0 < found["interval"][0] < found["difference"] < found["interval"][1]
+    some = right.copy()
+    some[:5] = -1
+    assert ablation.compare(problem, unchanged, {0: Answers(some, None, 0.0)}) is None
+
+
+class Counted:
+    """Stands in for the training: notes each, and answers 0."""
+
+    fitted: list[tuple] = []  # noqa: RUF012
+
+    def __init__(self, recipe, classes, names):
+        self.classes_, self._key = np.arange(classes), (recipe.seed, recipe.epochs, names)
+
+    def fit(self, texts, label_ids):
+        Counted.fitted.append(self._key)
+        return self
+
+    def predict_proba(self, texts):
+        return np.eye(9)[np.zeros(len(texts), int)]
+
+
+def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(ablation, "SlippedBert", Counted)
+    monkeypatch.setattr(Counted, "fitted", [])
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick"]
+    assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged", "no_mask", "stratified"]) == 0
+    assert len(Counted.fitted) == (1 + 5) * 2 + 1, "no fold is stratified twice"
+    assert ablation.main([*command, "--seeds", "0", "1", "--protocols", REPORT]) == 0
+    run = runs.load("ablation")
+    found = run["settings"]["quick"]["protocols"]
+    assert list(found[GROUPED]) == ["unchanged", "no_mask"]
+    assert "unstratified" not in found[REPORT], "it says nothing of the report's split"
+    assert list(found[REPORT]["no_mask"]["seeds"]) == ["0", "1"]
+    assert found[REPORT]["no_mask"]["paired"]["seeds"] == [0, 1]
+    assert found[REPORT]["no_mask"]["paired"]["difference"] == 0
+    assert found[REPORT]["stratified"]["paired"] is None, "other tweets validate"
+    assert found[REPORT]["unchanged"]["summary"]["accuracy"]["n"] == 2
+    assert {epochs for _, epochs, _ in Counted.fitted} == {3}
+    before = len(Counted.fitted)
+    assert ablation.main([*command, "--seeds", "0", "1", "--protocols", REPORT]) == 0
+    assert len(Counted.fitted) == before
+    assert not any(text in json.dumps(run) for text in data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN])
+    assert "no_mask: accuracy" in capsys.readouterr().out
+
+
+def test_there_is_nothing_to_compare_with_without_the_unchanged_training():
+    with pytest.raises(UsageError, match="unchanged"):
+        ablation.main(["--data", str(paths.SAMPLE_CORPUS), "--switches", "no_mask"])
