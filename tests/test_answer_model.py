@@ -229,6 +229,31 @@ def test_training_both_tasks_by_the_command(tiny_bert, tmp_path, capsys):
     shutil.rmtree(folder)
 
 
+def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert, tmp_path, capsys, monkeypatch):
+    from tf_model import crossval, train
+
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--precision", "float32"]
+    arguments += ["--epochs", "1", "--batch-size", "64", "--task", "answer", "--output-dir", str(tmp_path)]
+    train_fold, trained = crossval._train_fold, []
+
+    def interrupted(*given, **options):
+        if trained:
+            raise KeyboardInterrupt
+        trained.append(1)
+        return train_fold(*given, **options)
+
+    monkeypatch.setattr(crossval, "_train_fold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(arguments)
+    said = capsys.readouterr().err
+    assert "stopped after 1 fold of the calibration, kept in " in said
+    assert "run the same command with --resume to go on" in said
+    with pytest.raises(KeyboardInterrupt):  # in the second fold once more: the first is not trained again
+        train.main([*arguments, "--resume"])
+    assert "stopped after 1 fold" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.npz"))) == len(trained) == 1
+
+
 def test_predictions_are_recorded_where_asked(folder, tmp_path, monkeypatch, capsys):
     from tf_model.monitor.store import Store
 

@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_name
 from tf_model import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKS = ("requirements.lock", "requirements-gpu.lock")
-COMMANDS = ("train", "evaluate", "predict", "data", "monitor", "promote")
+LOCKS = ("requirements.lock", "requirements-gpu.lock", "requirements-serve.lock")
+COMMANDS = ("train", "evaluate", "predict", "export", "data", "monitor", "promote")
 
 
 def read_lock(name):
@@ -74,6 +74,13 @@ def test_the_gpu_lock_holds_nvidias_libraries_alone():
     assert all(requirement.name.startswith("nvidia-") for requirement, _ in read_lock("requirements-gpu.lock"))
 
 
+def test_what_serves_is_what_was_trained_with():
+    trained = {canonicalize_name(each.name): str(each.specifier) for each, _ in read_lock("requirements.lock")}
+    served = {canonicalize_name(each.name): str(each.specifier) for each, _ in read_lock("requirements-serve.lock")}
+    assert served.pop("tensorflow-cpu") == trained["tensorflow"]
+    assert served == {name: trained.get(name) for name in served}
+
+
 def test_conda_installs_what_is_locked():
     conda, pip = environment()
     assert pins(map(Requirement, pip)) == pins(requirement for requirement, _ in read_lock("requirements.lock"))
@@ -93,10 +100,11 @@ def test_the_supported_versions_of_python():
     assert supported == SpecifierSet(">=3.11,<3.14")
 
 
-DIRECT = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+OPTIONAL = PROJECT["optional-dependencies"]
+DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL.keys() - {"gpu"}) for each in OPTIONAL[extra])]
 
 
-@pytest.mark.parametrize("dependency", [*DIRECT, *PROJECT["optional-dependencies"]["gpu"]])
+@pytest.mark.parametrize("dependency", [*DIRECT, *OPTIONAL["gpu"]])
 def test_every_direct_dependency_is_locked_with_a_version_that_satisfies_it(dependency):
     wanted = Requirement(dependency)
     locked = {canonicalize_name(each.name): each for each, _ in read_lock("requirements.lock")}

@@ -261,7 +261,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_b
 
     code, said = run()
     assert code == 2
-    assert "holds an unfinished run of 1 epochs; add --resume to go on with it, or --restart to begin again" in said
+    assert "holds an unfinished run of 1 epoch; add --resume to go on with it, or --restart to begin again" in said
     code, said = run("--resume", "--learning-rate", "1e-3", "--batch-size", "32")
     assert code == 2
     assert "had other settings (batch_size was 64, learning_rate was 0.01); resume with those, or add --rest" in said

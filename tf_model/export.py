@@ -1,11 +1,17 @@
 """The trained classifier as a SavedModel that maps raw strings to answers.
 
 The folder can be served and loaded with tensorflow and tensorflow-text alone: cleaning and tokenizing are in its graph.
+
+Training exports by itself. ``python -m tf_model.export`` exports a model that is there once more: as a SavedModel by
+the present code, or as weights to train on from.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_model import console, paths
 from tf_model.errors import ModelError
 from tf_model.explanation import SIGNATURE as EXPLAIN
 from tf_model.explanation import explain_function
-from tf_model.files import whole_folder, write_json
+from tf_model.files import refuse_to_overwrite, whole_folder, write_json
 from tf_model.messages import first_line
 from tf_model.model_card import model_card
-from tf_model.predictor import MEASURE, probability_column
+from tf_model.predictor import MEASURE, Predictor, probability_column
 from tf_model.recipes import Recipe
 from tf_model.tasks import ANSWER, EMOTION, PRODUCT, Task
 
@@ -28,8 +35,14 @@ if TYPE_CHECKING:
 
     from tf_model.fit import Fitted
     from tf_model.monitor.reference import Reference
+    from tf_model.trained import Trained
 
 SIGNATURE = "serving_default"
+FORMATS = ("saved-model", "weights")
+SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
+CHECKED_TEXTS = 64
+# What TensorFlow writes; everything else in a model's folder are its papers.
+GRAPH = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
 
 
 @dataclass(frozen=True)
@@ -252,3 +265,87 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+# ---------------------------------------------------------------- command line
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m tf_model.export``: export a trained model once more."""
+    arguments = _parser().parse_args(argv)
+    refuse_to_overwrite(arguments.output, arguments.overwrite)
+    from tf_model import trained
+
+    found = trained.load(arguments.model)
+    with console.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
+        (_write_weights if arguments.format == "weights" else _write_again)(found, part)
+    said = f"exported {paths.shown(found.predictor.folder)} into {paths.shown(arguments.output)}"
+    use = "train --backbone" if arguments.format == "weights" else "predict --model"
+    console.say(f"{said}; use it with `python -m tf_model.{use} {paths.shown(arguments.output)}`")
+    return 0
+
+
+def _write_again(found: Trained, folder: Path) -> None:
+    """The SavedModel as the present code makes it, and the papers as they are.
+
+    Raises:
+        ModelError: It does not give the same probabilities: the code reads texts in another way than it did.
+    """
+    shutil.copytree(found.predictor.folder, folder, ignore=shutil.ignore_patterns(*GRAPH), dirs_exist_ok=True)
+    if len(found.tasks) == 1:
+        save_graph(found.fitted, found.tasks[0], folder)
+    else:
+        calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+        labels = {task.name: task.labels for task in found.tasks}
+        save_answer_graph(found.fitted, labels, folder, calibration["temperature"], calibration["threshold"])
+    difference = _difference(found.predictor, Predictor.load(folder))
+    if difference > SAME_PROBABILITIES:
+        raise ModelError(
+            f"{found.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained by "
+            "code that reads texts in another way; train it again"
+        )
+
+
+def _difference(one: Predictor, other: Predictor) -> float:
+    """The largest difference of a probability between two models, on the texts of the sample corpus."""
+    from tf_model.data import read
+    from tf_model.predict import predict_texts
+    from tf_model.tasks import TEXT_COLUMN
+
+    texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(CHECKED_TEXTS).tolist()
+    frames = [predict_texts(each, texts, probabilities=True) for each in (one, other)]
+    columns = [probability_column(task, label) for task, labels in one.labels.items() for label in labels]
+    return float(np.abs(frames[0][columns].to_numpy() - frames[1][columns].to_numpy()).max())
+
+
+def _write_weights(found: Trained, folder: Path) -> None:
+    """The classifier as Hugging Face's libraries keep it, which is what ``--backbone`` reads."""
+    found.fitted.model.save_pretrained(folder, safe_serialization=True)
+    (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
+    shutil.copy(found.backbone.vocabulary, folder / "vocab.txt")
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": found.backbone.lower_case})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("tf_model.export", "Export a trained model once more; training has done it once.")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="folder of a saved model; if not given, saved_models/answer, or saved_models/product",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to make")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="saved-model: raw strings in, answers out, as the present code makes it, with the papers of MODEL; "
+        "weights: a folder in the format of Hugging Face, to train on from with --backbone",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
+    return parser
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -27,6 +27,7 @@ from tf_model import (
     workers,
 )
 from tf_model.errors import OutputError, TweetTargetError, UsageError
+from tf_model.messages import plural
 from tf_model.recipes import Recipe
 
 WORKERS_MARK = "workers"
@@ -188,9 +189,16 @@ def _calibrate(
         return None
     from tf_model.calibration_folds import out_of_fold_calibration
 
-    return out_of_fold_calibration(
-        rows, recipe, weights, used, store=checkpoint / "calibration", data_sha256=learned_from
-    )
+    store = checkpoint / "calibration"
+    try:
+        return out_of_fold_calibration(rows, recipe, weights, used, store=store, data_sha256=learned_from)
+    except (KeyboardInterrupt, SystemExit):
+        if done := len(list(store.rglob("*.npz"))):
+            console.say(
+                f"stopped after {done} {plural(done, 'fold', 'folds')} of the calibration, kept in "
+                f"{paths.shown(store)}; run the same command with --resume to go on"
+            )
+        raise
 
 
 def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] | None) -> dict[str, Any]:
@@ -318,7 +326,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
         console.say(f"resuming after epoch {done} of {recipe.epochs}")
     else:
         raise UsageError(
-            f"{paths.shown(checkpoint.folder)} holds an unfinished run of {done} epochs; "
+            f"{paths.shown(checkpoint.folder)} holds an unfinished run of {done} {plural(done, 'epoch', 'epochs')}; "
             "add --resume to go on with it, or --restart to begin again"
         )
     return checkpoint

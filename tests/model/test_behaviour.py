@@ -6,6 +6,7 @@ M. T. Ribeiro et al., "Beyond accuracy: behavioral testing of NLP models with Ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -20,6 +21,8 @@ pytestmark = pytest.mark.model
 SAME_ANSWER = 0.97
 PLAIN_RIGHT = 0.9
 ROWS = 1000
+EXPLAINED = 40
+LOVE_ALONE = re.compile(r"\blove\b", re.IGNORECASE)
 LOVE = ("I love my {}", "My new {} is awesome!", "The {} is great, so happy with it", "Best thing ever: {} #sxsw")
 HATE = ("I hate my {}", "My {} is terrible!", "The {} is awful, so disappointed", "Worst thing ever: {} #sxsw #fail")
 NAMES = {
@@ -37,7 +40,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def tweets() -> list[str]:
-    """Real tweets, drawn with a fixed seed from the sheet that no model is trained on, and from the labelled ones."""
+    """Labelled real tweets, drawn with a fixed seed; whether a model was trained on one does not matter here."""
     source = data.resolve()
     dataset = data.read(source.path)
     if dataset.name != data.ASSIGNMENT:
@@ -71,8 +74,9 @@ def test_what_does_not_matter_changes_nothing(
 ):
     found = predict_texts(predictor, [change(text) for text in tweets], guesses=True)
     same = float((found["best_guess"] == answers["best_guess"]).mean())
+    shown = float((found["answer"] == answers["answer"]).mean())
     record_property(f"same answer: {name}", same)
-    print(f"same answer with {name}: {same:.4f}")
+    print(f"same best answer with {name}: {same:.4f}; and alike in whether it is sure of it: {shown:.4f}")
     assert same >= SAME_ANSWER
 
 
@@ -96,6 +100,30 @@ def test_love_and_hate_point_in_opposite_directions(predictor):
     loved, hated = (predict_texts(predictor, plain(templates)[0], probabilities=True) for templates in (LOVE, HATE))
     column = "emotion_probability_Positive emotion"
     assert (loved[column].to_numpy() > hated[column].to_numpy()).mean() >= PLAIN_RIGHT
+
+
+def test_hate_in_the_place_of_love_makes_a_real_tweet_less_positive(predictor):
+    texts = data.read(data.resolve().path).labelled[tasks.TEXT_COLUMN]
+    loving = [text for text in texts if LOVE_ALONE.search(text) and "hate" not in text.lower()]
+    hating = [LOVE_ALONE.sub("hate", text) for text in loving]
+    before, after = (predict_texts(predictor, each, probabilities=True) for each in (loving, hating))
+    positive, negative = (f"emotion_probability_{emotion}" for emotion in (tasks.POSITIVE, tasks.NEGATIVE))
+    falls, rises = (after[positive] < before[positive]).mean(), (after[negative] > before[negative]).mean()
+    print(f"{len(loving)} tweets, love to hate: positive falls in {falls:.3f}, negative rises in {rises:.3f}")
+    assert min(falls, rises) >= PLAIN_RIGHT
+
+
+def test_the_weights_of_the_words_add_up_on_real_tweets(predictor, tweets):
+    """Within 5% of the change of the score, or of a change of a tenth, where the score hardly changes."""
+    errors = []
+    for text in [*tweets[:EXPLAINED], "ipad", "", "\N{PARTY POPPER}" * 280]:
+        found = predictor.explain(text)
+        for task in tasks.ANSWER_TASKS:
+            change = getattr(found, f"{task.name}_change")
+            error = abs(sum(getattr(found, f"{task.name}_weights")) - change)
+            errors.append(error / max(abs(change), 0.1))
+    print(f"{EXPLAINED} tweets: the weights miss the change of the score by at most {max(errors):.4f} of it")
+    assert max(errors) <= 0.05
 
 
 def test_swapping_the_product_moves_the_product_and_keeps_the_emotion(predictor):

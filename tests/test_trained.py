@@ -1,0 +1,117 @@
+"""A saved model is read back as it was trained, and exported once more."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_model import backbone, export, predict, recipes, tasks, trained
+from tf_model.errors import ModelError, OutputError
+from tf_model.predictor import Predictor
+
+TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
+TEMPERATURES = {"product": 1.7, "emotion": 0.8}
+PAPERS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
+
+
+@pytest.fixture(scope="module", params=[("product", "cls"), ("answer", "mean")], ids=lambda each: each[0])
+def folder(request, tiny_bert: Path, tmp_path_factory) -> Path:
+    """A saved model of a tiny BERT with random weights, large enough for texts to differ in their classes."""
+    from tf_model import model
+    from tf_model.files import write_json
+    from tf_model.fit import Fitted
+    from tf_model.runtime import prepare
+    from tf_model.tokenizer import TextEncoder
+
+    name, pooling = request.param
+    recipe = recipes.make_recipe("answer", backbone=str(tiny_bert), pooling=pooling)
+    chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
+    labels = {task.name: task.labels for task in chosen}
+    prepare(3, precision="float32")
+    tiny = backbone.find(str(tiny_bert))
+    bert = model.build(tiny, [len(names) for names in labels.values()], pooling)
+    for variable in bert.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * 12)
+    fitted = Fitted(bert, TextEncoder(tiny.vocabulary, recipe.cleaning, tiny.lower_case, recipe.max_tokens))
+    folder = tmp_path_factory.mktemp("models") / name
+    if len(chosen) == 1:
+        export.save_graph(fitted, chosen[0], folder)
+        written = {"task": name, "labels": chosen[0].labels}
+    else:
+        export.save_answer_graph(fitted, labels, folder, TEMPERATURES, 0.4)
+        written = {"task": name, **labels}
+        write_json(folder / "calibration.json", {"temperature": TEMPERATURES, "threshold": 0.4})
+    write_json(folder / "labels.json", written)
+    write_json(folder / "recipe.json", recipe.to_dict())
+    write_json(folder / "metrics.json", {"dataset": "custom", "backbone": {"sha256": tiny.sha256}})
+    for paper in PAPERS[1:]:
+        (folder / paper).write_text(paper, encoding="utf-8")
+    return folder
+
+
+def same(one: Path, other: Path) -> None:
+    """Both models give the same answers with the same probabilities."""
+    left, right = (predict.predict_texts(Predictor.load(each), TEXTS, probabilities=True) for each in (one, other))
+    numbers = left.select_dtypes("number").columns
+    np.testing.assert_allclose(left[numbers], right[numbers], atol=1e-6)
+    assert (left[numbers].std() > 1e-3).any()  # or any weights would do
+    assert left.drop(columns=numbers).equals(right.drop(columns=numbers))
+
+
+def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert export.main([str(folder), "--output", str(again)]) == 0
+    assert "use it with `python -m tf_model.predict --model" in capsys.readouterr().err
+    same(folder, again)
+    assert all((again / paper).read_bytes() == (folder / paper).read_bytes() for paper in PAPERS)
+    assert Predictor.load(again).can_explain
+    with pytest.raises(OutputError, match="again already exists; add --overwrite"):
+        export.main([str(folder), "--output", str(again)])
+
+
+def test_its_weights_are_a_backbone(folder, tmp_path):
+    assert export.main([str(folder), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
+    found = backbone.find(str(tmp_path / "weights"))
+    from tf_model import model
+
+    labels = Predictor.load(folder).labels
+    pooling = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["pooling"]
+    again = model.build(found, [len(names) for names in labels.values()], pooling)
+    kept = {trained._name(variable): variable for variable in trained.load(folder).fitted.model.variables}
+    for variable in again.variables:
+        np.testing.assert_array_equal(variable, kept[trained._name(variable)])
+
+
+def refusal(folder: Path, *more: str) -> str:
+    with pytest.raises(ModelError) as refused:
+        export.main([str(folder), "--output", str(folder.parent / "new"), *more])
+    assert not (folder.parent / "new").exists()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("recipe.json", {"cleaning": "report"}, r"and its export differ by .* reads texts in another way; train it ag"),
+        ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(unknown recipe fields colour"),
+        ("metrics.json", {"backbone": {"sha256": "0" * 64}}, r"was trained from other weights \(sha256 000"),
+    ],
+)
+def test_what_would_not_be_the_same_model_is_refused(folder, tmp_path, name, change, words):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    value = json.loads((copy / name).read_text(encoding="utf-8"))
+    (copy / name).write_text(json.dumps(value | change), encoding="utf-8")
+    assert re.search(words, refusal(copy))
+
+
+def test_a_model_of_another_project_is_refused(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(trained, "_saved_variables", lambda folder: {})
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert "lacks" in refusal(copy)
+    assert "train it again" in refusal(copy, "--format", "weights")
