@@ -61,7 +61,7 @@ def running_app(models: Path | None = None, data: Path | None = None) -> Iterato
         finally:
             app.terminate()
             try:
-                app.wait(timeout=15)
+                app.wait(timeout=60)  # a busy machine takes its time, and killed it leaves its log open
             except subprocess.TimeoutExpired:
                 app.kill()
                 app.wait()

@@ -18,7 +18,8 @@ from tf_model.monitor.store import Store
 from tf_model.monitor.window import Window
 from tf_model.predictor import probability_column
 
-pytestmark = pytest.mark.model
+# Much is imported and scored, on a machine that may be busy.
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WINDOW = 500
 
@@ -145,7 +146,6 @@ def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
     assert before.low > true_redefined + 0.25  # it is blind to that, as its assumption says
 
 
-@pytest.mark.timeout(900)  # TensorFlow is loaded anew, on a machine that may be busy
 def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor, monkeypatch):
     """The pages run in threads, where no signal arrives: the log is closed because the server ends in order."""
     with socket.socket() as probe:
