@@ -194,12 +194,19 @@ def run(command: str, folder: Path, real: bool = False) -> str:
 def _make_room(command: str, folder: Path, environment: dict[str, str]) -> None:
     """A model is never replaced unasked: what an earlier command of the page made is put away first."""
     if TRAINS.search(command):
-        chosen = re.search(r"--name (\S+)|make (tuned|answer)\b|--task (\S+)", command)
-        name = next(filter(None, chosen.groups())) if chosen else tasks.PRODUCT.name
-        shutil.rmtree(folder / "saved_models" / name, ignore_errors=True)
+        shutil.rmtree(folder / "saved_models" / trained_name(command), ignore_errors=True)
     if "--rollback" in command:  # there is something to go back to only after a promotion
         promote = "python -m tf_model.promote saved_models/candidate --to saved_models/answer --allow-worse --force"
         subprocess.run(["bash", "-c", promote], cwd=folder, env=environment, capture_output=True, check=False)
+
+
+def trained_name(command: str) -> str:
+    """The model that a training writes."""
+    for said in (r"--name (\S+)", r"make (tuned|answer)\b", r"--task (\S+)"):
+        found = re.search(said, command)
+        if found:
+            return found[1]
+    return tasks.PRODUCT.name
 
 
 def _start(command: str, folder: Path, environment: dict[str, str]) -> str:

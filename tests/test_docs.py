@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from research.docs_check import NOT_HERE, README, commands_of, why_not
+from research.docs_check import NOT_HERE, README, commands_of, trained_name, why_not
 from tf_model import paths
 
 PAGES = (README, paths.ROOT / "CONTRIBUTING.md")
@@ -79,3 +79,16 @@ def test_what_is_not_run_is_still_a_command_of_the_page():
     assert why_not("make train") is None
     assert why_not("make test-predictions") is None
     assert why_not("make test") is not None
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("make train ARGS=--overwrite", "product"),
+        ("make answer", "answer"),
+        ("python -m tf_model.train --task emotion", "emotion"),
+        ("python -m tf_model.train --task answer --extra corrections.csv --name candidate", "candidate"),
+    ],
+)
+def test_room_is_made_for_the_model_that_a_training_writes(command, name):
+    assert trained_name(command) == name
