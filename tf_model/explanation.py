@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 SIGNATURE = "explain"
 # Points of the Gauss-Legendre rule along the way. It is exact for smooth curves with far fewer points than equal steps.
-STEPS = 24
+# The score bends sharply close to "no word": of 43 real tweets and odd texts, two tasks each, 24 points leave one sum in
+# six more than 5% off, 40 are at most 3.5% off, 64 at most 0.5%.
+STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,19 @@ def explain_function(
         way = baseline + nodes * difference  # (S, L, hidden)
         ends = scores(tf.stack([baseline, embedded]))
         found = {"words": words}
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(way)
+            on_the_way = scores(way)
+            chosen = {task: tf.argmax(ends[task][1]) for task in labels}
+            score = {task: on_the_way[task][:, chosen[task]] for task in labels}  # (S) each
         for task, names in labels.items():
-            chosen = tf.argmax(ends[task][1])
-            with tf.GradientTape() as tape:
-                tape.watch(way)
-                score = scores(way)[task][:, chosen]  # (S)
-            gradients = tf.reduce_sum(weights * tape.gradient(score, way), axis=0)  # (L, hidden)
+            gradients = tf.reduce_sum(weights * tape.gradient(score[task], way), axis=0)  # (L, hidden)
             of_token = tf.reduce_sum(gradients * difference, axis=1)  # (L)
             of_word = tf.math.unsorted_segment_sum(of_token, word_of_token, tf.size(words))
             found |= {
-                task: tf.gather(tf.constant(list(names)), chosen),
+                task: tf.gather(tf.constant(list(names)), chosen[task]),
                 f"{task}_weights": of_word,
-                f"{task}_change": ends[task][1, chosen] - ends[task][0, chosen],
+                f"{task}_change": ends[task][1, chosen[task]] - ends[task][0, chosen[task]],
             }
         return found
 
