@@ -174,13 +174,13 @@ def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, t
 def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, tiny_bert, capsys):
     arguments = [*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
     with (
-        train._alone(tmp_path / "product"),
+        train._alone(tmp_path / "product", place=0),
         pytest.raises(OutputError, match=r"another training of .*product is under way .*choose another --name"),
     ):
         train.main(arguments)
     assert "epoch 1/" not in capsys.readouterr().err
     assert not (tmp_path / ".checkpoints" / "product").exists()
-    with train._alone(tmp_path / "product"):
+    with train._alone(tmp_path / "product", place=0):
         assert train.main([*arguments, "--name", "other"]) == 0
     assert list((tmp_path / ".checkpoints").iterdir()) == []
 

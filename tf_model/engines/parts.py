@@ -21,7 +21,7 @@ from tf_model.tables import CHUNK_ROWS, choose_text_column
 from tf_model.tables.formats import explain_empty
 from tf_model.tables.parquet import Parquet
 from tf_model.tables.reading import SAMPLE_ROWS
-from tf_model.tables.text_files import Delimited
+from tf_model.tables.text_files import Delimited, find_separator
 
 if TYPE_CHECKING:
     import pandas
@@ -178,7 +178,7 @@ def _open(file: Path) -> _File:
     with explain_read_errors(file), file.open("rb") as stream:
         if stream.read(4).startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
             raise DataError(f"{file} is UTF-16 or UTF-32, which cannot be cut into parts; save it as UTF-8")
-    delimiter = Delimited(file)._sniff()
+    delimiter = find_separator(line for _, line in Delimited(file).numbered_lines())
     header = next(file_records(file, delimiter), None)
     if header is None:
         raise DataError(explain_empty(str(file), "a header line and one row for each text"))
