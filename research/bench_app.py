@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shlex
 import statistics
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         results = measure(address, arguments)
     for name, value in results.items():
         print(f"{name}: {value}")
-    path = record("bench_app", "make bench-app", results)
+    given = shlex.join(sys.argv[1:] if argv is None else argv)
+    path = record("bench_app", f'make bench-app ARGS="{given}"' if given else "make bench-app", results)
     console.say(f"written to {paths.shown(path)}")
     return 0
 
