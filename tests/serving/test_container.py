@@ -74,7 +74,7 @@ def test_what_is_copied_reaches_the_image():
         "saved_models/.monitor/predictions.sqlite",
         "saved_models/.checkpoints/answer/run.json",
         "saved_models/.serving/answer/1/saved_model.pb",
-        "saved_models/bench/report-0/saved_model.pb",
+        "saved_models/.bench/report-0/saved_model.pb",
         "saved_models/test_predictions.csv",  # holds real tweets
         "tests/conftest.py",
         "tf_model/__pycache__",
