@@ -49,7 +49,15 @@ def normalized(text: str) -> str:
     return re.sub(" +", " ", text).strip(" ")
 
 
-RULES = {"report": report, "normalized": normalized}
+def no_retweet(text: str) -> str:
+    """Light normalisation, less the marks of a retweet at the beginning, taken off one by one."""
+    left = normalized(text)
+    while found := re.match(r"rt\b[: ]*(@\w+[: ]*)?", left, re.ASCII | re.IGNORECASE):
+        left = left[found.end() :]
+    return left
+
+
+RULES = {"report": report, "normalized": normalized, "normalized_no_retweet": no_retweet}
 
 
 def clean(name: str, texts: list[str] | list[bytes]) -> list[str]:
@@ -65,6 +73,7 @@ PIECES = [
     *("\ufffd\u06ea", "\ufffd", "\u06ea", "\u0089\u00db\u00aa", "\u0089", "‘", "’", "“", "”", "…", "–", "′"),
     *("é", "e\u0301", "\u0301", "ñ", "Å", "\u212b", "ǅ", "ﬁ", "Ａ", "①", "≠", "\u037e", "\u1fef", "한"),
     *("\u212a", "\u0130", "\u0131", "ſ", "ẞ", "Σ", "\U0001f600", "\U0001d400", "\u200d", "\ufe0f", "\ufeff"),
+    *("RT", "RT ", "rt @a: ", "RT: ", "@user"),
     *(" ", "  ", "\t", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u00a0", "\u2028", "\u2029", "\x00", "\x7f"),
 ]
 characters = st.characters(exclude_categories=["Cs", "Cn"])  # what is not yet assigned differs between versions
@@ -164,6 +173,24 @@ def test_normalising_twice_is_normalising_once(batch):
 )
 def test_normalisation_by_example(text, expected):
     assert clean("normalized", [text]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("RT @alice: love my iPad", "love my iPad"),
+        ("rt@alice  love it", "love it"),
+        ("RT @a: RT: RT @b @c see", "@user see"),
+        ("\u201cRT @a: quoted", '"RT @user: quoted'),
+        ("so true RT @a: it is", "so true RT @user: it is"),
+        ("RTFM, arty @a", "RTFM, arty @user"),
+        ("@a RT", "@user RT"),
+        ("RT", ""),
+    ],
+)
+def test_the_marks_of_a_retweet_by_example(text, expected):
+    assert clean("normalized_no_retweet", [text]) == [expected]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ training, evaluation and the exported model run the same operations and cannot d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -112,4 +112,11 @@ NORMALIZED = Cleaning(
     strip=True,
 )
 
-CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED)}
+# A retweet says what the tweet says: "RT @user:" in front must not change the answer, so the model never sees it.
+NO_RETWEET = replace(
+    NORMALIZED,
+    name="normalized_no_retweet",
+    steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
+)
+
+CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET)}
