@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from research.app_client import crowd, percentiles
-from research.browser import chromium, running_app
+from research.browser import chromium, running_app, staged_models
 from research.runs import record
 from tf_model import console, paths
 
@@ -31,7 +31,7 @@ WARM_UP_QUESTIONS = 200  # before the memory is looked at first
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
     arguments = _parser().parse_args(argv)
-    with running_app(arguments.models) as address:
+    with staged_models(arguments.models) as models, running_app(models) as address:
         results = measure(address, arguments)
     for name, value in results.items():
         print(f"{name}: {value}")

@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tf_model import paths
+from tf_model import console, paths
 from tf_model.errors import TweetTargetError
 from tf_model.model_reports import model_folders
 from tf_model.monitor import schema
@@ -53,7 +53,8 @@ def running_app(models: Path | None = None, data: Path | None = None) -> Iterato
     environment = os.environ | ({"TWEETS_DATA": str(data)} if data else {})
     address = f"http://127.0.0.1:{port}"
     # A file and not a pipe: nobody reads while the app runs, and a full pipe would stop it.
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    kept = {"mode": "w+", "encoding": "utf-8", "errors": "replace"}
+    with console.stopped_cleanly(), tempfile.TemporaryFile(**kept) as said:
         app = subprocess.Popen(command, cwd=paths.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
         try:
             _wait_until_up(app, address, said)

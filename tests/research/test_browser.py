@@ -1,6 +1,11 @@
 """The app in a browser, as far as it needs no browser: what is staged for it, and what is said when it cannot start."""
 
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
+import urllib.parse
 
 import pytest
 from model_folders import write_single
@@ -61,3 +66,16 @@ def test_without_chromium_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(browser, "CHROMIUM", ("no-such-browser",))
     with pytest.raises(TweetTargetError, match="apt-get install chromium"), browser.chromium():
         pass
+
+
+def test_an_app_goes_with_the_process_that_started_it():
+    script = "import time\nfrom research.browser import running_app\nwith running_app() as address:\n"
+    command = [sys.executable, "-c", f"{script}    print(address, flush=True)\n    time.sleep(600)"]
+    with subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
+        address = urllib.parse.urlsplit(it.stdout.readline().strip())
+        with socket.create_connection((address.hostname, address.port), timeout=10):
+            pass
+        it.terminate()
+        assert it.wait(timeout=90) == 128 + signal.SIGTERM
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address.hostname, address.port), timeout=10)
