@@ -60,7 +60,7 @@ class MeanPooledBertForSequenceClassification(TFBertForSequenceClassification):
         mean = total / tf.reduce_sum(weights, axis=1, keepdims=True)
         logits = self.classifier(inputs=self.dropout(inputs=mean, training=training))  # (B, classes)
         if not return_dict:
-            return (logits, *outputs[1:])
+            return (logits, *outputs[2:])  # outputs[1] is the pooled output, of which there is none
         return TFSequenceClassifierOutput(
             logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )

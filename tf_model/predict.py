@@ -65,7 +65,7 @@ def predict_texts(
         probabilities: Add a column for each class.
         on_progress: Called after each batch with the number of texts done since the last call.
         threshold: Least confidence of an answer that is not "Not sure", 0 to 1. None: the model's own.
-        guesses: Add ``answer_confidence`` (float32), ``best_guess`` and ``second_guess`` (str), if the model answers.
+        guesses: Add ``answer_confidence`` (float32), ``best_guess`` and ``second_guess`` (str).
 
     Returns:
         N rows in the order of ``texts``, indexed from 0, with the columns and dtypes of :meth:`Predictor.columns`:
@@ -73,7 +73,8 @@ def predict_texts(
         ``emotion_confidence``, ``answer``, the guesses and the probabilities.
 
     Raises:
-        UsageError: ``batch_size`` is below 1, ``threshold`` is not from 0 to 1, or the model gives no answers.
+        UsageError: ``batch_size`` is below 1, ``threshold`` is not from 0 to 1, or the model gives no answers to guess
+            or to be unsure of.
     """
     import numpy
     import pandas
@@ -82,7 +83,7 @@ def predict_texts(
         raise TypeError("expected a list of texts, got one text; write [text]")
     if batch_size < 1:
         raise UsageError(f"expected a batch size of at least 1, got {batch_size}")
-    _check_threshold(predictor, threshold)
+    _check_answers(predictor, threshold, guesses)
     texts = list(texts)
     dtypes = predictor.columns(probabilities, guesses)
     columns = {name: numpy.empty(len(texts), object if dtype == "str" else dtype) for name, dtype in dtypes.items()}
@@ -106,13 +107,12 @@ def predict_texts(
     return pandas.DataFrame({name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
-def _check_threshold(predictor: Predictor, threshold: float | None) -> None:
-    if threshold is None:
-        return
-    if not predictor.has_answer:
+def _check_answers(predictor: Predictor, threshold: float | None, guesses: bool) -> None:
+    if not predictor.has_answer and (guesses or threshold is not None):
+        subject = "guesses are" if guesses else "a threshold is"
         model = predictor.folder or predictor.name
-        raise UsageError(f"a threshold is for answers, which {model} does not give; run `make answer`")
-    if not 0 <= threshold <= 1:
+        raise UsageError(f"{subject} for answers, which {model} does not give; run `make answer`")
+    if threshold is not None and not 0 <= threshold <= 1:
         raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
 

@@ -359,3 +359,5 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server):
         predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
     with pytest.raises(UsageError, match="a threshold is for answers, which product does not give"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
+    with pytest.raises(UsageError, match="guesses are for answers, which product does not give"):
+        predict.main(["--text", "my ipad", "--server", server.url, "--guesses", "--format", "csv"])
