@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from tf_model.fit import Fitted
 
 SIGNATURE = "explain"
-# Points of the Gauss-Legendre rule along the way. It is exact for smooth curves with far fewer points than equal steps.
-# The score bends sharply close to "no word": for 43 real tweets and odd texts, two tasks each, the sum was at most 0.6%
-# off the change of the score with 48 points and 3.5% with 40; with 24 one sum in six was off by more than 5%.
-STEPS = 48
+# The score bends sharply close to "no word" for some texts and hardly for others. So the points along the way are
+# those of Clenshaw-Curtis rules, each of which has all points of the one before it: they are added until the weights
+# add up to the change of the score. For 44 real tweets and plain texts, two tasks each, the sums of the weights were
+# within 1.8% of it, no weight was off by more than 3.4% of its text's largest, and it took a quarter of the time that
+# 129 points take.
+FEWEST_INTERVALS, MOST_INTERVALS = 16, 128  # a rule of N intervals has N + 1 points
+# What the sum may be off by: a share of the change of the score, and nats where there is hardly a change.
+SHARE_OFF, NATS_OFF = 0.02, 0.005
 # Points computed at once: few, so that an answer to somebody else need not wait for the whole of an explanation.
 POINTS_AT_ONCE = 8
 
@@ -70,10 +74,7 @@ def explain_function(
 
     encoder, model = fitted.encoder, fitted.model
     embeddings = model.bert.embeddings.weight  # (vocabulary, hidden)
-    nodes, weights = np.polynomial.legendre.leggauss(STEPS)
-    shape = [-1, POINTS_AT_ONCE, 1, 1]  # (rounds, S, 1, 1) with S points a round
-    nodes = tf.reshape(tf.constant((nodes + 1) / 2, tf.float32), shape)  # from 0 to 1
-    weights = tf.reshape(tf.constant(weights / 2, tf.float32), shape)
+    nodes, ends_of_rounds, weights = (tf.constant(values) for values in _rounds())
 
     def scores(embedded: tf.Tensor) -> dict[str, tf.Tensor]:
         """Log-probabilities of each task, float32 [B, classes], of embedded texts, float32 [B, L, hidden]."""
@@ -92,33 +93,95 @@ def explain_function(
         difference = embedded - baseline
         ends = scores(tf.stack([baseline, embedded]))
         chosen = {task: tf.argmax(ends[task][1]) for task in labels}
+        change = {task: ends[task][1, chosen[task]] - ends[task][0, chosen[task]] for task in labels}
 
-        def add_round(gradients: dict[str, tf.Tensor], points: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-            nodes, weights = points
-            way = baseline + nodes * difference  # (S, L, hidden)
+        def slopes(nodes: tf.Tensor) -> dict[str, tf.Tensor]:
+            """How much each token moves each task's score at each of P points on the way, float32 [P, L]."""
+            way = baseline + nodes[:, None, None] * difference  # (P, L, hidden)
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(way)
                 found = scores(way)
-                score = {task: found[task][:, chosen[task]] for task in labels}  # (S) each
-            return {
-                task: total + tf.reduce_sum(weights * tape.gradient(score[task], way), axis=0)
-                for task, total in gradients.items()
-            }
+                score = {task: found[task][:, chosen[task]] for task in labels}  # (P) each
+            return {task: tf.reduce_sum(tape.gradient(score[task], way) * difference, axis=2) for task in labels}
 
-        nothing = {task: tf.zeros_like(embedded) for task in labels}
-        gradients = tf.foldl(add_round, (nodes, weights), nothing, parallel_iterations=1)  # (L, hidden) each
+        def add_round(
+            number: tf.Tensor, known: dict[str, tf.Tensor], _: dict[str, tf.Tensor]
+        ) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+            here = slopes(nodes[ends_of_rounds[number] : ends_of_rounds[number + 1]])
+            known = {task: tf.concat([known[task], here[task]], axis=0) for task in labels}
+            rule = weights[number, : ends_of_rounds[number + 1], None]
+            return number + 1, known, {task: tf.reduce_sum(rule * known[task], axis=0) for task in labels}
+
+        def is_off(_: tf.Tensor, __: dict[str, tf.Tensor], of_token: dict[str, tf.Tensor]) -> tf.Tensor:
+            misses = {task: tf.abs(tf.reduce_sum(of_token[task]) - change[task]) for task in labels}
+            adds_up = [misses[task] <= SHARE_OFF * tf.abs(change[task]) + NATS_OFF for task in labels]  # NaN: no
+            return tf.logical_not(tf.reduce_all(adds_up))
+
+        length = tf.shape(embedded)[0]
+        nothing = {task: tf.zeros([0, length]) for task in labels}
+        unknown = {task: tf.fill([length], np.float32(np.inf)) for task in labels}  # off, whatever the change is
+        _, _, of_token = tf.while_loop(
+            is_off,
+            add_round,
+            (tf.constant(0), nothing, unknown),
+            shape_invariants=(
+                tf.TensorShape([]),
+                {task: tf.TensorShape([None, None]) for task in labels},
+                {task: tf.TensorShape([None]) for task in labels},
+            ),
+            maximum_iterations=weights.shape[0],
+            parallel_iterations=1,
+        )
         found = {"words": words}
         for task, names in labels.items():
-            of_token = tf.reduce_sum(gradients[task] * difference, axis=1)  # (L)
-            of_word = tf.math.unsorted_segment_sum(of_token, word_of_token, tf.size(words))
             found |= {
                 task: tf.gather(tf.constant(list(names)), chosen[task]),
-                f"{task}_weights": of_word,
-                f"{task}_change": ends[task][1, chosen[task]] - ends[task][0, chosen[task]],
+                f"{task}_weights": tf.math.unsorted_segment_sum(of_token[task], word_of_token, tf.size(words)),
+                f"{task}_change": change[task],
             }
         return found
 
     return explain
+
+
+def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points from 0 to 1, float64 [N + 1], and their weights: exact for polynomials of degree N, for an even N.
+
+    Source: C. W. Clenshaw and A. R. Curtis, "A method for numerical integration on an automatic computer", 1960.
+    """
+    angles = np.pi * np.arange(intervals + 1) / intervals
+    frequencies = np.arange(1, intervals // 2 + 1)
+    halved = np.where(frequencies == intervals // 2, 0.5, 1.0)  # the last term of the sum counts half
+    cosines = np.cos(2 * np.outer(angles, frequencies))
+    weights = (1 - 2 * cosines @ (halved / (4 * frequencies**2 - 1))) / intervals
+    weights[[0, -1]] /= 2
+    return (1 - np.cos(angles)) / 2, weights
+
+
+def _rounds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points in the order in which they are computed, and what there is after each round of them.
+
+    Returns:
+        The points, float32 [P]; where each round ends, int32 [rounds + 1], the first is 0; and the weights of the
+        points that are known after each round, float32 [rounds, P]: NaN, which satisfies nobody, until a rule is whole.
+    """
+    finest, _ = clenshaw_curtis(MOST_INTERVALS)
+    places: list[int] = []  # of the points on the finest rule, in the order in which they are computed
+    ends, weights = [0], []
+    intervals = FEWEST_INTERVALS
+    while intervals <= MOST_INTERVALS:
+        step = MOST_INTERVALS // intervals
+        new = [place for place in range(0, MOST_INTERVALS + 1, step) if place not in places]
+        rounds = np.array_split(new, max(1, len(new) // POINTS_AT_ONCE))
+        for points in rounds:
+            places += points.tolist()
+            ends.append(len(places))
+            weights.append(np.full(MOST_INTERVALS + 1, np.nan))
+        _, rule = clenshaw_curtis(intervals)
+        weights[-1] = np.zeros(MOST_INTERVALS + 1)
+        weights[-1][: len(places)] = rule[np.array(places) // step]
+        intervals *= 2
+    return finest[places].astype(np.float32), np.array(ends, np.int32), np.array(weights, np.float32)
 
 
 def read_explanation(outputs: Mapping[str, Any]) -> Explanation:
