@@ -1,8 +1,10 @@
 """The model behind the pages: found, loaded once, loaded anew when replaced, and each way to lack one."""
 
+import gc
 import os
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,32 @@ def test_explaining_is_warmed_up_beside_the_page(models, loaded, monkeypatch):
     assert loading.current().kind == loading.READY  # did not wait
     go_on.set()
     assert explained.wait(20)
+
+
+def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loaded):
+    class Ring:
+        """Garbage that only a collection can find."""
+
+        def __init__(self):
+            self.itself = self
+
+    gone = []
+    try:
+        make_model(models)
+        predictor = loading.current().predictor
+        assert gc.get_freeze_count() > 10_000
+        assert not any(each is predictor for each in gc.get_objects())
+        ring = Ring()
+        weakref.finalize(ring, gone.append, 1)
+        gc.freeze()  # as when the model that is replaced is in a ring
+        del ring
+        gc.collect()
+        assert not gone
+        loading._load.clear()
+        loading.current()
+        assert gone
+    finally:
+        gc.unfreeze()
 
 
 def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loaded):
