@@ -21,6 +21,7 @@ from research.runs import record
 from tf_model import console, paths, tasks
 from tf_model.monitor import overview
 from tf_model.monitor.events import PROCESS, Answered, Corrected, Event, Failed, Stream
+from tf_model.monitor.measure import Measured
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.schema import DAY, MINUTE
@@ -114,8 +115,9 @@ def _predictions(rows: int = 1) -> pandas.DataFrame:
 def _paired(predictor: Predictor, path: Path, pairs: int, seed: int) -> dict[str, Any]:
     """The same text predicted with the log and without, one right after the other, which first is left to chance.
 
-    With the log means all that it takes: measuring the stages and the unknown tokens, and handing the record over. A
-    pause after it lets the thread that writes finish, as between two people: what that takes is in ``sustained``.
+    With the log means all that it takes: collecting the stages and the unknown tokens, which the model's graph tells
+    either way, and handing the record over. A pause after it lets the thread that writes finish, as between two people:
+    what that takes is in ``sustained``.
     """
     choose = random.Random(seed)
     texts = [text for text in _made_up_texts() for _ in range(-(-pairs // len(_made_up_texts())))][:pairs]
@@ -159,12 +161,12 @@ def _made_up_texts() -> list[str]:
 
 
 def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
-    """Milliseconds that ``record`` of one text takes, a call every 2 ms, as from a busy page."""
-    frame, times = _predictions(), []
+    """Milliseconds that recording one text takes, a call every 2 ms, as from a busy page."""
+    measured, times = Measured(_predictions(), SECONDS, [0.0]), []
     with Recorder(path, model="answer", version="benchmark") as recorder:
         for number in range(calls):
             begin = time.perf_counter()
-            recorder.record([f"text {number}"], frame, SECONDS, "app")
+            recorder.record_measured([f"text {number}"], measured, "app")
             times.append((time.perf_counter() - begin) * 1000)
             time.sleep(0.002)
     return {f"p{share}_milliseconds": float(numpy.percentile(times, share)) for share in (50, 95, 99)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
@@ -59,17 +60,18 @@ class TextEncoder(tf.Module):
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
 
-    def unknown_shares(self, token_ids: tf.RaggedTensor) -> tf.Tensor:
+    def unknown_shares(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Share of each text's tokens that the vocabulary does not know.
 
         Args:
-            token_ids: int32 [N, (tokens)], as :meth:`token_ids` gives them.
+            inputs: As :func:`pad` gives them.
 
         Returns:
             float32 [N], 0 to 1, of the tokens without ``[CLS]`` and ``[SEP]``; 0 where there are no others.
         """
-        unknown = tf.reduce_sum(tf.cast(token_ids == self._unknown, tf.int64), axis=1)  # (N)
-        return tf.cast(unknown / tf.maximum(token_ids.row_lengths() - 2, 1), tf.float32)
+        is_unknown = tf.cast(inputs["input_ids"] == self._unknown, tf.int32)  # (N, L)
+        counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
+        return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)
 
     def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """One raw text taken apart, for explaining.

@@ -213,6 +213,7 @@ def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
     """What the model's predictions look like where all is well: those of the validation part."""
     from tf_model.monitor import reference
     from tf_model.pipeline import encode
+    from tf_model.tokenizer import pad
 
     if calibration:
         frame = answer_figures.predictions(scores, calibration["threshold"])
@@ -224,7 +225,7 @@ def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
         labels = [task.labels[number] for number in scores.argmax(axis=1)]
         frame = pandas.DataFrame({task.name: labels, f"{task.name}_confidence": scores.max(axis=1)})
         accuracy = {task.name: figures["accuracy"]}
-    unknown_shares = encoder.unknown_shares(encode(encoder, rows.texts)).numpy().tolist()
+    unknown_shares = encoder.unknown_shares(pad(encode(encoder, rows.texts), encoder.max_tokens)).numpy().tolist()
     return reference.build(rows.texts, frame, f"validation part ({protocol})", unknown_shares, accuracy)
 
 

@@ -62,7 +62,7 @@ class _Call:
     stream: Stream
     texts: tuple[Any, ...]
     predictions: pandas.DataFrame
-    seconds: dict[str, float]
+    seconds: Mapping[str, float]
     unknown_shares: tuple[float | None, ...] | None
 
 
@@ -161,12 +161,14 @@ class Recorder:
         with self.recording_errors(source):
             measured = measure.predict(predictor, texts, **options)
         self.record_measured(texts, measured, source)
-        return measured.predictions
+        return measured.predictions.copy(deep=False)  # theirs to change
 
     def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
-        """Record what :func:`tf_model.monitor.measure.predict` gave for ``texts``; see :meth:`record`."""
-        shares = measured.unknown_shares
-        self.record(texts, measured.predictions, measured.seconds, source, unknown_shares=shares)
+        """Record what :func:`tf_model.monitor.measure.predict` gave for ``texts``; see :meth:`record`.
+
+        The predictions must not be changed in place afterwards: they are read only when they are written.
+        """
+        self._put(texts, measured.predictions, measured.seconds, source, measured.unknown_shares)
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
@@ -204,12 +206,20 @@ class Recorder:
             raise ValueError(f"expected a share for each of {len(texts)} texts, got {len(unknown_shares)}")
         if not seconds.keys() <= _STAGES:
             raise ValueError(f"expected seconds of {', '.join(STAGES)}, got {', '.join(seconds)}")
-        shares = None if unknown_shares is None else tuple(unknown_shares)
         # The copy shares the values with the original until either is changed.
-        copy = predictions.copy(deep=False)
-        self._writer.put(
-            _Call(time.time(), self._stream(source), tuple(texts), copy, dict(seconds), shares), len(texts)
-        )
+        self._put(texts, predictions.copy(deep=False), dict(seconds), source, unknown_shares)
+
+    def _put(
+        self,
+        texts: Sequence[Any],
+        predictions: pandas.DataFrame,
+        seconds: Mapping[str, float],
+        source: str,
+        unknown_shares: Sequence[float | None] | None,
+    ) -> None:
+        shares = None if unknown_shares is None else tuple(unknown_shares)
+        call = _Call(time.time(), self._stream(source), tuple(texts), predictions, seconds, shares)
+        self._writer.put(call, len(texts))
 
     def record_error(self, kind: str, message: str, source: str) -> None:
         """Record a call that failed.

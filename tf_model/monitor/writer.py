@@ -44,7 +44,7 @@ class Writer:
         understand: Makes an event of what was put. It is called by the writing thread.
         retention: What is kept for how long.
         capacity: Texts that may wait, at least 1.
-        interval: Seconds from the first text of a transaction to its beginning.
+        interval: Seconds from one transaction to the next.
 
     Attributes:
         observers: Called with each event before it is written. What they raise is logged and goes no further.
@@ -154,30 +154,30 @@ class Writer:
             self._store.close()
 
     def _collect(self) -> tuple[list[tuple[Any, int]], list[_Token]]:
-        """What came in one interval, in order, and who waits for it."""
+        """What came in one interval, in order, and who waits for it.
+
+        The interval goes by whether something comes or not: to wake a thread that waits for the first text would cost
+        the caller more than all the rest of recording it.
+        """
         items: list[tuple[Any, int]] = []
         tokens: list[_Token] = []
-        try:
-            found = self._queue.get(timeout=SAMPLE_SECONDS)
-        except queue.Empty:
-            return items, tokens
         if not self._is_behind:
             self._hurry.wait(self._interval)
         self._hurry.clear()
         rows = 0
-        while True:
+        self._is_behind = False
+        while not self._is_behind:
+            try:
+                found = self._queue.get_nowait()
+            except queue.Empty:
+                break
             if isinstance(found[0], _Token):
                 tokens.append(found[0])
             else:
                 items.append(found)
                 rows += found[1]
             self._is_behind = rows >= MOST_ROWS
-            if self._is_behind:
-                return items, tokens
-            try:
-                found = self._queue.get_nowait()
-            except queue.Empty:
-                return items, tokens
+        return items, tokens
 
     def _write(self, items: list[tuple[Any, int]], figures: tally.Counts) -> bool:
         """Write until it works; False when there is no time left for that."""
