@@ -343,7 +343,8 @@ def section(run: Mapping[str, Any]) -> str:
 | the page's queries over {large["records"]:,} records ({large["bytes"] / 2**30:.1f} GiB) | slowest \
 {large["slowest_query_seconds"]:.2f} s | 2 s |
 
-The page's queries by its window, the slowest of 5 times each: {queries}.
+The graph that answers tells its stages as well, with the log and without: what that takes is in both. The page's
+queries by its window, the slowest of 5 times each: {queries}.
 """
 
 
