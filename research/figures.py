@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,11 +101,7 @@ def baselines(run: Mapping[str, Any]) -> Figure:
                 graph_objects.Scatter(
                     x=means,
                     y=[place for place, _ in points],
-                    error_x={
-                        "type": "data",
-                        "array": [high - mean for mean, (_, high) in zip(means, intervals, strict=True)],
-                        "arrayminus": [mean - low for mean, (low, _) in zip(means, intervals, strict=True)],
-                    },
+                    error_x=_error_bars(means, intervals),
                     mode="markers",
                     marker={"color": colour, "size": 8},
                     name=f"{protocol} protocol",
@@ -134,11 +130,7 @@ def ablation(run: Mapping[str, Any]) -> Figure:
                 graph_objects.Scatter(
                     x=gains,
                     y=[title for title, _ in effects],
-                    error_x={
-                        "type": "data",
-                        "array": [paired["interval"][1] - paired["difference"] for _, paired in effects],
-                        "arrayminus": [paired["difference"] - paired["interval"][0] for _, paired in effects],
-                    },
+                    error_x=_error_bars(gains, [paired["interval"] for _, paired in effects]),
                     mode="markers",
                     marker={
                         "color": PROTOCOL_COLOURS[protocol],
@@ -153,6 +145,16 @@ def ablation(run: Mapping[str, Any]) -> Figure:
     figure.update_xaxes(tickformat="+.3f")
     figure.update_yaxes(autorange="reversed")
     return figure
+
+
+def _error_bars(values: Sequence[float], intervals: Iterable[Sequence[float]]) -> dict[str, Any]:
+    """Bars from ``values`` to both ends of their ``intervals``."""
+    pairs = list(zip(values, intervals, strict=True))
+    return {
+        "type": "data",
+        "array": [high - value for value, (_, high) in pairs],
+        "arrayminus": [value - low for value, (low, _) in pairs],
+    }
 
 
 def _figure(x: str, y: str) -> Figure:

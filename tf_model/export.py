@@ -216,7 +216,6 @@ def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]],
         inputs = encoder(text)
         with tf.control_dependencies(list(inputs.values())):
             between = tf.timestamp()
-        # Nothing is held back until the time is known: that would cost more than all the rest of measuring.
         found = answer(inputs)
         with tf.control_dependencies(list(found.values())):
             ended = tf.timestamp()
