@@ -145,11 +145,13 @@ def predict_table(
 
     Raises:
         DataError: The table already has one of these columns, or cannot be read on.
+        UsageError: See :func:`predict_texts`.
     """
     import pandas
 
     from tf_model.monitor import measure
 
+    _check_answers(predictor, threshold, guesses)
     columns = predictor.columns(probabilities, guesses)
     tables.refuse_collisions(table, columns)
     options = {"probabilities": probabilities, "on_progress": on_progress, "threshold": threshold}
@@ -455,6 +457,7 @@ def _recording_errors(chunks: Iterator[pandas.DataFrame], recorder: Recorder) ->
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
+    _check_answers(predictor, arguments.threshold, arguments.guesses)  # before a log or a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with (

@@ -352,12 +352,15 @@ def test_the_command_asks_a_server_and_records_what_it_said(server, tmp_path, mo
     assert Store(tmp_path / "log.sqlite").newest() == ("product", VERSION)
 
 
-def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server):
+def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_path, monkeypatch):
     from tf_model import predict
 
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     with pytest.raises(UsageError, match="--explain needs the model itself, not a server"):
         predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
     with pytest.raises(UsageError, match="a threshold is for answers, which product does not give"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
-    with pytest.raises(UsageError, match="guesses are for answers, which product does not give"):
-        predict.main(["--text", "my ipad", "--server", server.url, "--guesses", "--format", "csv"])
+    for record in ([], ["--record"]):
+        with pytest.raises(UsageError, match="guesses are for answers, which product does not give"):
+            predict.main(["--text", "my ipad", "--server", server.url, "--guesses", "--format", "csv", *record])
+    assert not list(tmp_path.iterdir())  # wrong usage is no error of the model's
