@@ -50,7 +50,7 @@ def _print(text: str, row: Any, found: Any) -> None:
         for task in chosen:
             weight = getattr(found, f"{task}_weights")[place]
             cells += [f"{weight:+.2f}", ("+" if weight > 0 else "-") * round(abs(weight) / largest * BAR)]
-        table.add_row(Text(word), *cells)
+        table.add_row(Text(visible(word)), *cells)
     stdout = console.stdout()
     stdout.print(Text(visible(text)[:500]), soft_wrap=True)
     stdout.print(Text(": ".join([*([answer] if answer else []), ", ".join(guesses)])), soft_wrap=True)
