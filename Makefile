@@ -11,7 +11,7 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation results \
+	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation levers results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
 
 ##@ Set up
@@ -136,6 +136,9 @@ ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setti
 	$(RUN) -m research.ablation $(ARGS)
 
 ##@ Study and show
+
+levers: $(INSTALLED) ## what might better the answer model, each beside the recipe as it is (half an hour each and more; resumes)
+	$(RUN) -m research.levers $(ARGS)
 
 results: $(INSTALLED) ## write research/results.md and its figures from the recorded runs
 	$(RUN) -m research.results $(ARGS)

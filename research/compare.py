@@ -81,7 +81,7 @@ def compare_all(
     theirs = right_by_question(problem, baseline)
     found: dict[str, dict[str, Any]] = {question: {} for question in theirs}
     for key, probabilities in ours.items():
-        for question, (rows, right) in right_by_question(problem, _as_answers(problem, probabilities)).items():
+        for question, (rows, right) in right_by_question(problem, as_answers(problem, probabilities)).items():
             old_rows, old_right = theirs[question]
             if not np.array_equal(rows, old_rows):
                 raise DataError("expected answers to the same rows from both sides; run both on all folds")
@@ -158,7 +158,8 @@ def _read_folds(files: list[Path], problem: Problem) -> np.ndarray:
     return probabilities
 
 
-def _as_answers(problem: Problem, probabilities: np.ndarray) -> dict[str, Answers]:
+def as_answers(problem: Problem, probabilities: np.ndarray) -> dict[str, Answers]:
+    """Probabilities of all tasks side by side, float [N, classes], as the answers to each task."""
     ends = np.cumsum([len(task.labels) for task in problem.rows.tasks])[:-1]
     parts = np.split(probabilities, ends, axis=1)
     return {

@@ -13,6 +13,8 @@ from research.ablation import SWITCHES, UNCHANGED
 from research.baselines import GROUPED, PROTOCOLS, REPORT
 from research.label_quality import WORDS
 from research.learning_curve import run_name
+from research.levers import LEVERS
+from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, SEEDS, methods
 from research.runs import load
 from tf_model import console, paths, tasks
@@ -279,6 +281,38 @@ def _targets() -> str:
     )
 
 
+def _levers() -> str:
+    run, command = load("levers"), "python -m research.levers"
+    if run is None:
+        return _not_measured(command)
+    figures = ("product_accuracy", "product_macro_f1", "emotion_accuracy", "emotion_macro_f1", "answer_accuracy")
+    rows, missing, seconds = [], [], 0.0
+    for name, lever in LEVERS.items():
+        found = run["levers"].get(name)
+        if found is None:
+            missing.append(name)
+            continue
+        seconds += sum(each["seconds"] for each in found["seeds"].values())
+        cells = [lever.title, f"{lever.trainings:g}", " ".join(found["seeds"])]
+        cells += [_mean(found["summary"][figure]) for figure in figures]
+        for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER):
+            paired = found["paired"][question]
+            low, high = paired["interval"]
+            cells.append("" if name == AS_IT_IS else f"{paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})")
+        rows.append(cells)
+    header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
+    header += ["exactly right", "product", "emotion", "exactly right"]
+    not_yet = f" Not measured yet: `{command} --levers {' '.join(missing)}`." if missing else ""
+    return _section(
+        _table(header, rows),
+        f"Protocol grouped; {run['rows']:,} tweets in {run['groups']:,} groups; recipe `{run['recipe']['name']}`. The "
+        "last three columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
+        "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
+        f"another seed would differ. Trainings: of the whole size, that one model takes. `{run['command']}`, "
+        f"{run['date']}, {run['machine']}{_took(seconds)}, teachers left out.{not_yet}",
+    )
+
+
 def _flat_baseline(found: Mapping[str, Any]) -> dict[str, float]:
     """A baseline's figures on the folds of the answer, under the names of our headline."""
     flat = {}
@@ -537,6 +571,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "The emotion, beside plain methods": _baselines(tasks.EMOTION.name),
     "The whole answer, beside plain methods": _answers,
     "What the answer model was to reach": _targets,
+    "What was tried to better the answer model": _levers,
     "How the settings of the baselines were chosen": _choices,
     "What the tuned recipe was to reach": _tuned,
     "Our answer model less each baseline, tweet by tweet": _paired(tasks.ANSWER),

@@ -94,6 +94,29 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
     }
 
 
+def evaluate_out_of_fold(
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]
+) -> dict[str, Any]:
+    """Calibrate the probabilities of a cross-validation and compare them with the truth.
+
+    The temperatures for a part come from the other parts; the threshold, one number, from all predictions.
+
+    Args:
+        label_ids: int [N, tasks], -1 where a text has no label of a task.
+        probabilities: Out of fold, as the models gave them, float [N, classes of all tasks].
+        parts: Positions of the rows of each fold.
+
+    Returns:
+        What :func:`evaluate_answers` returns, with ``calibration`` (:func:`evaluate_calibration` and
+        :func:`threshold_for`) and ``headline`` (:func:`headline`).
+    """
+    calibrated = calibrate_across(label_ids, probabilities, parts)
+    chosen = threshold_for(label_ids, calibrated)
+    figures = evaluate_answers(label_ids, calibrated, chosen["threshold"])
+    calibration = evaluate_calibration(label_ids, probabilities, calibrated)
+    return {**figures, "calibration": calibration | chosen, "headline": headline(figures, calibration)}
+
+
 def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame:
     """Calibrated probabilities [N, classes of all tasks] as :func:`tf_model.predict.predict_texts` gives them.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tf_model import answer_figures, console, crossval, runtime, splits
 from tf_model.backbone import Backbone
 from tf_model.data import TrainingRows
@@ -29,9 +31,38 @@ def out_of_fold_calibration(
         are out of fold, the temperatures' own as well: judge them by the validation part or by
         ``python -m tf_model.evaluate --task answer --protocol grouped``.
     """
+    console.say(f"calibration: {FOLDS} folds of the training part, then the model itself")
+    before = out_of_fold_probabilities(
+        rows, recipe, weights, used, store=store, data_sha256=data_sha256, purpose="calibration"
+    )
+    temperatures = answer_figures.fit_temperatures(rows.label_ids, before)
+    after = answer_figures.calibrate(before, temperatures)
+    return {
+        "temperature": temperatures,
+        **answer_figures.threshold_for(rows.label_ids, after),
+        "folds": FOLDS,
+        "rows": len(rows),
+        **answer_figures.evaluate_calibration(rows.label_ids, before, after),
+    }
+
+
+def out_of_fold_probabilities(
+    rows: TrainingRows,
+    recipe: Recipe,
+    weights: Backbone,
+    used: runtime.Runtime,
+    *,
+    store: Path,
+    data_sha256: list[str],
+    purpose: str,
+) -> np.ndarray:
+    """What models trained on the other two thirds say of each row, float32 [N, classes of all tasks].
+
+    No near-duplicate of a row is among what its model was trained on. ``purpose`` is what the progress is said to be
+    of; see :func:`out_of_fold_calibration` for the rest.
+    """
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.grouped_folds(rows.strata, groups, FOLDS, recipe.split_seed, rows.strata_names)
-    console.say(f"calibration: {FOLDS} folds of the training part, then the model itself")
     place = crossval.store_for(
         store,
         data=data_sha256,
@@ -46,7 +77,7 @@ def out_of_fold_calibration(
         from tf_model.pipeline import steps_per_epoch
         from tf_model.progress import show_epochs
 
-        console.say(f"calibration, fold {fold} of {FOLDS}")
+        console.say(f"{purpose}, fold {fold} of {FOLDS}")
         return [show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(count, recipe.batch_size))]
 
     results = list(
@@ -63,13 +94,4 @@ def out_of_fold_calibration(
             callbacks=callbacks,
         )
     )
-    before = crossval.out_of_fold(results, recipe.seed, len(rows))
-    temperatures = answer_figures.fit_temperatures(rows.label_ids, before)
-    after = answer_figures.calibrate(before, temperatures)
-    return {
-        "temperature": temperatures,
-        **answer_figures.threshold_for(rows.label_ids, after),
-        "folds": FOLDS,
-        "rows": len(rows),
-        **answer_figures.evaluate_calibration(rows.label_ids, before, after),
-    }
+    return crossval.out_of_fold(results, recipe.seed, len(rows))

@@ -86,8 +86,8 @@ def cross_validate(
                     each_epoch=each_epoch,
                     callbacks=callbacks(seed, number, len(split.train)),
                 )
-                _write(path, split.validation, probabilities, history)
-            yield _read(path, seed, number)
+                write_fold(path, split.validation, probabilities, history)
+            yield read_fold(path, seed, number)
 
 
 def store_for(base: Path, **fingerprint: Any) -> Path:
@@ -128,11 +128,13 @@ def _train_fold(recipe, backbone, classes, texts, label_ids, split, *, runtime, 
     return fitted.probabilities(encode(fitted.encoder, validation.texts)), fitted.history
 
 
-def _write(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
+def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
+    """Keep what a model said of the rows at ``positions``, whole or not at all."""
     with whole_file(path, overwrite=True) as part, part.open("wb") as file:
         np.savez(file, positions=positions, probabilities=probabilities, history=np.array(json.dumps(history)))
 
 
-def _read(path: Path, seed: int, fold: int) -> FoldResult:
+def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
+    """What :func:`write_fold` kept."""
     with np.load(path, allow_pickle=False) as kept:
         return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))

@@ -212,25 +212,14 @@ def _judge_task(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np
 
 
 def _judge_answers(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np.ndarray]) -> dict[str, Any]:
-    """The same of product, emotion and the joined answer, of each seed and of the seeds averaged.
-
-    The temperatures for a fold come from the other folds; the threshold, one number, from all out-of-fold predictions.
-    """
+    """The same of product, emotion and the joined answer, of each seed and of the seeds averaged."""
     from tf_model import answer_figures
 
     parts = [split.validation for split in folds]
     averaged = {"averaged": np.mean(list(probabilities.values()), axis=0)} if len(probabilities) > 1 else {}
     by_seed, stdout = {}, console.stdout()
     for name, scores in {**probabilities, **averaged}.items():
-        calibrated = answer_figures.calibrate_across(rows.label_ids, scores, parts)
-        chosen = answer_figures.threshold_for(rows.label_ids, calibrated)
-        figures = answer_figures.evaluate_answers(rows.label_ids, calibrated, chosen["threshold"])
-        calibration = answer_figures.evaluate_calibration(rows.label_ids, scores, calibrated)
-        by_seed[str(name)] = {
-            **figures,
-            "calibration": calibration | chosen,
-            "headline": answer_figures.headline(figures, calibration),
-        }
+        by_seed[str(name)] = figures = answer_figures.evaluate_out_of_fold(rows.label_ids, scores, parts)
         label = "all seeds averaged" if name == "averaged" else f"seed {name}"
         answer_figures.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
     summary = answer_figures.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])

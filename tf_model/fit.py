@@ -109,6 +109,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[Any] = (),
     pad_to: int | None = None,
+    loss: Any = None,
 ) -> Fitted:
     """Train a classifier.
 
@@ -122,6 +123,7 @@ def fit(
         checkpoint: Where the state is kept after each epoch, and resumed from if it holds any.
         callbacks: More Keras callbacks, such as a progress bar.
         pad_to: See :func:`tf_model.pipeline.training_batches`.
+        loss: See :func:`tf_model.model.compile_model`.
 
     Raises:
         UsageError: The backbone cannot read inputs of that many tokens.
@@ -139,7 +141,7 @@ def fit(
     strategy = runtime.strategy()
     with strategy.scope():
         model = bert.build(backbone, classes, recipe.pooling)
-        bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla)
+        bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla, loss=loss)
         model.optimizer.build(model.trainable_variables)
         bert.reseed_dropout(model, recipe.seed)
     fitted = Fitted(model, encoder)

@@ -85,7 +85,9 @@ def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
     model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
 
 
-def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False) -> None:
+def compile_model(
+    model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False, loss: Any = None
+) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
     Within the scope of a strategy of several devices, labels are int32 [B, tasks], -1 where there is none, also of one
@@ -96,13 +98,17 @@ def compile_model(model: TFBertForSequenceClassification, recipe: Recipe, steps:
         recipe: Its ``learning_rate``, ``schedule`` and ``warmup`` are used.
         steps: Steps of the whole run, over which the schedule stretches.
         xla: Compile the training step.
+        loss: Another loss, of the labels and the logits of all tasks, float32 [B, classes of all tasks]. No accuracy is
+            watched then: what the labels are is the loss's own matter.
     """
     import tensorflow as tf
     import tf_keras
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
     optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
-    if len(model.config.task_classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    if loss is not None:
+        metrics = []
+    elif len(model.config.task_classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
         loss, metrics = _loss_of_tasks(model.config.task_classes), [_accuracy_of_tasks(model.config.task_classes)]

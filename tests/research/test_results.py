@@ -117,6 +117,26 @@ def test_without_any_run_every_section_says_what_to_run(recorded):
     assert "| --- |" not in page
 
 
+def test_levers_stand_beside_the_recipe_as_it_is(recorded):
+    headline = {"product_accuracy": 0.88, "product_macro_f1": 0.8, "emotion_accuracy": 0.73, "emotion_macro_f1": 0.6}
+    summary = {name: summarize([value, value + 0.01]) for name, value in (headline | {"answer_accuracy": 0.7}).items()}
+    paired = {name: {"difference": 0.004, "interval": [-0.002, 0.011]} for name in ("product", "emotion", "answer")}
+    lever = {"seeds": {"0": {"seconds": 60}, "1": {"seconds": 60}}, "summary": summary, "paired": paired}
+    run = {"rows": 8588, "groups": 5990, "recipe": {"name": "answer"}}
+    recorded("levers", run | {"levers": {"unchanged": lever, "soft_labels": lever}})
+    page = section("What was tried to better the answer model")
+    figures_of = (
+        "0.8850 (sd 0.0071) | 0.8050 (sd 0.0071) | 0.7350 (sd 0.0071) | 0.6050 (sd 0.0071) | 0.7050 (sd 0.0071)"
+    )
+    assert f"| as it is | 1 | 0 1 | {figures_of} |  |  |  |" in page
+    found = "+0.0040 (-0.0020 to +0.0110)"
+    assert f"| half of each label from out-of-fold predictions | 3 | 0 1 | {figures_of} | {found} | {found} |" in page
+    assert "8,588 tweets in 5,990 groups; recipe `answer`" in page
+    assert "4 min of computing" in page
+    not_yet = "two_models label_smoothing class_balanced distilled"
+    assert f"Not measured yet: `python -m research.levers --levers {not_yet}`" in page
+
+
 def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
     recorded("baselines", baselines_run())
     product = section("The product, beside plain methods")

@@ -1,0 +1,369 @@
+"""``python -m research.levers``: what might better the answer model, each lever beside the recipe as it is.
+
+Leak-free folds, the same seeds, the same order of batches: nothing but the lever differs. A lever that wins belongs
+into the recipe; those that lose stay here, with their figures. Finished folds are kept and the run is recorded after
+each seed, so it may be stopped at any time. What is recorded stays, with which tweets were answered right: a lever that
+is measured later is compared tweet by tweet all the same.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from research.baselines import GROUPED, Problem, make_problem
+from research.compare import as_answers, right_by_question
+from research.runs import load, record
+from tf_model import answer_figures, backbone, console, crossval, data, files, paths, recipes, runtime, tasks
+from tf_model.calibration_folds import FOLDS, out_of_fold_probabilities
+from tf_model.comparison import compare_right
+from tf_model.errors import UsageError
+from tf_model.recipes import Recipe
+
+if TYPE_CHECKING:
+    from tf_model.fit import Fitted
+
+UNCHANGED = "unchanged"
+SMOOTHED = 0.1  # of each target, spread over all classes
+SOFT = 0.5  # of each target, from the predictions of other models
+TEACHERS = 3
+CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that a model may learn from, and by what.
+
+    Attributes:
+        rows: The training part of a fold.
+        recipe: With the seed.
+        weights: To start from.
+        used: Devices and number format.
+        data_sha256: Of the dataset.
+    """
+
+    rows: data.TrainingRows
+    recipe: Recipe
+    weights: backbone.Backbone
+    used: runtime.Runtime
+    data_sha256: str
+
+
+@dataclass(frozen=True)
+class Lever:
+    """One thing that is done otherwise.
+
+    Attributes:
+        title: For tables.
+        targets: What is learned instead of the labels, float32 [N, classes of all tasks]: of each task the share of
+            each class, all of it 0 where a row has no label.
+        apart: A model for each task, which costs twice as much to answer.
+        trainings: How many trainings of the whole size it comes to.
+    """
+
+    title: str
+    targets: Callable[[Training], np.ndarray] | None = None
+    apart: bool = False
+    trainings: float = 1.0
+
+
+# ---------------------------------------------------------------- what is learned
+
+
+def hard_targets(training: Training) -> np.ndarray:
+    """The labels themselves."""
+    columns = []
+    for ids, size in zip(training.rows.label_ids.T, CLASSES, strict=True):
+        columns.append(np.eye(size, dtype=np.float32)[np.maximum(ids, 0)] * (ids >= 0)[:, np.newaxis])
+    return np.concatenate(columns, axis=1)
+
+
+def smoothed(training: Training) -> np.ndarray:
+    """Labels of which a share is spread over all classes."""
+    columns = [
+        part * (1 - SMOOTHED) + part.sum(axis=1, keepdims=True) * SMOOTHED / part.shape[1]
+        for part in _by_task(hard_targets(training))
+    ]
+    return np.concatenate(columns, axis=1)
+
+
+def balanced(training: Training) -> np.ndarray:
+    """Labels that weigh as the root of how rare their class is, 1 on average."""
+    columns = []
+    for part in _by_task(hard_targets(training)):
+        weights = 1 / np.sqrt(np.maximum(part.sum(axis=0), 1))
+        weighted = part * weights
+        columns.append(weighted * part.sum() / weighted.sum())
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def softened(teachers: int) -> Callable[[Training], np.ndarray]:
+    """Labels mixed with what ``teachers`` models, trained on other folds of the training part, say on average."""
+
+    def targets(training: Training) -> np.ndarray:
+        hard = hard_targets(training)
+        said = np.mean([_taught(training, number) for number in range(teachers)], axis=0)
+        columns = [
+            part * (1 - SOFT) + part.sum(axis=1, keepdims=True) * SOFT * other
+            for part, other in zip(_by_task(hard), _by_task(said), strict=True)
+        ]
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    return targets
+
+
+def _taught(training: Training, number: int) -> np.ndarray:
+    return out_of_fold_probabilities(
+        training.rows,
+        replace(training.recipe, seed=training.recipe.seed + 1000 * (number + 1)),
+        training.weights,
+        training.used,
+        store=paths.CHECKPOINTS,
+        data_sha256=[training.data_sha256],
+        purpose=f"teacher {number + 1}",
+    )
+
+
+def _by_task(values: np.ndarray) -> list[np.ndarray]:
+    return np.split(values, np.cumsum(CLASSES)[:-1], axis=1)
+
+
+LEVERS: dict[str, Lever] = {
+    UNCHANGED: Lever("as it is"),
+    "two_models": Lever("a model for each task", apart=True, trainings=2),
+    "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", smoothed),
+    "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
+    # A model of two thirds for each of the folds, and the student.
+    "soft_labels": Lever("half of each label from out-of-fold predictions", softened(1), trainings=FOLDS * 2 / 3 + 1),
+    "distilled": Lever(
+        f"the same from {TEACHERS} seeds' predictions", softened(TEACHERS), trainings=TEACHERS * FOLDS * 2 / 3 + 1
+    ),
+}
+
+
+# ---------------------------------------------------------------- the command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what was asked for, print and record it."""
+    parser = console.parser("research.levers", __doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--levers", nargs="+", choices=list(LEVERS), default=list(LEVERS), help="which levers")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
+    arguments = parser.parse_args(argv)
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    dataset = data.read(source.path)
+    problem = make_problem(dataset, tasks.ANSWER)
+    recipe = recipes.ANSWER
+    run = _recorded(dataset, problem, recipe)
+    missing = {str(seed) for seed in arguments.seeds} - set(run.get(UNCHANGED, {}).get("seeds", {}))
+    if UNCHANGED not in arguments.levers and missing:
+        raise UsageError(
+            f"each lever is compared with {UNCHANGED!r}; name it too, for seed {', '.join(sorted(missing))}"
+        )
+    with console.stopped_cleanly():
+        for seed in arguments.seeds:
+            for name in [name for name in LEVERS if name in arguments.levers]:
+                found = measure(name, problem, replace(recipe, seed=seed), dataset.sha256)
+                seeds = run.setdefault(name, {"title": LEVERS[name].title, "seeds": {}})["seeds"]
+                seeds[str(seed)] = found
+                run[name]["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
+                run = {name: run[name] for name in LEVERS if name in run}
+                run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
+                path = _record(dataset, problem, recipe, run)
+                _print(name, seed, run[name])
+    console.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+def measure(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -> dict[str, Any]:
+    """One seed of a lever: its headline figures, and which rows each question is answered right on."""
+    probabilities, seconds = out_of_fold(name, problem, recipe, data_sha256)
+    parts = [split.validation for split in problem.folds[GROUPED]]
+    right = right_by_question(problem, as_answers(problem, probabilities))
+    return {
+        "headline": answer_figures.evaluate_out_of_fold(problem.rows.label_ids, probabilities, parts)["headline"],
+        "right": {question: pack(answered) for question, (_, answered) in right.items()},
+        "seconds": seconds,
+    }
+
+
+def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -> tuple[np.ndarray, float]:
+    """What a lever's models say of rows that they were not trained on, float32 [N, classes], and seconds of epochs.
+
+    Finished folds are kept. The seconds of a lever's teachers are not among them.
+    """
+    used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
+    folds = problem.folds[GROUPED]
+    store = crossval.store_for(
+        paths.CHECKPOINTS,
+        lever=[name, LEVERS[name].title],
+        data=data_sha256,
+        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
+        backbone=weights.sha256,
+        computed=[used.precision, used.xla, used.deterministic],
+        versions=runtime.versions(),
+        recipe=replace(recipe, seed=0).to_dict(),
+    )
+    files.make_folder(store)
+    results = []
+    for number, split in enumerate(folds, start=1):
+        path = store / f"seed-{recipe.seed}-fold-{number}.npz"
+        if not path.is_file():
+            console.say(f"{name}, seed {recipe.seed}, fold {number} of {len(folds)}")
+            training = Training(problem.rows.take(split.train), recipe, weights, used, data_sha256)
+            texts = [problem.rows.texts[position] for position in split.validation]
+            crossval.write_fold(path, split.validation, *answer(LEVERS[name], training, texts))
+        results.append(crossval.read_fold(path, recipe.seed, number))
+    seconds = sum(row["seconds"] for result in results for row in result.history)
+    return crossval.out_of_fold(results, recipe.seed, len(problem.rows)), seconds
+
+
+def answer(lever: Lever, training: Training, texts: Sequence[str]) -> tuple[np.ndarray, list[dict[str, float]]]:
+    """Train as a lever says, and answer: float32 [N, classes of all tasks], and the history of the training."""
+    if not lever.apart:
+        fitted = train(training, lever.targets)
+        return _say(fitted, texts), fitted.history
+    parts, history = [], []
+    for number in range(len(CLASSES)):
+        label_ids = training.rows.label_ids
+        labelled = training.rows.take(np.flatnonzero(label_ids[:, number] != tasks.NO_LABEL))
+        others = np.arange(len(CLASSES)) != number
+        alone = np.where(others, tasks.NO_LABEL, labelled.label_ids)
+        fitted = train(replace(training, rows=replace(labelled, label_ids=alone)))
+        parts.append(_by_task(_say(fitted, texts))[number])
+        history += fitted.history
+    return np.concatenate(parts, axis=1), history
+
+
+def train(training: Training, targets: Callable[[Training], np.ndarray] | None = None) -> Fitted:
+    """:func:`tf_model.fit.fit` on the labels, or on ``targets`` in their place."""
+    wanted = targets(training) if targets else None  # before: teachers are trained here
+    import tf_keras
+
+    from tf_model.fit import Part, fit
+    from tf_model.pipeline import steps_per_epoch
+    from tf_model.progress import show_epochs
+
+    rows, recipe = training.rows, training.recipe
+    tf_keras.backend.clear_session()
+    part = Part(rows.texts, rows.label_ids if wanted is None else np.arange(len(rows)))
+    shown = show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(len(rows), recipe.batch_size))
+    loss = None if wanted is None else cross_entropy(wanted)
+    fitted = fit(recipe, training.weights, CLASSES, part, runtime=training.used, callbacks=[shown], loss=loss)
+    return fitted.in_float32()
+
+
+def cross_entropy(targets: np.ndarray) -> Any:
+    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a target of the task.
+
+    With the labels as targets it is the loss of the recipe. Its arguments are positions among the targets, int32 [B],
+    and logits, float32 [B, classes of all tasks].
+    """
+    import tensorflow as tf
+
+    kept = tf.constant(targets, tf.float32)
+
+    def loss(positions: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total = 0.0
+        wanted = tf.gather(kept, tf.reshape(positions, [-1]))  # (B, classes of all tasks)
+        for target, scores in zip(tf.split(wanted, CLASSES, axis=-1), tf.split(logits, CLASSES, axis=-1), strict=True):
+            losses = -tf.reduce_sum(target * tf.nn.log_softmax(scores), axis=-1)  # (B)
+            labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(target, axis=-1) > 0, tf.float32))
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), labelled)
+        return total
+
+    return loss
+
+
+def _say(fitted: Fitted, texts: Sequence[str]) -> np.ndarray:
+    from tf_model.pipeline import encode
+
+    return fitted.probabilities(encode(fitted.encoder, texts))
+
+
+# ---------------------------------------------------------------- the record
+
+
+def pack(right: np.ndarray) -> str:
+    """Whether each row was answered right, bool [N], as a short text."""
+    return base64.b64encode(np.packbits(right)).decode("ascii")
+
+
+def unpack(packed: str, rows: int) -> np.ndarray:
+    """The opposite of :func:`pack`, bool [rows]."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=rows).astype(bool)
+
+
+def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
+    """Mean and spread of each headline figure, and the paired difference to the recipe as it is.
+
+    Returns:
+        ``summary`` and ``paired``: by question, over the ``seeds`` that both have, ``difference`` (of the accuracy, -1
+        to 1) and its ``interval`` (95%), for which groups of near-duplicates are drawn with the answers of all seeds.
+    """
+    rows = _rows_of(problem)
+    shared = [seed for seed in seeds if seed in unchanged]
+    paired = {}
+    for question, positions in rows.items():
+        old, new = (
+            np.concatenate([unpack(side[seed]["right"][question], len(positions)) for seed in shared])
+            for side in (unchanged, seeds)
+        )
+        found = compare_right(old, new, np.tile(problem.groups[positions], len(shared)))
+        paired[question] = {"difference": found["difference"], "interval": found["difference_interval"]}
+    summary = answer_figures.summarize_headlines([figures["headline"] for figures in seeds.values()])
+    return {"summary": summary, "paired": paired | {"seeds": shared}}
+
+
+def _rows_of(problem: Problem) -> dict[str, np.ndarray]:
+    """Positions of the rows that each question is judged on."""
+    anything = np.zeros((len(problem.rows), sum(CLASSES)), np.float32)
+    return {question: rows for question, (rows, _) in right_by_question(problem, as_answers(problem, anything)).items()}
+
+
+def _same(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[str, Any]:
+    return {
+        "data_sha256": dataset.sha256,
+        "rows": len(problem.rows),
+        "groups": int(problem.groups.max()) + 1,
+        "recipe": replace(recipe, seed=0).to_dict(),
+    }
+
+
+def _recorded(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[str, Any]:
+    """What is recorded of these rows and this recipe."""
+    run, same = load("levers"), _same(dataset, problem, recipe)
+    if run is None or any(run.get(key) != value for key, value in same.items()):
+        return {}
+    return {name: found for name, found in run["levers"].items() if name in LEVERS}
+
+
+def _record(dataset: data.Dataset, problem: Problem, recipe: Recipe, run: Mapping[str, Any]) -> Path:
+    seeds = sorted({int(seed) for found in run.values() for seed in found["seeds"]})
+    command = f"python -m research.levers --levers {' '.join(run)} --seeds {' '.join(map(str, seeds))}"
+    results = {"dataset": dataset.name, **_same(dataset, problem, recipe), "levers": dict(run)}
+    return record("levers", command, results)
+
+
+def _print(name: str, seed: int, found: Mapping[str, Any]) -> None:
+    headline = found["seeds"][str(seed)]["headline"]
+    line = f"{name}, seed {seed}: " + ", ".join(
+        f"{figure.replace('_', ' ')} {headline[figure]:.4f}"
+        for figure in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
+    )
+    if name != UNCHANGED:
+        for question in (task.name for task in tasks.ANSWER_TASKS):
+            low, high = found["paired"][question]["interval"]
+            line += f"; {question} {found['paired'][question]['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
+    console.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    console.run(main)
