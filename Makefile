@@ -40,7 +40,7 @@ train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate,
 tuned: $(INSTALLED) ## train the project's best recipe into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
-answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (half an hour on 2 cores)
+answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 25 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
 answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
@@ -49,7 +49,7 @@ answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a
 ##@ Use
 
 app: $(INSTALLED) ## open the app in the browser
-	$(RUN) -m streamlit run streamlit_app/app.py $(ARGS)
+	$(RUN) -m streamlit_app $(ARGS)
 
 test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
 	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)

@@ -22,10 +22,12 @@ class Asked:
     Attributes:
         answer: Until the sentence with the answer had come.
         page: Until the whole page had come: charts, the words behind the answer, the form.
+        said: That sentence.
     """
 
     answer: float
     page: float
+    said: str
 
 
 class Session:
@@ -54,7 +56,7 @@ class Session:
             ping_interval=None,
         )
         await self._send({})
-        await self._receive(time.perf_counter())
+        await self._receive()
         if not self._text_id:
             raise RuntimeError(f"the page has no box {TEXT_LABEL!r}; is there a model?")
         return self
@@ -64,10 +66,17 @@ class Session:
         await self._socket.close()
 
     async def ask(self, text: str) -> Asked:
-        """Ask a text."""
+        """Ask a text.
+
+        Raises:
+            RuntimeError: The page came without an answer.
+        """
         began = time.perf_counter()
         await self._send({self._text_id: text})
-        return await self._receive(began)
+        answered, said = await self._receive()
+        if not said:
+            raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
+        return Asked(answered - began, time.perf_counter() - began, said)
 
     async def _send(self, texts: dict[str, str]) -> None:
         from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -80,10 +89,11 @@ class Session:
             state.id, state.string_value = name, value
         await self._socket.send(message.SerializeToString())
 
-    async def _receive(self, began: float) -> Asked:
+    async def _receive(self) -> tuple[float, str]:
+        """Wait until the page is complete; when the sentence with the answer came, and the sentence, if one did."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        answer = None
+        answered, said = 0.0, ""
         while True:
             message = ForwardMsg()
             message.ParseFromString(await self._socket.recv())
@@ -94,13 +104,12 @@ class Session:
                 element = message.delta.new_element
                 if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
                     self._text_id = element.text_area.id
-                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and answer is None:
-                    answer = time.perf_counter() - began
+                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not said:
+                    answered, said = time.perf_counter(), element.heading.body
                 elif element.WhichOneof("type") == "exception":
                     raise RuntimeError(f"the page shows an exception: {element.exception.message}")
             elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-                page = time.perf_counter() - began
-                return Asked(page if answer is None else answer, page)
+                return answered, said
 
 
 async def crowd(address: str, people: int, questions: int, think: float, seed: int = 0) -> list[Asked]:

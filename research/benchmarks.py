@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from research import bench_monitor
+from research import bench_monitor, bench_scale, serve_check
 from research.runs import load
 from tf_model import console, paths
 from tf_model.files import whole_file
@@ -224,6 +224,8 @@ SECTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench_gpu": _gpu,
     "bench_monitor": bench_monitor.section,
     "bench_app": _app,
+    "bench_scale": bench_scale.section,
+    "serve_check": serve_check.section,
 }
 
 

@@ -7,6 +7,7 @@ Trainings and evaluations get the sample corpus for their data, so that the whol
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from research.browser import STARTING_SECONDS
-from tf_model import console, paths, tasks
+from tf_model import console, data, paths, tasks
 from tf_model.errors import ModelError, TweetTargetError
 
 README = paths.ROOT / "README.md"
@@ -33,8 +34,10 @@ ON_SAMPLE = re.compile(
     r"tf_model\.(train|evaluate|promote)|make (train|tuned|answer|evaluate|grouped|label|learning|base)"
 )
 TRAINS = re.compile(r"tf_model\.train|make (train|tuned|answer)\b")
-HEALTH = "http://127.0.0.1:8501/_stcore/health"
+APP = "http://127.0.0.1:8501"
 METRICS = "http://127.0.0.1:9464/metrics"
+SERVED = re.compile(r"--server http://127\.0\.0\.1:(\d+)")
+QUESTION = "I love the new iPad"
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,12 @@ def copy_checkout(folder: Path, model: Path) -> None:
         (folder / ".venv").symlink_to((paths.ROOT / ".venv").resolve())
     shutil.copytree(model, folder / "saved_models" / tasks.ANSWER)
     _write_tables(folder)
-    for script in (_RECORD_A_CORRECTION,):
-        subprocess.run([sys.executable, "-c", script], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _RECORD_A_CORRECTION], cwd=folder, check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["nothing"]
+        raise TweetTargetError(f"no correction could be recorded in the copy: {said[-1][:300]}")
 
 
 def _write_tables(folder: Path) -> None:
@@ -162,7 +169,10 @@ from tf_model.monitor.recorder import Recorder
 predictor = Predictor.load(paths.SAVED_MODELS / "answer")
 texts = ["my toaster runs android and I adore it", "the new iPad is great"]
 with Recorder(model="answer", version=predictor.version) as recorder:
-    recorder.record(texts, predict_texts(predictor, texts), {"model": 0.1}, "predict")
+    answers = predict_texts(predictor, texts)
+    recorder.record(texts, answers, {"model": 0.1}, "predict")
+    recorder.correct(texts[0], answers.iloc[0], verdict="wrong", product="Android", emotion="Positive emotion")
+    assert recorder.flush(60), "the correction was not written"
 """
 
 
@@ -176,12 +186,13 @@ def run(command: str, folder: Path, real: bool = False) -> str:
         "TWEETS_OFFLINE": "1",
         "PYTHONPATH": "",
     }
-    if ON_SAMPLE.search(command) and not real:
-        environment["TWEETS_DATA"] = str(paths.SAMPLE_CORPUS)
+    on_sample = ON_SAMPLE.search(command) and not real
+    # The copy stands alone: the dataset that is found from here would not be found from there.
+    environment["TWEETS_DATA"] = str(paths.SAMPLE_CORPUS if on_sample else data.resolve(None).path.resolve())
     _make_room(command, folder, environment)
-    if re.search(r"make app\b", command):
-        return _start(command, folder, environment)
-    with _model_server() if "--server" in command else _nothing():
+    with _model_server() if SERVED.search(command) else _nothing():
+        if re.search(r"make app\b", command):
+            return _start(command, folder, environment)
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -197,7 +208,11 @@ def _make_room(command: str, folder: Path, environment: dict[str, str]) -> None:
         shutil.rmtree(folder / "saved_models" / trained_name(command), ignore_errors=True)
     if "--rollback" in command:  # there is something to go back to only after a promotion
         promote = "python -m tf_model.promote saved_models/candidate --to saved_models/answer --allow-worse --force"
-        subprocess.run(["bash", "-c", promote], cwd=folder, env=environment, capture_output=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", promote], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            console.say(f"nothing was promoted before {command}: {done.stderr.strip()[-300:]}")
 
 
 def trained_name(command: str) -> str:
@@ -210,8 +225,8 @@ def trained_name(command: str) -> str:
 
 
 def _start(command: str, folder: Path, environment: dict[str, str]) -> str:
-    """Start a command that runs until it is stopped, look whether it is well, and stop it."""
-    wanted = [HEALTH, *([METRICS] if "TWEETS_METRICS" in command else [])]
+    """Start the app, ask it something, look for the metrics where they were asked for, and stop it."""
+    wanted = [f"{APP}/_stcore/health", *([METRICS] if "TWEETS_METRICS" in command else [])]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             ["bash", "-c", command],
@@ -229,12 +244,30 @@ def _start(command: str, folder: Path, environment: dict[str, str]) -> str:
                     wanted.pop(0)
                 except OSError:
                     time.sleep(0.5)
+            error = "" if wanted else _ask()
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
             process.wait(timeout=60)
+        if wanted:
+            error = f"nothing at {wanted[0]}"
         said.seek(0)
-        return f"nothing at {wanted[0]}\n{said.read()[-800:]}" if wanted else ""
+        return f"{error}\n{said.read()[-800:]}" if error else ""
+
+
+def _ask() -> str:
+    """Ask the running app a question; what went wrong, if anything did."""
+    from research.app_client import Session
+
+    async def ask() -> str:
+        async with Session(APP) as session:
+            return (await session.ask(QUESTION)).said
+
+    try:
+        said = asyncio.run(asyncio.wait_for(ask(), STARTING_SECONDS))
+    except (OSError, RuntimeError, TimeoutError) as error:
+        return f"the app does not answer: {error or type(error).__name__}"
+    return "" if "iPad" in said else f"expected the iPad in the answer to {QUESTION!r}, got {said!r}"
 
 
 @contextmanager
@@ -243,7 +276,10 @@ def _model_server() -> Iterator[None]:
     sys.path[:0] = [str(paths.ROOT / "tests"), str(paths.ROOT / "tests" / "serving")]
     from stand_in import StandIn
 
-    with StandIn(models=("product", "answer"), port=8501).running():
+    ports = {int(port) for port in SERVED.findall(README.read_text(encoding="utf-8"))}
+    if len(ports) != 1:
+        raise TweetTargetError(f"expected one address of a model server in {README.name}, found the ports {ports}")
+    with StandIn(models=("product", "answer"), port=ports.pop()).running():
         yield
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 760, 460
 # Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
+FEWEST_ROWS = 20  # of a bin whose share of right answers is drawn
 PROTOCOL_COLOURS = {"grouped": "#0072B2", "report": "#E69F00"}
 
 
@@ -147,6 +148,42 @@ def ablation(run: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def reliability(run: Mapping[str, Any]) -> Figure:
+    """How often the first seed's answers are right, by how sure it is, before and after calibration; a panel a task."""
+    from plotly import graph_objects
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(cols=2, horizontal_spacing=0.12, subplot_titles=["product", "emotion"])
+    calibration = next(iter(run["seeds"].values())).get("calibration", {})
+    for column, name in enumerate(("product", "emotion"), start=1):
+        for (when, colour), dash in zip(
+            {"before": "#E69F00", "after": "#0072B2"}.items(), ("dot", "solid"), strict=True
+        ):
+            bins = calibration.get(name, {}).get(when, {}).get("reliability", ())
+            bins = [each for each in bins if each["rows"] >= FEWEST_ROWS]
+            if not bins:
+                continue
+            largest = max(each["rows"] for each in bins)
+            figure.add_trace(
+                graph_objects.Scatter(
+                    x=[each["confidence"] for each in bins],
+                    y=[each["accuracy"] for each in bins],
+                    mode="lines+markers",
+                    line={"color": colour, "dash": dash},
+                    marker={"size": [4 + 16 * (each["rows"] / largest) ** 0.5 for each in bins]},
+                    name=f"{when} calibration",
+                    showlegend=column == 1,
+                ),
+                row=1,
+                col=column,
+            )
+        figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line={"color": "#999999", "width": 1}, row=1, col=column)
+    figure.update_layout(_layout(width=WIDTH + 100))
+    figure.update_xaxes(title="confidence", tickformat=".1f", range=[0, 1])
+    figure.update_yaxes(title="share right", tickformat=".1f", range=[0, 1])
+    return figure
+
+
 def _error_bars(values: Sequence[float], intervals: Iterable[Sequence[float]]) -> dict[str, Any]:
     """Bars from ``values`` to both ends of their ``intervals``."""
     pairs = list(zip(values, intervals, strict=True))
@@ -197,6 +234,7 @@ def _write(name: str, figure: Figure) -> Path:
 
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], Figure]]] = {
     "baselines": ("baselines", baselines),
+    "reliability": ("grouped_answer", reliability),
     "learning_curve": ("learning_curve", learning_curve),
     "learning_curve_emotion": ("learning_curve_emotion", learning_curve),
     "ablation": ("ablation", ablation),

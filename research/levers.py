@@ -8,7 +8,6 @@ is measured later is compared tweet by tweet all the same.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from research.baselines import GROUPED, Problem, make_problem
 from research.compare import as_answers, right_by_question
-from research.runs import load, record
+from research.runs import load, pack, record, unpack
 from tf_model import answer_figures, backbone, console, crossval, data, files, paths, recipes, runtime, tasks
 from tf_model.calibration_folds import FOLDS, out_of_fold_probabilities
 from tf_model.comparison import compare_right
@@ -289,16 +288,6 @@ def _say(fitted: Fitted, texts: Sequence[str]) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- the record
-
-
-def pack(right: np.ndarray) -> str:
-    """Whether each row was answered right, bool [N], as a short text."""
-    return base64.b64encode(np.packbits(right)).decode("ascii")
-
-
-def unpack(packed: str, rows: int) -> np.ndarray:
-    """The opposite of :func:`pack`, bool [rows]."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=rows).astype(bool)
 
 
 def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: Problem) -> dict[str, Any]:

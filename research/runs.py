@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tf_model import paths
 from tf_model.files import write_json
@@ -48,6 +51,16 @@ def kept_methods(name: str, same: Mapping[str, Any], settings: Mapping[str, str]
     if run is None or any(run.get(key) != value for key, value in same.items()):
         return {}
     return {method: found for method, found in run["methods"].items() if settings.get(method) == found["settings"]}
+
+
+def pack(right: np.ndarray) -> str:
+    """Whether each row was answered right, bool [N], as a short text."""
+    return base64.b64encode(np.packbits(right)).decode("ascii")
+
+
+def unpack(packed: str, rows: int) -> np.ndarray:
+    """The opposite of :func:`pack`, bool [rows]."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=rows).astype(bool)
 
 
 def machine() -> str:

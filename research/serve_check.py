@@ -7,6 +7,7 @@ is started from there; one question is asked in a browser and one at the command
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import shutil
 import socket
@@ -24,10 +25,11 @@ from typing import Any
 from research.browser import chromium, wait_until_done
 from research.runs import record
 from tf_model import console, paths, tasks
-from tf_model.errors import ModelError, TweetTargetError
+from tf_model.errors import ModelError, TweetTargetError, UsageError
 from tf_model.predictor import DEFAULT_MODELS
 
 LOCK = paths.ROOT / "requirements-serve.lock"
+INSTALLED = "serve-set.sha256"  # in the environment: of the lock file that it holds
 MOST_OF_FULL = 0.60
 # What an image has beside the packages; the Dockerfile copies the same.
 COPIED = ("tf_model", "streamlit_app", ".streamlit", "pyproject.toml", "data/sample.csv", "data/README.md")
@@ -79,6 +81,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def section(run: dict[str, Any]) -> str:
+    """The recorded run as a section of benchmarks.md."""
+    return f"""## What a server installs
+
+`{run["command"]}`, {run["date"]}, {run["machine"]}: the serve set, {run["packages"]} packages in an environment of its
+own, takes {run["serve_bytes"] / 1e9:.2f} GB, {run["share"]:.1%} of the {run["full_bytes"] / 1e9:.2f} GB of the full
+installation (target: at most {MOST_OF_FULL:.0%}). From there the app answered a question in a browser
+{run["seconds_to_first_answer"]:.1f} s after it was started, and the command line answered as well.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = console.parser("research.serve_check", "Install the serve set into a clean environment and ask the app.")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
@@ -90,15 +103,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def install(environment: Path) -> Path:
-    """Install the serve set into a new environment, and return its Python."""
-    python = environment / "bin" / "python"
-    if not python.exists():
+    """Install the serve set into a new environment, and return its Python; one that holds it already is taken."""
+    python, installed = environment / "bin" / "python", environment / INSTALLED
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if not installed.is_file() or installed.read_text(encoding="ascii") != wanted:
+        if environment.is_dir() and any(environment.iterdir()) and not (environment / "pyvenv.cfg").is_file():
+            raise UsageError(f"{environment} holds something else than an environment; give --environment a new folder")
         console.say("installing the serve set (a minute or two)")
-        venv.create(environment, with_pip=False)
+        venv.create(environment, with_pip=False, clear=True)
         pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
         _run([*pip, "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", str(LOCK)])
         for headers in sorted(packages_of(environment).rglob(HEADERS)):
             shutil.rmtree(headers, ignore_errors=True)
+        installed.write_text(wanted, encoding="ascii")  # last: an interrupted installation is done again
     return python
 
 
@@ -161,7 +178,7 @@ def running(python: Path, app: Path) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(python), "-m", "streamlit", "run", "streamlit_app/app.py", "--server.headless", "true"]
+    command = [str(python), "-m", "streamlit_app", "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
     with tempfile.TemporaryFile("w+") as said:
         server = subprocess.Popen(command, cwd=app, env=_clean(), stdout=said, stderr=said, text=True)

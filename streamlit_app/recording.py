@@ -40,11 +40,16 @@ def _recorder(path: str, model: str, version: str) -> Recorder:
     from tf_model.monitor.recorder import Recorder
 
     made = Recorder(path, model=model, version=version)
-    address = os.environ.get(METRICS_VARIABLE)
-    exporter = _exporter(address) if address else None
+    exporter = serve_metrics()
     if exporter is not None:
         exporter.attach(made, _reference(model))
     return made
+
+
+def serve_metrics() -> Exporter | None:
+    """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
+    address = os.environ.get(METRICS_VARIABLE)
+    return _exporter(address) if address else None
 
 
 def _reference(model: str) -> Reference | None:

@@ -128,7 +128,7 @@ def compare_right(old_right: np.ndarray, new_right: np.ndarray, groups: np.ndarr
         ``rows``; ``groups`` (the number of rows that are no near-duplicates of each other); ``difference`` (new less
         old accuracy, -1 to 1) and ``difference_interval``; ``only_old_right`` and ``only_new_right``, numbers of rows;
         ``p_value`` of :func:`mcnemar_test`; and ``verdict`` on the new model: :data:`BETTER` or :data:`WORSE` where
-        ``p_value`` is below :data:`SIGNIFICANCE`, else :data:`NO_DIFFERENCE`.
+        ``p_value`` is below :data:`SIGNIFICANCE` and the interval leaves 0 out, else :data:`NO_DIFFERENCE`.
 
     Raises:
         DataError: The arrays do not fit together, or there are too few rows.
@@ -136,12 +136,14 @@ def compare_right(old_right: np.ndarray, new_right: np.ndarray, groups: np.ndarr
     old_right, new_right = _check_right(old_right, new_right)
     p_value = mcnemar_test(old_right, new_right)
     difference = float(new_right.mean() - old_right.mean())
-    verdict = NO_DIFFERENCE if p_value >= SIGNIFICANCE else BETTER if difference > 0 else WORSE
+    low, high = difference_interval(old_right, new_right, groups)
+    clear = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test takes retweets of one tweet for as many tweets
+    verdict = NO_DIFFERENCE if not clear else BETTER if difference > 0 else WORSE
     return {
         "rows": len(old_right),
         "groups": len(old_right) if groups is None else len(np.unique(groups)),
         "difference": difference,
-        "difference_interval": list(difference_interval(old_right, new_right, groups)),
+        "difference_interval": [low, high],
         "only_old_right": int((old_right & ~new_right).sum()),
         "only_new_right": int((new_right & ~old_right).sum()),
         "p_value": p_value,

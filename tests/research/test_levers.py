@@ -127,9 +127,9 @@ def test_a_model_for_each_task_learns_from_its_own_labels_alone(training):
 
 def test_which_rows_are_right_survives_the_record():
     right = np.random.default_rng(0).random(8579) < 0.7
-    packed = levers.pack(right)
+    packed = runs.pack(right)
     assert len(packed) < 1500
-    assert np.array_equal(levers.unpack(packed, len(right)), right)
+    assert np.array_equal(runs.unpack(packed, len(right)), right)
 
 
 @pytest.fixture

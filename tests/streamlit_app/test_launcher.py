@@ -1,0 +1,32 @@
+"""``python -m streamlit_app``: the app as Streamlit serves it, and its metrics before anybody has opened a page."""
+
+import socket
+import urllib.request
+
+from research.browser import running_app
+from tf_model import paths
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_metrics_are_served_before_anybody_asks(tmp_path, monkeypatch):
+    port = free_port()
+    monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{port}")
+    with running_app(tmp_path, paths.SAMPLE_CORPUS) as address:
+        served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60)
+        assert served.status == 200
+        assert b"tweet_target" in served.read()
+        assert urllib.request.urlopen(address, timeout=60).status == 200
+
+
+def test_a_port_that_is_taken_stops_the_metrics_and_not_the_app(tmp_path, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{taken.getsockname()[1]}")
+        with running_app(tmp_path, paths.SAMPLE_CORPUS) as address:
+            assert urllib.request.urlopen(address, timeout=60).status == 200
