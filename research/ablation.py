@@ -3,13 +3,14 @@
 Everything but the switch stays as it is here: recipe, seeds, order of the batches. Each switch is measured on the
 report's split and on the grouped protocol, and compared with the unchanged training tweet by tweet where both answer
 the same tweets. Finished folds are kept and the run is recorded after each seed, so it may be stopped at any time; what
-is recorded stays. The setting ``quick`` learns at ten times the rate in 3 epochs: a seed takes minutes, not an hour.
+is recorded stays, with which tweets were answered right, so that seeds of several days are compared alike. The setting
+``quick`` learns at ten times the rate in 3 epochs: a seed takes minutes, not an hour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from research.baselines import GROUPED, PROTOCOLS, REPORT, Answers, Problem, answers, make_problem, score
 from research.methods import SEEDS, Method
-from research.runs import load, record
+from research.runs import load, pack, record, unpack
 from research.slips import NO_MASK, SECOND_LAYER, URLS_FIRST, SlippedBert
 from tf_model import console, crossval, data, paths, recipes, splits, tasks
 from tf_model.comparison import compare_right
@@ -40,12 +41,14 @@ class Switch:
     Attributes:
         title: For tables.
         slips: Of :class:`research.slips.SlippedBert`.
+        settings: Fields of the recipe that are otherwise.
         folds: By protocol, who trains for whom instead, from the problem and a seed; a protocol without an entry keeps
             its own folds if there are slips, else the switch has no meaning there.
     """
 
     title: str
     slips: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
 
     def applies(self, protocol: str) -> bool:
@@ -102,6 +105,9 @@ SWITCHES: dict[str, Switch] = {
     "no_mask": Switch("attention mask dropped (the report's slip)", (NO_MASK,)),
     "second_layer": Switch("second softmax layer on the logits (the report's slip)", (SECOND_LAYER,)),
     "urls_first": Switch("URL rule before the letters rule, so that it can match", (URLS_FIRST,)),
+    "normalized": Switch(
+        "cleaning that keeps digits and emoticons, and marks users and URLs", settings={"cleaning": "normalized"}
+    ),
     "stratified": Switch("split stratified by class", folds={REPORT: stratified}),
     "unstratified": Switch("folds not stratified by class", folds={GROUPED: unstratified}),
     "without_duplicates": Switch(
@@ -132,18 +138,15 @@ def main(argv: list[str] | None = None) -> int:
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, tasks.PRODUCT.name)
-    said: dict[tuple[str, str], dict[int, Answers]] = {}
     with console.stopped_cleanly():
         for seed in arguments.seeds:
             for protocol in arguments.protocols:
                 for name in [name for name in SWITCHES if name in arguments.switches]:
                     if not SWITCHES[name].applies(protocol):
                         continue
-                    by_seed = said.setdefault((protocol, name), {})
-                    by_seed[seed] = answer(arguments.setting, name, problem, protocol, seed, dataset.sha256)
-                    found = figures(problem, by_seed[seed])
-                    paired = compare(problem, said[protocol, UNCHANGED], by_seed) if name != UNCHANGED else None
-                    path = _record(arguments.setting, dataset, problem, protocol, name, seed, found, paired)
+                    said = answer(arguments.setting, name, problem, protocol, seed, dataset.sha256)
+                    found = figures(problem, said)
+                    path, paired = _record(arguments.setting, dataset, problem, protocol, name, seed, found)
                     _print(arguments.setting, protocol, name, seed, found, paired)
     console.say(f"written to {paths.shown(path)}")
     return 0
@@ -151,7 +154,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def answer(setting: str, name: str, problem: Problem, protocol: str, seed: int, data_sha256: str) -> Answers:
     """Out-of-fold answers with one switch, from the store or computed and kept there."""
-    switch, recipe = SWITCHES[name], replace(SETTINGS[setting], seed=seed)
+    switch = SWITCHES[name]
+    recipe = replace(SETTINGS[setting], seed=seed, **switch.settings)
     folds = problem.folds[protocol] if switch.folds is None else switch.folds[protocol](problem, seed)
     method = Method(
         f"ablation_{setting}_{name}",
@@ -165,33 +169,41 @@ def answer(setting: str, name: str, problem: Problem, protocol: str, seed: int, 
 
 
 def figures(problem: Problem, said: Answers) -> dict[str, Any]:
-    """Figures of one seed, ready for JSON."""
-    metrics = score(tasks.PRODUCT, problem.label_ids(tasks.PRODUCT), said)
-    return {name: metrics[name] for name in ("rows", *FIGURES, "accuracy_interval")} | {"seconds": said.seconds}
+    """Figures of one seed, ready for JSON: with which of all rows were answered, and which answered right."""
+    label_ids = problem.label_ids(tasks.PRODUCT)
+    metrics = score(tasks.PRODUCT, label_ids, said)
+    return {name: metrics[name] for name in ("rows", *FIGURES, "accuracy_interval")} | {
+        "answered": pack(said.predicted >= 0),
+        "right": pack(said.predicted == label_ids),
+        "seconds": said.seconds,
+    }
 
 
-def compare(problem: Problem, unchanged: Mapping[int, Answers], said: Mapping[int, Answers]) -> dict[str, Any] | None:
+def compare(
+    groups: np.ndarray, unchanged: Mapping[str, Mapping[str, Any]], said: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any] | None:
     """What a switch does to the accuracy, tweet by tweet and seed by seed.
 
     Args:
-        problem: The rows.
-        unchanged: Answers without the switch, by seed.
-        said: Answers with it, of some of these seeds.
+        groups: Near-duplicates among all rows, int64 [N].
+        unchanged: :func:`figures` without the switch, by seed.
+        said: The same with it.
 
     Returns:
-        ``seeds``, ``difference`` (mean over seeds, -1 to 1), and its ``interval`` (95%), for which groups of
-        near-duplicates are drawn with the answers of all seeds to them; None where other tweets were answered.
+        ``seeds`` that both have, ``difference`` (mean over seeds, -1 to 1), and its ``interval`` (95%), for which
+        groups of near-duplicates are drawn with the answers of all seeds to them; None where other tweets were
+        answered, or no seed is in both.
     """
-    label_ids, old, new, groups = problem.label_ids(tasks.PRODUCT), [], [], []
-    for seed, answered in said.items():
-        rows = np.flatnonzero(answered.predicted >= 0)
-        if not np.array_equal(rows, np.flatnonzero(unchanged[seed].predicted >= 0)):
-            return None
-        old.append(unchanged[seed].predicted[rows] == label_ids[rows])
-        new.append(answered.predicted[rows] == label_ids[rows])
-        groups.append(problem.groups[rows])
-    found = compare_right(*map(np.concatenate, (old, new, groups)))
-    return {"seeds": list(said), "difference": found["difference"], "interval": found["difference_interval"]}
+    seeds = [seed for seed in said if seed in unchanged]
+    if not seeds or any(said[seed]["answered"] != unchanged[seed]["answered"] for seed in seeds):
+        return None
+    rows = [np.flatnonzero(unpack(said[seed]["answered"], len(groups))) for seed in seeds]
+    old, new = (
+        np.concatenate([unpack(side[seed]["right"], len(groups))[at] for seed, at in zip(seeds, rows, strict=True)])
+        for side in (unchanged, said)
+    )
+    found = compare_right(old, new, np.concatenate([groups[at] for at in rows]))
+    return {"seeds": seeds, "difference": found["difference"], "interval": found["difference_interval"]}
 
 
 def _record(
@@ -202,9 +214,12 @@ def _record(
     name: str,
     seed: int,
     found_of_seed: Mapping[str, Any],
-    paired: Mapping[str, Any] | None,
-) -> Path:
-    """Add one seed to the recorded run, which is begun anew where it is of other rows or another recipe."""
+) -> tuple[Path, dict[str, Any] | None]:
+    """Add one seed to the recorded run, which is begun anew where it is of other rows or another recipe.
+
+    Returns:
+        The file, and what the switch does over all seeds that are recorded.
+    """
     recipe = SETTINGS[setting].to_dict()
     same = {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
     run = load("ablation")
@@ -215,10 +230,11 @@ def _record(
     found = switches.setdefault(name, {"title": SWITCHES[name].title, "seeds": {}})
     found["seeds"] = dict(sorted((found["seeds"] | {str(seed): found_of_seed}).items(), key=lambda item: int(item[0])))
     found["summary"] = {key: summarize(each[key] for each in found["seeds"].values()) for key in FIGURES}
+    paired = compare(problem.groups, switches[UNCHANGED]["seeds"], found["seeds"]) if name != UNCHANGED else None
     found["paired"] = paired
     recorded[setting]["protocols"][protocol] = {name: switches[name] for name in SWITCHES if name in switches}
     command = " and ".join(f"python -m research.ablation --setting {name}" for name in SETTINGS if name in recorded)
-    return record("ablation", command, {"dataset": dataset.name, **same, "settings": recorded})
+    return record("ablation", command, {"dataset": dataset.name, **same, "settings": recorded}), paired
 
 
 def _print(

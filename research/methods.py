@@ -106,8 +106,8 @@ def _on_embeddings(inverse_penalty: float) -> Any:
     return LogisticRegression(C=inverse_penalty, max_iter=5000)
 
 
-# What `python -m research.baselines --choose` tries, and what it found best inside the report's training part: the
-# inverse penalty of a linear model, the learning rate of a network.
+# The inverse penalty of a linear model, the learning rate of a network: what `python -m research.baselines --choose`
+# tries inside the report's training part, and what is used. results.md has what was found best, once that has been run.
 CHOICES: dict[str, tuple[float, ...]] = {
     "words_logistic": (1.0, 3.0, 10.0, 30.0, 100.0),
     "words_svm": (0.1, 0.3, 1.0, 3.0),

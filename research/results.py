@@ -249,11 +249,12 @@ def _tuned() -> str:
         reached = "yes" if summary["mean"] >= target else "no"
         rows.append([title, _mean(summary), _range(summary), f"≥ {target:g}", reached])
     seeds = " ".join(run["seeds"])
+    command = run.get("command", f'make grouped ARGS="--seeds {seeds}"')
     return _section(
         _table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
         f"Protocol grouped, {run['folds']} folds; {run['rows']:,} tweets in {run['groups']:,} groups; seeds {seeds}; "
-        f'`make grouped ARGS="--seeds {seeds}"`, {run["device"]}{_took(run.get("seconds"))}. The target is for the '
-        f"mean of {len(SEEDS)} seeds.",
+        f"`{command}`{_date(run)}, {run['device']}{_took(run.get('seconds'))}. The target is for the mean of "
+        f"{len(SEEDS)} seeds.",
     )
 
 
@@ -278,11 +279,12 @@ def _targets() -> str:
             ]
         )
     seeds = " ".join(run["seeds"])
+    recipe = run.get("recipe", {}).get("name", "tuned")
+    command = run.get("command", GROUPED_ANSWER.format(recipe=recipe, seeds=seeds))
     header = ["", "words + logistic regression", "`answer` model", "range", "seeds averaged", "target", "reached"]
     return _section(
         _table(header, rows),
-        f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; "
-        f"`{GROUPED_ANSWER.format(recipe=run.get('recipe', {}).get('name', 'tuned'), seeds=seeds)}`"
+        f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`{_date(run)}"
         f"{_took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The words model is "
         'judged on the same folds. Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
         "next table counts those as wrong.",
@@ -566,6 +568,10 @@ def _not_measured(command: str) -> str:
 
 def _made(run: Mapping[str, Any], seconds: float | None = None) -> str:
     return f"`{run['command']}`, {run['date']}, {run['machine']}{_took(seconds)}."
+
+
+def _date(run: Mapping[str, Any]) -> str:
+    return f", {run['date']}" if "date" in run else ""
 
 
 def _took(seconds: float | None) -> str:

@@ -231,7 +231,7 @@ def test_command_exits_with_0_without_a_leak(tmp_path, capsys):
 def test_a_few_rows_are_too_few_to_judge_labels_and_the_option_is_named(tmp_path, capsys):
     first, second, third = unlike(3)
     rows = [(first, "iPad", GOOD), (second, "Google", BAD), (third, "iPhone", NONE), (f"RT @user {first}", "iPad", BAD)]
-    assert data.main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, COLUMNS))]) in (0, 1)
+    data.main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, COLUMNS))])
     shown = capsys.readouterr()
     assert "named by --audit" in shown.err
     assert "not looked for: too few to be judged: 'iPhone', 'iPad', 'Google'" in " ".join(shown.out.split())

@@ -98,6 +98,19 @@ def test_what_cannot_be_compared_is_refused(old, new):
         compare_right(np.array(old), np.array(new))
 
 
+def test_retweets_of_one_tweet_are_not_as_many_tweets():
+    old, new = np.ones(200, bool), np.ones(200, bool)
+    old[:9] = False  # one tweet and its eight retweets, which the new model gets right
+    new[9] = False
+    groups = np.concatenate([np.zeros(9, int), np.arange(1, 192)])
+    assert compare_right(old, new)["verdict"] == comparison.BETTER
+    found = compare_right(old, new, groups)
+    assert found["p_value"] < comparison.SIGNIFICANCE
+    assert found["difference_interval"][0] <= 0 < found["difference_interval"][1]
+    assert found["verdict"] == comparison.NO_DIFFERENCE
+    assert compare_right(new, old, groups)["verdict"] == comparison.NO_DIFFERENCE
+
+
 def test_an_interval_needs_two_texts():
     with pytest.raises(DataError, match="at least 2 rows that are no near-duplicates, got 1"):
         difference_interval(*right((True, False, 5)), np.zeros(5, int))
@@ -108,9 +121,16 @@ def test_an_interval_needs_two_texts():
 # ------------------------------------------------------------------------------------------------------ models
 
 PRODUCTS = ("iPhone", "iPad", "Google")
+
+
+def unlike(letter: str) -> str:
+    """Words that no other letter gives: rows that are no near-duplicates of each other."""
+    return " ".join(f"{letter}{end}" for end in ("rotun", "limax", "spend", "kworth", "ymbal"))
+
+
 ROWS = [
-    *((f"{word} my ipad because of reason {number}", "iPad", tasks.POSITIVE) for number, word in enumerate("abcdefgh")),
-    *((f"{word} that iphone, whatever {number} says", "iPhone", tasks.NEGATIVE) for number, word in enumerate("ijklm")),
+    *((f"{unlike(letter)} my ipad", "iPad", tasks.POSITIVE) for letter in "abcdefgh"),
+    *((f"{unlike(letter)} that iphone", "iPhone", tasks.NEGATIVE) for letter in "ijklm"),
     ("a tweet about the weather and nothing else", "", tasks.NO_EMOTION),
     ("somebody is glad and does not say of what", "", tasks.POSITIVE),
 ]

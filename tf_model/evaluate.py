@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +40,14 @@ def main(argv: list[str] | None = None) -> int:
     with console.stopped_cleanly():
         evaluated = (_evaluate_model if arguments.protocol == "report" else _evaluate_recipe)(arguments, dataset)
     if arguments.json:
-        files.write_json(arguments.json, evaluated, overwrite=arguments.overwrite)
+        made = {"command": _command(argv), "date": datetime.now(UTC).date().isoformat()}
+        files.write_json(arguments.json, made | evaluated, overwrite=arguments.overwrite)
         console.say(f"written to {paths.shown(arguments.json)}")
     return 0
+
+
+def _command(argv: list[str] | None) -> str:
+    return shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -67,7 +67,9 @@ One seed; see `research/` for the spread.
 |---|---|
 {settings}
 
-{_use(metrics["dataset"], metrics["protocol"], bool(calibration))}
+{_use(metrics["dataset"], metrics["protocol"], recipe.max_tokens, bool(calibration))}
+
+{_risks(by_task)}
 """
 
 
@@ -151,12 +153,12 @@ def _license(backbone: str) -> str:
     return "apache-2.0" if backbone in HUB_NAMES else "other"
 
 
-def _use(dataset: str, protocol: str, answers: bool) -> str:
+def _use(dataset: str, protocol: str, max_tokens: int, answers: bool) -> str:
     meaning = "\n`product` is meaningful only where `answer` names one." if answers else ""
     limits = [
         "A text about another brand, or about none, still gets one of the classes above.",
         "One text, one answer: of several products or feelings in a text, one is answered.",
-        "English only; at most 128 tokens, what is beyond is cut off.",
+        f"English only; at most {max_tokens} tokens, what is beyond is cut off.",
     ]
     if dataset == "assignment":
         limits += [
@@ -168,8 +170,8 @@ def _use(dataset: str, protocol: str, answers: bool) -> str:
         ]
     if dataset == "assignment" and protocol.startswith("random"):
         limits.append(
-            "Near-duplicates of validation tweets are among the training tweets of a random split, which flatters its "
-            "accuracy; `research/results.md` has figures without them."
+            "Near-duplicates of validation tweets are among the training tweets of a random split, which can flatter "
+            "its accuracy; `research/results.md` has figures without them."
         )
     lines = "\n".join(f"- {limit}" for limit in limits)
     return f"""## Intended use
@@ -179,11 +181,19 @@ mistakes cancel or are looked at by people.{meaning}
 
 ## Limits
 
-{lines}
+{lines}"""
 
-## Risks
 
-- Its mistakes are not spread evenly: rare classes, irony and negative texts are missed more often, so that counts lean
-  towards praise. Check them against a sample that people have read.
+def _risks(by_task: Mapping[Task, tuple[Any, Any]]) -> str:
+    missed = []
+    for _, validation in by_task.values():
+        recalls = {label: scores["recall"] for label, scores in validation["per_class"].items() if scores["support"]}
+        if recalls:
+            worst, best = (pick(recalls, key=recalls.__getitem__) for pick in (min, max))
+            missed.append(f"{worst} is found in {recalls[worst]:.0%} of its texts, {best} in {recalls[best]:.0%}")
+    return f"""## Risks
+
+- Its mistakes are not spread evenly, so that counts lean: {"; ".join(missed)} (validation part, above). Check counts
+  against a sample that people have read. How it takes irony was not measured.
 - A confidence is an estimate for texts like those of training. It says little about other times, topics and languages.
 - Texts can name persons. Do not use it to judge persons, or to decide about any of them."""

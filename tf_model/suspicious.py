@@ -17,7 +17,7 @@ import numpy as np
 from tf_model import splits
 
 FOLDS = 5
-# Chosen by `python -m research.baselines --choose`: cross-validation inside the training part of the report's split.
+# `python -m research.baselines --choose` tries it against others, inside the training part of the report's split.
 INVERSE_PENALTY = 10.0
 
 

@@ -97,6 +97,12 @@ def test_parquet_parts_hold_each_row_once_with_its_type(tmp_path, group_rows, pa
     assert len(plan.parts) == -(-23 // part_rows)
 
 
+def test_the_case_of_an_ending_does_not_matter(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a tweet", "another"]}), tmp_path / "TWEETS.PARQUET")
+    frame, _, bad = read_all(parts.plan(tmp_path / "TWEETS.PARQUET"))
+    assert (frame["text"].tolist(), bad) == (["a tweet", "another"], [])
+
+
 def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_path):
     for name in ("b/2.csv", "a.csv", "_old/x.csv", ".hidden.csv"):
         path = tmp_path / name

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,17 @@ def run(job: str, folder: Path, **environment: str) -> dict:
     assert process.returncode == 0, errors
     [line] = [line for line in output.splitlines() if line.startswith("found ")]
     return json.loads(line.removeprefix("found "))
+
+
+@needs_ray
+@pytest.mark.timeout(LIMIT + 30)
+def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line(folder):
+    found = run("lose_every_worker", folder)
+    assert re.fullmatch(
+        r"the workers were lost \(.*\); 1 of 3 parts are kept: run the same command again, with fewer --workers .*",
+        found["error"],
+    )
+    assert found["kept"] == ["part-000000"]
 
 
 def read_parts(folder: Path) -> pandas.DataFrame:
@@ -148,6 +160,8 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
         ray_data.predict_files(*job, column="tweet")
     with pytest.raises(DataError, match="does not exist"):
         ray_data.predict_files(job[0], folder / "nothing", job[2])
+    with pytest.raises(UsageError, match="lies in the folder that is read"):
+        ray_data.predict_files(*job[:2], folder / "in" / "answers")
     assert not (folder / "out").exists()
     (folder / "out").mkdir()
     (folder / "out" / "mine.txt").write_text("mine")

@@ -199,7 +199,7 @@ def test_targets_are_judged_by_the_mean_over_seeds(recorded, changed, missed):
     text = section("What the answer model was to reach")
     assert text.count("| no |") == missed
     assert text.count("| yes |") == len(results.TARGETS) - missed
-    assert "--seeds 0 1 --json research/runs/grouped_answer.json" in text
+    assert "`make grouped_answer`, 2026-01-02, 2 h 00 min of computing" in text
     assert "2 h 00 min of computing" in text
 
 
@@ -209,7 +209,7 @@ def test_the_tuned_recipe_is_judged_by_its_mean(recorded, accuracies, reached):
     text = section("What the tuned recipe was to reach")
     assert f"| ≥ 0.885 | {reached} |" in text
     assert "| macro-F1 | 0.5000 (sd 0.0000) | 0.5000 to 0.5000 | ≥ 0.8 | no |" in text
-    assert '`make grouped ARGS="--seeds 0 1 2"`, CPU, 1 h 00 min of computing' in text
+    assert "`make grouped_tuned`, 2026-01-02, CPU, 1 h 00 min of computing" in text
 
 
 def ablation_run() -> dict:
@@ -284,6 +284,7 @@ def test_label_quality_is_shown(recorded):
     assert "| product | words | nothing | 0.8400 | 0.7000 |  |  |" in without
     assert "| product | words | 2% | 0.8500 | 0.7000 | 0.8400 (sd 0.0000) |" in without
     assert "`tuned` recipe | not measured yet |" in without
+    assert "frozen MiniLM, mean-pooled + logistic regression | not measured yet |" in without
 
 
 def curve_run(**more: float) -> dict:
@@ -324,6 +325,42 @@ def test_learning_curve_is_shown(recorded):
 def test_our_model_pays_where_its_worst_draw_beats_the_best_of_the_baselines(recorded, gain, said):
     recorded("learning_curve", curve_run(tuned=gain))
     assert said in section("How many labelled tweets the product takes")
+
+
+def test_the_best_draw_of_the_baselines_may_be_that_of_one_with_a_lower_mean(recorded):
+    run = curve_run(tuned=0.05)
+    run["methods"]["wide"] = run["methods"]["words_logistic"] | {"title": "wide"}
+    run["methods"]["wide"]["points"] = [
+        point | {"accuracy": summarize([0.2, 0.99])} for point in run["methods"]["words_logistic"]["points"]
+    ]
+    recorded("learning_curve", run)
+    assert "At no measured size" in section("How many labelled tweets the product takes")
+
+
+def calibrated(ece: float) -> dict:
+    bins = [{"low": 0.5, "high": 0.6, "rows": rows, "confidence": 0.55, "accuracy": 0.5} for rows in (30, 2)]
+    way = {"ece": ece, "brier": 2 * ece, "reliability": bins}
+    task = {"before": way, "after": way | {"ece": ece / 2}}
+    answer = {
+        "accuracy": 0.7,
+        "threshold": 0.6,
+        "not_sure_share": 0.25,
+        "answered_accuracy": 0.8,
+        "accuracy_not_sure_wrong": 0.6,
+    }
+    return {"calibration": {"product": task, "emotion": task}, "answer": answer}
+
+
+def test_calibration_shows_before_and_after_and_the_price_of_not_sure(recorded):
+    run = answer_run() | {"averaged": answer_run()["averaged"] | calibrated(0.02)}
+    run["seeds"] = {seed: found | calibrated(0.08) for seed, found in run["seeds"].items()}
+    recorded("grouped_answer", run)
+    text = section('Calibration, and what "Not sure" costs')
+    assert "| 0 | 0.0800 | 0.0400 | 0.1600 | 0.1600 | 0.0800 |" in text
+    assert "| averaged | 0.0200 | 0.0100 |" in text
+    assert "| 1 | 0.7000 | 0.60 | 0.2500 | 0.8000 | 0.6000 |" in text
+    product, *_ = figures.reliability(run).data
+    assert list(product.x) == [0.55], "a bin of few rows says nothing"
 
 
 def test_our_model_does_not_pay_before_a_size_at_which_it_is_behind(recorded):

@@ -1,11 +1,13 @@
 """What TensorFlow Serving reads: versions, settings and warm-up requests, checked by its published messages."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.errors import ModelError, UsageError
+from tf_model.predictor import training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
 
@@ -66,16 +68,25 @@ def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp
 
 
 @needs_messages
-def test_a_version_is_not_replaced_unasked_and_a_newer_one_stands_beside_it(model, tmp_path):
-    import os
-
+def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model, tmp_path):
     folder = layout.write_layout([model], tmp_path / "serving")
-    with pytest.raises(OutputError, match="already exists"):
-        layout.write_layout([model], folder)
+    [version] = (folder / "product").iterdir()
+    (version / "mark").touch()
+    (folder / "models.config").unlink()
+    layout.write_layout([model], folder)  # one of several models was trained anew, or the command was interrupted
+    assert (version / "mark").is_file()
+    assert (folder / "models.config").is_file()
     layout.write_layout([model], folder, overwrite=True)
-    os.utime(model / "saved_model.pb", (2_000_000_000, 2_000_000_000))
+    assert not (version / "mark").exists()
+
+    (model / "fingerprint.pb").unlink()  # it may be the same file
+    (model / "fingerprint.pb").write_bytes(b"of another training, saved earlier")
+    os.utime(model / "saved_model.pb", (1_000_000_000, 1_000_000_000))
     layout.write_layout([model], folder)
-    assert len(list((folder / "product").iterdir())) == 2
+    versions = sorted(int(each.name) for each in (folder / "product").iterdir())
+    assert versions == [int(version.name), int(version.name) + 1]
+    newest = folder / "product" / str(versions[-1])
+    assert training_of(newest) == training_of(model), "the server serves the highest number"
 
 
 @needs_messages
@@ -163,5 +174,5 @@ def test_the_monitoring_settings_fit_the_published_message():
 @needs_messages
 def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
     assert command.main([str(model), "--output", str(tmp_path / "serving"), "--cores", "3"]) == 0
-    assert "wrote 1 model into" in capsys.readouterr().err
+    assert "1 model is in " in capsys.readouterr().err
     assert "num_batch_threads { value: 3 }" in (tmp_path / "serving" / "batching.config").read_text()

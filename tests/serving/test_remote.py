@@ -315,6 +315,8 @@ def test_a_grpc_server_is_used_alike():
                 array = numpy.array(values)
                 array = array.astype(object if array.dtype.kind == "U" else "float32")
                 reply.outputs[name].CopyFrom(tf.make_tensor_proto(array))
+                if "broken" in texts and array.dtype == "float32":
+                    reply.outputs[name].tensor_shape.dim[0].size = 1000
             return reply
 
     server = grpc.server(futures.ThreadPoolExecutor(2))
@@ -331,6 +333,8 @@ def test_a_grpc_server_is_used_alike():
         quick = RemotePredictor.connect(f"grpc://127.0.0.1:{port}", **QUICK | {"timeout": 0.3})
         with pytest.raises(ModelError, match=r"did not answer within 0\.3 s"):
             predict_texts(quick, ["slow"])
+        with pytest.raises(ModelError, match=r"one of the reply cannot be read \(.*serve the model"):
+            predict_texts(predictor, ["broken"])
         with pytest.raises(ModelError, match="has no model at"):
             RemotePredictor.connect(f"grpc://127.0.0.1:{port}", "other", **QUICK)
     finally:

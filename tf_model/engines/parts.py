@@ -251,7 +251,9 @@ def read(part: Part, columns: Iterable[str], delimiter: str) -> tuple[pandas.Dat
     Raises:
         DataError: The file cannot be read, or is another one than the parts were made from.
     """
-    return _read_parquet(part) if part.file.endswith(".parquet") else _read_csv(part, list(columns), delimiter)
+    if Path(part.file).suffix.lower() == ".parquet":
+        return _read_parquet(part)
+    return _read_csv(part, list(columns), delimiter)
 
 
 def _read_parquet(part: Part) -> tuple[pandas.DataFrame, list[int], list[BadRow]]:

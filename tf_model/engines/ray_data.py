@@ -86,15 +86,20 @@ def predict_files(
         DataError: The input cannot be read, or has a column that the predictions use.
         ModelError: The model cannot be used.
         OutputError: The output cannot be written, or is not ours to write to.
-        UsageError: Ray is not installed or not there, or the output belongs to another job.
+        TweetTargetError: Workers were lost again and again; the parts that are done are kept.
+        UsageError: Ray is not installed or not there, the output belongs to another job, or lies in the input folder.
     """
     ray = import_ray()
     suffix = _output_suffix(suffix, Path(output))
     if workers is not None and workers < 1:
         raise UsageError(f"expected at least 1 worker, got {workers}")
-    plan = parts.plan(source, column, part_rows)
     # Whole paths, because the workers have working directories of their own.
     model_folder, output = Path(model_folder).resolve(), Path(output).resolve()
+    if Path(source).is_dir() and output.is_relative_to(Path(source).resolve()):
+        raise UsageError(
+            f"{output} lies in the folder that is read, and would be read by the next run; give another output folder"
+        )
+    plan = parts.plan(source, column, part_rows)
     settings = {
         "model": model_fingerprint(model_folder),
         "suffix": suffix or plan.suffix,
@@ -113,9 +118,18 @@ def predict_files(
             "options": dict(options or {}),
         }
         with connected(ray, address):
-            for rows in _run(ray, left, worker, workers=workers, cpus=cpus, gpus=gpus):
-                if on_progress:
-                    on_progress(rows)
+            done = 0
+            try:
+                for rows in _run(ray, left, worker, workers=workers, cpus=cpus, gpus=gpus):
+                    done += 1
+                    if on_progress:
+                        on_progress(rows)
+            except ray.exceptions.RayError as error:
+                kept = f"{resumed + done} of {len(plan.parts)} parts are kept"
+                raise TweetTargetError(
+                    f"the workers were lost ({first_line(error)[:200]}); {kept}: run the same command again, with "
+                    "fewer --workers where memory was short"
+                ) from error
     return ledger.conclude(resumed)
 
 
@@ -128,6 +142,7 @@ def import_ray() -> Any:
     try:
         import ray
         import ray.data
+        import ray.exceptions
     except ImportError as error:
         raise UsageError(
             f"this engine needs the package ray ({first_line(error)}); run `make install`, or "

@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     with console.stopped_cleanly():
         folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
     console.say(
-        f"wrote {len(models)} {plural(len(models), 'model', 'models')} into {paths.shown(folder)}; "
+        f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         "`docker compose up serving` serves them"
     )
     return 0
@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
     parser.add_argument("--cores", type=int, help="batches computed at once; this machine's cores if not given")
-    parser.add_argument("--overwrite", action="store_true", help="replace a version that is there already")
+    parser.add_argument("--overwrite", action="store_true", help="write a model once more that is there already")
     return parser
 
 

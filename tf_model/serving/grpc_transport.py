@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_model.errors import UsageError
+from tf_model.errors import ModelError, UsageError
 from tf_model.messages import first_line
 from tf_model.serving import remote
 from tf_model.serving.remote import SIGNATURE, Signature
@@ -91,7 +91,13 @@ class Grpc:
         request.model_spec.signature_name = SIGNATURE
         request.inputs["text"].CopyFrom(tf.make_tensor_proto(list(texts), tf.string, [len(texts)]))
         reply = self._call(self._stub.Predict, request)
-        outputs = {name: tf.make_ndarray(values) for name, values in reply.outputs.items()}
+        try:
+            outputs = {name: tf.make_ndarray(values) for name, values in reply.outputs.items()}
+        except (TypeError, ValueError) as error:  # fewer values than its shape says, or a type that numpy lacks
+            raise ModelError(
+                f"{self.url}: expected tensors, and one of the reply cannot be read ({first_line(error)[:120]}); serve "
+                "the model anew"
+            ) from error
         return {
             name: [text.decode("utf-8", "replace") for text in values] if values.dtype == object else values
             for name, values in outputs.items()

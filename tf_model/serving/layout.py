@@ -23,7 +23,7 @@ from typing import Any
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_write_errors, whole_file, whole_folder
 from tf_model.messages import first_line
-from tf_model.predictor import _read_labels
+from tf_model.predictor import _read_labels, training_of
 from tf_model.serving.remote import SIGNATURE
 
 # Where the server finds the folder; compose.yaml mounts it there.
@@ -45,21 +45,22 @@ def write_layout(
 ) -> Path:
     """Lay out saved models for a server.
 
-    A version is numbered by the time when its model was saved. Versions that are there already stay, so that a server
-    that watches the folder goes over to the new one by itself.
+    A version is numbered by the time when its model was saved, or one above the newest that is there: the server serves
+    the highest number, also where a model was taken back. Versions that are there already stay, so that a server that
+    watches the folder goes over to the new one by itself; a model that is the newest one there already is left alone.
 
     Args:
         models: Folders of saved models; the name of each is its name on the server.
         folder: Where to.
         cores: Batches that the server computes at once. None: the cores of this machine.
-        overwrite: Whether a version that is there may be replaced.
+        overwrite: Whether a model that is there already is written once more.
 
     Returns:
         ``folder``.
 
     Raises:
         ModelError: A folder holds no saved model.
-        OutputError: A version is there already, or something cannot be written.
+        OutputError: Something cannot be written.
         UsageError: Two models have one name, or the package tensorflow-serving-api is not installed.
     """
     folder, sources = Path(folder), [Path(model).resolve() for model in models]
@@ -69,7 +70,13 @@ def write_layout(
     requests = list(warmup_requests())
     for source in sources:
         _read_labels(source)  # raises where there is no whole model
-        _write_version(source, folder / source.name / str(_version(source)), requests, overwrite)
+        newest = max(_versions(folder / source.name), default=None)
+        if newest is not None and training_of(folder / source.name / str(newest)) == training_of(source):
+            if overwrite:
+                _write_version(source, folder / source.name / str(newest), requests)
+            continue
+        saved = int((source / "saved_model.pb").stat().st_mtime)
+        _write_version(source, folder / source.name / str(max(saved, (newest or 0) + 1)), requests)
     for name, text in settings(names, cores).items():
         with whole_file(folder / name, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")
@@ -135,12 +142,13 @@ def warmup_requests() -> Iterator[bytes]:
         yield log.SerializeToString()
 
 
-def _version(source: Path) -> int:
-    return int((source / "saved_model.pb").stat().st_mtime)
+def _versions(folder: Path) -> list[int]:
+    """The versions of a model that are there."""
+    return [int(each.name) for each in folder.glob("*") if each.name.isdecimal() and each.is_dir()]
 
 
-def _write_version(source: Path, target: Path, requests: Sequence[bytes], overwrite: bool) -> None:
-    with explain_write_errors(target), whole_folder(target, overwrite) as part:
+def _write_version(source: Path, target: Path, requests: Sequence[bytes]) -> None:
+    with explain_write_errors(target), whole_folder(target, overwrite=True) as part:
         for name in GRAPH:
             found = source / name
             if found.is_dir():

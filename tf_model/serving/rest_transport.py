@@ -22,7 +22,7 @@ class Rest:
         base: Scheme, host and port.
         name: The model's name.
         version: ``""`` for the latest, else e.g. ``"/versions/3"``.
-        timeout: Seconds that an answer may take.
+        timeout: Seconds that the server may be silent.
         retries: How often a call is tried again.
         backoff: Seconds before the second retry, doubled before each further one.
     """
