@@ -155,6 +155,10 @@ def _write_tables(folder: Path) -> None:
 
     sample = pandas.read_csv(paths.SAMPLE_CORPUS, dtype="str")
     sample.to_csv(folder / "mine.csv", index=False)
+    other = sample[[tasks.TEXT_COLUMN, tasks.EMOTION_COLUMN]].set_axis(["text", "topic"], axis=1)
+    other.assign(part=["train" if row % 5 else "test" for row in range(len(other))]).to_csv(
+        folder / "other.csv", index=False
+    )
     texts = sample[[tasks.TEXT_COLUMN]].head(100)
     texts.to_csv(folder / "tweets.csv", index=False)
     texts.to_parquet(folder / "tweets.parquet", index=False)

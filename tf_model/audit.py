@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import data, splits, suspicious, tasks
+from tf_model import data, dataset_file, splits, suspicious, tasks
 from tf_model.dataset_file import Dataset
 from tf_model.errors import DataError, UsageError
 from tf_model.messages import first_line, listed, nearest
@@ -179,7 +179,13 @@ class Audit:
 # ---------------------------------------------------------------- look
 
 
-def audit(dataset: Dataset, *, against: Dataset | None = None, split_column: str | None = None) -> Audit:
+def audit(
+    dataset: Dataset,
+    *,
+    against: Dataset | None = None,
+    split_column: str | None = None,
+    of_tasks: Sequence[tasks.Task] | None = None,
+) -> Audit:
     """Look for everything that makes a figure from this dataset worth less than it seems.
 
     Args:
@@ -188,6 +194,8 @@ def audit(dataset: Dataset, *, against: Dataset | None = None, split_column: str
         split_column: Column of ``dataset`` that says of each row whether it trains ("train" or "training", whatever
             the case); rows where it is empty take no part, all others validate. Without it and ``against`` the report's
             split is looked at.
+        of_tasks: The tasks of a table of other columns, from :func:`tf_model.labelled_table.read_labelled`. Where no
+            split is given, none is looked at: nobody knows how such a table will be split.
 
     Raises:
         DataError: The split column is not there or names no training or no validation row.
@@ -204,10 +212,14 @@ def audit(dataset: Dataset, *, against: Dataset | None = None, split_column: str
         leakage = [_leakage_between(dataset, against)]
     elif split_column is not None:
         leakage = [_leakage(texts, rows, _split_by_column(dataset, split_column), f"column {split_column!r}")]
-    else:
+    elif of_tasks is None:
         leakage = list(_leakage_of_report_split(dataset, remarks))
+    else:
+        leakage = []
+        remarks.append("leakage was not looked for: name the split with --split-column or --against")
     found = {}
-    for name, task in tasks.TASKS.items():
+    for task in of_tasks or tasks.TASKS.values():
+        name = task.name
         of_task = frame[task.column].isin(task.labels).to_numpy()
         if of_task.any():
             found[name] = _audit_task(data.examples(dataset, task), groups[of_task], task)
@@ -340,7 +352,10 @@ def _leakage(
 
 
 def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
-    values = _read_column(dataset, column)
+    if column in dataset.labelled.columns and column not in dataset_file.COLUMNS:
+        values = dataset.labelled[column].fillna("").str.strip().str.lower().tolist()
+    else:
+        values = _read_column(dataset, column)
     is_filled = np.array([value != "" for value in values])
     is_training = np.array([value in TRAINING_NAMES for value in values])
     split = splits.Split(np.flatnonzero(is_training), np.flatnonzero(is_filled & ~is_training))
@@ -354,8 +369,6 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
 
 def _read_column(dataset: Dataset, column: str) -> list[str]:
     """The values of any column for the usable rows, stripped and in lower case."""
-    from tf_model import dataset_file
-
     content = dataset.path.read_bytes()
     if dataset.path.suffix.lower() == ".xlsx":
         table, _ = dataset_file._read_workbook(dataset.path, content, [])

@@ -470,14 +470,22 @@ def main(argv: list[str] | None = None) -> int | None:
     group.add_argument(
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
+    group.add_argument(
+        "--label-column",
+        metavar="COLUMN",
+        action="append",
+        help="of a table with other columns or labels than this project's: a column of labels, whatever they are; may "
+        "be given several times",
+    )
+    group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
     source = resolve(args.data) if args.audit in (None, SEARCHED) else resolve(args.audit, option="--audit")
     announce(source)
-    dataset = read(source.path)
     if args.audit is not None:
-        return _audit(dataset, args)
+        return _audit(source.path, args)
+    dataset = read(source.path)
     summary = summarize(dataset, source.reason)
     if args.json:
         print(json.dumps(asdict(summary), indent=2, ensure_ascii=False))
@@ -489,20 +497,33 @@ def main(argv: list[str] | None = None) -> int | None:
 def _check_usage(args: argparse.Namespace) -> None:
     if args.data == "":
         raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
-    if args.audit is None and (args.against or args.split_column or args.show_texts):
-        raise UsageError("--against, --split-column and --show-texts belong to --audit; add --audit")
+    options = ("against", "split_column", "label_column", "text_column", "show_texts")
+    if args.audit is None and any(getattr(args, option) for option in options):
+        named = [f"--{option.replace('_', '-')}" for option in options]
+        raise UsageError(f"{', '.join(named[:-1])} and {named[-1]} belong to --audit; add --audit")
+    if args.text_column and not args.label_column:
+        raise UsageError("--text-column goes with --label-column; name the column of the labels too")
     if args.audit == "":
         raise UsageError("expected a path after --audit, got nothing; name a file")
     if args.audit not in (None, SEARCHED) and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
 
 
-def _audit(dataset: Dataset, args: argparse.Namespace) -> int:
+def _audit(path: Path, args: argparse.Namespace) -> int:
     from tf_model import audit, print_audit
+    from tf_model.labelled_table import read_labelled
 
-    against = read(args.against) if args.against else None
+    of_tasks, against = None, None
+    if args.label_column:
+        dataset, of_tasks = read_labelled(path, args.label_column, args.text_column, args.split_column)
+        if args.against:
+            against, _ = read_labelled(args.against, args.label_column, args.text_column)
+        for note in dataset.warnings:
+            console.say(f"note: {note}")
+    else:
+        dataset, against = read(path), read(args.against) if args.against else None
     console.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a words model for each task (minutes)")
-    found = audit.audit(dataset, against=against, split_column=args.split_column)
+    found = audit.audit(dataset, against=against, split_column=args.split_column, of_tasks=of_tasks)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
     shown = texts if args.show_texts else None
     if args.json:

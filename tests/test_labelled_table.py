@@ -1,0 +1,90 @@
+"""Tables of other columns and labels than this project's: what is read of them, and what an audit makes of them."""
+
+import json
+
+import pandas as pd
+import pytest
+from sample_datasets import line_of
+from test_audit import unlike
+
+from tf_model import data, tasks
+from tf_model.errors import DataError, UsageError
+from tf_model.labelled_table import MOST_CLASSES, read_labelled
+
+
+def frame_of(count: int = 20) -> pd.DataFrame:
+    """Texts that say their topic, one of them twice, once to train and once to test."""
+    texts = [f"{text} {('rain', 'goal')[number % 2]}" for number, text in enumerate(unlike(count))]
+    topics = ["weather", "sport"] * (count // 2)
+    parts = ["train"] * (count - 4) + ["test"] * 4
+    frame = pd.DataFrame({"id": range(count), "content": texts, "topic": topics, "urgent": "no", "part": parts})
+    return pd.concat([frame, frame.head(1).assign(part="test", topic="sport")], ignore_index=True)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "parquet", "jsonl"])
+def test_texts_and_labels_are_read_from_every_kind_of_file(tmp_path, suffix):
+    frame, path = frame_of(), tmp_path / f"mine.{suffix}"
+    frame.loc[3, "content"] = None
+    frame.loc[4, "topic"] = None
+    {
+        "csv": lambda: frame.to_csv(path, index=False),
+        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+        "xlsx": lambda: frame.to_excel(path, index=False),
+        "parquet": lambda: frame.to_parquet(path, index=False),
+        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+    }[suffix]()
+    dataset, (topic, urgent) = read_labelled(path, ["topic", "URGENT"], split_column="part")
+    assert (topic.name, topic.labels) == ("topic", ("sport", "weather"))
+    assert urgent.labels == ("no",)
+    assert dataset.labelled["row"].tolist() == [row for row in range(21) if row != 3]
+    assert dataset.labelled[tasks.TEXT_COLUMN].tolist() == frame["content"].dropna().tolist()
+    assert dataset.labelled["topic"].isna().sum() == 1
+    assert dataset.dropped[0].rows == (3,)
+    assert "texts: the column 'content' (by its name)" in dataset.warnings
+
+
+def test_an_audit_of_any_table_finds_the_leak_and_the_conflict(tmp_path, capsys):
+    path = tmp_path / "mine.csv"
+    frame_of().to_csv(path, index=False)
+    command = ["--audit", str(path), "--label-column", "topic", "--json"]
+    assert data.main([*command, "--split-column", "part"]) == 1
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert [leak["row"] for leak in found["leakage"][0]["leaks"]] == [20]
+    assert found["leakage"][0]["leaks"][0]["training_row"] == 0
+    (conflict,) = found["tasks"]["topic"]["conflicts"]
+    assert (conflict["rows"], conflict["labels"]) == ([0, 20], ["weather", "sport"])
+    assert found["tasks"]["topic"]["classes"]["sport"]["rows"] == 11
+    assert "note: texts: the column 'content'" in said.err
+    assert data.main(command) == 0, "nobody said how it is split"
+    found = json.loads(capsys.readouterr().out)
+    assert found["leakage"] == []
+    assert "leakage was not looked for: name the split with --split-column or --against" in found["remarks"]
+
+
+def test_the_part_that_trains_may_be_another_file(tmp_path, capsys):
+    frame = frame_of()
+    frame[frame["part"] == "train"].to_csv(tmp_path / "train.csv", index=False)
+    frame[frame["part"] == "test"].to_parquet(tmp_path / "test.parquet", index=False)
+    command = ["--audit", str(tmp_path / "test.parquet"), "--label-column", "topic", "--text-column", "content"]
+    assert data.main([*command, "--against", str(tmp_path / "train.csv")]) == 1
+    assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
+    path = tmp_path / "mine.csv"
+    frame_of(2 * MOST_CLASSES).assign(empty="").to_csv(path, index=False)
+
+    def said(*columns: str, error=DataError, **options) -> str:
+        return line_of(read_labelled, path, list(columns), error=error, **options)
+
+    assert "has no column 'topics'; did you mean 'topic'?" in said("topics", error=UsageError)
+    assert "the column 'id' of" in said("id")
+    assert f"has {2 * MOST_CLASSES} different values, of which at most {MOST_CLASSES} can be classes" in said("id")
+    assert "expected labels in the column 'empty'" in said("empty")
+    assert "a column is named twice: 'topic', 'Topic'" in said("topic", "Topic", error=UsageError)
+    assert "expected texts in the column 'empty'" in said("topic", text_column="empty")
+    with pytest.raises(UsageError, match="--text-column goes with --label-column"):
+        data.main(["--audit", str(path), "--text-column", "content"])
+    with pytest.raises(UsageError, match="--label-column, --text-column and --show-texts belong to --audit"):
+        data.main(["--data", str(path), "--label-column", "topic"])

@@ -1,0 +1,82 @@
+"""Any labelled table as a dataset: the user names the columns, and the classes are those that occur.
+
+Nothing is trained on it; it is what ``python -m tf_model.data --audit FILE --label-column COLUMN`` looks at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_model import tasks
+from tf_model.dataset_file import CUSTOM, Dataset, Dropped
+from tf_model.errors import DataError, UsageError
+from tf_model.files import explain_read_errors
+from tf_model.messages import listed
+from tf_model.tables import as_text, choose_text_column, open_table
+
+MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
+
+
+def read_labelled(
+    path: Path | str, label_columns: Sequence[str], text_column: str | None = None, split_column: str | None = None
+) -> tuple[Dataset, tuple[tasks.Task, ...]]:
+    """Read a table that has other columns or labels than the dataset of this project.
+
+    Args:
+        path: A .csv, .tsv, .xlsx, .parquet or .jsonl file.
+        label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label.
+        text_column: The column of texts; None: found as :func:`tf_model.tables.choose_text_column` does it.
+        split_column: A column that is kept as it is, by its name, in :attr:`Dataset.labelled`.
+
+    Returns:
+        The dataset, whose ``labelled`` has the columns ``row``, :data:`tf_model.tasks.TEXT_COLUMN`, those of the labels
+        and of the split; and one task for each label column.
+
+    Raises:
+        DataError: The file cannot be read, has no texts or no labels, or a label column has too many values.
+        UsageError: A column is not there, or named twice.
+    """
+    import pandas
+
+    named = [*label_columns, *filter(None, [split_column])]
+    if len({name.casefold() for name in named}) < len(named):
+        raise UsageError(f"a column is named twice: {listed(named)}; name each once")
+    with explain_read_errors(path):
+        sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open_table(path, text_column) as table:
+        frame = pandas.concat(list(table.chunks()), ignore_index=True)
+        texts = [as_text(text) if _is_there(text) else "" for text in table.texts(frame)]
+        notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]
+    places = {name: choose_text_column(frame.head(0), name, str(path))[0] for name in named}
+    columns: dict[str, Any] = {"row": range(len(frame)), tasks.TEXT_COLUMN: texts}
+    for name, place in places.items():
+        values = [as_text(value).strip() if _is_there(value) else "" for value in frame.iloc[:, place].tolist()]
+        columns[name] = pandas.Series([value or None for value in values], dtype="str")
+    labelled = pandas.DataFrame(columns)
+    is_blank = labelled[tasks.TEXT_COLUMN].map(str.strip) == ""
+    if is_blank.all():
+        raise DataError(f"expected texts in the column {table.text_column!r} of {path}, found none; fill it in")
+    dropped = Dropped("the text is missing", int(is_blank.sum()), tuple(labelled["row"][is_blank].head().tolist()))
+    kept = labelled[~is_blank].reset_index(drop=True)
+    of_tasks = tuple(_task(path, name, kept[name].dropna().unique().tolist()) for name in label_columns)
+    return Dataset(CUSTOM, Path(path), sha256, kept, None, (dropped,) if dropped.count else (), tuple(notes)), of_tasks
+
+
+def _task(path: Path | str, name: str, found: list[str]) -> tasks.Task:
+    if not found:
+        raise DataError(f"expected labels in the column {name!r} of {path}, found none; fill it in, or name another")
+    if len(found) > MOST_CLASSES:
+        raise DataError(
+            f"the column {name!r} of {path} has {len(found):,} different values, of which at most {MOST_CLASSES} can "
+            "be classes; name the column of the labels"
+        )
+    return tasks.Task(name, name, tuple(sorted(found)))
+
+
+def _is_there(value: Any) -> bool:
+    import pandas
+
+    return isinstance(value, list | dict) or not pandas.isna(value)
