@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from research.browser import chromium, open_window, page_links, running_app, staged_models, wait_until_done
-from research.screenshots import ask, look_at_the_whole_log, upload
+from research.screenshots import ask, ask_for_a_while, look_at_the_whole_log, upload
 from tf_model import console, paths
 from tf_model.errors import TweetTargetError
 from tf_model.files import whole_file
@@ -24,6 +25,10 @@ LONGEST = 120.0  # seconds
 READING = 3500  # milliseconds to look at what is shown
 TYPING = 25  # milliseconds a letter
 QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
+CORRECTION = {
+    "emotion": "Negative emotion",
+    "product": "Other Apple product or service",
+}  # the battery, somebody thinks
 GIF_FRAMES, GIF_WIDTH, GIF_SPEED = 4, 640, 2  # frames a second, pixels, times as fast as the film
 
 CAPTION = """text => {
@@ -57,6 +62,8 @@ def main(argv: list[str] | None = None) -> int:
             running_app(models, arguments.data) as address,
             chromium() as browser,
         ):
+            if arguments.log is None:
+                asyncio.run(ask_for_a_while(address))  # or the page Monitor has nothing to show
             _warm_up(browser, address)
             film, skipped = _record(browser, address, Path(name))
         for suffix, options in _formats(skipped).items():
@@ -114,11 +121,13 @@ def _explain(page: Page) -> None:
 def _correct(page: Page) -> None:
     _show(page, "Is this right?")
     _say(page, "A thumb or a correction is kept, to train with later", 1500)
-    thumbs = page.locator('[data-testid="stFeedback"] button, [data-testid="stButtonGroup"] button')
-    if thumbs.count():
-        thumbs.first.click()
-        wait_until_done(page)
-        page.wait_for_timeout(READING)
+    page.locator('[data-testid="stFeedback"] button').last.click()  # up, down
+    wait_until_done(page)
+    _choose(page, "The emotion is", CORRECTION["emotion"])
+    _choose(page, "It is about", CORRECTION["product"])
+    page.get_by_role("button", name="Store this").click()
+    page.get_by_text("Thank you. Stored as wrong.").wait_for()
+    page.wait_for_timeout(READING)
 
 
 def _batch(page: Page) -> None:
@@ -132,7 +141,7 @@ def _batch(page: Page) -> None:
 
 def _explore(page: Page) -> None:
     _open(page, "Explore")
-    _say(page, "Explore: what is in the tweets that the model learned from")
+    _say(page, "Explore: what is in the tweets of a dataset")
     _scroll(page, 600)
     page.wait_for_timeout(READING)
 
@@ -162,6 +171,12 @@ def _monitor(page: Page) -> None:
         page.wait_for_timeout(READING)
 
 
+def _choose(page: Page, label: str, option: str) -> None:
+    page.get_by_label(label).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.wait_for_timeout(500)
+
+
 def _open(page: Page, name: str) -> None:
     page.locator('[data-testid="stSidebarNavLink"]', has_text=name).click()
     page.get_by_role("heading", name=name, exact=True, level=1).wait_for()
@@ -174,10 +189,10 @@ def _say(page: Page, words: str, milliseconds: int = READING) -> None:
 
 
 def _show(page: Page, heading: str) -> None:
-    found = page.get_by_role("heading", name=heading)
-    if found.count():
-        found.first.evaluate("heading => heading.scrollIntoView({behavior: 'smooth', block: 'start'})")
-        page.wait_for_timeout(700)
+    found = page.get_by_role("heading", name=heading).first
+    found.wait_for()  # what is to be shown must be there
+    found.evaluate("heading => heading.scrollIntoView({behavior: 'smooth', block: 'start'})")
+    page.wait_for_timeout(700)
 
 
 def _scroll(page: Page, top: int) -> None:

@@ -58,13 +58,13 @@ def main(argv: list[str] | None = None) -> int:
     wanted = {name.lower() for name in arguments.page or ()}
     with staged_models(arguments.models, arguments.log) as models, running_app(models, arguments.data) as address:
         if arguments.log is None and (not wanted or "monitor" in wanted):
-            asyncio.run(_ask_for_a_while(address))  # or the page Monitor has nothing to show
+            asyncio.run(ask_for_a_while(address))  # or the page Monitor has nothing to show
         with chromium() as browser:
             _photograph_pages(browser, address, arguments, wanted)
     return 0
 
 
-async def _ask_for_a_while(address: str) -> None:
+async def ask_for_a_while(address: str) -> None:
     """Have some people ask the sentences of the sample corpus, one after the other."""
     corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
     texts = corpus.sample(PEOPLE * QUESTIONS, random_state=0).tolist()
