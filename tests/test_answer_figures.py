@@ -53,6 +53,10 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
     assert answer["emotion_rows_accuracy"] == pytest.approx(2 / 4)
     assert found["product"]["rows"] == 3  # those with a product, whatever their emotion
     assert found["emotion"]["rows"] == 5  # not the one that nobody could tell
+    assert found["product"]["ece"] == pytest.approx(0.9 - 2 / 3)  # two of three right, each 0.9 sure
+    little = 0.1 / 8  # of each other class
+    right, wrong = 0.1**2 + 8 * little**2, 0.9**2 + (1 - little) ** 2 + 7 * little**2
+    assert found["product"]["brier"] == pytest.approx((2 * right + wrong) / 3)
     console = Console(width=200, record=True)
     answer_figures.print_answers(console, "a part", found)
     assert "the target of 2 of them is unknown: only the emotion is judged" in console.export_text()

@@ -11,8 +11,10 @@ from tf_model import tasks
 from tf_model.answers import answer_metrics, confidence_and_right
 from tf_model.calibration import (
     accuracy_at_coverage,
+    brier_score,
     calibration_metrics,
     choose_threshold,
+    expected_calibration_error,
     fit_temperature,
     risk_coverage,
     scale,
@@ -78,7 +80,8 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
         threshold: Of "Not sure".
 
     Returns:
-        ``product`` and ``emotion`` (:func:`tf_model.metrics.evaluate_probabilities` on the rows with such a label) and
+        ``product`` and ``emotion`` (:func:`tf_model.metrics.evaluate_probabilities` on the rows with such a label, and
+        the ``ece`` and ``brier`` of these probabilities) and
         ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label, and
         ``unknown_target_rows``), ready for JSON.
     """
@@ -86,7 +89,11 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
     found = {}
     for task in tasks.ANSWER_TASKS:
         known = ids[task.name] >= 0
-        found[task.name] = evaluate_probabilities(ids[task.name][known], scores[task.name][known], task.labels)
+        of_task = ids[task.name][known], scores[task.name][known]
+        found[task.name] = evaluate_probabilities(*of_task, task.labels) | {
+            "ece": expected_calibration_error(*of_task),
+            "brier": brier_score(*of_task),
+        }
     emotion_ids, confidence, right = _answers(label_ids, probabilities)
     return found | {
         tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)
@@ -185,6 +192,9 @@ def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None
     """Print what :func:`evaluate_answers` returned."""
     for task in tasks.ANSWER_TASKS:
         print_metrics(console, f"{task.name}, {title}", figures[task.name])
+        ece, brier = figures[task.name]["ece"], figures[task.name]["brier"]
+        line = f"{task.name}, {title}: calibration error {ece:.4f} (15 bins), Brier score {brier:.4f}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     answer = figures[tasks.ANSWER]
     low, high = answer["accuracy_interval"]
     lines = [

@@ -113,13 +113,19 @@ def _measured(task: Task, train: Mapping[str, Any], validation: Mapping[str, Any
         f"| {label} | {scores['precision']:.3f} | {scores['recall']:.3f} | {scores['f1']:.3f} | {scores['support']} |"
         for label, scores in validation["per_class"].items()
     )
+    calibrated = ""
+    if "ece" in validation:
+        calibrated = (
+            f" Its expected calibration error there is {validation['ece']:.3f} (15 bins), its Brier score "
+            f"{validation['brier']:.3f}."
+        )
     return f"""| {task.name} | rows | loss | accuracy | macro-F1 |
 |---|---|---|---|---|
 | train | {train["rows"]} | {train["loss"]:.4f} | {train["accuracy"]:.4f} | {train["macro_f1"]:.4f} |
 | validation | {validation["rows"]} | {validation["loss"]:.4f} | {validation["accuracy"]:.4f} | \
 {validation["macro_f1"]:.4f} |
 
-95% interval of the validation accuracy (Wilson): {low:.4f} to {high:.4f}.
+95% interval of the validation accuracy (Wilson): {low:.4f} to {high:.4f}.{calibrated}
 
 | {task.name} | precision | recall | F1 | rows |
 |---|---|---|---|---|
@@ -140,8 +146,9 @@ def _answers(answer: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
 | "Not sure" (confidence below {answer["threshold"]:.2f}) | {answer["not_sure_share"]:.4f} |
 | right where an answer is given | {given} |
 
-Temperatures, fitted out of fold on the training part: {temperatures}. Expected calibration error there, 15 bins:
-{errors}. The threshold was chosen there for {calibration["target_accuracy"]:.0%} of the given answers being right."""
+Temperatures, fitted out of fold on the training part: {temperatures}. Expected calibration error on those same
+rows, 15 bins: {errors}. The threshold was chosen there for {calibration["target_accuracy"]:.0%} of the given answers
+being right."""
 
 
 def _share(value: float | None) -> str:
