@@ -208,3 +208,19 @@ def test_the_watcher_ends_with_the_wait():
     finally:
         sleeper.kill()
         sleeper.wait()
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_a_killed_chief_leaves_what_can_be_resumed_too(tmp_path, steady_bert):
+    chief, second = start_two(tmp_path, steady_bert)
+    for line in chief.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    chief.send_signal(signal.SIGKILL)
+    (chief_code, _), (second_code, second_words) = end([chief, second])
+    assert chief_code == -signal.SIGKILL
+    assert second_code == 1, second_words
+    assert "the epochs that are done are kept: start all workers again with --resume" in second_words
+    assert "Traceback" not in second_words
+    assert list((tmp_path / ".checkpoints" / "product").glob("ckpt-*.index"))
+    assert not (tmp_path / "product").exists()
