@@ -41,6 +41,7 @@ def test_texts_and_labels_are_read_from_every_kind_of_file(tmp_path, suffix):
     assert dataset.labelled["topic"].isna().sum() == 1
     assert dataset.dropped[0].rows == (3,)
     assert "texts: the column 'content' (by its name)" in dataset.warnings
+    assert "1 row has no text: left out" in dataset.warnings
 
 
 def test_an_audit_of_any_table_finds_the_leak_and_the_conflict(tmp_path, capsys):
@@ -83,6 +84,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
     assert f"has {2 * MOST_CLASSES} different values, of which at most {MOST_CLASSES} can be classes" in said("id")
     assert "expected labels in the column 'empty'" in said("empty")
     assert "a column is named twice: 'topic', 'Topic'" in said("topic", "Topic", error=UsageError)
+    assert "'row' cannot hold labels or a split here; rename the column" in said("row", error=UsageError)
     assert "expected texts in the column 'empty'" in said("topic", text_column="empty")
     with pytest.raises(UsageError, match="--text-column goes with --label-column"):
         data.main(["--audit", str(path), "--text-column", "content"])

@@ -352,7 +352,7 @@ def _leakage(
 
 
 def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
-    if column in dataset.labelled.columns and column not in dataset_file.COLUMNS:
+    if column in set(dataset.labelled.columns) - {"row", *dataset_file.COLUMNS}:
         values = dataset.labelled[column].fillna("").str.strip().str.lower().tolist()
     else:
         values = _read_column(dataset, column)

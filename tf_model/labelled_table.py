@@ -14,7 +14,7 @@ from tf_model import tasks
 from tf_model.dataset_file import CUSTOM, Dataset, Dropped
 from tf_model.errors import DataError, UsageError
 from tf_model.files import explain_read_errors
-from tf_model.messages import listed
+from tf_model.messages import listed, plural
 from tf_model.tables import as_text, choose_text_column, open_table
 
 MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
@@ -44,6 +44,8 @@ def read_labelled(
     named = [*label_columns, *filter(None, [split_column])]
     if len({name.casefold() for name in named}) < len(named):
         raise UsageError(f"a column is named twice: {listed(named)}; name each once")
+    if taken := {"row", tasks.TEXT_COLUMN}.intersection(named):
+        raise UsageError(f"{listed(taken)} cannot hold labels or a split here; rename the column")
     with explain_read_errors(path):
         sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     with open_table(path, text_column) as table:
@@ -60,6 +62,8 @@ def read_labelled(
     if is_blank.all():
         raise DataError(f"expected texts in the column {table.text_column!r} of {path}, found none; fill it in")
     dropped = Dropped("the text is missing", int(is_blank.sum()), tuple(labelled["row"][is_blank].head().tolist()))
+    if dropped.count:
+        notes.append(f"{dropped.count:,} {plural(dropped.count, 'row has', 'rows have')} no text: left out")
     kept = labelled[~is_blank].reset_index(drop=True)
     of_tasks = tuple(_task(path, name, kept[name].dropna().unique().tolist()) for name in label_columns)
     return Dataset(CUSTOM, Path(path), sha256, kept, None, (dropped,) if dropped.count else (), tuple(notes)), of_tasks
