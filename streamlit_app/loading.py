@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +70,13 @@ class Answer:
 
     Attributes:
         measured: One prediction with all probabilities, and how it came about.
+        made: When, on the clock of this process.
+        remembered: Whether it was asked before and nothing was computed.
     """
 
     measured: Measured
+    made: float = 0.0
+    remembered: bool = False
 
     @property
     def row(self) -> dict[str, Any]:
@@ -233,15 +237,17 @@ def ask(state: ModelState, text: str) -> Answer:
     Raises:
         ModelError: The model fails.
     """
+    asked = time.perf_counter()
     with _failures_of(state.name):
-        return _ask(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+        answer = _ask(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
+    return replace(answer, remembered=answer.made < asked)
 
 
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
 def _ask(_predictor: Predictor, folder: str, version: str, text: str) -> Answer:
     from tf_model.monitor import measure
 
-    return Answer(measure.predict(_predictor, [text], probabilities=True))
+    return Answer(measure.predict(_predictor, [text], probabilities=True), time.perf_counter())
 
 
 def explain(state: ModelState, text: str) -> Explanation | None:

@@ -294,12 +294,16 @@ def _drift_row(found: drift.Drift) -> dict[str, Any]:
 
 def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
-    return f"{seconds:.2g} s" if seconds >= 1 else f"{seconds * 1000:,.3g} ms"
+    if seconds >= 0.9995:
+        return f"{seconds:,.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    return f"{seconds * 1000:,.0f} ms" if seconds >= 0.00995 else f"{seconds * 1000:.2g} ms"
 
 
 def rate_in_words(per_minute: float) -> str:
     """``1,642``, or ``0.69`` below ten."""
-    return f"{per_minute:,.0f}" if per_minute >= 10 else f"{per_minute:.2g}"
+    if per_minute >= 9.95:
+        return f"{per_minute:,.0f}"
+    return f"{per_minute:.2g}" if per_minute >= 0.01 or not per_minute else "less than 0.01"
 
 
 def _duration(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -30,20 +31,22 @@ def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
     version = state.version if state.served else training_of(state.folder)
     try:
-        return _recorder(str(loading.monitor_log()), state.name, version)
+        found = _recorder(str(loading.monitor_log()), state.name, version)
     except (ImportError, OSError, TweetTargetError):
         return None
+    exporter = serve_metrics()
+    if exporter is not None:
+        # Each time: a model that was taken back answers again, and is the one to be judged.
+        exporter.attach(found, None if exporter.follows(found) else _reference(state, version))
+    return found
 
 
-@st.cache_resource(max_entries=2, show_spinner=False, on_release=lambda made: made.close())
+# None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
+@st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
 def _recorder(path: str, model: str, version: str) -> Recorder:
     from tf_model.monitor.recorder import Recorder
 
-    made = Recorder(path, model=model, version=version)
-    exporter = serve_metrics()
-    if exporter is not None:
-        exporter.attach(made, _reference(model))
-    return made
+    return Recorder(path, model=model, version=version)
 
 
 def serve_metrics() -> Exporter | None:
@@ -52,11 +55,11 @@ def serve_metrics() -> Exporter | None:
     return _exporter(address) if address else None
 
 
-def _reference(model: str) -> Reference | None:
-    from tf_model.monitor.reference import load
+def _reference(state: ModelState, version: str) -> Reference | None:
+    from tf_model.monitor.reference import load_of
 
     try:
-        return load(loading.models_folder() / model)
+        return load_of(loading.models_folder() / state.name, version)
     except TweetTargetError as error:
         console.say(f"warning: drift is not judged: {error}")
         return None
@@ -79,10 +82,12 @@ def _exporter(address: str) -> Exporter | None:
     return exporter
 
 
-def record(log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str) -> None:
-    """Keep predictions, if there is a log."""
+def record(
+    log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str, *, remembered: bool = False
+) -> None:
+    """Keep predictions, if there is a log; of an answer that was remembered, without the time that it once took."""
     if log is not None:
-        log.record_measured(texts, measured, source)
+        log.record_measured(texts, replace(measured, seconds={}) if remembered else measured, source)
 
 
 def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
@@ -99,7 +104,7 @@ def correct(
     is_right: bool,
     product: str | None = None,
     emotion: str | None = None,
-) -> bool:
-    """Keep what a person said of an answer; returns whether it is safely written."""
+) -> str:
+    """Keep what a person said of an answer; what became of it: see :meth:`Recorder.settle`."""
     log.correct(text, prediction, verdict="right" if is_right else "wrong", product=product, emotion=emotion)
-    return log.flush(WRITING_SECONDS)
+    return log.settle(WRITING_SECONDS)

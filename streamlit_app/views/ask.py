@@ -12,6 +12,7 @@ from streamlit_app import charts, headline, loading, notices, recording, words
 from streamlit_app.loading import Answer, ModelState
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
+from tf_model.monitor.writer import LOST, WAITING
 from tf_model.predictor import MAX_CHARACTERS, probability_column
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def main() -> None:
     try:
         answer = loading.ask(state, text)
     except TweetTargetError as error:
-        recording.record_error(recording.recorder(state), error, recording.APP)
+        _record_failure_once(state, text, error)
         notices.say_problem("This text could not be answered.", str(error))
         return
     _record_once(state, text, answer)
@@ -95,7 +96,15 @@ def _record_once(state: ModelState, text: str, answer: Answer) -> None:
     if st.session_state.get("recorded_question") != key:
         st.session_state["recorded_question"] = key
         log = recording.recorder(state)
-        recording.record(log, [text], answer.measured, recording.APP)
+        recording.record(log, [text], answer.measured, recording.APP, remembered=answer.remembered)
+
+
+def _record_failure_once(state: ModelState, text: str, error: TweetTargetError) -> None:
+    """A rerun of the page fails once more, and is no new question either."""
+    key = (_key(state, text), str(error))
+    if st.session_state.get("recorded_failure") != key:
+        st.session_state["recorded_failure"] = key
+        recording.record_error(recording.recorder(state), error, recording.APP)
 
 
 # ---------------------------------------------------------------- the answer
@@ -119,7 +128,10 @@ def _show_answer(state: ModelState, answer: Answer) -> DeltaGenerator:
                 f"For the full answer, train the joint model: `{notices.FULL_ANSWER}`",
                 icon=":material/info:",
             )
-        st.caption(f"Answered in {answer.seconds * 1000:,.0f} ms by the model **{notices.plain_markdown(state.name)}**")
+        how = (
+            "Answered before, and remembered," if answer.remembered else f"Answered in {answer.seconds * 1000:,.0f} ms"
+        )
+        st.caption(f"{how} by the model **{notices.plain_markdown(state.name)}**")
         return st.container()
 
 
@@ -165,7 +177,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
         with st.spinner("Weighing the words…"):
             found = loading.explain(state, text)
     except TweetTargetError as error:
-        recording.record_error(recording.recorder(state), error, recording.APP)
+        _record_failure_once(state, text, error)
         notices.say_problem("The words could not be weighed.", str(error))
         return
     if not found.words:
@@ -227,7 +239,10 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
         st.success(judged[key], icon=":material/check_circle:")
         return
     thumb = st.feedback("thumbs", key=f"thumbs_{key}")
-    st.caption("Thumb up: right. Thumb down: wrong. The text is stored with what you say, on this machine only.")
+    st.caption(
+        "Thumb up: right. Thumb down: wrong. The text is stored with what you say, on this machine only, and the page "
+        "Monitor shows it."
+    )
     if thumb == 1:
         _store(log, text, row, key, is_right=True)
     elif thumb == 0:
@@ -250,10 +265,14 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
 
 def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **said: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
-    if not recording.correct(log, text, prediction, is_right=is_right, **said):
+    became = recording.correct(log, text, prediction, is_right=is_right, **said)
+    if became == LOST:
         notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
         return
-    st.session_state["judged"][key] = "Thank you. Stored as right." if is_right else "Thank you. Stored as wrong."
+    verdict = "right" if is_right else "wrong"
+    # Said again it would be there twice: what waits is written as soon as the log can be.
+    late = "Thank you. The log is busy: it will be stored as {} as soon as that is possible."
+    st.session_state["judged"][key] = (late if became == WAITING else "Thank you. Stored as {}.").format(verdict)
     st.rerun()
 
 

@@ -14,6 +14,7 @@ from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
 from streamlit_app.uploads import MOST_ROWS, Upload
 from tf_model import tasks
+from tf_model.errors import DataError, UsageError
 from tf_model.messages import plural
 from tf_model.predictor import ANSWER
 from tf_model.progress import duration
@@ -139,7 +140,8 @@ def _start(state: ModelState, upload: Upload, column: str, key: object) -> Batch
         recording.record(log, texts, measured, recording.BATCH)
 
     def note(error: BaseException) -> None:
-        recording.record_error(log, error, recording.BATCH)
+        if not isinstance(error, (DataError, UsageError)):  # what is wrong with a file is no failure of the model
+            recording.record_error(log, error, recording.BATCH)
 
     return BatchJob(state.predictor, upload.path, column, key, keep, note)
 

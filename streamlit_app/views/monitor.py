@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit_app import loading, monitor_signals, notices
 from tf_model.errors import TweetTargetError
 from tf_model.monitor import overview
-from tf_model.monitor.reference import Reference, load
+from tf_model.monitor.reference import Reference, load, load_of
 from tf_model.monitor.store import Store
 
 HOUR = 3600
@@ -95,11 +95,11 @@ def _show(store: Store, choice: Choice) -> None:
 
 def _show_figures(store: Store, choice: Choice) -> None:
     since, until = _bounds(store, choice.window)
-    reference, problem = _reference(choice.model)
+    reference, problem = _reference(choice.model, choice.version)
     seen = overview.read(store, since, until, reference, choice.model, choice.version)
     found = seen.report
     if not found.window.requests and not found.corrected.rows:
-        _say_nothing_happened(store)
+        _say_nothing_happened(store, choice)
         return
     monitor_signals.show_alarms(found)
     monitor_signals.show_summary(found)
@@ -119,18 +119,21 @@ def _bounds(store: Store, window: str) -> tuple[float, float]:
     return first, min(last, now)
 
 
-def _reference(model: str) -> tuple[Reference | None, str]:
+def _reference(model: str, version: str) -> tuple[Reference | None, str]:
     """What the model is compared with, and why there is nothing to compare with."""
+    folder = loading.models_folder() / model
     try:
-        found = load(loading.models_folder() / model)
+        found = load_of(folder, version)
+        if found is None and load(folder) is not None:
+            return None, f"the reference.json of {model} belongs to another version of it"
     except TweetTargetError as error:
         return None, str(error)
     return found, "" if found else f"{model} has no reference.json: it was saved without one"
 
 
-def _say_nothing_happened(store: Store) -> None:
-    span = store.span()
-    last = f" The last record is of {_clock(span[1])} UTC." if span else ""
+def _say_nothing_happened(store: Store, choice: Choice) -> None:
+    last = store.last_time(choice.model, choice.version)
+    last = "" if last is None else f" The last record is of {_clock(last)} UTC."
     st.info(f"Nothing was recorded in this time.{last} Choose a longer time.", icon=":material/hourglass_empty:")
 
 

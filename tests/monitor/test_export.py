@@ -54,6 +54,18 @@ def test_the_last_correction_of_a_text_counts(tmp_path):
     assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD), ("t", "Google", BAD)]
 
 
+def test_what_says_nothing_does_not_hide_what_was_said_before(tmp_path):
+    unsure = (IPAD, GOOD, NOT_SURE)
+    corrections = [said("t", "wrong", "Google", BAD), said("t", "wrong", when=NOON + 1)]
+    corrections.append(said("t", "right", predicted=unsure, when=NOON + 2))
+    assert exported(tmp_path, *corrections) == [("t", "Google", BAD)]
+
+
+def test_wrong_takes_back_right(tmp_path):
+    corrections = [said("t", "right"), said("u", "right"), said("t", "wrong", when=NOON + 1)]
+    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD)]
+
+
 def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path):
     texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA"]
     store = store_with(tmp_path / "log", [said(text, "right", when=NOON + n) for n, text in enumerate(texts)])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.monitor.made_up import APP, answered, predictions, store_with
-from tf_model import paths
+from tf_model import paths, predictor
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.monitor import reference
 from tf_model.monitor.__main__ import main
@@ -43,7 +43,7 @@ def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys)
     assert main(["report", "--log", str(log), "--max-error-share", "0.5"]) == 0
 
 
-def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys):
+def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys, monkeypatch):
     frame = predictions(300, product="Google")
     reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "other")
     assert main(["report", "--log", str(log), "--reference", str(tmp_path / "other")]) == 1
@@ -51,6 +51,9 @@ def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys
     (tmp_path / "other").rename(tmp_path / "answer")
     (tmp_path / "models").mkdir()
     (tmp_path / "answer").rename(tmp_path / "models" / "answer")
+    assert main(["report", "--log", str(log)]) == 0
+    assert "is of another version; drift is not judged" in capsys.readouterr().err
+    monkeypatch.setattr(predictor, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
     with pytest.raises(ModelError, match=r"expected reference.json in .*; give the folder of a model that has it"):
         main(["report", "--log", str(log), "--reference", str(tmp_path)])

@@ -243,6 +243,21 @@ def test_it_follows_a_recorder(tmp_path):
     assert SECRET not in text_of(exporter)
 
 
+def test_a_model_that_was_taken_back_is_the_one_that_answers(tmp_path):
+    exporter, path = Exporter(), tmp_path / "log.sqlite"
+    with Recorder(path, model="answer", version="a") as old, Recorder(path, model="answer", version="b") as new:
+        for each in (old, new, old):
+            exporter.attach(each)
+        assert exporter.follows(old)
+        assert value(exporter, "model_info", name="answer", version="a") == 1
+        old.record([SECRET] * 4, ANSWERS, SECONDS, "app")
+        assert old.flush()
+        assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1, "counted once"
+    for each in (old, new):
+        each.record([SECRET] * 4, ANSWERS, SECONDS, "app")  # both are closed
+    assert value(exporter, "records_dropped_total") == 8
+
+
 def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeypatch):
     monkeypatch.setattr(prometheus, "JUDGE_SECONDS", 0)
     exporter, known = Exporter(), reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88})

@@ -288,6 +288,28 @@ def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, pat
     assert Store(path).predictions()["product"].tolist()[-1] == "iPad"
 
 
+def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_lost(recorder, path, monkeypatch):
+    write = Store.write
+
+    def refuse_one(store, events, more=()):
+        if any(isinstance(event, Corrected) and event.text == "poison" for event in events):
+            raise sqlite3.DatabaseError("malformed")
+        write(store, events, more)
+
+    monkeypatch.setattr(Store, "write", refuse_one)
+    assert recorder.settle() == "written"
+    recorder.record(["a text"], predictions(1), {}, "app")
+    recorder.correct("poison", {"product": "iPad"}, verdict="right")
+    recorder.correct("kept", {"product": "iPad"}, verdict="right")
+    assert recorder.settle() == "lost"
+    assert recorder.dropped == 1
+    assert recorder.settle() == "written", "that was before"
+    monkeypatch.undo()
+    assert recorder.flush()
+    assert Store(path).corrections()["text"].tolist() == ["kept"]
+    assert len(Store(path).predictions()) == 1
+
+
 def test_after_closing_records_are_counted_as_dropped(path):
     recorder = Recorder(path, model="m", version="1")
     recorder.close()

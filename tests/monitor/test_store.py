@@ -138,6 +138,22 @@ def test_the_newest_model_is_known(path):
     assert (first, last) == (NOON, NOON + 7260)
 
 
+def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and_if_it_failed(path):
+    calls = [answered(NOON + 60), answered(NOON + 300, stream=OLD), answered(NOON + 1800)]
+    store = store_with(path, calls)
+    assert store.newest() == (APP.model, APP.version), "the older one answers again after a rollback"
+    store = store_with(path, [Failed(NOON + 2000, OLD, "ModelError", "no")])
+    assert store.newest() == store.newest(OLD.model) == (OLD.model, OLD.version), "a call that failed is a call"
+    assert store.last_time(OLD.model, OLD.version) == NOON + 2000
+    assert store.last_time(APP.model, APP.version) == NOON + 1800
+    assert store.last_time("another", "v1") is None
+    with schema.transaction(store.open()):
+        for table in ("predictions", "requests", "errors"):
+            store.open().execute(f"DELETE FROM {table}")
+    assert store.newest() is not None, "old rows are removed, their sums stay"
+    store.close()
+
+
 def test_the_span_is_known_by_the_minute_as_far_as_minutes_are_kept(path):
     store = store_with(path, [answered(NOON + 1800), answered(NOON + 7200)])
     assert store.span() == (NOON + 1800, NOON + 7260)

@@ -88,7 +88,7 @@ def _report(arguments: argparse.Namespace) -> int:
         accuracy_drop=arguments.max_accuracy_drop,
     )
     now = time.time()
-    reference = _reference(arguments.reference, model)
+    reference = _reference(arguments.reference, model, version)
     found = report.make(store, now - arguments.hours * HOUR, now, reference, limits, model, version)
     if arguments.json:
         print(json.dumps({"model": model, "version": version, **found.to_json()}, indent=2, ensure_ascii=False))
@@ -117,12 +117,18 @@ def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None
     return found
 
 
-def _reference(folder: Path | None, model: str | None) -> Reference | None:
+def _reference(folder: Path | None, model: str | None, version: str | None) -> Reference | None:
     from tf_model.errors import ModelError
     from tf_model.monitor import reference
 
     if folder is None:
-        return reference.load(paths.SAVED_MODELS / model) if model else None
+        if not model:
+            return None
+        own = paths.SAVED_MODELS / model
+        found = reference.load_of(own, version or "")
+        if found is None and reference.load(own) is not None:
+            console.say(f"note: the {reference.FILE} of {paths.shown(own)} is of another version; drift is not judged")
+        return found
     found = reference.load(folder)
     if found is None:
         raise ModelError(f"expected {reference.FILE} in {folder}, found none; give the folder of a model that has it")

@@ -22,7 +22,8 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
 
     A correction gives the labels that the user named. "Right" gives those that were predicted, unless the answer was
     "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several
-    corrections of one text the last counts.
+    corrections of one text the last that has a label counts: one without says nothing against it, except that "wrong"
+    takes back a "right".
 
     Args:
         corrections: What :meth:`tf_model.monitor.store.Store.corrections` returns.
@@ -33,7 +34,7 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
     """
     from tf_model.answers import NOT_SURE
 
-    frame = corrections.drop_duplicates("text_hash", keep="last")
+    frame = corrections
     confirmed = (frame["verdict"] == RIGHT) & (frame["answer"] != NOT_SURE)
     labels = {
         task.column: frame[f"correct_{task.name}"].where(
@@ -47,7 +48,15 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
     without_target = rows[tasks.EMOTION_COLUMN] == tasks.NO_EMOTION
     rows[tasks.PRODUCT_COLUMN] = rows[tasks.PRODUCT_COLUMN].mask(without_target)
     has_label = rows[tasks.PRODUCT_COLUMN].notna() | rows[tasks.EMOTION_COLUMN].notna()
-    return rows[has_label & (rows[tasks.TEXT_COLUMN].str.strip() != "")][list(COLUMNS)].reset_index(drop=True)
+    usable = has_label & (rows[tasks.TEXT_COLUMN].str.strip() != "")
+    counts: dict[int, int] = {}  # position of the correction that counts, by text, in the order of time
+    for place, (text, verdict) in enumerate(zip(frame["text_hash"], frame["verdict"], strict=True)):
+        if usable.iloc[place]:
+            counts.pop(text, None)
+            counts[text] = place
+        elif verdict != RIGHT and text in counts and frame["verdict"].iloc[counts[text]] == RIGHT:
+            del counts[text]
+    return rows.iloc[list(counts.values())][list(COLUMNS)].reset_index(drop=True)
 
 
 def export(

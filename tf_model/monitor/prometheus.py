@@ -108,7 +108,7 @@ class Exporter:
         self._model = self._metric(Info, "model", "The model that answers.")
         self._zero()
 
-        self._log: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self._followed: dict[Recorder, Callable[[], report.Report | None]] = {}
         self._gpus = gpu.GpuReader()
         self._has_model = False
         self._judge: Callable[[], report.Report | None] = lambda: None
@@ -122,7 +122,8 @@ class Exporter:
 
     def attach(self, recorder: Recorder, reference: Reference | None = None, span: float = SPAN) -> None:
         """Follow a recorder: its events, its model, the predictions that it drops or has not written yet, and what the
-        report of its log says of the recent past.
+        report of its log says of the recent past. Of several the one that was attached last is the model that answers
+        and is judged; attach it again when it answers again.
 
         Args:
             recorder: Any that is not closed.
@@ -130,9 +131,15 @@ class Exporter:
             span: Seconds that the report looks back.
         """
         self.set_model(recorder.model, recorder.version)
-        self._log = lambda: (recorder.dropped, recorder.waiting)
-        self.judge_by(_recent_report(recorder, reference, span))
-        recorder.observers.append(self.observe)
+        judge = self._followed.get(recorder)
+        if judge is None:
+            judge = self._followed[recorder] = _recent_report(recorder, reference, span)
+            recorder.observers.append(self.observe)
+        self.judge_by(judge)
+
+    def follows(self, recorder: Recorder) -> bool:
+        """Whether a recorder was attached before, so that its reference is known."""
+        return recorder in self._followed
 
     def observe(self, event: Event) -> None:
         """Count one event of the recorder; an observer of a :class:`~tf_model.monitor.recorder.Recorder`."""
@@ -251,7 +258,8 @@ class Exporter:
             )
 
     def _log_metrics(self) -> Iterator[Metric]:
-        dropped, waiting = self._log()
+        followed = list(self._followed)
+        dropped, waiting = (sum(getattr(each, name) for each in followed) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
 

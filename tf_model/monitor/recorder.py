@@ -292,6 +292,10 @@ class Recorder:
         """Wait until everything recorded so far is written, ``timeout`` seconds at most; returns whether it is."""
         return self._writer.flush(timeout)
 
+    def settle(self, timeout: float = CLOSE_SECONDS) -> str:
+        """As :meth:`flush`, and says which: ``"written"``, ``"waiting"`` (it may still come), or ``"lost"``."""
+        return self._writer.settle(timeout)
+
     def close(self) -> None:
         """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""
         atexit.unregister(self.close)

@@ -126,3 +126,21 @@ def load(folder: Path) -> Reference | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} cannot be used ({first_line(error)}); export the model again") from error
+
+
+def load_of(folder: Path, version: str) -> Reference | None:
+    """The reference of one version of the model in ``folder``: None if there is none, or another version is there now.
+
+    Args:
+        folder: Of a saved model.
+        version: As the log has it: of a model that was loaded which training it comes from
+            (:func:`tf_model.predictor.training_of`), of one on a server its number there, the time when it was saved.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    from tf_model.predictor import training_of
+
+    graph = Path(folder) / "saved_model.pb"
+    known = {training_of(Path(folder)), str(int(graph.stat().st_mtime)) if graph.is_file() else ""} - {""}
+    return load(folder) if version in known else None

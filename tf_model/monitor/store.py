@@ -254,15 +254,45 @@ class Store:
         )
 
     def newest(self, model: str | None = None) -> tuple[str, str] | None:
-        """Model and version of the newest prediction, or of the newest by ``model``; None without one."""
+        """Model and version that were asked last, or the version of ``model``, whether the call failed or not; None
+        where none was."""
         with self._reading() as connection:
-            where = "" if model is None else "WHERE model = ?"
-            return connection.execute(
-                "SELECT model, version FROM streams CROSS JOIN "
-                "(SELECT max(start) AS last, stream FROM rollups WHERE level = ? AND name = 'outcome' GROUP BY stream) "
-                f"ON streams.id = stream {where} ORDER BY last DESC, streams.id DESC LIMIT 1",
-                (HOUR, *([] if model is None else [model])),
-            ).fetchone()
+            where = "" if model is None else "AND model = ?"
+            names = [] if model is None else [model]
+            found = connection.execute(
+                f"SELECT DISTINCT streams.id, start FROM streams JOIN rollups ON rollups.stream = streams.id "
+                f"WHERE level = ? AND name = ? {where} ORDER BY start DESC",
+                (HOUR, tally.REQUESTS, *names),
+            ).fetchall()
+            if not found:
+                return None
+            hour = found[0][1]
+            streams = [stream for stream, start in found if start == hour]
+            # Several in one hour: the rows tell which came last, unless they were removed.
+            marks = ", ".join("?" * len(streams))
+            times = [
+                connection.execute(
+                    f"SELECT time, stream FROM {table} WHERE time >= ? AND stream IN ({marks}) "
+                    "ORDER BY time DESC LIMIT 1",
+                    (hour, *streams),
+                ).fetchone()
+                for table in ("requests", "errors")
+            ]
+            last = max(filter(None, times), default=(hour, max(streams)))[1]
+            return connection.execute("SELECT model, version FROM streams WHERE id = ?", [last]).fetchone()
+
+    def last_time(self, model: str, version: str) -> float | None:
+        """When a version of a model was asked or corrected last, in seconds since 1970; None: never, or long ago."""
+        with self._reading() as connection:
+            times = [
+                connection.execute(
+                    f"SELECT time FROM {table} JOIN streams ON streams.id = stream WHERE model = ? AND version = ? "
+                    "ORDER BY time DESC LIMIT 1",
+                    (model, version),
+                ).fetchone()
+                for table in ("requests", "errors", "corrections")
+            ]
+        return max((time for [time] in filter(None, times)), default=None)
 
     def span(self) -> tuple[float, float] | None:
         """Beginning and end of what the log holds, None of an empty one; by the minute as far as those are kept."""

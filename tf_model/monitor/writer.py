@@ -22,6 +22,7 @@ MOST_ROWS = 1_000  # texts of one transaction, or one larger call; when there ar
 SAMPLE_SECONDS = 10.0  # between two looks at the processor and the memory
 PRUNE_SECONDS = 60.0
 RETRY_SECONDS = 1.0  # after a failed transaction
+WRITTEN, WAITING, LOST = "written", "waiting", "lost"  # what became of what was put
 CLOSE_SECONDS = 5.0  # that closing waits for the last transaction
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class _Token:
     """Asks to be told when everything put on the queue before it is written."""
 
     done: threading.Event
+    lost: threading.Event  # set before ``done`` where some of it can never be written
     last: bool = False
 
 
@@ -50,7 +52,7 @@ class Writer:
         observers: Called with each event before it is written. What they raise is logged and goes no further.
         samplers: Asked every :data:`SAMPLE_SECONDS` for figures to keep by the minute, by name.
         failure: Why nothing can be written just now, None while all is well.
-        dropped: Texts that were not written because there were too many.
+        dropped: Texts and corrections that were not written: there were too many, or they never can be.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Writer:
         self.dropped = 0
         self._dropped_written = 0
         self._given = self._done = 0  # texts
+        self._unwritable = 0  # texts and corrections that can never be written
         self._store, self._stream, self._understand = store, stream, understand
         self._retention, self._capacity, self._interval = retention, capacity, interval
         # A SimpleQueue may be used by a signal handler that interrupts another use of it.
@@ -110,7 +113,11 @@ class Writer:
         Returns:
             Whether it is written.
         """
-        return self._send(_Token(threading.Event()), timeout, hurry)
+        return self.settle(timeout, hurry) == WRITTEN
+
+    def settle(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> str:
+        """As :meth:`flush`, and says more: :data:`WRITTEN`, :data:`WAITING`, which may still come, or :data:`LOST`."""
+        return self._send(_Token(threading.Event(), threading.Event()), timeout, hurry)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Write what is left, ``timeout`` seconds at most, and end; returns whether all of it is written."""
@@ -118,18 +125,20 @@ class Writer:
             if self._is_closed:
                 return self.waiting == 0
             self._is_closed = True
-        is_written = self._send(_Token(threading.Event(), last=True), timeout, hurry=True)
-        if is_written:
+        said = self._send(_Token(threading.Event(), threading.Event(), last=True), timeout, hurry=True)
+        if said != WAITING:
             self._thread.join(timeout)
-        return is_written
+        return said == WRITTEN
 
-    def _send(self, token: _Token, timeout: float, hurry: bool) -> bool:
+    def _send(self, token: _Token, timeout: float, hurry: bool) -> str:
         if not self._thread.is_alive():
-            return self.waiting == 0
+            return WRITTEN if self.waiting == 0 else LOST
         self._queue.put((token, 0))
         if hurry:
             self._hurry.set()
-        return token.done.wait(timeout)
+        if not token.done.wait(timeout):
+            return WAITING
+        return LOST if token.lost.is_set() else WRITTEN
 
     # ------------------------------------------------------------ the thread
 
@@ -142,9 +151,12 @@ class Writer:
                 figures: tally.Counts = {}
                 if now >= next_sample:
                     next_sample, figures = now + SAMPLE_SECONDS, self._sample()
+                before = self._unwritable
                 if not self._write(items, figures):
                     return
                 for token in tokens:
+                    if self._unwritable > before:
+                        token.lost.set()
                     token.done.set()
                 if any(token.last for token in tokens):
                     return
@@ -189,7 +201,7 @@ class Writer:
             tally.add(figures, tally.DROPPED, "", count=lost)
         while events or figures:
             try:
-                self._store.write(events, [(time.time(), self._stream, figures)] if figures else [])
+                self._store.write(events, self._more(figures))
                 self._dropped_written += lost
                 self.failure = None
                 break
@@ -199,24 +211,37 @@ class Writer:
                 if self._is_closed:
                     return False
                 time.sleep(RETRY_SECONDS)
-            except Exception as error:  # these events can never be written
+            except Exception as error:  # one of these events can never be written
                 self._fail(error)
-                self._drop(sum(event.rows for event in events if isinstance(event, Answered)))
+                self._write_one_by_one(events)
                 break
         self._done += sum(texts for _, texts in items)
         return True
+
+    def _more(self, figures: tally.Counts) -> list[tuple[float, Stream, tally.Counts]]:
+        return [(time.time(), self._stream, figures)] if figures else []
+
+    def _write_one_by_one(self, events: list[Event]) -> None:
+        """So that what cannot be written takes nothing else with it."""
+        for event in events:
+            try:
+                self._store.write([event], [])
+            except Exception as error:
+                self._fail(error)
+                self._give_up(event.rows if isinstance(event, Answered) else 1)
 
     def _event(self, item: Any, texts: int) -> Event | None:
         try:
             return self._understand(item)
         except Exception as error:
             self._fail(error)
-            self._drop(texts)
+            self._give_up(max(texts, 1))
             return None
 
-    def _drop(self, texts: int) -> None:
+    def _give_up(self, count: int) -> None:
+        self._unwritable += count
         with self._lock:
-            self.dropped += texts
+            self.dropped += count
 
     def _fail(self, error: Exception) -> None:
         if self.failure is None:
