@@ -296,7 +296,7 @@ def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
     if seconds >= 0.9995:
         return f"{seconds:,.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
-    return f"{seconds * 1000:,.0f} ms" if seconds >= 0.00995 else f"{seconds * 1000:.2g} ms"
+    return f"{seconds * 1000:.3g} ms" if seconds >= 1e-5 or not seconds else "under 0.01 ms"
 
 
 def rate_in_words(per_minute: float) -> str:

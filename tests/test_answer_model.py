@@ -248,10 +248,20 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
     said = capsys.readouterr().err
     assert "stopped after 1 fold of the calibration, kept in " in said
     assert "run the same command with --resume to go on" in said
+    with pytest.raises(UsageError, match=r"an unfinished run, 1 fold of its calibration; add --resume .* or --restart"):
+        train.main(arguments)
     with pytest.raises(KeyboardInterrupt):  # in the second fold once more: the first is not trained again
         train.main([*arguments, "--resume"])
     assert "stopped after 1 fold" in capsys.readouterr().err
     assert len(list(tmp_path.rglob("*.npz"))) == len(trained) == 1
+
+
+def test_a_share_that_is_no_fold_is_refused(tmp_path):
+    from tf_model import train
+
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "answer", "--output-dir", str(tmp_path)]
+    with pytest.raises(UsageError, match=r"can be 0\.5, 0\.33, .* not 0\.4; the nearest is 0\.5"):
+        train.main([*arguments, "--validation-size", "0.4"])
 
 
 def test_predictions_are_recorded_where_asked(folder, tmp_path, monkeypatch, capsys):

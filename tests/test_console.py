@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -155,6 +156,17 @@ def test_a_reader_that_has_gone_is_no_error():
 
 def test_a_reader_that_has_gone_before_the_last_lines_is_no_error():
     assert run_without_reader("from tf_model import console\nconsole.run(lambda argv: print('short'))") == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_full_disk_is_one_line(lines):
+    script = f"from tf_model import console\nconsole.run(lambda argv: [print(i) for i in range({lines})] and None)"
+    with Path("/dev/full").open("w") as full, run_script(script, stdout=full, stderr=subprocess.PIPE) as process:
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    said = "error: the output cannot be written: No space left on device; free some space and run the command again"
+    assert errors.splitlines() == [said]
 
 
 # --------------------------------------------------------------------------------------------------------- signals

@@ -330,6 +330,11 @@ def test_damaged_tables(tmp_path):
     message = line_of(dataset_file.read, path)
     assert "row 3 of the file has 4 fields, the header 3" in message
     assert "in quotes" in message
+    path.write_text(f"{HEADER}\n\none,iPad,{GOOD}\nI hate\nmy iPad,iPad,{BAD}\n")
+    message = line_of(dataset_file.read, path)
+    assert "row 4 of the file has 1 field, the header 3; put texts that hold a line break in quotes" in message
+    path.write_text(f"{HEADER}\nlove it,iPhone\n")
+    assert "row 2 of the file has 2 fields, the header 3" in line_of(dataset_file.read, path)
     path.write_text(f'{HEADER}\none,iPad,{GOOD}\n"two,iPad,{GOOD}\n')
     assert "opens in row 3 of the file is never closed" in line_of(dataset_file.read, path)
 

@@ -183,12 +183,20 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--data", "b.csv"], "--data names the dataset for --test-predictions"),
         (["-", "--sheet", "a"], "--sheet chooses a sheet of an .xlsx workbook"),
         (["--text", "a", "--output", "b.pdf"], "found '.pdf'"),
+        (["--test-predictions", "--record"], "--record is for the predictions of texts and files"),
+        (["--text", "a", "--explain", "--record"], "--record is for the predictions of texts and files"),
+        (["--text", "a", "--explain", "--guesses"], "leave --guesses and --probabilities out"),
     ],
 )
 def test_wrong_usage(stubbed, arguments, words):
     with pytest.raises(UsageError) as caught:
         predict.main(arguments)
     assert words in str(caught.value)
+
+
+def test_a_name_that_no_disk_takes_is_one_line(stubbed, tmp_path):
+    with pytest.raises(OutputError, match=r"cannot write b+\.csv: File name too long"):
+        predict.main(["--text", "a", "--output", f"{'b' * 300}.csv"])
 
 
 @pytest.mark.parametrize("size", ["0", "-1", "many", "1.5"])
@@ -281,6 +289,13 @@ def test_the_file_that_the_report_delivered(stubbed, dataset, tmp_path, capsys):
         predict.main(["--test-predictions"])
     assert predict.write_test_predictions(stub(has_emotion=True), output=tmp_path / "b.csv") == 2
     assert rows_of(tmp_path / "b.csv")[0][2:] == ["product_confidence", "emotion", "emotion_confidence", "answer"]
+
+
+def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_path):
+    (tmp_path / "data.xlsx").write_bytes(b"the labels")
+    with pytest.raises(UsageError, match="is the dataset itself, which is never changed"):
+        predict.main(["--test-predictions", "--output", str(tmp_path / "data.xlsx"), "--overwrite"])
+    assert (tmp_path / "data.xlsx").read_bytes() == b"the labels"
 
 
 def test_a_dataset_without_unlabelled_tweets(stubbed, dataset, monkeypatch, tmp_path):

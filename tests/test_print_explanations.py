@@ -67,6 +67,13 @@ def test_no_words_are_said_to_be_none(explaining, capsys):
     assert "no word is left after cleaning: nothing to explain" in capsys.readouterr().out
 
 
+def test_json_reaches_no_terminal_raw_and_any_text_can_be_written(explaining, capsys):
+    explaining(FOUND, text="caf\udce9 \x9b31m iPad", form="json")
+    said = capsys.readouterr().out
+    assert "\x9b" not in said
+    assert json.loads(said)["text"] == "caf\udce9 \x9b31m iPad"
+
+
 def test_json_holds_the_text_as_it_is_and_every_weight(explaining, capsys):
     text = "my iPad\x1b broke\nnow"
     explaining(FOUND, text=text, form="json")

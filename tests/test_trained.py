@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tf_model import backbone, export, predict, recipes, tasks, trained
-from tf_model.errors import ModelError, OutputError
+from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.predictor import Predictor
 
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
@@ -73,6 +73,23 @@ def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, 
     assert Predictor.load(again).can_explain
     with pytest.raises(OutputError, match="again already exists; add --overwrite"):
         export.main([str(folder), "--output", str(again)])
+
+
+@pytest.mark.parametrize("kind", export.FORMATS)
+def test_only_an_earlier_export_is_replaced(folder, tmp_path, kind):
+    mine = tmp_path / "results"
+    mine.mkdir()
+    (mine / "mine.txt").write_text("mine")
+    command = [str(folder), "--format", kind, "--overwrite", "--output"]
+    with pytest.raises(OutputError, match="holds neither a saved model nor weights and is not replaced"):
+        export.main([*command, str(mine)])
+    assert (mine / "mine.txt").read_text() == "mine"
+    for place in (folder, folder.parent):
+        with pytest.raises(UsageError, match="is or holds the model that is exported"):
+            export.main([*command, str(place)])
+    assert (folder / "saved_model.pb").is_file()
+    assert export.main([*command, str(tmp_path / "new")]) == 0
+    assert export.main([*command, str(tmp_path / "new")]) == 0
 
 
 def test_its_weights_are_a_backbone(folder, tmp_path):

@@ -1,6 +1,7 @@
 """What the command lines share: help with defaults, errors in one line, exit codes."""
 
 import argparse
+import errno
 import os
 import signal
 import sys
@@ -68,6 +69,12 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
         # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
+        say(f"error: the output cannot be written: {error.strerror}; free some space and run the command again")
+        code = 1
     sys.exit(code)
 
 

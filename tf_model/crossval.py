@@ -116,15 +116,21 @@ def _train_fold(recipe, backbone, classes, texts, label_ids, split, *, runtime, 
 
     tf_keras.backend.clear_session()
     validation = part(split.validation)
-    fitted = fit(
-        recipe,
-        backbone,
-        classes,
-        part(split.train),
-        validation if each_epoch else None,
-        runtime=runtime,
-        callbacks=callbacks,
-    ).in_float32()
+    try:
+        fitted = fit(
+            recipe,
+            backbone,
+            classes,
+            part(split.train),
+            validation if each_epoch else None,
+            runtime=runtime,
+            callbacks=callbacks,
+        ).in_float32()
+    except BaseException:
+        for callback in callbacks:
+            if hasattr(callback, "stop"):
+                callback.stop()  # Keras does not: a bar would leave the terminal without a cursor
+        raise
     return fitted.probabilities(encode(fitted.encoder, validation.texts)), fitted.history
 
 

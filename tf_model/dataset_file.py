@@ -7,10 +7,12 @@ data part, so row 0 is row 2 of the file.
 from __future__ import annotations
 
 import codecs
+import csv
 import hashlib
 import io
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,9 +199,25 @@ def _read_text(path: Path, content: bytes, notes: list[str]) -> pd.DataFrame:
     options = {"sep": separator, "header": None, "dtype": str, "na_filter": False, "skip_blank_lines": False}
     try:
         _check_columns(path, pd.read_csv(io.StringIO(text), nrows=1, **options))
-        return pd.read_csv(io.StringIO(text), **options)
+        table = pd.read_csv(io.StringIO(text), **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"{path} is no table: {_explain_parser(str(error))}") from error
+    _check_lengths(path, text, separator)
+    return table
+
+
+def _check_lengths(path: Path, text: str, separator: str) -> None:
+    """pandas fills short rows up without a word: a text with an unquoted line break would become two others."""
+    fields = 0
+    with suppress(csv.Error):  # pandas has its own words for what is no CSV
+        for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+            fields = fields or len(row)
+            if len(row) < fields and any(map(str.strip, row)):
+                found = f"{len(row)} {plural(len(row), 'field', 'fields')}"
+                raise DataError(
+                    f"{path} is no table: row {number} of the file has {found}, the header {fields}; put texts "
+                    "that hold a line break in quotes, and write every separator"
+                )
 
 
 def _explain_parser(message: str) -> str:

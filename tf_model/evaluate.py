@@ -272,6 +272,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--protocol report evaluates a saved model as it is; settings belong to --protocol grouped")
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
+    for seed in arguments.seeds:
+        replace(recipes.from_arguments(arguments), seed=seed)  # now, rather than after an hour of the seeds before it
+    if not 0 <= arguments.fold_seed < 2**32:
+        raise UsageError(f"--fold-seed must be between 0 and 4294967295, not {arguments.fold_seed}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model import console, paths
-from tf_model.errors import ModelError
+from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.explanation import SIGNATURE as EXPLAIN
 from tf_model.explanation import explain_function
-from tf_model.files import refuse_to_overwrite, whole_folder, write_json
+from tf_model.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
 from tf_model.messages import first_line
 from tf_model.model_card import model_card
 from tf_model.predictor import MEASURE, Predictor, probability_column
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SIGNATURE = "serving_default"
 FORMATS = ("saved-model", "weights")
+EXPORTED = ("saved_model.pb", "model.safetensors")  # one of them is in what either makes
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
 CHECKED_TEXTS = 64
 # What TensorFlow writes; everything else in a model's folder are its papers.
@@ -273,12 +274,32 @@ def main(argv: list[str] | None = None) -> int:
     from tf_model import trained
 
     found = trained.load(arguments.model)
+    _check_place(arguments.output, found.predictor.folder)
     with console.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
         (_write_weights if arguments.format == "weights" else _write_again)(found, part)
     said = f"exported {paths.shown(found.predictor.folder)} into {paths.shown(arguments.output)}"
     use = "train --backbone" if arguments.format == "weights" else "predict --model"
     console.say(f"{said}; use it with `python -m tf_model.{use} {paths.shown(arguments.output)}`")
     return 0
+
+
+def _check_place(output: Path, model: Path) -> None:
+    """Refuse to replace anything but an earlier export.
+
+    Raises:
+        OutputError: ``output`` is a folder of something else.
+        UsageError: It is the model itself, or holds it.
+    """
+    with explain_write_errors(output):
+        if not output.is_dir():
+            return
+        if model.resolve().is_relative_to(output.resolve()):
+            raise UsageError(f"{paths.shown(output)} is or holds the model that is exported; choose another --output")
+        if any(output.iterdir()) and not any((output / name).is_file() for name in EXPORTED):
+            raise OutputError(
+                f"{paths.shown(output)} holds neither a saved model nor weights and is not replaced; choose another "
+                "place"
+            )
 
 
 def _write_again(found: Trained, folder: Path) -> None:

@@ -211,6 +211,8 @@ def write_test_predictions(
         )
     source = datasets.resolve(data)
     datasets.announce(source)
+    if output.exists() and output.samefile(source.path):
+        raise UsageError(f"{output} is the dataset itself, which is never changed; choose another name for --output")
     unlabelled = datasets.read(source.path).unlabelled
     if unlabelled is None:
         raise DataError(
@@ -353,6 +355,10 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
     if arguments.explain and arguments.server:
         raise UsageError("--explain needs the model itself, not a server: leave --server out")
+    if arguments.record and (arguments.explain or arguments.test_predictions):
+        raise UsageError("--record is for the predictions of texts and files: leave it out, or --explain and the rest")
+    if arguments.explain and (arguments.guesses or arguments.probabilities):
+        raise UsageError("--explain shows the words' weights: leave --guesses and --probabilities out")
     if arguments.test_predictions and arguments.engine != "plain":
         raise UsageError("--test-predictions is done by the plain engine: leave --engine out")
     if arguments.engine == "ray" and not (arguments.input and arguments.output):

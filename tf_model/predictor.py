@@ -199,9 +199,13 @@ def find_model(folder: Path | str | None) -> Path:
             f"no trained model in {paths.SAVED_MODELS.name}/; run `make train`, or give another model with --model DIR"
         )
     folder = Path(folder)
-    if folder.is_dir():
+    try:
+        is_folder, is_there = folder.is_dir(), folder.exists()
+    except OSError as error:
+        raise ModelError(f"{str(folder)[:200]} cannot be looked at: {error.strerror}; check the path") from error
+    if is_folder:
         return folder
-    if folder.exists():
+    if is_there:
         raise ModelError(f"{folder} is a file; give the folder of a saved model, the one that holds saved_model.pb")
     near = known.get(folder.name)
     hint = f"did you mean {paths.SAVED_MODELS.name}/{near.name}? Else " if near is not None and near.is_dir() else ""

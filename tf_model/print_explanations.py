@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tf_model import console
+from tf_model.print_predictions import standard_output
+from tf_model.tables.text_files import json_line
 
 if TYPE_CHECKING:
     from tf_model.predictor import Predictor
@@ -24,7 +25,8 @@ def explain_texts(predictor: Predictor, texts: Sequence[str], threshold: float |
         found = predictor.explain(text)
         if form == "json":
             values = {name: value if isinstance(value, str) else round(float(value), 6) for name, value in row.items()}
-            print(json.dumps({"text": text, **values, "explanation": asdict(found)}, ensure_ascii=False))
+            with standard_output() as stream:
+                stream.write(json_line({"text": text, **values, "explanation": asdict(found)}) + "\n")
         else:
             _print(text, row, found)
 

@@ -30,7 +30,7 @@ def print_rows(chunks: Iterator[pandas.DataFrame], kind: str) -> None:
         chunks: The rows.
         kind: ``"csv"``, or ``"json"`` for one object a line.
     """
-    with _standard_output() as stream:
+    with standard_output() as stream:
         target = _Harmless(stream) if sys.stdout.isatty() else stream
         writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
         for chunk in chunks:
@@ -49,7 +49,7 @@ class _Harmless:
 
 
 @contextmanager
-def _standard_output() -> Iterator[TextIO]:
+def standard_output() -> Iterator[TextIO]:
     """Standard output as UTF-8, with line endings left as they are."""
     sys.stdout.flush()
     stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")

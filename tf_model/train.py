@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import resource
 import secrets
 import shlex
@@ -30,6 +31,8 @@ from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.messages import plural
 from tf_model.recipes import Recipe
 
+CALIBRATION = "calibration"  # below a checkpoint: the folds of a model of both tasks
+MOST_SECONDS = 7 * 24 * 3600  # that anybody waits for another worker
 WORKERS_MARK = "workers"
 
 
@@ -171,6 +174,11 @@ def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Spli
             "near-duplicates may be on both sides"
         )
     folds = max(2, round(1 / recipe.validation_size))
+    if abs(1 / folds - recipe.validation_size) > 0.01:
+        raise UsageError(
+            "a model of both tasks validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
+            f"0.25, 0.2 and so on, not {recipe.validation_size:g}; the nearest is {1 / folds:.2g}"
+        )
     groups = splits.near_duplicate_groups(rows.texts)
     split = splits.grouped_folds(rows.strata, groups, folds, recipe.split_seed, rows.strata_names)[0]
     return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
@@ -189,7 +197,7 @@ def _calibrate(
         return None
     from tf_model.calibration_folds import out_of_fold_calibration
 
-    store = checkpoint / "calibration"
+    store = checkpoint / CALIBRATION
     try:
         return out_of_fold_calibration(rows, recipe, weights, used, store=store, data_sha256=learned_from)
     except (KeyboardInterrupt, SystemExit):
@@ -318,6 +326,12 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
     if used.place:
         return checkpoint  # what becomes of an earlier run is the chief's to decide
     done = checkpoint.epochs_done()
+    folds = 0 if done else len(list((checkpoint.folder / CALIBRATION).rglob("*.npz")))
+    if folds and not (arguments.resume or arguments.restart):
+        raise UsageError(
+            f"{paths.shown(checkpoint.folder)} holds an unfinished run, {folds} {plural(folds, 'fold', 'folds')} of "
+            "its calibration; add --resume to go on or --restart to begin again"
+        )
     if arguments.restart or (done is None and not arguments.resume):
         checkpoint.remove()
     elif done is None:
@@ -416,7 +430,7 @@ def _parser() -> argparse.ArgumentParser:
     add_runtime_arguments(parser)
     parser.add_argument(
         "--workers-timeout",
-        type=float,
+        type=_seconds,
         default=workers.STARTUP_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the other workers that TF_CONFIG names, if it names any",
@@ -433,6 +447,16 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"expected seconds above 0 and up to {MOST_SECONDS}, got {text!r}")
+    return seconds
 
 
 def _padding(text: str) -> int:

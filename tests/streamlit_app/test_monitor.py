@@ -20,7 +20,7 @@ from prediction_logs import (
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app import loading, monitor_charts, monitor_signals
-from tf_model import paths
+from tf_model import paths, predictor
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.events import PROCESS, Failed, Stream
 from tf_model.monitor.store import Store
@@ -209,13 +209,18 @@ class TestCorrections:
 
 class TestDrift:
     @pytest.fixture
-    def reference(self, models):
+    def reference(self, models, monkeypatch):
         folder = models / "answer"
         folder.mkdir()
         ordinary_reference().save(folder)
+        monkeypatch.setattr(predictor, "training_of", lambda folder: APP.version)
 
     def test_without_a_reference_it_says_why(self, healthy):
         assert "Not judged: answer has no reference.json" in said(open_page())
+
+    def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
+        monkeypatch.setattr(predictor, "training_of", lambda folder: "another")
+        assert "Not judged: the reference.json of answer belongs to another version of it" in said(open_page())
 
     def test_a_damaged_reference(self, healthy, models):
         (models / "answer").mkdir()
@@ -253,9 +258,19 @@ class TestCharts:
         assert {words: figure.layout.annotations[0].text for words, figure in empty.items()} == {w: w for w in empty}
         assert not monitor_charts.errors([0, 1], [{"ModelError": 1}, {}], "Errors").layout.annotations
 
-    @pytest.mark.parametrize(("rate", "said"), [(0.686, "0.69"), (3.14, "3.1"), (1642.3, "1,642")])
+    @pytest.mark.parametrize(
+        ("rate", "said"),
+        [(0.686, "0.69"), (3.14, "3.1"), (9.96, "10"), (1642.3, "1,642"), (0, "0"), (9.3e-5, "less than 0.01")],
+    )
     def test_a_rate_is_written_as_people_write_it(self, rate, said):
         assert monitor_signals.rate_in_words(rate) == said
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"),
+        [(0.0165, "16.5 ms"), (0.9994, "999 ms"), (0.9997, "1.0 s"), (9.96, "10 s"), (120, "120 s"), (0, "0 ms")],
+    )
+    def test_a_time_is_written_as_people_write_it(self, seconds, said):
+        assert monitor_signals.milliseconds(seconds) == said
 
     def test_rare_kinds_of_errors_are_put_together(self):
         kinds = [{f"Kind{number}": 10 - number for number in range(8)}, {}]

@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -270,10 +270,15 @@ class JsonLinesWriter(_TextWriter):
         """Append the rows of ``frame``."""
         names = unique_names(frame, "JSON lines")
         for row in rows_of(frame):
-            record = {name: as_json(value) for name, value in zip(names, row, strict=True)}
-            text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=as_text)
-            # Python escapes C0 only; DEL and C1 would reach a terminal as they are, and half a pair no file.
-            self.stream.write(re.sub("[\x7f-\x9f\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+            self.stream.write(json_line(dict(zip(names, row, strict=True))) + "\n")
+
+
+def json_line(record: Mapping[str, Any]) -> str:
+    """One JSON object as one line that any file and any terminal takes."""
+    record = {name: as_json(value) for name, value in record.items()}
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=as_text)
+    # Python escapes C0 only; DEL and C1 would reach a terminal as they are, and half a pair no file.
+    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def open_csv(path: Path) -> TableWriter:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tf_model.errors import DataError, OutputError, UsageError
-from tf_model.files import refuse_to_overwrite, whole_file
+from tf_model.files import explain_write_errors, refuse_to_overwrite, whole_file
 from tf_model.messages import listed
 from tf_model.tables import text_files, workbooks
 from tf_model.tables.formats import TableWriter
@@ -47,7 +47,9 @@ def check_output(output: Path, overwrite: bool = False, table: Table | None = No
             f"{output}: expected an output whose name ends in {', '.join(OUTPUT_SUFFIXES)}, "
             f"found {output.suffix or 'no ending'!r}; choose one of these"
         )
-    if table is not None and output.exists() and Path(table.name).exists() and output.samefile(table.name):
+    with explain_write_errors(output):
+        is_input = table is not None and output.exists() and Path(table.name).exists() and output.samefile(table.name)
+    if is_input:
         raise UsageError(f"{output} is the input itself, which is never changed; choose another name for --output")
     refuse_to_overwrite(output, overwrite)
     rows = table.total_rows if table else None
