@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tf_model.monitor.measure import Measured
 
+JOB = "batch_job"  # where a session keeps it
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 # A browser polls a page in the background once a minute at worst; after ten minutes without a poll it has gone.
 ABANDONED_SECONDS = 600.0

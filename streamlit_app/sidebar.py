@@ -8,9 +8,11 @@ from typing import Any
 
 import streamlit as st
 
-from streamlit_app import loading, notices
+from streamlit_app import batch_job, loading, notices
+from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
 
+FOLLOW_SECONDS = 10
 _STATES = {
     loading.READY: (":material/check_circle: Ready", "green"),
     loading.MISSING: (":material/help: No model yet", "orange"),
@@ -30,6 +32,19 @@ def show() -> None:
         st.badge(label, color=colour)
         if state.kind == loading.READY:
             _describe(state)
+        job = st.session_state.get(batch_job.JOB)
+        if job is not None and job.running:
+            _follow(job)
+
+
+@st.fragment(run_every=FOLLOW_SECONDS)
+def _follow(job: BatchJob) -> None:
+    """How far a file is, on every page: a job that nobody follows for long is taken for abandoned."""
+    share, _ = job.poll()
+    if job.running:
+        st.progress(share, text=f"Batch: {job.done:,} of {job.total:,} rows")
+    else:
+        st.caption("Batch: the file is done.")
 
 
 def _choose() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_model import backbone, export, predict, recipes, tasks, trained
+from tf_model import backbone, data, evaluate, export, paths, predict, recipes, tasks, train, trained
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.predictor import Predictor
 
@@ -103,6 +103,30 @@ def test_its_weights_are_a_backbone(folder, tmp_path):
     kept = {trained._name(variable): variable for variable in trained.load(folder).fitted.model.variables}
     for variable in again.variables:
         np.testing.assert_array_equal(variable, kept[trained._name(variable)])
+
+
+def test_weights_know_which_labels_they_have_learned(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    sample = data.read(paths.SAMPLE_CORPUS)
+    metrics = json.loads((copy / "metrics.json").read_text(encoding="utf-8")) | {"data_sha256": sample.sha256}
+    (copy / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    unseen = list(range(0, 503, 5))
+    (copy / "validation_predictions.csv").write_text("\n".join(["row,label", *(f"{row},x" for row in unseen)]))
+    assert export.main([str(copy), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
+    found = backbone.find(str(tmp_path / "weights"))
+    assert found.trained_on == (backbone.TrainedOn(sample.sha256, frozenset(unseen)),)
+    found.refuse_seen(sample.sha256, unseen)
+    found.refuse_seen("of other data", range(503))
+    with pytest.raises(UsageError, match="has learned the labels of 1 of the 102 rows that are to judge the model"):
+        found.refuse_seen(sample.sha256, [*unseen, 3])
+    chosen = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tmp_path / "weights")]
+    for command in (train.main, evaluate.main):
+        options = ["--protocol", "grouped"] if command == evaluate.main else ["--output-dir", str(tmp_path / "new")]
+        with pytest.raises(UsageError, match="rows that are to judge the model, whose figures would say too much"):
+            command([*chosen, *options])
+    (tmp_path / "weights" / backbone.TRAINED_ON).write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match=r"trained_on.json of the backbone .* cannot be read"):
+        backbone.find(str(tmp_path / "weights"))
 
 
 def refusal(folder: Path, *more: str) -> str:

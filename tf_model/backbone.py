@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,21 @@ PACKAGED_SHA256 = {
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 OPTIONAL_FILES = ("tokenizer_config.json",)
+TRAINED_ON = "trained_on.json"  # in the weights of a model that was trained here: on which rows of which data
 BERT_MAX_TOKENS = 512  # where config.json does not say
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """A dataset whose labels the weights have learned from.
+
+    Attributes:
+        data_sha256: Of the dataset.
+        unseen: Its rows that were left out of that training.
+    """
+
+    data_sha256: str
+    unseen: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,7 @@ class Backbone:
         lower_case: Whether its vocabulary is uncased.
         sha256: Of ``model.safetensors``.
         max_tokens: The longest input that it has positions for, in tokens.
+        trained_on: What its weights have learned the labels of, if they come from a model that was trained here.
     """
 
     name: str
@@ -45,6 +61,7 @@ class Backbone:
     lower_case: bool
     sha256: str
     max_tokens: int = BERT_MAX_TOKENS
+    trained_on: tuple[TrainedOn, ...] = ()
 
     @property
     def vocabulary(self) -> Path:
@@ -61,6 +78,18 @@ class Backbone:
                 f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
                 "give no more than it reads with --max-tokens and --pad-to, or choose another backbone"
             )
+
+    def refuse_seen(self, data_sha256: str, rows: Iterable[int]) -> None:
+        """Raise :class:`UsageError` if it has learned labels of ``rows`` of a dataset, which are to judge a model."""
+        rows = set(map(int, rows))
+        for each in self.trained_on:
+            seen = rows - each.unseen if each.data_sha256 == data_sha256 else ()
+            if seen:
+                count = f"{len(seen):,} of the {len(rows):,} rows"
+                raise UsageError(
+                    f"the backbone {self.name} has learned the labels of {count} that are to judge the model, whose "
+                    "figures would say too much; train on with other data, or from the weights that it started from"
+                )
 
 
 def find(name: str) -> Backbone:
@@ -154,7 +183,18 @@ def _check(name: str, folder: Path, source: str, sha256: dict[str, str] | None =
             f"config.json of the backbone {name} says max_position_embeddings {max_tokens!r}, expected a whole number "
             "above 0; download it again"
         )
-    return Backbone(name, folder, source, lower_case, found["model.safetensors"], max_tokens)
+    trained_on = _trained_on(folder / TRAINED_ON, name)
+    return Backbone(name, folder, source, lower_case, found["model.safetensors"], max_tokens, trained_on)
+
+
+def _trained_on(path: Path, name: str) -> tuple[TrainedOn, ...]:
+    if not path.is_file():
+        return ()
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(TrainedOn(str(each["data_sha256"]), frozenset(map(int, each["unseen"]))) for each in found)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{TRAINED_ON} of the backbone {name} cannot be read; export its weights again") from error
 
 
 def _check_safetensors(path: Path, name: str) -> None:

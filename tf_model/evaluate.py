@@ -137,6 +137,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.grouped_folds(rows.strata, groups, arguments.folds, arguments.fold_seed, rows.strata_names)
     weights = backbone.find(recipe.backbone)
+    weights.refuse_seen(dataset.sha256, rows.rows)
     used = runtime.prepare(
         recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model import console, paths
+from tf_model.backbone import TRAINED_ON
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.explanation import SIGNATURE as EXPLAIN
 from tf_model.explanation import explain_function
@@ -341,6 +342,13 @@ def _write_weights(found: Trained, folder: Path) -> None:
     (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
     shutil.copy(found.backbone.vocabulary, folder / "vocab.txt")
     write_json(folder / "tokenizer_config.json", {"do_lower_case": found.backbone.lower_case})
+    validated, unseen = found.predictor.folder / "validation_predictions.csv", []
+    if validated.is_file():
+        with validated.open(encoding="utf-8", newline="") as file:
+            unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
+    own = {"data_sha256": found.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
+    before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in found.backbone.trained_on]
+    write_json(folder / TRAINED_ON, [*before, own])
 
 
 def _parser() -> argparse.ArgumentParser:

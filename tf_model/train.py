@@ -63,6 +63,8 @@ def main(argv: list[str] | None = None) -> int:
             console.say(line)
 
     weights = backbone.find(recipe.backbone)
+    # The calibration of a model of both tasks is judged by the rows that train it as well.
+    weights.refuse_seen(dataset.sha256, rows.rows[split.validation] if len(rows.tasks) == 1 else rows.rows)
     if cluster:
         console.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
     used = runtime.prepare(

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app import batch_charts, batch_job, charts, downloads, notices, recording, uploads
-from streamlit_app.batch_job import BatchJob
+from streamlit_app.batch_job import JOB, BatchJob
 from streamlit_app.loading import ModelState
 from streamlit_app.uploads import MOST_ROWS, Upload
 from tf_model import tasks
@@ -22,7 +22,7 @@ from tf_model.progress import duration
 if TYPE_CHECKING:
     from tf_model.monitor.measure import Measured
 
-JOB, UPLOAD, SHOWN = "batch_job", "batch_upload", "batch_shown"
+UPLOAD, SHOWN = "batch_upload", "batch_shown"
 POLL_SECONDS = 0.5
 ANSWER_CONFIDENCE = "answer_confidence"
 

@@ -221,6 +221,21 @@ def test_a_job_that_nobody_looks_at_any_more_ends(stub, tmp_path, monkeypatch):
     assert job.status == batch_job.CANCELLED
 
 
+def test_a_running_file_is_followed_on_every_page(stub, tmp_path):
+    go_on = threading.Event()
+    stub.before_batch = lambda: go_on.wait(20)
+    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 4)
+    job = BatchJob(stub, tmp_path / "a.csv", "text")
+    app = open_app("ask")
+    app.session_state[batch_job.JOB] = job
+    looked_at = job._polled
+    app.run()
+    assert job._polled > looked_at, "or it would be taken for abandoned"
+    go_on.set()
+    job.join(20)
+    assert job.status == batch_job.DONE
+
+
 def test_progress_and_time_left(stub, tmp_path, monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(batch_job.time, "monotonic", lambda: clock[0])
