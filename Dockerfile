@@ -39,7 +39,6 @@ COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
 COPY pyproject.toml ./
 COPY data ./data
-COPY .streamlit ./.streamlit
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models

@@ -32,7 +32,7 @@ LOCK = paths.ROOT / "requirements-serve.lock"
 INSTALLED = "serve-set.sha256"  # in the environment: of the lock file that it holds
 MOST_OF_FULL = 0.60
 # What an image has beside the packages; the Dockerfile copies the same.
-COPIED = ("tf_model", "streamlit_app", ".streamlit", "pyproject.toml", "data/sample.csv", "data/README.md")
+COPIED = ("tf_model", "streamlit_app", "pyproject.toml", "data/sample.csv", "data/README.md")
 # Folders of C++ headers, which the image leaves out as well.
 HEADERS = "include"
 # Only training needs them; the prediction must never come to want them unnoticed.

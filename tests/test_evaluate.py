@@ -111,6 +111,8 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
     [
         (["--protocol", "grouped", "--model", "x"], "give --recipe instead of --model"),
         (["--protocol", "grouped", "--seeds", "1", "1"], "names a seed twice"),
+        (["--protocol", "grouped", "--seeds", "1", "-1"], "seed must be between 0 and"),
+        (["--protocol", "grouped", "--fold-seed", "-1"], "--fold-seed must be between 0 and"),
         (["--protocol", "grouped", "--seed", "1"], "give --seeds instead of --seed"),
         (["--epochs", "3"], "settings belong to --protocol grouped"),
     ],

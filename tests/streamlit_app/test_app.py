@@ -197,7 +197,7 @@ def test_every_label_has_a_colour_of_its_own():
 
 
 def test_the_settings_keep_to_this_machine_and_have_the_same_colours():
-    config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert tuple(config["theme"]["chartCategoricalColors"][: len(charts.PALETTE)]) == charts.PALETTE
     assert config["browser"]["gatherUsageStats"] is False
     assert config["server"]["address"] == "localhost"
@@ -206,7 +206,7 @@ def test_the_settings_keep_to_this_machine_and_have_the_same_colours():
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_buttons_and_chosen_words_can_be_read(scheme):
-    theme = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
+    theme = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
     assert contrast(theme["primaryColor"], "#FFFFFF") >= 4  # streamlit writes white on its buttons
     assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 4
     assert contrast(theme["textColor"], theme["backgroundColor"]) >= 7
