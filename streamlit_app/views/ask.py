@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -56,7 +57,7 @@ def main() -> None:
         _record_failure_once(state, text, error)
         notices.say_problem("This text could not be answered.", str(error))
         return
-    _record_once(state, text, answer)
+    answer = _record_once(state, text, answer)
     remark = _show_answer(state, answer)
     _show_probabilities(state, answer.row)
     _show_words(state, text, remark)
@@ -90,13 +91,15 @@ def _key(state: ModelState, text: str) -> str:
     return hashlib.sha256(f"{state.name}\0{state.version}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _record_once(state: ModelState, text: str, answer: Answer) -> None:
-    """A rerun of the page is no new question."""
+def _record_once(state: ModelState, text: str, answer: Answer) -> Answer:
+    """A rerun of the page is no new question: it shows the answer as it was when it was asked."""
     key = _key(state, text)
     if st.session_state.get("recorded_question") != key:
         st.session_state["recorded_question"] = key
+        st.session_state["was_remembered"] = answer.remembered
         log = recording.recorder(state)
         recording.record(log, [text], answer.measured, recording.APP, remembered=answer.remembered)
+    return replace(answer, remembered=st.session_state["was_remembered"])
 
 
 def _record_failure_once(state: ModelState, text: str, error: TweetTargetError) -> None:

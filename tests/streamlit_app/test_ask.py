@@ -158,6 +158,8 @@ def test_an_error_of_the_model_is_shown_and_recorded(stub, models):
     assert app.error[0].value == "This text could not be answered."
     assert "does not fit into memory" in words_of(app)
     assert errors_of(models)["kind"].tolist() == ["ModelError"]
+    app.run()
+    assert len(errors_of(models)) == 1, "a rerun of the page is no new question"
 
 
 def test_whatever_the_model_raises_is_shown_in_one_line(stub, models):
@@ -204,6 +206,17 @@ def test_each_question_is_recorded_once_and_without_its_text(stub, models):
     assert set(kept["source"]) == {"app"}
     assert kept["text"].isna().all()
     assert loading.monitor_log().is_relative_to(models)
+
+
+def test_a_remembered_answer_is_recorded_without_the_time_that_it_once_took(stub, models):
+    app = ask(LOVED)
+    assert "Answered in" in words_of(app)
+    app.run()
+    assert "Answered in" in words_of(app), "a rerun of the page shows it as it was"
+    other = ask(LOVED)  # another session
+    assert "Answered before, and remembered, by the model" in words_of(other)
+    kept = log_of(models).predictions()
+    assert kept["model_seconds"].notna().tolist() == [True, False]
 
 
 def test_thumbs_up_is_stored_as_right(stub, models):

@@ -109,6 +109,7 @@ class Exporter:
         self._zero()
 
         self._followed: dict[Recorder, Callable[[], report.Report | None]] = {}
+        self._attaching = threading.Lock()
         self._gpus = gpu.GpuReader()
         self._has_model = False
         self._judge: Callable[[], report.Report | None] = lambda: None
@@ -131,10 +132,11 @@ class Exporter:
             span: Seconds that the report looks back.
         """
         self.set_model(recorder.model, recorder.version)
-        judge = self._followed.get(recorder)
-        if judge is None:
-            judge = self._followed[recorder] = _recent_report(recorder, reference, span)
-            recorder.observers.append(self.observe)
+        with self._attaching:
+            judge = self._followed.get(recorder)
+            if judge is None:
+                judge = self._followed[recorder] = _recent_report(recorder, reference, span)
+                recorder.observers.append(self.observe)
         self.judge_by(judge)
 
     def follows(self, recorder: Recorder) -> bool:
