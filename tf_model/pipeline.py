@@ -50,13 +50,13 @@ def training_batches(
 
     Args:
         token_ids: int32 [N, (tokens)].
-        label_ids: int [N].
+        label_ids: int [N], or [N, tasks], -1 where a text has no label of a task.
         pad_to: Pad every batch to this many tokens instead, unsorted: the plain pipeline, kept for comparison.
         replicas: Among how many devices each batch is shared.
         own: Which of these shares to give, one after the other.
 
     Returns:
-        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B])``, with
+        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B] or [B, tasks])``, with
         :func:`steps_per_epoch` batches an epoch. With several replicas, shares of all batches instead, of
         ``ceil(B / replicas)`` rows each, whose labels are int32 [share, tasks]: -1 in rows that only fill it up.
     """
