@@ -26,6 +26,7 @@ from tf_model.monitor import schema
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+APP = "streamlit_app"  # the module that serves it
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
@@ -46,7 +47,7 @@ def running_app(models: Path | None = None, data: Path | None = None) -> Iterato
         TweetTargetError: It does not start.
     """
     port = _free_port()
-    command = [sys.executable, "-m", "streamlit_app", "--server.headless", "true"]
+    command = [sys.executable, "-m", APP, "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
     command += ["--", *(["--models", str(models)] if models else [])]
     environment = os.environ | ({"TWEETS_DATA": str(data)} if data else {})

@@ -319,7 +319,7 @@ def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
 
 def keep_folds(folder, problem, scores, seed=0, folds=None):
     for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
-        crossval._write(folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], [])
+        crossval.write_fold(folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], [])
 
 
 def one_hot_scores(problem, wrong=()):

@@ -57,8 +57,8 @@ def test_a_file_that_is_no_log_is_refused(tmp_path):
 
 
 def test_an_app_that_does_not_start_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(browser, "APP", tmp_path / "nothing.py")
-    with pytest.raises(TweetTargetError, match=r"the app did not start: .*nothing\.py"), browser.running_app():
+    monkeypatch.setattr(browser, "APP", "no_such_module")
+    with pytest.raises(TweetTargetError, match=r"the app did not start: .*no_such_module"), browser.running_app():
         pass
 
 

@@ -118,14 +118,12 @@ def predict_files(
             "options": dict(options or {}),
         }
         with connected(ray, address):
-            done = 0
             try:
                 for rows in _run(ray, left, worker, workers=workers, cpus=cpus, gpus=gpus):
-                    done += 1
                     if on_progress:
                         on_progress(rows)
             except ray.exceptions.RayError as error:
-                kept = f"{resumed + done} of {len(plan.parts)} parts are kept"
+                kept = f"{len(ledger.done())} of {len(plan.parts)} parts are kept"
                 raise TweetTargetError(
                     f"the workers were lost ({first_line(error)[:200]}); {kept}: run the same command again, with "
                     "fewer --workers where memory was short"
