@@ -6,8 +6,11 @@ after the command is Streamlit's, and after ``--`` the app's: ``python -m stream
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+from streamlit_app import METRICS_VARIABLE
 
 APP = Path(__file__).resolve().parent / "app.py"
 
@@ -16,9 +19,10 @@ def main(arguments: list[str]) -> None:
     """Serve the metrics if they are asked for, then the app, until it is stopped."""
     from streamlit.web import cli
 
-    from streamlit_app import recording
+    if os.environ.get(METRICS_VARIABLE):
+        from streamlit_app import recording
 
-    recording.serve_metrics()
+        recording.serve_metrics()
     cli.main(["run", str(APP), *arguments], prog_name="streamlit")
 
 

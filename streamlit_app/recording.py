@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app import loading
+from streamlit_app import METRICS_VARIABLE, loading
 from streamlit_app.loading import ModelState
 from tf_model import console
 from tf_model.errors import TweetTargetError, UsageError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tf_model.monitor.reference import Reference
 
 APP, BATCH = "app", "batch"
-METRICS_VARIABLE = "TWEETS_METRICS"  # HOST:PORT at which the app serves its metrics to Prometheus; off if not set
 WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 
