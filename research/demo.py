@@ -27,7 +27,7 @@ TYPING = 25  # milliseconds a letter
 QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
 CORRECTION = {
     "emotion": "Negative emotion",
-    "product": "Other Apple product or service",
+    "product": "Apple",
 }  # the battery, somebody thinks
 GIF_FRAMES, GIF_WIDTH, GIF_SPEED = 4, 640, 2  # frames a second, pixels, times as fast as the film
 
@@ -57,15 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     if ffmpeg is None:
         raise TweetTargetError("expected ffmpeg on this machine, found none; on Debian: apt-get install ffmpeg")
     with tempfile.TemporaryDirectory() as name:
-        with (
-            staged_models(arguments.models, arguments.log) as models,
-            running_app(models, arguments.data) as address,
-            chromium() as browser,
-        ):
+        with staged_models(arguments.models, arguments.log) as models, running_app(models, arguments.data) as address:
             if arguments.log is None:
-                asyncio.run(ask_for_a_while(address))  # or the page Monitor has nothing to show
-            _warm_up(browser, address)
-            film, skipped = _record(browser, address, Path(name))
+                asyncio.run(ask_for_a_while(address, 20, 0.2))  # or the page Monitor has nothing to show
+            with chromium() as browser:
+                _warm_up(browser, address)
+                film, skipped = _record(browser, address, Path(name))
         for suffix, options in _formats(skipped).items():
             target = arguments.output_dir / f"demo.{suffix}"
             with whole_file(target, overwrite=True) as part:

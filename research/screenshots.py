@@ -64,16 +64,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-async def ask_for_a_while(address: str) -> None:
+async def ask_for_a_while(address: str, questions_each: int = QUESTIONS, rest: float = REST) -> None:
     """Have some people ask the sentences of the sample corpus, one after the other."""
     corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
-    texts = corpus.sample(PEOPLE * QUESTIONS, random_state=0).tolist()
+    texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
 
     async def visit(questions: list[str]) -> None:
         async with Session(address) as session:
             for question in questions:
                 await session.ask(question)
-                await asyncio.sleep(REST)
+                await asyncio.sleep(rest)
 
     await asyncio.gather(*(visit(texts[first::PEOPLE]) for first in range(PEOPLE)))
 
