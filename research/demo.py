@@ -25,10 +25,6 @@ LONGEST = 120.0  # seconds
 READING = 3500  # milliseconds to look at what is shown
 TYPING = 25  # milliseconds a letter
 QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
-CORRECTION = {
-    "emotion": "Negative emotion",
-    "product": "Apple",
-}  # the battery, somebody thinks
 GIF_FRAMES, GIF_WIDTH, GIF_SPEED = 4, 640, 2  # frames a second, pixels, times as fast as the film
 
 CAPTION = """text => {
@@ -118,12 +114,8 @@ def _explain(page: Page) -> None:
 def _correct(page: Page) -> None:
     _show(page, "Is this right?")
     _say(page, "A thumb or a correction is kept, to train with later", 1500)
-    page.locator('[data-testid="stFeedback"] button').last.click()  # up, down
-    wait_until_done(page)
-    _choose(page, "The emotion is", CORRECTION["emotion"])
-    _choose(page, "It is about", CORRECTION["product"])
-    page.get_by_role("button", name="Store this").click()
-    page.get_by_text("Thank you. Stored as wrong.").wait_for()
+    page.locator('[data-testid="stFeedback"] button').first.click()  # up, down
+    page.get_by_text("Thank you. Stored as right.").wait_for()
     page.wait_for_timeout(READING)
 
 
@@ -166,12 +158,6 @@ def _monitor(page: Page) -> None:
     for top in (700, 1400):
         _scroll(page, top)
         page.wait_for_timeout(READING)
-
-
-def _choose(page: Page, label: str, option: str) -> None:
-    page.get_by_label(label).click()
-    page.get_by_role("option", name=option, exact=True).click()
-    page.wait_for_timeout(500)
 
 
 def _open(page: Page, name: str) -> None:
