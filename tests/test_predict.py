@@ -183,8 +183,8 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--data", "b.csv"], "--data names the dataset for --test-predictions"),
         (["-", "--sheet", "a"], "--sheet chooses a sheet of an .xlsx workbook"),
         (["--text", "a", "--output", "b.pdf"], "found '.pdf'"),
-        (["--test-predictions", "--record"], "--record is for the predictions of texts and files"),
-        (["--text", "a", "--explain", "--record"], "--record is for the predictions of texts and files"),
+        (["--test-predictions", "--record"], "--record keeps the predictions of texts and files"),
+        (["--text", "a", "--explain", "--record"], "--record keeps the predictions of texts and files"),
         (["--text", "a", "--explain", "--guesses"], "leave --guesses and --probabilities out"),
     ],
 )

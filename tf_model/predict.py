@@ -356,7 +356,9 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.explain and arguments.server:
         raise UsageError("--explain needs the model itself, not a server: leave --server out")
     if arguments.record and (arguments.explain or arguments.test_predictions):
-        raise UsageError("--record is for the predictions of texts and files: leave it out, or --explain and the rest")
+        raise UsageError(
+            "--record keeps the predictions of texts and files, not of --explain and --test-predictions: leave it out"
+        )
     if arguments.explain and (arguments.guesses or arguments.probabilities):
         raise UsageError("--explain shows the words' weights: leave --guesses and --probabilities out")
     if arguments.test_predictions and arguments.engine != "plain":

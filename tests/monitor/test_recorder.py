@@ -310,6 +310,26 @@ def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_
     assert len(Store(path).predictions()) == 1
 
 
+def test_a_lock_while_events_are_written_one_by_one_loses_none_of_them(recorder, path, monkeypatch):
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    write, locked = Store.write, []
+
+    def refuse(store, events, more=()):
+        if any(isinstance(event, Corrected) and event.text == "poison" for event in events):
+            raise sqlite3.DatabaseError("malformed")
+        if len(locked) < 3 and any(isinstance(event, Corrected) for event in events):
+            locked.append(1)
+            raise sqlite3.OperationalError("database is locked")
+        write(store, events, more)
+
+    monkeypatch.setattr(Store, "write", refuse)
+    for text in ("poison", "kept"):
+        recorder.correct(text, {"product": "iPad"}, verdict="right")
+    recorder.settle()
+    assert (len(locked), recorder.dropped) == (3, 1)
+    assert Store(path).corrections()["text"].tolist() == ["kept"]
+
+
 def test_after_closing_records_are_counted_as_dropped(path):
     recorder = Recorder(path, model="m", version="1")
     recorder.close()

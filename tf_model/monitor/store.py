@@ -260,13 +260,13 @@ class Store:
             where = "" if model is None else "AND model = ?"
             names = [] if model is None else [model]
             found = connection.execute(
-                f"SELECT DISTINCT streams.id, start FROM streams JOIN rollups ON rollups.stream = streams.id "
-                f"WHERE level = ? AND name = ? {where} ORDER BY start DESC",
+                "SELECT streams.id, max(start) FROM streams JOIN rollups ON rollups.stream = streams.id "
+                f"WHERE level = ? AND name = ? {where} GROUP BY streams.id",
                 (HOUR, tally.REQUESTS, *names),
             ).fetchall()
             if not found:
                 return None
-            hour = found[0][1]
+            hour = max(start for _, start in found)
             streams = [stream for stream, start in found if start == hour]
             # Several in one hour: the rows tell which came last, unless they were removed.
             marks = ", ".join("?" * len(streams))

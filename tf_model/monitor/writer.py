@@ -199,36 +199,42 @@ class Writer:
         lost = self.dropped - self._dropped_written
         if lost:
             tally.add(figures, tally.DROPPED, "", count=lost)
-        while events or figures:
+        try:
+            if (events or figures) and not self._insist(events, figures):
+                return False
+            self._dropped_written += lost
+        except Exception as error:  # one of these events can never be written
+            self._fail(error)
+            if not self._write_one_by_one(events):
+                return False
+        self._done += sum(texts for _, texts in items)
+        return True
+
+    def _insist(self, events: list[Event], figures: tally.Counts) -> bool:
+        """Write until it works; False when there is no time left for that. Raises what trying again cannot mend."""
+        more = [(time.time(), self._stream, figures)] if figures else []
+        while True:
             try:
-                self._store.write(events, self._more(figures))
-                self._dropped_written += lost
+                self._store.write(events, more)
                 self.failure = None
-                break
+                return True
             except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
                 # Locked, or the disk is full: that may pass. Meanwhile texts wait, and are dropped when too many do.
                 self._fail(error)
                 if self._is_closed:
                     return False
                 time.sleep(RETRY_SECONDS)
-            except Exception as error:  # one of these events can never be written
-                self._fail(error)
-                self._write_one_by_one(events)
-                break
-        self._done += sum(texts for _, texts in items)
-        return True
 
-    def _more(self, figures: tally.Counts) -> list[tuple[float, Stream, tally.Counts]]:
-        return [(time.time(), self._stream, figures)] if figures else []
-
-    def _write_one_by_one(self, events: list[Event]) -> None:
-        """So that what cannot be written takes nothing else with it."""
+    def _write_one_by_one(self, events: list[Event]) -> bool:
+        """So that what cannot be written takes nothing else with it; False when there is no time left."""
         for event in events:
             try:
-                self._store.write([event], [])
+                if not self._insist([event], {}):
+                    return False
             except Exception as error:
                 self._fail(error)
                 self._give_up(event.rows if isinstance(event, Answered) else 1)
+        return True
 
     def _event(self, item: Any, texts: int) -> Event | None:
         try:
