@@ -53,20 +53,25 @@ def main(argv: list[str] | None = None) -> int:
         write_rows(scratch / "plain", tweets, plain_rows, whole=True)
         write_rows(scratch / "few", tweets, FEW_ROWS)
         options = [str(arguments.workers or ""), str(arguments.part_rows)]
+        few, one = scratch / "few", "0000.parquet"
+        wanted = {
+            "plain": (
+                plain_rows,
+                _plain(model, few / one, scratch / "plain-few.parquet"),
+                _plain(model, scratch / "plain" / one, scratch / "plain.parquet"),
+            ),
+            "ray": (
+                arguments.rows,
+                _ray(model, few, scratch / "ray-few", options),
+                _ray(model, scratch / "rows", scratch / "ray", options),
+            ),
+        }
         runs = {}
-        for name, rows in (("plain", plain_rows), ("ray", arguments.rows)):
-            source = scratch / "rows" if name == "ray" else scratch / "plain" / "0000.parquet"
-            few = scratch / "few" if name == "ray" else scratch / "few" / "0000.parquet"
-            commands = [
-                _ray(model, each, scratch / f"ray-{each.stem}", options)
-                if name == "ray"
-                else _plain(model, each, scratch / f"plain-{each.parent.name}.parquet")
-                for each in (few, source)
-            ]
+        for name, (rows, of_few, of_all) in wanted.items():
             console.say(f"{name}: {rows:,} rows, after {FEW_ROWS:,} to see what starting takes")
-            runs[name] = rates(measure(commands[0], FEW_ROWS), measure(commands[1], rows))
+            runs[name] = rates(measure(of_few, FEW_ROWS), measure(of_all, rows))
             _print(name, runs[name])
-        written = sum(_rows(file) for file in (scratch / "ray-rows").glob("part-*.parquet"))
+        written = sum(_rows(file) for file in (scratch / "ray").glob("part-*.parquet"))
     if written != arguments.rows:
         raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
@@ -76,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     for words in missed:
         print(f"MISSED {words}")
     if arguments.record:
-        path = record("bench_scale", "make bench-scale", results | {"missed": missed})
+        path = record("bench_scale", "make bench-scale", results | {"missed": missed, "remark": arguments.remark})
         console.say(f"written to {paths.shown(path)}")
     return 1 if missed else 0
 
@@ -115,6 +120,7 @@ def section(run: dict[str, Any]) -> str:
         f"{' | '.join(f'{found[each] / 1e9:.2f} GB' for each in ('early_bytes', 'late_bytes', 'peak_bytes'))} |"
         for name, found in run["runs"].items()
     )
+    remark = f" {run['remark']}" if run.get("remark") else ""
     return f"""## Many tweets
 
 `{run["command"]}`, {run["date"]}, {run["machine"]}: Parquet in and out, rows made from real tweets, the model
@@ -126,7 +132,7 @@ processes together, shared pages counted once: the median of the first and of th
 {rows}
 
 The engine does {run["ratio"]:.2f} of the plain command's rows a second (target: at least {LEAST_RATIO}; memory that
-grows by at most {MOST_GROWTH:.0%}). Targets that were missed: {"; ".join(run["missed"]) or "none"}.
+grows by at most {MOST_GROWTH:.0%}). Targets that were missed: {"; ".join(run["missed"]) or "none"}.{remark}
 """
 
 
@@ -139,6 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
     parser.add_argument("--data", type=Path, help="the dataset; found by itself if not given")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the rows are written for the while")
+    parser.add_argument(
+        "--remark", default="", help="what a reader of the record must know, such as other work meanwhile"
+    )
     parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
     return parser
 
