@@ -72,6 +72,17 @@ def test_the_part_that_trains_may_be_another_file(tmp_path, capsys):
     assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
 
 
+def test_a_sheet_of_a_workbook_can_be_named(tmp_path, capsys):
+    with pd.ExcelWriter(tmp_path / "mine.xlsx") as writer:
+        pd.DataFrame({"about": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)
+        frame_of().to_excel(writer, sheet_name="Labels", index=False)
+    command = ["--audit", str(tmp_path / "mine.xlsx"), "--label-column", "topic"]
+    with pytest.raises(UsageError, match="has no column 'topic'"):
+        data.main(command)
+    assert data.main([*command, "--sheet", "Labels"]) == 0
+    assert "topic: 21 examples" in capsys.readouterr().out
+
+
 def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
     path = tmp_path / "mine.csv"
     frame_of(2 * MOST_CLASSES).assign(empty="").to_csv(path, index=False)
@@ -86,7 +97,7 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
     assert "a column is named twice: 'topic', 'Topic'" in said("topic", "Topic", error=UsageError)
     assert "'row' cannot hold labels or a split here; rename the column" in said("row", error=UsageError)
     assert "expected texts in the column 'empty'" in said("topic", text_column="empty")
-    with pytest.raises(UsageError, match="--text-column goes with --label-column"):
+    with pytest.raises(UsageError, match="--text-column and --sheet go with --label-column"):
         data.main(["--audit", str(path), "--text-column", "content"])
-    with pytest.raises(UsageError, match="--label-column, --text-column and --show-texts belong to --audit"):
+    with pytest.raises(UsageError, match="--text-column, --sheet and --show-texts belong to --audit"):
         data.main(["--data", str(path), "--label-column", "topic"])

@@ -478,6 +478,7 @@ def main(argv: list[str] | None = None) -> int | None:
         "be given several times",
     )
     group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
+    group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
@@ -497,12 +498,12 @@ def main(argv: list[str] | None = None) -> int | None:
 def _check_usage(args: argparse.Namespace) -> None:
     if args.data == "":
         raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
-    options = ("against", "split_column", "label_column", "text_column", "show_texts")
+    options = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
     if args.audit is None and any(getattr(args, option) for option in options):
         named = [f"--{option.replace('_', '-')}" for option in options]
         raise UsageError(f"{', '.join(named[:-1])} and {named[-1]} belong to --audit; add --audit")
-    if args.text_column and not args.label_column:
-        raise UsageError("--text-column goes with --label-column; name the column of the labels too")
+    if (args.text_column or args.sheet) and not args.label_column:
+        raise UsageError("--text-column and --sheet go with --label-column; name the column of the labels too")
     if args.audit == "":
         raise UsageError("expected a path after --audit, got nothing; name a file")
     if args.audit not in (None, SEARCHED) and args.data:
@@ -515,7 +516,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
 
     of_tasks, against = None, None
     if args.label_column:
-        dataset, of_tasks = read_labelled(path, args.label_column, args.text_column, args.split_column)
+        dataset, of_tasks = read_labelled(path, args.label_column, args.text_column, args.split_column, args.sheet)
         if args.against:
             against, _ = read_labelled(args.against, args.label_column, args.text_column)
         for note in dataset.warnings:

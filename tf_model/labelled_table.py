@@ -21,7 +21,11 @@ MOST_CLASSES = 100  # a column of more is no label but a number or a name of eac
 
 
 def read_labelled(
-    path: Path | str, label_columns: Sequence[str], text_column: str | None = None, split_column: str | None = None
+    path: Path | str,
+    label_columns: Sequence[str],
+    text_column: str | None = None,
+    split_column: str | None = None,
+    sheet: str | None = None,
 ) -> tuple[Dataset, tuple[tasks.Task, ...]]:
     """Read a table that has other columns or labels than the dataset of this project.
 
@@ -30,6 +34,7 @@ def read_labelled(
         label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label.
         text_column: The column of texts; None: found as :func:`tf_model.tables.choose_text_column` does it.
         split_column: A column that is kept as it is, by its name, in :attr:`Dataset.labelled`.
+        sheet: Of a workbook; None: the first.
 
     Returns:
         The dataset, whose ``labelled`` has the columns ``row``, :data:`tf_model.tasks.TEXT_COLUMN`, those of the labels
@@ -37,7 +42,7 @@ def read_labelled(
 
     Raises:
         DataError: The file cannot be read, has no texts or no labels, or a label column has too many values.
-        UsageError: A column is not there, or named twice.
+        UsageError: A column or the sheet is not there, or a column is named twice.
     """
     import pandas
 
@@ -48,7 +53,7 @@ def read_labelled(
         raise UsageError(f"{listed(taken)} cannot hold labels or a split here; rename the column")
     with explain_read_errors(path):
         sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    with open_table(path, text_column) as table:
+    with open_table(path, text_column, sheet) as table:
         frame = pandas.concat(list(table.chunks()), ignore_index=True)
         texts = [as_text(text) if _is_there(text) else "" for text in table.texts(frame)]
         notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]
