@@ -1,8 +1,10 @@
 """Fitting: what is learned, what is repeatable, and what survives an interruption."""
 
+import gc
 import json
 import resource
 import shutil
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -71,6 +73,19 @@ def train(
 ) -> Fitted:
     runtime = prepare(recipe.seed, precision=precision)
     return fit(recipe, tiny, [len(PRODUCTS)], training, validation, runtime=runtime, **options)
+
+
+def test_a_trained_model_is_freed_when_nobody_holds_it(tiny):
+    """Cross-validation trains one model after the other; each held several times its weights."""
+    import tf_keras
+
+    fitted = train(replace(CONSTANT, epochs=1), tiny)
+    model = weakref.ref(fitted.model)
+    assert model() is not None
+    del fitted
+    tf_keras.backend.clear_session()
+    gc.collect()
+    assert model() is None
 
 
 def score(fitted: Fitted, texts: list[str] = TEXTS) -> np.ndarray:

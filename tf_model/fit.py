@@ -291,26 +291,26 @@ def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint:
 
     from tf_model.pipeline import encode
 
-    class Epochs(tf_keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self._validation_ids = encode(fitted.encoder, validation.texts) if validation else None
+    validation_ids = encode(fitted.encoder, validation.texts) if validation else None
+    model, begun = fitted.model, 0.0
 
-        def on_epoch_begin(self, epoch, logs=None):
-            self._begin = time.perf_counter()
-            bert.reseed_dropout(self.model, recipe.seed * 1_000_003 + place * 7919 + epoch)
+    def on_epoch_begin(epoch, logs=None):
+        nonlocal begun
+        begun = time.perf_counter()
+        bert.reseed_dropout(model, recipe.seed * 1_000_003 + place * 7919 + epoch)
 
-        def on_epoch_end(self, epoch, logs=None):
-            row = {"epoch": epoch + 1, "seconds": time.perf_counter() - self._begin}
-            row |= {name: float(value) for name, value in (logs or {}).items()}
-            if validation:
-                scores = fitted.probabilities(self._validation_ids)
-                row |= _validated(validation.label_ids, scores, self.model.config.task_classes)
-                logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
-            fitted.history.append(row)
-            if checkpoint:
-                checkpoint.save(fitted.history)
+    def on_epoch_end(epoch, logs=None):
+        row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begun}
+        row |= {name: float(value) for name, value in (logs or {}).items()}
+        if validation:
+            scores = fitted.probabilities(validation_ids)
+            row |= _validated(validation.label_ids, scores, model.config.task_classes)
+            logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
+        fitted.history.append(row)
+        if checkpoint:
+            checkpoint.save(fitted.history)
 
-    return Epochs()
+    return tf_keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin, on_epoch_end=on_epoch_end)
 
 
 def _validated(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequence[int]) -> dict[str, float]:
