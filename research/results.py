@@ -6,11 +6,14 @@ command that measures it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from research import markdown as md
 from research.ablation import SWITCHES, UNCHANGED
 from research.baselines import GROUPED, PROTOCOLS, REPORT
+from research.claims import ABLATIONS, NO, TARGETS, TUNED_TARGETS, YES, in_short, pays_from, reached
+from research.compare import AVERAGED
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS
@@ -23,7 +26,6 @@ from tf_model.files import whole_file
 from tf_model.messages import plural
 from tf_model.metrics import REPORT as THE_REPORT
 from tf_model.metrics import wilson_interval
-from tf_model.progress import duration
 
 HEAD = """# Results
 
@@ -42,21 +44,7 @@ GROUPED_ANSWER = (
     "python -m tf_model.evaluate --task answer --protocol grouped --recipe {recipe} --seeds {seeds} --json "
     "research/runs/grouped_answer.json --overwrite"
 )
-# What issue 7 set out to reach; figure of tf_model.answer_figures.headline: name, target, whether more is better.
-TARGETS: dict[str, tuple[str, float, bool]] = {
-    "product_accuracy": ("product accuracy", 0.89, True),
-    "product_macro_f1": ("product macro-F1", 0.81, True),
-    "emotion_accuracy": ("emotion accuracy", 0.76, True),
-    "emotion_macro_f1": ("emotion macro-F1", 0.68, True),
-    "answer_accuracy": ("answer exactly right, all tweets", 0.75, True),
-    "answer_emotion_rows_accuracy": ("answer exactly right, tweets that carry an emotion", 0.58, True),
-    "product_accuracy_at_80_percent": ("product accuracy on the most confident 80%", 0.94, True),
-    "product_ece": ("ECE product after calibration", 0.03, False),
-    "emotion_ece": ("ECE emotion after calibration", 0.03, False),
-}
 WHEN = ("before", "after")  # calibration
-ABLATIONS = {"report": "at the report's rate", "quick": "at ten times the rate in 3 epochs"}
-TUNED_TARGETS = {"accuracy": ("accuracy", 0.885), "macro_f1": ("macro-F1", 0.80)}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def render() -> str:
     """The page."""
-    return "\n".join([HEAD, *(f"## {title}\n\n{section()}" for title, section in SECTIONS.items())])
+    head = [HEAD, f"## In short\n\n{in_short()}\n"]
+    return "\n".join([*head, *(f"## {title}\n\n{section()}" for title, section in SECTIONS.items())])
 
 
 # ---------------------------------------------------------------- sections
@@ -91,15 +80,17 @@ def render() -> str:
 def _report() -> str:
     run = load("bench_train_report")
     if run is None:
-        return _not_measured("make bench-train")
+        return md.not_measured("make bench-train")
     accuracy, reported = run["accuracy"], THE_REPORT["validation"]["accuracy"]
-    rows = [[f"`{run['recipe']}` recipe, packaged MiniLM", _mean(accuracy), _range(accuracy), _mean(run["macro_f1"])]]
+    rows = [
+        [f"`{run['recipe']}` recipe, packaged MiniLM", md.mean(accuracy), md.spread(accuracy), md.mean(run["macro_f1"])]
+    ]
     rows.append(["the report, bert-base-uncased, one seed", f"{reported:.4f}", "", ""])
     seconds = sum(seed["seconds"] for seed in run["seeds"])
-    return _section(
-        _table(["", "validation accuracy", "range", "macro-F1"], rows),
+    return md.captioned(
+        md.table(["", "validation accuracy", "range", "macro-F1"], rows),
         f"Protocol report; {run['rows']['train']:,} tweets to train, {run['rows']['validation']:,} to validate; "
-        f"{accuracy['n']} {plural(accuracy['n'], 'seed', 'seeds')}; {_made(run, seconds)}",
+        f"{accuracy['n']} {plural(accuracy['n'], 'seed', 'seeds')}; {md.made(run, seconds)}",
     )
 
 
@@ -107,7 +98,7 @@ def _baselines(task: str) -> Callable[[], str]:
     def section() -> str:
         run = load("baselines")
         if run is None:
-            return _not_measured("make baselines")
+            return md.not_measured("make baselines")
         rows = []
         for name, method in methods().items():
             found = run["methods"].get(name, {})
@@ -121,10 +112,10 @@ def _baselines(task: str) -> Callable[[], str]:
         rows += _ours(task)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
         count = run["rows"][task]
-        return _section(
-            _table(header, rows),
+        return md.captioned(
+            md.table(header, rows),
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
-            f"(report); the interval is that of the first seed; {_made(run, _seconds(run))}{_seeds(run, task)}"
+            f"(report); the interval is that of the first seed; {md.made(run, _seconds(run))}{_seeds(run, task)}"
             f"{_missing(run)}",
         )
 
@@ -162,23 +153,23 @@ def _ours(task: str) -> list[list[str]]:
     if report and task == tasks.PRODUCT.name:
         first = report["seeds"][0]["validation_accuracy"]
         interval = wilson_interval(round(first * report["rows"]["validation"]), report["rows"]["validation"])
-        figures = [_mean(report["accuracy"]), _interval(interval), _mean(report["macro_f1"])]
+        figures = [md.mean(report["accuracy"]), md.interval(interval), md.mean(report["macro_f1"])]
         rows.append([f"**`{report['recipe']}` recipe**", "", "", "", *figures])
     if tuned and tuned.get("task", tasks.PRODUCT.name) == task:
         rows.append([f"**`{tuned['recipe']['name']}` recipe**", *_accuracy_and_f1(tuned), "", "", ""])
     if answer:
         summary = answer["summary"]
-        interval = _first(answer["seeds"])[task]["accuracy_interval"]
+        interval = md.first(answer["seeds"])[task]["accuracy_interval"]
         accuracy, macro_f1 = summary[f"{task}_accuracy"], summary[f"{task}_macro_f1"]
         title = "**`answer` model** (folds over all tweets)"
-        rows.append([title, _mean(accuracy), _interval(interval), _mean(macro_f1), "", "", ""])
+        rows.append([title, md.mean(accuracy), md.interval(interval), md.mean(macro_f1), "", "", ""])
     return rows or [["our models", "not measured yet", "", "", "", "", ""]]
 
 
 def _answers() -> str:
     run = load("baselines")
     if run is None:
-        return _not_measured("make baselines")
+        return md.not_measured("make baselines")
     rows = []
     for name, method in methods().items():
         if method.slow:
@@ -190,28 +181,28 @@ def _answers() -> str:
             if not figures:
                 cells += ["not measured yet", "", ""]
                 continue
-            summary, first = figures["summary"][tasks.ANSWER], _first(figures["seeds"])[tasks.ANSWER]
-            cells += [_mean(summary["accuracy"]), _interval(first["accuracy_interval"])]
-            cells.append(_mean(summary["emotion_rows_accuracy"]))
+            summary, first = figures["summary"][tasks.ANSWER], md.first(figures["seeds"])[tasks.ANSWER]
+            cells += [md.mean(summary["accuracy"]), md.interval(first["accuracy_interval"])]
+            cells.append(md.mean(summary["emotion_rows_accuracy"]))
         rows.append(cells)
     if ours := load("grouped_answer"):
-        summary, first = ours["summary"], _first(ours["seeds"])[tasks.ANSWER]
-        interval = _interval(first["accuracy_interval"])
-        carries = _mean(summary["answer_emotion_rows_accuracy"])
-        rows.append(["**`answer` model**", _mean(summary["answer_accuracy"]), interval, carries, "", "", ""])
+        summary, first = ours["summary"], md.first(ours["seeds"])[tasks.ANSWER]
+        interval = md.interval(first["accuracy_interval"])
+        carries = md.mean(summary["answer_emotion_rows_accuracy"])
+        rows.append(["**`answer` model**", md.mean(summary["answer_accuracy"]), interval, carries, "", "", ""])
     header = ["method", "grouped, all", "interval", "with an emotion", "report, all", "interval", "with an emotion"]
-    return _section(
-        _table(header, rows),
+    return md.captioned(
+        md.table(header, rows),
         "Exactly right: no emotion where there is none; the emotion and, where it is labelled, the product elsewhere. "
-        f"{_answer_rows(run)}{_made(run, _seconds(run))} Methods that train for minutes answer product and emotion "
-        f"alone, above.{_figure_of('baselines')}",
+        f"{_answer_rows(run)}{md.made(run, _seconds(run))} Methods that train for minutes answer product and emotion "
+        f"alone, above.{md.figure_of('baselines')}",
     )
 
 
 def _answer_rows(run: Mapping[str, Any]) -> str:
     for found in run["methods"].values():
         if figures := found.get(tasks.ANSWER, {}).get(GROUPED):
-            one = _first(figures["seeds"])[tasks.ANSWER]
+            one = md.first(figures["seeds"])[tasks.ANSWER]
             return f"{one['rows']:,} tweets, {one['emotion_rows']:,} of which carry an emotion (grouped); "
     return ""
 
@@ -219,7 +210,7 @@ def _answer_rows(run: Mapping[str, Any]) -> str:
 def _choices() -> str:
     run = load("choose_baselines")
     if run is None:
-        return _not_measured("python -m research.baselines --choose")
+        return md.not_measured("python -m research.baselines --choose")
     rows = []
     for name, used in CHOSEN.items():
         found = run["methods"].get(name)
@@ -232,28 +223,28 @@ def _choices() -> str:
         )
         rows.append([found["title"], "; ".join(tried), f"{found['best']:g}", f"{used:g}"])
     count = run["rows"]
-    return _section(
-        _table(["method", "tried: accuracy product / emotion", "best", "used"], rows),
+    return md.captioned(
+        md.table(["method", "tried: accuracy product / emotion", "best", "used"], rows),
         f"Linear models: the inverse penalty C. The network from scratch: the learning rate. {run['protocol']}; "
-        f"{count['product']:,} and {count['emotion']:,} tweets; {_made(run)}",
+        f"{count['product']:,} and {count['emotion']:,} tweets; {md.made(run)}",
     )
 
 
 def _tuned() -> str:
     run = load("grouped_tuned")
     if run is None:
-        return _not_measured("make grouped")
+        return md.not_measured("make grouped")
     rows = []
     for name, (title, target) in TUNED_TARGETS.items():
         summary = run["summary"][name]
-        reached = "yes" if summary["mean"] >= target else "no"
-        rows.append([title, _mean(summary), _range(summary), f"≥ {target:g}", reached])
+        said = YES if reached(summary, target) else NO
+        rows.append([title, md.mean(summary), md.spread(summary), f"≥ {target:g}", said])
     seeds = " ".join(run["seeds"])
     command = run.get("command", f'make grouped ARGS="--seeds {seeds}"')
-    return _section(
-        _table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
+    return md.captioned(
+        md.table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
         f"Protocol grouped, {run['folds']} folds; {run['rows']:,} tweets in {run['groups']:,} groups; seeds {seeds}; "
-        f"`{command}`{_date(run)}, {run['device']}{_took(run.get('seconds'))}. The target is for the mean of "
+        f"`{command}`{md.dated(run)}, {run['device']}{md.took(run.get('seconds'))}. The target is for the mean of "
         f"{len(SEEDS)} seeds.",
     )
 
@@ -261,40 +252,39 @@ def _tuned() -> str:
 def _targets() -> str:
     run, baselines = load("grouped_answer"), load("baselines")
     if run is None:
-        return _not_measured(GROUPED_ANSWER.format(recipe="tuned", seeds="0 1 2"))
+        return md.not_measured(GROUPED_ANSWER.format(recipe="tuned", seeds="0 1 2"))
     words = _flat_baseline(baselines["methods"][WORDS]) if baselines and WORDS in baselines["methods"] else {}
     averaged = run.get("averaged", {}).get("headline", {})
     rows = []
     for name, (title, target, more) in TARGETS.items():
-        reached = run["summary"][name]["mean"] >= target if more else run["summary"][name]["mean"] <= target
         rows.append(
             [
                 title,
-                _share(words.get(name)),
-                _mean(run["summary"][name]),
-                _range(run["summary"][name]),
-                _share(averaged.get(name)),
+                md.share(words.get(name)),
+                md.mean(run["summary"][name]),
+                md.spread(run["summary"][name]),
+                md.share(averaged.get(name)),
                 f"{'≥' if more else '≤'} {target:g}",
-                "yes" if reached else "no",
+                YES if reached(run["summary"][name], target, more) else NO,
             ]
         )
     seeds = " ".join(run["seeds"])
     recipe = run.get("recipe", {}).get("name", "tuned")
     command = run.get("command", GROUPED_ANSWER.format(recipe=recipe, seeds=seeds))
     header = ["", "words + logistic regression", "`answer` model", "range", "seeds averaged", "target", "reached"]
-    return _section(
-        _table(header, rows),
-        f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`{_date(run)}"
-        f"{_took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The words model is "
-        'judged on the same folds. Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
-        "next table counts those as wrong.",
+    return md.captioned(
+        md.table(header, rows),
+        f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`"
+        f"{md.dated(run)}{md.took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The "
+        "words model is judged on the same folds. Exactly right is judged by the best guess, also where the answer is "
+        '"Not sure"; the next table counts those as wrong.',
     )
 
 
 def _calibration() -> str:
     run = load("grouped_answer")
     if run is None:
-        return _not_measured("make grouped-answer")
+        return md.not_measured("make grouped-answer")
     by_seed = dict(run["seeds"]) | ({"averaged": run["averaged"]} if "averaged" in run else {})
     rows, answers = [], []
     for seed, found in by_seed.items():
@@ -309,22 +299,22 @@ def _calibration() -> str:
         rows.append([seed, *cells])
         answer = found[tasks.ANSWER]
         shares = (answer["not_sure_share"], answer["answered_accuracy"], answer["accuracy_not_sure_wrong"])
-        answers.append([seed, _share(answer["accuracy"]), f"{answer['threshold']:.2f}", *map(_share, shares)])
+        answers.append([seed, md.share(answer["accuracy"]), f"{answer['threshold']:.2f}", *map(md.share, shares)])
     header = [f"{task} {figure} {when}" for task in tasks.TASKS for figure in ("ECE", "Brier") for when in WHEN]
     not_sure = ["seed", "exactly right, best guess", "threshold", '"Not sure"', "right of the answered"]
-    return _section(
-        f"{_table(['seed', *header], rows)}\n\n{_table([*not_sure, 'exactly right, Not sure is wrong'], answers)}",
+    return md.captioned(
+        f"{md.table(['seed', *header], rows)}\n\n{md.table([*not_sure, 'exactly right, Not sure is wrong'], answers)}",
         f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; expected calibration error (ECE) in "
         "15 bins; before and after temperatures that come from the other folds. The threshold is one number, chosen on "
         "all of these predictions, for which 80% of the answered are right: that share is so by choice, its price is "
-        f"what was measured. `make grouped-answer`{_took(run.get('seconds'))}.{_figure_of('reliability')}",
+        f"what was measured. `make grouped-answer`{md.took(run.get('seconds'))}.{md.figure_of('reliability')}",
     )
 
 
 def _levers() -> str:
     run, command = load("levers"), "python -m research.levers"
     if run is None:
-        return _not_measured(command)
+        return md.not_measured(command)
     figures = ("product_accuracy", "product_macro_f1", "emotion_accuracy", "emotion_macro_f1", "answer_accuracy")
     rows, missing, seconds = [], [], 0.0
     for name, lever in LEVERS.items():
@@ -334,22 +324,21 @@ def _levers() -> str:
             continue
         seconds += sum(each["seconds"] for each in found["seeds"].values())
         cells = [lever.title, f"{lever.trainings:g}", " ".join(found["seeds"])]
-        cells += [_mean(found["summary"][figure]) for figure in figures]
+        cells += [md.mean(found["summary"][figure]) for figure in figures]
         for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER):
             paired = found["paired"][question]
-            low, high = paired["interval"]
-            cells.append("" if name == AS_IT_IS else f"{paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})")
+            cells.append("" if name == AS_IT_IS else md.difference(paired["difference"], paired["interval"]))
         rows.append(cells)
     header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
     header += ["exactly right", "product", "emotion", "exactly right"]
     not_yet = f" Not measured yet: `{command} --levers {' '.join(missing)}`." if missing else ""
-    return _section(
-        _table(header, rows),
+    return md.captioned(
+        md.table(header, rows),
         f"Protocol grouped; {run['rows']:,} tweets in {run['groups']:,} groups; recipe `{run['recipe']['name']}`. The "
         "last three columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
         f"another seed would differ. Trainings: of the whole size, that one model takes. `{run['command']}`, "
-        f"{run['date']}, {run['machine']}{_took(seconds)}, teachers left out.{not_yet}",
+        f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",
     )
 
 
@@ -365,74 +354,79 @@ def _paired(task: str) -> Callable[[], str]:
     def section() -> str:
         run = load(f"compare_{task}")
         if run is None:
-            return _not_measured(f"python -m research.compare --task {task}")
+            return md.not_measured(f"python -m research.compare --task {task}")
         rows = []
         for found in run["methods"].values():
             for question, by_seed in found.items():
                 if question != "title":
-                    rows += [[found["title"], question, seed, *_test(test)] for seed, test in by_seed.items()]
-        header = ["less", "question", "our seed", "difference", "95% interval", "only ours right", "only theirs", "p"]
-        return _section(
-            _table(header, rows),
-            f"Accuracy of our model less that of the baseline on the same rows; {run['protocol']}; McNemar's exact "
-            f"test, which takes tweets for independent; {_made(run)}",
+                    rows.append([found["title"], question, *_tests(by_seed)])
+        header = ["less", "question", "each seed", "seeds averaged", "only ours right", "only theirs", "p"]
+        return md.captioned(
+            md.table(header, rows),
+            f"Accuracy of our model less that of the baseline on the same rows; {run['protocol']}; each of our seeds "
+            "by itself, and the mean of their probabilities (of one seed, its own), to which the 95% interval, the "
+            "counts and p belong; "
+            f"McNemar's exact test, which takes tweets for independent; {md.made(run)}",
         )
 
     return section
 
 
-def _test(test: Mapping[str, Any]) -> list[str]:
-    low, high = test["difference_interval"]
+def _tests(by_seed: Mapping[str, Any]) -> list[str]:
+    """Cells of one question: the seeds' differences, and the tests of the averaged answers, or of the only seed's."""
+    seeds = [f"{test['difference']:+.4f}" for seed, test in by_seed.items() if seed != AVERAGED]
+    test = by_seed.get(AVERAGED) or md.first(by_seed)
     counts = [f"{test['only_new_right']:,}", f"{test['only_old_right']:,}"]
-    return [f"{test['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}", *counts, f"{test['p_value']:.2g}"]
+    shown = md.difference(test["difference"], test["difference_interval"])
+    return [" ".join(seeds), shown, *counts, md.p_value(test["p_value"])]
 
 
 def _label_agreement() -> str:
     run = load("label_quality")
     if run is None:
-        return _not_measured("make label-quality")
+        return md.not_measured("make label-quality")
     rows = [
         [
             name,
             threshold,
             f"{values['rows']:,}",
             f"{values['disagreeing_groups']:,} of {values['groups']:,}",
-            f"{values['pairwise']:.3f} ({_interval(values['interval'])})",
-            _interval(values["ceiling"]),
+            f"{values['pairwise']:.3f} ({md.interval(values['interval'])})",
+            md.interval(values["ceiling"]),
         ]
         for name, found in run["tasks"].items()
         for threshold, values in found["agreement"].items()
         if values["groups"]
     ]
     header = ["task", "cosine", "rows", "groups that disagree", "pairs of labels that agree", "ceiling of the accuracy"]
-    return _section(
-        _table(header, rows),
+    return md.captioned(
+        md.table(header, rows),
         "Two labels of one text agree with the probability A, the mean over texts of the sum of squares of the labels' "
         "probabilities. The best answer to a text is right with the greatest of them, which lies between that sum and "
         "its root; so the best accuracy that can be had on these texts lies between A and its root. Texts that occur "
-        f"more than once are mostly retweets: the other tweets may be harder or easier. {_made(run)}",
+        f"more than once are mostly retweets: the other tweets may be harder or easier. {md.made(run)}",
     )
 
 
 def _doubts() -> str:
     run = load("label_quality")
     if run is None:
-        return _not_measured("make label-quality")
+        return md.not_measured("make label-quality")
     rows = []
     for name, found in run["tasks"].items():
         words, ours, both = (found["doubts"][key] for key in ("words", "ours", "both"))
         shown = [f"{each['rows']:,} ({each['share']:.1%})" if each else "not measured yet" for each in (words, ours)]
         rows.append([name, f"{found['rows']:,}", *shown, "" if both is None else f"{both:,}"])
     header = ["task", "labels", "doubted by the words model", "doubted by ours", "by both"]
-    return _section(
-        _table(header, rows), f"Confident learning from out-of-fold probabilities, {run['protocol']}; {_made(run)}"
+    return md.captioned(
+        md.table(header, rows), f"Confident learning from out-of-fold probabilities, {run['protocol']}; {md.made(run)}"
     )
 
 
 def _without_doubtful() -> str:
     run = load("label_quality")
     if run is None:
-        return _not_measured("make label-quality")
+        return md.not_measured("make label-quality")
     rows = []
     for name, found in run["tasks"].items():
         for kept in found["without_doubtful"].values():
@@ -444,17 +438,17 @@ def _without_doubtful() -> str:
                     continue
                 doubtful, random = values["doubtful"], values["random"]
                 figures = [f"{doubtful['accuracy']:.4f}", f"{doubtful['macro_f1']:.4f}"]
-                figures += [_mean(random["accuracy"]), _mean(random["macro_f1"])]
+                figures += [md.mean(random["accuracy"]), md.mean(random["macro_f1"])]
                 rows.append([name, kept["title"], f"{float(share):.0%}", *figures])
         missing = [method for method in (*CHEAP, OURS) if method not in found["without_doubtful"]]
         rows += [[name, methods()[method].title, "not measured yet", *[""] * 4] for method in missing]
     header = ["task", "method", "left out", "accuracy", "macro-F1", "accuracy, at random", "macro-F1, at random"]
-    return _section(
-        _table(header, rows),
+    return md.captioned(
+        md.table(header, rows),
         f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
         "cross-validation inside it, left out of training, beside as many at random (3 draws). Validation keeps all "
-        f"its labels, wrong ones included; {_made(run)} Our own model: `python -m "
-        f"research.label_quality --methods {OURS}`.{_figure_of('without_doubtful')}",
+        f"its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
+        f"research.label_quality --methods {OURS}`.{md.figure_of('without_doubtful')}",
     )
 
 
@@ -464,22 +458,22 @@ def _learning_curve(task: str) -> Callable[[], str]:
         option = f" --task {task}" if task != tasks.PRODUCT.name else ""
         run = load(name)
         if run is None:
-            return _not_measured(f"python -m research.learning_curve{option}")
+            return md.not_measured(f"python -m research.learning_curve{option}")
         sizes = sorted({point["size"] for found in run["methods"].values() for point in found["points"]})
         rows = []
         for found in run["methods"].values():
             points = {point["size"]: point for point in found["points"]}
-            cells = [_mean(points[size]["accuracy"]) if size in points else "not measured yet" for size in sizes]
+            cells = [md.mean(points[size]["accuracy"]) if size in points else "not measured yet" for size in sizes]
             largest = points[max(points)]
             rows.append([found["title"], *cells, f"{largest['seconds']['mean']:.1f} s"])
         if OURS not in run["methods"]:
             rows.append([methods()[OURS].title, *["not measured yet"] * len(sizes), ""])
-        return _section(
-            _table(["labelled tweets", *(f"{size:,}" for size in sizes), "cost"], rows),
+        return md.captioned(
+            md.table(["labelled tweets", *(f"{size:,}" for size in sizes), "cost"], rows),
             f"Accuracy on {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws; cost: "
             "fitting once at the greatest size and answering a fifth of the tweets (the frozen MiniLM's embeddings are "
-            f"given, and not in it); {_made(run, _seconds(run))} "
-            f"{_pays(run, option)}{_figure_of(name)}",
+            f"given, and not in it); {md.made(run, _seconds(run))} "
+            f"{_pays(run, option)}{md.figure_of(name)}",
         )
 
     return section
@@ -487,20 +481,12 @@ def _learning_curve(task: str) -> Callable[[], str]:
 
 def _pays(run: Mapping[str, Any], option: str) -> str:
     """From how many labels on our model is ahead of every baseline, by the means over the draws."""
-    ours = run["methods"].get(OURS)
-    if ours is None:
+    if OURS not in run["methods"]:
         return f"Our own model: `python -m research.learning_curve{option} --methods {OURS}`."
-    others = [found for name, found in run["methods"].items() if name != OURS]
-    ahead: dict[int, bool] = {}
-    for point in ours["points"]:
-        rivals = [each for found in others for each in found["points"] if each["size"] == point["size"]]
-        if rivals:
-            ahead[point["size"]] = point["accuracy"]["min"] > max(each["accuracy"]["max"] for each in rivals)
-    behind = [size for size, is_ahead in ahead.items() if not is_ahead]
-    pays = [size for size in ahead if not behind or size > max(behind)]
-    if not pays:
+    size = pays_from(run)
+    if size is None:
         return "At no measured size is our worst draw ahead of the best draw of every baseline."
-    return f"From {min(pays):,} labelled tweets on, our worst draw is ahead of the best draw of every baseline."
+    return f"From {size:,} labelled tweets on, our worst draw is ahead of the best draw of every baseline."
 
 
 # ---------------------------------------------------------------- the report's slips
@@ -510,7 +496,7 @@ def _ablation(setting: str) -> Callable[[], str]:
     def section() -> str:
         run, command = load("ablation"), f"python -m research.ablation --setting {setting}"
         if run is None or setting not in run["settings"]:
-            return _not_measured(command)
+            return md.not_measured(command)
         found = run["settings"][setting]
         recipe = found["recipe"]
         rows, seconds = [], 0.0
@@ -526,14 +512,14 @@ def _ablation(setting: str) -> Callable[[], str]:
                 rows.append([protocol, switch.title, *_effect(name, measured)])
         header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "difference", "95% interval"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
-        return _section(
-            _table(header, rows),
+        return md.captioned(
+            md.table(header, rows),
             f"Product; {run['rows']:,} tweets in {run['groups']:,} groups; `{recipe['name']}` recipe, "
             f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
             "of the unchanged training with the same seeds, on the same tweets; its interval resamples groups of "
             'near-duplicates with the answers of all seeds. "Other tweets": another split validates on other tweets, '
-            f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{_took(seconds)}."
-            f"{_figure_of('ablation')}",
+            f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
+            f"{md.figure_of('ablation')}",
         )
 
     return section
@@ -541,7 +527,7 @@ def _ablation(setting: str) -> Callable[[], str]:
 
 def _effect(name: str, measured: Mapping[str, Any]) -> list[str]:
     summary, paired = measured["summary"], measured.get("paired")
-    cells = [" ".join(measured["seeds"]), _mean(summary["accuracy"]), _mean(summary["macro_f1"])]
+    cells = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
     if name == UNCHANGED:
         return [*cells, "", ""]
     if not paired:
@@ -550,63 +536,9 @@ def _effect(name: str, measured: Mapping[str, Any]) -> list[str]:
     return [*cells, f"{paired['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
-# ---------------------------------------------------------------- pieces
-
-
-def _section(table: str, remark: str) -> str:
-    return f"{table}\n\n{remark}\n"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
-
-
-def _not_measured(command: str) -> str:
-    return f"Not measured yet: run `{command}`.\n"
-
-
-def _made(run: Mapping[str, Any], seconds: float | None = None) -> str:
-    return f"`{run['command']}`, {run['date']}, {run['machine']}{_took(seconds)}."
-
-
-def _date(run: Mapping[str, Any]) -> str:
-    return f", {run['date']}" if "date" in run else ""
-
-
-def _took(seconds: float | None) -> str:
-    return "" if not seconds else f", {duration(seconds)} of computing"
-
-
-def _figure_of(name: str) -> str:
-    """The drawn figure, where it was drawn."""
-    path = paths.RESEARCH / "figures" / f"{name}.svg"
-    return f"\n\n![{name.replace('_', ' ')}](figures/{path.name})" if path.is_file() else ""
-
-
 def _accuracy_and_f1(found: Mapping[str, Any]) -> list[str]:
-    summary, first = found["summary"], _first(found["seeds"])
-    return [_mean(summary["accuracy"]), _interval(first["accuracy_interval"]), _mean(summary["macro_f1"])]
-
-
-def _mean(summary: Mapping[str, Any]) -> str:
-    return f"{summary['mean']:.4f}" + ("" if summary["sd"] is None else f" (sd {summary['sd']:.4f})")
-
-
-def _range(summary: Mapping[str, Any]) -> str:
-    return f"{summary['min']:.4f} to {summary['max']:.4f}" if summary["n"] > 1 else ""
-
-
-def _interval(interval: Sequence[float]) -> str:
-    return f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
-
-
-def _first(mapping: Mapping[str, Any]) -> Any:
-    return next(iter(mapping.values()))
+    summary, first = found["summary"], md.first(found["seeds"])
+    return [md.mean(summary["accuracy"]), md.interval(first["accuracy_interval"]), md.mean(summary["macro_f1"])]
 
 
 SECTIONS: dict[str, Callable[[], str]] = {

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from research import baselines, figures, results, runs
+from research import baselines, claims, figures, results
 from tf_model import paths, tasks
 from tf_model.errors import OutputError
 from tf_model.metrics import summarize
-
-
-@pytest.fixture
-def recorded(tmp_path, monkeypatch):
-    """A function that records a run, in an empty folder of runs."""
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
-    (tmp_path / "runs").mkdir()
-
-    def record(name: str, run: dict) -> None:
-        made = {"command": f"make {name}", "date": "2026-01-02", "machine": "2 cores"}
-        (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(made | run), encoding="utf-8")
-
-    return record
 
 
 def section(title: str) -> str:
@@ -114,7 +98,8 @@ def answer_run(**changed: float) -> dict:
 def test_without_any_run_every_section_says_what_to_run(recorded):
     page = results.render()
     assert page.count("Not measured yet: run `") == len(results.SECTIONS)
-    assert "| --- |" not in page
+    assert page.count("\n| ---") == 1, "the questions, none of which has an answer"
+    assert page.count(f"| {claims.OPEN} |  |") == len(claims.QUESTIONS)
 
 
 def test_levers_stand_beside_the_recipe_as_it_is(recorded):
@@ -384,10 +369,12 @@ def test_every_table_has_as_many_cells_in_each_line(recorded):
         "only_old_right": 2,
         "p_value": 0.01,
     }
-    compared = {"title": "words", "product": {"0": test}, "answer": {"0": test}}
+    averaged = test | {"difference": 0.05, "p_value": 0.0}
+    compared = {"title": "words", "product": {"0": test}, "answer": {"0": test, "1": test, "averaged": averaged}}
     recorded("compare_answer", {"protocol": "grouped 5-fold", "methods": {"words_logistic": compared}})
     page = results.render()
-    assert "| words | answer | 0 | +0.0400 | +0.0300 to +0.0500 | 9 | 2 | 0.01 |" in page
+    assert "| words | product | +0.0400 | +0.0400 (+0.0300 to +0.0500) | 9 | 2 | 0.01 |" in page
+    assert "| words | answer | +0.0400 +0.0400 | +0.0500 (+0.0300 to +0.0500) | 9 | 2 | < 1e-300 |" in page
     widths = set()
     for line in [*page.splitlines(), ""]:
         if line.startswith("|"):

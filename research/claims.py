@@ -1,0 +1,412 @@
+"""What is true of this project and what is not: each question with the answer of the recorded runs, and by what.
+
+The answers are computed: a new run may turn a yes into a no. :mod:`research.results` puts them at the head of its page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from research import markdown as md
+from research.baselines import GROUPED, REPORT
+from research.compare import AVERAGED
+from research.label_quality import WORDS
+from research.learning_curve import run_name
+from research.levers import LEVERS, UNCHANGED
+from research.methods import OURS
+from research.runs import load
+from tf_model import tasks
+
+YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
+REPORTED_EPOCHS = 10
+ABLATIONS = {"report": "at the report's rate", "quick": "at ten times the rate in 3 epochs"}  # its settings, in words
+
+# What the models were to reach on the grouped protocol, by the mean over the seeds. Of the answer model, a figure of
+# tf_model.answer_figures.headline: name, target, whether more is better.
+TARGETS: dict[str, tuple[str, float, bool]] = {
+    "product_accuracy": ("product accuracy", 0.89, True),
+    "product_macro_f1": ("product macro-F1", 0.81, True),
+    "emotion_accuracy": ("emotion accuracy", 0.76, True),
+    "emotion_macro_f1": ("emotion macro-F1", 0.68, True),
+    "answer_accuracy": ("answer exactly right, all tweets", 0.75, True),
+    "answer_emotion_rows_accuracy": ("answer exactly right, tweets that carry an emotion", 0.58, True),
+    "product_accuracy_at_80_percent": ("product accuracy on the most confident 80%", 0.94, True),
+    "product_ece": ("ECE product after calibration", 0.03, False),
+    "emotion_ece": ("ECE emotion after calibration", 0.03, False),
+}
+TUNED_TARGETS = {"accuracy": ("accuracy", 0.885), "macro_f1": ("macro-F1", 0.80)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the runs answer.
+
+    Attributes:
+        answer: In a few words: :data:`YES`, :data:`NO`, ...
+        evidence: The figures it rests on.
+    """
+
+    answer: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of a sceptical reader.
+
+    Attributes:
+        text: The question.
+        finding: What the recorded runs answer; None where none is recorded.
+        section: The heading in results.md, or the page and heading, below which the figures stand.
+    """
+
+    text: str
+    finding: Callable[[], Finding | None]
+    section: str
+
+
+def reached(summary: Mapping[str, Any], target: float, more: bool = True) -> bool:
+    """Whether the mean over the seeds is as good as the target."""
+    return summary["mean"] >= target if more else summary["mean"] <= target
+
+
+def verdict(low: float, high: float) -> str:
+    """What an interval of a gain says: yes, no, or that it holds 0."""
+    return YES if low > 0 else NO if high < 0 else UNDECIDED
+
+
+# ---------------------------------------------------------------- the report
+
+
+def _report_is_reached() -> Finding | None:
+    run = load("bench_train_report")
+    if run is None:
+        return None
+    accuracy, count = run["accuracy"], run["reach_target"]
+    answer = YES if count == accuracy["n"] else NO if not count else f"with {count} of {accuracy['n']} seeds"
+    return Finding(
+        answer, f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds; by the packaged MiniLM, a smaller network"
+    )
+
+
+def _more_epochs_help() -> Finding | None:
+    run = load("choose_epochs")
+    if run is None:
+        return None
+    by_epoch = {round(row["epoch"]): row["val_accuracy"] for row in run["epochs"]}
+    if REPORTED_EPOCHS not in by_epoch:
+        return None
+    last = max(by_epoch)
+    answer = YES if by_epoch[last] > by_epoch[REPORTED_EPOCHS] else NO
+    done = run.get("folds_done", run["folds"])
+    return Finding(
+        f"{answer}, in {done} of {run['folds']} folds",
+        f"{by_epoch[REPORTED_EPOCHS]:.4f} after {REPORTED_EPOCHS}, {by_epoch[last]:.4f} after {last}; packaged MiniLM",
+    )
+
+
+def _duplicates_flatter(task: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load("baselines")
+        found = run["methods"].get(WORDS) if run else None
+        if not found or not all(protocol in found.get(task, {}) for protocol in (REPORT, GROUPED)):
+            return None
+        first = {protocol: md.first(found[task][protocol]["seeds"]) for protocol in (REPORT, GROUPED)}
+        (low, high), (lowest, highest) = (first[protocol]["accuracy_interval"] for protocol in (REPORT, GROUPED))
+        shown = {
+            name: f"{each['accuracy']:.4f} ({md.interval(each['accuracy_interval'])})" for name, each in first.items()
+        }
+        return Finding(
+            verdict(low - highest, high - lowest),
+            f"{found['title']}: {shown[REPORT]} on the report's split, {shown[GROUPED]} without them",
+        )
+
+    return finding
+
+
+def _slips(setting: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load("ablation")
+        found = run["settings"].get(setting) if run else None
+        counted, undecided = [], 0
+        for protocol, switches in found["protocols"].items() if found else ():
+            for switch in switches.values():
+                paired = switch.get("paired")
+                if not paired:
+                    continue
+                if verdict(*paired["interval"]) == UNDECIDED:
+                    undecided += 1
+                else:
+                    shown = md.difference(paired["difference"], paired["interval"])
+                    counted.append(f"{switch['title']} ({protocol}): {shown}")
+        if not counted and not undecided:
+            return None
+        return Finding(
+            f"{len(counted)} of {len(counted) + undecided} switches", "; ".join(counted) or "every interval holds 0"
+        )
+
+    return finding
+
+
+# ---------------------------------------------------------------- our models
+
+
+def _beats_plain_methods(question: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load(f"compare_{tasks.ANSWER}")
+        if run is None:
+            return None
+        by_method = {name: found[question] for name, found in run["methods"].items() if question in found}
+        if not by_method:
+            return None
+        lows = [test["difference_interval"][0] for tests in by_method.values() for test in tests.values()]
+        highs = [test["difference_interval"][1] for tests in by_method.values() for test in tests.values()]
+        shown = {name: tests.get(AVERAGED) or md.first(tests) for name, tests in by_method.items()}
+        rival = min(shown, key=lambda name: shown[name]["difference"])
+        seeds = [tests["difference"] for seed, tests in by_method[rival].items() if seed != AVERAGED]
+        every = f"; each seed: {' '.join(f'{value:+.4f}' for value in seeds)}" if len(seeds) > 1 else ""
+        gain = md.difference(shown[rival]["difference"], shown[rival]["difference_interval"])
+        return Finding(verdict(min(lows), min(highs)), f"closest: {run['methods'][rival]['title']}, {gain}{every}")
+
+    return finding
+
+
+def _answer_targets() -> Finding | None:
+    run = load("grouped_answer")
+    if run is None:
+        return None
+    missed = [
+        f"{title} {run['summary'][name]['mean']:.4f} ({target:g})"
+        for name, (title, target, more) in TARGETS.items()
+        if not reached(run["summary"][name], target, more)
+    ]
+    return Finding(_all_or_some(len(missed), len(TARGETS)), f"missed: {'; '.join(missed)}" if missed else "")
+
+
+def _tuned_targets() -> Finding | None:
+    run = load("grouped_tuned")
+    if run is None:
+        return None
+    missed = [
+        f"{title} {run['summary'][name]['mean']:.4f} ({target:g})"
+        for name, (title, target) in TUNED_TARGETS.items()
+        if not reached(run["summary"][name], target)
+    ]
+    return Finding(_all_or_some(len(missed), len(TUNED_TARGETS)), f"missed: {'; '.join(missed)}" if missed else "")
+
+
+def _all_or_some(missed: int, targets: int) -> str:
+    return YES if not missed else f"{targets - missed} of {targets}"
+
+
+def _calibration_helps(task: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load("grouped_answer")
+        seeds = [found["calibration"][task] for found in run["seeds"].values() if "calibration" in found] if run else []
+        if not seeds:
+            return None
+        gains = [seed["before"]["ece"] - seed["after"]["ece"] for seed in seeds]
+        answer = YES if min(gains) > 0 else NO if max(gains) < 0 else UNDECIDED
+        every = ", ".join(f"{seed['before']['ece']:.3f} to {seed['after']['ece']:.3f}" for seed in seeds)
+        return Finding(answer, f"ECE of each seed: {every}")
+
+    return finding
+
+
+def _two_models_are_better() -> Finding | None:
+    found = _lever("two_models")
+    if found is None:
+        return None
+    low, high = found["paired"][tasks.ANSWER]["interval"]
+    return Finding(verdict(low, high), _gains(found))
+
+
+def _any_lever_is_better() -> Finding | None:
+    run = load("levers")
+    tried = {name: found for name, found in run["levers"].items() if name != UNCHANGED} if run else {}
+    if not tried:
+        return None
+    better = [name for name, found in tried.items() if verdict(*found["paired"][tasks.ANSWER]["interval"]) == YES]
+    best = max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])
+    return Finding(
+        f"{len(better)} of {len(tried)} that were tried",
+        f"best: {LEVERS[best].title}, {_gains(tried[best])}",
+    )
+
+
+def _lever(name: str) -> Mapping[str, Any] | None:
+    run = load("levers")
+    return run["levers"].get(name) if run else None
+
+
+def _gains(found: Mapping[str, Any]) -> str:
+    return "; ".join(
+        f"{question} {md.difference(found['paired'][question]['difference'], found['paired'][question]['interval'])}"
+        for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER)
+    )
+
+
+# ---------------------------------------------------------------- labels
+
+
+def _people_agree(task: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load("label_quality")
+        found = run["tasks"].get(task) if run else None
+        agreement = next((each for each in found["agreement"].values() if each["groups"]), None) if found else None
+        if agreement is None:
+            return None
+        ceiling = " to ".join(f"{bound:.3f}" for bound in agreement["ceiling"])
+        return Finding(
+            f"{agreement['pairwise']:.3f} of pairs",
+            f"{md.interval(agreement['interval'])}; no model can be expected to be right on more than {ceiling} of "
+            "such texts",
+        )
+
+    return finding
+
+
+def _doubtful_labels_hurt(task: str) -> Callable[[], Finding | None]:
+    def finding() -> Finding | None:
+        run = load("label_quality")
+        methods = run["tasks"].get(task, {}).get("without_doubtful", {}) if run else {}
+        gains = []
+        for kept in methods.values():
+            for share, values in kept.items():
+                if isinstance(values, Mapping) and "doubtful" in values:
+                    gain = values["doubtful"]["accuracy"] - values["random"]["accuracy"]["mean"]
+                    gains.append((gain, f"{kept['title']} without {float(share):.0%}"))
+        if not gains:
+            return None
+        ahead = sum(gain > 0 for gain, _ in gains)
+        best, where = max(gains)
+        return Finding(
+            f"in {ahead} of {len(gains)} cases", f"most: {where}, {best:+.4f} beside as many left out at random"
+        )
+
+    return finding
+
+
+def _bert_pays() -> Finding | None:
+    run = load(run_name(tasks.PRODUCT.name))
+    if run is None or OURS not in run["methods"]:
+        return None
+    size = pays_from(run)
+    return Finding(
+        "at no measured size" if size is None else f"from {size:,} on", "our worst draw beats the best of all"
+    )
+
+
+def pays_from(run: Mapping[str, Any]) -> int | None:
+    """The number of labelled tweets from which on our worst draw is ahead of the best draw of every baseline.
+
+    Args:
+        run: A learning curve that holds :data:`OURS`.
+    """
+    others = [found for name, found in run["methods"].items() if name != OURS]
+    ahead: dict[int, bool] = {}
+    for point in run["methods"][OURS]["points"]:
+        rivals = [each for found in others for each in found["points"] if each["size"] == point["size"]]
+        if rivals:
+            ahead[point["size"]] = point["accuracy"]["min"] > max(each["accuracy"]["max"] for each in rivals)
+    behind = [size for size, is_ahead in ahead.items() if not is_ahead]
+    return min((size for size in ahead if not behind or size > max(behind)), default=None)
+
+
+# ---------------------------------------------------------------- the table
+
+
+QUESTIONS = (
+    Question(
+        "Does the report's recipe reach its 0.8741 on its own split?",
+        _report_is_reached,
+        "The report's recipe reaches the report's accuracy",
+    ),
+    Question(
+        "Would more epochs than the report's 10 have helped, as it supposed?",
+        _more_epochs_help,
+        "benchmarks.md#How many epochs for the packaged backbone",
+    ),
+    Question(
+        "Do near-duplicates on both sides of its split flatter a model of the product?",
+        _duplicates_flatter(tasks.PRODUCT.name),
+        "The product, beside plain methods",
+    ),
+    Question("... of the emotion?", _duplicates_flatter(tasks.EMOTION.name), "The emotion, beside plain methods"),
+    Question(
+        "Which slips of its code changed its accuracy, at its learning rate?",
+        _slips("report"),
+        f"What each slip of the report did, {ABLATIONS['report']}",
+    ),
+    Question("... at ten times that rate?", _slips("quick"), f"What each slip of the report did, {ABLATIONS['quick']}"),
+    Question(
+        "Without leakage, does our answer model beat every plain method on the product?",
+        _beats_plain_methods(tasks.PRODUCT.name),
+        "Our answer model less each baseline, tweet by tweet",
+    ),
+    Question(
+        "... on the emotion?",
+        _beats_plain_methods(tasks.EMOTION.name),
+        "Our answer model less each baseline, tweet by tweet",
+    ),
+    Question(
+        "... on the whole answer?",
+        _beats_plain_methods(tasks.ANSWER),
+        "Our answer model less each baseline, tweet by tweet",
+    ),
+    Question(
+        "Does the answer model reach every target that was set for it?",
+        _answer_targets,
+        "What the answer model was to reach",
+    ),
+    Question("Does the tuned product model?", _tuned_targets, "What the tuned recipe was to reach"),
+    Question(
+        "Does calibration make the confidence in the product truer?",
+        _calibration_helps(tasks.PRODUCT.name),
+        'Calibration, and what "Not sure" costs',
+    ),
+    Question("... in the emotion?", _calibration_helps(tasks.EMOTION.name), 'Calibration, and what "Not sure" costs'),
+    Question(
+        "Would a model for each task answer better than one for both?",
+        _two_models_are_better,
+        "What was tried to better the answer model",
+    ),
+    Question(
+        "Does another way of training better the answer model?",
+        _any_lever_is_better,
+        "What was tried to better the answer model",
+    ),
+    Question(
+        "Do people agree on the product of a text that was labelled more than once?",
+        _people_agree(tasks.PRODUCT.name),
+        "How far people agree, and how high an accuracy can get",
+    ),
+    Question(
+        "... on its emotion?",
+        _people_agree(tasks.EMOTION.name),
+        "How far people agree, and how high an accuracy can get",
+    ),
+    Question(
+        "Is a model of the product better without the most doubtful labels?",
+        _doubtful_labels_hurt(tasks.PRODUCT.name),
+        "Training without the most doubtful labels",
+    ),
+    Question(
+        "... of the emotion?", _doubtful_labels_hurt(tasks.EMOTION.name), "Training without the most doubtful labels"
+    ),
+    Question(
+        "From how many labelled tweets on does BERT pay?", _bert_pays, "How many labelled tweets the product takes"
+    ),
+)
+
+
+def in_short() -> str:
+    """The questions and their answers as a table; a question links to where the figures stand."""
+    rows = []
+    for question in QUESTIONS:
+        finding = question.finding() or Finding(OPEN)
+        page, _, heading = question.section.rpartition("#")
+        rows.append([f"[{question.text}]({page}{md.anchor(heading)})", finding.answer, finding.evidence])
+    return md.table(["question", "answer", "by what"], rows)

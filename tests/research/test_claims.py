@@ -1,0 +1,165 @@
+"""Each answer at the head of the results follows from the recorded runs, and turns with them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from research import claims, results
+from tf_model import paths
+from tf_model.metrics import summarize
+
+
+def answer(question: str) -> str:
+    """Answer and evidence to the question that begins so, or that follows it after dots."""
+    (row,) = [line for line in claims.in_short().splitlines() if line.startswith(f"| [{question}")]
+    return row.split(") | ", 1)[1].removesuffix(" |")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.001, 0.1, claims.YES),
+        (-0.2, -0.001, claims.NO),
+        (-0.01, 0.03, claims.UNDECIDED),
+        (0.0, 0.1, claims.UNDECIDED),
+    ],
+)
+def test_an_interval_that_holds_zero_decides_nothing(low, high, said):
+    assert claims.verdict(low, high) == said
+
+
+@pytest.mark.parametrize(("reach", "said"), [(2, "yes"), (1, "with 1 of 2 seeds"), (0, "no")])
+def test_the_report_is_reached_if_every_seed_reaches_it(recorded, reach, said):
+    recorded("bench_train_report", {"accuracy": summarize([0.87, 0.88]), "reach_target": reach})
+    assert answer("Does the report's recipe").startswith(f"{said} | 0.8750 (sd 0.0071), {reach} of 2 seeds")
+
+
+@pytest.mark.parametrize(("last", "said"), [(0.86, "yes, in 1 of 3 folds"), (0.80, "no, in 1 of 3 folds")])
+def test_more_epochs_are_compared_with_those_of_the_report(recorded, last, said):
+    epochs = [{"epoch": 10.0, "val_accuracy": 0.81}, {"epoch": 20.0, "val_accuracy": last}]
+    recorded("choose_epochs", {"folds": 3, "folds_done": 1, "epochs": epochs})
+    assert answer("Would more epochs") == f"{said} | 0.8100 after 10, {last:.4f} after 20; packaged MiniLM"
+
+
+@pytest.mark.parametrize(
+    ("with_copies", "said"),
+    [([0.72, 0.76], claims.YES), ([0.68, 0.76], claims.UNDECIDED), ([0.60, 0.64], claims.NO)],
+)
+def test_duplicates_flatter_where_the_intervals_do_not_meet(recorded, with_copies, said):
+    def scored(interval: list[float]) -> dict:
+        return {"seeds": {"0": {"accuracy": sum(interval) / 2, "accuracy_interval": interval}}}
+
+    emotion = {"report": scored(with_copies), "grouped": scored([0.66, 0.70])}
+    recorded("baselines", {"methods": {"words_logistic": {"title": "words", "emotion": emotion}}})
+    assert [row.split(" | ")[1] for row in claims.in_short().splitlines() if "](#the-emotion-beside" in row] == [said]
+
+
+def compared(*lows: float) -> dict:
+    """Tests against two baselines, whose intervals begin at ``lows`` for each seed."""
+
+    def tests(gain: float) -> dict:
+        return {
+            str(seed): {"difference": low + 0.01 + gain, "difference_interval": [low + gain, low + 0.02 + gain]}
+            for seed, low in enumerate(lows)
+        }
+
+    far, near = ({"title": title, "product": tests(gain)} for title, gain in (("far", 0.1), ("near", 0.0)))
+    return {"methods": {"words_logistic": far, "words_svm": near}}
+
+
+@pytest.mark.parametrize(
+    ("lows", "said"),
+    [((0.01, 0.02), claims.YES), ((0.01, -0.01), claims.UNDECIDED), ((-0.2, -0.3), claims.NO)],
+)
+def test_ours_beats_the_plain_methods_if_each_seed_beats_each_of_them(recorded, lows, said):
+    recorded("compare_answer", compared(*lows))
+    found = answer("Without leakage, does our answer model")
+    assert found.startswith(f"{said} | closest: near, {lows[0] + 0.01:+.4f} (")
+    assert found.endswith(f"each seed: {lows[0] + 0.01:+.4f} {lows[1] + 0.01:+.4f}")
+    assert claims.OPEN in claims.in_short(), "nothing was compared on the emotion"
+
+
+def everything_reached() -> dict:
+    return {name: summarize([target]) for name, (_, target, _) in claims.TARGETS.items()}
+
+
+def test_missed_targets_are_named_with_what_was_reached(recorded):
+    recorded("grouped_answer", {"seeds": {}, "summary": everything_reached()})
+    assert answer("Does the answer model reach") == "yes | "
+    worse = {"product_accuracy": summarize([0.885]), "emotion_ece": summarize([0.031])}
+    recorded("grouped_answer", {"seeds": {}, "summary": everything_reached() | worse})
+    missed = "missed: product accuracy 0.8850 (0.89); ECE emotion after calibration 0.0310 (0.03)"
+    assert answer("Does the answer model reach") == f"7 of 9 | {missed}"
+    recorded("grouped_tuned", {"summary": {"accuracy": summarize([0.88, 0.886]), "macro_f1": summarize([0.81])}})
+    assert answer("Does the tuned") == "1 of 2 | missed: accuracy 0.8830 (0.885)"
+
+
+@pytest.mark.parametrize(
+    ("after", "said"), [((0.02, 0.03), claims.YES), ((0.02, 0.06), claims.UNDECIDED), ((0.07, 0.06), claims.NO)]
+)
+def test_calibration_helps_if_it_helps_every_seed(recorded, after, said):
+    found = [{"before": {"ece": 0.05}, "after": {"ece": value}} for value in after]
+    seeds = {str(seed): {"calibration": {"product": each, "emotion": each}} for seed, each in enumerate(found)}
+    recorded("grouped_answer", {"seeds": seeds, "summary": everything_reached()})
+    assert answer("Does calibration make the confidence in the product").startswith(f"{said} | ECE of each seed: 0.050")
+
+
+def test_levers_count_only_if_the_whole_answer_gains(recorded):
+    def lever(title: str, low: float) -> dict:
+        gain = {"difference": low + 0.01, "interval": [low, low + 0.02]}
+        nothing = {"difference": 0.0, "interval": [-0.01, 0.01]}
+        return {"title": title, "paired": {"product": nothing, "emotion": nothing, "answer": gain}}
+
+    recorded("levers", {"levers": {"unchanged": lever("as it is", -0.01)}})
+    assert answer("Does another way of training") == f"{claims.OPEN} | "
+    levers = {
+        "unchanged": lever("as it is", -0.01),
+        "two_models": lever("two", -0.005),
+        "label_smoothing": lever("s", 0.001),
+    }
+    recorded("levers", {"levers": levers})
+    assert answer("Would a model for each task").startswith(
+        f"{claims.UNDECIDED} | product +0.0000 (-0.0100 to +0.0100)"
+    )
+    assert answer("Does another way of training").startswith(
+        "1 of 2 that were tried | best: labels smoothed by 0.1, product"
+    )
+
+
+def test_slips_count_where_their_interval_does_not_hold_zero(recorded):
+    def switch(title: str, low: float | None) -> dict:
+        paired = None if low is None else {"difference": low + 0.01, "interval": [low, low + 0.02]}
+        return {"title": title, "paired": paired}
+
+    switches = {"unchanged": switch("as it is", None), "no_mask": switch("no mask", -0.05)}
+    switches |= {"second_layer": switch("second", -0.01), "stratified": switch("other tweets", None)}
+    recorded("ablation", {"settings": {"quick": {"protocols": {"report": switches}}}})
+    (said,) = [row.split(") | ", 1)[1] for row in claims.in_short().splitlines() if "at ten times that rate" in row]
+    assert answer("Which slips of its code") == f"{claims.OPEN} | ", "the other setting"
+    assert said.removesuffix(" |") == "1 of 2 switches | no mask (report): -0.0400 (-0.0500 to -0.0300)"
+
+
+def test_doubtful_labels_are_compared_with_as_many_at_random(recorded):
+    def left_out(doubtful: float, random: float) -> dict:
+        return {"doubtful": {"accuracy": doubtful}, "random": {"accuracy": {"mean": random}}}
+
+    kept = {"title": "words", "settings": "", "all": {"accuracy": 0.8}, "0.02": left_out(0.82, 0.80)}
+    kept["0.05"] = left_out(0.79, 0.80)
+    agreement = {"0.95": {"groups": 0}, "0.8": {"groups": 9, "pairwise": 0.81, "interval": [0.78, 0.84]}}
+    agreement["0.8"]["ceiling"] = [0.81, 0.9]
+    task = {"agreement": agreement, "without_doubtful": {"words_logistic": kept}}
+    recorded("label_quality", {"tasks": {"product": task}})
+    assert answer("Is a model of the product better").startswith("in 1 of 2 cases | most: words without 2%, +0.0200")
+    assert answer("Do people agree on the product").startswith("0.810 of pairs | 0.780 to 0.840; no model")
+
+
+def test_every_question_leads_to_a_heading_that_is_there():
+    for line in claims.in_short().splitlines()[2:]:
+        page, heading = re.match(r"\| \[.*?\]\(([^#]*)#(.*?)\) \|", line).groups()
+        text = (paths.RESEARCH / page).read_text(encoding="utf-8") if page else results.render()
+        headings = {
+            results.md.anchor(title) for title in re.findall(r"^## (.+)$", text.replace("`", ""), flags=re.MULTILINE)
+        }
+        assert f"#{heading}" in headings, line
