@@ -153,9 +153,9 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
 # ---------------------------------------------------------------- our models
 
 
-def _beats_plain_methods(question: str) -> Callable[[], Finding | None]:
+def _beats_plain_methods(question: str, run_name: str = f"compare_{tasks.ANSWER}") -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
-        run = load(f"compare_{tasks.ANSWER}")
+        run = load(run_name)
         if run is None:
             return None
         by_method = {name: found[question] for name, found in run["methods"].items() if question in found}
@@ -341,6 +341,11 @@ QUESTIONS = (
         f"What each slip of the report did, {ABLATIONS['report']}",
     ),
     Question("... at ten times that rate?", _slips("quick"), f"What each slip of the report did, {ABLATIONS['quick']}"),
+    Question(
+        "On its own split, does its recipe beat every plain method?",
+        _beats_plain_methods(tasks.PRODUCT.name, f"compare_{REPORT}_product"),
+        "The report's recipe less each baseline on its split, tweet by tweet",
+    ),
     Question(
         "Without leakage, does our answer model beat every plain method on the product?",
         _beats_plain_methods(tasks.PRODUCT.name),

@@ -1,24 +1,26 @@
-"""``python -m research.compare``: our model against each baseline, row by row, on the leak-free protocol.
+"""``python -m research.compare``: our model against each baseline, row by row, on either protocol.
 
-Both sides answered the same rows in the same folds, none of which they were trained on. Our model's answers are those
-that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. A baseline answers with its
-first seed.
+Both sides answered the same rows, none of which they were trained on. On the leak-free folds our model's answers are
+those that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. On the report's split
+(``--models``) they are the validation predictions that were saved with each model. A baseline answers with its first
+seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from research.baselines import GROUPED, Answers, Problem, answers, make_problem, right_answers
+from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_answers
 from research.methods import baselines
 from research.runs import record
 from tf_model import console, data, paths, tasks
 from tf_model.comparison import compare_right
-from tf_model.errors import DataError
+from tf_model.errors import DataError, UsageError
+from tf_model.model_reports import read_report
 
 AVERAGED = "averaged"
 
@@ -32,35 +34,53 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--store", type=Path, help="folder of the folds that evaluate kept; found by itself where one alone fits"
     )
+    parser.add_argument(
+        "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
+    )
     quick = [name for name, method in known.items() if not method.slow]
     parser.add_argument("--methods", nargs="+", choices=list(known), default=quick, help="which baselines")
     arguments = parser.parse_args(argv)
+    if arguments.models and arguments.store:
+        raise UsageError("expected --store, for the leak-free folds, or --models, for the report's split, got both")
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, arguments.task)
-    store = arguments.store or find_store(problem)
-    ours = load_out_of_fold(store, problem)
+    if arguments.models:
+        protocol, name, given = REPORT, f"compare_{REPORT}_{arguments.task}", ["--models", *arguments.models]
+        ours = load_validated(arguments.models, problem, dataset.sha256)
+    else:
+        store = arguments.store or find_store(problem)
+        protocol, name, given = GROUPED, f"compare_{arguments.task}", ["--store", store]
+        ours = load_out_of_fold(store, problem)
     found: dict[str, Any] = {}
-    for name in arguments.methods:
+    for method in (known[chosen] for chosen in arguments.methods):
         baseline = {
-            task.name: answers(known[name], problem, task, GROUPED, known[name].seeds[0], dataset.sha256)
+            task.name: answers(method, problem, task, protocol, method.seeds[0], dataset.sha256)
             for task in problem.rows.tasks
         }
-        found[name] = {"title": known[name].title, **compare_all(problem, ours, baseline)}
-        for question, by_seed in found[name].items():
+        found[method.name] = {"title": method.title, **compare_all(problem, ours, baseline)}
+        for question, by_seed in found[method.name].items():
             if question != "title":
-                _print(known[name].title, question, by_seed)
+                _print(method.title, question, by_seed)
+    folds = problem.folds[protocol]
     results = {
-        "protocol": f"grouped {len(problem.folds[GROUPED])}-fold",
+        "protocol": f"grouped {len(folds)}-fold" if protocol == GROUPED else "the report's random split, seed 42",
         "task": arguments.task,
-        "rows": len(problem.rows),
+        "rows": sum(len(split.validation) for split in folds),
         "groups": int(problem.groups.max()) + 1,
         "data_sha256": dataset.sha256,
         "methods": found,
     }
-    command = f"python -m research.compare --task {arguments.task} --store {paths.shown(store)}"
-    console.say(f"written to {paths.shown(record(f'compare_{arguments.task}', command, results))}")
+    command = " ".join(
+        [
+            "python -m research.compare --task",
+            arguments.task,
+            given[0],
+            *(paths.shown(Path(each)) for each in given[1:]),
+        ]
+    )
+    console.say(f"written to {paths.shown(record(name, command, results))}")
     return 0
 
 
@@ -71,7 +91,8 @@ def compare_all(
 
     Args:
         problem: The rows.
-        ours: Probabilities of all tasks side by side, float [N, classes], by seed or ``"averaged"``.
+        ours: Probabilities of all tasks side by side, float [N, classes], NaN in rows that were not answered, by seed
+            or ``"averaged"``.
         baseline: Answers by task.
 
     Returns:
@@ -119,9 +140,43 @@ def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
             f"expected all {len(folds)} folds of a seed in {store}, found none complete; run `python -m "
             f"tf_model.evaluate --protocol grouped --task {problem.name}` to its end"
         )
-    if len(complete) > 1:
-        complete[AVERAGED] = np.mean(list(complete.values()), axis=0)
-    return complete
+    return _with_average(complete)
+
+
+def _with_average(by_seed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    averaged = {AVERAGED: np.mean(list(by_seed.values()), axis=0)} if len(by_seed) > 1 else {}
+    return by_seed | averaged
+
+
+def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -> dict[str, np.ndarray]:
+    """What models said of the validation part of the report's split: as :func:`load_out_of_fold`, NaN elsewhere.
+
+    Raises:
+        DataError: A model is of another task, dataset or split, or two have the same seed.
+    """
+    (split,), (task, *others) = problem.folds[REPORT], problem.rows.tasks
+    if others:
+        raise DataError(f"expected a model of one task on the report's split, got {problem.name}; compare its folds")
+    by_seed: dict[str, np.ndarray] = {}
+    for folder in models:
+        report = read_report(folder)
+        said, seed = report.predictions.get(task.name), str(report.recipe.get("seed"))
+        if report.task != task.name or said is None:
+            raise DataError(
+                f"expected a model of {task.name} with its validation predictions in {paths.shown(folder)}; train one "
+                f"with `python -m tf_model.train --task {task.name}`"
+            )
+        if report.data_sha256 != data_sha256 or not np.array_equal(
+            np.sort(said.rows), np.sort(problem.rows.rows[split.validation])
+        ):
+            raise DataError(
+                f"{paths.shown(folder)} was validated on other rows than the report's; train it on its split"
+            )
+        if seed in by_seed:
+            raise DataError(f"expected models of different seeds, two have the seed {seed}; leave one out")
+        by_seed[seed] = np.full((len(problem.rows), len(task.labels)), np.nan, np.float32)
+        by_seed[seed][np.searchsorted(problem.rows.rows, said.rows)] = said.probabilities
+    return _with_average(by_seed)
 
 
 def find_store(problem: Problem) -> Path:
@@ -159,12 +214,13 @@ def _read_folds(files: list[Path], problem: Problem) -> np.ndarray:
 
 
 def as_answers(problem: Problem, probabilities: np.ndarray) -> dict[str, Answers]:
-    """Probabilities of all tasks side by side, float [N, classes], as the answers to each task."""
+    """Probabilities of all tasks side by side, float [N, classes], as the answers to each task; NaN is no answer."""
     ends = np.cumsum([len(task.labels) for task in problem.rows.tasks])[:-1]
-    parts = np.split(probabilities, ends, axis=1)
-    return {
-        task.name: Answers(part.argmax(axis=1), part, 0.0) for task, part in zip(problem.rows.tasks, parts, strict=True)
-    }
+    found = {}
+    for task, part in zip(problem.rows.tasks, np.split(probabilities, ends, axis=1), strict=True):
+        predicted = np.where(np.isnan(part).any(axis=1), -1, np.nan_to_num(part).argmax(axis=1))
+        found[task.name] = Answers(predicted, part, 0.0)
+    return found
 
 
 def _print(title: str, question: str, by_seed: Mapping[str, Any]) -> None:

@@ -350,11 +350,11 @@ def _flat_baseline(found: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
-def _paired(task: str) -> Callable[[], str]:
+def _paired(run_name: str, command: str) -> Callable[[], str]:
     def section() -> str:
-        run = load(f"compare_{task}")
+        run = load(run_name)
         if run is None:
-            return md.not_measured(f"python -m research.compare --task {task}")
+            return md.not_measured(command)
         rows = []
         for found in run["methods"].values():
             for question, by_seed in found.items():
@@ -363,7 +363,8 @@ def _paired(task: str) -> Callable[[], str]:
         header = ["less", "question", "each seed", "seeds averaged", "only ours right", "only theirs", "p"]
         return md.captioned(
             md.table(header, rows),
-            f"Accuracy of our model less that of the baseline on the same rows; {run['protocol']}; each of our seeds "
+            f"Accuracy of our model less that of the baseline on the same tweets, of {run['rows']:,}; "
+            f"{run['protocol']}; each of our seeds "
             "by itself, and the mean of their probabilities (of one seed, its own), to which the 95% interval, the "
             "counts and p belong; "
             f"McNemar's exact test, which takes tweets for independent; {md.made(run)}",
@@ -551,8 +552,15 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "What was tried to better the answer model": _levers,
     "How the settings of the baselines were chosen": _choices,
     "What the tuned recipe was to reach": _tuned,
-    "Our answer model less each baseline, tweet by tweet": _paired(tasks.ANSWER),
-    "Our product model less each baseline, tweet by tweet": _paired(tasks.PRODUCT.name),
+    "The report's recipe less each baseline on its split, tweet by tweet": _paired(
+        f"compare_{REPORT}_product", "python -m research.compare --task product --models saved_models/product"
+    ),
+    "Our answer model less each baseline, tweet by tweet": _paired(
+        f"compare_{tasks.ANSWER}", f"python -m research.compare --task {tasks.ANSWER}"
+    ),
+    "Our product model less each baseline, tweet by tweet": _paired(
+        "compare_product", "python -m research.compare --task product"
+    ),
     "How far people agree, and how high an accuracy can get": _label_agreement,
     "Labels that look wrong": _doubts,
     "Training without the most doubtful labels": _without_doubtful,

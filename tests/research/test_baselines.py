@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from research import baselines, compare, methods, runs
@@ -378,3 +379,61 @@ def test_the_store_is_found_where_one_alone_fits(problems, capsys):
     keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
     with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
         compare.find_store(problem)
+
+
+def save_model(folder, problem, dataset, seed=42, wrong=(), rows=None):
+    """The papers of a model of one task that ``compare --models`` reads."""
+    (task,), (split,) = problem.rows.tasks, problem.folds[REPORT]
+    validated = split.validation if rows is None else rows
+    scores, ids = one_hot_scores(problem, wrong), problem.label_ids(task)
+    folder.mkdir()
+    frame = pd.DataFrame(scores[validated], columns=list(task.labels))
+    frame.insert(0, "row", problem.rows.rows[validated])
+    frame.insert(1, "label", [task.labels[number] for number in ids[validated]])
+    frame.insert(2, "predicted", [task.labels[number] for number in scores[validated].argmax(axis=1)])
+    frame.to_csv(folder / "validation_predictions.csv", index=False)
+    papers = {"recipe": {"seed": seed}, "metrics": {"data_sha256": dataset.sha256}}
+    papers["labels"] = {"task": task.name, "labels": list(task.labels)}
+    for name, value in papers.items():
+        (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    return folder
+
+
+def test_saved_models_are_compared_on_the_split_of_the_report(tmp_path, problems, dataset, capsys):
+    problem = problems["product"]
+    (split,) = problem.folds[REPORT]
+    one = save_model(tmp_path / "one", problem, dataset)
+    other = save_model(tmp_path / "other", problem, dataset, seed=7, wrong=split.validation[:3])
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords", "--models"]
+    assert compare.main([*arguments, str(one), str(other)]) == 0
+    run = runs.load("compare_report_product")
+    assert run["rows"] == len(split.validation)
+    assert run["command"].endswith(f"--task product --models {one} {other}")
+    tests = run["methods"]["keywords"]["product"]
+    assert list(tests) == ["42", "7", "averaged"]
+    assert {test["rows"] for test in tests.values()} == {len(split.validation)}
+    assert tests["42"]["only_old_right"] == 0
+    assert tests["42"]["difference"] - tests["7"]["difference"] == pytest.approx(3 / len(split.validation))
+    assert "seed 42, less keyword rules: +" in capsys.readouterr().out
+
+
+def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(tmp_path, problems, dataset):
+    problem = problems["product"]
+    (split,) = problem.folds[REPORT]
+    one = save_model(tmp_path / "one", problem, dataset)
+    twin = save_model(tmp_path / "twin", problem, dataset)
+    elsewhere = save_model(tmp_path / "elsewhere", problem, dataset, rows=split.train)
+    emotion = save_model(tmp_path / "emotion", problems["emotion"], dataset)
+    for models, said in (
+        ([one, twin], "two have the seed 42"),
+        ([elsewhere], "was validated on other rows"),
+        ([emotion], "expected a model of product"),
+    ):
+        with pytest.raises(DataError, match=said):
+            compare.load_validated(models, problem, dataset.sha256)
+    with pytest.raises(DataError, match="was validated on other rows"):
+        compare.load_validated([one], problem, "another dataset")
+    with pytest.raises(DataError, match="expected a model of one task"):
+        compare.load_validated([one], problems["answer"], dataset.sha256)
+    with pytest.raises(UsageError, match="got both"):
+        compare.main(["--models", str(one), "--store", str(tmp_path)])
