@@ -33,7 +33,7 @@ MAY_REPORT = re.compile(r"monitor report|--audit|make audit")
 ON_SAMPLE = re.compile(
     r"tf_model\.(train|evaluate|promote)|make (train|tuned|answer|evaluate|grouped|label|learning|base)"
 )
-TRAINS = re.compile(r"tf_model\.train|make (train|tuned|answer)\b")
+TRAINS = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:python -m tf_model\.train|make (?:train|tuned|answer))(?: |$)")
 APP = "http://127.0.0.1:8501"
 METRICS = "http://127.0.0.1:9464/metrics"
 SERVED = re.compile(r"--server http://127\.0\.0\.1:(\d+)")
@@ -84,6 +84,8 @@ def main(argv: list[str] | None = None) -> int:
                 continue
             begun = time.monotonic()
             error = run(command, folder, real=arguments.real)
+            if makes_a_sample_of(tasks.ANSWER, command) and not arguments.real:
+                place(model, folder)  # what is asked next is asked of the model that was given
             print(f"{'FAILED' if error else 'ok':7}{time.monotonic() - begun:6.0f} s  {command}", flush=True)
             if error:
                 failed.append(command)
@@ -140,7 +142,7 @@ def copy_checkout(folder: Path, model: Path) -> None:
             shutil.copy2(source, target)  # with its time, or make would install anew
     if not (folder / ".venv").exists():
         (folder / ".venv").symlink_to((paths.ROOT / ".venv").resolve())
-    shutil.copytree(model, folder / "saved_models" / tasks.ANSWER)
+    place(model, folder)
     _write_tables(folder)
     done = subprocess.run(
         [sys.executable, "-c", _RECORD_A_CORRECTION], cwd=folder, check=False, capture_output=True, text=True
@@ -148,6 +150,13 @@ def copy_checkout(folder: Path, model: Path) -> None:
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing"]
         raise TweetTargetError(f"no correction could be recorded in the copy: {said[-1][:300]}")
+
+
+def place(model: Path, folder: Path) -> None:
+    """Put the model that commands ask into the copy, in place of any other."""
+    target = folder / "saved_models" / tasks.ANSWER
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(model, target)
 
 
 def _write_tables(folder: Path) -> None:
@@ -221,6 +230,11 @@ def _make_room(command: str, folder: Path, environment: dict[str, str]) -> None:
         )
         if done.returncode:
             console.say(f"nothing was promoted before {command}: {done.stderr.strip()[-300:]}")
+
+
+def makes_a_sample_of(name: str, command: str) -> bool:
+    """Whether a command trains the model ``name``, which learns from the sample corpus here."""
+    return bool(TRAINS.search(command) and ON_SAMPLE.search(command)) and trained_name(command) == name
 
 
 def trained_name(command: str) -> str:

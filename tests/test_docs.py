@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from research.docs_check import NOT_HERE, README, commands_of, trained_name, why_not
+from research.docs_check import NOT_HERE, README, commands_of, makes_a_sample_of, place, trained_name, why_not
 from tf_model import paths
 
 PAGES = (README, paths.ROOT / "CONTRIBUTING.md")
@@ -92,3 +92,25 @@ def test_what_is_not_run_is_still_a_command_of_the_page():
 )
 def test_room_is_made_for_the_model_that_a_training_writes(command, name):
     assert trained_name(command) == name
+
+
+@pytest.mark.parametrize(
+    ("command", "replaced"),
+    [
+        ("make answer", True),
+        ("python -m tf_model.train --task answer", True),
+        ("python -m tf_model.train --task answer --extra corrections.csv --name candidate", False),
+        ("make train", False),
+        ('python -m tf_model.predict --text "make answer"', False),
+    ],
+)
+def test_a_model_of_the_sample_does_not_stay_in_the_place_of_the_one_that_is_asked(tmp_path, command, replaced):
+    assert makes_a_sample_of("answer", command) == replaced
+    model, copy = tmp_path / "model", tmp_path / "copy"
+    for folder, said in ((model, "given"), (copy / "saved_models" / "answer", "of the sample")):
+        folder.mkdir(parents=True)
+        (folder / "labels.json").write_text(said)
+    (copy / "saved_models" / "answer" / "more").touch()
+    place(model, copy)
+    assert [file.name for file in (copy / "saved_models" / "answer").iterdir()] == ["labels.json"]
+    assert (copy / "saved_models" / "answer" / "labels.json").read_text() == "given"
