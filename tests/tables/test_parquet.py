@@ -1,7 +1,7 @@
 """Parquet: types and missing values survive."""
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 
 import pandas
 import pyarrow
@@ -56,7 +56,42 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         "n": [1, 2, None],
         "bad": ["\ufffd", "b", None],
     }
-    frame = pandas.DataFrame({"n": [1, 2, "x"]}, dtype=object)
-    with pytest.raises(OutputError, match=r"column 'n' began as int64.*write \.jsonl or \.csv"):
+
+
+@pytest.mark.parametrize(
+    ("begins", "later"),
+    [
+        (1, "x"),
+        (1, 2.75),
+        (1, True),
+        (2.5, True),
+        (True, 1),
+        (1, 2**70),
+        (2.5, 2**53 + 1),
+        ([1], [2.5]),
+        (date(2020, 1, 2), datetime(2020, 1, 2, 5)),
+    ],
+)
+def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, later):
+    frame = pandas.DataFrame({"n": [begins, begins, later]}, dtype=object)
+    with pytest.raises(OutputError, match=r"column 'n' began as .*write \.jsonl or \.csv"):
         save(frame, tmp_path / "b.parquet")
-    assert [file.name for file in tmp_path.iterdir()] == ["a.parquet"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("begins", "later", "kept"),
+    [
+        (1, 2.0, [1, 1, 2]),
+        (2.5, 3, [2.5, 2.5, 3.0]),
+        (1, None, [1, 1, None]),
+        (None, 3, [None, None, "3"]),
+        ([1], [2], [[1], [1], [2]]),
+        ([], [1], ["[]", "[]", "[1]"]),
+        ({}, {"a": 1}, ["{}", "{}", '{"a": 1}']),
+        ({"a": 1}, {"a": 2, "b": 3}, ['{"a": 1}', '{"a": 1}', '{"a": 2, "b": 3}']),
+    ],
+)
+def test_later_values_stay_what_they_are(tmp_path, begins, later, kept):
+    save(pandas.DataFrame({"n": [begins, begins, later]}, dtype=object), tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["n"].to_pylist() == kept

@@ -85,7 +85,10 @@ class ParquetWriter(TableWriter):
         columns = [frame.iloc[:, position] for position in range(len(names))]
         if self.writer is None:
             self.schema = pyarrow.schema([(n, _arrow_type(c)) for n, c in zip(names, columns, strict=True)])
-            self.writer = pyarrow.parquet.ParquetWriter(self.path, self.schema)
+            try:
+                self.writer = pyarrow.parquet.ParquetWriter(self.path, self.schema)
+            except pyarrow.ArrowException as error:
+                raise OutputError(f"Parquet has no place for {first_line(error)}; write .jsonl or .csv") from error
         arrays = [_to_arrow(column, field) for column, field in zip(columns, self.schema, strict=True)]
         if len(frame):
             self.writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self.schema))
@@ -102,7 +105,10 @@ class ParquetWriter(TableWriter):
 
 
 def _arrow_type(column: pandas.Series) -> pyarrow.DataType:
-    """The Arrow type of a column: its own where it has one, and text where its objects are of several kinds."""
+    """The Arrow type of a column: its own where it has one, else what its objects are.
+
+    Text for objects of several kinds, and for records, whose fields may differ from row to row.
+    """
     import pyarrow
 
     if column.dtype == "str":
@@ -111,7 +117,15 @@ def _arrow_type(column: pandas.Series) -> pyarrow.DataType:
         found = pyarrow.array(_arrow_values(column), from_pandas=True).type
     except (pyarrow.ArrowException, OverflowError):
         return pyarrow.string()
-    return pyarrow.string() if column.dtype == object and pyarrow.types.is_null(found) else found
+    return pyarrow.string() if column.dtype == object and not _is_certain(found) else found
+
+
+def _is_certain(found: pyarrow.DataType) -> bool:
+    """Whether later values of a column can be expected to be of the type that its first ones have."""
+    from pyarrow import types
+
+    inner = found.value_type if types.is_list(found) else found
+    return not (types.is_null(inner) or types.is_nested(inner))
 
 
 def _to_arrow(column: pandas.Series, field: pyarrow.Field) -> pyarrow.ChunkedArray:
@@ -121,13 +135,28 @@ def _to_arrow(column: pandas.Series, field: pyarrow.Field) -> pyarrow.ChunkedArr
     if column.dtype == object and field.type == pyarrow.string():
         values = [None if value is None else as_text(value) for value in values]
     try:
-        array = pyarrow.array(values, type=field.type, from_pandas=True)
+        array = pyarrow.array(values, from_pandas=True)
+        if array.type != field.type:
+            array = _cast(array, field.type)
     except (pyarrow.ArrowException, OverflowError) as error:
         raise OutputError(
             f"column {field.name!r} began as {field.type}, and a later value is of another kind "
             f"({first_line(error)}); Parquet wants one type in a column: write .jsonl or .csv"
         ) from error
     return array if isinstance(array, pyarrow.ChunkedArray) else pyarrow.chunked_array([array])
+
+
+def _cast(array: pyarrow.Array | pyarrow.ChunkedArray, wanted: pyarrow.DataType) -> Any:
+    """The same values as another type; pyarrow makes numbers of true and false, and drops the time of a day."""
+    import pyarrow
+    from pyarrow import types
+
+    cast = array.cast(wanted)
+    if types.is_null(array.type):
+        return cast
+    if types.is_boolean(array.type) != types.is_boolean(wanted) or not cast.cast(array.type).equals(array):
+        raise pyarrow.ArrowInvalid(f"it is {array.type}")
+    return cast
 
 
 def _arrow_values(column: pandas.Series) -> Any:
