@@ -25,6 +25,7 @@ from tf_model import console, crossval, data, paths, splits, tasks
 from tf_model.answer_figures import COVERAGE
 from tf_model.answers import answer_metrics, confidence_and_right
 from tf_model.calibration import accuracy_at_coverage
+from tf_model.comparison import compare_right
 from tf_model.errors import UsageError
 from tf_model.files import whole_file
 from tf_model.metrics import evaluate_probabilities, summarize
@@ -33,6 +34,7 @@ from tf_model.runtime import versions
 REPORT, GROUPED = "report", "grouped"
 PROTOCOLS = (GROUPED, REPORT)
 PROBLEMS = (*tasks.TASKS, tasks.ANSWER)
+COPIES = "report_less_grouped"  # what near-duplicates on both sides are worth to a method
 CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
 
 
@@ -140,7 +142,7 @@ def make_problem(dataset: data.Dataset, name: str) -> Problem:
     """
     rows = data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    folds = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
     report = splits.report_split(rows.strata, labels=rows.strata_names)
     return Problem(name, rows, groups, {REPORT: (report,), GROUPED: folds})
 
@@ -246,7 +248,8 @@ def evaluate_method(
         recorded: Its figures of earlier runs, which stay.
 
     Yields:
-        What is known of the method after each problem, protocol and seed.
+        What is known of the method after each problem, protocol and seed; once a task has been answered under both
+        protocols, also what :func:`worth_of_copies` says of it, under :data:`COPIES` by task and seed.
     """
     found: dict[str, Any] = {"title": method.title, "settings": method.settings, **(recorded or {})}
     wanted = [name for name in problems if not (method.slow and name == tasks.ANSWER)]
@@ -265,6 +268,35 @@ def evaluate_method(
                 found = found | {name: by_protocol}
                 found["seconds"] = _seconds(found)
                 yield found
+            if name != tasks.ANSWER and set(protocols) == set(PROTOCOLS):
+                worth = worth_of_copies(method, problem, seed, data_sha256)
+                of_task = found.get(COPIES, {}).get(name, {}) | {str(seed): worth}
+                found = found | {COPIES: found.get(COPIES, {}) | {name: of_task}}
+                yield found
+
+
+def worth_of_copies(method: Method, problem: Problem, seed: int, data_sha256: str) -> dict[str, Any]:
+    """What it is worth to a method that near-duplicates of the tweets it answers were among those it learned from.
+
+    Both protocols train on four fifths of the same tweets; on the rows that the report's split validates on, each
+    answers once with near-duplicates in training and once without.
+
+    Args:
+        method: The method.
+        problem: Of a single task.
+        seed: Of the training.
+        data_sha256: Of the dataset.
+
+    Returns:
+        What :func:`tf_model.comparison.compare_right` says of the report's split (new) less the grouped folds (old),
+        and ``accuracy`` on these rows by protocol.
+    """
+    (task,) = problem.rows.tasks
+    said = {name: answers(method, problem, task, name, seed, data_sha256).predicted for name in PROTOCOLS}
+    rows = problem.folds[REPORT][0].validation
+    right = {name: predicted[rows] == problem.label_ids(task)[rows] for name, predicted in said.items()}
+    accuracy = {name: float(each.mean()) for name, each in right.items()}
+    return {"accuracy": accuracy, **compare_right(right[GROUPED], right[REPORT], problem.groups[rows])}
 
 
 def _seconds(found: Mapping[str, Any]) -> float:
@@ -389,7 +421,7 @@ def _choosing_problem(dataset: data.Dataset, task: tasks.Task) -> Problem:
     rows = data.training_rows(dataset, task.name)
     rows = rows.take(np.sort(splits.report_split(rows.strata, labels=rows.strata_names).train))
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.grouped_folds(rows.strata, groups, CHOOSING_FOLDS, CHOOSING_SEED, rows.strata_names)
+    folds = splits.folds_of(rows, groups, CHOOSING_FOLDS, CHOOSING_SEED)
     return Problem(task.name, rows, groups, {GROUPED: folds})
 
 

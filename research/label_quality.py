@@ -265,7 +265,7 @@ def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str)
     """
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
-    inner = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    inner = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
     part = Problem(problem.name, rows, groups, {"inner": inner})
     said = answers(methods()[WORDS], part, task, "inner", 0, data_sha256)
     confidence = suspicious.label_confidence(part.label_ids(task), said.probabilities)

@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from tf_model import crossval, data, evaluate, paths, splits, tasks, train
+from tf_model import crossval, data, evaluate, paths, recipes, splits, tasks, train
 from tf_model.errors import ModelError, OutputError, UsageError
 
-SAMPLE = ["--data", str(paths.SAMPLE_CORPUS), "--precision", "float32"]
+SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
+FLOAT32 = ["--precision", "float32"]
 FAST = ["--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "2"]
 
 
@@ -21,7 +22,19 @@ def store(tmp_path, monkeypatch):
 
 
 def grouped(tiny_bert, path, *more: str) -> dict:
-    arguments = [*SAMPLE, *FAST, "--protocol", "grouped", "--folds", "2", "--seeds", "5", "--backbone", str(tiny_bert)]
+    arguments = [
+        *SAMPLE,
+        *FLOAT32,
+        *FAST,
+        "--protocol",
+        "grouped",
+        "--folds",
+        "2",
+        "--seeds",
+        "5",
+        "--backbone",
+        str(tiny_bert),
+    ]
     assert evaluate.main([*arguments, "--json", str(path), "--overwrite", *more]) == 0
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -56,25 +69,30 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tm
         grouped(tiny_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
 
 
-def test_part_train_leaves_the_validation_part_of_the_report_out(tiny_bert, tmp_path, store, monkeypatch):
+@pytest.mark.parametrize("task", ["product", "answer"])
+def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert, tmp_path, store, monkeypatch):
     seen = []
 
     def remember(recipe, backbone, classes, texts, label_ids, split, **options):
         seen.extend(texts)
-        return np.full((len(split.validation), classes[0]), 1 / classes[0], np.float32), [{"epoch": 1, "seconds": 1.0}]
+        shares = [np.full((len(split.validation), count), 1 / count, np.float32) for count in classes]
+        return np.concatenate(shares, axis=1), [{"epoch": 1, "seconds": 1.0}]
 
     monkeypatch.setattr(crossval, "_train_fold", remember)
-    grouped(tiny_bert, tmp_path / "part.json", "--part", "train")
-    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
-    split = splits.report_split(examples["label_id"].to_numpy())
-    assert set(seen) == set(examples["text"].iloc[split.train])
-    assert not set(seen) & (set(examples["text"].iloc[split.validation]) - set(examples["text"].iloc[split.train]))
+    grouped(tiny_bert, tmp_path / "part.json", "--part", "train", "--task", task)
+    rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), task)
+    split, _ = train.training_split(rows, recipes.make_recipe("report"))
+    texts = np.array(rows.texts, dtype=object)
+    assert set(seen) == set(texts[split.train])
+    assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
+    if task == "product":
+        assert np.array_equal(split.train, splits.report_split(rows.label_ids).train)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_bert):
     folder = tmp_path_factory.mktemp("models")
-    assert train.main([*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(folder)]) == 0
+    assert train.main([*SAMPLE, *FLOAT32, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(folder)]) == 0
     return folder / "product"
 
 
@@ -115,6 +133,9 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
         (["--protocol", "grouped", "--fold-seed", "-1"], "--fold-seed must be between 0 and"),
         (["--protocol", "grouped", "--seed", "1"], "give --seeds instead of --seed"),
         (["--epochs", "3"], "settings belong to --protocol grouped"),
+        (["--task", "emotion"], "--task would change nothing; name the model with --model DIR"),
+        (["--seeds", "1", "--fold-seed", "0", "--no-xla"], "--seeds, --fold-seed, --xla would change nothing"),
+        (["--compare", "a", "b", "--part", "train"], "--part would change nothing"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(arguments, words):

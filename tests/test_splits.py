@@ -11,10 +11,10 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import train_test_split
 
-from tf_model import splits
+from tf_model import data, splits, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.paths import ROOT, SHARED_DATA
-from tf_model.splits import Split, grouped_folds, leakage, near_duplicate_groups, report_split
+from tf_model.splits import Split, folds_of, grouped_folds, leakage, near_duplicate_groups, report_split
 from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
 
 LONG = "the new tablet is out today and everybody in the queue wants to have one"
@@ -256,6 +256,28 @@ class TestGroupedFolds:
     def test_one_fold_is_no_cross_validation(self):
         with pytest.raises(UsageError, match="at least 2 folds, got 1"):
             grouped_folds(np.array([0, 0]), np.arange(2), folds=1)
+
+    @staticmethod
+    def rows_of_both_tasks(products, emotions):
+        label_ids = np.stack([products, emotions], axis=1)
+        strata = np.where(label_ids[:, 0] >= 0, label_ids[:, 0], len(PRODUCTS) + label_ids[:, 1])
+        texts = [str(number) for number in range(len(strata))]
+        names = (*PRODUCTS, *tasks.EMOTIONS)
+        return data.TrainingRows(tasks.ANSWER_TASKS, np.arange(len(strata)), texts, label_ids, strata, names)
+
+    def test_a_single_tweet_with_an_emotion_and_no_product_is_no_error(self):
+        products, emotions = np.array([0, 1] * 10 + [-1] * 11), np.array([0, 1, 2] * 6 + [0, 1] + [1] * 10 + [0])
+        rows = self.rows_of_both_tasks(products, emotions)
+        assert (rows.strata == len(PRODUCTS)).sum() == 1
+        folds = folds_of(rows, np.arange(31), 5, 0)
+        assert sorted(np.concatenate([split.validation for split in folds])) == list(range(31))
+        for split in folds:
+            assert set(emotions[split.train]) == {0, 1, 2}
+
+    def test_a_class_of_either_task_in_one_group_is_named(self):
+        products, emotions = np.array([0] * 10 + [-1] * 10), np.array([1] * 19 + [2])
+        with pytest.raises(DataError, match=r"single group holds all of 'Positive emotion' \(id 2\)"):
+            folds_of(self.rows_of_both_tasks(products, emotions), np.arange(20), 5, 0)
 
     def test_real_folds_do_not_leak(self, report_rows, report_groups):
         texts, label_ids = report_rows

@@ -62,7 +62,7 @@ def out_of_fold_probabilities(
     of; see :func:`out_of_fold_calibration` for the rest.
     """
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.grouped_folds(rows.strata, groups, FOLDS, recipe.split_seed, rows.strata_names)
+    folds = splits.folds_of(rows, groups, FOLDS, recipe.split_seed)
     place = crossval.store_for(
         store,
         data=data_sha256,

@@ -22,11 +22,23 @@ from tf_model.train import add_runtime_arguments, training_split
 
 PROTOCOLS = ("report", "grouped")
 PARTS = ("all", "train")
+GROUPED_ONLY: dict[str, Any] = {  # options that belong to cross-validation, and what they are if not given
+    "task": tasks.PRODUCT.name,
+    "seeds": [0, 1, 2],
+    "folds": crossval.FOLDS,
+    "fold_seed": crossval.FOLD_SEED,
+    "part": "all",
+    "each_epoch": False,
+    "precision": "auto",
+    "xla": False,
+    "deterministic": False,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate by the protocol that was asked for, print a table and write JSON."""
     arguments = _parser().parse_args(argv)
+    _fill_in(arguments)
     _check_usage(arguments)
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
@@ -131,11 +143,11 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     recipe = recipes.from_arguments(arguments)
     rows = _rows(dataset, arguments.task)
     if arguments.part == "train":
-        # Settings are chosen here, so that the validation part of the report's split has no say in them.
-        split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
+        # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
+        split, _ = training_split(rows, recipe)
         rows = rows.take(np.sort(split.train))
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.grouped_folds(rows.strata, groups, arguments.folds, arguments.fold_seed, rows.strata_names)
+    folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(recipe.backbone)
     weights.refuse_seen(dataset.sha256, rows.rows)
     used = runtime.prepare(
@@ -260,6 +272,19 @@ def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:
     ]
 
 
+def _fill_in(arguments: argparse.Namespace) -> None:
+    """Refuse the options of cross-validation where a saved model is evaluated as it is; else fill in their values."""
+    given = [name for name in GROUPED_ONLY if getattr(arguments, name) is not None]
+    if arguments.protocol == "report" and given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"a saved model is evaluated as it is, and {options} would change nothing; name the model with --model "
+            "DIR, or add --protocol grouped"
+        )
+    for name in set(GROUPED_ONLY) - set(given):
+        setattr(arguments, name, GROUPED_ONLY[name])
+
+
 def _check_usage(arguments: argparse.Namespace) -> None:
     if arguments.promote and not arguments.compare:
         raise UsageError("--promote goes with --compare OLD NEW")
@@ -295,25 +320,25 @@ def _parser() -> argparse.ArgumentParser:
         "--promote", action="store_true", help="with --compare: let NEW take the place of OLD, unless it is worse"
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
-    parser.add_argument(
-        "--task", choices=[*sorted(tasks.TASKS), tasks.ANSWER], default=tasks.PRODUCT.name, help="task (grouped)"
-    )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
-    group.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
-    group.add_argument("--folds", type=int, default=crossval.FOLDS, help="number of folds")
-    group.add_argument("--fold-seed", type=int, default=crossval.FOLD_SEED, help="seed of the folds")
+    group.add_argument(
+        "--task", choices=[*sorted(tasks.TASKS), tasks.ANSWER], help="what is learned; product if not given"
+    )
+    group.add_argument("--seeds", type=int, nargs="+", help="training seeds; 0 1 2 if not given")
+    group.add_argument("--folds", type=int, help=f"number of folds; {crossval.FOLDS} if not given")
+    group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {crossval.FOLD_SEED} if not given")
     group.add_argument(
         "--part",
         choices=PARTS,
-        default="all",
-        help="rows to use: all, or only the training part of the report's split, to choose settings on",
+        help="rows to use: all (if not given), or train, those that `tf_model.train` trains on, to choose settings on",
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
     add_runtime_arguments(parser)
     recipes.add_arguments(parser)
+    parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser
 
 

@@ -17,6 +17,8 @@ from tf_model.errors import DataError, UsageError
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from tf_model.data import TrainingRows
+
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
 NOT_A_WORD = re.compile(r"[\W_]+")
@@ -110,6 +112,17 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = 0.8) -> np.nd
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
+def folds_of(rows: "TrainingRows", groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
+    """:func:`grouped_folds` of the rows of one task or of several.
+
+    They are alike in their strata, and no training part is without a class of a task. A stratum may be of so few rows
+    that some training part is without it: tweets with an emotion and no product, say.
+    """
+    ids = rows.label_ids.reshape(len(rows), -1)
+    classes = [(ids[:, number], task.labels) for number, task in enumerate(rows.tasks)]
+    return _grouped_folds(rows.strata, groups, folds, seed, classes)
+
+
 def grouped_folds(
     label_ids: np.ndarray, groups: np.ndarray, folds: int = 5, seed: int = 0, labels: Sequence[str] | None = None
 ) -> tuple[Split, ...]:
@@ -133,22 +146,37 @@ def grouped_folds(
             from a training part.
         UsageError: ``folds`` is below 2.
     """
+    label_ids = _check_label_ids(label_ids)
+    return _grouped_folds(label_ids, groups, folds, seed, [(label_ids, labels)])
+
+
+def _grouped_folds(
+    strata: np.ndarray,
+    groups: np.ndarray,
+    folds: int,
+    seed: int,
+    classes: Sequence[tuple[np.ndarray, Sequence[str] | None]],
+) -> tuple[Split, ...]:
+    """Folds alike in their strata; of each of ``classes``, ids (-1: none) and names, every training part has all."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    label_ids, groups = _check_label_ids(label_ids), np.asarray(groups)
-    _check_groups(label_ids, groups, folds, labels)
+    groups = np.asarray(groups)
+    _check_groups(strata, groups, folds)
+    for ids, labels in classes:
+        _refuse_lonely_classes(ids, groups, labels)
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer rows than folds: what matters of it, the training parts, is checked below.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        splits = tuple(Split(*parts) for parts in splitter.split(label_ids, label_ids, groups))
+        splits = tuple(Split(*parts) for parts in splitter.split(strata, strata, groups))
     for number, split in enumerate(splits, start=1):
-        missing = np.setdiff1d(label_ids, label_ids[split.train])
-        if missing.size:
-            raise DataError(
-                f"each class needs an example in every training part, but fold {number} of {folds} trains without "
-                f"{_class_names(missing, labels)}; label more of them, or choose another seed or number of folds"
-            )
+        for ids, labels in classes:
+            missing = np.setdiff1d(ids[ids >= 0], ids[split.train])
+            if missing.size:
+                raise DataError(
+                    f"each class needs an example in every training part, but fold {number} of {folds} trains without "
+                    f"{_class_names(missing, labels)}; label more of them, or choose another seed or number of folds"
+                )
         if not split.validation.size:
             raise DataError(f"fold {number} of {folds} has no row to validate; use fewer folds, or more groups")
     return splits
@@ -270,7 +298,7 @@ def _refuse_single_examples(label_ids: np.ndarray, labels: Sequence[str] | None)
         )
 
 
-def _check_groups(label_ids: np.ndarray, groups: np.ndarray, folds: int, labels: Sequence[str] | None) -> None:
+def _check_groups(label_ids: np.ndarray, groups: np.ndarray, folds: int) -> None:
     if folds < 2:
         raise UsageError(f"cross-validation needs at least 2 folds, got {folds}; 5 is usual")
     if groups.ndim != 1:
@@ -279,16 +307,20 @@ def _check_groups(label_ids: np.ndarray, groups: np.ndarray, folds: int, labels:
     count = len(np.unique(groups))
     if count < folds:
         raise DataError(f"{folds} folds need at least {folds} groups, got {count}; use fewer folds, or more rows")
-    lonely = np.array([label for label in np.unique(label_ids) if len(np.unique(groups[label_ids == label])) == 1])
-    if lonely.size:
-        raise DataError(
-            "each class needs examples in at least 2 groups of near-duplicates, or a training part is without it, but "
-            f"a single group holds all of {_class_names(lonely, labels)}; label more of them, or leave the class out"
-        )
     most = np.bincount(label_ids).max()
     if most < folds:
         raise DataError(
             f"{folds} folds need a class of at least {folds} examples, but the largest has {most}; use fewer folds"
+        )
+
+
+def _refuse_lonely_classes(ids: np.ndarray, groups: np.ndarray, labels: Sequence[str] | None) -> None:
+    known = np.unique(ids[ids >= 0])
+    lonely = np.array([label for label in known if len(np.unique(groups[ids == label])) == 1])
+    if lonely.size:
+        raise DataError(
+            "each class needs examples in at least 2 groups of near-duplicates, or a training part is without it, but "
+            f"a single group holds all of {_class_names(lonely, labels)}; label more of them, or leave the class out"
         )
 
 

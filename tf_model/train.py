@@ -182,7 +182,7 @@ def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Spli
             f"0.25, 0.2 and so on, not {recipe.validation_size:g}; the nearest is {1 / folds:.2g}"
         )
     groups = splits.near_duplicate_groups(rows.texts)
-    split = splits.grouped_folds(rows.strata, groups, folds, recipe.split_seed, rows.strata_names)[0]
+    split = splits.folds_of(rows, groups, folds, recipe.split_seed)[0]
     return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
 
 

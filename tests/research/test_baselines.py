@@ -68,7 +68,7 @@ def watched(has_probabilities: bool = True) -> tuple[Method, list]:
 def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems, name):
     problem, rows = problems[name], data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
-    expected = splits.grouped_folds(rows.strata, groups, crossval.FOLDS, crossval.FOLD_SEED, rows.strata_names)
+    expected = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
     for fold, other in zip(problem.folds[GROUPED], expected, strict=True):
         assert np.array_equal(fold.train, other.train)
         assert np.array_equal(fold.validation, other.validation)
@@ -213,6 +213,33 @@ def test_rows_without_an_emotion_label_are_not_judged():
     assert baselines.right_answers(problem, said)[0].tolist() == [1]
 
 
+class Remembers:
+    """Answers a text as it was labelled when it was seen, and any other one as the first class."""
+
+    def fit(self, texts, label_ids):
+        self._seen = dict(zip(texts, label_ids, strict=True))
+        return self
+
+    def predict(self, texts):
+        return np.array([self._seen.get(text, 0) for text in texts])
+
+
+def test_copies_are_worth_what_a_method_loses_without_them():
+    texts = ["a", "a", "b", "b", "c", "d", "e", "f"]
+    ids, groups = np.array([1, 1, 2, 1, 1, 0, 1, 2]), np.array([0, 0, 1, 1, 2, 3, 4, 5])
+    rows = data.TrainingRows((tasks.EMOTION,), np.arange(8), texts, ids, ids, tasks.EMOTIONS)
+    halves = [np.array([0, 1, 4, 6]), np.array([2, 3, 5, 7])]  # no text is in both
+    grouped = [splits.Split(halves[1], halves[0]), splits.Split(halves[0], halves[1])]
+    report = splits.Split(np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]))
+    problem = Problem("emotion", rows, groups, {GROUPED: grouped, REPORT: [report]})
+    method = Method("remembers", "remembers", lambda task, seed: Remembers(), settings="none")
+    found = baselines.worth_of_copies(method, problem, 0, "sha")
+    # Of the rows that the report's split validates on: the copy of "a" is right, that of "b" was labelled otherwise.
+    assert found["accuracy"] == {GROUPED: 0.25, REPORT: 0.5}
+    assert (found["rows"], found["difference"]) == (4, 0.25)
+    assert (found["only_new_right"], found["only_old_right"]) == (1, 0)
+
+
 # ---------------------------------------------------------------- the methods
 
 
@@ -273,6 +300,9 @@ def test_command_records_every_protocol(capsys, problems):
     assert keywords["answer"][GROUPED]["seeds"]["0"]["answer"]["rows"] == len(ids)
     assert keywords["product"][GROUPED]["seeds"]["0"]["rows"] == run["rows"]["product"][GROUPED]
     assert keywords["product"][GROUPED]["summary"]["accuracy"]["mean"] > 0.5
+    worth = keywords[baselines.COPIES]["emotion"]["0"]
+    assert worth["accuracy"][REPORT] == keywords["emotion"][REPORT]["seeds"]["0"]["accuracy"]
+    assert worth["rows"] == run["rows"]["emotion"][REPORT]
     assert not any(text in json.dumps(run) for text in problem.rows.texts)
     assert "keyword rules" in capsys.readouterr().out
 
@@ -291,7 +321,7 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     evaluate("--methods", "majority", "--problems", "product")
     run = evaluate("--methods", "slow", "--seeds", "0", "--problems", "product", "answer")
     assert list(run["methods"]) == ["majority", "slow"]
-    assert list(run["methods"]["majority"]) == ["title", "settings", "product", "seconds"]
+    assert list(run["methods"]["majority"]) == ["title", "settings", "product", "seconds", baselines.COPIES]
     found = run["methods"]["slow"]
     assert list(found["product"][REPORT]["seeds"]) == ["0", "1"]
     assert found["product"][REPORT]["summary"]["accuracy"]["n"] == 2
