@@ -101,7 +101,7 @@ def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, ne
 def test_a_worse_model_is_refused_unless_told(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(
-        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*add --allow-worse"
+        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*promote \S+ --to \S+ --allow-worse`"
     ) as caught:
         promote.promote(new, comparison=compared(-0.01))
     assert len(str(caught.value).splitlines()) == 1
@@ -126,7 +126,7 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
 
 def test_a_model_of_the_sample_does_not_replace_one_of_real_tweets(models, tmp_path):
     old, sample = write(models / "product", mark="old"), write(tmp_path / "sample", "sample", mark="sample")
-    with pytest.raises(ModelError, match=r"was trained on the sample corpus, .* on real tweets; .* add --force"):
+    with pytest.raises(ModelError, match=r"was trained on the sample corpus, .* on real tweets; .* --force` promotes"):
         promote.promote(sample, comparison=compared(0.1))
     assert mark_of(old) == "old"
     promote.promote(sample, comparison=compared(0.1), force=True)
@@ -142,14 +142,16 @@ def test_a_model_of_real_tweets_replaces_one_of_the_sample_uncompared(models, ne
 
 def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
-    with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* or add --force"):
+    with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* --force` promotes"):
         promote.promote(new, models / "answer", comparison=compared(0.1))
 
 
 def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys):
     old = write(models / "product", mark="old")
     other = write_csv(tmp_path / "other.csv")
-    with pytest.raises(ModelError, match=r"cannot be compared: .* was trained on other data .*; or add --force"):
+    with pytest.raises(
+        ModelError, match=r"cannot be compared: .* was trained on other data .* --to .* --force` promotes"
+    ):
         promote.promote(new, path=other)
     assert mark_of(old) == "old"
     assert promote.promote(new, path=other, force=True).comparison is None

@@ -129,6 +129,16 @@ def test_weights_know_which_labels_they_have_learned(folder, tmp_path):
         backbone.find(str(tmp_path / "weights"))
 
 
+def test_weights_know_that_they_have_learned_extra_rows(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    metrics = json.loads((copy / "metrics.json").read_text(encoding="utf-8"))
+    metrics["extra"] = {"file": "more.csv", "sha256": "of more"}
+    (copy / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert export.main([str(copy), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
+    with pytest.raises(UsageError, match="has learned the labels of 2 of the 2 rows"):
+        backbone.find(str(tmp_path / "weights")).refuse_seen("of more", [0, 1])
+
+
 def refusal(folder: Path, *more: str) -> str:
     with pytest.raises(ModelError) as refused:
         export.main([str(folder), "--output", str(folder.parent / "new"), *more])

@@ -348,7 +348,9 @@ def _write_weights(found: Trained, folder: Path) -> None:
             unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
     own = {"data_sha256": found.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
     before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in found.backbone.trained_on]
-    write_json(folder / TRAINED_ON, [*before, own])
+    extra = found.predictor.metrics.get("extra")
+    more = [{"data_sha256": extra["sha256"], "unseen": []}] if extra else []
+    write_json(folder / TRAINED_ON, [*before, own, *more])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -160,7 +161,7 @@ def _judge(
         console.say(f"note: nothing to compare with, the model in use is broken: {error}")
         return None
     if not force:
-        _refuse_another_kind(model, current)
+        _refuse_another_kind(model, current, f"`{_command(new, old, '--force')}` promotes it all the same")
     if comparison is None and _is_sample(current) and not _is_sample(model):
         console.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
@@ -171,24 +172,33 @@ def _judge(
             comparison = compare_models(current, model, data.read(source.path))
         except TweetTargetError as error:
             if not force:
-                raise ModelError(f"{new} and {old} cannot be compared: {error}; or add --force") from error
+                raise ModelError(
+                    f"{new} and {old} cannot be compared: {error}; or `{_command(new, old, '--force')}` promotes it "
+                    "uncompared"
+                ) from error
             console.say(f"note: {new} and {old} were not compared: {error}")
             return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        raise ModelError(f"{verdict_line(comparison)}; add --allow-worse to promote {new} all the same")
+        raise ModelError(
+            f"{verdict_line(comparison)}; `{_command(new, old, '--allow-worse')}` promotes it all the same"
+        )
     return comparison
 
 
-def _refuse_another_kind(model: Predictor, current: Predictor) -> None:
+def _command(new: str, old: str, option: str) -> str:
+    return shlex.join(["python", "-m", "tf_model.promote", new, "--to", old, option])
+
+
+def _refuse_another_kind(model: Predictor, current: Predictor, otherwise: str) -> None:
     if _is_sample(model) and not _is_sample(current):
         raise ModelError(
             f"{model.folder} was trained on the sample corpus, {current.folder} on real tweets; train it on those, or "
-            "add --force"
+            f"{otherwise}"
         )
     if set(model.labels) != set(current.labels):
         raise ModelError(
             f"{model.folder} predicts {', '.join(model.labels)} and {current.folder} {', '.join(current.labels)}; "
-            "promote it to another name, or add --force"
+            f"promote it to another name, or {otherwise}"
         )
 
 
