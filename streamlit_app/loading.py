@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,6 +135,12 @@ def choose(name: str) -> None:
     st.session_state[_CHOICE] = name
 
 
+def chosen(names: Sequence[str]) -> str:
+    """Which of the models is asked in this session: the one that was chosen if it is still there, else the first."""
+    name = st.session_state.get(_CHOICE)
+    return name if name in names else names[0]
+
+
 def current() -> ModelState:
     """The model of this session, loaded if need be: about 4 seconds the first time, nothing after that."""
     address = server()
@@ -146,8 +152,7 @@ def current() -> ModelState:
         names = model_names()
     if not names:
         return ModelState(MISSING, "", models_folder())
-    chosen = st.session_state.get(_CHOICE)
-    name = chosen if chosen in names else names[0]
+    name = chosen(names)
     folder = models_folder() / name
     try:
         version = _version(folder)

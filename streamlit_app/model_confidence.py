@@ -81,9 +81,14 @@ def _calibration_record(report: ModelReport, task: str) -> None:
 
 @st.fragment
 def show_threshold(
-    name: str, confidences: np.ndarray, right: np.ndarray, protocol: str, threshold: float = DEFAULT_THRESHOLD
+    model: str,
+    name: str,
+    confidences: np.ndarray,
+    right: np.ndarray,
+    protocol: str,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> None:
-    """The slider and what it would do; moving it draws this section alone."""
+    """The slider and what it would do; moving it draws this section alone. ``name`` is a task or the answer."""
     st.subheader("What would a threshold do?", anchor=False)
     chosen = st.slider(
         'Answer only where the confidence is at least this, else "Not sure"',
@@ -91,7 +96,7 @@ def show_threshold(
         max_value=1.0,
         value=threshold,
         step=0.01,
-        key=f"evaluate_threshold_{name}",
+        key=f"evaluate_threshold_{name}_{model}",  # each model begins at its own threshold
     )
     effect = model_reports.threshold_effect(confidences, right, chosen)
     accuracy = "-" if effect.accuracy is None else f"{effect.accuracy:.1%}"
@@ -150,7 +155,7 @@ def show_answer(report: ModelReport, verdicts: tuple[np.ndarray, np.ndarray] | N
         return
     threshold = report.calibration.get("threshold")
     own = isinstance(threshold, int | float) and 0 <= threshold <= 1
-    show_threshold(ANSWER, *verdicts, report.protocol, float(threshold) if own else DEFAULT_THRESHOLD)
+    show_threshold(report.name, ANSWER, *verdicts, report.protocol, float(threshold) if own else DEFAULT_THRESHOLD)
     if own:
         st.caption(
             f"The slider begins at the model's own threshold, {threshold:.2f}: it decides what the page Ask withholds."

@@ -26,6 +26,7 @@ def show() -> None:
         st.subheader("Model", anchor=False)
         names = loading.model_names()
         if len(names) > 1:
+            st.session_state["model_in_use"] = loading.chosen(names)  # also where the list has grown or shrunk
             st.selectbox("Model in use", names, key="model_in_use", on_change=_choose)
         state = loading.current()
         label, colour = _STATES[state.kind]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 200_000  # more would hold too much of the server's memory and of everybody's time
 FIRST_ROWS = 5
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
-_LONGEST_NAME = 100
+_LONGEST_NAME = 100  # bytes
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     """Write an upload into a temporary folder, which goes when the upload is forgotten, and look at it."""
     folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
     path = Path(folder.name) / _safe_name(name)
-    path.write_bytes(content)
     kept = {"id": file_id, "name": name, "path": path, "_folder": folder}
     try:
+        path.write_bytes(content)
         with tables.open_table(path) as table:
             rows = table.total_rows or 0
             return Upload(
@@ -109,5 +109,10 @@ def _too_many(rows: int, name: str) -> str:
 def _safe_name(name: str) -> str:
     """The last part of a name from a browser, without what a file system could misread; its ending is kept."""
     path = Path(name.replace("\\", "/").replace("\0", ""))
-    stem = path.stem.strip(". ")[:_LONGEST_NAME] or "upload"
-    return f"{stem}{path.suffix[:10]}"
+    stem = _shortened(path.stem.strip(". "), _LONGEST_NAME) or "upload"
+    return f"{stem}{_shortened(path.suffix, 10)}"
+
+
+def _shortened(name: str, most: int) -> str:
+    """What of a name fits into so many bytes, which is what a file system counts."""
+    return name.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")

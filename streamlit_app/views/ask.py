@@ -75,6 +75,7 @@ def _text_input() -> str:
     text = st.text_area(
         "Your text",
         key=TEXT_KEY,
+        persist_state="session",
         height=110,
         placeholder="Paste a tweet, a comment or a review, then press Ctrl + Enter or the button",
     )

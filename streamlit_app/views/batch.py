@@ -18,6 +18,7 @@ from tf_model.errors import DataError, UsageError
 from tf_model.messages import plural
 from tf_model.predictor import ANSWER
 from tf_model.progress import duration
+from tf_model.tables.workbooks import MOST_CHARACTERS
 
 if TYPE_CHECKING:
     from tf_model.monitor.measure import Measured
@@ -116,6 +117,7 @@ def _choose_column(upload: Upload) -> str:
         index=columns.index(upload.text_column),
         disabled=job is not None and job.running,
         key=f"column_{upload.id}",
+        persist_state="session",  # as the file is
     )
     if column == upload.text_column and upload.reason != "the only column":
         st.caption(f"Chosen {'by its name' if upload.reason == 'by its name' else 'since its texts are the longest'}.")
@@ -201,7 +203,8 @@ def _offer_downloads(upload: Upload, job: BatchJob) -> None:
             )
     st.caption(
         "Your columns, untouched and in order, then the answers. In the CSV, a text that a spreadsheet would run as a "
-        "formula (it begins with =, +, - or @) gets an apostrophe in front; the XLSX keeps it as it is, as text."
+        "formula (it begins with =, +, - or @) gets an apostrophe in front; the XLSX keeps it as it is, as text, and "
+        f"of a longer one the first {MOST_CHARACTERS:,} characters, which is all that a cell of a workbook holds."
     )
 
 

@@ -174,7 +174,7 @@ def _task(report: ModelReport, task: str) -> None:
         )
         return
     model_confidence.show_reliability(report, task, predictions)
-    model_confidence.show_threshold(task, predictions.confidences, predictions.right, report.protocol)
+    model_confidence.show_threshold(report.name, task, predictions.confidences, predictions.right, report.protocol)
     _mistakes(report, task, predictions)
 
 

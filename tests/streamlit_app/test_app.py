@@ -108,6 +108,22 @@ def test_another_model_can_be_chosen(stub, models, monkeypatch):
     assert "**product** tells product." in [each.value for each in app.sidebar.caption]
 
 
+def test_the_box_names_the_model_that_answers_also_where_a_new_one_goes_before_it(models, stub_later):
+    for name in ("product", "sample"):
+        make_model(models, name)
+    app = open_app()
+    assert app.selectbox(key="model_in_use").value == "product"
+    make_model(models, "answer")
+    app.run()
+    named = app.selectbox(key="model_in_use").value
+    assert named == "answer"
+    assert any(each.value.startswith(f"**{named}** tells") for each in app.sidebar.caption)
+    app.selectbox(key="model_in_use").set_value("sample").run()
+    make_model(models, "newer")
+    app.run()
+    assert app.selectbox(key="model_in_use").value == "sample"
+
+
 def test_figures_of_single_and_joint_models():
     single = {"validation": {"accuracy": 0.8756, "accuracy_interval": [0.848, 0.899], "rows": 659}}
     assert sidebar.figures(single) == ["Accuracy 0.876 (95%: 0.848 to 0.899), 659 validation tweets"]

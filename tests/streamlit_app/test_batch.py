@@ -141,6 +141,16 @@ def test_the_file_stays_when_another_page_is_looked_at(stub, tmp_path):
     assert "batch_job" not in app.session_state
 
 
+def test_the_chosen_column_stays_with_its_result(stub):
+    app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
+    app.selectbox[-1].set_value("other").run()
+    answer(app)
+    app.switch_page("views/ask.py").run()
+    app.switch_page("views/batch.py").run()
+    assert app.selectbox[-1].value == "other"
+    assert "1 row answered" in app.success[0].value
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -162,6 +172,7 @@ def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
         ("a.parquet", b"PAR1", "a.parquet: expected a Parquet file"),
         ("a.jsonl", b"[1]\n", "a.jsonl, line 1: expected a JSON object"),
         ("../../etc/[x](y).csv", b"a,b\n1\n", "[x](y).csv, line 2"),
+        ("\N{GRINNING FACE}" * 120 + ".csv", b"a,b\n1\n", "\N{GRINNING FACE}.csv, line 2"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_explained_by_its_own_name(stub, name, content, said):

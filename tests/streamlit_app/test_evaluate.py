@@ -1,6 +1,7 @@
 """What the Evaluate page shows of model folders: whole ones, broken ones, and none."""
 
 import json
+import shutil
 
 import app_stub
 import pandas as pd
@@ -154,13 +155,21 @@ class TestThreshold:
     def test_the_slider_shows_what_would_happen(self, models):
         write_single(models)
         page = open_page()
-        page.slider(key="evaluate_threshold_product").set_value(0.0).run()
+        page.slider(key="evaluate_threshold_product_product").set_value(0.0).run()
         assert figures(page)["Answered"] == "100.0%"
         assert figures(page)["Wrong answers withheld"] == "0"
-        page.slider(key="evaluate_threshold_product").set_value(1.0).run()
+        page.slider(key="evaluate_threshold_product_product").set_value(1.0).run()
         assert figures(page)["Answered"] == "0.0%"
         assert figures(page)["Right, of those answered"] == "-"
         assert "At 1.00 no validation tweet gets an answer." in said(page)
+
+    def test_each_model_has_a_slider_of_its_own(self, models):
+        write_single(models)
+        shutil.copytree(models / "product", models / "product_2")
+        page = open_page()
+        page.slider(key="evaluate_threshold_product_product").set_value(0.9).run()
+        page.selectbox(key="evaluate_model").set_value("product_2").run()
+        assert page.slider(key="evaluate_threshold_product_product_2").value == 0.5
 
 
 class TestAnswer:
@@ -179,7 +188,7 @@ class TestAnswer:
         page = open_page()
         assert figures(page)["Exactly right"] == "75.0%"
         assert figures(page)["Right, emotional tweets"] == "58.0%"
-        assert page.slider(key="evaluate_threshold_answer").value == 0.5  # the model's own
+        assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 
     def test_each_task_with_what_calibration_changed(self, models):
