@@ -168,6 +168,33 @@ def training_of(folder: Path) -> str:
     return ""
 
 
+_TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
+
+
+def served_version(training: str, seconds: int) -> int:
+    """The number of a version on a server: when it was saved, then six digits of which training it is.
+
+    A later one is higher, as a server wants it, and of each it can be told whether it is the model in a folder.
+
+    Args:
+        training: See :func:`training_of`.
+        seconds: Since 1970.
+    """
+    return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
+
+
+def served_since(version: int) -> int:
+    """The ``seconds`` of :func:`served_version`."""
+    return version // _TRAININGS
+
+
+def is_of_training(version: str, training: str) -> bool:
+    """Whether a version, as the log has it, is a training: its hash itself, or a number of :func:`served_version`."""
+    if not training or not version.isdecimal():
+        return bool(training) and version == training
+    return version == training or int(version) == served_version(training, served_since(int(version)))
+
+
 def probability_column(task: str, label: str) -> str:
     """The name of the column with the probability of one class."""
     return f"{task}_probability_{label}"

@@ -282,6 +282,16 @@ def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeyp
     assert value(exporter, "errors_total", kind="DataError") == 30  # what needs no log is served all the same
 
 
+def test_what_only_a_reference_tells_is_not_served_without_one(tmp_path):
+    exporter = Exporter()
+    with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
+        exporter.attach(recorder)
+        recorder.record(["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
+        recorder.flush(30)
+        alarms = {signal: value(exporter, "alarm", signal=signal) for signal in report.SIGNALS}
+    assert alarms == {"errors": 0, "latency": 0, "accuracy": None, "drift": None, "log": 0}
+
+
 def test_another_event_is_not_counted():
     exporter = Exporter()
     before = [line for line in text_of(exporter).splitlines() if "process_" not in line]
@@ -462,6 +472,8 @@ def test_every_alert_has_a_test_in_which_it_fires():
 
 def test_the_limits_of_the_alerts_are_those_of_the_report():
     limits, [errors, slow] = report.Limits(), ["TweetTargetErrors", "TweetTargetSlow"]
+    [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == slow]
+    assert int(enough) == limits.requests
     ends = {rule["alert"]: rule["expr"].split(" and ")[0].split("\n  and ")[0].strip() for rule in rules()}
     assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == limits.error_share
     assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == limits.p95_seconds

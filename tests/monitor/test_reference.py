@@ -7,6 +7,7 @@ import pytest
 from tests.monitor.made_up import predictions
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.monitor import reference, tally
+from tf_model.predictor import served_version, training_of
 
 
 @pytest.fixture
@@ -55,6 +56,21 @@ def test_one_of_another_version_is_explained(made, tmp_path, change):
     (tmp_path / "reference.json").write_text(json.dumps(made.to_json() | change), encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be used"):
         reference.load(tmp_path)
+
+
+def test_it_is_that_of_the_version_that_answered(made, tmp_path):
+    made.save(tmp_path)
+    (tmp_path / "fingerprint.pb").write_bytes(b"one training")
+    training = training_of(tmp_path)
+    # The model may have been saved long before the server was given it, as after a rollback.
+    served = [str(served_version(training, seconds)) for seconds in (1_000_000_000, 1_795_488_000)]
+    for version in (training, *served):
+        assert reference.load_of(tmp_path, version) == made
+    (tmp_path / "fingerprint.pb").write_bytes(b"another training")
+    for version in (training, *served, "", "1795488000"):
+        assert reference.load_of(tmp_path, version) is None
+    (tmp_path / "fingerprint.pb").unlink()
+    assert reference.load_of(tmp_path, "") is None
 
 
 def test_nothing_makes_no_reference():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tf_model.errors import ModelError, UsageError
-from tf_model.predictor import training_of
+from tf_model.predictor import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
 
@@ -49,7 +49,8 @@ def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp
 
     folder = layout.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
-    assert version.name == str(int((model / "saved_model.pb").stat().st_mtime))
+    assert served_since(int(version.name)) == int((model / "saved_model.pb").stat().st_mtime)
+    assert is_of_training(version.name, training_of(model))
     served = tf.saved_model.load(str(version)).signatures["serving_default"]
     sizes, lengths = set(), set()
     for record in tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests")):
@@ -84,7 +85,9 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     os.utime(model / "saved_model.pb", (1_000_000_000, 1_000_000_000))
     layout.write_layout([model], folder)
     versions = sorted(int(each.name) for each in (folder / "product").iterdir())
-    assert versions == [int(version.name), int(version.name) + 1]
+    assert versions[0] == int(version.name)
+    assert served_since(versions[1]) == served_since(versions[0]) + 1
+    assert [is_of_training(str(each), training_of(model)) for each in versions] == [False, True]
     newest = folder / "product" / str(versions[-1])
     assert training_of(newest) == training_of(model), "the server serves the highest number"
 

@@ -249,6 +249,8 @@ def test_metadata_that_makes_no_sense(server):
         "http://",
         "http://host:port",
         "http://host/v1/model/x",
+        "http://host/v1/models/x/versions/newest",
+        "http://[::1",
         "http://u:p@host",
         "",
         "x",

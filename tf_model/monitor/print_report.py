@@ -79,7 +79,7 @@ def _accuracy(report: Report) -> Table:
 
 def _print_drift(console: Console, report: Report) -> None:
     if report.reference is None:
-        _line(console, "drift: not judged, because the model has no reference.json")
+        _line(console, "drift: not judged, because there is no reference.json of this version of the model")
         return
     if not report.drifts:
         _line(console, f"drift: not judged, because that takes {drift.MINIMUM_ROWS} predictions at least")

@@ -286,7 +286,7 @@ class Exporter:
         found = self._judge()
         if found is not None:
             raised = {alarm.signal for alarm in found.alarms}
-            for signal in report.SIGNALS:
+            for signal in found.judged:
                 alarms.add_metric([signal], float(signal in raised))
             for each in found.drifts:
                 index.add_metric([each.feature], each.index)

@@ -134,13 +134,12 @@ def load_of(folder: Path, version: str) -> Reference | None:
     Args:
         folder: Of a saved model.
         version: As the log has it: of a model that was loaded which training it comes from
-            (:func:`tf_model.predictor.training_of`), of one on a server its number there, the time when it was saved.
+            (:func:`tf_model.predictor.training_of`), of one on a server its number there
+            (:func:`tf_model.predictor.served_version`).
 
     Raises:
         ModelError: It cannot be read.
     """
-    from tf_model.predictor import training_of
+    from tf_model.predictor import is_of_training, training_of
 
-    graph = Path(folder) / "saved_model.pb"
-    known = {training_of(Path(folder)), str(int(graph.stat().st_mtime)) if graph.is_file() else ""} - {""}
-    return load(folder) if version in known else None
+    return load(folder) if is_of_training(version, training_of(Path(folder))) else None

@@ -77,6 +77,11 @@ class Report:
     drifts: list[drift.Drift] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
 
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Those of :data:`SIGNALS` that there can be an alarm of: two of them are seen against the reference only."""
+        return tuple(signal for signal in SIGNALS if self.reference or signal not in ("accuracy", "drift"))
+
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
         window = self.window

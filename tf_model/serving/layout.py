@@ -6,7 +6,7 @@
       models.config            which models there are
       batching.config          how requests that arrive together share a batch
       monitoring.config        metrics for Prometheus, at /monitoring/prometheus/metrics
-      answer/1795488000/       one version: the SavedModel, with assets.extra/tf_serving_warmup_requests
+      answer/1795488000123456/ one version: the SavedModel, with assets.extra/tf_serving_warmup_requests
 
 The server replays the warm-up requests before it says that the version is there, so that no user waits for the first
 call of each shape (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
@@ -23,7 +23,7 @@ from typing import Any
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_write_errors, whole_file, whole_folder
 from tf_model.messages import first_line
-from tf_model.predictor import _read_labels, training_of
+from tf_model.predictor import _read_labels, served_since, served_version, training_of
 from tf_model.serving.remote import SIGNATURE
 
 # Where the server finds the folder; compose.yaml mounts it there.
@@ -45,9 +45,10 @@ def write_layout(
 ) -> Path:
     """Lay out saved models for a server.
 
-    A version is numbered by the time when its model was saved, or one above the newest that is there: the server serves
-    the highest number, also where a model was taken back. Versions that are there already stay, so that a server that
-    watches the folder goes over to the new one by itself; a model that is the newest one there already is left alone.
+    A version is numbered by the time when its model was saved, or a second after the newest that is there: the server
+    serves the highest number, also where a model was taken back. Its last digits say which training it is, see
+    :func:`tf_model.predictor.served_version`. Versions that are there already stay, so that a server that watches the
+    folder goes over to the new one by itself; a model that is the newest one there already is left alone.
 
     Args:
         models: Folders of saved models; the name of each is its name on the server.
@@ -71,12 +72,14 @@ def write_layout(
     for source in sources:
         _read_labels(source)  # raises where there is no whole model
         newest = max(_versions(folder / source.name), default=None)
-        if newest is not None and training_of(folder / source.name / str(newest)) == training_of(source):
+        training = training_of(source)
+        if newest is not None and training_of(folder / source.name / str(newest)) == training:
             if overwrite:
                 _write_version(source, folder / source.name / str(newest), requests)
             continue
         saved = int((source / "saved_model.pb").stat().st_mtime)
-        _write_version(source, folder / source.name / str(max(saved, (newest or 0) + 1)), requests)
+        version = served_version(training, max(saved, served_since(newest or 0) + 1))
+        _write_version(source, folder / source.name / str(version), requests)
     for name, text in settings(names, cores).items():
         with whole_file(folder / name, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")

@@ -140,17 +140,20 @@ class NoSuchModel(ModelError):
 
 def _split(server: str) -> tuple[str, str | None, str]:
     """Address, name of the model, and what chooses a version, e.g. ``"/versions/3"``."""
-    parts = urlsplit(server)
+    wrong = UsageError(
+        f"expected the address of a TensorFlow Serving server, such as http://localhost:8501, got {server!r}"
+    )
+    try:
+        parts = urlsplit(server)
+        valid = parts.scheme in ("http", "https", "grpc") and parts.hostname and (parts.port or True)
+    except ValueError as error:  # half an IPv6 address, or a port that is no number
+        raise wrong from error
     path = [part for part in parts.path.split("/") if part]
     named = len(path) in (3, 5) and path[:2] == ["v1", "models"] and path[3:4] in ([], ["versions"], ["labels"])
-    try:
-        valid = parts.scheme in ("http", "https", "grpc") and parts.hostname and (parts.port or True)
-    except ValueError:  # a port that is no number
-        valid = False
+    if path[3:4] == ["versions"] and not path[-1].isdecimal():
+        named = False
     if not valid or parts.query or parts.username or (path and not named):
-        raise UsageError(
-            f"expected the address of a TensorFlow Serving server, such as http://localhost:8501, got {server!r}"
-        )
+        raise wrong
     name = path[2] if named else None
     return f"{parts.scheme}://{parts.netloc}", name, f"/{path[3]}/{path[4]}" if len(path) == 5 else ""
 
