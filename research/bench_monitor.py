@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas
 
 THREADS = 8
+KEPT_UP = 0.98  # of the rate that is asked for: the threads that ask are late now and then
 SECONDS = {"tokenize": 0.001, "model": 0.012, "rest": 0.001}
 STREAMS = tuple(Stream("answer", "benchmark", source) for source in ("app", "batch"))
 DAYS = 30  # over which a large log is spread
@@ -90,7 +91,7 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
         if part in results and not results[part][name] <= most:
             missed.append(f"{part}: {name} is {results[part][name]:.4g}, the target is {most:g}")
     rate = results["rate"]
-    if "sustained" in results and results["sustained"]["records_per_second"] < rate * 0.98:
+    if "sustained" in results and results["sustained"]["records_per_second"] < rate * KEPT_UP:
         missed.append(f"sustained: {results['sustained']['records_per_second']:.0f} records a second of {rate}")
     return missed
 
@@ -337,7 +338,8 @@ def section(run: Mapping[str, Any]) -> str:
 | a caller waits for one record, p50 / p95 / p99 | {caller["p50_milliseconds"]:.3f} / \
 {caller["p95_milliseconds"]:.3f} / {caller["p99_milliseconds"]:.3f} ms | 0.2 ms |
 | records a second for {run["duration"]:.0f} s, from {THREADS} threads | {sustained["records_per_second"]:,.0f}, \
-{sustained["dropped"]} dropped, {sustained["cores"]:.2f} cores | {run["rate"]:,}, none dropped |
+{sustained["dropped"]} dropped, {sustained["cores"]:.2f} cores | {run["rate"] * KEPT_UP:,.0f}, \
+none dropped |
 | kill -9 at random under that load, {kills["rounds"]} times | {kills["faulty_rounds"]} damaged; at most \
 {kills["missing_seconds_most"]:.3f} s missing, median {kills["missing_seconds_median"]:.3f} s | none; 0.2 s |
 | the page's queries over {large["records"]:,} records ({large["bytes"] / 2**30:.1f} GiB) | slowest \

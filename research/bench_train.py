@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     results = {
         "protocol": runs[0]["protocol"],
         "recipe": arguments.recipe,
+        "settings": make_recipe(arguments.recipe).to_dict(),
         "device": runs[0]["device"],
         "rows": {part: runs[0][part]["rows"] for part in ("train", "validation")},
         "seeds": [

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from research import markdown as md
-from research.baselines import GROUPED, REPORT
+from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, UNCHANGED
-from research.methods import OURS
+from research.methods import OURS, baselines
 from research.runs import load
-from tf_model import tasks
+from tf_model import recipes, tasks
 
 YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
 REPORTED_EPOCHS = 10
@@ -87,8 +87,15 @@ def _report_is_reached() -> Finding | None:
     accuracy, count = run["accuracy"], run["reach_target"]
     answer = YES if count == accuracy["n"] else NO if not count else f"with {count} of {accuracy['n']} seeds"
     return Finding(
-        answer, f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds; by the packaged MiniLM, a smaller network"
+        answer,
+        f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds; by the packaged MiniLM, a smaller network, in "
+        f"{epochs_of(run)} epochs where the report had {REPORTED_EPOCHS}",
     )
+
+
+def epochs_of(run: Mapping[str, Any]) -> int:
+    """How many epochs each seed of a recorded ``bench_train`` was trained for."""
+    return (run.get("settings") or recipes.make_recipe(run["recipe"]).to_dict())["epochs"]
 
 
 def _more_epochs_help() -> Finding | None:
@@ -101,8 +108,9 @@ def _more_epochs_help() -> Finding | None:
     last = max(by_epoch)
     answer = YES if by_epoch[last] > by_epoch[REPORTED_EPOCHS] else NO
     done = run.get("folds_done", run["folds"])
+    which = "" if done == run["folds"] else f", in the {done} of {run['folds']} folds that were run"
     return Finding(
-        f"{answer}, in {done} of {run['folds']} folds",
+        f"{answer}{which}",
         f"{by_epoch[REPORTED_EPOCHS]:.4f} after {REPORTED_EPOCHS}, {by_epoch[last]:.4f} after {last}; packaged MiniLM",
     )
 
@@ -113,13 +121,20 @@ def _duplicates_flatter(task: str) -> Callable[[], Finding | None]:
         found = run["methods"].get(WORDS) if run else None
         if not found or not all(protocol in found.get(task, {}) for protocol in (REPORT, GROUPED)):
             return None
+        worth = found.get(COPIES, {}).get(task)
+        if worth:  # the same tweets, answered with near-duplicates in training and without
+            test = md.first(worth)
+            gain = md.difference(test["difference"], test["difference_interval"])
+            answer = verdict(*test["difference_interval"])
+            return Finding(answer, f"{found['title']}: {gain} on {test['rows']:,} tweets of the report's split")
         first = {protocol: md.first(found[task][protocol]["seeds"]) for protocol in (REPORT, GROUPED)}
         (low, high), (lowest, highest) = (first[protocol]["accuracy_interval"] for protocol in (REPORT, GROUPED))
         shown = {
             name: f"{each['accuracy']:.4f} ({md.interval(each['accuracy_interval'])})" for name, each in first.items()
         }
+        apart = verdict(low - highest, high - lowest) != UNDECIDED
         return Finding(
-            verdict(low - highest, high - lowest),
+            f"the two intervals {'do not overlap' if apart else 'overlap'}",
             f"{found['title']}: {shown[REPORT]} on the report's split, {shown[GROUPED]} without them",
         )
 
@@ -163,14 +178,32 @@ def _beats_plain_methods(question: str, run_name: str = f"compare_{tasks.ANSWER}
             return None
         lows = [test["difference_interval"][0] for tests in by_method.values() for test in tests.values()]
         highs = [test["difference_interval"][1] for tests in by_method.values() for test in tests.values()]
-        shown = {name: tests.get(AVERAGED) or md.first(tests) for name, tests in by_method.items()}
-        rival = min(shown, key=lambda name: shown[name]["difference"])
-        seeds = [tests["difference"] for seed, tests in by_method[rival].items() if seed != AVERAGED]
-        every = f"; each seed: {' '.join(f'{value:+.4f}' for value in seeds)}" if len(seeds) > 1 else ""
-        gain = md.difference(shown[rival]["difference"], shown[rival]["difference_interval"])
-        return Finding(verdict(min(lows), min(highs)), f"closest: {run['methods'][rival]['title']}, {gain}{every}")
+        weakest = {name: weakest_seed(tests) for name, tests in by_method.items()}
+        rival = min(weakest, key=lambda name: weakest[name][1]["difference"])
+        seed, test = weakest[rival]
+        gain = md.difference(test["difference"], test["difference_interval"])
+        seeds, averaged = set(by_method[rival]) - {AVERAGED}, by_method[rival].get(AVERAGED)
+        named = f"our weakest seed, {seed}" if len(seeds) > 1 else "our only seed"
+        if averaged:
+            every = md.difference(averaged["difference"], averaged["difference_interval"])
+            gain += f"; {len(seeds)} seeds averaged: {every}"
+        asked = [name for name, method in baselines().items() if question != tasks.ANSWER or not method.slow]
+        missing = [name for name in asked if name not in by_method]
+        covered = f"; {len(by_method)} of {len(asked)} were measured" if missing else ""
+        unmeasured = f"; not measured: {', '.join(baselines()[name].title for name in missing)}" if missing else ""
+        return Finding(
+            f"{verdict(min(lows), min(highs))}{covered}",
+            f"closest: {run['methods'][rival]['title']}; {named}: {gain}{unmeasured}",
+        )
 
     return finding
+
+
+def weakest_seed(by_seed: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Of the paired tests of our seeds against one baseline, the seed that gains least, and its test."""
+    seeds = {seed: test for seed, test in by_seed.items() if seed != AVERAGED}
+    least = min(seeds, key=lambda seed: seeds[seed]["difference"])
+    return least, seeds[least]
 
 
 def _answer_targets() -> Finding | None:
@@ -261,8 +294,7 @@ def _people_agree(task: str) -> Callable[[], Finding | None]:
         ceiling = " to ".join(f"{bound:.3f}" for bound in agreement["ceiling"])
         return Finding(
             f"{agreement['pairwise']:.3f} of pairs",
-            f"{md.interval(agreement['interval'])}; no model can be expected to be right on more than {ceiling} of "
-            "such texts",
+            f"{md.interval(agreement['interval'])}; the best possible accuracy on such texts is somewhere in {ceiling}",
         )
 
     return finding
@@ -332,9 +364,13 @@ QUESTIONS = (
     Question(
         "Do near-duplicates on both sides of its split flatter a model of the product?",
         _duplicates_flatter(tasks.PRODUCT.name),
-        "The product, beside plain methods",
+        "What near-duplicates on both sides are worth",
     ),
-    Question("... of the emotion?", _duplicates_flatter(tasks.EMOTION.name), "The emotion, beside plain methods"),
+    Question(
+        "... of the emotion?",
+        _duplicates_flatter(tasks.EMOTION.name),
+        "What near-duplicates on both sides are worth",
+    ),
     Question(
         "Which slips of its code changed its accuracy, at its learning rate?",
         _slips("report"),

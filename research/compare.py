@@ -51,7 +51,8 @@ def main(argv: list[str] | None = None) -> int:
         ours = load_validated(arguments.models, problem, dataset.sha256)
     else:
         store = arguments.store or find_store(problem)
-        protocol, name, given = GROUPED, f"compare_{arguments.task}", ["--store", store]
+        protocol, name = GROUPED, f"compare_{arguments.task}"
+        given = ["--store", store] if arguments.store else []
         ours = load_out_of_fold(store, problem)
     found: dict[str, Any] = {}
     for method in (known[chosen] for chosen in arguments.methods):
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         [
             "python -m research.compare --task",
             arguments.task,
-            given[0],
+            *given[:1],
             *(paths.shown(Path(each)) for each in given[1:]),
         ]
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tf_model import paths
+from tf_model.metrics import wilson_interval
 from tf_model.progress import duration
 
 
@@ -46,10 +47,10 @@ def took(seconds: float | None) -> str:
     return "" if not seconds else f", {duration(seconds)} of computing"
 
 
-def figure_of(name: str) -> str:
-    """The drawn figure, where it was drawn."""
+def figure_of(name: str, shows: str) -> str:
+    """The drawn figure, where it was drawn, and what it shows."""
     path = paths.RESEARCH / "figures" / f"{name}.svg"
-    return f"\n\n![{name.replace('_', ' ')}](figures/{path.name})" if path.is_file() else ""
+    return f"\n\n![{shows}](figures/{path.name})\n\n{shows}" if path.is_file() else ""
 
 
 def mean(summary: Mapping[str, Any]) -> str:
@@ -65,6 +66,11 @@ def spread(summary: Mapping[str, Any]) -> str:
 def interval(bounds: Sequence[float]) -> str:
     """Of an accuracy."""
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
+
+
+def interval_of_mean(summary: Mapping[str, Any], rows: int) -> str:
+    """Wilson's interval, 95%, of an accuracy on ``rows`` tweets: the mean over the seeds, as if it were that of one."""
+    return interval(wilson_interval(round(summary["mean"] * rows), rows))
 
 
 def difference(value: float, bounds: Sequence[float]) -> str:

@@ -141,7 +141,7 @@ def _keras_nlp(name: str, title: str, recipe: recipes.Recipe, pretrained: bool) 
 
         return KerasNlpBert(replace(recipe, seed=seed), len(task.labels), pretrained)
 
-    return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=_in_words(recipe), slow=True)
+    return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=in_words(recipe), slow=True)
 
 
 def fine_tuned(recipe_name: str) -> Method:
@@ -154,10 +154,11 @@ def fine_tuned(recipe_name: str) -> Method:
         return FineTuned(replace(recipe, seed=seed), len(task.labels))
 
     title = f"MiniLM fine-tuned, `{recipe_name}` recipe"
-    return Method(recipe_name, title, make, seeds=SEEDS, has_probabilities=True, settings=_in_words(recipe), slow=True)
+    return Method(recipe_name, title, make, seeds=SEEDS, has_probabilities=True, settings=in_words(recipe), slow=True)
 
 
-def _in_words(recipe: recipes.Recipe) -> str:
+def in_words(recipe: recipes.Recipe) -> str:
+    """The settings of a recipe that decide what is learned, for tables and for what is kept."""
     return (
         f"cleaning {recipe.cleaning}, {recipe.epochs} epochs of batches of {recipe.batch_size}, Adam "
         f"{recipe.learning_rate:g} {recipe.schedule}, warm-up {recipe.warmup:g}, {recipe.pooling} pooling"

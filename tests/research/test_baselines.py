@@ -402,7 +402,9 @@ def test_the_store_is_found_where_one_alone_fits(problems, capsys):
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords"]
     assert compare.main(arguments) == 0
     run = runs.load("compare_product")
-    assert run["command"].endswith("grouped-1")
+    assert run["command"] == "python -m research.compare --task product"
+    assert compare.main([*arguments, "--store", str(paths.CHECKPOINTS / "grouped-1")]) == 0
+    assert runs.load("compare_product")["command"].endswith("grouped-1")
     test = run["methods"]["keywords"]["product"]["0"]
     assert test["only_old_right"] == 0
     assert "less keyword rules: +" in capsys.readouterr().out

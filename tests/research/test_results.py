@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from research import baselines, claims, figures, results
-from tf_model import paths, tasks
+from tf_model import paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.metrics import summarize
 
@@ -80,9 +80,17 @@ def answer_run(**changed: float) -> dict:
         "emotion_ece": 0.02,
         **changed,
     }
+    classes = {"precision": 0.9, "recall": 0.8, "f1": 0.85, "support": 1500}
     figures_of_seed = {
-        name: {"accuracy": 0.9, "accuracy_interval": [0.88, 0.92]} for name in (*tasks.TASKS, tasks.ANSWER)
+        name: {
+            "accuracy": 0.9,
+            "accuracy_interval": [0.88, 0.92],
+            "rows": 8579,
+            "per_class": dict.fromkeys(labels, classes),
+        }
+        for name, labels in {task.name: task.labels for task in tasks.ANSWER_TASKS}.items()
     }
+    figures_of_seed[tasks.ANSWER] = {"accuracy": 0.76, "rows": 8579}
     return {
         "protocol": "grouped",
         "folds": 5,
@@ -97,8 +105,8 @@ def answer_run(**changed: float) -> dict:
 
 def test_without_any_run_every_section_says_what_to_run(recorded):
     page = results.render()
-    assert page.count("Not measured yet: run `") == len(results.SECTIONS)
-    assert page.count("\n| ---") == 1, "the questions, none of which has an answer"
+    assert page.count("Not measured yet: run `") == len(results.SECTIONS) - 1
+    assert page.count("\n| ---") == 2, "the questions, none of which has an answer, and the recipes, which need no run"
     assert page.count(f"| {claims.OPEN} |  |") == len(claims.QUESTIONS)
 
 
@@ -125,7 +133,7 @@ def test_levers_stand_beside_the_recipe_as_it_is(recorded):
 def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
     recorded("baselines", baselines_run())
     product = section("The product, beside plain methods")
-    assert "| words | 0.8400 | 0.830 to 0.850 | 0.5000 | 0.8400 | 0.830 to 0.850 | 0.5000 |" in product
+    assert "| words | 0.8400 | 0.827 to 0.852 | 0.5000 | 0.8400 | 0.811 to 0.867 | 0.5000 |" in product
     assert "| svm | 0.8600 (sd 0.0141) |" in product
     assert "3,291 tweets in 2,690 groups (grouped), 659 to validate (report)" in product
     assert "`make baselines`, 2026-01-02, 2 cores, 20 min of computing" in product
@@ -134,7 +142,7 @@ def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
     assert "Not measured yet: `python -m research.baselines --methods majority keywords " in product
     assert "No method measured here has randomness." in product
     answer = section("The whole answer, beside plain methods")
-    assert "| words | 0.7400 | 0.730 to 0.750 | 0.3700 |" in answer
+    assert "| words | 0.7400 | 0.731 to 0.749 | 0.3700 |" in answer
     assert "8,579 tweets, 3,191 of which carry an emotion" in answer
 
 
@@ -148,7 +156,7 @@ def test_a_slow_baseline_shows_its_seeds_and_what_is_still_missing(recorded):
     }
     recorded("baselines", run | {"methods": run["methods"] | {"keras_nlp_bert": slow}})
     product, emotion = section("The product, beside plain methods"), section("The emotion, beside plain methods")
-    assert "| keras-nlp | not measured yet |  |  | 0.8200 (sd 0.0200) | 0.790 to 0.810 |" in product
+    assert "| keras-nlp | not measured yet |  |  | 0.8200 (sd 0.0200) | 0.788 to 0.847 |" in product
     assert "Seeds: keras-nlp: report 0 1 2. The other methods have no randomness." in product
     assert "| keras-nlp | not measured yet |  |  | not measured yet |  |  |" in emotion
     assert "| keras-nlp |" not in section("The whole answer, beside plain methods")
@@ -170,7 +178,7 @@ def test_our_models_stand_beside_the_baselines(recorded):
     recorded("grouped_answer", answer_run())
     product, emotion = section("The product, beside plain methods"), section("The emotion, beside plain methods")
     assert "| **`tuned` recipe** | 0.8900 (sd 0.0141) |" in product
-    assert "| **`answer` model** (folds over all tweets) | 0.9000 (sd 0.0000) | 0.880 to 0.920 | 0.8200" in product
+    assert "| **`answer` model** (folds over all tweets) | 0.9000 (sd 0.0000) | 0.893 to 0.906 | 0.8200" in product
     assert "`tuned` recipe" not in emotion
     assert "| **`answer` model** | 0.7600" in section("The whole answer, beside plain methods")
 
@@ -234,8 +242,33 @@ def test_targets_show_the_baseline_on_the_folds_of_the_answer(recorded):
     recorded("grouped_answer", answer_run())
     recorded("baselines", baselines_run())
     text = section("What the answer model was to reach")
-    assert "| product accuracy | 0.7500 | 0.9000 (sd 0.0000) |" in text
-    assert "| answer exactly right, all tweets | 0.7400 | 0.7600" in text
+    assert "| product accuracy | 0.7500 | 0.7500 | 0.9000 (sd 0.0000) |" in text
+    assert "| answer exactly right, all tweets | 0.7400 | 0.7500 | 0.7600" in text, "the SVM's beside that of words"
+    assert "The plain methods, 2 of which answer both questions" in text
+
+
+def test_each_class_stands_with_what_is_found_of_it(recorded):
+    recorded("grouped_answer", answer_run())
+    text = section("What the answer model gets right, class by class")
+    assert text.count("| 1,500 | 0.9000 (sd 0.0000) | 0.8000 (sd 0.0000) | 0.8500 (sd 0.0000) |") == 12
+    assert "| emotion | Negative emotion |" in text
+
+
+def test_copies_show_what_they_are_worth_on_the_same_tweets(recorded):
+    run = baselines_run()
+    test = {"rows": 659, "difference": 0.03, "difference_interval": [0.01, 0.05], "accuracy": {"report": 0.87}}
+    test["accuracy"]["grouped"] = 0.84
+    run["methods"]["words_logistic"][baselines.COPIES] = {"product": {"0": test}}
+    recorded("baselines", run)
+    text = section("What near-duplicates on both sides are worth")
+    assert "| words | product | 659 | 0.8700 | 0.8400 | +0.0300 (+0.0100 to +0.0500) |" in text
+    assert text.count("\n| ") == 3, "the others have not been run on both"
+
+
+def test_the_recipes_show_their_settings(recorded):
+    text = section("The settings of the recipes")
+    assert "| `report` | cleaning report, 20 epochs of batches of 32, Adam 1e-05 constant, warm-up 0, cls" in text
+    assert text.count("\n| `") == len(recipes.RECIPES)
 
 
 def label_quality_run() -> dict:
@@ -368,13 +401,17 @@ def test_every_table_has_as_many_cells_in_each_line(recorded):
         "only_new_right": 9,
         "only_old_right": 2,
         "p_value": 0.01,
+        "rows": 3291,
     }
     averaged = test | {"difference": 0.05, "p_value": 0.0}
     compared = {"title": "words", "product": {"0": test}, "answer": {"0": test, "1": test, "averaged": averaged}}
     recorded("compare_answer", {"protocol": "grouped", "rows": 8588, "methods": {"words_logistic": compared}})
     page = results.render()
-    assert "| words | product | +0.0400 | +0.0400 (+0.0300 to +0.0500) | 9 | 2 | 0.01 |" in page
-    assert "| words | answer | +0.0400 +0.0400 | +0.0500 (+0.0300 to +0.0500) | 9 | 2 | < 1e-300 |" in page
+    once = "+0.0400 (+0.0300 to +0.0500)"
+    assert f"| words | product | +0.0400 | {once} | {once} | 9 | 2 | 0.01 |" in page
+    averaged = "+0.0500 (+0.0300 to +0.0500)"
+    assert f"| words | answer | +0.0400 +0.0400 | {once} | {averaged} | 9 | 2 | < 1e-300 |" in page
+    assert "on the same tweets (product 3,291, answer 3,291)" in page
     widths = set()
     for line in [*page.splitlines(), ""]:
         if line.startswith("|"):
