@@ -12,6 +12,7 @@ from tf_model import paths
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
 from tf_model.messages import first_line
+from tf_model.metrics import wilson_interval
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -81,7 +82,7 @@ def without_doubtful(run: Mapping[str, Any]) -> Figure:
 
 
 def baselines(run: Mapping[str, Any]) -> Figure:
-    """Accuracy of every method under both protocols, with the 95% interval of its first seed; one panel a task."""
+    """Accuracy of every method under both protocols, mean over its seeds with its 95% interval; one panel a task."""
     from plotly import graph_objects
     from plotly.subplots import make_subplots
 
@@ -97,7 +98,8 @@ def baselines(run: Mapping[str, Any]) -> Figure:
                 if protocol in found.get(name, {})
             ]
             means = [figures["summary"]["accuracy"]["mean"] for _, figures in points]
-            intervals = [next(iter(figures["seeds"].values()))["accuracy_interval"] for _, figures in points]
+            count = run["rows"][name][protocol]
+            intervals = [wilson_interval(round(mean * count), count) for mean in means]
             figure.add_trace(
                 graph_objects.Scatter(
                     x=means,
