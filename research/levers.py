@@ -200,15 +200,14 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
     """
     used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
     folds = problem.folds[GROUPED]
-    store = crossval.store_for(
+    store = crossval.store_of_folds(
         paths.CHECKPOINTS,
-        lever=[name, LEVERS[name].title],
         data=data_sha256,
-        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
-        backbone=weights.sha256,
-        computed=[used.precision, used.xla, used.deterministic],
-        versions=runtime.versions(),
-        recipe=replace(recipe, seed=0).to_dict(),
+        folds=folds,
+        backbone=weights,
+        runtime=used,
+        recipe=replace(recipe, seed=0),
+        lever=[name, LEVERS[name].title],
     )
     files.make_folder(store)
     results = []

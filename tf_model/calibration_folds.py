@@ -63,23 +63,7 @@ def out_of_fold_probabilities(
     """
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, FOLDS, recipe.split_seed)
-    place = crossval.store_for(
-        store,
-        data=data_sha256,
-        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
-        backbone=weights.sha256,
-        computed=[used.precision, used.xla, used.deterministic],
-        versions=runtime.versions(),
-        recipe=recipe.to_dict(),
-    )
-
-    def callbacks(seed: int, fold: int, count: int) -> list[Any]:
-        from tf_model.pipeline import steps_per_epoch
-        from tf_model.progress import show_epochs
-
-        console.say(f"{purpose}, fold {fold} of {FOLDS}")
-        return [show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(count, recipe.batch_size))]
-
+    place = crossval.store_of_folds(store, data=data_sha256, folds=folds, backbone=weights, runtime=used, recipe=recipe)
     results = list(
         crossval.cross_validate(
             recipe,
@@ -91,7 +75,7 @@ def out_of_fold_probabilities(
             seeds=[recipe.seed],
             runtime=used,
             store=place,
-            callbacks=callbacks,
+            callbacks=crossval.progress(recipe, lambda seed, fold: f"{purpose}, fold {fold} of {FOLDS}"),
         )
     )
     return crossval.out_of_fold(results, recipe.seed, len(rows))

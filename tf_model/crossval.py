@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_model import console
 from tf_model.backbone import Backbone
 from tf_model.files import whole_file
 from tf_model.recipes import Recipe
-from tf_model.runtime import Runtime
+from tf_model.runtime import Runtime, versions
 
 if TYPE_CHECKING:
     from tf_model.splits import Split
@@ -94,6 +95,44 @@ def store_for(base: Path, **fingerprint: Any) -> Path:
     """A folder under ``base`` of its own for everything that the numbers depend on."""
     text = json.dumps(fingerprint, sort_keys=True)
     return base / f"grouped-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def store_of_folds(
+    base: Path,
+    *,
+    data: Any,
+    folds: Sequence[Split],
+    backbone: Backbone,
+    runtime: Runtime,
+    recipe: Recipe,
+    **more: Any,
+) -> Path:
+    """:func:`store_for` what every cross-validation depends on: the data's hash, who trains for whom, weights, recipe,
+    and how it is computed; ``more`` is what else tells two runs apart.
+    """
+    return store_for(
+        base,
+        data=data,
+        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
+        backbone=backbone.sha256,
+        computed=[runtime.precision, runtime.xla, runtime.deterministic],
+        versions=versions(),
+        recipe=recipe.to_dict(),
+        **more,
+    )
+
+
+def progress(recipe: Recipe, title: Callable[[int, int], str]) -> Callable[[int, int, int], list[Any]]:
+    """The callbacks of :func:`cross_validate` that say, under ``title(seed, fold)``, how far each training is."""
+
+    def callbacks(seed: int, fold: int, rows: int) -> list[Any]:
+        from tf_model.pipeline import steps_per_epoch
+        from tf_model.progress import show_epochs
+
+        console.say(title(seed, fold))
+        return [show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(rows, recipe.batch_size))]
+
+    return callbacks
 
 
 def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:

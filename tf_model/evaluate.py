@@ -153,30 +153,21 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     used = runtime.prepare(
         recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
-    store = crossval.store_for(
+    store = crossval.store_of_folds(
         paths.CHECKPOINTS,
-        task=arguments.task,
         data=dataset.sha256,
+        folds=folds,
+        backbone=weights,
+        runtime=used,
+        recipe=replace(recipe, seed=0),
+        task=arguments.task,
         part=arguments.part,
-        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
         cleaning=asdict(CLEANINGS[recipe.cleaning]),
         each_epoch=arguments.each_epoch,
-        backbone=weights.sha256,
-        computed=[used.precision, used.xla, used.deterministic],
-        versions=runtime.versions(),
-        recipe=replace(recipe, seed=0).to_dict(),
     )
     files.make_folder(store)
     console.say(f"recipe: {recipe}")
     console.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
-
-    def callbacks(seed: int, fold: int, rows: int) -> list[Any]:
-        from tf_model.pipeline import steps_per_epoch
-        from tf_model.progress import show_epochs
-
-        console.say(f"seed {seed}, fold {fold} of {len(folds)}")
-        return [show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(rows, recipe.batch_size))]
-
     results = list(
         crossval.cross_validate(
             recipe,
@@ -189,7 +180,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
             runtime=used,
             store=store,
             each_epoch=arguments.each_epoch,
-            callbacks=callbacks,
+            callbacks=crossval.progress(recipe, lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}"),
         )
     )
     probabilities = {seed: crossval.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
