@@ -17,12 +17,13 @@ import numpy as np
 
 from research.baselines import GROUPED, Answers, Problem, answers, make_problem, score
 from research.compare import AVERAGED, load_out_of_fold
+from research.levers import UNCHANGED
 from research.methods import OURS, Method, methods
-from research.runs import load, record
+from research.runs import load, record, unpack
 from tf_model import audit, console, crossval, data, paths, splits, suspicious, tasks
 from tf_model.metrics import summarize
 
-SAME_TEXT = 0.95  # least cosine of texts that say the same but for a link or a mention
+SAME_TEXT = 0.95  # least cosine of texts most of which differ in a link or a mention only
 SHARES = (0.02, 0.05, 0.10)
 DRAWS = 3
 RESAMPLES = 2000
@@ -37,10 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
     parser.add_argument(
         "--methods",
-        nargs="+",
+        nargs="*",
         choices=list(methods()),
         default=list(CHEAP),
-        help=f"what is trained without the doubtful labels; {OURS}, our own model, takes hours on a CPU",
+        help=f"what is trained without the doubtful labels, or nothing; {OURS}, our own model, takes hours on a CPU",
     )
     parser.add_argument(
         "--store", type=Path, help="folder of our answer model's folds, which evaluate printed: its doubts are compared"
@@ -60,13 +61,13 @@ def main(argv: list[str] | None = None) -> int:
             found[name] = {
                 "rows": len(problem.rows),
                 "agreement": {
-                    f"{threshold:g}": agreement(groups_at(problem, threshold), problem)
+                    f"{threshold:g}": agreement(groups_at(problem, threshold), problem, our_rights(problem, dataset))
                     for threshold in (SAME_TEXT, audit.THRESHOLD)
                 },
                 "doubts": before.get("doubts", dict.fromkeys(("words", "ours", "both"))),
                 "without_doubtful": _still_true(before.get("without_doubtful", {})),
             }
-            _record(dataset, found)
+            path = _record(dataset, found)
         for name, problem in problems.items():
             if name in ours or not found[name]["doubts"]["ours"]:
                 found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
@@ -110,7 +111,20 @@ def groups_at(problem: Problem, threshold: float) -> np.ndarray:
     return splits.near_duplicate_groups(problem.rows.texts, threshold)
 
 
-def agreement(groups: np.ndarray, problem: Problem) -> dict[str, Any]:
+def our_rights(problem: Problem, dataset: data.Dataset) -> np.ndarray | None:
+    """How many of our answer model's seeds are right on each row, 0 to 1, float [N], out of fold.
+
+    From the recorded run of ``make levers``, which keeps the answers of the recipe as it is; None without one.
+    """
+    (task,) = problem.rows.tasks
+    run = load("levers")
+    if run is None or run["data_sha256"] != dataset.sha256:
+        return None
+    seeds = run["levers"][UNCHANGED]["seeds"].values()
+    return np.mean([unpack(seed["right"][task.name], len(problem.rows)) for seed in seeds], axis=0)
+
+
+def agreement(groups: np.ndarray, problem: Problem, ours: np.ndarray | None = None) -> dict[str, Any]:
     """How often two labels of the same text agree, and what accuracy that leaves room for.
 
     Let a text get each label with some probability, and p be the greatest of these probabilities: no answer to that
@@ -125,11 +139,12 @@ def agreement(groups: np.ndarray, problem: Problem) -> dict[str, Any]:
     Args:
         groups: Group of each row, int64 [N].
         problem: The rows, of one task.
+        ours: See :func:`our_rights`.
 
     Returns:
         ``groups`` and ``rows`` of texts that occur more than once, ``disagreeing_groups``, ``pairwise`` (each group
         weighs as many as its rows, 0 to 1) with its ``interval`` (95%, groups resampled), and the ``ceiling`` between
-        which two shares.
+        which two shares; with ``ours`` also ``our_accuracy`` on these rows and its ``our_interval``, likewise.
     """
     (task,) = problem.rows.tasks
     label_ids = problem.label_ids(task)
@@ -139,17 +154,25 @@ def agreement(groups: np.ndarray, problem: Problem) -> dict[str, Any]:
     sizes = np.array([len(ids) for ids in members], dtype=float)
     agreeing = np.array([_share_of_agreeing_pairs(ids) for ids in members])
     pairwise = float(np.average(agreeing, weights=sizes))
-    generator = np.random.default_rng(0)
-    drawn = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
-    low, high = np.quantile([np.average(agreeing[some], weights=sizes[some]) for some in drawn], [0.025, 0.975])
-    return {
+    found = {
         "groups": len(members),
         "rows": int(sizes.sum()),
         "disagreeing_groups": int((agreeing < 1).sum()),
         "pairwise": pairwise,
-        "interval": [float(low), float(high)],
+        "interval": _resampled(agreeing, sizes),
         "ceiling": [pairwise, float(np.sqrt(pairwise))],
     }
+    if ours is not None:
+        right = np.array([ours[groups == number].mean() for number in np.flatnonzero(np.bincount(groups) > 1)])
+        found |= {"our_accuracy": float(np.average(right, weights=sizes)), "our_interval": _resampled(right, sizes)}
+    return found
+
+
+def _resampled(shares: np.ndarray, sizes: np.ndarray) -> list[float]:
+    """95% interval of the mean share, by drawing groups with all of their rows."""
+    generator = np.random.default_rng(0)
+    drawn = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
+    return np.quantile([np.average(shares[some], weights=sizes[some]) for some in drawn], [0.025, 0.975]).tolist()
 
 
 def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
@@ -213,8 +236,9 @@ def without_doubtful(
     shares: Sequence[float] = SHARES,
     draws: int = DRAWS,
 ) -> dict[str, Any]:
-    """A method, trained without the most doubtful labels, and without as many at random.
+    """A method, trained without the most doubtful labels, and without as many of each class at random.
 
+    Doubts fall on rare classes most: without as many of the same classes, the difference would be that of the balance.
     The validation part keeps all of its labels, wrong ones included.
 
     Args:
@@ -230,7 +254,7 @@ def without_doubtful(
         draws.
     """
     (task,) = problem.rows.tasks
-    folds, seed = problem.folds[GROUPED], method.seeds[0]
+    folds, seed, label_ids = problem.folds[GROUPED], method.seeds[0], problem.label_ids(task)
 
     def metrics(kept: Sequence[np.ndarray], name: str) -> dict[str, float]:
         parts = [splits.Split(rows, split.validation) for rows, split in zip(kept, folds, strict=True)]
@@ -239,13 +263,13 @@ def without_doubtful(
 
     found: dict[str, Any] = {"all": metrics([split.train for split in folds], GROUPED)}
     for share in shares:
-        left_out = [round(share * len(order)) for order in orders]
-        doubtful = [np.sort(order[count:]) for order, count in zip(orders, left_out, strict=True)]
+        left_out = [order[: round(share * len(order))] for order in orders]
+        doubtful = [np.setdiff1d(order, some) for order, some in zip(orders, left_out, strict=True)]
         random = [
             metrics(
                 [
-                    np.sort(np.random.default_rng([number, fold]).permutation(order)[count:])
-                    for fold, (order, count) in enumerate(zip(orders, left_out, strict=True))
+                    np.setdiff1d(order, as_many_of_each_class(order, some, label_ids, [number, fold]))
+                    for fold, (order, some) in enumerate(zip(orders, left_out, strict=True))
                 ],
                 f"without-{share:g}-random",
             )
@@ -256,6 +280,18 @@ def without_doubtful(
             "random": {name: summarize(each[name] for each in random) for name in random[0]},
         }
     return found
+
+
+def as_many_of_each_class(
+    positions: np.ndarray, some: np.ndarray, label_ids: np.ndarray, seed: Sequence[int]
+) -> np.ndarray:
+    """Of ``positions`` as many of each class, drawn at random, as there are among ``some`` of them; int64 [some]."""
+    generator = np.random.default_rng(seed)
+    drawn = [
+        generator.choice(positions[label_ids[positions] == number], count, replace=False)
+        for number, count in zip(*np.unique(label_ids[some], return_counts=True), strict=True)
+    ]
+    return np.concatenate(drawn) if drawn else np.array([], dtype=np.int64)
 
 
 def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:

@@ -504,18 +504,21 @@ def _label_agreement() -> str:
             f"{values['disagreeing_groups']:,} of {values['groups']:,}",
             f"{values['pairwise']:.3f} ({md.interval(values['interval'])})",
             md.interval(values["ceiling"]),
+            f"{values['our_accuracy']:.3f} ({md.interval(values['our_interval'])})" if "our_accuracy" in values else "",
         ]
         for name, found in run["tasks"].items()
         for threshold, values in found["agreement"].items()
         if values["groups"]
     ]
-    header = ["task", "cosine", "rows", "groups that disagree", "pairs of labels that agree", "ceiling of the accuracy"]
+    header = ["task", "cosine", "rows", "groups that disagree", "pairs of labels that agree", "best possible accuracy"]
+    header += ["`answer` model on these rows"]
     return md.captioned(
         md.table(header, rows),
         "Two labels of one text agree with the probability A, the mean over texts of the sum of squares of the labels' "
         "probabilities. The best answer to a text is right with the greatest of them, which lies between that sum and "
-        "its root; so the best accuracy that can be had on these texts lies between A and its root. Texts that occur "
-        f"more than once are mostly retweets: the other tweets may be harder or easier. {md.made(run)}",
+        "its root; so the best possible accuracy on these texts is at least A and at most its root. Texts that occur "
+        "more than once are mostly retweets: the other tweets may be harder or easier. Our model's answers are those "
+        f"of `make levers`, out of fold; intervals resample groups. {md.made(run)}",
     )
 
 
@@ -557,8 +560,8 @@ def _without_doubtful() -> str:
     return md.captioned(
         md.table(header, rows),
         f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
-        "cross-validation inside it, left out of training, beside as many at random (3 draws). Validation keeps all "
-        f"its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
+        "cross-validation inside it, left out of training, beside as many of each class at random (3 draws). The "
+        f"validation part keeps its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
         f"research.label_quality --methods {OURS}`."
         + md.figure_of("without_doubtful", "What leaving labels out of training changes in the accuracy."),
     )

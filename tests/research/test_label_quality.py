@@ -34,6 +34,23 @@ def test_agreement_counts_pairs_weighted_by_rows():
     assert found["ceiling"] == [found["pairwise"], pytest.approx(np.sqrt(0.6))]
 
 
+def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    dataset = data.read(paths.SAMPLE_CORPUS)
+    problem = baselines.make_problem(dataset, "product")
+    assert label_quality.our_rights(problem, dataset) is None, "nothing is recorded"
+    right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
+    seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
+    runs.record("levers", "x", {"data_sha256": dataset.sha256, "levers": {"unchanged": {"seeds": seeds}}})
+    ours = label_quality.our_rights(problem, dataset)
+    assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
+    groups = np.arange(len(ours))
+    groups[1] = groups[3] = 1  # two rows that were right once in two
+    found = label_quality.agreement(groups, problem, ours)
+    assert found["our_accuracy"] == 0.5
+    assert found["our_interval"] == [0.5, 0.5]
+
+
 def test_agreement_without_a_repeated_text():
     label_ids = [0, 1, 2] * 5
     assert label_quality.agreement(np.arange(15), problem_of(["x"] * 15, label_ids)) == {"groups": 0, "rows": 0}
@@ -94,12 +111,15 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1], draws=2)
     assert set(found) == {"all", "0.1"}
     assert found["0.1"]["random"]["accuracy"]["n"] == 2
-    trained = dict(kept)["without-0.1-doubtful"]
+    trained, classes = dict(kept)["without-0.1-doubtful"], []
     for rows, split in zip(trained, problem.folds[GROUPED], strict=True):
         assert set(rows) < set(split.train)
         left_out = np.setdiff1d(split.train, rows)
         assert len(left_out) == round(0.1 * len(split.train))
         assert (left_out < 15).mean() > 0.8, "those left out are the wrong ones"
+        at_random = np.setdiff1d(split.train, dict(kept)["without-0.1-random"][len(classes)])
+        classes.append([np.bincount(label_ids[some], minlength=LABELS).tolist() for some in (left_out, at_random)])
+    assert all(doubtful == random for doubtful, random in classes), "as many of each class"
     randomly = [parts for protocol, parts in kept if protocol == "without-0.1-random"]
     assert not np.array_equal(randomly[0][0], randomly[1][0])
 

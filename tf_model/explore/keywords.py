@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
 # Patterns for lower-cased texts, all of which must be found, and the product that they speak for; the first rule that
-# fits decides. Written from the names of the classes, not from the tweets.
+# fits decides. Written from the names of the classes and of what their makers sold and showed in early 2011.
 PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((_APP, r"android"), "Android App"),
     ((_APP, _APPLE_DEVICE), "iPad or iPhone App"),

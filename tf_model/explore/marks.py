@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MARKS = {
     "digits": re.compile(r"\d"),
     "emoticons": re.compile(r"(?<!\S)[:;=8][-'o]?[)(DPp/\\|*\]\[](?=\s|$)|<3|&lt;3"),
-    "exclamation and question marks": re.compile(r"[!?]"),
+    "exclamation marks": re.compile(r"!"),
+    "question marks": re.compile(r"\?"),
     "apostrophes inside words": re.compile(r"\w['\u2019]\w"),
     "hashtags": re.compile(r"\B#\w+"),
     "@mention": re.compile(r"@mention\b"),
