@@ -2,7 +2,7 @@
 # The app with a trained model inside. After `make answer` (or `make train`):
 #   docker build -t tweet-target .                              for CPUs
 #   docker build -t tweet-target:gpu --build-arg DEVICE=gpu .   for NVIDIA GPUs; run it with --gpus all
-#   docker run --read-only --tmpfs /tmp -p 8501:8501 tweet-target
+#   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8501:8501 tweet-target
 ARG PYTHON=3.11.13
 ARG DEVICE=cpu
 

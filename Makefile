@@ -37,7 +37,7 @@ install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda
 train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate, export (ARGS="--help" for options)
 	$(RUN) -m tf_model.train --resume $(ARGS)
 
-tuned: $(INSTALLED) ## train the project's best recipe into saved_models/tuned
+tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps, into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
 answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 25 minutes on 2 cores)
@@ -64,7 +64,7 @@ audit: $(INSTALLED) ## duplicates, conflicts, leakage and suspicious labels of a
 
 ##@ Evaluate
 
-evaluate: $(INSTALLED) ## evaluate the saved model on the validation part of the report's split
+evaluate: $(INSTALLED) ## evaluate the saved model (answer if there is one, else product) on its own validation part
 	$(RUN) -m tf_model.evaluate $(ARGS)
 
 grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (an hour and a half on 2 cores; resumes)
@@ -132,7 +132,7 @@ label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspici
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
-ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setting quick": hours; else days; resumes)
+ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setting quick": 2 hours; else 12; resumes)
 	$(RUN) -m research.ablation $(ARGS)
 
 ##@ Study and show
