@@ -13,10 +13,29 @@ from pathlib import Path
 from streamlit_app import METRICS_VARIABLE
 
 APP = Path(__file__).resolve().parent / "app.py"
+HELP = f"""usage: python -m streamlit_app [STREAMLIT'S OPTIONS] [-- THE APP'S OPTIONS]
+
+Open the app in the browser, on this machine only.
+
+Streamlit's options, such as:
+  --server.port PORT        where it listens (default: 8501)
+  --server.address ADDRESS  0.0.0.0 lets others in; nobody signs in
+  `streamlit run --help` lists them all
+
+the app's options, after --:
+  --models DIR              where the saved models are (default: saved_models)
+  --server URL              ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model
+
+environment:
+  {METRICS_VARIABLE}=HOST:PORT   serve metrics for Prometheus, such as 127.0.0.1:9464
+"""
 
 
 def main(arguments: list[str]) -> None:
     """Serve the metrics if they are asked for, then the app, until it is stopped."""
+    if {"-h", "--help"} & set(arguments):
+        print(HELP, end="")
+        return
     from streamlit.web import cli
 
     if os.environ.get(METRICS_VARIABLE):

@@ -21,6 +21,7 @@ import streamlit as st
 from tf_model import paths
 from tf_model.errors import ModelError, TweetTargetError
 from tf_model.messages import first_line
+from tf_model.model_folder import GRAPH
 from tf_model.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def model_names() -> list[str]:
     if server():
         return []
     folder = models_folder()
-    found = {each.parent.name for each in folder.glob("*/saved_model.pb") if not each.parent.name.startswith(".")}
+    found = {each.parent.name for each in folder.glob(f"*/{GRAPH}") if not each.parent.name.startswith(".")}
     # A folder by a default name without a model in it is broken, and that is to be said rather than passed over.
     found |= {name for name in DEFAULT_MODELS if (folder / name).is_dir()}
     first = [name for name in (*DEFAULT_MODELS, SAMPLE_MODEL) if name in found]
@@ -183,12 +184,12 @@ def _connect(address: str) -> Predictor:
 def _version(folder: Path) -> str:
     for _ in range(3):
         try:
-            found = (folder / "saved_model.pb").stat()
+            found = (folder / GRAPH).stat()
         except FileNotFoundError:
             time.sleep(0.1)
             continue
         return f"{found.st_mtime_ns:x}-{found.st_ino:x}"
-    raise ModelError(f"{folder} holds no whole model: saved_model.pb is missing; export it again")
+    raise ModelError(f"{folder} holds no whole model: {GRAPH} is missing; export it again")
 
 
 # Two models at most stay in memory: the one in use, and the one that replaces it.

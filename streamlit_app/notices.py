@@ -6,7 +6,7 @@ import re
 
 import streamlit as st
 
-from streamlit_app import loading, training
+from streamlit_app import loading, sample_training
 from streamlit_app.loading import ModelState
 from tf_model import paths
 from tf_model.paths import shown
@@ -48,7 +48,7 @@ def usable_model() -> ModelState | None:
         "The page finds the model as soon as it is there."
     )
     st.code(FULL_ANSWER, language="bash")
-    training.offer(loading.models_folder(), paths.SAMPLE_CORPUS)
+    sample_training.offer(loading.models_folder(), paths.SAMPLE_CORPUS)
     return None
 
 

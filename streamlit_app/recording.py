@@ -14,7 +14,7 @@ from streamlit_app.loading import ModelState
 from tf_model import console
 from tf_model.errors import TweetTargetError, UsageError
 from tf_model.messages import first_line
-from tf_model.predictor import training_of
+from tf_model.model_folder import training_of
 
 if TYPE_CHECKING:
     from tf_model.monitor.measure import Measured

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_app import batch_job, loading, notices
 from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
+from tf_model.model_folder import GRAPH
 
 FOLLOW_SECONDS = 10
 _STATES = {
@@ -64,7 +65,7 @@ def _describe(state: ModelState) -> None:
     if state.served:
         st.caption(f"Version {notices.plain_markdown(state.version)}, asked at {notices.plain_markdown(state.served)}")
         return
-    changed = (state.folder / "saved_model.pb").stat().st_mtime
+    changed = (state.folder / GRAPH).stat().st_mtime
     st.caption(f"Saved {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
 
 

@@ -16,7 +16,7 @@ import pandas
 import pytest
 import yaml
 
-from tf_model import backbone, data, export, paths, tasks
+from tf_model import backbone, data, export, model_folder, paths, tasks
 from tf_model.errors import ModelError, OutputError
 from tf_model.export import Validated
 from tf_model.metrics import evaluate_probabilities
@@ -143,7 +143,7 @@ def serve(folder: Path):
     import tensorflow as tf
 
     model = tf.saved_model.load(str(folder))
-    signature = model.signatures[export.SIGNATURE]
+    signature = model.signatures[model_folder.SIGNATURE]
     signature.model = model
 
     def serve(texts: list[str]) -> dict:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tf_model.errors import DataError
+from tf_model.metrics import SMALLEST_PROBABILITY
 
 BINS = 15
-SMALLEST_PROBABILITY = 1e-7
 TEMPERATURES = (0.05, 20.0)
 
 

@@ -23,6 +23,7 @@ from tf_model.files import explain_read_errors
 from tf_model.messages import listed, nearest, plural, quoted
 from tf_model.tables.text_files import find_separator
 from tf_model.tables.workbooks import explain_damage
+from tf_model.tasks import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,6 @@ SUFFIXES = (".xlsx", ".csv", ".tsv")
 LABELLED_SHEET = "Train"
 UNLABELLED_SHEET = "Test"
 UNLABELLED_COLUMN = "Tweet"
-COLUMNS = (tasks.TEXT_COLUMN, tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN)
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
 
 ASSIGNMENT, SAMPLE, CUSTOM = "assignment", "sample", "custom"

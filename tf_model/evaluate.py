@@ -308,7 +308,9 @@ def _parser() -> argparse.ArgumentParser:
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
     )
     parser.add_argument(
-        "--promote", action="store_true", help="with --compare: let NEW take the place of OLD, unless it is worse"
+        "--promote",
+        action="store_true",
+        help="with --compare: let NEW take the place of OLD, unless its accuracy is lower",
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import console, paths
+from tf_model import console, model_folder, paths
 from tf_model.backbone import TRAINED_ON
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.explanation import SIGNATURE as EXPLAIN
@@ -38,13 +38,10 @@ if TYPE_CHECKING:
     from tf_model.monitor.reference import Reference
     from tf_model.trained import Trained
 
-SIGNATURE = "serving_default"
 FORMATS = ("saved-model", "weights")
-EXPORTED = ("saved_model.pb", "model.safetensors")  # one of them is in what either makes
+EXPORTED = (model_folder.GRAPH, "model.safetensors")  # one of them is in what either makes
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
 CHECKED_TEXTS = 64
-# What TensorFlow writes; everything else in a model's folder are its papers.
-GRAPH = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
 
 
 @dataclass(frozen=True)
@@ -96,18 +93,20 @@ def export(
     with whole_folder(folder, overwrite) as part:
         if len(tasks) == 1:
             save_graph(fitted, tasks[0], part)
-            write_json(part / "labels.json", {"task": tasks[0].name, "labels": list(tasks[0].labels)})
+            write_json(part / model_folder.LABELS, {"task": tasks[0].name, "labels": list(tasks[0].labels)})
             predictions = _prediction_rows(validated, tasks[0].labels)
         else:
             save_answer_graph(fitted, labels, part, calibration["temperature"], calibration["threshold"])
-            write_json(part / "labels.json", {"task": ANSWER, **{name: list(names) for name, names in labels.items()}})
+            write_json(
+                part / model_folder.LABELS, {"task": ANSWER, **{name: list(names) for name, names in labels.items()}}
+            )
             predictions = _answer_prediction_rows(validated, labels)
         if calibration:
             write_json(part / "calibration.json", calibration)
         if reference:
             reference.save(part)
-        write_json(part / "recipe.json", recipe.to_dict())
-        write_json(part / "metrics.json", metrics)
+        write_json(part / model_folder.RECIPE, recipe.to_dict())
+        write_json(part / model_folder.METRICS, metrics)
         _write_rows(part / "history.csv", fitted.history)
         _write_rows(part / "validation_predictions.csv", predictions)
         card = model_card(folder.name, tasks, recipe, metrics, calibration)
@@ -230,7 +229,7 @@ def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]],
     module.weights = list(fitted.model.variables)
     module.encoder = encoder
     module.serving, module.measure, module.explain = serving, measure, explain
-    signatures = {SIGNATURE: serving, MEASURE: measure, EXPLAIN: explain}
+    signatures = {model_folder.SIGNATURE: serving, MEASURE: measure, EXPLAIN: explain}
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:
@@ -309,7 +308,9 @@ def _write_again(found: Trained, folder: Path) -> None:
     Raises:
         ModelError: It does not give the same probabilities: the code reads texts in another way than it did.
     """
-    shutil.copytree(found.predictor.folder, folder, ignore=shutil.ignore_patterns(*GRAPH), dirs_exist_ok=True)
+    shutil.copytree(
+        found.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_folder.SAVED_MODEL), dirs_exist_ok=True
+    )
     if len(found.tasks) == 1:
         save_graph(found.fitted, found.tasks[0], folder)
     else:

@@ -17,18 +17,15 @@ import numpy as np
 from tf_model import tasks
 from tf_model.errors import DataError
 from tf_model.messages import first_line, listed
+from tf_model.metrics import SUM_TOLERANCE
+from tf_model.model_folder import CALIBRATION, CARD, GRAPH, HISTORY, LABELS, METRICS, PREDICTIONS, RECIPE
 from tf_model.predictor import ANSWER, probability_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GRAPH = "saved_model.pb"
-LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
-HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
-CALIBRATION, CARD = "calibration.json", "model_card.md"
 PAPERS = (GRAPH, LABELS, METRICS, RECIPE, HISTORY, PREDICTIONS, CALIBRATION, CARD)
 PARTS = ("train", "validation")
-SUM_TOLERANCE = 1e-3  # probabilities are written with six digits
 
 
 @dataclass(frozen=True, eq=False)

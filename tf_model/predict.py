@@ -312,7 +312,9 @@ def _parser() -> argparse.ArgumentParser:
         help="predict the unlabelled tweets of the dataset into saved_models/test_predictions.csv, or OUTPUT",
     )
     parser.add_argument(
-        "--server", metavar="URL", help="ask a TensorFlow Serving at http://HOST:8501 instead of loading the model"
+        "--server",
+        metavar="URL",
+        help="ask a TensorFlow Serving, such as http://127.0.0.1:8601 or grpc://127.0.0.1:8500, and load no model",
     )
     many = parser.add_argument_group("many tweets (INPUT and OUTPUT are folders of parts, or INPUT a file)")
     many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")

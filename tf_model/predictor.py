@@ -5,15 +5,13 @@ Scoring a list of texts is :func:`tf_model.predict.predict_texts`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model import paths, tables, tasks
+from tf_model import model_folder, paths, tables, tasks
 from tf_model.characters import well_formed
 from tf_model.errors import ModelError
 from tf_model.messages import first_line
@@ -90,12 +88,15 @@ class Predictor:
             ModelError: There is no such model, or the folder does not hold a whole one.
         """
         folder = find_model(folder)
-        classes = _read_labels(folder)
-        recipe, metrics = _read_json(folder / "recipe.json"), _read_json(folder / "metrics.json")
+        classes = model_folder.read_labels(folder)
+        recipe, metrics = (
+            model_folder.read_json(folder / model_folder.RECIPE),
+            model_folder.read_json(folder / model_folder.METRICS),
+        )
         signature = _load_signature(folder)
         names = _output_names(folder, signature, classes)
         has_answer = ANSWER in names.values()
-        threshold = _read_json(folder / "calibration.json").get("threshold") if has_answer else None
+        threshold = model_folder.read_json(folder / model_folder.CALIBRATION).get("threshold") if has_answer else None
         explainer = _explainer(signature.model.signatures)
         measure = _measurer(signature.model.signatures, names)
         # One graph for both, where there is one that measures: of two called in turn, one was up to 4% slower.
@@ -109,8 +110,8 @@ class Predictor:
 
     @property
     def version(self) -> str:
-        """Which training this is; see :func:`training_of`."""
-        return training_of(self.folder)
+        """Which training this is; see :func:`tf_model.model_folder.training_of`."""
+        return model_folder.training_of(self.folder)
 
     @property
     def warning(self) -> str | None:
@@ -160,41 +161,6 @@ class Predictor:
         return columns
 
 
-def training_of(folder: Path) -> str:
-    """Which training a model comes from, the same for every copy of it: a hash of what TensorFlow wrote; "" of none."""
-    for name in ("fingerprint.pb", "saved_model.pb"):
-        with suppress(OSError):
-            return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
-    return ""
-
-
-_TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
-
-
-def served_version(training: str, seconds: int) -> int:
-    """The number of a version on a server: when it was saved, then six digits of which training it is.
-
-    A later one is higher, as a server wants it, and of each it can be told whether it is the model in a folder.
-
-    Args:
-        training: See :func:`training_of`.
-        seconds: Since 1970.
-    """
-    return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
-
-
-def served_since(version: int) -> int:
-    """The ``seconds`` of :func:`served_version`."""
-    return version // _TRAININGS
-
-
-def is_of_training(version: str, training: str) -> bool:
-    """Whether a version, as the log has it, is a training: its hash itself, or a number of :func:`served_version`."""
-    if not training or not version.isdecimal():
-        return bool(training) and version == training
-    return version == training or int(version) == served_version(training, served_since(int(version)))
-
-
 def probability_column(task: str, label: str) -> str:
     """The name of the column with the probability of one class."""
     return f"{task}_probability_{label}"
@@ -239,44 +205,6 @@ def find_model(folder: Path | str | None) -> Path:
     raise ModelError(f"{folder} does not exist; {hint}run `make train`, or give the folder of a saved model")
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({first_line(error)}); export the model again") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{file}: expected a JSON object, found a {type(value).__name__}; export the model again")
-    return value
-
-
-def _read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``."""
-    file = folder / "labels.json"
-    try:
-        missing = next((name for name in ("saved_model.pb", "labels.json") if not (folder / name).is_file()), None)
-    except OSError as error:
-        raise ModelError(f"{folder} cannot be read ({error.strerror}); check its permissions") from error
-    if missing:
-        raise ModelError(
-            f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
-        )
-    found = _read_json(file)
-    task = found.get("task")
-    classes = {name: found.get(name) for name in tasks.TASKS} if task == ANSWER else {task: found.get("labels")}
-    if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
-        raise ModelError(
-            f"{file}: expected a task ({', '.join([*tasks.TASKS, ANSWER])}) and its labels, found {str(found)[:200]}; "
-            "export the model again"
-        )
-    return {name: tuple(labels) for name, labels in classes.items()}
-
-
-def _is_list_of_text(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
-
-
 def _load_signature(folder: Path) -> Any:
     """The function ``serving_default`` of a SavedModel, with the loaded model held as its attribute ``model``."""
     from tf_model.runtime import import_tensorflow
@@ -292,7 +220,7 @@ def _load_signature(folder: Path) -> Any:
             "export it again, or give another folder"
         ) from error
     signatures = getattr(model, "signatures", {})
-    signature = signatures.get("serving_default") if hasattr(signatures, "get") else None
+    signature = signatures.get(model_folder.SIGNATURE) if hasattr(signatures, "get") else None
     inputs = signature.structured_input_signature[1] if signature is not None else {}
     if list(inputs) != ["text"] or inputs["text"].dtype != tf.string:
         raise ModelError(

@@ -2,7 +2,7 @@
 
 The new model is copied beside the old one; one system call then exchanges the two, so that there is a whole model under
 the name at every moment, also if the machine stops in between. What was replaced is kept in ``.previous/`` until the
-next promotion. A program that has loaded the old model keeps it until it is started again.
+next promotion. A program keeps the model that it has loaded; the app loads the new one by itself.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any
 
 from tf_model import console, data, folder_versions, paths, tasks
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
+from tf_model.metrics import SUM_TOLERANCE
+from tf_model.model_folder import GRAPH
 from tf_model.predictor import Predictor, probability_column
 
-GRAPH = "saved_model.pb"
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
-SUM_TOLERANCE = 1e-3
 
 
 # ---------------------------------------------------------------- what may be promoted

@@ -275,11 +275,11 @@ def _word_vectors(texts: Sequence[str]) -> "csr_array":
     """One column per distinct sequence of words, sparse float32 [N, sequences], a single 1 in each row."""
     from scipy.sparse import csr_array
 
-    _, sequence = np.unique(np.array([_bare_words(text) for text in texts], dtype=object), return_inverse=True)
+    _, sequence = np.unique(np.array([bare_words(text) for text in texts], dtype=object), return_inverse=True)
     return csr_array((np.ones(len(texts), dtype=np.float32), (np.arange(len(texts)), sequence)))
 
 
-def _bare_words(text: str) -> str:
+def bare_words(text: str) -> str:
     """The words of a text in lower case, without punctuation and retweet marks; a text without words as it stands."""
     lower = text.lower()
     return NOT_A_WORD.sub(" ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()

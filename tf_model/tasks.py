@@ -5,6 +5,7 @@ from dataclasses import dataclass
 TEXT_COLUMN = "tweet_text"
 PRODUCT_COLUMN = "emotion_in_tweet_is_directed_at"
 EMOTION_COLUMN = "is_there_an_emotion_directed_at_a_brand_or_product"
+COLUMNS = (TEXT_COLUMN, PRODUCT_COLUMN, EMOTION_COLUMN)
 
 # In the order of the report, so that class ids compare with its own.
 PRODUCTS = (

@@ -20,9 +20,9 @@ MAX_TOKENS = 128
 _LOWERED = (("\u212a", "k"), ("\u0130", "i\u0307"))
 
 # CrowdFlower's export broke the right single quotation mark into these.
-_BROKEN_APOSTROPHE = "\ufffd\u06ea|\u0089\u00db\u00aa"
+BROKEN_APOSTROPHE = "\ufffd\u06ea|\u0089\u00db\u00aa"
 
-_URL = r"(?i)(?:https?:\S*|www\.\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
+URL = r"(?i)(?:https?:\S*|www\.\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Cleaning:
     def _before(self) -> tuple[tuple[str, str], ...]:
         """What must happen before decomposition, which would take the broken sequences apart."""
         before = _LOWERED if self.lower_case else ()
-        return (*before, (_BROKEN_APOSTROPHE, "'")) if self.decompose else before
+        return (*before, (BROKEN_APOSTROPHE, "'")) if self.decompose else before
 
 
 # To the letter: lower-case, everything but a-z to one space, and a URL rule that can never match, because the rule
@@ -103,7 +103,7 @@ NORMALIZED = Cleaning(
         ("&lt;", "<"),
         ("&gt;", ">"),
         ("&amp;", "&"),
-        (_URL, " "),
+        (URL, " "),
         (r"\B@\w+", "@user"),
         (r"\p{Mn}+", ""),
         (r"[^\x20-\x7e]+", " "),

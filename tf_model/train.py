@@ -20,6 +20,7 @@ from tf_model import (
     data,
     extra,
     files,
+    model_folder,
     paths,
     recipes,
     runtime,
@@ -259,7 +260,7 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
     folder = arguments.output_dir / name
     files.refuse_to_overwrite(folder, arguments.overwrite)
     with files.explain_write_errors(folder):
-        is_model = (folder / "saved_model.pb").is_file()
+        is_model = (folder / model_folder.GRAPH).is_file()
         exists = folder.exists()
     if exists and not is_model:
         raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")

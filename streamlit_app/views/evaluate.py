@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from streamlit_app import loading, model_confidence, model_scores
+from streamlit_app import evaluate_confidence, evaluate_scores, loading
 from streamlit_app.notices import plain_markdown
 from tf_model import data, model_reports
 from tf_model.errors import TweetTargetError
@@ -96,7 +96,7 @@ def _overview_row(report: ModelReport, task: str) -> dict[str, Any]:
         "model": report.name,
         "task": task or "unknown",
         "accuracy": figures.get("accuracy"),
-        "95% interval": model_scores.interval(figures),
+        "95% interval": evaluate_scores.interval(figures),
         "macro-F1": figures.get("macro_f1"),
         "rows": figures.get("rows"),
         "dataset": str(report.metrics.get("dataset", "")),
@@ -121,10 +121,10 @@ def _model(report: ModelReport) -> None:
         )
     if task == ANSWER:
         verdicts = _verdicts(str(report.folder), model_reports.fingerprint(report.folder))
-        model_confidence.show_answer(report, verdicts)
+        evaluate_confidence.show_answer(report, verdicts)
     else:
         _task(report, task)
-    model_scores.show_learning_curves(report)
+    evaluate_scores.show_learning_curves(report)
     _card(report)
 
 
@@ -163,8 +163,8 @@ def _provenance(report: ModelReport) -> str:
 def _task(report: ModelReport, task: str) -> None:
     train, validation = report.part("train", task), report.part("validation", task)
     if validation:
-        model_scores.show_beside_the_report(report, task, train, validation)
-        model_scores.show_classes(report, task, validation)
+        evaluate_scores.show_beside_the_report(report, task, train, validation)
+        evaluate_scores.show_classes(report, task, validation)
     predictions = report.predictions.get(task)
     if predictions is None or not len(predictions.rows):
         st.info(
@@ -173,8 +173,8 @@ def _task(report: ModelReport, task: str) -> None:
             icon=":material/info:",
         )
         return
-    model_confidence.show_reliability(report, task, predictions)
-    model_confidence.show_threshold(report.name, task, predictions.confidences, predictions.right, report.protocol)
+    evaluate_confidence.show_reliability(report, task, predictions)
+    evaluate_confidence.show_threshold(report.name, task, predictions.confidences, predictions.right, report.protocol)
     _mistakes(report, task, predictions)
 
 

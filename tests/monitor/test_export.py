@@ -8,7 +8,7 @@ from tf_model import dataset_file, tasks
 from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.monitor.events import Corrected
-from tf_model.monitor.export import COLUMNS, export
+from tf_model.monitor.export import export
 
 IPAD, GOOD, BAD, NONE = "iPad", tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
 
@@ -22,7 +22,7 @@ def exported(tmp_path, *corrections):
     output = tmp_path / "corrections.csv"
     export(store_with(tmp_path / "log", corrections), output, overwrite=True)
     frame = pandas.read_csv(output, keep_default_na=False)
-    assert tuple(frame.columns) == COLUMNS == dataset_file.COLUMNS
+    assert tuple(frame.columns) == dataset_file.COLUMNS
     return [tuple(row) for row in frame.values.tolist()]
 
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.monitor.made_up import APP, answered, predictions, store_with
-from tf_model import paths, predictor
+from tf_model import paths
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.monitor import reference
 from tf_model.monitor.__main__ import main
@@ -53,7 +53,7 @@ def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys
     (tmp_path / "answer").rename(tmp_path / "models" / "answer")
     assert main(["report", "--log", str(log)]) == 0
     assert "is of another version; drift is not judged" in capsys.readouterr().err
-    monkeypatch.setattr(predictor, "training_of", lambda folder: "v1")
+    monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
     with pytest.raises(ModelError, match=r"expected reference.json in .*; give the folder of a model that has it"):
         main(["report", "--log", str(log), "--reference", str(tmp_path)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tf_model.errors import ModelError, UsageError
-from tf_model.predictor import is_of_training, served_since, training_of
+from tf_model.model_folder import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
 

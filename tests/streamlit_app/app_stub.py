@@ -13,7 +13,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import loading, recording, training
+from streamlit_app import loading, recording, sample_training
 from tf_model import paths, predict, tasks
 from tf_model.answers import NOT_SURE, answer_text
 from tf_model.predictor import Predictor, probability_column
@@ -140,7 +140,7 @@ def models(tmp_path, monkeypatch):
 
 def _forget() -> None:
     st.cache_data.clear()
-    training._slot.clear()
+    sample_training._slot.clear()
     loading._load.clear()
     recording._recorder.clear()
 

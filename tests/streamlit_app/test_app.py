@@ -8,7 +8,7 @@ import tomllib
 import pytest
 from app_stub import APP, StubPredictor, make_model, open_app, words_of
 
-from streamlit_app import charts, sidebar, training
+from streamlit_app import charts, sample_training, sidebar
 from tf_model import paths, tasks
 from tf_model.predictor import Predictor
 
@@ -142,7 +142,7 @@ def pressed(app, label):
 
 
 def test_the_training_command_is_one_that_the_trainer_takes(models):
-    command = training.command(models, paths.SAMPLE_CORPUS)
+    command = sample_training.command(models, paths.SAMPLE_CORPUS)
     assert command[:3] == ["python", "-m", "tf_model.train"]
     refused = subprocess.run(
         [sys.executable, *command[1:], "--name", ".hidden"], capture_output=True, text=True, cwd=paths.ROOT, check=False
@@ -153,10 +153,10 @@ def test_the_training_command_is_one_that_the_trainer_takes(models):
 def test_training_shows_its_progress_and_then_the_model(models, monkeypatch, stub_later):
     script = EPOCHS + f"import pathlib; p = pathlib.Path({str(models)!r}) / 'sample'; p.mkdir()\n"
     script += "(p / 'saved_model.pb').write_bytes(b'x')\n"
-    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", script])
+    monkeypatch.setattr(sample_training, "command", lambda *_: ["python", "-c", script])
     app = pressed(open_app(), "Train on the sample corpus")
-    training._slot().run.wait(20)
-    assert (training._slot().run.done, training._slot().run.total) == (2, 2)
+    sample_training._slot().run.wait(20)
+    assert (sample_training._slot().run.done, sample_training._slot().run.total) == (2, 2)
     app.run()
     assert app.text_area
     assert "trained on the small sample corpus" in app.warning[0].value
@@ -164,9 +164,9 @@ def test_training_shows_its_progress_and_then_the_model(models, monkeypatch, stu
 
 def test_a_running_training_is_seen_by_everybody_and_can_be_cancelled(models, monkeypatch):
     script = EPOCHS + "time.sleep(60)\n"
-    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", script])
+    monkeypatch.setattr(sample_training, "command", lambda *_: ["python", "-c", script])
     pressed(open_app(), "Train on the sample corpus")
-    run = training._slot().run
+    run = sample_training._slot().run
     until = time.monotonic() + 20
     while run.done < 2 and time.monotonic() < until:
         time.sleep(0.05)
@@ -180,9 +180,11 @@ def test_a_running_training_is_seen_by_everybody_and_can_be_cancelled(models, mo
 
 
 def test_a_failed_training_shows_what_it_said(models, monkeypatch):
-    monkeypatch.setattr(training, "command", lambda *_: ["python", "-c", "raise SystemExit('error: no backbone')"])
+    monkeypatch.setattr(
+        sample_training, "command", lambda *_: ["python", "-c", "raise SystemExit('error: no backbone')"]
+    )
     app = pressed(open_app(), "Train on the sample corpus")
-    training._slot().run.wait(20)
+    sample_training._slot().run.wait(20)
     app.run()
     assert "The training ended with an error." in words_of(app)
     assert any("error: no backbone" in each.value for each in app.code)

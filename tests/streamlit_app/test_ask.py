@@ -7,8 +7,9 @@ from app_stub import open_app, words_of
 from streamlit_app import headline, loading, recording, words
 from tf_model import tasks
 from tf_model.errors import ModelError
+from tf_model.model_folder import training_of
 from tf_model.monitor.store import Store
-from tf_model.predictor import MAX_CHARACTERS, training_of
+from tf_model.predictor import MAX_CHARACTERS
 
 LOVED = "I love the iPad"
 MARKUP = [

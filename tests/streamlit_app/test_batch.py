@@ -12,8 +12,8 @@ from streamlit_app import batch_charts, batch_job, downloads, loading, recording
 from streamlit_app.batch_job import BatchJob
 from tf_model import predict, tables, tasks
 from tf_model.errors import DataError, ModelError
+from tf_model.model_folder import training_of
 from tf_model.monitor.store import Store
-from tf_model.predictor import training_of
 
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
 ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]

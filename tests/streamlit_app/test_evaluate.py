@@ -10,7 +10,7 @@ from model_folders import ROWS, write_answer, write_single
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import model_charts
+from streamlit_app import evaluate_charts
 from tf_model import answers, dataset_file, paths, tasks
 from tf_model.calibration import reliability
 from tf_model.data import DATA_VARIABLE
@@ -240,7 +240,7 @@ class TestMistakes:
 
 class TestCharts:
     def test_the_confusion_matrix_is_coloured_by_share_and_says_counts(self):
-        figure = model_charts.confusion([[3, 1], [0, 0]], ["a <b>", "c"])
+        figure = evaluate_charts.confusion([[3, 1], [0, 0]], ["a <b>", "c"])
         heat = figure.data[0]
         assert heat.z.tolist() == [[0.75, 0.25], [0, 0]]
         assert [list(row) for row in heat.text] == [["3", "1"], ["", ""]]
@@ -248,7 +248,7 @@ class TestCharts:
 
     def test_a_bin_of_few_rows_is_a_small_mark(self):
         label_ids, probabilities = [0] * 9 + [1], [[0.9, 0.1]] * 9 + [[0.4, 0.6]]
-        figure = model_charts.reliability(reliability(label_ids, probabilities))
+        figure = evaluate_charts.reliability(reliability(label_ids, probabilities))
         line = next(trace for trace in figure.data if trace.name == "model")
         assert list(line.x) == pytest.approx([0.6, 0.9])
         assert list(line.y) == pytest.approx([1, 1])
@@ -256,11 +256,11 @@ class TestCharts:
 
     def test_learning_curves_without_a_validation_part(self):
         history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "accuracy": [0.3, 0.5]})
-        assert [trace.name for trace in model_charts.learning_curve(history, "loss").data] == ["training"]
+        assert [trace.name for trace in evaluate_charts.learning_curve(history, "loss").data] == ["training"]
 
     def test_risk_and_coverage_leave_out_what_has_no_accuracy(self):
         points = [{"threshold": 0, "coverage": 1, "accuracy": 0.5}, {"threshold": 1, "coverage": 0, "accuracy": None}]
-        figure = model_charts.risk_coverage(points, (1.0, 0.5))
+        figure = evaluate_charts.risk_coverage(points, (1.0, 0.5))
         assert list(figure.data[0].x) == [1]
         assert figure.data[1].x == (1.0,)
 

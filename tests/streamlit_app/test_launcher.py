@@ -3,7 +3,10 @@
 import socket
 import urllib.request
 
+import pytest
+
 from research.browser import running_app
+from streamlit_app.__main__ import main
 from tf_model import paths
 
 
@@ -11,6 +14,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_the_options_of_the_app_itself(option, capsys):
+    main([option])
+    said = capsys.readouterr().out
+    assert all(name in said for name in ("--models", "--server URL", "TWEETS_METRICS", "--server.address"))
+    assert len(said.splitlines()) < 25
 
 
 def test_metrics_are_served_before_anybody_asks(tmp_path, monkeypatch):

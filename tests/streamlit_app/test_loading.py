@@ -13,7 +13,8 @@ from app_stub import StubPredictor, make_model, stub_predict_texts
 from streamlit_app import loading
 from tf_model import paths, predict
 from tf_model.errors import ModelError
-from tf_model.predictor import Predictor, training_of
+from tf_model.model_folder import training_of
+from tf_model.predictor import Predictor
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from prediction_logs import (
 from streamlit.testing.v1 import AppTest
 
 from streamlit_app import loading, monitor_charts, monitor_signals
-from tf_model import paths, predictor
+from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.events import PROCESS, Failed, Stream
 from tf_model.monitor.store import Store
@@ -213,13 +213,13 @@ class TestDrift:
         folder = models / "answer"
         folder.mkdir()
         ordinary_reference().save(folder)
-        monkeypatch.setattr(predictor, "training_of", lambda folder: APP.version)
+        monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: APP.version)
 
     def test_without_a_reference_it_says_why(self, healthy):
         assert "Not judged: answer has no reference.json" in said(open_page())
 
     def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
-        monkeypatch.setattr(predictor, "training_of", lambda folder: "another")
+        monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
         assert "Not judged: the reference.json of answer belongs to another version of it" in said(open_page())
 
     def test_a_damaged_reference(self, healthy, models):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model.engines.parts import BadRow, Part, Plan
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_read_errors, explain_write_errors, whole_file, write_json
+from tf_model.model_folder import CALIBRATION, GRAPH, LABELS, RECIPE
 from tf_model.tables import table_writer
 
 if TYPE_CHECKING:
@@ -212,8 +213,8 @@ def _files(plan: Plan) -> list[list[Any]]:
 def model_fingerprint(folder: Path | str) -> str:
     """A sha256 over what decides a model's predictions: its graph, its variables and its labels."""
     folder, digest = Path(folder), hashlib.sha256()
-    files = [folder / "saved_model.pb", folder / "labels.json", *sorted((folder / "variables").glob("*"))]
-    files += [file for file in (folder / "calibration.json", folder / "recipe.json") if file.is_file()]
+    files = [folder / GRAPH, folder / LABELS, *sorted((folder / "variables").glob("*"))]
+    files += [file for file in (folder / CALIBRATION, folder / RECIPE) if file.is_file()]
     for file in files:
         with explain_read_errors(file), file.open("rb") as stream:
             digest.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tf_model import tasks
-from tf_model.splits import RETWEET_MARKS, _bare_words
-from tf_model.text import _BROKEN_APOSTROPHE, _URL
+from tf_model.splits import RETWEET_MARKS, bare_words
+from tf_model.text import BROKEN_APOSTROPHE, URL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
 
-_NO_WORDS = re.compile(rf"{_URL}|\B@\w+")
-_APOSTROPHE = re.compile(f"{_BROKEN_APOSTROPHE}|\u2019")
+_NO_WORDS = re.compile(rf"{URL}|\B@\w+")
+_APOSTROPHE = re.compile(f"{BROKEN_APOSTROPHE}|\u2019")
 _WORD = re.compile(r"\w+(?:['&]\w+)*")
 
 
@@ -48,7 +48,7 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
     from tf_model.explore.keywords import named
 
     texts = labelled[tasks.TEXT_COLUMN].tolist()
-    bare = np.array([_bare_words(text) for text in texts], dtype=object)
+    bare = np.array([bare_words(text) for text in texts], dtype=object)
     return pd.DataFrame(
         {
             "row": labelled["row"].to_numpy(dtype=np.int64),

@@ -10,11 +10,10 @@ from tf_model import tables, tasks
 from tf_model.errors import DataError
 from tf_model.monitor.events import RIGHT
 from tf_model.monitor.store import Store
+from tf_model.tasks import COLUMNS
 
 if TYPE_CHECKING:
     import pandas
-
-COLUMNS = (tasks.TEXT_COLUMN, tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN)
 
 
 def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:

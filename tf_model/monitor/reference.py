@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from tf_model.errors import DataError, ModelError
 from tf_model.files import write_json
 from tf_model.messages import first_line
+from tf_model.model_folder import REFERENCE as FILE
+from tf_model.model_folder import is_of_training, training_of
 from tf_model.monitor import tally
 
 if TYPE_CHECKING:
     import pandas
 
-FILE = "reference.json"
 FORMAT = 1
 _FIELDS = {"format", "origin", "rows", "labels", "histograms", "accuracy"}
 
@@ -134,12 +135,10 @@ def load_of(folder: Path, version: str) -> Reference | None:
     Args:
         folder: Of a saved model.
         version: As the log has it: of a model that was loaded which training it comes from
-            (:func:`tf_model.predictor.training_of`), of one on a server its number there
-            (:func:`tf_model.predictor.served_version`).
+            (:func:`tf_model.model_folder.training_of`), of one on a server its number there
+            (:func:`tf_model.model_folder.served_version`).
 
     Raises:
         ModelError: It cannot be read.
     """
-    from tf_model.predictor import is_of_training, training_of
-
     return load(folder) if is_of_training(version, training_of(Path(folder))) else None

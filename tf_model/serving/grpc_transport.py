@@ -9,9 +9,8 @@ from typing import Any
 from tf_model.errors import ModelError, UsageError
 from tf_model.messages import first_line
 from tf_model.serving import remote
-from tf_model.serving.remote import SIGNATURE, Signature
+from tf_model.serving.remote import PACKAGE, SIGNATURE, Signature
 
-PACKAGE = "tensorflow-serving-api==2.21.0"
 SERVICE = "tensorflow.serving.PredictionService"
 MESSAGE_BYTES = 64 * 2**20  # gRPC's default of 4 MB is less than 64 texts of 20,000 characters can need
 

@@ -23,15 +23,13 @@ from typing import Any
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_write_errors, whole_file, whole_folder
 from tf_model.messages import first_line
-from tf_model.predictor import _read_labels, served_since, served_version, training_of
-from tf_model.serving.remote import SIGNATURE
+from tf_model.model_folder import GRAPH, SAVED_MODEL, read_labels, served_since, served_version, training_of
+from tf_model.serving.remote import PACKAGE, SIGNATURE
 
 # Where the server finds the folder; compose.yaml mounts it there.
 BASE = "/models"
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
-GRAPH = ("saved_model.pb", "fingerprint.pb", "variables", "assets")
 METRICS = "/monitoring/prometheus/metrics"
-PACKAGE = "tensorflow-serving-api==2.21.0"
 
 # Words of no tweet of the dataset. Texts of 1 to 12 times these give batches padded to each multiple of 8 tokens that
 # occurs in tweets; the sizes are those of one question and of a file.
@@ -47,8 +45,8 @@ def write_layout(
 
     A version is numbered by the time when its model was saved, or a second after the newest that is there: the server
     serves the highest number, also where a model was taken back. Its last digits say which training it is, see
-    :func:`tf_model.predictor.served_version`. Versions that are there already stay, so that a server that watches the
-    folder goes over to the new one by itself; a model that is the newest one there already is left alone.
+    :func:`tf_model.model_folder.served_version`. Versions that are there already stay, so that a server that watches
+    the folder goes over to the new one by itself; a model that is the newest one there already is left alone.
 
     Args:
         models: Folders of saved models; the name of each is its name on the server.
@@ -70,14 +68,14 @@ def write_layout(
         raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
     requests = list(warmup_requests())
     for source in sources:
-        _read_labels(source)  # raises where there is no whole model
+        read_labels(source)  # raises where there is no whole model
         newest = max(_versions(folder / source.name), default=None)
         training = training_of(source)
         if newest is not None and training_of(folder / source.name / str(newest)) == training:
             if overwrite:
                 _write_version(source, folder / source.name / str(newest), requests)
             continue
-        saved = int((source / "saved_model.pb").stat().st_mtime)
+        saved = int((source / GRAPH).stat().st_mtime)
         version = served_version(training, max(saved, served_since(newest or 0) + 1))
         _write_version(source, folder / source.name / str(version), requests)
     for name, text in settings(names, cores).items():
@@ -152,7 +150,7 @@ def _versions(folder: Path) -> list[int]:
 
 def _write_version(source: Path, target: Path, requests: Sequence[bytes]) -> None:
     with explain_write_errors(target), whole_folder(target, overwrite=True) as part:
-        for name in GRAPH:
+        for name in SAVED_MODEL:
             found = source / name
             if found.is_dir():
                 shutil.copytree(found, part / name, copy_function=_link_or_copy)

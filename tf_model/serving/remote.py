@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError
 from tf_model.messages import first_line, listed
-from tf_model.predictor import ANSWER, DEFAULT_MODELS, Outputs, Predictor, _read_json, _read_labels
+from tf_model.model_folder import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels
+from tf_model.predictor import ANSWER, DEFAULT_MODELS, Outputs, Predictor
 
 if TYPE_CHECKING:
     import numpy
 
-SIGNATURE = "serving_default"
+PACKAGE = "tensorflow-serving-api==2.21.0"  # for gRPC and for warm-up requests
 TIMEOUT = 60.0  # seconds; a batch of 64 long texts on a busy core takes about two
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
@@ -46,7 +47,13 @@ class Signature:
 
 
 class Transport(Protocol):
-    """A way to talk to a server."""
+    """A way to talk to a server.
+
+    Attributes:
+        url: Of the model.
+    """
+
+    url: str
 
     def signature(self) -> Signature:
         """The signature of the model."""
@@ -126,9 +133,9 @@ class RemotePredictor(Predictor):
             score=_scorer(connection, labels, _names(labels)),
             has_answer=ANSWER in signature.outputs,
             folder=papers,
-            recipe=_read_json(papers / "recipe.json") if papers else {},
-            metrics=_read_json(papers / "metrics.json") if papers else {},
-            threshold=_read_json(papers / "calibration.json").get("threshold") if papers else None,
+            recipe=read_json(papers / RECIPE) if papers else {},
+            metrics=read_json(papers / METRICS) if papers else {},
+            threshold=read_json(papers / CALIBRATION).get("threshold") if papers else None,
             url=connection.url,
             version=signature.version,
         )
@@ -164,7 +171,7 @@ def _split(server: str) -> tuple[str, str | None, str]:
 def _labels(signature: Signature, folder: Path | None, url: str) -> dict[str, tuple[str, ...]]:
     """The classes of each task: from a local folder, else the project's own if their number is right."""
     if folder is not None:
-        labels = _read_labels(folder)
+        labels = read_labels(folder)
     elif "probabilities" in signature.outputs:
         width = signature.outputs["probabilities"]
         labels = {task.name: task.labels for task in tasks.TASKS.values() if len(task.labels) == width}
@@ -199,7 +206,7 @@ def _names(labels: Mapping[str, Any]) -> dict[str, str]:
 # ---------------------------------------------------------------- what it says
 
 
-def _scorer(connection: Any, labels: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> Any:
+def _scorer(connection: Transport, labels: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> Any:
     def score(batch: Sequence[bytes]) -> Outputs:
         found = connection.predict(batch)
         missing = [name for name in names if name not in found]

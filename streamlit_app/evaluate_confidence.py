@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from streamlit_app import charts, model_charts
-from streamlit_app.model_scores import interval
+from streamlit_app import charts, evaluate_charts
+from streamlit_app.evaluate_scores import interval
 from streamlit_app.notices import plain_markdown
 from tf_model import calibration, model_reports
 from tf_model.model_reports import ModelReport, Predictions
@@ -29,7 +29,7 @@ def show_reliability(report: ModelReport, task: str, predictions: Predictions) -
     left, right = st.columns([3, 1])
     with left:
         charts.show(
-            model_charts.reliability(bins),
+            evaluate_charts.reliability(bins),
             alt=f"Reliability diagram: accuracy by confidence. Expected calibration error {ece:.3f}.",
             caption="Above the dotted line the model is better than it says, below it too sure. Whiskers: 95%.",
             key="evaluate_reliability",
@@ -117,7 +117,7 @@ def show_threshold(
         )
     st.write(sentence)
     charts.show(
-        model_charts.risk_coverage(
+        evaluate_charts.risk_coverage(
             calibration.risk_coverage(confidences, right),
             None if effect.accuracy is None else (effect.coverage, effect.accuracy),
         ),

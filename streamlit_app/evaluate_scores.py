@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app import charts, model_charts
+from streamlit_app import charts, evaluate_charts
 from streamlit_app.notices import plain_markdown
 from tf_model.metrics import wilson_interval
 from tf_model.model_reports import ModelReport
@@ -71,7 +71,7 @@ def show_classes(report: ModelReport, task: str, validation: Mapping) -> None:
     if validation.get("confusion_matrix"):
         st.subheader("Which class is taken for which", anchor=False)
         charts.show(
-            model_charts.confusion(validation["confusion_matrix"], labels),
+            evaluate_charts.confusion(validation["confusion_matrix"], labels),
             alt=_confusion_words(validation["confusion_matrix"], labels),
             caption=f"Rows of the validation part ({validation['rows']:,} tweets); the diagonal is right.",
             key="evaluate_confusion",
@@ -121,7 +121,7 @@ def show_learning_curves(report: ModelReport) -> None:
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         with column:
             charts.show(
-                model_charts.learning_curve(report.history, name, theirs.get(name)),
+                evaluate_charts.learning_curve(report.history, name, theirs.get(name)),
                 alt=_curve_words(report.history, name),
                 key=f"evaluate_curve_{name}",
             )
