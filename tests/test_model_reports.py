@@ -17,7 +17,6 @@ from tf_model.model_reports import (
     hardest_mistakes,
     model_folders,
     read_report,
-    read_reports,
     texts_of,
     threshold_effect,
     with_texts,
@@ -181,7 +180,6 @@ class TestFolders:
             (tmp_path / name).mkdir()
         (tmp_path / "README.md").write_text("")
         assert [each.name for each in model_folders(tmp_path)] == ["answer", "product", "emotion", "zebra"]
-        assert [report.name for report in read_reports(tmp_path)] == ["answer", "product", "emotion", "zebra"]
 
     def test_no_folder_no_models(self, tmp_path):
         assert model_folders(tmp_path / "none") == ()

@@ -157,11 +157,6 @@ def read_report(folder: Path | str) -> ModelReport:
     )
 
 
-def read_reports(folder: Path | str = paths.SAVED_MODELS) -> tuple[ModelReport, ...]:
-    """The papers of every model in ``folder``: ``answer``, ``product``, ``emotion``, then the others by name."""
-    return tuple(read_report(each) for each in model_folders(folder))
-
-
 # ---------------------------------------------------------------- what follows from the predictions
 
 

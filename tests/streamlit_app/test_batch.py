@@ -95,6 +95,7 @@ def test_filters_act_together(stub, tmp_path):
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    assert "Count by the column answer" in words_of(app)
     assert list(app.dataframe[-1].proto.column_order)[:3] == ["Tweet", "answer", "answer_confidence"]
     assert set(app.dataframe[-1].proto.column_order) == {"id", "Tweet", "n", *PREDICTED}
 
