@@ -203,8 +203,8 @@ def _offer_downloads(upload: Upload, job: BatchJob) -> None:
             )
     if ANSWER in job.predicted:
         st.caption(
-            "Count by the column answer: product and emotion are filled in every row, also where there is no emotion or "
-            'the answer is "Not sure".'
+            "Count by the column answer: product and emotion are filled in every row, also where there is no emotion "
+            'or the answer is "Not sure".'
         )
     st.caption(
         "Your columns, untouched and in order, then the answers. In the CSV, a text that a spreadsheet would run as a "
