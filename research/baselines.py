@@ -268,7 +268,9 @@ def evaluate_method(
                 found = found | {name: by_protocol}
                 found["seconds"] = _seconds(found)
                 yield found
-            if name != tasks.ANSWER and set(protocols) == set(PROTOCOLS):
+            by_protocol = found.get(name, {})
+            both = all(str(seed) in by_protocol.get(protocol, {}).get("seeds", {}) for protocol in PROTOCOLS)
+            if name != tasks.ANSWER and both:
                 worth = worth_of_copies(method, problem, seed, data_sha256)
                 of_task = found.get(COPIES, {}).get(name, {}) | {str(seed): worth}
                 found = found | {COPIES: found.get(COPIES, {}) | {name: of_task}}

@@ -10,7 +10,6 @@ where a target is missed.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from research.runs import record
-from tf_model import console, data, paths, tasks
+from tf_model import console, data, paths, runtime, tasks
 from tf_model.engines.ray_data import predict_files
 from tf_model.errors import TweetTargetError
 from tf_model.predictor import DEFAULT_MODELS
@@ -75,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     if written != arguments.rows:
         raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
-    results = {"model": model.name, "cores": len(os.sched_getaffinity(0)), "runs": runs, "ratio": ratio}
+    results = {"model": model.name, "cores": runtime.cores(), "runs": runs, "ratio": ratio}
     missed = missed_targets(results)
     print(f"ray does {ratio:.2f} of the plain command's rows a second")
     for words in missed:

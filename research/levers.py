@@ -31,6 +31,7 @@ UNCHANGED = "unchanged"
 SMOOTHED = 0.1  # of each target, spread over all classes
 SOFT = 0.5  # of each target, from the predictions of other models
 TEACHERS = 3
+STORE = "levers"  # apart from the folds of `make grouped-answer`, which research.compare looks for
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 
@@ -62,7 +63,7 @@ class Lever:
         targets: What is learned instead of the labels, float32 [N, classes of all tasks]: of each task the share of
             each class, all of it 0 where a row has no label.
         apart: A model for each task, which costs twice as much to answer.
-        trainings: How many trainings of the whole size it comes to.
+        trainings: How many trainings of the whole size it comes to, by the rows.
     """
 
     title: str
@@ -122,7 +123,7 @@ def _taught(training: Training, number: int) -> np.ndarray:
         replace(training.recipe, seed=training.recipe.seed + 1000 * (number + 1)),
         training.weights,
         training.used,
-        store=paths.CHECKPOINTS,
+        store=paths.CHECKPOINTS / STORE,
         data_sha256=[training.data_sha256],
         purpose=f"teacher {number + 1}",
     )
@@ -134,7 +135,7 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
 
 LEVERS: dict[str, Lever] = {
     UNCHANGED: Lever("as it is"),
-    "two_models": Lever("a model for each task", apart=True, trainings=2),
+    "two_models": Lever("a model for each task", apart=True, trainings=1.4),  # each of the rows with its own label
     "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", smoothed),
     "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
     # A model of two thirds for each of the folds, and the student.
@@ -201,7 +202,7 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
     used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
     folds = problem.folds[GROUPED]
     store = crossval.store_of_folds(
-        paths.CHECKPOINTS,
+        paths.CHECKPOINTS / STORE,
         data=data_sha256,
         folds=folds,
         backbone=weights,

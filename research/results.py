@@ -310,7 +310,8 @@ def _targets() -> str:
         f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`"
         f"{md.dated(run)}{md.took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The "
         f"plain methods, {len(plain)} of which answer both questions, are judged on the same folds; the best may be "
-        'another one in each line. Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
+        "another one in each line, and only those with probabilities have a most confident 80%. "
+        'Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
         "next table counts those as wrong.",
     )
 
@@ -504,7 +505,9 @@ def _label_agreement() -> str:
             f"{values['disagreeing_groups']:,} of {values['groups']:,}",
             f"{values['pairwise']:.3f} ({md.interval(values['interval'])})",
             md.interval(values["ceiling"]),
-            f"{values['our_accuracy']:.3f} ({md.interval(values['our_interval'])})" if "our_accuracy" in values else "",
+            f"{values['our_accuracy']:.3f} ({md.interval(values['our_interval'])})"
+            if "our_accuracy" in values
+            else "not measured yet",
         ]
         for name, found in run["tasks"].items()
         for threshold, values in found["agreement"].items()

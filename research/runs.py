@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_model import paths
 from tf_model.files import write_json
-from tf_model.runtime import versions
+from tf_model.runtime import cores, versions
 
 RUNS = paths.RESEARCH / "runs"
 
@@ -65,8 +65,6 @@ def unpack(packed: str, rows: int) -> np.ndarray:
 
 def machine() -> str:
     """Processor and number of cores that this process may use, in words."""
-    import os
-
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -74,4 +72,4 @@ def machine() -> str:
             if line.startswith("model name"):
                 model = line.split(":", 1)[1].strip()
                 break
-    return f"{len(os.sched_getaffinity(0))} cores of {model}"
+    return f"{cores()} cores of {model}"

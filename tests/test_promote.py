@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -144,6 +146,27 @@ def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
     with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* --force` promotes"):
         promote.promote(new, models / "answer", comparison=compared(0.1))
+
+
+def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):
+    old, read = write(models / "product", mark="old", emotion=True), []
+    monkeypatch.setattr(
+        "tf_model.comparison.compare_models",
+        lambda current, model, dataset: read.append(dataset.name) or compared(-0.1),
+    )
+    monkeypatch.setattr("tf_model.comparison.print_comparison", lambda *_: None)
+    data = write_csv(tmp_path / "my tweets.csv")
+    options: dict = {}
+    for added in ("force", "allow_worse"):  # another task, then a lower accuracy
+        with pytest.raises(ModelError, match="promotes it all the same") as refused:
+            promote.promote(new, old, path=data, **options)
+        options[added] = True
+    command = shlex.split(re.search(r"`(.*)`", str(refused.value)).group(1))
+    assert command[:3] == ["python", "-m", "tf_model.promote"]
+    assert command[-4:] == ["--data", str(data), "--force", "--allow-worse"]
+    assert promote.main(command[3:]) == 0
+    assert mark_of(old) == "new"
+    assert set(read) == {"custom"}
 
 
 def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys):

@@ -72,7 +72,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.json:
         files.write_json(arguments.json, found, overwrite=arguments.overwrite)
     if arguments.promote:
-        promoted = promote.promote(new, old, comparison=found)
+        promoted = promote.promote(new, old, comparison=found, path=arguments.data)
         console.say(
             f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
             "`python -m tf_model.promote` undoes it"
@@ -329,7 +329,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows to use: all (if not given), or train, those that `tf_model.train` trains on, to choose settings on",
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
-    add_runtime_arguments(parser)
+    add_runtime_arguments(parser, "how to compute (--protocol grouped)")
     recipes.add_arguments(parser)
     parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser

@@ -161,7 +161,8 @@ def _judge(
         console.say(f"note: nothing to compare with, the model in use is broken: {error}")
         return None
     if not force:
-        _refuse_another_kind(model, current, f"`{_command(new, old, '--force')}` promotes it all the same")
+        anyway = _command(new, old, path, force=True, allow_worse=allow_worse)
+        _refuse_another_kind(model, current, f"`{anyway}` promotes it all the same")
     if comparison is None and _is_sample(current) and not _is_sample(model):
         console.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
@@ -172,21 +173,22 @@ def _judge(
             comparison = compare_models(current, model, data.read(source.path))
         except TweetTargetError as error:
             if not force:
+                anyway = _command(new, old, path, force=True, allow_worse=allow_worse)
                 raise ModelError(
-                    f"{new} and {old} cannot be compared: {error}; or `{_command(new, old, '--force')}` promotes it "
-                    "uncompared"
+                    f"{new} and {old} cannot be compared: {error}; or `{anyway}` promotes it uncompared"
                 ) from error
             console.say(f"note: {new} and {old} were not compared: {error}")
             return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        raise ModelError(
-            f"{verdict_line(comparison)}; `{_command(new, old, '--allow-worse')}` promotes it all the same"
-        )
+        anyway = _command(new, old, path, force=force, allow_worse=True)
+        raise ModelError(f"{verdict_line(comparison)}; `{anyway}` promotes it all the same")
     return comparison
 
 
-def _command(new: str, old: str, option: str) -> str:
-    return shlex.join(["python", "-m", "tf_model.promote", new, "--to", old, option])
+def _command(new: str, old: str, path: Path | str | None, *, force: bool, allow_worse: bool) -> str:
+    words = ["python", "-m", "tf_model.promote", new, "--to", old]
+    words += ["--data", str(path)] if path else []
+    return shlex.join([*words, *["--force"] * force, *["--allow-worse"] * allow_worse])
 
 
 def _refuse_another_kind(model: Predictor, current: Predictor, otherwise: str) -> None:

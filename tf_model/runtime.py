@@ -165,9 +165,14 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 def _device_name(tf: Any, gpus: list[Any]) -> str:
     if not gpus:
-        return f"CPU, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+        return f"CPU, {cores()} cores"
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
     return name if len(gpus) == 1 else f"{len(gpus)} x {name}"
+
+
+def cores() -> int:
+    """The cores that this process may use, where the system tells; else those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:

@@ -442,10 +442,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
+def add_runtime_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:
     """Options that decide how a run computes."""
-    group = parser.add_argument_group("how to compute")
-    group.add_argument("--precision", choices=runtime.PRECISIONS, default="auto", help="number format of the layers")
+    group = parser.add_argument_group(title)
+    group.add_argument(
+        "--precision",
+        choices=runtime.PRECISIONS,
+        default="auto",
+        help="number format of the layers; auto, by the device, if not given",
+    )
     group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
     group.add_argument(
         "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"

@@ -326,6 +326,9 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     assert list(found["product"][REPORT]["seeds"]) == ["0", "1"]
     assert found["product"][REPORT]["summary"]["accuracy"]["n"] == 2
     assert list(found["product"][GROUPED]["seeds"]) == ["0"]
+    assert list(found[baselines.COPIES]["product"]) == ["0"], "seed 1 was not run on the leak-free folds"
+    evaluate("--methods", "slow", "--seeds", "1", "--problems", "product", "--protocols", GROUPED)
+    assert list(runs.load("baselines")["methods"]["slow"][baselines.COPIES]["product"]) == ["0", "1"]
     assert list(found["emotion"]) == [REPORT]
     assert "answer" not in found, "a slow method does not answer twice"
     known["slow"] = replace(slow, settings="changed")

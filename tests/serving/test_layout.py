@@ -91,6 +91,11 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     newest = folder / "product" / str(versions[-1])
     assert training_of(newest) == training_of(model), "the server serves the highest number"
 
+    newest.rename(newest.with_name("9" * 10))  # as an earlier version of this program numbered it
+    (folder / "product" / str(versions[0])).rename(folder / "product" / "1")
+    layout.write_layout([model], folder)
+    assert is_of_training(max((folder / "product").iterdir(), key=lambda each: int(each.name)).name, training_of(model))
+
 
 @needs_messages
 def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from table_files import message_of, read, save
 
 from tf_model.errors import DataError, OutputError
+from tf_model.tables import table_writer
 
 
 def test_parquet_keeps_types_and_missing_values(tmp_path):
@@ -95,3 +96,11 @@ def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, la
 def test_later_values_stay_what_they_are(tmp_path, begins, later, kept):
     save(pandas.DataFrame({"n": [begins, begins, later]}, dtype=object), tmp_path / "b.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["n"].to_pylist() == kept
+
+
+@pytest.mark.parametrize("later", [[[], []], [[None], None], [None, None]])
+def test_a_later_part_in_which_every_list_is_empty_is_kept(tmp_path, later):
+    with table_writer(tmp_path / "b.parquet") as writer:
+        for values in ([["a"], ["b"]], later):
+            writer.write(pandas.DataFrame({"tags": pandas.Series(values, dtype=object)}))
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["tags"].to_pylist() == [["a"], ["b"], *later]

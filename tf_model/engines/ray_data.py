@@ -25,6 +25,7 @@ from tf_model.errors import TweetTargetError, UsageError
 from tf_model.messages import first_line
 from tf_model.predict import BATCH_SIZE
 from tf_model.predictor import Predictor
+from tf_model.runtime import cores
 
 PACKAGE = "ray[data]==2.60.0"
 ADDRESS = "RAY_ADDRESS"
@@ -177,7 +178,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
     if address in (None, "local"):
         where: dict[str, Any] = {
             "address": "local",
-            "num_cpus": _cores(),
+            "num_cpus": cores(),
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE_BYTES,
             "runtime_env": {"env_vars": {"PYTHONPATH": _python_path()}},
@@ -204,10 +205,6 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
 def _python_path() -> str:
     """Where the workers find this package, whatever their working directory."""
     return os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run(

@@ -23,7 +23,15 @@ from typing import Any
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_write_errors, whole_file, whole_folder
 from tf_model.messages import first_line
-from tf_model.model_folder import GRAPH, SAVED_MODEL, read_labels, served_since, served_version, training_of
+from tf_model.model_folder import (
+    GRAPH,
+    SAVED_MODEL,
+    is_of_training,
+    read_labels,
+    served_since,
+    served_version,
+    training_of,
+)
 from tf_model.serving.remote import PACKAGE, SIGNATURE
 
 # Where the server finds the folder; compose.yaml mounts it there.
@@ -71,7 +79,8 @@ def write_layout(
         read_labels(source)  # raises where there is no whole model
         newest = max(_versions(folder / source.name), default=None)
         training = training_of(source)
-        if newest is not None and training_of(folder / source.name / str(newest)) == training:
+        there = newest is not None and training_of(folder / source.name / str(newest)) == training
+        if there and is_of_training(str(newest), training):
             if overwrite:
                 _write_version(source, folder / source.name / str(newest), requests)
             continue

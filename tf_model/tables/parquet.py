@@ -152,8 +152,8 @@ def _cast(array: pyarrow.Array | pyarrow.ChunkedArray, wanted: pyarrow.DataType)
     from pyarrow import types
 
     cast = array.cast(wanted)
-    if types.is_null(array.type):
-        return cast
+    if types.is_null(array.type) or (types.is_list(array.type) and types.is_null(array.type.value_type)):
+        return cast  # nothing is there that could be lost
     if types.is_boolean(array.type) != types.is_boolean(wanted) or not cast.cast(array.type).equals(array):
         raise pyarrow.ArrowInvalid(f"it is {array.type}")
     return cast
