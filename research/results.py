@@ -375,6 +375,7 @@ def _levers() -> str:
     if run is None:
         return md.not_measured(command)
     figures = ("product_accuracy", "product_macro_f1", "emotion_accuracy", "emotion_macro_f1", "answer_accuracy")
+    figures += ("answer_emotion_rows_accuracy",)
     rows, missing, seconds = [], [], 0.0
     for name, lever in LEVERS.items():
         found = run["levers"].get(name)
@@ -389,7 +390,7 @@ def _levers() -> str:
             cells.append("" if name == AS_IT_IS else md.difference(paired["difference"], paired["interval"]))
         rows.append(cells)
     header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
-    header += ["exactly right", "product", "emotion", "exactly right"]
+    header += ["exactly right", "with an emotion", "product", "emotion", "exactly right"]
     not_yet = f" Not measured yet: `{command} --levers {' '.join(missing)}`." if missing else ""
     return md.captioned(
         md.table(header, rows),
