@@ -302,9 +302,9 @@ def worth_of_copies(method: Method, problem: Problem, seed: int, data_sha256: st
 
 
 def _seconds(found: Mapping[str, Any]) -> float:
-    """Of fitting and answering, over all problems, protocols and seeds."""
+    """Of fitting and answering, over all problems, protocols and seeds; the oldest records do not have it of each."""
     by_protocol = [protocol for name in PROBLEMS for protocol in found.get(name, {}).values()]
-    return sum(figures["seconds"] for protocol in by_protocol for figures in protocol["seeds"].values())
+    return sum(figures.get("seconds", 0.0) for protocol in by_protocol for figures in protocol["seeds"].values())
 
 
 def _figures(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:

@@ -331,6 +331,10 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     assert list(runs.load("baselines")["methods"]["slow"][baselines.COPIES]["product"]) == ["0", "1"]
     assert list(found["emotion"]) == [REPORT]
     assert "answer" not in found, "a slow method does not answer twice"
+    (recorded,) = found["emotion"][REPORT]["seeds"].values()
+    del recorded["seconds"]
+    runs.record("baselines", "x", run)  # as before each seed had its own
+    assert evaluate("--methods", "slow", "--seeds", "0", "--problems", "product")["methods"]["slow"]["seconds"] > 0
     known["slow"] = replace(slow, settings="changed")
     assert list(evaluate("--methods", "majority")["methods"]) == ["majority"], "figures of other settings are left out"
 
