@@ -89,10 +89,8 @@ class Predictor:
         """
         folder = find_model(folder)
         classes = model_folder.read_labels(folder)
-        recipe, metrics = (
-            model_folder.read_json(folder / model_folder.RECIPE),
-            model_folder.read_json(folder / model_folder.METRICS),
-        )
+        recipe = model_folder.read_json(folder / model_folder.RECIPE)
+        metrics = model_folder.read_json(folder / model_folder.METRICS)
         signature = _load_signature(folder)
         names = _output_names(folder, signature, classes)
         has_answer = ANSWER in names.values()
