@@ -69,6 +69,21 @@ def test_a_record_is_written_without_a_flush(recorder, path):
     assert len(Store(path).predictions()) == 1
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_log_that_is_moved_away_or_deleted_is_begun_anew(recorder, path, moved):
+    recorder.record(["one"], predictions(product=["iPad"]), SECONDS, "app")
+    assert recorder.flush()
+    old = path.rename(path.with_name("old.sqlite")) if moved else path.unlink()
+    recorder.record(["two"], predictions(product=["Google"]), SECONDS, "app")
+    assert recorder.flush()
+    recorder.record(["three"], predictions(product=["iPad"]), SECONDS, "batch")
+    assert recorder.flush()
+    assert Store(path).predictions()["product"].tolist() == ["Google", "iPad"]
+    assert Store(path).predictions()["source"].tolist() == ["app", "batch"]
+    if moved:
+        assert Store(old).predictions()["product"].tolist() == ["iPad"]
+
+
 @pytest.mark.parametrize("kept", [False, True])
 def test_texts_are_kept_only_if_asked_for(path, kept):
     with Recorder(path, model="m", version="1", keep_texts=kept) as recorder:

@@ -11,7 +11,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Store:
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
         self._writing: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # that is open for writing
         self._ids: dict[Any, int] = {}
 
     @property
@@ -73,6 +74,8 @@ class Store:
         """
         if self._writing is None:
             self._writing = schema.open_to_write(self.path)
+            self._file = self._present_file()
+            self._ids.clear()
         return self._writing
 
     def close(self) -> None:
@@ -81,8 +84,24 @@ class Store:
             self._writing.close()
             self._writing = None
 
+    def _leave_what_was_moved(self) -> None:
+        """Close a log that no longer stands at its path; before the next one is opened, whose files have its names."""
+        with suppress(sqlite3.Error):
+            self.open().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing would not, and it was moved alone
+        self.close()
+
+    def _present_file(self) -> tuple[int, int] | None:
+        """Which file stands at the path, None if none does."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
     def write(self, events: Sequence[Event], more: Sequence[tuple[float, Stream, tally.Counts]] = ()) -> None:
         """Write events, and sums that are no events, in one transaction.
+
+        A log that was moved away or deleted meanwhile is left, and a new one is begun at its path.
 
         Args:
             events: What happened.
@@ -91,6 +110,8 @@ class Store:
         Raises:
             sqlite3.Error: Nothing was written; the same call may be made again.
         """
+        if self._writing is not None and self._file != self._present_file():
+            self._leave_what_was_moved()
         connection = self.open()
         try:
             with schema.transaction(connection):
