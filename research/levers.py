@@ -18,7 +18,20 @@ import numpy as np
 from research.baselines import GROUPED, Problem, make_problem
 from research.compare import as_answers, right_by_question
 from research.runs import load, pack, record, unpack
-from tf_model import answer_figures, backbone, console, crossval, data, files, paths, recipes, runtime, tasks
+from tf_model import (
+    answer_figures,
+    backbone,
+    console,
+    crossval,
+    data,
+    files,
+    paths,
+    recipes,
+    runtime,
+    splits,
+    suspicious,
+    tasks,
+)
 from tf_model.calibration_folds import FOLDS, out_of_fold_probabilities
 from tf_model.comparison import compare_right
 from tf_model.errors import UsageError
@@ -30,6 +43,7 @@ if TYPE_CHECKING:
 UNCHANGED = "unchanged"
 SMOOTHED = 0.1  # of each target, spread over all classes
 SOFT = 0.5  # of each target, from the predictions of other models
+DOUBTFUL = 0.05  # of the labels of each task
 TEACHERS = 3
 STORE = "levers"  # apart from the folds of `make grouped-answer`, which research.compare looks for
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
@@ -102,6 +116,26 @@ def balanced(training: Training) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
+def without_doubtful(training: Training) -> np.ndarray:
+    """The labels but for the most doubtful: the least probable to the words model, fitted on other folds of the part.
+
+    A row whose label of a task is left out may keep that of the other.
+    """
+    rows = training.rows
+    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), FOLDS, training.recipe.split_seed)
+    columns = []
+    for ids, part in zip(rows.label_ids.T, _by_task(hard_targets(training)), strict=True):
+        labelled = np.flatnonzero(ids != tasks.NO_LABEL)
+        sides = ((fold.train, fold.validation) for fold in folds)
+        own = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in both)) for both in sides]
+        texts = [rows.texts[position] for position in labelled]
+        said = suspicious.out_of_fold(texts, ids[labelled], own, part.shape[1])
+        order = np.argsort(suspicious.label_confidence(ids[labelled], said), kind="stable")
+        part[labelled[order[: round(DOUBTFUL * len(labelled))]]] = 0
+        columns.append(part)
+    return np.concatenate(columns, axis=1)
+
+
 def softened(teachers: int) -> Callable[[Training], np.ndarray]:
     """Labels mixed with what ``teachers`` models, trained on other folds of the training part, say on average."""
 
@@ -138,6 +172,7 @@ LEVERS: dict[str, Lever] = {
     "two_models": Lever("a model for each task", apart=True, trainings=1.4),  # each of the rows with its own label
     "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", smoothed),
     "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
+    "without_doubtful": Lever(f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful),
     # A model of two thirds for each of the folds, and the student.
     "soft_labels": Lever("half of each label from out-of-fold predictions", softened(1), trainings=FOLDS * 2 / 3 + 1),
     "distilled": Lever(

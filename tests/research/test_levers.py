@@ -68,6 +68,27 @@ def test_rare_classes_weigh_more_and_all_together_as_much_as_before(training):
     assert weights[CLASSES[0] + 1] == pytest.approx(10)
 
 
+def test_the_labels_that_the_words_model_doubts_most_are_left_out(training, monkeypatch):
+    doubted = set(training.rows.texts[::7])
+
+    def out_of_fold(texts, label_ids, folds, classes):
+        assert label_ids.min() >= 0
+        answered = np.concatenate([fold.validation for fold in folds])
+        assert np.array_equal(np.sort(answered), np.arange(len(texts)))
+        assert not any(np.intersect1d(fold.train, fold.validation).size for fold in folds)
+        said = np.full((len(texts), classes), 0.5)
+        said[[text in doubted for text in texts]] = 0.1
+        return said
+
+    monkeypatch.setattr(levers.suspicious, "out_of_fold", out_of_fold)
+    every, kept = levers.hard_targets(training), levers.without_doubtful(training)
+    for all_of_task, left in zip(*(np.split(targets, [CLASSES[0]], axis=1) for targets in (every, kept)), strict=True):
+        without = np.flatnonzero((all_of_task != left).any(axis=1))
+        assert len(without) == round(0.05 * all_of_task.sum()) > 0
+        assert not left[without].any()
+        assert {training.rows.texts[position] for position in without} <= doubted
+
+
 def test_half_of_a_soft_label_is_what_others_say(training, monkeypatch):
     few = labels_of(training, [[0, 2], [NONE, 1]])
     said = {0: np.full((2, sum(CLASSES)), 0.25), 1: np.full((2, sum(CLASSES)), 0.75)}
