@@ -173,23 +173,24 @@ serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with w
 	$(RUN) -m tf_model.serving $(ARGS)
 
 image: ## build the container (needs docker)
+	@test -f saved_models/answer/saved_model.pb -o -f saved_models/product/saved_model.pb || { echo "error: there is no trained model to put into the image; run make answer first" >&2; exit 1; }
 	docker build -t tweet-target .
 
 ##@ Keep house
 
 # Python's lowest supported version decides; markers that hold on every supported machine are taken off.
 lock: ## pin every dependency anew (needs uv)
-	$(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --universal --python-version 3.11 --fork-strategy fewest \
+	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| sed -E "s/ ; python_full_version < '3.14' and \(sys_platform == 'darwin' or sys_platform == 'linux'\) / /" \
 		> requirements.lock.new && mv requirements.lock.new requirements.lock
-	$(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| awk '/^[a-z]/ {keep = /^nvidia-/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
 	$(UV) pip compile -q --group serve --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements.lock \
 		--override <(printf '%s ; python_version < "3"\n' tensorflow libclang) --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate > requirements-serve.lock.new && mv requirements-serve.lock.new requirements-serve.lock
-	{ sed '/^      - /,$$d' environment.yml; grep -oE '^[a-z0-9-]+==[^ ]+( ;[^\\]*[^\\ ])?' requirements.lock \
+	set -o pipefail; { sed '/^      - /,$$d' environment.yml; grep -oE '^[a-z0-9-]+==[^ ]+( ;[^\\]*[^\\ ])?' requirements.lock \
 		| sed -E 's/^([^;]*[^; ]) *; (.*)$$/      - "\1 ; \2"/; t; s/^/      - /'; } > environment.yml.new && mv environment.yml.new environment.yml
 
 clean: ## remove caches (not .venv/, not trained models)

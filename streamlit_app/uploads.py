@@ -14,7 +14,9 @@ from tf_model.messages import first_line
 if TYPE_CHECKING:
     import pandas
 
-MOST_ROWS = 200_000  # more would hold too much of the server's memory and of everybody's time
+# More would hold too much of the server's memory and of everybody's time.
+LIMITS = tables.Limits(rows=200_000, columns=1_000, bytes=250_000_000)
+COMMAND_LINE = "The command line takes any number: python -m tf_model.predict FILE --output answers.csv"
 FIRST_ROWS = 5
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 _LONGEST_NAME = 100  # bytes
@@ -57,18 +59,18 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     kept = {"id": file_id, "name": name, "path": path, "_folder": folder}
     try:
         path.write_bytes(content)
-        with tables.open_table(path) as table:
-            rows = table.total_rows or 0
+        with tables.open_table(path, limits=LIMITS) as table:
             return Upload(
                 **kept,
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
-                rows=rows,
+                rows=table.total_rows or 0,
                 notes=tuple(table.notes),
                 first_rows=showable(next(table.chunks(FIRST_ROWS))),
-                problem=_too_many(rows, name),
             )
+    except tables.TooLargeError as error:
+        return Upload(**kept, problem=f"{without_folder(str(error), path)} here. {COMMAND_LINE}")
     except TweetTargetError as error:
         return Upload(**kept, problem=without_folder(str(error), path))
     except Exception as error:  # a damaged file may make its library raise anything
@@ -84,26 +86,18 @@ def showable(frame: pandas.DataFrame) -> pandas.DataFrame:
     """``frame`` as a table on a page can show it: one name a column, one kind of value a column."""
     import pandas
 
-    names: dict[str, int] = {}
-    columns = {}
+    columns: dict[str, pandas.Series] = {}
     for position in range(frame.shape[1]):
-        name = str(frame.columns[position])
-        names[name] = names.get(name, 0) + 1
+        name, number = str(frame.columns[position]), 1
+        while name in columns:
+            number += 1
+            name = f"{frame.columns[position]} ({number})"
         column = frame.iloc[:, position]
         if column.dtype == object:
             values = [None if gone else tables.as_text(each) for each, gone in zip(column, column.isna(), strict=True)]
             column = pandas.Series(values, index=column.index, dtype="str")
-        columns[name if names[name] == 1 else f"{name} ({names[name]})"] = column
+        columns[name] = column
     return pandas.DataFrame(columns, index=frame.index)
-
-
-def _too_many(rows: int, name: str) -> str:
-    if rows <= MOST_ROWS:
-        return ""
-    return (
-        f"{name} has {rows:,} rows, and this page takes {MOST_ROWS:,} at most. The command line takes any number: "
-        "python -m tf_model.predict FILE --output answers.csv"
-    )
 
 
 def _safe_name(name: str) -> str:

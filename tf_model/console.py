@@ -41,6 +41,17 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
     )
 
 
+def positive_integer(text: str) -> int:
+    """The type of an option that takes a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return number
+
+
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Run a command's ``main`` and exit: 0 done, 1 unusable data or model, 2 wrong usage, 130 interrupted.
 

@@ -304,7 +304,11 @@ def _parser() -> argparse.ArgumentParser:
         "--explain", action="store_true", help="show how much each word of the --text speaks for the answer"
     )
     parser.add_argument(
-        "--batch-size", type=_positive, default=BATCH_SIZE, metavar="N", help="texts that are scored at once"
+        "--batch-size",
+        type=console.positive_integer,
+        default=BATCH_SIZE,
+        metavar="N",
+        help="texts that are scored at once",
     )
     parser.add_argument(
         "--test-predictions",
@@ -319,19 +323,11 @@ def _parser() -> argparse.ArgumentParser:
     many = parser.add_argument_group("many tweets (INPUT and OUTPUT are folders of parts, or INPUT a file)")
     many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")
     many.add_argument("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
-    many.add_argument("--workers", type=_positive, metavar="N", help="models at once; by the cores if not given")
+    many.add_argument(
+        "--workers", type=console.positive_integer, metavar="N", help="models at once; by the cores if not given"
+    )
     parser.add_argument("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
     return parser
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return number
 
 
 def _share(text: str) -> float:

@@ -59,14 +59,17 @@ class _Printer:
 
     def task(self, name: str, task: TaskAudit) -> None:
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=f"{name}: {task.examples:,} examples", title_justify="left")
+        from tf_model.characters import visible
+
+        table = Table(title=Text(visible(f"{name}: {task.examples:,} examples")), title_justify="left")
         table.add_column("label")
         for column in ("rows", "without near-duplicates", ""):
             table.add_column(column, justify="right")
         for label, count in task.classes.items():
             remark = "too small" if count.too_small else ("none" if not count.rows else "")
-            table.add_row(label, f"{count.rows:,}", f"{count.groups:,}", remark)
+            table.add_row(Text(visible(label)), f"{count.rows:,}", f"{count.groups:,}", remark)
         self._stdout.print(table)
         exact = sum(conflict.exact for conflict in task.conflicts)
         rows = sum(len(conflict.rows) for conflict in task.conflicts)

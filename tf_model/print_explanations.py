@@ -44,7 +44,7 @@ def _print(text: str, row: Any, found: Any) -> None:
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("word")
     for label in chosen.values():
-        table.add_column(Text(f"for {label}"), justify="right", no_wrap=True)
+        table.add_column(Text(visible(f"for {label}")), justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
     largest = max((abs(weight) for task in chosen for weight in getattr(found, f"{task}_weights")), default=0) or 1
     for place, word in enumerate(found.words):
@@ -55,7 +55,7 @@ def _print(text: str, row: Any, found: Any) -> None:
         table.add_row(Text(visible(word)), *cells)
     stdout = console.stdout()
     stdout.print(Text(visible(text)[:500]), soft_wrap=True)
-    stdout.print(Text(": ".join([*([answer] if answer else []), ", ".join(guesses)])), soft_wrap=True)
+    stdout.print(Text(visible(": ".join([*([answer] if answer else []), ", ".join(guesses)]))), soft_wrap=True)
     if found.words:
         stdout.print(table)
     else:

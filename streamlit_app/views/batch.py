@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_app import batch_charts, batch_job, charts, downloads, notices, recording, uploads
 from streamlit_app.batch_job import JOB, BatchJob
 from streamlit_app.loading import ModelState
-from streamlit_app.uploads import MOST_ROWS, Upload
+from streamlit_app.uploads import LIMITS, Upload
 from tf_model import tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.messages import plural
@@ -44,7 +44,7 @@ def main() -> None:
         on_change=_file_changed,
     )
     st.caption(
-        f"Up to {MOST_ROWS:,} rows and 100 MB. Larger files: `python -m tf_model.predict FILE --output answers.csv`"
+        f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `python -m tf_model.predict FILE --output answers.csv`"
     )
     upload = _kept(file) if file is not None else st.session_state.get(UPLOAD)
     if upload is None:

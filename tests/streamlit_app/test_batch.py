@@ -156,10 +156,10 @@ def test_the_chosen_column_stays_with_its_result(stub):
 
 
 def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
-    monkeypatch.setattr(uploads, "MOST_ROWS", 3)
+    monkeypatch.setattr(uploads, "LIMITS", tables.Limits(rows=3, columns=2, bytes=10**6))
     app = upload("text\n{}".format("a\n" * 4).encode(), "big.csv")
     assert app.error[0].value == "This file cannot be used here."
-    assert "big.csv has 4 rows, and this page takes 3 at most" in words_of(app)
+    assert "big.csv has 4 rows, and at most 3 are taken here" in words_of(app)
     assert "python -m tf_model.predict FILE --output answers.csv" in words_of(app)
     assert not any(label.startswith("Answer") for label in buttons(app))
 
@@ -299,6 +299,8 @@ def test_columns_of_one_name_are_kept_apart():
     frame = pandas.DataFrame([["a", "=b"]], columns=["text", "text"])
     assert downloads.as_csv(frame) == downloads.BYTE_ORDER_MARK + b"text,text\na,'=b\n"
     assert list(uploads.showable(frame)) == ["text", "text (2)"]
+    frame = pandas.DataFrame([["a", "b", "c"]], columns=["x", "x", "x (2)"])
+    assert uploads.showable(frame).iloc[0].tolist() == ["a", "b", "c"]
 
 
 def test_nothing_gives_a_header():

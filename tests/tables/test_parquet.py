@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 from table_files import message_of, read, save
 
+from tf_model import tables
 from tf_model.errors import DataError, OutputError
 from tf_model.tables import table_writer
 
@@ -104,3 +105,32 @@ def test_a_later_part_in_which_every_list_is_empty_is_kept(tmp_path, later):
         for values in ([["a"], ["b"]], later):
             writer.write(pandas.DataFrame({"tags": pandas.Series(values, dtype=object)}))
     assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["tags"].to_pylist() == [["a"], ["b"], *later]
+
+
+# ---------------------------------------------------------------- other people's files
+
+
+def limits(**values) -> tables.Limits:
+    return tables.Limits(**{"rows": 10_000, "columns": 100, "bytes": 50_000_000} | values)
+
+
+def test_a_small_parquet_file_of_huge_texts_is_refused_before_it_is_unpacked(tmp_path):
+    path, text = tmp_path / "a.parquet", "x" * 100_000
+    pyarrow.parquet.write_table(pyarrow.table({"text": pyarrow.array([text] * 8_192).dictionary_encode()}), path)
+    assert path.stat().st_size < 50_000
+    before = pyarrow.total_allocated_bytes()
+    pyarrow.default_memory_pool().release_unused()
+    message = message_of(tables.TooLargeError, path, limits=limits())
+    assert "a.parquet is 819 MB of texts when it is unpacked, and at most 50 are taken" in message
+    assert pyarrow.total_allocated_bytes() - before < 10_000_000
+    assert len(read(path, limits=limits(bytes=10**9))) == 8_192
+
+
+def test_a_parquet_file_of_many_rows_values_or_columns_is_refused_by_its_footer(tmp_path):
+    path = tmp_path / "a.parquet"
+    lists = pyarrow.array([[0] * 5_000] * 10)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"] * 10, "n": lists}), path)
+    assert "has 10 rows, and at most 9 are taken" in message_of(tables.TooLargeError, path, limits=limits(rows=9))
+    assert "2 columns, and at most 1" in message_of(tables.TooLargeError, path, limits=limits(columns=1))
+    assert "unpacked" in message_of(tables.TooLargeError, path, limits=limits(bytes=50_000))
+    assert len(read(path, limits=limits(rows=10, columns=2))) == 10

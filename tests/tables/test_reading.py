@@ -4,11 +4,12 @@ import errno
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
 import pytest
-from table_files import message_of, save, write
+from table_files import message_of, read, save, write
 
 from tf_model import tables
 from tf_model.errors import DataError
@@ -110,3 +111,19 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         command = [sys.executable, "-c", MEASURE, path, tmp_path / f"{rows}.parquet"]
         peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
     assert peaks[1] - peaks[0] < 8_000, "in KiB; the larger file alone is 15,000"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", ",".join("abc") + "\n1,2,3\n"), ("a.jsonl", '{"a": "1"}\n{"b": "2"}\n{"c": "3"}\n')],
+)
+def test_more_columns_or_rows_than_somebody_takes(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    rows = content.count("\n") - name.endswith(".csv")
+    enough = tables.Limits(rows=rows, columns=3, bytes=1)
+    assert len(read(path, limits=enough)) == rows
+    said = message_of(tables.TooLargeError, path, limits=replace(enough, columns=2))
+    assert f"{name} has 3 columns, and at most 2 are taken" in said
+    if rows > 1:
+        said = message_of(tables.TooLargeError, path, limits=replace(enough, rows=rows - 1))
+        assert f"{name} has 3 rows, and at most 2 are taken" in said

@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+import zipfile
 from datetime import datetime
 from pathlib import Path
 
@@ -74,3 +75,31 @@ def test_users_columns_survive_a_workbook(tmp_path, rows):
         save(pandas.DataFrame(rows, columns=["id", "text"], dtype="str"), path)
         found = [tuple(value or "" for value in row) for row in read(path).values.tolist()]
         assert found == [row for row in rows if any(row)]
+
+
+# ---------------------------------------------------------------- other people's files
+
+
+def test_a_cell_below_the_last_row_of_a_sheet_is_no_hour_of_blank_rows(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], ["b"]])
+    far = tmp_path / "far.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(far, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("sheet1.xml"):
+                content = content.replace(b'<row r="3"', b'<row r="5000"').replace(b'r="A3"', b'r="A5000"')
+            new.writestr(name, content)
+    assert texts(far) == ["a", "b"]
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 4_000)
+    assert "far.xlsx, sheet 'S': a cell stands below row 4,000, the last that a sheet has" in message_of(DataError, far)
+
+
+def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text"], *[["a" * 30_000]] * 100])
+    limits = tables.Limits(rows=1_000, columns=10, bytes=1_000_000)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(openpyxl, "load_workbook", None)
+    message = message_of(tables.TooLargeError, path, limits=limits)
+    assert "a.xlsx is 3 MB of texts when it is unpacked, and at most 1 are taken" in message
+    broken = write(tmp_path / "b.xlsx", b"PK nonsense")
+    assert "not a zip archive" in message_of(DataError, broken, limits=limits)

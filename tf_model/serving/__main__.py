@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
         "models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given"
     )
     parser.add_argument("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
-    parser.add_argument("--cores", type=int, help="batches computed at once; this machine's cores if not given")
+    parser.add_argument(
+        "--cores", type=console.positive_integer, help="batches computed at once; this machine's cores if not given"
+    )
     parser.add_argument("--overwrite", action="store_true", help="write a model once more that is there already")
     return parser
 

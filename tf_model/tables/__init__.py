@@ -8,7 +8,7 @@ second and not after an hour of predictions, and so is the number of rows. Both 
 of its own with both its directions.
 """
 
-from tf_model.tables.formats import CHUNK_ROWS, TableWriter
+from tf_model.tables.formats import CHUNK_ROWS, Limits, TableWriter, TooLargeError
 from tf_model.tables.reading import INPUT_SUFFIXES, STANDARD_INPUT, Table, open_table, table_of_texts
 from tf_model.tables.text_column import TEXT_NAMES, choose_text_column
 from tf_model.tables.text_files import CsvWriter, JsonLinesWriter
@@ -23,8 +23,10 @@ __all__ = [
     "TEXT_NAMES",
     "CsvWriter",
     "JsonLinesWriter",
+    "Limits",
     "Table",
     "TableWriter",
+    "TooLargeError",
     "as_text",
     "check_output",
     "choose_text_column",

@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tf_model.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
 
 CHUNK_ROWS = 8_192
 CHUNK_CHARACTERS = 2**25  # a chunk of huge cells ends early, so that rows of 10 MB need no 80 GB
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of other people's files is read at most, so that none takes the whole machine.
+
+    Attributes:
+        rows: Below the header.
+        columns: Of the table.
+        bytes: Of the table when it is unpacked: workbooks and Parquet may hold a thousand times of what they weigh.
+    """
+
+    rows: int
+    columns: int
+    bytes: int
+
+    def check(self, name: str, *, rows: int = 0, columns: int = 0, unpacked: int = 0) -> None:
+        """Raise :class:`TooLargeError` for what is more."""
+        if rows > self.rows:
+            raise TooLargeError(f"{name} has {rows:,} rows, and at most {self.rows:,} are taken")
+        if columns > self.columns:
+            raise TooLargeError(f"{name} has {columns:,} columns, and at most {self.columns:,} are taken")
+        if unpacked > self.bytes:
+            raise TooLargeError(
+                f"{name} is {unpacked / 1e6:,.0f} MB of texts when it is unpacked, and at most "
+                f"{self.bytes / 1e6:,.0f} are taken"
+            )
+
+
+class TooLargeError(DataError):
+    """A file is whole, and larger than somebody takes."""
 
 
 class Source:
@@ -35,6 +69,9 @@ class Source:
         self.columns: list[str] = []
         self.total_rows: int | None = None
         self.notes: list[str] = []
+
+    def check_limits(self, limits: Limits) -> None:
+        """Raise :class:`TooLargeError` for what is too large by what can be told without unpacking it."""
 
     def check(self) -> None:
         """Find the columns, count the rows, and raise what is wrong with any of them."""

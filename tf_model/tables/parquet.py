@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model.characters import well_formed
 from tf_model.errors import DataError, OutputError
 from tf_model.messages import first_line, listed
-from tf_model.tables.formats import CHUNK_ROWS, Source, TableWriter, explain_empty
+from tf_model.tables.formats import CHUNK_ROWS, Limits, Source, TableWriter, explain_empty
 from tf_model.tables.values import as_text, repeated, unique_names, values_of
 
 if TYPE_CHECKING:
@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 class Parquet(Source):
     """A Parquet file."""
+
+    def check_limits(self, limits: Limits) -> None:
+        """By the numbers of rows and values, then by the texts, without a copy of any that occurs more than once."""
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            with pyarrow.parquet.ParquetFile(self.path) as file:
+                limits.check(self.name, rows=file.metadata.num_rows, columns=len(file.schema_arrow))
+                limits.check(self.name, unpacked=_values(file.metadata))  # as if each took one byte
+                names = [field.name for field in file.schema_arrow if _is_text(field.type)]
+            with pyarrow.parquet.ParquetFile(self.path, read_dictionary=names) as file:
+                unpacked = 0
+                for batch in file.iter_batches(CHUNK_ROWS):
+                    unpacked += sum(_bytes(column) for column in batch.columns)
+                    limits.check(self.name, unpacked=unpacked)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(self._broken(error)) from error
 
     def check(self) -> None:
         """Read every batch once, and refuse two columns of one name."""
@@ -66,6 +84,29 @@ class Parquet(Source):
 
     def _broken(self, error: Exception) -> str:
         return f"{self.name}: expected a Parquet file, but it cannot be read ({first_line(error)}); make it anew"
+
+
+def _values(metadata: Any) -> int:
+    """How many values there are in all columns, those within lists as well."""
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    return sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    from pyarrow import types
+
+    return types.is_string(kind) or types.is_binary(kind) or types.is_large_string(kind) or types.is_large_binary(kind)
+
+
+def _bytes(column: pyarrow.Array) -> int:
+    """What a column takes once each row has its own copy of its value."""
+    import pyarrow
+    from pyarrow import compute
+
+    if not isinstance(column, pyarrow.DictionaryArray):
+        return column.nbytes
+    lengths = compute.take(compute.binary_length(column.dictionary), column.indices)
+    return compute.sum(lengths).as_py() or 0
 
 
 class ParquetWriter(TableWriter):

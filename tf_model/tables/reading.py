@@ -79,24 +79,32 @@ class Table:
         self.close()
 
 
-def open_table(path: Path | str, column: str | None = None, sheet: str | None = None) -> Table:
+def open_table(
+    path: Path | str, column: str | None = None, sheet: str | None = None, limits: formats.Limits | None = None
+) -> Table:
     """Open a user's file, check all of it, and find its column of texts.
 
     Args:
         path: A .csv, .tsv, .xlsx, .parquet, .jsonl or .txt file, or "-" for standard input, one text a line.
         column: The column of texts. None: see :func:`tf_model.tables.text_column.choose_text_column`.
         sheet: The sheet of a workbook. None: the first.
+        limits: For a file of somebody else. None: any size, in chunks.
 
     Returns:
         The table; use it in a ``with`` block.
 
     Raises:
         DataError: The file is missing, empty, of an unknown kind, corrupt, or has no column of text.
+        TooLargeError: It is beyond the limits.
         UsageError: There is no such column or sheet.
     """
     source = _open_source(path, sheet)
     try:
+        if limits:
+            source.check_limits(limits)
         source.check()
+        if limits:
+            limits.check(source.name, rows=source.total_rows or 0, columns=len(source.columns))
         sample = next(source.frames(SAMPLE_ROWS), None) if source.rereadable else None
         sample = source.empty() if sample is None else sample
         position, reason = choose_text_column(sample, column, source.name)

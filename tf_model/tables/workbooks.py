@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError
 from tf_model.messages import listed
-from tf_model.tables.formats import Source, TableWriter, explain_empty
+from tf_model.tables.formats import Limits, Source, TableWriter, explain_empty
 from tf_model.tables.values import as_text, rows_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ class Workbook(Source):
         super().__init__(path)
         self.sheet_name = sheet
         self.book: Any = None
+
+    def check_limits(self, limits: Limits) -> None:
+        """By the sizes in the archive's table of contents, which are what its members unpack to."""
+        with explain_damage(self.name), zipfile.ZipFile(self.path) as archive:
+            limits.check(self.name, unpacked=sum(member.file_size for member in archive.infolist()))
 
     def check(self) -> None:
         """Find the sheet and its header, and read every row once."""
@@ -90,7 +95,12 @@ class Workbook(Source):
         # Writers of workbooks get the dimensions wrong, and openpyxl would believe them.
         self.sheet.reset_dimensions()
         with explain_damage(self.name):
-            for cells in self.sheet.iter_rows(values_only=True):
+            for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
+                if number > MOST_ROWS:  # openpyxl counts up to whatever row a cell says that it is in
+                    raise DataError(
+                        f"{self.name}, sheet {self.sheet.title!r}: a cell stands below row {MOST_ROWS:,}, the last "
+                        "that a sheet has; open it in a spreadsheet program and save it again"
+                    )
                 row = [_from_cell(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
