@@ -221,6 +221,47 @@ def test_an_old_folder_is_put_back_if_the_new_one_cannot_take_its_place(failure,
 
 
 @both
+def test_what_another_program_made_meanwhile_is_kept_and_so_is_what_was_written(kind, tmp_path):
+    target = tmp_path / "target"
+    seen = []
+
+    def both_at_once():
+        with kind(target) as part:
+            write(part, "ours", kind)
+            make(target, "theirs", kind)
+            seen.append(part)
+
+    with pytest.raises(OutputError, match="was made by another program meanwhile, and is kept") as raised:
+        both_at_once()
+    [part] = seen
+    assert read(target, kind) == "theirs"
+    assert str(part) in str(raised.value)
+    assert read(part, kind) == "ours"
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(failure, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_once(path, to):
+        if path.suffix == ".part":
+            raise failure
+        if path.parent.suffix == ".old":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_once)
+    with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself") as raised:
+        make(target, "new", whole_folder, overwrite=True)
+    monkeypatch.undo()
+    [old] = tmp_path.glob(".target.*.old/target")
+    assert str(old) in str(raised.value)
+    assert read(old, whole_folder) == "old"
+
+
+@both
 @pytest.mark.parametrize("below", ["target", "folder/target"])
 def test_a_part_of_the_path_that_is_a_file_is_explained(kind, below, tmp_path):
     (tmp_path / "file").touch()

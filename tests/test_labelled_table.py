@@ -101,3 +101,13 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
         data.main(["--audit", str(path), "--text-column", "content"])
     with pytest.raises(UsageError, match="--text-column, --sheet and --show-texts belong to --audit"):
         data.main(["--data", str(path), "--label-column", "topic"])
+
+
+def test_labels_of_a_file_are_shown_as_they_are(tmp_path, capsys):
+    path, label = tmp_path / "mine.csv", "[/b]\x1b[31mred [bold]x"
+    frame_of().replace({"topic": {"sport": label}}).rename(columns={"topic": "[i]topic"}).to_csv(path, index=False)
+    assert data.main(["--audit", str(path), "--label-column", "[i]topic"]) == 0
+    printed = capsys.readouterr().out
+    assert "[/b]␛[31mred [bold]x" in printed
+    assert "[i]topic: 21 examples" in printed
+    assert "\x1b" not in printed

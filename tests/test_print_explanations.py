@@ -57,6 +57,13 @@ def test_a_model_of_one_task_shows_that_task_alone(explaining, capsys):
     assert "emotion" not in printed
 
 
+def test_a_label_of_a_strange_model_reaches_no_terminal_as_it_is(explaining, capsys):
+    explaining(replace(FOUND, emotion="\x1b[31mred"))
+    printed = capsys.readouterr().out
+    assert "for ␛[31mred" in printed
+    assert "\x1b" not in printed
+
+
 def test_weights_of_nothing_are_no_bars(explaining, capsys):
     explaining(replace(FOUND, product_weights=(0.0, 0.0, 0.0), emotion_weights=(0.0, 0.0, 0.0)))
     assert rows_of(capsys.readouterr().out)["my"] == ["+0.00", "+0.00"]

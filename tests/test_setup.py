@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -79,6 +80,16 @@ def test_what_serves_is_what_was_trained_with():
     served = {canonicalize_name(each.name): str(each.specifier) for each, _ in read_lock("requirements-serve.lock")}
     assert served.pop("tensorflow-cpu") == trained["tensorflow"]
     assert served == {name: trained.get(name) for name in served}
+
+
+@pytest.mark.parametrize("uv", ["false", "no-such-command"])
+def test_a_resolver_that_fails_leaves_the_locks_as_they_are(tmp_path, uv):
+    for name in ("Makefile", "pyproject.toml", "environment.yml", *LOCKS):
+        shutil.copy(paths.ROOT / name, tmp_path)
+    done = subprocess.run(["make", "lock", f"UV={uv}"], cwd=tmp_path, capture_output=True, check=False)
+    assert done.returncode
+    for name in ("environment.yml", *LOCKS):
+        assert (tmp_path / name).read_bytes() == (paths.ROOT / name).read_bytes(), name
 
 
 def test_conda_installs_what_is_locked():

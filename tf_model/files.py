@@ -86,15 +86,19 @@ def whole_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
         os.close(handle)
-        part = Path(name)
+        part: Path | None = Path(name)
         try:
             yield part
             with part.open("rb") as written:
                 os.fsync(written.fileno())
             part.chmod(0o666 & ~_umask())
+            if not overwrite and target.exists():
+                kept, part = part, None
+                raise OutputError(_made_meanwhile(target, kept))
             part.replace(target)
         finally:
-            part.unlink(missing_ok=True)
+            if part:
+                part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -106,26 +110,47 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         if target.exists() and not target.is_dir():
             raise OutputError(f"{target} is a file; give the name of a folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        part: Path | None = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
         try:
             yield part
             part.chmod(0o777 & ~_umask())
+            if not overwrite and target.exists():
+                kept, part = part, None
+                raise OutputError(_made_meanwhile(target, kept))
             if target.exists():
                 # Two renames, so that the old folder is there until the new one is complete.
                 old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
                 try:
                     target.rename(old / target.name)
-                    try:
-                        part.rename(target)
-                    except BaseException:
-                        (old / target.name).rename(target)
-                        raise
-                finally:
-                    shutil.rmtree(old, ignore_errors=True)
+                    part.rename(target)
+                except BaseException:
+                    _put_back(old / target.name, target)
+                    raise
+                shutil.rmtree(old, ignore_errors=True)
             else:
                 part.rename(target)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            if part:
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _made_meanwhile(target: Path, part: Path) -> str:
+    """The message where hours of work would replace what somebody else made in them: both are kept."""
+    return f"{target} was made by another program meanwhile, and is kept; what was written is in {part}: rename it"
+
+
+def _put_back(old: Path, target: Path) -> None:
+    """Undo half a replacement; where that fails, leave the old folder where it is and say where."""
+    if target.exists():  # it was not moved, or the new one has taken its place already
+        shutil.rmtree(old.parent, ignore_errors=True)
+        return
+    try:
+        old.rename(target)
+        old.parent.rmdir()
+    except OSError as error:
+        raise OutputError(
+            f"cannot put {target} back ({error.strerror}); it lies in {old}: rename it yourself"
+        ) from error
 
 
 @contextmanager

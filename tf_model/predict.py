@@ -283,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         type=Path,
         metavar="DIR",
-        help="the model; if not given, saved_models/answer, or saved_models/product",
+        help="the model, a program: one that you trust; if not given, saved_models/answer, or saved_models/product",
     )
     parser.add_argument("--probabilities", action="store_true", help="add the probability of each class")
     parser.add_argument(

@@ -197,7 +197,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
         list(parts),
         default=list(parts)[-1],
         required=True,
-        format_func=lambda name: f"the {name}: {parts[name][0]}",
+        format_func=lambda name: f"the {name}: {notices.plain_markdown(parts[name][0])}",
         key="words_for",
     )
     label, weights = parts[task]

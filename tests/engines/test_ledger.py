@@ -98,3 +98,29 @@ def test_the_fingerprint_changes_with_the_weights(tmp_path):
     assert model_fingerprint(tmp_path) != first
     with pytest.raises(DataError, match="cannot read"):
         model_fingerprint(tmp_path / "nothing")
+
+
+def test_what_no_job_made_is_not_removed_with_the_output_of_one(tmp_path, plan):
+    out = tmp_path / "out"
+    first = ledger(tmp_path, plan)
+    for part in first.begin():
+        first.write(part, [], [], seconds=0, worker="w")
+    (out / ".part-000000.csv.abc.part").write_text("of a worker that was killed")
+    (out / "tweets.csv").write_text("mine")
+    held = sorted(path.name for path in out.iterdir())
+    with pytest.raises(OutputError, match=r"also holds 'tweets\.csv', which no job made; move that away"):
+        ledger(tmp_path, plan).begin(overwrite=True)
+    assert sorted(path.name for path in out.iterdir()) == held
+    (out / "tweets.csv").unlink()
+    assert ledger(tmp_path, plan).begin(overwrite=True) == list(plan.parts)
+    assert [path.name for path in out.iterdir()] == ["_manifest.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"job": 1}'])
+def test_a_file_that_is_only_called_like_a_manifest_makes_no_job(tmp_path, plan, content):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "_manifest.json").write_text(content)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="is not empty and no job made it"):
+            ledger(tmp_path, plan).begin(overwrite)
+    assert (tmp_path / "out" / "_manifest.json").read_text() == content

@@ -99,7 +99,15 @@ def test_a_missing_log_is_explained_and_not_made(tmp_path, command):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["grow"], ["report", "--hours", "0"], ["report", "--max-error-share", "2"], ["prune", "--days", "x"]],
+    [
+        [],
+        ["grow"],
+        ["report", "--hours", "0"],
+        ["report", "--max-error-share", "2"],
+        ["prune", "--days", "x"],
+        ["prune", "--megabytes", "1e305"],
+        ["report", "--hours", "1e8"],
+    ],
 )
 def test_wrong_usage_is_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:

@@ -124,7 +124,7 @@ def test_every_service_is_hardened_and_open_to_this_machine_alone(services):
 def test_what_is_mounted_is_there(services):
     for service in services.values():
         for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
+            source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
             if source.startswith("./") and ".serving" not in source:
                 assert (paths.ROOT / source).is_file(), source
 
@@ -134,7 +134,10 @@ def test_the_model_server_reads_what_the_layout_writes(services):
     assert {f"--model_config_file={layout.BASE}/models.config"} <= set(serving["command"])
     named = {line.rsplit("/", 1)[1] for line in serving["command"] if layout.BASE in line}
     assert named == set(layout.settings(["answer"], 1))
-    assert f"./saved_models/.serving:{layout.BASE}:ro" in serving["volumes"]
+    [mounted] = serving["volumes"]
+    assert (mounted["source"], mounted["target"]) == ("./saved_models/.serving", layout.BASE)
+    assert mounted["read_only"]
+    assert mounted["bind"] == {"create_host_path": False}, "Docker would make it for root"
     scraped = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     assert {each["job_name"]: each.get("metrics_path") for each in scraped}["tensorflow-serving"] == layout.METRICS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tf_model.errors import ModelError, UsageError
+from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.model_folder import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
@@ -174,9 +174,31 @@ def test_the_monitoring_settings_fit_the_published_message():
     # tensorflow_serving/config/monitoring_config.proto, PrometheusConfig
     kind = fields("PrometheusConfig", ("enable", 1, "bool"), ("path", 2, "string"))
     text = layout.settings(["answer"], 4)["monitoring.config"]
-    inner = text.removeprefix("prometheus_config {").rstrip().removesuffix("}")
+    inner = text.removeprefix(layout.MARK).removeprefix("prometheus_config {").rstrip().removesuffix("}")
     found = text_format.Parse(inner, kind())
     assert (found.enable, found.path) == (True, "/monitoring/prometheus/metrics")
+
+
+@needs_messages
+def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_path):
+    folder = layout.write_layout([model], tmp_path / "serving", cores=2)
+    layout.write_layout([model], folder, cores=3)
+    path = folder / "batching.config"
+    assert "num_batch_threads { value: 3 }" in path.read_text()
+    path.write_text("max_batch_size { value: 16 }\n")
+    with pytest.raises(OutputError, match=r"batching\.config was not written by this command.*add --overwrite"):
+        layout.write_layout([model], folder)
+    assert path.read_text() == "max_batch_size { value: 16 }\n"
+    layout.write_layout([model], folder, overwrite=True)
+    assert "max_batch_size { value: 64 }" in path.read_text()
+
+
+@pytest.mark.parametrize("cores", ["0", "-3", "two"])
+def test_a_number_of_cores_that_no_server_can_use_is_refused(model, tmp_path, capsys, cores):
+    with pytest.raises(SystemExit):
+        command.main([str(model), "--output", str(tmp_path / "serving"), f"--cores={cores}"])
+    assert f"expected a whole number above 0, got '{cores}'" in capsys.readouterr().err
+    assert not (tmp_path / "serving").exists()
 
 
 @needs_messages

@@ -250,6 +250,8 @@ def test_metadata_that_makes_no_sense(server):
         "http://host:port",
         "http://host/v1/model/x",
         "http://host/v1/models/x/versions/newest",
+        "http://host/v1/models/x/versions/9223372036854775808",
+        f"grpc://host:1/v1/models/x/versions/{'9' * 5000}",
         "http://[::1",
         "http://u:p@host",
         "",

@@ -270,7 +270,12 @@ def test_a_text_like_a_formula_gets_an_apostrophe(text):
     assert downloads.harmless(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2"])
+def test_what_follows_a_semicolon_begins_a_cell_in_germany():
+    assert downloads.harmless('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
+    assert downloads.harmless("=1;=2") == "'=1;'=2"
+
+
+@pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2", "love it ;-)", "a;@user"])
 def test_numbers_and_other_texts_stay(value):
     assert downloads.harmless(value) == value
 

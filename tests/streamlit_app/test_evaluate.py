@@ -51,6 +51,12 @@ def table_with(page, column):
 
 
 class TestStates:
+    def test_a_card_fetches_no_picture(self, models):
+        card = write_single(models) / "model_card.md"
+        card.write_text(card.read_text() + "![](http://127.0.0.1/seen.png)\n")
+        [shown] = [each.value for each in open_page().markdown if "A card." in each.value]
+        assert r"\![](http" in shown
+
     def test_no_model_says_what_to_run(self, models):
         page = open_page()
         assert "make answer" in page.info[0].value

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model.engines.parts import BadRow, Part, Plan
 from tf_model.errors import OutputError, UsageError
 from tf_model.files import explain_read_errors, explain_write_errors, whole_file, write_json
+from tf_model.messages import listed
 from tf_model.model_folder import CALIBRATION, GRAPH, LABELS, RECIPE
 from tf_model.tables import table_writer
 
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 MANIFEST = "_manifest.json"
 DONE = "_done"
 BAD = "_bad"
+# A dot in front: of a worker that was killed while it wrote.
+_MADE_BY_A_JOB = re.compile(rf"\.?(part-\d+\..+|{MANIFEST}(\..+)?)|{DONE}|{BAD}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class Ledger:
         """Make the folder, or find what an earlier run of the same job left in it.
 
         Args:
-            overwrite: Whether the output of another job may be removed. A folder that no job made is never touched.
+            overwrite: Whether the output of another job may be removed. What no job made is never touched.
 
         Returns:
             The parts that are still to be done.
@@ -114,8 +118,7 @@ class Ledger:
         if held and manifest is None:
             raise OutputError(f"{self.folder} is not empty and no job made it; choose another folder")
         if manifest is not None and overwrite:
-            with explain_write_errors(self.folder):
-                shutil.rmtree(self.folder)
+            self._remove_job()
             manifest = None
         if manifest is not None and manifest["job"] != self._job:
             different = [_WORDS[name] for name in self._job if manifest["job"].get(name) != self._job[name]]
@@ -186,12 +189,34 @@ class Ledger:
     def _file(self, part: Part) -> Path:
         return self.folder / f"{part.name}{self._job['settings']['suffix']}"
 
+    def _remove_job(self) -> None:
+        """Remove what a job made; the folder stays.
+
+        Raises:
+            OutputError: Something else lies there as well.
+        """
+        with explain_write_errors(self.folder):
+            held = sorted(self.folder.iterdir())
+            others = [path.name for path in held if not _MADE_BY_A_JOB.fullmatch(path.name)]
+            if others:
+                raise OutputError(
+                    f"{self.folder} also holds {listed(others)}, which no job made; move that away, or choose another "
+                    "folder"
+                )
+            for path in held:
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
     def _read_manifest(self) -> dict[str, Any] | None:
+        """The manifest of the job whose output lies there; None where there is none, or none of a job."""
         file = self.folder / MANIFEST
         if not file.is_file():
             return None
         with explain_read_errors(file):
-            return json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) and isinstance(found.get("job"), dict) else None
 
     def _write_manifest(self, complete: bool, **counts: int) -> None:
         write_json(self.folder / MANIFEST, {"complete": complete, **counts, "job": self._job})

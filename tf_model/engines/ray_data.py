@@ -88,7 +88,8 @@ def predict_files(
         ModelError: The model cannot be used.
         OutputError: The output cannot be written, or is not ours to write to.
         TweetTargetError: Workers were lost again and again; the parts that are done are kept.
-        UsageError: Ray is not installed or not there, the output belongs to another job, or lies in the input folder.
+        UsageError: Ray is not installed or not there, the output belongs to another job, or input and output lie in one
+            another.
     """
     ray = import_ray()
     suffix = _output_suffix(suffix, Path(output))
@@ -101,6 +102,8 @@ def predict_files(
             f"{output} lies in the folder that is read, and would be read by the next run; give another output folder"
         )
     plan = parts.plan(source, column, part_rows)
+    if any(Path(part.file).resolve().is_relative_to(output) for part in plan.parts):
+        raise UsageError(f"{source} lies in {output}, which is written to; give another output folder")
     settings = {
         "model": model_fingerprint(model_folder),
         "suffix": suffix or plan.suffix,

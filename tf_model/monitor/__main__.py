@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tf_model.monitor.store import Store
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
+MOST = 1e6  # hours, days, megabytes or seconds: more is a slip, and no date
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> float:
-    return _number(text, 0.0, float("inf"), "a number above 0")
+    return _number(text, 0.0, MOST, f"a number above 0 and below {MOST:,.0f}")
 
 
 def _share(text: str) -> float:

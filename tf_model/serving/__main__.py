@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cores", type=console.positive_integer, help="batches computed at once; this machine's cores if not given"
     )
-    parser.add_argument("--overwrite", action="store_true", help="write a model once more that is there already")
+    parser.add_argument("--overwrite", action="store_true", help="write models and settings that are there already")
     return parser
 
 

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tf_model.errors import OutputError, UsageError
-from tf_model.files import explain_write_errors, whole_file, whole_folder
+from tf_model.files import explain_read_errors, explain_write_errors, whole_file, whole_folder
 from tf_model.messages import first_line
 from tf_model.model_folder import (
     GRAPH,
@@ -38,6 +38,8 @@ from tf_model.serving.remote import PACKAGE, SIGNATURE
 BASE = "/models"
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 METRICS = "/monitoring/prometheus/metrics"
+# At the beginning of each file of settings. Whoever changes one takes it off, and keeps what he has changed.
+MARK = "# Written by python -m tf_model.serving, which replaces it; without this line it does not.\n"
 
 # Words of no tweet of the dataset. Texts of 1 to 12 times these give batches padded to each multiple of 8 tokens that
 # occurs in tweets; the sizes are those of one question and of a file.
@@ -60,7 +62,7 @@ def write_layout(
         models: Folders of saved models; the name of each is its name on the server.
         folder: Where to.
         cores: Batches that the server computes at once. None: the cores of this machine.
-        overwrite: Whether a model that is there already is written once more.
+        overwrite: Whether a model that is there already is written once more, and settings of somebody else's.
 
     Returns:
         ``folder``.
@@ -74,6 +76,9 @@ def write_layout(
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
         raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
+    wanted = settings(names, cores)
+    if not overwrite:
+        _refuse_foreign_settings(folder, wanted)
     requests = list(warmup_requests())
     for source in sources:
         read_labels(source)  # raises where there is no whole model
@@ -87,10 +92,24 @@ def write_layout(
         saved = int((source / GRAPH).stat().st_mtime)
         version = served_version(training, max(saved, served_since(newest or 0) + 1))
         _write_version(source, folder / source.name / str(version), requests)
-    for name, text in settings(names, cores).items():
+    for name, text in wanted.items():
         with whole_file(folder / name, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")
     return folder
+
+
+def _refuse_foreign_settings(folder: Path, names: Iterable[str]) -> None:
+    """Settings that we did not write, or that somebody has made his own, are replaced only where that is asked for."""
+    for name in names:
+        path = folder / name
+        if path.is_file():
+            with explain_read_errors(path):
+                is_ours = path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
+            if not is_ours:
+                raise OutputError(
+                    f"{path} was not written by this command, or is no longer as it was; add --overwrite to replace "
+                    "it, or choose another folder"
+                )
 
 
 def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
@@ -106,7 +125,7 @@ def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
 """
         for name in names
     )
-    return {
+    found = {
         "models.config": f"model_config_list {{\n{configs}}}\n",
         # Texts that arrive within 2 ms of each other share a batch; what is more than 64 at once is cut up, and what
         # does not fit into a queue of 100 batches is told to come again (the client does).
@@ -118,6 +137,7 @@ enable_large_batch_splitting {{ value: true }}
 """,
         "monitoring.config": f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
     }
+    return {name: MARK + text for name, text in found.items()}
 
 
 def warmup_texts() -> Iterator[list[str]]:

@@ -157,12 +157,16 @@ def _split(server: str) -> tuple[str, str | None, str]:
         raise wrong from error
     path = [part for part in parts.path.split("/") if part]
     named = len(path) in (3, 5) and path[:2] == ["v1", "models"] and path[3:4] in ([], ["versions"], ["labels"])
-    if path[3:4] == ["versions"] and not path[-1].isdecimal():
+    if path[3:4] == ["versions"] and not _is_version(path[-1]):
         named = False
     if not valid or parts.query or parts.username or (path and not named):
         raise wrong
     name = path[2] if named else None
     return f"{parts.scheme}://{parts.netloc}", name, f"/{path[3]}/{path[4]}" if len(path) == 5 else ""
+
+
+def _is_version(text: str) -> bool:
+    return text.isdecimal() and len(text) < 20 and int(text) < 2**63  # the server counts in 64 bits
 
 
 # ---------------------------------------------------------------- what the model is
