@@ -224,7 +224,8 @@ def _record(
     same = {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
     run = load("ablation")
     recorded = run["settings"] if run and all(run.get(key) == value for key, value in same.items()) else {}
-    if recorded.get(setting, {}).get("recipe") != recipe:
+    # A record from before a field was added has its default.
+    if setting not in recorded or Recipe.from_dict(recorded[setting]["recipe"]).to_dict() != recipe:
         recorded[setting] = {"recipe": recipe, "protocols": {}}
     switches = recorded[setting]["protocols"].setdefault(protocol, {})
     found = switches.setdefault(name, {"title": SWITCHES[name].title, "seeds": {}})

@@ -14,7 +14,7 @@ from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
-from research.levers import LEVERS, UNCHANGED
+from research.levers import LEVERS, UNCHANGED, WITH_AN_EMOTION
 from research.methods import OURS, baselines
 from research.runs import load
 from tf_model import recipes, tasks
@@ -275,10 +275,10 @@ def _lever(name: str) -> Mapping[str, Any] | None:
 
 
 def _gains(found: Mapping[str, Any]) -> str:
-    return "; ".join(
-        f"{question} {md.difference(found['paired'][question]['difference'], found['paired'][question]['interval'])}"
-        for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER)
-    )
+    names = {task.name: task.name for task in tasks.ANSWER_TASKS}
+    names |= {tasks.ANSWER: tasks.ANSWER, WITH_AN_EMOTION: "where there is an emotion"}
+    gains = ((name, found["paired"][question]) for question, name in names.items())
+    return "; ".join(f"{name} {md.difference(gain['difference'], gain['interval'])}" for name, gain in gains)
 
 
 # ---------------------------------------------------------------- labels

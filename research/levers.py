@@ -9,7 +9,7 @@ is measured later is compared tweet by tweet all the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from tf_model.fit import Fitted
 
 UNCHANGED = "unchanged"
-SMOOTHED = 0.1  # of each target, spread over all classes
+WITH_AN_EMOTION = "answer_emotion_rows"
+SMOOTHED = 0.1  # of each label, spread over all classes
 SOFT = 0.5  # of each target, from the predictions of other models
 DOUBTFUL = 0.05  # of the labels of each task
 TEACHERS = 3
@@ -76,12 +77,14 @@ class Lever:
         title: For tables.
         targets: What is learned instead of the labels, float32 [N, classes of all tasks]: of each task the share of
             each class, all of it 0 where a row has no label.
+        settings: Fields of the recipe that are otherwise.
         apart: A model for each task, which costs twice as much to answer.
         trainings: How many trainings of the whole size it comes to, by the rows.
     """
 
     title: str
     targets: Callable[[Training], np.ndarray] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
     trainings: float = 1.0
 
@@ -94,15 +97,6 @@ def hard_targets(training: Training) -> np.ndarray:
     columns = []
     for ids, size in zip(training.rows.label_ids.T, CLASSES, strict=True):
         columns.append(np.eye(size, dtype=np.float32)[np.maximum(ids, 0)] * (ids >= 0)[:, np.newaxis])
-    return np.concatenate(columns, axis=1)
-
-
-def smoothed(training: Training) -> np.ndarray:
-    """Labels of which a share is spread over all classes."""
-    columns = [
-        part * (1 - SMOOTHED) + part.sum(axis=1, keepdims=True) * SMOOTHED / part.shape[1]
-        for part in _by_task(hard_targets(training))
-    ]
     return np.concatenate(columns, axis=1)
 
 
@@ -170,7 +164,7 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
 LEVERS: dict[str, Lever] = {
     UNCHANGED: Lever("as it is"),
     "two_models": Lever("a model for each task", apart=True, trainings=1.4),  # each of the rows with its own label
-    "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", smoothed),
+    "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
     "without_doubtful": Lever(f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful),
     # A model of two thirds for each of the folds, and the student.
@@ -188,7 +182,9 @@ def main(argv: list[str] | None = None) -> int:
     """Measure what was asked for, print and record it."""
     parser = console.parser("research.levers", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
-    parser.add_argument("--levers", nargs="+", choices=list(LEVERS), default=list(LEVERS), help="which levers")
+    parser.add_argument(
+        "--levers", nargs="*", choices=list(LEVERS), default=list(LEVERS), help="which levers; none: sums up anew"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
     arguments = parser.parse_args(argv)
     source = data.resolve(arguments.data)
@@ -202,6 +198,9 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(
             f"each lever is compared with {UNCHANGED!r}; name it too, for seed {', '.join(sorted(missing))}"
         )
+    for found in run.values():
+        found |= summary_of(found["seeds"], run[UNCHANGED]["seeds"], problem)
+    path = _record(dataset, problem, recipe, run) if run else None
     with console.stopped_cleanly():
         for seed in arguments.seeds:
             for name in [name for name in LEVERS if name in arguments.levers]:
@@ -213,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
                 run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
                 path = _record(dataset, problem, recipe, run)
                 _print(name, seed, run[name])
-    console.say(f"written to {paths.shown(path)}")
+    console.say(f"written to {paths.shown(path)}" if path else "nothing is recorded yet; name some --levers")
     return 0
 
 
@@ -261,6 +260,7 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
 
 def answer(lever: Lever, training: Training, texts: Sequence[str]) -> tuple[np.ndarray, list[dict[str, float]]]:
     """Train as a lever says, and answer: float32 [N, classes of all tasks], and the history of the training."""
+    training = replace(training, recipe=replace(training.recipe, **lever.settings))
     if not lever.apart:
         fitted = train(training, lever.targets)
         return _say(fitted, texts), fitted.history
@@ -329,18 +329,23 @@ def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: 
     """Mean and spread of each headline figure, and the paired difference to the recipe as it is.
 
     Returns:
-        ``summary`` and ``paired``: by question, over the ``seeds`` that both have, ``difference`` (of the accuracy, -1
-        to 1) and its ``interval`` (95%), for which groups of near-duplicates are drawn with the answers of all seeds.
+        ``summary`` and ``paired``: by question, and for the answers to tweets with an emotion alone
+        (:data:`WITH_AN_EMOTION`), over the ``seeds`` that both have, ``difference`` (of the accuracy, -1 to 1) and its
+        ``interval`` (95%), for which groups of near-duplicates are drawn with the answers of all seeds.
     """
     rows = _rows_of(problem)
+    emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
+    some = {question: np.arange(len(positions)) for question, positions in rows.items()}
+    some[WITH_AN_EMOTION] = np.flatnonzero(emotions != tasks.EMOTION.labels.index(tasks.NO_EMOTION))
     shared = [seed for seed in seeds if seed in unchanged]
     paired = {}
-    for question, positions in rows.items():
+    for question, kept in some.items():
+        asked = tasks.ANSWER if question == WITH_AN_EMOTION else question
         old, new = (
-            np.concatenate([unpack(side[seed]["right"][question], len(positions)) for seed in shared])
+            np.concatenate([unpack(side[seed]["right"][asked], len(rows[asked]))[kept] for seed in shared])
             for side in (unchanged, seeds)
         )
-        found = compare_right(old, new, np.tile(problem.groups[positions], len(shared)))
+        found = compare_right(old, new, np.tile(problem.groups[rows[asked][kept]], len(shared)))
         paired[question] = {"difference": found["difference"], "interval": found["difference_interval"]}
     summary = answer_figures.summarize_headlines([figures["headline"] for figures in seeds.values()])
     return {"summary": summary, "paired": paired | {"seeds": shared}}
@@ -364,7 +369,11 @@ def _same(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[str, 
 def _recorded(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[str, Any]:
     """What is recorded of these rows and this recipe."""
     run, same = load("levers"), _same(dataset, problem, recipe)
-    if run is None or any(run.get(key) != value for key, value in same.items()):
+    if run is None:
+        return {}
+    # A record from before a field was added has its default.
+    run = run | {"recipe": Recipe.from_dict(run["recipe"]).to_dict()}
+    if any(run.get(key) != value for key, value in same.items()):
         return {}
     return {name: found for name, found in run["levers"].items() if name in LEVERS}
 

@@ -162,6 +162,7 @@ def in_words(recipe: recipes.Recipe) -> str:
     return (
         f"cleaning {recipe.cleaning}, {recipe.epochs} epochs of batches of {recipe.batch_size}, Adam "
         f"{recipe.learning_rate:g} {recipe.schedule}, warm-up {recipe.warmup:g}, {recipe.pooling} pooling"
+        + (f", labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else "")
     )
 
 

@@ -29,7 +29,7 @@ from research.compare import AVERAGED
 from research.figures import FEWEST_ROWS
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
-from research.levers import LEVERS
+from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, SEEDS, in_words, methods
 from research.runs import load
@@ -385,17 +385,17 @@ def _levers() -> str:
         seconds += sum(each["seconds"] for each in found["seeds"].values())
         cells = [lever.title, f"{lever.trainings:g}", " ".join(found["seeds"])]
         cells += [md.mean(found["summary"][figure]) for figure in figures]
-        for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER):
+        for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER, WITH_AN_EMOTION):
             paired = found["paired"][question]
             cells.append("" if name == AS_IT_IS else md.difference(paired["difference"], paired["interval"]))
         rows.append(cells)
     header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
-    header += ["exactly right", "with an emotion", "product", "emotion", "exactly right"]
+    header += ["exactly right", "with an emotion", "product", "emotion", "exactly right", "with an emotion"]
     not_yet = f" Not measured yet: `{command} --levers {' '.join(missing)}`." if missing else ""
     return md.captioned(
         md.table(header, rows),
         f"Protocol grouped; {run['rows']:,} tweets in {run['groups']:,} groups; recipe `{run['recipe']['name']}`. The "
-        "last three columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
+        "last four columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
         f"another seed would differ. Trainings: of the whole size, that one model takes. `{run['command']}`, "
         f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",

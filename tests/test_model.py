@@ -141,6 +141,25 @@ def test_it_is_compiled_as_in_the_report(model):
     assert float(model.loss(labels, logits)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert):
+    two = build(backbone.find(str(tiny_bert)), [3, 2])
+    loss = compiled(two, make_recipe("answer", label_smoothing=0.3)).loss
+    logits = np.array([[2.0, -1.0, 0.5, 1.0, 0.0], [0.0, 1.0, 0.0, -1.0, 3.0]], np.float32)
+    first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
+    expected = -(first[0] @ [0.1, 0.1, 0.8]) - (second[0] @ [0.85, 0.15] + second[1] @ [0.15, 0.85]) / 2
+    assert float(loss(tf.constant([[2, 0], [-1, 1]]), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_model_of_one_task_smooths_its_labels_too(model):
+    found = compiled(model, make_recipe("tuned", label_smoothing=0.1))
+    logits = np.random.default_rng(0).normal(size=(4, CLASSES)).astype(np.float32)
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -np.mean(0.9 * logs[np.arange(4), [0, 3, 8, 3]] + 0.1 * logs.mean(axis=1))
+    assert float(found.loss(tf.constant([0, 3, 8, 3]), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+    metrics = found.test_on_batch(batch(4), tf.constant([0, 3, 8, 3]), return_dict=True)
+    assert 0 <= metrics["accuracy"] <= 1
+
+
 @pytest.mark.parametrize("step", [0, 1, 50, 100, 1000])
 def test_a_constant_rate_stays(model, step):
     assert rate(compiled(model, REPORT), step) == pytest.approx(1e-5)

@@ -90,12 +90,14 @@ def compile_model(
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
+    With a recipe's ``label_smoothing`` the targets of the cross-entropy are smoothed.
+
     Within the scope of a strategy of several devices, labels are int32 [B, tasks], -1 where there is none, also of one
     task; see :func:`tf_model.pipeline.training_batches`.
 
     Args:
         model: What :func:`build` returns.
-        recipe: Its ``learning_rate``, ``schedule`` and ``warmup`` are used.
+        recipe: Its ``learning_rate``, ``schedule``, ``warmup`` and ``label_smoothing`` are used.
         steps: Steps of the whole run, over which the schedule stretches.
         xla: Compile the training step.
         loss: Another loss, of the labels and the logits of all tasks, float32 [B, classes of all tasks]. No accuracy is
@@ -106,32 +108,44 @@ def compile_model(
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
     optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
+    classes, smoothing = model.config.task_classes, recipe.label_smoothing
+    is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
     if loss is not None:
         metrics = []
-    elif len(model.config.task_classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    elif is_plain:
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
-        loss, metrics = _loss_of_tasks(model.config.task_classes), [_accuracy_of_tasks(model.config.task_classes)]
+        loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
 
 
-def _loss_of_tasks(classes: Sequence[int]) -> Any:
+def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
     """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
+
+    A share of each label, ``smoothing``, is spread evenly over all classes of its task, as by C. Szegedy et al.,
+    "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
 
     The batch is the whole one where several devices share it: the mean of its shares' means would depend on who got
     what. Keras divides by the number of devices before it adds up what they found.
 
-    Its arguments are labels, int32 [B, tasks], -1 where there is none, and logits, float32 [B, classes of all tasks].
+    Its arguments are labels, int32 [B, tasks] (or [B] of one task), -1 where there is none, and logits, float32 [B,
+    classes of all tasks].
     """
     import tensorflow as tf
 
+    def losses_of(label_ids: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        if not smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, scores)
+        size = scores.shape[-1]
+        targets = tf.one_hot(label_ids, size) * (1 - smoothing) + tf.constant(smoothing, tf.float32) / size
+        return -tf.reduce_sum(targets * tf.nn.log_softmax(scores), axis=-1)
+
     def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         total, devices = 0.0, tf.distribute.get_replica_context()
+        label_ids = tf.reshape(label_ids, [-1, len(classes)])
         for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
             labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
-            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
-                tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled)
-            )
+            losses = losses_of(tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled))
             count = tf.cast(tf.size(losses), tf.float32)
             if devices.num_replicas_in_sync > 1:
                 count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
@@ -149,7 +163,7 @@ def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
     class Accuracy(tf_keras.metrics.Mean):
         def update_state(self, label_ids, logits, sample_weight=None):
             guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
-            label_ids = tf.cast(label_ids, tf.int64)  # (B, tasks)
+            label_ids = tf.reshape(tf.cast(label_ids, tf.int64), [-1, len(classes)])
             right = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
             return super().update_state(right, sample_weight=tf.cast(label_ids >= 0, tf.float32))
 

@@ -32,6 +32,7 @@ class Recipe:
         learning_rate: Adam's, at its highest.
         schedule: ``constant``, or ``linear``: warm-up from 0, then linear decay to 0.
         warmup: Share of the steps spent warming up (``linear`` only).
+        label_smoothing: Share of each label that is spread evenly over all classes, 0 to below 1.
         seed: For the new classification layer, dropout and the order of examples.
         split_seed: For the split into training and validation part.
         validation_size: Share of the examples in the validation part.
@@ -47,6 +48,7 @@ class Recipe:
     learning_rate: float = 1e-5
     schedule: str = "constant"
     warmup: float = 0.0
+    label_smoothing: float = 0.0
     seed: int = 42
     split_seed: int = 42
     validation_size: float = 0.2
@@ -66,6 +68,10 @@ class Recipe:
             (self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}"),
             (0 < self.learning_rate < 1, f"learning_rate must be between 0 and 1, not {self.learning_rate}"),
             (0 <= self.warmup < 1, f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}"),
+            (
+                0 <= self.label_smoothing < 1,
+                f"label_smoothing is a share of each label, from 0 to below 1, not {self.label_smoothing}",
+            ),
             (0 <= self.seed < 2**31, f"seed must be between 0 and 2147483647, not {self.seed}"),
             (0 <= self.split_seed < 2**32, f"split_seed must be between 0 and 4294967295, not {self.split_seed}"),
             (0 < self.validation_size < 1, f"validation_size must be between 0 and 1, not {self.validation_size}"),

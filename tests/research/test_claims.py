@@ -146,7 +146,8 @@ def test_levers_count_only_if_the_whole_answer_gains(recorded):
     def lever(title: str, low: float) -> dict:
         gain = {"difference": low + 0.01, "interval": [low, low + 0.02]}
         nothing = {"difference": 0.0, "interval": [-0.01, 0.01]}
-        return {"title": title, "paired": {"product": nothing, "emotion": nothing, "answer": gain}}
+        paired = {"product": nothing, "emotion": nothing, "answer": gain, "answer_emotion_rows": nothing}
+        return {"title": title, "paired": paired}
 
     recorded("levers", {"levers": {"unchanged": lever("as it is", -0.01)}})
     assert answer("Does another way of training") == f"{claims.OPEN} | "

@@ -48,17 +48,10 @@ def labels_of(training: levers.Training, label_ids: list[list[int]]) -> levers.T
 
 def test_a_row_without_a_label_of_a_task_has_no_target_of_it(training):
     few = labels_of(training, [[0, NONE], [NONE, 2], [3, 1]])
-    for targets in (levers.hard_targets, levers.smoothed, levers.balanced):
+    for targets in (levers.hard_targets, levers.balanced):
         product, emotion = np.split(targets(few), [CLASSES[0]], axis=1)
         assert (product.sum(axis=1) > 0).tolist() == [True, False, True]
         assert (emotion.sum(axis=1) > 0).tolist() == [False, True, True]
-
-
-def test_smoothing_takes_a_share_from_the_label_and_no_more(training):
-    smoothed = levers.smoothed(labels_of(training, [[4, 1]]))
-    assert smoothed[0, 4] == pytest.approx(0.9 + 0.1 / CLASSES[0])
-    assert smoothed[0, CLASSES[0] + 1] == pytest.approx(0.9 + 0.1 / CLASSES[1])
-    assert smoothed.sum() == pytest.approx(len(CLASSES))
 
 
 def test_rare_classes_weigh_more_and_all_together_as_much_as_before(training):
@@ -202,6 +195,31 @@ def test_a_lever_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
     assert run["command"] == "python -m research.levers --levers unchanged label_smoothing --seeds 0 1"
 
 
+def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
+    run = made_up(levers.UNCHANGED, "label_smoothing")
+    with_emotion = problem.rows.label_ids[:, 1]
+    with_emotion = np.isin(
+        with_emotion, [tasks.EMOTION.labels.index(label) for label in (tasks.NEGATIVE, tasks.POSITIVE)]
+    )
+    sides = []
+    for name in (levers.UNCHANGED, "label_smoothing"):
+        right = runs.unpack(
+            run["levers"][name]["seeds"]["0"]["right"]["answer"], (problem.rows.label_ids[:, 1] >= 0).sum()
+        )
+        sides.append(right[with_emotion[problem.rows.label_ids[:, 1] >= 0]].mean())
+    found = run["levers"]["label_smoothing"]["paired"]
+    assert found["answer_emotion_rows"]["difference"] == pytest.approx(sides[1] - sides[0])
+    assert found["answer_emotion_rows"]["difference"] != pytest.approx(found["answer"]["difference"])
+
+
+def test_without_levers_what_is_recorded_is_summed_up_anew(made_up, tmp_path):
+    run = made_up(levers.UNCHANGED, "label_smoothing")
+    wanted = run["levers"]["label_smoothing"].pop("paired")
+    (tmp_path / "levers.json").write_text(json.dumps(run))
+    assert made_up()["levers"]["label_smoothing"]["paired"] == wanted
+    assert len(made_up.asked) == 2
+
+
 def test_without_the_recipe_as_it_is_nothing_is_trained(made_up):
     with pytest.raises(UsageError, match="each lever is compared with 'unchanged'; name it too, for seed 0"):
         made_up("label_smoothing")
@@ -209,6 +227,13 @@ def test_without_the_recipe_as_it_is_nothing_is_trained(made_up):
     with pytest.raises(UsageError, match="for seed 1"):
         made_up("label_smoothing", seeds="0 1")
     assert made_up.asked == [(levers.UNCHANGED, 0)]
+
+
+def test_figures_from_before_a_setting_was_added_stay(made_up, tmp_path):
+    run = made_up(levers.UNCHANGED)
+    del run["recipe"]["label_smoothing"]
+    (tmp_path / "levers.json").write_text(json.dumps(run))
+    assert list(made_up("label_smoothing")["levers"]) == [levers.UNCHANGED, "label_smoothing"]
 
 
 def test_figures_of_another_recipe_do_not_stay(made_up, monkeypatch):
