@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tf_model import answer_figures, tasks
+from tf_model import answer_figures, calibration, tasks
 from tf_model.answers import NOT_SURE
 
 NEGATIVE, NONE, POSITIVE = range(3)
@@ -72,6 +72,52 @@ def test_no_part_is_calibrated_by_its_own_labels():
     after = answer_figures.calibrate_across(others, probabilities, parts)
     np.testing.assert_array_equal(before[parts[0]], after[parts[0]])
     assert np.abs(before[parts[1]] - after[parts[1]]).max() > 0.01
+
+
+def test_rows_without_a_label_of_a_task_say_nothing_about_its_temperature():
+    label_ids, probabilities = random_answers()
+    label_ids[::2, 0] = label_ids[1::3, 1] = UNKNOWN
+    found = answer_figures.fit_temperatures(label_ids, probabilities)
+    for column, (name, scores) in enumerate(answer_figures.by_task(probabilities).items()):
+        known = label_ids[:, column] != UNKNOWN
+        assert found[name] == pytest.approx(calibration.fit_temperature(label_ids[known, column], scores[known]))
+
+
+def test_every_headline_figure_is_that_of_its_task_on_its_own_rows_after_calibration():
+    label_ids, probabilities = random_answers()
+    label_ids[::2, 0] = UNKNOWN
+    parts = np.array_split(np.random.default_rng(1).permutation(len(label_ids)), 3)
+    found = answer_figures.evaluate_out_of_fold(label_ids, probabilities, parts)
+    after = answer_figures.calibrate_across(label_ids, probabilities, parts)
+    threshold = answer_figures.threshold_for(label_ids, after)["threshold"]
+    figures = answer_figures.evaluate_answers(label_ids, after, threshold)
+    answer = figures["answer"]
+    expected = {
+        "answer_accuracy": answer["accuracy"],
+        "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
+        "answer_not_sure_share": answer["not_sure_share"],
+        "answer_answered_accuracy": answer["answered_accuracy"],
+    }
+    for column, (name, scores) in enumerate(answer_figures.by_task(after).items()):
+        known = label_ids[:, column] != UNKNOWN
+        ids, scores = label_ids[known, column], scores[known]
+        before = answer_figures.by_task(probabilities)[name][known]
+        of_task = found["calibration"][name]
+        for when, values in (("before", before), ("after", scores)):
+            assert of_task[when]["ece"] == calibration.expected_calibration_error(ids, values)
+            assert of_task[when]["brier"] == calibration.brier_score(ids, values)
+        assert of_task["before"]["ece"] != of_task["after"]["ece"]
+        expected |= {
+            f"{name}_accuracy": (scores.argmax(axis=1) == ids).mean(),
+            f"{name}_macro_f1": figures[name]["macro_f1"],
+            f"{name}_ece": of_task["after"]["ece"],
+        }
+        if name == "product":
+            surest = np.argsort(-scores.max(axis=1), kind="stable")[: round(0.8 * len(ids))]
+            expected["product_accuracy_at_80_percent"] = (scores.argmax(axis=1) == ids)[surest].mean()
+    assert found["calibration"]["threshold"] == threshold
+    assert found["headline"] == pytest.approx(expected)
+    assert len(set(found["headline"].values())) == len(found["headline"]), "or one could stand for another"
 
 
 def test_calibration_keeps_distributions_and_each_tasks_order():

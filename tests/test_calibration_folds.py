@@ -20,13 +20,20 @@ def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]
     truth = [random.dirichlet(np.full(len(task.labels), 0.5), count) for task in tasks.ANSWER_TASKS]
     truth = [np.repeat(part, COPIES, axis=0) for part in truth]
     ids = np.stack([(part.cumsum(axis=1) > random.uniform(size=(len(part), 1))).argmax(axis=1) for part in truth], 1)
+    ids[random.uniform(size=len(ids)) < 0.4, 0] = tasks.NO_LABEL
     words = [f"word{number} other{number} third{number}" for number in range(count) for _ in range(COPIES)]
     rows = TrainingRows(tasks.ANSWER_TASKS, np.arange(len(ids)), words, ids, ids[:, 1], tasks.EMOTION.labels)
     return rows, np.concatenate(truth, axis=1)
 
 
 @pytest.fixture
-def calibrated(monkeypatch, tmp_path):
+def before():
+    """What the models said, by the rows of each fold."""
+    return {}
+
+
+@pytest.fixture
+def calibrated(monkeypatch, tmp_path, before):
     """What the function found, the rows, and the folds it trained."""
     rows, truth = made_up()
     trained = []
@@ -39,9 +46,9 @@ def calibrated(monkeypatch, tmp_path):
             said = [
                 part ** TOO_SURE[name] / (part ** TOO_SURE[name]).sum(1, keepdims=True) for name, part in parts.items()
             ]
-            yield crossval.FoldResult(
-                seeds[0], number, split.validation, np.concatenate(said, 1).astype(np.float32), []
-            )
+            probabilities = np.concatenate(said, 1).astype(np.float32)
+            before.update(zip(split.validation.tolist(), probabilities, strict=True))
+            yield crossval.FoldResult(seeds[0], number, split.validation, probabilities, [])
 
     monkeypatch.setattr(crossval, "cross_validate", cross_validate)
     used = runtime.Runtime("CPU", 0, "float32", xla=False, deterministic=False)
@@ -70,7 +77,12 @@ def test_every_row_is_judged_by_a_model_that_saw_neither_it_nor_its_copy(calibra
         assert not np.intersect1d(groups[split.train], groups[split.validation]).size
 
 
-def test_the_threshold_is_that_of_the_calibrated_probabilities(calibrated):
-    found, _, _ = calibrated
+def test_the_threshold_is_that_of_the_calibrated_probabilities(calibrated, before):
+    found, rows, _ = calibrated
+    said = np.stack([before[position] for position in range(len(rows))])
+    after = answer_figures.calibrate(said, found["temperature"])
+    expected = answer_figures.threshold_for(rows.label_ids, after)
+    assert {name: found[name] for name in expected} == expected
+    assert found["threshold"] != answer_figures.threshold_for(rows.label_ids, said)["threshold"]
     row = next(row for row in found["risk_coverage"] if row["threshold"] == found["threshold"])
     assert row["accuracy"] >= found["target_accuracy"] == answer_figures.TARGET_ACCURACY
