@@ -31,6 +31,9 @@ def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
                 "emotion_confidence": sure,
                 "emotion_probabilities": probabilities,
                 "answer": numpy.array(["Positive emotion → iPad"] * len(batch), object),
+                "answer_confidence": sure,
+                "best_guess": numpy.array(["Positive emotion → iPad"] * len(batch), object),
+                "second_guess": numpy.array(["Negative emotion → iPhone"] * len(batch), object),
             }
         return outputs
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -264,6 +265,38 @@ def test_the_users_columns_are_untouched(stubbed, tmp_path, rows):
     assert [tuple(row[:2]) for row in found[1:]] == rows
 
 
+# ---------------------------------------------------------------- answers
+
+
+@pytest.fixture
+def answering(monkeypatch, tmp_path):
+    """The command line with a stub that answers, and is 0.5 sure of "an iPad!"."""
+    monkeypatch.setattr(Predictor, "load", lambda folder=None: replace(stub(has_emotion=True), folder=tmp_path))
+
+
+GUESSES = ["0.5", "Positive emotion → iPad", "Negative emotion → iPhone"]
+
+
+@pytest.mark.parametrize("record", [False, True])
+@pytest.mark.parametrize(
+    ("threshold", "answer"), [("0.5", "Positive emotion → iPad"), ("0.51", "Not sure"), ("1", "Not sure")]
+)
+def test_below_the_threshold_nobody_is_sure_and_the_guesses_say_between_what(
+    answering, monkeypatch, tmp_path, capsys, threshold, answer, record
+):
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    (tmp_path / "a.csv").write_text("text\nan iPad!\n")
+    more = ["--threshold", threshold, *(["--record"] if record else [])]
+    assert predict.main(["--text", "an iPad!", "--format", "csv", "--guesses", *more]) == 0
+    header, row = csv.reader(capsys.readouterr().out.splitlines())
+    assert header[-4:] == ["answer", "answer_confidence", "best_guess", "second_guess"]
+    assert row[-4:] == [answer, *GUESSES]
+    assert predict.main([str(tmp_path / "a.csv"), "--output", str(tmp_path / "b.csv"), *more]) == 0
+    header, row = rows_of(tmp_path / "b.csv")
+    assert header[-1] == "answer"
+    assert row[-1] == answer
+
+
 # ---------------------------------------------------------------- the report's file
 
 
@@ -289,6 +322,15 @@ def test_the_file_that_the_report_delivered(stubbed, dataset, tmp_path, capsys):
         predict.main(["--test-predictions"])
     assert predict.write_test_predictions(stub(has_emotion=True), output=tmp_path / "b.csv") == 2
     assert rows_of(tmp_path / "b.csv")[0][2:] == ["product_confidence", "emotion", "emotion_confidence", "answer"]
+
+
+def test_the_threshold_and_the_guesses_hold_for_the_test_sheet_too(answering, dataset, monkeypatch, tmp_path):
+    unlabelled = pandas.DataFrame({"Tweet": ["an iPad!"]}, dtype="str")
+    monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=unlabelled, path=path))
+    assert predict.main(["--test-predictions", "--threshold", "0.51", "--guesses"]) == 0
+    header, row = rows_of(tmp_path / "test_predictions.csv")
+    assert header[-4:] == ["answer", "answer_confidence", "best_guess", "second_guess"]
+    assert row[-4:] == ["Not sure", *GUESSES]
 
 
 def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_path):

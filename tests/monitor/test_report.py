@@ -50,8 +50,11 @@ def test_errors_are_an_alarm_beyond_their_limit(judge):
     assert text == "15 of 115 requests failed (13.0%), the limit is 1.0%; most of them: ModelError (12), OSError (3)"
 
 
-def test_one_error_is_no_alarm(judge):
-    assert words(judge(Failed(NOON, APP, "ModelError", "x"))) == {}
+@pytest.mark.parametrize("requests", [30, 60])
+def test_one_error_is_no_alarm_even_where_it_is_more_than_the_limit(judge, requests):
+    found = judge(Failed(NOON, APP, "ModelError", "x"), well=WELL[:requests])
+    assert found.window.failures / found.window.requests > 0.01
+    assert words(found) == {}
 
 
 def test_a_few_requests_are_not_judged(judge):
@@ -81,6 +84,51 @@ def test_less_confidence_is_an_alarm_of_the_estimated_accuracy(judge):
     text = next(alarm.words for alarm in found.alarms if alarm.signal == "accuracy")
     assert text.startswith("the accuracy of the product is estimated at 70% over 800 predictions (at most ")
     assert "on the validation part at 90%; 5% less is allowed" in text
+
+
+def corrections(right, wrong):
+    verdicts = ["right"] * right + ["wrong"] * wrong
+    return [Corrected(NOON, APP, "t", 1, {}, verdict, None, None) for verdict in verdicts]
+
+
+def test_corrections_that_chance_may_have_made_are_no_alarm(judge):
+    found = judge(*corrections(right=21, wrong=9))
+    assert found.corrected.accuracy < 0.8 - 0.05 < found.corrected.high
+    assert words(found) == {}
+
+
+def test_as_much_less_as_is_allowed_is_no_alarm_of_the_corrections(judge):
+    many = corrections(right=7_700, wrong=2_300)
+    assert words(judge(*many)) == {}
+    assert set(words(judge(limits=report.Limits(accuracy_drop=0.01)))) == {"accuracy"}
+
+
+def test_as_much_less_as_is_allowed_is_no_alarm_of_the_estimate(judge):
+    unsure = [
+        answered(NOON, ["x" * 90] * 4, product=["iPad", "iPad", "Google", "Apple"], sure=0.87) for _ in range(600)
+    ]
+    assert "accuracy" not in words(judge(*unsure, well=[]))
+    assert "accuracy" in words(judge(well=[], limits=report.Limits(accuracy_drop=0.01)))
+
+
+def test_an_estimate_from_a_few_predictions_is_no_alarm(judge):
+    found = judge(*[answered(NOON, ["x" * 90] * 4, sure=0.82) for _ in range(8)], well=[])
+    assert found.estimated["product"].accuracy < 0.9 - 0.05 < found.estimated["product"].high
+    assert "accuracy" not in words(found)
+
+
+def test_the_level_of_drift_can_be_moved(judge):
+    strict, usual = judge(limits=report.Limits(alpha=1e-6)), judge()
+    assert strict.drifts[0].level < usual.drifts[0].level
+
+
+def test_a_version_is_not_blamed_for_another(tmp_path, expected):
+    slow = [answered(NOON, seconds=9.0, stream=Stream("answer", "v0", "app")) for _ in range(30)]
+    store = Store(tmp_path / "log")
+    store.write([*WELL, *slow], [(NOON, Stream("answer", "v0", "process"), {("dropped", ""): (3, 0.0)})])
+    store.close()
+    assert report.make(store, *SPAN, expected, None, "answer", "v1").alarms == []
+    assert {"latency", "log"} <= set(words(report.make(store, *SPAN, expected, None, "answer", "v0")))
 
 
 def test_many_corrections_are_an_alarm_and_few_are_not(judge):

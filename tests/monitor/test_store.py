@@ -127,6 +127,8 @@ def test_lost_records_belong_to_every_source(path):
     store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(tally.DROPPED, ""): (5, 0.0)})])
     store.close()
     assert store.window(NOON, NOON + 60, sources=["app"]).dropped == 5
+    assert store.window(NOON, NOON + 60, version="v0", sources=["app"]).dropped == 0
+    assert store.window(NOON, NOON + 60, model="another", sources=["app"]).dropped == 0
     assert store.streams()["source"].tolist() == ["app"]
 
 
