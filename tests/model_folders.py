@@ -33,8 +33,11 @@ def write_single(parent: Path, task: str = "product", *, name: str | None = None
     folder = parent / (name or task)
     labels = tasks.TASKS[task].labels
     label_ids, probabilities = labelled(labels, seed=seed)
-    figures = evaluate_probabilities(label_ids, probabilities, labels)
-    _write(folder, {"task": task, "labels": list(labels)}, task, {"train": figures, "validation": figures}, changes)
+    parts = {
+        "train": evaluate_probabilities(*labelled(labels, 2 * ROWS, seed + 100), labels),
+        "validation": evaluate_probabilities(label_ids, probabilities, labels),
+    }
+    _write(folder, {"task": task, "labels": list(labels)}, task, parts, changes)
     frame = pd.DataFrame(probabilities, columns=list(labels))
     frame.insert(0, "predicted", [labels[each] for each in probabilities.argmax(axis=1)])
     frame.insert(0, "label", [labels[each] for each in label_ids])

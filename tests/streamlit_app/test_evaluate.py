@@ -2,11 +2,12 @@
 
 import json
 import shutil
+from collections import Counter
 
 import app_stub
 import pandas as pd
 import pytest
-from model_folders import ROWS, write_answer, write_single
+from model_folders import ROWS, labelled, write_answer, write_single
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
@@ -14,7 +15,7 @@ from streamlit_app import evaluate_charts
 from tf_model import answers, dataset_file, paths, tasks
 from tf_model.calibration import reliability
 from tf_model.data import DATA_VARIABLE
-from tf_model.metrics import evaluate_probabilities
+from tf_model.metrics import evaluate_probabilities, wilson_interval
 
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
@@ -118,11 +119,18 @@ class TestFigures:
         assert sum("Protocol: random split (seed 42, 20% to validate)" in caption for caption in captions) == 4
 
     def test_the_figures_are_those_of_metrics_json(self, models):
-        metrics = json.loads((write_single(models) / "metrics.json").read_text())["validation"]
-        found = figures(open_page())
-        assert found["Validation accuracy"] == f"{metrics['accuracy']:.4f}"
-        assert found["Validation macro-F1"] == f"{metrics['macro_f1']:.4f}"
+        metrics = json.loads((write_single(models) / "metrics.json").read_text())
+        page = open_page()
+        found, validation = figures(page), metrics["validation"]
+        assert found["Validation accuracy"] == f"{validation['accuracy']:.4f}"
+        assert found["Validation macro-F1"] == f"{validation['macro_f1']:.4f}"
         assert found["Validation tweets"] == str(ROWS)
+        beside = table_with(page, "accuracy, report").set_index("part")
+        for part, name in (("training", "train"), ("validation", "validation")):
+            assert beside.loc[part, ["rows", "accuracy", "loss"]].tolist() == [
+                metrics[name][key] for key in ("rows", "accuracy", "loss")
+            ]
+        assert metrics["train"]["accuracy"] != validation["accuracy"]
 
     def test_no_difference_from_the_report_where_rows_differ(self, models):
         write_single(models)
@@ -133,10 +141,14 @@ class TestFigures:
     def test_the_difference_where_they_are_the_same(self, models):
         folder = write_single(models)
         metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["validation"] |= {"rows": 659, "accuracy": 0.8756}
+        metrics["validation"] |= {"rows": 659, "accuracy": 0.8756, "loss": 0.5}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         page = open_page()
         assert page.metric[0].delta == "+0.0015"
+        green, red = page.metric[0].proto.MetricColor.GREEN, page.metric[0].proto.MetricColor.RED
+        assert page.metric[0].proto.color == green
+        loss = next(each for each in page.metric if each.label == "Validation loss")
+        assert (loss.delta, loss.proto.color) == ("+0.0431", red), "more loss is worse"
         beside = table_with(page, "accuracy, report")
         assert beside.set_index("part").loc["training", "accuracy, report"] == 0.9487
         assert "macro-F1, report" not in beside
@@ -146,12 +158,24 @@ class TestFigures:
         classes = table_with(open_page(), "recall, 95% interval")
         assert classes["class"].tolist() == list(tasks.PRODUCTS)
         assert classes["rows"].sum() == ROWS
+        label_ids, probabilities = labelled(tasks.PRODUCTS)
+        right = int((probabilities.argmax(axis=1) == label_ids)[label_ids == 0].sum())
+        low, high = wilson_interval(right, int((label_ids == 0).sum()))
+        assert classes["recall, 95% interval"][0] == f"{low:.3f} to {high:.3f}"
+        assert (classes["recall"] != classes["precision"]).any()
 
     def test_charts_have_words(self, models):
         write_single(models)
         spoken = [chart.proto.alt for chart in open_page().get("plotly_chart")]
         assert len(spoken) == 5
-        assert spoken[0].startswith("Confusion matrix of 9 classes. Most often confused:")
+        label_ids, probabilities = labelled(tasks.PRODUCTS)
+        pairs = Counter(zip(label_ids.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+        confused = [
+            (count, *(tasks.PRODUCTS[each] for each in pair)) for pair, count in pairs.items() if len({*pair}) > 1
+        ]
+        count, true, predicted = max(confused)
+        words = f"Confusion matrix of 9 classes. Most often confused: {true} taken for {predicted}: {count};"
+        assert spoken[0].startswith(words)
         assert "Expected calibration error" in spoken[1]
         assert "validation tweets get an answer" in spoken[2]
         assert spoken[3] == "loss over 2 epochs; after the last: training 1.1000, validation 1.2000."
@@ -250,6 +274,8 @@ class TestCharts:
         heat = figure.data[0]
         assert heat.z.tolist() == [[0.75, 0.25], [0, 0]]
         assert [list(row) for row in heat.text] == [["3", "1"], ["", ""]]
+        assert list(heat.customdata[0][1]) == ["a &lt;b&gt;", "c", 1]
+        assert "%{customdata[0]}, predicted as %{customdata[1]}" in heat.hovertemplate
         assert figure.layout.xaxis.ticktext[0] == "a &lt;b&gt;"
 
     def test_a_bin_of_few_rows_is_a_small_mark(self):

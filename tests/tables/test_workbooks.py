@@ -31,6 +31,15 @@ def test_workbook_sheets_types_and_blank_rows(tmp_path):
     assert "chooses a sheet of an .xlsx workbook" in message_of(UsageError, csv_file, sheet="Test")
 
 
+def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
+    ids = [10**15 - 1, 10**15, 47_936_284_917_354_497, -(10**15)]
+    frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})
+    save(frame, tmp_path / "a.xlsx")
+    found = read(tmp_path / "a.xlsx")
+    assert found["id"].tolist() == [10**15 - 1, "1000000000000000", "47936284917354497", "-1000000000000000"]
+    assert found["when"][0] == "1850-01-02T00:00:00"
+
+
 def test_workbook_value_without_heading(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], [], ["b", "c"]])
     assert "sheet 'S', row 4: a value stands to the right of the last heading, 'text'" in message_of(DataError, path)
