@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tf_model.monitor import tally
-from tf_model.monitor.events import RIGHT, UNSURE, VERDICTS
+from tf_model.monitor.events import RIGHT, VERDICTS
 
 if TYPE_CHECKING:
     import pandas
@@ -90,16 +90,15 @@ def table(windows: Iterable[Window]) -> pandas.DataFrame:
 
     Returns:
         ``time`` (beginning, UTC), ``requests``, ``predictions``, ``predictions_per_second``, ``errors``,
-        ``error_share`` (of the requests, 0 to 1), ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request,
-        ``product_confidence``, ``emotion_confidence`` (means), ``not_sure_share``, ``judged`` and ``right`` (numbers of
-        corrections), ``cpu`` (cores), ``memory`` (bytes), ``gpu_utilization`` (0 to 1), ``gpu_memory`` (bytes),
-        ``dropped``.
+        ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request, ``product_confidence``,
+        ``emotion_confidence`` (means), ``judged`` and ``right`` (numbers of corrections), ``cpu`` (cores), ``memory``
+        (bytes), ``gpu_utilization`` (0 to 1), ``gpu_memory`` (bytes), ``dropped``.
     """
     import pandas
 
     rows = []
     for window in windows:
-        seconds, outcomes = window.histogram(tally.SECONDS), window.labels("outcome")
+        seconds = window.histogram(tally.SECONDS)
         right, judged = window.feedback
         rows.append(
             {
@@ -108,11 +107,9 @@ def table(windows: Iterable[Window]) -> pandas.DataFrame:
                 "predictions": window.predictions,
                 "predictions_per_second": window.predictions / max(window.until - window.since, 1),
                 "errors": window.failures,
-                "error_share": window.failures / window.requests if window.requests else None,
                 **{f"p{share}_seconds": seconds.quantile(share / 100) for share in (50, 95, 99)},
                 "product_confidence": window.histogram("product_confidence").mean,
                 "emotion_confidence": window.histogram("emotion_confidence").mean,
-                "not_sure_share": outcomes.get(UNSURE, 0) / sum(outcomes.values()) if outcomes else None,
                 "judged": judged,
                 "right": right,
                 **{name: window.mean(name) for name in tally.SAMPLED},
