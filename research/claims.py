@@ -5,18 +5,19 @@ The answers are computed: a new run may turn a yes into a no. :mod:`research.res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from research import markdown as md
+from research.ablation import UNCHANGED as ABLATED
 from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, UNCHANGED, WITH_AN_EMOTION
 from research.methods import OURS, baselines
-from research.runs import load
+from research.runs import gains, load
 from tf_model import recipes, tasks
 
 YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
@@ -151,7 +152,8 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
                 paired = switch.get("paired")
                 if not paired:
                     continue
-                if verdict(*paired["interval"]) == UNDECIDED:
+                each = gains(switch["seeds"], switches[ABLATED]["seeds"], "accuracy")
+                if _agreed(paired["interval"], each) == UNDECIDED:
                     undecided += 1
                 else:
                     shown = md.difference(paired["difference"], paired["interval"])
@@ -159,7 +161,8 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
         if not counted and not undecided:
             return None
         return Finding(
-            f"{len(counted)} of {len(counted) + undecided} switches", "; ".join(counted) or "every interval holds 0"
+            f"{len(counted)} of {len(counted) + undecided} switches",
+            "; ".join(counted) or "every interval holds 0, or the seeds disagree",
         )
 
     return finding
@@ -252,8 +255,7 @@ def _two_models_are_better() -> Finding | None:
     found = _lever("two_models")
     if found is None:
         return None
-    low, high = found["paired"][tasks.ANSWER]["interval"]
-    return Finding(verdict(low, high), _gains(found))
+    return Finding(_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains("two_models")), _gains(found))
 
 
 def _any_lever_is_better() -> Finding | None:
@@ -261,7 +263,11 @@ def _any_lever_is_better() -> Finding | None:
     tried = {name: found for name, found in run["levers"].items() if name != UNCHANGED} if run else {}
     if not tried:
         return None
-    better = [name for name, found in tried.items() if verdict(*found["paired"][tasks.ANSWER]["interval"]) == YES]
+    better = [
+        name
+        for name, found in tried.items()
+        if _agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(name)) == YES
+    ]
     best = max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])
     return Finding(
         f"{len(better)} of {len(tried)} that were tried",
@@ -272,6 +278,19 @@ def _any_lever_is_better() -> Finding | None:
 def _lever(name: str) -> Mapping[str, Any] | None:
     run = load("levers")
     return run["levers"].get(name) if run else None
+
+
+def _lever_gains(name: str) -> list[float]:
+    """Of each seed, in answers that are exactly right."""
+    found, unchanged = (
+        {seed: figures["headline"] for seed, figures in _lever(each)["seeds"].items()} for each in (name, UNCHANGED)
+    )
+    return gains(found, unchanged, "answer_accuracy")
+
+
+def _agreed(interval: Sequence[float], each: Sequence[float]) -> str:
+    """:func:`verdict`, if two seeds or more say so, each by itself: the interval knows nothing of other seeds."""
+    return verdict(*interval) if len(each) > 1 and (min(each) > 0 or max(each) < 0) else UNDECIDED
 
 
 def _gains(found: Mapping[str, Any]) -> str:

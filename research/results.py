@@ -32,7 +32,7 @@ from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, SEEDS, in_words, methods
-from research.runs import load
+from research.runs import gains, load
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -397,7 +397,8 @@ def _levers() -> str:
         f"Protocol grouped; {run['rows']:,} tweets in {run['groups']:,} groups; recipe `{run['recipe']['name']}`. The "
         "last four columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
-        f"another seed would differ. Trainings: of the whole size, that one model takes. `{run['command']}`, "
+        f"another seed would differ: a lever counts as better where each of its seeds, two at least, says so as well. "
+        f"Trainings: of the whole size, that one model takes. `{run['command']}`, "
         f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",
     )
 
@@ -626,18 +627,21 @@ def _ablation(setting: str) -> Callable[[], str]:
                     continue
                 measured = found["protocols"].get(protocol, {}).get(name)
                 if measured is None:
-                    rows.append([protocol, switch.title, "not measured yet", "", "", "", ""])
+                    rows.append([protocol, switch.title, "not measured yet", "", "", "", "", ""])
                     continue
                 seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
-                rows.append([protocol, switch.title, *_effect(name, measured)])
-        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "difference", "95% interval"]
+                unchanged = found["protocols"][protocol][UNCHANGED]["seeds"]
+                rows.append([protocol, switch.title, *_effect(name, measured, unchanged)])
+        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference", "95% interval"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
         return md.captioned(
             md.table(header, rows),
             f"Product; {run['rows']:,} tweets in {run['groups']:,} groups; `{recipe['name']}` recipe, "
             f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
             "of the unchanged training with the same seeds, on the same tweets; its interval resamples groups of "
-            'near-duplicates with the answers of all seeds. "Other tweets": another split validates on other tweets, '
+            "near-duplicates with the answers of all seeds, and knows nothing of how much another seed would differ: "
+            "where the seeds disagree, or there is but one, the data cannot tell. "
+            '"Other tweets": another split validates on other tweets, '
             f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
             + md.figure_of("ablation", "What each switch changes in the accuracy, with its 95% interval."),
         )
@@ -645,15 +649,16 @@ def _ablation(setting: str) -> Callable[[], str]:
     return section
 
 
-def _effect(name: str, measured: Mapping[str, Any]) -> list[str]:
+def _effect(name: str, measured: Mapping[str, Any], unchanged: Mapping[str, Any]) -> list[str]:
     summary, paired = measured["summary"], measured.get("paired")
     cells = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
     if name == UNCHANGED:
-        return [*cells, "", ""]
+        return [*cells, "", "", ""]
     if not paired:
-        return [*cells, "other tweets", ""]
+        return [*cells, "", "other tweets", ""]
     low, high = paired["interval"]
-    return [*cells, f"{paired['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
+    each = " ".join(f"{gain:+.4f}" for gain in gains(measured["seeds"], unchanged, "accuracy"))
+    return [*cells, each, f"{paired['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
 def _accuracy_and_f1(summary: Mapping[str, Any], rows: int) -> list[str]:

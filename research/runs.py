@@ -63,6 +63,11 @@ def unpack(packed: str, rows: int) -> np.ndarray:
     return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=rows).astype(bool)
 
 
+def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -> list[float]:
+    """How much more each seed that both have reaches in a figure, in the order of ``seeds``."""
+    return [seeds[seed][figure] - unchanged[seed][figure] for seed in seeds if seed in unchanged]
+
+
 def machine() -> str:
     """Processor and number of cores that this process may use, in words."""
     model = platform.machine()

@@ -142,40 +142,49 @@ def test_calibration_helps_if_it_helps_every_seed(recorded, after, said):
     assert answer("Does calibration make the confidence in the product").startswith(f"{said} | ECE of each seed: 0.050")
 
 
-def test_levers_count_only_if_the_whole_answer_gains(recorded):
-    def lever(title: str, low: float) -> dict:
+def test_levers_count_only_if_the_whole_answer_gains_with_every_seed(recorded):
+    def lever(title: str, low: float, *gains: float) -> dict:
         gain = {"difference": low + 0.01, "interval": [low, low + 0.02]}
         nothing = {"difference": 0.0, "interval": [-0.01, 0.01]}
         paired = {"product": nothing, "emotion": nothing, "answer": gain, "answer_emotion_rows": nothing}
-        return {"title": title, "paired": paired}
+        seeds = {str(seed): {"headline": {"answer_accuracy": 0.7 + gain}} for seed, gain in enumerate(gains)}
+        return {"title": title, "paired": paired, "seeds": seeds}
 
     recorded("levers", {"levers": {"unchanged": lever("as it is", -0.01)}})
     assert answer("Does another way of training") == f"{claims.OPEN} | "
     levers = {
-        "unchanged": lever("as it is", -0.01),
-        "two_models": lever("two", -0.005),
-        "label_smoothing": lever("s", 0.001),
+        "unchanged": lever("as it is", -0.01, 0, 0, 0),
+        "two_models": lever("two", -0.005, 0.005, 0.005),
+        "label_smoothing": lever("s", 0.001, 0.02, 0.002),
+        "class_balanced": lever("one seed", 0.0005, 0.02),
+        "soft_labels": lever("seeds that disagree", 0.0005, 0.04, -0.01, 0.04),
     }
     recorded("levers", {"levers": levers})
     assert answer("Would a model for each task").startswith(
         f"{claims.UNDECIDED} | product +0.0000 (-0.0100 to +0.0100)"
     )
     assert answer("Does another way of training").startswith(
-        "1 of 2 that were tried | best: labels smoothed by 0.1, product"
+        "1 of 4 that were tried | best: labels smoothed by 0.1, product"
     )
 
 
-def test_slips_count_where_their_interval_does_not_hold_zero(recorded):
-    def switch(title: str, low: float | None) -> dict:
+def test_slips_count_where_their_interval_does_not_hold_zero_and_the_seeds_agree(recorded):
+    def switch(title: str, low: float | None, *gains: float) -> dict:
         paired = None if low is None else {"difference": low + 0.01, "interval": [low, low + 0.02]}
-        return {"title": title, "paired": paired}
+        return {
+            "title": title,
+            "paired": paired,
+            "seeds": {str(seed): {"accuracy": 0.8 + gain} for seed, gain in enumerate(gains)},
+        }
 
-    switches = {"unchanged": switch("as it is", None), "no_mask": switch("no mask", -0.05)}
-    switches |= {"second_layer": switch("second", -0.01), "stratified": switch("other tweets", None)}
+    switches = {"unchanged": switch("as it is", None, 0, 0), "no_mask": switch("no mask", -0.05, -0.03, -0.05)}
+    switches |= {"second_layer": switch("second", -0.01, 0.01, -0.01), "stratified": switch("other tweets", None, 0)}
+    switches |= {"urls_first": switch("of one seed", -0.05, -0.04)}
+    switches |= {"normalized": switch("seeds that disagree", 0.01, 0.05, -0.01)}
     recorded("ablation", {"settings": {"quick": {"protocols": {"report": switches}}}})
     (said,) = [row.split(") | ", 1)[1] for row in claims.in_short().splitlines() if "at ten times that rate" in row]
     assert answer("Which slips of its code") == f"{claims.OPEN} | ", "the other setting"
-    assert said.removesuffix(" |") == "1 of 2 switches | no mask (report): -0.0400 (-0.0500 to -0.0300)"
+    assert said.removesuffix(" |") == "1 of 4 switches | no mask (report): -0.0400 (-0.0500 to -0.0300)"
 
 
 def test_doubtful_labels_are_compared_with_as_many_at_random(recorded):
