@@ -319,22 +319,24 @@ def _people_agree(task: str) -> Callable[[], Finding | None]:
     return finding
 
 
-def _doubtful_labels_hurt(task: str) -> Callable[[], Finding | None]:
+def _better_without_doubtful(task: str) -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
         run = load("label_quality")
         methods = run["tasks"].get(task, {}).get("without_doubtful", {}) if run else {}
-        gains = []
-        for kept in methods.values():
-            for share, values in kept.items():
-                if isinstance(values, Mapping) and "doubtful" in values:
-                    gain = values["doubtful"]["accuracy"] - values["random"]["accuracy"]["mean"]
-                    gains.append((gain, f"{kept['title']} without {float(share):.0%}"))
-        if not gains:
+        cases = [
+            (values["difference"], verdict(*values["interval"]), f"{kept['title']} without {float(share):.0%}", values)
+            for kept in methods.values()
+            for share, values in kept.items()
+            if isinstance(values, Mapping) and "doubtful" in values
+        ]
+        if not cases:
             return None
-        ahead = sum(gain > 0 for gain, _ in gains)
-        best, where = max(gains)
+        better, worse = (sum(answer == wanted for _, answer, _, _ in cases) for wanted in (YES, NO))
+        best, _, where, values = max(cases, key=lambda case: case[0])
+        gain = md.difference(best, values["interval"])
         return Finding(
-            f"in {ahead} of {len(gains)} cases", f"most: {where}, {best:+.4f} beside as many left out at random"
+            f"in {better} of {len(cases)} cases; worse in {worse}",
+            f"most: {where}, {gain} beside as many of each class left out at random",
         )
 
     return finding
@@ -450,11 +452,11 @@ QUESTIONS = (
     ),
     Question(
         "Is a model of the product better without the most doubtful labels?",
-        _doubtful_labels_hurt(tasks.PRODUCT.name),
+        _better_without_doubtful(tasks.PRODUCT.name),
         "Training without the most doubtful labels",
     ),
     Question(
-        "... of the emotion?", _doubtful_labels_hurt(tasks.EMOTION.name), "Training without the most doubtful labels"
+        "... of the emotion?", _better_without_doubtful(tasks.EMOTION.name), "Training without the most doubtful labels"
     ),
     Question(
         "From how many labelled tweets on does BERT pay?", _bert_pays, "How many labelled tweets the product takes"

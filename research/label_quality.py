@@ -21,6 +21,7 @@ from research.levers import UNCHANGED
 from research.methods import OURS, Method, methods
 from research.runs import load, record, unpack
 from tf_model import audit, console, crossval, data, paths, splits, suspicious, tasks
+from tf_model.comparison import compare_right
 from tf_model.metrics import summarize
 
 SAME_TEXT = 0.95  # least cosine of texts most of which differ in a link or a mention only
@@ -250,23 +251,23 @@ def without_doubtful(
         draws: How often as many are left out at random.
 
     Returns:
-        ``all`` (nothing left out) and by share ("0.02"): ``doubtful``, metrics, and ``random``, their spread over
-        draws.
+        ``all`` (nothing left out) and by share ("0.02"): ``doubtful``, metrics; ``random``, their spread over draws;
+        ``difference``, what leaving out doubtful ones gains over random ones on the same tweets, and its ``interval``
+        (95%), for which groups of near-duplicates are drawn with the answers of all draws.
     """
     (task,) = problem.rows.tasks
     folds, seed, label_ids = problem.folds[GROUPED], method.seeds[0], problem.label_ids(task)
 
-    def metrics(kept: Sequence[np.ndarray], name: str) -> dict[str, float]:
+    def trained_on(kept: Sequence[np.ndarray], name: str) -> Answers:
         parts = [splits.Split(rows, split.validation) for rows, split in zip(kept, folds, strict=True)]
-        said = answers(method, replace(problem, folds={name: parts}), task, name, seed, data_sha256)
-        return _shares(task, problem, said)
+        return answers(method, replace(problem, folds={name: parts}), task, name, seed, data_sha256)
 
-    found: dict[str, Any] = {"all": metrics([split.train for split in folds], GROUPED)}
+    found: dict[str, Any] = {"all": _shares(task, problem, trained_on([split.train for split in folds], GROUPED))}
     for share in shares:
         left_out = [order[: round(share * len(order))] for order in orders]
         doubtful = [np.setdiff1d(order, some) for order, some in zip(orders, left_out, strict=True)]
         random = [
-            metrics(
+            trained_on(
                 [
                     np.setdiff1d(order, as_many_of_each_class(order, some, label_ids, [number, fold]))
                     for fold, (order, some) in enumerate(zip(orders, left_out, strict=True))
@@ -275,9 +276,18 @@ def without_doubtful(
             )
             for number in range(draws)
         ]
+        said = trained_on(doubtful, f"without-{share:g}-doubtful")
+        of_random = [_shares(task, problem, each) for each in random]
+        test = compare_right(
+            np.concatenate([each.predicted == label_ids for each in random]),
+            np.tile(said.predicted == label_ids, draws),
+            np.tile(problem.groups, draws),
+        )
         found[f"{share:g}"] = {
-            "doubtful": metrics(doubtful, f"without-{share:g}-doubtful"),
-            "random": {name: summarize(each[name] for each in random) for name in random[0]},
+            "doubtful": _shares(task, problem, said),
+            "random": {name: summarize(each[name] for each in of_random) for name in of_random[0]},
+            "difference": test["difference"],
+            "interval": test["difference_interval"],
         }
     return found
 
@@ -328,7 +338,11 @@ def _print(name: str, found: Mapping[str, Any]) -> None:
         lines.append(f"{kept['title']}: accuracy trained on all labels {kept['all']['accuracy']:.4f}")
         for share in (key for key in kept if key.startswith("0.")):
             random, accuracy = kept[share]["random"]["accuracy"]["mean"], kept[share]["doubtful"]["accuracy"]
-            lines.append(f"  without the most doubtful {float(share):.0%}: {accuracy:.4f} (at random: {random:.4f})")
+            low, high = kept[share]["interval"]
+            lines.append(
+                f"  without the most doubtful {float(share):.0%}: {accuracy:.4f} (at random: {random:.4f}; "
+                f"{kept[share]['difference']:+.4f}, {low:+.4f} to {high:+.4f})"
+            )
     for line in lines:
         console.stdout().print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
 

@@ -551,21 +551,24 @@ def _without_doubtful() -> str:
         for kept in found["without_doubtful"].values():
             everything = kept["all"]
             figures = [f"{everything['accuracy']:.4f}", f"{everything['macro_f1']:.4f}"]
-            rows.append([name, kept["title"], "nothing", *figures, "", ""])
+            rows.append([name, kept["title"], "nothing", *figures, "", "", ""])
             for share, values in kept.items():
                 if not isinstance(values, Mapping) or "doubtful" not in values:
                     continue
                 doubtful, random = values["doubtful"], values["random"]
                 figures = [f"{doubtful['accuracy']:.4f}", f"{doubtful['macro_f1']:.4f}"]
                 figures += [md.mean(random["accuracy"]), md.mean(random["macro_f1"])]
+                figures.append(md.difference(values["difference"], values["interval"]))
                 rows.append([name, kept["title"], f"{float(share):.0%}", *figures])
         missing = [method for method in (*CHEAP, OURS) if method not in found["without_doubtful"]]
-        rows += [[name, methods()[method].title, "not measured yet", *[""] * 4] for method in missing]
+        rows += [[name, methods()[method].title, "not measured yet", *[""] * 5] for method in missing]
     header = ["task", "method", "left out", "accuracy", "macro-F1", "accuracy, at random", "macro-F1, at random"]
+    header.append("difference in accuracy")
     return md.captioned(
         md.table(header, rows),
         f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
-        "cross-validation inside it, left out of training, beside as many of each class at random (3 draws). The "
+        "cross-validation inside it, left out of training, beside as many of each class at random (3 draws); the "
+        "95% interval of the difference resamples groups of near-duplicates with the answers of all draws. The "
         f"validation part keeps its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
         f"research.label_quality --methods {OURS}`."
         + md.figure_of("without_doubtful", "What leaving labels out of training changes in the accuracy."),

@@ -188,16 +188,19 @@ def test_slips_count_where_their_interval_does_not_hold_zero_and_the_seeds_agree
 
 
 def test_doubtful_labels_are_compared_with_as_many_at_random(recorded):
-    def left_out(doubtful: float, random: float) -> dict:
-        return {"doubtful": {"accuracy": doubtful}, "random": {"accuracy": {"mean": random}}}
+    def left_out(low: float) -> dict:
+        figures = {"doubtful": {"accuracy": 0.8}, "random": {"accuracy": {"mean": 0.8}}}
+        return figures | {"difference": low + 0.01, "interval": [low, low + 0.02]}
 
-    kept = {"title": "words", "settings": "", "all": {"accuracy": 0.8}, "0.02": left_out(0.82, 0.80)}
-    kept["0.05"] = left_out(0.79, 0.80)
+    kept = {"title": "words", "settings": "", "all": {"accuracy": 0.8}, "0.02": left_out(0.01)}
+    kept |= {"0.05": left_out(-0.01), "0.1": left_out(-0.03)}
     agreement = {"0.95": {"groups": 0}, "0.8": {"groups": 9, "pairwise": 0.81, "interval": [0.78, 0.84]}}
     agreement["0.8"]["ceiling"] = [0.81, 0.9]
     task = {"agreement": agreement, "without_doubtful": {"words_logistic": kept}}
     recorded("label_quality", {"tasks": {"product": task}})
-    assert answer("Is a model of the product better").startswith("in 1 of 2 cases | most: words without 2%, +0.0200")
+    assert answer("Is a model of the product better").startswith(
+        "in 1 of 3 cases; worse in 1 | most: words without 2%, +0.0200 (+0.0100 to +0.0300) beside"
+    )
     assert answer("Do people agree on the product").startswith("0.810 of pairs | 0.780 to 0.840; the best possible")
 
 

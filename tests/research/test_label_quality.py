@@ -110,7 +110,12 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     method = methods.methods()["words_logistic"]
     found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1], draws=2)
     assert set(found) == {"all", "0.1"}
-    assert found["0.1"]["random"]["accuracy"]["n"] == 2
+    left_out = found["0.1"]
+    assert left_out["random"]["accuracy"]["n"] == 2
+    gain = left_out["doubtful"]["accuracy"] - left_out["random"]["accuracy"]["mean"]
+    assert left_out["difference"] == pytest.approx(gain)
+    assert gain != 0
+    assert left_out["interval"][0] < gain < left_out["interval"][1]
     trained, classes = dict(kept)["without-0.1-doubtful"], []
     for rows, split in zip(trained, problem.folds[GROUPED], strict=True):
         assert set(rows) < set(split.train)
