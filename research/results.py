@@ -587,8 +587,8 @@ def _learning_curve(task: str) -> Callable[[], str]:
         for found in run["methods"].values():
             points = {point["size"]: point for point in found["points"]}
             cells = [md.mean(points[size]["accuracy"]) if size in points else "not measured yet" for size in sizes]
-            largest = points[max(points)]
-            rows.append([found["title"], *cells, f"{largest['seconds']['mean']:.1f} s"])
+            largest = points.get(sizes[-1])
+            rows.append([found["title"], *cells, f"{largest['seconds']['mean']:.1f} s" if largest else ""])
         if OURS not in run["methods"]:
             rows.append([methods()[OURS].title, *["not measured yet"] * len(sizes), ""])
         return md.captioned(

@@ -360,6 +360,15 @@ def test_our_model_pays_where_its_worst_draw_beats_the_best_of_the_baselines(rec
     assert said in section("How many labelled tweets the product takes")
 
 
+def test_what_the_largest_size_costs_is_said_only_where_it_was_measured(recorded):
+    run = curve_run(tuned=0.05)
+    run["methods"]["tuned"]["points"].pop()
+    recorded("learning_curve", run)
+    assert "| tuned | 0.5600 (sd 0.0141) | not measured yet |  |" in section(
+        "How many labelled tweets the product takes"
+    )
+
+
 def test_the_best_draw_of_the_baselines_may_be_that_of_one_with_a_lower_mean(recorded):
     run = curve_run(tuned=0.05)
     run["methods"]["wide"] = run["methods"]["words_logistic"] | {"title": "wide"}
