@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tf_model import tasks
-from tf_model.answers import answer_metrics, answer_text, best_two, candidates, confidence_and_right
+from tf_model import answer_figures, tasks
+from tf_model.answers import NOT_SURE, answer_metrics, answer_text, best_two, candidates, confidence_and_right
+from tf_model.predict import predict_texts
+from tf_model.predictor import Predictor
 from tf_model.runtime import import_tensorflow
 
 PRODUCTS = ("iPhone", "iPad")
@@ -58,3 +60,33 @@ def test_not_sure_counts_as_wrong_and_is_reported_apart():
     assert (found["not_sure_share"], found["answered_accuracy"], found["accuracy_not_sure_wrong"]) == (0.5, 0.5, 0.25)
     nothing = answer_metrics(np.array([NONE]), np.array([0.1]), np.array([True]), threshold=0.5)
     assert nothing["answered_accuracy"] is nothing["emotion_rows_accuracy"] is None
+
+
+# ---------------------------------------------------------------- a confidence equal to the threshold is sure
+
+THRESHOLD = 0.5
+AT_AND_BELOW = np.array([THRESHOLD, np.nextafter(np.float32(THRESHOLD), np.float32(0))], np.float32)
+
+
+def test_figures_count_a_confidence_at_the_threshold_as_answered():
+    found = answer_metrics(np.array([POSITIVE, POSITIVE]), AT_AND_BELOW, np.array([True, False]), THRESHOLD)
+    assert (found["not_sure_share"], found["answered_accuracy"], found["accuracy_not_sure_wrong"]) == (0.5, 1, 0.5)
+
+
+def test_predictions_from_probabilities_answer_at_the_threshold():
+    product = np.full((2, len(tasks.PRODUCTS)), 1 / len(tasks.PRODUCTS))
+    emotion = np.array([[0, confidence, 1 - confidence - 0.25] for confidence in AT_AND_BELOW.astype(float)])
+    found = answer_figures.predictions(np.concatenate([product, emotion], axis=1), THRESHOLD)
+    assert found["answer_confidence"].tolist() == AT_AND_BELOW.tolist()
+    assert found["answer"].tolist() == [tasks.NO_EMOTION, NOT_SURE]
+
+
+def test_predictions_of_texts_answer_at_the_threshold():
+    def score(batch):
+        told = np.array([GUESSES[1]] * len(batch), object)
+        confidence = AT_AND_BELOW[[int(text) for text in batch]]
+        answer = {"answer": told, "answer_confidence": confidence, "best_guess": told, "second_guess": told}
+        return {"product": told, "product_confidence": confidence, **answer}
+
+    found = predict_texts(Predictor({"product": PRODUCTS}, score, has_answer=True), ["0", "1"], threshold=THRESHOLD)
+    assert found["answer"].tolist() == [GUESSES[1], NOT_SURE]

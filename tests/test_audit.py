@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -110,19 +111,29 @@ def split_rows():
     return [(text.format(*texts), *rest) for text, *rest in SPLIT_ROWS]
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
-def test_a_split_column_decides_who_trains(tmp_path, suffix):
+def write(folder, suffix, rows, columns):
     import pandas as pd
 
-    columns = (*COLUMNS, "Part")
     if suffix == ".csv":
-        path = write_csv(tmp_path / "mine.csv", split_rows(), columns)
-    else:
-        path = write_workbook(tmp_path / "mine.xlsx", Train=pd.DataFrame(split_rows(), columns=list(columns)))
+        return write_csv(folder / "mine.csv", rows, columns)
+    return write_workbook(folder / "mine.xlsx", Train=pd.DataFrame(rows, columns=list(columns)))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_split_column_decides_who_trains(tmp_path, suffix):
+    path = write(tmp_path, suffix, split_rows(), (*COLUMNS, "Part"))
     (leakage,) = audit.audit(data.read(path), split_column="part").leakage
     assert (leakage.training_rows, leakage.validation_rows) == (2, 2), "a row with an empty cell takes no part"
     assert leakage.leaks == (audit.Leak(row=3, training_row=1, similarity=1.0),)
     assert leakage.label_agreement is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_a_split_column_stays_beside_its_rows_where_one_is_dropped(tmp_path, suffix):
+    path = write(tmp_path, suffix, [("", "iPad", GOOD, "test"), *split_rows()], (*COLUMNS, "Part"))
+    (leakage,) = audit.audit(data.read(path), split_column="part").leakage
+    assert (leakage.training_rows, leakage.validation_rows) == (2, 2)
+    assert leakage.leaks == (audit.Leak(row=4, training_row=2, similarity=1.0),)
 
 
 def test_a_split_column_that_is_not_there_or_names_no_training_rows_is_explained(tmp_path):
@@ -133,12 +144,13 @@ def test_a_split_column_that_is_not_there_or_names_no_training_rows_is_explained
 
 
 def test_a_second_file_is_what_was_trained_on(tmp_path):
-    first, second, third = unlike(3)
+    first, second, third, fourth = unlike(4)
     (tmp_path / "other").mkdir()
-    training = read(tmp_path / "other", [(first, "iPad", GOOD), (second, "Google", BAD)])
+    training = read(tmp_path / "other", [(first, "iPad", GOOD), (fourth, "iPad", GOOD), (second, "Google", BAD)])
     dataset = read(tmp_path, [(third, "iPad", GOOD), (second, "iPad", GOOD)])
     (leakage,) = audit.audit(dataset, against=training).leakage
-    assert leakage.leaks == (audit.Leak(row=1, training_row=1, similarity=1.0),)
+    assert (leakage.training_rows, leakage.validation_rows) == (3, 2)
+    assert leakage.leaks == (audit.Leak(row=1, training_row=2, similarity=1.0),)
     assert leakage.share == 0.5
     with pytest.raises(UsageError, match="give one of them"):
         audit.audit(dataset, against=training, split_column="part")
@@ -164,6 +176,22 @@ def test_wrong_labels_are_found(tmp_path):
     assert {doubt.row for doubt in found["product"].doubts} == set(wrong)
     assert all(doubt.suggested != doubt.label and doubt.probability < 0.5 for doubt in found["product"].doubts)
     assert found["emotion"].doubts == ()
+
+
+def test_rows_that_cannot_be_judged_do_not_shift_the_doubts_of_the_others(tmp_path):
+    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
+    rows = plain_rows(100)
+    for number in (10, 33, 70):
+        text, product, emotion = rows[number]
+        rows[number] = (text, "Google" if product == "iPad" else "iPad", emotion)
+    before = audit.audit(read(tmp_path, rows)).tasks["product"].doubts
+    lonely = zip(unlike(2, seed=1), ("Apple", "Android"), strict=True)
+    rows = [*((f"{text} wonderful lovely", product, GOOD) for text, product in lonely), *rows]
+    found = audit.audit(read(tmp_path, rows)).tasks["product"]
+    assert found.remark == "too few to be judged: 'Android', 'Apple'"
+    assert {doubt.row for doubt in found.doubts} == {12, 35, 72}
+    assert found.doubts == tuple(replace(doubt, row=doubt.row + 2) for doubt in before)
+    assert all(doubt.label == rows[doubt.row][1] for doubt in found.doubts)
 
 
 def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row():

@@ -82,6 +82,13 @@ def test_risk_coverage_and_the_threshold_chosen_from_it():
     assert choose_threshold(hopeless, 0.99) == 0  # the best there is
 
 
+def test_a_confidence_at_the_threshold_is_answered_and_an_accuracy_at_the_target_is_enough():
+    table = risk_coverage(np.array([0.25, 0.5, 0.75, 0.75]), np.array([False, True, True, False]), points=5)
+    assert [(row["threshold"], row["rows"]) for row in table] == [(0, 4), (0.25, 4), (0.5, 3), (0.75, 2)]
+    assert choose_threshold(table, 0.5) == 0
+    assert choose_threshold(table, table[2]["accuracy"]) == 0.5
+
+
 def test_the_surest_part_is_judged_alone():
     assert accuracy_at_coverage(np.array([0.9, 0.1, 0.8, 0.7]), np.array([True, False, True, False]), 0.5) == 1
     assert accuracy_at_coverage(np.array([0.9, 0.1]), np.array([True, False]), 1.0) == 0.5

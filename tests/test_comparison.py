@@ -203,6 +203,19 @@ def test_the_answer_decides_where_both_give_one(tmp_path, dataset):
     assert found["verdict"] == "worse"
 
 
+def test_retweets_in_a_dataset_are_counted_as_one_tweet(tmp_path):
+    retweets = [(f"RT @user: {ROWS[0][0]}", *ROWS[0][1:])] * 3
+    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", [*ROWS, *retweets]))
+    rows = range(len(ROWS) + len(retweets))
+    old = model(tmp_path / "old", dataset, rows, sees=("iphone",), emotion=True)
+    found = compare_models(old, model(tmp_path / "new", dataset, rows, emotion=True), dataset)["tasks"]
+    assert {name: (each["rows"], each["groups"]) for name, each in found.items()} == {
+        "product": (16, 13),
+        "emotion": (18, 15),
+        "answer": (18, 15),
+    }
+
+
 def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
     rows = range(len(ROWS))
     old, new = model(tmp_path / "old", dataset, rows), model(tmp_path / "new", dataset, rows, emotion=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 
 from tf_model import crossval, fit, pipeline
 from tf_model.backbone import Backbone
-from tf_model.crossval import FoldResult, cross_validate, out_of_fold, store_for
+from tf_model.crossval import FoldResult, cross_validate, out_of_fold, store_for, store_of_folds
 from tf_model.errors import OutputError
 from tf_model.recipes import Recipe
 from tf_model.runtime import Runtime, import_tensorflow
@@ -166,3 +167,56 @@ def test_other_settings_have_another_store(tmp_path):
     ]
     assert len({store, *(store_for(tmp_path, **other) for other in others)}) == 5
     assert not list(tmp_path.iterdir())  # asking for its name makes no folder
+
+
+WHAT_FOLDS_DEPEND_ON = {
+    "data": "a" * 64,
+    "folds": FOLDS,
+    "backbone": BACKBONE,
+    "runtime": RUNTIME,
+    "recipe": Recipe(),
+    "task": "product",
+}
+
+
+def test_the_same_run_has_the_same_store_of_folds(tmp_path):
+    again = {
+        "data": "a" * 64,
+        "folds": [Split(split.train.copy(), split.validation.copy()) for split in FOLDS],
+        "backbone": replace(BACKBONE),
+        "runtime": replace(RUNTIME),
+        "recipe": Recipe(),
+        "task": "product",
+    }
+    assert store_of_folds(tmp_path, **again) == store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"data": "b" * 64},
+        {"folds": FOLDS[:2]},
+        {"folds": [Split(FOLDS[0].train[1:], FOLDS[0].validation), *FOLDS[1:]]},
+        {"folds": [Split(FOLDS[0].train, FOLDS[0].validation[1:]), *FOLDS[1:]]},
+        {"backbone": replace(BACKBONE, sha256="1" * 64)},
+        {"runtime": replace(RUNTIME, precision="mixed_bfloat16")},
+        {"runtime": replace(RUNTIME, xla=True)},
+        {"runtime": replace(RUNTIME, deterministic=True)},
+        {"recipe": Recipe(epochs=Recipe().epochs + 1)},
+        {"task": "emotion"},
+        {"each_epoch": True},
+    ],
+    ids=[
+        *("data", "number of folds", "rows that train", "rows that validate", "weights"),
+        *("precision", "xla", "deterministic", "recipe", "task", "one thing more"),
+    ],
+)
+def test_folds_of_another_run_are_kept_elsewhere(tmp_path, other):
+    store = store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    assert store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON | other) != store
+
+
+def test_folds_of_other_versions_are_kept_elsewhere(tmp_path, monkeypatch):
+    store = store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    monkeypatch.setattr(crossval, "versions", lambda: {"tensorflow": "0"})
+    assert store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON) != store

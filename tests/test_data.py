@@ -241,6 +241,16 @@ def test_examples(dataset):
     assert emotions["label_id"].tolist() == [2, 0, 1, 2]
 
 
+def test_rows_of_both_tasks_are_divided_by_product_and_without_one_by_emotion(tmp_path):
+    others = [("no idea", "iPad", tasks.CANNOT_TELL), ("so glad", "", GOOD), ("so sad", "", BAD), ("mine", "iPad", BAD)]
+    rows = data.training_rows(data.read(write_csv(tmp_path / "mine.csv", [*ROWS, *others])), "answer")
+    assert [rows.strata_names[stratum] for stratum in rows.strata] == [
+        *("iPhone", "Google", NONE, "iPad"),
+        *("iPad", GOOD, BAD, "iPad"),
+    ]
+    assert rows.strata.tolist() == [0, 3, 10, 2, 2, 11, 9, 2]
+
+
 def test_examples_without_any_label(tmp_path):
     dataset = data.read(write_csv(tmp_path / "mine.csv", [("text", "", tasks.CANNOT_TELL)]))
     for task in tasks.TASKS.values():

@@ -69,6 +69,21 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tm
         grouped(tiny_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
 
 
+def test_figures_of_an_epoch_count_each_fold_by_its_rows():
+    def fold(number, rows, *history):
+        names = ("epoch", "val_accuracy", "val_loss", "loss")
+        history = [dict(zip(names, figures, strict=True)) for figures in history]
+        return crossval.FoldResult(5, number, np.arange(rows), np.zeros((rows, 2), np.float32), history)
+
+    found = evaluate._by_epoch(
+        [fold(1, 3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(2, 1, (1, 0.9, 3, 4), (2, 1, 2, 3))]
+    )
+    assert found == [
+        {"epoch": 1, "val_accuracy": pytest.approx(0.6), "val_loss": pytest.approx(1.5), "loss": pytest.approx(2.5)},
+        {"epoch": 2, "val_accuracy": pytest.approx(0.7), "val_loss": pytest.approx(1.1), "loss": pytest.approx(1.5)},
+    ]
+
+
 @pytest.mark.parametrize("task", ["product", "answer"])
 def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert, tmp_path, store, monkeypatch):
     seen = []

@@ -152,15 +152,29 @@ class TestReadReport:
         assert not read_report(write_single(tmp_path, name="other")).is_sample
 
 
+def change_paper(file, change):
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
 class TestReference:
-    def test_comparable_on_the_rows_of_the_report(self, tmp_path):
+    @pytest.fixture
+    def as_many(self, tmp_path):
+        """A model that was validated on as many rows as the report."""
         folder = write_single(tmp_path)
-        metrics = json.loads((folder / "metrics.json").read_text())
-        metrics["validation"]["rows"] = 659
-        (folder / "metrics.json").write_text(json.dumps(metrics))
-        figures, words = read_report(folder).reference("product")
+        change_paper(folder / "metrics.json", lambda metrics: metrics["validation"].update(rows=659))
+        return folder
+
+    def test_comparable_on_the_rows_of_the_report(self, as_many):
+        figures, words = read_report(as_many).reference("product")
         assert figures == REPORT
         assert words.startswith("Comparable")
+
+    @pytest.mark.parametrize("setting", [{"split_seed": 43}, {"validation_size": 0.25}, {"split_seed": None}])
+    def test_as_many_rows_of_another_split_are_not_comparable(self, as_many, setting):
+        change_paper(as_many / "recipe.json", lambda recipe: recipe.update(setting))
+        assert read_report(as_many).reference("product")[1] == "Not comparable: the report validated on other rows."
 
     def test_other_rows_are_not_comparable(self, tmp_path):
         assert "other rows" in read_report(write_single(tmp_path)).reference("product")[1]

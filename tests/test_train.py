@@ -219,6 +219,33 @@ def test_a_killed_run_resumes_to_the_figures_it_would_have_had(tmp_path, tiny_be
     assert predictions(broken) == predictions(tmp_path / "whole")
 
 
+class Begun(Exception):
+    """In place of a training: it would begin now."""
+
+
+@pytest.mark.parametrize("changed", ["mine.csv", "corrections.csv"])
+def test_a_run_does_not_go_on_with_other_rows(tmp_path, tiny_bert, monkeypatch, changed):
+    def begin(*_):
+        raise Begun
+
+    lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
+    own, extra = tmp_path / "mine.csv", tmp_path / "corrections.csv"
+    own.write_text("".join(lines), encoding="utf-8")
+    extra.write_text(f"{lines[0]}my toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
+    arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(tiny_bert), "--resume"]
+    arguments += ["--output-dir", str(tmp_path / "models")]
+    monkeypatch.setattr(train, "_train", begin)
+    with pytest.raises(Begun):
+        train.main(arguments)
+    monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
+    with pytest.raises(Begun):  # the same rows
+        train.main(arguments)
+    content = (tmp_path / changed).read_text(encoding="utf-8")
+    (tmp_path / changed).write_text(content.replace("Positive emotion", "Negative emotion", 1), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"had other settings \(data was [^ ]+\); resume with those, or add --restart"):
+        train.main(arguments)
+
+
 @pytest.fixture
 def terminable() -> Iterator[None]:
     """A SIGTERM that the command does not handle fails the test rather than end all tests."""

@@ -1,6 +1,7 @@
 """The account of a job: what is done stays done, and nobody else's folder is touched."""
 
 import json
+import os
 
 import pandas
 import pytest
@@ -73,11 +74,21 @@ def test_the_output_of_another_job_is_kept_unless_asked(tmp_path, plan, settings
     assert not (tmp_path / "out" / "part-000000.csv").exists()
 
 
-def test_a_changed_input_is_another_job(tmp_path, plan):
+@pytest.mark.parametrize(("rows", "what"), [(5, "another input"), (6, "another input and another cut into parts")])
+def test_a_changed_input_is_another_job(tmp_path, plan, rows, what):
     ledger(tmp_path, plan).begin()
-    (tmp_path / "in.csv").write_text("text\n" + "tweeT\n" * 6)
-    with pytest.raises(UsageError, match="another input and another cut into parts"):
-        ledger(tmp_path, parts.plan(tmp_path / "in.csv", part_rows=2)).begin()
+    before = (tmp_path / "in.csv").stat()
+    (tmp_path / "in.csv").write_text("text\n" + "tweeT\n" * rows)
+    os.utime(tmp_path / "in.csv", ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    changed = parts.plan(tmp_path / "in.csv", part_rows=2)
+    assert ((tmp_path / "in.csv").stat().st_size == before.st_size) == (changed == plan) == (rows == 5)
+    with pytest.raises(UsageError, match=rf"another job \({what}\)"):
+        ledger(tmp_path, changed).begin()
+
+
+def test_an_input_that_is_as_it_was_is_the_same_job(tmp_path, plan):
+    ledger(tmp_path, plan).begin()
+    assert ledger(tmp_path, parts.plan(tmp_path / "in.csv", part_rows=2)).begin() == list(plan.parts)
 
 
 def test_a_folder_that_no_job_made_is_never_touched(tmp_path, plan):
@@ -88,14 +99,34 @@ def test_a_folder_that_no_job_made_is_never_touched(tmp_path, plan):
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
 
 
-def test_the_fingerprint_changes_with_the_weights(tmp_path):
-    (tmp_path / "variables").mkdir()
-    for name in ("saved_model.pb", "labels.json", "variables/variables.data-00000-of-00001"):
-        (tmp_path / name).write_text("a")
-    first = model_fingerprint(tmp_path)
-    assert first == model_fingerprint(tmp_path)
-    (tmp_path / "variables/variables.data-00000-of-00001").write_text("b")
-    assert model_fingerprint(tmp_path) != first
+NEEDED = ("saved_model.pb", "labels.json", "variables/variables.data-00000-of-00001", "variables/variables.index")
+OPTIONAL = ("calibration.json", "recipe.json")
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "model" / "variables").mkdir(parents=True)
+    for name in (*NEEDED, *OPTIONAL):
+        (tmp_path / "model" / name).write_text("a")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", [*NEEDED, *OPTIONAL])
+def test_the_fingerprint_changes_with_all_that_decides_what_a_model_says(model, name):
+    first = model_fingerprint(model)
+    assert first == model_fingerprint(model)
+    (model / name).write_text("b")
+    assert model_fingerprint(model) != first
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_model_without_a_paper_that_is_not_needed_has_a_fingerprint_of_its_own(model, name):
+    first = model_fingerprint(model)
+    (model / name).unlink()
+    assert model_fingerprint(model) != first
+
+
+def test_a_model_that_is_not_there_has_no_fingerprint(tmp_path):
     with pytest.raises(DataError, match="cannot read"):
         model_fingerprint(tmp_path / "nothing")
 

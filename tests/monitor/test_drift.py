@@ -1,5 +1,6 @@
 """Drift: ordinary texts raise no alarm, however few or many; another topic does."""
 
+import math
 from functools import cache
 
 import numpy
@@ -78,6 +79,28 @@ def test_the_bound_grows_where_there_are_few_predictions(expected):
     few, many = (drift.compare(expected, window_of(draw(rows, random_generator(5)))) for rows in (50, 5000))
     assert few[0].bound > 0.25  # the customary bound of "significant" would cry wolf here
     assert many[0].bound == 0.1
+
+
+def test_the_alarm_begins_where_chance_ends():
+    products, sure = ["iPad", "Apple", "Google", "Google"], ["iPad", NOT_SURE]
+    known = reference.build(["x"] * 100, predictions(100, product=products * 25, answer=sure * 50), "made up")
+    window = window_of(predictions(60, product=products * 15, answer=sure * 30), ["x"] * 60)
+    found = {each.feature: each for each in drift.compare(known, window, alpha=0.07)}
+    assert [each.level for each in found.values()] == [pytest.approx(0.01)] * 7  # shared out over the features
+    # 9.210 and 6.635 are what a chi-squared variable of 2 and of 1 degrees of freedom exceeds once in 100 times.
+    for feature, quantile, shown in (("product", 9.210, "0.25"), ("abstention", 6.635, "0.18")):
+        assert found[feature].bound == pytest.approx((1 / 100 + 1 / 60) * quantile, rel=1e-4)
+        assert f"over 60 predictions, alarm from {shown} (p 1)" in found[feature].in_words()
+    larger = {each.feature: each.bound for each in drift.compare(known, window, alpha=0.07, smallest=0.2)}
+    assert larger["product"] == found["product"].bound
+    assert larger["abstention"] == 0.2
+
+
+def test_labels_that_are_rare_in_the_smaller_part_are_put_together():
+    # Of each rare label 52 * 100 / 1100 = 4.7 are expected in the window, fewer than 5: 100 and 4 rows of "others".
+    table = numpy.array([[900, 50, 50], [96, 2, 2]])
+    chi_squared = 1100 * (900 * 4 - 100 * 96) ** 2 / (1000 * 100 * 996 * 104)
+    assert drift._chi_squared(table) == pytest.approx(math.erfc(math.sqrt(chi_squared / 2)))  # 1 degree of freedom
 
 
 def test_nothing_is_said_of_fewer_predictions_than_the_minimum(expected):

@@ -8,7 +8,7 @@ from tests.monitor.made_up import APP, NOON, answered, store_with
 from tf_model.monitor import retention
 from tf_model.monitor.events import Corrected, Failed
 from tf_model.monitor.retention import Retention, prune, prune_some, size
-from tf_model.monitor.schema import DAY
+from tf_model.monitor.schema import DAY, HOUR
 from tf_model.monitor.store import MINUTES_KEPT
 
 
@@ -68,3 +68,16 @@ def test_minutes_go_before_hours_and_days(path):
     prune(store, Retention(), NOON)
     assert levels(path) == {3600, 86_400}
     assert store.window(then, then + 60).requests == 1
+
+
+def test_sums_go_when_all_of_their_time_is_too_old(path):
+    store = store_with(path, [answered(NOON)])
+    prune(store, Retention(DAY), NOON + DAY + 30)
+    assert levels(path) == {60, 3600, 86_400}  # half of the minute is young
+    prune(store, Retention(DAY), NOON + DAY + HOUR / 2)
+    assert levels(path) == {3600, 86_400}
+    assert store.predictions().empty
+    prune(store, Retention(DAY), NOON + DAY + HOUR + 1)
+    assert levels(path) == {86_400}
+    prune(store, Retention(DAY), NOON + 2 * DAY)
+    assert levels(path) == set()

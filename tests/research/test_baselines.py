@@ -118,6 +118,17 @@ def test_answers_are_kept_and_computed_anew_only_for_other_folds(problems):
     assert len(fitted) == 4
 
 
+@pytest.mark.parametrize(("name", "value"), [("versions", {"tensorflow": "0"}), ("version", "0")])
+def test_answers_of_other_versions_are_computed_anew(problems, monkeypatch, name, value):
+    problem, (method, fitted) = problems["product"], watched()
+    for _ in range(2):
+        baselines.answers(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    assert len(fitted) == 1
+    monkeypatch.setattr(baselines, name, lambda *_: value)
+    baselines.answers(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    assert len(fitted) == 2
+
+
 def test_answers_without_probabilities_stay_without(problems):
     method, _ = watched(has_probabilities=False)
     assert baselines.answers(method, problems["product"], tasks.PRODUCT, REPORT, 0, "sha").probabilities is None

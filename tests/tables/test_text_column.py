@@ -30,6 +30,15 @@ def test_text_column(columns, asked, chosen, reason):
     assert reason in why
 
 
+def test_few_long_texts_are_longer_than_many_short_ones():
+    frame = pandas.DataFrame(
+        {"code": ["short1"] * 6, "words": ["a long sentence", None, "a longer sentence", *[None] * 3]}
+    )
+    position, why = tables.choose_text_column(frame, None, "a.csv")
+    assert frame.columns[position] == "words"
+    assert why.endswith("its texts are the longest, 16 characters on average")
+
+
 def test_unknown_column_names_the_nearest_and_all(tmp_path):
     path = write(tmp_path / "a.csv", "id,tweets\n1,a\n")
     expected = "no column 'tweet'; did you mean 'tweets'? The columns are 'id', 'tweets'"
