@@ -17,7 +17,7 @@ from research.label_quality import WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, UNCHANGED, WITH_AN_EMOTION
 from research.methods import OURS, baselines
-from research.runs import gains, load
+from research.runs import gains, load, over_seeds
 from tf_model import recipes, tasks
 
 YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
@@ -162,7 +162,7 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
             return None
         return Finding(
             f"{len(counted)} of {len(counted) + undecided} switches",
-            "; ".join(counted) or "every interval holds 0, or the seeds disagree",
+            "; ".join(counted) or "every interval, over tweets or over seeds, holds 0",
         )
 
     return finding
@@ -289,8 +289,9 @@ def _lever_gains(name: str) -> list[float]:
 
 
 def _agreed(interval: Sequence[float], each: Sequence[float]) -> str:
-    """:func:`verdict`, if two seeds or more say so, each by itself: the interval knows nothing of other seeds."""
-    return verdict(*interval) if len(each) > 1 and (min(each) > 0 or max(each) < 0) else UNDECIDED
+    """:func:`verdict`, if the seeds say so as well: an interval over tweets knows nothing of how much they differ."""
+    answer = verdict(*interval)
+    return answer if answer == verdict(*over_seeds(each)) else UNDECIDED
 
 
 def _gains(found: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from research.runs import load
+from research.ablation import UNCHANGED
+from research.runs import gains, load
 from tf_model import paths
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -58,26 +59,36 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
 
 
 def without_doubtful(run: Mapping[str, Any]) -> Figure:
-    """Gain of training without the most doubtful labels, and without as many at random, by task and method."""
+    """What leaving doubtful labels out of training gains over random ones, with its 95% interval; a panel a task."""
     from plotly import graph_objects
+    from plotly.subplots import make_subplots
 
-    figure = _figure("labels left out of training", "accuracy less that of all labels")
-    for name, found in run["tasks"].items():
-        for kept in found["without_doubtful"].values():
-            everything, shares = kept["all"]["accuracy"], [share for share in kept if share.startswith("0.")]
-            doubtful = [kept[share]["doubtful"]["accuracy"] - everything for share in shares]
-            random = [kept[share]["random"]["accuracy"]["mean"] - everything for share in shares]
-            for way, gains in (("doubtful", doubtful), ("at random", random)):
-                figure.add_trace(
-                    graph_objects.Scatter(
-                        x=[0.0, *map(float, shares)],
-                        y=[0.0, *gains],
-                        name=f"{name}, {_plain(kept['title'])}, {way}",
-                        line={"dash": "solid" if way == "doubtful" else "dot"},
-                    )
-                )
-    figure.update_xaxes(tickformat=".0%")
+    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=["product", "emotion"])
+    for column, name in enumerate(("product", "emotion"), start=1):
+        methods = run["tasks"].get(name, {}).get("without_doubtful", {})
+        for number, (kept, colour) in enumerate(zip(methods.values(), COLOURS, strict=False)):
+            shares = [share for share in kept if share.startswith("0.")]
+            gains = [kept[share]["difference"] for share in shares]
+            shift = 0.003 * (number - (len(methods) - 1) / 2)  # beside each other
+            figure.add_trace(
+                graph_objects.Scatter(
+                    x=[float(share) + shift for share in shares],
+                    y=gains,
+                    error_y=_error_bars(gains, [kept[share]["interval"] for share in shares]),
+                    mode="markers",
+                    marker={"color": colour, "size": 8},
+                    name=_plain(kept["title"]),
+                    legendgroup=kept["title"],
+                    showlegend=column == 1,
+                ),
+                row=1,
+                col=column,
+            )
+        figure.add_hline(y=0, line={"color": "#555555", "width": 1}, row=1, col=column)
+    figure.update_layout(_layout(width=WIDTH + 100))
+    figure.update_xaxes(title="labels left out of training", tickformat=".0%", tickvals=[0.02, 0.05, 0.1])
     figure.update_yaxes(tickformat="+.3f")
+    figure.update_yaxes(title="accuracy less that of random ones", col=1)
     return figure
 
 
@@ -121,19 +132,19 @@ def baselines(run: Mapping[str, Any]) -> Figure:
 
 
 def ablation(run: Mapping[str, Any]) -> Figure:
-    """What each switch does to the accuracy, with its 95% interval, by protocol and setting."""
+    """What each switch does to the accuracy, with its 95% interval over tweets and each seed by itself."""
     from plotly import graph_objects
 
     figure = _figure("accuracy with the switch less without", "")
     for setting, found in run["settings"].items():
         for protocol, switches in found["protocols"].items():
             effects = [(each["title"], each["paired"]) for each in switches.values() if each.get("paired")]
-            gains = [paired["difference"] for _, paired in effects]
+            differences = [paired["difference"] for _, paired in effects]
             figure.add_trace(
                 graph_objects.Scatter(
-                    x=gains,
+                    x=differences,
                     y=[title for title, _ in effects],
-                    error_x=_error_bars(gains, [paired["interval"] for _, paired in effects]),
+                    error_x=_error_bars(differences, [paired["interval"] for _, paired in effects]),
                     mode="markers",
                     marker={
                         "color": PROTOCOL_COLOURS[protocol],
@@ -141,6 +152,21 @@ def ablation(run: Mapping[str, Any]) -> Figure:
                         "symbol": "circle" if setting == "report" else "diamond-open",
                     },
                     name=f"{protocol} protocol, {setting} setting",
+                )
+            )
+            of_seeds = [
+                (gain, each["title"])
+                for each in switches.values()
+                if each.get("paired")
+                for gain in gains(each["seeds"], switches[UNCHANGED]["seeds"], "accuracy")
+            ]
+            figure.add_trace(
+                graph_objects.Scatter(
+                    x=[gain for gain, _ in of_seeds],
+                    y=[title for _, title in of_seeds],
+                    mode="markers",
+                    marker={"color": PROTOCOL_COLOURS[protocol], "size": 9, "symbol": "line-ns-open"},
+                    name=f"{protocol} protocol, {setting} setting, each seed",
                 )
             )
     figure.add_vline(x=0, line={"color": "#555555", "width": 1})

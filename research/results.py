@@ -32,7 +32,7 @@ from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, SEEDS, in_words, methods
-from research.runs import gains, load
+from research.runs import gains, load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -397,7 +397,8 @@ def _levers() -> str:
         f"Protocol grouped; {run['rows']:,} tweets in {run['groups']:,} groups; recipe `{run['recipe']['name']}`. The "
         "last four columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
-        f"another seed would differ: a lever counts as better where each of its seeds, two at least, says so as well. "
+        f"another seed would differ: a lever counts as better where Student's 95% interval of its seeds leaves 0 out "
+        "as well. "
         f"Trainings: of the whole size, that one model takes. `{run['command']}`, "
         f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",
     )
@@ -571,7 +572,9 @@ def _without_doubtful() -> str:
         "95% interval of the difference resamples groups of near-duplicates with the answers of all draws. The "
         f"validation part keeps its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
         f"research.label_quality --methods {OURS}`."
-        + md.figure_of("without_doubtful", "What leaving labels out of training changes in the accuracy."),
+        + md.figure_of(
+            "without_doubtful", "What leaving doubtful labels out of training gains over leaving out random ones."
+        ),
     )
 
 
@@ -630,23 +633,27 @@ def _ablation(setting: str) -> Callable[[], str]:
                     continue
                 measured = found["protocols"].get(protocol, {}).get(name)
                 if measured is None:
-                    rows.append([protocol, switch.title, "not measured yet", "", "", "", "", ""])
+                    rows.append([protocol, switch.title, "not measured yet", *[""] * 6])
                     continue
                 seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
                 unchanged = found["protocols"][protocol][UNCHANGED]["seeds"]
                 rows.append([protocol, switch.title, *_effect(name, measured, unchanged)])
-        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference", "95% interval"]
+        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
+        header += ["95%, over tweets", "95%, over seeds"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
         return md.captioned(
             md.table(header, rows),
             f"Product; {run['rows']:,} tweets in {run['groups']:,} groups; `{recipe['name']}` recipe, "
             f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
-            "of the unchanged training with the same seeds, on the same tweets; its interval resamples groups of "
-            "near-duplicates with the answers of all seeds, and knows nothing of how much another seed would differ: "
-            "where the seeds disagree, or there is but one, the data cannot tell. "
+            "of the unchanged training with the same seeds, on the same tweets; one interval resamples groups of "
+            "near-duplicates with the answers of all seeds, the other is Student's of the seeds' mean: where either "
+            "holds 0, or there is but one seed, the data cannot tell. "
             '"Other tweets": another split validates on other tweets, '
             f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
-            + md.figure_of("ablation", "What each switch changes in the accuracy, with its 95% interval."),
+            + md.figure_of(
+                "ablation",
+                "What each switch changes in the accuracy, with its 95% interval over tweets, and with each seed.",
+            ),
         )
 
     return section
@@ -656,12 +663,14 @@ def _effect(name: str, measured: Mapping[str, Any], unchanged: Mapping[str, Any]
     summary, paired = measured["summary"], measured.get("paired")
     cells = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
     if name == UNCHANGED:
-        return [*cells, "", "", ""]
+        return [*cells, "", "", "", ""]
     if not paired:
-        return [*cells, "", "other tweets", ""]
-    low, high = paired["interval"]
-    each = " ".join(f"{gain:+.4f}" for gain in gains(measured["seeds"], unchanged, "accuracy"))
-    return [*cells, each, f"{paired['difference']:+.4f}", f"{low:+.4f} to {high:+.4f}"]
+        return [*cells, "", "other tweets", "", ""]
+    each = gains(measured["seeds"], unchanged, "accuracy")
+    intervals = [paired["interval"], *([over_seeds(each)] if len(each) > 1 else [])]
+    bounds = [f"{low:+.4f} to {high:+.4f}" for low, high in intervals]
+    cells += [" ".join(f"{gain:+.4f}" for gain in each), f"{paired['difference']:+.4f}"]
+    return [*cells, *bounds, *[""] * (2 - len(bounds))]
 
 
 def _accuracy_and_f1(summary: Mapping[str, Any], rows: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,16 @@ def unpack(packed: str, rows: int) -> np.ndarray:
 def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -> list[float]:
     """How much more each seed that both have reaches in a figure, in the order of ``seeds``."""
     return [seeds[seed][figure] - unchanged[seed][figure] for seed in seeds if seed in unchanged]
+
+
+def over_seeds(gains: Sequence[float]) -> tuple[float, float]:
+    """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
+    from scipy.stats import t
+
+    if len(gains) < 2:
+        return -np.inf, np.inf
+    half = t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / np.sqrt(len(gains))
+    return float(np.mean(gains) - half), float(np.mean(gains) + half)
 
 
 def machine() -> str:
