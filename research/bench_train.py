@@ -15,7 +15,7 @@ from tf_model import console, paths
 from tf_model.data import ASSIGNMENT
 from tf_model.errors import TweetTargetError
 from tf_model.metrics import summarize
-from tf_model.recipes import make_recipe
+from tf_model.recipes import Recipe, make_recipe
 
 MODELS = paths.SAVED_MODELS / ".bench"  # hidden from whatever lists models: it holds some, and is none itself
 TARGET = 0.874  # the report's validation accuracy: 576 of 659
@@ -70,7 +70,7 @@ def _train(recipe: str, seed: int) -> dict:
         if subprocess.run([sys.executable, *command, *options], cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
             raise TweetTargetError(f"training with seed {seed} failed; its own message stands above")
     kept = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    if kept != make_recipe(recipe, seed=seed).to_dict():
+    if Recipe.from_dict(kept) != make_recipe(recipe, seed=seed):
         raise TweetTargetError(f"{folder} was trained by another recipe; remove it to train it again")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if metrics["dataset"] != ASSIGNMENT:

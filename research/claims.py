@@ -162,7 +162,7 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
             return None
         return Finding(
             f"{len(counted)} of {len(counted) + undecided} switches",
-            "; ".join(counted) or "every interval, over tweets or over seeds, holds 0",
+            "; ".join(counted) or "of each, the interval over tweets or the one over seeds holds 0",
         )
 
     return finding
@@ -269,9 +269,11 @@ def _any_lever_is_better() -> Finding | None:
         if _agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(name)) == YES
     ]
     best = max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])
+    once = sum(len(found["seeds"]) < 2 for found in tried.values())
+    each = " ".join(f"{gain:+.4f}" for gain in _lever_gains(best))
     return Finding(
-        f"{len(better)} of {len(tried)} that were tried",
-        f"best: {LEVERS[best].title}, {_gains(tried[best])}",
+        f"{len(better)} of {len(tried)} that were tried{f', {once} of them with one seed only' if once else ''}",
+        f"best: {LEVERS[best].title}, {_gains(tried[best])}; answer, each seed {each}",
     )
 
 

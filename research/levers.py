@@ -200,7 +200,8 @@ def main(argv: list[str] | None = None) -> int:
         )
     for found in run.values():
         found |= summary_of(found["seeds"], run[UNCHANGED]["seeds"], problem)
-    path = _record(dataset, problem, recipe, run) if run else None
+    if run:
+        path = _record(dataset, problem, recipe, run)
     with console.stopped_cleanly():
         for seed in arguments.seeds:
             for name in [name for name in LEVERS if name in arguments.levers]:
@@ -212,7 +213,7 @@ def main(argv: list[str] | None = None) -> int:
                 run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
                 path = _record(dataset, problem, recipe, run)
                 _print(name, seed, run[name])
-    console.say(f"written to {paths.shown(path)}" if path else "nothing is recorded yet; name some --levers")
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 

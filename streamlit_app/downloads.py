@@ -16,7 +16,7 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-125
 # "CSV injection", OWASP: what begins so is a formula to a spreadsheet. The full-width signs are so in Japanese ones.
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _HIDDEN_BEGINNINGS = "\t\r\n \0\ufeff"
-_WITHIN = re.compile(rf"(;[{_HIDDEN_BEGINNINGS}]*)(?=[=＝])")
+_WITHIN = re.compile(rf"([;\n][{_HIDDEN_BEGINNINGS}\"]*)(?=[=＝])")
 
 
 def as_csv(frame: pandas.DataFrame) -> bytes:
@@ -33,8 +33,8 @@ def harmless(value: Any) -> Any:
     """``value``, with an apostrophe in front of what a spreadsheet would take for a formula.
 
     A number, such as ``-5`` or ``+1.5e3``, is none. Where lists are separated by semicolons, as in Germany, Excel cuts
-    a file with commas there, and what follows begins a cell as well. Of the signs only the equals sign counts then:
-    people write ``;-)`` and ``;@user``.
+    a file with commas there and at line breaks, and what follows begins a cell as well. Of the signs only the equals
+    sign counts then: people write ``;-)`` and ``;@user``.
     """
     if isinstance(value, bytes):
         value = tables.as_text(value)

@@ -239,6 +239,42 @@ def test_what_another_program_made_meanwhile_is_kept_and_so_is_what_was_written(
     assert read(part, kind) == "ours"
 
 
+def test_a_folder_that_somebody_makes_between_the_two_renames_costs_neither(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_late(path, to):
+        if path.suffix == ".part":
+            target.mkdir()
+            write(target, "theirs", whole_folder)
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself"):
+        make(target, "new", whole_folder, overwrite=True)
+    [old] = tmp_path.glob(".target.*.old/target")
+    assert read(old, whole_folder) == "old"
+    assert read(target, whole_folder) == "theirs"
+
+
+def test_an_interrupt_after_the_new_one_took_its_place_leaves_it_there(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_and_stop(path, to):
+        rename(path, to)
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", rename_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(target, "new", whole_folder, overwrite=True)
+    assert read(target, whole_folder) == "new"
+    assert names(tmp_path) == ["target"]
+
+
 @pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
 def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(failure, tmp_path, monkeypatch):
     target = tmp_path / "target"

@@ -124,7 +124,10 @@ def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
                     target.rename(old / target.name)
                     part.rename(target)
                 except BaseException:
-                    _put_back(old / target.name, target)
+                    if part.exists():
+                        _put_back(old / target.name, target)
+                    else:
+                        shutil.rmtree(old, ignore_errors=True)
                     raise
                 shutil.rmtree(old, ignore_errors=True)
             else:
@@ -141,11 +144,9 @@ def _made_meanwhile(target: Path, part: Path) -> str:
 
 def _put_back(old: Path, target: Path) -> None:
     """Undo half a replacement; where that fails, leave the old folder where it is and say where."""
-    if target.exists():  # it was not moved, or the new one has taken its place already
-        shutil.rmtree(old.parent, ignore_errors=True)
-        return
     try:
-        old.rename(target)
+        if old.exists():
+            old.rename(target)
         old.parent.rmdir()
     except OSError as error:
         raise OutputError(

@@ -230,7 +230,8 @@ def _card(report: ModelReport) -> None:
         return
     with st.expander("Model card"):
         body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-        st.markdown(body.replace("![", r"\!["))  # no picture: the browser would fetch it from wherever the card says
+        # No picture: the browser would fetch it from wherever the card says.
+        st.markdown(body.replace("![", "&#33;["))
 
 
 main()

@@ -15,7 +15,7 @@ import pandas
 import pytest
 
 from tests.monitor.killed import kill_while_recording
-from tests.monitor.made_up import predictions
+from tests.monitor.made_up import NOON, answered, predictions
 from tf_model import paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.monitor import writer
@@ -82,6 +82,26 @@ def test_a_log_that_is_moved_away_or_deleted_is_begun_anew(recorder, path, moved
     assert Store(path).predictions()["source"].tolist() == ["app", "batch"]
     if moved:
         assert Store(old).predictions()["product"].tolist() == ["iPad"]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_several_writers_leave_a_log_that_is_moved_away_and_begin_one_together(path, moved):
+    first, second, third = (Store(path) for _ in range(3))
+    for number in range(300):
+        first.write([answered(NOON + number)])
+    second.write([answered(NOON)])
+    third.write([answered(NOON)])
+    old = path.rename(path.with_name("old.sqlite")) if moved else path.unlink()
+    for store in (first, first, second, first, second, third):
+        store.write([answered(NOON, ["new"])])
+    for store in (first, second, third):
+        store.close()
+    assert Store(path).window(NOON, NOON + 60).requests == len(Store(path).predictions()) == 6
+    if moved:
+        assert len(Store(old).predictions()) == 302
+    for log in [path, *([old] if moved else [])]:
+        with sqlite3.connect(log) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 @pytest.mark.parametrize("kept", [False, True])

@@ -171,7 +171,7 @@ def test_levers_count_only_if_the_whole_answer_gains_with_every_seed(recorded):
         f"{claims.UNDECIDED} | product +0.0000 (-0.0100 to +0.0100)"
     )
     assert answer("Does another way of training").startswith(
-        "1 of 4 that were tried | best: labels smoothed by 0.1, product"
+        "1 of 4 that were tried, 1 of them with one seed only | best: labels smoothed by 0.1, product"
     )
 
 

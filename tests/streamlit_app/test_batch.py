@@ -159,7 +159,7 @@ def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
     monkeypatch.setattr(uploads, "LIMITS", tables.Limits(rows=3, columns=2, bytes=10**6))
     app = upload("text\n{}".format("a\n" * 4).encode(), "big.csv")
     assert app.error[0].value == "This file cannot be used here."
-    assert "big.csv has 4 rows, and at most 3 are taken here" in words_of(app)
+    assert "big.csv has more than 3 rows, and no more are taken here" in words_of(app)
     assert "python -m tf_model.predict FILE --output answers.csv" in words_of(app)
     assert not any(label.startswith("Answer") for label in buttons(app))
 
@@ -273,6 +273,7 @@ def test_a_text_like_a_formula_gets_an_apostrophe(text):
 def test_what_follows_a_semicolon_begins_a_cell_in_germany():
     assert downloads.harmless('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
     assert downloads.harmless("=1;=2") == "'=1;'=2"
+    assert downloads.harmless('a\n=1;"=2') == "a\n'=1;\"'=2"
 
 
 @pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2", "love it ;-)", "a;@user"])

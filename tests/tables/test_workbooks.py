@@ -109,6 +109,13 @@ def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_pa
     assert path.stat().st_size < 100_000
     monkeypatch.setattr(openpyxl, "load_workbook", None)
     message = message_of(tables.TooLargeError, path, limits=limits)
-    assert "a.xlsx is 3 MB of texts when it is unpacked, and at most 1 are taken" in message
+    assert "a.xlsx has more than 1 MB when it is unpacked, and no more are taken" in message
     broken = write(tmp_path / "b.xlsx", b"PK nonsense")
     assert "not a zip archive" in message_of(DataError, broken, limits=limits)
+
+
+def test_a_heading_in_the_last_column_is_refused_before_any_row_is_read(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text", *[None] * 50, "far"], ["a"], ["b"]])
+    monkeypatch.setattr(workbooks.Workbook, "rows", None)
+    limits = tables.Limits(rows=10, columns=20, bytes=10**6)
+    assert "a.xlsx has more than 20 columns" in message_of(tables.TooLargeError, path, limits=limits)

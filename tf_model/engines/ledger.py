@@ -196,7 +196,8 @@ class Ledger:
             OutputError: Something else lies there as well.
         """
         with explain_write_errors(self.folder):
-            held = sorted(self.folder.iterdir())
+            # The manifest goes last: what is left after an interruption is still the output of a job.
+            held = sorted(self.folder.iterdir(), key=lambda path: (path.name == MANIFEST, path.name))
             others = [path.name for path in held if not _MADE_BY_A_JOB.fullmatch(path.name)]
             if others:
                 raise OutputError(

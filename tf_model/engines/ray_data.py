@@ -102,7 +102,7 @@ def predict_files(
             f"{output} lies in the folder that is read, and would be read by the next run; give another output folder"
         )
     plan = parts.plan(source, column, part_rows)
-    if any(Path(part.file).resolve().is_relative_to(output) for part in plan.parts):
+    if any(Path(file).is_relative_to(output) for file in {part.file for part in plan.parts}):
         raise UsageError(f"{source} lies in {output}, which is written to; give another output folder")
     settings = {
         "model": model_fingerprint(model_folder),

@@ -6,8 +6,10 @@ also while somebody writes, since every reading opens a connection of its own.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths
+from tf_model.files import explain_write_errors
 from tf_model.monitor import schema, tally
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
@@ -73,8 +76,14 @@ class Store:
             OutputError: It cannot be made.
         """
         if self._writing is None:
-            self._writing = schema.open_to_write(self.path)
-            self._file = self._present_file()
+            with _alone_in_its_folder(self.path):
+                if not self.exists:
+                    # SQLite finds its other two files by name: a new log must not share those of one that was moved
+                    # away, which somebody may still have open.
+                    for ending in ("-wal", "-shm"):
+                        self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                self._writing = schema.open_to_write(self.path)
+                self._file = self._present_file()
             self._ids.clear()
         return self._writing
 
@@ -85,9 +94,9 @@ class Store:
             self._writing = None
 
     def _leave_what_was_moved(self) -> None:
-        """Close a log that no longer stands at its path; before the next one is opened, whose files have its names."""
+        """Close a log that no longer stands at its path."""
         with suppress(sqlite3.Error):
-            self.open().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing would not, and it was moved alone
+            self.open().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing would not, and it may have moved alone
         self.close()
 
     def _present_file(self) -> tuple[int, int] | None:
@@ -432,6 +441,19 @@ def _level(since: float, until: float) -> int:
     if until - since <= MOST_MINUTES and since >= time.time() - MINUTES_KEPT:
         return MINUTE
     return HOUR if until - since <= MOST_HOURS else DAY
+
+
+@contextmanager
+def _alone_in_its_folder(path: Path) -> Iterator[None]:
+    """Hold the folder of a log while it is opened, so that two processes do not begin it at once."""
+    with explain_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]], ending: str = "") -> None:

@@ -32,15 +32,13 @@ class Limits:
 
     def check(self, name: str, *, rows: int = 0, columns: int = 0, unpacked: int = 0) -> None:
         """Raise :class:`TooLargeError` for what is more."""
-        if rows > self.rows:
-            raise TooLargeError(f"{name} has {rows:,} rows, and at most {self.rows:,} are taken")
-        if columns > self.columns:
-            raise TooLargeError(f"{name} has {columns:,} columns, and at most {self.columns:,} are taken")
-        if unpacked > self.bytes:
-            raise TooLargeError(
-                f"{name} is {unpacked / 1e6:,.0f} MB of texts when it is unpacked, and at most "
-                f"{self.bytes / 1e6:,.0f} are taken"
-            )
+        for found, most, what in (
+            (rows, self.rows, f"{self.rows:,} rows"),
+            (columns, self.columns, f"{self.columns:,} columns"),
+            (unpacked, self.bytes, f"{self.bytes / 1e6:,.0f} MB when it is unpacked"),
+        ):
+            if found > most:
+                raise TooLargeError(f"{name} has more than {what}, and no more are taken")
 
 
 class TooLargeError(DataError):
@@ -58,6 +56,7 @@ class Source:
         columns: Column names in the order of the file, known after :meth:`check`.
         total_rows: Number of rows, known after :meth:`check`, None where only the end of the input will tell.
         notes: Remarks for the user, complete after :meth:`check`.
+        limits: For a file of somebody else; None: any size.
     """
 
     rereadable = True
@@ -69,13 +68,15 @@ class Source:
         self.columns: list[str] = []
         self.total_rows: int | None = None
         self.notes: list[str] = []
-
-    def check_limits(self, limits: Limits) -> None:
-        """Raise :class:`TooLargeError` for what is too large by what can be told without unpacking it."""
+        self.limits: Limits | None = None
 
     def check(self) -> None:
         """Find the columns, count the rows, and raise what is wrong with any of them."""
-        self.total_rows = sum(1 for _ in self.rows())
+        self._refuse_beyond_limits(columns=len(self.columns))
+        self.total_rows = 0
+        for _ in self.rows():
+            self.total_rows += 1
+            self._refuse_beyond_limits(rows=self.total_rows)
         if self.total_rows == 0:
             self.notes.append("there is a header and not one row")
 
@@ -94,6 +95,10 @@ class Source:
 
     def close(self) -> None:
         """Close the file, if it is held open."""
+
+    def _refuse_beyond_limits(self, **found: int) -> None:
+        if self.limits:
+            self.limits.check(self.name, **found)
 
     def _frame(self, rows: list[Sequence[Any]]) -> pandas.DataFrame:
         import pandas

@@ -10,34 +10,18 @@ from typing import TYPE_CHECKING, Any
 from tf_model.characters import well_formed
 from tf_model.errors import DataError, OutputError
 from tf_model.messages import first_line, listed
-from tf_model.tables.formats import CHUNK_ROWS, Limits, Source, TableWriter, explain_empty
+from tf_model.tables.formats import CHUNK_ROWS, Source, TableWriter, explain_empty
 from tf_model.tables.values import as_text, repeated, unique_names, values_of
 
 if TYPE_CHECKING:
     import pandas
     import pyarrow
 
+FEW_ROWS = 16
+
 
 class Parquet(Source):
     """A Parquet file."""
-
-    def check_limits(self, limits: Limits) -> None:
-        """By the numbers of rows and values, then by the texts, without a copy of any that occurs more than once."""
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            with pyarrow.parquet.ParquetFile(self.path) as file:
-                limits.check(self.name, rows=file.metadata.num_rows, columns=len(file.schema_arrow))
-                limits.check(self.name, unpacked=_values(file.metadata))  # as if each took one byte
-                names = [field.name for field in file.schema_arrow if _is_text(field.type)]
-            with pyarrow.parquet.ParquetFile(self.path, read_dictionary=names) as file:
-                unpacked = 0
-                for batch in file.iter_batches(CHUNK_ROWS):
-                    unpacked += sum(_bytes(column) for column in batch.columns)
-                    limits.check(self.name, unpacked=unpacked)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(self._broken(error)) from error
 
     def check(self) -> None:
         """Read every batch once, and refuse two columns of one name."""
@@ -46,6 +30,8 @@ class Parquet(Source):
 
         try:
             self.file = pyarrow.parquet.ParquetFile(self.path)
+            if self.limits:
+                self._check_size()
             for _ in self.file.iter_batches(CHUNK_ROWS):
                 pass
         except (pyarrow.ArrowException, OSError) as error:
@@ -57,6 +43,25 @@ class Parquet(Source):
         twice = repeated(self.columns)
         if twice:
             raise DataError(f"{self.name} has more than one column called {listed(twice)}; rename all but one")
+
+    def _check_size(self) -> None:
+        """By the footer, then by the texts, of which one that occurs a thousand times is read but once."""
+        import pyarrow.parquet
+
+        metadata, schema = self.file.metadata, self.file.schema_arrow
+        self._refuse_beyond_limits(rows=metadata.num_rows, columns=len(schema))
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+        # Values within lists count too, as if each took one byte.
+        for sizes in ("total_uncompressed_size", "num_values"):
+            self._refuse_beyond_limits(unpacked=sum(getattr(chunk, sizes) for chunk in chunks))
+        texts = [field.name for field in schema if _is_text(field.type)]
+        nested = any(pyarrow.types.is_nested(field.type) for field in schema)  # whose texts are read one by one
+        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=texts) as file:
+            unpacked = 0
+            for batch in file.iter_batches(FEW_ROWS if nested else CHUNK_ROWS):
+                unpacked += sum(_bytes(column) for column in batch.columns)
+                self._refuse_beyond_limits(unpacked=unpacked)
 
     def frames(self, rows: int) -> Iterator[pandas.DataFrame]:
         """The rows in order, at most ``rows`` at a time."""
@@ -84,12 +89,6 @@ class Parquet(Source):
 
     def _broken(self, error: Exception) -> str:
         return f"{self.name}: expected a Parquet file, but it cannot be read ({first_line(error)}); make it anew"
-
-
-def _values(metadata: Any) -> int:
-    """How many values there are in all columns, those within lists as well."""
-    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
-    return sum(group.column(number).num_values for group in groups for number in range(group.num_columns))
 
 
 def _is_text(kind: pyarrow.DataType) -> bool:

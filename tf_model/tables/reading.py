@@ -100,11 +100,8 @@ def open_table(
     """
     source = _open_source(path, sheet)
     try:
-        if limits:
-            source.check_limits(limits)
+        source.limits = limits
         source.check()
-        if limits:
-            limits.check(source.name, rows=source.total_rows or 0, columns=len(source.columns))
         sample = next(source.frames(SAMPLE_ROWS), None) if source.rereadable else None
         sample = source.empty() if sample is None else sample
         position, reason = choose_text_column(sample, column, source.name)

@@ -181,6 +181,7 @@ class JsonLines(_TextFile):
         for record in self._records():
             fields.update(dict.fromkeys(record))
             self.total_rows += 1
+            self._refuse_beyond_limits(rows=self.total_rows, columns=len(fields))
         self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError
 from tf_model.messages import listed
-from tf_model.tables.formats import Limits, Source, TableWriter, explain_empty
+from tf_model.tables.formats import Source, TableWriter, explain_empty
 from tf_model.tables.values import as_text, rows_of
 
 if TYPE_CHECKING:
@@ -36,16 +36,13 @@ class Workbook(Source):
         self.sheet_name = sheet
         self.book: Any = None
 
-    def check_limits(self, limits: Limits) -> None:
-        """By the sizes in the archive's table of contents, which are what its members unpack to."""
-        with explain_damage(self.name), zipfile.ZipFile(self.path) as archive:
-            limits.check(self.name, unpacked=sum(member.file_size for member in archive.infolist()))
-
     def check(self) -> None:
         """Find the sheet and its header, and read every row once."""
         import openpyxl
 
         with explain_damage(self.name):
+            with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
+                self._refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
         self.sheet = self._find_sheet()
         header = next(self._rows_of_sheet(), None)
