@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.errors import ModelError, UsageError
 from tf_model.model_folder import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
@@ -180,16 +180,20 @@ def test_the_monitoring_settings_fit_the_published_message():
 
 
 @needs_messages
-def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_path):
-    folder = layout.write_layout([model], tmp_path / "serving", cores=2)
-    layout.write_layout([model], folder, cores=3)
+def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_path, capsys):
+    folder = tmp_path / "serving"
+    arguments = [str(model), "--output", str(folder)]
+    assert command.main([*arguments, "--cores", "2"]) == command.main([*arguments, "--cores", "3"]) == 0
+    assert "kept" not in capsys.readouterr().err
     path = folder / "batching.config"
     assert "num_batch_threads { value: 3 }" in path.read_text()
     path.write_text("max_batch_size { value: 16 }\n")
-    with pytest.raises(OutputError, match=r"batching\.config was not written by this command.*add --overwrite"):
-        layout.write_layout([model], folder)
+    (folder / "models.config").unlink()
+    assert command.main(arguments) == 0
     assert path.read_text() == "max_batch_size { value: 16 }\n"
-    layout.write_layout([model], folder, overwrite=True)
+    assert (folder / "models.config").is_file()
+    assert "kept as they are: 'batching.config'; --overwrite writes them anew" in capsys.readouterr().err
+    assert command.main([*arguments, "--overwrite"]) == 0
     assert "max_batch_size { value: 64 }" in path.read_text()
 
 

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from tf_model import console, paths
-from tf_model.messages import plural
+from tf_model.messages import listed, plural
 from tf_model.predictor import DEFAULT_MODELS
-from tf_model.serving.layout import write_layout
+from tf_model.serving.layout import changed_settings, write_layout
 
 FOLDER = paths.SAVED_MODELS / ".serving"
 
@@ -26,6 +26,9 @@ def main(argv: list[str] | None = None) -> int:
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         "`docker compose up serving` serves them"
     )
+    kept = changed_settings(folder)
+    if kept:
+        console.say(f"kept as they are: {listed(kept)}; --overwrite writes them anew")
     return 0
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,8 @@ def write_layout(
         models: Folders of saved models; the name of each is its name on the server.
         folder: Where to.
         cores: Batches that the server computes at once. None: the cores of this machine.
-        overwrite: Whether a model that is there already is written once more, and settings of somebody else's.
+        overwrite: Whether a model that is there already is written once more, and settings that somebody has
+            made his own (:func:`changed_settings`) are replaced; else these are kept.
 
     Returns:
         ``folder``.
@@ -76,9 +77,7 @@ def write_layout(
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
         raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
-    wanted = settings(names, cores)
-    if not overwrite:
-        _refuse_foreign_settings(folder, wanted)
+    kept = [] if overwrite else changed_settings(folder)
     requests = list(warmup_requests())
     for source in sources:
         read_labels(source)  # raises where there is no whole model
@@ -92,24 +91,24 @@ def write_layout(
         saved = int((source / GRAPH).stat().st_mtime)
         version = served_version(training, max(saved, served_since(newest or 0) + 1))
         _write_version(source, folder / source.name / str(version), requests)
-    for name, text in wanted.items():
+    for name, text in settings(names, cores).items():
+        if name in kept:
+            continue
         with whole_file(folder / name, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")
     return folder
 
 
-def _refuse_foreign_settings(folder: Path, names: Iterable[str]) -> None:
-    """Settings that we did not write, or that somebody has made his own, are replaced only where that is asked for."""
-    for name in names:
+def changed_settings(folder: Path) -> list[str]:
+    """The files of settings in ``folder`` that this command did not write, or that somebody has made his own."""
+    found = []
+    for name in settings([]):
         path = folder / name
         if path.is_file():
             with explain_read_errors(path):
-                is_ours = path.read_text(encoding="utf-8", errors="replace").startswith(MARK)
-            if not is_ours:
-                raise OutputError(
-                    f"{path} was not written by this command, or is no longer as it was; add --overwrite to replace "
-                    "it, or choose another folder"
-                )
+                if not path.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+                    found.append(name)
+    return found
 
 
 def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
