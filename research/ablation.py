@@ -44,12 +44,14 @@ class Switch:
         settings: Fields of the recipe that are otherwise.
         folds: By protocol, who trains for whom instead, from the problem and a seed; a protocol without an entry keeps
             its own folds if there are slips, else the switch has no meaning there.
+        control: The switch that shares with this one what it is not about, and is compared with it as well.
     """
 
     title: str
     slips: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
+    control: str | None = None
 
     def applies(self, protocol: str) -> bool:
         """Whether it changes anything under a protocol."""
@@ -111,13 +113,16 @@ SWITCHES: dict[str, Switch] = {
     "stratified": Switch("split stratified by class", folds={REPORT: stratified}),
     "unstratified": Switch("folds not stratified by class", folds={GROUPED: unstratified}),
     "without_duplicates": Switch(
-        "near-duplicates of validation tweets left out of training", folds={REPORT: without_duplicates}
+        "near-duplicates of validation tweets left out of training",
+        folds={REPORT: without_duplicates},
+        control="as_many_left_out",
     ),
     "as_many_left_out": Switch("as many tweets left out at random", folds={REPORT: as_many_left_out}),
     "duplicates_across": Switch(
         "near-duplicates on both sides (the report's slip)", folds={GROUPED: duplicates_across}
     ),
 }
+CONTROLS = frozenset(switch.control for switch in SWITCHES.values() if switch.control)  # no slips themselves
 
 
 # ---------------------------------------------------------------- the command
@@ -128,16 +133,20 @@ def main(argv: list[str] | None = None) -> int:
     parser = console.parser("research.ablation", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--setting", choices=list(SETTINGS), default="report", help="how each model is trained")
-    parser.add_argument("--switches", nargs="+", choices=list(SWITCHES), default=list(SWITCHES), help="which switches")
+    parser.add_argument(
+        "--switches", nargs="*", choices=list(SWITCHES), default=list(SWITCHES), help="which; none: sums up anew"
+    )
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
-    if UNCHANGED not in arguments.switches:
+    if arguments.switches and UNCHANGED not in arguments.switches:
         raise UsageError(f"each switch is compared with {UNCHANGED!r}; name it too")
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, tasks.PRODUCT.name)
+    if not arguments.switches:
+        path = _record(arguments.setting, dataset, problem)
     with console.stopped_cleanly():
         for seed in arguments.seeds:
             for protocol in arguments.protocols:
@@ -146,7 +155,8 @@ def main(argv: list[str] | None = None) -> int:
                         continue
                     said = answer(arguments.setting, name, problem, protocol, seed, dataset.sha256)
                     found = figures(problem, said)
-                    path, paired = _record(arguments.setting, dataset, problem, protocol, name, seed, found)
+                    path = _record(arguments.setting, dataset, problem, protocol, name, seed, found)
+                    paired = load("ablation")["settings"][arguments.setting]["protocols"][protocol][name]["paired"]
                     _print(arguments.setting, protocol, name, seed, found, paired)
     console.say(f"written to {paths.shown(path)}")
     return 0
@@ -210,15 +220,14 @@ def _record(
     setting: str,
     dataset: data.Dataset,
     problem: Problem,
-    protocol: str,
-    name: str,
-    seed: int,
-    found_of_seed: Mapping[str, Any],
-) -> tuple[Path, dict[str, Any] | None]:
-    """Add one seed to the recorded run, which is begun anew where it is of other rows or another recipe.
+    protocol: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    found_of_seed: Mapping[str, Any] | None = None,
+) -> Path:
+    """Add one seed of a switch, if there is one, to the recorded run, and sum it up.
 
-    Returns:
-        The file, and what the switch does over all seeds that are recorded.
+    The record is begun anew where it is of other rows, and its setting where it is of another recipe.
     """
     recipe = SETTINGS[setting].to_dict()
     same = {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
@@ -227,15 +236,28 @@ def _record(
     # A record from before a field was added has its default.
     if setting not in recorded or Recipe.from_dict(recorded[setting]["recipe"]).to_dict() != recipe:
         recorded[setting] = {"recipe": recipe, "protocols": {}}
-    switches = recorded[setting]["protocols"].setdefault(protocol, {})
-    found = switches.setdefault(name, {"title": SWITCHES[name].title, "seeds": {}})
-    found["seeds"] = dict(sorted((found["seeds"] | {str(seed): found_of_seed}).items(), key=lambda item: int(item[0])))
-    found["summary"] = {key: summarize(each[key] for each in found["seeds"].values()) for key in FIGURES}
-    paired = compare(problem.groups, switches[UNCHANGED]["seeds"], found["seeds"]) if name != UNCHANGED else None
-    found["paired"] = paired
-    recorded[setting]["protocols"][protocol] = {name: switches[name] for name in SWITCHES if name in switches}
+    protocols = recorded[setting]["protocols"]
+    if found_of_seed is not None:
+        found = protocols.setdefault(protocol, {}).setdefault(name, {"title": SWITCHES[name].title, "seeds": {}})
+        seeds = found["seeds"] | {str(seed): found_of_seed}
+        found["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
+    recorded[setting]["protocols"] = {each: _summed_up(protocols[each], problem.groups) for each in protocols}
     command = " and ".join(f"python -m research.ablation --setting {name}" for name in SETTINGS if name in recorded)
-    return record("ablation", command, {"dataset": dataset.name, **same, "settings": recorded}), paired
+    return record("ablation", command, {"dataset": dataset.name, **same, "settings": recorded})
+
+
+def _summed_up(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any]:
+    """Mean and spread of each switch, and what it does beside the unchanged training and beside its control."""
+    summed: dict[str, Any] = {}
+    for name in [name for name in SWITCHES if name in switches]:
+        seeds, control = switches[name]["seeds"], SWITCHES[name].control
+        summed[name] = switches[name] | {
+            "summary": {key: summarize(each[key] for each in seeds.values()) for key in FIGURES},
+            "paired": None if name == UNCHANGED else compare(groups, switches[UNCHANGED]["seeds"], seeds),
+        }
+        if control in switches:
+            summed[name]["beside_control"] = compare(groups, switches[control]["seeds"], seeds)
+    return summed
 
 
 def _print(

@@ -87,8 +87,8 @@ validation part has no say in it.
 |---|---|---|
 {rows}
 
-Highest after {best["epoch"]:.0f} epochs; 20 is the most that fits into a quarter of an hour on 2 cores. A fold trains
-on two thirds as many tweets, so the full training part takes more steps an epoch.
+Highest after {best["epoch"]:.0f} epochs, of {run["epochs"][-1]["epoch"]:.0f} that were tried. A fold trains on two
+thirds as many tweets, so the full training part takes more steps an epoch.
 """
 
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import pi, sqrt
 from typing import Any
 
 from research import markdown as md
+from research.ablation import CONTROLS, SWITCHES
 from research.ablation import UNCHANGED as ABLATED
 from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
-from research.levers import LEVERS, UNCHANGED, WITH_AN_EMOTION
+from research.levers import APART, LEVERS, UNCHANGED, WITH_AN_EMOTION
 from research.methods import OURS, baselines
 from research.runs import gains, load, over_seeds
 from tf_model import recipes, tasks
+from tf_model.metrics import wilson_interval
 
 YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
 REPORTED_EPOCHS = 10
@@ -107,12 +110,16 @@ def _more_epochs_help() -> Finding | None:
     if REPORTED_EPOCHS not in by_epoch:
         return None
     last = max(by_epoch)
-    answer = YES if by_epoch[last] > by_epoch[REPORTED_EPOCHS] else NO
+    (low, high), (lowest, highest) = (
+        wilson_interval(round(by_epoch[epoch] * run["rows"]), run["rows"]) for epoch in (last, REPORTED_EPOCHS)
+    )
+    answer = verdict(low - highest, high - lowest)
     done = run.get("folds_done", run["folds"])
     which = "" if done == run["folds"] else f", in the {done} of {run['folds']} folds that were run"
     return Finding(
         f"{answer}{which}",
-        f"{by_epoch[REPORTED_EPOCHS]:.4f} after {REPORTED_EPOCHS}, {by_epoch[last]:.4f} after {last}; packaged MiniLM",
+        f"{by_epoch[REPORTED_EPOCHS]:.4f} after {REPORTED_EPOCHS}, {by_epoch[last]:.4f} after {last}, the most that "
+        f"were tried; one seed, {run['rows']:,} tweets. Of the report's own network nothing was measured",
     )
 
 
@@ -148,11 +155,13 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
         found = run["settings"].get(setting) if run else None
         counted, undecided = [], 0
         for protocol, switches in found["protocols"].items() if found else ():
-            for switch in switches.values():
-                paired = switch.get("paired")
-                if not paired:
+            for name, switch in switches.items():
+                control = SWITCHES[name].control
+                beside = switches.get(control) if control else switches[ABLATED]
+                paired = switch.get("beside_control" if control else "paired")
+                if not paired or name in CONTROLS:
                     continue
-                each = gains(switch["seeds"], switches[ABLATED]["seeds"], "accuracy")
+                each = gains(switch["seeds"], beside["seeds"], "accuracy")
                 if _agreed(paired["interval"], each) == UNDECIDED:
                     undecided += 1
                 else:
@@ -244,35 +253,49 @@ def _calibration_helps(task: str) -> Callable[[], Finding | None]:
         if not seeds:
             return None
         gains = [seed["before"]["ece"] - seed["after"]["ece"] for seed in seeds]
-        answer = YES if min(gains) > 0 else NO if max(gains) < 0 else UNDECIDED
+        chance = max(ece_by_chance(seed["after"]["reliability"]) for seed in seeds)
+        answer = YES if min(gains) > chance else NO if max(gains) < -chance else UNDECIDED
         every = ", ".join(f"{seed['before']['ece']:.3f} to {seed['after']['ece']:.3f}" for seed in seeds)
-        return Finding(answer, f"ECE of each seed: {every}")
+        return Finding(answer, f"ECE of each seed: {every}; of as many tweets chance alone makes {chance:.3f}")
 
     return finding
 
 
+def ece_by_chance(reliability: Sequence[Mapping[str, Any]]) -> float:
+    """The expected calibration error that probabilities have on average though they are exactly true, 0 to 1.
+
+    In each bin the share that is right differs from its expectation as a binomial share does, by sqrt(2 / pi) standard
+    deviations on average.
+
+    Args:
+        reliability: What :func:`tf_model.calibration.reliability` returns.
+    """
+    rows = sum(each["rows"] for each in reliability)
+    errors = [sqrt(each["confidence"] * (1 - each["confidence"]) * each["rows"]) for each in reliability]
+    return sqrt(2 / pi) * sum(errors) / rows
+
+
 def _two_models_are_better() -> Finding | None:
-    found = _lever("two_models")
+    found = _lever(APART)
     if found is None:
         return None
-    return Finding(_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains("two_models")), _gains(found))
+    return Finding(_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(APART)), _gains(found))
 
 
 def _any_lever_is_better() -> Finding | None:
     run = load("levers")
-    tried = {name: found for name, found in run["levers"].items() if name != UNCHANGED} if run else {}
+    # Two models are a question of their own.
+    tried = {name: found for name, found in run["levers"].items() if name not in (UNCHANGED, APART)} if run else {}
     if not tried:
         return None
-    better = [
-        name
-        for name, found in tried.items()
-        if _agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(name)) == YES
-    ]
+    verdicts = [_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(name)) for name, found in tried.items()]
+    better, worse = (verdicts.count(answer) for answer in (YES, NO))
     best = max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])
     once = sum(len(found["seeds"]) < 2 for found in tried.values())
     each = " ".join(f"{gain:+.4f}" for gain in _lever_gains(best))
     return Finding(
-        f"{len(better)} of {len(tried)} that were tried{f', {once} of them with one seed only' if once else ''}",
+        f"better: {better} of {len(tried)} that were tried; worse: {worse}; of the others the data cannot tell"
+        + (f", {once} had one seed only" if once else ""),
         f"best: {LEVERS[best].title}, {_gains(tried[best])}; answer, each seed {each}",
     )
 
@@ -309,17 +332,25 @@ def _gains(found: Mapping[str, Any]) -> str:
 def _people_agree(task: str) -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
         run = load("label_quality")
-        found = run["tasks"].get(task) if run else None
-        agreement = next((each for each in found["agreement"].values() if each["groups"]), None) if found else None
+        found = agreements_of(run).get(task, {}) if run else {}
+        agreement = next((each for each in found.values() if each["groups"]), None)
         if agreement is None:
             return None
         ceiling = " to ".join(f"{bound:.3f}" for bound in agreement["ceiling"])
+        ours = f"; our answer model has {agreement['our_accuracy']:.3f} there" if "our_accuracy" in agreement else ""
         return Finding(
-            f"{agreement['pairwise']:.3f} of pairs",
-            f"{md.interval(agreement['interval'])}; the best possible accuracy on such texts is somewhere in {ceiling}",
+            f"with a probability of {agreement['pairwise']:.3f}",
+            f"{md.interval(agreement['interval'])}; the best possible accuracy on such texts is somewhere in "
+            f"{ceiling}{ours}",
         )
 
     return finding
+
+
+def agreements_of(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What a recorded ``label_quality`` says of how far labels agree, by task and of the whole answer."""
+    found = {name: of_task["agreement"] for name, of_task in run["tasks"].items()}
+    return found | ({tasks.ANSWER: run["answers_agree"]} if run.get("answers_agree") else {})
 
 
 def _better_without_doubtful(task: str) -> Callable[[], Finding | None]:
@@ -350,13 +381,16 @@ def _bert_pays() -> Finding | None:
     if run is None or OURS not in run["methods"]:
         return None
     size = pays_from(run)
+    rivals = len(run["methods"]) - 1
     return Finding(
-        "at no measured size" if size is None else f"from {size:,} on", "our worst draw beats the best of all"
+        "at no measured size" if size is None else f"from {size:,} on",
+        f"our worst draw beats the best of the {rivals} plain methods, of {len(baselines())}, that were measured; ours "
+        "was with " + ", ".join(f"{point['size']:,}" for point in run["methods"][OURS]["points"]),
     )
 
 
 def pays_from(run: Mapping[str, Any]) -> int | None:
-    """The number of labelled tweets from which on our worst draw is ahead of the best draw of every baseline.
+    """The number of labelled tweets from which on our worst draw is ahead of the best draw of every measured baseline.
 
     Args:
         run: A learning curve that holds :data:`OURS`.
@@ -381,7 +415,7 @@ QUESTIONS = (
         "The report's recipe reaches the report's accuracy",
     ),
     Question(
-        "Would more epochs than the report's 10 have helped, as it supposed?",
+        "Do more epochs than the report's 10 help the packaged MiniLM, as it supposed of its own network?",
         _more_epochs_help,
         "benchmarks.md#How many epochs for the packaged backbone",
     ),
@@ -444,13 +478,18 @@ QUESTIONS = (
         "What was tried to better the answer model",
     ),
     Question(
-        "Do people agree on the product of a text that was labelled more than once?",
+        "Do two labels of one text agree on the product, where both name one?",
         _people_agree(tasks.PRODUCT.name),
         "How far people agree, and how high an accuracy can get",
     ),
     Question(
-        "... on its emotion?",
+        "... on the emotion?",
         _people_agree(tasks.EMOTION.name),
+        "How far people agree, and how high an accuracy can get",
+    ),
+    Question(
+        "... on the whole answer?",
+        _people_agree(tasks.ANSWER),
         "How far people agree, and how high an accuracy can get",
     ),
     Question(

@@ -52,7 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     data.announce(source)
     dataset = data.read(source.path)
     run = load("label_quality")
-    found: dict[str, Any] = dict(run["tasks"]) if run and run["data_sha256"] == dataset.sha256 else {}
+    known = run if run and run["data_sha256"] == dataset.sha256 else {}
+    found: dict[str, Any] = dict(known.get("tasks", {}))
+    answers_agree = known.get("answers_agree", {})
     ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
     problems = {name: make_problem(dataset, name) for name in arguments.tasks}
     # What is quick comes first, so that a run that is stopped has it of every task.
@@ -61,25 +63,24 @@ def main(argv: list[str] | None = None) -> int:
             before = found.get(name, {})
             found[name] = {
                 "rows": len(problem.rows),
-                "agreement": {
-                    f"{threshold:g}": agreement(groups_at(problem, threshold), problem, our_rights(problem, dataset))
-                    for threshold in (SAME_TEXT, audit.THRESHOLD)
-                },
+                "agreement": agreements(problem, dataset),
                 "doubts": before.get("doubts", dict.fromkeys(("words", "ours", "both"))),
                 "without_doubtful": _still_true(before.get("without_doubtful", {})),
             }
-            path = _record(dataset, found)
+            _record(dataset, found, answers_agree)
+        answers_agree = agreements(make_problem(dataset, tasks.ANSWER), dataset)
+        path = _record(dataset, found, answers_agree)
         for name, problem in problems.items():
             if name in ours or not found[name]["doubts"]["ours"]:
                 found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
-                _record(dataset, found)
+                _record(dataset, found, answers_agree)
         for name, problem in problems.items():
             orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]
             for method in (methods()[each] for each in arguments.methods):
                 kept = {"title": method.title, "settings": method.settings}
                 kept |= without_doubtful(method, problem, orders, dataset.sha256)
                 found[name]["without_doubtful"][method.name] = kept
-                path = _record(dataset, found)
+                path = _record(dataset, found, answers_agree)
             _print(name, found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
@@ -93,8 +94,9 @@ def _still_true(recorded: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _record(dataset: data.Dataset, found: Mapping[str, Any]) -> Path:
+def _record(dataset: data.Dataset, found: Mapping[str, Any], answers_agree: Mapping[str, Any]) -> Path:
     results = {"protocol": f"grouped {crossval.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
+    results["answers_agree"] = answers_agree  # agreements of both labels together
     measured = {method for of_task in found.values() for method in of_task["without_doubtful"]}
     chosen = " ".join(name for name in methods() if name in measured)
     is_default = measured <= set(CHEAP)
@@ -112,20 +114,53 @@ def groups_at(problem: Problem, threshold: float) -> np.ndarray:
     return splits.near_duplicate_groups(problem.rows.texts, threshold)
 
 
+def agreements(problem: Problem, dataset: data.Dataset) -> dict[str, Any]:
+    """:func:`agreement` of texts that are the same but for a link, and of near-duplicates.
+
+    Of a single task's labels, or of whole answers: then a text without an emotion has one label, "none", whatever it
+    names, and one whose target is unknown has none.
+    """
+    rows, label_ids = judged_labels(problem)
+    ours = our_rights(problem, dataset)
+    return {
+        f"{threshold:g}": agreement(
+            groups_at(problem, threshold)[rows], label_ids, None if ours is None else ours[rows]
+        )
+        for threshold in (SAME_TEXT, audit.THRESHOLD)
+    }
+
+
+def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the rows with a label of a task, or with a whole answer, and these labels; both int64."""
+    if problem.name != tasks.ANSWER:
+        label_ids = problem.label_ids(problem.rows.tasks[0])
+        rows = np.flatnonzero(label_ids != tasks.NO_LABEL)
+        return rows, label_ids[rows]
+    product, emotion = problem.label_ids(tasks.PRODUCT), problem.label_ids(tasks.EMOTION)
+    none = emotion == tasks.EMOTIONS.index(tasks.NO_EMOTION)
+    rows = np.flatnonzero(none | ((emotion != tasks.NO_LABEL) & (product != tasks.NO_LABEL)))
+    return rows, np.where(none, 0, 1 + emotion * len(tasks.PRODUCTS) + product)[rows]
+
+
 def our_rights(problem: Problem, dataset: data.Dataset) -> np.ndarray | None:
     """How many of our answer model's seeds are right on each row, 0 to 1, float [N], out of fold.
 
-    From the recorded run of ``make levers``, which keeps the answers of the recipe as it is; None without one.
+    From the recorded run of ``make levers``, which keeps the answers of the recipe as it is; None without one. Rows
+    that the question is not asked of are NaN.
     """
-    (task,) = problem.rows.tasks
     run = load("levers")
     if run is None or run["data_sha256"] != dataset.sha256:
         return None
+    asked = np.arange(len(problem.rows))
+    if problem.name == tasks.ANSWER:
+        asked = np.flatnonzero(problem.label_ids(tasks.EMOTION) != tasks.NO_LABEL)
     seeds = run["levers"][UNCHANGED]["seeds"].values()
-    return np.mean([unpack(seed["right"][task.name], len(problem.rows)) for seed in seeds], axis=0)
+    found = np.full(len(problem.rows), np.nan)
+    found[asked] = np.mean([unpack(seed["right"][problem.name], len(asked)) for seed in seeds], axis=0)
+    return found
 
 
-def agreement(groups: np.ndarray, problem: Problem, ours: np.ndarray | None = None) -> dict[str, Any]:
+def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None = None) -> dict[str, Any]:
     """How often two labels of the same text agree, and what accuracy that leaves room for.
 
     Let a text get each label with some probability, and p be the greatest of these probabilities: no answer to that
@@ -139,29 +174,28 @@ def agreement(groups: np.ndarray, problem: Problem, ours: np.ndarray | None = No
 
     Args:
         groups: Group of each row, int64 [N].
-        problem: The rows, of one task.
-        ours: See :func:`our_rights`.
+        label_ids: int64 [N].
+        ours: How many of our answer model's seeds are right on each row, 0 to 1, float [N].
 
     Returns:
         ``groups`` and ``rows`` of texts that occur more than once, ``disagreeing_groups``, ``pairwise`` (each group
-        weighs as many as its rows, 0 to 1) with its ``interval`` (95%, groups resampled), and the ``ceiling`` between
-        which two shares; with ``ours`` also ``our_accuracy`` on these rows and its ``our_interval``, likewise.
+        weighs as many as its rows, 0 to 1) with its ``interval`` (95%, groups resampled), and the ``ceiling``: from the
+        low end of that interval to the root of its high one; with ``ours`` also ``our_accuracy`` on these rows and its
+        ``our_interval``, likewise.
     """
-    (task,) = problem.rows.tasks
-    label_ids = problem.label_ids(task)
     members = [label_ids[groups == number] for number in np.flatnonzero(np.bincount(groups) > 1)]
     if not members:
         return {"groups": 0, "rows": 0}
     sizes = np.array([len(ids) for ids in members], dtype=float)
     agreeing = np.array([_share_of_agreeing_pairs(ids) for ids in members])
-    pairwise = float(np.average(agreeing, weights=sizes))
+    low, high = _resampled(agreeing, sizes)
     found = {
         "groups": len(members),
         "rows": int(sizes.sum()),
         "disagreeing_groups": int((agreeing < 1).sum()),
-        "pairwise": pairwise,
-        "interval": _resampled(agreeing, sizes),
-        "ceiling": [pairwise, float(np.sqrt(pairwise))],
+        "pairwise": float(np.average(agreeing, weights=sizes)),
+        "interval": [low, high],
+        "ceiling": [low, float(np.sqrt(high))],
     }
     if ours is not None:
         right = np.array([ours[groups == number].mean() for number in np.flatnonzero(np.bincount(groups) > 1)])

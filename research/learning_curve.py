@@ -23,7 +23,7 @@ from tf_model.metrics import summarize
 
 SIZES = (50, 100, 200, 400, 800, 1600, 2632)  # the last is the size of the report's training part
 DRAWS = 3
-CHEAP = ("keywords", "words_logistic", "frozen_minilm")
+CHEAP = ("keywords", "words_logistic", "words_svm", "frozen_minilm")
 
 
 def main(argv: list[str] | None = None) -> int:

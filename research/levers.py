@@ -32,15 +32,18 @@ from tf_model import (
     suspicious,
     tasks,
 )
+from tf_model.calibration import scale
 from tf_model.calibration_folds import FOLDS, out_of_fold_probabilities
 from tf_model.comparison import compare_right
 from tf_model.errors import UsageError
+from tf_model.metrics import SMALLEST_PROBABILITY
 from tf_model.recipes import Recipe
 
 if TYPE_CHECKING:
     from tf_model.fit import Fitted
 
 UNCHANGED = "unchanged"
+APART = "two_models"
 WITH_AN_EMOTION = "answer_emotion_rows"
 SMOOTHED = 0.1  # of each label, spread over all classes
 SOFT = 0.5  # of each target, from the predictions of other models
@@ -80,6 +83,8 @@ class Lever:
         settings: Fields of the recipe that are otherwise.
         apart: A model for each task, which costs twice as much to answer.
         trainings: How many trainings of the whole size it comes to, by the rows.
+        recalibrate: What is made of the answers of the recipe as it is, in place of a training: a function of label ids
+            int [N, tasks], their out-of-fold probabilities float [N, classes of all tasks], and the rows of each fold.
     """
 
     title: str
@@ -87,6 +92,7 @@ class Lever:
     settings: Mapping[str, Any] = field(default_factory=dict)
     apart: bool = False
     trainings: float = 1.0
+    recalibrate: Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None
 
 
 # ---------------------------------------------------------------- what is learned
@@ -161,11 +167,48 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
     return np.split(values, np.cumsum(CLASSES)[:-1], axis=1)
 
 
+# ---------------------------------------------------------------- what is made of the answers
+
+
+def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities to whose logarithm, over a temperature, a bias of each class was added; float64.
+
+    Both come from the labels of the other parts. Source: A. Alexandari et al., "Maximum likelihood with bias-corrected
+    calibration is hard-to-beat at label shift adaptation", ICML 2020.
+    """
+    columns = []
+    for ids, said in zip(label_ids.T, _by_task(probabilities), strict=True):
+        calibrated = np.empty(said.shape, np.float64)
+        for part in parts:
+            others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
+            calibrated[part] = _scaled(said[part], _fitted_bias(ids[others], said[others]))
+        columns.append(calibrated)
+    return np.concatenate(columns, axis=1)
+
+
+def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """What makes the labels most likely: the logarithm of a temperature, and the bias of each class but the first."""
+    from scipy.optimize import minimize
+
+    rows = np.arange(len(label_ids))
+
+    def loss(weights: np.ndarray) -> float:
+        return -float(np.log(np.maximum(_scaled(probabilities, weights)[rows, label_ids], SMALLEST_PROBABILITY)).mean())
+
+    return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
+
+
+def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
+    return biased / biased.sum(axis=1, keepdims=True)
+
+
 LEVERS: dict[str, Lever] = {
     UNCHANGED: Lever("as it is"),
-    "two_models": Lever("a model for each task", apart=True, trainings=1.4),  # each of the rows with its own label
+    APART: Lever("a model for each task", apart=True, trainings=1.4),  # each of the rows with its own label
     "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
+    "class_bias": Lever("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
     "without_doubtful": Lever(f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful),
     # A model of two thirds for each of the folds, and the student.
     "soft_labels": Lever("half of each label from out-of-fold predictions", softened(1), trainings=FOLDS * 2 / 3 + 1),
@@ -234,6 +277,10 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
 
     Finished folds are kept. The seconds of a lever's teachers are not among them.
     """
+    if LEVERS[name].recalibrate:
+        said, _ = out_of_fold(UNCHANGED, problem, recipe, data_sha256)
+        parts = [split.validation for split in problem.folds[GROUPED]]
+        return LEVERS[name].recalibrate(problem.rows.label_ids, said, parts), 0.0
     used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
     folds = problem.folds[GROUPED]
     store = crossval.store_of_folds(

@@ -19,6 +19,7 @@ from research.claims import (
     TARGETS,
     TUNED_TARGETS,
     YES,
+    agreements_of,
     epochs_of,
     in_short,
     pays_from,
@@ -141,7 +142,8 @@ def _baselines(task: str) -> Callable[[], str]:
         return md.captioned(
             md.table(header, rows),
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
-            f"(report); the interval is Wilson's at the mean over the seeds; {md.made(run, _seconds(run))}"
+            "(report); the interval is Wilson's at the mean over the seeds; the keyword rules were written with tweets "
+            f"of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
             f"{_seeds(run, task)}{_missing(run)}{_both_tasks() if task == tasks.EMOTION.name else ''}",
         )
 
@@ -282,7 +284,7 @@ def _tuned() -> str:
 def _targets() -> str:
     run, baselines = load("grouped_answer"), load("baselines")
     if run is None:
-        return md.not_measured(GROUPED_ANSWER.format(recipe="tuned", seeds="0 1 2"))
+        return md.not_measured(GROUPED_ANSWER.format(recipe="answer", seeds="0 1 2"))
     plain = _plain_methods(baselines)
     words = plain.get(WORDS, {})
     averaged = run.get("averaged", {}).get("headline", {})
@@ -301,7 +303,7 @@ def _targets() -> str:
             ]
         )
     seeds = " ".join(run["seeds"])
-    recipe = run.get("recipe", {}).get("name", "tuned")
+    recipe = run.get("recipe", {}).get("name", "answer")
     command = run.get("command", GROUPED_ANSWER.format(recipe=recipe, seeds=seeds))
     header = ["", "words + logistic regression", "best plain method", "`answer` model", "range", "seeds averaged"]
     header += ["target", "reached"]
@@ -512,17 +514,20 @@ def _label_agreement() -> str:
             if "our_accuracy" in values
             else "not measured yet",
         ]
-        for name, found in run["tasks"].items()
-        for threshold, values in found["agreement"].items()
+        for name, agreement in agreements_of(run).items()
+        for threshold, values in agreement.items()
         if values["groups"]
     ]
-    header = ["task", "cosine", "rows", "groups that disagree", "pairs of labels that agree", "best possible accuracy"]
+    header = ["question", "cosine", "rows", "groups that disagree", "agreement of two labels", "best possible accuracy"]
     header += ["`answer` model on these rows"]
     return md.captioned(
         md.table(header, rows),
-        "Two labels of one text agree with the probability A, the mean over texts of the sum of squares of the labels' "
-        "probabilities. The best answer to a text is right with the greatest of them, which lies between that sum and "
-        "its root; so the best possible accuracy on these texts is at least A and at most its root. Texts that occur "
+        "Two labels of one text agree with the probability A, the mean over texts, each weighing as often as it "
+        "occurs, of the sum of squares of the labels' probabilities. The best answer to a text is right with the "
+        "greatest of them, which lies between that sum and its root; so the best possible accuracy is at least A "
+        "and at most its root: from the low end of A's interval to the root of its high one. The product is asked of "
+        "tweets whose label names one: a copy whose label names none is no disagreement there. For the whole answer "
+        "it is one; tweets with an emotion of unknown target are left out. Texts that occur "
         "more than once are mostly retweets: the other tweets may be harder or easier. Our model's answers are those "
         f"of `make levers`, out of fold; intervals resample groups. {md.made(run)}",
     )
@@ -608,14 +613,17 @@ def _learning_curve(task: str) -> Callable[[], str]:
 
 
 def _pays(run: Mapping[str, Any], option: str) -> str:
-    """From how many labels on our model is ahead of every baseline, by the means over the draws."""
+    """From how many labels on our model is ahead of every baseline that was measured, and at which sizes it was."""
     if OURS not in run["methods"]:
         return f"Our own model: `python -m research.learning_curve{option} --methods {OURS}`."
     size = pays_from(run)
-    epochs = "Ours makes as many passes over few tweets as over many, and so fewer steps."
+    sizes = ", ".join(f"{point['size']:,}" for point in run["methods"][OURS]["points"])
+    epochs = (
+        f"Ours was measured with {sizes}; it makes as many passes over few tweets as over many, and so fewer steps."
+    )
     if size is None:
-        return f"At no measured size is our worst draw ahead of the best draw of every baseline. {epochs}"
-    return f"From {size:,} labelled tweets on, our worst draw is ahead of the best draw of every baseline. {epochs}"
+        return f"At no measured size is our worst draw ahead of the best draw of every method above. {epochs}"
+    return f"From {size:,} labelled tweets on, our worst draw is ahead of the best draw of every method above. {epochs}"
 
 
 # ---------------------------------------------------------------- the report's slips
@@ -640,6 +648,11 @@ def _ablation(setting: str) -> Callable[[], str]:
                 seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
                 unchanged = found["protocols"][protocol][UNCHANGED]["seeds"]
                 rows.append([protocol, switch.title, *_effect(name, measured, unchanged)])
+                if beside := measured.get("beside_control"):
+                    control = found["protocols"][protocol][switch.control]["seeds"]
+                    title = f"{switch.title}, less {SWITCHES[switch.control].title}"
+                    seeds = " ".join(beside["seeds"])
+                    rows.append([protocol, title, seeds, "", "", *_gained(measured["seeds"], control, beside)])
         header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
         header += ["95%, over tweets", "95%, over seeds"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
@@ -668,10 +681,15 @@ def _effect(name: str, measured: Mapping[str, Any], unchanged: Mapping[str, Any]
         return [*cells, "", "", "", ""]
     if not paired:
         return [*cells, "", "other tweets", "", ""]
-    each = gains(measured["seeds"], unchanged, "accuracy")
+    return [*cells, *_gained(measured["seeds"], unchanged, paired)]
+
+
+def _gained(seeds: Mapping[str, Any], others: Mapping[str, Any], paired: Mapping[str, Any]) -> list[str]:
+    """Each seed's gain in accuracy over the ``others``, their mean, and its two intervals."""
+    each = gains(seeds, others, "accuracy")
     intervals = [paired["interval"], *([over_seeds(each)] if len(each) > 1 else [])]
     bounds = [f"{low:+.4f} to {high:+.4f}" for low, high in intervals]
-    cells += [" ".join(f"{gain:+.4f}" for gain in each), f"{paired['difference']:+.4f}"]
+    cells = [" ".join(f"{gain:+.4f}" for gain in each), f"{paired['difference']:+.4f}"]
     return [*cells, *bounds, *[""] * (2 - len(bounds))]
 
 

@@ -1,4 +1,4 @@
-"""Recorded runs: one JSON file each, from which benchmarks.md is written."""
+"""Recorded runs: one JSON file each, from which results.md and benchmarks.md are written."""
 
 from __future__ import annotations
 

@@ -168,6 +168,33 @@ def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch
     assert "no_mask: accuracy" in capsys.readouterr().out
 
 
+def test_what_was_left_out_is_compared_with_its_control_and_summed_up_anew(tmp_path, monkeypatch, problem):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(ablation, "SlippedBert", Counted)
+    monkeypatch.setattr(Counted, "fitted", [])
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
+    switches = ["unchanged", "without_duplicates", "as_many_left_out"]
+    assert ablation.main([*command, "--seeds", "0", "--switches", *switches]) == 0
+    run = runs.load("ablation")
+    found = run["settings"]["quick"]["protocols"][REPORT]
+    assert found["without_duplicates"].pop("beside_control")["difference"] == 0
+    answered = runs.unpack(found["unchanged"]["seeds"]["0"]["answered"], len(problem.rows))
+    wrong, right = runs.pack(np.zeros(len(answered), bool)), runs.pack(answered)
+    found["without_duplicates"]["seeds"]["0"]["right"] = wrong
+    found["as_many_left_out"]["seeds"]["0"]["right"] = right
+    found["as_many_left_out"].pop("paired")
+    (tmp_path / "ablation.json").write_text(json.dumps(run), encoding="utf-8")
+    fitted = len(Counted.fitted)
+    assert ablation.main([*command, "--switches"]) == 0
+    found = runs.load("ablation")["settings"]["quick"]["protocols"][REPORT]
+    assert found["without_duplicates"]["beside_control"]["difference"] == -1
+    assert found["without_duplicates"]["beside_control"]["seeds"] == ["0"]
+    assert found["as_many_left_out"]["paired"]["difference"] > 0
+    assert "beside_control" not in found["as_many_left_out"]
+    assert len(Counted.fitted) == fitted
+
+
 def test_there_is_nothing_to_compare_with_without_the_unchanged_training():
     with pytest.raises(UsageError, match="unchanged"):
         ablation.main(["--data", str(paths.SAMPLE_CORPUS), "--switches", "no_mask"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,10 +30,12 @@ def test_agreement_counts_pairs_weighted_by_rows():
     # Two that agree, three of which one disagrees (1 of 3 pairs agrees), and single texts, which say nothing.
     label_ids = [0, 0, 1, 1, 2, *[0, 1, 2] * 5]
     groups = np.array([0, 0, 1, 1, 1, *range(2, 17)])
-    found = label_quality.agreement(groups, problem_of(["x"] * 20, label_ids))
+    found = label_quality.agreement(groups, np.array(label_ids))
     assert (found["groups"], found["rows"], found["disagreeing_groups"]) == (2, 5, 1)
     assert found["pairwise"] == pytest.approx((2 * 1 + 3 / 3) / 5)
-    assert found["ceiling"] == [found["pairwise"], pytest.approx(np.sqrt(0.6))]
+    low, high = found["interval"]
+    assert low < found["pairwise"] < high
+    assert found["ceiling"] == [low, pytest.approx(np.sqrt(high))], "the agreement itself is not known better"
 
 
 def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
@@ -46,14 +50,36 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
     groups[1] = groups[3] = 1  # two rows that were right once in two
-    found = label_quality.agreement(groups, problem, ours)
+    found = label_quality.agreement(groups, problem.label_ids(tasks.PRODUCT), ours)
     assert found["our_accuracy"] == 0.5
     assert found["our_interval"] == [0.5, 0.5]
 
 
+def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    none, positive = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE))
+    # Two without emotion, whatever they name, agree; so do not none and some, nor two products.
+    pairs = [[(0, none), (-1, none)], [(0, none), (0, positive)], [(0, positive), (1, positive)]]
+    pairs += [[(2, positive), (2, positive)], [(3, positive), (-1, positive)], [(4, -1), (4, positive)]]
+    label_ids = np.array([label for pair in pairs for label in pair])
+    dataset = data.read(paths.SAMPLE_CORPUS)
+    answers = baselines.make_problem(dataset, tasks.ANSWER)
+    few = answers.rows.take(np.arange(len(label_ids)))
+    problem = Problem(tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), {})
+    rows, judged = label_quality.judged_labels(problem)
+    assert rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
+    agree = label_quality.agreement(problem.groups[rows], judged)
+    assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
+    asked = label_ids[:, 1] >= 0
+    right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
+    runs.record("levers", "x", {"data_sha256": dataset.sha256, "levers": {"unchanged": {"seeds": {"0": right}}}})
+    ours = label_quality.our_rights(problem, dataset)
+    assert np.isnan(ours).tolist() == (~asked).tolist()
+    assert ours[11] == 1, "the tenth of the eleven that were asked"
+
+
 def test_agreement_without_a_repeated_text():
-    label_ids = [0, 1, 2] * 5
-    assert label_quality.agreement(np.arange(15), problem_of(["x"] * 15, label_ids)) == {"groups": 0, "rows": 0}
+    assert label_quality.agreement(np.arange(15), np.array([0, 1, 2] * 5)) == {"groups": 0, "rows": 0}
 
 
 def test_the_ceiling_holds_the_true_one():
@@ -61,7 +87,7 @@ def test_the_ceiling_holds_the_true_one():
     generator = np.random.default_rng(0)
     truth = generator.dirichlet([1, 1, 1], size=3000)
     label_ids = np.concatenate([generator.choice(3, size=3, p=each) for each in truth])
-    found = label_quality.agreement(np.repeat(np.arange(3000), 3), problem_of(["x"] * 9000, label_ids))
+    found = label_quality.agreement(np.repeat(np.arange(3000), 3), label_ids)
     low, high = found["ceiling"]
     assert found["pairwise"] == pytest.approx((truth**2).sum(axis=1).mean(), abs=0.02)
     assert low < truth.max(axis=1).mean() < high
@@ -143,5 +169,8 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
         assert [share for share in kept if share.startswith("0.")] == ["0.02", "0.05", "0.1"]
         assert kept["all"]["accuracy"] == kept["0.1"]["doubtful"]["accuracy"], "rules learn nothing"
     assert run["command"] == "python -m research.label_quality --methods majority keywords"
+    assert run["answers_agree"] == label_quality.agreements(
+        baselines.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
+    )
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
     assert "keyword rules: accuracy trained on all labels" in capsys.readouterr().out

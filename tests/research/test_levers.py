@@ -137,6 +137,49 @@ def test_a_model_for_each_task_learns_from_its_own_labels_alone(training):
     assert np.abs(changed[:, CLASSES[0] :] - apart[:, CLASSES[0] :]).max() > 0.05
 
 
+# ---------------------------------------------------------------- what is made of the answers
+
+
+def test_a_bias_of_each_class_mends_the_shares_by_the_labels_of_the_other_parts():
+    random = np.random.default_rng(0)
+    label_ids = np.stack([random.choice(size, 4000) for size in CLASSES], axis=1)
+    label_ids[:, 1] = random.choice(CLASSES[1], 4000, p=[0.05, 0.65, 0.3])
+    label_ids[::7, 0] = NONE
+    columns = []
+    for ids, size in zip(label_ids.T, CLASSES, strict=True):
+        scores = random.normal(size=(4000, size)) + 1.5 * np.eye(size)[ids]
+        columns.append(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))
+    said = np.concatenate(columns, axis=1)  # as if all emotions were equally frequent
+    parts = np.array_split(random.permutation(4000), 4)
+    shares = np.bincount(label_ids[:, 1]) / 4000
+    mended = levers.with_class_bias(label_ids, said, parts)
+    assert np.abs(said[:, CLASSES[0] :].mean(axis=0) - shares).max() > 0.1
+    np.testing.assert_allclose(mended[:, CLASSES[0] :].mean(axis=0), shares, atol=0.005)
+    np.testing.assert_allclose(mended[:, : CLASSES[0]].sum(axis=1), 1, atol=1e-6)
+    own = label_ids.copy()
+    own[parts[0], 1] = 0
+    np.testing.assert_array_equal(levers.with_class_bias(own, said, parts)[parts[0]], mended[parts[0]])
+
+
+def test_a_lever_that_recalibrates_trains_nothing_of_its_own(problem, recipe, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
+    trained = []
+    real = levers.answer
+
+    def watched(lever, training, texts):
+        trained.append(lever.title)
+        return real(lever, training, texts)
+
+    monkeypatch.setattr(levers, "answer", watched)
+    some = replace(problem, folds={baselines.GROUPED: problem.folds[baselines.GROUPED]})
+    unchanged, _ = levers.out_of_fold(levers.UNCHANGED, some, recipe, "0")
+    mended, seconds = levers.out_of_fold("class_bias", some, recipe, "0")
+    assert trained == ["as it is"] * len(problem.folds[baselines.GROUPED])
+    parts = [split.validation for split in problem.folds[baselines.GROUPED]]
+    np.testing.assert_array_equal(mended, levers.with_class_bias(problem.rows.label_ids, unchanged, parts))
+    assert seconds == 0
+
+
 # ---------------------------------------------------------------- the record
 
 

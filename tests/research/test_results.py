@@ -135,7 +135,7 @@ def test_levers_stand_beside_the_recipe_as_it_is(recorded):
     )
     assert "8,588 tweets in 5,990 groups; recipe `answer`" in page
     assert "4 min of computing" in page
-    not_yet = "two_models label_smoothing class_balanced without_doubtful distilled"
+    not_yet = "two_models label_smoothing class_balanced class_bias without_doubtful distilled"
     assert f"Not measured yet: `python -m research.levers --levers {not_yet}`" in page
 
 
@@ -229,6 +229,10 @@ def ablation_run() -> dict:
         "stratified": switch("stratified", None, 0.9),
     }
     recipe = {"name": "report", "backbone": "minilm", "learning_rate": 1e-4, "schedule": "constant", "epochs": 3}
+    of_report["without_duplicates"] = switch("clean", paired, 0.83, 0.82) | {
+        "beside_control": {"seeds": ["0", "1"], "difference": -0.02, "interval": [-0.03, -0.01]}
+    }
+    of_report["as_many_left_out"] = switch("at random", paired, 0.85, 0.84)
     settings = {"quick": {"recipe": recipe, "protocols": {"report": of_report}}}
     return {"rows": 3291, "groups": 2644, "settings": settings}
 
@@ -242,7 +246,9 @@ def test_each_slip_stands_with_its_effect(recorded):
     assert "| report | split stratified by class | 0 | 0.9000 | 0.5000 |  | other tweets |  |  |" in text
     assert "| grouped | folds not stratified by class | not measured yet |" in text
     assert "Adam 0.0001 constant, 3 epochs" in text
-    assert "50 min of computing" in text
+    copies = "left out of training, less as many tweets left out at random | 0 1 |  |  | -0.0200 -0.0200 | -0.0200 |"
+    assert f"{copies} -0.0300 to -0.0100 | -0.0200 to -0.0200 |" in text
+    assert "1 h 30 min of computing" in text
     assert "Not measured yet: run `python -m research.ablation --setting report`" in section(
         "What each slip of the report did, at the report's rate"
     )
@@ -358,7 +364,9 @@ def test_learning_curve_is_shown(recorded):
 @pytest.mark.parametrize(("gain", "said"), [(0.05, "From 50 labelled tweets on"), (0.01, "At no measured size")])
 def test_our_model_pays_where_its_worst_draw_beats_the_best_of_the_baselines(recorded, gain, said):
     recorded("learning_curve", curve_run(tuned=gain))
-    assert said in section("How many labelled tweets the product takes")
+    text = section("How many labelled tweets the product takes")
+    assert said in text
+    assert "Ours was measured with 50, 2,632;" in text
 
 
 def test_what_the_largest_size_costs_is_said_only_where_it_was_measured(recorded):
@@ -461,10 +469,10 @@ def test_figures_show_every_point(recorded):
     assert list(map(round, grouped.y)) == [0, 1]
     assert list(grouped.x) == pytest.approx([0.84, 0.86])
     effects, of_seeds = figures.ablation(ablation_run()).data
-    assert list(of_seeds.x) == pytest.approx([-0.03, -0.04])
-    assert list(effects.y) == ["no mask"]
-    assert list(effects.x) == [-0.035]
-    assert list(effects.error_x.array) == pytest.approx([0.025])
+    assert list(of_seeds.x) == pytest.approx([-0.03, -0.04, -0.05, -0.04, -0.03, -0.02])
+    assert list(effects.y) == ["no mask", "clean", "at random"]
+    assert list(effects.x) == [-0.035] * 3
+    assert list(effects.error_x.array) == pytest.approx([0.025] * 3)
     assert list(figures.draw_all()) == [], "no run, no figure"
 
 
