@@ -372,6 +372,24 @@ def _calibration() -> str:
     )
 
 
+def _counting() -> str:
+    run = load("grouped_answer")
+    shares = [seed[tasks.ANSWER].get("emotion_shares") for seed in run["seeds"].values()] if run else []
+    if not shares or None in shares:
+        return md.not_measured("make grouped-answer")
+    rows = [
+        [emotion, *(md.mean(summarize(seed[emotion][by] for seed in shares)) for by in md.first(shares[0]))]
+        for emotion in shares[0]
+    ]
+    return md.captioned(
+        md.table(["emotion", "by the labels", "by the best guess", "of what is answered"], rows),
+        f"Share of the tweets, mean over the seeds {' '.join(run['seeds'])}, protocol grouped; the best guess is the "
+        'column `emotion`, what is answered is all of `answer` but "Not sure". What is withheld has an emotion more '
+        f"often: to say how many, count best guesses; to act on single texts, keep to the answers. `make "
+        f"grouped-answer`{md.dated(run)}.",
+    )
+
+
 def _levers() -> str:
     run, command = load("levers"), "python -m research.levers"
     if run is None:
@@ -707,6 +725,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "What the answer model was to reach": _targets,
     "What the answer model gets right, class by class": _classes,
     'Calibration, and what "Not sure" costs': _calibration,
+    "How many have an emotion: what counting answers gives": _counting,
     "What was tried to better the answer model": _levers,
     "The settings of the recipes": _settings,
     "How the settings of the baselines were chosen": _choices,

@@ -62,6 +62,21 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
     assert "the target of 2 of them is unknown: only the emotion is judged" in console.export_text()
 
 
+def test_shares_of_the_emotions_are_counted_by_the_labels_by_the_guesses_and_among_the_answered():
+    unsure = PROBABILITIES.copy()
+    unsure[:2] = surely(IPAD, POSITIVE, confidence=0.5)  # of the joined answer 0.25: withheld
+    found = answer_figures.evaluate_answers(LABEL_IDS, unsure, 0.5)
+    shares = found["answer"]["emotion_shares"]
+    assert shares[tasks.POSITIVE] == {"labels": 2 / 5, "best_guess": 2 / 5, "answered": 0.0}
+    assert shares[tasks.NEGATIVE] == {"labels": 2 / 5, "best_guess": 1 / 5, "answered": 1 / 3}
+    assert shares[tasks.NO_EMOTION] == {"labels": 1 / 5, "best_guess": 2 / 5, "answered": 2 / 3}
+    console = Console(width=300, record=True)
+    answer_figures.print_answers(console, "a part", found)
+    assert "Negative emotion 0.4000, 0.2000, 0.3333; No emotion" in console.export_text()
+    nothing = answer_figures.evaluate_answers(LABEL_IDS, PROBABILITIES, 1.0)["answer"]["emotion_shares"]
+    assert {each["answered"] for each in nothing.values()} == {None}
+
+
 def test_no_part_is_calibrated_by_its_own_labels():
     label_ids, probabilities = random_answers()
     parts = np.array_split(np.random.default_rng(1).permutation(len(label_ids)), 3)

@@ -82,8 +82,8 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
     Returns:
         ``product`` and ``emotion`` (:func:`tf_model.metrics.evaluate_probabilities` on the rows with such a label, and
         the ``ece`` and ``brier`` of these probabilities) and
-        ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label, and
-        ``unknown_target_rows``), ready for JSON.
+        ``answer`` (:func:`tf_model.answers.answer_metrics` on the rows with an emotion label,
+        ``unknown_target_rows``, and ``emotion_shares``: :func:`emotion_shares`), ready for JSON.
     """
     ids, scores = labels_by_task(label_ids), by_task(probabilities)
     found = {}
@@ -97,8 +97,40 @@ def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold
     emotion_ids, confidence, right = _answers(label_ids, probabilities)
     return found | {
         tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)
-        | {"unknown_target_rows": _unknown_targets(ids)}
+        | {
+            "unknown_target_rows": _unknown_targets(ids),
+            "emotion_shares": emotion_shares(
+                emotion_ids,
+                scores[tasks.EMOTION.name][ids[tasks.EMOTION.name] >= 0].argmax(axis=1),
+                confidence >= threshold,
+            ),
+        }
     }
+
+
+def emotion_shares(emotion_ids: np.ndarray, guesses: np.ndarray, answered: np.ndarray) -> dict[str, Any]:
+    """What counting gives: how frequent each emotion is by the labels, by the best guesses, and among what is answered.
+
+    What is withheld as "Not sure" has an emotion more often than what is answered, so the last is no estimate of the
+    first.
+
+    Args:
+        emotion_ids: True emotions, int [N].
+        guesses: The most probable emotions, int [N].
+        answered: Whether the answer is not "Not sure", bool [N].
+
+    Returns:
+        By emotion ``labels``, ``best_guess`` and ``answered``, shares 0 to 1; the last is None where nothing is.
+    """
+    found = {}
+    for number, emotion in enumerate(tasks.EMOTIONS):
+        guessed = guesses == number
+        found[emotion] = {
+            "labels": float((emotion_ids == number).mean()),
+            "best_guess": float(guessed.mean()),
+            "answered": float(guessed[answered].mean()) if answered.any() else None,
+        }
+    return found
 
 
 def evaluate_out_of_fold(
@@ -197,12 +229,14 @@ def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     answer = figures[tasks.ANSWER]
     low, high = answer["accuracy_interval"]
+    shares = (f"{name} {', '.join(map(_share, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
         f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
         f"{answer['rows']:,} tweets, {_share(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
         f"carry an emotion{_of_unknown_target(answer['unknown_target_rows'])}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
         f"{_share(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
+        f"shares by the labels, by the best guess, of the answered: {'; '.join(shares)}",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

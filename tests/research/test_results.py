@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from research import baselines, claims, figures, results
+from research import baselines, claims, figures, methods, results
 from tf_model import paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.metrics import summarize
@@ -171,6 +173,11 @@ def test_a_slow_baseline_shows_its_seeds_and_what_is_still_missing(recorded):
     assert "| keras-nlp |" not in section("The whole answer, beside plain methods")
 
 
+def test_what_was_found_best_is_what_is_used():
+    run = json.loads((paths.ROOT / "research" / "runs" / "choose_baselines.json").read_text(encoding="utf-8"))
+    assert {name: found["best"] for name, found in run["methods"].items()}.items() <= methods.CHOSEN.items()
+
+
 def test_settings_of_the_baselines_show_what_was_tried_and_what_is_used(recorded):
     tried = {"0.3": {"product": 0.85, "emotion": 0.7}, "1": {"product": 0.84, "emotion": 0.7}}
     found = {"words_svm": {"title": "svm", "tried": tried, "best": 0.3}}
@@ -268,6 +275,21 @@ def test_each_class_stands_with_what_is_found_of_it(recorded):
     text = section("What the answer model gets right, class by class")
     assert text.count("| 1,500 | 0.9000 (sd 0.0000) | 0.8000 (sd 0.0000) | 0.8500 (sd 0.0000) |") == 12
     assert "| emotion | Negative emotion |" in text
+
+
+def test_counting_shows_the_mean_share_over_the_seeds(recorded):
+    heading = "How many have an emotion: what counting answers gives"
+    recorded("grouped_answer", answer_run())
+    assert section(heading).strip() == "Not measured yet: run `make grouped-answer`.", (
+        "a run from before it was counted"
+    )
+    run = answer_run()
+    for seed, guessed in (("0", 0.05), ("1", 0.07)):
+        shares = {"Negative emotion": {"labels": 0.06, "best_guess": guessed, "answered": 0.03}}
+        run["seeds"][seed] = run["seeds"][seed] | {"answer": run["seeds"][seed]["answer"] | {"emotion_shares": shares}}
+    recorded("grouped_answer", run)
+    found = "| Negative emotion | 0.0600 (sd 0.0000) | 0.0600 (sd 0.0141) | 0.0300 (sd 0.0000) |"
+    assert found in section(heading)
 
 
 def test_copies_show_what_they_are_worth_on_the_same_tweets(recorded):
