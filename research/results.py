@@ -395,7 +395,7 @@ def _levers() -> str:
     if run is None:
         return md.not_measured(command)
     figures = ("product_accuracy", "product_macro_f1", "emotion_accuracy", "emotion_macro_f1", "answer_accuracy")
-    figures += ("answer_emotion_rows_accuracy",)
+    figures += ("answer_emotion_rows_accuracy", "product_ece", "emotion_ece")
     rows, missing, seconds = [], [], 0.0
     for name, lever in LEVERS.items():
         found = run["levers"].get(name)
@@ -410,7 +410,8 @@ def _levers() -> str:
             cells.append("" if name == AS_IT_IS else md.difference(paired["difference"], paired["interval"]))
         rows.append(cells)
     header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
-    header += ["exactly right", "with an emotion", "product", "emotion", "exactly right", "with an emotion"]
+    header += ["exactly right", "with an emotion", "product ECE", "emotion ECE"]
+    header += ["product", "emotion", "exactly right", "with an emotion"]
     not_yet = f" Not measured yet: `{command} --levers {' '.join(missing)}`." if missing else ""
     return md.captioned(
         md.table(header, rows),
@@ -418,7 +419,8 @@ def _levers() -> str:
         "last four columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
         f"another seed would differ: a lever counts as better where Student's 95% interval of its seeds leaves 0 out "
-        "as well. "
+        "as well. None was taken over into the recipe: these are the folds that it is reported on, and to choose by "
+        "them would be to tune on what is reported. "
         f"Trainings: of the whole size, that one model takes. `{run['command']}`, "
         f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",
     )
