@@ -577,7 +577,8 @@ def _without_doubtful() -> str:
         for kept in found["without_doubtful"].values():
             everything = kept["all"]
             figures = [f"{everything['accuracy']:.4f}", f"{everything['macro_f1']:.4f}"]
-            rows.append([name, kept["title"], "nothing", *figures, "", "", ""])
+            method = f"{kept['title']} ({kept['settings']})"  # as it was then
+            rows.append([name, method, "nothing", *figures, "", "", ""])
             for share, values in kept.items():
                 if not isinstance(values, Mapping) or "doubtful" not in values:
                     continue
@@ -585,7 +586,7 @@ def _without_doubtful() -> str:
                 figures = [f"{doubtful['accuracy']:.4f}", f"{doubtful['macro_f1']:.4f}"]
                 figures += [md.mean(random["accuracy"]), md.mean(random["macro_f1"])]
                 figures.append(md.difference(values["difference"], values["interval"]))
-                rows.append([name, kept["title"], f"{float(share):.0%}", *figures])
+                rows.append([name, method, f"{float(share):.0%}", *figures])
         missing = [method for method in (*CHEAP, OURS) if method not in found["without_doubtful"]]
         rows += [[name, methods()[method].title, "not measured yet", *[""] * 5] for method in missing]
     header = ["task", "method", "left out", "accuracy", "macro-F1", "accuracy, at random", "macro-F1, at random"]

@@ -331,7 +331,7 @@ def label_quality_run() -> dict:
         "rows": 3000,
         "agreement": {"0.95": agreement, "0.8": {"groups": 0, "rows": 0}},
         "doubts": {"words": words, "ours": None, "both": None},
-        "without_doubtful": {"words_logistic": {"title": "words", "settings": "", "all": metrics, "0.02": left_out}},
+        "without_doubtful": {"words_logistic": {"title": "words", "settings": "C=9", "all": metrics, "0.02": left_out}},
     }
     return {"protocol": "grouped 5-fold", "tasks": {"product": found}}
 
@@ -342,9 +342,9 @@ def test_label_quality_is_shown(recorded):
     assert "| product | 0.95 | 100 | 10 of 40 | 0.810 (0.780 to 0.840) | 0.810 to 0.900 |" in agree
     assert "| product | 3,000 | 300 (10.0%) | not measured yet |  |" in section("Labels that look wrong")
     without = section("Training without the most doubtful labels")
-    assert "| product | words | nothing | 0.8400 | 0.7000 |  |  |  |" in without
+    assert "| product | words (C=9) | nothing | 0.8400 | 0.7000 |  |  |  |" in without
     at_random = "0.8400 (sd 0.0000) | 0.7000 (sd 0.0000) | +0.0100 (-0.0100 to +0.0300)"
-    assert f"| product | words | 2% | 0.8500 | 0.7000 | {at_random} |" in without
+    assert f"| product | words (C=9) | 2% | 0.8500 | 0.7000 | {at_random} |" in without
     assert "`tuned` recipe | not measured yet |" in without
     assert "frozen MiniLM, mean-pooled + logistic regression | not measured yet |" in without
 
