@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from streamlit_app import charts
 from tf_model import tasks
 from tf_model.answers import NOT_SURE
+from tf_model.messages import plural
 
 if TYPE_CHECKING:
     import pandas
@@ -15,71 +16,101 @@ if TYPE_CHECKING:
 
 BINS = 20
 # What tells the parts of a bar apart to those who do not see its colours.
-SIGNS = {tasks.POSITIVE: "+", tasks.NEGATIVE: "−", tasks.NO_EMOTION: "○", NOT_SURE: "?"}
+SIGNS = {tasks.POSITIVE: "+", tasks.NEGATIVE: "−"}
 
 
 def counts_by_product(answered: pandas.DataFrame) -> pandas.DataFrame:
-    """Rows by product and emotion.
+    """Rows by the product and the emotion that are most probable, and by whether the model answered with them.
+
+    The best guesses, and not the answers: "Not sure" falls on emotional texts more often than on others, so that shares
+    of what is answered lean to "no emotion".
 
     Args:
         answered: Has ``product``, ``emotion`` and ``answer``.
 
     Returns:
         int64; one row for each product that an emotion is directed at, the most frequent first, then one for "no
-        emotion" and one for "not sure" where there are such; columns :data:`tf_model.tasks.EMOTIONS` and "Not sure".
+        emotion" where there is such; the columns are :func:`part` of each of :data:`tf_model.tasks.EMOTIONS`, sure and
+        not sure.
     """
     import pandas
 
-    target, emotion = answered["product"].astype(object), answered["emotion"].astype(object)
-    for special in (tasks.NO_EMOTION, NOT_SURE):
-        rows = answered["answer"] == special
-        target, emotion = target.mask(rows, special), emotion.mask(rows, special)
-    counts = pandas.crosstab(target, emotion).reindex(columns=list(SIGNS), fill_value=0)
-    last = [special for special in (tasks.NO_EMOTION, NOT_SURE) if special in counts.index]
+    emotion = answered["emotion"].astype(object)
+    target = answered["product"].astype(object).mask(emotion == tasks.NO_EMOTION, tasks.NO_EMOTION)
+    parts = emotion.mask(answered["answer"] == NOT_SURE, emotion.map(lambda name: part(name, is_sure=False)))
+    columns = [part(name, is_sure) for name in tasks.EMOTIONS for is_sure in (True, False)]
+    counts = pandas.crosstab(target, parts).reindex(columns=columns, fill_value=0)
+    last = counts.index.intersection([tasks.NO_EMOTION])
     products = counts.drop(index=last).sum(axis=1).sort_values(ascending=False, kind="stable").index
     return counts.loc[[*products, *last]]
 
 
-def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
-    """Bars of :func:`counts_by_product`, one for each product, in parts by emotion.
+def part(emotion: str, is_sure: bool) -> str:
+    """What the rows of an emotion are called: ``Positive emotion``, or ``Positive emotion, not sure``."""
+    return emotion if is_sure else f"{emotion}, {NOT_SURE.lower()}"
 
-    Rows without a product have no bar: they would dwarf the others. :func:`without_product` counts them.
+
+def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
+    """Bars of :func:`counts_by_product`, one for each product, in parts by emotion; what is not sure is hatched.
+
+    Rows without an emotion have no bar: they would dwarf the others. :func:`in_short` counts them.
     """
     import plotly.graph_objects as go
 
-    counts = counts.drop(index=[tasks.NO_EMOTION, NOT_SURE], errors="ignore")
+    counts = counts.drop(index=tasks.NO_EMOTION, errors="ignore")
     names = [charts.plain(name) for name in counts.index]
     figure = go.Figure()
     for emotion, sign in SIGNS.items():
-        if not counts[emotion].any():
-            continue
-        figure.add_bar(
-            x=counts[emotion].tolist(),
-            y=names,
-            orientation="h",
-            name=f"{sign} {emotion}",
-            marker={"color": charts.colour_of(emotion)},
-            texttemplate=f"{sign} %{{x:,d}}",
-            textposition="inside",
-            insidetextanchor="middle",
-            textangle=0,
-            hovertemplate=f"%{{y}}, {emotion}: %{{x:,d}}<extra></extra>",
-        )
-    height = 110 + charts.BAR_HEIGHT * max(len(names), 2)
+        colour = charts.colour_of(emotion)
+        hatched = {"shape": "/", "size": 8, "solidity": 0.15, "fgcolor": colour}
+        for is_sure, marker in (
+            (True, {"color": colour}),
+            (False, {"color": charts.lighter(colour), "pattern": hatched}),
+        ):
+            name = part(emotion, is_sure)
+            if not counts[name].any():
+                continue
+            written = f"{sign} %{{x:,d}}" if is_sure else f"{sign} %{{x:,d}} ?"
+            figure.add_bar(
+                x=counts[name].tolist(),
+                y=names,
+                orientation="h",
+                name=f"{sign} {name}",
+                marker=marker,
+                texttemplate=written,
+                textposition="inside",
+                insidetextanchor="middle",
+                textangle=0,
+                hovertemplate=f"%{{y}}, {name}: %{{x:,d}}<extra></extra>",
+            )
+    height = 150 + charts.BAR_HEIGHT * max(len(names), 2)  # on a narrow page the legend has four lines
     charts.layout(figure, title="Emotion by product, rows", height=height)
     charts.legend_below(figure).update_layout(barmode="stack", showlegend=True)
     if not figure.data:
-        charts.say_empty(figure, "No row names a product")
+        charts.say_empty(figure, "No row carries an emotion")
     figure.update_xaxes(tickformat=charts.AXIS_FORMAT)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return figure
 
 
-def without_product(counts: pandas.DataFrame) -> str:
-    """How many rows of :func:`counts_by_product` name no product, in words."""
-    none, unsure = (int(counts.loc[name].sum()) if name in counts.index else 0 for name in (tasks.NO_EMOTION, NOT_SURE))
-    named = int(counts.to_numpy().sum()) - none - unsure
-    return f"An emotion toward a product: {named:,} rows. No emotion toward one: {none:,}. Not sure: {unsure:,}."
+def in_short(counts: pandas.DataFrame) -> str:
+    """How many rows of :func:`counts_by_product` carry an emotion and how many none, in words."""
+    unsure = counts[[part(emotion, is_sure=False) for emotion in tasks.EMOTIONS]].sum(axis=1)
+    carries = counts.index != tasks.NO_EMOTION
+    rows = counts.sum(axis=1)
+    with_one, none = (
+        f"{rows[which].sum():,} {plural(rows[which].sum(), 'row', 'rows')}, {unsure[which].sum():,} of them not sure"
+        for which in (carries, ~carries)
+    )
+    return f"By the best guess. An emotion toward a product: {with_one}. No emotion toward one: {none}."
+
+
+def in_words(counts: pandas.DataFrame) -> str:
+    """Every count of :func:`counts_by_product`, in words."""
+    return "; ".join(
+        f"{name}: " + ", ".join(f"{each} {count:,}" for each, count in row.items() if count)
+        for name, row in counts.iterrows()
+    )
 
 
 def products(answered: pandas.DataFrame, task: str) -> go.Figure:

@@ -55,6 +55,11 @@ def colour_of(label: str) -> str:
     return _COLOURS.get(label, GREY)
 
 
+def lighter(colour: str) -> str:
+    """``#RRGGBB`` halfway to white: solid, so that what is written on it is read on a dark page as on a light one."""
+    return "#" + "".join(f"{(int(colour[place : place + 2], 16) + 255) // 2:02X}" for place in (1, 3, 5))
+
+
 def plain(text: Any) -> str:
     """``text`` so that plotly, which reads a little HTML in its labels, shows it letter by letter."""
     return html.escape(str(text), quote=False)

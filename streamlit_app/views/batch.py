@@ -14,6 +14,7 @@ from streamlit_app.batch_job import JOB, BatchJob
 from streamlit_app.loading import ModelState
 from streamlit_app.uploads import LIMITS, Upload
 from tf_model import tasks
+from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, UsageError
 from tf_model.messages import plural
 from tf_model.predictor import ANSWER
@@ -203,8 +204,9 @@ def _offer_downloads(upload: Upload, job: BatchJob) -> None:
             )
     if ANSWER in job.predicted:
         st.caption(
-            "Count by the column answer: product and emotion are filled in every row, also where there is no emotion "
-            'or the answer is "Not sure".'
+            "To act on single rows, use the column answer. To count how many, use emotion, and product where emotion "
+            f'is not "{tasks.NO_EMOTION}": what is "{NOT_SURE}" is emotional more often than the rest, so that shares '
+            "of the answers lean to no emotion."
         )
     st.caption(
         "Your columns, untouched and in order, then the answers. In the CSV, a text that a spreadsheet would run as a "
@@ -223,14 +225,10 @@ def _show_charts(answered: pd.DataFrame) -> None:
     with left:
         if ANSWER in answered:
             counts = batch_charts.counts_by_product(answered)
-            spoken = "; ".join(
-                f"{name}: " + ", ".join(f"{emotion} {count:,}" for emotion, count in row.items() if count)
-                for name, row in counts.iterrows()
-            )
             charts.show(
                 batch_charts.emotion_by_product(counts),
-                alt=f"Rows by product and emotion. {spoken}",
-                caption=batch_charts.without_product(counts),
+                alt=f"Rows by product and emotion. {batch_charts.in_words(counts)}",
+                caption=batch_charts.in_short(counts),
                 key="batch_by_product",
             )
         else:

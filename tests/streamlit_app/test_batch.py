@@ -8,7 +8,7 @@ import pandas
 import pytest
 from app_stub import open_app, stub_predict_texts, words_of
 
-from streamlit_app import batch_charts, batch_job, downloads, loading, recording, uploads
+from streamlit_app import batch_charts, batch_job, charts, downloads, loading, recording, uploads
 from streamlit_app.batch_job import BatchJob
 from tf_model import predict, tables, tasks
 from tf_model.errors import DataError, ModelError
@@ -95,7 +95,7 @@ def test_filters_act_together(stub, tmp_path):
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert "Count by the column answer" in words_of(app)
+    assert "To act on single rows, use the column answer. To count how many, use emotion" in words_of(app)
     assert list(app.dataframe[-1].proto.column_order)[:3] == ["Tweet", "answer", "answer_confidence"]
     assert set(app.dataframe[-1].proto.column_order) == {"id", "Tweet", "n", *PREDICTED}
 
@@ -323,27 +323,46 @@ def test_mixed_values_can_be_shown():
 # ---------------------------------------------------------------- charts
 
 
-def test_counts_by_product_tell_no_emotion_and_not_sure_apart(stub):
-    counts = batch_charts.counts_by_product(stub_predict_texts(stub, [*TEXTS, TEXTS[1]]))
-    assert counts.index.tolist() == ["iPhone", "iPad", tasks.NO_EMOTION, "Not sure"]
+def test_counts_by_product_are_best_guesses_and_tell_what_is_not_sure_apart(stub):
+    texts = [*TEXTS, TEXTS[1], "hmm what a day"]
+    counts = batch_charts.counts_by_product(stub_predict_texts(stub, texts))
+    assert counts.index.tolist() == ["iPhone", "Google", "iPad", tasks.NO_EMOTION]
     assert counts.loc["iPhone"].to_dict() == {
         tasks.POSITIVE: 0,
+        "Positive emotion, not sure": 0,
         tasks.NEGATIVE: 2,
+        "Negative emotion, not sure": 0,
         tasks.NO_EMOTION: 0,
-        "Not sure": 0,
+        f"{tasks.NO_EMOTION}, not sure": 0,
     }
-    assert counts.to_numpy().sum() == 5
+    assert counts.loc["Google", "Positive emotion, not sure"] == 1
+    assert counts.to_numpy().sum() == 6
     figure = batch_charts.emotion_by_product(counts)
     assert [(trace.name, sum(trace.x)) for trace in figure.data] == [
         ("+ Positive emotion", 1),
+        ("+ Positive emotion, not sure", 1),
         ("− Negative emotion", 2),
     ]
-    assert batch_charts.without_product(counts) == (
-        "An emotion toward a product: 3 rows. No emotion toward one: 1. Not sure: 1."
+    assert batch_charts.in_short(counts) == (
+        "By the best guess. An emotion toward a product: 4 rows, 1 of them not sure. "
+        "No emotion toward one: 2 rows, 1 of them not sure."
     )
-    empty = batch_charts.emotion_by_product(counts.loc[["Not sure"]])
+    assert batch_charts.in_words(counts) == (
+        "iPhone: Negative emotion 2; Google: Positive emotion, not sure 1; iPad: Positive emotion 1; "
+        f"{tasks.NO_EMOTION}: {tasks.NO_EMOTION} 1, {tasks.NO_EMOTION}, not sure 1"
+    )
+    empty = batch_charts.emotion_by_product(counts.loc[[tasks.NO_EMOTION]])
     assert not empty.data
-    assert empty.layout.annotations[0].text == "No row names a product"
+    assert empty.layout.annotations[0].text == "No row carries an emotion"
+
+
+def test_what_is_not_sure_is_told_apart_without_colour_too(stub):
+    figure = batch_charts.emotion_by_product(batch_charts.counts_by_product(stub_predict_texts(stub, TEXTS)))
+    sure, unsure, _ = figure.data
+    assert (sure.marker.color, unsure.marker.color) == (charts.POSITIVE, charts.lighter(charts.POSITIVE))
+    assert (sure.marker.pattern.shape, unsure.marker.pattern.shape) == (None, "/")
+    assert (sure.texttemplate, unsure.texttemplate) == ("+ %{x:,d}", "+ %{x:,d} ?")
+    assert charts.lighter("#0072B2") == "#7FB8D8"
 
 
 def test_confidence_says_where_half_of_the_rows_are():
