@@ -206,12 +206,12 @@ def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
         return
     if found.accuracy is None:
         st.markdown(
-            f"{found.right:,} of {found.rows:,} judged predictions were called right: too few for a figure, which "
+            f"{found.right:,} of {found.rows:,} judged answers were called right: too few for a figure, which "
             f"takes {Limits().judged}."
         )
     else:
         st.markdown(
-            f"{found.right:,} of {found.rows:,} judged predictions were called right: **{found.accuracy:.1%}** "
+            f"{found.right:,} of {found.rows:,} judged answers were called right: **{found.accuracy:.1%}** "
             f"(95% interval {found.low:.1%} to {found.high:.1%})."
         )
     said = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
@@ -230,7 +230,10 @@ def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
         },
         alt="The newest corrections: what was answered and what the user said",
     )
-    st.caption("People judge whom they please: mistakes more readily than what is right.")
+    st.caption(
+        'People judge whom they please: mistakes more readily than what is right. What they say of "Not sure" is kept, '
+        "and judges no answer."
+    )
 
 
 def show_drift(report: Report, problem: str) -> None:

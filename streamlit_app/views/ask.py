@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit_app import charts, headline, loading, notices, recording, words
 from streamlit_app.loading import Answer, ModelState
 from tf_model import tasks
+from tf_model.answers import NOT_SURE
 from tf_model.errors import TweetTargetError
 from tf_model.monitor.writer import LOST, WAITING
 from tf_model.predictor import MAX_CHARACTERS, probability_column
@@ -232,7 +233,8 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
 
 
 def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None:
-    st.subheader("Is this right?", anchor=False)
+    is_unsure = row.get("answer") == NOT_SURE  # then there is nothing to call right or wrong
+    st.subheader("What is right?" if is_unsure else "Is this right?", anchor=False)
     log = recording.recorder(state)
     if log is None:
         st.caption("Corrections cannot be kept here: there is no log of predictions to keep them in.")
@@ -242,11 +244,13 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if key in judged:
         st.success(judged[key], icon=":material/check_circle:")
         return
+    stored = "The text is stored with what you say, on this machine only, and the page Monitor shows it."
+    if is_unsure:
+        st.caption(f"There is no answer to judge. If you know it, say what is right. {stored}")
+        _correction_form(state, log, text, row, key)
+        return
     thumb = st.feedback("thumbs", key=f"thumbs_{key}")
-    st.caption(
-        "Thumb up: right. Thumb down: wrong. The text is stored with what you say, on this machine only, and the page "
-        "Monitor shows it."
-    )
+    st.caption(f"Thumb up: right. Thumb down: wrong. {stored}")
     if thumb == 1:
         _store(log, text, row, key, is_right=True)
     elif thumb == 0:
@@ -264,6 +268,9 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
                 "product": None if product == NOT_SAID or emotion == tasks.NO_EMOTION else product,
                 "emotion": None if emotion == NOT_SAID else emotion,
             }
+            if row.get("answer") == NOT_SURE and not any(said.values()):
+                st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
+                return
             _store(log, text, row, key, is_right=False, **said)
 
 
@@ -273,10 +280,10 @@ def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_rig
     if became == LOST:
         notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
         return
-    verdict = "right" if is_right else "wrong"
+    verdict = "" if row.get("answer") == NOT_SURE else " as right" if is_right else " as wrong"
     # Said again it would be there twice: what waits is written as soon as the log can be.
-    late = "Thank you. The log is busy: it will be stored as {} as soon as that is possible."
-    st.session_state["judged"][key] = (late if became == WAITING else "Thank you. Stored as {}.").format(verdict)
+    late = "Thank you. The log is busy: it will be stored{} as soon as that is possible."
+    st.session_state["judged"][key] = (late if became == WAITING else "Thank you. Stored{}.").format(verdict)
     st.rerun()
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 
 from streamlit_app import loading, monitor_signals, notices
 from tf_model.errors import TweetTargetError
-from tf_model.monitor import overview
+from tf_model.monitor import overview, tally
 from tf_model.monitor.reference import Reference, load, load_of
 from tf_model.monitor.store import Store
 
@@ -98,7 +98,7 @@ def _show_figures(store: Store, choice: Choice) -> None:
     reference, problem = _reference(choice.model, choice.version)
     seen = overview.read(store, since, until, reference, choice.model, choice.version)
     found = seen.report
-    if not found.window.requests and not found.corrected.rows:
+    if not found.window.requests and not found.window.labels(tally.FEEDBACK):
         _say_nothing_happened(store, choice)
         return
     monitor_signals.show_alarms(found)

@@ -1,6 +1,7 @@
 """The reference goes into a model's folder and comes back as it was."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,21 @@ def test_it_comes_back_from_a_folder(made, tmp_path):
     assert reference.load(tmp_path) == made
     assert "a" * 3 not in (tmp_path / "reference.json").read_text(encoding="utf-8")
     assert reference.Reference.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+@pytest.mark.parametrize(
+    ("metrics", "known"),
+    [
+        ({"validation": {"answer": {"accuracy": 0.7, "answered_accuracy": 0.82}}}, 0.82),
+        ({"validation": {"answer": {"answered_accuracy": None}}}, None),
+        ({"validation": {"accuracy": 0.88}}, None),
+        ({}, None),
+    ],
+)
+def test_how_often_what_is_answered_is_right_comes_from_the_figures_of_the_model(made, tmp_path, metrics, known):
+    made.save(tmp_path)
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert reference.load(tmp_path) == replace(made, answered_accuracy=known)
 
 
 def test_it_is_not_replaced_unasked(made, tmp_path):

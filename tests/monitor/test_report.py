@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -138,6 +139,21 @@ def test_many_corrections_are_an_alarm_and_few_are_not(judge):
     text = words(judge(*wrong, well=[]))["accuracy"]  # beside the 25 from before
     assert text.startswith("users called 15 of 65 predictions right (23%")
     assert "it was 80% on the validation part" in text
+
+
+def test_corrections_are_compared_with_the_accuracy_of_what_is_answered(judge, expected):
+    answers = replace(expected, answered_accuracy=0.9)
+    many = corrections(right=770, wrong=230)  # as good as the best guesses, far below the answers
+    assert words(judge(*many)) == {}
+    text = words(judge(against=answers))["accuracy"]
+    assert "of the answers that are given, it was 90% on the validation part" in text
+
+
+def test_what_is_said_of_not_sure_is_no_alarm(judge):
+    unsure = [Corrected(NOON, APP, "t", 1, {"answer": "Not sure"}, "wrong", None, None)] * 60
+    found = judge(*unsure)
+    assert found.corrected.rows == 0
+    assert words(found) == {}
 
 
 def test_lost_records_are_an_alarm(tmp_path, expected):

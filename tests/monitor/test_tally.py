@@ -4,8 +4,11 @@ import numpy
 import pytest
 
 from tests.monitor.made_up import APP, answered, random_generator
+from tf_model import tasks
+from tf_model.answers import NOT_SURE
 from tf_model.monitor import tally
 from tf_model.monitor.events import Corrected, Failed
+from tf_model.monitor.window import Window
 
 
 def histogram_of(name, values):
@@ -80,3 +83,11 @@ def test_a_correction_counts_its_verdict():
     counts = {}
     tally.count_event(counts, Corrected(0, APP, "t", 1, {}, "wrong", None, None))
     assert counts == {(tally.FEEDBACK, "wrong"): (1, 0.0)}
+
+
+def test_what_is_said_of_not_sure_is_no_verdict_on_an_answer():
+    counts = {}
+    for verdict, emotion in (("right", None), ("wrong", None), ("wrong", tasks.POSITIVE)):
+        tally.count_event(counts, Corrected(0, APP, "t", 1, {"answer": NOT_SURE}, verdict, None, emotion))
+    assert counts == {(tally.FEEDBACK, "not_sure"): (3, 0.0)}
+    assert Window(0, 60, counts).feedback == (0, 0)

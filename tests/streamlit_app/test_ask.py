@@ -228,6 +228,21 @@ def test_thumbs_up_is_stored_as_right(stub, models):
     assert kept[["text", "verdict", "product"]].values.tolist() == [[LOVED, "right", "iPad"]]
 
 
+def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
+    app = ask("hmm I love the iPad")
+    assert not app.feedback
+    assert "There is no answer to judge. If you know it, say what is right." in words_of(app)
+    store = next(each for each in app.button if each.label == "Store this")
+    store.click().run()
+    assert app.info[-1].value == "Choose an emotion or a product first."
+    assert log_of(models).corrections().empty
+    app.selectbox[0].set_value(tasks.POSITIVE)
+    next(each for each in app.button if each.label == "Store this").click().run()
+    assert app.success[0].value == "Thank you. Stored."
+    (row,) = log_of(models).corrections().to_dict("records")
+    assert (row["answer"], row["correct_emotion"]) == ("Not sure", tasks.POSITIVE)
+
+
 def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, models):
     app = ask(LOVED)
     app.feedback[0].set_value(0).run()

@@ -1,8 +1,9 @@
 """How often the answers are right, as far as that can be known while the model is in use.
 
-**From corrections**: the share of judged predictions that users called right, with its interval. It needs nobody's
-assumption but one: that what is judged is like what is not. Users click on mistakes more readily than on what is right,
-so it is rather too low than too high, and it is comparable with itself over time.
+**From corrections**: the share of judged answers that users called right, with its interval. "Not sure" is no answer:
+what is said of it confirms nothing and counts neither way, so that the figure stands beside the accuracy of what is
+answered. It needs nobody's assumption but one: that what is judged is like what is not. Users click on mistakes more
+readily than on what is right, so it is rather too low than too high, and it is comparable with itself over time.
 
 **Without labels**: the mean confidence (:data:`ASSUMPTION`). If the probabilities are calibrated, a text that is
 answered with 0.8 is right with probability 0.8, so the mean over a window is the accuracy that is to be expected in it.
@@ -61,7 +62,7 @@ class Accuracy:
 
 
 def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
-    """Share of the judged predictions that users called right, with Wilson's 95% interval.
+    """Share of the judged answers that users called right, with Wilson's 95% interval.
 
     Args:
         window: The span of time in which they were judged.

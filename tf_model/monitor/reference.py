@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_model import tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.files import write_json
 from tf_model.messages import first_line
+from tf_model.model_folder import METRICS, is_of_training, read_json, training_of
 from tf_model.model_folder import REFERENCE as FILE
-from tf_model.model_folder import is_of_training, training_of
 from tf_model.monitor import tally
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ class Reference:
         rows: How many.
         counts: Labels of ``product``, ``emotion`` and ``outcome``; histograms of confidences, length and share of
             unknown tokens.
-        accuracy: Share of right predictions among them by task (``product``, ``emotion``, ``answer``), where known.
+        accuracy: Share of right predictions among them by task (``product``, ``emotion``, ``answer``), where known;
+            that of the answer is of the best guess, as if nothing was withheld.
+        answered_accuracy: Share of right answers among those that are not "Not sure", where known. It stands in the
+            model's figures, not in this file.
     """
 
     origin: str
     rows: int
     counts: tally.Counts
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    answered_accuracy: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; a label or bin comes with its count and its sum."""
@@ -122,11 +127,20 @@ def load(folder: Path) -> Reference | None:
     """
     path = Path(folder) / FILE
     try:
-        return Reference.from_json(json.loads(path.read_text(encoding="utf-8")))
+        found = Reference.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} cannot be used ({first_line(error)}); export the model again") from error
+    return replace(found, answered_accuracy=_answered_accuracy(Path(folder)))
+
+
+def _answered_accuracy(folder: Path) -> float | None:
+    """Of the same part, by the model's own threshold; None where the model gives no answers, or has no figures."""
+    found: Any = read_json(folder / METRICS)
+    for name in ("validation", tasks.ANSWER, "answered_accuracy"):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, float) else None
 
 
 def load_of(folder: Path, version: str) -> Reference | None:

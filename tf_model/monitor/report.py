@@ -204,12 +204,14 @@ def _accuracy_alarms(
     if reference is None:
         return []
     alarms = []
-    known = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None))
+    known, of_what = reference.answered_accuracy, "of the answers that are given, "
+    if known is None:  # a model of one task, or one without figures: the best guess, with nothing withheld
+        known, of_what = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
     if known is not None and corrected.high is not None and corrected.high < known - limits.accuracy_drop:
         words = (
             f"users called {corrected.right:,} of {corrected.rows:,} predictions right ({corrected.accuracy:.0%}, at "
-            f"most {corrected.high:.0%}), it was {known:.0%} on {reference.origin}; {limits.accuracy_drop:.0%} less is "
-            "allowed, and users judge mistakes more readily than what is right"
+            f"most {corrected.high:.0%}), {of_what}it was {known:.0%} on {reference.origin}; "
+            f"{limits.accuracy_drop:.0%} less is allowed, and users judge mistakes more readily than what is right"
         )
         alarms.append(Alarm("accuracy", words))
     expected = Window(0, 1, reference.counts)

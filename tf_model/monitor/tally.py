@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tf_model.monitor.events import STAGES, Answered, Corrected, Event, Failed
+from tf_model.monitor.events import STAGES, UNSURE, Answered, Corrected, Event, Failed, outcome
 
 Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
@@ -20,7 +20,7 @@ Counts = dict[tuple[str, Key], tuple[int, float]]
 REQUESTS = "requests"  # key: status; the sum is that of the texts
 OK, ERROR = "ok", "error"
 ERRORS = "errors"  # key: the kind
-FEEDBACK = "feedback"  # key: the verdict
+FEEDBACK = "feedback"  # key: the verdict, or "not_sure" where nothing was answered that could be judged
 DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is that of the samples
 GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of the time, mean of all GPUs; bytes of them all
@@ -178,7 +178,8 @@ def count_event(counts: Counts, event: Event) -> None:
         add(counts, REQUESTS, ERROR)
         add(counts, ERRORS, event.kind)
     elif isinstance(event, Corrected):
-        add(counts, FEEDBACK, event.verdict)
+        unsure = outcome(event.prediction.get("answer"), None) == UNSURE
+        add(counts, FEEDBACK, UNSURE if unsure else event.verdict)
     elif isinstance(event, Answered):
         add(counts, REQUESTS, OK, event.rows)
         add(counts, BATCH_SIZE, BINS[BATCH_SIZE].key(event.rows), event.rows)

@@ -49,7 +49,7 @@ class Window:
 
     @property
     def feedback(self) -> tuple[int, int]:
-        """How many predictions users called right, and how many they judged at all."""
+        """How many answers users called right, and how many they judged at all; "Not sure" is none."""
         found = self.labels(tally.FEEDBACK)
         return found.get(RIGHT, 0), sum(found.get(verdict, 0) for verdict in VERDICTS)
 
