@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_app import charts, monitor_charts
 from streamlit_app.monitor_charts import over
 from streamlit_app.notices import plain_markdown
+from tf_model import tasks
 from tf_model.messages import plural
 from tf_model.monitor import accuracy, drift, tally
 from tf_model.monitor.events import STAGES, UNSURE
@@ -120,6 +121,8 @@ def _show_accuracy(report: Report, windows: Sequence[Window], piece: str) -> Non
     if report.corrected.rows:
         spoken = [f"Judged right by users: {_accuracy_words(report.corrected)}."]
     spoken += [f"Estimated for the {task}: {_accuracy_words(found)}." for task, found in report.estimated.items()]
+    if report.estimated.keys() >= tasks.TASKS.keys():
+        spoken.append("That of the product counts the texts with an emotion: the others have no product.")
     charts.show(
         over(monitor_charts.accuracy(corrected, estimated, "Accuracy: estimated, and judged by users"), windows),
         alt=" ".join(["Accuracy over time.", *spoken]),

@@ -116,8 +116,10 @@ def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
     half = recorded(predictor, [" ".join(texts[place].split()[::2]) for place in some])
     products = rows[tasks.PRODUCT_COLUMN].to_numpy(object)[some]
     named = numpy.flatnonzero(numpy.isin(products, tasks.PRODUCTS))
-    whole_sure, half_sure = (
-        accuracy.from_confidence(window_of(found, chosen), "product")
+    whole_sure, half_sure = (  # of texts with a product, whatever emotion is guessed of them
+        accuracy.from_confidence(
+            window_of({name: found[name] for name in ("product", "product_confidence")}, chosen), "product"
+        )
         for found, chosen in ((columns, some[named]), (half, named))
     )
     true_whole = (numpy.array(columns["product"], object)[some] == products)[named].mean()

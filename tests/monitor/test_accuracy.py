@@ -4,10 +4,10 @@ import numpy
 import pandas
 import pytest
 
-from tests.monitor.made_up import APP, NOON, random_generator, store_with, window_of
+from tests.monitor.made_up import APP, NOON, predictions, random_generator, store_with, window_of
 from tf_model import tasks
 from tf_model.metrics import wilson_interval
-from tf_model.monitor import accuracy
+from tf_model.monitor import accuracy, tally
 from tf_model.monitor.events import Corrected
 from tf_model.monitor.window import Window
 
@@ -112,6 +112,15 @@ def test_a_handful_of_predictions_makes_no_estimate():
     found = estimate(window)
     assert (found.rows, found.accuracy, found.low) == (accuracy.MINIMUM - 1, None, None)
     assert accuracy.from_confidence(window, "emotion").rows == 0
+
+
+def test_the_product_is_estimated_from_texts_that_have_one():
+    emotions = [tasks.POSITIVE] * 40 + [tasks.NO_EMOTION] * 60
+    window = window_of(predictions(100, emotion=emotions, sure=[0.9] * 40 + [0.3] * 60))
+    found = estimate(window)
+    assert (found.rows, found.accuracy) == (40, pytest.approx(0.9))
+    before = {key: sums for key, sums in window.counts.items() if key[0] != tally.DIRECTED_CONFIDENCE}
+    assert estimate(Window(0, 60, before)).accuracy is None  # a log of an earlier version
 
 
 def test_certain_predictions_have_an_interval_within_0_and_1():

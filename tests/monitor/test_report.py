@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from tests.monitor.made_up import APP, NOON, answered, predictions, store_with
+from tf_model import tasks
 from tf_model.monitor import reference, report
 from tf_model.monitor.events import Corrected, Failed, Stream
 from tf_model.monitor.print_report import print_report
@@ -96,6 +97,13 @@ def test_corrections_that_chance_may_have_made_are_no_alarm(judge):
     found = judge(*corrections(right=21, wrong=9))
     assert found.corrected.accuracy < 0.8 - 0.05 < found.corrected.high
     assert words(found) == {}
+
+
+def test_a_guess_at_the_product_where_there_is_none_is_no_alarm(judge):
+    none = [answered(NOON, ["x" * 90] * 4, sure=0.3, emotion=tasks.NO_EMOTION) for _ in range(100)]
+    found = judge(*none)
+    assert found.estimated["product"].rows == 400  # of WELL
+    assert not [alarm for alarm in found.alarms if "accuracy of the product" in alarm.words]
 
 
 def test_as_much_less_as_is_allowed_is_no_alarm_of_the_corrections(judge):

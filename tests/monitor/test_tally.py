@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from tests.monitor.made_up import APP, answered, random_generator
+from tests.monitor.made_up import APP, answered, predictions, random_generator, window_of
 from tf_model import tasks
 from tf_model.answers import NOT_SURE
 from tf_model.monitor import tally
@@ -77,6 +77,15 @@ def test_the_time_of_a_call_is_the_sum_of_its_stages():
     assert tally.histogram(counts, tally.SECONDS).mean == pytest.approx(0.5)
     assert tally.histogram(counts, "model_seconds").mean == pytest.approx(0.45)
     assert tally.histogram(counts, "rest_seconds").count == 0  # it was not measured
+
+
+def test_confidence_in_a_product_is_counted_apart_where_an_emotion_is_directed_at_one():
+    emotions = [tasks.POSITIVE, tasks.NO_EMOTION, tasks.NEGATIVE]
+    counts = window_of(predictions(3, emotion=emotions, sure=[0.9, 0.2, 0.7])).counts
+    assert tally.histogram(counts, tally.DIRECTED_CONFIDENCE).mean == pytest.approx(0.8)
+    assert tally.histogram(counts, "product_confidence").count == 3
+    of_one_task = window_of(predictions(3)[["product", "product_confidence"]]).counts
+    assert tally.histogram(of_one_task, tally.DIRECTED_CONFIDENCE).count == 0
 
 
 def test_a_correction_counts_its_verdict():

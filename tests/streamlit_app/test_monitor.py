@@ -127,6 +127,7 @@ class TestSignals:
         starts += ["Memory of the process, MiB, over time. 670 MiB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
+        assert "That of the product counts the texts with an emotion" in said[0]
 
     def test_what_each_stage_takes(self, healthy):
         assert "On average tokenize 1.65 ms, model 13.2 ms, rest 1.65 ms." in said(open_page())

@@ -7,6 +7,8 @@ readily than on what is right, so it is rather too low than too high, and it is 
 
 **Without labels**: the mean confidence (:data:`ASSUMPTION`). If the probabilities are calibrated, a text that is
 answered with 0.8 is right with probability 0.8, so the mean over a window is the accuracy that is to be expected in it.
+That of the product, where the model also tells the emotion, is taken over the texts with an emotion: the others have no
+product, and the probabilities were calibrated on texts that have one.
 It follows a drop that the model notices: harder texts, more of a class that it finds hard. It is blind to a change of
 what is right: where labels come to mean something else, the confidence stays as it was. And far from the texts of the
 training no probability is calibrated: the model is sure that broken texts carry no emotion, also where they did, which
@@ -21,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tf_model import tasks
 from tf_model.metrics import wilson_interval
 from tf_model.monitor import tally
 from tf_model.monitor.window import Window
@@ -79,7 +82,8 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
     """The accuracy that the confidences promise; see :data:`ASSUMPTION`.
 
     Args:
-        window: The predictions.
+        window: The predictions. A log, or a reference, of before the confidence in the product was counted by emotion
+            makes no figure of the product.
         task: One of :data:`TASKS`.
         minimum: The fewest predictions that make a figure.
 
@@ -88,7 +92,9 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
         assumption holds: the sum of independent trials, each right with the probability of its confidence, by the
         normal approximation.
     """
-    found = window.histogram(f"{task}_confidence")
+    tells_emotion = any(name == tasks.EMOTION.name for name, _ in window.counts)
+    directed = task == tasks.PRODUCT.name and tells_emotion
+    found = window.histogram(tally.DIRECTED_CONFIDENCE if directed else f"{task}_confidence")
     rows = found.count
     if rows < max(minimum, 1):
         return Accuracy(window.since, window.until, rows)

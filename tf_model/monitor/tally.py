@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tf_model import tasks
 from tf_model.monitor.events import STAGES, UNSURE, Answered, Corrected, Event, Failed, outcome
 
 Key = str | int
@@ -27,6 +28,7 @@ GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of the ti
 SAMPLED = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
 BATCH_SIZE = "batch_size"
 SECONDS = "seconds"  # of a whole call; of its stages: see stage_name
+DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, of the texts that direct an emotion at one
 LABELS = ("product", "emotion", "outcome")  # the sum is that of the confidences
 
 
@@ -76,6 +78,7 @@ BINS: Mapping[str, Bins] = {
     "product_confidence": _SHARE,
     "emotion_confidence": _SHARE,
     "answer_confidence": _SHARE,
+    DIRECTED_CONFIDENCE: _SHARE,
     "unknown_share": _SHARE,
     "length": LinearBins(10, 100),
     BATCH_SIZE: LogBins(1, 1),
@@ -155,6 +158,9 @@ def merge(counts: Counts, more: Counts) -> None:
 def count_columns(counts: Counts, columns: Mapping[str, Iterable[Any]]) -> None:
     """Count N predictions: labels with the sum of their confidences, and a histogram of each number.
 
+    The confidence in the product is counted once more for the texts with an emotion, by the best guess: the others have
+    no product to be right about.
+
     Args:
         counts: The tally to add to.
         columns: As in :attr:`tf_model.monitor.events.Answered.columns`.
@@ -170,6 +176,10 @@ def count_columns(counts: Counts, columns: Mapping[str, Iterable[Any]]) -> None:
         for value in columns.get(name, ()):
             if value is not None:
                 add(counts, name, bins.key(value), value)
+    pairs = zip(columns.get("product_confidence", ()), columns.get("emotion", ()), strict=False)
+    for value, emotion in pairs:  # none of a model of one task
+        if value is not None and emotion not in (None, tasks.NO_EMOTION):
+            add(counts, DIRECTED_CONFIDENCE, BINS[DIRECTED_CONFIDENCE].key(value), value)
 
 
 def count_event(counts: Counts, event: Event) -> None:
