@@ -40,6 +40,7 @@ class BatchJob:
         done: Rows scored so far.
         total: Rows in all.
         result: Once done, the file's own columns and then the predictions, indexed from 0.
+        has_text: Once done, for each row of it whether there was anything to read.
         predicted: The names of the prediction columns.
         error: Once failed, what was raised.
         seconds: How long it took.
@@ -68,6 +69,7 @@ class BatchJob:
         self.status = RUNNING
         self.done = self.total = 0
         self.result: pandas.DataFrame | None = None
+        self.has_text: list[bool] = []
         self.predicted = list(predictor.columns(guesses=predictor.has_answer))
         self.error: BaseException | None = None
         self.seconds = 0.0
@@ -127,7 +129,7 @@ class BatchJob:
     def _score(self) -> pandas.DataFrame:
         import pandas
 
-        from tf_model.predict import predict_table
+        from tf_model.predict import has_text, predict_table
 
         with tables.open_table(self._path, self.column) as table:
             self.total = table.total_rows or 0
@@ -135,7 +137,11 @@ class BatchJob:
             chunks = predict_table(
                 self._predictor, table, on_progress=self._advance, guesses=guesses, record=self._on_chunk
             )
-            return pandas.concat(chunks, ignore_index=True)
+            answered = []
+            for chunk in chunks:
+                self.has_text += map(has_text, table.texts(chunk))
+                answered.append(chunk)
+            return pandas.concat(answered, ignore_index=True)
 
     def _advance(self, rows: int) -> None:
         self.done += rows

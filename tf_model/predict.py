@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tf_model.monitor.measure import Measured
     from tf_model.monitor.recorder import Recorder
 
-__all__ = ["Predictor", "main", "predict_table", "predict_texts", "write_test_predictions"]
+__all__ = ["Predictor", "has_text", "main", "predict_table", "predict_texts", "write_test_predictions"]
 
 BATCH_SIZE = 64
 # Texts are sorted by length within a window, so that a batch is padded to texts of about its own length.
@@ -127,6 +127,11 @@ def _select(
         for position, label in enumerate(labels):
             if probability_column(task, label) in columns:
                 yield probability_column(task, label), outputs[f"{task}_probabilities"][:, position]
+
+
+def has_text(text: Any) -> bool:
+    """Whether there is anything to read in a text of any kind: a missing one, and one of spaces, is answered too."""
+    return bool(model_input(text).decode().strip())
 
 
 def predict_table(

@@ -180,9 +180,16 @@ def _show_outcome(upload: Upload, job: BatchJob) -> None:
         f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rate:,.0f} a second)",
         icon=":material/check_circle:",
     )
+    blank = job.has_text.count(False)
+    if blank:
+        st.info(
+            f"{blank:,} {plural(blank, 'row has', 'rows have')} no text. Their answers rest on nothing: the charts "
+            "leave them out, the file and the table below keep them.",
+            icon=":material/help:",
+        )
     _offer_downloads(upload, job)
     answered = job.result.iloc[:, -len(job.predicted) :]
-    _show_charts(answered)
+    _show_charts(answered.loc[job.has_text])
     if SHOWN not in st.session_state:
         st.session_state[SHOWN] = uploads.showable(job.result)
     _show_table(st.session_state[SHOWN], job.column, job.predicted)

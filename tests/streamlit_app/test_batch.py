@@ -108,6 +108,16 @@ def test_charts_have_words(stub, tmp_path):
     assert {each.label for each in app.get("download_button")} == {"Download CSV", "Download XLSX"}
 
 
+def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
+    app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
+    assert app.info[0].value.startswith("2 rows have no text.")
+    assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
+    assert len(app.dataframe[-1].value) == 4
+    spoken = app.get("plotly_chart")[0].proto.alt
+    assert spoken == "Rows by product and emotion. iPad: Positive emotion 1; iPhone: Negative emotion 1"
+    assert not answer(upload(b"text\nI love the iPad\n", "b.csv")).info
+
+
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
