@@ -30,22 +30,38 @@ SIGNAL_NAMES = {
 
 
 def show_alarms(report: Report) -> None:
-    """What somebody should look at, in words; or that there is nothing, and what that was judged from."""
+    """What somebody should look at, in words, or that there is nothing; and which signals could not be judged."""
     if report.alarms:
         count = len(report.alarms)
         lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
-        st.error("\n".join(lines), icon=":material/notification_important:")
+        st.error("\n".join([*lines, "", _undecided(report)]), icon=":material/notification_important:")
         return
-    requests, needed = report.window.requests, Limits().requests
-    if requests < needed:
+    requests = report.window.requests
+    counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
+    if report.decided == ("log",):
         st.info(
-            f"Too little to judge: {requests:,} {plural(requests, 'request', 'requests')} in this time, alarms need "
-            f"{needed}.",
+            f"Too little to judge: {counted} in this time, alarms need {report.limits.requests}.",
             icon=":material/hourglass_empty:",
         )
-    else:
-        st.success(f"No alarm over {requests:,} requests.", icon=":material/check_circle:")
+        return
+    judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)
+    st.success(
+        f"No alarm over {counted}. Judged: {judged}. {_undecided(report)}".strip(), icon=":material/check_circle:"
+    )
+
+
+def _undecided(report: Report) -> str:
+    """Which signals raise no alarm because nobody could tell, and why; empty if there are none."""
+    few = [signal for signal in report.judged if signal not in report.decided]
+    alone = [signal for signal in SIGNAL_NAMES if signal not in report.judged]
+    reasons = {"too few records so far": few, "no reference to compare with": alone}
+    named = [
+        f"{', '.join(SIGNAL_NAMES[signal].lower() for signal in signals)} ({reason})"
+        for reason, signals in reasons.items()
+        if signals
+    ]
+    return f"Not judged: {'; '.join(named)}." if named else ""
 
 
 def show_summary(report: Report) -> None:

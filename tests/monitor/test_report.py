@@ -177,6 +177,20 @@ def test_without_a_reference_nothing_is_compared(judge):
     assert found.drifts == []
 
 
+def test_what_could_be_judged_is_told_from_what_could_not(judge):
+    assert judge().decided == report.SIGNALS
+    assert judge(against=None).decided == ("errors", "latency", "log")
+
+
+def test_one_large_file_decides_on_accuracy_and_drift_and_not_on_errors(judge):
+    one = answered(NOON, ["x" * 90] * 400, product=["iPad", "iPad", "Google", "Apple"] * 100, stream=FILE)
+    assert judge(one, well=[]).decided == ("accuracy", "drift", "log")
+
+
+def test_a_few_requests_decide_nothing(judge):
+    assert judge(well=WELL[:3]).decided == ("log",)
+
+
 def test_limits_can_be_moved(judge):
     slow = [answered(NOON, seconds=3.0) for _ in range(20)]
     assert words(judge(*slow, limits=report.Limits(p95_seconds=5.0))) == {}

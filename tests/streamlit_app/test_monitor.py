@@ -183,6 +183,14 @@ class TestSignals:
         write_healthy(store, time.time() - 300, calls=3)
         assert "Too little to judge: 3 requests" in open_page().info[0].value
 
+    def test_without_a_reference_two_signals_are_not_judged(self, healthy):
+        assert (
+            "No alarm over 60 requests. Judged: errors, latency, lost records. "
+            "Not judged: accuracy, drift (no reference to compare with)."
+        ) in open_page().success[0].value
+        write_lost(healthy, time.time() - 60, 17)
+        assert alarms(open_page()).endswith("\nNot judged: accuracy, drift (no reference to compare with).")
+
     def test_live_can_be_turned_off(self, healthy):
         page = open_page()
         page.toggle(key="monitor_live").set_value(False).run()
@@ -237,6 +245,13 @@ class TestDrift:
         page = open_page()
         assert not page.error
         assert set(table_with(page, "state")["state"]) == {"ok"}
+
+    def test_one_large_file_is_judged_as_far_as_it_goes(self, store, reference):
+        store.write([answered(time.time() - 60, predictions(500), 40.0, Stream("answer", "one", "batch"))])
+        assert open_page().success[0].value == (
+            "No alarm over 1 request. Judged: accuracy, drift, lost records. "
+            "Not judged: errors, latency (too few records so far)."
+        )
 
     def test_another_topic_is_an_alarm_and_is_shown_beside_the_reference(self, healthy, reference):
         healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])

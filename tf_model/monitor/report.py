@@ -67,6 +67,7 @@ class Report:
         estimated: Accuracy from confidences, by task.
         drifts: The comparison, feature by feature; empty without a reference or with too few predictions.
         alarms: What to look at; empty when all is well.
+        limits: What it was judged by.
     """
 
     window: Window
@@ -76,11 +77,26 @@ class Report:
     estimated: Mapping[str, accuracy.Accuracy]
     drifts: list[drift.Drift] = field(default_factory=list)
     alarms: list[Alarm] = field(default_factory=list)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def judged(self) -> tuple[str, ...]:
         """Those of :data:`SIGNALS` that there can be an alarm of: two of them are seen against the reference only."""
         return tuple(signal for signal in SIGNALS if self.reference or signal not in ("accuracy", "drift"))
+
+    @property
+    def decided(self) -> tuple[str, ...]:
+        """Those of :attr:`judged` that enough was recorded of in this time: of the others no alarm says nothing."""
+        waited = self.interactive.histogram(tally.SECONDS).count
+        is_known = self.corrected.accuracy is not None and _known_accuracy(self.reference)[0] is not None
+        enough = {
+            "errors": self.window.requests >= self.limits.requests,
+            "latency": waited >= self.limits.requests,
+            "accuracy": is_known or bool(self.estimated.keys() & _expected_accuracy(self.reference).keys()),
+            "drift": bool(self.drifts),
+            "log": True,
+        }
+        return tuple(signal for signal in self.judged if enough[signal])
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -166,7 +182,7 @@ def judge(window: Window, interactive: Window, reference: Reference | None, limi
         *(Alarm("drift", found.in_words()) for found in drifts if found.alarm),
         *_log_alarms(window),
     ]
-    return Report(window, interactive, reference, corrected, estimated, drifts, alarms)
+    return Report(window, interactive, reference, corrected, estimated, drifts, alarms, limits)
 
 
 def _error_alarms(window: Window, limits: Limits) -> list[Alarm]:
@@ -201,12 +217,8 @@ def _accuracy_alarms(
     reference: Reference | None,
     limits: Limits,
 ) -> list[Alarm]:
-    if reference is None:
-        return []
     alarms = []
-    known, of_what = reference.answered_accuracy, "of the answers that are given, "
-    if known is None:  # a model of one task, or one without figures: the best guess, with nothing withheld
-        known, of_what = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
+    known, of_what = _known_accuracy(reference)
     if known is not None and corrected.high is not None and corrected.high < known - limits.accuracy_drop:
         words = (
             f"users called {corrected.right:,} of {corrected.rows:,} predictions right ({corrected.accuracy:.0%}, at "
@@ -214,9 +226,9 @@ def _accuracy_alarms(
             f"{limits.accuracy_drop:.0%} less is allowed, and users judge mistakes more readily than what is right"
         )
         alarms.append(Alarm("accuracy", words))
-    expected = Window(0, 1, reference.counts)
+    expected = _expected_accuracy(reference)
     for task, found in estimated.items():
-        before = accuracy.from_confidence(expected, task).accuracy
+        before = expected.get(task)
         if before is None or found.high is None or found.high >= before - limits.accuracy_drop:
             continue
         words = (
@@ -225,6 +237,25 @@ def _accuracy_alarms(
         )
         alarms.append(Alarm("accuracy", words))
     return alarms
+
+
+def _known_accuracy(reference: Reference | None) -> tuple[float | None, str]:
+    """What the answers that users judge are compared with, and what it is the accuracy of, in words."""
+    if reference is None:
+        return None, ""
+    if reference.answered_accuracy is not None:
+        return reference.answered_accuracy, "of the answers that are given, "
+    # Of a model of one task, or one without figures: the best guess, with nothing withheld.
+    return reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
+
+
+def _expected_accuracy(reference: Reference | None) -> dict[str, float]:
+    """What the estimates are compared with, by task: those of the reference."""
+    if reference is None:
+        return {}
+    window = Window(0, 1, reference.counts)
+    found = {task: accuracy.from_confidence(window, task).accuracy for task in accuracy.TASKS}
+    return {task: each for task, each in found.items() if each is not None}
 
 
 def _log_alarms(window: Window) -> list[Alarm]:
