@@ -11,6 +11,7 @@ from tf_model.answers import NOT_SURE as NOT_SURE_TEXT
 
 # Kinds of answers.
 ANSWERED, NO_EMOTION, NOT_SURE, PARTIAL = "answered", "no emotion", "not sure", "partial"
+MOST_DIGITS = 4  # after the point of a percentage; a float32 has no more
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ def headline(row: Mapping[str, Any]) -> Headline:
         return Headline(NOT_SURE, str(answer), confidence, guesses)
     kind = NO_EMOTION if answer == tasks.NO_EMOTION else ANSWERED
     return Headline(kind, str(answer), confidence)
+
+
+def told_apart(share: float, limit: float) -> tuple[str, str]:
+    """A share and the limit that it misses, with as many digits as tell them apart: ``("60.7%", "61.0%")``."""
+    said = percent(share), percent(limit)
+    digits = 1
+    while said[0] == said[1] and digits <= MOST_DIGITS:
+        said = f"{share:.{digits}%}", f"{limit:.{digits}%}"
+        digits += 1
+    return said
 
 
 def percent(share: float) -> str:

@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_app import batch_job, loading, notices
 from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
+from tf_model import tasks
 from tf_model.model_folder import GRAPH
 
 FOLLOW_SECONDS = 10
@@ -81,5 +82,6 @@ def figures(metrics: Mapping[str, Any]) -> list[str]:
         if "accuracy_interval" in part:
             low, high = part["accuracy_interval"]
             line += f" (95%: {low:.3f} to {high:.3f})"
-        lines.append(f"{line}, {part['rows']:,} validation tweets")
+        line += f", {part['rows']:,} validation tweets"
+        lines.append(f"{line}; of the best guess, nothing withheld" if name == tasks.ANSWER else line)
     return lines

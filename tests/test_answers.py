@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from tf_model import answer_figures, tasks
-from tf_model.answers import NOT_SURE, answer_metrics, answer_text, best_two, candidates, confidence_and_right
+from tf_model.answers import (
+    NOT_SURE,
+    answer_metrics,
+    answer_text,
+    best_two,
+    candidates,
+    confidence_and_right,
+    confidence_of,
+)
 from tf_model.predict import predict_texts
 from tf_model.predictor import Predictor
 from tf_model.runtime import import_tensorflow
@@ -34,6 +42,12 @@ def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
 )
 def test_the_emotion_decides_then_the_product(product, emotion, best, second, confidence):
     assert two(product, emotion) == (best, second, pytest.approx(confidence))
+
+
+def test_each_guess_has_its_confidence():
+    product, emotion = {"iPhone": 0.9, "iPad": 0.1}, dict(zip(tasks.EMOTIONS, (0.2, 0.5, 0.3), strict=True))
+    found = [confidence_of(guess, product, emotion) for guess in (tasks.NO_EMOTION, "Positive emotion → iPhone")]
+    assert found == pytest.approx([0.5, 0.27])
 
 
 def test_all_answers_are_told_apart():

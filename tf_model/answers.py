@@ -10,7 +10,7 @@ The rule is written once, with TensorFlow, for the graph that is exported and fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,20 @@ def candidates(products: Sequence[str], emotions: Sequence[str]) -> list[str]:
     """All answers that can be given, "Not sure" aside: no emotion, then each other emotion towards each product."""
     felt = [emotion for emotion in emotions if emotion != tasks.NO_EMOTION]
     return [tasks.NO_EMOTION, *(answer_text(emotion, product) for emotion in felt for product in products)]
+
+
+def confidence_of(
+    answer: str, product_probabilities: Mapping[str, float], emotion_probabilities: Mapping[str, float]
+) -> float:
+    """How sure a model is of one of :func:`candidates`, by the rule of this module.
+
+    Args:
+        answer: As :func:`answer_text` writes it.
+        product_probabilities: By label, 0 to 1.
+        emotion_probabilities: By label, 0 to 1.
+    """
+    emotion, _, product = answer.partition(ARROW)
+    return emotion_probabilities[emotion] * (product_probabilities[product] if product else 1.0)
 
 
 def best_two(product_probabilities: tf.Tensor, emotion_probabilities: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_app import charts, headline, loading, notices, recording, words
 from streamlit_app.loading import Answer, ModelState
 from tf_model import tasks
-from tf_model.answers import NOT_SURE
+from tf_model.answers import NOT_SURE, confidence_of
 from tf_model.errors import TweetTargetError
 from tf_model.monitor.writer import LOST, WAITING
 from tf_model.predictor import MAX_CHARACTERS, probability_column
@@ -121,7 +121,7 @@ def _show_answer(state: ModelState, answer: Answer) -> DeltaGenerator:
     with st.container(border=True):
         st.header(notices.plain_markdown(found.text), anchor=False)
         if found.kind == headline.NOT_SURE:
-            _show_guesses(state, found)
+            _show_guesses(state, answer.row, found)
         elif found.kind == headline.NO_EMOTION:
             st.markdown(f"**{found.sure}**. So there is no product to name.")
         else:
@@ -140,17 +140,29 @@ def _show_answer(state: ModelState, answer: Answer) -> DeltaGenerator:
         return st.container()
 
 
-def _show_guesses(state: ModelState, found: headline.Headline) -> None:
+def _show_guesses(state: ModelState, row: Mapping[str, Any], found: headline.Headline) -> None:
     threshold = getattr(state.predictor, "threshold", None)
-    limit = f", and the model answers from {headline.percent(threshold)}" if threshold is not None else ""
-    st.markdown(f"No answer is sure enough: the best guess has {headline.percent(found.confidence)}{limit}.")
-    for place, guess in zip(("Best guess", "Second guess"), found.guesses, strict=False):
-        st.markdown(f"{place}: **{notices.plain_markdown(guess)}**")
+    if threshold is None:
+        said, limit = headline.percent(found.confidence), ""
+    else:
+        said, least = headline.told_apart(found.confidence, threshold)
+        limit = f", and the model answers from {least}"
+    st.markdown(f"No answer is sure enough: the best guess has {said}{limit}.")
+    probabilities = [
+        {label: float(row[probability_column(task.name, label)]) for label in state.predictor.labels[task.name]}
+        for task in tasks.ANSWER_TASKS
+    ]
+    sure = [found.confidence, *(confidence_of(guess, *probabilities) for guess in found.guesses[1:])]
+    shown = (said, *map(headline.percent, sure[1:]))
+    for place, guess, share in zip(("Best guess", "Second guess"), found.guesses, shown, strict=False):
+        st.markdown(f"{place}: **{notices.plain_markdown(guess)}** ({share})")
+    if max(sure) > found.confidence:
+        st.caption("The more probable emotion decides first, then the product: that is why the best guess has less.")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
     labels = state.predictor.labels
-    no_emotion = row.get("answer") == tasks.NO_EMOTION
+    no_emotion = "answer" in row and row["emotion"] == tasks.NO_EMOTION  # also where that is not sure
     for task, column in zip(reversed(labels), st.columns(len(labels)), strict=True):
         chances = sorted(((float(row[probability_column(task, label)]), label) for label in labels[task]), reverse=True)
         spoken = ", ".join(f"{label} {headline.percent(chance)}" for chance, label in chances)

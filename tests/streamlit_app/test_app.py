@@ -29,7 +29,10 @@ def test_the_first_page_is_ask_and_the_sidebar_tells_the_model(stub):
     assert "Ready" in badges(app)
     said = [each.value for each in app.sidebar.caption]
     assert "**answer** tells product and emotion." in said
-    assert "Answer accuracy 0.700 (95%: 0.680 to 0.720), 659 validation tweets" in said
+    assert (
+        "Answer accuracy 0.700 (95%: 0.680 to 0.720), 659 validation tweets; of the best guess, nothing withheld"
+        in said
+    )
 
 
 def test_a_page_whose_file_is_missing_is_left_out(stub, monkeypatch, tmp_path):

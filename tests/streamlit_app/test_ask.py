@@ -47,8 +47,34 @@ def test_not_sure_is_said_with_the_two_best_guesses(stub):
     assert app.header[0].value == "Not sure"
     said = words_of(app)
     assert "the best guess has 40%, and the model answers from 50%" in said
-    assert "Best guess: **Positive emotion → iPad**" in said
-    assert "Second guess: **Negative emotion → Google**" in said
+    assert "Best guess: **Positive emotion → iPad** (40%)" in said
+    assert "Second guess: **Negative emotion → Google** (under 1%)" in said
+
+
+def test_a_confidence_below_the_threshold_never_reads_like_it(stub):
+    stub.threshold = 0.4049
+    assert "the best guess has 40.0%, and the model answers from 40.5%" in words_of(ask("hmm I love the iPad"))
+
+
+@pytest.mark.parametrize(
+    ("share", "limit", "said"),
+    [(0.607, 0.61, ("60.7%", "61.0%")), (0.5, 0.61, ("50%", "61%")), (0.6099, 0.61, ("60.99%", "61.00%"))],
+)
+def test_a_share_is_told_apart_from_its_limit(share, limit, said):
+    assert headline.told_apart(share, limit) == said
+
+
+def test_a_second_guess_that_is_more_probable_is_explained(stub, monkeypatch):
+    monkeypatch.setattr("tf_model.answers.confidence_of", lambda *_: 0.45)
+    said = words_of(ask("hmm I love the iPad"))
+    assert "Second guess: **Negative emotion → Google** (45%)" in said
+    assert "The more probable emotion decides first, then the product" in said
+
+
+def test_of_no_emotion_that_is_not_sure_the_products_are_what_they_are_for_a_sure_one(stub):
+    app = ask("hmm the iPad is a tablet")
+    assert app.header[0].value == "Not sure"
+    assert "Which product it would be, if an emotion were directed at one." in words_of(app)
 
 
 def test_no_emotion_names_no_product(stub):
