@@ -36,6 +36,7 @@ class BatchJob:
     Attributes:
         key: What was asked: the file, the column and the model, to tell whether a result still belongs to the page.
         column: Its column of texts.
+        model: Which model answers, in words.
         status: :data:`RUNNING`, then :data:`DONE`, :data:`CANCELLED` or :data:`FAILED`.
         done: Rows scored so far.
         total: Rows in all.
@@ -52,6 +53,7 @@ class BatchJob:
         path: Path,
         column: str,
         key: object = None,
+        model: str = "",
         on_chunk: OnChunk | None = None,
         on_error: Callable[[BaseException], None] | None = None,
     ) -> None:
@@ -62,10 +64,11 @@ class BatchJob:
             path: The file.
             column: Its column of texts.
             key: See the class.
+            model: See the class.
             on_chunk: Called with the texts of each finished chunk, and what was measured.
             on_error: Called with what made the job fail.
         """
-        self.key, self.column = key, column
+        self.key, self.column, self.model = key, column, model
         self.status = RUNNING
         self.done = self.total = 0
         self.result: pandas.DataFrame | None = None

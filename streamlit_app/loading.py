@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,13 @@ class ModelState:
     def on_sample(self) -> bool:
         """Whether it was trained on the sample corpus, so that its answers mean nothing."""
         return self.predictor is not None and self.predictor.metrics.get("dataset") == "sample"
+
+    @property
+    def which(self) -> str:
+        """Which training of the model it is: ``Saved 25 November 2026, 20:04``, or its version on a server."""
+        if self.served:
+            return f"Version {self.version}"
+        return f"Saved {datetime.fromtimestamp((self.folder / GRAPH).stat().st_mtime):%d %B %Y, %H:%M}"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 import streamlit as st
@@ -12,7 +11,6 @@ from streamlit_app import batch_job, loading, notices
 from streamlit_app.batch_job import BatchJob
 from streamlit_app.loading import ModelState
 from tf_model import tasks
-from tf_model.model_folder import GRAPH
 
 FOLLOW_SECONDS = 10
 _STATES = {
@@ -63,11 +61,8 @@ def _describe(state: ModelState) -> None:
         st.caption(line)
     if state.predictor.metrics.get("protocol"):
         st.caption(f"Measured on {notices.plain_markdown(str(state.predictor.metrics['protocol']))}")
-    if state.served:
-        st.caption(f"Version {notices.plain_markdown(state.version)}, asked at {notices.plain_markdown(state.served)}")
-        return
-    changed = (state.folder / GRAPH).stat().st_mtime
-    st.caption(f"Saved {datetime.fromtimestamp(changed):%d %B %Y, %H:%M}")
+    asked = f", asked at {state.served}" if state.served else ""
+    st.caption(notices.plain_markdown(state.which + asked))
 
 
 def figures(metrics: Mapping[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ def main() -> None:
         return
     column = _choose_column(upload)
     _show_first_rows(upload)
-    key = (upload.id, column, state.name, state.version)
+    asked, model = (upload.id, column), (state.name, state.version)
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
     if st.button(
@@ -66,12 +66,18 @@ def main() -> None:
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
     ):
-        job = st.session_state[JOB] = _start(state, upload, column, key)
+        job = st.session_state[JOB] = _start(state, upload, column, (asked, model))
         st.session_state.pop(SHOWN, None)
         st.rerun()
     if running:
         _follow(job)
-    elif job is not None and job.key == key:
+    elif job is not None and job.key[0] == asked:
+        if job.key[1] != model and job.status == batch_job.DONE:
+            # Hours of work may be in it, and replacing a model is somebody else's doing.
+            st.info(
+                f"This is what the model {notices.plain_markdown(job.model)} answered, not the one that is in use now.",
+                icon=":material/published_with_changes:",
+            )
         _show_outcome(upload, job)
 
 
@@ -136,7 +142,7 @@ def _show_first_rows(upload: Upload) -> None:
 # ---------------------------------------------------------------- the work
 
 
-def _start(state: ModelState, upload: Upload, column: str, key: object) -> BatchJob:
+def _start(state: ModelState, upload: Upload, column: str, key: tuple[object, object]) -> BatchJob:
     log = recording.recorder(state)  # here, since the thread of the job has no session
 
     def keep(texts: Sequence[Any], measured: Measured) -> None:
@@ -146,7 +152,7 @@ def _start(state: ModelState, upload: Upload, column: str, key: object) -> Batch
         if not isinstance(error, (DataError, UsageError)):  # what is wrong with a file is no failure of the model
             recording.record_error(log, error, recording.BATCH)
 
-    return BatchJob(state.predictor, upload.path, column, key, keep, note)
+    return BatchJob(state.predictor, upload.path, column, key, f"{state.name} ({state.which})", keep, note)
 
 
 @st.fragment(run_every=POLL_SECONDS)
@@ -169,7 +175,9 @@ def _follow(job: BatchJob) -> None:
 
 def _show_outcome(upload: Upload, job: BatchJob) -> None:
     if job.status == batch_job.CANCELLED:
-        st.info(f"Cancelled after {job.done:,} of {job.total:,} rows. Nothing was kept.", icon=":material/stop_circle:")
+        st.info(
+            f"Cancelled after {job.done:,} of {job.total:,} rows. No answers were kept.", icon=":material/stop_circle:"
+        )
         return
     if job.status == batch_job.FAILED:
         notices.say_problem("The file could not be answered.", job.message)
@@ -264,7 +272,7 @@ def _confidences(answered: pd.DataFrame) -> list[str]:
 def _show_table(frame: pd.DataFrame, text_column: str, predicted: Sequence[str]) -> None:
     st.subheader("Rows", anchor=False)
     chosen = pd.Series(True, index=frame.index)
-    labels = [name for name in (*tasks.TASKS, ANSWER) if name in predicted]
+    labels = [name for name in (ANSWER, *tasks.TASKS) if name in predicted]
     confidences = [name for name in predicted if name.endswith("_confidence")]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for name in labels:

@@ -82,6 +82,25 @@ def test_the_result_of_another_column_is_not_shown(stub):
     assert not app.success
 
 
+def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
+    content = b"text\nI love the iPad\n"
+    app = answer(upload(content, "a.csv"))
+    assert not app.info
+    (models / "answer" / "saved_model.pb").unlink()
+    (models / "answer" / "saved_model.pb").write_bytes(b"another training")
+    app.run()
+    assert "1 row answered" in app.success[0].value
+    said = app.info[0].value.replace("\\", "")
+    assert said.startswith("This is what the model answer (Saved ")
+    assert said.endswith(") answered, not the one that is in use now.")
+    assert not answer(app).info
+
+
+def test_the_answer_is_the_first_filter(stub, tmp_path):
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    assert [each.label for each in app.multiselect] == ["Answer", "Product", "Emotion"]
+
+
 def test_filters_act_together(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     app.text_input(key="filter_words").set_value("LOVE").run()
@@ -232,7 +251,7 @@ def test_cancel_stops_within_a_batch_and_keeps_nothing(stub, monkeypatch):
     assert job.status == batch_job.CANCELLED
     assert job.done == 64
     assert job.result is None
-    assert "Cancelled after 64 of 1,000 rows. Nothing was kept." in app.info[-1].value
+    assert "Cancelled after 64 of 1,000 rows. No answers were kept." in app.info[-1].value
 
 
 def test_a_job_that_nobody_looks_at_any_more_ends(stub, tmp_path, monkeypatch):

@@ -169,7 +169,7 @@ def test_a_long_file_can_be_cancelled(page, address, tmp_path):
     (tmp_path / "long.csv").write_text("text\n" + "".join(f"the iPad number {n} is great\n" for n in range(150_000)))
     upload(page, address, tmp_path / "long.csv")
     page.get_by_role("button", name="Cancel").click()
-    said = page.get_by_text("Nothing was kept.")
+    said = page.get_by_text("No answers were kept.")
     said.wait_for()
     assert "of 150,000 rows" in said.inner_text()
     assert page.get_by_role("button", name="Answer 150,000 rows").is_enabled()
