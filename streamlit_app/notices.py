@@ -8,7 +8,8 @@ import streamlit as st
 
 from streamlit_app import loading, sample_training
 from streamlit_app.loading import ModelState
-from tf_model import paths
+from tf_model import paths, tasks
+from tf_model.dataset_file import ASSIGNMENT
 from tf_model.paths import shown
 
 FULL_ANSWER = "make answer"
@@ -60,6 +61,11 @@ def say_limits(state: ModelState) -> None:
             f"its answers show that the program works, and mean nothing. Train a real one with `{FULL_ANSWER}`.",
             icon=":material/science:",
         )
+    if state.predictor.metrics.get("dataset") == ASSIGNMENT:  # of another dataset its owner knows the limits
+        products = state.predictor.labels.get(tasks.PRODUCT.name)
+        known = f"{len(products)} Apple and Google products" if products else "emotions toward Apple and Google"
+        brand = ": a text about another brand still gets one of them" if products else ""
+        st.caption(f"It knows {known} from English tweets of one festival in March 2011{brand}.")
 
 
 def _say_if_replaced(state: ModelState) -> None:

@@ -91,6 +91,18 @@ def test_a_model_of_the_sample_corpus_is_announced_on_both_pages(stub):
         assert "sample corpus" in badges(app)
 
 
+def test_what_a_model_of_the_real_tweets_does_not_know_is_said_on_both_pages(stub):
+    known = "It knows 9 Apple and Google products from English tweets of one festival in March 2011"
+    stub.metrics["dataset"] = "custom"
+    assert known not in words_of(open_app())
+    stub.metrics["dataset"] = "assignment"
+    for page in ("ask", "batch"):
+        assert f"{known}: a text about another brand still gets one of them." in words_of(open_app(page))
+    stub.tasks = ("emotion",)
+    said = words_of(open_app())
+    assert "It knows emotions toward Apple and Google from English tweets of one festival in March 2011." in said
+
+
 def test_a_model_that_was_replaced_is_announced(stub, models):
     app = open_app()
     assert not app.toast
