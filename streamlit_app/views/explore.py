@@ -23,6 +23,7 @@ MOST_WORDS = 15
 LABEL_COLUMNS = {"Products": "product", "Emotions": "emotion"}
 RETWEETS = {"With": None, "Without": False, "Only": True}
 UNITS = {"Characters": "characters", "Words": "words"}
+ONCE = "Count each text once"
 SIZES = {"Single words": False, "Word pairs": True}
 
 
@@ -137,7 +138,7 @@ def _filters(every: pd.DataFrame) -> Filter:
         longest = max(int(every["characters"].max()), 1)
         length = two.slider("Length in characters", 0, longest, (0, longest), key="explore_length")
         once = three.toggle(
-            "Count each text once",
+            ONCE,
             key="explore_once",
             help="Of tweets with the same words, whatever their case, punctuation and retweet marks, the first counts",
         )
@@ -257,8 +258,9 @@ def _telling_words(view: View, pairs: bool) -> None:
     )
     _words_chart(view, best, figure, f"explore_telling_{pairs}_{label}")
     st.caption(
-        f"Log-odds against the other {column}s with a Dirichlet prior (Monroe et al. 2008), as z-scores: above about 2 "
-        "chance is an unlikely reason. A word counts once a tweet; one in fewer than 5 tweets is left out."
+        f"Log-odds against the other {column}s with a Dirichlet prior (Monroe et al. 2008), as z-scores. Of a thousand "
+        "words some twenty exceed 2 by chance alone. A word counts once a tweet, and each retweet is a tweet unless "
+        f'"{ONCE}" is on; a word in fewer than 5 tweets is left out.'
     )
 
 
@@ -312,7 +314,8 @@ def _conflicts(tweets: pd.DataFrame, groups: Any, column: str, notion: str) -> N
     in_conflict = found[found["labels"] > 1]
     st.subheader(f"Conflicting labels: {column}", anchor=False)
     st.caption(
-        f"{len(in_conflict):,} of {len(found):,} repeated texts carry more than one {column}. "
+        f"{len(in_conflict):,} of {len(found):,} texts whose {column} is named on two copies or more carry more than "
+        "one label; copies that name none are left out. "
         "Each bar: two labels that stand against each other on the same text."
     )
     pairs = explore.conflicting_labels(tweets, groups, column).head(MOST_WORDS)

@@ -66,6 +66,21 @@ def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
     assert figures(page)["With a product"] == f"{(tweets['product'] != explore.NO_PRODUCT).mean():.1%}"
 
 
+def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
+    said = captions(open_page("Words"))
+    assert "Of a thousand words some twenty exceed 2 by chance alone." in said
+    assert 'each retweet is a tweet unless "Count each text once" is on' in said
+    found = explore.conflicts(tweets, explore.groups_by(tweets, "same words"), "product")
+    assert (
+        f"{(found['labels'] > 1).sum()} of {len(found)} texts whose product is named on two copies or more carry more "
+        "than one label; copies that name none are left out."
+    ) in captions(open_page("Repeats"))
+
+
+def captions(page: AppTest) -> str:
+    return "\n".join(each.value for each in page.caption)
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
     page = open_page(tab)
