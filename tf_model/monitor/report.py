@@ -263,8 +263,8 @@ def _log_alarms(window: Window) -> list[Alarm]:
     if not lost:
         return []
     words = (
-        f"{lost:,} {plural(lost, 'prediction was', 'predictions were')} not logged, because they came faster than they "
-        f"could be written, beside {window.predictions:,} that were; none may be lost"
+        f"{lost:,} {plural(lost, 'prediction was', 'predictions were')} not logged, because they could not be "
+        f"written, beside {window.predictions:,} that were; none may be lost"
     )
     return [Alarm("log", words)]
 

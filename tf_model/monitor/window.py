@@ -44,7 +44,7 @@ class Window:
 
     @property
     def dropped(self) -> int:
-        """Records that the log lost because they came faster than they could be written."""
+        """Records that the log lost because they could not be written: too many waited, or they never can be."""
         return tally.total(self.counts, tally.DROPPED)[0]
 
     @property
