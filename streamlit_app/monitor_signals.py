@@ -15,6 +15,7 @@ from tf_model import tasks
 from tf_model.messages import plural
 from tf_model.monitor import accuracy, drift, tally
 from tf_model.monitor.events import STAGES, UNSURE
+from tf_model.monitor.overview import MOST_ERRORS
 from tf_model.monitor.report import Limits, Report
 from tf_model.monitor.window import Window, table
 
@@ -213,7 +214,10 @@ def show_errors(errors: pd.DataFrame, report: Report) -> None:
         column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
         alt="The newest errors: when, where, of which kind, and their message",
     )
-    st.caption(f"The newest {len(errors):,} of {report.window.failures:,}.")
+    if len(errors) < MOST_ERRORS:  # the sums are of whole minutes or hours: they may know of one before this time
+        st.caption(f"All {len(errors):,} that the log has of this time.")
+    else:
+        st.caption(f"The newest {len(errors):,} of {report.window.failures:,}.")
 
 
 def show_corrections(corrections: pd.DataFrame, report: Report) -> None:

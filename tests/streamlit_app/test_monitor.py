@@ -165,6 +165,7 @@ class TestSignals:
     def test_errors_with_their_newest_messages_as_text(self, healthy):
         write_errors(healthy, time.time() - 200, 40, message=MARKUP)
         page = open_page()
+        assert "All 40 that the log has of this time." in said(page)
         assert "**Errors**: 40 of 100 requests failed" in alarms(page)
         shown = table_with(page, "message")
         assert shown["message"].tolist()[0] == f"{MARKUP} 39"
@@ -172,6 +173,16 @@ class TestSignals:
         assert "<b>" not in said(page)
         assert all(not each.allow_html for each in page.markdown)
         assert "Errors over time. 40 of 100 requests failed: ModelError 40." in spoken(page)
+
+    def test_of_many_errors_the_newest_are_shown_of_all(self, healthy):
+        write_errors(healthy, time.time() - 200, 70)
+        assert "The newest 50 of 70." in said(open_page())
+
+    def test_an_error_before_this_time_is_not_said_to_be_left_out(self, store):
+        now = time.time()
+        write_errors(store, now - 7 * 86_400 - 60, 1)
+        write_errors(store, now - 200, 3)
+        assert "All 3 that the log has of this time." in said(open_page("7 days"))
 
     def test_lost_records_are_counted_and_an_alarm(self, healthy):
         write_lost(healthy, time.time() - 60, 17)
