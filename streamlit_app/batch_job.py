@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streamlit_app.uploads import without_folder
 from tf_model import tables
 from tf_model.errors import TweetTargetError
 from tf_model.messages import first_line
@@ -92,7 +93,7 @@ class BatchJob:
     def message(self) -> str:
         """What went wrong, in one line, without the folder in which the file lies."""
         if isinstance(self.error, TweetTargetError):
-            return str(self.error).replace(f"{self._path.parent}/", "")
+            return without_folder(str(self.error), self._path)
         return first_line(self.error)[:300] if self.error else ""
 
     def poll(self) -> tuple[float, float | None]:

@@ -88,12 +88,11 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figu
     return figure.update_yaxes(**ticks, autorange="reversed")
 
 
-def reliability(bins: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, Any]] = ()) -> go.Figure:
+def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
     """How often the model is right where it is about so confident; a calibrated one lies on the diagonal.
 
     Args:
         bins: ``low``, ``high``, ``rows``, ``confidence`` (mean) and ``accuracy`` of each bin.
-        before: The same of the probabilities before calibration, shown as a dashed line.
     """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
@@ -102,12 +101,8 @@ def reliability(bins: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str,
     figure.add_trace(
         go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line=REFERENCE_LINE, name="perfect", hoverinfo="skip"), 1, 1
     )
-    if filled(before):
-        figure.add_trace(_reliability_line(filled(before), "before calibration", ORANGE, "dash", "diamond-open"), 1, 1)
     found = filled(bins)
-    figure.add_trace(
-        _reliability_line(found, "after calibration" if before else "model", BLUE, "solid", "circle"), 1, 1
-    )
+    figure.add_trace(_reliability_line(found), 1, 1)
     figure.add_trace(
         go.Bar(
             x=[(each["low"] + each["high"]) / 2 for each in found],
@@ -132,7 +127,7 @@ def filled(bins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [each for each in bins if each.get("rows")]
 
 
-def _reliability_line(bins: Sequence[Mapping[str, Any]], name: str, colour: str, dash: str, symbol: str) -> go.Scatter:
+def _reliability_line(bins: Sequence[Mapping[str, Any]]) -> go.Scatter:
     import plotly.graph_objects as go
 
     intervals = [wilson_interval(round(each["accuracy"] * each["rows"]), each["rows"]) for each in bins]
@@ -150,11 +145,11 @@ def _reliability_line(bins: Sequence[Mapping[str, Any]], name: str, colour: str,
         },
         customdata=[each["rows"] for each in bins],
         mode="lines+markers",
-        name=name,
-        line={"color": colour, "dash": dash, "width": 2},
+        name="model",
+        line={"color": BLUE, "width": 2},
         # A bin of few rows says little, and looks it.
-        marker={"symbol": symbol, "size": [5 + 11 * (each["rows"] / most) ** 0.5 for each in bins], "opacity": 1},
-        hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} rows<extra>" + name + "</extra>",
+        marker={"size": [5 + 11 * (each["rows"] / most) ** 0.5 for each in bins], "opacity": 1},
+        hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} rows<extra>model</extra>",
     )
 
 

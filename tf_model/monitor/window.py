@@ -89,31 +89,20 @@ def table(windows: Iterable[Window]) -> pandas.DataFrame:
     """The signals as time series, one row a window, missing where there was nothing to measure.
 
     Returns:
-        ``time`` (beginning, UTC), ``requests``, ``predictions``, ``predictions_per_second``, ``errors``,
-        ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request, ``product_confidence``,
-        ``emotion_confidence`` (means), ``judged`` and ``right`` (numbers of corrections), ``cpu`` (cores), ``memory``
-        (bytes), ``gpu_utilization`` (0 to 1), ``gpu_memory`` (bytes), ``dropped``.
+        ``time`` (beginning, UTC), ``predictions``, ``p50_seconds``, ``p95_seconds`` and ``p99_seconds`` of a request,
+        ``cpu`` (cores), ``memory`` (bytes), ``gpu_utilization`` (0 to 1), ``gpu_memory`` (bytes).
     """
     import pandas
 
     rows = []
     for window in windows:
         seconds = window.histogram(tally.SECONDS)
-        right, judged = window.feedback
         rows.append(
             {
                 "time": pandas.Timestamp(window.since, unit="s", tz="UTC"),
-                "requests": window.requests,
                 "predictions": window.predictions,
-                "predictions_per_second": window.predictions / max(window.until - window.since, 1),
-                "errors": window.failures,
                 **{f"p{share}_seconds": seconds.quantile(share / 100) for share in (50, 95, 99)},
-                "product_confidence": window.histogram("product_confidence").mean,
-                "emotion_confidence": window.histogram("emotion_confidence").mean,
-                "judged": judged,
-                "right": right,
                 **{name: window.mean(name) for name in tally.SAMPLED},
-                "dropped": window.dropped,
             }
         )
     frame = pandas.DataFrame(rows)
