@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BINS = 20
 # What tells the parts of a bar apart to those who do not see its colours.
 SIGNS = {tasks.POSITIVE: "+", tasks.NEGATIVE: "−"}
+HATCHED = {"shape": "/", "size": 8, "solidity": 0.15, "fillmode": "replace"}
 
 
 def counts_by_product(answered: pandas.DataFrame) -> pandas.DataFrame:
@@ -62,11 +63,10 @@ def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
     figure = go.Figure()
     for emotion, sign in SIGNS.items():
         colour = charts.colour_of(emotion)
-        hatched = {"shape": "/", "size": 8, "solidity": 0.15, "fgcolor": colour}
-        for is_sure, marker in (
-            (True, {"color": colour}),
-            (False, {"color": charts.lighter(colour), "pattern": hatched}),
-        ):
+        light = charts.lighter(colour)
+        # With its own background: without one the page shows through, and the count is not read on a dark one.
+        hatched = HATCHED | {"fgcolor": colour, "bgcolor": light}
+        for is_sure, marker in ((True, {"color": colour}), (False, {"color": light, "pattern": hatched})):
             name = part(emotion, is_sure)
             if not counts[name].any():
                 continue
@@ -83,7 +83,7 @@ def emotion_by_product(counts: pandas.DataFrame) -> go.Figure:
                 textangle=0,
                 hovertemplate=f"%{{y}}, {name}: %{{x:,d}}<extra></extra>",
             )
-    height = 150 + charts.BAR_HEIGHT * max(len(names), 2)  # on a narrow page the legend has four lines
+    height = 150 + charts.BAR_HEIGHT * max(len(names), 3)  # on a narrow page the legend has four lines
     charts.layout(figure, title="Emotion by product, rows", height=height)
     charts.legend_below(figure).update_layout(barmode="stack", showlegend=True)
     if not figure.data:

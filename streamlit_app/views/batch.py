@@ -191,8 +191,8 @@ def _show_outcome(upload: Upload, job: BatchJob) -> None:
     blank = job.has_text.count(False)
     if blank:
         st.info(
-            f"{blank:,} {plural(blank, 'row has', 'rows have')} no text. Their answers rest on nothing: the charts "
-            "leave them out, the file and the table below keep them.",
+            f"{blank:,} {plural(blank, 'row has', 'rows have')} no text: there the model answers from nothing. The "
+            "charts leave such rows out, the file and the table below keep them.",
             icon=":material/help:",
         )
     _offer_downloads(upload, job)

@@ -129,7 +129,7 @@ def test_charts_have_words(stub, tmp_path):
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert app.info[0].value.startswith("2 rows have no text.")
+    assert app.info[0].value.startswith("2 rows have no text: there the model answers from nothing.")
     assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
     assert len(app.dataframe[-1].value) == 4
     spoken = app.get("plotly_chart")[0].proto.alt
@@ -390,6 +390,7 @@ def test_what_is_not_sure_is_told_apart_without_colour_too(stub):
     sure, unsure, _ = figure.data
     assert (sure.marker.color, unsure.marker.color) == (charts.POSITIVE, charts.lighter(charts.POSITIVE))
     assert (sure.marker.pattern.shape, unsure.marker.pattern.shape) == (None, "/")
+    assert unsure.marker.pattern.bgcolor == unsure.marker.color, "or a dark page shows through"
     assert (sure.texttemplate, unsure.texttemplate) == ("+ %{x:,d}", "+ %{x:,d} ?")
     assert charts.lighter("#0072B2") == "#7FB8D8"
 
