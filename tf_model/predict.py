@@ -281,7 +281,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         help="how to print where there is no --output: a table on a terminal, else csv; json is one object a line",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace OUTPUT if it exists; an unfinished run of --engine ray goes on instead",
+    )
     parser.add_argument("--column", metavar="NAME", help="the column of texts; found by itself if not given")
     parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
     parser.add_argument(

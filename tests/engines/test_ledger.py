@@ -74,6 +74,20 @@ def test_the_output_of_another_job_is_kept_unless_asked(tmp_path, plan, settings
     assert not (tmp_path / "out" / "part-000000.csv").exists()
 
 
+def test_overwriting_goes_on_with_an_unfinished_run_of_the_same_job_and_replaces_a_concluded_one(tmp_path, plan):
+    account = ledger(tmp_path, plan)
+    account.begin(overwrite=True)
+    write(account, plan.parts[0], 2)
+    # As the same command does, --overwrite included, after it lost its workers.
+    assert ledger(tmp_path, plan).begin(overwrite=True) == list(plan.parts[1:])
+    for part in plan.parts[1:]:
+        write(account, part, part.rows)
+    assert ledger(tmp_path, plan).begin(overwrite=True) == []
+    account.conclude(1)
+    assert ledger(tmp_path, plan).begin() == []
+    assert ledger(tmp_path, plan).begin(overwrite=True) == list(plan.parts)
+
+
 @pytest.mark.parametrize(("rows", "what"), [(5, "another input"), (6, "another input and another cut into parts")])
 def test_a_changed_input_is_another_job(tmp_path, plan, rows, what):
     ledger(tmp_path, plan).begin()
@@ -135,7 +149,8 @@ def test_what_no_job_made_is_not_removed_with_the_output_of_one(tmp_path, plan):
     out = tmp_path / "out"
     first = ledger(tmp_path, plan)
     for part in first.begin():
-        first.write(part, [], [], seconds=0, worker="w")
+        write(first, part, part.rows)
+    first.conclude(0)
     (out / ".part-000000.csv.abc.part").write_text("of a worker that was killed")
     (out / "tweets.csv").write_text("mine")
     held = sorted(path.name for path in out.iterdir())

@@ -100,7 +100,9 @@ class Ledger:
         """Make the folder, or find what an earlier run of the same job left in it.
 
         Args:
-            overwrite: Whether the output of another job may be removed. What no job made is never touched.
+            overwrite: Whether the output of another job, or of a run of this one that was concluded, may be removed. A
+                run of this job that was not is gone on with all the same; to begin it anew, delete the folder. What no
+                job made is never touched.
 
         Returns:
             The parts that are still to be done.
@@ -117,7 +119,8 @@ class Ledger:
         manifest = self._read_manifest()
         if held and manifest is None:
             raise OutputError(f"{self.folder} is not empty and no job made it; choose another folder")
-        if manifest is not None and overwrite:
+        # What the same command leaves when its workers are lost is not to be wiped by the same command run again.
+        if manifest is not None and overwrite and (manifest["job"] != self._job or manifest.get("complete")):
             self._remove_job()
             manifest = None
         if manifest is not None and manifest["job"] != self._job:

@@ -78,7 +78,7 @@ def predict_files(
         part_rows: The most rows in a part: what is done again after an interruption, and what a worker holds in memory.
         suffix: ``".csv"`` or ``".parquet"``. None: that of the input.
         options: More arguments of :func:`tf_model.predict.predict_texts`, such as ``{"probabilities": True}``.
-        overwrite: Whether the output of another job may be replaced.
+        overwrite: Whether the output of another job, or of a run of this one that was concluded, may be replaced.
         load: Makes the predictor in a worker. None: it is loaded from ``model_folder``.
         on_start: Called once, before the work, with the plan and the number of rows that an earlier run did.
         on_progress: Called with the number of rows of each part that is done.
