@@ -21,7 +21,7 @@ from tf_model import characters, paths, tasks
 from tf_model.errors import DataError
 from tf_model.files import explain_read_errors
 from tf_model.messages import listed, nearest, plural, quoted
-from tf_model.tables.text_files import find_separator
+from tf_model.tables.text_files import csv_rows, find_separator
 from tf_model.tables.workbooks import explain_damage
 from tf_model.tasks import COLUMNS
 
@@ -210,7 +210,7 @@ def _check_lengths(path: Path, text: str, separator: str) -> None:
     """pandas fills short rows up without a word: a text with an unquoted line break would become two others."""
     fields = 0
     with suppress(csv.Error):  # pandas has its own words for what is no CSV
-        for number, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=separator), start=1):
+        for number, row in enumerate(csv_rows(io.StringIO(text, newline=""), separator), start=1):
             fields = fields or len(row)
             if len(row) < fields and any(map(str.strip, row)):
                 found = f"{len(row)} {plural(len(row), 'field', 'fields')}"

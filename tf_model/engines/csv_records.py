@@ -5,13 +5,13 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tf_model import characters
 from tf_model.files import explain_read_errors
+from tf_model.tables.text_files import csv_rows
 
 UNCLOSED = "a quoted text is never closed"
 
@@ -57,7 +57,6 @@ def records(stream: Iterable[bytes], delimiter: str, line: int, offset: int) -> 
     A record that breaks the rules of quoting is given with the reason and without fields; the one after it begins on
     the next line.
     """
-    csv.field_size_limit(sys.maxsize)
     taken: list[bytes] = []
     ended = False
 
@@ -68,7 +67,7 @@ def records(stream: Iterable[bytes], delimiter: str, line: int, offset: int) -> 
             yield decoded(each)
         ended = True
 
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    reader = csv_rows(lines(), delimiter, strict=True)
     while True:
         taken.clear()
         fields, reason = None, None

@@ -39,6 +39,12 @@ def find_separator(lines: Iterable[str]) -> str:
     return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
 
 
+def csv_rows(lines: Iterable[str], delimiter: str, **options: Any) -> Any:
+    """A ``csv.reader`` with these options for fields of any length: the module itself stops at 131,072 characters."""
+    csv.field_size_limit(sys.maxsize)
+    return csv.reader(lines, delimiter=delimiter, **options)
+
+
 class _TextFile(Source):
     """A file of lines. Only CR, LF and CR LF end a line: U+0085 and U+2028 do not."""
 
@@ -148,9 +154,8 @@ class Delimited(_TextFile):
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield (line on which the record begins, fields), the header first, without blank lines."""
-        csv.field_size_limit(sys.maxsize)
         lines = (line for _, line in self.numbered_lines())
-        reader = csv.reader(lines, delimiter=self.delimiter, quoting=self.quoting, strict=True)
+        reader = csv_rows(lines, self.delimiter, quoting=self.quoting, strict=True)
         self.blank_lines = blank = 0
         while True:
             begins = reader.line_num + 1
