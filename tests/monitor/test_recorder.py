@@ -371,7 +371,18 @@ def test_after_closing_records_are_counted_as_dropped(path):
     recorder.close()
     recorder.record(["a", "b"], predictions(2), {}, "app")
     assert recorder.dropped == 2
-    assert recorder.flush()
+    assert not recorder.flush()
+
+
+def test_a_correction_after_closing_is_counted_and_said_to_be_lost(path):
+    recorder = Recorder(path, model="m", version="1")
+    recorder.correct("in time", {}, verdict="right")
+    assert recorder.settle() == "written"
+    recorder.close()
+    assert recorder.settle() == "written"
+    recorder.correct("too late", {}, verdict="wrong")
+    assert (recorder.settle(), recorder.dropped) == ("lost", 1)
+    assert Store(path).corrections()["text"].tolist() == ["in time"]
 
 
 # ---------------------------------------------------------------- the end of the process

@@ -127,7 +127,7 @@ class Recorder:
 
     @property
     def dropped(self) -> int:
-        """Texts whose predictions were not kept because they came faster than they could be written."""
+        """Texts and corrections that were not kept: they came too fast or after the end, or never can be written."""
         return self._writer.dropped
 
     @property
@@ -242,7 +242,9 @@ class Recorder:
         emotion: str | None = None,
         source: str = "app",
     ) -> None:
-        """Record what a user said of a prediction. Corrections are never dropped.
+        """Record what a user said of a prediction; :meth:`settle` says what became of it.
+
+        Corrections are dropped only after :meth:`close`, however many texts wait.
 
         Args:
             text: The text. It is kept.

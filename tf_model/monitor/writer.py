@@ -52,7 +52,8 @@ class Writer:
         observers: Called with each event before it is written. What they raise is logged and goes no further.
         samplers: Asked every :data:`SAMPLE_SECONDS` for figures to keep by the minute, by name.
         failure: Why nothing can be written just now, None while all is well.
-        dropped: Texts and corrections that were not written: there were too many, or they never can be.
+        dropped: Texts and corrections that were not written: there were too many, they came after the end, or they
+            never can be.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Writer:
         self._hurry = threading.Event()
         self._lock = threading.RLock()
         self._is_closed = self._is_behind = False
+        self._came_late = False  # something was put after the end
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -87,7 +89,7 @@ class Writer:
         return self._given - self._done
 
     def put(self, item: Any, texts: int) -> bool:
-        """Have ``item``, which holds ``texts`` texts, written; what holds none is always taken.
+        """Have ``item``, which holds ``texts`` texts, written; what holds none, a correction, is taken until the end.
 
         Returns:
             False if it was dropped, because too many texts wait or the writer is closed.
@@ -96,7 +98,8 @@ class Writer:
             waiting = self._given - self._done
             # One item that is larger than the whole capacity is still taken when nothing else waits.
             if self._is_closed or (texts and waiting and waiting + texts > self._capacity):
-                self.dropped += texts
+                self.dropped += max(texts, 1)
+                self._came_late = self._is_closed
                 return False
             self._given += texts
         self._queue.put((item, texts))
@@ -116,7 +119,12 @@ class Writer:
         return self.settle(timeout, hurry) == WRITTEN
 
     def settle(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> str:
-        """As :meth:`flush`, and says more: :data:`WRITTEN`, :data:`WAITING`, which may still come, or :data:`LOST`."""
+        """As :meth:`flush`, and says more: :data:`WRITTEN`, :data:`WAITING`, which may still come, or :data:`LOST`.
+
+        What is put after the end is lost, and so it is said from then on.
+        """
+        if self._came_late:
+            return LOST
         return self._send(_Token(threading.Event(), threading.Event()), timeout, hurry)
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
