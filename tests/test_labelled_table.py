@@ -72,6 +72,28 @@ def test_the_part_that_trains_may_be_another_file(tmp_path, capsys):
     assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
 
 
+def test_the_part_that_trains_needs_no_labels_and_may_be_a_sheet_that_is_named(tmp_path, capsys):
+    frame = frame_of()
+    frame[frame["part"] == "test"].to_csv(tmp_path / "test.csv", index=False)
+    with pd.ExcelWriter(tmp_path / "train.xlsx") as writer:
+        pd.DataFrame({"content": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)
+        frame[frame["part"] == "train"][["content"]].to_excel(writer, sheet_name="Texts", index=False)
+    command = ["--audit", str(tmp_path / "test.csv"), "--label-column", "topic", "--against"]
+    assert data.main([*command, str(tmp_path / "train.xlsx")]) == 0, "the first sheet holds none of these texts"
+    said = capsys.readouterr().err
+    assert "note: texts: the column 'content' (by its name)" in said
+    assert f"note: {tmp_path / 'train.xlsx'}: reading the first sheet, 'Read me', of" in said
+    assert "--against-sheet chooses another" in said
+    assert data.main([*command, str(tmp_path / "train.xlsx"), "--against-sheet", "Texts"]) == 1
+    assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
+    with pytest.raises(
+        UsageError, match=r"--against-sheet chooses a sheet of an \.xlsx workbook, and .*test\.csv is none"
+    ):
+        data.main([*command, str(tmp_path / "test.csv"), "--against-sheet", "Texts"])
+    with pytest.raises(UsageError, match="--against-sheet chooses a sheet of the file of --against; name the file too"):
+        data.main([*command[:-1], "--against-sheet", "Texts"])
+
+
 def test_a_sheet_of_a_workbook_can_be_named(tmp_path, capsys):
     with pd.ExcelWriter(tmp_path / "mine.xlsx") as writer:
         pd.DataFrame({"about": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)
@@ -97,9 +119,9 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path):
     assert "a column is named twice: 'topic', 'Topic'" in said("topic", "Topic", error=UsageError)
     assert "'row' cannot hold labels or a split here; rename the column" in said("row", error=UsageError)
     assert "expected texts in the column 'empty'" in said("topic", text_column="empty")
-    with pytest.raises(UsageError, match="--text-column and --sheet go with --label-column"):
+    with pytest.raises(UsageError, match="--text-column, --sheet and --against-sheet go with --label-column"):
         data.main(["--audit", str(path), "--text-column", "content"])
-    with pytest.raises(UsageError, match="--text-column, --sheet and --show-texts belong to --audit"):
+    with pytest.raises(UsageError, match="--sheet, --against-sheet and --show-texts belong to --audit"):
         data.main(["--data", str(path), "--label-column", "topic"])
 
 

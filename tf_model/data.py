@@ -466,7 +466,11 @@ def main(argv: list[str] | None = None) -> int | None:
         help="look for near-duplicates, conflicting and suspicious labels, small classes, and leakage across a split, "
         "in FILE or in the file of --data",
     )
-    group.add_argument("--against", metavar="FILE", help="the training examples, where the audited file validates")
+    group.add_argument(
+        "--against",
+        metavar="FILE",
+        help="the training examples, where the audited file validates; with --label-column it needs texts only",
+    )
     group.add_argument(
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
@@ -479,6 +483,9 @@ def main(argv: list[str] | None = None) -> int | None:
     )
     group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
     group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
+    group.add_argument(
+        "--against-sheet", metavar="NAME", help="the sheet of --against, of a workbook; the first if not given"
+    )
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
@@ -498,12 +505,16 @@ def main(argv: list[str] | None = None) -> int | None:
 def _check_usage(args: argparse.Namespace) -> None:
     if args.data == "":
         raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
-    options = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
+    options = ("against", "split_column", "label_column", "text_column", "sheet", "against_sheet", "show_texts")
     if args.audit is None and any(getattr(args, option) for option in options):
         named = [f"--{option.replace('_', '-')}" for option in options]
         raise UsageError(f"{', '.join(named[:-1])} and {named[-1]} belong to --audit; add --audit")
-    if (args.text_column or args.sheet) and not args.label_column:
-        raise UsageError("--text-column and --sheet go with --label-column; name the column of the labels too")
+    if args.against_sheet and not args.against:
+        raise UsageError("--against-sheet chooses a sheet of the file of --against; name the file too")
+    if (args.text_column or args.sheet or args.against_sheet) and not args.label_column:
+        raise UsageError(
+            "--text-column, --sheet and --against-sheet go with --label-column; name the column of the labels too"
+        )
     if args.audit == "":
         raise UsageError("expected a path after --audit, got nothing; name a file")
     if args.audit not in (None, SEARCHED) and args.data:
@@ -517,10 +528,14 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     of_tasks, against = None, None
     if args.label_column:
         dataset, of_tasks = read_labelled(path, args.label_column, args.text_column, args.split_column, args.sheet)
-        if args.against:
-            against, _ = read_labelled(args.against, args.label_column, args.text_column)
         for note in dataset.warnings:
             console.say(f"note: {note}")
+        if args.against:
+            against, _ = read_labelled(
+                args.against, (), args.text_column, sheet=args.against_sheet, sheet_option="--against-sheet"
+            )
+            for note in against.warnings:
+                console.say(f"note: {args.against}: {note}")
     else:
         dataset, against = read(path), read(args.against) if args.against else None
     console.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a words model for each task (minutes)")

@@ -26,15 +26,19 @@ def read_labelled(
     text_column: str | None = None,
     split_column: str | None = None,
     sheet: str | None = None,
+    *,
+    sheet_option: str = "--sheet",
 ) -> tuple[Dataset, tuple[tasks.Task, ...]]:
     """Read a table that has other columns or labels than the dataset of this project.
 
     Args:
         path: A .csv, .tsv, .xlsx, .parquet or .jsonl file.
-        label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label.
+        label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label. None at
+            all: only the texts are wanted.
         text_column: The column of texts; None: found as :func:`tf_model.tables.choose_text_column` does it.
         split_column: A column that is kept as it is, by its name, in :attr:`Dataset.labelled`.
         sheet: Of a workbook; None: the first.
+        sheet_option: What a user names the sheet with, for messages.
 
     Returns:
         The dataset, whose ``labelled`` has the columns ``row``, :data:`tf_model.tasks.TEXT_COLUMN`, those of the labels
@@ -53,7 +57,7 @@ def read_labelled(
         raise UsageError(f"{listed(taken)} cannot hold labels or a split here; rename the column")
     with explain_read_errors(path):
         sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    with open_table(path, text_column, sheet) as table:
+    with open_table(path, text_column, sheet, sheet_option=sheet_option) as table:
         frame = pandas.concat(list(table.chunks()), ignore_index=True)
         texts = [as_text(text) if _is_there(text) else "" for text in table.texts(frame)]
         notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]

@@ -80,7 +80,12 @@ class Table:
 
 
 def open_table(
-    path: Path | str, column: str | None = None, sheet: str | None = None, limits: formats.Limits | None = None
+    path: Path | str,
+    column: str | None = None,
+    sheet: str | None = None,
+    limits: formats.Limits | None = None,
+    *,
+    sheet_option: str = "--sheet",
 ) -> Table:
     """Open a user's file, check all of it, and find its column of texts.
 
@@ -89,6 +94,7 @@ def open_table(
         column: The column of texts. None: see :func:`tf_model.tables.text_column.choose_text_column`.
         sheet: The sheet of a workbook. None: the first.
         limits: For a file of somebody else. None: any size, in chunks.
+        sheet_option: What a user names the sheet with, for messages.
 
     Returns:
         The table; use it in a ``with`` block.
@@ -98,7 +104,7 @@ def open_table(
         TooLargeError: It is beyond the limits.
         UsageError: There is no such column or sheet.
     """
-    source = _open_source(path, sheet)
+    source = _open_source(path, sheet, sheet_option)
     try:
         source.limits = limits
         source.check()
@@ -121,10 +127,10 @@ def _table(source: formats.Source, position: int, reason: str) -> Table:
     return Table(source.name, columns, columns[position], reason, source.total_rows, source.notes, position, source)
 
 
-def _open_source(path: Path | str, sheet: str | None) -> formats.Source:
+def _open_source(path: Path | str, sheet: str | None, option: str) -> formats.Source:
     name, suffix = str(path), Path(path).suffix.lower()
     if sheet is not None and suffix != ".xlsx":
-        raise UsageError(f"--sheet chooses a sheet of an .xlsx workbook, and {name} is none; leave --sheet out")
+        raise UsageError(f"{option} chooses a sheet of an .xlsx workbook, and {name} is none; leave {option} out")
     if name == STANDARD_INPUT:
         return text_files.StandardInput(name)
     _refuse_unreadable(Path(path))
@@ -133,7 +139,7 @@ def _open_source(path: Path | str, sheet: str | None) -> formats.Source:
             f"{name}: expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}, "
             f"found {suffix or 'no ending'!r}; save it as one of these"
         )
-    return Workbook(path, sheet) if suffix == ".xlsx" else _SOURCES[suffix](path)
+    return Workbook(path, sheet, option) if suffix == ".xlsx" else _SOURCES[suffix](path)
 
 
 def _refuse_unreadable(path: Path) -> None:

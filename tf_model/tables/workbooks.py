@@ -31,9 +31,9 @@ _ESCAPED_CONTROL = re.compile("_x(00[01][0-9A-Fa-f]|FFF[EFef]|fff[ef])_|_x005F_(
 class Workbook(Source):
     """One sheet of a workbook: its first row that is not blank names the columns."""
 
-    def __init__(self, path: Path | str, sheet: str | None = None) -> None:
+    def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
         super().__init__(path)
-        self.sheet_name = sheet
+        self.sheet_name, self.sheet_option = sheet, sheet_option
         self.book: Any = None
 
     def check(self) -> None:
@@ -83,7 +83,9 @@ class Workbook(Source):
             raise DataError(f"{self.name}: expected a workbook with a sheet, found none")
         first = next(iter(sheets))
         if len(sheets) > 1:
-            self.notes.append(f"reading the first sheet, {first!r}, of {listed(sheets)}; --sheet chooses another")
+            self.notes.append(
+                f"reading the first sheet, {first!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
+            )
         return sheets[first]
 
     def _rows_of_sheet(self) -> Iterator[list[Any]]:
