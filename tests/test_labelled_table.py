@@ -94,6 +94,38 @@ def test_the_part_that_trains_needs_no_labels_and_may_be_a_sheet_that_is_named(t
         data.main([*command[:-1], "--against-sheet", "Texts"])
 
 
+def write_with_gaps(path, frame):
+    """The rows, with a blank one (in Parquet without a text) above the second last, and the row of the last."""
+    gap = pd.DataFrame([dict.fromkeys(frame.columns)])
+    frame = pd.concat([frame[:-2], gap, frame[-2:]], ignore_index=True)
+    lines = frame.to_csv(index=False).replace(",,,,\n", "\n")
+    objects = frame.to_json(orient="records", lines=True).splitlines()
+    {
+        ".csv": lambda: path.write_text("\n" + lines),
+        ".xlsx": lambda: frame.to_excel(path, index=False, startrow=1),
+        ".parquet": lambda: frame.to_parquet(path, index=False),
+        ".jsonl": lambda: path.write_text("\n".join("" if '"id":null' in each else each for each in objects)),
+    }[path.suffix]()
+    return {".csv": 24, ".xlsx": 24, ".parquet": 22, ".jsonl": 22}[path.suffix]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".jsonl"])
+def test_rows_are_numbered_as_in_the_file(tmp_path, capsys, suffix):
+    path = tmp_path / f"mine{suffix}"
+    last = write_with_gaps(path, frame_of())
+    command = ["--audit", str(path), "--label-column", "topic", "--split-column", "part"]
+    assert data.main(command) == 1
+    first = last - 21
+    assert f"row {last}: like training row {first} (1.00)" in capsys.readouterr().out
+    assert data.main([*command, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    (leak,) = found["leakage"][0]["leaks"]
+    assert (leak["row"] + found["first_row"], leak["training_row"] + found["first_row"]) == (last, first)
+    frame_of().head(3).to_csv(tmp_path / "train.csv", index=False)
+    assert data.main([*command[:-2], "--against", str(tmp_path / "train.csv")]) == 1
+    assert f"row {first}: like training row 2 (1.00)" in capsys.readouterr().out, "each in its own file"
+
+
 def test_a_sheet_of_a_workbook_can_be_named(tmp_path, capsys):
     with pd.ExcelWriter(tmp_path / "mine.xlsx") as writer:
         pd.DataFrame({"about": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)

@@ -132,6 +132,7 @@ class Leakage:
         label_agreement: Share of the leaking rows that have the label of their nearest training row; None where the
             split belongs to no task, or nothing leaks.
         leaks: The rows that leak, the most similar first.
+        first_training_row: As :attr:`Audit.first_row`, of the file that the training rows are in.
     """
 
     split: str
@@ -140,6 +141,7 @@ class Leakage:
     share: float
     label_agreement: float | None
     leaks: tuple[Leak, ...]
+    first_training_row: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Audit:
         near: Near-duplicates, see :func:`tf_model.splits.near_duplicate_groups`.
         leakage: One entry per split that was looked at.
         tasks: One entry per task with examples, by its name.
+        first_row: The number that the file itself gives to row 0: 2 below a header, 1 in JSON lines and Parquet.
         remarks: What was left out, and why.
     """
 
@@ -168,6 +171,7 @@ class Audit:
     near: Repeats
     leakage: tuple[Leakage, ...]
     tasks: dict[str, TaskAudit]
+    first_row: int
     remarks: tuple[str, ...] = ()
 
     @property
@@ -211,7 +215,8 @@ def audit(
     if against is not None:
         leakage = [_leakage_between(dataset, against)]
     elif split_column is not None:
-        leakage = [_leakage(texts, rows, _split_by_column(dataset, split_column), f"column {split_column!r}")]
+        split = _split_by_column(dataset, split_column)
+        leakage = [_leakage(texts, rows, split, f"column {split_column!r}", dataset.first_row)]
     elif of_tasks is None:
         leakage = list(_leakage_of_report_split(dataset, remarks))
     else:
@@ -235,6 +240,7 @@ def audit(
         near=_repeats(groups, rows),
         leakage=tuple(leakage),
         tasks=found,
+        first_row=dataset.first_row,
         remarks=tuple(remarks),
     )
 
@@ -321,6 +327,7 @@ def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[L
             examples["row"].to_numpy(),
             split,
             f"the report's split of {name}",
+            dataset.first_row,
             examples["label_id"].to_numpy(),
         )
 
@@ -331,11 +338,16 @@ def _leakage_between(dataset: Dataset, against: Dataset) -> Leakage:
     rows = np.concatenate([frame["row"].to_numpy() for frame in frames])
     positions = np.arange(len(texts))
     split = splits.Split(positions[: len(against.labelled)], positions[len(against.labelled) :])
-    return _leakage(texts, rows, split, f"trained on {against.path}")
+    return _leakage(texts, rows, split, f"trained on {against.path}", against.first_row)
 
 
 def _leakage(
-    texts: Sequence[str], rows: np.ndarray, split: splits.Split, name: str, label_ids: np.ndarray | None = None
+    texts: Sequence[str],
+    rows: np.ndarray,
+    split: splits.Split,
+    name: str,
+    first_training_row: int,
+    label_ids: np.ndarray | None = None,
 ) -> Leakage:
     """As :func:`tf_model.splits.leakage`, which counts; here each leaking row is named."""
     similarity, training = splits.nearest(texts, split.validation, split.train)
@@ -348,7 +360,8 @@ def _leakage(
     agreement = None
     if label_ids is not None and len(order):
         agreement = float((label_ids[training[order]] == label_ids[split.validation[order]]).mean())
-    return Leakage(name, len(split.train), len(split.validation), float(is_leak.mean()), agreement, leaks)
+    share = float(is_leak.mean())
+    return Leakage(name, len(split.train), len(split.validation), share, agreement, leaks, first_training_row)
 
 
 def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
@@ -385,7 +398,11 @@ def _read_column(dataset: Dataset, column: str) -> list[str]:
 
 def to_json(found: Audit, texts: Mapping[int, str] | None = None) -> dict[str, Any]:
     """Plain values, ready for JSON: row numbers and labels; with ``texts`` (by row) also those of all rows named."""
-    value = {**asdict(found), "leaks": found.leaks, "rows_are_counted": "from 0, below the header"}
+    value = {
+        **asdict(found),
+        "leaks": found.leaks,
+        "rows_are_counted": "from 0; first_row is what the file calls row 0",
+    }
     if texts is not None:
         named = {row for repeats in (found.exact, found.near) for members in repeats.members for row in members}
         named |= {leak.row for leakage in found.leakage for leak in leakage.leaks}

@@ -20,6 +20,7 @@ from tf_model.dataset_file import (
     ASSIGNMENT,
     ASSIGNMENT_SHA256,
     CUSTOM,
+    FIRST_ROW,
     SAMPLE,
     SUFFIXES,
     UNLABELLED_SHEET,
@@ -562,7 +563,7 @@ def _print_summary(summary: Summary) -> None:
     if summary.unlabelled_rows is not None:
         stdout.print(f"to label  {summary.unlabelled_rows:,} rows in the sheet {UNLABELLED_SHEET}")
     for dropped in summary.dropped:
-        numbers = ", ".join(str(row + 2) for row in dropped.rows)
+        numbers = ", ".join(str(row + FIRST_ROW) for row in dropped.rows)
         rest = ", ..." if dropped.count > len(dropped.rows) else ""
         rows = plural(dropped.count, "row", "rows")
         stdout.print(f"dropped   {dropped.count:,} {rows}: {dropped.reason} ({rows} {numbers}{rest} of the file)")

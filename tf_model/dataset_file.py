@@ -1,7 +1,7 @@
 """Read the dataset's file, workbook or text, and check its columns, its texts and its labels.
 
 In messages a row is numbered as a spreadsheet shows it (the header is row 1); the ``row`` column counts from 0 in the
-data part, so row 0 is row 2 of the file.
+data part, so row 0 is row :data:`FIRST_ROW` of the file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SUFFIXES = (".xlsx", ".csv", ".tsv")
 LABELLED_SHEET = "Train"
 UNLABELLED_SHEET = "Test"
 UNLABELLED_COLUMN = "Tweet"
+FIRST_ROW = 2
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
 
 ASSIGNMENT, SAMPLE, CUSTOM = "assignment", "sample", "custom"
@@ -70,6 +71,7 @@ class Dataset:
             file order. ``None`` where the file has no such sheet.
         dropped: Rows that ``labelled`` leaves out.
         warnings: What a user should know and need not act on, one line each.
+        first_row: The number that the file itself gives to row 0: 2 below a header, else 1.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Dataset:
     unlabelled: pd.DataFrame | None = None
     dropped: tuple[Dropped, ...] = ()
     warnings: tuple[str, ...] = ()
+    first_row: int = FIRST_ROW
 
 
 def read(path: Path | str, sample: Path = paths.SAMPLE_CORPUS) -> Dataset:
@@ -334,7 +337,7 @@ def _check_schema(path: Path, frame: pd.DataFrame) -> None:
 
 def _explain_failure(path: Path, frame: pd.DataFrame, failures: pd.DataFrame) -> str:
     first = failures.iloc[0]
-    row = f"row {frame['row'][int(first['index'])] + 2} of the file {path}"
+    row = f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
     if first["column"] == tasks.TEXT_COLUMN:
         length = len(first["failure_case"])
         return f"{row} has a text of {length:,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"

@@ -45,7 +45,7 @@ class Extra:
         count = len(self.labelled)
         lines = [f"extra: {count:,} {plural(count, 'row', 'rows')} of {paths.shown(self.path)} to train with"]
         for dropped in self.dropped:
-            numbers = ", ".join(str(row + 2) for row in dropped.rows)  # as a spreadsheet counts, header included
+            numbers = ", ".join(str(row + dataset_file.FIRST_ROW) for row in dropped.rows)
             more = ", ..." if dropped.count > len(dropped.rows) else ""
             rows = plural(dropped.count, "row", "rows")
             lines.append(f"extra: {dropped.count:,} {rows} left out: {dropped.reason} ({rows} {numbers}{more})")

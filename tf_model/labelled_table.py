@@ -41,8 +41,8 @@ def read_labelled(
         sheet_option: What a user names the sheet with, for messages.
 
     Returns:
-        The dataset, whose ``labelled`` has the columns ``row``, :data:`tf_model.tasks.TEXT_COLUMN`, those of the labels
-        and of the split; and one task for each label column.
+        The dataset, whose ``labelled`` has the columns ``row`` (blank rows and lines are counted as well),
+        :data:`tf_model.tasks.TEXT_COLUMN`, those of the labels and of the split; and one task for each label column.
 
     Raises:
         DataError: The file cannot be read, has no texts or no labels, or a label column has too many values.
@@ -60,9 +60,10 @@ def read_labelled(
     with open_table(path, text_column, sheet, sheet_option=sheet_option) as table:
         frame = pandas.concat(list(table.chunks()), ignore_index=True)
         texts = [as_text(text) if _is_there(text) else "" for text in table.texts(frame)]
+        rows = [number - table.first_row for number in table.row_numbers()]
         notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]
     places = {name: choose_text_column(frame.head(0), name, str(path))[0] for name in named}
-    columns: dict[str, Any] = {"row": range(len(frame)), tasks.TEXT_COLUMN: texts}
+    columns: dict[str, Any] = {"row": rows, tasks.TEXT_COLUMN: texts}
     for name, place in places.items():
         values = [as_text(value).strip() if _is_there(value) else "" for value in frame.iloc[:, place].tolist()]
         columns[name] = pandas.Series([value or None for value in values], dtype="str")
@@ -75,7 +76,9 @@ def read_labelled(
         notes.append(f"{dropped.count:,} {plural(dropped.count, 'row has', 'rows have')} no text: left out")
     kept = labelled[~is_blank].reset_index(drop=True)
     of_tasks = tuple(_task(path, name, kept[name].dropna().unique().tolist()) for name in label_columns)
-    return Dataset(CUSTOM, Path(path), sha256, kept, None, (dropped,) if dropped.count else (), tuple(notes)), of_tasks
+    left_out = (dropped,) if dropped.count else ()
+    dataset = Dataset(CUSTOM, Path(path), sha256, kept, None, left_out, tuple(notes), table.first_row)
+    return dataset, of_tasks
 
 
 def _task(path: Path | str, name: str, found: list[str]) -> tasks.Task:

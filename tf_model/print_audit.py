@@ -1,4 +1,4 @@
-"""An audit on the terminal; rows are numbered as a spreadsheet shows them."""
+"""An audit on the terminal; rows are numbered as in the file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SHOWN_ROWS = 10
-FILE_ROW = 2  # row 0 of the data part is row 2 of the file
 
 
 def print_audit(stdout: Console, found: Audit, texts: Mapping[int, str] | None = None) -> None:
-    """Print what was found; rows are numbered as a spreadsheet shows them. ``texts`` (by row) are shown if given."""
-    say = _Printer(stdout, texts)
+    """Print what was found. ``texts`` (by row) are shown if given.
+
+    Rows are numbered as a spreadsheet shows them, the header being row 1; those of JSON lines by the line, those of
+    Parquet from 1.
+    """
+    say = _Printer(stdout, texts, found.first_row)
     say.line(f"audit of {found.path}: {found.rows:,} rows")
     for name, repeats in (("exact text", found.exact), (f"near-duplicates (cosine {found.threshold})", found.near)):
         say.line(f"{name}: {repeats.rows:,} rows in {repeats.groups:,} {plural(repeats.groups, 'group', 'groups')}")
@@ -29,7 +32,7 @@ def print_audit(stdout: Console, found: Audit, texts: Mapping[int, str] | None =
             f"({leakage.share:.1%}) have a near-duplicate among {leakage.training_rows:,} training rows{agree}"
         )
         for leak in leakage.leaks[:SHOWN_ROWS]:
-            like = f"like training row {leak.training_row + FILE_ROW:,} ({leak.similarity:.2f})"
+            like = f"like training row {leak.training_row + leakage.first_training_row:,} ({leak.similarity:.2f})"
             say.row(leak.row, like)
         say.more(len(leakage.leaks))
     for name, task in found.tasks.items():
@@ -39,8 +42,8 @@ def print_audit(stdout: Console, found: Audit, texts: Mapping[int, str] | None =
 
 
 class _Printer:
-    def __init__(self, stdout: Console, texts: Mapping[int, str] | None):
-        self._stdout, self._texts = stdout, texts
+    def __init__(self, stdout: Console, texts: Mapping[int, str] | None, first_row: int):
+        self._stdout, self._texts, self._first_row = stdout, texts, first_row
 
     def line(self, line: str) -> None:
         from rich.text import Text
@@ -51,7 +54,7 @@ class _Printer:
 
     def row(self, row: int, what: str) -> None:
         text = "" if self._texts is None else f"  {self._texts[row]}"
-        self.line(f"  row {row + FILE_ROW:,}: {what}{text}")
+        self.line(f"  row {row + self._first_row:,}: {what}{text}")
 
     def more(self, count: int) -> None:
         if count > SHOWN_ROWS:
@@ -80,7 +83,7 @@ class _Printer:
         )
         for conflict in task.conflicts[:SHOWN_ROWS]:
             pairs = zip(conflict.rows, conflict.labels, strict=True)
-            labels = ", ".join(f"{row + FILE_ROW:,} {label}" for row, label in list(pairs)[:4])
+            labels = ", ".join(f"{row + self._first_row:,} {label}" for row, label in list(pairs)[:4])
             self.row(conflict.rows[0], f"{labels}{', ...' if len(conflict.rows) > 4 else ''}")
         self.more(len(task.conflicts))
         if task.doubts is not None:

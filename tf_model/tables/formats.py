@@ -50,6 +50,7 @@ class Source:
 
     Attributes:
         rereadable: Whether the rows can be read more than once.
+        first_row: The number that the file itself gives to its first row: 2 below a header, else 1.
         dtype: Of every column of the frames.
         path: The file.
         name: What to call the input in messages.
@@ -60,6 +61,7 @@ class Source:
     """
 
     rereadable = True
+    first_row = 1
     dtype: Any = object
 
     def __init__(self, path: Path | str) -> None:
@@ -83,6 +85,13 @@ class Source:
     def rows(self) -> Iterator[Sequence[Any]]:
         """Every row, as values in the order of ``columns``."""
         raise NotImplementedError
+
+    def row_numbers(self) -> Iterator[int]:
+        """The number of every row as whoever opens the file finds it: of JSON the line, else the row of a sheet.
+
+        What :meth:`rows` leaves out is counted.
+        """
+        return (number for number, _ in enumerate(self.rows(), self.first_row))
 
     def frames(self, rows: int) -> Iterator[pandas.DataFrame]:
         """The rows in order, at most ``rows`` at a time."""

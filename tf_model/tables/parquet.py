@@ -63,6 +63,10 @@ class Parquet(Source):
                 unpacked += sum(_bytes(column) for column in batch.columns)
                 self._refuse_beyond_limits(unpacked=unpacked)
 
+    def row_numbers(self) -> Iterator[int]:
+        """From 1."""
+        return iter(range(self.first_row, self.first_row + self.file.metadata.num_rows))
+
     def frames(self, rows: int) -> Iterator[pandas.DataFrame]:
         """The rows in order, at most ``rows`` at a time."""
         import pyarrow

@@ -34,6 +34,7 @@ class Table:
         text_column: The column that holds the texts.
         reason: Why that column, in words.
         total_rows: Number of rows, or None where only the end of the input will tell.
+        first_row: The number that the file itself gives to its first row: 2 below a header, else 1.
         notes: Remarks for the user: bytes that were not UTF-8, blank rows, which sheet.
     """
 
@@ -42,6 +43,7 @@ class Table:
     text_column: str
     reason: str
     total_rows: int | None
+    first_row: int
     notes: list[str]
     _text_position: int
     _source: formats.Source
@@ -65,6 +67,14 @@ class Table:
     def texts(self, frame: pandas.DataFrame) -> list[Any]:
         """The texts of one chunk; a missing one is None, NaN or NA."""
         return frame.iloc[:, self._text_position].tolist()
+
+    def row_numbers(self) -> Iterator[int]:
+        """The number of each row in the file, for which it is read once more.
+
+        Text files and workbooks are counted as a spreadsheet shows them, JSON lines by the line; blank rows and lines
+        count, though :meth:`chunks` leaves them out.
+        """
+        return self._source.row_numbers()
 
     def close(self) -> None:
         """Close the file."""
@@ -124,7 +134,17 @@ def table_of_texts(texts: Sequence[str]) -> Table:
 
 def _table(source: formats.Source, position: int, reason: str) -> Table:
     columns = [str(name) for name in source.columns]
-    return Table(source.name, columns, columns[position], reason, source.total_rows, source.notes, position, source)
+    return Table(
+        source.name,
+        columns,
+        columns[position],
+        reason,
+        source.total_rows,
+        source.first_row,
+        source.notes,
+        position,
+        source,
+    )
 
 
 def _open_source(path: Path | str, sheet: str | None, option: str) -> formats.Source:

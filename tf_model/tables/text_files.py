@@ -111,6 +111,7 @@ class Delimited(_TextFile):
     """CSV or TSV. Rows that do not fit the header are refused rather than guessed at."""
 
     dtype = "str"
+    first_row = 2
     delimiter = ","
     quoting: Any = csv.QUOTE_MINIMAL
 
@@ -143,6 +144,10 @@ class Delimited(_TextFile):
                     f"put texts that hold a {kind}, a quote or a line break in double quotes, their own quotes doubled"
                 )
             yield row
+
+    def row_numbers(self) -> Iterator[int]:
+        """As a spreadsheet shows the rows: a blank line is one, a text of several lines is one."""
+        return (number + self.blank_lines for number in super().row_numbers())
 
     def _count(self) -> None:
         self.columns = next((row for _, row in self._records()), [])
@@ -183,7 +188,7 @@ class JsonLines(_TextFile):
         """Collect the fields of all lines, and count the lines."""
         fields: dict[str, None] = {}
         self.total_rows = 0
-        for record in self._records():
+        for _, record in self._records():
             fields.update(dict.fromkeys(record))
             self.total_rows += 1
             self._refuse_beyond_limits(rows=self.total_rows, columns=len(fields))
@@ -193,9 +198,14 @@ class JsonLines(_TextFile):
 
     def rows(self) -> Iterator[Sequence[Any]]:
         """One object a row."""
-        return ([record.get(field) for field in self.columns] for record in self._records())
+        return ([record.get(field) for field in self.columns] for _, record in self._records())
 
-    def _records(self) -> Iterator[dict[str, Any]]:
+    def row_numbers(self) -> Iterator[int]:
+        """The line of every object."""
+        return (line for line, _ in self._records())
+
+    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield (line, object), without blank lines."""
         for number, line in self.numbered_lines():
             if not line.strip():
                 continue
@@ -212,7 +222,7 @@ class JsonLines(_TextFile):
                     f'{self.name}, line {number}: expected a JSON object such as {{"text": "..."}}, found a '
                     f"{type(record).__name__}; turn an array into lines with jq -c '.[]'"
                 )
-            yield record
+            yield number, record
 
 
 SOURCES: dict[str, type[Source]] = {

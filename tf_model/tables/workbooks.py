@@ -31,6 +31,8 @@ _ESCAPED_CONTROL = re.compile("_x(00[01][0-9A-Fa-f]|FFF[EFef]|fff[ef])_|_x005F_(
 class Workbook(Source):
     """One sheet of a workbook: its first row that is not blank names the columns."""
 
+    first_row = 2
+
     def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
         super().__init__(path)
         self.sheet_name, self.sheet_option = sheet, sheet_option
@@ -67,6 +69,10 @@ class Workbook(Source):
                     f"right of the last heading, {self.columns[-1]!r}; give that column a heading or delete the value"
                 )
             yield row + [None] * (width - len(row))
+
+    def row_numbers(self) -> Iterator[int]:
+        """As a spreadsheet shows the rows."""
+        return (number + self.blank_rows for number in super().row_numbers())
 
     def close(self) -> None:
         """Close the workbook."""
