@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sample_datasets import BAD, GOOD, HEADER, NONE, ROWS, labelled, line_of, write_csv, write_workbook
 
-from tf_model import dataset_file, tasks
+from tf_model import dataset_file, tables, tasks
 from tf_model.errors import DataError
 
 
@@ -342,6 +342,13 @@ def test_damaged_tables(tmp_path):
     assert "row 2 of the file has 2 fields, the header 3" in line_of(dataset_file.read, path)
     path.write_text(f'{HEADER}\none,iPad,{GOOD}\n"two,iPad,{GOOD}\n')
     assert "opens in row 3 of the file is never closed" in line_of(dataset_file.read, path)
+
+
+def test_a_workbook_that_our_own_writer_made_gives_the_texts_back(tmp_path):
+    texts = ["a bell\x07", "_x000D_ as somebody typed it", "line\r\nbreak"]
+    with tables.table_writer(tmp_path / "mine.xlsx") as writer:
+        writer.write(pd.DataFrame([(text, "iPad", GOOD) for text in texts], columns=list(tasks.COLUMNS)))
+    assert dataset_file.read(tmp_path / "mine.xlsx").labelled[tasks.TEXT_COLUMN].tolist() == texts
 
 
 def test_damaged_workbooks(tmp_path):

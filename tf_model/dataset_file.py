@@ -22,7 +22,7 @@ from tf_model.errors import DataError
 from tf_model.files import explain_read_errors
 from tf_model.messages import listed, nearest, plural, quoted
 from tf_model.tables.text_files import csv_rows, find_separator
-from tf_model.tables.workbooks import explain_damage
+from tf_model.tables.workbooks import explain_damage, from_cell
 from tf_model.tasks import COLUMNS
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def read(path: Path | str, sample: Path = paths.SAMPLE_CORPUS) -> Dataset:
 
     Raises:
         DataError: The file cannot be read, has not the columns of :data:`COLUMNS`, no usable row, an unknown label, a
-            text over :data:`LONGEST_TEXT` characters or a NUL character.
+            text over :data:`LONGEST_TEXT` characters or, in a text file, a NUL character.
     """
     path = Path(path)
     check_file(path)
@@ -178,7 +178,8 @@ def _parse_workbook(path: Path, content: bytes) -> dict[str, pd.DataFrame]:
         sheets = pd.read_excel(
             io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl"
         )
-        return {name: sheet.fillna("") for name, sheet in sheets.items()}  # error cells such as #N/A are missing
+        # Error cells such as #N/A are missing.
+        return {name: sheet.fillna("").map(from_cell) for name, sheet in sheets.items()}
 
 
 def _read_unlabelled(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame | None:

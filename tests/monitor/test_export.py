@@ -66,11 +66,12 @@ def test_wrong_takes_back_right(tmp_path):
     assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD)]
 
 
-def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path):
-    texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA"]
+@pytest.mark.parametrize("suffix", dataset_file.SUFFIXES)
+def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
+    texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA", "a bell\x07", "_x0041_ is no escape"]
     store = store_with(tmp_path / "log", [said(text, "right", when=NOON + n) for n, text in enumerate(texts)])
-    export(store, tmp_path / "corrections.csv")
-    read = dataset_file.read(tmp_path / "corrections.csv").labelled
+    export(store, tmp_path / f"corrections{suffix}")
+    read = dataset_file.read(tmp_path / f"corrections{suffix}").labelled
     assert read[tasks.TEXT_COLUMN].tolist() == texts
     assert read[tasks.PRODUCT_COLUMN].tolist() == [IPAD] * len(texts)
 

@@ -106,7 +106,7 @@ class Workbook(Source):
                         f"{self.name}, sheet {self.sheet.title!r}: a cell stands below row {MOST_ROWS:,}, the last "
                         "that a sheet has; open it in a spreadsheet program and save it again"
                     )
-                row = [_from_cell(value) for value in cells]
+                row = [from_cell(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
@@ -236,7 +236,8 @@ def _fit_cell(text: str) -> tuple[str, bool]:
     return _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", text), whole
 
 
-def _from_cell(value: Any) -> Any:
+def from_cell(value: Any) -> Any:
+    """The value of a cell with what :func:`_fit_cell` escaped in a text put back, as every program that reads must."""
     if not isinstance(value, str) or "_x" not in value:
         return value
     return _ESCAPED_CONTROL.sub(lambda found: chr(int(found[1], 16)) if found[1] else "_", value)
