@@ -102,5 +102,8 @@ def test_nothing_to_export_and_an_unknown_ending_are_explained(tmp_path):
     ):
         export(store, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
-    with pytest.raises(UsageError, match="expected an output whose name ends in"):
-        export(store, tmp_path / "out.txt")
+    for suffix in (".txt", ".jsonl", ".parquet"):
+        with pytest.raises(
+            UsageError, match=r"ends in \.xlsx, \.csv, \.tsv, which `python -m tf_model\.train --extra` reads"
+        ):
+            export(store, tmp_path / f"out{suffix}")

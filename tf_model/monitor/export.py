@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tf_model import tables, tasks
-from tf_model.errors import DataError
+from tf_model.errors import DataError, UsageError
 from tf_model.monitor.events import RIGHT
 from tf_model.monitor.store import Store
 from tf_model.tasks import COLUMNS
@@ -68,7 +68,8 @@ def export(
 
     Args:
         store: The log.
-        output: The file to write, of a format that its suffix names.
+        output: The file to write, of a format that its suffix names, one of
+            :data:`tf_model.dataset_file.SUFFIXES`.
         since: Beginning, in seconds since 1970.
         until: End.
         overwrite: Whether the file may be replaced.
@@ -79,9 +80,17 @@ def export(
     Raises:
         DataError: There is nothing to export, or the log cannot be read.
         OutputError: The file exists and ``overwrite`` is false, or it cannot be written.
-        UsageError: Its suffix is unknown.
+        UsageError: Its suffix is none that training reads.
     """
-    tables.check_output(Path(output), overwrite)
+    from tf_model.dataset_file import SUFFIXES
+
+    output = Path(output)
+    if output.suffix.lower() not in SUFFIXES:
+        raise UsageError(
+            f"{output}: expected a name that ends in {', '.join(SUFFIXES)}, which `python -m tf_model.train --extra` "
+            f"reads, found {output.suffix or 'no ending'!r}; choose one of these"
+        )
+    tables.check_output(output, overwrite)
     corrections = store.corrections(since, until)
     rows = labelled(corrections)
     if rows.empty:
@@ -89,6 +98,6 @@ def export(
             f"expected corrections that name a product or an emotion, found {len(corrections):,} corrections and none "
             "that does; correct some answers in the app first"
         )
-    with tables.table_writer(Path(output), overwrite) as writer:
+    with tables.table_writer(output, overwrite) as writer:
         writer.write(rows)
     return len(rows), len(corrections) - len(rows)
