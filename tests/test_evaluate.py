@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from sample_datasets import GOOD, write_csv
 
 from tf_model import crossval, data, evaluate, paths, recipes, splits, tasks, train
-from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 FLOAT32 = ["--precision", "float32"]
@@ -102,6 +103,16 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
     assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
     if task == "product":
         assert np.array_equal(split.train, splits.report_split(rows.label_ids).train)
+
+
+def test_a_task_with_one_class_is_refused_before_the_training(tiny_bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(crossval, "_train_fold", lambda *_, **__: pytest.fail("it trains"))
+    rows = [
+        (f"{word} {number}", ("iPad", "iPhone")[number % 2], GOOD) for word in ("love", "buy") for number in range(9)
+    ]
+    path = write_csv(tmp_path / "mine.csv", rows)
+    with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', found 'Positive emotion' only"):
+        evaluate.main(["--protocol", "grouped", "--task", "answer", "--backbone", str(tiny_bert), "--data", str(path)])
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sample_datasets import BAD, GOOD, write_csv
 
 from tf_model import console, data, paths, tasks, train
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
@@ -157,6 +158,17 @@ def test_a_class_with_one_example_is_named(tmp_path):
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match="Google"):
         train.main(["--data", str(path), "--output-dir", str(tmp_path)])
+
+
+def test_a_validation_part_without_a_label_of_a_task_is_refused_before_the_training(tmp_path):
+    words = ["battery", "screen", "camera", "price", "queue", "colour", "weight", "sound", "speed", "store"]
+    rows = [(f"{one} and {other}", ("iPad", "iPhone")[n % 2], "") for n, one in enumerate(words) for other in words]
+    rows += [(f"just {word}", "", (GOOD, BAD)[n % 2]) for n, word in enumerate(words[:4])]
+    few = data.training_rows(data.read(write_csv(tmp_path / "few.csv", rows)), "answer")
+    split, _ = train.training_split(few, make_recipe("answer", split_seed=1))
+    assert (few.label_ids[split.validation, 1] >= 0).any()
+    with pytest.raises(DataError, match=r"with seed 0 none has a label of 'emotion'; label more"):
+        train.training_split(few, make_recipe("answer", split_seed=0))
 
 
 def test_a_backbone_that_is_not_there_is_one_clear_line(tmp_path):

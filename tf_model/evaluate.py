@@ -18,7 +18,7 @@ from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
 from tf_model.predictor import probability_column
 from tf_model.recipes import Recipe
 from tf_model.text import CLEANINGS
-from tf_model.train import add_runtime_arguments, training_split
+from tf_model.train import add_runtime_arguments, checked_rows, training_split
 
 PROTOCOLS = ("report", "grouped")
 PARTS = ("all", "train")
@@ -89,7 +89,9 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     recipe = _recipe_of(predictor)
-    rows = _rows(dataset, name)
+    rows = data.training_rows(dataset, name)
+    for line in data.describe_ignored(rows.ignored):
+        console.say(f"note: {line}")
     split, protocol = training_split(rows, recipe)
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
@@ -119,14 +121,6 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     }
 
 
-def _rows(dataset: data.Dataset, name: str) -> data.TrainingRows:
-    """The rows with a label of the task; how many have one that no model learns is said, and is no figure's matter."""
-    rows = data.training_rows(dataset, name)
-    for line in data.describe_ignored(rows.ignored):
-        console.say(f"note: {line}")
-    return rows
-
-
 def _recipe_of(predictor: Any) -> Recipe:
     """The recipe that a saved model was trained with, which says how its data was split."""
     try:
@@ -141,7 +135,7 @@ def _recipe_of(predictor: Any) -> Recipe:
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a recipe on folds that no near-duplicate crosses."""
     recipe = recipes.from_arguments(arguments)
-    rows = _rows(dataset, arguments.task)
+    rows = checked_rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
         split, _ = training_split(rows, recipe)

@@ -28,8 +28,8 @@ from tf_model import (
     tasks,
     workers,
 )
-from tf_model.errors import OutputError, TweetTargetError, UsageError
-from tf_model.messages import plural
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError
+from tf_model.messages import listed, plural
 from tf_model.recipes import Recipe
 
 CALIBRATION = "calibration"  # below a checkpoint: the folds of a model of both tasks
@@ -48,13 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    rows = data.training_rows(dataset, arguments.task)
-    for task in rows.tasks:
-        absent = data.check_classes(data.examples(dataset, task), task)
-        if absent:
-            console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
-    for line in data.describe_ignored(rows.ignored):
-        console.say(f"note: {line}")
+    rows = checked_rows(dataset, arguments.task)
     split, protocol = training_split(rows, recipe)
     added = None
     if arguments.extra:
@@ -165,10 +159,30 @@ def _export(fitted, folder, validation, scores, recipe, metrics, calibration, ov
     )
 
 
+def checked_rows(dataset: data.Dataset, name: str) -> data.TrainingRows:
+    """:func:`tf_model.data.training_rows` for a training: what it will not learn is said.
+
+    Raises:
+        DataError: There is too little of a class, or only one; see :func:`tf_model.data.check_classes`.
+    """
+    rows = data.training_rows(dataset, name)
+    for task in rows.tasks:
+        absent = data.check_classes(data.examples(dataset, task), task)
+        if absent:
+            console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+    for line in data.describe_ignored(rows.ignored):
+        console.say(f"note: {line}")
+    return rows
+
+
 def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Split, str]:
     """Training and validation part, and in words how they were made.
 
     One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
+
+    Raises:
+        DataError: There are too few rows, or too few of a class or of a task for both parts.
+        UsageError: The recipe's share of rows to validate cannot be had.
     """
     if len(rows.tasks) == 1:
         split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
@@ -184,6 +198,13 @@ def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Spli
         )
     groups = splits.near_duplicate_groups(rows.texts)
     split = splits.folds_of(rows, groups, folds, recipe.split_seed)[0]
+    judged = (rows.label_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
+    unjudged = [task.name for task, is_judged in zip(rows.tasks, judged, strict=True) if not is_judged]
+    if unjudged:
+        raise DataError(
+            f"expected rows of each task to validate, but with seed {recipe.split_seed} none has a label of "
+            f"{listed(unjudged)}; label more of them, or choose another --split-seed"
+        )
     return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
 
 
