@@ -48,6 +48,7 @@ def test_labels_of_one_task_and_of_both(tmp_path):
     assert model_folder.read_labels(tmp_path) == {"product": ("a", "b")}
     file.write_text(json.dumps({"task": tasks.ANSWER, "product": ["a"], "emotion": ["b"]}), encoding="utf-8")
     assert model_folder.read_labels(tmp_path) == {"product": ("a",), "emotion": ("b",)}
-    file.write_text(json.dumps({"task": "colour", "labels": ["a"]}), encoding="utf-8")
-    with pytest.raises(ModelError, match="expected a task"):
-        model_folder.read_labels(tmp_path)
+    for damaged in ({"task": "colour", "labels": ["a"]}, {"task": ["x"]}, {"task": None}, {"task": "product"}):
+        file.write_text(json.dumps(damaged), encoding="utf-8")
+        with pytest.raises(ModelError, match="expected a task"):
+            model_folder.read_labels(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``.
+    """Classes by task, as :func:`classes_of` finds them in ``labels.json``.
 
     Raises:
         ModelError: There is no whole model in the folder, or its labels cannot be read.
@@ -57,13 +58,26 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
             f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
         )
     found = read_json(file)
-    task = found.get("task")
-    classes = {name: found.get(name) for name in tasks.TASKS} if task == tasks.ANSWER else {task: found.get("labels")}
-    if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
+    classes = classes_of(found)
+    if not classes:
         raise ModelError(
             f"{file}: expected a task ({', '.join([*tasks.TASKS, tasks.ANSWER])}) and its labels, found "
             f"{str(found)[:200]}; export the model again"
         )
+    return classes
+
+
+def classes_of(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``.
+
+    Empty where ``found`` is neither.
+    """
+    task = found.get("task")
+    classes = (
+        {name: found.get(name) for name in tasks.TASKS} if task == tasks.ANSWER else {str(task): found.get("labels")}
+    )
+    if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
+        return {}
     return {name: tuple(labels) for name, labels in classes.items()}
 
 

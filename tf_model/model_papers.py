@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import tasks
 from tf_model.errors import DataError
 from tf_model.messages import first_line, listed
 from tf_model.metrics import SUM_TOLERANCE
-from tf_model.model_folder import CALIBRATION, CARD, GRAPH, HISTORY, LABELS, METRICS, PREDICTIONS, RECIPE
+from tf_model.model_folder import CALIBRATION, CARD, GRAPH, HISTORY, LABELS, METRICS, PREDICTIONS, RECIPE, classes_of
 from tf_model.predictor import ANSWER, probability_column
 
 if TYPE_CHECKING:
@@ -126,14 +125,10 @@ class Reader:
 
 def check_labels(found: Mapping[str, Any], problems: list[str]) -> tuple[str, dict[str, tuple[str, ...]]]:
     """The task of ``labels.json`` and the classes of each task that the model predicts; empty where there are none."""
-    task = str(found.get("task"))
-    classes = {name: found.get(name) for name in tasks.TASKS} if task == ANSWER else {task: found.get("labels")}
-    for name, labels in classes.items():
-        if name not in tasks.TASKS or not isinstance(labels, list) or not labels:
-            if found:
-                problems.append(f"{LABELS}: expected a task and its labels, found {str(found)[:80]!r}; export it again")
-            return "", {}
-    return task, {name: tuple(map(str, labels)) for name, labels in classes.items()}
+    classes = classes_of(found)
+    if found and not classes:
+        problems.append(f"{LABELS}: expected a task and its labels, found {str(found)[:80]!r}; export it again")
+    return (found["task"] if classes else ""), classes
 
 
 def check_metrics(
