@@ -3,11 +3,22 @@
 import argparse
 import json
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 
 import pytest
 
-from tf_model.errors import UsageError
-from tf_model.recipes import RECIPES, REPORT, REPORT_EPOCHS, TUNED, Recipe, add_arguments, from_arguments, make_recipe
+from tf_model.errors import ModelError, UsageError
+from tf_model.recipes import (
+    RECIPES,
+    REPORT,
+    REPORT_EPOCHS,
+    TUNED,
+    Recipe,
+    add_arguments,
+    from_arguments,
+    make_recipe,
+    of_model,
+)
 
 FIELDS = [field.name for field in fields(Recipe)]
 
@@ -195,3 +206,12 @@ def test_a_recipe_cannot_be_changed():
         REPORT.epochs = 3
     make_recipe("report", epochs=3)
     assert REPORT.epochs == 10
+
+
+def test_the_recipe_of_a_model_is_its_own_and_never_a_default():
+    recipe = make_recipe("tuned", epochs=3)
+    assert of_model(Path("m"), recipe.to_dict()) == recipe
+    with pytest.raises(ModelError, match=r"recipe\.json of m cannot be used \(it is not there\); train"):
+        of_model(Path("m"), {})
+    with pytest.raises(ModelError, match="unknown recipe fields colour"):
+        of_model(Path("m"), {"colour": "red"})

@@ -16,7 +16,6 @@ from tf_model import backbone, console, crossval, data, files, paths, recipes, r
 from tf_model.errors import ModelError, UsageError
 from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
 from tf_model.predictor import probability_column
-from tf_model.recipes import Recipe
 from tf_model.text import CLEANINGS
 from tf_model.train import add_runtime_arguments, checked_rows, training_split
 
@@ -88,7 +87,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     name = predictor.metrics.get("task", "")
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
-    recipe = _recipe_of(predictor)
+    recipe = recipes.of_model(predictor.folder, predictor.recipe)  # it says how the data was split
     rows = data.training_rows(dataset, name)
     for line in data.describe_ignored(rows.ignored):
         console.say(f"note: {line}")
@@ -119,17 +118,6 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         "recipe": recipe.to_dict(),
         "validation": metrics,
     }
-
-
-def _recipe_of(predictor: Any) -> Recipe:
-    """The recipe that a saved model was trained with, which says how its data was split."""
-    try:
-        if predictor.recipe:
-            return Recipe.from_dict(predictor.recipe)
-        reason = "it is not there"
-    except (UsageError, TypeError) as error:
-        reason = str(error)
-    raise ModelError(f"recipe.json of {predictor.folder} cannot be used ({reason}); train the model again")
 
 
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:

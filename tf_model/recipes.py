@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from tf_model import tasks
-from tf_model.errors import UsageError
+from tf_model.errors import ModelError, UsageError
+from tf_model.model_folder import RECIPE
 from tf_model.text import CLEANINGS, MAX_TOKENS
 
 SCHEDULES = ("constant", "linear")
@@ -140,6 +142,25 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
 
 
 REPORT_DEFAULT = make_recipe(REPORT.name)
+
+
+def of_model(folder: Path, found: Mapping[str, Any]) -> Recipe:
+    """The recipe that a saved model was trained with.
+
+    Args:
+        folder: Of the model, for messages.
+        found: What its ``recipe.json`` holds, empty where there is none.
+
+    Raises:
+        ModelError: It cannot be used. A recipe that is not there is none, and not the default one.
+    """
+    try:
+        if found:
+            return Recipe.from_dict(found)
+        reason = "it is not there"
+    except (UsageError, TypeError) as error:
+        reason = str(error)
+    raise ModelError(f"{RECIPE} of {folder} cannot be used ({reason}); train the model again")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

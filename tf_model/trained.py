@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model import backbone, runtime, tasks
+from tf_model import backbone, recipes, runtime, tasks
 from tf_model import model as bert
-from tf_model.errors import ModelError, TweetTargetError
+from tf_model.errors import ModelError
 from tf_model.predictor import Predictor
-from tf_model.recipes import Recipe
 
 if TYPE_CHECKING:
     from tf_model.fit import Fitted
@@ -41,10 +40,11 @@ def load(folder: Path | str | None) -> Trained:
         folder: See :meth:`tf_model.predictor.Predictor.load`.
 
     Raises:
-        ModelError: It is no whole model, its backbone cannot be had or is another one, or the weights do not fit.
+        ModelError: It is no whole model, it does not say its recipe, its backbone cannot be had or is another one, or
+            the weights do not fit.
     """
     predictor = Predictor.load(folder)
-    recipe = _recipe(predictor)
+    recipe = recipes.of_model(predictor.folder, predictor.recipe)
     weights = backbone.find(recipe.backbone)
     trained_from = predictor.metrics.get("backbone")
     if isinstance(trained_from, Mapping) and trained_from.get("sha256") != weights.sha256:
@@ -61,15 +61,6 @@ def load(folder: Path | str | None) -> Trained:
     _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
     encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, recipe.max_tokens)
     return Trained(Fitted(model, encoder), chosen, predictor, weights)
-
-
-def _recipe(predictor: Predictor) -> Recipe:
-    try:
-        return Recipe.from_dict(predictor.recipe)
-    except (TweetTargetError, TypeError) as error:
-        raise ModelError(
-            f"recipe.json of {predictor.folder} cannot be used ({error}); train the model again"
-        ) from error
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:
