@@ -129,7 +129,9 @@ def test_report_protocol_finds_what_the_training_measured(trained, tmp_path, cap
     expected = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["validation"]
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     assert found["loss"] == pytest.approx(expected["loss"], abs=1e-5)
-    assert "precision" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "precision" in said.out
+    assert "protocol: random split (seed 42, 20% to validate), as in the report" in said.err
 
 
 def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_path, capsys):

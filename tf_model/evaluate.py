@@ -92,6 +92,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     for line in data.describe_ignored(rows.ignored):
         console.say(f"note: {line}")
     split, protocol = training_split(rows, recipe)
+    console.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
         console.say(
@@ -107,7 +108,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         answer_figures.print_answers(stdout, "validation part", metrics)
     else:
         metrics = evaluate_probabilities(rows.label_ids, probabilities, rows.tasks[0].labels)
-        print_metrics(stdout, f"{name}, report's split, validation part", metrics)
+        print_metrics(stdout, f"{name}, validation part", metrics)
     return {
         "protocol": protocol,
         "task": name,
@@ -283,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol",
         choices=PROTOCOLS,
         default="report",
-        help="report: a saved model on the validation part of the report's split; grouped: train and score a recipe by "
+        help="report: a saved model on the validation part of its own split; grouped: train and score a recipe by "
         "cross-validation with no near-duplicate on both sides",
     )
     parser.add_argument(
