@@ -5,7 +5,7 @@ Scoring a list of texts is :func:`tf_model.predict.predict_texts`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,18 +145,23 @@ class Predictor:
             probabilities: With one column for each class of each task, ``<task>_probability_<label>``.
             guesses: With ``answer_confidence``, ``best_guess`` and ``second_guess``, where the model answers.
         """
-        columns = {}
-        for task in self.labels:
-            columns |= {task: "str", f"{task}_confidence": "float32"}
-        if self.has_answer:
-            columns[ANSWER] = "str"
-        if self.has_answer and guesses:
-            columns |= GUESSES
-        if probabilities:
-            columns |= {
-                probability_column(task, label): "float32" for task in self.labels for label in self.labels[task]
-            }
-        return columns
+        return columns_of(self.labels, self.has_answer, probabilities, guesses)
+
+
+def columns_of(
+    labels: Mapping[str, Sequence[str]], has_answer: bool, probabilities: bool = False, guesses: bool = False
+) -> dict[str, str]:
+    """:meth:`Predictor.columns` of a model with these labels; one in a folder answers if it knows both tasks."""
+    columns = {}
+    for task in labels:
+        columns |= {task: "str", f"{task}_confidence": "float32"}
+    if has_answer:
+        columns[ANSWER] = "str"
+    if has_answer and guesses:
+        columns |= GUESSES
+    if probabilities:
+        columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
+    return columns
 
 
 def probability_column(task: str, label: str) -> str:

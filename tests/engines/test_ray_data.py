@@ -29,8 +29,8 @@ ALONE = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worke
 def folder(tmp_path) -> Path:
     """A job's folder: three CSV files of 200 rows, one of them with rows that are bad, and the files of a model."""
     (tmp_path / "model" / "variables").mkdir(parents=True)
-    for name in ("saved_model.pb", "labels.json"):
-        (tmp_path / "model" / name).write_text(name)
+    (tmp_path / "model" / "saved_model.pb").write_text("a graph")
+    (tmp_path / "model" / "labels.json").write_text('{"task": "product", "labels": ["iPad"]}')
     (tmp_path / "in").mkdir()
     for number in range(3):
         rows = [f'{number * 200 + row},"tweet {row} on my ipad, number {number}"' for row in range(200)]
@@ -163,6 +163,10 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
         ray_data.predict_files(job[0], folder / "nothing", job[2])
     with pytest.raises(UsageError, match="lies in the folder that is read"):
         ray_data.predict_files(*job[:2], folder / "in" / "answers")
+    taken = folder / "taken.csv"
+    taken.write_text("text,product_probability_iPad\na,b\n")
+    with pytest.raises(DataError, match="already has a column called 'product_probability_iPad'"):
+        ray_data.predict_files(job[0], taken, job[2], options={"probabilities": True})
     assert not (folder / "out").exists()
     (folder / "out").mkdir()
     (folder / "out" / "mine.txt").write_text("mine")

@@ -82,5 +82,6 @@ def test_a_column_that_the_predictions_use_is_refused(tmp_path):
     plan = parts.plan(tmp_path / "in.csv")
     ledger = Ledger(tmp_path / "out", plan, {"suffix": ".csv"})
     ledger.begin()
+    unasked = Predictor(stub().labels, lambda batch: pytest.fail("the model was asked"))
     with pytest.raises(DataError, match=r"in.csv already has a column called 'product'"):
-        score_part(stub(), ledger, plan.parts[0], 64, {})
+        score_part(unasked, ledger, plan.parts[0], 64, {})

@@ -23,8 +23,9 @@ from tf_model.engines.parts import Part
 from tf_model.engines.scoring import score_part
 from tf_model.errors import TweetTargetError, UsageError
 from tf_model.messages import first_line
+from tf_model.model_folder import read_labels
 from tf_model.predict import BATCH_SIZE
-from tf_model.predictor import Predictor
+from tf_model.predictor import Predictor, columns_of
 from tf_model.runtime import cores
 
 PACKAGE = "ray[data]==2.60.0"
@@ -104,10 +105,16 @@ def predict_files(
     plan = parts.plan(source, column, part_rows)
     if any(Path(file).is_relative_to(output) for file in {part.file for part in plan.parts}):
         raise UsageError(f"{source} lies in {output}, which is written to; give another output folder")
+    options = dict(options or {})
+    if load is None:
+        # Before the output folder is made. A worker asks the model itself, and checks once more.
+        labels = read_labels(model_folder)
+        asked = [bool(options.get(name)) for name in ("probabilities", "guesses")]
+        tables.refuse_collisions(plan, columns_of(labels, len(labels) > 1, *asked))
     settings = {
         "model": model_fingerprint(model_folder),
         "suffix": suffix or plan.suffix,
-        "options": dict(options or {}),
+        "options": options,
     }
     ledger = Ledger(output, plan, settings)
     left = ledger.begin(overwrite)
@@ -119,7 +126,7 @@ def predict_files(
             "load": load or partial(_load, model_folder, cpus),
             "ledger": ledger,
             "batch_size": batch_size,
-            "options": dict(options or {}),
+            "options": options,
         }
         with connected(ray, address):
             try:

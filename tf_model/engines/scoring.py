@@ -40,10 +40,11 @@ def score_part(predictor: Predictor, ledger: Ledger, part: Part, batch_size: int
 
     begun = time.perf_counter()
     plan = ledger.plan
+    columns = predictor.columns(options.get("probabilities", False), options.get("guesses", False))
+    refuse_collisions(plan, columns)  # before the work that it would be in vain
     rows, numbers, bad = parts.read(part, plan.columns, plan.delimiter)
     texts = rows.iloc[:, plan.columns.index(plan.text_column)].tolist()
     predictions, failed = score_rows(predictor, texts, batch_size, options)
-    refuse_collisions(plan, predictions.columns)
     if failed:
         bad += [BadRow(numbers[place], None, reason, str(texts[place])) for place, reason in failed.items()]
         rows = rows.drop(index=list(failed)).reset_index(drop=True)
