@@ -128,3 +128,14 @@ def test_help_needs_no_heavy_package(arguments):
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: python -m tf_model.monitor")
     assert done.stderr == "[]\n"
+
+
+def test_the_command_keeps_and_judges_as_the_recorder_and_the_report_do():
+    from tf_model.monitor.__main__ import MEGABYTE, _parser
+    from tf_model.monitor.report import Limits
+    from tf_model.monitor.retention import Retention
+    from tf_model.monitor.schema import DAY
+
+    prune, report = _parser().parse_args(["prune"]), _parser().parse_args(["report"])
+    assert Retention(prune.days * DAY, round(prune.megabytes * MEGABYTE)) == Retention()
+    assert Limits(report.max_error_share, report.max_p95, accuracy_drop=report.max_accuracy_drop) == Limits()

@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
+    # The defaults are those of `report.Limits` and `retention.Retention`, and a test holds them to these: asking them
+    # would load numpy and sqlite3 for --help.
     report = command("report", "Say how the model is doing; exit code 1 if there is an alarm.")
     report.add_argument("--hours", type=_positive, default=24.0, metavar="H", help="how far to look back")
     report.add_argument("--model", metavar="NAME", help="which model; the one that was used last if not given")
@@ -53,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 
     prune = command("prune", "Remove what is old, or more than there is room for.")
     prune.add_argument("--days", type=_positive, default=90.0, metavar="D", help="keep what is younger")
-    prune.add_argument("--megabytes", type=_positive, default=2000.0, metavar="M", help="keep the newest M megabytes")
+    prune.add_argument(
+        "--megabytes", type=_positive, default=2 * 2**30 / MEGABYTE, metavar="M", help="keep the newest M megabytes"
+    )
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
 
