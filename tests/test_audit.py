@@ -87,7 +87,7 @@ def test_leakage_of_the_report_split_is_that_of_splits():
         examples = data.examples(dataset, task)
         label_ids = examples["label_id"].to_numpy()
         split = splits.report_split(label_ids)
-        expected = splits.leakage(examples["text"].tolist(), split, (audit.THRESHOLD,), label_ids)
+        expected = splits.leakage(examples["text"].tolist(), split, (splits.THRESHOLD,), label_ids)
         (counted,) = expected["thresholds"]
         assert (leakage.validation_rows, len(leakage.leaks)) == (expected["rows"], counted["rows"])
         assert (leakage.share, leakage.label_agreement) == (counted["share"], counted["label_agreement"])

@@ -20,7 +20,6 @@ from tf_model.messages import first_line, listed, nearest
 if TYPE_CHECKING:
     import pandas as pd
 
-THRESHOLD = 0.8  # least cosine of a near-duplicate, that of the grouped folds
 TRAINING_NAMES = ("train", "training")
 
 
@@ -210,7 +209,7 @@ def audit(
     frame = dataset.labelled
     texts = frame[tasks.TEXT_COLUMN].tolist()
     rows = frame["row"].to_numpy()
-    groups = splits.near_duplicate_groups(texts, THRESHOLD)
+    groups = splits.near_duplicate_groups(texts)
     remarks: list[str] = []
     if against is not None:
         leakage = [_leakage_between(dataset, against)]
@@ -235,7 +234,7 @@ def audit(
         path=str(dataset.path),
         sha256=dataset.sha256,
         rows=len(frame),
-        threshold=THRESHOLD,
+        threshold=splits.THRESHOLD,
         exact=_repeats(np.unique(np.array(texts, dtype=object), return_inverse=True)[1], rows),
         near=_repeats(groups, rows),
         leakage=tuple(leakage),
@@ -351,7 +350,7 @@ def _leakage(
 ) -> Leakage:
     """As :func:`tf_model.splits.leakage`, which counts; here each leaking row is named."""
     similarity, training = splits.nearest(texts, split.validation, split.train)
-    is_leak = similarity >= THRESHOLD
+    is_leak = similarity >= splits.THRESHOLD
     order = np.flatnonzero(is_leak)[np.argsort(-similarity[is_leak], kind="stable")]
     leaks = tuple(
         Leak(int(rows[split.validation[at]]), int(rows[training[at]]), min(round(float(similarity[at]), 4), 1.0))

@@ -21,8 +21,6 @@ from tf_model.messages import plural
 if TYPE_CHECKING:
     import pandas as pd
 
-THRESHOLD = 0.8  # as everywhere: see tf_model.splits.near_duplicate_groups
-
 
 @dataclass(frozen=True, eq=False)
 class Extra:
@@ -101,16 +99,13 @@ def read_extra(path: Path | str, dataset: Dataset) -> Extra:
     return extra
 
 
-def without_near_duplicates(
-    extra: Extra, texts: Sequence[str], dataset: Dataset, threshold: float = THRESHOLD
-) -> Extra:
+def without_near_duplicates(extra: Extra, texts: Sequence[str], dataset: Dataset) -> Extra:
     """Leave out the rows that are near-duplicates of texts that validate.
 
     Args:
         extra: The rows.
         texts: The texts that validate, at least one.
         dataset: Where they are from; the weights of the n-grams are those over all of its texts and the extra ones.
-        threshold: See :func:`tf_model.splits.near_duplicate_groups`.
 
     Returns:
         The other rows, possibly none; :attr:`Extra.dropped` says how many were left out.
@@ -121,7 +116,7 @@ def without_near_duplicates(
     everything = [*given, *texts, *dataset.labelled[tasks.TEXT_COLUMN]]
     rows, validation = np.arange(len(given)), len(given) + np.arange(len(texts))
     similarity, _ = splits.nearest(everything, rows, validation)
-    return _without(extra, {"it is a near-duplicate of a text that validates": similarity >= threshold})
+    return _without(extra, {"it is a near-duplicate of a text that validates": similarity >= splits.THRESHOLD})
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
 NOT_A_WORD = re.compile(r"[\W_]+")
 NGRAM_RANGE = (3, 5)
+THRESHOLD = 0.8  # least cosine of a near-duplicate
 BLOCK_ROWS = 1000  # rows of similarities held at once; 9,093 tweets then stay within a few hundred megabytes
 
 
@@ -76,7 +77,7 @@ def report_split(
     return Split(train, validation)
 
 
-def near_duplicate_groups(texts: Sequence[str], threshold: float = 0.8) -> np.ndarray:
+def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) -> np.ndarray:
     """Number the texts so that near-duplicates, and near-duplicates of near-duplicates, share a number.
 
     Two texts are near-duplicates if the cosine of their TF-IDF vectors is at least ``threshold``, or if their words
@@ -185,7 +186,7 @@ def _grouped_folds(
 def leakage(
     texts: Sequence[str],
     split: Split,
-    thresholds: Sequence[float] = (0.8, 0.95),
+    thresholds: Sequence[float] = (THRESHOLD, 0.95),
     label_ids: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """How much of the validation part has a near-duplicate in the training part.
@@ -358,7 +359,7 @@ def _check_texts(texts: Sequence[str]) -> None:
 
 def _check_threshold(threshold: float) -> None:
     if not 0 < threshold <= 1:
-        raise UsageError(f"a similarity threshold must be above 0 and at most 1, got {threshold}; 0.8 is usual")
+        raise UsageError(f"a similarity threshold must be above 0 and at most 1, got {threshold}; {THRESHOLD} is usual")
 
 
 def _class_names(ids: np.ndarray, labels: Sequence[str] | None) -> str:
