@@ -18,6 +18,7 @@ from tf_model.answers import confidence_and_right
 from tf_model.errors import DataError, ModelError
 from tf_model.messages import plural
 from tf_model.metrics import evaluate_probabilities, wilson_interval
+from tf_model.model_folder import PREDICTIONS
 from tf_model.predict import predict_texts
 from tf_model.predictor import Predictor, probability_column
 from tf_model.splits import near_duplicate_groups
@@ -30,7 +31,6 @@ BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-PREDICTIONS = "validation_predictions.csv"
 
 
 # ---------------------------------------------------------------- figures, from arrays

@@ -102,15 +102,15 @@ def export(
             )
             predictions = _answer_prediction_rows(validated, labels)
         if calibration:
-            write_json(part / "calibration.json", calibration)
+            write_json(part / model_folder.CALIBRATION, calibration)
         if reference:
             reference.save(part)
         write_json(part / model_folder.RECIPE, recipe.to_dict())
         write_json(part / model_folder.METRICS, metrics)
-        _write_rows(part / "history.csv", fitted.history)
-        _write_rows(part / "validation_predictions.csv", predictions)
+        _write_rows(part / model_folder.HISTORY, fitted.history)
+        _write_rows(part / model_folder.PREDICTIONS, predictions)
         card = model_card(folder.name, tasks, recipe, metrics, calibration)
-        (part / "model_card.md").write_text(card, encoding="utf-8")
+        (part / model_folder.CARD).write_text(card, encoding="utf-8")
 
 
 def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
@@ -314,7 +314,7 @@ def _write_again(found: Trained, folder: Path) -> None:
     if len(found.tasks) == 1:
         save_graph(found.fitted, found.tasks[0], folder)
     else:
-        calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+        calibration = json.loads((folder / model_folder.CALIBRATION).read_text(encoding="utf-8"))
         labels = {task.name: task.labels for task in found.tasks}
         save_answer_graph(found.fitted, labels, folder, calibration["temperature"], calibration["threshold"])
     difference = _difference(found.predictor, Predictor.load(folder))
@@ -343,7 +343,7 @@ def _write_weights(found: Trained, folder: Path) -> None:
     (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
     shutil.copy(found.backbone.vocabulary, folder / "vocab.txt")
     write_json(folder / "tokenizer_config.json", {"do_lower_case": found.backbone.lower_case})
-    validated, unseen = found.predictor.folder / "validation_predictions.csv", []
+    validated, unseen = found.predictor.folder / model_folder.PREDICTIONS, []
     if validated.is_file():
         with validated.open(encoding="utf-8", newline="") as file:
             unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
