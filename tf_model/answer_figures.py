@@ -19,7 +19,7 @@ from tf_model.calibration import (
     risk_coverage,
     scale,
 )
-from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
+from tf_model.metrics import evaluate_probabilities, figure, print_metrics, summarize
 
 if TYPE_CHECKING:
     import pandas
@@ -229,13 +229,13 @@ def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     answer = figures[tasks.ANSWER]
     low, high = answer["accuracy_interval"]
-    shares = (f"{name} {', '.join(map(_share, each.values()))}" for name, each in answer["emotion_shares"].items())
+    shares = (f"{name} {', '.join(map(figure, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
         f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
-        f"{answer['rows']:,} tweets, {_share(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
+        f"{answer['rows']:,} tweets, {figure(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
         f"carry an emotion{_of_unknown_target(answer['unknown_target_rows'])}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
-        f"{_share(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
+        f"{figure(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
         f"shares by the labels, by the best guess, of the answered: {'; '.join(shares)}",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -243,10 +243,6 @@ def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None
 
 def _of_unknown_target(rows: int) -> str:
     return f" (the target of {rows:,} of them is unknown: only the emotion is judged)" if rows else ""
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _unknown_targets(ids: dict[str, np.ndarray]) -> int:

@@ -181,11 +181,11 @@ def comparison_table(
             "macro_f1"); one that is not there is shown as "-".
     """
     figures = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
-    columns = [name for figure in figures.values() for name in (figure, "report")]
+    columns = [name for title in figures.values() for name in (title, "report")]
     table = _table("beside the report", ("part", "rows", *columns))
     for part, metrics in (("train", train_metrics), ("validation", validation_metrics)):
         pairs = ((metrics[key], reference.get(part, {}).get(key)) for key in figures)
-        table.add_row(part, f"{metrics['rows']:,}", *(_figure(value) for pair in pairs for value in pair))
+        table.add_row(part, f"{metrics['rows']:,}", *(figure(value) for pair in pairs for value in pair))
     return table
 
 
@@ -207,7 +207,8 @@ def _numbered(number: int, label: str) -> Any:
     return Text(f"{number} {label}")
 
 
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """A share or a loss with four decimals; :data:`NOT_REPORTED` where there is none."""
     return NOT_REPORTED if value is None else f"{value:.4f}"
 
 

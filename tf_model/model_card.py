@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_model.dataset_file import ASSIGNMENT, SAMPLE
+from tf_model.metrics import figure
 from tf_model.recipes import Recipe
 from tf_model.tasks import ANSWER, Task
 
@@ -13,7 +15,7 @@ HUB_NAMES = {
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "bert-base-uncased": "google-bert/bert-base-uncased",
 }
-DATASET_NAMES = {"assignment": "CrowdFlower, Brands and Product Emotions (SXSW 2011)", "sample": "the sample corpus"}
+DATASET_NAMES = {ASSIGNMENT: "CrowdFlower, Brands and Product Emotions (SXSW 2011)", SAMPLE: "the sample corpus"}
 
 
 def model_card(
@@ -36,7 +38,7 @@ def model_card(
     warning = (
         "> **Trained on the small sample corpus, not on the real data.** It shows that the program works; "
         "it says nothing about real tweets.\n\n"
-        if metrics["dataset"] == "sample"
+        if metrics["dataset"] == SAMPLE
         else ""
     )
     measured = "\n\n".join(_measured(task, *parts) for task, parts in by_task.items())
@@ -138,21 +140,16 @@ def _answers(answer: Mapping[str, Any], calibration: Mapping[str, Any]) -> str:
         f"{task} {calibration[task]['before']['ece']:.3f} before, {calibration[task]['after']['ece']:.3f} after"
         for task in calibration["temperature"]
     )
-    given = "-" if answer["answered_accuracy"] is None else f"{answer['answered_accuracy']:.4f}"
     return f"""| joined answer, validation part | |
 |---|---|
 | exactly right, {answer["rows"]} rows | {answer["accuracy"]:.4f} |
-| exactly right, {answer["emotion_rows"]} rows that carry an emotion | {_share(answer["emotion_rows_accuracy"])} |
+| exactly right, {answer["emotion_rows"]} rows that carry an emotion | {figure(answer["emotion_rows_accuracy"])} |
 | "Not sure" (confidence below {answer["threshold"]:.2f}) | {answer["not_sure_share"]:.4f} |
-| right where an answer is given | {given} |
+| right where an answer is given | {figure(answer["answered_accuracy"])} |
 
 Temperatures, fitted out of fold on the training part: {temperatures}. Expected calibration error on those same
 rows, 15 bins: {errors}. The threshold was chosen there for {calibration["target_accuracy"]:.0%} of the given answers
 being right."""
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
 
 
 def _license(backbone: str) -> str:
@@ -167,7 +164,7 @@ def _use(dataset: str, protocol: str, max_tokens: int, answers: bool) -> str:
         "One text, one answer: of several products or feelings in a text, one is answered.",
         f"English only; at most {max_tokens} tokens, what is beyond is cut off.",
     ]
-    if dataset == "assignment":
+    if dataset == ASSIGNMENT:
         limits += [
             "It was trained on tweets of one festival (SXSW, Austin, March 2011): products, words and opinions have "
             "changed since.",
@@ -175,7 +172,7 @@ def _use(dataset: str, protocol: str, max_tokens: int, answers: bool) -> str:
             "The labels are crowd-sourced and noisy, and the classes are uneven: the small ones rest on a few dozen "
             "tweets.",
         ]
-    if dataset == "assignment" and protocol.startswith("random"):
+    if dataset == ASSIGNMENT and protocol.startswith("random"):
         limits.append(
             "Near-duplicates of validation tweets are among the training tweets of a random split, which can flatter "
             "its accuracy; `research/results.md` has figures without them."

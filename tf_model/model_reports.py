@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model import model_papers, paths, recipes, tasks
+from tf_model.dataset_file import ASSIGNMENT, SAMPLE
 from tf_model.errors import DataError
 from tf_model.metrics import REPORT, wilson_interval
 from tf_model.model_papers import Predictions
@@ -70,7 +71,7 @@ class ModelReport:
     @property
     def is_sample(self) -> bool:
         """Whether it was trained on the sample corpus, so that its figures say nothing about real tweets."""
-        return self.metrics.get("dataset") == "sample"
+        return self.metrics.get("dataset") == SAMPLE
 
     @property
     def data_sha256(self) -> str | None:
@@ -101,7 +102,7 @@ class ModelReport:
             return {}, f"The report gives no figure for the {task}."
         settings = {name: getattr(recipes.REPORT, name) for name in ("split_seed", "validation_size")}
         split = {name: self.recipe.get(name) for name in settings}
-        if self.metrics.get("dataset") != "assignment":
+        if self.metrics.get("dataset") != ASSIGNMENT:
             return REPORT, "Not comparable: the report used another dataset."
         if split != settings or self.part("validation", task).get("rows") != REPORT_VALIDATION_ROWS:
             return REPORT, "Not comparable: the report validated on other rows."

@@ -114,7 +114,9 @@ class Predictor:
     @property
     def warning(self) -> str | None:
         """What a user must know before trusting the predictions, or None."""
-        if self.metrics.get("dataset") != "sample":
+        from tf_model.dataset_file import SAMPLE
+
+        if self.metrics.get("dataset") != SAMPLE:
             return None
         return (
             f"{self.folder} was trained on the small sample corpus, not on the real data: "
