@@ -6,11 +6,13 @@ import difflib
 import re
 from collections.abc import Iterable
 
+LONGEST_QUOTE = 60  # characters
 
-def quoted(value: object, most: int = 60) -> str:
-    """``value`` in quotes, on one line, cut to ``most`` characters."""
+
+def quoted(value: object) -> str:
+    """``value`` in quotes, on one line, cut to :data:`LONGEST_QUOTE` characters."""
     text = str(value)
-    return repr(text if len(text) <= most else text[: most - 3] + "...")
+    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "...")
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:

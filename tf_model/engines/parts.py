@@ -84,7 +84,7 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self) | {"parts": [asdict(part) for part in self.parts], "columns": list(self.columns)}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 RETWEET = "rt"  # a mark, not a word
+LEAST_TWEETS = 5  # in which a telling word must occur
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
@@ -48,14 +49,13 @@ def telling_words(
     pairs: bool = False,
     labels: Sequence[str] | None = None,
     prior_words: float = 1000,
-    least: int = 5,
 ) -> pd.DataFrame:
     """Which words tell the tweets of a label from those of the other labels.
 
     Log-odds ratio with an informative Dirichlet prior: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words:
     Lexical Feature Selection and Evaluation for Identifying the Content of Political Conflict", Political Analysis 16
     (2008), equations 15, 16, 20 and 22. The prior is the frequency of each word in all the tweets. A word counts once
-    a tweet.
+    a tweet; those of fewer than :data:`LEAST_TWEETS` are left out.
 
     Args:
         tweets: See :func:`tf_model.explore.describe`.
@@ -63,7 +63,6 @@ def telling_words(
         pairs: Count two words in a row instead of one.
         labels: The labels to compare with each other; None: all of the column but missing and ignored ones.
         prior_words: Weight of the prior, in words: the greater, the more rare words are drawn towards no difference.
-        least: In how many of the tweets a word must occur.
 
     Returns:
         One line per label and word: ``label``, ``words`` (str), ``tweets`` and ``others`` (int64: in how many tweets
@@ -84,7 +83,7 @@ def telling_words(
     labels = [label for label in labels if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
     total = occurrences.sum(axis=0)
-    kept = (total >= least) & (words != RETWEET)
+    kept = (total >= LEAST_TWEETS) & (words != RETWEET)
     if len(labels) < 2 or not kept.any():
         return pd.DataFrame(columns=["label", "words", "tweets", "others", "log_odds", "z"])
     prior = prior_words * total / total.sum()

@@ -9,7 +9,8 @@ from typing import Any
 from tf_model import tasks
 
 STAGES = ("tokenize", "model", "rest")
-RIGHT, WRONG = VERDICTS = ("right", "wrong")
+RIGHT = "right"
+VERDICTS = (RIGHT, "wrong")
 ANSWERED, NO_EMOTION, UNSURE = OUTCOMES = ("answered", "no_emotion", "not_sure")
 
 PROCESS = "process"  # source of what belongs to no call: processor, memory, lost records

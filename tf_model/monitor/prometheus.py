@@ -70,25 +70,12 @@ class Exporter:
 
     Every method may be called from any thread. A request is one call for predictions, of one text or of many.
 
-    Args:
-        products: The products that a prediction may name.
-        emotions: The emotions that it may name.
-        error_kinds: The kinds of error that are told apart.
-
     Attributes:
         registry: Of this exporter alone: two exporters in one process do not meet.
     """
 
-    def __init__(
-        self,
-        products: Iterable[str] = tasks.PRODUCTS,
-        emotions: Iterable[str] = tasks.EMOTIONS,
-        error_kinds: Iterable[str] = ERROR_KINDS,
-    ) -> None:
+    def __init__(self) -> None:
         self.registry = _Registry()
-        self._products, self._emotions = tuple(products), tuple(emotions)
-        self._error_kinds = tuple(error_kinds)
-
         self._requests = self._metric(Counter, "requests", "Calls for predictions by status.", "source", "status")
         self._errors = self._metric(Counter, "errors", "Failed calls by kind of error.", "kind")
         self._predictions = self._metric(
@@ -121,7 +108,7 @@ class Exporter:
 
     # ------------------------------------------------------------ what happened
 
-    def attach(self, recorder: Recorder, reference: Reference | None = None, span: float = SPAN) -> None:
+    def attach(self, recorder: Recorder, reference: Reference | None = None) -> None:
         """Follow a recorder: its events, its model, the predictions that it drops or has not written yet, and what the
         report of its log says of the recent past. Of several the one that was attached last is the model that answers
         and is judged; attach it again when it answers again.
@@ -129,13 +116,12 @@ class Exporter:
         Args:
             recorder: Any that is not closed.
             reference: Of its model, if there is one.
-            span: Seconds that the report looks back.
         """
         self.set_model(recorder.model, recorder.version)
         with self._attaching:
             judge = self._followed.get(recorder)
             if judge is None:
-                judge = self._followed[recorder] = _recent_report(recorder, reference, span)
+                judge = self._followed[recorder] = _recent_report(recorder, reference)
                 recorder.observers.append(self.observe)
         self.judge_by(judge)
 
@@ -185,7 +171,7 @@ class Exporter:
     def observe_error(self, kind: str, source: str = "python") -> None:
         """Count one call that failed. ``kind`` is the name of the exception's class, never its message."""
         self._requests.labels(_bounded(source, SOURCES), ERROR).inc()
-        self._errors.labels(_bounded(kind, self._error_kinds)).inc()
+        self._errors.labels(_bounded(kind, ERROR_KINDS)).inc()
 
     def observe_feedback(self, verdict: str) -> None:
         """Count what a user said of a prediction: ``"right"`` or ``"wrong"``."""
@@ -242,7 +228,7 @@ class Exporter:
         for source in SOURCES:
             for status in STATUSES:
                 self._requests.labels(source, status)
-        for kind in (*self._error_kinds, OTHER):
+        for kind in (*ERROR_KINDS, OTHER):
             self._errors.labels(kind)
         for verdict in VERDICTS:
             self._feedback.labels(verdict)
@@ -254,8 +240,8 @@ class Exporter:
         outcomes = columns.get("outcome") or map(outcome, columns.get("answer", unknown), emotions)
         for product, emotion, came_out in zip(products, emotions, outcomes, strict=True):
             yield (
-                NONE if product is None else _bounded(product, self._products),
-                NONE if emotion is None else _bounded(emotion, self._emotions),
+                NONE if product is None else _bounded(product, tasks.PRODUCTS),
+                NONE if emotion is None else _bounded(emotion, tasks.EMOTIONS),
                 _bounded(came_out, OUTCOMES),
             )
 
@@ -362,8 +348,8 @@ class _Collected(Collector):
         return self._read()
 
 
-def _recent_report(recorder: Recorder, reference: Reference | None, span: float) -> Callable[[], report.Report | None]:
-    """A function that reports on the last ``span`` seconds of a recorder's log, None while that cannot be read."""
+def _recent_report(recorder: Recorder, reference: Reference | None) -> Callable[[], report.Report | None]:
+    """A function that reports on the last :data:`SPAN` seconds of a recorder's log, None while that cannot be read."""
     store, lock = Store(recorder.path), threading.Lock()
     said: report.Report | None = None
     next_time = -math.inf
@@ -374,7 +360,7 @@ def _recent_report(recorder: Recorder, reference: Reference | None, span: float)
             if time.monotonic() >= next_time:
                 now = time.time()
                 try:
-                    said = report.make(store, now - span, now, reference, None, recorder.model, recorder.version)
+                    said = report.make(store, now - SPAN, now, reference, None, recorder.model, recorder.version)
                 except TweetTargetError:  # as when it is locked: other figures are served all the same
                     said = None
                 next_time = time.monotonic() + JUDGE_SECONDS
