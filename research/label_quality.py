@@ -20,7 +20,7 @@ from research.compare import AVERAGED, load_out_of_fold
 from research.levers import UNCHANGED
 from research.methods import OURS, Method, methods
 from research.runs import load, record, unpack
-from tf_model import audit, console, crossval, data, paths, splits, suspicious, tasks
+from tf_model import console, crossval, data, paths, splits, suspicious, tasks
 from tf_model.comparison import compare_right
 from tf_model.metrics import summarize
 
@@ -109,7 +109,7 @@ def _record(dataset: data.Dataset, found: Mapping[str, Any], answers_agree: Mapp
 
 def groups_at(problem: Problem, threshold: float) -> np.ndarray:
     """Near-duplicates at a threshold, int64 [N]; those at the threshold of the folds are known already."""
-    if threshold == audit.THRESHOLD:
+    if threshold == splits.THRESHOLD:
         return problem.groups
     return splits.near_duplicate_groups(problem.rows.texts, threshold)
 
@@ -126,7 +126,7 @@ def agreements(problem: Problem, dataset: data.Dataset) -> dict[str, Any]:
         f"{threshold:g}": agreement(
             groups_at(problem, threshold)[rows], label_ids, None if ours is None else ours[rows]
         )
-        for threshold in (SAME_TEXT, audit.THRESHOLD)
+        for threshold in (SAME_TEXT, splits.THRESHOLD)
     }
 
 
