@@ -168,6 +168,8 @@ def _write_tables(folder: Path) -> None:
     other.assign(part=["train" if row % 5 else "test" for row in range(len(other))]).to_csv(
         folder / "other.csv", index=False
     )
+    other[::5].to_csv(folder / "test.csv", index=False)
+    other.drop(other.index[::5])[["text"]].to_csv(folder / "train.csv", index=False)
     texts = sample[[tasks.TEXT_COLUMN]].head(100)
     texts.to_csv(folder / "tweets.csv", index=False)
     texts.to_parquet(folder / "tweets.parquet", index=False)
