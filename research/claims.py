@@ -40,6 +40,8 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
     "product_ece": ("ECE product after calibration", 0.03, False),
     "emotion_ece": ("ECE emotion after calibration", 0.03, False),
 }
+# What a lever is judged by: answers that are exactly right, of all tweets and of those that carry an emotion.
+LEVER_FIGURES = {tasks.ANSWER: "answer_accuracy", WITH_AN_EMOTION: "answer_emotion_rows_accuracy"}
 TUNED_TARGETS = {"accuracy": ("accuracy", 0.885), "macro_f1": ("macro-F1", 0.80)}
 
 
@@ -279,7 +281,7 @@ def _two_models_are_better() -> Finding | None:
     found = _lever(APART)
     if found is None:
         return None
-    return Finding(_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(APART)), _gains(found))
+    return Finding(_lever_verdict(APART, tasks.ANSWER), _gains(found))
 
 
 def _any_lever_is_better() -> Finding | None:
@@ -288,13 +290,15 @@ def _any_lever_is_better() -> Finding | None:
     tried = {name: found for name, found in run["levers"].items() if name not in (UNCHANGED, APART)} if run else {}
     if not tried:
         return None
-    verdicts = [_agreed(found["paired"][tasks.ANSWER]["interval"], _lever_gains(name)) for name, found in tried.items()]
-    better, worse = (verdicts.count(answer) for answer in (YES, NO))
+    verdicts = [tuple(_lever_verdict(name, question) for question in LEVER_FIGURES) for name in tried]
+    mixed = verdicts.count((YES, NO)) + verdicts.count((NO, YES))
+    better, worse = (sum(answer in said for said in verdicts) - mixed for answer in (YES, NO))
     best = max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])
     once = sum(len(found["seeds"]) < 2 for found in tried.values())
     each = " ".join(f"{gain:+.4f}" for gain in _lever_gains(best))
     return Finding(
-        f"better: {better} of {len(tried)} that were tried; worse: {worse}; of the others the data cannot tell"
+        f"better: {better} of {len(tried)} that were tried; worse: {worse}; better on all tweets and worse where there "
+        f"is an emotion, or the other way round: {mixed}; of the others the data cannot tell"
         + (f", {once} had one seed only" if once else ""),
         f"best: {LEVERS[best].title}, {_gains(tried[best])}; answer, each seed {each}",
     )
@@ -305,12 +309,17 @@ def _lever(name: str) -> Mapping[str, Any] | None:
     return run["levers"].get(name) if run else None
 
 
-def _lever_gains(name: str) -> list[float]:
-    """Of each seed, in answers that are exactly right."""
+def _lever_verdict(name: str, question: str) -> str:
+    """Whether a lever is better at a question of :data:`LEVER_FIGURES`."""
+    return _agreed(_lever(name)["paired"][question]["interval"], _lever_gains(name, LEVER_FIGURES[question]))
+
+
+def _lever_gains(name: str, figure: str = LEVER_FIGURES[tasks.ANSWER]) -> list[float]:
+    """Of each seed, in answers that are exactly right, or in another figure."""
     found, unchanged = (
         {seed: figures["headline"] for seed, figures in _lever(each)["seeds"].items()} for each in (name, UNCHANGED)
     )
-    return gains(found, unchanged, "answer_accuracy")
+    return gains(found, unchanged, figure)
 
 
 def _agreed(interval: Sequence[float], each: Sequence[float]) -> str:
