@@ -9,7 +9,7 @@ import streamlit as st
 
 from streamlit_app import charts, evaluate_charts
 from streamlit_app.notices import plain_markdown
-from tf_model.metrics import wilson_interval
+from tf_model.metrics import figure, wilson_interval
 from tf_model.model_reports import ModelReport
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def show_beside_the_report(report: ModelReport, task: str, train: Mapping, valid
         with column:
             st.metric(
                 f"Validation {name}",
-                "-" if value is None else f"{value:.4f}",
+                figure(value),
                 delta=None if value is None or theirs is None or not comparable else f"{value - theirs:+.4f}",
                 delta_color="inverse" if key == "loss" else "normal",
                 delta_description=None if theirs is None or not comparable else f"report: {theirs:.4f}",

@@ -1,6 +1,6 @@
 """TensorFlow, set up once: quiet, seeded, on the devices there are.
 
-The only module that sets environment variables; call :func:`prepare` before anything builds a model.
+The only module that sets TensorFlow's environment variables; call :func:`prepare` before anything builds a model.
 """
 
 from __future__ import annotations

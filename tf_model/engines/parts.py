@@ -93,7 +93,7 @@ class BadRow:
 
     Attributes:
         row: Its number in the file, from 0.
-        line: The line on which it begins, from 1; None in a Parquet file.
+        line: The line on which it begins, from 1; None in a Parquet file, and where it was read but not scored.
         reason: What is wrong with it.
         record: The row as it stands in a CSV file, or its text.
     """
