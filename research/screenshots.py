@@ -41,6 +41,7 @@ UPLOAD = (
     "Google will talk about its maps at 3 pm in hall 2",
     "queueing for coffee again",
     "The pop-up Apple store is a great idea",
+    "iPad battery lasted the whole keynote",  # not sure
 )
 
 
