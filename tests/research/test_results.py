@@ -120,7 +120,7 @@ def test_levers_stand_beside_the_recipe_as_it_is(recorded):
         name: {"difference": 0.004, "interval": [-0.002, 0.011]}
         for name in ("product", "emotion", "answer", "answer_emotion_rows")
     }
-    of_seed = {"seconds": 60, "headline": {"answer_accuracy": 0.7}}
+    of_seed = {"seconds": 60, "headline": headline}
     lever = {"seeds": {"0": of_seed, "1": of_seed}, "summary": summary, "paired": paired}
     run = {"rows": 8588, "groups": 5990, "recipe": {"name": "answer"}}
     recorded("levers", run | {"levers": {"unchanged": lever, "soft_labels": lever}})
