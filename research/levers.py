@@ -171,10 +171,18 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
 
 
 def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities to whose logarithm, over a temperature, a bias of each class was added; float64.
+    """Probabilities to whose logarithm, over a temperature, a bias of each class was added.
 
-    Both come from the labels of the other parts. Source: A. Alexandari et al., "Maximum likelihood with bias-corrected
-    calibration is hard-to-beat at label shift adaptation", ICML 2020.
+    Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
+    adaptation", ICML 2020.
+
+    Args:
+        label_ids: int [N, tasks], -1 where a row has no label of a task.
+        probabilities: Out of fold, float [N, classes of all tasks].
+        parts: Positions of the rows of each fold; temperature and biases of a part come from the labels of the others.
+
+    Returns:
+        float64 [N, classes of all tasks].
     """
     columns = []
     for ids, said in zip(label_ids.T, _by_task(probabilities), strict=True):

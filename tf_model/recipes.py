@@ -102,8 +102,8 @@ class Recipe:
 
 # The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged 6-layer BERT learns more
 # slowly at the same rate. Its number was fixed by cross-validation inside the training part of the report's split
-# (`make choose-epochs`, research/benchmarks.md), where accuracy was highest after 20, the most that fits into a quarter
-# of an hour on 2 cores. It is never changed in view of the validation part.
+# (`make choose-epochs`, research/benchmarks.md), where accuracy was highest after 20, the most that were tried. It is
+# never changed in view of the validation part.
 REPORT = Recipe(name="report")
 REPORT_EPOCHS = {PACKAGED_BACKBONE: 20}
 
