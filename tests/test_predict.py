@@ -194,6 +194,7 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["--text", "a", "--output", "b.pdf"], "found '.pdf'"),
         (["--test-predictions", "--record"], "--record keeps the predictions of texts and files"),
         (["--text", "a", "--explain", "--record"], "--record keeps the predictions of texts and files"),
+        (["a.csv", "--gpus-per-worker", "0"], "--gpus-per-worker are for --engine ray"),
         (["--text", "a", "--explain", "--guesses"], "leave --guesses and --probabilities out"),
     ],
 )

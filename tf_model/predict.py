@@ -335,6 +335,12 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument(
         "--workers", type=console.positive_integer, metavar="N", help="models at once; by the cores if not given"
     )
+    many.add_argument(
+        "--gpus-per-worker",
+        type=_share,
+        metavar="SHARE",
+        help="of a GPU, for each model: 0.5 lets two share one, 0 is none; a whole one where there are any",
+    )
     parser.add_argument("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
     return parser
 
@@ -376,8 +382,9 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "--engine ray loads the model itself and reads CSV and Parquet: leave --server, --sheet and --record out"
         )
-    if arguments.engine == "plain" and (arguments.address or arguments.workers):
-        raise UsageError("--address and --workers are for --engine ray")
+    many = (arguments.address, arguments.workers, arguments.gpus_per_worker)
+    if arguments.engine == "plain" and many != (None, None, None):
+        raise UsageError("--address, --workers and --gpus-per-worker are for --engine ray")
     if arguments.data and not arguments.test_predictions:
         raise UsageError("--data names the dataset for --test-predictions; give a file to predict as INPUT")
     for name in ("column", "sheet"):
@@ -450,6 +457,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             batch_size=arguments.batch_size,
             address=arguments.address,
             workers=arguments.workers,
+            gpus=arguments.gpus_per_worker,
             options={name: getattr(arguments, name) for name in names},
             overwrite=arguments.overwrite,
             on_start=start,

@@ -101,10 +101,30 @@ def lose_every_worker(folder: Path) -> dict:
     return {"error": "none"}
 
 
+def telling_stub(folder: Path) -> Predictor:
+    """The stub, which leaves word of the GPUs that Ray gave to its worker."""
+    (folder / f"gpus-of-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    return slow_stub(0)
+
+
 def on_a_cluster(folder: Path) -> dict:
-    """Run on the cluster that the environment's RAY_ADDRESS names."""
-    summary = predict(folder, part_rows=100)
-    return {"rows": summary.rows, "written": summary.written, "done": records(folder)}
+    """Run on the cluster that the environment's RAY_ADDRESS names; then without its GPU, and with more than it has."""
+    job = (folder / "model", folder / "in")
+    load, found = partial(telling_stub, folder), {}
+    summary = predict_files(*job, folder / "out", load=load, batch_size=50, part_rows=100)
+    found |= {"rows": summary.rows, "written": summary.written, "done": records(folder)}
+    for name, gpus in (("gpus", None), ("without", 0)):
+        if gpus is not None:
+            predict_files(*job, folder / name, load=load, batch_size=50, part_rows=100, gpus=gpus)
+        files = list(folder.glob("gpus-of-*"))
+        found[name] = [file.read_text() for file in files]
+        for file in files:
+            file.unlink()
+    try:
+        predict_files(*job, folder / "more", load=load, gpus=2)
+    except TweetTargetError as error:
+        found["error"] = str(error)
+    return found
 
 
 if __name__ == "__main__":

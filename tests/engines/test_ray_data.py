@@ -104,11 +104,11 @@ def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
 
 @pytest.fixture
 def cluster():
-    """The address of a Ray cluster of one node, which the test's own process has not started."""
+    """The address of a Ray cluster of one node with a GPU, or so it says; the test's own process has not started it."""
     # A short path, because those of Unix sockets are limited to 107 characters.
     with tempfile.TemporaryDirectory(prefix="ray") as session:
         start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
-        start += ["--include-dashboard=false", f"--temp-dir={session}"]
+        start += ["--num-gpus=1", "--include-dashboard=false", f"--temp-dir={session}"]
         head = subprocess.Popen(
             [*start, f"--object-store-memory={100 * 2**20}"],
             # It knows the stub, and nothing of the package: that is sent along.
@@ -135,10 +135,13 @@ def cluster():
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 60)
-def test_a_cluster_is_used_by_its_address_alone(folder, cluster):
+def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluster):
     found = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
     assert (found["rows"], found["written"]) == (600, 598)
     assert len(found["done"]) == 6
+    assert found["gpus"] == ["0"]  # one worker, which was given the one
+    assert found["without"] == ["", ""]  # one for each CPU, and none sees a GPU
+    assert re.search(r"no GPU for a worker that asks for 2; leave --gpus-per-worker out", found["error"])
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
@@ -195,7 +198,10 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     from tf_model.engines import parts
     from tf_model.engines.ledger import Summary
 
-    def pretend(model, source, output, *, on_start, on_progress, **given):
+    given = {}
+
+    def pretend(model, source, output, *, on_start, on_progress, **options):
+        given.update(options)
         plan = parts.plan(source, part_rows=100)
         on_start(plan, 200)
         for _ in range(4):
@@ -205,7 +211,9 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     monkeypatch.setattr(ray_data, "predict_files", pretend)
     monkeypatch.setattr(predict, "find_model", lambda _: folder / "model")
     output = folder / "answers"
-    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray"]) == 0
+    few = ["--workers", "3", "--gpus-per-worker", "0.5"]
+    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray", *few]) == 0
+    assert (given["workers"], given["gpus"]) == (3, 0.5)
     said = capsys.readouterr().err.splitlines()
     assert said[0].startswith("reading the texts of column 'text'")
     assert said[1] == "600 rows in 6 parts; 200 of them were done by an earlier run"

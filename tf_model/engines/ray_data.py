@@ -51,7 +51,7 @@ def predict_files(
     address: str | None = None,
     workers: int | None = None,
     cpus: int = 1,
-    gpus: float = 0,
+    gpus: float | None = None,
     part_rows: int = parts.PART_ROWS,
     suffix: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -73,9 +73,10 @@ def predict_files(
         batch_size: See :func:`tf_model.predict.predict_texts`.
         address: Of a Ray cluster, such as ``"10.0.0.1:6379"``. None: the environment's ``RAY_ADDRESS``, else this
             machine alone.
-        workers: How many load the model and score. None: one for each ``cpus`` CPUs, or each ``gpus`` GPUs.
+        workers: How many load the model and score. None: one for each ``cpus`` CPUs, or for each ``gpus`` GPUs.
         cpus: Threads that a worker computes with.
-        gpus: GPUs that a worker computes on; 0.5 shares one between two.
+        gpus: The share of a GPU that a worker computes on: 0.5 lets two share one, 0 keeps off them. None: 1 where the
+            cluster has any.
         part_rows: The most rows in a part: what is done again after an interruption, and what a worker holds in memory.
         suffix: ``".csv"`` or ``".parquet"``. None: that of the input.
         options: More arguments of :func:`tf_model.predict.predict_texts`, such as ``{"probabilities": True}``.
@@ -89,8 +90,8 @@ def predict_files(
         ModelError: The model cannot be used.
         OutputError: The output cannot be written, or is not ours to write to.
         TweetTargetError: Workers were lost again and again; the parts that are done are kept.
-        UsageError: Ray is not installed or not there, the output belongs to another job, or input and output lie in one
-            another.
+        UsageError: Ray is not installed or not there, it has no GPU and ``gpus`` asks for one, the output belongs to
+            another job, or input and output lie in one another.
     """
     ray = import_ray()
     suffix = _output_suffix(suffix, Path(output))
@@ -218,10 +219,14 @@ def _python_path() -> str:
 
 
 def _run(
-    ray: Any, left: list[Part], worker: dict[str, Any], *, workers: int | None, cpus: int, gpus: float
+    ray: Any, left: list[Part], worker: dict[str, Any], *, workers: int | None, cpus: int, gpus: float | None
 ) -> Iterator[int]:
     """Have the parts done, and yield the number of rows of each as it is."""
     resources = ray.cluster_resources()
+    if gpus is None:
+        gpus = 1 if resources.get("GPU", 0) >= 1 else 0
+    elif gpus > resources.get("GPU", 0):  # Ray would wait for one for ever
+        raise UsageError(f"the cluster has no GPU for a worker that asks for {gpus:g}; leave --gpus-per-worker out")
     if workers is None:
         held, each = (resources.get("GPU", 0), gpus) if gpus else (resources.get("CPU", 1), cpus)
         workers = max(int(held / each), 1)
@@ -281,12 +286,19 @@ class Worker:
         """Do one part."""
         try:
             if self._predictor is None:
+                _keep_off_other_gpus()
                 self._predictor = self._load()
             part = self._ledger.plan.parts[row["part"]]
             done = score_part(self._predictor, self._ledger, part, self._batch_size, self._options)
         except TweetTargetError as error:
             return {"rows": 0, "error": str(error), "kind": type(error).__name__}
         return {"rows": done.rows, "error": "", "kind": ""}
+
+
+def _keep_off_other_gpus() -> None:
+    """Hide the GPUs from a worker that was given none: Ray leaves it all of them, each of which it would fill."""
+    if not import_ray().get_runtime_context().get_accelerator_ids().get("GPU"):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _load(folder: Path, threads: int) -> Predictor:
@@ -296,4 +308,6 @@ def _load(folder: Path, threads: int) -> Predictor:
     tf = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)  # another worker may share it
     return Predictor.load(folder)
