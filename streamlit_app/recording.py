@@ -104,6 +104,6 @@ def correct(
     product: str | None = None,
     emotion: str | None = None,
 ) -> str:
-    """Keep what a person said of an answer; what became of it: see :meth:`Recorder.settle`."""
-    log.correct(text, prediction, verdict="right" if is_right else "wrong", product=product, emotion=emotion)
-    return log.settle(WRITING_SECONDS)
+    """Keep what a person said of an answer; what became of it: see :meth:`Recorder.correct`."""
+    verdict = "right" if is_right else "wrong"
+    return log.correct(text, prediction, verdict=verdict, product=product, emotion=emotion, timeout=WRITING_SECONDS)

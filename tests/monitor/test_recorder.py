@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pandas
@@ -332,13 +333,14 @@ def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_
         write(store, events, more)
 
     monkeypatch.setattr(Store, "write", refuse_one)
-    assert recorder.settle() == "written"
+    said = {"product": "iPad"}
     recorder.record(["a text"], predictions(1), {}, "app")
-    recorder.correct("poison", {"product": "iPad"}, verdict="right")
-    recorder.correct("kept", {"product": "iPad"}, verdict="right")
-    assert recorder.settle() == "lost"
+    with ThreadPoolExecutor() as people:  # at once, so that one transaction has both, or one soon after the other
+        texts = ("poison", "kept")
+        became = [people.submit(recorder.correct, text, said, verdict="right", timeout=30) for text in texts]
+    assert [each.result() for each in became] == ["lost", "written"]
     assert recorder.dropped == 1
-    assert recorder.settle() == "written", "that was before"
+    assert recorder.flush(), "that was before"
     monkeypatch.undo()
     assert recorder.flush()
     assert Store(path).corrections()["text"].tolist() == ["kept"]
@@ -359,8 +361,8 @@ def test_a_lock_while_events_are_written_one_by_one_loses_none_of_them(recorder,
 
     monkeypatch.setattr(Store, "write", refuse)
     for text in ("poison", "kept"):
-        recorder.correct(text, {"product": "iPad"}, verdict="right")
-    recorder.settle()
+        assert recorder.correct(text, {"product": "iPad"}, verdict="right") == "waiting"
+    recorder.flush()
     assert (len(locked), recorder.dropped) == (3, 1)
     assert Store(path).corrections()["text"].tolist() == ["kept"]
 
@@ -376,12 +378,11 @@ def test_after_closing_records_are_counted_as_dropped(path):
 
 def test_a_correction_after_closing_is_counted_and_said_to_be_lost(path):
     recorder = Recorder(path, model="m", version="1")
-    recorder.correct("in time", {}, verdict="right")
-    assert recorder.settle() == "written"
+    assert recorder.correct("in time", {}, verdict="right", timeout=30) == "written"
     recorder.close()
-    assert recorder.settle() == "written"
-    recorder.correct("too late", {}, verdict="wrong")
-    assert (recorder.settle(), recorder.dropped) == ("lost", 1)
+    assert recorder.flush()
+    assert recorder.correct("too late", {}, verdict="wrong") == "lost"
+    assert (recorder.flush(), recorder.dropped) == (False, 1)
     assert Store(path).corrections()["text"].tolist() == ["in time"]
 
 

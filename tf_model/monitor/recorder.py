@@ -241,8 +241,9 @@ class Recorder:
         product: str | None = None,
         emotion: str | None = None,
         source: str = "app",
-    ) -> None:
-        """Record what a user said of a prediction; :meth:`settle` says what became of it.
+        timeout: float = 0,
+    ) -> str:
+        """Record what a user said of a prediction.
 
         Corrections are dropped only after :meth:`close`, however many texts wait.
 
@@ -253,6 +254,10 @@ class Recorder:
             product: What the text is about according to the user, None if that was not said, or about none.
             emotion: The emotion according to the user, None if that was not said.
             source: See :meth:`record`.
+            timeout: Seconds to wait at most until it is written.
+
+        Returns:
+            ``"written"``; ``"waiting"``, if it may still come; ``"lost"``, if it never will.
 
         Raises:
             UsageError: Another verdict.
@@ -265,9 +270,8 @@ class Recorder:
         said |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
         stream, known = self._stream(source), (label(product), label(emotion))
-        self._writer.put(
-            Corrected(time.time(), stream, read.decode(), self._hash(read), said, verdict, *known), texts=0
-        )
+        correction = Corrected(time.time(), stream, read.decode(), self._hash(read), said, verdict, *known)
+        return self._writer.put_and_wait(correction, 0, timeout)
 
     def _stream(self, source: str) -> Stream:
         return Stream(self.model, self.version, source)
@@ -293,10 +297,6 @@ class Recorder:
     def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Wait until everything recorded so far is written, ``timeout`` seconds at most; returns whether it is."""
         return self._writer.flush(timeout)
-
-    def settle(self, timeout: float = CLOSE_SECONDS) -> str:
-        """As :meth:`flush`, and says which: ``"written"``, ``"waiting"`` (it may still come), or ``"lost"``."""
-        return self._writer.settle(timeout)
 
     def close(self) -> None:
         """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""

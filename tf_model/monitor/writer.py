@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tf_model.errors import TweetTargetError
@@ -30,10 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Token:
-    """Asks to be told when everything put on the queue before it is written."""
+    """Asks to be told when what it came with, or everything put on the queue before it, is written."""
 
-    done: threading.Event
-    lost: threading.Event  # set before ``done`` where some of it can never be written
+    done: threading.Event = field(default_factory=threading.Event)
+    # Set before ``done`` where that, or something of what was written together with a token that came alone, never is.
+    lost: threading.Event = field(default_factory=threading.Event)
     last: bool = False
 
 
@@ -75,7 +76,7 @@ class Writer:
         self._store, self._stream, self._understand = store, stream, understand
         self._retention, self._capacity, self._interval = retention, capacity, interval
         # A SimpleQueue may be used by a signal handler that interrupts another use of it.
-        self._queue: queue.SimpleQueue[tuple[Any, int]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Any, int, _Token | None]] = queue.SimpleQueue()
         self._hurry = threading.Event()
         self._lock = threading.RLock()
         self._is_closed = self._is_behind = False
@@ -94,6 +95,22 @@ class Writer:
         Returns:
             False if it was dropped, because too many texts wait or the writer is closed.
         """
+        return self._put(item, texts)
+
+    def put_and_wait(self, item: Any, texts: int, timeout: float) -> str:
+        """As :meth:`put`, and wait ``timeout`` seconds at most until it is written.
+
+        Returns:
+            :data:`WRITTEN`; :data:`WAITING`, if it may still come; :data:`LOST`, if it never will.
+        """
+        token = _Token()
+        if not self._put(item, texts, token):
+            return LOST
+        if timeout:
+            self._hurry.set()
+        return self._wait(token, timeout)
+
+    def _put(self, item: Any, texts: int, token: _Token | None = None) -> bool:
         with self._lock:
             waiting = self._given - self._done
             # One item that is larger than the whole capacity is still taken when nothing else waits.
@@ -102,7 +119,7 @@ class Writer:
                 self._came_late = self._is_closed
                 return False
             self._given += texts
-        self._queue.put((item, texts))
+        self._queue.put((item, texts, token))
         return True
 
     def flush(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> bool:
@@ -114,18 +131,9 @@ class Writer:
                 who is just doing it and holds the lock for that.
 
         Returns:
-            Whether it is written.
+            Whether it is written. What is put after the end never is.
         """
-        return self.settle(timeout, hurry) == WRITTEN
-
-    def settle(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> str:
-        """As :meth:`flush`, and says more: :data:`WRITTEN`, :data:`WAITING`, which may still come, or :data:`LOST`.
-
-        What is put after the end is lost, and so it is said from then on.
-        """
-        if self._came_late:
-            return LOST
-        return self._send(_Token(threading.Event(), threading.Event()), timeout, hurry)
+        return not self._came_late and self._send(_Token(), timeout, hurry) == WRITTEN
 
     def close(self, timeout: float = CLOSE_SECONDS) -> bool:
         """Write what is left, ``timeout`` seconds at most, and end; returns whether all of it is written."""
@@ -133,7 +141,7 @@ class Writer:
             if self._is_closed:
                 return self.waiting == 0
             self._is_closed = True
-        said = self._send(_Token(threading.Event(), threading.Event(), last=True), timeout, hurry=True)
+        said = self._send(_Token(last=True), timeout, hurry=True)
         if said != WAITING:
             self._thread.join(timeout)
         return said == WRITTEN
@@ -141,11 +149,14 @@ class Writer:
     def _send(self, token: _Token, timeout: float, hurry: bool) -> str:
         if not self._thread.is_alive():
             return WRITTEN if self.waiting == 0 else LOST
-        self._queue.put((token, 0))
+        self._queue.put((None, 0, token))
         if hurry:
             self._hurry.set()
+        return self._wait(token, timeout)
+
+    def _wait(self, token: _Token, timeout: float) -> str:
         if not token.done.wait(timeout):
-            return WAITING
+            return WAITING if self._thread.is_alive() else LOST
         return LOST if token.lost.is_set() else WRITTEN
 
     # ------------------------------------------------------------ the thread
@@ -154,7 +165,7 @@ class Writer:
         next_sample = next_prune = time.monotonic() + self._interval
         try:
             while True:
-                items, tokens = self._collect()
+                items = self._collect()
                 now = time.monotonic()
                 figures: tally.Counts = {}
                 if now >= next_sample:
@@ -162,25 +173,25 @@ class Writer:
                 before = self._unwritable
                 if not self._write(items, figures):
                     return
-                for token in tokens:
-                    if self._unwritable > before:
+                tokens = [(token, item is None) for item, _, token in items if token]
+                for token, came_alone in tokens:
+                    if came_alone and self._unwritable > before:
                         token.lost.set()
                     token.done.set()
-                if any(token.last for token in tokens):
+                if any(token.last for token, _ in tokens):
                     return
                 if now >= next_prune:
                     next_prune = now + (0 if self._prune() else PRUNE_SECONDS)
         finally:
             self._store.close()
 
-    def _collect(self) -> tuple[list[tuple[Any, int]], list[_Token]]:
-        """What came in one interval, in order, and who waits for it.
+    def _collect(self) -> list[tuple[Any, int, _Token | None]]:
+        """What came in one interval, in order, with who waits for it.
 
         The interval goes by whether something comes or not: to wake a thread that waits for the first text would cost
         the caller more than all the rest of recording it.
         """
-        items: list[tuple[Any, int]] = []
-        tokens: list[_Token] = []
+        items: list[tuple[Any, int, _Token | None]] = []
         if not self._is_behind:
             self._hurry.wait(self._interval)
         self._hurry.clear()
@@ -191,17 +202,15 @@ class Writer:
                 found = self._queue.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(found[0], _Token):
-                tokens.append(found[0])
-            else:
-                items.append(found)
-                rows += found[1]
+            items.append(found)
+            rows += found[1]
             self._is_behind = rows >= MOST_ROWS
-        return items, tokens
+        return items
 
-    def _write(self, items: list[tuple[Any, int]], figures: tally.Counts) -> bool:
+    def _write(self, items: list[tuple[Any, int, _Token | None]], figures: tally.Counts) -> bool:
         """Write until it works; False when there is no time left for that."""
-        events = [event for item, texts in items if (event := self._event(item, texts))]
+        waited = [(event, token) for *put, token in items if (event := self._event(*put, token))]
+        events = [event for event, _ in waited]
         for event in events:
             self._tell(event)
         lost = self.dropped - self._dropped_written
@@ -213,9 +222,9 @@ class Writer:
             self._dropped_written += lost
         except Exception as error:  # one of these events can never be written
             self._fail(error)
-            if not self._write_one_by_one(events):
+            if not self._write_one_by_one(waited):
                 return False
-        self._done += sum(texts for _, texts in items)
+        self._done += sum(texts for _, texts, _ in items)
         return True
 
     def _insist(self, events: list[Event], figures: tally.Counts) -> bool:
@@ -233,27 +242,32 @@ class Writer:
                     return False
                 time.sleep(RETRY_SECONDS)
 
-    def _write_one_by_one(self, events: list[Event]) -> bool:
+    def _write_one_by_one(self, waited: list[tuple[Event, _Token | None]]) -> bool:
         """So that what cannot be written takes nothing else with it; False when there is no time left."""
-        for event in events:
+        for event, token in waited:
             try:
                 if not self._insist([event], {}):
                     return False
             except Exception as error:
                 self._fail(error)
-                self._give_up(event.rows if isinstance(event, Answered) else 1)
+                self._give_up(event.rows if isinstance(event, Answered) else 1, token)
         return True
 
-    def _event(self, item: Any, texts: int) -> Event | None:
+    def _event(self, item: Any, texts: int, token: _Token | None) -> Event | None:
+        """What was put, understood; None for a token that came alone, or if it cannot be."""
+        if item is None:
+            return None
         try:
             return self._understand(item)
         except Exception as error:
             self._fail(error)
-            self._give_up(max(texts, 1))
+            self._give_up(max(texts, 1), token)
             return None
 
-    def _give_up(self, count: int) -> None:
+    def _give_up(self, count: int, token: _Token | None) -> None:
         self._unwritable += count
+        if token:
+            token.lost.set()
         with self._lock:
             self.dropped += count
 
