@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy
@@ -65,3 +65,12 @@ def store_with(path: Path, events) -> Store:
 def random_generator(seed: int = 0) -> numpy.random.Generator:
     """Numbers that are the same in every run."""
     return numpy.random.default_rng(seed)
+
+
+def join(windows: Iterable[Window]) -> Window:
+    """One window over several."""
+    windows = list(windows)
+    counts: tally.Counts = {}
+    for window in windows:
+        tally.merge(counts, window.counts)
+    return Window(min(window.since for window in windows), max(window.until for window in windows), counts)

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.monitor.made_up import APP, NOON, answered, store_with
+from tests.monitor.made_up import APP, NOON, answered, join, store_with
 from tf_model.monitor import overview
 from tf_model.monitor.events import Corrected, Failed, Stream
-from tf_model.monitor.window import join
 
 FILE, OLD = Stream("answer", "v1", "batch"), Stream("answer", "v0", "app")
 

@@ -146,11 +146,13 @@ def _export(arguments: argparse.Namespace) -> int:
     from tf_model.monitor.store import Store
 
     since = time.time() - arguments.days * DAY if arguments.days else 0.0
-    rows, left_out = export(Store(arguments.log), arguments.output, since, overwrite=arguments.overwrite)
+    rows, left_out, notes = export(Store(arguments.log), arguments.output, since, overwrite=arguments.overwrite)
     console.say(
         f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
         f"{plural(left_out, 'correction', 'corrections')} without a label or of the same text)"
     )
+    for note in notes:
+        console.say(note)
     return 0
 
 

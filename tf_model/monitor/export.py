@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tf_model import tables, tasks
 from tf_model.errors import DataError, UsageError
@@ -14,6 +14,20 @@ from tf_model.tasks import COLUMNS
 
 if TYPE_CHECKING:
     import pandas
+
+
+class Exported(NamedTuple):
+    """What became of an export.
+
+    Attributes:
+        rows: Rows that were written.
+        left_out: Corrections that had no label to learn from or were repeated.
+        notes: Remarks for the user, such as texts that did not fit into a cell of a workbook.
+    """
+
+    rows: int
+    left_out: int
+    notes: tuple[str, ...]
 
 
 def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
@@ -58,9 +72,7 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
     return rows.iloc[list(counts.values())][list(COLUMNS)].reset_index(drop=True)
 
 
-def export(
-    store: Store, output: Path, since: float = 0, until: float = math.inf, overwrite: bool = False
-) -> tuple[int, int]:
+def export(store: Store, output: Path, since: float = 0, until: float = math.inf, overwrite: bool = False) -> Exported:
     """Write the corrections of a span of time as a file that ``python -m tf_model.train`` reads.
 
     The file holds the texts as they are, for a program; a spreadsheet may take one that begins with ``=`` for a
@@ -73,9 +85,6 @@ def export(
         since: Beginning, in seconds since 1970.
         until: End.
         overwrite: Whether the file may be replaced.
-
-    Returns:
-        The number of rows that were written, and of corrections that had no label to learn from or were repeated.
 
     Raises:
         DataError: There is nothing to export, or the log cannot be read.
@@ -100,4 +109,4 @@ def export(
         )
     with tables.table_writer(output, overwrite) as writer:
         writer.write(rows)
-    return len(rows), len(corrections) - len(rows)
+    return Exported(len(rows), len(corrections) - len(rows), tuple(writer.notes))

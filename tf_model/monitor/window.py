@@ -72,19 +72,6 @@ class Window:
         return total / count if count else None
 
 
-def join(windows: Iterable[Window]) -> Window:
-    """One window over several.
-
-    Raises:
-        ValueError: There is none.
-    """
-    windows = list(windows)
-    counts: tally.Counts = {}
-    for window in windows:
-        tally.merge(counts, window.counts)
-    return Window(min(window.since for window in windows), max(window.until for window in windows), counts)
-
-
 def table(windows: Iterable[Window]) -> pandas.DataFrame:
     """The signals as time series, one row a window, missing where there was nothing to measure.
 
