@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_choice
-from research.runs import kept_methods, load, record
+from research.runs import kept_methods, load, pack, record, unpack
 from tf_model import console, crossval, data, paths, splits, tasks
 from tf_model.answer_figures import COVERAGE
 from tf_model.answers import answer_metrics, confidence_and_right
@@ -28,7 +28,7 @@ from tf_model.calibration import accuracy_at_coverage
 from tf_model.comparison import compare_right
 from tf_model.errors import UsageError
 from tf_model.files import whole_file
-from tf_model.metrics import evaluate_probabilities, summarize
+from tf_model.metrics import evaluate_probabilities, mean_interval, summarize
 from tf_model.runtime import versions
 
 REPORT, GROUPED = "report", "grouped"
@@ -264,7 +264,12 @@ def evaluate_method(
                 known = found.get(name, {}).get(protocol, {}).get("seeds", {})
                 figures = _figures(problem, said) | {"seconds": sum(each.seconds for each in said.values())}
                 of_seeds = dict(sorted((known | {str(seed): figures}).items(), key=lambda item: int(item[0])))
-                by_protocol = found.get(name, {}) | {protocol: {"seeds": of_seeds, "summary": _summary(of_seeds)}}
+                of_protocol = {
+                    "seeds": of_seeds,
+                    "summary": _summary(of_seeds),
+                    "intervals": _intervals(problem, said, of_seeds),
+                }
+                by_protocol = found.get(name, {}) | {protocol: of_protocol}
                 found = found | {name: by_protocol}
                 found["seconds"] = _seconds(found)
                 yield found
@@ -307,8 +312,44 @@ def _seconds(found: Mapping[str, Any]) -> float:
     return sum(figures.get("seconds", 0.0) for protocol in by_protocol for figures in protocol["seeds"].values())
 
 
+def _intervals(
+    problem: Problem, said: Mapping[str, Answers], seeds: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[float]]:
+    """95% intervals of each question's accuracy, of the mean over the seeds, with near-duplicates drawn together.
+
+    A question of which a seed was recorded without saying which rows it answered right is left out.
+    """
+    found = {}
+    for question, (rows, _) in right_by_question(problem, said).items():
+        packed = [figures.get("right", {}).get(question) for figures in seeds.values()]
+        if all(packed):
+            right = np.mean([unpack(each, len(rows)) for each in packed], axis=0)
+            found[question] = list(mean_interval(right, problem.groups[rows]))
+    return found
+
+
+def right_by_question(problem: Problem, said: Mapping[str, Answers]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Positions of the rows that each question can be judged on, and whether they are answered right."""
+    found = {}
+    for task in problem.rows.tasks:
+        label_ids, predicted = problem.label_ids(task), said[task.name].predicted
+        rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (predicted >= 0))
+        found[task.name] = rows, predicted[rows] == label_ids[rows]
+    if problem.name == tasks.ANSWER:
+        found[tasks.ANSWER] = right_answers(problem, said)
+    return found
+
+
 def _figures(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:
-    """Metrics of a single task; of both tasks and the joined answer: ``product``, ``emotion`` and ``answer``."""
+    """Metrics of a single task; of both tasks and the joined answer: ``product``, ``emotion`` and ``answer``.
+
+    And ``right``: by question, which of its rows are answered right, as :func:`research.runs.pack` writes it.
+    """
+    right = {question: pack(each) for question, (_, each) in right_by_question(problem, said).items()}
+    return {**_metrics(problem, said), "right": right}
+
+
+def _metrics(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:
     scores = {task.name: score(task, problem.label_ids(task), said[task.name]) for task in problem.rows.tasks}
     if problem.name != tasks.ANSWER:
         return scores[problem.name]
@@ -388,7 +429,7 @@ def _print(found: Mapping[str, Any]) -> None:
 def _choose(arguments: Any, dataset: data.Dataset) -> int:
     """Cross-validate each setting inside the training part of the report's split, and record what is best."""
     problems = [_choosing_problem(dataset, task) for task in (tasks.PRODUCT, tasks.EMOTION)]
-    protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; best mean of both tasks"
+    protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; the best of each task"
     results = {
         "protocol": protocol,
         "rows": {problem.name: len(problem.rows) for problem in problems},
@@ -401,15 +442,15 @@ def _choose(arguments: Any, dataset: data.Dataset) -> int:
     for name in [name for name in arguments.methods if name in CHOICES]:
         tried: dict[str, Any] = {}
         for value in CHOICES[name]:
-            method = with_choice(name, value)
+            method = with_choice(name, dict.fromkeys(tasks.TASKS, value))
             tried[f"{value:g}"] = {}
             for problem in problems:
                 (task,) = problem.rows.tasks
                 said = answers(method, problem, task, GROUPED, 0, dataset.sha256)
                 tried[f"{value:g}"][task.name] = score(task, problem.label_ids(task), said)["accuracy"]
             console.say(f"{name}, {value:g}: {tried[f'{value:g}']}")
-        best = max(tried, key=lambda value: sum(tried[value].values()))
-        found[name] = {"title": method.title, "tried": tried, "best": float(best)}
+        best = {task: float(max(tried, key=lambda value, task=task: tried[value][task])) for task in tasks.TASKS}
+        found[name] = {"title": method.title, "tried": tried, "best": best}
         in_order = {name: found[name] for name in CHOICES if name in found}
         command = f"python -m research.baselines --choose --methods {' '.join(in_order)}"
         path = record("choose_baselines", command, results | {"methods": in_order})

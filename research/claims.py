@@ -254,11 +254,18 @@ def _calibration_helps(task: str) -> Callable[[], Finding | None]:
         seeds = [found["calibration"][task] for found in run["seeds"].values() if "calibration" in found] if run else []
         if not seeds:
             return None
-        gains = [seed["before"]["ece"] - seed["after"]["ece"] for seed in seeds]
-        chance = max(ece_by_chance(seed["after"]["reliability"]) for seed in seeds)
-        answer = YES if min(gains) > chance else NO if max(gains) < -chance else UNDECIDED
         every = ", ".join(f"{seed['before']['ece']:.3f} to {seed['after']['ece']:.3f}" for seed in seeds)
-        return Finding(answer, f"ECE of each seed: {every}; of as many tweets chance alone makes {chance:.3f}")
+        gains = [seed["brier_gain"] for seed in seeds if "brier_gain" in seed]
+        if len(gains) < len(seeds):
+            return Finding(UNDECIDED, f"ECE of each seed: {every}; not judged tweet by tweet")
+        answer = verdict(min(gain["interval"][0] for gain in gains), max(gain["interval"][1] for gain in gains))
+        lowered = "; ".join(md.difference(gain["difference"], gain["interval"]) for gain in gains)
+        chance = max(ece_by_chance(seed["after"]["reliability"]) for seed in seeds)
+        return Finding(
+            {YES: YES, NO: "no, less true"}.get(answer, answer),
+            f"the Brier score, tweet by tweet, is lower by {lowered}, of each seed; ECE: {every}, of which chance "
+            f"alone makes {chance:.3f}",
+        )
 
     return finding
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_answers
+from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_by_question
 from research.methods import baselines
 from research.runs import record
 from tf_model import console, data, paths, tasks
@@ -108,18 +108,6 @@ def compare_all(
             if not np.array_equal(rows, old_rows):
                 raise DataError("expected answers to the same rows from both sides; run both on all folds")
             found[question][key] = compare_right(old_right, right, problem.groups[rows])
-    return found
-
-
-def right_by_question(problem: Problem, said: Mapping[str, Answers]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Positions of the rows that each question can be judged on, and whether they are answered right."""
-    found = {}
-    for task in problem.rows.tasks:
-        label_ids, predicted = problem.label_ids(task), said[task.name].predicted
-        rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (predicted >= 0))
-        found[task.name] = rows, predicted[rows] == label_ids[rows]
-    if problem.name == tasks.ANSWER:
-        found[tasks.ANSWER] = right_answers(problem, said)
     return found
 
 

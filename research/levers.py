@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from research.baselines import GROUPED, Problem, make_problem
-from research.compare import as_answers, right_by_question
+from research.baselines import GROUPED, Problem, make_problem, right_by_question
+from research.compare import as_answers
 from research.runs import load, pack, record, unpack
 from tf_model import (
     answer_figures,

@@ -68,9 +68,16 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{bounds[0]:.3f} to {bounds[1]:.3f}"
 
 
-def interval_of_mean(summary: Mapping[str, Any], rows: int) -> str:
-    """Wilson's interval, 95%, of an accuracy on ``rows`` tweets: the mean over the seeds, as if it were that of one."""
-    return interval(wilson_interval(round(summary["mean"] * rows), rows))
+def interval_of_mean(summary: Mapping[str, Any], rows: int, bounds: Sequence[float] | None = None) -> str:
+    """The 95% interval of an accuracy on ``rows`` tweets, of the mean over the seeds.
+
+    The ``bounds`` that were recorded with it, or ``interval`` of the summary, which draw near-duplicates together; else
+    Wilson's, as if the mean were the accuracy of one seed, and marked with a star.
+    """
+    bounds = bounds or summary.get("interval")
+    if bounds:
+        return interval(bounds)
+    return interval(wilson_interval(round(summary["mean"] * rows), rows)) + "*"
 
 
 def difference(value: float, bounds: Sequence[float]) -> str:

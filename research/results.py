@@ -6,7 +6,7 @@ command that measures it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from research import markdown as md
@@ -32,7 +32,7 @@ from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
-from research.methods import CHOSEN, OURS, SEEDS, in_words, methods
+from research.methods import CHOSEN, OURS, SEEDS, in_words, methods, of_tasks
 from research.runs import gains, load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
@@ -50,8 +50,9 @@ Written by `make results` from the recorded runs in [runs/](runs/); no figure he
 - **grouped**: 5-fold cross-validation in which no near-duplicate (cosine 0.8) is on both sides, fold seed 0. It serves
   to judge a model.
 
-Intervals of an accuracy are Wilson's, 95%, at the mean over the seeds, and take tweets for independent; those of a
-difference resample groups of near-duplicates. "sd" is over training seeds. Where an interval of a difference holds 0,
+Intervals are 95%. They resample groups of near-duplicates, because copies are right or wrong together, with the answers
+of all seeds; one with a star is Wilson's at the mean over the seeds, which takes tweets for independent and is too
+narrow. "sd" is over training seeds. Where an interval of a difference holds 0,
 the data cannot tell the two apart. [benchmarks.md](benchmarks.md) has the times, and the report's recipe seed by seed.
 """
 GROUPED_ANSWER = (
@@ -134,7 +135,10 @@ def _baselines(task: str) -> Callable[[], str]:
             for protocol in PROTOCOLS:
                 figures = found.get(task, {}).get(protocol)
                 rows_of = run["rows"][task][protocol]
-                cells += _accuracy_and_f1(figures["summary"], rows_of) if figures else ["not measured yet", "", ""]
+                bounds = figures.get("intervals", {}).get(task) if figures else None
+                cells += (
+                    _accuracy_and_f1(figures["summary"], rows_of, bounds) if figures else ["not measured yet", "", ""]
+                )
             rows.append(cells)
         rows += _ours(task)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
@@ -142,8 +146,8 @@ def _baselines(task: str) -> Callable[[], str]:
         return md.captioned(
             md.table(header, rows),
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
-            "(report); the interval is Wilson's at the mean over the seeds; the keyword rules were written with tweets "
-            f"of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
+            "(report); a star marks Wilson's interval, where the answers are not kept; the keyword rules were written "
+            f"with tweets of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
             f"{_seeds(run, task)}{_missing(run)}{_both_tasks() if task == tasks.EMOTION.name else ''}",
         )
 
@@ -214,7 +218,8 @@ def _answers() -> str:
                 cells += ["not measured yet", "", ""]
                 continue
             summary, first = figures["summary"][tasks.ANSWER], md.first(figures["seeds"])[tasks.ANSWER]
-            cells += [md.mean(summary["accuracy"]), md.interval_of_mean(summary["accuracy"], first["rows"])]
+            bounds = figures.get("intervals", {}).get(tasks.ANSWER)
+            cells += [md.mean(summary["accuracy"]), md.interval_of_mean(summary["accuracy"], first["rows"], bounds)]
             cells.append(md.mean(summary["emotion_rows_accuracy"]))
         rows.append(cells)
     if ours := load("grouped_answer"):
@@ -247,13 +252,13 @@ def _choices() -> str:
     for name, used in CHOSEN.items():
         found = run["methods"].get(name)
         if found is None:
-            rows.append([methods()[name].title, "not measured yet", "", f"{used:g}"])
+            rows.append([methods()[name].title, "not measured yet", "", of_tasks(used)])
             continue
         tried = (
             f"{float(value):g}: {accuracies[tasks.PRODUCT.name]:.4f} / {accuracies[tasks.EMOTION.name]:.4f}"
             for value, accuracies in found["tried"].items()
         )
-        rows.append([found["title"], "; ".join(tried), f"{found['best']:g}", f"{used:g}"])
+        rows.append([found["title"], "; ".join(tried), of_tasks(found["best"]), of_tasks(used)])
     count = run["rows"]
     return md.captioned(
         md.table(["method", "tried: accuracy product / emotion", "best", "used"], rows),
@@ -714,9 +719,9 @@ def _gained(seeds: Mapping[str, Any], others: Mapping[str, Any], paired: Mapping
     return [*cells, *bounds, *[""] * (2 - len(bounds))]
 
 
-def _accuracy_and_f1(summary: Mapping[str, Any], rows: int) -> list[str]:
+def _accuracy_and_f1(summary: Mapping[str, Any], rows: int, bounds: Sequence[float] | None = None) -> list[str]:
     accuracy = summary["accuracy"]
-    return [md.mean(accuracy), md.interval_of_mean(accuracy, rows), md.mean(summary["macro_f1"])]
+    return [md.mean(accuracy), md.interval_of_mean(accuracy, rows, bounds), md.mean(summary["macro_f1"])]
 
 
 SECTIONS: dict[str, Callable[[], str]] = {

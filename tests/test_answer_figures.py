@@ -135,6 +135,45 @@ def test_every_headline_figure_is_that_of_its_task_on_its_own_rows_after_calibra
     assert len(set(found["headline"].values())) == len(found["headline"]), "or one could stand for another"
 
 
+def test_what_calibration_gains_is_told_tweet_by_tweet_with_near_duplicates_drawn_together():
+    label_ids, probabilities = random_answers()
+    after = answer_figures.calibrate(probabilities, {"product": 3.0, "emotion": 0.5})
+    groups = np.arange(len(label_ids)) // 2
+    found = answer_figures.evaluate_calibration(label_ids, probabilities, after, groups)
+    for name in ("product", "emotion"):
+        gain, (low, high) = found[name]["brier_gain"]["difference"], found[name]["brier_gain"]["interval"]
+        assert gain == pytest.approx(found[name]["before"]["brier"] - found[name]["after"]["brier"])
+        assert low < gain < high
+    # Labels without any connection to the probabilities: the flatter these are, the better.
+    assert found["product"]["brier_gain"]["interval"][0] > 0
+    assert found["emotion"]["brier_gain"]["interval"][1] < 0
+    assert "brier_gain" not in answer_figures.evaluate_calibration(label_ids, probabilities, after)["product"]
+
+
+def test_an_accuracys_interval_is_that_of_the_mean_over_seeds_with_near_duplicates_drawn_together():
+    label_ids, first = random_answers()
+    second = first[:, ::-1].copy()  # another model
+    seeds = [first, np.concatenate([second[:, 3:], second[:, :3]], axis=1)]
+    groups = np.arange(len(label_ids)) // 3
+    found = answer_figures.accuracy_intervals(label_ids, seeds, groups)
+    headlines = [answer_figures.evaluate_answers(label_ids, scores, 0.5) for scores in seeds]
+    for name, accuracy in (
+        ("product_accuracy", [each["product"]["accuracy"] for each in headlines]),
+        ("emotion_accuracy", [each["emotion"]["accuracy"] for each in headlines]),
+        ("answer_accuracy", [each["answer"]["accuracy"] for each in headlines]),
+        ("answer_emotion_rows_accuracy", [each["answer"]["emotion_rows_accuracy"] for each in headlines]),
+    ):
+        low, high = found[name]
+        assert low < np.mean(accuracy) < high
+        assert np.mean(accuracy) == pytest.approx((low + high) / 2, abs=0.01)
+    copies = [np.repeat(each, 4, axis=0) for each in (label_ids, first)]
+    alike = answer_figures.accuracy_intervals(copies[0], copies[1:], np.repeat(np.arange(len(first)), 4))
+    alone = answer_figures.accuracy_intervals(label_ids, [first], np.arange(len(first)))
+    assert {name: pytest.approx(bounds) for name, bounds in alone.items()} == alike, (
+        "a tweet that stands there four times tells no more"
+    )
+
+
 def test_calibration_keeps_distributions_and_each_tasks_order():
     _, probabilities = random_answers()
     calibrated = answer_figures.calibrate(probabilities, {"product": 2.0, "emotion": 0.5})

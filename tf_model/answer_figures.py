@@ -18,8 +18,9 @@ from tf_model.calibration import (
     fit_temperature,
     risk_coverage,
     scale,
+    squared_distances,
 )
-from tf_model.metrics import evaluate_probabilities, figure, print_metrics, summarize
+from tf_model.metrics import evaluate_probabilities, figure, mean_interval, print_metrics, summarize
 
 if TYPE_CHECKING:
     import pandas
@@ -134,7 +135,10 @@ def emotion_shares(emotion_ids: np.ndarray, guesses: np.ndarray, answered: np.nd
 
 
 def evaluate_out_of_fold(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]
+    label_ids: np.ndarray,
+    probabilities: np.ndarray,
+    parts: Sequence[np.ndarray],
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Calibrate the probabilities of a cross-validation and compare them with the truth.
 
@@ -144,6 +148,7 @@ def evaluate_out_of_fold(
         label_ids: int [N, tasks], -1 where a text has no label of a task.
         probabilities: Out of fold, as the models gave them, float [N, classes of all tasks].
         parts: Positions of the rows of each fold.
+        groups: Near-duplicates; see :func:`evaluate_calibration`.
 
     Returns:
         What :func:`evaluate_answers` returns, with ``calibration`` (:func:`evaluate_calibration` and
@@ -152,7 +157,7 @@ def evaluate_out_of_fold(
     calibrated = calibrate_across(label_ids, probabilities, parts)
     chosen = threshold_for(label_ids, calibrated)
     figures = evaluate_answers(label_ids, calibrated, chosen["threshold"])
-    calibration = evaluate_calibration(label_ids, probabilities, calibrated)
+    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups)
     return {**figures, "calibration": calibration | chosen, "headline": headline(figures, calibration)}
 
 
@@ -180,8 +185,45 @@ def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame
     return pandas.DataFrame(columns | {"answer_confidence": confidence})
 
 
-def evaluate_calibration(label_ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
-    """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration."""
+def accuracy_intervals(
+    label_ids: np.ndarray, calibrated: Sequence[np.ndarray], groups: np.ndarray
+) -> dict[str, list[float]]:
+    """95% intervals of the accuracies in :func:`headline`, of the mean over seeds.
+
+    Args:
+        label_ids: int [N, tasks], -1 where a text has no label of a task.
+        calibrated: Of each seed, probabilities [N, classes of all tasks].
+        groups: Near-duplicates, int [N], which are drawn together; see :func:`tf_model.metrics.mean_interval`.
+
+    Returns:
+        ``[low, high]`` by the name of the figure.
+    """
+    ids = labels_by_task(label_ids)
+    emotions = ids[tasks.EMOTION.name]
+    has_emotion = emotions >= 0
+    felt = has_emotion & (emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
+    rows = {f"{name}_accuracy": of_task >= 0 for name, of_task in ids.items()}
+    rows |= {"answer_accuracy": has_emotion, "answer_emotion_rows_accuracy": felt}
+    right = {name: np.zeros(len(label_ids)) for name in rows}
+    for probabilities in calibrated:
+        for name, scores in by_task(probabilities).items():
+            right[f"{name}_accuracy"] += scores.argmax(axis=1) == ids[name]
+        _, _, exactly = _answers(label_ids, probabilities)
+        right["answer_accuracy"][has_emotion] += exactly
+    right["answer_emotion_rows_accuracy"] = right["answer_accuracy"]
+    return {
+        name: list(mean_interval(right[name][known] / len(calibrated), groups[known])) for name, known in rows.items()
+    }
+
+
+def evaluate_calibration(
+    label_ids: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+) -> dict[str, Any]:
+    """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
+
+    With ``groups``, near-duplicates as :func:`tf_model.metrics.mean_interval` takes them, also ``brier_gain``: by how
+    much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by tweet.
+    """
     ids = labels_by_task(label_ids)
     found: dict[str, Any] = {}
     for name in ids:
@@ -190,6 +232,12 @@ def evaluate_calibration(label_ids: np.ndarray, before: np.ndarray, after: np.nd
             when: calibration_metrics(ids[name][known], by_task(values)[name][known])
             for when, values in (("before", before), ("after", after))
         }
+        if groups is not None:
+            old, new = (squared_distances(ids[name][known], by_task(values)[name][known]) for values in (before, after))
+            found[name]["brier_gain"] = {
+                "difference": float((old - new).mean()),
+                "interval": list(mean_interval(old - new, groups[known])),
+            }
     known = ids[tasks.PRODUCT.name] >= 0
     products = by_task(after)[tasks.PRODUCT.name][known]
     right = products.argmax(axis=1) == ids[tasks.PRODUCT.name][known]

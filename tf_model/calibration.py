@@ -90,9 +90,14 @@ def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray,
 
 def brier_score(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean squared distance of the probabilities of all classes to the truth, 0 to 2 (G. W. Brier, 1950)."""
+    return float(squared_distances(label_ids, probabilities).mean())
+
+
+def squared_distances(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Of each row, the squared distance of the probabilities of all classes to the truth, float64 [N], 0 to 2."""
     label_ids, probabilities = _check(label_ids, probabilities)
     truth = np.eye(probabilities.shape[1])[label_ids]
-    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+    return ((probabilities - truth) ** 2).sum(axis=1)
 
 
 def calibration_metrics(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:

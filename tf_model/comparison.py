@@ -17,7 +17,7 @@ from tf_model import data, paths, tasks
 from tf_model.answers import confidence_and_right
 from tf_model.errors import DataError, ModelError
 from tf_model.messages import plural
-from tf_model.metrics import evaluate_probabilities, wilson_interval
+from tf_model.metrics import CONFIDENCE, RESAMPLES, evaluate_probabilities, mean_interval, wilson_interval
 from tf_model.model_folder import PREDICTIONS
 from tf_model.predict import predict_texts
 from tf_model.predictor import Predictor, probability_column
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
-CONFIDENCE = 0.95
-RESAMPLES = 9999
 
 
 # ---------------------------------------------------------------- figures, from arrays
@@ -73,8 +71,7 @@ def difference_interval(
     Args:
         old_right: bool [N], whether the old model is right.
         new_right: bool [N], the same of the new one, in the same order.
-        groups: int [N], such as :func:`tf_model.splits.near_duplicate_groups` gives. Rows of one group are drawn
-            together, because retweets are right or wrong together; None draws each row by itself.
+        groups: See :func:`tf_model.metrics.mean_interval`.
         confidence: Coverage, between 0 and 1.
         resamples: How often rows are drawn with replacement.
 
@@ -84,34 +81,9 @@ def difference_interval(
     Raises:
         DataError: The arrays do not fit together, or there are fewer than two rows or groups to draw from.
     """
-    from scipy.stats import bootstrap
-
     old_right, new_right = _check_right(old_right, new_right)
-    groups = np.arange(len(old_right)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    if len(groups) != len(old_right):
-        raise DataError(f"expected one group per row, got {len(groups)} for {len(old_right)} rows; match the rows")
-    sizes = np.bincount(groups)
-    if len(sizes) < 2:
-        raise DataError(
-            f"an interval needs at least 2 rows that are no near-duplicates, got {len(sizes)}; label more rows"
-        )
-    gains = np.bincount(groups, weights=new_right.astype(float) - old_right)
-
-    def difference(gains: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
-        return gains.sum(axis=axis) / sizes.sum(axis=axis)
-
-    found = bootstrap(
-        (gains, sizes),
-        difference,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=1000,  # some 10 MB for a thousand rows
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(0),  # the same models, the same interval
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    gains = new_right.astype(float) - old_right
+    return mean_interval(gains, groups, confidence=confidence, resamples=resamples)
 
 
 def compare_right(old_right: np.ndarray, new_right: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_model import backbone, console, crossval, data, files, paths, recipes, runtime, splits, tasks
 from tf_model.errors import ModelError, UsageError
-from tf_model.metrics import evaluate_probabilities, print_metrics, summarize
+from tf_model.metrics import evaluate_probabilities, mean_interval, print_metrics, summarize
 from tf_model.predictor import probability_column
 from tf_model.text import CLEANINGS
 from tf_model.train import add_runtime_arguments, checked_rows, training_split
@@ -183,7 +183,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         "backbone_sha256": weights.sha256,
         "device": used.describe(),
         "seconds": sum(row["seconds"] for result in results for row in result.history),
-        **judge(rows, folds, probabilities),
+        **judge(rows, folds, groups, probabilities),
         "versions": runtime.versions(),
     }
     if arguments.each_epoch:
@@ -191,7 +191,9 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     return evaluated
 
 
-def _judge_task(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np.ndarray]) -> dict[str, Any]:
+def _judge_task(
+    rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
+) -> dict[str, Any]:
     """Metrics of each seed's out-of-fold predictions of one task, and their spread."""
     (task,) = rows.tasks
     by_seed = {
@@ -202,11 +204,15 @@ def _judge_task(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np
         print_metrics(stdout, f"{task.name}, grouped {len(folds)}-fold, seed {seed}", metrics)
     names = ("accuracy", "macro_f1", "loss")
     summary = {name: summarize(metrics[name] for metrics in by_seed.values()) for name in names}
+    right = np.mean([scores.argmax(axis=1) == rows.label_ids for scores in probabilities.values()], axis=0)
+    summary["accuracy"]["interval"] = list(mean_interval(right, groups))
     _print_summary(summary)
     return {"seeds": by_seed, "summary": summary}
 
 
-def _judge_answers(rows: data.TrainingRows, folds: Any, probabilities: dict[int, np.ndarray]) -> dict[str, Any]:
+def _judge_answers(
+    rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
+) -> dict[str, Any]:
     """The same of product, emotion and the joined answer, of each seed and of the seeds averaged."""
     from tf_model import answer_figures
 
@@ -214,10 +220,13 @@ def _judge_answers(rows: data.TrainingRows, folds: Any, probabilities: dict[int,
     averaged = {"averaged": np.mean(list(probabilities.values()), axis=0)} if len(probabilities) > 1 else {}
     by_seed, stdout = {}, console.stdout()
     for name, scores in {**probabilities, **averaged}.items():
-        by_seed[str(name)] = figures = answer_figures.evaluate_out_of_fold(rows.label_ids, scores, parts)
+        by_seed[str(name)] = figures = answer_figures.evaluate_out_of_fold(rows.label_ids, scores, parts, groups)
         label = "all seeds averaged" if name == "averaged" else f"seed {name}"
         answer_figures.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
     summary = answer_figures.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
+    calibrated = [answer_figures.calibrate_across(rows.label_ids, scores, parts) for scores in probabilities.values()]
+    for name, interval in answer_figures.accuracy_intervals(rows.label_ids, calibrated, groups).items():
+        summary[name]["interval"] = interval
     _print_summary(summary)
     return {"seeds": {str(seed): by_seed[str(seed)] for seed in probabilities}, "summary": summary} | (
         {"averaged": by_seed["averaged"]} if averaged else {}
@@ -228,7 +237,10 @@ def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
         line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds"
-        console.stdout().print(line, highlight=False)
+        if "interval" in values:
+            low, high = values["interval"]
+            line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates drawn together"
+        console.stdout().print(line, highlight=False, soft_wrap=True)
 
 
 def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:

@@ -21,9 +21,11 @@ REPORT: Mapping[str, Mapping[str, float]] = {
 SMALLEST_PROBABILITY = 1e-7  # Keras' epsilon: an answer that was ruled out costs 16.1 nats, not infinitely many
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 NOT_REPORTED = "-"
+CONFIDENCE = 0.95  # coverage of intervals
+RESAMPLES = 9999  # of a bootstrap
 
 
-def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval of a proportion, such as an accuracy, without continuity correction.
 
     Unlike the normal approximation it stays within 0 and 1 and keeps its coverage for small totals and for shares
@@ -53,6 +55,58 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
         raise UsageError(f"confidence must be between 0 and 1, got {confidence}; 0.95 is usual")
     interval = binomtest(int(successes), int(total)).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def mean_interval(
+    values: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+) -> tuple[float, float]:
+    """Percentile interval of a mean over rows, such as an accuracy, by a bootstrap.
+
+    Args:
+        values: float [N], such as whether each row was answered right, or by what share of several models.
+        groups: int [N], such as :func:`tf_model.splits.near_duplicate_groups` gives. Rows of one group are drawn
+            together, because retweets are right or wrong together; None draws each row by itself.
+        confidence: Coverage, between 0 and 1.
+        resamples: How often rows are drawn with replacement.
+
+    Returns:
+        Lower and upper bound.
+
+    Raises:
+        DataError: There are fewer than two rows or groups to draw from, or not one group per row.
+    """
+    from scipy.stats import bootstrap
+
+    values = np.asarray(values, np.float64)
+    groups = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if len(groups) != len(values):
+        raise DataError(f"expected one group per row, got {len(groups)} for {len(values)} rows; match the rows")
+    sizes = np.bincount(groups)
+    if len(sizes) < 2:
+        raise DataError(
+            f"an interval needs at least 2 rows that are no near-duplicates, got {len(sizes)}; label more rows"
+        )
+    sums = np.bincount(groups, weights=values)
+
+    def mean(sums: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
+        return sums.sum(axis=axis) / sizes.sum(axis=axis)
+
+    found = bootstrap(
+        (sums, sizes),
+        mean,
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        batch=1000,  # some 10 MB for a thousand rows
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(0),  # the same models, the same interval
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:

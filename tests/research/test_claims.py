@@ -137,21 +137,34 @@ def test_missed_targets_are_named_with_what_was_reached(recorded):
 
 
 @pytest.mark.parametrize(
-    ("after", "said"),
+    ("intervals", "said"),
     [
-        ((0.02, 0.03), claims.YES),
-        ((0.02, 0.06), claims.UNDECIDED),
-        ((0.07, 0.08), claims.NO),
-        ((0.045, 0.04), claims.UNDECIDED),
-        ((0.055, 0.06), claims.UNDECIDED),
+        (((0.001, 0.003), (0.002, 0.004)), claims.YES),
+        (((0.001, 0.003), (-0.001, 0.004)), claims.UNDECIDED),
+        (((0.001, 0.003), (-0.003, -0.001)), claims.UNDECIDED),
+        (((-0.003, -0.001), (-0.004, -0.002)), "no, less true"),
+        (((-0.003, -0.001), (-0.004, 0.001)), claims.UNDECIDED),
     ],
 )
-def test_calibration_helps_if_it_helps_every_seed_by_more_than_chance(recorded, after, said):
+def test_calibration_helps_if_it_lowers_the_brier_score_of_every_seed(recorded, intervals, said):
     bins = [{"rows": 600, "confidence": 0.6}, {"rows": 400, "confidence": 0.9}]
-    found = [{"before": {"ece": 0.05}, "after": {"ece": value, "reliability": bins}} for value in after]
+    found = [
+        {
+            "before": {"ece": 0.05},
+            "after": {"ece": 0.02, "reliability": bins},
+            "brier_gain": {"difference": sum(interval) / 2, "interval": list(interval)},
+        }
+        for interval in intervals
+    ]
     seeds = {str(seed): {"calibration": {"product": each, "emotion": each}} for seed, each in enumerate(found)}
     recorded("grouped_answer", {"seeds": seeds, "summary": everything_reached()})
-    assert answer("Does calibration make the confidence in the product").startswith(f"{said} | ECE of each seed: 0.050")
+    expected = f"{said} | the Brier score, tweet by tweet, is lower by {sum(intervals[0]) / 2:+.4f}"
+    assert answer("Does calibration make the confidence in the product").startswith(expected)
+    for each in found:
+        del each["brier_gain"]  # as it was recorded before
+    recorded("grouped_answer", {"seeds": seeds, "summary": everything_reached()})
+    expected = f"{claims.UNDECIDED} | ECE of each seed: 0.050 to 0.020"
+    assert answer("Does calibration make the confidence in the product").startswith(expected)
 
 
 def test_true_probabilities_have_that_calibration_error_by_chance():
