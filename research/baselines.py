@@ -329,15 +329,26 @@ def _intervals(
 
 
 def right_by_question(problem: Problem, said: Mapping[str, Answers]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Positions of the rows that each question can be judged on, and whether they are answered right."""
+    """Positions of the rows that each question can be judged on, and whether they are answered right.
+
+    The whole answer is a question where both tasks were answered on all rows.
+    """
     found = {}
     for task in problem.rows.tasks:
+        if task.name not in said:
+            continue
         label_ids, predicted = problem.label_ids(task), said[task.name].predicted
         rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (predicted >= 0))
         found[task.name] = rows, predicted[rows] == label_ids[rows]
-    if problem.name == tasks.ANSWER:
+    if problem.name == tasks.ANSWER and len(said) == len(problem.rows.tasks) and _answered_alike(said):
         found[tasks.ANSWER] = right_answers(problem, said)
     return found
+
+
+def _answered_alike(said: Mapping[str, Answers]) -> bool:
+    """Whether each task was answered on the same rows."""
+    first, *others = ((each.predicted >= 0) for each in said.values())
+    return all(np.array_equal(first, each) for each in others)
 
 
 def _figures(problem: Problem, said: Mapping[str, Answers]) -> dict[str, Any]:

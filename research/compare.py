@@ -3,7 +3,8 @@
 Both sides answered the same rows, none of which they were trained on. On the leak-free folds our model's answers are
 those that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. On the report's split
 (``--models``) they are the validation predictions that were saved with each model. A baseline answers with its first
-seed.
+seed; one that trains for minutes is compared by the answers that ``python -m research.baselines`` kept, with the answer
+model by those to each task on folds of its own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_by_question
-from research.methods import baselines
+from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_by_question, store_path
+from research.methods import Method, baselines
 from research.runs import record
 from tf_model import console, data, paths, tasks
 from tf_model.comparison import compare_right
@@ -56,10 +57,12 @@ def main(argv: list[str] | None = None) -> int:
         ours = load_out_of_fold(store, problem)
     found: dict[str, Any] = {}
     for method in (known[chosen] for chosen in arguments.methods):
-        baseline = {
-            task.name: answers(method, problem, task, protocol, method.seeds[0], dataset.sha256)
-            for task in problem.rows.tasks
-        }
+        baseline = (kept_answers if method.slow else _answers)(method, problem, protocol, dataset)
+        if not baseline:
+            raise DataError(
+                f"{method.name} trains for minutes and has no kept answers; run `python -m research.baselines "
+                f"--methods {method.name} --seeds {method.seeds[0]} --protocols {protocol}` first, or leave it out"
+            )
         found[method.name] = {"title": method.title, **compare_all(problem, ours, baseline)}
         for question, by_seed in found[method.name].items():
             if question != "title":
@@ -79,10 +82,37 @@ def main(argv: list[str] | None = None) -> int:
             arguments.task,
             *given[:1],
             *(paths.shown(Path(each)) for each in given[1:]),
+            *(["--methods", *arguments.methods] if arguments.methods != quick else []),
         ]
     )
     console.say(f"written to {paths.shown(record(name, command, results))}")
     return 0
+
+
+def _answers(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> dict[str, Answers]:
+    return {
+        task.name: answers(method, problem, task, protocol, method.seeds[0], dataset.sha256)
+        for task in problem.rows.tasks
+    }
+
+
+def kept_answers(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> dict[str, Answers]:
+    """What a slow method said of each task's tweets on folds of that task alone, by task; a task without is left out.
+
+    These folds keep near-duplicates together as well and leave as many tweets to train on, but are not those of the
+    whole answer.
+    """
+    found = {}
+    for task in problem.rows.tasks:
+        own = problem if problem.name == task.name else make_problem(dataset, task.name)
+        seed = method.seeds[0]
+        if not store_path(method, own, task, protocol, seed, dataset.sha256).is_file():
+            continue
+        said = answers(method, own, task, protocol, seed, dataset.sha256)
+        predicted = np.full(len(problem.rows), -1, np.int64)
+        predicted[np.searchsorted(problem.rows.rows, own.rows.rows)] = said.predicted
+        found[task.name] = Answers(predicted, None, said.seconds)
+    return found
 
 
 def compare_all(
@@ -94,17 +124,18 @@ def compare_all(
         problem: The rows.
         ours: Probabilities of all tasks side by side, float [N, classes], NaN in rows that were not answered, by seed
             or ``"averaged"``.
-        baseline: Answers by task.
+        baseline: Answers by task; one that was not asked is left out.
 
     Returns:
-        By question ("product", "emotion", "answer") and by key of ``ours``, what
+        By question ("product", "emotion", "answer" where both were asked in one) and by key of ``ours``, what
         :func:`tf_model.comparison.compare_right` returns with the baseline as the old model.
     """
     theirs = right_by_question(problem, baseline)
     found: dict[str, dict[str, Any]] = {question: {} for question in theirs}
     for key, probabilities in ours.items():
-        for question, (rows, right) in right_by_question(problem, as_answers(problem, probabilities)).items():
-            old_rows, old_right = theirs[question]
+        of_ours = right_by_question(problem, as_answers(problem, probabilities))
+        for question, (old_rows, old_right) in theirs.items():
+            rows, right = of_ours[question]
             if not np.array_equal(rows, old_rows):
                 raise DataError("expected answers to the same rows from both sides; run both on all folds")
             found[question][key] = compare_right(old_right, right, problem.groups[rows])

@@ -421,15 +421,42 @@ def test_the_store_is_found_where_one_alone_fits(problems, capsys):
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords"]
     assert compare.main(arguments) == 0
     run = runs.load("compare_product")
-    assert run["command"] == "python -m research.compare --task product"
+    assert run["command"] == "python -m research.compare --task product --methods keywords"
     assert compare.main([*arguments, "--store", str(paths.CHECKPOINTS / "grouped-1")]) == 0
-    assert runs.load("compare_product")["command"].endswith("grouped-1")
+    assert runs.load("compare_product")["command"].endswith("grouped-1 --methods keywords")
     test = run["methods"]["keywords"]["product"]["0"]
     assert test["only_old_right"] == 0
     assert "less keyword rules: +" in capsys.readouterr().out
     keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
     with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
         compare.find_store(problem)
+
+
+def test_a_slow_method_is_compared_by_what_it_said_on_folds_of_each_task(problems, dataset, monkeypatch):
+    quick, fitted = watched()
+    slow = replace(quick, name="slow", slow=True)
+    monkeypatch.setattr(compare, "baselines", lambda: {"slow": slow})
+    problem = problems["answer"]
+    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--methods", "slow"]
+    with pytest.raises(
+        DataError, match=r"no kept answers; run `python -m research\.baselines --methods slow --seeds 0"
+    ):
+        compare.main(arguments)
+    own = problems["emotion"]
+    said = baselines.answers(slow, own, tasks.EMOTION, GROUPED, 0, dataset.sha256)
+    fits = len(fitted)
+    assert compare.main(arguments) == 0
+    assert len(fitted) == fits, "it trains nothing"
+    found = runs.load("compare_answer")["methods"]["slow"]
+    assert set(found) == {"title", "emotion"}, "the product was not asked, and so the whole answer neither"
+    wrong = said.predicted != own.label_ids(tasks.EMOTION)
+    assert found["emotion"]["0"]["rows"] == len(own.rows)
+    assert found["emotion"]["0"]["only_new_right"] == wrong.sum() > 0
+    baselines.answers(slow, problems["product"], tasks.PRODUCT, GROUPED, 0, dataset.sha256)
+    assert compare.main(arguments) == 0
+    found = runs.load("compare_answer")["methods"]["slow"]
+    assert set(found) == {"title", "product", "emotion"}, "the whole answer was not asked on folds of its own"
 
 
 def save_model(folder, problem, dataset, seed=42, wrong=(), rows=None):
@@ -459,7 +486,7 @@ def test_saved_models_are_compared_on_the_split_of_the_report(tmp_path, problems
     assert compare.main([*arguments, str(one), str(other)]) == 0
     run = runs.load("compare_report_product")
     assert run["rows"] == len(split.validation)
-    assert run["command"].endswith(f"--task product --models {one} {other}")
+    assert run["command"].endswith(f"--task product --models {one} {other} --methods keywords")
     tests = run["methods"]["keywords"]["product"]
     assert list(tests) == ["42", "7", "averaged"]
     assert {test["rows"] for test in tests.values()} == {len(split.validation)}
