@@ -42,7 +42,7 @@ TARGETS: dict[str, tuple[str, float, bool]] = {
 }
 # What a lever is judged by: answers that are exactly right, of all tweets and of those that carry an emotion.
 LEVER_FIGURES = {tasks.ANSWER: "answer_accuracy", WITH_AN_EMOTION: "answer_emotion_rows_accuracy"}
-TUNED_TARGETS = {"accuracy": ("accuracy", 0.885), "macro_f1": ("macro-F1", 0.80)}
+TUNED_TARGETS = {"accuracy": ("accuracy", 0.885, True), "macro_f1": ("macro-F1", 0.80, True)}
 
 
 @dataclass(frozen=True)
@@ -221,31 +221,39 @@ def weakest_seed(by_seed: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
 
 
 def _answer_targets() -> Finding | None:
-    run = load("grouped_answer")
-    if run is None:
-        return None
-    missed = [
-        f"{title} {run['summary'][name]['mean']:.4f} ({target:g})"
-        for name, (title, target, more) in TARGETS.items()
-        if not reached(run["summary"][name], target, more)
-    ]
-    return Finding(_all_or_some(len(missed), len(TARGETS)), f"missed: {'; '.join(missed)}" if missed else "")
+    return _targets_of(load("grouped_answer"), TARGETS)
 
 
 def _tuned_targets() -> Finding | None:
-    run = load("grouped_tuned")
+    return _targets_of(load("grouped_tuned"), TUNED_TARGETS)
+
+
+def _targets_of(run: Mapping[str, Any] | None, targets: Mapping[str, tuple[str, float, bool]]) -> Finding | None:
     if run is None:
         return None
     missed = [
         f"{title} {run['summary'][name]['mean']:.4f} ({target:g})"
-        for name, (title, target) in TUNED_TARGETS.items()
-        if not reached(run["summary"][name], target)
+        for name, (title, target, more) in targets.items()
+        if not reached(run["summary"][name], target, more)
     ]
-    return Finding(_all_or_some(len(missed), len(TUNED_TARGETS)), f"missed: {'; '.join(missed)}" if missed else "")
+    open_ones = sum(left_open(of_each_seed(run, name), target) for name, (_, target, _) in targets.items())
+    answer = YES if not missed else f"{len(targets) - len(missed)} of {len(targets)}"
+    left = f"; of {open_ones} the seeds leave it open" if open_ones else ""
+    return Finding(f"{answer}, by the mean{left}", f"missed: {'; '.join(missed)}" if missed else "")
 
 
-def _all_or_some(missed: int, targets: int) -> str:
-    return YES if not missed else f"{targets - missed} of {targets}"
+def of_each_seed(run: Mapping[str, Any], figure: str) -> list[float]:
+    """A figure of the headline, or of the one task, of each recorded seed that has it."""
+    seeds = [seed.get("headline", seed) for seed in run["seeds"].values()]
+    return [seed[figure] for seed in seeds if figure in seed]
+
+
+def left_open(each: Sequence[float], target: float) -> bool:
+    """Whether the 95% interval of a mean over training seeds holds the target, as that of one seed always does."""
+    if not each:
+        return False
+    low, high = over_seeds(each)
+    return low <= target <= high
 
 
 def _calibration_helps(task: str) -> Callable[[], Finding | None]:

@@ -22,6 +22,8 @@ from research.claims import (
     agreements_of,
     epochs_of,
     in_short,
+    left_open,
+    of_each_seed,
     pays_from,
     reached,
     weakest_seed,
@@ -32,7 +34,7 @@ from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
-from research.methods import CHOSEN, OURS, SEEDS, in_words, methods
+from research.methods import CHOSEN, OURS, in_words, methods
 from research.runs import gains, load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
@@ -59,6 +61,11 @@ GROUPED_ANSWER = (
     "research/runs/grouped_answer.json --overwrite"
 )
 WHEN = ("before", "after")  # calibration
+JUDGED = ("target", "reached by the mean", "95% over seeds")
+JUDGED_HOW = (
+    "Whether a target is reached is judged by the mean over the seeds; where Student's 95% interval of that mean holds "
+    "the target, other seeds might say otherwise."
+)
 CHOSEN_HOW = {
     recipes.REPORT.name: "the report's own; the number of epochs for this backbone by `make choose-epochs`, inside the "
     "training part of the report's split",
@@ -267,18 +274,27 @@ def _tuned() -> str:
     if run is None:
         return md.not_measured("make grouped")
     rows = []
-    for name, (title, target) in TUNED_TARGETS.items():
+    for name, (title, target, more) in TUNED_TARGETS.items():
         summary = run["summary"][name]
-        said = YES if reached(summary, target) else NO
-        rows.append([title, md.mean(summary), md.spread(summary), f"≥ {target:g}", said])
+        rows.append([title, md.mean(summary), md.spread(summary), *_judged(run, name, target, more)])
     seeds = " ".join(run["seeds"])
     command = run.get("command", f'make grouped ARGS="--seeds {seeds}"')
     return md.captioned(
-        md.table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
+        md.table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", *JUDGED], rows),
         f"Protocol grouped, {run['folds']} folds; {run['rows']:,} tweets in {run['groups']:,} groups; seeds {seeds}; "
-        f"`{command}`{md.dated(run)}, {run['device']}{md.took(run.get('seconds'))}. The target is for the mean of "
-        f"{len(SEEDS)} seeds.",
+        f"`{command}`{md.dated(run)}, {run['device']}{md.took(run.get('seconds'))}. {JUDGED_HOW}",
     )
+
+
+def _judged(run: Mapping[str, Any], name: str, target: float, more: bool) -> list[str]:
+    """Cells that say whether a target is reached, under :data:`JUDGED`."""
+    each = of_each_seed(run, name)
+    interval = "one seed" if each else ""
+    if len(each) > 1:
+        interval = " to ".join(f"{bound:.4f}" for bound in over_seeds(each))
+        interval += ", holds the target" if left_open(each, target) else ""
+    said = YES if reached(run["summary"][name], target, more) else NO
+    return [f"{'≥' if more else '≤'} {target:g}", said, interval]
 
 
 def _targets() -> str:
@@ -298,19 +314,20 @@ def _targets() -> str:
                 md.mean(run["summary"][name]),
                 md.spread(run["summary"][name]),
                 md.share(averaged.get(name)),
-                f"{'≥' if more else '≤'} {target:g}",
-                YES if reached(run["summary"][name], target, more) else NO,
+                *_judged(run, name, target, more),
             ]
         )
     seeds = " ".join(run["seeds"])
     recipe = run.get("recipe", {}).get("name", "answer")
     command = run.get("command", GROUPED_ANSWER.format(recipe=recipe, seeds=seeds))
     header = ["", "words + logistic regression", "best plain method", "`answer` model", "range", "seeds averaged"]
-    header += ["target", "reached"]
+    header += JUDGED
     return md.captioned(
         md.table(header, rows),
         f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`"
-        f"{md.dated(run)}{md.took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The "
+        f"{md.dated(run)}{md.took(run.get('seconds'))}. {JUDGED_HOW} "
+        "Seeds averaged: one answer to each tweet, from the mean of the seeds' probabilities, which is a model of as "
+        "many trainings; the targets are not for it. The temperatures for a fold come from the other folds. The "
         f"plain methods, {len(plain)} of which answer both questions, are judged on the same folds; the best may be "
         "another one in each line, and only those with probabilities have a most confident 80%. "
         'Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
