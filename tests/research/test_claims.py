@@ -185,39 +185,67 @@ def test_two_seeds_say_little_and_one_says_nothing():
     assert runs.over_seeds([0.01]) == (-math.inf, math.inf)
 
 
-def test_levers_count_only_if_the_whole_answer_gains_with_every_seed(recorded):
-    def lever(title: str, low: float, *gains: float) -> dict:
-        gain = {"difference": low + 0.01, "interval": [low, low + 0.02]}
-        nothing = {"difference": 0.0, "interval": [-0.01, 0.01]}
-        paired = {"product": nothing, "emotion": nothing, "answer": gain, "answer_emotion_rows": nothing}
-        seeds = {
-            str(seed): {"headline": {"answer_accuracy": 0.7 + gain, "answer_emotion_rows_accuracy": 0.5 - gain}}
-            for seed, gain in enumerate(gains)
-        }
-        return {"title": title, "paired": paired, "seeds": seeds}
+def lever(low: float, *gains: float, **figures: float) -> dict:
+    """A lever whose interval begins at ``low``, and whose mean figures are those of the targets but for ``figures``."""
+    gain = {"difference": low + 0.01, "interval": [low, low + 0.02]}
+    nothing = {"difference": 0.0, "interval": [-0.01, 0.01]}
+    paired = {"product": nothing, "emotion": nothing, "answer": gain, "answer_emotion_rows": nothing}
+    seeds = {
+        str(seed): {"headline": {"answer_accuracy": 0.7 + gain, "answer_emotion_rows_accuracy": 0.5 - gain}}
+        for seed, gain in enumerate(gains)
+    }
+    summary = everything_reached() | {name: summarize([value]) for name, value in figures.items()}
+    return {"paired": paired, "seeds": seeds, "summary": summary}
 
-    recorded("levers", {"levers": {"unchanged": lever("as it is", -0.01)}})
-    assert answer("Does another way of training") == f"{claims.OPEN} | "
+
+def test_levers_count_only_if_the_whole_answer_gains_with_every_seed(recorded):
+    question = "Does another way of training or of calibrating"
+    recorded("levers", {"levers": {"unchanged": lever(-0.01)}})
+    assert answer(question) == f"{claims.OPEN} | "
     levers = {
-        "unchanged": lever("as it is", -0.01, 0, 0, 0),
-        "two_models": lever("two", -0.005, 0.005, 0.005),
-        "label_smoothing": lever("s", 0.001, 0.02, 0.021),
-        "class_balanced": lever("one seed", 0.0005, 0.02),
-        "soft_labels": lever("seeds that differ", 0.0005, 0.04, 0.001, 0.02),
+        "unchanged": lever(-0.01, 0, 0, 0),
+        "two_models": lever(-0.005, 0.005, 0.005),
+        "class_balanced": lever(0.0005, 0.02),
+        "soft_labels": lever(0.0007, 0.04, 0.001, 0.02),
     }
     recorded("levers", {"levers": levers})
     assert answer("Would a model for each task").startswith(
-        f"{claims.UNDECIDED} | product +0.0000 (-0.0100 to +0.0100)"
+        f"{claims.UNDECIDED} | 2 seeds; product +0.0000 (-0.0100 to +0.0100)"
     )
-    assert answer("Does another way of training").startswith(
+    assert "better: 0 of 2 that" in answer(question)
+    assert "| highest: half of each label from out-of-fold predictions: answer +0.0107 (" in answer(question)
+    levers["label_smoothing"] = lever(0.001, 0.02, 0.021)
+    recorded("levers", {"levers": levers})
+    assert answer(question) == (
         "better: 1 of 3 that were tried; worse: 0; better on all tweets and worse where there is an emotion, or the "
-        "other way round: 0; of the others the data cannot tell, 1 had one seed only | best: labels smoothed by 0.1, "
-        "product"
+        "other way round: 0; of the others the data cannot tell, 1 had one seed only | better: labels smoothed by 0.1: "
+        "answer +0.0110 (+0.0010 to +0.0210), where there is an emotion +0.0000 (-0.0100 to +0.0100)"
     )
     levers["label_smoothing"]["paired"]["answer_emotion_rows"] = {"difference": -0.02, "interval": [-0.03, -0.01]}
     recorded("levers", {"levers": levers})
-    assert answer("Does another way of training").startswith("better: 0 of 3 that were tried; worse: 0; better on all")
-    assert "the other way round: 1; of" in answer("Does another way of training")
+    assert answer(question).startswith("better: 0 of 3 that were tried; worse: 0; better on all")
+    assert "the other way round: 1; of" in answer(question)
+    assert "| better and worse: labels smoothed by 0.1: answer +0.0110" in answer(question)
+    levers["class_bias"] = lever(-0.06, -0.05, -0.051)
+    recorded("levers", {"levers": levers})
+    assert "worse: 1;" in answer(question)
+    assert "| worse: calibrated by a bias" in answer(question)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({}, {"emotion_ece": 0.0303}, ", misses what the recipe reaches: ECE emotion after calibration 0.0303 (0.03)"),
+        ({"emotion_ece": 0.04}, {"emotion_ece": 0.0303}, ""),
+        ({}, {"emotion_ece": 0.02}, ""),
+    ],
+)
+def test_a_lever_says_which_target_of_the_recipe_it_breaks(recorded, before, after, said):
+    levers = {"unchanged": lever(-0.01, 0, 0, **before), "label_smoothing": lever(0.001, 0.02, 0.021, **after)}
+    recorded("levers", {"levers": levers})
+    assert answer("Does another way of training").endswith(
+        f"where there is an emotion +0.0000 (-0.0100 to +0.0100){said}"
+    )
 
 
 def test_slips_count_where_their_interval_does_not_hold_zero_and_the_seeds_agree(recorded):

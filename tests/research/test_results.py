@@ -116,6 +116,7 @@ def test_without_any_run_every_section_says_what_to_run(recorded):
 def test_levers_stand_beside_the_recipe_as_it_is(recorded):
     headline = {"product_accuracy": 0.88, "product_macro_f1": 0.8, "emotion_accuracy": 0.73, "emotion_macro_f1": 0.6}
     headline |= {"answer_accuracy": 0.7, "answer_emotion_rows_accuracy": 0.55, "product_ece": 0.02, "emotion_ece": 0.03}
+    headline["product_accuracy_at_80_percent"] = 0.94
     summary = {name: summarize([value, value + 0.01]) for name, value in headline.items()}
     paired = {
         name: {"difference": 0.004, "interval": [-0.002, 0.011]}
