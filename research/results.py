@@ -613,7 +613,7 @@ def _without_doubtful() -> str:
         f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
         "cross-validation inside it, left out of training, beside as many of each class at random (3 draws); the "
         "95% interval of the difference resamples groups of near-duplicates with the answers of all draws, and knows "
-        "nothing of other draws. The "
+        "nothing of other draws, nor of how many intervals there are. The "
         f"validation part keeps its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
         f"research.label_quality --methods {OURS}`."
         + md.figure_of(

@@ -278,24 +278,45 @@ def test_slips_count_where_their_interval_does_not_hold_zero_and_the_seeds_agree
 
 
 def test_doubtful_labels_are_compared_with_as_many_at_random(recorded):
-    def left_out(low: float) -> dict:
-        figures = {"doubtful": {"accuracy": 0.8}, "random": {"accuracy": {"mean": 0.8}}}
+    def left_out(low: float, accuracy: float, macro_f1: float) -> dict:
+        random = {"accuracy": summarize([0.8]), "macro_f1": summarize([0.5, 0.6, 0.7])}
+        figures = {"doubtful": {"accuracy": accuracy, "macro_f1": macro_f1}, "random": random}
         return figures | {"difference": low + 0.01, "interval": [low, low + 0.02]}
 
-    kept = {"title": "words", "settings": "", "all": {"accuracy": 0.8}, "0.02": left_out(0.01)}
-    kept |= {"0.05": left_out(-0.01), "0.1": left_out(-0.03)}
+    kept = {"title": "words", "settings": "", "all": {"accuracy": 0.8, "macro_f1": 0.72}}
+    kept |= {
+        "0.02": left_out(0.01, 0.81, 0.71),
+        "0.05": left_out(-0.01, 0.8, 0.65),
+        "0.1": left_out(-0.0202, 0.79, 0.55),
+    }
     agreement = {"0.95": {"groups": 0}, "0.8": {"groups": 9, "pairwise": 0.81, "interval": [0.78, 0.84]}}
     agreement["0.8"]["ceiling"] = [0.81, 0.9]
     task = {"agreement": agreement, "without_doubtful": {"words_logistic": kept}}
     whole = {"0.95": agreement["0.8"] | {"pairwise": 0.75, "our_accuracy": 0.72}}
     recorded("label_quality", {"tasks": {"product": task}, "answers_agree": whole})
-    assert answer("Is a model of the product better").startswith(
-        "in 1 of 3 cases; worse in 1 | most: words without 2%, +0.0200 (+0.0100 to +0.0300) beside"
+    assert answer("Is a model of the product better") == (
+        "more accurate in 1 of 3 cases, less in 1; corrected for 3 intervals (Holm), in 1 and 0 | most: words without "
+        "2%, +0.0200 (+0.0100 to +0.0300); macro-F1 above the mean of the random draws in 2, above each in 1, below "
+        "the mean in 1; beside training on everything accuracy falls in 1 (at most 0.8000 to 0.7900), macro-F1 falls "
+        "in 3 (at most 0.7200 to 0.5500)"
     )
+    # As many again of the other task count as well, though only those of this one are told of.
+    recorded("label_quality", {"tasks": {"product": task, "emotion": task}, "answers_agree": whole})
+    assert "corrected for 6 intervals (Holm), in 1 and 0 |" in answer("Is a model of the product better")
     assert answer("Do two labels of one text agree on the product").startswith(
         "with a probability of 0.810 | 0.780 to 0.840; the best possible"
     )
     assert answer("... on the whole answer?](#how-far").endswith("0.810 to 0.900; our answer model has 0.720 there")
+
+
+def test_of_many_intervals_the_clearest_must_be_clearer():
+    clear, edge, nothing = (0.04, (0.02, 0.06)), (0.022, (0.002, 0.042)), (0.001, (-0.019, 0.021))
+    assert claims.told_by_holm([edge]) == [True]
+    assert claims.told_by_holm([edge, nothing]) == [False, False]
+    assert claims.told_by_holm([nothing, clear, edge]) == [False, True, False]
+    assert claims.told_by_holm([edge, clear]) == [True, True], "of what is left, one"
+    assert claims.told_by_holm([(0.0, (0.0, 0.0)), (0.1, (0.1, 0.1))]) == [False, True]
+    assert claims.told_by_holm([]) == []
 
 
 def test_every_question_leads_to_a_heading_that_is_there():
