@@ -511,9 +511,9 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
         return md.captioned(
             md.table([*header, "p"], rows),
             f"Accuracy of our model less that of the baseline on the same tweets ({_compared_rows(run)}); "
-            f"{run['protocol']}; each of our seeds by itself, with the 95% interval of the weakest, and the mean of "
-            "their probabilities (of one seed, its own), to which its interval, the counts and p belong; McNemar's "
-            f"exact test, which takes tweets for independent; {md.made(run)}",
+            f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
+            "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
+            f"and p belong; McNemar's exact test, which takes tweets for independent; {md.made(run)}",
         )
 
     return section
@@ -523,6 +523,11 @@ def _compared_rows(run: Mapping[str, Any]) -> str:
     """How many tweets each question was asked of."""
     by_question = {question: found for question, found in md.first(run["methods"]).items() if question != "title"}
     return ", ".join(f"{question} {md.first(found)['rows']:,}" for question, found in by_question.items())
+
+
+def _compared_seeds(run: Mapping[str, Any]) -> str:
+    by_question = next(found for question, found in md.first(run["methods"]).items() if question != "title")
+    return " ".join(seed for seed in by_question if seed != AVERAGED)
 
 
 def _tests(by_seed: Mapping[str, Any]) -> list[str]:

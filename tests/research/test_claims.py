@@ -121,6 +121,24 @@ def test_ours_beats_the_plain_methods_if_each_seed_beats_each_of_them(recorded, 
     assert claims.OPEN in claims.in_short(), "nothing was compared on the emotion"
 
 
+@pytest.mark.parametrize(("high", "narrow"), [(0.03, True), (0.02, False)])
+def test_the_one_seed_that_was_compared_stands_beside_the_seeds_that_were_trained(recorded, high, narrow):
+    test = {"rows": 659, "difference": 0.01, "difference_interval": [-0.01, high]}
+    recorded("compare_report_product", {"methods": {"words_svm": {"title": "near", "product": {"42": test}}}})
+    question = "On its own split, does its recipe"
+    assert "our only seed, 42: +0.0100 (" in answer(question)
+    assert "bench-train" not in answer(question), "not recorded"
+    svm = {"product": {"report": {"summary": {"accuracy": summarize([0.865])}}}}
+    recorded("baselines", {"methods": {"words_svm": svm | {"title": "near"}}})
+    trained = {"accuracy": summarize([0.874, 0.884]), "rows": {"validation": 659}, "reach_target": 2}
+    recorded("bench_train_report", trained | {"recipe": "report"})
+    said = "; 2 seeds of `make bench-train`: +0.0090 to +0.0190"
+    assert said in answer(question)
+    assert (f"{said}, each by less than half the width of that interval;" in answer(question)) == narrow
+    recorded("bench_train_report", trained | {"recipe": "report", "rows": {"validation": 600}})
+    assert "bench-train" not in answer(question), "other tweets"
+
+
 def everything_reached() -> dict:
     return {name: summarize([target]) for name, (_, target, _) in claims.TARGETS.items()}
 
