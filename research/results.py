@@ -50,7 +50,9 @@ Written by `make results` from the recorded runs in [runs/](runs/); no figure he
 - **report**: the report's random 80/20 split, seed 42. Near-duplicates stand on both sides (`python -m tf_model.data
   --audit`), so it can flatter a model; it serves to compare with the report.
 - **grouped**: 5-fold cross-validation in which no near-duplicate (cosine 0.8) is on both sides, fold seed 0. It serves
-  to judge a model.
+  to judge a model. The folds are drawn over the tweets that have the label: of one task for a model of that task, of
+  either for one of both. So one method has two grouped figures of a task, and only those on the same folds compare:
+  those of "folds over all tweets" with the `answer` model, the others with a model of the one task.
 
 Intervals of an accuracy are Wilson's, 95%, at the mean over the seeds, and take tweets for independent; those of a
 difference resample groups of near-duplicates. "sd" is over training seeds. Where an interval of a difference holds 0,
@@ -61,6 +63,7 @@ GROUPED_ANSWER = (
     "research/runs/grouped_answer.json --overwrite"
 )
 WHEN = ("before", "after")  # calibration
+OVER_ALL = "folds over all tweets"
 JUDGED = ("target", "reached by the mean", "95% over seeds")
 JUDGED_HOW = (
     "Whether a target is reached is judged by the mean over the seeds; where Student's 95% interval of that mean holds "
@@ -98,8 +101,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def render() -> str:
     """The page."""
-    head = [HEAD, f"## In short\n\n{in_short()}\n"]
+    head = [HEAD, *_tweets(), f"## In short\n\n{in_short()}\n"]
     return "\n".join([*head, *(f"## {title}\n\n{section()}" for title, section in SECTIONS.items())])
+
+
+def _tweets() -> list[str]:
+    """Why some tables are of more tweets than others, where that is recorded."""
+    run = load("baselines")
+    if run is None:
+        return []
+    product, emotion, either = (run["rows"][name][GROUPED] for name in (*tasks.TASKS, tasks.ANSWER))
+    return [
+        f"{either:,} tweets have a label of either task: {product:,} name a product, {emotion:,} say which emotion or "
+        f'that there is none. {either - emotion:,} name a product and of the emotion say "{tasks.CANNOT_TELL}": they '
+        f"are learned from and answered with the others, and judged on the product alone. So {either:,} tweets are "
+        f"answered for both tasks, and the emotion and the whole answer are judged on {emotion:,}.\n"
+    ]
 
 
 # ---------------------------------------------------------------- sections
@@ -143,7 +160,7 @@ def _baselines(task: str) -> Callable[[], str]:
                 rows_of = run["rows"][task][protocol]
                 cells += _accuracy_and_f1(figures["summary"], rows_of) if figures else ["not measured yet", "", ""]
             rows.append(cells)
-        rows += _ours(task)
+        rows += _ours(task, run)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
         count = run["rows"][task]
         return md.captioned(
@@ -188,8 +205,8 @@ def _missing(run: Mapping[str, Any]) -> str:
     return f" Not measured yet: `python -m research.baselines --methods {' '.join(names)}`."
 
 
-def _ours(task: str) -> list[list[str]]:
-    """Rows of our own models in the table of a task's baselines."""
+def _ours(task: str, baselines: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of our own models in the table of a task's baselines, and of these on the folds of the answer model."""
     rows = []
     tuned, answer, report = load("grouped_tuned"), load("grouped_answer"), load("bench_train_report")
     if report and task == tasks.PRODUCT.name:
@@ -200,8 +217,11 @@ def _ours(task: str) -> list[list[str]]:
         rows.append([f"**`{tuned['recipe']['name']}` recipe**", *figures, "", "", ""])
     if answer:
         summary = {name: answer["summary"][f"{task}_{name}"] for name in ("accuracy", "macro_f1")}
-        figures = _accuracy_and_f1(summary, md.first(answer["seeds"])[task]["rows"])
-        rows.append(["**`answer` model** (folds over all tweets)", *figures, "", "", ""])
+        count = md.first(answer["seeds"])[task]["rows"]
+        for found in baselines["methods"].values():
+            if plain := found.get(tasks.ANSWER, {}).get(GROUPED, {}).get("summary"):
+                rows.append([f"{found['title']} ({OVER_ALL})", *_accuracy_and_f1(plain[task], count), "", "", ""])
+        rows.append([f"**`answer` model** ({OVER_ALL})", *_accuracy_and_f1(summary, count), "", "", ""])
     return rows or [["our models", "not measured yet", "", "", "", "", ""]]
 
 
