@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from research import markdown as md
 from research.ablation import SWITCHES, UNCHANGED
 from research.baselines import COPIES, GROUPED, PROTOCOLS, REPORT
@@ -63,6 +65,7 @@ GROUPED_ANSWER = (
     "research/runs/grouped_answer.json --overwrite"
 )
 WHEN = ("before", "after")  # calibration
+CONFUSIONS = 8  # of products that are shown
 OVER_ALL = "folds over all tweets"
 JUDGED = ("target", "reached by the mean", "95% over seeds")
 JUDGED_HOW = (
@@ -365,12 +368,51 @@ def _classes() -> str:
     for task in tasks.ANSWER_TASKS:
         for label in task.labels:
             figures = [found[task.name]["per_class"][label] for found in by_seed.values()]
-            spreads = [summarize(each[name] for each in figures) for name in ("precision", "recall", "f1")]
-            rows.append([task.name, label, f"{figures[0]['support']:,}", *map(md.mean, spreads)])
+            shares = {name: summarize(each[name] for each in figures) for name in ("precision", "recall", "f1")}
+            precision, recall, f1 = map(md.mean, shares.values())
+            tweets = figures[0]["support"]
+            interval = md.interval_of_mean(shares["recall"], tweets)
+            rows.append([task.name, label, f"{tweets:,}", precision, recall, interval, f1])
     return md.captioned(
-        md.table(["task", "class", "tweets", "precision", "recall", "F1"], rows),
+        md.table(["task", "class", "tweets", "precision", "recall", "recall, 95%", "F1"], rows),
         f"Protocol grouped, {run['folds']} folds; seeds {' '.join(by_seed)}, mean and sd; `make grouped-answer`"
-        f"{md.dated(run)}. Few tweets make a class uncertain: the recall of one of 100 tweets is known to about 0.1.",
+        f"{md.dated(run)}. The sd says nothing of how few the tweets of a class are; the interval of its recall does, "
+        f"at the mean over the seeds.{_confusions(by_seed)}",
+    )
+
+
+def _confusions(by_seed: Mapping[str, Any]) -> str:
+    """What is taken for what: all of the emotion, the most frequent of the product."""
+    if not all("confusion_matrix" in found[task.name] for found in by_seed.values() for task in tasks.ANSWER_TASKS):
+        return ""
+    product, emotion = (
+        np.mean([found[task.name]["confusion_matrix"] for found in by_seed.values()], axis=0)
+        for task in tasks.ANSWER_TASKS
+    )
+    labels = tasks.PRODUCT.labels
+    taken = [
+        (count, label, other, counts.sum())
+        for label, counts in zip(labels, product, strict=True)
+        for other, count in zip(labels, counts, strict=True)
+        if label != other and count
+    ]
+    most = sorted(taken, key=lambda pair: -pair[0])[:CONFUSIONS]
+    wrong = sum(count for count, *_ in taken)
+    emotions = md.table(
+        ["label, and answered", *tasks.EMOTION.labels],
+        [
+            [label, *(f"{count:,.0f}" for count in counts)]
+            for label, counts in zip(tasks.EMOTION.labels, emotion, strict=True)
+        ],
+    )
+    products = md.table(
+        ["label", "answered", "tweets", "of those so labelled"],
+        [[label, other, f"{count:,.0f}", f"{count / of:.1%}"] for count, label, other, of in most],
+    )
+    return (
+        f"\n\n{emotions}\n\nThe emotion: tweets of each label by what is answered, mean over the seeds.\n\n{products}"
+        f"\n\nThe product: the {len(most)} most frequent confusions, mean over the seeds; together "
+        f"{sum(count for count, *_ in most):,.0f} of the {wrong:,.0f} wrong answers."
     )
 
 
