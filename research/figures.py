@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
     """Accuracy against the number of labelled tweets, one line a method; bars are standard deviations over draws."""
     from plotly import graph_objects
 
-    figure = _figure("labelled tweets", "accuracy without leakage")
+    figure = _figure("labelled tweets", f"accuracy of the {run['task']}, without leakage")
     for found in run["methods"].values():
         summaries = [point["accuracy"] for point in found["points"]]
         figure.add_trace(
@@ -55,7 +56,17 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
         )
     sizes = sorted({point["size"] for found in run["methods"].values() for point in found["points"]})
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
+    figure.update_yaxes(range=accuracy_axis(run))
+    title = {"text": f"How many labelled tweets the {run['task']} takes", "x": 0.5, "y": 0.97}
+    figure.update_layout(title=title, height=HEIGHT + 60, margin={"t": 170})
     return figure
+
+
+def accuracy_axis(run: Mapping[str, Any]) -> tuple[float, float]:
+    """Where the axis of the accuracy begins and ends in the figure of a learning curve: twentieths around all bars."""
+    summaries = [point["accuracy"] for found in run["methods"].values() for point in found["points"]]
+    ends = [summary["mean"] + side * (summary["sd"] or 0) for summary in summaries for side in (-1, 1)]
+    return floor(min(ends, default=0) * 20) / 20, ceil(max(ends, default=1) * 20) / 20
 
 
 def without_doubtful(run: Mapping[str, Any]) -> Figure:

@@ -31,7 +31,7 @@ from research.claims import (
     weakest_seed,
 )
 from research.compare import AVERAGED
-from research.figures import FEWEST_ROWS
+from research.figures import FEWEST_ROWS, accuracy_axis
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
@@ -711,7 +711,11 @@ def _learning_curve(task: str) -> Callable[[], str]:
             "the greatest size hold nearly the same tweets; cost: fitting once at the greatest size and answering a "
             "fifth of the tweets (the frozen MiniLM's embeddings are given, and not in it); "
             f"{md.made(run, _seconds(run))} {_pays(run, option)}"
-            + md.figure_of(name, "Accuracy without leakage by the number of labelled tweets; bars are sd over draws."),
+            + md.figure_of(
+                name,
+                f"Accuracy of the {task} without leakage by the number of labelled tweets; bars are sd over draws; the "
+                f"axis of the accuracy begins at {accuracy_axis(run)[0]:.2f}.",
+            ),
         )
 
     return section

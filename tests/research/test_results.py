@@ -431,7 +431,10 @@ def test_learning_curve_is_shown(recorded):
     assert "svg" not in text, "no link to a figure that is not drawn"
     (paths.RESEARCH / "figures").mkdir()
     (paths.RESEARCH / "figures" / "learning_curve.svg").write_text("<svg/>", encoding="utf-8")
-    assert "(figures/learning_curve.svg)" in section("How many labelled tweets the product takes")
+    text = section("How many labelled tweets the product takes")
+    assert "(figures/learning_curve.svg)" in text
+    assert "![Accuracy of the product without leakage" in text
+    assert "the axis of the accuracy begins at 0.45." in text
     recorded("learning_curve_emotion", curve_run() | {"task": "emotion"})
     assert "--task emotion --methods tuned`" in section("How many labelled tweets the emotion takes")
 
@@ -549,6 +552,15 @@ def test_figures_show_every_point(recorded):
     assert list(effects.x) == [-0.035] * 3
     assert list(effects.error_x.array) == pytest.approx([0.025] * 3)
     assert list(figures.draw_all()) == [], "no run, no figure"
+
+
+def test_the_figure_of_a_learning_curve_names_its_task_and_begins_where_the_page_says():
+    for task in ("product", "emotion"):
+        curve = figures.learning_curve(curve_run() | {"task": task})
+        assert task in curve.layout.title.text
+        assert task in curve.layout.yaxis.title.text
+        assert tuple(curve.layout.yaxis.range) == figures.accuracy_axis(curve_run()) == (0.45, 0.9)
+    assert figures.accuracy_axis({"methods": {}}) == (0, 1), "a run that was begun"
 
 
 def test_without_a_browser_the_page_is_written_and_the_figures_stay(recorded, monkeypatch, capsys):
