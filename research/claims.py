@@ -130,27 +130,56 @@ def _more_epochs_help() -> Finding | None:
 def _duplicates_flatter(task: str) -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
         run = load("baselines")
-        found = run["methods"].get(WORDS) if run else None
-        if not found or not all(protocol in found.get(task, {}) for protocol in (REPORT, GROUPED)):
+        if run is None:
             return None
-        worth = found.get(COPIES, {}).get(task)
-        if worth:  # the same tweets, answered with near-duplicates in training and without
-            test = md.first(worth)
-            gain = md.difference(test["difference"], test["difference_interval"])
-            answer = verdict(*test["difference_interval"])
-            return Finding(answer, f"{found['title']}: {gain} on {test['rows']:,} tweets of the report's split")
-        first = {protocol: md.first(found[task][protocol]["seeds"]) for protocol in (REPORT, GROUPED)}
-        (low, high), (lowest, highest) = (first[protocol]["accuracy_interval"] for protocol in (REPORT, GROUPED))
-        shown = {
-            name: f"{each['accuracy']:.4f} ({md.interval(each['accuracy_interval'])})" for name, each in first.items()
-        }
-        apart = verdict(low - highest, high - lowest) != UNDECIDED
-        return Finding(
-            f"the two intervals {'do not overlap' if apart else 'overlap'}",
-            f"{found['title']}: {shown[REPORT]} on the report's split, {shown[GROUPED]} without them",
-        )
+        worth = {name: found[COPIES][task] for name, found in run["methods"].items() if task in found.get(COPIES, {})}
+        return _by_copies(run, task, worth) if worth else _by_two_splits(run, task)
 
     return finding
+
+
+def _by_copies(run: Mapping[str, Any], task: str, worth: Mapping[str, Any]) -> Finding:
+    """By the same tweets, which each method answered with near-duplicates in training and without."""
+    by_verdict: dict[str, list[str]] = {YES: [], NO: [], UNDECIDED: []}
+    alike = []
+    for name, by_seed in worth.items():
+        title, intervals = run["methods"][name]["title"], [test["difference_interval"] for test in by_seed.values()]
+        if not any(bound for interval in intervals for bound in interval):
+            alike.append(title)
+            continue
+        said = verdict(min(low for low, _ in intervals), max(high for _, high in intervals))
+        _, test = weakest_seed(by_seed)
+        by_verdict[said].append(f"{title} {md.difference(test['difference'], test['difference_interval'])}")
+    told = {said: shown for said, shown in by_verdict.items() if shown}
+    counts = [f"{said} by {len(shown)}" for said, shown in told.items()]
+    counts[:1] = [f"{first} of {sum(map(len, told.values()))} methods" for first in counts[:1]]
+    evidence = [f"{f'{said}: ' if len(told) > 1 else ''}{', '.join(shown)}" for said, shown in told.items()]
+    if alike:
+        evidence.append(f"the same answers either way: {', '.join(alike)}")
+    evidence.append(f"on {md.first(md.first(worth))['rows']:,} tweets of {_split_of(run, task)}")
+    return Finding("; ".join(counts) or UNDECIDED, "; ".join(evidence))
+
+
+def _split_of(run: Mapping[str, Any], task: str) -> str:
+    """Whose split a task has under the protocol report."""
+    if task == tasks.PRODUCT.name:
+        return "the report's split"
+    return f"a split of {run['rows'][task][GROUPED]:,} by the report's rule: the report itself answered no {task}"
+
+
+def _by_two_splits(run: Mapping[str, Any], task: str) -> Finding | None:
+    """By the words model on different tweets: no test of what near-duplicates are worth."""
+    found = run["methods"].get(WORDS)
+    if not found or not all(protocol in found.get(task, {}) for protocol in (REPORT, GROUPED)):
+        return None
+    first = {protocol: md.first(found[task][protocol]["seeds"]) for protocol in (REPORT, GROUPED)}
+    (low, high), (lowest, highest) = (first[protocol]["accuracy_interval"] for protocol in (REPORT, GROUPED))
+    shown = {name: f"{each['accuracy']:.4f} ({md.interval(each['accuracy_interval'])})" for name, each in first.items()}
+    apart = verdict(low - highest, high - lowest) != UNDECIDED
+    return Finding(
+        f"the two intervals {'do not overlap' if apart else 'overlap'}",
+        f"{found['title']}: {shown[REPORT]} on the report's split, {shown[GROUPED]} without them",
+    )
 
 
 def _slips(setting: str) -> Callable[[], Finding | None]:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from research.ablation import UNCHANGED
+from research.baselines import COPIES
+from research.claims import UNDECIDED, verdict
 from research.runs import gains, load
 from tf_model import paths
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
 from tf_model.messages import first_line
-from tf_model.metrics import wilson_interval
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -103,42 +104,36 @@ def without_doubtful(run: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def baselines(run: Mapping[str, Any]) -> Figure:
-    """Accuracy of every method under both protocols, mean over its seeds with its 95% interval; one panel a task."""
+def copies(run: Mapping[str, Any]) -> Figure:
+    """What near-duplicates in training add to the accuracy on the same tweets, by method; one panel a task."""
     from plotly import graph_objects
     from plotly.subplots import make_subplots
 
-    names = [name for name in ("product", "emotion") if any(name in found for found in run["methods"].values())]
-    # Always answering the most frequent class is so far off that the others could not be told apart beside it.
-    rows = {name: found for name, found in run["methods"].items() if name != "majority"}
-    figure = make_subplots(cols=len(names), shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=names)
+    rows = [(_plain(found["title"]), found[COPIES]) for found in run["methods"].values() if COPIES in found]
+    names = ("product", "emotion")
+    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=names)
     for column, name in enumerate(names, start=1):
-        for (protocol, colour), shift in zip(PROTOCOL_COLOURS.items(), (-0.12, 0.12), strict=True):
-            points = [
-                (place + shift, found[name][protocol])
-                for place, found in enumerate(rows.values())
-                if protocol in found.get(name, {})
-            ]
-            means = [figures["summary"]["accuracy"]["mean"] for _, figures in points]
-            count = run["rows"][name][protocol]
-            intervals = [wilson_interval(round(mean * count), count) for mean in means]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=means,
-                    y=[place for place, _ in points],
-                    error_x=_error_bars(means, intervals),
-                    mode="markers",
-                    marker={"color": colour, "size": 8},
-                    name=f"{protocol} protocol",
-                    showlegend=column == 1,
-                ),
-                row=1,
-                col=column,
-            )
-    figure.update_layout(_layout(width=WIDTH + 240))
-    figure.update_xaxes(title="accuracy", tickformat=".2f")
-    titles = [_plain(found["title"]) for found in rows.values()]
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=titles, autorange="reversed")
+        points = [(place, test) for place, (_, by_task) in enumerate(rows) for test in by_task.get(name, {}).values()]
+        if not points:
+            continue
+        gains, intervals = zip(*((test["difference"], test["difference_interval"]) for _, test in points), strict=True)
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=gains,
+                y=[place for place, _ in points],
+                error_x=_error_bars(gains, intervals, COLOURS[0]),
+                mode="markers",
+                marker=_filled_if([verdict(*interval) != UNDECIDED for interval in intervals], COLOURS[0]),
+                showlegend=False,
+            ),
+            row=1,
+            col=column,
+        )
+        figure.add_vline(x=0, line={"color": "#555555", "width": 1}, row=1, col=column)
+    figure.update_layout(_layout(width=WIDTH + 240) | {"height": HEIGHT - 80, "margin": {"t": 40, "r": 20, "b": 60}})
+    figure.update_xaxes(title="accuracy with near-duplicates less without", tickformat="+.2f")
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[title for title, _ in rows], zeroline=False)
+    figure.update_yaxes(range=[len(rows) - 0.5, -0.5])
     return figure
 
 
@@ -223,11 +218,21 @@ def reliability(run: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _error_bars(values: Sequence[float], intervals: Iterable[Sequence[float]]) -> dict[str, Any]:
-    """Bars from ``values`` to both ends of their ``intervals``."""
+def _filled_if(told: Sequence[bool], colour: str, symbol: str = "circle") -> dict[str, Any]:
+    """Markers that are hollow where the data cannot tell."""
+    fill = [colour if each else "white" for each in told]
+    return {"color": fill, "line": {"color": colour, "width": 2}, "size": 10, "symbol": symbol}
+
+
+def _error_bars(
+    values: Sequence[float], intervals: Iterable[Sequence[float]], colour: str | None = None, thickness: int = 2
+) -> dict[str, Any]:
+    """Bars from ``values`` to both ends of their ``intervals``; those that are given a ``colour`` have no caps."""
     pairs = list(zip(values, intervals, strict=True))
     return {
         "type": "data",
+        "thickness": thickness,
+        **({"color": colour, "width": 0} if colour else {}),
         "array": [high - value for value, (_, high) in pairs],
         "arrayminus": [value - low for value, (low, _) in pairs],
     }
@@ -272,7 +277,7 @@ def _write(name: str, figure: Figure) -> Path:
 
 
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], Figure]]] = {
-    "baselines": ("baselines", baselines),
+    "copies": ("baselines", copies),
     "reliability": ("grouped_answer", reliability),
     "learning_curve": ("learning_curve", learning_curve),
     "learning_curve_emotion": ("learning_curve_emotion", learning_curve),

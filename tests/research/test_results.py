@@ -156,6 +156,7 @@ def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
     assert "| keyword rules | not measured yet |" in product, "a baseline that the run lacks"
     assert "Not measured yet: `python -m research.baselines --methods majority keywords " in product
     assert "No method measured here has randomness." in product
+    assert "those [on the same tweets](#what-near-duplicates-on-both-sides-are-worth) do" in product
     answer = section("The whole answer, beside plain methods")
     assert "| words | 0.7400 | 0.731 to 0.749 | 0.3700 |" in answer
     assert "8,579 tweets, 3,191 of which carry an emotion" in answer
@@ -354,6 +355,7 @@ def test_copies_show_what_they_are_worth_on_the_same_tweets(recorded):
     text = section("What near-duplicates on both sides are worth")
     assert "| words | product | 659 | 0.8700 | 0.8400 | +0.0300 (+0.0100 to +0.0500) |" in text
     assert text.count("\n| ") == 3, "the others have not been run on both"
+    assert "the split of the emotion is one of 8,579 tweets by its rule" in text
 
 
 def test_the_recipes_show_their_settings(recorded):
@@ -542,10 +544,6 @@ def test_figures_show_every_point(recorded):
     assert list(gain.y) == [0.01]
     assert list(gain.error_y.array) == pytest.approx([0.02])
     assert list(gain.error_y.arrayminus) == pytest.approx([0.02])
-    grouped, report, *_ = figures.baselines(baselines_run()).data
-    assert (grouped.name, report.name) == ("grouped protocol", "report protocol")
-    assert list(map(round, grouped.y)) == [0, 1]
-    assert list(grouped.x) == pytest.approx([0.84, 0.86])
     effects, of_seeds = figures.ablation(ablation_run()).data
     assert list(of_seeds.x) == pytest.approx([-0.03, -0.04, -0.05, -0.04, -0.03, -0.02])
     assert list(effects.y) == ["no mask", "clean", "at random"]
@@ -561,6 +559,27 @@ def test_the_figure_of_a_learning_curve_names_its_task_and_begins_where_the_page
         assert task in curve.layout.yaxis.title.text
         assert tuple(curve.layout.yaxis.range) == figures.accuracy_axis(curve_run()) == (0.45, 0.9)
     assert figures.accuracy_axis({"methods": {}}) == (0, 1), "a run that was begun"
+
+
+def test_the_figure_of_copies_compares_the_same_tweets_and_leaves_no_method_out():
+    run = baselines_run()
+    assert not figures.copies(run).data, "nothing to draw yet"
+    test = {"difference": 0.03, "difference_interval": [0.01, 0.05]}
+    unclear = {"difference": 0.01, "difference_interval": [-0.01, 0.04]}
+    nothing = {"difference": 0.0, "difference_interval": [0.0, 0.0]}
+    of_methods = {"words_logistic": {"product": {"0": test}, "emotion": {"0": unclear}}}
+    run["methods"]["majority"] = {"title": "majority"}
+    of_methods["majority"] = {"product": {"0": nothing}}
+    for name, worth in of_methods.items():
+        run["methods"][name][baselines.COPIES] = worth
+    figure = figures.copies(run)
+    product, emotion = figure.data
+    assert list(product.x) == [0.03, 0.0]
+    assert list(product.error_x.array) == pytest.approx([0.02, 0])
+    assert list(product.marker.color) == [figures.COLOURS[0], "white"], "hollow where the interval holds 0"
+    assert list(emotion.x) == [0.01]
+    assert list(emotion.marker.color) == ["white"]
+    assert list(figure.layout.yaxis.ticktext) == ["words", "majority"]
 
 
 def test_without_a_browser_the_page_is_written_and_the_figures_stay(recorded, monkeypatch, capsys):
