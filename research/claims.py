@@ -11,8 +11,7 @@ from math import pi, sqrt
 from typing import Any
 
 from research import markdown as md
-from research.ablation import CONTROLS, SWITCHES
-from research.ablation import UNCHANGED as ABLATED
+from research.ablation import SWITCHES, effects
 from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
@@ -186,28 +185,50 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
         run = load("ablation")
         found = run["settings"].get(setting) if run else None
-        counted, undecided = [], 0
+        told, halves, once = [], [], 0
+        counts: dict[str, list[int]] = {}
         for protocol, switches in found["protocols"].items() if found else ():
-            for name, switch in switches.items():
-                control = SWITCHES[name].control
-                beside = switches.get(control) if control else switches[ABLATED]
-                paired = switch.get("beside_control" if control else "paired")
-                if not paired or name in CONTROLS:
-                    continue
-                each = gains(switch["seeds"], beside["seeds"], "accuracy")
-                if _agreed(paired["interval"], each) == UNDECIDED:
-                    undecided += 1
-                else:
-                    shown = md.difference(paired["difference"], paired["interval"])
-                    counted.append(f"{switch['title']} ({protocol}): {shown}")
-        if not counted and not undecided:
+            judging = [each for name in SWITCHES for each in effects(switches, name) if each.judges]
+            clear = [each for each in judging if agreed(each.interval, each.each) != UNDECIDED]
+            if judging:
+                counts[protocol] = [len(clear), len(judging)]
+            told += [
+                f"{each.title} ({each.slip}; {protocol}): {md.difference(each.difference, each.interval)}"
+                for each in clear
+            ]
+            open_ones = [each for each in judging if each not in clear]
+            once += sum(len(each.each) < 2 for each in open_ones)
+            halves += [_half_of_the_wider(each.interval, each.each) for each in open_ones if len(each.each) > 1]
+        if not counts:
             return None
-        return Finding(
-            f"{len(counted)} of {len(counted) + undecided} switches",
-            "; ".join(counted) or "of each, the interval over tweets or the one over seeds holds 0",
-        )
+        if told:
+            answer = ", ".join(f"{clear} of {_switches(count)} ({name})" for name, (clear, count) in counts.items())
+            answer += f"; of the others {UNDECIDED}" if halves or once else ""
+        else:
+            every = ", ".join(f"{_switches(count)} ({name})" for name, (_, count) in counts.items())
+            answer = f"{UNDECIDED} of any: {every}"
+        evidence = told
+        if halves:
+            evidence = [*told, f"an effect would have to exceed {_from_to(halves)}, half the wider of its intervals"]
+        if once:
+            evidence = [*evidence, f"{once} {plural(once, 'rests', 'rest')} on one seed, which tells nothing"]
+        return Finding(answer, "; ".join(evidence))
 
     return finding
+
+
+def _switches(count: int) -> str:
+    return f"{count} {plural(count, 'switch', 'switches')}"
+
+
+def _half_of_the_wider(interval: Sequence[float], each: Sequence[float]) -> float:
+    """Half the width of the wider of the intervals over tweets and over seeds."""
+    return max((high - low) / 2 for low, high in (interval, over_seeds(each)))
+
+
+def _from_to(halves: Sequence[float]) -> str:
+    shown = dict.fromkeys(f"±{half:.3f}" for half in (min(halves), max(halves)))
+    return " to ".join(shown)
 
 
 # ---------------------------------------------------------------- our models
@@ -385,7 +406,7 @@ def _lever(name: str) -> Mapping[str, Any] | None:
 
 def _lever_verdict(name: str, question: str) -> str:
     """Whether a lever is better at a question of :data:`LEVER_FIGURES`."""
-    return _agreed(_lever(name)["paired"][question]["interval"], _lever_gains(name, LEVER_FIGURES[question]))
+    return agreed(_lever(name)["paired"][question]["interval"], _lever_gains(name, LEVER_FIGURES[question]))
 
 
 def _lever_gains(name: str, figure: str = LEVER_FIGURES[tasks.ANSWER]) -> list[float]:
@@ -396,7 +417,7 @@ def _lever_gains(name: str, figure: str = LEVER_FIGURES[tasks.ANSWER]) -> list[f
     return gains(found, unchanged, figure)
 
 
-def _agreed(interval: Sequence[float], each: Sequence[float]) -> str:
+def agreed(interval: Sequence[float], each: Sequence[float]) -> str:
     """:func:`verdict`, if the seeds say so as well: an interval over tweets knows nothing of how much they differ."""
     answer = verdict(*interval)
     return answer if answer == verdict(*over_seeds(each)) else UNDECIDED

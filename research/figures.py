@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from research.ablation import UNCHANGED
+from research.ablation import CONTROL, MENDED, PUT_IN, SWITCHES, effects
 from research.baselines import COPIES
-from research.claims import UNDECIDED, verdict
-from research.runs import gains, load
+from research.claims import UNDECIDED, agreed, verdict
+from research.runs import load, over_seeds
 from tf_model import paths
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -24,6 +25,8 @@ WIDTH, HEIGHT = 760, 460
 # Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 FEWEST_ROWS = 20  # of a bin whose share of right answers is drawn
+WRAPPED = 52  # letters of a line of what a switch is
+SLIPS = (PUT_IN, MENDED, CONTROL)  # in the order in which switches are drawn
 PROTOCOL_COLOURS = {"grouped": "#0072B2", "report": "#E69F00"}
 
 
@@ -138,47 +141,61 @@ def copies(run: Mapping[str, Any]) -> Figure:
 
 
 def ablation(run: Mapping[str, Any]) -> Figure:
-    """What each switch does to the accuracy, with its 95% interval over tweets and each seed by itself."""
+    """What each switch does to the accuracy, with its two 95% intervals and each seed by itself.
+
+    One row a switch, those that put a slip in first, then those that mend one, then controls; in it one below the other
+    what is recorded of each setting and protocol.
+    """
     from plotly import graph_objects
 
+    series = {
+        (setting, protocol): [each for name in SWITCHES for each in effects(switches, name)]
+        for setting, found in run["settings"].items()
+        for protocol, switches in found["protocols"].items()
+    }
+    series = {key: found for key, found in series.items() if found}
+    slips = {each.title: each.slip for found in series.values() for each in found}
+    rows = sorted(slips, key=lambda title: SLIPS.index(slips[title]))  # stable: else as the switches stand
     figure = _figure("accuracy with the switch less without", "")
-    for setting, found in run["settings"].items():
-        for protocol, switches in found["protocols"].items():
-            effects = [(each["title"], each["paired"]) for each in switches.values() if each.get("paired")]
-            differences = [paired["difference"] for _, paired in effects]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=differences,
-                    y=[title for title, _ in effects],
-                    error_x=_error_bars(differences, [paired["interval"] for _, paired in effects]),
-                    mode="markers",
-                    marker={
-                        "color": PROTOCOL_COLOURS[protocol],
-                        "size": 9,
-                        "symbol": "circle" if setting == "report" else "diamond-open",
-                    },
-                    name=f"{protocol} protocol, {setting} setting",
-                )
-            )
-            of_seeds = [
-                (gain, each["title"])
-                for each in switches.values()
-                if each.get("paired")
-                for gain in gains(each["seeds"], switches[UNCHANGED]["seeds"], "accuracy")
-            ]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=[gain for gain, _ in of_seeds],
-                    y=[title for _, title in of_seeds],
-                    mode="markers",
-                    marker={"color": PROTOCOL_COLOURS[protocol], "size": 9, "symbol": "line-ns-open"},
-                    name=f"{protocol} protocol, {setting} setting, each seed",
-                )
-            )
+    for number, ((setting, protocol), found) in enumerate(series.items()):
+        shift = 0.5 * ((number + 0.5) / len(series) - 0.5)
+        places = [rows.index(each.title) + shift for each in found]
+        several = [(place, each) for place, each in zip(places, found, strict=True) if len(each.each) > 1]
+        means, differences = [each.difference for _, each in several], [each.difference for each in found]
+        name, colour = f"{protocol} protocol, {setting} setting", PROTOCOL_COLOURS[protocol]
+        over_tweets = _error_bars(differences, [each.interval for each in found], colour, thickness=4)
+        told = [agreed(each.interval, each.each) != UNDECIDED for each in found]
+        traces = [
+            {
+                "x": means,
+                "y": [place for place, _ in several],
+                "error_x": _error_bars(means, [over_seeds(each.each) for _, each in several], colour, thickness=1),
+                "marker": {"opacity": 0},
+                "name": f"{name}, over seeds",
+                "showlegend": False,
+            },
+            {
+                "x": [gain for each in found for gain in each.each],
+                "y": [place for place, each in zip(places, found, strict=True) for _ in each.each],
+                "marker": {"color": colour, "size": 12, "symbol": "line-ns-open"},
+                "name": f"{name}, each seed",
+            },
+            {
+                "x": differences,
+                "y": places,
+                "error_x": over_tweets,
+                "marker": _filled_if(told, colour, "circle" if setting == "report" else "diamond"),
+                "name": name,
+            },
+        ]
+        for trace in traces:
+            figure.add_trace(graph_objects.Scatter(mode="markers", **trace))
     figure.add_vline(x=0, line={"color": "#555555", "width": 1})
-    figure.update_layout(width=WIDTH + 240)
+    labels = ["<br>".join(textwrap.wrap(f"{slips[title]}: {title}", WRAPPED)) for title in rows]
+    figure.update_layout(width=WIDTH + 240, height=200 + 60 * len(rows))
     figure.update_xaxes(tickformat="+.3f")
-    figure.update_yaxes(autorange="reversed")
+    places = list(range(len(rows)))
+    figure.update_yaxes(tickvals=places, ticktext=labels, range=[len(rows) - 0.5, -0.5], zeroline=False)
     return figure
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from research import markdown as md
-from research.ablation import SWITCHES, UNCHANGED
+from research.ablation import MENDED, PUT_IN, SWITCHES, UNCHANGED, Effect, effects
 from research.baselines import COPIES, GROUPED, PROTOCOLS, REPORT
 from research.claims import (
     ABLATIONS,
@@ -37,7 +37,7 @@ from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, in_words, methods
-from research.runs import gains, load, over_seeds
+from research.runs import load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -748,22 +748,24 @@ def _ablation(setting: str) -> Callable[[], str]:
         recipe = found["recipe"]
         rows, seconds = [], 0.0
         for protocol in (REPORT, GROUPED):
+            switches = found["protocols"].get(protocol, {})
             for name, switch in SWITCHES.items():
                 if not switch.applies(protocol):
                     continue
-                measured = found["protocols"].get(protocol, {}).get(name)
+                head, measured = [protocol, switch.slip], switches.get(name)
                 if measured is None:
-                    rows.append([protocol, switch.title, "not measured yet", *[""] * 6])
+                    rows.append([*head, switch.title, "not measured yet", *[""] * 6])
                     continue
                 seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
-                unchanged = found["protocols"][protocol][UNCHANGED]["seeds"]
-                rows.append([protocol, switch.title, *_effect(name, measured, unchanged)])
-                if beside := measured.get("beside_control"):
-                    control = found["protocols"][protocol][switch.control]["seeds"]
-                    title = f"{switch.title}, less {SWITCHES[switch.control].title}"
-                    seeds = " ".join(beside["seeds"])
-                    rows.append([protocol, title, seeds, "", "", *_gained(measured["seeds"], control, beside)])
-        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
+                summary = measured["summary"]
+                own = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
+                if not measured.get("paired"):
+                    said = "" if name == UNCHANGED else "other tweets"
+                    rows.append([*head, switch.title, *own, "", said, "", ""])
+                for effect in effects(switches, name):
+                    shown = own if effect.title == switch.title else [" ".join(effect.seeds), "", ""]
+                    rows.append([*head, effect.title, *shown, *_effect(effect)])
+        header = ["protocol", "slip", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
         header += ["95%, over tweets", "95%, over seeds"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
         return md.captioned(
@@ -772,35 +774,27 @@ def _ablation(setting: str) -> Callable[[], str]:
             f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
             "of the unchanged training with the same seeds, on the same tweets; one interval resamples groups of "
             "near-duplicates with the answers of all seeds, the other is Student's of the seeds' mean: where either "
-            "holds 0, or there is but one seed, the data cannot tell. "
+            "holds 0, or there is but one seed, the data cannot tell. A difference is what the slip does where it is "
+            f'"{PUT_IN}", and the opposite where it is "{MENDED}". '
             '"Other tweets": another split validates on other tweets, '
             f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
             + md.figure_of(
                 "ablation",
-                "What each switch changes in the accuracy, with its 95% interval over tweets, and with each seed.",
+                "What each switch changes in the accuracy: the mean, its 95% interval over tweets (thick) and over "
+                "seeds (thin), and each seed (ticks). Filled: neither interval holds 0; hollow: one does, or there is "
+                "but one seed.",
             ),
         )
 
     return section
 
 
-def _effect(name: str, measured: Mapping[str, Any], unchanged: Mapping[str, Any]) -> list[str]:
-    summary, paired = measured["summary"], measured.get("paired")
-    cells = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
-    if name == UNCHANGED:
-        return [*cells, "", "", "", ""]
-    if not paired:
-        return [*cells, "", "other tweets", "", ""]
-    return [*cells, *_gained(measured["seeds"], unchanged, paired)]
-
-
-def _gained(seeds: Mapping[str, Any], others: Mapping[str, Any], paired: Mapping[str, Any]) -> list[str]:
-    """Each seed's gain in accuracy over the ``others``, their mean, and its two intervals."""
-    each = gains(seeds, others, "accuracy")
-    intervals = [paired["interval"], *([over_seeds(each)] if len(each) > 1 else [])]
-    bounds = [f"{low:+.4f} to {high:+.4f}" for low, high in intervals]
-    cells = [" ".join(f"{gain:+.4f}" for gain in each), f"{paired['difference']:+.4f}"]
-    return [*cells, *bounds, *[""] * (2 - len(bounds))]
+def _effect(effect: Effect) -> list[str]:
+    """Each seed's gain, their mean, and its two intervals."""
+    each = " ".join(f"{gain:+.4f}" for gain in effect.each)
+    bounds = [effect.interval, *([over_seeds(effect.each)] if len(effect.each) > 1 else [])]
+    shown = [f"{low:+.4f} to {high:+.4f}" for low, high in bounds]
+    return [each, f"{effect.difference:+.4f}", *shown, *["one seed"] * (2 - len(shown))]
 
 
 def _accuracy_and_f1(summary: Mapping[str, Any], rows: int) -> list[str]:

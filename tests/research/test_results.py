@@ -272,22 +272,28 @@ def ablation_run() -> dict:
         "beside_control": {"seeds": ["0", "1"], "difference": -0.02, "interval": [-0.03, -0.01]}
     }
     of_report["as_many_left_out"] = switch("at random", paired, 0.85, 0.84)
-    settings = {"quick": {"recipe": recipe, "protocols": {"report": of_report}}}
+    once = {"seeds": [0], "difference": 0.02, "interval": [0.01, 0.03]}
+    grouped = {"unchanged": switch("as it is", None, 0.83), "normalized": switch("cleaned", once, 0.85)}
+    settings = {"quick": {"recipe": recipe, "protocols": {"report": of_report, "grouped": grouped}}}
     return {"rows": 3291, "groups": 2644, "settings": settings}
 
 
 def test_each_slip_stands_with_its_effect(recorded):
     recorded("ablation", ablation_run())
     text = section("What each slip of the report did, at ten times the rate in 3 epochs")
-    assert "| report | as it is here | 0 1 | 0.8700 (sd 0.0141) | 0.5000 (sd 0.0000) |  |  |  |  |" in text
+    assert "| report |  | as it is here | 0 1 | 0.8700 (sd 0.0141) | 0.5000 (sd 0.0000) |  |  |  |  |" in text
     effect = "-0.0300 -0.0400 | -0.0350 | -0.0500 to -0.0100 | -0.0985 to +0.0285"
-    assert f"| 0 1 | 0.8350 (sd 0.0212) | 0.5000 (sd 0.0000) | {effect} |" in text
-    assert "| report | split stratified by class | 0 | 0.9000 | 0.5000 |  | other tweets |  |  |" in text
-    assert "| grouped | folds not stratified by class | not measured yet |" in text
+    mask = "attention mask dropped (the report's slip)"
+    assert f"| report | put in | {mask} | 0 1 | 0.8350 (sd 0.0212) | 0.5000 (sd 0.0000) | {effect} |" in text
+    stratified = "| report | mended | split stratified by class | 0 | 0.9000 | 0.5000 |  | other tweets |  |  |"
+    assert stratified in text
+    assert "| grouped | put in | folds not stratified by class | not measured yet |" in text
+    assert "| report | control | as many tweets left out at random | 0 1 | 0.8450 (sd 0.0071) |" in text
     assert "Adam 0.0001 constant, 3 epochs" in text
     copies = "left out of training, less as many tweets left out at random | 0 1 |  |  | -0.0200 -0.0200 | -0.0200 |"
     assert f"{copies} -0.0300 to -0.0100 | -0.0200 to -0.0200 |" in text
-    assert "1 h 30 min of computing" in text
+    assert "0 | 0.8500 | 0.5000 | +0.0200 | +0.0200 | +0.0100 to +0.0300 | one seed |" in text
+    assert "1 h 50 min of computing" in text
     assert "Not measured yet: run `python -m research.ablation --setting report`" in section(
         "What each slip of the report did, at the report's rate"
     )
@@ -544,11 +550,6 @@ def test_figures_show_every_point(recorded):
     assert list(gain.y) == [0.01]
     assert list(gain.error_y.array) == pytest.approx([0.02])
     assert list(gain.error_y.arrayminus) == pytest.approx([0.02])
-    effects, of_seeds = figures.ablation(ablation_run()).data
-    assert list(of_seeds.x) == pytest.approx([-0.03, -0.04, -0.05, -0.04, -0.03, -0.02])
-    assert list(effects.y) == ["no mask", "clean", "at random"]
-    assert list(effects.x) == [-0.035] * 3
-    assert list(effects.error_x.array) == pytest.approx([0.025] * 3)
     assert list(figures.draw_all()) == [], "no run, no figure"
 
 
@@ -580,6 +581,36 @@ def test_the_figure_of_copies_compares_the_same_tweets_and_leaves_no_method_out(
     assert list(emotion.x) == [0.01]
     assert list(emotion.marker.color) == ["white"]
     assert list(figure.layout.yaxis.ticktext) == ["words", "majority"]
+
+
+def test_the_figure_of_the_ablation_shows_both_intervals_and_what_is_put_in_and_mended():
+    run = ablation_run()
+    figure = figures.ablation(run)
+    over_seeds, of_seeds, over_tweets, *grouped = figure.data
+    labels = [text.replace("<br>", " ") for text in figure.layout.yaxis.ticktext]
+    left_out = "mended: near-duplicates of validation tweets left out of training"
+    at_random = "as many tweets left out at random"
+    assert labels == [
+        "put in: attention mask dropped (the report's slip)",
+        left_out,
+        f"{left_out}, less {at_random}",
+        "mended: cleaning that keeps digits and emoticons, and marks users and URLs",
+        f"control: {at_random}",
+    ]
+    assert list(of_seeds.x) == pytest.approx([-0.03, -0.04, -0.05, -0.04, -0.02, -0.02, -0.03, -0.02])
+    assert list(over_tweets.x) == [-0.035, -0.035, -0.02, -0.035]
+    assert list(map(round, over_tweets.y)) == [0, 1, 2, 4]
+    assert list(over_tweets.error_x.array) == pytest.approx([0.025, 0.025, 0.01, 0.025])
+    assert over_tweets.error_x.thickness > over_seeds.error_x.thickness
+    assert list(over_seeds.error_x.array) == pytest.approx([0.0635, 0.0535, 0, 0.0735], abs=1e-4)
+    assert list(over_tweets.marker.color) == ["white", "white", figures.PROTOCOL_COLOURS["report"], "white"]
+    nothing, once, mean = grouped
+    assert (list(nothing.x), list(once.x)) == ([], pytest.approx([0.02])), "one seed has no interval over seeds"
+    assert list(mean.marker.color) == ["white"], "one seed decides nothing"
+    assert round(mean.y[0]) == 3
+    assert mean.y[0] not in over_tweets.y, "the protocols stand one below the other"
+    del run["settings"]["quick"]["protocols"]["report"]
+    assert len(figures.ablation(run).data) == 3
 
 
 def test_without_a_browser_the_page_is_written_and_the_figures_stay(recorded, monkeypatch, capsys):
