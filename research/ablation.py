@@ -9,7 +9,7 @@ is recorded stays, with which tweets were answered right, so that seeds of sever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 
 from research.baselines import GROUPED, PROTOCOLS, REPORT, Answers, Problem, answers, make_problem, score
 from research.methods import SEEDS, Method
-from research.runs import load, pack, record, unpack
+from research.runs import gains, load, pack, record, unpack
 from research.slips import NO_MASK, SECOND_LAYER, URLS_FIRST, SlippedBert
 from tf_model import console, crossval, data, paths, recipes, splits, tasks
 from tf_model.comparison import compare_right
@@ -31,6 +31,7 @@ SETTINGS: dict[str, Recipe] = {
     "quick": recipes.make_recipe("report", learning_rate=1e-4, epochs=3),
 }
 UNCHANGED = "unchanged"
+PUT_IN, MENDED, CONTROL = "put in", "mended", "control"
 FIGURES = ("accuracy", "macro_f1", "loss")
 
 
@@ -45,6 +46,8 @@ class Switch:
         folds: By protocol, who trains for whom instead, from the problem and a seed; a protocol without an entry keeps
             its own folds if there are slips, else the switch has no meaning there.
         control: The switch that shares with this one what it is not about, and is compared with it as well.
+        slip: Whether the report's slip is :data:`PUT_IN`, so that the difference is what it does, or :data:`MENDED`,
+            so that its sign is the opposite; :data:`CONTROL` of the control of another switch.
     """
 
     title: str
@@ -52,6 +55,7 @@ class Switch:
     settings: Mapping[str, Any] = field(default_factory=dict)
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
     control: str | None = None
+    slip: str = ""
 
     def applies(self, protocol: str) -> bool:
         """Whether it changes anything under a protocol."""
@@ -104,25 +108,69 @@ def as_many_left_out(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 SWITCHES: dict[str, Switch] = {
     UNCHANGED: Switch("as it is here"),
-    "no_mask": Switch("attention mask dropped (the report's slip)", (NO_MASK,)),
-    "second_layer": Switch("second softmax layer on the logits (the report's slip)", (SECOND_LAYER,)),
-    "urls_first": Switch("URL rule before the letters rule, so that it can match", (URLS_FIRST,)),
+    "no_mask": Switch("attention mask dropped (the report's slip)", (NO_MASK,), slip=PUT_IN),
+    "second_layer": Switch("second softmax layer on the logits (the report's slip)", (SECOND_LAYER,), slip=PUT_IN),
+    "urls_first": Switch("URL rule before the letters rule, so that it can match", (URLS_FIRST,), slip=MENDED),
     "normalized": Switch(
-        "cleaning that keeps digits and emoticons, and marks users and URLs", settings={"cleaning": "normalized"}
+        "cleaning that keeps digits and emoticons, and marks users and URLs",
+        settings={"cleaning": "normalized"},
+        slip=MENDED,
     ),
-    "stratified": Switch("split stratified by class", folds={REPORT: stratified}),
-    "unstratified": Switch("folds not stratified by class", folds={GROUPED: unstratified}),
+    "stratified": Switch("split stratified by class", folds={REPORT: stratified}, slip=MENDED),
+    "unstratified": Switch("folds not stratified by class", folds={GROUPED: unstratified}, slip=PUT_IN),
     "without_duplicates": Switch(
         "near-duplicates of validation tweets left out of training",
         folds={REPORT: without_duplicates},
         control="as_many_left_out",
+        slip=MENDED,
     ),
-    "as_many_left_out": Switch("as many tweets left out at random", folds={REPORT: as_many_left_out}),
+    "as_many_left_out": Switch("as many tweets left out at random", folds={REPORT: as_many_left_out}, slip=CONTROL),
     "duplicates_across": Switch(
-        "near-duplicates on both sides (the report's slip)", folds={GROUPED: duplicates_across}
+        "near-duplicates on both sides (the report's slip)", folds={GROUPED: duplicates_across}, slip=PUT_IN
     ),
 }
-CONTROLS = frozenset(switch.control for switch in SWITCHES.values() if switch.control)  # no slips themselves
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a switch did to the accuracy, beside the unchanged training or beside its control.
+
+    Attributes:
+        title: For tables.
+        slip: As in :class:`Switch`.
+        judges: Whether it says what the slip did: a control does not, nor does a switch without its control.
+        seeds: Those that both have.
+        each: The gain of each, -1 to 1.
+        difference: Their mean.
+        interval: Its 95% interval over the tweets.
+    """
+
+    title: str
+    slip: str
+    judges: bool
+    seeds: Sequence[str]
+    each: Sequence[float]
+    difference: float
+    interval: Sequence[float]
+
+
+def effects(switches: Mapping[str, Any], name: str) -> Iterator[Effect]:
+    """What a switch did: beside the unchanged training, and beside its control, as far as either is recorded.
+
+    Args:
+        switches: What the recorded run has of a protocol.
+        name: Of the switch.
+    """
+    switch = SWITCHES[name]
+    measured, control = switches.get(name, {}), switch.control
+    besides = [("paired", UNCHANGED, switch.title, not control and switch.slip != CONTROL)]
+    if control:
+        besides.append(("beside_control", control, f"{switch.title}, less {SWITCHES[control].title}", True))
+    for key, other, title, judges in besides:
+        if paired := measured.get(key):
+            ours, others = measured["seeds"], switches[other]["seeds"]
+            seeds, each = [seed for seed in ours if seed in others], gains(ours, others, "accuracy")
+            yield Effect(title, switch.slip, judges, seeds, each, paired["difference"], paired["interval"])
 
 
 # ---------------------------------------------------------------- the command

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from research.ablation import UNCHANGED
-from research.runs import gains, load
+from research.ablation import CONTROL, MENDED, PUT_IN, SWITCHES, effects
+from research.baselines import COPIES
+from research.claims import UNDECIDED, agreed, verdict
+from research.runs import load, over_seeds
 from tf_model import paths
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
 from tf_model.messages import first_line
-from tf_model.metrics import wilson_interval
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -22,6 +25,8 @@ WIDTH, HEIGHT = 760, 460
 # Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00", "#CC79A7")
 FEWEST_ROWS = 20  # of a bin whose share of right answers is drawn
+WRAPPED = 52  # letters of a line of what a switch is
+SLIPS = (PUT_IN, MENDED, CONTROL)  # in the order in which switches are drawn
 PROTOCOL_COLOURS = {"grouped": "#0072B2", "report": "#E69F00"}
 
 
@@ -42,7 +47,7 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
     """Accuracy against the number of labelled tweets, one line a method; bars are standard deviations over draws."""
     from plotly import graph_objects
 
-    figure = _figure("labelled tweets", "accuracy without leakage")
+    figure = _figure("labelled tweets", f"accuracy of the {run['task']}, without leakage")
     for found in run["methods"].values():
         summaries = [point["accuracy"] for point in found["points"]]
         figure.add_trace(
@@ -55,7 +60,17 @@ def learning_curve(run: Mapping[str, Any]) -> Figure:
         )
     sizes = sorted({point["size"] for found in run["methods"].values() for point in found["points"]})
     figure.update_xaxes(type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
+    figure.update_yaxes(range=accuracy_axis(run))
+    title = {"text": f"How many labelled tweets the {run['task']} takes", "x": 0.5, "y": 0.97}
+    figure.update_layout(title=title, height=HEIGHT + 60, margin={"t": 170})
     return figure
+
+
+def accuracy_axis(run: Mapping[str, Any]) -> tuple[float, float]:
+    """Where the axis of the accuracy begins and ends in the figure of a learning curve: twentieths around all bars."""
+    summaries = [point["accuracy"] for found in run["methods"].values() for point in found["points"]]
+    ends = [summary["mean"] + side * (summary["sd"] or 0) for summary in summaries for side in (-1, 1)]
+    return floor(min(ends, default=0) * 20) / 20, ceil(max(ends, default=1) * 20) / 20
 
 
 def without_doubtful(run: Mapping[str, Any]) -> Figure:
@@ -92,87 +107,95 @@ def without_doubtful(run: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def baselines(run: Mapping[str, Any]) -> Figure:
-    """Accuracy of every method under both protocols, mean over its seeds with its 95% interval; one panel a task."""
+def copies(run: Mapping[str, Any]) -> Figure:
+    """What near-duplicates in training add to the accuracy on the same tweets, by method; one panel a task."""
     from plotly import graph_objects
     from plotly.subplots import make_subplots
 
-    names = [name for name in ("product", "emotion") if any(name in found for found in run["methods"].values())]
-    # Always answering the most frequent class is so far off that the others could not be told apart beside it.
-    rows = {name: found for name, found in run["methods"].items() if name != "majority"}
-    figure = make_subplots(cols=len(names), shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=names)
+    rows = [(_plain(found["title"]), found[COPIES]) for found in run["methods"].values() if COPIES in found]
+    names = ("product", "emotion")
+    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=names)
     for column, name in enumerate(names, start=1):
-        for (protocol, colour), shift in zip(PROTOCOL_COLOURS.items(), (-0.12, 0.12), strict=True):
-            points = [
-                (place + shift, found[name][protocol])
-                for place, found in enumerate(rows.values())
-                if protocol in found.get(name, {})
-            ]
-            means = [figures["summary"]["accuracy"]["mean"] for _, figures in points]
-            count = run["rows"][name][protocol]
-            intervals = [wilson_interval(round(mean * count), count) for mean in means]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=means,
-                    y=[place for place, _ in points],
-                    error_x=_error_bars(means, intervals),
-                    mode="markers",
-                    marker={"color": colour, "size": 8},
-                    name=f"{protocol} protocol",
-                    showlegend=column == 1,
-                ),
-                row=1,
-                col=column,
-            )
-    figure.update_layout(_layout(width=WIDTH + 240))
-    figure.update_xaxes(title="accuracy", tickformat=".2f")
-    titles = [_plain(found["title"]) for found in rows.values()]
-    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=titles, autorange="reversed")
+        points = [(place, test) for place, (_, by_task) in enumerate(rows) for test in by_task.get(name, {}).values()]
+        if not points:
+            continue
+        gains, intervals = zip(*((test["difference"], test["difference_interval"]) for _, test in points), strict=True)
+        figure.add_trace(
+            graph_objects.Scatter(
+                x=gains,
+                y=[place for place, _ in points],
+                error_x=_error_bars(gains, intervals, COLOURS[0]),
+                mode="markers",
+                marker=_filled_if([verdict(*interval) != UNDECIDED for interval in intervals], COLOURS[0]),
+                showlegend=False,
+            ),
+            row=1,
+            col=column,
+        )
+        figure.add_vline(x=0, line={"color": "#555555", "width": 1}, row=1, col=column)
+    figure.update_layout(_layout(width=WIDTH + 240) | {"height": HEIGHT - 80, "margin": {"t": 40, "r": 20, "b": 60}})
+    figure.update_xaxes(title="accuracy with near-duplicates less without", tickformat="+.2f")
+    figure.update_yaxes(tickvals=list(range(len(rows))), ticktext=[title for title, _ in rows], zeroline=False)
+    figure.update_yaxes(range=[len(rows) - 0.5, -0.5])
     return figure
 
 
 def ablation(run: Mapping[str, Any]) -> Figure:
-    """What each switch does to the accuracy, with its 95% interval over tweets and each seed by itself."""
+    """What each switch does to the accuracy, with its two 95% intervals and each seed by itself.
+
+    One row a switch, those that put a slip in first, then those that mend one, then controls; in it one below the other
+    what is recorded of each setting and protocol.
+    """
     from plotly import graph_objects
 
+    series = {
+        (setting, protocol): [each for name in SWITCHES for each in effects(switches, name)]
+        for setting, found in run["settings"].items()
+        for protocol, switches in found["protocols"].items()
+    }
+    series = {key: found for key, found in series.items() if found}
+    slips = {each.title: each.slip for found in series.values() for each in found}
+    rows = sorted(slips, key=lambda title: SLIPS.index(slips[title]))  # stable: else as the switches stand
     figure = _figure("accuracy with the switch less without", "")
-    for setting, found in run["settings"].items():
-        for protocol, switches in found["protocols"].items():
-            effects = [(each["title"], each["paired"]) for each in switches.values() if each.get("paired")]
-            differences = [paired["difference"] for _, paired in effects]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=differences,
-                    y=[title for title, _ in effects],
-                    error_x=_error_bars(differences, [paired["interval"] for _, paired in effects]),
-                    mode="markers",
-                    marker={
-                        "color": PROTOCOL_COLOURS[protocol],
-                        "size": 9,
-                        "symbol": "circle" if setting == "report" else "diamond-open",
-                    },
-                    name=f"{protocol} protocol, {setting} setting",
-                )
-            )
-            of_seeds = [
-                (gain, each["title"])
-                for each in switches.values()
-                if each.get("paired")
-                for gain in gains(each["seeds"], switches[UNCHANGED]["seeds"], "accuracy")
-            ]
-            figure.add_trace(
-                graph_objects.Scatter(
-                    x=[gain for gain, _ in of_seeds],
-                    y=[title for _, title in of_seeds],
-                    mode="markers",
-                    marker={"color": PROTOCOL_COLOURS[protocol], "size": 9, "symbol": "line-ns-open"},
-                    name=f"{protocol} protocol, {setting} setting, each seed",
-                )
-            )
+    for number, ((setting, protocol), found) in enumerate(series.items()):
+        shift = 0.5 * ((number + 0.5) / len(series) - 0.5)
+        places = [rows.index(each.title) + shift for each in found]
+        several = [(place, each) for place, each in zip(places, found, strict=True) if len(each.each) > 1]
+        means, differences = [each.difference for _, each in several], [each.difference for each in found]
+        name, colour = f"{protocol} protocol, {setting} setting", PROTOCOL_COLOURS[protocol]
+        over_tweets = _error_bars(differences, [each.interval for each in found], colour, thickness=4)
+        told = [agreed(each.interval, each.each) != UNDECIDED for each in found]
+        traces = [
+            {
+                "x": means,
+                "y": [place for place, _ in several],
+                "error_x": _error_bars(means, [over_seeds(each.each) for _, each in several], colour, thickness=1),
+                "marker": {"opacity": 0},
+                "name": f"{name}, over seeds",
+                "showlegend": False,
+            },
+            {
+                "x": [gain for each in found for gain in each.each],
+                "y": [place for place, each in zip(places, found, strict=True) for _ in each.each],
+                "marker": {"color": colour, "size": 12, "symbol": "line-ns-open"},
+                "name": f"{name}, each seed",
+            },
+            {
+                "x": differences,
+                "y": places,
+                "error_x": over_tweets,
+                "marker": _filled_if(told, colour, "circle" if setting == "report" else "diamond"),
+                "name": name,
+            },
+        ]
+        for trace in traces:
+            figure.add_trace(graph_objects.Scatter(mode="markers", **trace))
     figure.add_vline(x=0, line={"color": "#555555", "width": 1})
-    figure.update_layout(width=WIDTH + 240)
+    labels = ["<br>".join(textwrap.wrap(f"{slips[title]}: {title}", WRAPPED)) for title in rows]
+    figure.update_layout(width=WIDTH + 240, height=200 + 60 * len(rows))
     figure.update_xaxes(tickformat="+.3f")
-    figure.update_yaxes(autorange="reversed")
+    places = list(range(len(rows)))
+    figure.update_yaxes(tickvals=places, ticktext=labels, range=[len(rows) - 0.5, -0.5], zeroline=False)
     return figure
 
 
@@ -212,11 +235,21 @@ def reliability(run: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _error_bars(values: Sequence[float], intervals: Iterable[Sequence[float]]) -> dict[str, Any]:
-    """Bars from ``values`` to both ends of their ``intervals``."""
+def _filled_if(told: Sequence[bool], colour: str, symbol: str = "circle") -> dict[str, Any]:
+    """Markers that are hollow where the data cannot tell."""
+    fill = [colour if each else "white" for each in told]
+    return {"color": fill, "line": {"color": colour, "width": 2}, "size": 10, "symbol": symbol}
+
+
+def _error_bars(
+    values: Sequence[float], intervals: Iterable[Sequence[float]], colour: str | None = None, thickness: int = 2
+) -> dict[str, Any]:
+    """Bars from ``values`` to both ends of their ``intervals``; those that are given a ``colour`` have no caps."""
     pairs = list(zip(values, intervals, strict=True))
     return {
         "type": "data",
+        "thickness": thickness,
+        **({"color": colour, "width": 0} if colour else {}),
         "array": [high - value for value, (_, high) in pairs],
         "arrayminus": [value - low for value, (low, _) in pairs],
     }
@@ -261,7 +294,7 @@ def _write(name: str, figure: Figure) -> Path:
 
 
 FIGURES: dict[str, tuple[str, Callable[[Mapping[str, Any]], Figure]]] = {
-    "baselines": ("baselines", baselines),
+    "copies": ("baselines", copies),
     "reliability": ("grouped_answer", reliability),
     "learning_curve": ("learning_curve", learning_curve),
     "learning_curve_emotion": ("learning_curve_emotion", learning_curve),

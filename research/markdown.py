@@ -72,12 +72,17 @@ def interval_of_mean(summary: Mapping[str, Any], rows: int, bounds: Sequence[flo
     """The 95% interval of an accuracy on ``rows`` tweets, of the mean over the seeds.
 
     The ``bounds`` that were recorded with it, or ``interval`` of the summary, which draw near-duplicates together; else
-    Wilson's, as if the mean were the accuracy of one seed, and marked with a star.
+    :func:`wilson_of_mean`, marked with a star.
     """
     bounds = bounds or summary.get("interval")
     if bounds:
         return interval(bounds)
-    return interval(wilson_interval(round(summary["mean"] * rows), rows)) + "*"
+    return wilson_of_mean(summary, rows) + "*"
+
+
+def wilson_of_mean(summary: Mapping[str, Any], rows: int) -> str:
+    """Wilson's interval, 95%, of a share of ``rows`` tweets: the mean over the seeds, as if it were that of one."""
+    return interval(wilson_interval(round(summary["mean"] * rows), rows))
 
 
 def difference(value: float, bounds: Sequence[float]) -> str:

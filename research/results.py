@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from research import markdown as md
-from research.ablation import SWITCHES, UNCHANGED
+from research.ablation import MENDED, PUT_IN, SWITCHES, UNCHANGED, Effect, effects
 from research.baselines import COPIES, GROUPED, PROTOCOLS, REPORT
 from research.claims import (
     ABLATIONS,
@@ -22,18 +24,20 @@ from research.claims import (
     agreements_of,
     epochs_of,
     in_short,
+    left_open,
+    of_each_seed,
     pays_from,
     reached,
     weakest_seed,
 )
 from research.compare import AVERAGED
-from research.figures import FEWEST_ROWS
+from research.figures import FEWEST_ROWS, accuracy_axis
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
 from research.levers import UNCHANGED as AS_IT_IS
-from research.methods import CHOSEN, OURS, SEEDS, in_words, methods, of_tasks
-from research.runs import gains, load, over_seeds
+from research.methods import CHOSEN, OURS, in_words, methods, of_tasks
+from research.runs import load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -48,7 +52,9 @@ Written by `make results` from the recorded runs in [runs/](runs/); no figure he
 - **report**: the report's random 80/20 split, seed 42. Near-duplicates stand on both sides (`python -m tf_model.data
   --audit`), so it can flatter a model; it serves to compare with the report.
 - **grouped**: 5-fold cross-validation in which no near-duplicate (cosine 0.8) is on both sides, fold seed 0. It serves
-  to judge a model.
+  to judge a model. The folds are drawn over the tweets that have the label: of one task for a model of that task, of
+  either for one of both. So one method has two grouped figures of a task, and only those on the same folds compare:
+  those of "folds over all tweets" with the `answer` model, the others with a model of the one task.
 
 Intervals are 95%. They resample groups of near-duplicates, because copies are right or wrong together, with the answers
 of all seeds; one with a star is Wilson's at the mean over the seeds, which takes tweets for independent and is too
@@ -60,6 +66,14 @@ GROUPED_ANSWER = (
     "research/runs/grouped_answer.json --overwrite"
 )
 WHEN = ("before", "after")  # calibration
+CONFUSIONS = 8  # of products that are shown
+OVER_ALL = "folds over all tweets"
+SAME_TWEETS = "What near-duplicates on both sides are worth"
+JUDGED = ("target", "reached by the mean", "95% over seeds")
+JUDGED_HOW = (
+    "Whether a target is reached is judged by the mean over the seeds; where Student's 95% interval of that mean holds "
+    "the target, other seeds might say otherwise."
+)
 CHOSEN_HOW = {
     recipes.REPORT.name: "the report's own; the number of epochs for this backbone by `make choose-epochs`, inside the "
     "training part of the report's split",
@@ -92,8 +106,22 @@ def main(argv: list[str] | None = None) -> int:
 
 def render() -> str:
     """The page."""
-    head = [HEAD, f"## In short\n\n{in_short()}\n"]
+    head = [HEAD, *_tweets(), f"## In short\n\n{in_short()}\n"]
     return "\n".join([*head, *(f"## {title}\n\n{section()}" for title, section in SECTIONS.items())])
+
+
+def _tweets() -> list[str]:
+    """Why some tables are of more tweets than others, where that is recorded."""
+    run = load("baselines")
+    if run is None:
+        return []
+    product, emotion, either = (run["rows"][name][GROUPED] for name in (*tasks.TASKS, tasks.ANSWER))
+    return [
+        f"{either:,} tweets have a label of either task: {product:,} name a product, {emotion:,} say which emotion or "
+        f'that there is none. {either - emotion:,} name a product and of the emotion say "{tasks.CANNOT_TELL}": they '
+        f"are learned from and answered with the others, and judged on the product alone. So {either:,} tweets are "
+        f"answered for both tasks, and the emotion and the whole answer are judged on {emotion:,}.\n"
+    ]
 
 
 # ---------------------------------------------------------------- sections
@@ -140,7 +168,7 @@ def _baselines(task: str) -> Callable[[], str]:
                     _accuracy_and_f1(figures["summary"], rows_of, bounds) if figures else ["not measured yet", "", ""]
                 )
             rows.append(cells)
-        rows += _ours(task)
+        rows += _ours(task, run)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
         count = run["rows"][task]
         return md.captioned(
@@ -148,17 +176,11 @@ def _baselines(task: str) -> Callable[[], str]:
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
             "(report); a star marks Wilson's interval, where the answers are not kept; the keyword rules were written "
             f"with tweets of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
-            f"{_seeds(run, task)}{_missing(run)}{_both_tasks() if task == tasks.EMOTION.name else ''}",
+            f"{_seeds(run, task)}{_missing(run)} The two protocols answer different tweets, so that the two accuracies "
+            f"of a method do not compare; those [on the same tweets]({md.anchor(SAME_TWEETS)}) do.",
         )
 
     return section
-
-
-def _both_tasks() -> str:
-    """The figure of the product's table and of the emotion's."""
-    return md.figure_of(
-        "baselines", "Accuracy of the plain methods on product and emotion, by protocol, with its 95% interval."
-    )
 
 
 def _seconds(run: Mapping[str, Any]) -> float:
@@ -185,8 +207,8 @@ def _missing(run: Mapping[str, Any]) -> str:
     return f" Not measured yet: `python -m research.baselines --methods {' '.join(names)}`."
 
 
-def _ours(task: str) -> list[list[str]]:
-    """Rows of our own models in the table of a task's baselines."""
+def _ours(task: str, baselines: Mapping[str, Any]) -> list[list[str]]:
+    """Rows of our own models in the table of a task's baselines, and of these on the folds of the answer model."""
     rows = []
     tuned, answer, report = load("grouped_tuned"), load("grouped_answer"), load("bench_train_report")
     if report and task == tasks.PRODUCT.name:
@@ -197,8 +219,12 @@ def _ours(task: str) -> list[list[str]]:
         rows.append([f"**`{tuned['recipe']['name']}` recipe**", *figures, "", "", ""])
     if answer:
         summary = {name: answer["summary"][f"{task}_{name}"] for name in ("accuracy", "macro_f1")}
-        figures = _accuracy_and_f1(summary, md.first(answer["seeds"])[task]["rows"])
-        rows.append(["**`answer` model** (folds over all tweets)", *figures, "", "", ""])
+        count = md.first(answer["seeds"])[task]["rows"]
+        for found in baselines["methods"].values():
+            if plain := found.get(tasks.ANSWER, {}).get(GROUPED):
+                figures = _accuracy_and_f1(plain["summary"][task], count, plain.get("intervals", {}).get(task))
+                rows.append([f"{found['title']} ({OVER_ALL})", *figures, "", "", ""])
+        rows.append([f"**`answer` model** ({OVER_ALL})", *_accuracy_and_f1(summary, count), "", "", ""])
     return rows or [["our models", "not measured yet", "", "", "", "", ""]]
 
 
@@ -272,18 +298,27 @@ def _tuned() -> str:
     if run is None:
         return md.not_measured("make grouped")
     rows = []
-    for name, (title, target) in TUNED_TARGETS.items():
+    for name, (title, target, more) in TUNED_TARGETS.items():
         summary = run["summary"][name]
-        said = YES if reached(summary, target) else NO
-        rows.append([title, md.mean(summary), md.spread(summary), f"≥ {target:g}", said])
+        rows.append([title, md.mean(summary), md.spread(summary), *_judged(run, name, target, more)])
     seeds = " ".join(run["seeds"])
     command = run.get("command", f'make grouped ARGS="--seeds {seeds}"')
     return md.captioned(
-        md.table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", "target", "reached"], rows),
+        md.table([f"`{run['recipe']['name']}` recipe, product", "mean", "range", *JUDGED], rows),
         f"Protocol grouped, {run['folds']} folds; {run['rows']:,} tweets in {run['groups']:,} groups; seeds {seeds}; "
-        f"`{command}`{md.dated(run)}, {run['device']}{md.took(run.get('seconds'))}. The target is for the mean of "
-        f"{len(SEEDS)} seeds.",
+        f"`{command}`{md.dated(run)}, {run['device']}{md.took(run.get('seconds'))}. {JUDGED_HOW}",
     )
+
+
+def _judged(run: Mapping[str, Any], name: str, target: float, more: bool) -> list[str]:
+    """Cells that say whether a target is reached, under :data:`JUDGED`."""
+    each = of_each_seed(run, name)
+    interval = "one seed" if each else ""
+    if len(each) > 1:
+        interval = " to ".join(f"{bound:.4f}" for bound in over_seeds(each))
+        interval += ", holds the target" if left_open(each, target) else ""
+    said = YES if reached(run["summary"][name], target, more) else NO
+    return [f"{'≥' if more else '≤'} {target:g}", said, interval]
 
 
 def _targets() -> str:
@@ -303,19 +338,20 @@ def _targets() -> str:
                 md.mean(run["summary"][name]),
                 md.spread(run["summary"][name]),
                 md.share(averaged.get(name)),
-                f"{'≥' if more else '≤'} {target:g}",
-                YES if reached(run["summary"][name], target, more) else NO,
+                *_judged(run, name, target, more),
             ]
         )
     seeds = " ".join(run["seeds"])
     recipe = run.get("recipe", {}).get("name", "answer")
     command = run.get("command", GROUPED_ANSWER.format(recipe=recipe, seeds=seeds))
     header = ["", "words + logistic regression", "best plain method", "`answer` model", "range", "seeds averaged"]
-    header += ["target", "reached"]
+    header += JUDGED
     return md.captioned(
         md.table(header, rows),
         f"Protocol grouped, {run['folds']} folds; {run.get('rows', 0):,} tweets; seeds {seeds}; `{command}`"
-        f"{md.dated(run)}{md.took(run.get('seconds'))}. The temperatures for a fold come from the other folds. The "
+        f"{md.dated(run)}{md.took(run.get('seconds'))}. {JUDGED_HOW} "
+        "Seeds averaged: one answer to each tweet, from the mean of the seeds' probabilities, which is a model of as "
+        "many trainings; the targets are not for it. The temperatures for a fold come from the other folds. The "
         f"plain methods, {len(plain)} of which answer both questions, are judged on the same folds; the best may be "
         "another one in each line, and only those with probabilities have a most confident 80%. "
         'Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
@@ -333,12 +369,51 @@ def _classes() -> str:
     for task in tasks.ANSWER_TASKS:
         for label in task.labels:
             figures = [found[task.name]["per_class"][label] for found in by_seed.values()]
-            spreads = [summarize(each[name] for each in figures) for name in ("precision", "recall", "f1")]
-            rows.append([task.name, label, f"{figures[0]['support']:,}", *map(md.mean, spreads)])
+            shares = {name: summarize(each[name] for each in figures) for name in ("precision", "recall", "f1")}
+            precision, recall, f1 = map(md.mean, shares.values())
+            tweets = figures[0]["support"]
+            interval = md.wilson_of_mean(shares["recall"], tweets)
+            rows.append([task.name, label, f"{tweets:,}", precision, recall, interval, f1])
     return md.captioned(
-        md.table(["task", "class", "tweets", "precision", "recall", "F1"], rows),
+        md.table(["task", "class", "tweets", "precision", "recall", "recall, 95%", "F1"], rows),
         f"Protocol grouped, {run['folds']} folds; seeds {' '.join(by_seed)}, mean and sd; `make grouped-answer`"
-        f"{md.dated(run)}. Few tweets make a class uncertain: the recall of one of 100 tweets is known to about 0.1.",
+        f"{md.dated(run)}. The sd says nothing of how few the tweets of a class are; the interval of its recall does "
+        f"(Wilson's, at the mean over the seeds).{_confusions(by_seed)}",
+    )
+
+
+def _confusions(by_seed: Mapping[str, Any]) -> str:
+    """What is taken for what: all of the emotion, the most frequent of the product."""
+    if not all("confusion_matrix" in found[task.name] for found in by_seed.values() for task in tasks.ANSWER_TASKS):
+        return ""
+    product, emotion = (
+        np.mean([found[task.name]["confusion_matrix"] for found in by_seed.values()], axis=0)
+        for task in tasks.ANSWER_TASKS
+    )
+    labels = tasks.PRODUCT.labels
+    taken = [
+        (count, label, other, counts.sum())
+        for label, counts in zip(labels, product, strict=True)
+        for other, count in zip(labels, counts, strict=True)
+        if label != other and count
+    ]
+    most = sorted(taken, key=lambda pair: -pair[0])[:CONFUSIONS]
+    wrong = sum(count for count, *_ in taken)
+    emotions = md.table(
+        ["label, and answered", *tasks.EMOTION.labels],
+        [
+            [label, *(f"{count:,.0f}" for count in counts)]
+            for label, counts in zip(tasks.EMOTION.labels, emotion, strict=True)
+        ],
+    )
+    products = md.table(
+        ["label", "answered", "tweets", "of those so labelled"],
+        [[label, other, f"{count:,.0f}", f"{count / of:.1%}"] for count, label, other, of in most],
+    )
+    return (
+        f"\n\n{emotions}\n\nThe emotion: tweets of each label by what is answered, mean over the seeds.\n\n{products}"
+        f"\n\nThe product: the {len(most)} most frequent confusions, mean over the seeds; together "
+        f"{sum(count for count, *_ in most):,.0f} of the {wrong:,.0f} wrong answers."
     )
 
 
@@ -470,7 +545,13 @@ def _copies() -> str:
         "Accuracy on the tweets that the report's split validates on, answered once by the training of that split and "
         "once by that of the grouped folds, which holds no near-duplicate of the tweet; both train on four fifths. The "
         "95% interval resamples groups of near-duplicates. What is worth nothing to a method that learns nothing shows "
-        f"that the tweets are the same; {md.made(run, _seconds(run))}",
+        "that the tweets are the same. The report answered the product alone: the split of the emotion is one of "
+        f"{run['rows'][tasks.EMOTION.name][GROUPED]:,} tweets by its rule; {md.made(run, _seconds(run))}"
+        + md.figure_of(
+            "copies",
+            "What near-duplicates in training add to the accuracy on the same tweets, with its 95% interval; hollow: "
+            "the interval holds 0.",
+        ),
     )
 
 
@@ -499,9 +580,9 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
         return md.captioned(
             md.table([*header, "p"], rows),
             f"Accuracy of our model less that of the baseline on the same tweets ({_compared_rows(run)}); "
-            f"{run['protocol']}; each of our seeds by itself, with the 95% interval of the weakest, and the mean of "
-            "their probabilities (of one seed, its own), to which its interval, the counts and p belong; McNemar's "
-            f"exact test, which takes tweets for independent; {md.made(run)}",
+            f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
+            "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
+            f"and p belong; McNemar's exact test, which takes tweets for independent; {md.made(run)}",
         )
 
     return section
@@ -511,6 +592,11 @@ def _compared_rows(run: Mapping[str, Any]) -> str:
     """How many tweets each question was asked of."""
     by_question = {question: found for question, found in md.first(run["methods"]).items() if question != "title"}
     return ", ".join(f"{question} {md.first(found)['rows']:,}" for question, found in by_question.items())
+
+
+def _compared_seeds(run: Mapping[str, Any]) -> str:
+    by_question = next(found for question, found in md.first(run["methods"]).items() if question != "title")
+    return " ".join(seed for seed in by_question if seed != AVERAGED)
 
 
 def _tests(by_seed: Mapping[str, Any]) -> list[str]:
@@ -601,7 +687,7 @@ def _without_doubtful() -> str:
         f"Protocol {run['protocol']}; the most doubtful labels of each training part, found by the words model in "
         "cross-validation inside it, left out of training, beside as many of each class at random (3 draws); the "
         "95% interval of the difference resamples groups of near-duplicates with the answers of all draws, and knows "
-        "nothing of other draws. The "
+        "nothing of other draws, nor of how many intervals there are. The "
         f"validation part keeps its labels, wrong ones included; {md.made(run)} Our own model: `python -m "
         f"research.label_quality --methods {OURS}`."
         + md.figure_of(
@@ -632,7 +718,11 @@ def _learning_curve(task: str) -> Callable[[], str]:
             "the greatest size hold nearly the same tweets; cost: fitting once at the greatest size and answering a "
             "fifth of the tweets (the frozen MiniLM's embeddings are given, and not in it); "
             f"{md.made(run, _seconds(run))} {_pays(run, option)}"
-            + md.figure_of(name, "Accuracy without leakage by the number of labelled tweets; bars are sd over draws."),
+            + md.figure_of(
+                name,
+                f"Accuracy of the {task} without leakage by the number of labelled tweets; bars are sd over draws; the "
+                f"axis of the accuracy begins at {accuracy_axis(run)[0]:.2f}.",
+            ),
         )
 
     return section
@@ -664,22 +754,24 @@ def _ablation(setting: str) -> Callable[[], str]:
         recipe = found["recipe"]
         rows, seconds = [], 0.0
         for protocol in (REPORT, GROUPED):
+            switches = found["protocols"].get(protocol, {})
             for name, switch in SWITCHES.items():
                 if not switch.applies(protocol):
                     continue
-                measured = found["protocols"].get(protocol, {}).get(name)
+                head, measured = [protocol, switch.slip], switches.get(name)
                 if measured is None:
-                    rows.append([protocol, switch.title, "not measured yet", *[""] * 6])
+                    rows.append([*head, switch.title, "not measured yet", *[""] * 6])
                     continue
                 seconds += sum(figures["seconds"] for figures in measured["seeds"].values())
-                unchanged = found["protocols"][protocol][UNCHANGED]["seeds"]
-                rows.append([protocol, switch.title, *_effect(name, measured, unchanged)])
-                if beside := measured.get("beside_control"):
-                    control = found["protocols"][protocol][switch.control]["seeds"]
-                    title = f"{switch.title}, less {SWITCHES[switch.control].title}"
-                    seeds = " ".join(beside["seeds"])
-                    rows.append([protocol, title, seeds, "", "", *_gained(measured["seeds"], control, beside)])
-        header = ["protocol", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
+                summary = measured["summary"]
+                own = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
+                if not measured.get("paired"):
+                    said = "" if name == UNCHANGED else "other tweets"
+                    rows.append([*head, switch.title, *own, "", said, "", ""])
+                for effect in effects(switches, name):
+                    shown = own if effect.title == switch.title else [" ".join(effect.seeds), "", ""]
+                    rows.append([*head, effect.title, *shown, *_effect(effect)])
+        header = ["protocol", "slip", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
         header += ["95%, over tweets", "95%, over seeds"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
         return md.captioned(
@@ -688,35 +780,27 @@ def _ablation(setting: str) -> Callable[[], str]:
             f"{recipe['backbone']}, {rate}, {recipe['epochs']} epochs. Difference: accuracy with the switch less that "
             "of the unchanged training with the same seeds, on the same tweets; one interval resamples groups of "
             "near-duplicates with the answers of all seeds, the other is Student's of the seeds' mean: where either "
-            "holds 0, or there is but one seed, the data cannot tell. "
+            "holds 0, or there is but one seed, the data cannot tell. A difference is what the slip does where it is "
+            f'"{PUT_IN}", and the opposite where it is "{MENDED}". '
             '"Other tweets": another split validates on other tweets, '
             f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
             + md.figure_of(
                 "ablation",
-                "What each switch changes in the accuracy, with its 95% interval over tweets, and with each seed.",
+                "What each switch changes in the accuracy: the mean, its 95% interval over tweets (thick) and over "
+                "seeds (thin), and each seed (ticks). Filled: neither interval holds 0; hollow: one does, or there is "
+                "but one seed.",
             ),
         )
 
     return section
 
 
-def _effect(name: str, measured: Mapping[str, Any], unchanged: Mapping[str, Any]) -> list[str]:
-    summary, paired = measured["summary"], measured.get("paired")
-    cells = [" ".join(measured["seeds"]), md.mean(summary["accuracy"]), md.mean(summary["macro_f1"])]
-    if name == UNCHANGED:
-        return [*cells, "", "", "", ""]
-    if not paired:
-        return [*cells, "", "other tweets", "", ""]
-    return [*cells, *_gained(measured["seeds"], unchanged, paired)]
-
-
-def _gained(seeds: Mapping[str, Any], others: Mapping[str, Any], paired: Mapping[str, Any]) -> list[str]:
-    """Each seed's gain in accuracy over the ``others``, their mean, and its two intervals."""
-    each = gains(seeds, others, "accuracy")
-    intervals = [paired["interval"], *([over_seeds(each)] if len(each) > 1 else [])]
-    bounds = [f"{low:+.4f} to {high:+.4f}" for low, high in intervals]
-    cells = [" ".join(f"{gain:+.4f}" for gain in each), f"{paired['difference']:+.4f}"]
-    return [*cells, *bounds, *[""] * (2 - len(bounds))]
+def _effect(effect: Effect) -> list[str]:
+    """Each seed's gain, their mean, and its two intervals."""
+    each = " ".join(f"{gain:+.4f}" for gain in effect.each)
+    bounds = [effect.interval, *([over_seeds(effect.each)] if len(effect.each) > 1 else [])]
+    shown = [f"{low:+.4f} to {high:+.4f}" for low, high in bounds]
+    return [each, f"{effect.difference:+.4f}", *shown, *["one seed"] * (2 - len(shown))]
 
 
 def _accuracy_and_f1(summary: Mapping[str, Any], rows: int, bounds: Sequence[float] | None = None) -> list[str]:
@@ -729,7 +813,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "The product, beside plain methods": _baselines(tasks.PRODUCT.name),
     "The emotion, beside plain methods": _baselines(tasks.EMOTION.name),
     "The whole answer, beside plain methods": _answers,
-    "What near-duplicates on both sides are worth": _copies,
+    SAME_TWEETS: _copies,
     "What the answer model was to reach": _targets,
     "What the answer model gets right, class by class": _classes,
     'Calibration, and what "Not sure" costs': _calibration,

@@ -73,6 +73,18 @@ def test_the_report_meant_to_remove_urls():
     assert slips.SlippedBert(recipes.REPORT, 3)._texts(texts) == texts
 
 
+def test_each_switch_says_whether_it_puts_a_slip_in_or_mends_one():
+    said = {name: switch.slip for name, switch in ablation.SWITCHES.items()}
+    assert said.pop(ablation.UNCHANGED) == ""
+    assert set(said.values()) == {ablation.PUT_IN, ablation.MENDED, ablation.CONTROL}
+    controls = {name for name, slip in said.items() if slip == ablation.CONTROL}
+    assert controls == {switch.control for switch in ablation.SWITCHES.values() if switch.control}
+    slipped = {
+        name for name, switch in ablation.SWITCHES.items() if {slips.NO_MASK, slips.SECOND_LAYER} & set(switch.slips)
+    }
+    assert all(said[name] == ablation.PUT_IN for name in slipped)
+
+
 # ---------------------------------------------------------------- splits
 
 
