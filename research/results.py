@@ -176,8 +176,8 @@ def _baselines(task: str) -> Callable[[], str]:
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
             "(report); a star marks Wilson's interval, where the answers are not kept; the keyword rules were written "
             f"with tweets of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
-            f"{_seeds(run, task)}{_missing(run)} The two protocols answer different tweets, so that the two accuracies "
-            f"of a method do not compare; those [on the same tweets]({md.anchor(SAME_TWEETS)}) do.",
+            f"{_seeds(run, task)}{_missing(run, task)} The two protocols answer different tweets, so that the two "
+            f"accuracies of a method do not compare; those [on the same tweets]({md.anchor(SAME_TWEETS)}) do.",
         )
 
     return section
@@ -199,12 +199,12 @@ def _seeds(run: Mapping[str, Any], task: str) -> str:
     return f" Seeds: {'; '.join(named)}. The other methods have no randomness."
 
 
-def _missing(run: Mapping[str, Any]) -> str:
-    """What would measure the methods that the recorded run lacks."""
-    names = [name for name in methods() if name not in run["methods"] and name != OURS]
+def _missing(run: Mapping[str, Any], task: str) -> str:
+    """What would measure the methods of which the recorded run lacks a task."""
+    names = [name for name in methods() if task not in run["methods"].get(name, {}) and name != OURS]
     if not names:
         return ""
-    return f" Not measured yet: `python -m research.baselines --methods {' '.join(names)}`."
+    return f" Not measured yet: `python -m research.baselines --methods {' '.join(names)} --problems {task}`."
 
 
 def _ours(task: str, baselines: Mapping[str, Any]) -> list[list[str]]:
@@ -582,10 +582,22 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
             f"Accuracy of our model less that of the baseline on the same tweets ({_compared_rows(run)}); "
             f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
             "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
-            f"and p belong; McNemar's exact test, which takes tweets for independent; {md.made(run)}",
+            "and p belong; McNemar's exact test, which takes tweets for independent; "
+            f"{md.made(run)}{_own_folds(run)}",
         )
 
     return section
+
+
+def _own_folds(run: Mapping[str, Any]) -> str:
+    """Which methods answered on folds of their own; see :func:`research.compare.kept_answers`."""
+    slow = [found["title"] for name, found in run["methods"].items() if methods()[name].slow]
+    if run["task"] != tasks.ANSWER or not slow:
+        return ""
+    return (
+        f" {'; '.join(slow)}: one seed, a model for each task, on folds over the tweets of that task alone, which keep "
+        "near-duplicates together as well."
+    )
 
 
 def _compared_rows(run: Mapping[str, Any]) -> str:
