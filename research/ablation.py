@@ -290,8 +290,15 @@ def _record(
         seeds = found["seeds"] | {str(seed): found_of_seed}
         found["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
     recorded[setting]["protocols"] = {each: _summed_up(protocols[each], problem.groups) for each in protocols}
-    command = " and ".join(f"python -m research.ablation --setting {name}" for name in SETTINGS if name in recorded)
-    return record("ablation", command, {"dataset": dataset.name, **same, "settings": recorded})
+    made = [each for name in SETTINGS if name in recorded for each in commands(name, recorded[name]["protocols"])]
+    return record("ablation", " and ".join(made), {"dataset": dataset.name, **same, "settings": recorded})
+
+
+def commands(setting: str, protocols: Mapping[str, Any]) -> list[str]:
+    """What measures a setting as it is recorded: a command a protocol, with the seeds of the unchanged training."""
+    base = f"python -m research.ablation --setting {setting}"
+    seeds = {name: switches[UNCHANGED]["seeds"] for name, switches in protocols.items() if UNCHANGED in switches}
+    return [f"{base} --protocols {name} --seeds {' '.join(each)}" for name, each in seeds.items()] or [base]
 
 
 def _summed_up(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any]:

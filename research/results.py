@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from research import markdown as md
-from research.ablation import MENDED, PUT_IN, SWITCHES, UNCHANGED, Effect, effects
+from research.ablation import MENDED, PUT_IN, SWITCHES, UNCHANGED, Effect, commands, effects
 from research.baselines import COPIES, GROUPED, PROTOCOLS, REPORT
 from research.claims import (
     ABLATIONS,
@@ -583,21 +583,21 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
             f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
             "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
             "and p belong; McNemar's exact test, which takes tweets for independent; "
-            f"{md.made(run)}{_own_folds(run)}",
+            f"{md.made(run)}{_networks(run)}",
         )
 
     return section
 
 
-def _own_folds(run: Mapping[str, Any]) -> str:
-    """Which methods answered on folds of their own; see :func:`research.compare.kept_answers`."""
+def _networks(run: Mapping[str, Any]) -> str:
+    """Which methods answered with one seed of several, and on folds of their own; see ``research.compare``."""
     slow = [found["title"] for name, found in run["methods"].items() if methods()[name].slow]
-    if run["task"] != tasks.ANSWER or not slow:
+    if not slow:
         return ""
-    return (
-        f" {'; '.join(slow)}: one seed, a model for each task, on folds over the tweets of that task alone, which keep "
-        "near-duplicates together as well."
-    )
+    own = ""
+    if run["task"] == tasks.ANSWER:
+        own = ", a model for each task, on folds over the tweets of that task, which keep near-duplicates together too"
+    return f" {'; '.join(slow)}: one seed{own}."
 
 
 def _compared_rows(run: Mapping[str, Any]) -> str:
@@ -786,6 +786,7 @@ def _ablation(setting: str) -> Callable[[], str]:
         header = ["protocol", "slip", "switch", "seeds", "accuracy", "macro-F1", "each seed", "difference"]
         header += ["95%, over tweets", "95%, over seeds"]
         rate = f"Adam {recipe['learning_rate']:g} {recipe['schedule']}"
+        made = " and ".join(f"`{each}`" for each in commands(setting, found["protocols"]))
         return md.captioned(
             md.table(header, rows),
             f"Product; {run['rows']:,} tweets in {run['groups']:,} groups; `{recipe['name']}` recipe, "
@@ -795,7 +796,7 @@ def _ablation(setting: str) -> Callable[[], str]:
             "holds 0, or there is but one seed, the data cannot tell. A difference is what the slip does where it is "
             f'"{PUT_IN}", and the opposite where it is "{MENDED}". '
             '"Other tweets": another split validates on other tweets, '
-            f"so there is no paired difference. `{command}`, {run['date']}, {run['machine']}{md.took(seconds)}."
+            f"so there is no paired difference. {made}, {run['date']}, {run['machine']}{md.took(seconds)}."
             + md.figure_of(
                 "ablation",
                 "What each switch changes in the accuracy: the mean, its 95% interval over tweets (thick) and over "

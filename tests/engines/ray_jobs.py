@@ -108,7 +108,10 @@ def telling_stub(folder: Path) -> Predictor:
 
 
 def on_a_cluster(folder: Path) -> dict:
-    """Run on the cluster that the environment's RAY_ADDRESS names; then without its GPU, and with more than it has."""
+    """Run on the cluster that the environment's RAY_ADDRESS names, without its GPU, and with more than it has.
+
+    The last would replace a job that is done.
+    """
     job = (folder / "model", folder / "in")
     load, found = partial(telling_stub, folder), {}
     summary = predict_files(*job, folder / "out", load=load, batch_size=50, part_rows=100)
@@ -120,10 +123,12 @@ def on_a_cluster(folder: Path) -> dict:
         found[name] = [file.read_text() for file in files]
         for file in files:
             file.unlink()
+    before = sorted(file.name for file in (folder / "out").iterdir())
     try:
-        predict_files(*job, folder / "more", load=load, gpus=2)
+        predict_files(*job, folder / "out", load=load, batch_size=50, part_rows=100, workers=2, gpus=1, overwrite=True)
     except TweetTargetError as error:
         found["error"] = str(error)
+    found["untouched"] = before == sorted(file.name for file in (folder / "out").iterdir())
     return found
 
 

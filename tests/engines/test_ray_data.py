@@ -9,6 +9,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas
 import pytest
@@ -141,7 +142,30 @@ def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluste
     assert len(found["done"]) == 6
     assert found["gpus"] == ["0"]  # one worker, which was given the one
     assert found["without"] == ["", ""]  # one for each CPU, and none sees a GPU
-    assert re.search(r"no GPU for a worker that asks for 2; leave --gpus-per-worker out", found["error"])
+    assert found["error"].startswith("expected at least 2 GPUs for 2 workers with 1 each, found 1; give fewer")
+    assert found["untouched"], "what was done before is kept where the new job cannot be"
+
+
+@pytest.mark.parametrize(
+    ("held", "workers", "is_here", "seen", "share"),
+    [
+        (0, None, False, 0, 0),
+        (1, None, False, 0, 1),  # a cluster, whose GPUs this machine does not see
+        (1, None, True, 1, 1),
+        (1, None, True, 0, 0),  # a driver without CUDA's libraries
+        (1, 4, False, 0, 0.25),
+        (4, 3, False, 0, 1),
+        (1, 3, False, 0, 0.3333),
+    ],
+)
+def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, share, monkeypatch):
+    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": float(held)} if held else {}))
+    tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
+    monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
+    assert ray_data._share_of_gpu(ray, None, workers, is_here) == share
+    assert ray_data._share_of_gpu(ray, 0, workers, is_here) == 0
+    with pytest.raises(UsageError, match=f"for {held + 1} workers? with 1 each, found {held}; give fewer"):
+        ray_data._share_of_gpu(ray, 1, held + 1, is_here)
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):

@@ -189,6 +189,7 @@ def test_what_was_left_out_is_compared_with_its_control_and_summed_up_anew(tmp_p
     switches = ["unchanged", "without_duplicates", "as_many_left_out"]
     assert ablation.main([*command, "--seeds", "0", "--switches", *switches]) == 0
     run = runs.load("ablation")
+    assert run["command"] == f"python -m research.ablation --setting quick --protocols {REPORT} --seeds 0"
     found = run["settings"]["quick"]["protocols"][REPORT]
     assert found["without_duplicates"].pop("beside_control")["difference"] == 0
     answered = runs.unpack(found["unchanged"]["seeds"]["0"]["answered"], len(problem.rows))

@@ -96,8 +96,8 @@ class Ledger:
         job = {"settings": dict(settings), "input": _files(plan), "plan": plan.to_dict()}
         self._job = json.loads(json.dumps(job))
 
-    def begin(self, overwrite: bool = False) -> list[Part]:
-        """Make the folder, or find what an earlier run of the same job left in it.
+    def look(self, overwrite: bool = False) -> list[Part]:
+        """What :meth:`begin` will return or raise, without touching anything yet.
 
         Args:
             overwrite: Whether the output of another job, or of a run of this one that was concluded, may be removed. A
@@ -114,25 +114,37 @@ class Ledger:
         with explain_write_errors(self.folder):
             if self.folder.exists() and not self.folder.is_dir():
                 raise OutputError(f"{self.folder} is a file; give the name of a folder for the parts")
-            self.folder.mkdir(parents=True, exist_ok=True)
-            held = any(self.folder.iterdir())
+            held = self.folder.is_dir() and any(self.folder.iterdir())
         manifest = self._read_manifest()
         if held and manifest is None:
             raise OutputError(f"{self.folder} is not empty and no job made it; choose another folder")
-        # What the same command leaves when its workers are lost is not to be wiped by the same command run again.
-        if manifest is not None and overwrite and (manifest["job"] != self._job or manifest.get("complete")):
-            self._remove_job()
-            manifest = None
-        if manifest is not None and manifest["job"] != self._job:
+        if manifest is None or self._is_replaced(manifest, overwrite):
+            return list(self.plan.parts)
+        if manifest["job"] != self._job:
             different = [_WORDS[name] for name in self._job if manifest["job"].get(name) != self._job[name]]
             raise UsageError(
                 f"{self.folder} holds the output of another job (another {' and another '.join(different)}); choose "
                 "another folder, or add --overwrite to replace it"
             )
-        if manifest is None:
-            self._write_manifest(complete=False)
         done = self.done()
         return [part for part in self.plan.parts if part.name not in done]
+
+    def begin(self, overwrite: bool = False) -> list[Part]:
+        """Make the folder, or find what an earlier run of the same job left in it; see :meth:`look`."""
+        left = self.look(overwrite)
+        with explain_write_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        manifest = self._read_manifest()
+        if manifest is not None and self._is_replaced(manifest, overwrite):
+            self._remove_job()
+            manifest = None
+        if manifest is None:
+            self._write_manifest(complete=False)
+        return left
+
+    def _is_replaced(self, manifest: Mapping[str, Any], overwrite: bool) -> bool:
+        """Whether a job's output goes; what the same command leaves when its workers are lost does not."""
+        return overwrite and (manifest["job"] != self._job or bool(manifest.get("complete")))
 
     def done(self) -> dict[str, Done]:
         """The parts that are whole, by name."""

@@ -8,10 +8,11 @@ lost is replaced, and its part done again: a part appears whole or not at all, s
 from __future__ import annotations
 
 import logging
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,15 @@ from tf_model.engines.ledger import Ledger, Summary, model_fingerprint
 from tf_model.engines.parts import Part
 from tf_model.engines.scoring import score_part
 from tf_model.errors import TweetTargetError, UsageError
-from tf_model.messages import first_line
+from tf_model.messages import first_line, plural
 from tf_model.model_folder import read_labels
 from tf_model.predict import BATCH_SIZE
 from tf_model.predictor import Predictor, columns_of
-from tf_model.runtime import cores
+from tf_model.runtime import cores, import_tensorflow
 
 PACKAGE = "ray[data]==2.60.0"
 ADDRESS = "RAY_ADDRESS"
+HERE = (None, "local")  # addresses of no cluster
 # Of the CPUs that a worker computes on, this share is asked of Ray. The rest leaves room for Ray's own tasks: workers
 # that hold every CPU let a job wait for ever, without a word.
 SHARE = 0.5
@@ -75,8 +77,8 @@ def predict_files(
             machine alone.
         workers: How many load the model and score. None: one for each ``cpus`` CPUs, or for each ``gpus`` GPUs.
         cpus: Threads that a worker computes with.
-        gpus: The share of a GPU that a worker computes on: 0.5 lets two share one, 0 keeps off them. None: 1 where the
-            cluster has any.
+        gpus: The share of a GPU that a worker computes on: 0.5 lets two share one, 0 keeps off them. None: a whole one,
+            or what ``workers`` leave to each, where the cluster has any; on this machine, where TensorFlow can use it.
         part_rows: The most rows in a part: what is done again after an interruption, and what a worker holds in memory.
         suffix: ``".csv"`` or ``".parquet"``. None: that of the input.
         options: More arguments of :func:`tf_model.predict.predict_texts`, such as ``{"probabilities": True}``.
@@ -90,7 +92,7 @@ def predict_files(
         ModelError: The model cannot be used.
         OutputError: The output cannot be written, or is not ours to write to.
         TweetTargetError: Workers were lost again and again; the parts that are done are kept.
-        UsageError: Ray is not installed or not there, it has no GPU and ``gpus`` asks for one, the output belongs to
+        UsageError: Ray is not installed or not there, it has fewer GPUs than are asked for, the output belongs to
             another job, or input and output lie in one another.
     """
     ray = import_ray()
@@ -118,20 +120,24 @@ def predict_files(
         "options": options,
     }
     ledger = Ledger(output, plan, settings)
-    left = ledger.begin(overwrite)
+    left = ledger.look(overwrite)
     resumed = len(plan.parts) - len(left)
-    if on_start:
-        on_start(plan, plan.rows - sum(part.rows for part in left))
-    if left:
+    is_here = not ray.is_initialized() and (address or os.environ.get(ADDRESS)) in HERE
+    with connected(ray, address) if left else nullcontext():
+        # Whatever stands against the job is found before an earlier one is removed.
+        share = _share_of_gpu(ray, gpus, workers, is_here) if left else 0
+        ledger.begin(overwrite)
+        if on_start:
+            on_start(plan, plan.rows - sum(part.rows for part in left))
         worker = {
             "load": load or partial(_load, model_folder, cpus),
             "ledger": ledger,
             "batch_size": batch_size,
             "options": options,
         }
-        with connected(ray, address):
+        if left:
             try:
-                for rows in _run(ray, left, worker, workers=workers, cpus=cpus, gpus=gpus):
+                for rows in _run(ray, left, worker, workers=workers, cpus=cpus, gpus=share):
                     if on_progress:
                         on_progress(rows)
             except ray.exceptions.RayError as error:
@@ -186,7 +192,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
         return
     address = address or os.environ.get(ADDRESS)
-    if address in (None, "local"):
+    if address in HERE:
         where: dict[str, Any] = {
             "address": "local",
             "num_cpus": cores(),
@@ -218,15 +224,30 @@ def _python_path() -> str:
     return os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
 
 
+def _share_of_gpu(ray: Any, asked: float | None, workers: int | None, is_here: bool) -> float:
+    """The share of a GPU that each worker gets.
+
+    Raises:
+        UsageError: More is asked for than there is: Ray would wait for it for ever.
+    """
+    held, count = ray.cluster_resources().get("GPU", 0), workers or 1
+    if asked is None:
+        # Ray counts what the driver shows; TensorFlow needs CUDA's libraries as well.
+        usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
+        return min(1.0, math.floor(1e4 * held / count) / 1e4) if usable else 0.0
+    if asked * count > held:
+        raise UsageError(
+            f"expected at least {asked * count:g} GPUs for {count} {plural(count, 'worker', 'workers')} with {asked:g} "
+            f"each, found {held:g}; give fewer --workers or a smaller --gpus-per-worker"
+        )
+    return asked
+
+
 def _run(
-    ray: Any, left: list[Part], worker: dict[str, Any], *, workers: int | None, cpus: int, gpus: float | None
+    ray: Any, left: list[Part], worker: dict[str, Any], *, workers: int | None, cpus: int, gpus: float
 ) -> Iterator[int]:
     """Have the parts done, and yield the number of rows of each as it is."""
     resources = ray.cluster_resources()
-    if gpus is None:
-        gpus = 1 if resources.get("GPU", 0) >= 1 else 0
-    elif gpus > resources.get("GPU", 0):  # Ray would wait for one for ever
-        raise UsageError(f"the cluster has no GPU for a worker that asks for {gpus:g}; leave --gpus-per-worker out")
     if workers is None:
         held, each = (resources.get("GPU", 0), gpus) if gpus else (resources.get("CPU", 1), cpus)
         workers = max(int(held / each), 1)
@@ -303,8 +324,6 @@ def _keep_off_other_gpus() -> None:
 
 def _load(folder: Path, threads: int) -> Predictor:
     """Load a model that computes with so many threads: several workers must not each use all cores."""
-    from tf_model.runtime import import_tensorflow
-
     tf = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -119,7 +119,7 @@ class Writer:
                 self._came_late = self._is_closed
                 return False
             self._given += texts
-        self._queue.put((item, texts, token))
+            self._queue.put((item, texts, token))  # inside, so that nothing comes behind the end
         return True
 
     def flush(self, timeout: float = CLOSE_SECONDS, hurry: bool = True) -> bool:
@@ -155,8 +155,10 @@ class Writer:
         return self._wait(token, timeout)
 
     def _wait(self, token: _Token, timeout: float) -> str:
-        if not token.done.wait(timeout):
-            return WAITING if self._thread.is_alive() else LOST
+        if not token.done.wait(timeout) and self._thread.is_alive():
+            return WAITING
+        if not token.done.is_set():  # and nobody is left to do it
+            return LOST
         return LOST if token.lost.is_set() else WRITTEN
 
     # ------------------------------------------------------------ the thread
@@ -251,6 +253,8 @@ class Writer:
             except Exception as error:
                 self._fail(error)
                 self._give_up(event.rows if isinstance(event, Answered) else 1, token)
+            if token:
+                token.done.set()
         return True
 
     def _event(self, item: Any, texts: int, token: _Token | None) -> Event | None:
