@@ -171,11 +171,13 @@ def _baselines(task: str) -> Callable[[], str]:
         rows += _ours(task, run)
         header = ["method", "grouped accuracy", "interval", "macro-F1", "report accuracy", "interval", "macro-F1"]
         count = run["rows"][task]
+        star = any(cell.endswith("*") for row in rows for cell in row[1:])
+        marked = "a star marks Wilson's interval, where the answers are not kept; " if star else ""
         return md.captioned(
             md.table(header, rows),
             f"{count[GROUPED]:,} tweets in {run['groups'][task]:,} groups (grouped), {count[REPORT]:,} to validate "
-            "(report); a star marks Wilson's interval, where the answers are not kept; the keyword rules were written "
-            f"with tweets of this corpus in view, which flatters them; {md.made(run, _seconds(run))}"
+            f"(report); {marked}the keyword rules were written with tweets of this corpus in view, which flatters "
+            f"them; {md.made(run, _seconds(run))}"
             f"{_seeds(run, task)}{_missing(run, task)} The two protocols answer different tweets, so that the two "
             f"accuracies of a method do not compare; those [on the same tweets]({md.anchor(SAME_TWEETS)}) do.",
         )
