@@ -166,6 +166,11 @@ def test_an_accuracys_interval_is_that_of_the_mean_over_seeds_with_near_duplicat
         low, high = found[name]
         assert low < np.mean(accuracy) < high
         assert np.mean(accuracy) == pytest.approx((low + high) / 2, abs=0.01)
+    few = label_ids.copy()
+    few[:, 1] = np.where(np.arange(len(few)) < 3, NONE, UNKNOWN)  # a group of three without an emotion
+    assert list(answer_figures.accuracy_intervals(few, seeds, groups)) == ["product_accuracy"]
+    calibrated = answer_figures.evaluate_calibration(few, first, first, groups)
+    assert [name for name in calibrated if "brier_gain" in calibrated[name]] == ["product"]
     copies = [np.repeat(each, 4, axis=0) for each in (label_ids, first)]
     alike = answer_figures.accuracy_intervals(copies[0], copies[1:], np.repeat(np.arange(len(first)), 4))
     alone = answer_figures.accuracy_intervals(label_ids, [first], np.arange(len(first)))

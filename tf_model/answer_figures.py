@@ -196,7 +196,7 @@ def accuracy_intervals(
         groups: Near-duplicates, int [N], which are drawn together; see :func:`tf_model.metrics.mean_interval`.
 
     Returns:
-        ``[low, high]`` by the name of the figure.
+        ``[low, high]`` by the name of the figure; one over fewer than two groups has none.
     """
     ids = labels_by_task(label_ids)
     emotions = ids[tasks.EMOTION.name]
@@ -212,8 +212,14 @@ def accuracy_intervals(
         right["answer_accuracy"][has_emotion] += exactly
     right["answer_emotion_rows_accuracy"] = right["answer_accuracy"]
     return {
-        name: list(mean_interval(right[name][known] / len(calibrated), groups[known])) for name, known in rows.items()
+        name: list(mean_interval(right[name][known] / len(calibrated), groups[known]))
+        for name, known in rows.items()
+        if _can_be_drawn(groups[known])
     }
+
+
+def _can_be_drawn(groups: np.ndarray) -> bool:
+    return len(np.unique(groups)) > 1
 
 
 def evaluate_calibration(
@@ -222,7 +228,8 @@ def evaluate_calibration(
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
     With ``groups``, near-duplicates as :func:`tf_model.metrics.mean_interval` takes them, also ``brier_gain``: by how
-    much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by tweet.
+    much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by tweet; a task of which
+    fewer than two groups are labelled has none.
     """
     ids = labels_by_task(label_ids)
     found: dict[str, Any] = {}
@@ -232,7 +239,7 @@ def evaluate_calibration(
             when: calibration_metrics(ids[name][known], by_task(values)[name][known])
             for when, values in (("before", before), ("after", after))
         }
-        if groups is not None:
+        if groups is not None and _can_be_drawn(groups[known]):
             old, new = (squared_distances(ids[name][known], by_task(values)[name][known]) for values in (before, after))
             found[name]["brier_gain"] = {
                 "difference": float((old - new).mean()),
