@@ -187,14 +187,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
-    if arguments.switches and UNCHANGED not in arguments.switches:
-        raise UsageError(f"each switch is compared with {UNCHANGED!r}; name it too")
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, tasks.PRODUCT.name)
     if not arguments.switches:
         path = _record(arguments.setting, dataset, problem)
+    elif UNCHANGED not in arguments.switches:
+        _require_unchanged(arguments.setting, dataset, problem, arguments.protocols, arguments.seeds)
     with console.stopped_cleanly():
         for seed in arguments.seeds:
             for protocol in arguments.protocols:
@@ -277,13 +277,7 @@ def _record(
 
     The record is begun anew where it is of other rows, and its setting where it is of another recipe.
     """
-    recipe = SETTINGS[setting].to_dict()
-    same = {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
-    run = load("ablation")
-    recorded = run["settings"] if run and all(run.get(key) == value for key, value in same.items()) else {}
-    # A record from before a field was added has its default.
-    if setting not in recorded or Recipe.from_dict(recorded[setting]["recipe"]).to_dict() != recipe:
-        recorded[setting] = {"recipe": recipe, "protocols": {}}
+    recorded, same = _recorded(setting, dataset, problem)
     protocols = recorded[setting]["protocols"]
     if found_of_seed is not None:
         found = protocols.setdefault(protocol, {}).setdefault(name, {"title": SWITCHES[name].title, "seeds": {}})
@@ -292,6 +286,33 @@ def _record(
     recorded[setting]["protocols"] = {each: _summed_up(protocols[each], problem.groups) for each in protocols}
     made = [each for name in SETTINGS if name in recorded for each in commands(name, recorded[name]["protocols"])]
     return record("ablation", " and ".join(made), {"dataset": dataset.name, **same, "settings": recorded})
+
+
+def _recorded(setting: str, dataset: data.Dataset, problem: Problem) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is recorded of each setting on these rows, the one asked for among them, and what says which rows."""
+    recipe = SETTINGS[setting].to_dict()
+    same = {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
+    run = load("ablation")
+    recorded = run["settings"] if run and all(run.get(key) == value for key, value in same.items()) else {}
+    # A record from before a field was added has its default.
+    if setting not in recorded or Recipe.from_dict(recorded[setting]["recipe"]).to_dict() != recipe:
+        recorded[setting] = {"recipe": recipe, "protocols": {}}
+    return recorded, same
+
+
+def _require_unchanged(
+    setting: str, dataset: data.Dataset, problem: Problem, protocols: Sequence[str], seeds: Sequence[int]
+) -> None:
+    """Raise :class:`UsageError` unless the unchanged training is recorded of each protocol and seed."""
+    recorded, _ = _recorded(setting, dataset, problem)
+    found = recorded[setting]["protocols"]
+    for protocol in protocols:
+        known = found.get(protocol, {}).get(UNCHANGED, {}).get("seeds", {})
+        if missing := [str(seed) for seed in seeds if str(seed) not in known]:
+            raise UsageError(
+                f"each switch is compared with {UNCHANGED!r}; name it too, on the protocol {protocol!r} for seed "
+                f"{', '.join(missing)}"
+            )
 
 
 def commands(setting: str, protocols: Mapping[str, Any]) -> list[str]:

@@ -208,6 +208,26 @@ def test_what_was_left_out_is_compared_with_its_control_and_summed_up_anew(tmp_p
     assert len(Counted.fitted) == fitted
 
 
-def test_there_is_nothing_to_compare_with_without_the_unchanged_training():
-    with pytest.raises(UsageError, match="unchanged"):
+def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    monkeypatch.setattr(ablation, "SlippedBert", Counted)
+    monkeypatch.setattr(Counted, "fitted", [])
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
+    assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged"]) == 0
+    with pytest.raises(UsageError, match="name it too, on the protocol 'report' for seed 1, 2"):
+        ablation.main([*command, "--seeds", "0", "1", "2", "--switches", "no_mask"])
+    with pytest.raises(UsageError, match="name it too, on the protocol 'grouped' for seed 0"):
+        ablation.main([*command, GROUPED, "--seeds", "0", "--switches", "no_mask"])
+    assert len(Counted.fitted) == 1
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "of another machine")
+    assert ablation.main([*command, "--seeds", "0", "--switches", "no_mask"]) == 0
+    assert len(Counted.fitted) == 2, "the unchanged training is not repeated"
+    found = runs.load("ablation")["settings"]["quick"]["protocols"][REPORT]
+    assert found["no_mask"]["paired"]["seeds"] == ["0"]
+
+
+def test_there_is_nothing_to_compare_with_without_the_unchanged_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    with pytest.raises(UsageError, match="'unchanged'; name it too, on the protocol 'grouped' for seed 0, 1, 2"):
         ablation.main(["--data", str(paths.SAMPLE_CORPUS), "--switches", "no_mask"])
