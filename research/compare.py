@@ -63,10 +63,10 @@ def main(argv: list[str] | None = None) -> int:
                 f"{method.name} trains for minutes and has no kept answers; run `python -m research.baselines "
                 f"--methods {method.name} --seeds {method.seeds[0]} --protocols {protocol}` first, or leave it out"
             )
-        found[method.name] = {"title": method.title, **compare_all(problem, ours, baseline)}
-        for question, by_seed in found[method.name].items():
-            if question != "title":
-                _print(method.title, question, by_seed)
+        tests = compare_all(problem, ours, baseline)
+        found[method.name] = {"title": method.title, "settings": method.settings, **tests}
+        for question, by_seed in tests.items():
+            _print(method.title, question, by_seed)
     folds = problem.folds[protocol]
     results = {
         "protocol": f"grouped {len(folds)}-fold" if protocol == GROUPED else "the report's random split, seed 42",
@@ -140,6 +140,11 @@ def compare_all(
                 raise DataError("expected answers to the same rows from both sides; run both on all folds")
             found[question][key] = compare_right(old_right, right, problem.groups[rows])
     return found
+
+
+def tests_of(recorded: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What :func:`compare_all` returned of a recorded method, without its title and settings."""
+    return {question: tests for question, tests in recorded.items() if question not in ("title", "settings")}
 
 
 def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:

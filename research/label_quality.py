@@ -79,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
             for method in (methods()[each] for each in arguments.methods):
                 kept = {"title": method.title, "settings": method.settings}
                 kept |= without_doubtful(method, problem, orders, dataset.sha256)
-                found[name]["without_doubtful"][method.name] = kept
+                measured = found[name]["without_doubtful"] | {method.name: kept}
+                found[name]["without_doubtful"] = _still_true(measured)
                 path = _record(dataset, found, answers_agree)
             _print(name, found[name])
     console.say(f"written to {paths.shown(path)}")
@@ -87,10 +88,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _still_true(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded figures of methods that are still what they were."""
-    known = methods()
+    """Recorded figures of methods that are still what they were, in the order of :func:`research.methods.methods`."""
     return {
-        name: found for name, found in recorded.items() if name in known and found["settings"] == known[name].settings
+        name: recorded[name]
+        for name, method in methods().items()
+        if name in recorded and recorded[name]["settings"] == method.settings
     }
 
 

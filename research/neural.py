@@ -110,17 +110,14 @@ class KerasNlpBert:
         """Float32 [N, classes]."""
         import tensorflow as tf
 
-        from tf_model.pipeline import encode, evaluation_batches
+        from tf_model.pipeline import encode, scores, traced_once
 
-        batches, positions = evaluation_batches(
-            encode(self._encoder, list(texts)), batch_size=ANSWERED_AT_ONCE, max_tokens=self._recipe.max_tokens
-        )
-
-        @tf.function(reduce_retracing=True)
+        @traced_once
         def probabilities(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
             return tf.nn.softmax(tf.cast(self._model(keras_nlp_inputs(inputs), training=False), tf.float32))
 
-        return np.concatenate([probabilities(inputs).numpy() for inputs in batches])[positions]
+        token_ids = encode(self._encoder, list(texts))
+        return scores(probabilities, token_ids, batch_size=ANSWERED_AT_ONCE, max_tokens=self._recipe.max_tokens)
 
 
 def keras_nlp_backbone(weights: backbone.Backbone, pretrained: bool = True, dtype: str = "float32") -> Any:

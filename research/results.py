@@ -30,7 +30,7 @@ from research.claims import (
     reached,
     weakest_seed,
 )
-from research.compare import AVERAGED
+from research.compare import AVERAGED, tests_of
 from research.figures import FEWEST_ROWS, accuracy_axis
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
@@ -575,9 +575,7 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
             return md.not_measured(command)
         rows = []
         for found in run["methods"].values():
-            for question, by_seed in found.items():
-                if question != "title":
-                    rows.append([found["title"], question, *_tests(by_seed)])
+            rows += [[found["title"], question, *_tests(by_seed)] for question, by_seed in tests_of(found).items()]
         header = ["less", "question", "each seed", "weakest seed", "seeds averaged", "only ours right", "only theirs"]
         return md.captioned(
             md.table([*header, "p"], rows),
@@ -585,7 +583,7 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
             f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
             "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
             "and p belong; McNemar's exact test, which takes tweets for independent; "
-            f"{md.made(run)}{_networks(run)}",
+            f"{md.made(run)}{_networks(run)}{_fitted_otherwise(run)}",
         )
 
     return section
@@ -602,15 +600,27 @@ def _networks(run: Mapping[str, Any]) -> str:
     return f" {'; '.join(slow)}: one seed{own}."
 
 
+def _fitted_otherwise(run: Mapping[str, Any]) -> str:
+    """Which methods were compared before their settings became what the other tables have."""
+    known = methods()
+    earlier = [
+        f"{found['title']} (then {found['settings']}; now {known[name].settings})"
+        for name, found in run["methods"].items()
+        if "settings" in found and found["settings"] != known[name].settings
+    ]
+    if not earlier:
+        return ""
+    return f" Compared as it was fitted then, in the tables above as it is fitted now: {'; '.join(earlier)}."
+
+
 def _compared_rows(run: Mapping[str, Any]) -> str:
     """How many tweets each question was asked of."""
-    by_question = {question: found for question, found in md.first(run["methods"]).items() if question != "title"}
+    by_question = tests_of(md.first(run["methods"]))
     return ", ".join(f"{question} {md.first(found)['rows']:,}" for question, found in by_question.items())
 
 
 def _compared_seeds(run: Mapping[str, Any]) -> str:
-    by_question = next(found for question, found in md.first(run["methods"]).items() if question != "title")
-    return " ".join(seed for seed in by_question if seed != AVERAGED)
+    return " ".join(seed for seed in md.first(tests_of(md.first(run["methods"]))) if seed != AVERAGED)
 
 
 def _tests(by_seed: Mapping[str, Any]) -> list[str]:

@@ -85,19 +85,17 @@ class SlippedBert:
         import tensorflow as tf
 
         from tf_model.fit import EVALUATION_BATCH
-        from tf_model.pipeline import encode, evaluation_batches
+        from tf_model.pipeline import encode, scores, traced_once
 
         encoder = self._fitted.encoder
-        batches, positions = evaluation_batches(
-            encode(encoder, self._texts(texts)), batch_size=EVALUATION_BATCH, max_tokens=encoder.max_tokens
-        )
 
-        @tf.function(reduce_retracing=True)
+        @traced_once
         def probabilities(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
             logits = self._fitted.model(self._inputs(inputs), training=False).logits
             return self._second(logits) if self._second else tf.nn.softmax(logits)
 
-        return np.concatenate([probabilities(inputs).numpy() for inputs in batches])[positions]
+        token_ids = encode(encoder, self._texts(texts))
+        return scores(probabilities, token_ids, batch_size=EVALUATION_BATCH, max_tokens=encoder.max_tokens)
 
     def _texts(self, texts: Sequence[str]) -> list[str]:
         return [URL.sub("", text.lower()) if URLS_FIRST in self._slips else text for text in texts]

@@ -190,6 +190,21 @@ def test_nothing_to_evaluate_gives_no_batch():
     assert positions.tolist() == []
 
 
+def test_scores_come_in_the_order_of_the_texts_from_one_trace_for_all_lengths():
+    token_ids, _ = examples(333)
+    traces = []
+
+    @pipeline.traced_once
+    def first_and_length(inputs):
+        traces.append(inputs["input_ids"].shape.as_list())
+        return tf.stack([inputs["input_ids"][:, 0], tf.reduce_sum(inputs["attention_mask"], axis=1)], axis=1)
+
+    found = pipeline.scores(first_and_length, token_ids, batch_size=10, max_tokens=MAX_TOKENS)
+    assert found[:, 0].tolist() == list(range(1000, 1333))
+    assert found[:, 1].tolist() == token_ids.row_lengths().numpy().tolist()
+    assert traces == [[None, None]]
+
+
 # ------------------------------------------------------------------------------------------------------- encode
 
 

@@ -65,20 +65,15 @@ class Fitted:
     @cached_property
     def _score(self) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
         """Traced once, for all lengths and epochs."""
-        import tensorflow as tf
+        from tf_model.pipeline import traced_once
 
-        batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
-        signature = [{"input_ids": batch, "attention_mask": batch}]
-        return tf.function(lambda inputs: bert.class_probabilities(self.model, inputs), input_signature=signature)
+        return traced_once(lambda inputs: bert.class_probabilities(self.model, inputs))
 
     def probabilities(self, token_ids: tf.RaggedTensor) -> np.ndarray:
         """Class probabilities, float32 [N, classes], of encoded texts (int32 [N, (tokens)]), in their order."""
-        from tf_model.pipeline import evaluation_batches
+        from tf_model.pipeline import scores
 
-        batches, positions = evaluation_batches(
-            token_ids, batch_size=EVALUATION_BATCH, max_tokens=self.encoder.max_tokens
-        )
-        return np.concatenate([self._score(inputs).numpy() for inputs in batches], axis=0)[positions]
+        return scores(self._score, token_ids, batch_size=EVALUATION_BATCH, max_tokens=self.encoder.max_tokens)
 
     def in_float32(self) -> Fitted:
         """The same classifier on one device, computing in float32, as it is exported; itself if it does so already."""

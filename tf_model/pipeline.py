@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -110,3 +110,17 @@ def evaluation_batches(
     positions[order] = np.arange(len(order))
     batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
     return batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE), positions
+
+
+def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
+    """A graph of what answers a batch of :func:`evaluation_batches`, traced once for all sizes and lengths."""
+    batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
+    return tf.function(score, input_signature=[{"input_ids": batch, "attention_mask": batch}])
+
+
+def scores(
+    score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
+) -> np.ndarray:
+    """What ``score``, of :func:`traced_once`, says of each text, [N, ...], in the order of ``token_ids``."""
+    batches, positions = evaluation_batches(token_ids, batch_size=batch_size, max_tokens=max_tokens)
+    return np.concatenate([score(inputs).numpy() for inputs in batches])[positions]

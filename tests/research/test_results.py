@@ -526,14 +526,19 @@ def test_every_table_has_as_many_cells_in_each_line(recorded):
         "rows": 3291,
     }
     averaged = test | {"difference": 0.05, "p_value": 0.0}
-    compared = {"title": "words", "product": {"0": test}, "answer": {"0": test, "1": test, "averaged": averaged}}
+    compared = {"product": {"0": test}, "answer": {"0": test, "1": test, "averaged": averaged}}
+    compared = {"title": "words", "settings": methods.methods()["words_logistic"].settings, **compared}
     run = {"protocol": "grouped", "task": "answer", "rows": 8588, "methods": {"words_logistic": compared}}
     recorded("compare_answer", run)
-    assert "on folds over the tweets of that task" not in results.render()
-    run["methods"]["keras_nlp_bert"] = {"title": "network", "product": {"0": test}}
+    page = results.render()
+    assert "on folds over the tweets of that task" not in page
+    assert "Compared as it was fitted then" not in page
+    run["methods"]["keras_nlp_bert"] = {"title": "network", "settings": "quicker", "product": {"0": test}}
     recorded("compare_answer", run)
     page = results.render()
     assert " network: one seed, a model for each task, on folds over the tweets of that task" in page
+    now = methods.methods()["keras_nlp_bert"].settings
+    assert f"as it is fitted now: network (then quicker; now {now})." in page
     once = "+0.0400 (+0.0300 to +0.0500)"
     assert f"| words | product | +0.0400 | {once} | {once} | 9 | 2 | 0.01 |" in page
     averaged = "+0.0500 (+0.0300 to +0.0500)"
