@@ -137,7 +137,7 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
     features, inverse_penalty = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
     if name == "words_logistic":
         title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(values[task.name])
-        return Method(name, title, make, has_probabilities=True, settings=inverse_penalty)
+        return Method(name, title, make, has_probabilities=True, settings=f"{inverse_penalty}, to convergence")
     if name == "words_svm":
         title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(values[task.name])
         return Method(name, title, make, settings=f"{inverse_penalty}, primal")
