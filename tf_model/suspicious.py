@@ -19,8 +19,8 @@ from tf_model import splits
 FOLDS = 5
 # `python -m research.baselines --choose` tries it against others, inside the training part of the report's split.
 INVERSE_PENALTY = 10.0
-# Of the gradient. At scikit-learn's own, 1e-4, a probability moves by up to 0.03 with the last digit of a feature, which
-# differs between processors.
+# Of the gradient. At scikit-learn's own, 1e-4, a probability moves by up to 0.03 with the last digit of a feature,
+# which differs between processors.
 TOLERANCE = 1e-6
 
 
