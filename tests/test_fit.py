@@ -75,6 +75,23 @@ def train(
     return fit(recipe, tiny, [len(PRODUCTS)], training, validation, runtime=runtime, **options)
 
 
+def test_the_training_step_is_traced_once(tiny, monkeypatch):
+    """Tracing takes longer than a step: of a short training, as in cross-validation, it is most of the time."""
+    from transformers import TFBertForSequenceClassification
+
+    traced, train_step = [], TFBertForSequenceClassification.train_step
+
+    def counted(model: Any, batch: Any) -> Any:
+        traced.append(batch)
+        return train_step(model, batch)
+
+    monkeypatch.setattr(TFBertForSequenceClassification, "train_step", counted)
+    fitted = train(replace(CONSTANT, epochs=2), tiny)
+    assert len(traced) == 1
+    right = fitted.history[0]["accuracy"] * len(TRAINING.texts)
+    assert right == pytest.approx(round(right), abs=1e-4), "the example that the metrics were made with does not count"
+
+
 def test_a_trained_model_is_freed_when_nobody_holds_it(tiny):
     """Cross-validation trains one model after the other; each held several times its weights."""
     import tf_keras

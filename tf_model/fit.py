@@ -138,6 +138,8 @@ def fit(
         model = bert.build(backbone, classes, recipe.pooling)
         bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla, loss=loss)
         model.optimizer.build(model.trainable_variables)
+        if strategy.num_replicas_in_sync == 1:  # several make theirs inside a step
+            bert.build_metrics(model, training.label_ids[:1])
         bert.reseed_dropout(model, recipe.seed)
     fitted = Fitted(model, encoder)
     if checkpoint:

@@ -16,6 +16,7 @@ from tf_model.recipes import Recipe
 from tf_model.runtime import import_tensorflow
 
 if TYPE_CHECKING:
+    import numpy as np
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
@@ -117,6 +118,21 @@ def compile_model(
     else:
         loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
+
+
+def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
+    """Make the variables of the loss and the metrics, which Keras makes in its first step and then traces it again.
+
+    Args:
+        model: Compiled, in the scope of a strategy of one device.
+        label_ids: Of one example, as the loss takes them: [1] or [1, tasks].
+    """
+    import tensorflow as tf
+
+    labels, logits = tf.constant(label_ids), tf.zeros([len(label_ids), sum(model.config.task_classes)])
+    model.compiled_loss(labels, logits)
+    model.compiled_metrics.update_state(labels, logits)
+    model.reset_metrics()
 
 
 def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
