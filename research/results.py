@@ -728,17 +728,23 @@ def _learning_curve(task: str) -> Callable[[], str]:
         if run is None:
             return md.not_measured(f"python -m research.learning_curve{option}")
         sizes = sorted({point["size"] for found in run["methods"].values() for point in found["points"]})
-        rows = []
+        rows, of_macro_f1 = [], []
         for found in run["methods"].values():
             points = {point["size"]: point for point in found["points"]}
-            cells = [md.mean(points[size]["accuracy"]) if size in points else "not measured yet" for size in sizes]
+            cells, macro_f1 = (
+                [md.mean(points[size][figure]) if size in points else "not measured yet" for size in sizes]
+                for figure in ("accuracy", "macro_f1")
+            )
             largest = points.get(sizes[-1])
             rows.append([found["title"], *cells, f"{largest['seconds']['mean']:.1f} s" if largest else ""])
+            of_macro_f1.append([found["title"], *macro_f1])
         if OURS not in run["methods"]:
             rows.append([methods()[OURS].title, *["not measured yet"] * len(sizes), ""])
+        header = [f"{size:,}" for size in sizes]
         return md.captioned(
-            md.table(["labelled tweets", *(f"{size:,}" for size in sizes), "cost"], rows),
-            f"Accuracy on {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws, which at "
+            f"{md.table(['labelled tweets: accuracy', *header, 'cost'], rows)}\n\n"
+            f"{md.table(['labelled tweets: macro-F1', *header], of_macro_f1)}",
+            f"On {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws, which at "
             "the greatest size hold nearly the same tweets; cost: fitting once at the greatest size and answering a "
             "fifth of the tweets (the frozen MiniLM's embeddings are given, and not in it); "
             f"{md.made(run, _seconds(run))} {_pays(run, option)}"
@@ -756,14 +762,19 @@ def _pays(run: Mapping[str, Any], option: str) -> str:
     """From how many labels on our model is ahead of every baseline that was measured, and at which sizes it was."""
     if OURS not in run["methods"]:
         return f"Our own model: `python -m research.learning_curve{option} --methods {OURS}`."
-    size = pays_from(run)
+    accuracy, macro_f1 = pays_from(run), pays_from(run, "macro_f1")
     sizes = ", ".join(f"{point['size']:,}" for point in run["methods"][OURS]["points"])
     epochs = (
         f"Ours was measured with {sizes}; it makes as many passes over few tweets as over many, and so fewer steps."
     )
-    if size is None:
-        return f"At no measured size is our worst draw ahead of the best draw of every method above. {epochs}"
-    return f"From {size:,} labelled tweets on, our worst draw is ahead of the best draw of every method above. {epochs}"
+    return (
+        f"Our worst draw is ahead of the best draw of every method above {_from(accuracy)}; in macro-F1 "
+        f"{_from(macro_f1)}. {epochs}"
+    )
+
+
+def _from(size: int | None) -> str:
+    return "at no measured size" if size is None else f"from {size:,} labelled tweets on"
 
 
 # ---------------------------------------------------------------- the report's slips

@@ -425,3 +425,26 @@ def test_every_question_leads_to_a_heading_that_is_there():
             results.md.anchor(title) for title in re.findall(r"^## (.+)$", text.replace("`", ""), flags=re.MULTILINE)
         }
         assert f"#{heading}" in headings, line
+
+
+def curve_of(accuracies: list[float], macro_f1s: list[float], size: int) -> dict:
+    point = {"size": size, "accuracy": summarize(accuracies), "macro_f1": summarize(macro_f1s)}
+    return {"title": "a method", "points": [point]}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "macro_f1s", "said"),
+    [
+        ([0.81, 0.82], [0.61, 0.62], "from 800 on; by macro-F1 from 800 on"),
+        ([0.79, 0.82], [0.61, 0.62], "at no measured size; by macro-F1 from 800 on"),
+        ([0.81, 0.82], [0.60, 0.62], "from 800 on; by macro-F1 at no measured size"),
+    ],
+)
+def test_bert_pays_where_its_worst_draw_is_ahead(recorded, accuracies, macro_f1s, said):
+    plain = curve_of([0.78, 0.80], [0.58, 0.60], 800)
+    run = {"methods": {"words_svm": plain}}
+    recorded("learning_curve", run)
+    assert claims.OPEN in answer("From how many labelled tweets"), "ours was not measured"
+    recorded("learning_curve", {"methods": {"words_svm": plain, "tuned": curve_of(accuracies, macro_f1s, 800)}})
+    assert answer("From how many labelled tweets").startswith(f"{said} | our worst draw beats the best of the 1 plain")
+    assert claims.OPEN in answer("... on the emotion?](#how-many"), "each task has its own curve"
