@@ -71,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         answers_agree = agreements(make_problem(dataset, tasks.ANSWER), dataset)
         path = _record(dataset, found, answers_agree)
         for name, problem in problems.items():
+            # Counted together: those of an earlier run stay until ours is at hand again.
             if name in ours or not found[name]["doubts"]["ours"]:
                 found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
                 _record(dataset, found, answers_agree)
