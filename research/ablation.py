@@ -18,7 +18,7 @@ import numpy as np
 
 from research.baselines import GROUPED, PROTOCOLS, REPORT, Answers, Problem, answers, make_problem, score
 from research.methods import SEEDS, Method
-from research.runs import gains, load, pack, record, unpack
+from research.runs import UNCHANGED, gains, load, pack, record, unpack
 from research.slips import NO_MASK, SECOND_LAYER, URLS_FIRST, SlippedBert
 from tf_model import console, crossval, data, paths, recipes, splits, tasks
 from tf_model.comparison import compare_right
@@ -30,7 +30,6 @@ SETTINGS: dict[str, Recipe] = {
     "report": recipes.REPORT_DEFAULT,
     "quick": recipes.make_recipe("report", learning_rate=1e-4, epochs=3),
 }
-UNCHANGED = "unchanged"
 PUT_IN, MENDED, CONTROL = "put in", "mended", "control"
 FIGURES = ("accuracy", "macro_f1", "loss")
 

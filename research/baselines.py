@@ -345,6 +345,15 @@ def right_by_question(problem: Problem, said: Mapping[str, Answers]) -> dict[str
     return found
 
 
+def asked_rows(problem: Problem) -> dict[str, np.ndarray]:
+    """Positions of the rows that each question can be judged on once all are answered, int64 [rows], by question.
+
+    Those with a label of the task; of the whole answer, those with an emotion.
+    """
+    found = {task.name: np.flatnonzero(problem.label_ids(task) != tasks.NO_LABEL) for task in problem.rows.tasks}
+    return found | ({tasks.ANSWER: found[tasks.EMOTION.name]} if problem.name == tasks.ANSWER else {})
+
+
 def _answered_alike(said: Mapping[str, Answers]) -> bool:
     """Whether each task was answered on the same rows."""
     first, *others = ((each.predicted >= 0) for each in said.values())

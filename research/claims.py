@@ -16,9 +16,9 @@ from research.baselines import COPIES, GROUPED, REPORT
 from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
-from research.levers import APART, LEVERS, UNCHANGED, WITH_AN_EMOTION
+from research.levers import APART, LEVERS, WITH_AN_EMOTION
 from research.methods import OURS, baselines
-from research.runs import gains, load, over_seeds
+from research.runs import UNCHANGED, gains, load, over_seeds
 from tf_model import recipes, tasks
 from tf_model.messages import plural
 from tf_model.metrics import wilson_interval

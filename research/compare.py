@@ -4,7 +4,8 @@ Both sides answered the same rows, none of which they were trained on. On the le
 those that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. On the report's split
 (``--models``) they are the validation predictions that were saved with each model. A baseline answers with its first
 seed; one that trains for minutes is compared by the answers that ``python -m research.baselines`` kept, with the answer
-model by those to each task on folds of its own.
+model by those to each task on folds of its own. Where all of that is gone, ``--recorded`` compares what the records of
+``make levers`` and ``python -m research.baselines`` keep: which tweets were answered right, seed by seed.
 """
 
 from __future__ import annotations
@@ -15,15 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from research.baselines import GROUPED, REPORT, Answers, Problem, answers, make_problem, right_by_question, store_path
+from research import recorded_answers
+from research.baselines import (
+    GROUPED,
+    REPORT,
+    Answers,
+    Problem,
+    answers,
+    asked_rows,
+    make_problem,
+    right_by_question,
+    store_path,
+)
 from research.methods import Method, baselines
-from research.runs import record
+from research.runs import load, record, today, write_run
 from tf_model import console, data, paths, tasks
 from tf_model.comparison import compare_right
 from tf_model.errors import DataError, UsageError
 from tf_model.model_reports import read_report
 
 AVERAGED = "averaged"
+RECORDED = "recorded"  # of a method that was compared by records alone
+
+Rights = Mapping[str, tuple[np.ndarray, np.ndarray]]  # as right_by_question returns them
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,33 +53,46 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
+    parser.add_argument(
+        "--recorded", action="store_true", help="by what the records of the answer model and the baselines keep"
+    )
     quick = [name for name, method in known.items() if not method.slow]
     parser.add_argument("--methods", nargs="+", choices=list(known), default=quick, help="which baselines")
     arguments = parser.parse_args(argv)
     if arguments.models and arguments.store:
         raise UsageError("expected --store, for the leak-free folds, or --models, for the report's split, got both")
+    if arguments.recorded and (arguments.models or arguments.store or arguments.task != tasks.ANSWER):
+        raise UsageError("--recorded takes the recorded answer model; leave out --store, --models and --task")
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, arguments.task)
-    if arguments.models:
+    protocol, name, given = GROUPED, f"compare_{arguments.task}", []
+    if arguments.recorded:
+        given, ours = ["--recorded"], load_recorded(problem, dataset)
+    elif arguments.models:
         protocol, name, given = REPORT, f"compare_{REPORT}_{arguments.task}", ["--models", *arguments.models]
-        ours = load_validated(arguments.models, problem, dataset.sha256)
+        ours = rights_of(problem, load_validated(arguments.models, problem, dataset.sha256))
     else:
-        store = arguments.store or find_store(problem)
-        protocol, name = GROUPED, f"compare_{arguments.task}"
-        given = ["--store", store] if arguments.store else []
-        ours = load_out_of_fold(store, problem)
+        given = ["--store", arguments.store] if arguments.store else []
+        ours = rights_of(problem, load_out_of_fold(arguments.store or find_store(problem), problem))
+    command = " ".join(
+        [
+            "python -m research.compare",
+            *([] if arguments.recorded else ["--task", arguments.task]),
+            *given[:1],
+            *(paths.shown(Path(each)) for each in given[1:]),
+            *(["--methods", *arguments.methods] if arguments.methods != quick else []),
+        ]
+    )
     found: dict[str, Any] = {}
     for method in (known[chosen] for chosen in arguments.methods):
-        baseline = (kept_answers if method.slow else _answers)(method, problem, protocol, dataset)
-        if not baseline:
-            raise DataError(
-                f"{method.name} trains for minutes and has no kept answers; run `python -m research.baselines "
-                f"--methods {method.name} --seeds {method.seeds[0]} --protocols {protocol}` first, or leave it out"
-            )
-        tests = compare_all(problem, ours, baseline)
-        found[method.name] = {"title": method.title, "settings": method.settings, **tests}
+        if arguments.recorded:
+            theirs, made = _recorded(method, problem, dataset), {RECORDED: {"command": command, "date": today()}}
+        else:
+            theirs, made = right_by_question(problem, _answers(method, problem, protocol, dataset)), {}
+        tests = compare_all(problem, ours, theirs)
+        found[method.name] = {"title": method.title, "settings": method.settings, **made, **tests}
         for question, by_seed in tests.items():
             _print(method.title, question, by_seed)
     folds = problem.folds[protocol]
@@ -76,24 +104,62 @@ def main(argv: list[str] | None = None) -> int:
         "data_sha256": dataset.sha256,
         "methods": found,
     }
-    command = " ".join(
-        [
-            "python -m research.compare --task",
-            arguments.task,
-            *given[:1],
-            *(paths.shown(Path(each)) for each in given[1:]),
-            *(["--methods", *arguments.methods] if arguments.methods != quick else []),
-        ]
-    )
-    console.say(f"written to {paths.shown(record(name, command, results))}")
+    path = (_add if arguments.recorded else record)(name, command, results)
+    console.say(f"written to {paths.shown(path)}")
     return 0
 
 
+def _add(name: str, command: str, results: dict[str, Any]) -> Path:
+    """Record methods beside those that were recorded of the same tweets, whose command and date stay."""
+    run = load(name)
+    if run is None or any(run[key] != value for key, value in results.items() if key != "methods"):
+        return record(name, command, results)
+    methods = run["methods"] | results["methods"]
+    return write_run(name, run | {"methods": {method: methods[method] for method in baselines() if method in methods}})
+
+
 def _answers(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> dict[str, Answers]:
-    return {
-        task.name: answers(method, problem, task, protocol, method.seeds[0], dataset.sha256)
-        for task in problem.rows.tasks
-    }
+    """What a method said; of a slow one what is kept."""
+    if not method.slow:
+        return {
+            task.name: answers(method, problem, task, protocol, method.seeds[0], dataset.sha256)
+            for task in problem.rows.tasks
+        }
+    said = kept_answers(method, problem, protocol, dataset)
+    if not said:
+        raise DataError(
+            f"{method.name} trains for minutes and has no kept answers; run `python -m research.baselines "
+            f"--methods {method.name} --seeds {method.seeds[0]} --protocols {protocol}` first, or leave it out"
+        )
+    return said
+
+
+def _recorded(method: Method, problem: Problem, dataset: data.Dataset) -> Rights:
+    found = recorded_answers.of_baseline(method, problem, dataset)
+    if not found:
+        raise DataError(
+            f"{method.name}, as it is fitted now, is not recorded on this dataset; run `python -m research.baselines "
+            f"--methods {method.name}` first, or leave it out"
+        )
+    rows = asked_rows(problem)
+    return {question: (rows[question], right) for question, right in found.items()}
+
+
+def load_recorded(problem: Problem, dataset: data.Dataset) -> dict[str, Rights]:
+    """What ``make levers`` recorded of our answer model: by seed, as :func:`rights_of`; nothing is averaged.
+
+    Raises:
+        DataError: Nothing is recorded of this dataset.
+    """
+    found, rows = recorded_answers.of_ours(problem, dataset), asked_rows(problem)
+    if found is None:
+        raise DataError("our answer model is not recorded on this dataset; run `make levers` first")
+    return {seed: {name: (rows[name], right) for name, right in asked.items()} for seed, asked in found.items()}
+
+
+def rights_of(problem: Problem, probabilities: Mapping[str, np.ndarray]) -> dict[str, Rights]:
+    """Rows of each question and whether they are answered right, by seed or ``"averaged"``, of probabilities by it."""
+    return {key: right_by_question(problem, as_answers(problem, scores)) for key, scores in probabilities.items()}
 
 
 def kept_answers(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> dict[str, Answers]:
@@ -115,25 +181,20 @@ def kept_answers(method: Method, problem: Problem, protocol: str, dataset: data.
     return found
 
 
-def compare_all(
-    problem: Problem, ours: Mapping[str, np.ndarray], baseline: Mapping[str, Answers]
-) -> dict[str, dict[str, Any]]:
+def compare_all(problem: Problem, ours: Mapping[str, Rights], theirs: Rights) -> dict[str, dict[str, Any]]:
     """Paired tests of every question that a problem asks.
 
     Args:
         problem: The rows.
-        ours: Probabilities of all tasks side by side, float [N, classes], NaN in rows that were not answered, by seed
-            or ``"averaged"``.
-        baseline: Answers by task; one that was not asked is left out.
+        ours: As :func:`rights_of` returns them, by seed or ``"averaged"``.
+        theirs: A baseline's, as :func:`research.baselines.right_by_question` returns them.
 
     Returns:
         By question ("product", "emotion", "answer" where both were asked in one) and by key of ``ours``, what
         :func:`tf_model.comparison.compare_right` returns with the baseline as the old model.
     """
-    theirs = right_by_question(problem, baseline)
     found: dict[str, dict[str, Any]] = {question: {} for question in theirs}
-    for key, probabilities in ours.items():
-        of_ours = right_by_question(problem, as_answers(problem, probabilities))
+    for key, of_ours in ours.items():
         for question, (old_rows, old_right) in theirs.items():
             rows, right = of_ours[question]
             if not np.array_equal(rows, old_rows):
@@ -143,8 +204,8 @@ def compare_all(
 
 
 def tests_of(recorded: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What :func:`compare_all` returned of a recorded method, without its title and settings."""
-    return {question: tests for question, tests in recorded.items() if question not in ("title", "settings")}
+    """What :func:`compare_all` returned of a recorded method, without what else is recorded of it."""
+    return {question: tests for question, tests in recorded.items() if question not in ("title", "settings", RECORDED)}
 
 
 def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:

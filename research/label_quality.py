@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from research.baselines import GROUPED, Answers, Problem, answers, make_problem, score
+from research import recorded_answers
+from research.baselines import GROUPED, Answers, Problem, answers, asked_rows, make_problem, score
 from research.compare import AVERAGED, load_out_of_fold
-from research.levers import UNCHANGED
 from research.methods import OURS, Method, methods
-from research.runs import load, record, unpack
+from research.runs import load, record
 from tf_model import console, crossval, data, paths, splits, suspicious, tasks
 from tf_model.comparison import compare_right
 from tf_model.metrics import summarize
@@ -151,15 +151,11 @@ def our_rights(problem: Problem, dataset: data.Dataset) -> np.ndarray | None:
     From the recorded run of ``make levers``, which keeps the answers of the recipe as it is; None without one. Rows
     that the question is not asked of are NaN.
     """
-    run = load("levers")
-    if run is None or run["data_sha256"] != dataset.sha256:
+    seeds = recorded_answers.of_ours(problem, dataset)
+    if seeds is None:
         return None
-    asked = np.arange(len(problem.rows))
-    if problem.name == tasks.ANSWER:
-        asked = np.flatnonzero(problem.label_ids(tasks.EMOTION) != tasks.NO_LABEL)
-    seeds = run["levers"][UNCHANGED]["seeds"].values()
     found = np.full(len(problem.rows), np.nan)
-    found[asked] = np.mean([unpack(seed["right"][problem.name], len(asked)) for seed in seeds], axis=0)
+    found[asked_rows(problem)[problem.name]] = np.mean([right[problem.name] for right in seeds.values()], axis=0)
     return found
 
 

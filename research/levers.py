@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from research.baselines import GROUPED, Problem, make_problem, right_by_question
+from research.baselines import GROUPED, Problem, asked_rows, make_problem, right_by_question
 from research.compare import as_answers
-from research.runs import load, pack, record, unpack
+from research.runs import UNCHANGED, load, pack, record, unpack
 from tf_model import (
     answer_figures,
     backbone,
@@ -42,7 +42,6 @@ from tf_model.recipes import Recipe
 if TYPE_CHECKING:
     from tf_model.fit import Fitted
 
-UNCHANGED = "unchanged"
 APART = "two_models"
 WITH_AN_EMOTION = "answer_emotion_rows"
 SMOOTHED = 0.1  # of each label, spread over all classes
@@ -389,7 +388,7 @@ def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: 
         (:data:`WITH_AN_EMOTION`), over the ``seeds`` that both have, ``difference`` (of the accuracy, -1 to 1) and its
         ``interval`` (95%), for which groups of near-duplicates are drawn with the answers of all seeds.
     """
-    rows = _rows_of(problem)
+    rows = asked_rows(problem)
     emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
     some = {question: np.arange(len(positions)) for question, positions in rows.items()}
     some[WITH_AN_EMOTION] = np.flatnonzero(emotions != tasks.EMOTION.labels.index(tasks.NO_EMOTION))
@@ -405,12 +404,6 @@ def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: 
         paired[question] = {"difference": found["difference"], "interval": found["difference_interval"]}
     summary = answer_figures.summarize_headlines([figures["headline"] for figures in seeds.values()])
     return {"summary": summary, "paired": paired | {"seeds": shared}}
-
-
-def _rows_of(problem: Problem) -> dict[str, np.ndarray]:
-    """Positions of the rows that each question is judged on."""
-    anything = np.zeros((len(problem.rows), sum(CLASSES)), np.float32)
-    return {question: rows for question, (rows, _) in right_by_question(problem, as_answers(problem, anything)).items()}
 
 
 def _same(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[str, Any]:

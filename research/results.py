@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from research import markdown as md
-from research.ablation import MENDED, PUT_IN, SWITCHES, UNCHANGED, Effect, commands, effects
+from research.ablation import MENDED, PUT_IN, SWITCHES, Effect, commands, effects
 from research.baselines import COPIES, GROUPED, PROTOCOLS, REPORT
 from research.claims import (
     ABLATIONS,
@@ -30,14 +30,13 @@ from research.claims import (
     reached,
     weakest_seed,
 )
-from research.compare import AVERAGED, tests_of
+from research.compare import AVERAGED, RECORDED, tests_of
 from research.figures import FEWEST_ROWS, accuracy_axis
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
 from research.levers import LEVERS, WITH_AN_EMOTION
-from research.levers import UNCHANGED as AS_IT_IS
 from research.methods import CHOSEN, OURS, in_words, methods, of_tasks
-from research.runs import load, over_seeds
+from research.runs import UNCHANGED, load, over_seeds
 from tf_model import console, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
@@ -489,7 +488,7 @@ def _levers() -> str:
         cells += [md.mean(found["summary"][figure]) for figure in figures]
         for question in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER, WITH_AN_EMOTION):
             paired = found["paired"][question]
-            cells.append("" if name == AS_IT_IS else md.difference(paired["difference"], paired["interval"]))
+            cells.append("" if name == UNCHANGED else md.difference(paired["difference"], paired["interval"]))
         rows.append(cells)
     header = ["lever", "trainings", "seeds", "product accuracy", "macro-F1", "emotion accuracy", "macro-F1"]
     header += ["exactly right", "with an emotion", "product ECE", "emotion ECE"]
@@ -583,7 +582,7 @@ def _paired(run_name: str, command: str) -> Callable[[], str]:
             f"{run['protocol']}; each of our seeds ({_compared_seeds(run)}) by itself, with the 95% interval of the "
             "weakest, and the mean of their probabilities (of one seed, its own), to which its interval, the counts "
             "and p belong; McNemar's exact test, which takes tweets for independent; "
-            f"{md.made(run)}{_networks(run)}{_fitted_otherwise(run)}",
+            f"{md.made(run)}{_networks(run)}{_by_records(run)}{_fitted_otherwise(run)}",
         )
 
     return section
@@ -598,6 +597,20 @@ def _networks(run: Mapping[str, Any]) -> str:
     if run["task"] == tasks.ANSWER:
         own = ", a model for each task, on folds over the tweets of that task, which keep near-duplicates together too"
     return f" {'; '.join(slow)}: one seed{own}."
+
+
+def _by_records(run: Mapping[str, Any]) -> str:
+    """Which methods were compared later, without any probabilities; see ``research.compare --recorded``."""
+    by_command: dict[str, list[str]] = {}
+    for found in run["methods"].values():
+        if RECORDED in found:
+            made = f"`{found[RECORDED]['command']}`, {found[RECORDED]['date']}"
+            by_command.setdefault(made, []).append(found["title"])
+    return "".join(
+        f" By the records of the answers alone ({made}), which seeds cannot be averaged from, so that the counts and p "
+        f"are the weakest seed's: {'; '.join(titles)}."
+        for made, titles in by_command.items()
+    )
 
 
 def _fitted_otherwise(run: Mapping[str, Any]) -> str:
@@ -624,13 +637,17 @@ def _compared_seeds(run: Mapping[str, Any]) -> str:
 
 
 def _tests(by_seed: Mapping[str, Any]) -> list[str]:
-    """Cells of one question: the seeds' differences, and the tests of the averaged answers, or of the only seed's."""
+    """Cells of one question: the seeds' differences, and the tests of the averaged answers, or of the only seed's.
+
+    Of several seeds that were not averaged, the counts and p of the weakest.
+    """
     seeds = [f"{test['difference']:+.4f}" for seed, test in by_seed.items() if seed != AVERAGED]
-    test = by_seed.get(AVERAGED) or md.first(by_seed)
-    counts = [f"{test['only_new_right']:,}", f"{test['only_old_right']:,}"]
     _, weakest = weakest_seed(by_seed)
-    shown = [md.difference(each["difference"], each["difference_interval"]) for each in (weakest, test)]
-    return [" ".join(seeds), *shown, *counts, md.p_value(test["p_value"])]
+    test = by_seed.get(AVERAGED, weakest)
+    weakest_gain, gain = (md.difference(each["difference"], each["difference_interval"]) for each in (weakest, test))
+    averaged = gain if AVERAGED in by_seed or len(seeds) == 1 else "not kept"
+    counts = [f"{test['only_new_right']:,}", f"{test['only_old_right']:,}"]
+    return [" ".join(seeds), weakest_gain, averaged, *counts, md.p_value(test["p_value"])]
 
 
 def _label_agreement() -> str:

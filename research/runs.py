@@ -17,20 +17,25 @@ from tf_model.files import write_json
 from tf_model.runtime import cores, versions
 
 RUNS = paths.RESEARCH / "runs"
+UNCHANGED = "unchanged"  # in a study that changes one thing at a time: the training in which nothing is
 
 
 def record(name: str, command: str, results: dict[str, Any]) -> Path:
     """Write ``research/runs/<name>.json``: the results, the command that made them, the machine and the versions."""
+    made = {"command": command, "date": today(), "machine": machine(), "versions": versions()}
+    return write_run(name, made | results)
+
+
+def write_run(name: str, run: dict[str, Any]) -> Path:
+    """Write ``research/runs/<name>.json`` as it is given."""
     path = RUNS / f"{name}.json"
-    value = {
-        "command": command,
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "versions": versions(),
-        **results,
-    }
-    write_json(path, value)
+    write_json(path, run)
     return path
+
+
+def today() -> str:
+    """The date in UTC, as ``2026-01-31``."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def load(name: str) -> dict[str, Any] | None:
@@ -59,8 +64,15 @@ def pack(right: np.ndarray) -> str:
 
 
 def unpack(packed: str, rows: int) -> np.ndarray:
-    """The opposite of :func:`pack`, bool [rows]."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(packed), np.uint8), count=rows).astype(bool)
+    """The opposite of :func:`pack`, bool [rows].
+
+    Raises:
+        ValueError: It was packed of another number of rows.
+    """
+    octets = np.frombuffer(base64.b64decode(packed), np.uint8)
+    if len(octets) != -(-rows // 8):
+        raise ValueError(f"expected the answers to {rows} rows, got {len(octets)} octets")
+    return np.unpackbits(octets, count=rows).astype(bool)
 
 
 def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -> list[float]:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from research import runs
-from tf_model import paths
+from research import baselines, runs
+from tf_model import data, paths, tasks
 
 
 @pytest.fixture
@@ -22,3 +22,22 @@ def recorded(tmp_path, monkeypatch):
         (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(made | run), encoding="utf-8")
 
     return record
+
+
+@pytest.fixture(scope="session")
+def dataset() -> data.Dataset:
+    """The sample corpus."""
+    return data.read(paths.SAMPLE_CORPUS)
+
+
+@pytest.fixture(scope="session")
+def problems(dataset: data.Dataset) -> dict[str, baselines.Problem]:
+    """Rows and folds of the sample corpus for each task and for the whole answer."""
+    return {name: baselines.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
+
+
+@pytest.fixture
+def stores(tmp_path, monkeypatch) -> None:
+    """Empty folders in place of those for kept answers and recorded runs."""
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")

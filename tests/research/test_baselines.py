@@ -6,32 +6,16 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from research import baselines, compare, methods, runs
+from research import baselines, methods, runs
 from research.baselines import GROUPED, REPORT, Answers, Problem
 from research.methods import Method
 from tf_model import backbone, crossval, data, paths, splits, tasks
-from tf_model.errors import DataError, UsageError
+from tf_model.errors import UsageError
 
+pytestmark = pytest.mark.usefixtures("stores")
 NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
-
-
-@pytest.fixture(scope="module")
-def dataset() -> data.Dataset:
-    return data.read(paths.SAMPLE_CORPUS)
-
-
-@pytest.fixture(scope="module")
-def problems(dataset) -> dict[str, Problem]:
-    return {name: baselines.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
-
-
-@pytest.fixture(autouse=True)
-def stores(tmp_path, monkeypatch):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
 
 
 class Watched:
@@ -362,160 +346,6 @@ def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
         assert by_value[best] == max(by_value.values())
     with pytest.raises(UsageError, match="words_svm"):
         baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "majority"])
-
-
-# ---------------------------------------------------------------- against our models
-
-
-def keep_folds(folder, problem, scores, seed=0, folds=None):
-    for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
-        crossval.write_fold(folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], [])
-
-
-def one_hot_scores(problem, wrong=()):
-    """Probabilities that are right on all rows of each task but ``wrong``."""
-    columns = []
-    for task in problem.rows.tasks:
-        ids = np.maximum(problem.label_ids(task), 0).copy()
-        ids[list(wrong)] = (ids[list(wrong)] + 1) % len(task.labels)
-        columns.append(np.eye(len(task.labels), dtype=np.float32)[ids])
-    return np.concatenate(columns, axis=1)
-
-
-def test_our_folds_are_read_back_and_compared(tmp_path, problems):
-    problem = problems["answer"]
-    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=0)
-    keep_folds(tmp_path, problem, one_hot_scores(problem, wrong=[0]), seed=7)
-    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=8, folds=problem.folds[GROUPED][:2])  # unfinished
-    ours = compare.load_out_of_fold(tmp_path, problem)
-    assert list(ours) == ["0", "7", "averaged"]
-    assert np.array_equal(ours["0"], one_hot_scores(problem))
-    theirs = {task.name: Answers(np.full(len(problem.rows), 1), None, 0.0) for task in problem.rows.tasks}
-    found = compare.compare_all(problem, ours, theirs)
-    emotions = problem.label_ids(tasks.EMOTION)
-    known = emotions >= 0
-    test = found["emotion"]["0"]
-    assert test["rows"] == known.sum()
-    assert test["difference"] == pytest.approx(1 - (emotions[known] == 1).mean())
-    assert test["only_old_right"] == 0
-    assert test["verdict"] == "better"
-    low, high = test["difference_interval"]
-    assert 0 < low < test["difference"] < high
-    assert set(found) == {"product", "emotion", "answer"}
-
-
-def test_the_store_of_another_task_is_refused(tmp_path, problems):
-    keep_folds(tmp_path, problems["product"], one_hot_scores(problems["product"]))
-    with pytest.raises(DataError, match="holds other rows or classes than emotion"):
-        compare.load_out_of_fold(tmp_path, problems["emotion"])
-    with pytest.raises(DataError, match="found none complete"):
-        compare.load_out_of_fold(tmp_path / "nothing", problems["emotion"])
-
-
-def test_the_store_is_found_where_one_alone_fits(problems, capsys):
-    problem = problems["product"]
-    with pytest.raises(DataError, match="none fits; name one with --store"):
-        compare.find_store(problem)
-    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
-    keep_folds(paths.CHECKPOINTS / "grouped-2", problems["emotion"], one_hot_scores(problems["emotion"]))
-    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords"]
-    assert compare.main(arguments) == 0
-    run = runs.load("compare_product")
-    assert run["command"] == "python -m research.compare --task product --methods keywords"
-    assert compare.main([*arguments, "--store", str(paths.CHECKPOINTS / "grouped-1")]) == 0
-    assert runs.load("compare_product")["command"].endswith("grouped-1 --methods keywords")
-    test = run["methods"]["keywords"]["product"]["0"]
-    assert test["only_old_right"] == 0
-    assert "less keyword rules: +" in capsys.readouterr().out
-    keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
-    with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
-        compare.find_store(problem)
-
-
-def test_a_slow_method_is_compared_by_what_it_said_on_folds_of_each_task(problems, dataset, monkeypatch):
-    quick, fitted = watched()
-    slow = replace(quick, name="slow", slow=True)
-    monkeypatch.setattr(compare, "baselines", lambda: {"slow": slow})
-    problem = problems["answer"]
-    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
-    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--methods", "slow"]
-    with pytest.raises(
-        DataError, match=r"no kept answers; run `python -m research\.baselines --methods slow --seeds 0"
-    ):
-        compare.main(arguments)
-    own = problems["emotion"]
-    said = baselines.answers(slow, own, tasks.EMOTION, GROUPED, 0, dataset.sha256)
-    fits = len(fitted)
-    assert compare.main(arguments) == 0
-    assert len(fitted) == fits, "it trains nothing"
-    found = runs.load("compare_answer")["methods"]["slow"]
-    assert found["settings"] == slow.settings
-    assert set(compare.tests_of(found)) == {"emotion"}, "the product was not asked, and so the whole answer neither"
-    wrong = said.predicted != own.label_ids(tasks.EMOTION)
-    assert found["emotion"]["0"]["rows"] == len(own.rows)
-    assert found["emotion"]["0"]["only_new_right"] == wrong.sum() > 0
-    baselines.answers(slow, problems["product"], tasks.PRODUCT, GROUPED, 0, dataset.sha256)
-    assert compare.main(arguments) == 0
-    found = runs.load("compare_answer")["methods"]["slow"]
-    assert set(compare.tests_of(found)) == {"product", "emotion"}, "the whole answer was not asked on folds of its own"
-
-
-def save_model(folder, problem, dataset, seed=42, wrong=(), rows=None):
-    """The papers of a model of one task that ``compare --models`` reads."""
-    (task,), (split,) = problem.rows.tasks, problem.folds[REPORT]
-    validated = split.validation if rows is None else rows
-    scores, ids = one_hot_scores(problem, wrong), problem.label_ids(task)
-    folder.mkdir()
-    frame = pd.DataFrame(scores[validated], columns=list(task.labels))
-    frame.insert(0, "row", problem.rows.rows[validated])
-    frame.insert(1, "label", [task.labels[number] for number in ids[validated]])
-    frame.insert(2, "predicted", [task.labels[number] for number in scores[validated].argmax(axis=1)])
-    frame.to_csv(folder / "validation_predictions.csv", index=False)
-    papers = {"recipe": {"seed": seed}, "metrics": {"data_sha256": dataset.sha256}}
-    papers["labels"] = {"task": task.name, "labels": list(task.labels)}
-    for name, value in papers.items():
-        (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
-    return folder
-
-
-def test_saved_models_are_compared_on_the_split_of_the_report(tmp_path, problems, dataset, capsys):
-    problem = problems["product"]
-    (split,) = problem.folds[REPORT]
-    one = save_model(tmp_path / "one", problem, dataset)
-    other = save_model(tmp_path / "other", problem, dataset, seed=7, wrong=split.validation[:3])
-    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "product", "--methods", "keywords", "--models"]
-    assert compare.main([*arguments, str(one), str(other)]) == 0
-    run = runs.load("compare_report_product")
-    assert run["rows"] == len(split.validation)
-    assert run["command"].endswith(f"--task product --models {one} {other} --methods keywords")
-    tests = run["methods"]["keywords"]["product"]
-    assert list(tests) == ["42", "7", "averaged"]
-    assert {test["rows"] for test in tests.values()} == {len(split.validation)}
-    assert tests["42"]["only_old_right"] == 0
-    assert tests["42"]["difference"] - tests["7"]["difference"] == pytest.approx(3 / len(split.validation))
-    assert "seed 42, less keyword rules: +" in capsys.readouterr().out
-
-
-def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(tmp_path, problems, dataset):
-    problem = problems["product"]
-    (split,) = problem.folds[REPORT]
-    one = save_model(tmp_path / "one", problem, dataset)
-    twin = save_model(tmp_path / "twin", problem, dataset)
-    elsewhere = save_model(tmp_path / "elsewhere", problem, dataset, rows=split.train)
-    emotion = save_model(tmp_path / "emotion", problems["emotion"], dataset)
-    for models, said in (
-        ([one, twin], "two have the seed 42"),
-        ([elsewhere], "was validated on other rows"),
-        ([emotion], "expected a model of product"),
-    ):
-        with pytest.raises(DataError, match=said):
-            compare.load_validated(models, problem, dataset.sha256)
-    with pytest.raises(DataError, match="was validated on other rows"):
-        compare.load_validated([one], problem, "another dataset")
-    with pytest.raises(DataError, match="expected a model of one task"):
-        compare.load_validated([one], problems["answer"], dataset.sha256)
-    with pytest.raises(UsageError, match="got both"):
-        compare.main(["--models", str(one), "--store", str(tmp_path)])
 
 
 def test_logistic_regression_does_not_hang_on_the_last_digit_of_an_embedding():

@@ -1,0 +1,29 @@
+"""Recorded runs: what is written is read back, and packed answers keep their rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from research import runs
+
+
+@pytest.mark.parametrize("rows", [0, 1, 8, 9, 1000])
+def test_packed_answers_are_read_back(rows):
+    right = np.random.default_rng(0).random(rows) < 0.5
+    packed = runs.pack(right)
+    assert np.array_equal(runs.unpack(packed, rows), right)
+    with pytest.raises(ValueError, match=f"expected the answers to {rows + 8} rows"):
+        runs.unpack(packed, rows + 8)
+
+
+def test_a_run_is_recorded_with_what_made_it_and_rewritten_as_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    assert runs.load("study") is None
+    assert runs.record("study", "make study", {"figure": 1}) == tmp_path / "study.json"
+    run = runs.load("study")
+    assert (run["command"], run["date"], run["figure"]) == ("make study", runs.today(), 1)
+    assert run["versions"]["numpy"] == np.__version__
+    earlier = run | {"date": "2026-01-02", "figure": 2}
+    runs.write_run("study", earlier)
+    assert runs.load("study") == earlier
