@@ -111,7 +111,7 @@ SWITCHES: dict[str, Switch] = {
     "second_layer": Switch("second softmax layer on the logits (the report's slip)", (SECOND_LAYER,), slip=PUT_IN),
     "urls_first": Switch("URL rule before the letters rule, so that it can match", (URLS_FIRST,), slip=MENDED),
     "normalized": Switch(
-        "cleaning that keeps digits and emoticons, and marks users and URLs",
+        "cleaning that keeps digits and emoticons, marks users and drops links",
         settings={"cleaning": "normalized"},
         slip=MENDED,
     ),

@@ -119,16 +119,45 @@ def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
             found[name] = figures
             # The plainest first, whatever was run first.
             in_order = {name: found[name] for name in known if name in found}
-            path = record("baselines", _command(list(in_order), known), results | {"methods": in_order})
+            path = record("baselines", command(in_order, known), results | {"methods": in_order})
         _print(found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
 
 
-def _command(recorded: Sequence[str], known: Mapping[str, Method]) -> str:
-    if list(recorded) == [name for name, method in known.items() if not method.slow]:
-        return "make baselines"
-    return f"python -m research.baselines --methods {' '.join(recorded)}"
+def command(recorded: Mapping[str, Any], known: Mapping[str, Method]) -> str:
+    """What measures the methods as they are recorded: a command for those of the same problems, protocols and seeds."""
+    by_scope: dict[str, list[str]] = {}
+    for name, found in recorded.items():
+        for scope in _scopes(found, known[name]):
+            by_scope.setdefault(scope, []).append(name)
+    quick = [name for name, method in known.items() if not method.slow]
+    return " and ".join(
+        "make baselines" if names == quick and not scope else f"python -m research.baselines --methods {shown}{scope}"
+        for scope, names in by_scope.items()
+        for shown in [" ".join(names)]
+    )
+
+
+def _scopes(found: Mapping[str, Any], method: Method) -> list[str]:
+    """Options that ask for what is recorded of a method: its seeds, unless they are its own, problems and protocols."""
+    asked = [name for name in PROBLEMS if not (method.slow and name == tasks.ANSWER)]
+    by_seeds: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for name in asked:
+        for protocol, figures in found.get(name, {}).items():
+            by_seeds.setdefault(tuple(figures["seeds"]), {}).setdefault(name, []).append(protocol)
+    scopes = []
+    for seeds, by_problem in by_seeds.items():
+        own = seeds == tuple(map(str, method.seeds))
+        options = "" if own or len(method.seeds) == 1 else f" --seeds {' '.join(seeds)}"
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for name, protocols in by_problem.items():
+            groups.setdefault(tuple(sorted(protocols, key=PROTOCOLS.index)), []).append(name)
+        for protocols, names in groups.items():
+            of_problems = "" if names == asked else f" --problems {' '.join(names)}"
+            of_protocols = "" if protocols == tuple(PROTOCOLS) else f" --protocols {' '.join(protocols)}"
+            scopes.append(options + of_problems + of_protocols)
+    return scopes
 
 
 # ---------------------------------------------------------------- rows and folds

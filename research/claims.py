@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import inf, pi, sqrt
 from typing import Any
 
 from research import markdown as md
@@ -17,14 +17,16 @@ from research.compare import AVERAGED
 from research.label_quality import WORDS
 from research.learning_curve import run_name
 from research.levers import APART, LEVERS, WITH_AN_EMOTION
-from research.methods import OURS, baselines
+from research.methods import OURS, baselines, methods
 from research.runs import UNCHANGED, gains, load, over_seeds
 from tf_model import recipes, tasks
 from tf_model.messages import plural
+from tf_model.metrics import REPORT as THE_REPORT
 from tf_model.metrics import wilson_interval
 
 YES, NO, UNDECIDED, OPEN = "yes", "no", "the data cannot tell", "not measured yet"
 REPORTED_EPOCHS = 10
+HAIR = 2  # tweets: an interval that begins nearer to 0 might hold it if it were resampled once more
 ABLATIONS = {"report": "at the report's rate", "quick": "at ten times the rate in 3 epochs"}  # its settings, in words
 
 # What the models were to reach on the grouped protocol, by the mean over the seeds. Of the answer model, a figure of
@@ -93,11 +95,34 @@ def _report_is_reached() -> Finding | None:
         return None
     accuracy, count = run["accuracy"], run["reach_target"]
     answer = YES if count == accuracy["n"] else NO if not count else f"with {count} of {accuracy['n']} seeds"
+    each, reported = validated(run), THE_REPORT["validation"]["accuracy"]
+    interval = ""
+    if len(each) > 1:
+        interval = f"; 95% over seeds {bounds(over_seeds(each))}"
+    if left_open(each, reported):
+        answer += f"{f', by each of {count} seeds' if answer == YES else ''}; others might say otherwise"
+        interval += f", which holds {reported:.4f}"
     return Finding(
         answer,
-        f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds; by the packaged MiniLM, a smaller network, in "
-        f"{epochs_of(run)} epochs where the report had {REPORTED_EPOCHS}",
+        f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds{interval}{_with_the_loss_in_bfloat16()}; by the "
+        f"packaged MiniLM, a smaller network, in {epochs_of(run)} epochs where the report had {REPORTED_EPOCHS}",
     )
+
+
+def _with_the_loss_in_bfloat16() -> str:
+    run = load("bench_train_report_bfloat16_loss")
+    return f"; with the loss in bfloat16 {run['reach_target']} of {run['accuracy']['n']}" if run else ""
+
+
+def bounds(interval: Sequence[float]) -> str:
+    """An interval of an accuracy to four digits, as the targets have."""
+    return " to ".join(f"{bound:.4f}" for bound in interval)
+
+
+def validated(run: Mapping[str, Any]) -> list[float]:
+    """The validation accuracy of each seed of a recorded ``bench_train``; empty where they are not recorded apart."""
+    seeds = run.get("seeds", [])
+    return [seed["validation_accuracy"] for seed in seeds] if isinstance(seeds, list) else []
 
 
 def epochs_of(run: Mapping[str, Any]) -> int:
@@ -116,13 +141,14 @@ def _more_epochs_help() -> Finding | None:
     (low, high), (lowest, highest) = (
         wilson_interval(round(by_epoch[epoch] * run["rows"]), run["rows"]) for epoch in (last, REPORTED_EPOCHS)
     )
-    answer = verdict(low - highest, high - lowest)
+    answer = f"{verdict(low - highest, high - lowest)}, by one seed"
     done = run.get("folds_done", run["folds"])
     which = "" if done == run["folds"] else f", in the {done} of {run['folds']} folds that were run"
     return Finding(
         f"{answer}{which}",
-        f"{by_epoch[REPORTED_EPOCHS]:.4f} after {REPORTED_EPOCHS}, {by_epoch[last]:.4f} after {last}, the most that "
-        f"were tried; one seed, {run['rows']:,} tweets. Of the report's own network nothing was measured",
+        f"{by_epoch[REPORTED_EPOCHS]:.4f} ({md.interval((lowest, highest))}) after {REPORTED_EPOCHS}, "
+        f"{by_epoch[last]:.4f} ({md.interval((low, high))}) after {last}, the most that were tried; Wilson's "
+        f"intervals, {run['rows']:,} tweets. Of the report's own network nothing was measured",
     )
 
 
@@ -137,8 +163,22 @@ def _duplicates_flatter(task: str) -> Callable[[], Finding | None]:
     return finding
 
 
+def _told_of_copies(run: Mapping[str, Any]) -> tuple[dict[tuple[str, str], bool], int]:
+    """By task and method, whether its weakest seed can be told though so many were looked at; and how many were."""
+    weakest = {
+        (task, name): weakest_seed(by_seed)[1]
+        for name, found in run["methods"].items()
+        for task, by_seed in found.get(COPIES, {}).items()
+    }
+    asked = {key: test for key, test in weakest.items() if any(test["difference_interval"])}
+    told = told_by_holm([(test["difference"], test["difference_interval"]) for test in asked.values()])
+    return dict(zip(asked, told, strict=True)), len(asked)
+
+
 def _by_copies(run: Mapping[str, Any], task: str, worth: Mapping[str, Any]) -> Finding:
     """By the same tweets, which each method answered with near-duplicates in training and without."""
+    stays, asked = _told_of_copies(run)
+    kept = 0
     by_verdict: dict[str, list[str]] = {YES: [], NO: [], UNDECIDED: []}
     alike = []
     for name, by_seed in worth.items():
@@ -148,10 +188,14 @@ def _by_copies(run: Mapping[str, Any], task: str, worth: Mapping[str, Any]) -> F
             continue
         said = verdict(min(low for low, _ in intervals), max(high for _, high in intervals))
         _, test = weakest_seed(by_seed)
-        by_verdict[said].append(f"{title} {md.difference(test['difference'], test['difference_interval'])}")
+        kept += said != UNDECIDED and stays.get((task, name), False)
+        once = " (one seed)" if len(by_seed) == 1 and len(methods()[name].seeds) > 1 else ""
+        by_verdict[said].append(f"{title}{once} {md.difference(test['difference'], test['difference_interval'])}")
     told = {said: shown for said, shown in by_verdict.items() if shown}
     counts = [f"{said} by {len(shown)}" for said, shown in told.items()]
     counts[:1] = [f"{first} of {sum(map(len, told.values()))} methods" for first in counts[:1]]
+    if asked > 1 and any(said != UNDECIDED for said in told):
+        counts.append(f"corrected for {asked} intervals (Holm), by {kept}")
     evidence = [f"{f'{said}: ' if len(told) > 1 else ''}{', '.join(shown)}" for said, shown in told.items()]
     if alike:
         evidence.append(f"the same answers either way: {', '.join(alike)}")
@@ -270,10 +314,11 @@ def _beats(
             gain += f"; {len(seeds)} seeds averaged: {every}"
         gain += _more_seeds(trained, rival, question, test)
         missing = [name for name in asked if name not in by_method]
+        narrowly = "; the weakest seed by a hair" if low > 0 and low * test.get("rows", inf) < HAIR else ""
         covered = f"; {len(by_method)} of {len(asked)} were measured" if missing else ""
         unmeasured = f"; not measured: {', '.join(baselines()[name].title for name in missing)}" if missing else ""
         return Finding(
-            f"{verdict(low, high)}{' by one seed of each' if networks and len(seeds) == 1 else ''}{covered}",
+            f"{verdict(low, high)}{narrowly}{' by one seed of each' if networks and len(seeds) == 1 else ''}{covered}",
             f"closest: {run['methods'][rival]['title']}; {named}: {gain}{unmeasured}",
         )
 
@@ -341,17 +386,17 @@ def _calibration_helps(task: str) -> Callable[[], Finding | None]:
         seeds = [found["calibration"][task] for found in run["seeds"].values() if "calibration" in found] if run else []
         if not seeds:
             return None
-        every = ", ".join(f"{seed['before']['ece']:.3f} to {seed['after']['ece']:.3f}" for seed in seeds)
+        every = ", ".join(f"{seed['before']['ece']:.3f} and {seed['after']['ece']:.3f}" for seed in seeds)
         gains = [seed["brier_gain"] for seed in seeds if "brier_gain" in seed]
         if len(gains) < len(seeds):
-            return Finding(UNDECIDED, f"ECE of each seed: {every}; not judged tweet by tweet")
+            return Finding(UNDECIDED, f"ECE of each seed before and after: {every}; not judged tweet by tweet")
         answer = verdict(min(gain["interval"][0] for gain in gains), max(gain["interval"][1] for gain in gains))
         gained = "; ".join(md.difference(gain["difference"], gain["interval"]) for gain in gains)
         chance = max(ece_by_chance(seed["after"]["reliability"]) for seed in seeds)
         return Finding(
             {YES: YES, NO: "no, less true"}.get(answer, answer),
-            f"Brier score before less after, of each seed (above 0 is truer): {gained}; ECE: {every}, of which chance "
-            f"alone makes {chance:.3f}",
+            f"Brier score before less after, of each seed (above 0 is truer): {gained}; ECE before and after: "
+            f"{every}, where exactly true confidences would show {chance:.3f} on average",
         )
 
     return finding
@@ -390,6 +435,7 @@ def _any_lever_is_better() -> Finding | None:
     mixed = [name for name in tried if {YES, NO} <= said[name]]
     better, worse = ([name for name in tried if each in said[name] and name not in mixed] for each in (YES, NO))
     once = sum(len(found["seeds"]) < 2 for found in tried.values())
+    stays, judged = _told_of_levers(tried)
     named = [("better", better), ("worse", worse), ("better and worse", mixed)]
     if not any(names for _, names in named):
         named = [("highest", [max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])])]
@@ -399,10 +445,31 @@ def _any_lever_is_better() -> Finding | None:
         + (f", {once} had one seed only" if once else ""),
         "; ".join(
             f"{how}: {LEVERS[name].title}: {_gains(tried[name], LEVER_FIGURES)}{_broken_targets(tried[name])}"
+            + ("" if how == "highest" or stays[name] else f"; not told once corrected for {judged} verdicts (Holm)")
             for how, names in named
             for name in names
         ),
     )
+
+
+def _told_of_levers(tried: Mapping[str, Any]) -> tuple[dict[str, bool], int]:
+    """Whether every verdict on a lever stays though so many were given, and how many were; those of one seed are none.
+
+    The p-value of a verdict is the greater of the two that it takes: over tweets and over seeds.
+    """
+    from scipy.stats import ttest_1samp
+
+    p_values, about = [], []
+    for name, found in tried.items():
+        for question, figure in LEVER_FIGURES.items():
+            each, paired = _lever_gains(name, figure), found["paired"][question]
+            if len(each) > 1:
+                over_tweets = normal_p_value(paired["difference"], paired["interval"])
+                p_values.append(max(over_tweets, float(ttest_1samp(each, 0).pvalue)))
+                about.append((name, _lever_verdict(name, question)))
+    told = holm(p_values)
+    lost = {name for (name, said), stays in zip(about, told, strict=True) if said != UNDECIDED and not stays}
+    return {name: name not in lost for name in tried}, len(p_values)
 
 
 def _broken_targets(found: Mapping[str, Any]) -> str:
@@ -519,7 +586,7 @@ def _falls(cases: Sequence[tuple[str, Mapping[str, Any], Mapping[str, float]]], 
     pairs = [(everything[figure], values["doubtful"][figure]) for _, values, everything in cases]
     fallen = [(before, after) for before, after in pairs if after < before]
     deepest = max(fallen, key=lambda pair: pair[0] - pair[1], default=None)
-    shown = f" (at most {deepest[0]:.4f} to {deepest[1]:.4f})" if deepest else ""
+    shown = f" (deepest: from {deepest[0]:.4f} to {deepest[1]:.4f})" if deepest else ""
     return f"{name or figure} falls in {len(fallen)}{shown}"
 
 
@@ -532,16 +599,22 @@ def told_by_holm(cases: Sequence[tuple[float, Sequence[float]]]) -> list[bool]:
     Args:
         cases: Each difference and its 95% interval.
     """
+    return holm([normal_p_value(*case) for case in cases])
+
+
+def normal_p_value(difference: float, interval: Sequence[float]) -> float:
+    """Two-sided p of a difference by the normal distribution whose 95% interval is as wide."""
     from scipy.stats import norm
 
-    deviations = [(high - low) / (2 * norm.ppf(0.975)) for _, (low, high) in cases]
-    p_values = [
-        2 * norm.sf(abs(difference) / deviation) if deviation else float(difference == 0)
-        for (difference, _), deviation in zip(cases, deviations, strict=True)
-    ]
-    told = [False] * len(cases)
-    for left, place in enumerate(sorted(range(len(cases)), key=p_values.__getitem__)):
-        if p_values[place] > 0.05 / (len(cases) - left):
+    deviation = (interval[1] - interval[0]) / (2 * norm.ppf(0.975))
+    return float(2 * norm.sf(abs(difference) / deviation)) if deviation else float(difference == 0)
+
+
+def holm(p_values: Sequence[float]) -> list[bool]:
+    """Which of several hypotheses are rejected at 5% for all of them together; Holm (1979), see above."""
+    told = [False] * len(p_values)
+    for left, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] > 0.05 / (len(p_values) - left):
             break
         told[place] = True
     return told
@@ -556,16 +629,33 @@ def _bert_pays(task: str) -> Callable[[], Finding | None]:
         plain = sum(not method.slow for method in baselines().values())
         sizes = ", ".join(f"{point['size']:,}" for point in run["methods"][OURS]["points"])
         return Finding(
-            f"{_from_size(pays_from(run))}; by macro-F1 {_from_size(pays_from(run, 'macro_f1'))}",
-            f"our worst draw beats the best of the {rivals} plain methods, of {plain}, that were measured; ours "
-            f"was with {sizes}",
+            f"{pays(run)}; by macro-F1 {pays(run, 'macro_f1')}",
+            f"our worst of {run['draws']} draws beats the best of the {rivals} plain methods, of {plain}, that "
+            f"were measured; ours was with {sizes}",
         )
 
     return finding
 
 
-def _from_size(size: int | None) -> str:
-    return "at no measured size" if size is None else f"from {size:,} on"
+def pays(run: Mapping[str, Any], figure: str = "accuracy") -> str:
+    """From how many labelled tweets on :func:`pays_from` says that our model pays, in words, and by how much there."""
+    size = pays_from(run, figure)
+    if size is None:
+        return "at no measured size"
+    most = size == max(point["size"] for point in run["methods"][OURS]["points"])
+    where = f"at {size:,}, the most that ours was measured with" if most else f"from {size:,} on"
+    return f"{where} (there by {_leads(run, figure)[size]:.4f} at least)"
+
+
+def _leads(run: Mapping[str, Any], figure: str) -> dict[int, float]:
+    """How far our worst draw is ahead of the best draw of every measured baseline, by size."""
+    others = [found for name, found in run["methods"].items() if name != OURS]
+    leads = {}
+    for point in run["methods"][OURS]["points"]:
+        rivals = [each for found in others for each in found["points"] if each["size"] == point["size"]]
+        if rivals:
+            leads[point["size"]] = point[figure]["min"] - max(each[figure]["max"] for each in rivals)
+    return leads
 
 
 def pays_from(run: Mapping[str, Any], figure: str = "accuracy") -> int | None:
@@ -575,14 +665,9 @@ def pays_from(run: Mapping[str, Any], figure: str = "accuracy") -> int | None:
         run: A learning curve that holds :data:`OURS`.
         figure: In which it is ahead, ``"accuracy"`` or ``"macro_f1"``.
     """
-    others = [found for name, found in run["methods"].items() if name != OURS]
-    ahead: dict[int, bool] = {}
-    for point in run["methods"][OURS]["points"]:
-        rivals = [each for found in others for each in found["points"] if each["size"] == point["size"]]
-        if rivals:
-            ahead[point["size"]] = point[figure]["min"] > max(each[figure]["max"] for each in rivals)
-    behind = [size for size, is_ahead in ahead.items() if not is_ahead]
-    return min((size for size in ahead if not behind or size > max(behind)), default=None)
+    leads = _leads(run, figure)
+    behind = [size for size, lead in leads.items() if lead <= 0]
+    return min((size for size in leads if not behind or size > max(behind)), default=None)
 
 
 # ---------------------------------------------------------------- the table

@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         for name, problem in problems.items():
             # Counted together: those of an earlier run stay until ours is at hand again.
             if name in ours or not found[name]["doubts"]["ours"]:
-                found[name]["doubts"] = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
+                counted = doubts(problem, out_of_fold(problem, dataset.sha256), ours.get(name))
+                found[name]["doubts"] = counted | {"settings": methods()[WORDS].settings}
                 _record(dataset, found, answers_agree)
         for name, problem in problems.items():
             orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]

@@ -63,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
             for points in curve(known[name], problem, sizes, arguments.draws, dataset.sha256, found.get(name)):
                 found[name] = points
                 in_order = {name: found[name] for name in known if name in found}
-                path = record(run_name(arguments.task), _command(arguments, in_order), results | {"methods": in_order})
+                path = record(
+                    run_name(arguments.task), command(arguments.task, in_order), results | {"methods": in_order}
+                )
             _print(found[name])
     console.say(f"written to {paths.shown(path)}")
     return 0
@@ -121,10 +123,19 @@ def curve(
         }
 
 
-def _command(arguments: Any, recorded: Mapping[str, Any]) -> str:
-    task = f"--task {arguments.task}" if arguments.task != tasks.PRODUCT.name else ""
-    chosen = f"--methods {' '.join(recorded)}" if set(recorded) != set(CHEAP) else ""
-    return " ".join(["python -m research.learning_curve", *filter(None, [task, chosen])])
+def command(task: str, recorded: Mapping[str, Any]) -> str:
+    """What measures the methods as they are recorded: a command for those of the same sizes."""
+    by_sizes: dict[tuple[int, ...], list[str]] = {}
+    for name, found in recorded.items():
+        by_sizes.setdefault(tuple(point["size"] for point in found["points"]), []).append(name)
+    return " and ".join(_command(task, names, sizes) for sizes, names in by_sizes.items())
+
+
+def _command(task: str, names: Sequence[str], sizes: Sequence[int]) -> str:
+    of_task = f"--task {task}" if task != tasks.PRODUCT.name else ""
+    chosen = f"--methods {' '.join(names)}" if set(names) != set(CHEAP) else ""
+    wanted = f"--sizes {' '.join(map(str, sizes))}" if tuple(sizes) != SIZES else ""
+    return " ".join(["python -m research.learning_curve", *filter(None, [of_task, chosen, wanted])])
 
 
 def _print(found: dict[str, Any]) -> None:

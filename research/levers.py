@@ -49,6 +49,7 @@ SOFT = 0.5  # of each target, from the predictions of other models
 DOUBTFUL = 0.05  # of the labels of each task
 TEACHERS = 3
 STORE = "levers"  # apart from the folds of `make grouped-answer`, which research.compare looks for
+WORDS_MODEL = f"C={suspicious.INVERSE_PENALTY:g}, tolerance {suspicious.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 
@@ -84,6 +85,7 @@ class Lever:
         trainings: How many trainings of the whole size it comes to, by the rows.
         recalibrate: What is made of the answers of the recipe as it is, in place of a training: a function of label ids
             int [N, tasks], their out-of-fold probabilities float [N, classes of all tasks], and the rows of each fold.
+        doubts: It asks the words model, fitted as :data:`WORDS_MODEL` says, which labels look wrong.
     """
 
     title: str
@@ -92,6 +94,7 @@ class Lever:
     apart: bool = False
     trainings: float = 1.0
     recalibrate: Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray] | None = None
+    doubts: bool = False
 
 
 # ---------------------------------------------------------------- what is learned
@@ -216,7 +219,7 @@ LEVERS: dict[str, Lever] = {
     "label_smoothing": Lever(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Lever("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Lever("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
-    "without_doubtful": Lever(f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful),
+    "without_doubtful": Lever(f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful, doubts=True),
     # A model of two thirds for each of the folds, and the student.
     "soft_labels": Lever("half of each label from out-of-fold predictions", softened(1), trainings=FOLDS * 2 / 3 + 1),
     "distilled": Lever(
@@ -258,6 +261,8 @@ def main(argv: list[str] | None = None) -> int:
                 found = measure(name, problem, replace(recipe, seed=seed), dataset.sha256)
                 seeds = run.setdefault(name, {"title": LEVERS[name].title, "seeds": {}})["seeds"]
                 seeds[str(seed)] = found
+                if LEVERS[name].doubts:
+                    run[name]["words"] = WORDS_MODEL
                 run[name]["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
                 run = {name: run[name] for name in LEVERS if name in run}
                 run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
@@ -428,10 +433,19 @@ def _recorded(dataset: data.Dataset, problem: Problem, recipe: Recipe) -> dict[s
 
 
 def _record(dataset: data.Dataset, problem: Problem, recipe: Recipe, run: Mapping[str, Any]) -> Path:
-    seeds = sorted({int(seed) for found in run.values() for seed in found["seeds"]})
-    command = f"python -m research.levers --levers {' '.join(run)} --seeds {' '.join(map(str, seeds))}"
     results = {"dataset": dataset.name, **_same(dataset, problem, recipe), "levers": dict(run)}
-    return record("levers", command, results)
+    return record("levers", command(run), results)
+
+
+def command(run: Mapping[str, Any]) -> str:
+    """What measures the levers as they are recorded: a command for those of the same seeds."""
+    by_seeds: dict[str, list[str]] = {}
+    for name, found in run.items():
+        by_seeds.setdefault(" ".join(found["seeds"]), []).append(name)
+    each = (
+        f"python -m research.levers --levers {' '.join(names)} --seeds {seeds}" for seeds, names in by_seeds.items()
+    )
+    return " and ".join(each)
 
 
 def _print(name: str, seed: int, found: Mapping[str, Any]) -> None:

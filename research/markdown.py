@@ -34,7 +34,12 @@ def not_measured(command: str) -> str:
 
 def made(run: Mapping[str, Any], seconds: float | None = None) -> str:
     """Command, date, machine and duration of a recorded run."""
-    return f"`{run['command']}`, {run['date']}, {run['machine']}{took(seconds)}."
+    return f"{commands(run)}, {run['date']}, {run['machine']}{took(seconds)}."
+
+
+def commands(run: Mapping[str, Any]) -> str:
+    """What made a recorded run, each command as code."""
+    return " and ".join(f"`{command}`" for command in run["command"].split(" and "))
 
 
 def dated(run: Mapping[str, Any]) -> str:

@@ -22,22 +22,24 @@ from research.claims import (
     TUNED_TARGETS,
     YES,
     agreements_of,
+    bounds,
     epochs_of,
     in_short,
     left_open,
     of_each_seed,
-    pays_from,
+    pays,
     reached,
+    validated,
     weakest_seed,
 )
 from research.compare import AVERAGED, RECORDED, tests_of
 from research.figures import FEWEST_ROWS, accuracy_axis
 from research.label_quality import CHEAP, WORDS
 from research.learning_curve import run_name
-from research.levers import LEVERS, WITH_AN_EMOTION
+from research.levers import LEVERS, WITH_AN_EMOTION, WORDS_MODEL
 from research.methods import CHOSEN, OURS, in_words, methods, of_tasks
 from research.runs import UNCHANGED, load, over_seeds
-from tf_model import console, paths, recipes, tasks
+from tf_model import console, crossval, paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.files import whole_file
 from tf_model.messages import plural
@@ -48,8 +50,9 @@ HEAD = """# Results
 
 Written by `make results` from the recorded runs in [runs/](runs/); no figure here is typed. Two protocols:
 
-- **report**: the report's random 80/20 split, seed 42. Near-duplicates stand on both sides (`python -m tf_model.data
-  --audit`), so it can flatter a model; it serves to compare with the report.
+- **report**: a random 80/20 split, seed 42: of the product the report's own; of the emotion and of the whole answer,
+  which the report did not ask for, a split of their tweets by the same rule. Near-duplicates stand on both sides
+  (`python -m tf_model.data --audit`), so it can flatter a model; it serves to compare with the report.
 - **grouped**: 5-fold cross-validation in which no near-duplicate (cosine 0.8) is on both sides, fold seed 0. It serves
   to judge a model. The folds are drawn over the tweets that have the label: of one task for a model of that task, of
   either for one of both. So one method has two grouped figures of a task, and only those on the same folds compare:
@@ -67,6 +70,7 @@ GROUPED_ANSWER = (
 WHEN = ("before", "after")  # calibration
 CONFUSIONS = 8  # of products that are shown
 OVER_ALL = "folds over all tweets"
+NOT_SURE = 'Calibration, and what "Not sure" costs'
 SAME_TWEETS = "What near-duplicates on both sides are worth"
 JUDGED = ("target", "reached by the mean", "95% over seeds")
 JUDGED_HOW = (
@@ -136,13 +140,14 @@ def _report() -> str:
             f"`{run['recipe']}` recipe, packaged MiniLM, {epochs_of(run)} epochs",
             md.mean(accuracy),
             md.spread(accuracy),
+            bounds(over_seeds(validated(run))) if accuracy["n"] > 1 else "one seed",
             md.mean(run["macro_f1"]),
         ],
-        [f"the report, bert-base-uncased, {REPORTED_EPOCHS} epochs, one seed", f"{reported:.4f}", "", ""],
+        [f"the report, bert-base-uncased, {REPORTED_EPOCHS} epochs, one seed", f"{reported:.4f}", "", "", ""],
     ]
     seconds = sum(seed["seconds"] for seed in run["seeds"])
     return md.captioned(
-        md.table(["", "validation accuracy", "range", "macro-F1"], rows),
+        md.table(["", "validation accuracy", "range", "95% over seeds", "macro-F1"], rows),
         f"Protocol report; {run['rows']['train']:,} tweets to train, {run['rows']['validation']:,} to validate; "
         f"{accuracy['n']} {plural(accuracy['n'], 'seed', 'seeds')}; {md.made(run, seconds)}",
     )
@@ -264,11 +269,13 @@ def _answers() -> str:
 
 
 def _answer_rows(run: Mapping[str, Any]) -> str:
-    for found in run["methods"].values():
-        if figures := found.get(tasks.ANSWER, {}).get(GROUPED):
+    said = ""
+    for protocol in (GROUPED, REPORT):
+        every = (found.get(tasks.ANSWER, {}).get(protocol) for found in run["methods"].values())
+        if figures := next(filter(None, every), None):
             one = md.first(figures["seeds"])[tasks.ANSWER]
-            return f"{one['rows']:,} tweets, {one['emotion_rows']:,} of which carry an emotion (grouped); "
-    return ""
+            said += f"{one['rows']:,} tweets, {one['emotion_rows']:,} of which carry an emotion ({protocol}); "
+    return said
 
 
 def _choices() -> str:
@@ -316,8 +323,7 @@ def _judged(run: Mapping[str, Any], name: str, target: float, more: bool) -> lis
     each = of_each_seed(run, name)
     interval = "one seed" if each else ""
     if len(each) > 1:
-        interval = " to ".join(f"{bound:.4f}" for bound in over_seeds(each))
-        interval += ", holds the target" if left_open(each, target) else ""
+        interval = bounds(over_seeds(each)) + (", holds the target" if left_open(each, target) else "")
     said = YES if reached(run["summary"][name], target, more) else NO
     return [f"{'≥' if more else '≤'} {target:g}", said, interval]
 
@@ -355,8 +361,8 @@ def _targets() -> str:
         "many trainings; the targets are not for it. The temperatures for a fold come from the other folds. The "
         f"plain methods, {len(plain)} of which answer both questions, are judged on the same folds; the best may be "
         "another one in each line, and only those with probabilities have a most confident 80%. "
-        'Exactly right is judged by the best guess, also where the answer is "Not sure"; the '
-        "next table counts those as wrong.",
+        'Exactly right is judged by the best guess, also where the answer is "Not sure"; [another table]'
+        f"({md.anchor(NOT_SURE)}) counts those as wrong.",
     )
 
 
@@ -502,9 +508,21 @@ def _levers() -> str:
         f"another seed would differ: a lever counts as better where Student's 95% interval of its seeds leaves 0 out "
         "as well. None was taken over into the recipe: these are the folds that it is reported on, and to choose by "
         "them would be to tune on what is reported. "
-        f"Trainings: of the whole size, that one model takes. `{run['command']}`, "
-        f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{not_yet}",
+        f"Trainings: of the whole size, that one model takes. {md.commands(run)}, "
+        f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{_doubted_otherwise(run)}{not_yet}",
     )
+
+
+def _doubted_otherwise(run: Mapping[str, Any]) -> str:
+    """Which levers took out what the words model doubted as it was fitted before."""
+    earlier = [
+        lever.title
+        for name, lever in LEVERS.items()
+        if lever.doubts and name in run["levers"] and run["levers"][name].get("words") != WORDS_MODEL
+    ]
+    if not earlier:
+        return ""
+    return f" By the words model before it was fitted as in the tables above: {'; '.join(earlier)}."
 
 
 def _plain_methods(run: Mapping[str, Any] | None) -> dict[str, dict[str, float]]:
@@ -696,8 +714,21 @@ def _doubts() -> str:
         rows.append([name, f"{found['rows']:,}", *shown, "" if both is None else f"{both:,}"])
     header = ["task", "labels", "doubted by the words model", "doubted by ours", "by both"]
     return md.captioned(
-        md.table(header, rows), f"Confident learning from out-of-fold probabilities, {run['protocol']}; {md.made(run)}"
+        md.table(header, rows),
+        f"Confident learning from out-of-fold probabilities, {run['protocol']}; {md.made(run)} What ours doubts, "
+        "and with it what the words model does, is counted by `python -m research.label_quality --store FOLDER`, the "
+        f"folder in which `make grouped-answer` kept its folds.{_counted_otherwise(run)}",
     )
+
+
+def _counted_otherwise(run: Mapping[str, Any]) -> str:
+    """Which tasks' doubts are those of the words model as it was fitted before."""
+    earlier = [
+        name for name, found in run["tasks"].items() if found["doubts"].get("settings") != methods()[WORDS].settings
+    ]
+    if not earlier:
+        return ""
+    return f" Counted before the words model was fitted as in the tables above: {', '.join(earlier)}."
 
 
 def _without_doubtful() -> str:
@@ -761,8 +792,8 @@ def _learning_curve(task: str) -> Callable[[], str]:
         return md.captioned(
             f"{md.table(['labelled tweets: accuracy', *header, 'cost'], rows)}\n\n"
             f"{md.table(['labelled tweets: macro-F1', *header], of_macro_f1)}",
-            f"On {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws, which at "
-            "the greatest size hold nearly the same tweets; cost: fitting once at the greatest size and answering a "
+            f"On {run['rows']:,} tweets, {run['protocol']}; mean and sd over {run['draws']} draws"
+            f"{_nearly_all(run['rows'], sizes[-1])}; cost: fitting once at the greatest size and answering a "
             "fifth of the tweets (the frozen MiniLM's embeddings are given, and not in it); "
             f"{md.made(run, _seconds(run))} {_pays(run, option)}"
             + md.figure_of(
@@ -775,23 +806,25 @@ def _learning_curve(task: str) -> Callable[[], str]:
     return section
 
 
+def _nearly_all(rows: int, greatest: int) -> str:
+    """Out of how many tweets the draws are, which differ little where that is hardly more than the greatest size."""
+    part = rows * (crossval.FOLDS - 1) // crossval.FOLDS
+    alike = ", so that at the greatest size they hold nearly the same" if greatest > 0.95 * part else ""
+    return f" out of the about {part:,} tweets of a training part{alike}"
+
+
 def _pays(run: Mapping[str, Any], option: str) -> str:
     """From how many labels on our model is ahead of every baseline that was measured, and at which sizes it was."""
     if OURS not in run["methods"]:
         return f"Our own model: `python -m research.learning_curve{option} --methods {OURS}`."
-    accuracy, macro_f1 = pays_from(run), pays_from(run, "macro_f1")
     sizes = ", ".join(f"{point['size']:,}" for point in run["methods"][OURS]["points"])
     epochs = (
         f"Ours was measured with {sizes}; it makes as many passes over few tweets as over many, and so fewer steps."
     )
     return (
-        f"Our worst draw is ahead of the best draw of every method above {_from(accuracy)}; in macro-F1 "
-        f"{_from(macro_f1)}. {epochs}"
+        f"From how many labelled tweets on our worst draw is ahead of the best draw of every method above: "
+        f"{pays(run)}; by macro-F1 {pays(run, 'macro_f1')}. {epochs}"
     )
-
-
-def _from(size: int | None) -> str:
-    return "at no measured size" if size is None else f"from {size:,} labelled tweets on"
 
 
 # ---------------------------------------------------------------- the report's slips

@@ -334,6 +334,32 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     assert list(evaluate("--methods", "majority")["methods"]) == ["majority"], "figures of other settings are left out"
 
 
+def test_each_command_names_the_methods_of_the_same_problems_protocols_and_seeds():
+    known = methods.methods()
+
+    def method(seeds: str, *names: str, protocols=baselines.PROTOCOLS) -> dict:
+        return {name: {protocol: {"seeds": dict.fromkeys(seeds)} for protocol in protocols} for name in names}
+
+    quick = {name: method("0", *baselines.PROBLEMS) for name, each in known.items() if not each.slow}
+    assert baselines.command(quick, known) == "make baselines"
+    some = {
+        "majority": quick["majority"],
+        "scratch": method("0", "product"),
+        "keras_nlp_bert": method("0", *tasks.TASKS),
+    }
+    base = "python -m research.baselines --methods"
+    assert baselines.command(some, known).split(" and ") == [
+        f"{base} majority",
+        f"{base} scratch --seeds 0 --problems product",
+        f"{base} keras_nlp_bert --seeds 0",
+    ]
+    mixed = {"scratch": method("012", "product") | method("0", "emotion", protocols=[GROUPED])}
+    assert baselines.command(mixed, known).split(" and ") == [
+        f"{base} scratch --problems product",
+        f"{base} scratch --seeds 0 --problems emotion --protocols grouped",
+    ]
+
+
 def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
     monkeypatch.setattr(baselines, "CHOICES", {"words_svm": (0.01, 1.0)})
     assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "words_svm"]) == 0

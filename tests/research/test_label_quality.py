@@ -173,4 +173,5 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
         baselines.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
     )
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
+    assert run["tasks"]["product"]["doubts"]["settings"] == methods.methods()["words_logistic"].settings
     assert "keyword rules: accuracy trained on all labels" in capsys.readouterr().out

@@ -48,6 +48,18 @@ def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
     assert grown["methods"]["keywords"] == run["methods"]["keywords"]
 
 
+def test_each_command_names_the_methods_of_the_same_sizes():
+    def method(*sizes: int) -> dict:
+        return {"points": [{"size": size} for size in sizes]}
+
+    every = {name: method(*learning_curve.SIZES) for name in learning_curve.CHEAP}
+    assert learning_curve.command("product", every) == "python -m research.learning_curve"
+    assert learning_curve.command("emotion", every | {"scratch": method(800), "tuned": method(800)}) == (
+        "python -m research.learning_curve --task emotion and "
+        "python -m research.learning_curve --task emotion --methods scratch tuned --sizes 800"
+    )
+
+
 @pytest.mark.parametrize("arguments", [["--sizes", "5"], ["--draws", "0"]])
 def test_command_refuses_too_little(arguments):
     with pytest.raises(UsageError, match="at least"):

@@ -193,7 +193,7 @@ def test_which_rows_are_right_survives_the_record():
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
     """The command with a stand-in for the trainings: each lever answers a share of the rows right."""
-    shares = {levers.UNCHANGED: 0.6, "label_smoothing": 0.7, "two_models": 0.6}
+    shares = {levers.UNCHANGED: 0.6, "label_smoothing": 0.7, "two_models": 0.6, "without_doubtful": 0.6}
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     asked = []
 
@@ -236,6 +236,10 @@ def test_a_lever_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
         - run["levers"][levers.UNCHANGED]["summary"]["emotion_accuracy"]["mean"]
     )
     assert run["command"] == "python -m research.levers --levers unchanged label_smoothing --seeds 0 1"
+    run = made_up("without_doubtful")
+    assert run["command"].endswith(" --seeds 0 1 and python -m research.levers --levers without_doubtful --seeds 0")
+    assert [name for name, found in run["levers"].items() if "words" in found] == ["without_doubtful"]
+    assert run["levers"]["without_doubtful"]["words"] == levers.WORDS_MODEL
 
 
 def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from research import baselines, claims, figures, methods, results
+from research.levers import WORDS_MODEL
 from tf_model import paths, recipes, tasks
 from tf_model.errors import OutputError
 from tf_model.metrics import summarize
@@ -143,6 +144,15 @@ def test_levers_stand_beside_the_recipe_as_it_is(recorded):
     assert "4 min of computing" in page
     not_yet = "two_models label_smoothing class_balanced class_bias without_doubtful distilled"
     assert f"Not measured yet: `python -m research.levers --levers {not_yet}`" in page
+    levers = {"unchanged": lever, "without_doubtful": lever}
+    recorded("levers", run | {"levers": levers})
+    earlier = (
+        "By the words model before it was fitted as in the tables above: without the most doubtful 5% of the labels."
+    )
+    assert earlier in section("What was tried to better the answer model")
+    levers["without_doubtful"] = lever | {"words": WORDS_MODEL}
+    recorded("levers", run | {"levers": levers})
+    assert earlier not in section("What was tried to better the answer model")
 
 
 def test_baselines_stand_with_interval_spread_rows_command_and_time(recorded):
@@ -405,6 +415,13 @@ def test_label_quality_is_shown(recorded):
     agree = section("How far people agree, and how high an accuracy can get")
     assert "| product | 0.95 | 100 | 10 of 40 | 0.810 (0.780 to 0.840) | 0.810 to 0.900 |" in agree
     assert "| product | 3,000 | 300 (10.0%) | not measured yet |  |" in section("Labels that look wrong")
+    assert "Counted before the words model was fitted as in the tables above: product." in section(
+        "Labels that look wrong"
+    )
+    run = label_quality_run()
+    run["tasks"]["product"]["doubts"]["settings"] = methods.methods()["words_logistic"].settings
+    recorded("label_quality", run)
+    assert "Counted before" not in section("Labels that look wrong")
     without = section("Training without the most doubtful labels")
     assert "| product | words (C=9) | nothing | 0.8400 | 0.7000 |  |  |  |" in without
     at_random = "0.8400 (sd 0.0000) | 0.7000 (sd 0.0000) | +0.0100 (-0.0100 to +0.0300)"
@@ -451,13 +468,17 @@ def test_learning_curve_is_shown(recorded):
 
 
 @pytest.mark.parametrize(
-    ("gain", "said"), [(0.05, "above from 50 labelled tweets on;"), (0.01, "above at no measured size;")]
+    ("gain", "said"), [(0.05, "above: from 50 on (there by 0.0300 at least);"), (0.01, "above: at no measured size;")]
 )
 def test_our_model_pays_where_its_worst_draw_beats_the_best_of_the_baselines(recorded, gain, said):
     recorded("learning_curve", curve_run(tuned=gain))
     text = section("How many labelled tweets the product takes")
     assert said in text
     assert "Ours was measured with 50, 2,632;" in text
+    assert "2 draws out of the about 2,632 tweets of a training part, so that at the greatest size they hold" in text
+    recorded("learning_curve_emotion", curve_run() | {"task": "emotion", "rows": 8579})
+    text = section("How many labelled tweets the emotion takes")
+    assert "2 draws out of the about 6,863 tweets of a training part; cost" in text
 
 
 def test_what_the_largest_size_costs_is_said_only_where_it_was_measured(recorded):
@@ -476,7 +497,7 @@ def test_the_best_draw_of_the_baselines_may_be_that_of_one_with_a_lower_mean(rec
         point | {"accuracy": summarize([0.2, 0.99])} for point in run["methods"]["words_logistic"]["points"]
     ]
     recorded("learning_curve", run)
-    assert "above at no measured size;" in section("How many labelled tweets the product takes")
+    assert "above: at no measured size;" in section("How many labelled tweets the product takes")
 
 
 def calibrated(ece: float) -> dict:
@@ -509,9 +530,8 @@ def test_our_model_does_not_pay_before_a_size_at_which_it_is_behind(recorded):
     run = curve_run(tuned=0.05)
     run["methods"]["tuned"]["points"][0]["accuracy"] = summarize([0.3, 0.9])
     recorded("learning_curve", run)
-    assert "above from 2,632 labelled tweets on; in macro-F1 from 50 labelled tweets on." in section(
-        "How many labelled tweets the product takes"
-    )
+    said = "above: at 2,632, the most that ours was measured with (there by 0.0300 at least); by macro-F1 from 50 on ("
+    assert said in section("How many labelled tweets the product takes")
 
 
 def test_every_table_has_as_many_cells_in_each_line(recorded):
@@ -620,7 +640,7 @@ def test_the_figure_of_the_ablation_shows_both_intervals_and_what_is_put_in_and_
         "put in: attention mask dropped (the report's slip)",
         left_out,
         f"{left_out}, less {at_random}",
-        "mended: cleaning that keeps digits and emoticons, and marks users and URLs",
+        "mended: cleaning that keeps digits and emoticons, marks users and drops links",
         f"control: {at_random}",
     ]
     assert list(of_seeds.x) == pytest.approx([-0.03, -0.04, -0.05, -0.04, -0.02, -0.02, -0.03, -0.02])
