@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, pi, sqrt
+from math import pi, sqrt
 from typing import Any
 
 from research import markdown as md
@@ -97,11 +97,12 @@ def _report_is_reached() -> Finding | None:
     answer = YES if count == accuracy["n"] else NO if not count else f"with {count} of {accuracy['n']} seeds"
     each, reported = validated(run), THE_REPORT["validation"]["accuracy"]
     interval = ""
+    if left_open(each, reported):
+        by = f", by {f'each of {count} seeds' if count > 1 else 'one seed'}" if answer == YES else ""
+        answer += f"{by}; others might say otherwise"
     if len(each) > 1:
         interval = f"; 95% over seeds {bounds(over_seeds(each))}"
-    if left_open(each, reported):
-        answer += f"{f', by each of {count} seeds' if answer == YES else ''}; others might say otherwise"
-        interval += f", which holds {reported:.4f}"
+        interval += f", which holds {reported:.4f}" if left_open(each, reported) else ""
     return Finding(
         answer,
         f"{md.mean(accuracy)}, {count} of {accuracy['n']} seeds{interval}{_with_the_loss_in_bfloat16()}; by the "
@@ -120,9 +121,8 @@ def bounds(interval: Sequence[float]) -> str:
 
 
 def validated(run: Mapping[str, Any]) -> list[float]:
-    """The validation accuracy of each seed of a recorded ``bench_train``; empty where they are not recorded apart."""
-    seeds = run.get("seeds", [])
-    return [seed["validation_accuracy"] for seed in seeds] if isinstance(seeds, list) else []
+    """The validation accuracy of each seed of a recorded ``bench_train``."""
+    return [seed["validation_accuracy"] for seed in run.get("seeds", [])]
 
 
 def epochs_of(run: Mapping[str, Any]) -> int:
@@ -164,13 +164,13 @@ def _duplicates_flatter(task: str) -> Callable[[], Finding | None]:
 
 
 def _told_of_copies(run: Mapping[str, Any]) -> tuple[dict[tuple[str, str], bool], int]:
-    """By task and method, whether its weakest seed can be told though so many were looked at; and how many were."""
-    weakest = {
-        (task, name): weakest_seed(by_seed)[1]
+    """By task and method, whether its seed nearest 0 can be told though so many were looked at; and how many were."""
+    nearest = {
+        (task, name): min(by_seed.values(), key=lambda test: abs(test["difference"]))
         for name, found in run["methods"].items()
         for task, by_seed in found.get(COPIES, {}).items()
     }
-    asked = {key: test for key, test in weakest.items() if any(test["difference_interval"])}
+    asked = {key: test for key, test in nearest.items() if any(test["difference_interval"])}
     told = told_by_holm([(test["difference"], test["difference_interval"]) for test in asked.values()])
     return dict(zip(asked, told, strict=True)), len(asked)
 
@@ -188,9 +188,11 @@ def _by_copies(run: Mapping[str, Any], task: str, worth: Mapping[str, Any]) -> F
             continue
         said = verdict(min(low for low, _ in intervals), max(high for _, high in intervals))
         _, test = weakest_seed(by_seed)
-        kept += said != UNDECIDED and stays.get((task, name), False)
+        lost = said != UNDECIDED and not stays.get((task, name), False)
+        kept += said != UNDECIDED and not lost
         once = " (one seed)" if len(by_seed) == 1 and len(methods()[name].seeds) > 1 else ""
-        by_verdict[said].append(f"{title}{once} {md.difference(test['difference'], test['difference_interval'])}")
+        gain = md.difference(test["difference"], test["difference_interval"])
+        by_verdict[said].append(f"{title}{once} {gain}{', not once corrected' if lost else ''}")
     told = {said: shown for said, shown in by_verdict.items() if shown}
     counts = [f"{said} by {len(shown)}" for said, shown in told.items()]
     counts[:1] = [f"{first} of {sum(map(len, told.values()))} methods" for first in counts[:1]]
@@ -229,7 +231,7 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
     def finding() -> Finding | None:
         run = load("ablation")
         found = run["settings"].get(setting) if run else None
-        told, halves, once = [], [], 0
+        told, halves, once = [], [], []
         counts: dict[str, list[int]] = {}
         for protocol, switches in found["protocols"].items() if found else ():
             judging = [each for name in SWITCHES for each in effects(switches, name) if each.judges]
@@ -241,7 +243,7 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
                 for each in clear
             ]
             open_ones = [each for each in judging if each not in clear]
-            once += sum(len(each.each) < 2 for each in open_ones)
+            once += [each.difference for each in open_ones if len(each.each) < 2]
             halves += [_half_of_the_wider(each.interval, each.each) for each in open_ones if len(each.each) > 1]
         if not counts:
             return None
@@ -255,7 +257,8 @@ def _slips(setting: str) -> Callable[[], Finding | None]:
         if halves:
             evidence = [*told, f"an effect would have to exceed {_from_to(halves)}, half the wider of its intervals"]
         if once:
-            evidence = [*evidence, f"{once} {plural(once, 'rests', 'rest')} on one seed, which tells nothing"]
+            rest = f"{len(once)} {plural(len(once), 'rests', 'rest')} on one seed, which tells nothing"
+            evidence = [*evidence, f"{rest}: {_from_to(once, '{:+.4f}')}"]
         return Finding(answer, "; ".join(evidence))
 
     return finding
@@ -270,8 +273,8 @@ def _half_of_the_wider(interval: Sequence[float], each: Sequence[float]) -> floa
     return max((high - low) / 2 for low, high in (interval, over_seeds(each)))
 
 
-def _from_to(halves: Sequence[float]) -> str:
-    shown = dict.fromkeys(f"±{half:.3f}" for half in (min(halves), max(halves)))
+def _from_to(values: Sequence[float], shape: str = "±{:.3f}") -> str:
+    shown = dict.fromkeys(shape.format(value) for value in (min(values), max(values)))
     return " to ".join(shown)
 
 
@@ -314,15 +317,26 @@ def _beats(
             gain += f"; {len(seeds)} seeds averaged: {every}"
         gain += _more_seeds(trained, rival, question, test)
         missing = [name for name in asked if name not in by_method]
-        narrowly = "; the weakest seed by a hair" if low > 0 and low * test.get("rows", inf) < HAIR else ""
+        narrowly, narrowest = _by_a_hair(run, by_method, rival)
         covered = f"; {len(by_method)} of {len(asked)} were measured" if missing else ""
         unmeasured = f"; not measured: {', '.join(baselines()[name].title for name in missing)}" if missing else ""
         return Finding(
             f"{verdict(low, high)}{narrowly}{' by one seed of each' if networks and len(seeds) == 1 else ''}{covered}",
-            f"closest: {run['methods'][rival]['title']}; {named}: {gain}{unmeasured}",
+            f"closest: {run['methods'][rival]['title']}; {named}: {gain}{narrowest}{unmeasured}",
         )
 
     return finding
+
+
+def _by_a_hair(run: Mapping[str, Any], by_method: Mapping[str, Any], rival: str) -> tuple[str, str]:
+    """Words for an answer that hangs on one or two tweets, and the difference that does, if it is not of the rival."""
+    tests = [(name, key, test) for name, by_key in by_method.items() for key, test in by_key.items()]
+    name, key, test = min(tests, key=lambda each: each[2]["difference_interval"][0])
+    if not 0 < test["difference_interval"][0] * test["rows"] < HAIR:
+        return "", ""
+    gain = md.difference(test["difference"], test["difference_interval"])
+    shown = "" if name == rival else f"; narrowest: {run['methods'][name]['title']}, our seed {key}: {gain}"
+    return f", {'' if len(by_method[name]) == 1 else 'of one seed '}by a hair", shown
 
 
 def _more_seeds(trained: str | None, rival: str, question: str, test: Mapping[str, Any]) -> str:
@@ -431,45 +445,49 @@ def _any_lever_is_better() -> Finding | None:
     tried = {name: found for name, found in run["levers"].items() if name not in (UNCHANGED, APART)} if run else {}
     if not tried:
         return None
-    said = {name: {_lever_verdict(name, question) for question in LEVER_FIGURES} for name in tried}
+    verdicts, lost, judged = _corrected(tried)
+    said = {name: {verdicts[name, question] for question in LEVER_FIGURES} for name in tried}
     mixed = [name for name in tried if {YES, NO} <= said[name]]
     better, worse = ([name for name in tried if each in said[name] and name not in mixed] for each in (YES, NO))
     once = sum(len(found["seeds"]) < 2 for found in tried.values())
-    stays, judged = _told_of_levers(tried)
     named = [("better", better), ("worse", worse), ("better and worse", mixed)]
+    named.append((f"told by itself, not once corrected for {judged} verdicts (Holm)", lost))
     if not any(names for _, names in named):
         named = [("highest", [max(tried, key=lambda name: tried[name]["paired"][tasks.ANSWER]["difference"])])]
     return Finding(
         f"better: {len(better)} of {len(tried)} that were tried; worse: {len(worse)}; better on all tweets and worse "
         f"where there is an emotion, or the other way round: {len(mixed)}; of the others the data cannot tell"
-        + (f", {once} had one seed only" if once else ""),
+        + (f", {once} had one seed only" if once else "")
+        + (f"; corrected for {judged} verdicts (Holm)" if judged > 1 else ""),
         "; ".join(
             f"{how}: {LEVERS[name].title}: {_gains(tried[name], LEVER_FIGURES)}{_broken_targets(tried[name])}"
-            + ("" if how == "highest" or stays[name] else f"; not told once corrected for {judged} verdicts (Holm)")
             for how, names in named
             for name in names
         ),
     )
 
 
-def _told_of_levers(tried: Mapping[str, Any]) -> tuple[dict[str, bool], int]:
-    """Whether every verdict on a lever stays though so many were given, and how many were; those of one seed are none.
+def _corrected(tried: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str], int]:
+    """The verdict on each lever and question, undecided where it is not told once corrected for how many were given.
 
-    The p-value of a verdict is the greater of the two that it takes: over tweets and over seeds.
+    The p-value of a verdict is the greater of the two that it takes, over tweets and over seeds; one seed gives none.
+
+    Returns:
+        Verdicts by lever and question; levers that lost one; how many were given.
     """
     from scipy.stats import ttest_1samp
 
-    p_values, about = [], []
-    for name, found in tried.items():
-        for question, figure in LEVER_FIGURES.items():
-            each, paired = _lever_gains(name, figure), found["paired"][question]
-            if len(each) > 1:
-                over_tweets = normal_p_value(paired["difference"], paired["interval"])
-                p_values.append(max(over_tweets, float(ttest_1samp(each, 0).pvalue)))
-                about.append((name, _lever_verdict(name, question)))
-    told = holm(p_values)
-    lost = {name for (name, said), stays in zip(about, told, strict=True) if said != UNDECIDED and not stays}
-    return {name: name not in lost for name in tried}, len(p_values)
+    asked = [(name, question) for name in tried for question in LEVER_FIGURES]
+    verdicts = {(name, question): _lever_verdict(name, question) for name, question in asked}
+    p_values = {}
+    for name, question in asked:
+        each, paired = _lever_gains(name, LEVER_FIGURES[question]), tried[name]["paired"][question]
+        if len(each) > 1:
+            over_tweets = normal_p_value(paired["difference"], paired["interval"])
+            p_values[name, question] = max(over_tweets, float(ttest_1samp(each, 0).pvalue))
+    told = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    lost = [key for key, said in verdicts.items() if said != UNDECIDED and not told[key]]
+    return verdicts | dict.fromkeys(lost, UNDECIDED), list(dict.fromkeys(name for name, _ in lost)), len(told)
 
 
 def _broken_targets(found: Mapping[str, Any]) -> str:

@@ -87,6 +87,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     found: dict[str, Any] = {}
     for method in (known[chosen] for chosen in arguments.methods):
+        if arguments.recorded and _is_compared_better(name, method):
+            console.say(f"{method.name} was compared by kept answers, with the seeds averaged too; it is left as it is")
+            continue
         if arguments.recorded:
             theirs, made = _recorded(method, problem, dataset), {RECORDED: {"command": command, "date": today()}}
         else:
@@ -109,12 +112,31 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _is_compared_better(name: str, method: Method) -> bool:
+    """Whether a method, as it is fitted now, is recorded from answers of which the seeds could be averaged."""
+    run = load(name)
+    found = run["methods"].get(method.name, {}) if run else {}
+    return found.get("settings") == method.settings and RECORDED not in found
+
+
 def _add(name: str, command: str, results: dict[str, Any]) -> Path:
-    """Record methods beside those that were recorded of the same tweets, whose command and date stay."""
+    """Record methods beside those that were recorded of the same tweets, whose command and date stay.
+
+    Raises:
+        DataError: Those are of other seeds of ours.
+    """
     run = load(name)
     if run is None or any(run[key] != value for key, value in results.items() if key != "methods"):
         return record(name, command, results)
     methods = run["methods"] | results["methods"]
+    seeds = {
+        tuple(key for key in tests if key != AVERAGED) for each in methods.values() for tests in tests_of(each).values()
+    }
+    if len(seeds) > 1:
+        raise DataError(
+            f"the recorded comparison and the record of our answer model have other seeds, {sorted(seeds)}; run `make "
+            "compare` after `make grouped-answer` instead"
+        )
     return write_run(name, run | {"methods": {method: methods[method] for method in baselines() if method in methods}})
 
 
@@ -192,6 +214,9 @@ def compare_all(problem: Problem, ours: Mapping[str, Rights], theirs: Rights) ->
     Returns:
         By question ("product", "emotion", "answer" where both were asked in one) and by key of ``ours``, what
         :func:`tf_model.comparison.compare_right` returns with the baseline as the old model.
+
+    Raises:
+        DataError: The two sides answered other rows.
     """
     found: dict[str, dict[str, Any]] = {question: {} for question in theirs}
     for key, of_ours in ours.items():

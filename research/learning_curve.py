@@ -64,7 +64,9 @@ def main(argv: list[str] | None = None) -> int:
                 found[name] = points
                 in_order = {name: found[name] for name in known if name in found}
                 path = record(
-                    run_name(arguments.task), command(arguments.task, in_order), results | {"methods": in_order}
+                    run_name(arguments.task),
+                    command(arguments.task, in_order, arguments.draws),
+                    results | {"methods": in_order},
                 )
             _print(found[name])
     console.say(f"written to {paths.shown(path)}")
@@ -123,12 +125,13 @@ def curve(
         }
 
 
-def command(task: str, recorded: Mapping[str, Any]) -> str:
+def command(task: str, recorded: Mapping[str, Any], draws: int = DRAWS) -> str:
     """What measures the methods as they are recorded: a command for those of the same sizes."""
     by_sizes: dict[tuple[int, ...], list[str]] = {}
     for name, found in recorded.items():
         by_sizes.setdefault(tuple(point["size"] for point in found["points"]), []).append(name)
-    return " and ".join(_command(task, names, sizes) for sizes, names in by_sizes.items())
+    drawn = f" --draws {draws}" if draws != DRAWS else ""
+    return " and ".join(_command(task, names, sizes) + drawn for sizes, names in by_sizes.items())
 
 
 def _command(task: str, names: Sequence[str], sizes: Sequence[int]) -> str:

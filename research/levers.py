@@ -261,8 +261,6 @@ def main(argv: list[str] | None = None) -> int:
                 found = measure(name, problem, replace(recipe, seed=seed), dataset.sha256)
                 seeds = run.setdefault(name, {"title": LEVERS[name].title, "seeds": {}})["seeds"]
                 seeds[str(seed)] = found
-                if LEVERS[name].doubts:
-                    run[name]["words"] = WORDS_MODEL
                 run[name]["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
                 run = {name: run[name] for name in LEVERS if name in run}
                 run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
@@ -277,11 +275,12 @@ def measure(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -> di
     probabilities, seconds = out_of_fold(name, problem, recipe, data_sha256)
     parts = [split.validation for split in problem.folds[GROUPED]]
     right = right_by_question(problem, as_answers(problem, probabilities))
-    return {
+    found = {
         "headline": answer_figures.evaluate_out_of_fold(problem.rows.label_ids, probabilities, parts)["headline"],
         "right": {question: pack(answered) for question, (_, answered) in right.items()},
         "seconds": seconds,
     }
+    return found | ({"words": WORDS_MODEL} if LEVERS[name].doubts else {})
 
 
 def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -> tuple[np.ndarray, float]:
@@ -302,7 +301,7 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
         backbone=weights,
         runtime=used,
         recipe=replace(recipe, seed=0),
-        lever=[name, LEVERS[name].title],
+        lever=[name, LEVERS[name].title, *([WORDS_MODEL] if LEVERS[name].doubts else [])],
     )
     files.make_folder(store)
     results = []

@@ -39,7 +39,7 @@ def made(run: Mapping[str, Any], seconds: float | None = None) -> str:
 
 def commands(run: Mapping[str, Any]) -> str:
     """What made a recorded run, each command as code."""
-    return " and ".join(f"`{command}`" for command in run["command"].split(" and "))
+    return " and ".join(f"`{command}`" for command in re.split(r" and (?=make |python -m )", run["command"]))
 
 
 def dated(run: Mapping[str, Any]) -> str:

@@ -6,12 +6,15 @@ were right is in ``research/runs/``, a bit a tweet. That is enough for a paired 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from research.baselines import GROUPED, Problem, asked_rows
 from research.methods import Method
 from research.runs import UNCHANGED, load, unpack
-from tf_model import data
+from tf_model import data, recipes
+from tf_model.recipes import Recipe
 
 
 def of_ours(problem: Problem, dataset: data.Dataset) -> dict[str, dict[str, np.ndarray]] | None:
@@ -23,10 +26,15 @@ def of_ours(problem: Problem, dataset: data.Dataset) -> dict[str, dict[str, np.n
 
     Returns:
         By seed and question, whether each row of :func:`research.baselines.asked_rows` was answered right out of fold,
-        bool [rows]; None where nothing is recorded of this dataset.
+        bool [rows]; None where nothing is recorded of this dataset and of the recipe as it is now.
+
+    Raises:
+        ValueError: The record is of another number of rows.
     """
     run = load("levers")
     if run is None or run["data_sha256"] != dataset.sha256:
+        return None
+    if Recipe.from_dict(run["recipe"]) != replace(recipes.ANSWER, seed=0):
         return None
     asked = asked_rows(problem)
     seeds = run["levers"][UNCHANGED]["seeds"]
@@ -47,6 +55,9 @@ def of_baseline(method: Method, problem: Problem, dataset: data.Dataset) -> dict
 
     Returns:
         By question, as :func:`of_ours`; one that is not recorded is left out.
+
+    Raises:
+        ValueError: The record is of another number of rows.
     """
     run = load("baselines")
     if run is None or run["data_sha256"] != dataset.sha256:

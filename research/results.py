@@ -506,23 +506,25 @@ def _levers() -> str:
         "last four columns: accuracy less that of the recipe as it is with the same seeds, tweet by tweet; the 95% "
         "intervals resample groups of near-duplicates with the answers of all seeds, and know nothing of how much "
         f"another seed would differ: a lever counts as better where Student's 95% interval of its seeds leaves 0 out "
-        "as well. None was taken over into the recipe: these are the folds that it is reported on, and to choose by "
-        "them would be to tune on what is reported. "
+        "as well, and where Holm's correction for all such verdicts, of the last two columns, leaves it. None was "
+        "taken over into the recipe: these are the folds that it is reported on, and to choose by them would be to "
+        "tune on what is reported. "
         f"Trainings: of the whole size, that one model takes. {md.commands(run)}, "
         f"{run['date']}, {run['machine']}{md.took(seconds)}, teachers left out.{_doubted_otherwise(run)}{not_yet}",
     )
 
 
 def _doubted_otherwise(run: Mapping[str, Any]) -> str:
-    """Which levers took out what the words model doubted as it was fitted before."""
+    """Which levers took out what the audit's words model doubted as it was fitted before."""
     earlier = [
         lever.title
         for name, lever in LEVERS.items()
-        if lever.doubts and name in run["levers"] and run["levers"][name].get("words") != WORDS_MODEL
+        if lever.doubts and name in run["levers"]
+        if any(seed.get("words") != WORDS_MODEL for seed in run["levers"][name]["seeds"].values())
     ]
     if not earlier:
         return ""
-    return f" By the words model before it was fitted as in the tables above: {'; '.join(earlier)}."
+    return f" By the audit's words model as it was fitted before (now {WORDS_MODEL}): {'; '.join(earlier)}."
 
 
 def _plain_methods(run: Mapping[str, Any] | None) -> dict[str, dict[str, float]]:
@@ -902,7 +904,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     SAME_TWEETS: _copies,
     "What the answer model was to reach": _targets,
     "What the answer model gets right, class by class": _classes,
-    'Calibration, and what "Not sure" costs': _calibration,
+    NOT_SURE: _calibration,
     "How many have an emotion: what counting answers gives": _counting,
     "What was tried to better the answer model": _levers,
     "The settings of the recipes": _settings,

@@ -11,7 +11,7 @@ import pytest
 
 from research import baselines, compare, methods, runs
 from research.baselines import GROUPED, REPORT, Answers
-from tf_model import crossval, paths, tasks
+from tf_model import crossval, paths, recipes, tasks
 from tf_model.errors import DataError, UsageError
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -167,46 +167,83 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(tmp_path, probl
         compare.main(["--models", str(one), "--store", str(tmp_path)])
 
 
+SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
+
+
 @pytest.fixture
 def recorded_ours(problems, dataset):
     """Our answer model, as ``make levers`` records it: two seeds, the second wrong on the first hundred tweets."""
     problem = problems["answer"]
-    seeds = {}
-    for seed, wrong in (("0", range(0)), ("7", range(100))):
-        rights = compare.rights_of(problem, {seed: one_hot_scores(problem, wrong)})[seed]
-        seeds[seed] = {"right": {question: runs.pack(right) for question, (_, right) in rights.items()}}
-    runs.record("levers", "x", {"data_sha256": dataset.sha256, "levers": {"unchanged": {"seeds": seeds}}})
-    return {"0": one_hot_scores(problem), "7": one_hot_scores(problem, range(100))}
+    said = {"0": one_hot_scores(problem), "7": one_hot_scores(problem, range(100))}
+    seeds = {
+        seed: {"right": {question: runs.pack(right) for question, (_, right) in rights.items()}}
+        for seed, rights in compare.rights_of(problem, said).items()
+    }
+    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
+    return said
 
 
-def test_records_alone_say_the_same_as_kept_answers(problems, dataset, recorded_ours):
+def as_fitted_before(name: str, **changes) -> dict:
+    """Change the settings with which a method is recorded in the comparison, or other values of the record."""
+    run = runs.load("compare_answer") | changes
+    run["methods"][name]["settings"] = "as it was"
+    runs.write_run("compare_answer", run)
+    return run
+
+
+@pytest.mark.parametrize("name", ["product", "emotion", "answer"])
+def test_the_rows_of_a_question_are_those_that_can_be_judged(problems, name):
+    (rights,) = compare.rights_of(problems[name], {"0": one_hot_scores(problems[name])}).values()
+    asked = baselines.asked_rows(problems[name])
+    assert list(asked) == list(rights)
+    for question, rows in asked.items():
+        assert np.array_equal(rows, rights[question][0])
+
+
+def test_records_alone_say_the_same_as_kept_answers(problems, recorded_ours, capsys):
     problem = problems["answer"]
     for seed, scores in recorded_ours.items():
         keep_folds(paths.CHECKPOINTS / "grouped-1", problem, scores, seed=seed)
-    sample = ["--data", str(paths.SAMPLE_CORPUS), "--methods", "majority", "keywords"]
-    assert compare.main(sample) == 0
-    by_folds = runs.load("compare_answer")
-    with pytest.raises(DataError, match="majority, as it is fitted now, is not recorded on this dataset; run"):
-        compare.main([*sample, "--recorded"])
-    assert baselines.main([*sample, "--protocols", GROUPED]) == 0
-    assert compare.main([*sample[:-1], "--recorded"]) == 0
+    arguments = [*SAMPLE, "--methods", "majority", "keywords"]
+    assert compare.main(arguments) == 0
+    assert baselines.main([*arguments, "--protocols", GROUPED]) == 0
+    before = runs.load("compare_answer")
+    assert compare.main([*arguments, "--recorded"]) == 0
+    assert runs.load("compare_answer") == before, "nothing that knows the seeds averaged is replaced"
+    assert "majority was compared by kept answers, with the seeds averaged too; it is left" in capsys.readouterr().err
+    as_fitted_before("majority")
+    assert compare.main([*arguments, "--recorded"]) == 0
     run = runs.load("compare_answer")
-    assert run["command"] == by_folds["command"], "the other method was compared by it"
-    assert run["methods"]["keywords"] == by_folds["methods"]["keywords"]
-    found, before = (each["methods"]["majority"] for each in (run, by_folds))
-    assert found[compare.RECORDED]["command"] == "python -m research.compare --recorded --methods majority"
-    for question, by_seed in compare.tests_of(before).items():
+    assert (run["command"], run["methods"]["keywords"]) == (before["command"], before["methods"]["keywords"])
+    found = run["methods"]["majority"]
+    assert found[compare.RECORDED]["command"] == "python -m research.compare --recorded --methods majority keywords"
+    for question, by_seed in compare.tests_of(before["methods"]["majority"]).items():
         assert found[question] == {seed: test for seed, test in by_seed.items() if seed != compare.AVERAGED}
         assert by_seed["7"]["difference"] != by_seed["0"]["difference"]
 
 
-def test_a_slow_method_is_compared_by_the_records_of_each_task(problems, dataset, recorded_ours, monkeypatch):
+def test_records_of_other_tweets_or_seeds_are_not_mixed(recorded_ours):
+    arguments = [*SAMPLE, "--methods", "majority", "keywords"]
+    assert baselines.main([*arguments, "--protocols", GROUPED]) == 0
+    assert compare.main([*arguments, "--recorded"]) == 0
+    as_fitted_before("majority", rows=7)
+    assert compare.main([*arguments[:-1], "--recorded"]) == 0
+    assert list(runs.load("compare_answer")["methods"]) == ["majority"], "the other was of other tweets"
+    run = as_fitted_before("majority")
+    run["methods"]["keywords"] = {"title": "", "settings": "", "product": {"3": {}}}
+    runs.write_run("compare_answer", run)
+    with pytest.raises(DataError, match="have other seeds"):
+        compare.main([*arguments[:-1], "--recorded"])
+
+
+def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, monkeypatch):
     slow = replace(methods.methods()["majority"], name="slow", slow=True)
     for module, name in ((compare, "baselines"), (baselines, "methods")):
         monkeypatch.setattr(module, name, lambda: {"slow": slow})
-    sample = ["--data", str(paths.SAMPLE_CORPUS), "--methods", "slow"]
-    assert baselines.main([*sample, "--problems", "emotion", "--protocols", GROUPED]) == 0
-    assert compare.main([*sample, "--recorded"]) == 0
+    arguments = [*SAMPLE, "--methods", "slow"]
+    assert baselines.main([*arguments, "--problems", "emotion", "--protocols", GROUPED]) == 0
+    assert compare.main([*arguments, "--recorded"]) == 0
     found = runs.load("compare_answer")["methods"]["slow"]
     assert set(compare.tests_of(found)) == {"emotion"}
     figures = runs.load("baselines")["methods"]["slow"]["emotion"][GROUPED]["seeds"]["0"]
@@ -216,10 +253,26 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(problems, dataset
 
 
 def test_what_is_not_recorded_is_asked_for(recorded_ours):
-    sample = ["--data", str(paths.SAMPLE_CORPUS), "--recorded"]
+    arguments = [*SAMPLE, "--recorded", "--methods", "majority"]
     for option in (["--store", "folds"], ["--models", "model"], ["--task", "product"]):
         with pytest.raises(UsageError, match="leave out --store, --models and --task"):
-            compare.main([*sample, *option])
-    (runs.RUNS / "levers.json").unlink()
-    with pytest.raises(DataError, match="our answer model is not recorded on this dataset; run `make levers` first"):
-        compare.main(sample)
+            compare.main([*arguments, *option])
+    not_recorded = "majority, as it is fitted now, is not recorded on this dataset; run"
+    with pytest.raises(DataError, match=not_recorded):
+        compare.main(arguments)
+    assert baselines.main([*SAMPLE, "--methods", "majority", "--protocols", GROUPED]) == 0
+    for key, value in (("settings", "as it was"), ("data_sha256", "of another")):
+        run = runs.load("baselines")
+        changed = run["methods"]["majority"] if key == "settings" else run
+        changed[key], kept = value, changed[key]
+        runs.write_run("baselines", run)
+        with pytest.raises(DataError, match=not_recorded):
+            compare.main(arguments)
+        changed[key] = kept
+        runs.write_run("baselines", run)
+    assert compare.main(arguments) == 0
+    ours = runs.load("levers")
+    for change in ({"data_sha256": "of another"}, {"recipe": ours["recipe"] | {"epochs": 9}}):
+        runs.write_run("levers", ours | change)
+        with pytest.raises(DataError, match="our answer model is not recorded on this dataset; run `make lev"):
+            compare.main(arguments)

@@ -9,7 +9,7 @@ import pytest
 
 from research import baselines, label_quality, methods, runs
 from research.baselines import GROUPED, Problem
-from tf_model import data, paths, splits, tasks
+from tf_model import data, paths, recipes, splits, tasks
 
 LABELS = len(tasks.EMOTIONS)
 
@@ -45,7 +45,8 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     assert label_quality.our_rights(problem, dataset) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
-    runs.record("levers", "x", {"data_sha256": dataset.sha256, "levers": {"unchanged": {"seeds": seeds}}})
+    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
     ours = label_quality.our_rights(problem, dataset)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
@@ -72,7 +73,8 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
     asked = label_ids[:, 1] >= 0
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
-    runs.record("levers", "x", {"data_sha256": dataset.sha256, "levers": {"unchanged": {"seeds": {"0": right}}}})
+    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
     ours = label_quality.our_rights(problem, dataset)
     assert np.isnan(ours).tolist() == (~asked).tolist()
     assert ours[11] == 1, "the tenth of the eleven that were asked"

@@ -238,8 +238,8 @@ def test_a_lever_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
     assert run["command"] == "python -m research.levers --levers unchanged label_smoothing --seeds 0 1"
     run = made_up("without_doubtful")
     assert run["command"].endswith(" --seeds 0 1 and python -m research.levers --levers without_doubtful --seeds 0")
-    assert [name for name, found in run["levers"].items() if "words" in found] == ["without_doubtful"]
-    assert run["levers"]["without_doubtful"]["words"] == levers.WORDS_MODEL
+    seeds = {name: found["seeds"]["0"] for name, found in run["levers"].items()}
+    assert [name for name, seed in seeds.items() if seed.get("words") == levers.WORDS_MODEL] == ["without_doubtful"]
 
 
 def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
