@@ -87,15 +87,18 @@ def main(argv: list[str] | None = None) -> int:
     )
     found: dict[str, Any] = {}
     for method in (known[chosen] for chosen in arguments.methods):
-        if arguments.recorded and _is_compared_better(name, method):
-            console.say(f"{method.name} was compared by kept answers, with the seeds averaged too; it is left as it is")
-            continue
         if arguments.recorded:
-            theirs, made = _recorded(method, problem, dataset), {RECORDED: {"command": command, "date": today()}}
+            kept = _compared_by_answers(name, method)
+            theirs = {key: right for key, right in _recorded(method, problem, dataset).items() if key not in kept}
+            if not theirs:
+                console.say(f"{method.name} was compared by its answers, our seeds averaged too; it stays so")
+                continue
+            made = {RECORDED: {"command": command, "date": today(), "questions": list(theirs)}}
         else:
-            theirs, made = right_by_question(problem, _answers(method, problem, protocol, dataset)), {}
+            kept, made = {}, {}
+            theirs = right_by_question(problem, _answers(method, problem, protocol, dataset))
         tests = compare_all(problem, ours, theirs)
-        found[method.name] = {"title": method.title, "settings": method.settings, **made, **tests}
+        found[method.name] = {"title": method.title, "settings": method.settings, **made, **kept, **tests}
         for question, by_seed in tests.items():
             _print(method.title, question, by_seed)
     folds = problem.folds[protocol]
@@ -112,11 +115,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _is_compared_better(name: str, method: Method) -> bool:
-    """Whether a method, as it is fitted now, is recorded from answers of which the seeds could be averaged."""
+def _compared_by_answers(name: str, method: Method) -> dict[str, Any]:
+    """Tests by question of a method as it is fitted now, recorded from answers of which our seeds were averaged."""
     run = load(name)
     found = run["methods"].get(method.name, {}) if run else {}
-    return found.get("settings") == method.settings and RECORDED not in found
+    if found.get("settings") != method.settings:
+        return {}
+    by_records = found.get(RECORDED, {}).get("questions", ())
+    return {question: tests for question, tests in tests_of(found).items() if question not in by_records}
 
 
 def _add(name: str, command: str, results: dict[str, Any]) -> Path:

@@ -625,7 +625,8 @@ def _by_records(run: Mapping[str, Any]) -> str:
     for found in run["methods"].values():
         if RECORDED in found:
             made = f"`{found[RECORDED]['command']}`, {found[RECORDED]['date']}"
-            by_command.setdefault(made, []).append(found["title"])
+            questions = " and ".join(found[RECORDED]["questions"])
+            by_command.setdefault(made, []).append(f"{found['title']} ({questions})")
     return "".join(
         f" By the records of the answers alone ({made}), which seeds cannot be averaged from, so that the counts and p "
         f"are the weakest seed's: {'; '.join(titles)}."

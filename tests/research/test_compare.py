@@ -211,7 +211,15 @@ def test_records_alone_say_the_same_as_kept_answers(problems, recorded_ours, cap
     before = runs.load("compare_answer")
     assert compare.main([*arguments, "--recorded"]) == 0
     assert runs.load("compare_answer") == before, "nothing that knows the seeds averaged is replaced"
-    assert "majority was compared by kept answers, with the seeds averaged too; it is left" in capsys.readouterr().err
+    assert "majority was compared by its answers, our seeds averaged too; it stays so" in capsys.readouterr().err
+    without = runs.load("compare_answer")
+    emotion = without["methods"]["majority"].pop("emotion")
+    runs.write_run("compare_answer", without)
+    assert compare.main([*arguments, "--recorded"]) == 0
+    found = runs.load("compare_answer")["methods"]["majority"]
+    assert found["product"] == before["methods"]["majority"]["product"], "what is missing is added"
+    assert found["emotion"] == {seed: test for seed, test in emotion.items() if seed != compare.AVERAGED}
+    assert found[compare.RECORDED]["questions"] == ["emotion"]
     as_fitted_before("majority")
     assert compare.main([*arguments, "--recorded"]) == 0
     run = runs.load("compare_answer")

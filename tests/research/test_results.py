@@ -571,14 +571,14 @@ def test_every_table_has_as_many_cells_in_each_line(recorded):
     assert f"| words | answer | +0.0400 +0.0400 | {once} | {averaged} | 9 | 2 | < 1e-300 |" in page
     assert "on the same tweets (product 3,291, answer 3,291)" in page
     assert "By the records" not in page
-    made = {"command": "python -m research.compare --recorded", "date": "2026-02-03"}
+    made = {"command": "python -m research.compare --recorded", "date": "2026-02-03", "questions": ["product"]}
     far = test | {"difference": 0.06, "only_new_right": 12}
     run["methods"]["scratch"] = {"title": "later", "settings": "", "recorded": made, "product": {"0": far, "1": test}}
     recorded("compare_answer", run)
     page = results.render()
     assert f"| later | product | +0.0600 +0.0400 | {once} | not kept | 9 | 2 | 0.01 |" in page
     assert " By the records of the answers alone (`python -m research.compare --recorded`, 2026-02-03), which" in page
-    assert "the counts and p are the weakest seed's: later." in page
+    assert "the counts and p are the weakest seed's: later (product)." in page
     widths = set()
     for line in [*page.splitlines(), ""]:
         if line.startswith("|"):
