@@ -100,25 +100,25 @@ choose-epochs: $(INSTALLED) ## how the report recipe's number of epochs was fixe
 bench: bench-epoch bench-predict bench-train ## the three benchmarks of training and prediction, one after the other
 
 bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
-	$(RUN) -m research.bench_train $(ARGS)
+	$(RUN) -m research.benchmarks.train $(ARGS)
 
 bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, against one padded to 64 tokens
-	$(RUN) -m research.bench_epoch $(ARGS)
+	$(RUN) -m research.benchmarks.epoch $(ARGS)
 
 bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and what answer costs beside product
-	$(RUN) -m research.bench_predict $(ARGS)
+	$(RUN) -m research.benchmarks.predict $(ARGS)
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
-	$(RUN) -m research.bench_gpu $(ARGS)
+	$(RUN) -m research.benchmarks.gpu $(ARGS)
 
 bench-monitor: $(INSTALLED) ## the log of predictions: throughput, overhead, queries, 50 kills
-	$(RUN) -m research.bench_monitor $(ARGS)
+	$(RUN) -m research.benchmarks.monitor $(ARGS)
 
 bench-app: $(INSTALLED) ## 20 people at once on the app
-	$(RUN) -m research.bench_app $(ARGS)
+	$(RUN) -m research.benchmarks.app $(ARGS)
 
 bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
-	$(RUN) -m research.bench_scale --record $(ARGS)
+	$(RUN) -m research.benchmarks.scale --record $(ARGS)
 
 baselines: $(INSTALLED) ## plain methods on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
 	$(RUN) -m research.baselines $(ARGS)
@@ -141,33 +141,33 @@ levers: $(INSTALLED) ## what might better the answer model, each beside the reci
 	$(RUN) -m research.levers $(ARGS)
 
 results: $(INSTALLED) ## write research/results.md and its figures from the recorded runs
-	$(RUN) -m research.results $(ARGS)
+	$(RUN) -m research.report.results $(ARGS)
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
-	$(RUN) -m research.benchmarks
+	$(RUN) -m research.report.benchmarks
 
 notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
-	$(RUN) -m research.notebooks --clean $(ARGS)
+	$(RUN) -m research.tools.notebooks --clean $(ARGS)
 
 demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: what the monitor says
-	$(RUN) -m research.demo_monitoring $(ARGS)
+	$(RUN) -m research.tools.demo_monitoring $(ARGS)
 
 check-monitoring: ## check the alert rules and run their tests (needs promtool, Debian's package prometheus)
 	cd tf_model/monitor/deploy && promtool check rules alerts.yml && promtool check config prometheus.yml && promtool test rules alerts_test.yml
 
 screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/screenshots/ (needs chromium)
-	$(RUN) -m research.screenshots $(ARGS)
+	$(RUN) -m research.tools.screenshots $(ARGS)
 
 demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
-	$(RUN) -m research.demo $(ARGS)
+	$(RUN) -m research.tools.demo $(ARGS)
 
 docs-check: $(INSTALLED) ## run every command of the README as written, in a copy (ARGS="--only REGEX" for some)
-	$(RUN) -m research.docs_check $(ARGS)
+	$(RUN) -m research.tools.docs_check $(ARGS)
 
 ##@ Serve
 
 serve-check: $(INSTALLED) ## install the serving set alone, start the app from it and ask it something
-	$(RUN) -m research.serve_check --record $(ARGS)
+	$(RUN) -m research.tools.serve_check --record $(ARGS)
 
 serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with warm-up requests and settings
 	$(RUN) -m tf_model.serving $(ARGS)
@@ -182,11 +182,11 @@ image: ## build the container (needs docker)
 lock: ## pin every dependency anew (needs uv)
 	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
-		| sed -E "s/ ; python_full_version < '3.14' and \(sys_platform == 'darwin' or sys_platform == 'linux'\) / /" \
+		| sed -E "s/ ; python_full_version < '3.14' and \(\(platform_machine == 'arm64' and sys_platform == 'darwin'\) or \(platform_machine == 'aarch64' and sys_platform == 'linux'\) or \(platform_machine == 'x86_64' and sys_platform == 'linux'\)\) / /" \
 		> requirements.lock.new && mv requirements.lock.new requirements.lock
 	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra gpu --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		-c requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate \
-		| awk '/^[a-z]/ {keep = /^nvidia-/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
+		| awk '/^[a-z]/ {keep = /^nvidia-.*-cu1/} keep' > requirements-gpu.lock.new && mv requirements-gpu.lock.new requirements-gpu.lock
 	$(UV) pip compile -q --group serve --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements.lock \
 		--override <(printf '%s ; python_version < "3"\n' tensorflow libclang) --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate > requirements-serve.lock.new && mv requirements-serve.lock.new requirements-serve.lock

@@ -17,18 +17,20 @@ from typing import Any
 import numpy as np
 
 from research.baselines import GROUPED, PROTOCOLS, REPORT, Answers, Problem, answers, make_problem, score
-from research.methods import SEEDS, Method
+from research.methods.baseline_models.baseline_models import SEEDS, Method
+from research.methods.baseline_models.bugs import NO_MASK, SECOND_LAYER, URLS_FIRST, SlippedBert
 from research.runs import UNCHANGED, gains, load, pack, record, unpack
-from research.slips import NO_MASK, SECOND_LAYER, URLS_FIRST, SlippedBert
-from tf_model import console, crossval, data, paths, recipes, splits, tasks
-from tf_model.comparison import compare_right
+from tf_model import cli, config, data, paths, tasks
+from tf_model.config import Recipe
+from tf_model.data import splits
 from tf_model.errors import UsageError
-from tf_model.metrics import summarize
-from tf_model.recipes import Recipe
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.metrics import summarize
+from tf_model.training import cross_validation
 
 SETTINGS: dict[str, Recipe] = {
-    "report": recipes.REPORT_DEFAULT,
-    "quick": recipes.make_recipe("report", learning_rate=1e-4, epochs=3),
+    "report": config.REPORT_DEFAULT,
+    "quick": config.make_recipe("report", learning_rate=1e-4, epochs=3),
 }
 PUT_IN, MENDED, CONTROL = "put in", "mended", "control"
 FIGURES = ("accuracy", "macro_f1", "loss")
@@ -40,7 +42,7 @@ class Switch:
 
     Attributes:
         title: For tables.
-        slips: Of :class:`research.slips.SlippedBert`.
+        slips: Of :class:`research.methods.bugs.SlippedBert`.
         settings: Fields of the recipe that are otherwise.
         folds: By protocol, who trains for whom instead, from the problem and a seed; a protocol without an entry keeps
             its own folds if there are slips, else the switch has no meaning there.
@@ -77,7 +79,7 @@ def unstratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The grouped folds, but without regard to the classes."""
     from sklearn.model_selection import GroupKFold
 
-    splitter = GroupKFold(crossval.FOLDS, shuffle=True, random_state=crossval.FOLD_SEED)
+    splitter = GroupKFold(cross_validation.FOLDS, shuffle=True, random_state=cross_validation.FOLD_SEED)
     return tuple(splits.Split(*parts) for parts in splitter.split(problem.rows.strata, groups=problem.groups))
 
 
@@ -85,7 +87,7 @@ def duplicates_across(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The grouped folds, but with near-duplicates on both sides as chance has it."""
     from sklearn.model_selection import StratifiedKFold
 
-    splitter = StratifiedKFold(crossval.FOLDS, shuffle=True, random_state=crossval.FOLD_SEED)
+    splitter = StratifiedKFold(cross_validation.FOLDS, shuffle=True, random_state=cross_validation.FOLD_SEED)
     labels = problem.rows.strata
     return tuple(splits.Split(*parts) for parts in splitter.split(labels, labels))
 
@@ -177,7 +179,7 @@ def effects(switches: Mapping[str, Any], name: str) -> Iterator[Effect]:
 
 def main(argv: list[str] | None = None) -> int:
     """Measure what was asked for, print and record it."""
-    parser = console.parser("research.ablation", __doc__.splitlines()[0])
+    parser = cli.parser("research.ablation", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--setting", choices=list(SETTINGS), default="report", help="how each model is trained")
     parser.add_argument(
@@ -194,7 +196,7 @@ def main(argv: list[str] | None = None) -> int:
         path = _record(arguments.setting, dataset, problem)
     elif UNCHANGED not in arguments.switches:
         _require_unchanged(arguments.setting, dataset, problem, arguments.protocols, arguments.seeds)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for protocol in arguments.protocols:
                 for name in [name for name in SWITCHES if name in arguments.switches]:
@@ -205,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
                     path = _record(arguments.setting, dataset, problem, protocol, name, seed, found)
                     paired = load("ablation")["settings"][arguments.setting]["protocols"][protocol][name]["paired"]
                     _print(arguments.setting, protocol, name, seed, found, paired)
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -342,8 +344,8 @@ def _print(
     if paired:
         low, high = paired["interval"]
         line += f"; over {len(paired['seeds'])} seeds {paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-    console.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+    cli.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -19,17 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from research.methods import CHOICES, EMBEDDINGS, Method, embeddings, methods, with_choice
+from research.methods.baseline_models.baseline_models import (
+    CHOICES,
+    EMBEDDINGS,
+    Method,
+    embeddings,
+    methods,
+    with_choice,
+)
 from research.runs import kept_methods, load, pack, record, unpack
-from tf_model import console, crossval, data, paths, splits, tasks
-from tf_model.answer_figures import COVERAGE
-from tf_model.answers import answer_metrics, confidence_and_right
-from tf_model.calibration import accuracy_at_coverage
-from tf_model.comparison import compare_right
+from tf_model import cli, data, paths, tasks
+from tf_model.data import splits
+from tf_model.device import versions
 from tf_model.errors import UsageError
-from tf_model.files import whole_file
-from tf_model.metrics import evaluate_probabilities, mean_interval, summarize
-from tf_model.runtime import versions
+from tf_model.evaluation.calibration import accuracy_at_coverage
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.joint_metrics import COVERAGE, answer_metrics
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, summarize
+from tf_model.io.files import whole_file
+from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.training import cross_validation
 
 REPORT, GROUPED = "report", "grouped"
 PROTOCOLS = (GROUPED, REPORT)
@@ -78,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the methods that were asked for, print their figures and record them."""
     known = methods()
     quick = [name for name, method in known.items() if not method.slow]
-    parser = console.parser("research.baselines", __doc__.splitlines()[0])
+    parser = cli.parser("research.baselines", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument(
         "--methods", nargs="+", choices=list(known), default=quick, help="which methods; those left out take hours"
@@ -91,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         return (_choose if arguments.choose else _evaluate)(arguments, dataset)
 
 
@@ -101,8 +110,8 @@ def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
     results = {
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
-        "fold_seed": crossval.FOLD_SEED,
-        "folds": crossval.FOLDS,
+        "fold_seed": cross_validation.FOLD_SEED,
+        "folds": cross_validation.FOLDS,
         "rows": {
             name: {protocol: sum(len(split.validation) for split in folds) for protocol, folds in problem.folds.items()}
             for name, problem in problems.items()
@@ -121,7 +130,7 @@ def _evaluate(arguments: Any, dataset: data.Dataset) -> int:
             in_order = {name: found[name] for name in known if name in found}
             path = record("baselines", command(in_order, known), results | {"methods": in_order})
         _print(found[name])
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -171,7 +180,7 @@ def make_problem(dataset: data.Dataset, name: str) -> Problem:
     """
     rows = data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
+    folds = splits.folds_of(rows, groups, cross_validation.FOLDS, cross_validation.FOLD_SEED)
     report = splits.report_split(rows.strata, labels=rows.strata_names)
     return Problem(name, rows, groups, {REPORT: (report,), GROUPED: folds})
 
@@ -191,7 +200,7 @@ def answers(method: Method, problem: Problem, task: tasks.Task, protocol: str, s
     for number, split in enumerate(folds, start=1):
         part = path.with_suffix(f".fold-{number}.npz")
         if not part.is_file():
-            console.say(f"{method.name}, {task.name}, {protocol}, seed {seed}, fold {number} of {len(folds)}")
+            cli.say(f"{method.name}, {task.name}, {protocol}, seed {seed}, fold {number} of {len(folds)}")
             _keep(part, fit_and_answer(method, problem, task, [split], seed))
         parts.append(part)
     joined = _keep(path, _join(list(map(_read, parts))))
@@ -324,7 +333,7 @@ def worth_of_copies(method: Method, problem: Problem, seed: int, data_sha256: st
         data_sha256: Of the dataset.
 
     Returns:
-        What :func:`tf_model.comparison.compare_right` says of the report's split (new) less the grouped folds (old),
+        What ``compare_right`` says of the report's split (new) less the grouped folds (old),
         and ``accuracy`` on these rows by protocol.
     """
     (task,) = problem.rows.tasks
@@ -422,7 +431,7 @@ def right_answers(problem: Problem, said: Mapping[str, Answers]) -> tuple[np.nda
 def score(task: tasks.Task, label_ids: np.ndarray, said: Answers) -> dict[str, Any]:
     """Figures of one task over the rows that were answered and have a label.
 
-    As :func:`tf_model.metrics.evaluate_probabilities`, without the loss where the method gives no probabilities, and
+    As ``evaluate_probabilities``, without the loss where the method gives no probabilities, and
     with ``accuracy_at_80_percent``, that of the most confident 80%, where it does.
     """
     rows = np.flatnonzero((said.predicted >= 0) & (label_ids != tasks.NO_LABEL))
@@ -452,7 +461,7 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    stdout = console.stdout()
+    stdout = cli.stdout()
     stdout.print(f"{found['title']} ({found['settings'] or 'nothing to set'})", highlight=False, markup=False)
     for protocol in PROTOCOLS:
         shown = []
@@ -497,7 +506,7 @@ def _choose(arguments: Any, dataset: data.Dataset) -> int:
                 (task,) = problem.rows.tasks
                 said = answers(method, problem, task, GROUPED, 0, dataset.sha256)
                 tried[f"{value:g}"][task.name] = score(task, problem.label_ids(task), said)["accuracy"]
-            console.say(f"{name}, {value:g}: {tried[f'{value:g}']}")
+            cli.say(f"{name}, {value:g}: {tried[f'{value:g}']}")
         best = {task: float(max(tried, key=lambda value, task=task: tried[value][task])) for task in tasks.TASKS}
         found[name] = {"title": method.title, "tried": tried, "best": best}
         in_order = {name: found[name] for name in CHOICES if name in found}
@@ -505,7 +514,7 @@ def _choose(arguments: Any, dataset: data.Dataset) -> int:
         path = record("choose_baselines", command, results | {"methods": in_order})
     if path is None:
         raise UsageError(f"--choose needs a method with a setting to choose; these have one: {', '.join(CHOICES)}")
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -518,4 +527,4 @@ def _choosing_problem(dataset: data.Dataset, task: tasks.Task) -> Problem:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

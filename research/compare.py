@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from research import recorded_answers
 from research.baselines import (
     GROUPED,
     REPORT,
@@ -28,12 +27,13 @@ from research.baselines import (
     right_by_question,
     store_path,
 )
-from research.methods import Method, baselines
+from research.methods.baseline_models import recorded_answers
+from research.methods.baseline_models.baseline_models import Method, baselines
 from research.runs import load, record, today, write_run
-from tf_model import console, data, paths, tasks
-from tf_model.comparison import compare_right
+from tf_model import cli, data, paths, tasks
 from tf_model.errors import DataError, UsageError
-from tf_model.model_reports import read_report
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.model_reports import read_report
 
 AVERAGED = "averaged"
 RECORDED = "recorded"  # of a method that was compared by records alone
@@ -44,7 +44,7 @@ Rights = Mapping[str, tuple[np.ndarray, np.ndarray]]  # as right_by_question ret
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
     known = baselines()
-    parser = console.parser("research.compare", __doc__.splitlines()[0])
+    parser = cli.parser("research.compare", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--task", choices=[*tasks.TASKS, tasks.ANSWER], default=tasks.ANSWER, help="what was trained")
     parser.add_argument(
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             kept = _compared_by_answers(name, method)
             theirs = {key: right for key, right in _recorded(method, problem, dataset).items() if key not in kept}
             if not theirs:
-                console.say(f"{method.name} was compared by its answers, our seeds averaged too; it stays so")
+                cli.say(f"{method.name} was compared by its answers, our seeds averaged too; it stays so")
                 continue
             made = {RECORDED: {"command": command, "date": today(), "questions": list(theirs)}}
         else:
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> int:
         "methods": found,
     }
     path = (_add if arguments.recorded else record)(name, command, results)
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -219,7 +219,7 @@ def compare_all(problem: Problem, ours: Mapping[str, Rights], theirs: Rights) ->
 
     Returns:
         By question ("product", "emotion", "answer" where both were asked in one) and by key of ``ours``, what
-        :func:`tf_model.comparison.compare_right` returns with the baseline as the old model.
+        :func:`tf_model.evaluation.comparison.compare_right` returns with the baseline as the old model.
 
     Raises:
         DataError: The two sides answered other rows.
@@ -240,7 +240,7 @@ def tests_of(recorded: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
-    """What :func:`tf_model.crossval.cross_validate` kept: float32 [N, classes of all tasks] by seed, and averaged.
+    """What ``cross_validate`` kept: float32 [N, classes of all tasks] by seed, and averaged.
 
     Raises:
         DataError: No seed has all folds, or they are not the folds of this problem.
@@ -347,8 +347,8 @@ def _print(title: str, question: str, by_seed: Mapping[str, Any]) -> None:
             f"{question}, seed {key}, less {title}: {test['difference']:+.4f} ({low:+.4f} to {high:+.4f}), "
             f"p {test['p_value']:.2g}"
         )
-        console.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+        cli.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from research import recorded_answers
 from research.baselines import GROUPED, Answers, Problem, answers, asked_rows, make_problem, score
 from research.compare import AVERAGED, load_out_of_fold
-from research.methods import OURS, Method, methods
+from research.methods.baseline_models import recorded_answers
+from research.methods.baseline_models.baseline_models import OURS, Method, methods
 from research.runs import load, record
-from tf_model import console, crossval, data, paths, splits, suspicious, tasks
-from tf_model.comparison import compare_right
-from tf_model.metrics import summarize
+from tf_model import cli, data, paths, tasks
+from tf_model.data import label_errors, splits
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.metrics import summarize
+from tf_model.training import cross_validation
 
 SAME_TEXT = 0.95  # least cosine of texts most of which differ in a link or a mention only
 SHARES = (0.02, 0.05, 0.10)
@@ -34,7 +36,7 @@ CHEAP = (WORDS, "frozen_minilm")
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
-    parser = console.parser("research.label_quality", __doc__.splitlines()[0])
+    parser = cli.parser("research.label_quality", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
     parser.add_argument(
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
     problems = {name: make_problem(dataset, name) for name in arguments.tasks}
     # What is quick comes first, so that a run that is stopped has it of every task.
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         for name, problem in problems.items():
             before = found.get(name, {})
             found[name] = {
@@ -85,12 +87,12 @@ def main(argv: list[str] | None = None) -> int:
                 found[name]["without_doubtful"] = _still_true(measured)
                 path = _record(dataset, found, answers_agree)
             _print(name, found[name])
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
 def _still_true(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded figures of methods that are still what they were, in the order of :func:`research.methods.methods`."""
+    """Recorded figures of methods that are still what they were, in the order of ``methods``."""
     return {
         name: recorded[name]
         for name, method in methods().items()
@@ -99,7 +101,7 @@ def _still_true(recorded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _record(dataset: data.Dataset, found: Mapping[str, Any], answers_agree: Mapping[str, Any]) -> Path:
-    results = {"protocol": f"grouped {crossval.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
+    results = {"protocol": f"grouped {cross_validation.FOLDS}-fold", "data_sha256": dataset.sha256, "tasks": found}
     results["answers_agree"] = answers_agree  # agreements of both labels together
     measured = {method for of_task in found.values() for method in of_task["without_doubtful"]}
     chosen = " ".join(name for name in methods() if name in measured)
@@ -248,7 +250,7 @@ def doubts(problem: Problem, words: np.ndarray, ours: np.ndarray | None = None) 
     for name, probabilities in (("words", words), ("ours", ours)):
         if probabilities is None:
             continue
-        positions[name] = suspicious.doubted(label_ids, probabilities)
+        positions[name] = label_errors.doubted(label_ids, probabilities)
         counts = Counter(label_ids[positions[name]].tolist())
         found[name] = {
             "rows": len(positions[name]),
@@ -345,10 +347,10 @@ def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str)
     """
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
-    inner = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
+    inner = splits.folds_of(rows, groups, cross_validation.FOLDS, cross_validation.FOLD_SEED)
     part = Problem(problem.name, rows, groups, {"inner": inner})
     said = answers(methods()[WORDS], part, task, "inner", 0, data_sha256)
-    confidence = suspicious.label_confidence(part.label_ids(task), said.probabilities)
+    confidence = label_errors.label_confidence(part.label_ids(task), said.probabilities)
     return split.train[np.argsort(confidence, kind="stable")]
 
 
@@ -378,8 +380,8 @@ def _print(name: str, found: Mapping[str, Any]) -> None:
                 f"{kept[share]['difference']:+.4f}, {low:+.4f} to {high:+.4f})"
             )
     for line in lines:
-        console.stdout().print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
+        cli.stdout().print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from research.baselines import GROUPED, Problem, answers, make_problem, score
-from research.methods import OURS, Method, methods
+from research.methods.baseline_models.baseline_models import OURS, Method, methods
 from research.runs import kept_methods, record
-from tf_model import console, crossval, data, paths, splits, tasks
+from tf_model import cli, data, paths, tasks
+from tf_model.data import splits
 from tf_model.errors import UsageError
-from tf_model.metrics import summarize
+from tf_model.evaluation.metrics import summarize
+from tf_model.training import cross_validation
 
 SIZES = (50, 100, 200, 400, 800, 1600, 2632)  # the last is the size of the report's training part
 DRAWS = 3
@@ -28,7 +30,7 @@ CHEAP = ("keywords", "words_logistic", "words_svm", "frozen_minilm")
 
 def main(argv: list[str] | None = None) -> int:
     """Measure the curve of each method, print and record it."""
-    parser = console.parser("research.learning_curve", __doc__.splitlines()[0])
+    parser = cli.parser("research.learning_curve", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument("--task", choices=list(tasks.TASKS), default=tasks.PRODUCT.name, help="what is answered")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of labelled tweets")
@@ -49,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     problem = make_problem(dataset, arguments.task)
     sizes = sorted({min(size, smallest_training_part(problem)) for size in arguments.sizes})
     results = {
-        "protocol": f"grouped {crossval.FOLDS}-fold, training parts drawn down to the size",
+        "protocol": f"grouped {cross_validation.FOLDS}-fold, training parts drawn down to the size",
         "task": arguments.task,
         "rows": len(problem.rows),
         "draws": arguments.draws,
@@ -58,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     known = methods()
     settings = {name: method.settings for name, method in known.items()}
     found = kept_methods(run_name(arguments.task), results, settings)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         for name in arguments.methods:
             for points in curve(known[name], problem, sizes, arguments.draws, dataset.sha256, found.get(name)):
                 found[name] = points
@@ -69,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
                     results | {"methods": in_order},
                 )
             _print(found[name])
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -143,8 +145,8 @@ def _command(task: str, names: Sequence[str], sizes: Sequence[int]) -> str:
 
 def _print(found: dict[str, Any]) -> None:
     points = ", ".join(f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in found["points"])
-    console.stdout().print(f"{found['title']}: {points}", highlight=False, markup=False, soft_wrap=True)
+    cli.stdout().print(f"{found['title']}: {points}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -18,29 +18,21 @@ import numpy as np
 from research.baselines import GROUPED, Problem, asked_rows, make_problem, right_by_question
 from research.compare import as_answers
 from research.runs import UNCHANGED, load, pack, record, unpack
-from tf_model import (
-    answer_figures,
-    backbone,
-    console,
-    crossval,
-    data,
-    files,
-    paths,
-    recipes,
-    runtime,
-    splits,
-    suspicious,
-    tasks,
-)
-from tf_model.calibration import scale
-from tf_model.calibration_folds import FOLDS, out_of_fold_probabilities
-from tf_model.comparison import compare_right
+from tf_model import cli, config, data, device, paths, tasks
+from tf_model.config import Recipe
+from tf_model.data import label_errors, splits
 from tf_model.errors import UsageError
-from tf_model.metrics import SMALLEST_PROBABILITY
-from tf_model.recipes import Recipe
+from tf_model.evaluation import joint_metrics
+from tf_model.evaluation.calibration import scale
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
+from tf_model.io import files
+from tf_model.modeling import backbone
+from tf_model.training import cross_validation
+from tf_model.training.calibration_folds import FOLDS, out_of_fold_probabilities
 
 if TYPE_CHECKING:
-    from tf_model.fit import Fitted
+    from tf_model.training.trainer import Fitted
 
 APART = "two_models"
 WITH_AN_EMOTION = "answer_emotion_rows"
@@ -49,7 +41,7 @@ SOFT = 0.5  # of each target, from the predictions of other models
 DOUBTFUL = 0.05  # of the labels of each task
 TEACHERS = 3
 STORE = "levers"  # apart from the folds of `make grouped-answer`, which research.compare looks for
-WORDS_MODEL = f"C={suspicious.INVERSE_PENALTY:g}, tolerance {suspicious.TOLERANCE:g}"
+WORDS_MODEL = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 
@@ -68,7 +60,7 @@ class Training:
     rows: data.TrainingRows
     recipe: Recipe
     weights: backbone.Backbone
-    used: runtime.Runtime
+    used: device.Runtime
     data_sha256: str
 
 
@@ -131,8 +123,8 @@ def without_doubtful(training: Training) -> np.ndarray:
         sides = ((fold.train, fold.validation) for fold in folds)
         own = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in both)) for both in sides]
         texts = [rows.texts[position] for position in labelled]
-        said = suspicious.out_of_fold(texts, ids[labelled], own, part.shape[1])
-        order = np.argsort(suspicious.label_confidence(ids[labelled], said), kind="stable")
+        said = label_errors.out_of_fold(texts, ids[labelled], own, part.shape[1])
+        order = np.argsort(label_errors.label_confidence(ids[labelled], said), kind="stable")
         part[labelled[order[: round(DOUBTFUL * len(labelled))]]] = 0
         columns.append(part)
     return np.concatenate(columns, axis=1)
@@ -233,7 +225,7 @@ LEVERS: dict[str, Lever] = {
 
 def main(argv: list[str] | None = None) -> int:
     """Measure what was asked for, print and record it."""
-    parser = console.parser("research.levers", __doc__.splitlines()[0])
+    parser = cli.parser("research.levers", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     parser.add_argument(
         "--levers", nargs="*", choices=list(LEVERS), default=list(LEVERS), help="which levers; none: sums up anew"
@@ -244,7 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     data.announce(source)
     dataset = data.read(source.path)
     problem = make_problem(dataset, tasks.ANSWER)
-    recipe = recipes.ANSWER
+    recipe = config.ANSWER
     run = _recorded(dataset, problem, recipe)
     missing = {str(seed) for seed in arguments.seeds} - set(run.get(UNCHANGED, {}).get("seeds", {}))
     if UNCHANGED not in arguments.levers and missing:
@@ -255,7 +247,7 @@ def main(argv: list[str] | None = None) -> int:
         found |= summary_of(found["seeds"], run[UNCHANGED]["seeds"], problem)
     if run:
         path = _record(dataset, problem, recipe, run)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in [name for name in LEVERS if name in arguments.levers]:
                 found = measure(name, problem, replace(recipe, seed=seed), dataset.sha256)
@@ -266,7 +258,7 @@ def main(argv: list[str] | None = None) -> int:
                 run[name] |= summary_of(run[name]["seeds"], run[UNCHANGED]["seeds"], problem)
                 path = _record(dataset, problem, recipe, run)
                 _print(name, seed, run[name])
-    console.say(f"written to {paths.shown(path)}")
+    cli.say(f"written to {paths.shown(path)}")
     return 0
 
 
@@ -276,7 +268,7 @@ def measure(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -> di
     parts = [split.validation for split in problem.folds[GROUPED]]
     right = right_by_question(problem, as_answers(problem, probabilities))
     found = {
-        "headline": answer_figures.evaluate_out_of_fold(problem.rows.label_ids, probabilities, parts)["headline"],
+        "headline": joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, probabilities, parts)["headline"],
         "right": {question: pack(answered) for question, (_, answered) in right.items()},
         "seconds": seconds,
     }
@@ -292,9 +284,9 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
         said, _ = out_of_fold(UNCHANGED, problem, recipe, data_sha256)
         parts = [split.validation for split in problem.folds[GROUPED]]
         return LEVERS[name].recalibrate(problem.rows.label_ids, said, parts), 0.0
-    used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
+    used, weights = device.prepare(recipe.seed), backbone.find(recipe.backbone)
     folds = problem.folds[GROUPED]
-    store = crossval.store_of_folds(
+    store = cross_validation.store_of_folds(
         paths.CHECKPOINTS / STORE,
         data=data_sha256,
         folds=folds,
@@ -308,13 +300,13 @@ def out_of_fold(name: str, problem: Problem, recipe: Recipe, data_sha256: str) -
     for number, split in enumerate(folds, start=1):
         path = store / f"seed-{recipe.seed}-fold-{number}.npz"
         if not path.is_file():
-            console.say(f"{name}, seed {recipe.seed}, fold {number} of {len(folds)}")
+            cli.say(f"{name}, seed {recipe.seed}, fold {number} of {len(folds)}")
             training = Training(problem.rows.take(split.train), recipe, weights, used, data_sha256)
             texts = [problem.rows.texts[position] for position in split.validation]
-            crossval.write_fold(path, split.validation, *answer(LEVERS[name], training, texts))
-        results.append(crossval.read_fold(path, recipe.seed, number))
+            cross_validation.write_fold(path, split.validation, *answer(LEVERS[name], training, texts))
+        results.append(cross_validation.read_fold(path, recipe.seed, number))
     seconds = sum(row["seconds"] for result in results for row in result.history)
-    return crossval.out_of_fold(results, recipe.seed, len(problem.rows)), seconds
+    return cross_validation.out_of_fold(results, recipe.seed, len(problem.rows)), seconds
 
 
 def answer(lever: Lever, training: Training, texts: Sequence[str]) -> tuple[np.ndarray, list[dict[str, float]]]:
@@ -336,18 +328,18 @@ def answer(lever: Lever, training: Training, texts: Sequence[str]) -> tuple[np.n
 
 
 def train(training: Training, targets: Callable[[Training], np.ndarray] | None = None) -> Fitted:
-    """:func:`tf_model.fit.fit` on the labels, or on ``targets`` in their place."""
+    """:func:`tf_model.training.trainer.fit` on the labels, or on ``targets`` in their place."""
     wanted = targets(training) if targets else None  # before: teachers are trained here
     import tf_keras
 
-    from tf_model.fit import Part, fit
-    from tf_model.pipeline import steps_per_epoch
-    from tf_model.progress import show_epochs
+    from tf_model.cli import show_epochs
+    from tf_model.preprocessing.batching import steps_per_epoch
+    from tf_model.training.trainer import Part, fit
 
     rows, recipe = training.rows, training.recipe
     tf_keras.backend.clear_session()
     part = Part(rows.texts, rows.label_ids if wanted is None else np.arange(len(rows)))
-    shown = show_epochs(console.stderr(), recipe.epochs, steps_per_epoch(len(rows), recipe.batch_size))
+    shown = show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(len(rows), recipe.batch_size))
     loss = None if wanted is None else cross_entropy(wanted)
     fitted = fit(recipe, training.weights, CLASSES, part, runtime=training.used, callbacks=[shown], loss=loss)
     return fitted.in_float32()
@@ -376,7 +368,7 @@ def cross_entropy(targets: np.ndarray) -> Any:
 
 
 def _say(fitted: Fitted, texts: Sequence[str]) -> np.ndarray:
-    from tf_model.pipeline import encode
+    from tf_model.preprocessing.batching import encode
 
     return fitted.probabilities(encode(fitted.encoder, texts))
 
@@ -406,7 +398,7 @@ def summary_of(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], problem: 
         )
         found = compare_right(old, new, np.tile(problem.groups[rows[asked][kept]], len(shared)))
         paired[question] = {"difference": found["difference"], "interval": found["difference_interval"]}
-    summary = answer_figures.summarize_headlines([figures["headline"] for figures in seeds.values()])
+    summary = joint_metrics.summarize_headlines([figures["headline"] for figures in seeds.values()])
     return {"summary": summary, "paired": paired | {"seeds": shared}}
 
 
@@ -457,8 +449,8 @@ def _print(name: str, seed: int, found: Mapping[str, Any]) -> None:
         for question in (task.name for task in tasks.ANSWER_TASKS):
             low, high = found["paired"][question]["interval"]
             line += f"; {question} {found['paired'][question]['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-    console.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+    cli.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tf_model import paths
-from tf_model.files import write_json
-from tf_model.runtime import cores, versions
+from tf_model.device import cores, versions
+from tf_model.io.files import write_json
 
 RUNS = paths.RESEARCH / "runs"
 UNCHANGED = "unchanged"  # in a study that changes one thing at a time: the training in which nothing is

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
     from streamlit.web import cli
 
     if os.environ.get(METRICS_VARIABLE):
-        from streamlit_app import recording
+        from streamlit_app.components import recording
 
         recording.serve_metrics()
     cli.main(["run", str(APP), *arguments], prog_name="streamlit")

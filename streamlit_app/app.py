@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))  # streamlit puts the folder of this file there, not the project's
 
-from streamlit_app import sidebar  # noqa: E402
+from streamlit_app.components import sidebar  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 VIEWS = HERE / "views"

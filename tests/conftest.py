@@ -37,7 +37,7 @@ def vocabulary() -> list[str]:
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
     """Folder of a random BERT of 2 layers and 16 units, in the format of a backbone."""
-    from tf_model.runtime import import_tensorflow
+    from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
     import tf_keras

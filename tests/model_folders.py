@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_model import recipes, tasks
-from tf_model.metrics import evaluate_probabilities
-from tf_model.predictor import probability_column
+from tf_model import config, tasks
+from tf_model.evaluation.metrics import evaluate_probabilities
+from tf_model.inference.predictor import probability_column
 
 SHA256 = "f" * 64
 ROWS = 60
@@ -103,7 +103,7 @@ def _write(folder: Path, labels: dict, task: str, parts: dict, changes: dict) ->
     (folder / "saved_model.pb").write_bytes(b"")
     for file, value in {
         "labels.json": labels,
-        "recipe.json": recipes.REPORT.to_dict(),
+        "recipe.json": config.REPORT.to_dict(),
         "metrics.json": metrics | changes,
     }.items():
         (folder / file).write_text(json.dumps(value), encoding="utf-8")

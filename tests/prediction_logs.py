@@ -5,7 +5,7 @@ import random
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.answers import NOT_SURE, answer_text
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import reference
 from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, outcome
 from tf_model.monitor.store import Store

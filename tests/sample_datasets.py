@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tf_model import tasks
-from tf_model.dataset_file import COLUMNS
+from tf_model.data.dataset import COLUMNS
 from tf_model.errors import DataError
 
 HEADER = ",".join(COLUMNS)

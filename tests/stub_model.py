@@ -2,7 +2,7 @@
 
 import numpy
 
-from tf_model.predictor import Predictor
+from tf_model.inference.predictor import Predictor
 
 PRODUCTS = ("iPhone", "iPad", "Google")
 

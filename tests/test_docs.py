@@ -7,7 +7,7 @@ from importlib import import_module
 
 import pytest
 
-from research.docs_check import NOT_HERE, README, commands_of, makes_a_sample_of, place, trained_name, why_not
+from research.tools.docs_check import NOT_HERE, README, commands_of, makes_a_sample_of, place, trained_name, why_not
 from tf_model import paths
 
 PAGES = (README, paths.ROOT / "CONTRIBUTING.md")

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from sample_datasets import GOOD, write_csv
 
-from tf_model import crossval, data, evaluate, paths, recipes, splits, tasks, train
+from tf_model import config, data, evaluate, paths, tasks, train
+from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.training import cross_validation
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 FLOAT32 = ["--precision", "float32"]
@@ -64,7 +66,7 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tm
     def no_training(*arguments, **options):
         raise AssertionError("a finished fold was trained again")
 
-    monkeypatch.setattr(crossval, "_train_fold", no_training)
+    monkeypatch.setattr(cross_validation, "_train_fold", no_training)
     assert grouped(tiny_bert, tmp_path / "second.json", "--each-epoch")["seeds"] == found["seeds"]
     with pytest.raises(AssertionError, match="trained again"):  # another setting is another run
         grouped(tiny_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
@@ -74,7 +76,7 @@ def test_figures_of_an_epoch_count_each_fold_by_its_rows():
     def fold(number, rows, *history):
         names = ("epoch", "val_accuracy", "val_loss", "loss")
         history = [dict(zip(names, figures, strict=True)) for figures in history]
-        return crossval.FoldResult(5, number, np.arange(rows), np.zeros((rows, 2), np.float32), history)
+        return cross_validation.FoldResult(5, number, np.arange(rows), np.zeros((rows, 2), np.float32), history)
 
     found = evaluate._by_epoch(
         [fold(1, 3, (1, 0.5, 1.0, 2.0), (2, 0.6, 0.8, 1.0)), fold(2, 1, (1, 0.9, 3, 4), (2, 1, 2, 3))]
@@ -94,10 +96,10 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
         shares = [np.full((len(split.validation), count), 1 / count, np.float32) for count in classes]
         return np.concatenate(shares, axis=1), [{"epoch": 1, "seconds": 1.0}]
 
-    monkeypatch.setattr(crossval, "_train_fold", remember)
+    monkeypatch.setattr(cross_validation, "_train_fold", remember)
     grouped(tiny_bert, tmp_path / "part.json", "--part", "train", "--task", task)
     rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), task)
-    split, _ = train.training_split(rows, recipes.make_recipe("report"))
+    split, _ = train.training_split(rows, config.make_recipe("report"))
     texts = np.array(rows.texts, dtype=object)
     assert set(seen) == set(texts[split.train])
     assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
@@ -106,7 +108,7 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
 
 
 def test_a_task_with_one_class_is_refused_before_the_training(tiny_bert, tmp_path, monkeypatch):
-    monkeypatch.setattr(crossval, "_train_fold", lambda *_, **__: pytest.fail("it trains"))
+    monkeypatch.setattr(cross_validation, "_train_fold", lambda *_, **__: pytest.fail("it trains"))
     rows = [
         (f"{word} {number}", ("iPad", "iPhone")[number % 2], GOOD) for word in ("love", "buy") for number in range(9)
     ]

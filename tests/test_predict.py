@@ -22,9 +22,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stub_model import EMOTIONS, PRODUCTS, stub
 
-from tf_model import console, data, paths, predict, predictor, tables
+from tf_model import cli, data, paths, predict
 from tf_model.errors import DataError, OutputError, UsageError
-from tf_model.predict import Predictor, predict_texts
+from tf_model.inference import predictor
+from tf_model.inference.predictor import Predictor
+from tf_model.io import tables
 
 
 @pytest.fixture
@@ -45,13 +47,13 @@ def rows_of(path: Path) -> list[list[str]]:
     ("text", "is_text"), [("a", True), (0, True), ("", False), (" \n\u3000", False), (None, False)]
 )
 def test_spaces_and_nothing_are_no_text(text, is_text):
-    assert predict.has_text(text) is is_text
-    assert not predict.has_text(float("nan"))
+    assert predictor.has_text(text) is is_text
+    assert not predictor.has_text(float("nan"))
 
 
 def test_rows_come_in_the_order_of_the_texts():
     texts = [f"{'iPad' if i % 3 else 'phone'} {'x' * (i * 37 % 50)}" for i in range(200)]
-    frame = predict_texts(stub(), texts, batch_size=7)
+    frame = stub().predict(texts, batch_size=7)
     assert frame["product"].tolist() == ["iPad" if i % 3 else "iPhone" for i in range(200)]
     assert frame["product_confidence"].tolist() == [pytest.approx(1 / (1 + len(text.encode()) % 7)) for text in texts]
 
@@ -59,30 +61,30 @@ def test_rows_come_in_the_order_of_the_texts():
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(max_size=9) | st.sampled_from(["iPad", "an ipad", ""])), batch_size=st.integers(1, 9))
 def test_a_text_is_scored_alike_alone_and_in_any_batch(texts, batch_size):
-    together = predict_texts(stub(), texts, batch_size, probabilities=True)
-    alone = [predict_texts(stub(), [text], probabilities=True) for text in texts]
-    expected = pandas.concat(alone, ignore_index=True) if alone else predict_texts(stub(), [], probabilities=True)
+    together = stub().predict(texts, batch_size, probabilities=True)
+    alone = [stub().predict([text], probabilities=True) for text in texts]
+    expected = pandas.concat(alone, ignore_index=True) if alone else stub().predict([], probabilities=True)
     pandas.testing.assert_frame_equal(together, expected)
 
 
 def test_batches_hold_texts_of_about_one_length_and_no_text_twice(monkeypatch):
     sizes, done = [], []
     texts = ["a", "b" * 40, "cc", "a", "d" * 30, "a"]
-    predict_texts(stub(sizes=sizes), texts, batch_size=2, on_progress=done.append)
+    stub(sizes=sizes).predict(texts, batch_size=2, on_progress=done.append)
     assert sizes == [[40, 30], [2, 1]]
     assert done == [2, 4]
     monkeypatch.setattr(predict, "WINDOW", 3)
     sizes.clear()
-    predict_texts(stub(sizes=sizes), texts, batch_size=2)
+    stub(sizes=sizes).predict(texts, batch_size=2)
     assert sizes == [[40, 2], [1], [30, 1]]
 
 
 def test_columns_and_dtypes_even_of_nothing():
     expected = {"product": "str", "product_confidence": "float32"}
-    assert predict_texts(stub(), []).dtypes.astype(str).to_dict() == expected
+    assert stub().predict([]).dtypes.astype(str).to_dict() == expected
     expected |= {"emotion": "str", "emotion_confidence": "float32", "answer": "str"}
-    assert predict_texts(stub(has_emotion=True), ["a"]).dtypes.astype(str).to_dict() == expected
-    frame = predict_texts(stub(has_emotion=True), ["a"], probabilities=True)
+    assert stub(has_emotion=True).predict(["a"]).dtypes.astype(str).to_dict() == expected
+    frame = stub(has_emotion=True).predict(["a"], probabilities=True)
     assert list(frame.columns[5:]) == [
         *(f"product_probability_{label}" for label in PRODUCTS),
         *(f"emotion_probability_{label}" for label in EMOTIONS),
@@ -95,21 +97,21 @@ def test_awkward_texts_reach_the_model_as_utf_8():
     seen = []
     model = Predictor({"product": PRODUCTS}, lambda batch: (seen.extend(batch), stub().score(batch))[1])
     texts = [None, float("nan"), pandas.NA, "", "\ud83d", "\ud83d\ude00", "a\0b", 12, b"caf\xc3\xa9", ["x"]]
-    assert len(predict_texts(model, texts, batch_size=3)) == len(texts)
+    assert len(model.predict(texts, batch_size=3)) == len(texts)
     assert sorted(seen) == sorted([b"", b"\xef\xbf\xbd", "😀".encode(), b"a\0b", b"12", "café".encode(), b'["x"]'])
 
 
 def test_only_the_beginning_of_a_huge_text_is_read():
     sizes = []
-    predict_texts(stub(sizes=sizes), ["é" * 5_000_000])
+    stub(sizes=sizes).predict(["é" * 5_000_000])
     assert sizes == [[2 * predictor.MAX_CHARACTERS]]
 
 
 def test_wrong_calls():
     with pytest.raises(UsageError, match="expected a batch size of at least 1, got 0"):
-        predict_texts(stub(), ["a"], batch_size=0)
+        stub().predict(["a"], batch_size=0)
     with pytest.raises(TypeError, match="expected a list of texts"):
-        predict_texts(stub(), "one text")
+        stub().predict("one text")
 
 
 # ---------------------------------------------------------------- the command line
@@ -254,7 +256,7 @@ def test_exit_codes(stubbed, monkeypatch, capsys):
     ):
         monkeypatch.setattr(sys, "argv", ["predict", *arguments])
         with pytest.raises(SystemExit) as stop:
-            console.run(predict.main)
+            cli.run(predict.main)
         assert stop.value.code == code
         assert capsys.readouterr().err.startswith(words)
 

@@ -168,7 +168,7 @@ IMPORT_ALL = """
 import json, logging, os, pkgutil, signal, sys, warnings
 from importlib import import_module
 
-from tf_model.runtime import import_tensorflow
+from tf_model.device import import_tensorflow
 import_tensorflow()  # what others do at import is not ours
 import openpyxl, pandas, pyarrow, rich, sklearn, tf_model
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from sample_datasets import BAD, GOOD, write_csv
 
-from tf_model import console, data, paths, tasks, train
+from tf_model import cli, data, paths, tasks, train
+from tf_model.config import Recipe, make_recipe
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
-from tf_model.fit import Checkpoint
-from tf_model.recipes import Recipe, make_recipe
+from tf_model.training.trainer import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
@@ -278,7 +278,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_b
     def run(*more: str) -> tuple[int, str]:
         arguments = [*SAMPLE, *FAST, "--task", "emotion", "--backbone", str(tiny_bert), "--epochs", "2"]
         with pytest.raises(SystemExit) as stopped:
-            console.run(lambda _: train.main([*arguments, "--output-dir", str(tmp_path), *more]))
+            cli.run(lambda _: train.main([*arguments, "--output-dir", str(tmp_path), *more]))
         return stopped.value.code, capsys.readouterr().err
 
     def terminated_after(owner, name: str) -> None:

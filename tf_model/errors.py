@@ -1,8 +1,14 @@
-"""Errors that a user can act on.
+"""Errors that a user can act on, and the words that their messages share.
 
 Each message is one line that says what was expected, what came instead and what to do next. The command lines
 print it without a traceback and exit with :attr:`TweetTargetError.exit_code`.
 """
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
 
 
 class TweetTargetError(Exception):
@@ -27,3 +33,39 @@ class UsageError(TweetTargetError):
     """The command line or a recipe asks for something impossible."""
 
     exit_code = 2
+
+
+LONGEST_QUOTE = 60  # characters
+
+
+def quoted(value: object) -> str:
+    """``value`` in quotes, on one line, cut to :data:`LONGEST_QUOTE` characters."""
+    text = str(value)
+    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "...")
+
+
+def listed(names: Iterable[object], most: int = 20) -> str:
+    """Names in quotes with commas between them; only the first ``most`` of a long list, ``"none"`` of an empty one."""
+    names = list(names)
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(quoted(name) for name in names[:most]) or "none") + rest
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names that look like ``name``, whatever their case, the most similar first."""
+    by_lower_case = {each.lower(): each for each in known}
+    return [by_lower_case[key] for key in difflib.get_close_matches(name.lower(), by_lower_case, n=most)]
+
+
+def plural(count: int, one: str, many: str) -> str:
+    """``one`` for a count of 1, else ``many``."""
+    return one if count == 1 else many
+
+
+# What TensorFlow writes around a message: "{{function_node ...}} message [Op:SaveV2]".
+_OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$")
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception says, without the lines below the first; its name if it says nothing."""
+    return _OPERATION.sub("", (str(error).strip() or type(error).__name__).splitlines()[0])

@@ -12,20 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from tf_model import backbone, console, crossval, data, files, paths, recipes, runtime, splits, tasks
+from tf_model import cli, config, data, device, paths, tasks
+from tf_model.data import splits
 from tf_model.errors import ModelError, UsageError
-from tf_model.metrics import evaluate_probabilities, mean_interval, print_metrics, summarize
-from tf_model.predictor import probability_column
-from tf_model.text import CLEANINGS
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, print_metrics, summarize
+from tf_model.inference.predictor import probability_column
+from tf_model.io import files
+from tf_model.modeling import backbone
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.train import add_runtime_arguments, checked_rows, training_split
+from tf_model.training import cross_validation
 
 PROTOCOLS = ("report", "grouped")
 PARTS = ("all", "train")
 GROUPED_ONLY: dict[str, Any] = {  # options that belong to cross-validation, and what they are if not given
     "task": tasks.PRODUCT.name,
     "seeds": [0, 1, 2],
-    "folds": crossval.FOLDS,
-    "fold_seed": crossval.FOLD_SEED,
+    "folds": cross_validation.FOLDS,
+    "fold_seed": cross_validation.FOLD_SEED,
     "part": "all",
     "each_epoch": False,
     "precision": "auto",
@@ -48,12 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         evaluated = (_evaluate_model if arguments.protocol == "report" else _evaluate_recipe)(arguments, dataset)
     if arguments.json:
         made = {"command": _command(argv), "date": datetime.now(UTC).date().isoformat()}
         files.write_json(arguments.json, made | evaluated, overwrite=arguments.overwrite)
-        console.say(f"written to {paths.shown(arguments.json)}")
+        cli.say(f"written to {paths.shown(arguments.json)}")
     return 0
 
 
@@ -63,16 +67,17 @@ def _command(argv: list[str] | None) -> str:
 
 def _compare(arguments: argparse.Namespace) -> None:
     """Say which of two saved models is better, by a paired test; with ``--promote`` let the new one take over."""
-    from tf_model import comparison, promote
+    from tf_model.evaluation import comparison
+    from tf_model.promote import promotion
 
     old, new = arguments.compare
     found = comparison.compare(old, new, arguments.data)
-    comparison.print_comparison(console.stdout(), found)
+    comparison.print_comparison(cli.stdout(), found)
     if arguments.json:
         files.write_json(arguments.json, found, overwrite=arguments.overwrite)
     if arguments.promote:
-        promoted = promote.promote(new, old, comparison=found, path=arguments.data)
-        console.say(
+        promoted = promotion.promote(new, old, comparison=found, path=arguments.data)
+        cli.say(
             f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
             "`python -m tf_model.promote` undoes it"
         )
@@ -80,32 +85,32 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
-    from tf_model import answer_figures
-    from tf_model.predict import Predictor, predict_texts
+    from tf_model.evaluation import joint_metrics
+    from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model)
     name = predictor.metrics.get("task", "")
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
-    recipe = recipes.of_model(predictor.folder, predictor.recipe)  # it says how the data was split
+    recipe = config.of_model(predictor.folder, predictor.recipe)  # it says how the data was split
     rows = data.training_rows(dataset, name)
     for line in data.describe_ignored(rows.ignored):
-        console.say(f"note: {line}")
+        cli.say(f"note: {line}")
     split, protocol = training_split(rows, recipe)
-    console.say(f"protocol: {protocol}")
+    cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
-        console.say(
+        cli.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.metrics.get('data_sha256')}); "
             "some of these rows may have been among its training examples"
         )
-    frame = predict_texts(predictor, rows.texts, probabilities=True)
+    frame = predictor.predict(rows.texts, probabilities=True)
     columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
     probabilities = frame[columns].to_numpy()
-    stdout = console.stdout()
+    stdout = cli.stdout()
     if name == tasks.ANSWER:
-        metrics = answer_figures.evaluate_answers(rows.label_ids, probabilities, predictor.threshold)
-        answer_figures.print_answers(stdout, "validation part", metrics)
+        metrics = joint_metrics.evaluate_answers(rows.label_ids, probabilities, predictor.threshold)
+        joint_metrics.print_answers(stdout, "validation part", metrics)
     else:
         metrics = evaluate_probabilities(rows.label_ids, probabilities, rows.tasks[0].labels)
         print_metrics(stdout, f"{name}, validation part", metrics)
@@ -123,7 +128,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
 
 def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a recipe on folds that no near-duplicate crosses."""
-    recipe = recipes.from_arguments(arguments)
+    recipe = config.from_arguments(arguments)
     rows = checked_rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
@@ -133,10 +138,10 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(recipe.backbone)
     weights.refuse_seen(dataset.sha256, rows.rows)
-    used = runtime.prepare(
+    used = device.prepare(
         recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
-    store = crossval.store_of_folds(
+    store = cross_validation.store_of_folds(
         paths.CHECKPOINTS,
         data=dataset.sha256,
         folds=folds,
@@ -149,10 +154,10 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         each_epoch=arguments.each_epoch,
     )
     files.make_folder(store)
-    console.say(f"recipe: {recipe}")
-    console.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
+    cli.say(f"recipe: {recipe}")
+    cli.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
     results = list(
-        crossval.cross_validate(
+        cross_validation.cross_validate(
             recipe,
             weights,
             [len(task.labels) for task in rows.tasks],
@@ -163,10 +168,10 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
             runtime=used,
             store=store,
             each_epoch=arguments.each_epoch,
-            callbacks=crossval.progress(recipe, lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}"),
+            callbacks=cross_validation.progress(recipe, lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}"),
         )
     )
-    probabilities = {seed: crossval.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
+    probabilities = {seed: cross_validation.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
     judge = _judge_answers if arguments.task == tasks.ANSWER else _judge_task
     evaluated = {
         "protocol": "grouped",
@@ -184,7 +189,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         "device": used.describe(),
         "seconds": sum(row["seconds"] for result in results for row in result.history),
         **judge(rows, folds, groups, probabilities),
-        "versions": runtime.versions(),
+        "versions": device.versions(),
     }
     if arguments.each_epoch:
         evaluated["epochs"] = _by_epoch(results)
@@ -199,7 +204,7 @@ def _judge_task(
     by_seed = {
         str(seed): evaluate_probabilities(rows.label_ids, scores, task.labels) for seed, scores in probabilities.items()
     }
-    stdout = console.stdout()
+    stdout = cli.stdout()
     for seed, metrics in by_seed.items():
         print_metrics(stdout, f"{task.name}, grouped {len(folds)}-fold, seed {seed}", metrics)
     names = ("accuracy", "macro_f1", "loss")
@@ -214,18 +219,18 @@ def _judge_answers(
     rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
 ) -> dict[str, Any]:
     """The same of product, emotion and the joined answer, of each seed and of the seeds averaged."""
-    from tf_model import answer_figures
+    from tf_model.evaluation import joint_metrics
 
     parts = [split.validation for split in folds]
     averaged = {"averaged": np.mean(list(probabilities.values()), axis=0)} if len(probabilities) > 1 else {}
-    by_seed, stdout = {}, console.stdout()
+    by_seed, stdout = {}, cli.stdout()
     for name, scores in {**probabilities, **averaged}.items():
-        by_seed[str(name)] = figures = answer_figures.evaluate_out_of_fold(rows.label_ids, scores, parts, groups)
+        by_seed[str(name)] = figures = joint_metrics.evaluate_out_of_fold(rows.label_ids, scores, parts, groups)
         label = "all seeds averaged" if name == "averaged" else f"seed {name}"
-        answer_figures.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
-    summary = answer_figures.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
-    calibrated = [answer_figures.calibrate_across(rows.label_ids, scores, parts) for scores in probabilities.values()]
-    for name, interval in answer_figures.accuracy_intervals(rows.label_ids, calibrated, groups).items():
+        joint_metrics.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
+    summary = joint_metrics.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
+    calibrated = [joint_metrics.calibrate_across(rows.label_ids, scores, parts) for scores in probabilities.values()]
+    for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, calibrated, groups).items():
         summary[name]["interval"] = interval
     _print_summary(summary)
     return {"seeds": {str(seed): by_seed[str(seed)] for seed in probabilities}, "summary": summary} | (
@@ -240,10 +245,10 @@ def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
         if "interval" in values:
             low, high = values["interval"]
             line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates drawn together"
-        console.stdout().print(line, highlight=False, soft_wrap=True)
+        cli.stdout().print(line, highlight=False, soft_wrap=True)
 
 
-def _by_epoch(results: list[crossval.FoldResult]) -> list[dict[str, float]]:
+def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, float]]:
     """Accuracy after each epoch: the mean over seeds and folds, each weighted by its rows."""
     weights = [len(result.positions) for result in results]
     epochs = zip(*(result.history for result in results), strict=True)
@@ -280,18 +285,18 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         raise UsageError("--protocol grouped trains models of its own; give --recipe instead of --model")
     if arguments.protocol == "grouped" and arguments.seed is not None:
         raise UsageError("--protocol grouped trains with several seeds; give --seeds instead of --seed")
-    if arguments.protocol == "report" and recipes.from_arguments(arguments) != recipes.REPORT_DEFAULT:
+    if arguments.protocol == "report" and config.from_arguments(arguments) != config.REPORT_DEFAULT:
         raise UsageError("--protocol report evaluates a saved model as it is; settings belong to --protocol grouped")
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
     for seed in arguments.seeds:
-        replace(recipes.from_arguments(arguments), seed=seed)  # now, rather than after an hour of the seeds before it
+        replace(config.from_arguments(arguments), seed=seed)  # now, rather than after an hour of the seeds before it
     if not 0 <= arguments.fold_seed < 2**32:
         raise UsageError(f"--fold-seed must be between 0 and 4294967295, not {arguments.fold_seed}")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage.")
+    parser = cli.parser("tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage.")
     parser.add_argument(
         "--protocol",
         choices=PROTOCOLS,
@@ -316,8 +321,8 @@ def _parser() -> argparse.ArgumentParser:
         "--task", choices=[*sorted(tasks.TASKS), tasks.ANSWER], help="what is learned; product if not given"
     )
     group.add_argument("--seeds", type=int, nargs="+", help="training seeds; 0 1 2 if not given")
-    group.add_argument("--folds", type=int, help=f"number of folds; {crossval.FOLDS} if not given")
-    group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {crossval.FOLD_SEED} if not given")
+    group.add_argument("--folds", type=int, help=f"number of folds; {cross_validation.FOLDS} if not given")
+    group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {cross_validation.FOLD_SEED} if not given")
     group.add_argument(
         "--part",
         choices=PARTS,
@@ -325,10 +330,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
     add_runtime_arguments(parser, "how to compute (--protocol grouped)")
-    recipes.add_arguments(parser)
+    config.add_arguments(parser)
     parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

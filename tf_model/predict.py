@@ -1,6 +1,6 @@
 """Which product, and which emotion, for each of many texts.
 
-:func:`predict_texts` is the one function that scores. The command line reads a file in chunks, scores each chunk and
+The command line reads a file in chunks, scores each chunk and
 writes it, so that a million rows need no more memory than ten thousand.
 """
 
@@ -8,168 +8,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tf_model import console, paths, tables, tasks
-from tf_model.answers import NOT_SURE
-from tf_model.errors import DataError, ModelError, UsageError
-from tf_model.messages import plural
-from tf_model.predictor import Outputs, Predictor, find_model, model_input, probability_column
-from tf_model.print_explanations import explain_texts
-from tf_model.print_predictions import count_progress, print_rows, print_table
+from tf_model import cli, paths, tasks
+from tf_model.errors import DataError, ModelError, UsageError, plural
+from tf_model.inference.predictor import BATCH_SIZE, Predictor, find_model
+from tf_model.inference.render import count_progress, print_rows, print_table
+from tf_model.inference.render_attribution import explain_texts
+from tf_model.io import tables
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
 
-    from tf_model.monitor.measure import Measured
     from tf_model.monitor.recorder import Recorder
 
-__all__ = ["Predictor", "has_text", "main", "predict_table", "predict_texts", "write_test_predictions"]
-
-BATCH_SIZE = 64
-# Texts are sorted by length within a window, so that a batch is padded to texts of about its own length.
-WINDOW = tables.CHUNK_ROWS
 FORMATS = ("table", "csv", "json")
 ENGINES = ("plain", "ray")
 TEST_PREDICTIONS = "test_predictions.csv"
 RECORDED = "predict"  # the source that --record names
-
-
-# ---------------------------------------------------------------- scoring
-
-
-def predict_texts(
-    predictor: Predictor,
-    texts: Sequence[Any],
-    batch_size: int = BATCH_SIZE,
-    probabilities: bool = False,
-    on_progress: Callable[[int], None] | None = None,
-    threshold: float | None = None,
-    guesses: bool = False,
-) -> pandas.DataFrame:
-    """Score texts.
-
-    A text's prediction depends on that text alone, whatever else is in the list. Texts of about one length share a
-    batch, and a text that occurs twice in a window is scored once.
-
-    Args:
-        predictor: The model.
-        texts: N texts. None, NaN and NA are empty texts, half a surrogate pair is U+FFFD, anything else that is not
-            a string is taken as ``str`` writes it. Only the first
-            :data:`tf_model.predictor.MAX_CHARACTERS` characters are read.
-        batch_size: Texts scored at once, at least 1.
-        probabilities: Add a column for each class.
-        on_progress: Called after each batch with the number of texts done since the last call.
-        threshold: Least confidence of an answer that is not "Not sure", 0 to 1. None: the model's own.
-        guesses: Add ``answer_confidence`` (float32), ``best_guess`` and ``second_guess`` (str).
-
-    Returns:
-        N rows in the order of ``texts``, indexed from 0, with the columns and dtypes of :meth:`Predictor.columns`:
-        ``product`` (str) and ``product_confidence`` (float32, 0 to 1), then, as the model has them, ``emotion``,
-        ``emotion_confidence``, ``answer``, the guesses and the probabilities.
-
-    Raises:
-        UsageError: ``batch_size`` is below 1, ``threshold`` is not from 0 to 1, or the model gives no answers to guess
-            or to be unsure of.
-    """
-    import numpy
-    import pandas
-
-    if isinstance(texts, str | bytes):
-        raise TypeError("expected a list of texts, got one text; write [text]")
-    if batch_size < 1:
-        raise UsageError(f"expected a batch size of at least 1, got {batch_size}")
-    _check_answers(predictor, threshold, guesses)
-    texts = list(texts)
-    dtypes = predictor.columns(probabilities, guesses)
-    columns = {name: numpy.empty(len(texts), object if dtype == "str" else dtype) for name, dtype in dtypes.items()}
-    for start in range(0, len(texts), WINDOW):
-        places: dict[bytes, list[int]] = {}
-        for place, text in enumerate(texts[start : start + WINDOW], start):
-            places.setdefault(model_input(text), []).append(place)
-        # The longest first: a batch that does not fit into memory fails at once.
-        inputs = sorted(places, key=len, reverse=True)
-        for batch in (inputs[first : first + batch_size] for first in range(0, len(inputs), batch_size)):
-            outputs = predictor.score(batch)
-            if threshold is not None:
-                sure = outputs["answer_confidence"] >= threshold
-                outputs[tasks.ANSWER] = numpy.where(sure, outputs["best_guess"], NOT_SURE)
-            rows = numpy.concatenate([places[text] for text in batch])
-            copies = numpy.repeat(numpy.arange(len(batch)), [len(places[text]) for text in batch])
-            for name, values in _select(predictor, outputs, columns):
-                columns[name][rows] = values[copies]
-            if on_progress:
-                on_progress(len(rows))
-    return pandas.DataFrame({name: pandas.Series(columns[name], dtype=dtype) for name, dtype in dtypes.items()})
-
-
-def _check_answers(predictor: Predictor, threshold: float | None, guesses: bool) -> None:
-    if not predictor.has_answer and (guesses or threshold is not None):
-        subject = "guesses are" if guesses else "a threshold is"
-        model = predictor.folder or predictor.name
-        raise UsageError(f"{subject} for answers, which {model} does not give; run `make answer`")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
-
-
-def _select(
-    predictor: Predictor, outputs: Outputs, columns: dict[str, numpy.ndarray]
-) -> Iterator[tuple[str, numpy.ndarray]]:
-    """The outputs that have a column, the probabilities taken apart by class."""
-    for name in columns:
-        if name in outputs:
-            yield name, outputs[name]
-    for task, labels in predictor.labels.items():
-        for position, label in enumerate(labels):
-            if probability_column(task, label) in columns:
-                yield probability_column(task, label), outputs[f"{task}_probabilities"][:, position]
-
-
-def has_text(text: Any) -> bool:
-    """Whether there is anything to read in a text of any kind: a missing one, and one of spaces, is answered too."""
-    return bool(model_input(text).decode().strip())
-
-
-def predict_table(
-    predictor: Predictor,
-    table: tables.Table,
-    batch_size: int = BATCH_SIZE,
-    probabilities: bool = False,
-    on_progress: Callable[[int], None] | None = None,
-    threshold: float | None = None,
-    guesses: bool = False,
-    record: Callable[[Sequence[Any], Measured], None] | None = None,
-) -> Iterator[pandas.DataFrame]:
-    """Yield the table's chunks with the predictions as further columns on the right; see :func:`predict_texts`.
-
-    ``record``, if there is one, is given the texts of each chunk that has any, and what was measured.
-
-    Raises:
-        DataError: The table already has one of these columns, or cannot be read on.
-        UsageError: See :func:`predict_texts`.
-    """
-    import pandas
-
-    from tf_model.monitor import measure
-
-    _check_answers(predictor, threshold, guesses)
-    columns = predictor.columns(probabilities, guesses)
-    tables.refuse_collisions(table, columns)
-    options = {"probabilities": probabilities, "on_progress": on_progress, "threshold": threshold}
-    for chunk in table.chunks():
-        texts = table.texts(chunk)
-        if record:
-            measured = measure.predict(predictor, texts, batch_size=batch_size, **options)
-            if len(texts):
-                record(texts, measured)
-            predictions = measured.predictions[list(columns)]
-        else:
-            predictions = predict_texts(predictor, texts, batch_size, guesses=guesses, **options)
-        yield pandas.concat([chunk, predictions], axis=1)
 
 
 def write_test_predictions(
@@ -206,7 +65,7 @@ def write_test_predictions(
         OutputError: ``output`` exists and ``overwrite`` is false, or it cannot be written.
     """
     from tf_model import data as datasets
-    from tf_model.dataset_file import UNLABELLED_COLUMN, UNLABELLED_SHEET
+    from tf_model.data.dataset import UNLABELLED_COLUMN, UNLABELLED_SHEET
 
     output = Path(output) if output else paths.SAVED_MODELS / TEST_PREDICTIONS
     tables.check_output(output, overwrite)
@@ -225,7 +84,7 @@ def write_test_predictions(
             "give the workbook that has one with --data PATH"
         )
     tweets = unlabelled[UNLABELLED_COLUMN]
-    predictions = predict_texts(predictor, tweets, batch_size, probabilities, threshold=threshold, guesses=guesses)
+    predictions = predictor.predict(tweets, batch_size, probabilities, threshold=threshold, guesses=guesses)
     predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
     predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
     with tables.table_writer(output, overwrite) as writer:
@@ -240,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m tf_model.predict``: predict for a file, for texts, or for standard input."""
     arguments = _parser().parse_args(argv)
     _check_usage(arguments)
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         if arguments.test_predictions:
             return _predict_test_sheet(arguments)
         if arguments.engine == "ray":
@@ -258,9 +117,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.parser(
-        "tf_model.predict", "Say for each text which product it is about, and which emotion it shows."
-    )
+    parser = cli.parser("tf_model.predict", "Say for each text which product it is about, and which emotion it shows.")
     parser.add_argument(
         "input",
         nargs="?",
@@ -314,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--batch-size",
-        type=console.positive_integer,
+        type=cli.positive_integer,
         default=BATCH_SIZE,
         metavar="N",
         help="texts that are scored at once",
@@ -333,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")
     many.add_argument("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
     many.add_argument(
-        "--workers", type=console.positive_integer, metavar="N", help="models at once; by the cores if not given"
+        "--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given"
     )
     many.add_argument(
         "--gpus-per-worker",
@@ -396,15 +253,15 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     if arguments.text:
         return tables.table_of_texts(arguments.text)
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
-        console.say("one text a line; end with Ctrl-D")
+        cli.say("one text a line; end with Ctrl-D")
     return tables.open_table(arguments.input, arguments.column, arguments.sheet)
 
 
 def _describe_input(arguments: argparse.Namespace, table: tables.Table) -> None:
     if arguments.input and table.reason != "the only column":
-        console.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
+        cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
     for note in table.notes:
-        console.say(f"note: {note}")
+        cli.say(f"note: {note}")
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
@@ -414,7 +271,7 @@ def _load(arguments: argparse.Namespace) -> Predictor:
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
     predictor = Predictor.load(arguments.model)
     if predictor.warning:
-        console.say(f"warning: {predictor.warning}")
+        cli.say(f"warning: {predictor.warning}")
     return predictor
 
 
@@ -431,22 +288,22 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> int:
         arguments.threshold,
         arguments.guesses,
     )
-    console.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
+    cli.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
     return 0
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
-    from tf_model.engines.parts import Plan
-    from tf_model.engines.ray_data import predict_files
+    from tf_model.batch.parts import Plan
+    from tf_model.batch.ray_data import predict_files
 
     names = ("probabilities", "threshold", "guesses")
     with ExitStack() as stack:
         advance: list[Callable[[int], None]] = []
 
         def start(plan: Plan, done: int) -> None:
-            console.say(f"reading the texts of column {plan.text_column!r} ({plan.reason})")
+            cli.say(f"reading the texts of column {plan.text_column!r} ({plan.reason})")
             before = f"; {done:,} of them were done by an earlier run" if done else ""
-            console.say(f"{plan.rows:,} rows in {len(plan.parts):,} {plural(len(plan.parts), 'part', 'parts')}{before}")
+            cli.say(f"{plan.rows:,} rows in {len(plan.parts):,} {plural(len(plan.parts), 'part', 'parts')}{before}")
             advance.append(stack.enter_context(count_progress(plan.rows - done, shown=True)))
 
         summary = predict_files(
@@ -464,7 +321,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             on_progress=lambda rows: advance[0](rows),
         )
     bad = f"; {summary.bad:,} were set aside in _bad/, with the reason" if summary.bad else ""
-    console.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
+    cli.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
 
 
 def _recorder(predictor: Predictor) -> Recorder:
@@ -480,15 +337,14 @@ def _recording_errors(chunks: Iterator[pandas.DataFrame], recorder: Recorder) ->
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
-    _check_answers(predictor, arguments.threshold, arguments.guesses)  # before a log or a file is opened
+    predictor.check_options(arguments.threshold, arguments.guesses)  # before a log or a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with (
         count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None) as advance,
         _recorder(predictor) if arguments.record else nullcontext() as recorder,
     ):
-        chunks = predict_table(
-            predictor,
+        chunks = predictor.predict_table(
             table,
             arguments.batch_size,
             arguments.probabilities,
@@ -509,10 +365,10 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
         else:
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
-        console.say(f"note: {note}")
+        cli.say(f"note: {note}")
     if arguments.output:
-        console.say(f"wrote {arguments.output}")
+        cli.say(f"wrote {arguments.output}")
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

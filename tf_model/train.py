@@ -13,24 +13,13 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from tf_model import (
-    answer_figures,
-    backbone,
-    console,
-    data,
-    extra,
-    files,
-    model_folder,
-    paths,
-    recipes,
-    runtime,
-    splits,
-    tasks,
-    workers,
-)
-from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError
-from tf_model.messages import listed, plural
-from tf_model.recipes import Recipe
+from tf_model import cli, config, data, device, distributed, model_dir, paths, tasks
+from tf_model.config import Recipe
+from tf_model.data import corrections, splits
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed, plural
+from tf_model.evaluation import joint_metrics
+from tf_model.io import files
+from tf_model.modeling import backbone
 
 CALIBRATION = "calibration"  # below a checkpoint: the folds of a model of both tasks
 MOST_SECONDS = 7 * 24 * 3600  # that anybody waits for another worker
@@ -41,9 +30,9 @@ def main(argv: list[str] | None = None) -> int:
     """Resolve, read, split, build, fit, evaluate, export, and show the result beside the report's."""
     began = time.monotonic()
     arguments = _parser().parse_args(argv)
-    recipe = recipes.from_arguments(arguments)
+    recipe = config.from_arguments(arguments)
     folder = _model_folder(arguments)
-    cluster = workers.from_environment()
+    cluster = distributed.from_environment()
 
     source = data.resolve(arguments.data)
     data.announce(source)
@@ -52,17 +41,17 @@ def main(argv: list[str] | None = None) -> int:
     split, protocol = training_split(rows, recipe)
     added = None
     if arguments.extra:
-        joined = extra.join(arguments.extra, dataset, rows, split)
+        joined = corrections.join(arguments.extra, dataset, rows, split)
         rows, split, added = joined.rows, joined.split, joined.extra
         for line in added.describe():
-            console.say(line)
+            cli.say(line)
 
     weights = backbone.find(recipe.backbone)
     # The calibration of a model of both tasks is judged by the rows that train it as well.
     weights.refuse_seen(dataset.sha256, rows.rows[split.validation] if len(rows.tasks) == 1 else rows.rows)
     if cluster:
-        console.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
-    used = runtime.prepare(
+        cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
+    used = device.prepare(
         recipe.seed,
         precision=arguments.precision,
         xla=arguments.xla,
@@ -73,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     _announce(recipe, weights, used, rows=[len(part) for part in split])
 
     learned_from = [dataset.sha256, *([added.sha256] if added else [])]
-    with _alone(folder, used.place), console.stopped_cleanly():
+    with _alone(folder, used.place), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
         checkpoint.begin()
         if used.workers:
@@ -82,10 +71,10 @@ def main(argv: list[str] | None = None) -> int:
         fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
         if used.place:
             used.workers.wait()
-            console.say(f"{used.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
+            cli.say(f"{used.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
         if calibration:
-            scores = answer_figures.calibrate(scores, calibration["temperature"])
+            scores = joint_metrics.calibrate(scores, calibration["temperature"])
         measured = {
             name: _measure(rows.take(part), scores[part], calibration)
             for name, part in zip(("train", "validation"), split, strict=True)
@@ -106,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
             "device": used.describe(),
             "peak_memory_bytes": _peak_memory(),
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
-            "versions": runtime.versions(),
+            "versions": device.versions(),
             **({"extra": added.to_json()} if added else {}),
         }
         _export(
@@ -120,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments.overwrite,
         )
         if used.workers:
-            with suppress(workers.WorkerLost):  # it is no longer needed
+            with suppress(distributed.WorkerLost):  # it is no longer needed
                 used.workers.wait()
         checkpoint.remove()
     _show(rows, recipe, dataset, measured, metrics, folder)
@@ -142,7 +131,7 @@ def _alone(folder: Path, place: int) -> AbstractContextManager[Any]:
 
 def _export(fitted, folder, validation, scores, recipe, metrics, calibration, overwrite) -> None:
     """Write the model folder; ``scores`` are those of the rows of ``validation``."""
-    from tf_model.export import Validated, export
+    from tf_model.export.saved_model import Validated, export
 
     export(
         fitted,
@@ -169,9 +158,9 @@ def checked_rows(dataset: data.Dataset, name: str) -> data.TrainingRows:
     for task in rows.tasks:
         absent = data.check_classes(data.examples(dataset, task), task)
         if absent:
-            console.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+            cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
     for line in data.describe_ignored(rows.ignored):
-        console.say(f"note: {line}")
+        cli.say(f"note: {line}")
     return rows
 
 
@@ -212,21 +201,21 @@ def _calibrate(
     rows: data.TrainingRows,
     recipe: Recipe,
     weights: backbone.Backbone,
-    used: runtime.Runtime,
+    used: device.Runtime,
     checkpoint: Path,
     learned_from: list[str],
 ) -> dict[str, Any] | None:
     """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
     if len(rows.tasks) == 1:
         return None
-    from tf_model.calibration_folds import out_of_fold_calibration
+    from tf_model.training.calibration_folds import out_of_fold_calibration
 
     store = checkpoint / CALIBRATION
     try:
         return out_of_fold_calibration(rows, recipe, weights, used, store=store, data_sha256=learned_from)
     except (KeyboardInterrupt, SystemExit):
         if done := len(list(store.rglob("*.npz"))):
-            console.say(
+            cli.say(
                 f"stopped after {done} {plural(done, 'fold', 'folds')} of the calibration, kept in "
                 f"{paths.shown(store)}; run the same command with --resume to go on"
             )
@@ -234,21 +223,21 @@ def _calibrate(
 
 
 def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] | None) -> dict[str, Any]:
-    from tf_model.metrics import evaluate_probabilities
+    from tf_model.evaluation.metrics import evaluate_probabilities
 
     if calibration:
-        return answer_figures.evaluate_answers(rows.label_ids, scores, calibration["threshold"])
+        return joint_metrics.evaluate_answers(rows.label_ids, scores, calibration["threshold"])
     return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
 
 
 def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
     """What the model's predictions look like where all is well: those of the validation part."""
     from tf_model.monitor import reference
-    from tf_model.pipeline import encode
-    from tf_model.tokenizer import pad
+    from tf_model.preprocessing.batching import encode
+    from tf_model.preprocessing.tokenizer import pad
 
     if calibration:
-        frame = answer_figures.predictions(scores, calibration["threshold"])
+        frame = joint_metrics.predictions(scores, calibration["threshold"])
         accuracy = {name: found["accuracy"] for name, found in figures.items()}
     else:
         import pandas
@@ -262,14 +251,14 @@ def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
 
 
 def _show(rows, recipe, dataset, measured, metrics, folder) -> None:
-    from tf_model.metrics import REPORT, comparison_table
+    from tf_model.evaluation.metrics import REPORT, comparison_table
 
-    stdout = console.stdout()
+    stdout = cli.stdout()
     if len(rows.tasks) == 1:
         comparable = dataset.name == data.ASSIGNMENT and rows.tasks == (tasks.PRODUCT,) and _is_report_split(recipe)
         stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
     else:
-        answer_figures.print_answers(stdout, "validation part", measured["validation"])
+        joint_metrics.print_answers(stdout, "validation part", measured["validation"])
     stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
 
 
@@ -281,7 +270,7 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
     folder = arguments.output_dir / name
     files.refuse_to_overwrite(folder, arguments.overwrite)
     with files.explain_write_errors(folder):
-        is_model = (folder / model_folder.GRAPH).is_file()
+        is_model = (folder / model_dir.GRAPH).is_file()
         exists = folder.exists()
     if exists and not is_model:
         raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")
@@ -289,18 +278,18 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
 
 
 def _is_report_split(recipe: Recipe) -> bool:
-    return (recipe.split_seed, recipe.validation_size) == (recipes.REPORT.split_seed, recipes.REPORT.validation_size)
+    return (recipe.split_seed, recipe.validation_size) == (config.REPORT.split_seed, config.REPORT.validation_size)
 
 
 def _train(recipe, weights, rows, split, used, checkpoint, arguments):
     """Fit on the training part and score both parts: the classifier, and float32 [N, classes]."""
-    from tf_model.fit import Part, fit
-    from tf_model.pipeline import encode, steps_per_epoch
-    from tf_model.progress import show_epochs
+    from tf_model.cli import show_epochs
+    from tf_model.preprocessing.batching import encode, steps_per_epoch
+    from tf_model.training.trainer import Part, fit
 
     # Every worker goes through all of this: what the chief does alone is to save.
     parts = [Part(part.texts, part.label_ids) for part in (rows.take(positions) for positions in split)]
-    stderr = console.stderr()
+    stderr = cli.stderr()
     bar = show_epochs(stderr, recipe.epochs, steps_per_epoch(len(parts[0]), recipe.batch_size))
     try:
         fitted = fit(
@@ -332,7 +321,7 @@ def _checkpoint_folder(folder: Path) -> Path:
 
 
 def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weights, used) -> Any:
-    from tf_model.fit import Checkpoint
+    from tf_model.training.trainer import Checkpoint
 
     fingerprint = {
         "task": arguments.task,
@@ -342,7 +331,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
         "xla": used.xla,
         "gpus": used.gpus,
         "deterministic": used.deterministic,
-        "versions": runtime.versions(),
+        "versions": device.versions(),
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
@@ -362,7 +351,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
         checkpoint.forget_settings()  # there may be folds of its calibration, which know their own
     elif arguments.resume:
         checkpoint.check_resumable()
-        console.say(f"resuming after epoch {done} of {recipe.epochs}")
+        cli.say(f"resuming after epoch {done} of {recipe.epochs}")
     else:
         raise UsageError(
             f"{paths.shown(checkpoint.folder)} holds an unfinished run of {done} {plural(done, 'epoch', 'epochs')}; "
@@ -371,7 +360,7 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weig
     return checkpoint
 
 
-def _agree(together: workers.Workers, checkpoint: Any) -> None:
+def _agree(together: distributed.Workers, checkpoint: Any) -> None:
     """Begin once all workers are there, with the same settings and data and one folder of checkpoints.
 
     Raises:
@@ -403,11 +392,11 @@ def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
     return [tf_keras.callbacks.TensorBoard(str(folder), profile_batch=0, update_freq="epoch")]
 
 
-def _announce(recipe: Recipe, weights: backbone.Backbone, used: runtime.Runtime, rows: list[int]) -> None:
-    console.say(f"backbone: {weights.name}, {weights.source}")
-    console.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
-    console.say(f"device: {used.describe()}")
-    console.say(f"rows: {rows[0]:,} to train, {rows[1]:,} to validate")
+def _announce(recipe: Recipe, weights: backbone.Backbone, used: device.Runtime, rows: list[int]) -> None:
+    cli.say(f"backbone: {weights.name}, {weights.source}")
+    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
+    cli.say(f"device: {used.describe()}")
+    cli.say(f"rows: {rows[0]:,} to train, {rows[1]:,} to validate")
 
 
 def _peak_memory() -> int:
@@ -417,7 +406,7 @@ def _peak_memory() -> int:
 
 
 def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
-    from tf_model.progress import duration
+    from tf_model.cli import duration
 
     validation = metrics["validation"].get(tasks.ANSWER, metrics["validation"])
     low, high = validation["accuracy_interval"]
@@ -429,7 +418,7 @@ def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("tf_model.train", "Train a classifier, evaluate it and export it as a SavedModel.")
+    parser = cli.parser("tf_model.train", "Train a classifier, evaluate it and export it as a SavedModel.")
     parser.add_argument(
         "--task",
         choices=[*sorted(tasks.TASKS), tasks.ANSWER],
@@ -455,11 +444,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers-timeout",
         type=_seconds,
-        default=workers.STARTUP_SECONDS,
+        default=distributed.STARTUP_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the other workers that TF_CONFIG names, if it names any",
     )
-    recipes.add_arguments(parser)
+    config.add_arguments(parser)
     return parser
 
 
@@ -468,7 +457,7 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, title: str = "how to 
     group = parser.add_argument_group(title)
     group.add_argument(
         "--precision",
-        choices=runtime.PRECISIONS,
+        choices=device.PRECISIONS,
         default="auto",
         help="number format of the layers; auto, by the device, if not given",
     )
@@ -499,4 +488,4 @@ def _padding(text: str) -> int:
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

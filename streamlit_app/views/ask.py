@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app import charts, headline, loading, notices, recording, words
-from streamlit_app.loading import Answer, ModelState
+from streamlit_app.charts.theme import theme
+from streamlit_app.components import headline, loading, notices, recording, token_highlighting
+from streamlit_app.components.loading import Answer, ModelState
 from tf_model import tasks
-from tf_model.answers import NOT_SURE, confidence_of
 from tf_model.errors import TweetTargetError
+from tf_model.inference.predictor import MAX_CHARACTERS, probability_column
+from tf_model.modeling.joint_label import NOT_SURE, confidence_of
 from tf_model.monitor.writer import LOST, WAITING
-from tf_model.predictor import MAX_CHARACTERS, probability_column
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -170,13 +171,13 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
         if task == tasks.PRODUCT.name and no_emotion:
             caption = "Which product it would be, if an emotion were directed at one."
         with column:
-            figure = charts.horizontal_bars(
+            figure = theme.horizontal_bars(
                 [label for _, label in chances],
                 [chance for chance, _ in chances],
                 title=task.capitalize(),
                 percent=True,
             )
-            charts.show(figure, alt=f"Probability of each {task}: {spoken}", caption=caption, key=f"chart_{task}")
+            theme.show(figure, alt=f"Probability of each {task}: {spoken}", caption=caption, key=f"chart_{task}")
 
 
 # ---------------------------------------------------------------- why
@@ -214,7 +215,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
         key="words_for",
     )
     label, weights = parts[task]
-    words.show_words(found.words, weights, key="marked_words")
+    token_highlighting.show_words(found.words, weights, key="marked_words")
     st.caption(
         "**+** with a solid line: spoke for this answer. **−** with a dotted line: spoke against it. "
         "The stronger the colour, the more it counted (integrated gradients)."
@@ -222,18 +223,18 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     written = len(text.split())
     if len(found.words) < written:
         st.caption(f"The model read {len(found.words):,} of the text's {written:,} words. {NOT_READ}")
-    if len(found.words) > words.MOST_WORDS:
-        st.caption(f"Only the first {words.MOST_WORDS} of {len(found.words):,} words are shown.")
-    strongest = words.strongest(found.words, weights)
+    if len(found.words) > token_highlighting.MOST_WORDS:
+        st.caption(f"Only the first {token_highlighting.MOST_WORDS} of {len(found.words):,} words are shown.")
+    strongest = token_highlighting.strongest(found.words, weights)
     spoken = ", ".join(f"{word} {weight:+.2g}" for word, weight in strongest)
-    figure = charts.horizontal_bars(
+    figure = theme.horizontal_bars(
         [f"{'+' if weight >= 0 else '−'} {word[:40]}" for word, weight in strongest],
         [weight for _, weight in strongest],
-        colours=[charts.POSITIVE if weight >= 0 else charts.NEGATIVE for _, weight in strongest],
+        colours=[theme.POSITIVE if weight >= 0 else theme.NEGATIVE for _, weight in strongest],
         value_format="+.2r",
         x_title="Spoke against ← 0 → spoke for",
     )
-    charts.show(
+    theme.show(
         figure,
         alt=f"The words that counted most for {label}: {spoken}",
         caption="The words that counted most, from those that spoke for it to those that spoke against it.",

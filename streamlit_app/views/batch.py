@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from streamlit_app import batch_charts, batch_job, charts, downloads, notices, recording, uploads
-from streamlit_app.batch_job import JOB, BatchJob
-from streamlit_app.loading import ModelState
-from streamlit_app.uploads import LIMITS, Upload
+from streamlit_app.charts.theme import batch_charts, theme
+from streamlit_app.components import batch_job, downloads, notices, recording, uploads
+from streamlit_app.components.batch_job import JOB, BatchJob
+from streamlit_app.components.loading import ModelState
+from streamlit_app.components.uploads import LIMITS, Upload
 from tf_model import tasks
-from tf_model.answers import NOT_SURE
-from tf_model.errors import DataError, UsageError
-from tf_model.messages import plural
-from tf_model.predictor import ANSWER
-from tf_model.progress import duration
-from tf_model.tables.workbooks import MOST_CHARACTERS
+from tf_model.cli import duration
+from tf_model.errors import DataError, UsageError, plural
+from tf_model.inference.predictor import ANSWER
+from tf_model.io.workbooks import MOST_CHARACTERS
+from tf_model.modeling.joint_label import NOT_SURE
 
 if TYPE_CHECKING:
-    from tf_model.monitor.measure import Measured
+    from tf_model.inference.predictor import Measured
 
 UPLOAD, SHOWN = "batch_upload", "batch_shown"
 POLL_SECONDS = 0.5
@@ -240,7 +240,7 @@ def _show_charts(answered: pd.DataFrame) -> None:
     with left:
         if ANSWER in answered:
             counts = batch_charts.counts_by_product(answered)
-            charts.show(
+            theme.show(
                 batch_charts.emotion_by_product(counts),
                 alt=f"Rows by product and emotion. {batch_charts.in_words(counts)}",
                 caption=batch_charts.in_short(counts),
@@ -249,7 +249,7 @@ def _show_charts(answered: pd.DataFrame) -> None:
         else:
             task = next(name for name in tasks.TASKS if name in answered)
             counts = ", ".join(f"{label} {count:,}" for label, count in answered[task].value_counts().items())
-            charts.show(
+            theme.show(
                 batch_charts.products(answered, task),
                 alt=f"Rows by {task}: {counts}",
                 caption=f"The most probable {task} of each row.",
@@ -258,7 +258,7 @@ def _show_charts(answered: pd.DataFrame) -> None:
     with right:
         for name in _confidences(answered):
             figure, spoken = batch_charts.confidence(answered[name], name.replace("_", " ").capitalize())
-            charts.show(figure, alt=spoken, caption=spoken + ".", key=f"batch_{name}")
+            theme.show(figure, alt=spoken, caption=spoken + ".", key=f"batch_{name}")
 
 
 def _confidences(answered: pd.DataFrame) -> list[str]:

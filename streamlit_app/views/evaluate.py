@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from streamlit_app import evaluate_confidence, evaluate_scores, loading
-from streamlit_app.notices import plain_markdown
-from tf_model import data, model_reports
-from tf_model.errors import TweetTargetError
-from tf_model.messages import plural
-from tf_model.model_reports import ModelReport, Predictions
-from tf_model.predictor import ANSWER
-from tf_model.progress import duration
+from streamlit_app.charts.theme import evaluate_confidence, evaluate_scores
+from streamlit_app.components import loading
+from streamlit_app.components.notices import plain_markdown
+from tf_model import data
+from tf_model.cli import duration
+from tf_model.errors import TweetTargetError, plural
+from tf_model.evaluation import model_reports
+from tf_model.evaluation.model_reports import ModelReport, Predictions
+from tf_model.inference.predictor import ANSWER
 
 TASK_NAMES = {"answer": "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
 MOST_MISTAKES = 50

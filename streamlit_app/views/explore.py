@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app import behind, charts, explore_charts, notices
-from tf_model import data, explore, tasks
+from streamlit_app.charts.theme import explore_charts, theme
+from streamlit_app.components import drill_down, notices
+from tf_model import data, eda, tasks
 from tf_model.data import Source
-from tf_model.errors import TweetTargetError
-from tf_model.explore import Filter
-from tf_model.messages import plural
+from tf_model.eda import Filter
+from tf_model.errors import TweetTargetError, plural
 from tf_model.paths import shown
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class View:
     """The tweets that the filters let through.
 
     Attributes:
-        every: All tweets, see :func:`tf_model.explore.describe`.
+        every: All tweets, see :func:`tf_model.eda.describe`.
         tweets: Those to show.
         chosen: The filters.
         stamp: Changes when the file does.
@@ -44,7 +44,7 @@ class View:
     stamp: str
 
     def table(self, name: str, **options: Any) -> Any:
-        """What the function ``name`` of :mod:`tf_model.explore` says of the tweets; remembered."""
+        """What the function ``name`` of :mod:`tf_model.eda` says of the tweets; remembered."""
         return _table(name, tuple(options.items()), self.stamp, self.chosen, self.tweets)
 
     def groups(self, notion: str) -> Any:
@@ -92,17 +92,17 @@ def _source(named: str | None) -> Source:
 def _tweets(path: str, stamp: str) -> tuple[str, pd.DataFrame]:
     """The dataset's name and its tweets."""
     dataset = data.read(path)
-    return dataset.name, explore.describe(dataset.labelled)
+    return dataset.name, eda.describe(dataset.labelled)
 
 
 @st.cache_data(max_entries=200, show_spinner="Counting")
 def _table(name: str, options: tuple, stamp: str, chosen: Filter, _tweets: pd.DataFrame) -> Any:
-    return getattr(explore, name)(_tweets, **dict(options))
+    return getattr(eda, name)(_tweets, **dict(options))
 
 
 @st.cache_data(max_entries=6, show_spinner="Comparing the tweets with each other (up to a minute, once)")
 def _groups(notion: str, stamp: str, _every: pd.DataFrame) -> Any:
-    return explore.groups_by(_every, notion)
+    return eda.groups_by(_every, notion)
 
 
 def _say_dataset(source: Source, name: str, every: pd.DataFrame) -> None:
@@ -125,10 +125,10 @@ def _filters(every: pd.DataFrame) -> Filter:
     with st.container(border=True):
         one, two, three = st.columns([3, 2, 2])
         products = one.multiselect(
-            "Products", explore.label_order(every, "product"), key="explore_products", placeholder="All products"
+            "Products", eda.label_order(every, "product"), key="explore_products", placeholder="All products"
         )
         emotions = two.multiselect(
-            "Emotions", explore.label_order(every, "emotion"), key="explore_emotions", placeholder="All emotions"
+            "Emotions", eda.label_order(every, "emotion"), key="explore_emotions", placeholder="All emotions"
         )
         contains = three.text_input("Text contains", key="explore_contains", placeholder="Any text")
         one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
@@ -156,7 +156,7 @@ def _say_numbers(view: View) -> None:
     tweets, total = view.tweets, len(view.tweets)
     figures = {
         "Tweets shown": f"{total:,}",
-        "With a product": _share(int((tweets["product"] != explore.NO_PRODUCT).sum()), total),
+        "With a product": _share(int((tweets["product"] != eda.NO_PRODUCT).sum()), total),
         "With an emotion": _share(int(tweets["emotion"].isin((tasks.NEGATIVE, tasks.POSITIVE)).sum()), total),
         "Retweets": _share(int(tweets["is_retweet"].sum()), total),
     }
@@ -176,11 +176,11 @@ def _labels(view: View) -> None:
     for column, name in zip(st.columns(2), ("product", "emotion"), strict=True):
         with column:
             _label_counts(view, name)
-    order = explore.label_order(tweets, "emotion")
+    order = eda.label_order(tweets, "emotion")
     frame = view.table("emotion_by_product").sort_values(
         "emotion", key=lambda column: column.map(order.index), kind="stable", ignore_index=True
     )
-    behind.chart(
+    drill_down.chart(
         explore_charts.emotion_shares(frame, "Emotion by product"),
         frame,
         [f"{line.product} · {line.emotion}" for line in frame.itertuples()],
@@ -190,11 +190,11 @@ def _labels(view: View) -> None:
         caption="Shares of the product's tweets. The 95% interval of each share stands in its hover text.",
     )
     without = view.table("without_product")
-    behind.chart(
-        charts.horizontal_bars(without["emotion"], without["share"], title="Tweets without a product", percent=True),
+    drill_down.chart(
+        theme.horizontal_bars(without["emotion"], without["share"], title="Tweets without a product", percent=True),
         without,
         without["emotion"],
-        lambda bar: tweets[(tweets["emotion"] == bar["emotion"]) & (tweets["product"] == explore.NO_PRODUCT)],
+        lambda bar: tweets[(tweets["emotion"] == bar["emotion"]) & (tweets["product"] == eda.NO_PRODUCT)],
         key="explore_without",
         alt=f"Share of tweets whose label names no product: {_read_out(without, 'emotion', 'share', '.1%')}.",
         caption="Share of the tweets of each emotion whose label names no product.",
@@ -203,7 +203,7 @@ def _labels(view: View) -> None:
 
 def _label_counts(view: View, column: str) -> None:
     frame, tweets = view.table(f"{column}s"), view.tweets
-    behind.chart(
+    drill_down.chart(
         explore_charts.counts(frame, column, title=f"{column.capitalize()}s", one_colour=False),
         frame,
         frame[column],
@@ -217,7 +217,7 @@ def _label_counts(view: View, column: str) -> None:
 def _lengths(view: View) -> None:
     unit = UNITS[st.segmented_control("Count", list(UNITS), default="Characters", required=True, key="explore_unit")]
     frame, tweets = view.table("lengths", unit=unit), view.tweets
-    behind.chart(
+    drill_down.chart(
         explore_charts.histogram(frame, unit, f"Length in {unit}"),
         frame,
         [f"{line.low} to {line.high - 1} {unit} · {line.label}" for line in frame.itertuples()],
@@ -253,8 +253,8 @@ def _telling_words(view: View, pairs: bool) -> None:
         return
     label = two.selectbox("Words of", list(dict.fromkeys(telling["label"])), key=f"explore_label_{column}")
     best = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS).reset_index(drop=True)
-    figure = charts.horizontal_bars(
-        best["words"], best["z"], colours=[charts.colour_of(label)] * len(best), value_format=".1f", x_title="z-score"
+    figure = theme.horizontal_bars(
+        best["words"], best["z"], colours=[theme.colour_of(label)] * len(best), value_format=".1f", x_title="z-score"
     )
     _words_chart(view, best, figure, f"explore_telling_{pairs}_{label}")
     st.caption(
@@ -271,11 +271,11 @@ def _words_chart(view: View, frame: pd.DataFrame, figure: Any, key: str) -> None
     tweets = view.tweets
     if "label" in frame:
         tweets = tweets[(tweets[list(LABEL_COLUMNS.values())] == frame["label"].iloc[0]).any(axis=1)]
-    behind.chart(
+    drill_down.chart(
         figure,
         frame,
         frame["words"],
-        lambda bar: explore.with_words(tweets, bar["words"]),
+        lambda bar: eda.with_words(tweets, bar["words"]),
         key=key,
         narrow=True,
         alt=f"Words: {', '.join(frame['words'])}.",
@@ -285,7 +285,7 @@ def _words_chart(view: View, frame: pd.DataFrame, figure: Any, key: str) -> None
 def _repeats(view: View) -> None:
     notion = st.segmented_control(
         "Two tweets are the same if they have",
-        list(explore.NOTIONS),
+        list(eda.NOTIONS),
         default="same words",
         required=True,
         key="explore_notion",
@@ -293,10 +293,10 @@ def _repeats(view: View) -> None:
         "(cosine of TF-IDF 0.8), and chains of these",
     )
     tweets, groups = view.tweets, view.groups(notion)
-    sizes = explore.repeats(tweets, groups)
+    sizes = eda.repeats(tweets, groups)
     members = tweets.assign(group=groups, size=tweets.groupby(groups)["text"].transform("size"))
     names = [f"{size} times" if size > 1 else "once" for size in sizes["size"]]
-    behind.chart(
+    drill_down.chart(
         explore_charts.counts(sizes.assign(name=names), "name", title="Tweets by how often they occur"),
         sizes,
         names,
@@ -310,7 +310,7 @@ def _repeats(view: View) -> None:
 
 
 def _conflicts(tweets: pd.DataFrame, groups: Any, column: str, notion: str) -> None:
-    found = explore.conflicts(tweets, groups, column)
+    found = eda.conflicts(tweets, groups, column)
     in_conflict = found[found["labels"] > 1]
     st.subheader(f"Conflicting labels: {column}", anchor=False)
     st.caption(
@@ -318,7 +318,7 @@ def _conflicts(tweets: pd.DataFrame, groups: Any, column: str, notion: str) -> N
         "one label; copies that name none are left out. "
         "Each bar: two labels that stand against each other on the same text."
     )
-    pairs = explore.conflicting_labels(tweets, groups, column).head(MOST_WORDS)
+    pairs = eda.conflicting_labels(tweets, groups, column).head(MOST_WORDS)
     if pairs.empty:
         return
     pairs = pairs.assign(name=pairs["one"] + " / " + pairs["other"], tweets=pairs["groups"])
@@ -328,7 +328,7 @@ def _conflicts(tweets: pd.DataFrame, groups: Any, column: str, notion: str) -> N
         sides = [set(members.loc[members[column] == bar[side], "group"]) for side in ("one", "other")]
         return members[members["group"].isin(sides[0] & sides[1])].sort_values("group", kind="stable")
 
-    behind.chart(
+    drill_down.chart(
         explore_charts.counts(pairs, "name"),
         pairs,
         pairs["name"],
@@ -343,7 +343,7 @@ def _named(view: View) -> None:
     tweets = view.tweets
     frame = view.table("several_named")
     frame = frame.assign(name=[f"{number} {plural(number, 'brand', 'brands')}" for number in frame["named"]])
-    behind.chart(
+    drill_down.chart(
         explore_charts.counts(frame, "name", title="Brands named in a tweet"),
         frame,
         frame["name"],
@@ -352,7 +352,7 @@ def _named(view: View) -> None:
         alt=f"Number of tweets that name several brands: {_read_out(frame, 'name')}.",
         caption="Found by the words iPhone, iPad, Google, Android and Apple.",
     )
-    charts.show(
+    theme.show(
         explore_charts.named_map(view.table("named_by_product"), "Brands named by the tweets of each product"),
         alt="Share of the tweets of each labelled product that name each of five brands.",
         caption="A tweet may name several brands, or none.",
@@ -368,11 +368,11 @@ def _named(view: View) -> None:
 
 def _marks(view: View) -> None:
     frame = view.table("count_marks")
-    behind.chart(
+    drill_down.chart(
         explore_charts.counts(frame, "mark", title="What else than words is in the tweets"),
         frame,
         frame["mark"],
-        lambda bar: explore.with_mark(view.tweets, bar["mark"]),
+        lambda bar: eda.with_mark(view.tweets, bar["mark"]),
         key="explore_marks",
         alt=f"Number of tweets with digits, emoticons, placeholders and damage: {_read_out(frame, 'mark')}.",
         caption="Number of tweets. The dataset replaces user names by @mention and addresses by {link}.",

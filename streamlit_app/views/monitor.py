@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from streamlit_app import loading, monitor_signals, notices
+from streamlit_app.charts.theme import monitor_signals
+from streamlit_app.components import loading, notices
 from tf_model.errors import TweetTargetError
 from tf_model.monitor import overview, tally
 from tf_model.monitor.reference import Reference, load, load_of

@@ -3,7 +3,7 @@
 import pytest
 
 from tf_model import data, paths, tasks
-from tf_model.predictor import Predictor
+from tf_model.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="session")

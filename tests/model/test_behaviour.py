@@ -14,7 +14,6 @@ import pandas as pd
 import pytest
 
 from tf_model import data, tasks
-from tf_model.predict import predict_texts
 
 pytestmark = pytest.mark.model
 
@@ -51,7 +50,7 @@ def tweets() -> list[str]:
 
 @pytest.fixture(scope="module")
 def answers(predictor, tweets) -> pd.DataFrame:
-    return predict_texts(predictor, tweets, guesses=True)
+    return predictor.predict(tweets, guesses=True)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_what_does_not_matter_changes_nothing(
 ):
     changed = [(place, change(text)) for place, text in enumerate(tweets) if change(text) != text]
     before = answers.iloc[[place for place, _ in changed]].reset_index(drop=True)
-    found = predict_texts(predictor, [text for _, text in changed], guesses=True)
+    found = predictor.predict([text for _, text in changed], guesses=True)
     same = float((found["best_guess"] == before["best_guess"]).mean())
     shown = float((found["answer"] == before["answer"]).mean())
     record_property(f"same answer: {name}", same)
@@ -87,7 +86,7 @@ def plain(templates: tuple[str, ...]) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize(("templates", "emotion"), [(LOVE, "Positive emotion"), (HATE, "Negative emotion")])
 def test_a_plain_emotion_towards_a_plain_product(predictor, templates, emotion):
     texts, products = plain(templates)
-    found = predict_texts(predictor, texts)
+    found = predictor.predict(texts)
     right_product = float(np.mean(found["product"] == products))
     right_emotion = float(np.mean(found["emotion"] == emotion))
     print(f"{emotion}: product right {right_product:.3f}, emotion right {right_emotion:.3f} of {len(texts)}")
@@ -96,7 +95,7 @@ def test_a_plain_emotion_towards_a_plain_product(predictor, templates, emotion):
 
 
 def test_love_and_hate_point_in_opposite_directions(predictor):
-    loved, hated = (predict_texts(predictor, plain(templates)[0], probabilities=True) for templates in (LOVE, HATE))
+    loved, hated = (predictor.predict(plain(templates)[0], probabilities=True) for templates in (LOVE, HATE))
     column = "emotion_probability_Positive emotion"
     assert (loved[column].to_numpy() > hated[column].to_numpy()).mean() >= PLAIN_RIGHT
 
@@ -105,7 +104,7 @@ def test_hate_in_the_place_of_love_makes_a_real_tweet_less_positive(predictor):
     texts = data.read(data.resolve().path).labelled[tasks.TEXT_COLUMN]
     loving = [text for text in texts if LOVE_ALONE.search(text) and "hate" not in text.lower()]
     hating = [LOVE_ALONE.sub("hate", text) for text in loving]
-    before, after = (predict_texts(predictor, each, probabilities=True) for each in (loving, hating))
+    before, after = (predictor.predict(each, probabilities=True) for each in (loving, hating))
     positive, negative = (f"emotion_probability_{emotion}" for emotion in (tasks.POSITIVE, tasks.NEGATIVE))
     falls, rises = (after[positive] < before[positive]).mean(), (after[negative] > before[negative]).mean()
     print(f"{len(loving)} tweets, love to hate: positive falls in {falls:.3f}, negative rises in {rises:.3f}")
@@ -128,7 +127,7 @@ def test_the_weights_of_the_words_add_up_on_real_tweets(predictor, tweets):
 def test_swapping_the_product_moves_the_product_and_keeps_the_emotion(predictor):
     texts = [template.format("iPad") for template in (*LOVE, *HATE)]
     swapped = [text.replace("iPad", "iPhone") for text in texts]
-    before, after = predict_texts(predictor, texts), predict_texts(predictor, swapped)
+    before, after = predictor.predict(texts), predictor.predict(swapped)
     assert (before["product"] == "iPad").mean() >= PLAIN_RIGHT
     assert (after["product"] == "iPhone").mean() >= PLAIN_RIGHT
     assert (before["emotion"] == after["emotion"]).mean() >= PLAIN_RIGHT
@@ -140,7 +139,7 @@ def test_the_other_product_in_a_real_tweet_keeps_the_emotion(predictor, product,
     named, others = (re.compile(rf"\b{each}\b", re.IGNORECASE) for each in (product, other))
     texts = data.read(data.resolve().path).labelled[tasks.TEXT_COLUMN].dropna()
     texts = [text for text in texts if named.search(text) and not others.search(text) and "app" not in text.lower()]
-    before, after = (predict_texts(predictor, each) for each in (texts, [named.sub(other, text) for text in texts]))
+    before, after = (predictor.predict(each) for each in (texts, [named.sub(other, text) for text in texts]))
     moves = (after["product"][before["product"] == product] == other).mean()
     same, changed = before["emotion"] == after["emotion"], pd.crosstab(before["emotion"], after["emotion"])
     kept = f"the product moves in {moves:.3f}, the emotion stays in {same.mean():.3f}"
@@ -151,4 +150,4 @@ def test_the_other_product_in_a_real_tweet_keeps_the_emotion(predictor, product,
 
 def test_a_plain_announcement_carries_no_emotion(predictor):
     texts = ["The panel starts at nine in room 12", "Registration opens on Friday", "Meet us at booth 14 after lunch"]
-    assert predict_texts(predictor, texts)["emotion"].tolist() == [tasks.NO_EMOTION] * len(texts)
+    assert predictor.predict(texts)["emotion"].tolist() == [tasks.NO_EMOTION] * len(texts)

@@ -8,15 +8,16 @@ import numpy
 import pandas
 import pytest
 
-from research.app_client import Session
-from research.browser import running_app, staged_models
+from research.tools.app_client import Session
+from research.tools.browser import running_app, staged_models
 from tests.monitor.other_topics import other_topics
-from tf_model import answer_figures, data, paths, tasks
-from tf_model.monitor import accuracy, drift, measure, reference, tally
+from tf_model import data, paths, tasks
+from tf_model.evaluation import joint_metrics
+from tf_model.inference.predictor import probability_column
+from tf_model.monitor import accuracy, drift, reference, tally
 from tf_model.monitor.rows import columns_of
 from tf_model.monitor.store import Store
 from tf_model.monitor.window import Window
-from tf_model.predictor import probability_column
 
 # Much is imported and scored, on a machine that may be busy.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
@@ -33,7 +34,7 @@ def window_of(columns, chosen=None):
 
 def recorded(model, texts):
     """What is recorded of texts that the model answers."""
-    found = measure.predict(model, texts)
+    found = model.predict_measured(texts)
     return columns_of(texts, found.predictions, found.unknown_shares)
 
 
@@ -43,7 +44,7 @@ def validated(predictor, real_data):
     frame = pandas.read_csv(predictor.folder / "validation_predictions.csv").sample(frac=1, random_state=0)
     rows = data.read(real_data).labelled.set_index("row").loc[frame["row"]]
     columns = [probability_column(task.name, label) for task in tasks.ANSWER_TASKS for label in task.labels]
-    predictions = answer_figures.predictions(frame[columns].to_numpy("float32"), predictor.threshold)
+    predictions = joint_metrics.predictions(frame[columns].to_numpy("float32"), predictor.threshold)
     texts = rows[tasks.TEXT_COLUMN].tolist()
     return texts, rows, columns_of(texts, predictions)
 

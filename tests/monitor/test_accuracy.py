@@ -6,7 +6,7 @@ import pytest
 
 from tests.monitor.made_up import APP, NOON, predictions, random_generator, store_with, window_of
 from tf_model import tasks
-from tf_model.metrics import wilson_interval
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy, tally
 from tf_model.monitor.events import Corrected
 from tf_model.monitor.window import Window

@@ -10,7 +10,7 @@ import pytest
 from tests.monitor.made_up import predictions, random_generator, window_of
 from tests.monitor.other_topics import other_topics
 from tf_model import data, tasks
-from tf_model.answers import NOT_SURE, answer_text
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import drift, reference, tally
 from tf_model.monitor.rows import columns_of
 from tf_model.monitor.window import Window

@@ -4,9 +4,10 @@ import pandas
 import pytest
 
 from tests.monitor.made_up import APP, NOON, store_with
-from tf_model import dataset_file, tasks
-from tf_model.answers import NOT_SURE
+from tf_model import tasks
+from tf_model.data import dataset
 from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.events import Corrected
 from tf_model.monitor.export import export
 
@@ -22,7 +23,7 @@ def exported(tmp_path, *corrections):
     output = tmp_path / "corrections.csv"
     export(store_with(tmp_path / "log", corrections), output, overwrite=True)
     frame = pandas.read_csv(output, keep_default_na=False)
-    assert tuple(frame.columns) == dataset_file.COLUMNS
+    assert tuple(frame.columns) == dataset.COLUMNS
     return [tuple(row) for row in frame.values.tolist()]
 
 
@@ -66,12 +67,12 @@ def test_wrong_takes_back_right(tmp_path):
     assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD)]
 
 
-@pytest.mark.parametrize("suffix", dataset_file.SUFFIXES)
+@pytest.mark.parametrize("suffix", dataset.SUFFIXES)
 def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
     texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA", "a bell\x07", "_x0041_ is no escape"]
     store = store_with(tmp_path / "log", [said(text, "right", when=NOON + n) for n, text in enumerate(texts)])
     export(store, tmp_path / f"corrections{suffix}")
-    read = dataset_file.read(tmp_path / f"corrections{suffix}").labelled
+    read = dataset.read(tmp_path / f"corrections{suffix}").labelled
     assert read[tasks.TEXT_COLUMN].tolist() == texts
     assert read[tasks.PRODUCT_COLUMN].tolist() == [IPAD] * len(texts)
 
@@ -86,7 +87,7 @@ def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path):
 
 def test_a_nul_character_does_not_spoil_the_file(tmp_path):
     export(store_with(tmp_path / "log", [said("a\0b", "right")]), tmp_path / "corrections.csv")
-    assert dataset_file.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
+    assert dataset.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
 
 
 def test_a_span_of_time_can_be_chosen(tmp_path):

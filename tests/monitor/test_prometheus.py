@@ -23,9 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.made_up import predictions, window_of
 from tests.stub_model import stub
 from tf_model import tasks
-from tf_model.answers import NOT_SURE
 from tf_model.errors import OutputError, UsageError
-from tf_model.monitor import events, gpu, measure, prometheus, reference, report, resources
+from tf_model.modeling.joint_label import NOT_SURE
+from tf_model.monitor import events, gpu, prometheus, reference, report, resources
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -133,7 +133,7 @@ def test_calls_under_way_are_seen_by_who_asks_meanwhile():
         seen.append(value(exporter, "requests_in_flight"))
         return model.score(batch)
 
-    measure.predict(replace(model, score=score), ["a"])
+    replace(model, score=score).predict_measured(["a"])
     assert (seen, value(exporter, "requests_in_flight")) == ([1], 0)
 
 

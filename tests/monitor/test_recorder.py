@@ -25,7 +25,7 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 
 SECONDS = {"tokenize": 0.001, "model": 0.02, "rest": 0.003}
-# On a machine of its own a record is safe after 0.2 s (research/bench_monitor.py measures that); where the tests share
+# On a machine of its own a record is safe after 0.2 s (bench-monitor measures that); where the tests share
 # the processor with others, the thread that writes waits for its turn as well.
 SAFE_AFTER = 1.0
 

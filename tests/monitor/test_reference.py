@@ -7,7 +7,7 @@ import pytest
 
 from tests.monitor.made_up import predictions
 from tf_model.errors import DataError, ModelError, OutputError
-from tf_model.model_folder import served_version, training_of
+from tf_model.model_dir import served_version, training_of
 from tf_model.monitor import reference, tally
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.monitor.made_up import APP, NOON, answered, join, store_with
 from tf_model import paths, tasks
-from tf_model.answers import NOT_SURE
 from tf_model.errors import DataError, OutputError
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import schema, tally
 from tf_model.monitor.events import Corrected, Failed, Stream
 from tf_model.monitor.store import MINUTES_KEPT, Store

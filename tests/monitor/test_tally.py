@@ -5,7 +5,7 @@ import pytest
 
 from tests.monitor.made_up import APP, answered, predictions, random_generator, window_of
 from tf_model import tasks
-from tf_model.answers import NOT_SURE
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import tally
 from tf_model.monitor.events import Corrected, Failed
 from tf_model.monitor.window import Window

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from research.methods.baseline_models.neural import FineTuned
 
-from research import ablation, baselines, runs, slips
+from research import ablation, baselines, runs
 from research.baselines import GROUPED, REPORT, Answers
-from research.neural import FineTuned
-from tf_model import backbone, data, paths, recipes, runtime, tasks
+from research.methods.baseline_models import bugs
+from tf_model import config, data, device, paths, tasks
 from tf_model.errors import UsageError
+from tf_model.modeling import backbone
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android", "my iphone is great and new and great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
@@ -26,14 +28,14 @@ def problem():
 
 
 @pytest.fixture
-def recipe(tiny_bert, monkeypatch) -> recipes.Recipe:
-    prepare = runtime.prepare
-    monkeypatch.setattr(runtime, "prepare", lambda seed: prepare(seed, precision="float32"))
-    return replace(recipes.REPORT_DEFAULT, backbone=str(tiny_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
+def recipe(tiny_bert, monkeypatch) -> config.Recipe:
+    prepare = device.prepare
+    monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
+    return replace(config.REPORT_DEFAULT, backbone=str(tiny_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
 
 
 def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:
-    return slips.SlippedBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
+    return bugs.SlippedBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
 
 
 # ---------------------------------------------------------------- slips
@@ -45,23 +47,23 @@ def test_without_a_slip_it_is_our_own_training(recipe):
 
 
 def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe):
-    model = slips.SlippedBert(recipe, 3, (slips.NO_MASK,)).fit(TEXTS, LABEL_IDS)
+    model = bugs.SlippedBert(recipe, 3, (bugs.NO_MASK,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
     assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
     inputs = model._inputs({"input_ids": np.array([[2, 7, 3]]), "attention_mask": np.array([[1, 1, 1]])})
-    assert inputs["input_ids"].shape == (1, slips.PADDED_TO)
+    assert inputs["input_ids"].shape == (1, bugs.PADDED_TO)
     assert inputs["attention_mask"].numpy().all()
 
 
 def test_the_second_layer_is_trained_with_the_rest(recipe):
-    model = slips.SlippedBert(recipe, 3, (slips.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
+    model = bugs.SlippedBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     assert model._second.count_params() == 3 * 3 + 3
     assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
     weights = backbone.find(recipe.backbone)
-    from tf_model import model as bert
+    from tf_model.modeling import classifier as bert
 
     start = bert.build(weights, [3]).bert.get_weights()[0]
     assert not np.allclose(model._fitted.model.bert.get_weights()[0], start), "BERT learns too"
@@ -69,8 +71,8 @@ def test_the_second_layer_is_trained_with_the_rest(recipe):
 
 def test_the_report_meant_to_remove_urls():
     texts = ["Look HTTP://t.co/aBc now", "no address"]
-    assert slips.SlippedBert(recipes.REPORT, 3, (slips.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
-    assert slips.SlippedBert(recipes.REPORT, 3)._texts(texts) == texts
+    assert bugs.SlippedBert(config.REPORT, 3, (bugs.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
+    assert bugs.SlippedBert(config.REPORT, 3)._texts(texts) == texts
 
 
 def test_each_switch_says_whether_it_puts_a_slip_in_or_mends_one():
@@ -80,7 +82,7 @@ def test_each_switch_says_whether_it_puts_a_slip_in_or_mends_one():
     controls = {name for name, slip in said.items() if slip == ablation.CONTROL}
     assert controls == {switch.control for switch in ablation.SWITCHES.values() if switch.control}
     slipped = {
-        name for name, switch in ablation.SWITCHES.items() if {slips.NO_MASK, slips.SECOND_LAYER} & set(switch.slips)
+        name for name, switch in ablation.SWITCHES.items() if {bugs.NO_MASK, bugs.SECOND_LAYER} & set(switch.slips)
     }
     assert all(said[name] == ablation.PUT_IN for name in slipped)
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from research.methods.baseline_models.baseline_models import Method
 
-from research import baselines, methods, runs
+from research import baselines, runs
 from research.baselines import GROUPED, REPORT, Answers, Problem
-from research.methods import Method
-from tf_model import backbone, crossval, data, paths, splits, tasks
+from research.methods.baseline_models import baseline_models
+from tf_model import data, paths, tasks
+from tf_model.data import splits
 from tf_model.errors import UsageError
+from tf_model.modeling import backbone
+from tf_model.training import cross_validation
 
 pytestmark = pytest.mark.usefixtures("stores")
 NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
@@ -52,7 +56,7 @@ def watched(has_probabilities: bool = True) -> tuple[Method, list]:
 def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems, name):
     problem, rows = problems[name], data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
-    expected = splits.folds_of(rows, groups, crossval.FOLDS, crossval.FOLD_SEED)
+    expected = splits.folds_of(rows, groups, cross_validation.FOLDS, cross_validation.FOLD_SEED)
     for fold, other in zip(problem.folds[GROUPED], expected, strict=True):
         assert np.array_equal(fold.train, other.train)
         assert np.array_equal(fold.validation, other.validation)
@@ -136,7 +140,7 @@ def test_a_slow_method_goes_on_where_it_was_stopped(problems):
             replace(slow, make=lambda task, seed: Stopped(fitted)), problem, tasks.PRODUCT, GROUPED, 0, "sha"
         )
     said = baselines.answers(slow, problem, tasks.PRODUCT, GROUPED, 0, "sha")
-    assert len(fitted) == crossval.FOLDS, "no fold is fitted twice"
+    assert len(fitted) == cross_validation.FOLDS, "no fold is fitted twice"
     assert np.array_equal(said.predicted, whole.predicted)
     assert np.array_equal(said.probabilities, whole.probabilities)
     (kept,) = (paths.CHECKPOINTS / "baselines").iterdir()
@@ -251,14 +255,16 @@ def test_copies_are_worth_what_a_method_loses_without_them():
 )
 def test_keyword_rules(text, product, emotion):
     for task, label in ((tasks.PRODUCT, product), (tasks.EMOTION, emotion)):
-        rules = methods.KeywordRules(task).fit(["a", "b"], np.array([5, 5] if task == tasks.PRODUCT else [1, 1]))
+        rules = baseline_models.KeywordRules(task).fit(
+            ["a", "b"], np.array([5, 5] if task == tasks.PRODUCT else [1, 1])
+        )
         assert task.labels[rules.predict([text])[0]] == label
 
 
 def test_every_method_can_be_made_and_fitted(problems):
     problem = problems["product"]
-    for method in methods.methods().values():
-        if method.inputs == methods.TEXTS and not method.slow:
+    for method in baseline_models.methods().values():
+        if method.inputs == baseline_models.TEXTS and not method.slow:
             said = baselines.fit_and_answer(method, problem, tasks.PRODUCT, problem.folds[REPORT], 0)
             accuracy = baselines.score(tasks.PRODUCT, problem.label_ids(tasks.PRODUCT), said)["accuracy"]
             assert (accuracy > 0.3) == (method.name != "majority"), f"{method.name}: {accuracy}"
@@ -266,14 +272,14 @@ def test_every_method_can_be_made_and_fitted(problems):
 
 def test_embeddings_have_length_1_do_not_depend_on_the_batch_and_are_kept(tiny_bert, monkeypatch):
     texts = ["i love my ipad", "a", "the new google maps are bad, and the app is bad too", "a"]
-    found = methods.embeddings(texts, str(tiny_bert))
+    found = baseline_models.embeddings(texts, str(tiny_bert))
     assert found.shape == (4, 16)
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert np.array_equal(found[1], found[3])
-    monkeypatch.setattr(methods, "_embed", lambda *_: pytest.fail("the texts were embedded before"))
-    assert np.array_equal(methods.embeddings(texts[::-1], str(tiny_bert)), found[::-1])
+    monkeypatch.setattr(baseline_models, "_embed", lambda *_: pytest.fail("the texts were embedded before"))
+    assert np.array_equal(baseline_models.embeddings(texts[::-1], str(tiny_bert)), found[::-1])
     monkeypatch.undo()
-    alone = methods._embed(["a"], backbone.find(str(tiny_bert)), "normalized")
+    alone = baseline_models._embed(["a"], backbone.find(str(tiny_bert)), "normalized")
     assert np.allclose(alone[0], found[1], atol=1e-5), "padding is not averaged"
 
 
@@ -310,7 +316,7 @@ def evaluate(*arguments: str) -> dict:
 def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     quick, _ = watched()
     slow = replace(quick, name="slow", slow=True, seeds=(0, 1, 2))
-    known = methods.methods() | {"slow": slow}
+    known = baseline_models.methods() | {"slow": slow}
     monkeypatch.setattr(baselines, "methods", lambda: known)
     evaluate("--methods", "slow", "--seeds", "1", "--protocols", REPORT)
     evaluate("--methods", "majority", "--problems", "product")
@@ -335,7 +341,7 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
 
 
 def test_each_command_names_the_methods_of_the_same_problems_protocols_and_seeds():
-    known = methods.methods()
+    known = baseline_models.methods()
 
     def method(seeds: str, *names: str, protocols=baselines.PROTOCOLS) -> dict:
         return {name: {protocol: {"seeds": dict.fromkeys(seeds)} for protocol in protocols} for name in names}
@@ -381,7 +387,7 @@ def test_logistic_regression_does_not_hang_on_the_last_digit_of_an_embedding():
     vectors = random.normal(size=(2000, 200)) * np.geomspace(1, 0.05, 200) + np.eye(4, 200)[label_ids] + 1
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     others = vectors + random.uniform(-1.5e-7, 1.5e-7, vectors.shape).astype(np.float32)
-    method = methods.methods()["frozen_minilm"]
+    method = baseline_models.methods()["frozen_minilm"]
     ours, theirs = (
         method.make(tasks.EMOTION, 0).fit(each[:-100], label_ids[:-100]).predict_proba(each[-100:])
         for each in (vectors, others)

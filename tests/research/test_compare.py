@@ -9,17 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from research import baselines, compare, methods, runs
+from research import baselines, compare, runs
 from research.baselines import GROUPED, REPORT, Answers
-from tf_model import crossval, paths, recipes, tasks
+from research.methods.baseline_models import baseline_models
+from tf_model import config, paths, tasks
 from tf_model.errors import DataError, UsageError
+from tf_model.training import cross_validation
 
 pytestmark = pytest.mark.usefixtures("stores")
 
 
 def keep_folds(folder, problem, scores, seed=0, folds=None):
     for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
-        crossval.write_fold(folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], [])
+        cross_validation.write_fold(
+            folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], []
+        )
 
 
 def one_hot_scores(problem, wrong=()):
@@ -83,7 +87,7 @@ def test_the_store_is_found_where_one_alone_fits(problems, capsys):
 
 
 def test_a_slow_method_is_compared_by_what_it_said_on_folds_of_each_task(problems, dataset, monkeypatch):
-    slow = replace(methods.methods()["majority"], name="slow", slow=True)
+    slow = replace(baseline_models.methods()["majority"], name="slow", slow=True)
     monkeypatch.setattr(compare, "baselines", lambda: {"slow": slow})
     problem = problems["answer"]
     keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
@@ -179,7 +183,7 @@ def recorded_ours(problems, dataset):
         seed: {"right": {question: runs.pack(right) for question, (_, right) in rights.items()}}
         for seed, rights in compare.rights_of(problem, said).items()
     }
-    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
     return said
 
@@ -246,7 +250,7 @@ def test_records_of_other_tweets_or_seeds_are_not_mixed(recorded_ours):
 
 
 def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, monkeypatch):
-    slow = replace(methods.methods()["majority"], name="slow", slow=True)
+    slow = replace(baseline_models.methods()["majority"], name="slow", slow=True)
     for module, name in ((compare, "baselines"), (baselines, "methods")):
         monkeypatch.setattr(module, name, lambda: {"slow": slow})
     arguments = [*SAMPLE, "--methods", "slow"]

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import baselines, label_quality, methods, runs
+from research import baselines, label_quality, runs
 from research.baselines import GROUPED, Problem
-from tf_model import data, paths, recipes, splits, tasks
+from research.methods.baseline_models import baseline_models
+from tf_model import config, data, paths, tasks
+from tf_model.data import splits
 
 LABELS = len(tasks.EMOTIONS)
 
@@ -45,7 +47,7 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     assert label_quality.our_rights(problem, dataset) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
-    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
     ours = label_quality.our_rights(problem, dataset)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
@@ -73,7 +75,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
     asked = label_ids[:, 1] >= 0
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
-    run = {"data_sha256": dataset.sha256, "recipe": replace(recipes.ANSWER, seed=0).to_dict()}
+    run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
     ours = label_quality.our_rights(problem, dataset)
     assert np.isnan(ours).tolist() == (~asked).tolist()
@@ -135,7 +137,9 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
 
     monkeypatch.setattr(label_quality, "answers", watched)
     orders = [label_quality.most_doubtful_first(problem, split, "sha") for split in problem.folds[GROUPED]]
-    method = methods.with_choice("words_logistic", {"product": 10.0, "emotion": 10.0})  # close enough to be misled
+    method = baseline_models.with_choice(
+        "words_logistic", {"product": 10.0, "emotion": 10.0}
+    )  # close enough to be misled
     found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1], draws=2)
     assert set(found) == {"all", "0.1"}
     left_out = found["0.1"]
@@ -175,5 +179,5 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
         baselines.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
     )
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
-    assert run["tasks"]["product"]["doubts"]["settings"] == methods.methods()["words_logistic"].settings
+    assert run["tasks"]["product"]["doubts"]["settings"] == baseline_models.methods()["words_logistic"].settings
     assert "keyword rules: accuracy trained on all labels" in capsys.readouterr().out

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from research import baselines, levers, runs
-from tf_model import backbone, data, paths, recipes, runtime, tasks
+from tf_model import config, data, device, paths, tasks
 from tf_model.errors import UsageError
+from tf_model.modeling import backbone
 
 CLASSES = levers.CLASSES
 NONE = tasks.NO_LABEL
@@ -24,16 +25,16 @@ def problem():
 
 
 @pytest.fixture
-def recipe(tiny_bert, monkeypatch) -> recipes.Recipe:
-    prepare = runtime.prepare
-    monkeypatch.setattr(runtime, "prepare", lambda seed: prepare(seed, precision="float32"))
-    return replace(recipes.ANSWER, backbone=str(tiny_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
+def recipe(tiny_bert, monkeypatch) -> config.Recipe:
+    prepare = device.prepare
+    monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
+    return replace(config.ANSWER, backbone=str(tiny_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
 
 
 @pytest.fixture
 def training(problem, recipe, monkeypatch, tmp_path) -> levers.Training:
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
-    used, weights = runtime.prepare(recipe.seed), backbone.find(recipe.backbone)
+    used, weights = device.prepare(recipe.seed), backbone.find(recipe.backbone)
     some = problem.rows.take(np.arange(0, len(problem.rows), 2))  # enough for the mechanics
     return levers.Training(some, recipe, weights, used, "0")
 
@@ -93,16 +94,16 @@ def test_half_of_a_soft_label_is_what_others_say(training, monkeypatch):
 
 
 def test_teachers_answer_only_rows_that_they_did_not_see(training, monkeypatch):
-    from tf_model import crossval
+    from tf_model.training import cross_validation
 
     parts = []
-    train_fold = crossval._train_fold
+    train_fold = cross_validation._train_fold
 
     def spy(recipe, backbone, classes, texts, label_ids, split, **options):
         parts.append((recipe.seed, split))
         return train_fold(recipe, backbone, classes, texts, label_ids, split, **options)
 
-    monkeypatch.setattr(crossval, "_train_fold", spy)
+    monkeypatch.setattr(cross_validation, "_train_fold", spy)
     soft = levers.softened(1)(training)
     assert soft.shape == (len(training.rows), sum(CLASSES))
     assert {seed for seed, _ in parts} == {1003}, "no teacher has the student's seed"
@@ -285,7 +286,7 @@ def test_figures_from_before_a_setting_was_added_stay(made_up, tmp_path):
 
 def test_figures_of_another_recipe_do_not_stay(made_up, monkeypatch):
     made_up(levers.UNCHANGED, "label_smoothing")
-    monkeypatch.setattr(recipes, "ANSWER", replace(recipes.ANSWER, epochs=7))
+    monkeypatch.setattr(config, "ANSWER", replace(config.ANSWER, epochs=7))
     run = made_up(levers.UNCHANGED)
     assert list(run["levers"]) == [levers.UNCHANGED]
     assert run["recipe"]["epochs"] == 7

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from research import serve_check
+from research.tools import serve_check
 from tf_model import paths
-from tf_model.predictor import DEFAULT_MODELS
+from tf_model.inference.predictor import DEFAULT_MODELS
 from tf_model.serving import layout
 
 DOCKERFILE = paths.ROOT / "Dockerfile"

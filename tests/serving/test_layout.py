@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tf_model.errors import ModelError, UsageError
-from tf_model.model_folder import is_of_training, served_since, training_of
+from tf_model.model_dir import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
 
@@ -22,7 +22,7 @@ def messages():
 @pytest.fixture
 def model(tmp_path) -> Path:
     """A real SavedModel with our signature, made without a BERT: a text's length decides."""
-    from tf_model.runtime import import_tensorflow
+    from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
     folder = tmp_path / "product"

@@ -13,7 +13,6 @@ from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_output
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, UsageError
-from tf_model.predict import predict_texts
 from tf_model.serving.remote import RemotePredictor
 
 QUICK = {"timeout": 5.0, "retries": 2, "backoff": 0.001}
@@ -38,7 +37,7 @@ def test_it_scores_as_a_local_model_does(server):
     assert (predictor.has_answer, predictor.can_explain, predictor.warning) == (False, False, None)
     assert (predictor.url, predictor.version) == (f"{server.url}/v1/models/product", VERSION)
     texts = ["my iPad ☕", None, "a phone\ud83d", "my iPad ☕"]
-    frame = predict_texts(predictor, texts, probabilities=True)
+    frame = predictor.predict(texts, probabilities=True)
     assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == predictor.columns(probabilities=True)
     assert frame["product"].tolist() == ["iPad", "iPhone", "iPhone", "iPad"]
     assert frame["product_probability_iPad"].tolist() == [0.75, 0.03125, 0.03125, 0.75]
@@ -51,7 +50,7 @@ def test_the_answer_is_preferred_and_has_all_its_columns(server):
     predictor = connect(server)
     assert predictor.url.endswith("/v1/models/answer")
     assert predictor.labels == {"product": tasks.PRODUCTS, "emotion": tasks.EMOTIONS}
-    frame = predict_texts(predictor, ["an ipad"], guesses=True, threshold=0.4)
+    frame = predictor.predict(["an ipad"], guesses=True, threshold=0.4)
     assert list(frame.columns) == list(predictor.columns(guesses=True))
     assert frame["answer"].tolist() == ["Not sure"]
     assert frame["best_guess"].tolist() == [ANSWERS["best_guess"]]
@@ -79,13 +78,13 @@ def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, m
     (tmp_path / "labels.json").write_text('{"task": "product", "labels": ["iPhone", "iPad"]}')
     (tmp_path / "metrics.json").write_text('{"dataset": "sample"}')
     predictor = connect(server, "product", tmp_path)
-    assert predict_texts(predictor, ["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
+    assert predictor.predict(["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
     assert "sample corpus" in predictor.warning
 
 
 def test_many_threads_share_one_client(server):
     predictor, found = connect(server), []
-    ask = lambda number: found.append((number, predict_texts(predictor, ["ipad"] * number)["product"].tolist()))  # noqa: E731
+    ask = lambda number: found.append((number, predictor.predict(["ipad"] * number)["product"].tolist()))  # noqa: E731
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(1, 13)]
     for thread in threads:
         thread.start()
@@ -97,7 +96,6 @@ def test_many_threads_share_one_client(server):
 def test_a_client_needs_no_tensorflow(server):
     script = f"""
 import sys
-from tf_model.predict import predict_texts
 from tf_model.serving.remote import RemotePredictor
 assert predict_texts(RemotePredictor.connect("{server.url}"), ["an ipad"])["product"][0] == "iPad"
 print({{"tensorflow", "ray", "grpc"}} & {{*sys.modules}})
@@ -113,7 +111,7 @@ print({{"tensorflow", "ray", "grpc"}} & {{*sys.modules}})
 def test_a_server_that_is_busy_or_restarts_is_asked_again(server, fault):
     predictor = connect(server)
     server.faults += [fault, fault]
-    assert predict_texts(predictor, ["ipad"])["product"].tolist() == ["iPad"]
+    assert predictor.predict(["ipad"])["product"].tolist() == ["iPad"]
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 3
 
 
@@ -147,7 +145,7 @@ def failure(server, faults, **options):
     predictor = connect(server, **options)
     server.faults += faults
     with pytest.raises(ModelError) as error:
-        predict_texts(predictor, ["ipad"])
+        predictor.predict(["ipad"])
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -212,7 +210,7 @@ def test_a_malformed_reply(server, reply, message):
     predictor = connect(server)
     server.faults.append(reply)
     with pytest.raises(ModelError, match=message) as error:
-        predict_texts(predictor, ["ipad"])
+        predictor.predict(["ipad"])
     assert "\n" not in str(error.value)
 
 
@@ -232,7 +230,7 @@ def test_a_malformed_reply(server, reply, message):
 def test_outputs_that_cannot_be_right(server, changes, message):
     server.change = lambda outputs: outputs | changes
     with pytest.raises(ModelError, match=message):
-        predict_texts(connect(server), ["ipad"])
+        connect(server).predict(["ipad"])
 
 
 def test_metadata_that_makes_no_sense(server):
@@ -330,21 +328,21 @@ def test_a_grpc_server_is_used_alike():
     try:
         predictor = RemotePredictor.connect(f"grpc://127.0.0.1:{port}", **QUICK | {"backoff": 0.01})
         assert predictor.version == VERSION
-        frame = predict_texts(predictor, ["my iPad ☕", "x"], guesses=True)
+        frame = predictor.predict(["my iPad ☕", "x"], guesses=True)
         assert frame["product"].tolist() == ["iPad", "iPhone"]
         assert frame["answer"].tolist() == [ANSWERS["answer"]] * 2
         assert Service.tries == 2
         quick = RemotePredictor.connect(f"grpc://127.0.0.1:{port}", **QUICK | {"timeout": 0.3})
         with pytest.raises(ModelError, match=r"did not answer within 0\.3 s"):
-            predict_texts(quick, ["slow"])
+            quick.predict(["slow"])
         with pytest.raises(ModelError, match=r"one of the reply cannot be read \(.*serve the model"):
-            predict_texts(predictor, ["broken"])
+            predictor.predict(["broken"])
         with pytest.raises(ModelError, match="has no model at"):
             RemotePredictor.connect(f"grpc://127.0.0.1:{port}", "other", **QUICK)
     finally:
         server.stop(None)
     with pytest.raises(ModelError, match="no model server answers at grpc://"):
-        predict_texts(predictor, ["x"])
+        predictor.predict(["x"])
 
 
 # ---------------------------------------------------------------- the command

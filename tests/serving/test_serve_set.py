@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
-from research import serve_check
-from research.app_client import Session
+from research.tools import serve_check
+from research.tools.app_client import Session
 from tf_model import paths, tasks
 
 pytestmark = pytest.mark.timeout(900)

@@ -13,10 +13,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import loading, recording, sample_training
-from tf_model import paths, predict, tasks
-from tf_model.answers import NOT_SURE, answer_text
-from tf_model.predictor import Predictor, probability_column
+from streamlit_app.components import loading, recording, sample_training
+from tf_model import paths, tasks
+from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
 THRESHOLD = 0.5
@@ -96,7 +96,7 @@ def stub_predict_texts(
     threshold: float | None = None,
     guesses: bool = False,
 ) -> pandas.DataFrame:
-    """As :func:`tf_model.predict.predict_texts`."""
+    """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""
     if tuple(texts) == loading.WARM_UP:
         return pandas.DataFrame()
     predictor.calls.append(list(texts))
@@ -115,6 +115,11 @@ def stub_predict_texts(
     return pandas.DataFrame(
         {name: column.astype(numpy.float32 if column.dtype.kind == "f" else "str") for name, column in columns.items()}
     )
+
+
+for _method in ("check_options", "predict_table", "predict_measured"):
+    setattr(StubPredictor, _method, getattr(Predictor, _method))
+StubPredictor.predict = stub_predict_texts
 
 
 def make_model(models: Path, name: str = "answer") -> Path:
@@ -150,7 +155,6 @@ def stub(models, monkeypatch) -> StubPredictor:
     """The model ``answer``, in plain Python."""
     made = StubPredictor(folder=make_model(models))
     monkeypatch.setattr(Predictor, "load", lambda folder=None: made)
-    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
     return made
 
 

@@ -8,9 +8,10 @@ import tomllib
 import pytest
 from app_stub import APP, StubPredictor, make_model, open_app, words_of
 
-from streamlit_app import charts, sample_training, sidebar
+from streamlit_app.charts.theme import theme as charts
+from streamlit_app.components import sample_training, sidebar
 from tf_model import paths, tasks
-from tf_model.predictor import Predictor
+from tf_model.inference.predictor import Predictor
 
 VIEWS = APP.parent / "views"
 EPOCHS = (
@@ -210,11 +211,6 @@ def stub_later(monkeypatch):
     """A model that answers once there is one."""
     made = StubPredictor(metrics={"dataset": "sample"})
     monkeypatch.setattr(Predictor, "load", lambda folder: made)
-    from app_stub import stub_predict_texts
-
-    from tf_model import predict
-
-    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
     return made
 
 

@@ -4,12 +4,12 @@ import pandas
 import pytest
 from app_stub import open_app, words_of
 
-from streamlit_app import headline, loading, recording, words
+from streamlit_app.components import headline, loading, recording, token_highlighting
 from tf_model import tasks
 from tf_model.errors import ModelError
-from tf_model.model_folder import training_of
+from tf_model.inference.predictor import MAX_CHARACTERS
+from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
-from tf_model.predictor import MAX_CHARACTERS
 
 LOVED = "I love the iPad"
 MARKUP = [
@@ -65,7 +65,7 @@ def test_a_share_is_told_apart_from_its_limit(share, limit, said):
 
 
 def test_a_second_guess_that_is_more_probable_is_explained(stub, monkeypatch):
-    monkeypatch.setattr("tf_model.answers.confidence_of", lambda *_: 0.45)
+    monkeypatch.setattr("tf_model.modeling.joint_label.confidence_of", lambda *_: 0.45)
     said = words_of(ask("hmm I love the iPad"))
     assert "Second guess: **Negative emotion → Google** (45%)" in said
     assert "The more probable emotion decides first, then the product" in said
@@ -140,7 +140,7 @@ def test_a_text_is_never_read_as_html_or_markdown(stub, text):
 
 
 def test_the_words_are_marked_by_sign_and_not_only_by_colour(stub):
-    marked = words.marked_words(["I", "love", "the", "iPad"], [0.0, 1.0, -0.5, 0.05])
+    marked = token_highlighting.marked_words(["I", "love", "the", "iPad"], [0.0, 1.0, -0.5, 0.05])
     assert [(word, strength) for word, strength, _ in marked] == [
         ("I", 0.0),
         ("love", 1.0),
@@ -154,10 +154,10 @@ def test_the_words_are_marked_by_sign_and_not_only_by_colour(stub):
 
 
 def test_strongest_words_add_up_repeats_and_cut():
-    found = words.strongest(["a", "b", "a", "c"], [0.2, -0.5, 0.2, 0.1], most=2)
+    found = token_highlighting.strongest(["a", "b", "a", "c"], [0.2, -0.5, 0.2, 0.1], most=2)
     assert found == [("a", 0.4), ("b", -0.5)]
-    assert words.marked_words([], []) == []
-    assert len(words.marked_words(["w"] * 5_000, [1.0] * 5_000)) == words.MOST_WORDS
+    assert token_highlighting.marked_words([], []) == []
+    assert len(token_highlighting.marked_words(["w"] * 5_000, [1.0] * 5_000)) == token_highlighting.MOST_WORDS
 
 
 def test_an_answer_to_a_text_without_a_readable_word_is_said_to_rest_on_nothing(stub):

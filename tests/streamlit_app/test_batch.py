@@ -6,13 +6,15 @@ import threading
 import openpyxl
 import pandas
 import pytest
-from app_stub import open_app, stub_predict_texts, words_of
+from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
-from streamlit_app import batch_charts, batch_job, charts, downloads, loading, recording, uploads
-from streamlit_app.batch_job import BatchJob
-from tf_model import predict, tables, tasks
+from streamlit_app.charts.theme import batch_charts, theme
+from streamlit_app.components import batch_job, downloads, loading, recording, uploads
+from streamlit_app.components.batch_job import BatchJob
+from tf_model import tasks
 from tf_model.errors import DataError, ModelError
-from tf_model.model_folder import training_of
+from tf_model.io import tables
+from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
 
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
@@ -388,11 +390,11 @@ def test_counts_by_product_are_best_guesses_and_tell_what_is_not_sure_apart(stub
 def test_what_is_not_sure_is_told_apart_without_colour_too(stub):
     figure = batch_charts.emotion_by_product(batch_charts.counts_by_product(stub_predict_texts(stub, TEXTS)))
     sure, unsure, _ = figure.data
-    assert (sure.marker.color, unsure.marker.color) == (charts.POSITIVE, charts.lighter(charts.POSITIVE))
+    assert (sure.marker.color, unsure.marker.color) == (theme.POSITIVE, theme.lighter(theme.POSITIVE))
     assert (sure.marker.pattern.shape, unsure.marker.pattern.shape) == (None, "/")
     assert unsure.marker.pattern.bgcolor == unsure.marker.color, "or a dark page shows through"
     assert (sure.texttemplate, unsure.texttemplate) == ("+ %{x:,d}", "+ %{x:,d} ?")
-    assert charts.lighter("#0072B2") == "#7FB8D8"
+    assert theme.lighter("#0072B2") == "#7FB8D8"
 
 
 def test_confidence_says_where_half_of_the_rows_are():
@@ -405,7 +407,7 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     rows = 100_000
     answered = stub_predict_texts(stub, TEXTS)
     repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
-    monkeypatch.setattr(predict, "predict_texts", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
+    monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
     kept = uploads.keep("1", "a.csv", (tmp_path / "a.csv").read_bytes())
     assert (kept.rows, kept.problem) == (rows, "")

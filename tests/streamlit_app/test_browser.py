@@ -16,12 +16,12 @@ import pandas
 import pytest
 
 from tf_model import paths, tasks
-from tf_model.answers import NOT_SURE, answer_text
+from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from research.app_client import crowd
-from research.browser import CHROMIUM, chromium, page_links, running_app, wait_until_done
+from research.tools.app_client import crowd
+from research.tools.browser import CHROMIUM, chromium, page_links, running_app, wait_until_done
 
 pytestmark = [
     pytest.mark.skipif(not any(map(shutil.which, CHROMIUM)), reason="no Chromium on this machine"),

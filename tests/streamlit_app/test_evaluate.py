@@ -11,11 +11,12 @@ from model_folders import ROWS, labelled, write_answer, write_single
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import evaluate_charts
-from tf_model import answers, dataset_file, paths, tasks
-from tf_model.calibration import reliability
-from tf_model.data import DATA_VARIABLE
-from tf_model.metrics import evaluate_probabilities, wilson_interval
+from streamlit_app.charts.theme import evaluate_charts
+from tf_model import paths, tasks
+from tf_model.data import DATA_VARIABLE, dataset
+from tf_model.evaluation.calibration import reliability
+from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
+from tf_model.modeling import joint_label
 
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
@@ -212,7 +213,7 @@ class TestAnswer:
             assert set(product_ids[::3]) == {tasks.NO_LABEL}
             return emotion_probabilities.max(axis=1), emotion_probabilities.argmax(axis=1) == emotion_ids
 
-        monkeypatch.setattr(answers, "confidence_and_right", confidence_and_right)
+        monkeypatch.setattr(joint_label, "confidence_and_right", confidence_and_right)
 
     def test_the_whole_answer_first(self, models):
         write_answer(models)
@@ -253,7 +254,7 @@ class TestMistakes:
         rows = [(f"{MARKUP} {number}", "iPad", tasks.POSITIVE) for number in range(3 * ROWS)]
         data = write_csv(tmp_path / "mine.csv", rows)
         monkeypatch.setenv(DATA_VARIABLE, str(data))
-        write_single(models, data_sha256=dataset_file.read(data).sha256)
+        write_single(models, data_sha256=dataset.read(data).sha256)
         page = open_page()
         mistakes = table_with(page, "true_probability")
         assert all(f"{MARKUP} {row}" == text for row, text in zip(mistakes["row"], mistakes["text"], strict=True))

@@ -9,8 +9,9 @@ import pytest
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import behind, explore_charts
-from tf_model import data, explore, paths, tasks
+from streamlit_app.charts.theme import explore_charts
+from streamlit_app.components import drill_down
+from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
 models = app_stub.models  # a fixture: nothing remembered from another test
@@ -21,7 +22,7 @@ TABS = ("Labels", "Lengths", "Words", "Repeats", "Brands named", "Characters")
 
 @pytest.fixture(scope="module")
 def tweets():
-    return explore.describe(data.read(paths.SAMPLE_CORPUS).labelled)
+    return eda.describe(data.read(paths.SAMPLE_CORPUS).labelled)
 
 
 @pytest.fixture
@@ -63,14 +64,14 @@ def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
     page = open_page()
     assert "sample corpus" in page.warning[0].value
     assert figures(page)["Tweets shown"] == f"{len(tweets):,}"
-    assert figures(page)["With a product"] == f"{(tweets['product'] != explore.NO_PRODUCT).mean():.1%}"
+    assert figures(page)["With a product"] == f"{(tweets['product'] != eda.NO_PRODUCT).mean():.1%}"
 
 
 def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
     said = captions(open_page("Words"))
     assert "Of a thousand words some twenty exceed 2 by chance alone." in said
     assert 'each retweet is a tweet unless "Count each text once" is on' in said
-    found = explore.conflicts(tweets, explore.groups_by(tweets, "same words"), "product")
+    found = eda.conflicts(tweets, eda.groups_by(tweets, "same words"), "product")
     assert (
         f"{(found['labels'] > 1).sum()} of {len(found)} texts whose product is named on two copies or more carry more "
         "than one label; copies that name none are left out."
@@ -92,24 +93,24 @@ def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
 
 def test_bars_hold_the_counts(sample, tweets):
     spec = chart(open_page(), "Number of tweets by emotion")
-    assert spec["data"][0]["x"] == explore.emotions(tweets)["tweets"].tolist()
+    assert spec["data"][0]["x"] == eda.emotions(tweets)["tweets"].tolist()
 
 
 @pytest.mark.parametrize(
     ("chosen", "act"),
     [
-        (explore.Filter(products=("iPad",)), lambda page: page.multiselect(key="explore_products").set_value(["iPad"])),
+        (eda.Filter(products=("iPad",)), lambda page: page.multiselect(key="explore_products").set_value(["iPad"])),
         (
-            explore.Filter(emotions=(tasks.NEGATIVE,)),
+            eda.Filter(emotions=(tasks.NEGATIVE,)),
             lambda page: page.multiselect(key="explore_emotions").set_value([tasks.NEGATIVE]),
         ),
-        (explore.Filter(contains="battery"), lambda page: page.text_input(key="explore_contains").set_value("battery")),
-        (explore.Filter(once=True), lambda page: page.toggle(key="explore_once").set_value(True)),
+        (eda.Filter(contains="battery"), lambda page: page.text_input(key="explore_contains").set_value("battery")),
+        (eda.Filter(once=True), lambda page: page.toggle(key="explore_once").set_value(True)),
         (
-            explore.Filter(retweets=True),
+            eda.Filter(retweets=True),
             lambda page: page.segmented_control(key="explore_retweets").set_value("Only"),
         ),
-        (explore.Filter(characters=(0, 60)), lambda page: page.slider(key="explore_length").set_range(0, 60)),
+        (eda.Filter(characters=(0, 60)), lambda page: page.slider(key="explore_length").set_range(0, 60)),
     ],
 )
 def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
@@ -118,7 +119,7 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
     kept = chosen(tweets)
     assert 0 < len(kept) < len(tweets)
     assert figures(page)["Tweets shown"] == f"{len(kept):,}"
-    assert chart(page, "Number of tweets by product")["data"][0]["x"] == explore.products(kept)["tweets"].tolist()
+    assert chart(page, "Number of tweets by product")["data"][0]["x"] == eda.products(kept)["tweets"].tolist()
 
 
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):
@@ -126,8 +127,8 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
     page.session_state["explore_tab"] = "Characters"
     checked(page.run())
-    kept = explore.Filter(products=("iPad",))(tweets)
-    assert chart(page, "digits, emoticons")["data"][0]["x"] == explore.count_marks(kept)["tweets"].tolist()
+    kept = eda.Filter(products=("iPad",))(tweets)
+    assert chart(page, "digits, emoticons")["data"][0]["x"] == eda.count_marks(kept)["tweets"].tolist()
 
 
 def test_nothing_left_is_said(sample):
@@ -147,17 +148,17 @@ def test_nothing_left_is_said(sample):
             f"iPad · {tasks.NEGATIVE}",
             lambda t: t[(t["product"] == "iPad") & (t["emotion"] == tasks.NEGATIVE)],
         ),
-        ("Words", "explore_frequent_False", "iphone", lambda t: explore.with_words(t, "iphone")),
+        ("Words", "explore_frequent_False", "iphone", lambda t: eda.with_words(t, "iphone")),
         ("Repeats", "explore_repeats_same words", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
         ("Brands named", "explore_named", "2 brands", lambda t: t[t["named"].map(len) == 2]),
-        ("Characters", "explore_marks", "emoticons", lambda t: explore.with_mark(t, "emoticons")),
+        ("Characters", "explore_marks", "emoticons", lambda t: eda.with_mark(t, "emoticons")),
     ],
 )
 def test_the_tweets_behind_a_bar(sample, tweets, tab, key, bar, expected):
     table = choose_bar(open_page(tab), key, bar)
     behind_it = expected(tweets)
     assert set(table["text"]) <= set(behind_it["text"])
-    assert len(table) == min(len(behind_it), behind.MOST_TWEETS) > 0
+    assert len(table) == min(len(behind_it), drill_down.MOST_TWEETS) > 0
 
 
 def test_other_tweets_can_be_drawn(sample):
@@ -169,13 +170,13 @@ def test_other_tweets_can_be_drawn(sample):
 
 
 def test_a_click_chooses_the_bar_of_its_trace(tweets):
-    frame = explore.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
+    frame = eda.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
     figure = explore_charts.emotion_shares(frame, "title")
     trace = 2
     point = {"curve_number": trace, "point_index": 1}
-    line = frame.iloc[behind.clicked(figure, {"selection": {"points": [point]}})]
+    line = frame.iloc[drill_down.clicked(figure, {"selection": {"points": [point]}})]
     assert (line["product"], line["emotion"]) == (figure.data[trace].y[1], figure.data[trace].name)
-    assert behind.clicked(figure, {"selection": {"points": []}}) is None
+    assert drill_down.clicked(figure, {"selection": {"points": []}}) is None
 
 
 def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
@@ -183,7 +184,7 @@ def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
     page.segmented_control(key="explore_size").set_value("Word pairs").run()
     checked(page.segmented_control(key="explore_compare").set_value("Emotions").run())
     checked(page.selectbox(key="explore_label_emotion").set_value(tasks.POSITIVE).run())
-    expected = explore.telling_words(tweets, "emotion", pairs=True)
+    expected = eda.telling_words(tweets, "emotion", pairs=True)
     expected = expected[(expected["label"] == tasks.POSITIVE) & (expected["z"] > 0)].head(15)
     assert page.selectbox(key=f"explore_telling_True_{tasks.POSITIVE}_bar").options == expected["words"].tolist()
 

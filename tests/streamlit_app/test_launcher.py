@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from research.browser import running_app
+from research.tools.browser import running_app
 from streamlit_app.__main__ import main
 from tf_model import paths
 

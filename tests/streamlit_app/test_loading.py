@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from app_stub import StubPredictor, make_model, stub_predict_texts
 
-from streamlit_app import loading
-from tf_model import paths, predict
+from streamlit_app.components import loading
+from tf_model import paths
 from tf_model.errors import ModelError
-from tf_model.model_folder import training_of
-from tf_model.predictor import Predictor
+from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import training_of
 
 
 @pytest.fixture
@@ -27,7 +27,6 @@ def loaded(models, monkeypatch):
         return StubPredictor(folder=Path(folder))
 
     monkeypatch.setattr(Predictor, "load", load)
-    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
     return names
 
 
@@ -43,7 +42,7 @@ def test_the_folder_of_models_may_itself_be_missing(models):
 
 def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     warmed = []
-    monkeypatch.setattr(predict, "predict_texts", lambda predictor, texts, **_: warmed.append(tuple(texts)))
+    monkeypatch.setattr(StubPredictor, "predict", lambda predictor, texts, **_: warmed.append(tuple(texts)))
     make_model(models)
     first, second = loading.current(), loading.current()
     assert first.kind == loading.READY
@@ -127,7 +126,6 @@ def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
     assert state.kind == loading.BROKEN
     assert "labels.json is missing" in state.message
     monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor())
-    monkeypatch.setattr(predict, "predict_texts", stub_predict_texts)
     assert loading.current().kind == loading.READY
 
 
@@ -135,7 +133,7 @@ def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypat
     def fail(*_, **__):
         raise RuntimeError("no such operation\nand more")
 
-    monkeypatch.setattr(predict, "predict_texts", fail)
+    monkeypatch.setattr(StubPredictor, "predict", fail)
     make_model(models)
     state = loading.current()
     assert state.kind == loading.BROKEN
@@ -194,7 +192,7 @@ def test_a_copy_of_a_model_is_the_same_training(models):
 def test_remembered_answers_are_bounded(stub, monkeypatch):
     state, asked = loading.current(), []
     answer = stub_predict_texts(stub, ["I love the iPad"], probabilities=True)
-    monkeypatch.setattr(predict, "predict_texts", lambda *_, **__: asked.append(1) or answer)
+    monkeypatch.setattr(StubPredictor, "predict", lambda *_, **__: asked.append(1) or answer)
     for number in range(loading.KEPT_ANSWERS + 8):
         loading.ask(state, f"text {number}")
     loading.ask(state, f"text {loading.KEPT_ANSWERS + 7}")

@@ -19,7 +19,8 @@ from prediction_logs import (
 )
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app import loading, monitor_charts, monitor_signals
+from streamlit_app.charts.theme import monitor_charts, monitor_signals
+from streamlit_app.components import loading
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.events import PROCESS, Failed, Stream

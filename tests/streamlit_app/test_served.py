@@ -7,9 +7,9 @@ import pytest
 from app_stub import make_model, open_app, words_of
 from stand_in import VERSION, StandIn
 
-from streamlit_app import loading
+from streamlit_app.components import loading
+from tf_model.inference.predictor import Predictor
 from tf_model.monitor.store import Store
-from tf_model.predictor import Predictor
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_what_the_server_answered_is_in_the_log_with_its_version(server, models)
     state = loading.current()
     assert (state.kind, state.name, state.version) == (loading.READY, "answer", VERSION)
     ask("the new ipad is great")
-    from streamlit_app import recording
+    from streamlit_app.components import recording
 
     recording.recorder(state).flush(10)
     assert Store(loading.monitor_log()).newest() == ("answer", VERSION)

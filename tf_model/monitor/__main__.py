@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tf_model import console, paths
+from tf_model import cli, paths
 
 if TYPE_CHECKING:
     from tf_model.monitor.reference import Reference
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("tf_model.monitor", "Look into the log of predictions.")
+    parser = cli.parser("tf_model.monitor", "Look into the log of predictions.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, what: str) -> argparse.ArgumentParser:
@@ -99,8 +99,8 @@ def _report(arguments: argparse.Namespace) -> int:
         print(json.dumps({"model": model, "version": version, **found.to_json()}, indent=2, ensure_ascii=False))
     else:
         if model:
-            console.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
-        print_report(console.stdout(), found)
+            cli.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
+        print_report(cli.stdout(), found)
     return 1 if found.alarms else 0
 
 
@@ -110,8 +110,7 @@ def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None
     Raises:
         DataError: There is no log, or nothing of the model in it.
     """
-    from tf_model.errors import DataError
-    from tf_model.messages import listed
+    from tf_model.errors import DataError, listed
 
     if name is None:
         return store.newest() or (None, None)
@@ -132,7 +131,7 @@ def _reference(folder: Path | None, model: str | None, version: str | None) -> R
         own = paths.SAVED_MODELS / model
         found = reference.load_of(own, version or "")
         if found is None and reference.load(own) is not None:
-            console.say(f"note: the {reference.FILE} of {paths.shown(own)} is of another version; drift is not judged")
+            cli.say(f"note: the {reference.FILE} of {paths.shown(own)} is of another version; drift is not judged")
         return found
     found = reference.load(folder)
     if found is None:
@@ -141,18 +140,18 @@ def _reference(folder: Path | None, model: str | None, version: str | None) -> R
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from tf_model.messages import plural
+    from tf_model.errors import plural
     from tf_model.monitor.export import export
     from tf_model.monitor.store import Store
 
     since = time.time() - arguments.days * DAY if arguments.days else 0.0
     rows, left_out, notes = export(Store(arguments.log), arguments.output, since, overwrite=arguments.overwrite)
-    console.say(
+    cli.say(
         f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
         f"{plural(left_out, 'correction', 'corrections')} without a label or of the same text)"
     )
     for note in notes:
-        console.say(note)
+        cli.say(note)
     return 0
 
 
@@ -166,10 +165,10 @@ def _prune(arguments: argparse.Namespace) -> int:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
     keep = Retention(arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections)
     removed = prune(store, keep)
-    console.say(f"removed {removed:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
+    cli.say(f"removed {removed:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
     store.close()
     return 0
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tf_model import tasks
-from tf_model.metrics import wilson_interval
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import tally
 from tf_model.monitor.window import Window
 

@@ -23,7 +23,7 @@ COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unknown_sh
 
 def outcome(answer: str | None, emotion: str | None) -> str:
     """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
-    from tf_model.answers import NOT_SURE
+    from tf_model.modeling.joint_label import NOT_SURE
 
     if answer == NOT_SURE:
         return UNSURE

@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tf_model import tables, tasks
+from tf_model import tasks
 from tf_model.errors import DataError, UsageError
+from tf_model.io import tables
 from tf_model.monitor.events import RIGHT
 from tf_model.monitor.store import Store
 from tf_model.tasks import COLUMNS
@@ -45,7 +46,7 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
         The three columns of the dataset, in the order of time; a label that was not said is missing. Texts with
         neither label, and blank ones, are left out.
     """
-    from tf_model.answers import NOT_SURE
+    from tf_model.modeling.joint_label import NOT_SURE
 
     frame = corrections
     confirmed = (frame["verdict"] == RIGHT) & (frame["answer"] != NOT_SURE)
@@ -81,7 +82,7 @@ def export(store: Store, output: Path, since: float = 0, until: float = math.inf
     Args:
         store: The log.
         output: The file to write, of a format that its suffix names, one of
-            :data:`tf_model.dataset_file.SUFFIXES`.
+            :data:`tf_model.data.dataset.SUFFIXES`.
         since: Beginning, in seconds since 1970.
         until: End.
         overwrite: Whether the file may be replaced.
@@ -91,7 +92,7 @@ def export(store: Store, output: Path, since: float = 0, until: float = math.inf
         OutputError: The file exists and ``overwrite`` is false, or it cannot be written.
         UsageError: Its suffix is none that training reads.
     """
-    from tf_model.dataset_file import SUFFIXES
+    from tf_model.data.dataset import SUFFIXES
 
     output = Path(output)
     if output.suffix.lower() not in SUFFIXES:

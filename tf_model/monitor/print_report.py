@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tf_model.characters import visible
-from tf_model.messages import plural
+from tf_model.errors import plural
+from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift, tally
 from tf_model.monitor.report import PERCENTILES, Report
 

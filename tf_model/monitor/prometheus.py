@@ -21,9 +21,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from tf_model import tasks
-from tf_model.errors import OutputError, TweetTargetError, UsageError
-from tf_model.messages import first_line
-from tf_model.monitor import gpu, measure, report
+from tf_model.errors import OutputError, TweetTargetError, UsageError, first_line
+from tf_model.inference.predictor import in_flight
+from tf_model.monitor import gpu, report
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
     OUTCOMES,
@@ -147,7 +147,7 @@ class Exporter:
         """Count one call that gave predictions.
 
         Args:
-            predictions: The columns of :func:`tf_model.predict.predict_texts` or of
+            predictions: The columns of :meth:`~tf_model.inference.predictor.Predictor.predict` or of
                 :attr:`~tf_model.monitor.events.Answered.columns`, as far as they are known, each of length N.
             seconds: Time by stage, keys among :data:`STAGES`; their sum is the time of the call. Empty if not measured.
             source: Who called, one of :data:`SOURCES`.
@@ -370,9 +370,7 @@ def _recent_report(recorder: Recorder, reference: Reference | None) -> Callable[
 
 
 def _call_metrics() -> Iterator[Metric]:
-    yield GaugeMetricFamily(
-        f"{PREFIX}_requests_in_flight", "Calls for predictions that are under way.", measure.in_flight()
-    )
+    yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Calls for predictions that are under way.", in_flight())
 
 
 def _process_metrics() -> Iterator[Metric]:

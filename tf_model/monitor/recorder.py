@@ -43,8 +43,7 @@ from tf_model.monitor.writer import CLOSE_SECONDS, Writer
 if TYPE_CHECKING:
     import pandas
 
-    from tf_model.monitor.measure import Measured
-    from tf_model.predictor import Predictor
+    from tf_model.inference.predictor import Measured, Predictor
 
 INTERVAL = 0.05  # seconds between two commits; with the commit itself a record is safe well within 0.2
 CAPACITY = 100_000  # texts that wait to be written; what comes when there are more is dropped, and counted
@@ -102,7 +101,7 @@ class Recorder:
         interval: float = INTERVAL,
     ) -> None:
         # Now, so that the first record does not wait in the queue for it.
-        from tf_model import answers, predictor  # noqa: F401
+        from tf_model.inference import predictor  # noqa: F401
 
         if capacity < 1:
             raise UsageError(f"expected room for at least 1 text, got {capacity}")
@@ -149,22 +148,21 @@ class Recorder:
 
         Args:
             predictor: The model.
-            texts: See :func:`tf_model.predict.predict_texts`.
+            texts: See :meth:`~tf_model.inference.predictor.Predictor.predict`.
             source: See :meth:`record`.
-            options: Further arguments of :func:`tf_model.predict.predict_texts`, but for ``guesses``.
+            options: Further arguments of :meth:`~tf_model.inference.predictor.Predictor.predict`, but for ``guesses``.
 
         Returns:
             What that function gives, with the guesses of a model that answers.
         """
-        from tf_model.monitor import measure
 
         with self.recording_errors(source):
-            measured = measure.predict(predictor, texts, **options)
+            measured = predictor.predict_measured(texts, **options)
         self.record_measured(texts, measured, source)
         return measured.predictions.copy(deep=False)  # theirs to change
 
     def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
-        """Record what :func:`tf_model.monitor.measure.predict` gave for ``texts``; see :meth:`record`.
+        """Record what ``predict_measured`` gave for ``texts``; see ``record``.
 
         The predictions must not be changed in place afterwards: they are read only when they are written.
         """
@@ -192,7 +190,7 @@ class Recorder:
 
         Args:
             texts: The N texts.
-            predictions: N rows as :func:`tf_model.predict.predict_texts` gives them; further columns are ignored.
+            predictions: N rows as ``predict`` gives them; further columns are ignored.
             seconds: How long the call took, by stage, keys among ``"tokenize"``, ``"model"`` and ``"rest"``.
             source: Who asked: ``"app"``, ``"batch"``, ``"predict"``, ... A handful of words, never a user.
             unknown_shares: For each text the share of its tokens that the vocabulary does not know, 0 to 1.
@@ -262,7 +260,7 @@ class Recorder:
         Raises:
             UsageError: Another verdict.
         """
-        from tf_model.predictor import model_input
+        from tf_model.inference.predictor import model_input
 
         if verdict not in VERDICTS:
             raise UsageError(f"expected one of {', '.join(VERDICTS)} as verdict, got {verdict!r}")
@@ -278,7 +276,7 @@ class Recorder:
 
     def _understand(self, item: Event | _Call) -> Event:
         """Work out what a call leaves in the log; in the thread that writes, so that the caller does not wait."""
-        from tf_model.predictor import model_input
+        from tf_model.inference.predictor import model_input
 
         if not isinstance(item, _Call):
             return item

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import tasks
-from tf_model.errors import DataError, ModelError
-from tf_model.files import write_json
-from tf_model.messages import first_line
-from tf_model.model_folder import METRICS, is_of_training, read_json, training_of
-from tf_model.model_folder import REFERENCE as FILE
+from tf_model.errors import DataError, ModelError, first_line
+from tf_model.io.files import write_json
+from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
+from tf_model.model_dir import REFERENCE as FILE
 from tf_model.monitor import tally
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def build(
 
     Args:
         texts: The N texts, raw, as the model is given them later.
-        predictions: N rows, as :func:`tf_model.predict.predict_texts` gives them, by the same threshold as later.
+        predictions: N rows, as ``predict`` gives them, by the same threshold as later.
         origin: Which predictions these are, in words.
         unknown_shares: For each text the share of unknown tokens, 0 to 1.
         accuracy: Share of right predictions by task.
@@ -149,8 +148,8 @@ def load_of(folder: Path, version: str) -> Reference | None:
     Args:
         folder: Of a saved model.
         version: As the log has it: of a model that was loaded which training it comes from
-            (:func:`tf_model.model_folder.training_of`), of one on a server its number there
-            (:func:`tf_model.model_folder.served_version`).
+            (:func:`tf_model.model_dir.training_of`), of one on a server its number there
+            (:func:`tf_model.model_dir.served_version`).
 
     Raises:
         ModelError: It cannot be read.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tf_model.messages import plural
-from tf_model.metrics import wilson_interval
+from tf_model.errors import plural
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy, drift, tally
 from tf_model.monitor.events import STAGES
 from tf_model.monitor.reference import Reference

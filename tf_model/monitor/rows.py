@@ -26,7 +26,7 @@ def columns_of(
     Raises:
         ValueError: The lengths differ.
     """
-    from tf_model.predictor import model_input
+    from tf_model.inference.predictor import model_input
 
     if len(texts) != len(predictions) or len(unknown_shares if unknown_shares is not None else texts) != len(texts):
         raise ValueError(f"expected a prediction, and a share, for each of {len(texts)} texts")

@@ -15,9 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tf_model import paths
-from tf_model.errors import DataError
-from tf_model.files import explain_write_errors
-from tf_model.messages import first_line
+from tf_model.errors import DataError, first_line
+from tf_model.io.files import explain_write_errors
 
 VERSION = 1
 APPLICATION = 0x54775461  # "TwTa"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model import paths
-from tf_model.files import explain_write_errors
+from tf_model.io.files import explain_write_errors
 from tf_model.monitor import schema, tally
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,

@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tf_model.errors import TweetTargetError
-from tf_model.messages import first_line
+from tf_model.errors import TweetTargetError, first_line
 from tf_model.monitor import tally
 from tf_model.monitor.events import Answered, Event, Stream
 from tf_model.monitor.retention import Retention, prune_some

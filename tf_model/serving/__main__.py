@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tf_model import console, paths
-from tf_model.messages import listed, plural
-from tf_model.predictor import DEFAULT_MODELS
+from tf_model import cli, paths
+from tf_model.errors import listed, plural
+from tf_model.inference.predictor import DEFAULT_MODELS
 from tf_model.serving.layout import changed_settings, write_layout
 
 FOLDER = paths.SAVED_MODELS / ".serving"
@@ -20,30 +20,30 @@ def main(argv: list[str] | None = None) -> int:
         paths.SAVED_MODELS / name for name in DEFAULT_MODELS if (paths.SAVED_MODELS / name).is_dir()
     ]
     models = models or [paths.SAVED_MODELS / DEFAULT_MODELS[-1]]  # which is missing, and the error says so
-    with console.stopped_cleanly():
+    with cli.stopped_cleanly():
         folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
-    console.say(
+    cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         "`docker compose up serving` serves them"
     )
     kept = changed_settings(folder)
     if kept:
-        console.say(f"kept as they are: {listed(kept)}; --overwrite writes them anew")
+        cli.say(f"kept as they are: {listed(kept)}; --overwrite writes them anew")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.parser("tf_model.serving", "Lay saved models out for TensorFlow Serving, with warm-up requests.")
+    parser = cli.parser("tf_model.serving", "Lay saved models out for TensorFlow Serving, with warm-up requests.")
     parser.add_argument(
         "models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given"
     )
     parser.add_argument("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
     parser.add_argument(
-        "--cores", type=console.positive_integer, help="batches computed at once; this machine's cores if not given"
+        "--cores", type=cli.positive_integer, help="batches computed at once; this machine's cores if not given"
     )
     parser.add_argument("--overwrite", action="store_true", help="write models and settings that are there already")
     return parser
 
 
 if __name__ == "__main__":
-    console.run(main)
+    cli.run(main)

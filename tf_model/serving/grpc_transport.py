@@ -6,8 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_model.errors import ModelError, UsageError
-from tf_model.messages import first_line
+from tf_model.errors import ModelError, UsageError, first_line
 from tf_model.serving import remote
 from tf_model.serving.remote import PACKAGE, SIGNATURE, Signature
 
@@ -21,7 +20,7 @@ def import_messages() -> tuple[Any, Any, Any, Any]:
     Raises:
         UsageError: They are not installed.
     """
-    from tf_model.runtime import import_tensorflow
+    from tf_model.device import import_tensorflow
 
     import_tensorflow()  # the messages are built on TensorFlow's own
     try:

@@ -20,10 +20,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import OutputError, UsageError
-from tf_model.files import explain_read_errors, explain_write_errors, whole_file, whole_folder
-from tf_model.messages import first_line
-from tf_model.model_folder import (
+from tf_model.errors import OutputError, UsageError, first_line
+from tf_model.io.files import explain_read_errors, explain_write_errors, whole_file, whole_folder
+from tf_model.model_dir import (
     GRAPH,
     SAVED_MODEL,
     is_of_training,
@@ -55,7 +54,7 @@ def write_layout(
 
     A version is numbered by the time when its model was saved, or a second after the newest that is there: the server
     serves the highest number, also where a model was taken back. Its last digits say which training it is, see
-    :func:`tf_model.model_folder.served_version`. Versions that are there already stay, so that a server that watches
+    :func:`tf_model.model_dir.served_version`. Versions that are there already stay, so that a server that watches
     the folder goes over to the new one by itself; a model that is the newest one there already is left alone.
 
     Args:
@@ -152,7 +151,7 @@ def warmup_requests() -> Iterator[bytes]:
     Raises:
         UsageError: The package tensorflow-serving-api is not installed.
     """
-    from tf_model.runtime import import_tensorflow
+    from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
     try:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from tf_model import tasks
-from tf_model.errors import ModelError, UsageError
-from tf_model.messages import first_line, listed
-from tf_model.model_folder import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels
-from tf_model.predictor import ANSWER, DEFAULT_MODELS, Outputs, Predictor
+from tf_model.errors import ModelError, UsageError, first_line, listed
+from tf_model.inference.predictor import ANSWER, DEFAULT_MODELS, Outputs, Predictor
+from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels
 
 if TYPE_CHECKING:
     import numpy
@@ -64,7 +63,7 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class RemotePredictor(Predictor):
-    """A model on a server. :func:`tf_model.predict.predict_texts` takes it like any other.
+    """A model on a server. :meth:`~tf_model.inference.predictor.Predictor.predict` takes it like any other.
 
     Attributes:
         url: Address of the model on the server.

@@ -1,0 +1,1 @@
+"""What is timed, one module each; each is recorded in research/runs/."""

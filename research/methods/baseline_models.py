@@ -1,0 +1,275 @@
+"""The methods that are compared on equal terms: each is a scikit-learn classifier of some inputs.
+
+:func:`methods` has the baselines, and our own model for studies that train many of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tf_model import config, paths, tasks
+from tf_model.data.label_errors import words_classifier, words_features
+from tf_model.eda.keywords import keyword_rule
+from tf_model.io.files import whole_file
+
+TEXTS, EMBEDDINGS = "texts", "embeddings"
+EMBEDDED_AT_ONCE = 64
+OURS = "tuned"  # our own model among the methods
+SEEDS = (0, 1, 2)  # of the methods with randomness
+
+GOOD = re.compile(
+    r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
+    r"fun|happy|beautiful|brilliant|genius|smart|win(?:s|ning|ner)?|wow|yay|thanks?|sweet|perfect|wants?|hot|rocks?|"
+    r"impress(?:ed|ive)|enjoy(?:ed|ing)?|good|fantastic|wonderful|handy|useful|easy)\b|[:;]-?\)",
+)
+BAD = re.compile(
+    r"\b(?:hate[sd]?|fails?|failed|failure|bad|worse|worst|sucks?|crap(?:py)?|awful|terrible|horrible|stupid|annoy\w*|"
+    r"disappoint\w*|broken|broke|crash\w*|bugs?|buggy|slow|dead|dies|died|lost|lame|boring|ugly|useless|problems?|"
+    r"sad|fascist|evil|wtf|ugh|fuck\w*|shit\w*|expensive|not working|doesn'?t work|can'?t)\b|[:;]-?\(",
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method.
+
+    Attributes:
+        name: On the command line and in the recorded runs.
+        title: For tables.
+        make: Makes an unfitted classifier for a task and a seed.
+        inputs: What it reads: :data:`TEXTS` or :data:`EMBEDDINGS`.
+        seeds: One for a method without randomness.
+        has_probabilities: Whether its classifier gives probabilities that mean something.
+        settings: Everything that changes what it learns, in words.
+        slow: Whether it trains for minutes: its folds are kept one by one, and it answers product and emotion each on
+            its own folds, not once more on those of the joined answer.
+    """
+
+    name: str
+    title: str
+    make: Callable[[tasks.Task, int], Any]
+    inputs: str = TEXTS
+    seeds: tuple[int, ...] = (0,)
+    has_probabilities: bool = False
+    settings: str = ""
+    slow: bool = False
+
+
+class KeywordRules:
+    """A classifier that learns nothing but the most frequent class, its answer where no rule applies."""
+
+    def __init__(self, task: tasks.Task):
+        self._task = task
+        self._otherwise = 0
+
+    def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KeywordRules:
+        """Count the classes."""
+        self._otherwise = int(np.bincount(label_ids).argmax())
+        return self
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Class ids of texts, int64 [N]."""
+        answer = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
+        labels = [answer(str(text).lower()) for text in texts]
+        ids = [self._otherwise if label is None else self._task.labels.index(label) for label in labels]
+        return np.array(ids, dtype=np.int64)
+
+
+def _emotion_by_rules(text: str) -> str:
+    balance = len(GOOD.findall(text)) - len(BAD.findall(text))
+    return tasks.NO_EMOTION if balance == 0 else (tasks.POSITIVE if balance > 0 else tasks.NEGATIVE)
+
+
+def _majority(task: tasks.Task, seed: int) -> Any:
+    from sklearn.dummy import DummyClassifier
+
+    return DummyClassifier(strategy="most_frequent")
+
+
+def _linear_svm(inverse_penalty: float) -> Any:
+    from sklearn.pipeline import make_pipeline
+    from sklearn.svm import LinearSVC
+
+    # The dual problem is solved in random order; the primal one has no randomness.
+    return make_pipeline(words_features(), LinearSVC(C=inverse_penalty, dual=False))
+
+
+def _on_embeddings(inverse_penalty: float) -> Any:
+    """Logistic regression, to the minimum of its loss.
+
+    At the default tolerance it stops early, and where depends on the seventh digit of the embeddings, which differs
+    between machines: its accuracy then differed by up to 0.003.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    classifier = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=1e-8, max_iter=1000)
+    return make_pipeline(FunctionTransformer(np.float64), classifier)
+
+
+# The inverse penalty of a linear model, the learning rate of a network: what `python -m research.baselines --choose`
+# tries inside the report's training part, and what is used for each task: the best, where that has been run
+# (results.md).
+CHOICES: dict[str, tuple[float, ...]] = {
+    "words_logistic": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "words_svm": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "frozen_minilm": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+    "scratch": (1e-4, 3e-4, 1e-3),
+}
+CHOSEN: dict[str, dict[str, float]] = {
+    "words_logistic": {"product": 10.0, "emotion": 1.0},
+    "words_svm": {"product": 1.0, "emotion": 0.1},
+    "frozen_minilm": {"product": 3.0, "emotion": 3.0},
+    "scratch": {"product": 3e-4, "emotion": 3e-4},
+}
+SCRATCH_EPOCHS = 10  # twice those of the pretrained one: it has everything to learn
+
+
+def with_choice(name: str, values: Mapping[str, float]) -> Method:
+    """One of the methods that have a setting to choose, with these, by the name of the task."""
+    features, inverse_penalty = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
+    if name == "words_logistic":
+        title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(values[task.name])
+        return Method(name, title, make, has_probabilities=True, settings=f"{inverse_penalty}, to convergence")
+    if name == "words_svm":
+        title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(values[task.name])
+        return Method(name, title, make, settings=f"{inverse_penalty}, primal")
+    if name == "scratch":
+        by_task = {
+            task: replace(config.TUNED, pooling="cls", learning_rate=rate, epochs=SCRATCH_EPOCHS)
+            for task, rate in values.items()
+        }
+        return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
+    title, make = (
+        "frozen MiniLM, mean-pooled + logistic regression",
+        lambda task, seed: _on_embeddings(values[task.name]),
+    )
+    settings = f"{inverse_penalty}, to convergence, cleaning normalized"
+    return Method(name, title, make, inputs=EMBEDDINGS, has_probabilities=True, settings=settings)
+
+
+def of_tasks(values: Mapping[str, float]) -> str:
+    """``"3"``, or ``"10 (product), 1 (emotion)"``."""
+    if len(set(values.values())) == 1:
+        return f"{next(iter(values.values())):g}"
+    return ", ".join(f"{value:g} ({task})" for task, value in values.items())
+
+
+def _keras_nlp(name: str, title: str, by_task: Mapping[str, config.Recipe], pretrained: bool) -> Method:
+    def make(task: tasks.Task, seed: int) -> Any:
+        from research.methods.baseline_models.neural import KerasNlpBert
+
+        return KerasNlpBert(replace(by_task[task.name], seed=seed), len(task.labels), pretrained)
+
+    settings = "; ".join(dict.fromkeys(in_words(recipe) for recipe in by_task.values()))
+    return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
+
+
+def fine_tuned(recipe_name: str) -> Method:
+    """Our own model, trained by a recipe."""
+    recipe = config.make_recipe(recipe_name)
+
+    def make(task: tasks.Task, seed: int) -> Any:
+        from research.methods.baseline_models.neural import FineTuned
+
+        return FineTuned(replace(recipe, seed=seed), len(task.labels))
+
+    title = f"MiniLM fine-tuned, `{recipe_name}` recipe"
+    return Method(recipe_name, title, make, seeds=SEEDS, has_probabilities=True, settings=in_words(recipe), slow=True)
+
+
+def in_words(recipe: config.Recipe) -> str:
+    """The settings of a recipe that decide what is learned, for tables and for what is kept."""
+    return (
+        f"cleaning {recipe.cleaning}, {recipe.epochs} epochs of batches of {recipe.batch_size}, Adam "
+        f"{recipe.learning_rate:g} {recipe.schedule}, warm-up {recipe.warmup:g}, {recipe.pooling} pooling"
+        + (f", labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else "")
+    )
+
+
+def methods() -> dict[str, Method]:
+    """All methods by name, the plainest first and :data:`OURS` last."""
+    found = (
+        Method("majority", "always the most frequent class", _majority),
+        Method(
+            "keywords",
+            "keyword rules",
+            lambda task, seed: KeywordRules(task),
+            settings="rules of research.methods.baseline_models",
+        ),
+        *(with_choice(name, CHOSEN[name]) for name in CHOSEN),
+        _keras_nlp(
+            "keras_nlp_bert",
+            "keras-nlp BertTextClassifier on the MiniLM weights",
+            dict.fromkeys(tasks.TASKS, replace(config.TUNED, pooling="cls")),
+            pretrained=True,
+        ),
+        fine_tuned(OURS),
+    )
+    return {method.name: method for method in found}
+
+
+def baselines() -> dict[str, Method]:
+    """The methods that are not ours."""
+    return {name: method for name, method in methods().items() if name != OURS}
+
+
+def embeddings(texts: Sequence[str], backbone_name: str = "minilm", cleaning: str = "normalized") -> np.ndarray:
+    """Frozen sentence embeddings: the mean of the last layer over a text's tokens, scaled to length 1.
+
+    Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
+    pretrained. Each text is embedded once and kept in saved_models/.checkpoints, by its hash.
+
+    Args:
+        texts: N raw texts.
+        backbone_name: See :func:`tf_model.modeling.backbone.find`.
+        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
+
+    Returns:
+        float32 [N, hidden].
+    """
+    from tf_model.modeling import backbone
+
+    weights = backbone.find(backbone_name)
+    store = paths.CHECKPOINTS / "baselines" / f"embeddings-{cleaning}-{weights.sha256[:12]}.npz"
+    known: dict[str, np.ndarray] = {}
+    if store.is_file():
+        with np.load(store, allow_pickle=False) as kept:
+            known = dict(zip(kept["hashes"].tolist(), kept["vectors"], strict=True))
+    hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
+    by_hash = dict(zip(hashes, texts, strict=True))
+    missing = [key for key in by_hash if key not in known]
+    if missing:
+        known |= zip(missing, _embed([by_hash[key] for key in missing], weights, cleaning), strict=True)
+        with whole_file(store, overwrite=True) as part, part.open("wb") as file:
+            np.savez(file, hashes=np.array(list(known)), vectors=np.stack(list(known.values())))
+    return np.stack([known[key] for key in hashes])
+
+
+def _embed(texts: Sequence[str], weights: Any, cleaning: str) -> np.ndarray:
+    from tf_model import device
+
+    tf = device.import_tensorflow()
+    device.prepare(0, precision="float32")
+    from tf_model.modeling import classifier as model
+    from tf_model.preprocessing import batching
+    from tf_model.preprocessing.tokenizer import TextEncoder
+
+    encoder = TextEncoder(weights.vocabulary, cleaning, weights.lower_case)
+    bert = model.build(weights, [2]).bert
+
+    @batching.traced_once
+    def mean(inputs: Any) -> Any:
+        tokens = bert(inputs, training=False).last_hidden_state  # (B, L, hidden)
+        mask = tf.cast(inputs["attention_mask"], tokens.dtype)[..., tf.newaxis]
+        return tf.math.l2_normalize(tf.reduce_sum(tokens * mask, axis=1), axis=1)
+
+    token_ids = batching.encode(encoder, texts)
+    return batching.scores(mean, token_ids, batch_size=EMBEDDED_AT_ONCE, max_tokens=encoder.max_tokens)

@@ -1,0 +1,1 @@
+"""The pages and figures that are written from the recorded runs."""

@@ -1,0 +1,1 @@
+"""Pictures, film, notebooks and checks that a person runs."""

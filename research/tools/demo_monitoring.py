@@ -1,0 +1,330 @@
+"""``make demo-monitoring``: real tweets through the model while things go wrong on purpose, one after the other.
+
+A healthy phase, one in which people write about something else, one in which the model is slow, one in which it fails.
+Everything is recorded in a log of its own. After each phase the report and ``/metrics`` must see what was done and
+nothing else; at the end the page, ``/metrics`` and the command must tell the same story.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import cli, data, paths, tasks
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Outputs, Predictor, Stages
+from tf_model.io.files import refuse_to_overwrite
+from tf_model.modeling.joint_label import answer_text
+from tf_model.monitor import reference, report
+from tf_model.monitor.prometheus import Exporter
+from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.reference import Reference
+from tf_model.monitor.report import Report
+from tf_model.monitor.store import Store
+
+if TYPE_CHECKING:
+    import pandas
+
+SOURCE = "app"  # somebody waits for each answer
+BATCH = 8  # texts of one request
+JUDGED = 3  # one in so many tweets is judged by its label, as a user would
+LOOK_BACK = 3600.0  # seconds; what the page calls "1 hour"
+PAGE_WINDOW = "1 hour"
+REST = 4.0  # seconds between two phases, at least: what was asked last is written and judged
+PAUSE = 1.3  # seconds that the slow phase adds to a request
+# What people write about in the second phase. Nothing in it is one of the products.
+SUBJECTS = ("The soup", "My tomato plant", "The night train", "Our goalkeeper", "The old bridge", "This novel")
+VERBS = ("needs", "was missing", "deserves", "could use", "got", "has plenty of")
+THINGS = ("salt and lemon", "a good rain", "three hours of delay", "a new coat of paint", "a better ending", "patience")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the demonstration.
+
+    Attributes:
+        name: What goes on.
+        expected: Signals of which an alarm is expected, see :class:`tf_model.monitor.report.Alarm`.
+        other_topic: Share of the texts that are about something else.
+        pause: Seconds added to each request.
+        failing: Share of the requests that fail.
+    """
+
+    name: str
+    expected: frozenset[str] = frozenset()
+    other_topic: float = 0.0
+    pause: float = 0.0
+    failing: float = 0.0
+
+
+PHASES = (
+    Phase("healthy"),
+    Phase("drift", frozenset({"drift"}), other_topic=0.6),
+    Phase("slow", frozenset({"latency"}), pause=PAUSE),
+    Phase("errors", frozenset({"errors"}), failing=0.3),
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the phases and say after each what the monitor sees; returns 1 if it saw something else than was done."""
+    parser = cli.parser("research.tools.demo_monitoring", __doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
+    parser.add_argument(
+        "--minutes", type=int, choices=range(1, 13), default=1, metavar="N", help="length of a phase, 1 to 12"
+    )
+    parser.add_argument("--port", type=int, default=9464, help="where /metrics is served on this machine; 0: any")
+    parser.add_argument(
+        "--models-copy",
+        type=Path,
+        help="keep the log, with a copy of the model, in this new folder for the app: "
+        "streamlit run streamlit_app/app.py -- --models DIR",
+    )
+    arguments = parser.parse_args(argv)
+    predictor = Predictor.load(arguments.model)
+    if reference.load(predictor.folder) is None:
+        raise ModelError(f"{predictor.folder} has no {reference.FILE} to compare with; train it again")
+    if not predictor.has_answer:
+        raise ModelError(f"{predictor.folder} answers a part of the question; run `make answer`")
+    with tempfile.TemporaryDirectory() as temporary:
+        home = arguments.models_copy or Path(temporary) / "models"
+        refuse_to_overwrite(home / predictor.folder.name, overwrite=False)
+        shutil.copytree(predictor.folder, home / predictor.folder.name)
+        demonstration = Demonstration(predictor, home, _tweets(predictor), arguments.port)
+        return demonstration.run(60 * arguments.minutes - REST)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one of the three ways to look tells.
+
+    Attributes:
+        predictions: Texts answered.
+        failed: Requests that failed.
+        alarms: Signals that have an alarm.
+    """
+
+    predictions: int
+    failed: int
+    alarms: frozenset[str]
+
+
+class Demonstration:
+    """The phases, and what is seen of them.
+
+    Args:
+        predictor: The model.
+        home: A folder of models that holds a copy of it; the log is written there.
+        tweets: What people ask, see :func:`_tweets`.
+        port: For ``/metrics``.
+    """
+
+    def __init__(self, predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int) -> None:
+        self.predictor, self.home, self.port = predictor, home, port
+        self.name = predictor.folder.name
+        self.log = home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
+        self.expected: Reference = reference.load(home / self.name)
+        self.exporter = Exporter()
+        self._tweets = _endless(tweets)
+        self._count = 0
+
+    def run(self, seconds: float) -> int:
+        """All phases of ``seconds`` each; 0 if everybody saw what was done and nothing else."""
+        well = []
+        with (
+            Recorder(self.log, model=self.name, version=self.predictor.version) as recorder,
+            self.exporter.serve(self.port) as server,
+        ):
+            self.exporter.attach(recorder)
+            cli.say(f"the log is {paths.shown(self.log)}; metrics are at {server.url}")
+            for phase in PHASES:
+                began = _next_minute()
+                self._replay(phase, recorder, seconds)
+                recorder.flush()
+                found = self._report(began)
+                self.exporter.judge_by(lambda found=found: found)
+                raised = {alarm.signal for alarm in found.alarms}
+                served = self._served(server.url).alarms
+                well.append(phase.expected <= raised == served and (bool(phase.expected) or not raised))
+                _say(phase, found, served)
+            now = time.time()
+            self.exporter.judge_by(lambda: self._report(now - LOOK_BACK))
+            stories = {"page": self._page(), "/metrics": self._served(server.url), "report": self._command()}
+        cli.say("the whole of it, three times:")
+        for place, seen in stories.items():
+            alarms = ", ".join(sorted(seen.alarms)) or "none"
+            cli.say(f"  {place}: {seen.predictions:,} predictions, {seen.failed:,} failed, alarms: {alarms}")
+        well.append(len(set(stories.values())) == 1)
+        cli.say("as it was done, and the same in all places" if all(well) else "NOT what was done, or not the same")
+        return 0 if all(well) else 1
+
+    def _report(self, since: float) -> Report:
+        return report.make(Store(self.log), since, time.time(), self.expected, None, self.name, self.predictor.version)
+
+    # ------------------------------------------------------------ what is done
+
+    def _replay(self, phase: Phase, recorder: Recorder, seconds: float) -> None:
+        chance = random.Random(phase.name)
+        slowed = _slowed(self.predictor, phase.pause) if phase.pause else self.predictor
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            asked = [None if chance.random() < phase.other_topic else next(self._tweets) for _ in range(BATCH)]
+            texts = [_other_topic(chance) if tweet is None else tweet.text for tweet in asked]
+            failing = chance.random() < phase.failing
+            with contextlib.suppress(ModelError):
+                predictions = recorder.predict(_broken(slowed) if failing else slowed, texts, SOURCE)
+                self._judge(asked, predictions, recorder)
+
+    def _judge(self, asked: Sequence[Any], predictions: pandas.DataFrame, recorder: Recorder) -> None:
+        """What users say of some answers. The tweet itself is not kept: the log may be shown in public."""
+        for tweet, row in zip(asked, predictions.to_dict("records"), strict=True):
+            self._count += tweet is not None and tweet.answer is not None
+            if tweet is not None and tweet.answer is not None and self._count % JUDGED == 0:
+                is_right = row["best_guess"] == tweet.answer
+                recorder.correct(
+                    f"the tweet in row {tweet.row} of the dataset",
+                    row,
+                    verdict="right" if is_right else "wrong",
+                    product=None if is_right else tweet.product,
+                    emotion=None if is_right else tweet.emotion,
+                )
+
+    # ------------------------------------------------------------ what is seen
+
+    def _served(self, url: str) -> Seen:
+        """What ``/metrics`` says."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        samples = [sample for family in families for sample in family.samples]
+
+        def total(name: str) -> int:
+            return round(sum(each.value for each in samples if each.name == f"tweet_target_{name}"))
+
+        alarms = {each.labels["signal"] for each in samples if each.name == "tweet_target_alarm" and each.value}
+        return Seen(total("predictions_total"), total("errors_total"), frozenset(alarms))
+
+    def _command(self) -> Seen:
+        """What ``python -m tf_model.monitor report`` says."""
+        from tf_model.monitor.__main__ import main as monitor
+
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            options = ["--log", str(self.log), "--reference", str(self.home / self.name), "--json"]
+            code = monitor(["report", "--hours", str(LOOK_BACK / 3600), *options])
+        found = json.loads(said.getvalue())
+        alarms = frozenset(alarm["signal"] for alarm in found["alarms"])
+        assert code == (1 if alarms else 0)
+        return Seen(found["predictions"], found["errors"], alarms)
+
+    def _page(self) -> Seen:
+        """What the page Monitor shows."""
+        os.environ.setdefault("STREAMLIT_LOGGER_LEVEL", "error")  # it warns that nobody looks at the page
+        from streamlit.testing.v1 import AppTest
+        from streamlit_app.charts.theme.monitor_signals import SIGNAL_NAMES
+
+        arguments, sys.argv = sys.argv, [sys.argv[0], "--models", str(self.home)]
+        try:
+            page = AppTest.from_file(str(paths.ROOT / "streamlit_app" / "views" / "monitor.py"), default_timeout=120)
+            page.run()
+            page.segmented_control(key="monitor_window").set_value(PAGE_WINDOW).run()
+        finally:
+            sys.argv = arguments
+        figures = {metric.label: metric.value.replace(",", "") for metric in page.metric}
+        words = page.error[0].value if page.error else ""
+        alarms = frozenset(signal for signal, name in SIGNAL_NAMES.items() if f"**{name}**:" in words)
+        return Seen(int(figures["Predictions"]), int(figures["Failed requests"]), alarms)
+
+
+def _next_minute() -> float:
+    """Wait for the next full minute, so that no phase is counted in with another; when it began, since 1970."""
+    time.sleep(60 - time.time() % 60)
+    return time.time()
+
+
+def _slowed(predictor: Predictor, pause: float) -> Predictor:
+    """The same model, ``pause`` seconds slower with each batch."""
+
+    def measure(batch: Sequence[bytes]) -> tuple[Outputs, Stages]:
+        time.sleep(pause)
+        outputs, stages = predictor.measure(batch)
+        return outputs, replace(stages, model=stages.model + pause)
+
+    def score(batch: Sequence[bytes]) -> Outputs:
+        time.sleep(pause)
+        return predictor.score(batch)
+
+    return replace(predictor, score=score, measure=measure if predictor.measure else None)
+
+
+def _broken(predictor: Predictor) -> Predictor:
+    """The same model, which cannot answer."""
+
+    def fail(batch: Sequence[bytes]) -> Any:
+        raise ModelError("made to fail by the demonstration")
+
+    return replace(predictor, score=fail, measure=fail if predictor.measure else None)
+
+
+def _tweets(predictor: Predictor) -> pandas.DataFrame:
+    """Real tweets that the model was not trained on, its own validation part, in random order.
+
+    Returns:
+        ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
+    """
+    import pandas
+
+    source = data.resolve()
+    data.announce(source)
+    labelled = data.read(source.path).labelled
+    validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
+    found = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
+    columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}
+    found = found.rename(columns=columns)[["row", *columns.values()]].astype(object)
+    found = found.where(found.notna(), None)
+    return found.assign(answer=[_gold(row.product, row.emotion) for row in found.itertuples()])
+
+
+def _gold(product: str | None, emotion: str | None) -> str | None:
+    if emotion == tasks.NO_EMOTION:
+        return tasks.NO_EMOTION
+    is_known = emotion in tasks.EMOTIONS and product in tasks.PRODUCTS
+    return answer_text(emotion, product) if is_known else None
+
+
+def _endless(tweets: pandas.DataFrame) -> Iterator[Any]:
+    while True:
+        yield from tweets.itertuples()
+
+
+def _other_topic(chance: random.Random) -> str:
+    return f"{chance.choice(SUBJECTS)} {chance.choice(VERBS)} {chance.choice(THINGS)}"
+
+
+def _say(phase: Phase, found: Report, served: frozenset[str]) -> None:
+    window = found.window
+    p95 = found.seconds()["total"].quantile(0.95) if found.seconds() else None
+    cli.say(
+        f"{phase.name}: {window.requests:,} requests, {window.predictions:,} predictions, {window.failures:,} failed, "
+        f"p95 {'-' if p95 is None else f'{p95:.3f} s'}; alarms on /metrics: {', '.join(sorted(served)) or 'none'}"
+    )
+    for alarm in found.alarms:
+        cli.say(f"  alarm ({alarm.signal}): {alarm.words}")
+    if not found.alarms:
+        cli.say("  no alarm")
+
+
+if __name__ == "__main__":
+    cli.run(main)

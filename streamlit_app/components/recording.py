@@ -1,0 +1,109 @@
+"""Give the monitor's log what the app answered and what people said of it; without a log the app still answers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from streamlit_app import METRICS_VARIABLE
+from streamlit_app.components import loading
+from streamlit_app.components.loading import ModelState
+from tf_model import cli
+from tf_model.errors import TweetTargetError, UsageError, first_line
+from tf_model.model_dir import training_of
+
+if TYPE_CHECKING:
+    from tf_model.inference.predictor import Measured
+    from tf_model.monitor.prometheus import Exporter
+    from tf_model.monitor.recorder import Recorder
+    from tf_model.monitor.reference import Reference
+
+APP, BATCH = "app", "batch"
+WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
+
+
+def recorder(state: ModelState) -> Recorder | None:
+    """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
+    version = state.version if state.served else training_of(state.folder)
+    try:
+        found = _recorder(str(loading.monitor_log()), state.name, version)
+    except (ImportError, OSError, TweetTargetError):
+        return None
+    exporter = serve_metrics()
+    if exporter is not None:
+        # Each time: a model that was taken back answers again, and is the one to be judged.
+        exporter.attach(found, None if exporter.follows(found) else _reference(state, version))
+    return found
+
+
+# None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
+@st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
+def _recorder(path: str, model: str, version: str) -> Recorder:
+    from tf_model.monitor.recorder import Recorder
+
+    return Recorder(path, model=model, version=version)
+
+
+def serve_metrics() -> Exporter | None:
+    """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
+    address = os.environ.get(METRICS_VARIABLE)
+    return _exporter(address) if address else None
+
+
+def _reference(state: ModelState, version: str) -> Reference | None:
+    from tf_model.monitor.reference import load_of
+
+    try:
+        return load_of(loading.models_folder() / state.name, version)
+    except TweetTargetError as error:
+        cli.say(f"warning: drift is not judged: {error}")
+        return None
+
+
+@st.cache_resource(show_spinner=False)
+def _exporter(address: str) -> Exporter | None:
+    """Metrics for Prometheus, served once for the whole app; None, and a line in its output, where that fails."""
+    from tf_model.monitor.prometheus import Exporter
+
+    host, _, port = address.rpartition(":")
+    try:
+        if not port.isdecimal():
+            raise UsageError(f"expected HOST:PORT in {METRICS_VARIABLE}, such as 127.0.0.1:9464, got {address!r}")
+        exporter = Exporter()
+        exporter.serve(int(port), host or "127.0.0.1")
+    except TweetTargetError as error:
+        cli.say(f"warning: no metrics are served: {error}")
+        return None
+    return exporter
+
+
+def record(
+    log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str, *, remembered: bool = False
+) -> None:
+    """Keep predictions, if there is a log; of an answer that was remembered, without the time that it once took."""
+    if log is not None:
+        log.record_measured(texts, replace(measured, seconds={}) if remembered else measured, source)
+
+
+def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
+    """Keep that something failed, if there is a log."""
+    if log is not None:
+        log.record_error(type(error).__name__, first_line(error), source)
+
+
+def correct(
+    log: Recorder,
+    text: str,
+    prediction: Mapping[str, Any],
+    *,
+    is_right: bool,
+    product: str | None = None,
+    emotion: str | None = None,
+) -> str:
+    """Keep what a person said of an answer; what became of it: see :meth:`Recorder.correct`."""
+    verdict = "right" if is_right else "wrong"
+    return log.correct(text, prediction, verdict=verdict, product=product, emotion=emotion, timeout=WRITING_SECONDS)

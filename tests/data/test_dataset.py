@@ -1,0 +1,378 @@
+"""What a file of the dataset may look like, and what is said of one that cannot be used."""
+
+import csv
+import datetime
+import errno
+import hashlib
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_datasets import BAD, GOOD, HEADER, NONE, ROWS, labelled, line_of, write_csv, write_workbook
+
+from tf_model import tasks
+from tf_model.data import dataset as dataset_file
+from tf_model.errors import DataError
+from tf_model.io import tables
+
+
+def outcome_of(path: Path) -> dataset_file.Dataset | str:
+    """What reading gives: a dataset, or the message of the error."""
+    try:
+        return dataset_file.read(path)
+    except DataError as error:
+        return str(error)
+
+
+# ---------------------------------------------------------------- what works
+
+
+def test_csv(tmp_path):
+    rows = [*ROWS, ("", "iPad", GOOD), (" \t ", "", NONE), ("  spaces stay  ", " iPad ", f" {GOOD}\n")]
+    path = write_csv(tmp_path / "mine.csv", rows)
+    dataset = dataset_file.read(path)
+    assert dataset.name == dataset_file.CUSTOM
+    assert dataset.path == path
+    assert dataset.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert dataset.unlabelled is None
+    assert dataset.labelled["row"].tolist() == [0, 1, 2, 3, 4, 7]
+    assert dataset.labelled["tweet_text"].iloc[-1] == "  spaces stay  "
+    assert dataset.labelled[tasks.PRODUCT_COLUMN].iloc[-1] == "iPad"
+    assert dataset.labelled[tasks.EMOTION_COLUMN].iloc[-1] == GOOD
+    assert dataset.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, False, True, False, True, False]
+    assert dataset.dropped == (
+        dataset_file.Dropped("the text is missing", 1, (5,)),
+        dataset_file.Dropped("the text is white space only", 1, (6,)),
+    )
+    assert dataset.warnings == ()
+
+
+def test_csv_and_workbook_give_the_same(tmp_path):
+    csv = dataset_file.read(write_csv(tmp_path / "mine.csv"))
+    book = dataset_file.read(write_workbook(tmp_path / "mine.xlsx", Train=labelled()))
+    pd.testing.assert_frame_equal(csv.labelled, book.labelled)
+
+
+def test_workbook_with_unlabelled_rows(tmp_path):
+    tweets = pd.DataFrame({"other": [1, 2, 3], " tweet": ["one", None, "three"]})
+    book = write_workbook(tmp_path / "mine.xlsx", Card=pd.DataFrame({"a": [1]}), train=labelled(), Test=tweets)
+    dataset = dataset_file.read(book)
+    assert len(dataset.labelled) == 5
+    assert dataset.unlabelled.to_dict("list") == {"Tweet": ["one", "", "three"]}
+
+
+def test_single_sheet_of_any_name(tmp_path):
+    dataset = dataset_file.read(write_workbook(tmp_path / "mine.xlsx", Sheet1=labelled()))
+    assert len(dataset.labelled) == 5
+    assert dataset.unlabelled is None
+
+
+def test_cells_that_are_no_texts(tmp_path):
+    rows = [(12.5, "iPad", GOOD), ("#N/A", "", NONE), (True, "#REF!", NONE), (datetime.date(2011, 3, 11), "", NONE)]
+    dataset = dataset_file.read(write_workbook(tmp_path / "mine.xlsx", Train=labelled(rows)))
+    assert dataset.labelled["tweet_text"].tolist() == ["12.5", "True", "2011-03-11 00:00:00"]
+    assert dataset.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, True, True]
+    assert dataset.dropped == (dataset_file.Dropped("the text is missing", 1, (1,)),)
+
+
+def test_test_sheet_without_its_column_is_ignored(tmp_path):
+    book = write_workbook(tmp_path / "mine.xlsx", Train=labelled(), Test=pd.DataFrame({"texts": ["one"]}))
+    dataset = dataset_file.read(book)
+    assert dataset.unlabelled is None
+    assert "no column 'Tweet'" in dataset.warnings[0]
+
+
+def test_columns_in_any_order_case_and_spacing(tmp_path):
+    frame = labelled()[[tasks.EMOTION_COLUMN, tasks.TEXT_COLUMN, tasks.PRODUCT_COLUMN]]
+    frame.columns = [f" {name.upper()} " for name in frame.columns]
+    frame.insert(1, "Annotator", "someone")
+    frame.to_csv(tmp_path / "mine.csv", index=False, encoding="utf-8-sig")
+    dataset = dataset_file.read(tmp_path / "mine.csv")
+    assert list(dataset.labelled.columns) == ["row", *dataset_file.COLUMNS]
+    assert dataset.warnings == ("ignored column: 'Annotator'",)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("mine.csv", {"sep": ";"}),
+        ("mine.tsv", {"sep": "\t"}),
+        ("mine.CSV", {"encoding": "utf-8-sig"}),
+        ("mine.csv", {"encoding": "cp1252"}),
+        ("mine.csv", {"encoding": "utf-16"}),
+        ("mine.csv", {"lineterminator": "\r\n"}),
+        ("mine.csv", {"lineterminator": "\r"}),
+    ],
+)
+def test_dialects_and_encodings(tmp_path, name, options):
+    text = 'a “café”, with "quotes";\ttab\nand a second line'
+    path = write_csv(tmp_path / name, [(text, "iPad", GOOD), *ROWS], **options)
+    assert dataset_file.read(path).labelled["tweet_text"].iloc[0] == text
+
+
+def test_a_separator_in_a_quoted_heading_does_not_count(tmp_path):
+    path = tmp_path / "mine.csv"
+    heading = '"seen by, and, when, and, where"'
+    path.write_text(f"{heading};{';'.join(dataset_file.COLUMNS)}\nme;so light, the tablet;iPad;{GOOD}\n")
+    assert dataset_file.read(path).labelled["tweet_text"].tolist() == ["so light, the tablet"]
+
+
+def test_lines_of_several_encodings(tmp_path):
+    texts = [
+        "naïve \u2028 line \x85 ends".encode(),
+        "naïve “quoted”".encode("cp1252"),
+        b"\x81 undefined",
+        b'"two\nna\xefve"',
+    ]
+    lines = [HEADER.encode(), *(text + f",iPad,{GOOD}".encode() for text in texts)]
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"\n".join(lines))
+    dataset = dataset_file.read(path)
+    assert dataset.labelled["tweet_text"].tolist() == [
+        "naïve \u2028 line \x85 ends",
+        "naïve “quoted”",
+        "\x81 undefined",
+        "two\nnaïve",
+    ]
+    assert dataset.warnings[0] == "3 lines are not UTF-8 and read as Windows-1252"
+
+
+def test_blank_lines_keep_row_numbers_true(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{HEADER}\none,iPad,{GOOD}\n\ntwo,iPhone,{GOOD}\n\n\n")
+    dataset = dataset_file.read(path)
+    assert dataset.labelled["row"].tolist() == [0, 2]
+    assert dataset.dropped == (dataset_file.Dropped("the text is missing", 1, (1,)),)
+
+
+def test_words_that_look_like_missing_values_are_texts(tmp_path):
+    dataset = dataset_file.read(
+        write_csv(tmp_path / "mine.csv", [("NA", "iPad", GOOD), ("null", "", NONE), ("1.0", "", NONE)])
+    )
+    assert dataset.labelled["tweet_text"].tolist() == ["NA", "null", "1.0"]
+
+
+def test_repeats_and_conflicts_are_kept_and_told(tmp_path):
+    rows = [
+        ("same", "iPad", GOOD),
+        ("same", "iPhone", GOOD),
+        ("same", "", BAD),
+        ("other", "", NONE),
+        ("other", "", NONE),
+    ]
+    dataset = dataset_file.read(write_csv(tmp_path / "mine.csv", rows))
+    assert len(dataset.labelled) == 5
+    assert dataset.warnings == (
+        "3 rows repeat the exact text of an earlier row; kept",
+        "1 repeated text has different product labels; kept",
+        "1 repeated text has different emotion labels; kept",
+    )
+
+
+texts = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\r"), min_size=1, max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=4))
+def test_any_text_survives_reading(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("any") / "mine.csv"
+    rows = [("first", "iPad", GOOD), *((value, "", NONE) for value in values)]
+    write_csv(path, rows, encoding="utf-8", quoting=1)
+    expected = [(number, text) for number, (text, *_) in enumerate(rows) if text.strip()]
+    frame = dataset_file.read(path).labelled
+    assert list(zip(frame["row"], frame["tweet_text"], strict=True)) == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200), st.sampled_from([".csv", ".tsv", ".xlsx"]), st.booleans())
+def test_any_bytes_give_a_dataset_or_one_line(tmp_path_factory, content, suffix, with_header):
+    path = tmp_path_factory.mktemp("any") / f"mine{suffix}"
+    path.write_bytes((HEADER.encode() + b"\n" if with_header else b"") + content)
+    outcome = outcome_of(path)
+    assert isinstance(outcome, dataset_file.Dataset) or len(outcome.splitlines()) == 1
+
+
+# ---------------------------------------------------------------- what does not
+
+
+def test_missing_file_folder_and_suffix(tmp_path):
+    assert "no file" in line_of(dataset_file.read, tmp_path / "gone.csv")
+    assert "is a folder" in line_of(dataset_file.read, tmp_path)
+    (tmp_path / "mine.json").write_text("{}")
+    message = line_of(dataset_file.read, tmp_path / "mine.json")
+    assert "expected an .xlsx, .csv or .tsv file" in message
+    assert "save it as one of these" in message
+
+
+def test_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert "is a device or a pipe" in line_of(dataset_file.read, tmp_path / "pipe.csv")
+
+
+def test_no_permission(tmp_path, monkeypatch):
+    path = write_csv(tmp_path / "mine.csv")
+
+    def read_bytes(self):  # root may read everything, so the refusal is played
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    message = line_of(dataset_file.read, path)
+    assert "cannot read" in message
+    assert "Permission denied; check the file and its permissions" in message
+
+
+@pytest.mark.parametrize("content", [b"", b" \n\n", b"\xef\xbb\xbf", b"\xff\xfe"])
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx"])
+def test_empty_file(tmp_path, content, suffix):
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(content)
+    message = line_of(dataset_file.read, path)
+    assert "mine" in message
+    assert "is empty" in message or "no table" in message or "expected an .xlsx workbook" in message
+
+
+def test_header_only(tmp_path):
+    for path in (write_csv(tmp_path / "a.csv", []), write_workbook(tmp_path / "a.xlsx", Train=labelled([]))):
+        assert "expected rows below the header" in line_of(dataset_file.read, path)
+
+
+def test_empty_sheet(tmp_path):
+    message = line_of(dataset_file.read, write_workbook(tmp_path / "a.xlsx", Train=pd.DataFrame()))
+    assert "found none" in message
+
+
+def test_wrong_sheets_are_listed(tmp_path):
+    book = write_workbook(tmp_path / "mine.xlsx", Training=labelled(), Test=pd.DataFrame({"Tweet": ["one"]}))
+    message = line_of(dataset_file.read, book)
+    assert "expected a sheet 'Train'" in message
+    assert "found 'Training', 'Test'" in message
+    assert "rename" in message
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_wrong_columns_show_the_nearest_names(tmp_path, kind):
+    columns = ("tweet_texts", "product", tasks.EMOTION_COLUMN)
+    if kind == "csv":
+        path = write_csv(tmp_path / "mine.csv", columns=columns)
+    else:
+        path = write_workbook(tmp_path / "mine.xlsx", Train=labelled(columns=columns))
+    message = line_of(dataset_file.read, path)
+    assert "found 'tweet_texts', 'product'" in message
+    assert f"'tweet_text', '{tasks.PRODUCT_COLUMN}' are missing" in message
+    assert "'tweet_texts' looks like 'tweet_text'" in message
+
+
+def test_a_list_of_texts_is_no_dataset(tmp_path):
+    (tmp_path / "mine.csv").write_text("tweet\nshort, with a comma\n")
+    assert "found 'tweet'" in line_of(dataset_file.read, tmp_path / "mine.csv")
+
+
+def test_column_that_occurs_twice(tmp_path):
+    path = write_csv(
+        tmp_path / "mine.csv", [("a", "b", "", NONE)], columns=(*dataset_file.COLUMNS[:1], *dataset_file.COLUMNS)
+    )
+    assert "occurs 2 times" in line_of(dataset_file.read, path)
+
+
+def test_unknown_label_tells_row_value_and_nearest(tmp_path):
+    message = line_of(dataset_file.read, write_csv(tmp_path / "a.csv", [*ROWS, ("text", "ipad", GOOD)]))
+    assert "row 7 of the file" in message
+    assert f"'ipad' in '{tasks.PRODUCT_COLUMN}'" in message
+    assert "did you mean 'iPad'?" in message
+    rows = [("one", "", "angry\nand more"), *ROWS, ("two", "", "sad"), ("three", "toaster", "fine")]
+    message = line_of(dataset_file.read, write_csv(tmp_path / "b.csv", rows))
+    assert "row 2 of the file" in message
+    assert "(and 2 more rows)" in message
+    assert f"use one of '{BAD}'" in message
+
+
+def test_row_numbers_count_records_and_not_lines(tmp_path):
+    rows = [("two\nlines", "iPad", GOOD), ("text", "iPod", GOOD)]
+    assert "row 3 of the file" in line_of(dataset_file.read, write_csv(tmp_path / "a.csv", rows))
+
+
+def test_all_texts_empty(tmp_path):
+    message = line_of(dataset_file.read, write_csv(tmp_path / "a.csv", [("", "iPad", GOOD), (" ", "", NONE)]))
+    assert "all 2 are empty" in message
+    assert "fill it in" in message
+
+
+def test_ten_megabytes_in_one_cell(tmp_path):
+    message = line_of(dataset_file.read, write_csv(tmp_path / "a.csv", [*ROWS, ("x" * 10_000_000, "iPad", GOOD)]))
+    assert "row 7 of the file" in message
+    assert "10,000,000 characters, expected at most 100,000" in message
+    assert len(message) < 500
+    longest = write_csv(tmp_path / "b.csv", [("x" * 100_000, "iPad", GOOD)])
+    assert len(dataset_file.read(longest).labelled) == 1
+
+
+def test_nul_characters(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(f"{HEADER}\none\0,iPad,{GOOD}\n".encode())
+    message = line_of(dataset_file.read, path)
+    assert "line 2: expected text, found a NUL character" in message
+    assert "save it as UTF-8" in message
+    path.write_bytes(f"{HEADER}\n".encode("utf-16-le"))  # UTF-16 without its mark
+    assert "UTF-16" in line_of(dataset_file.read, path)
+
+
+def test_broken_utf_16(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(b"\xff\xfea\0b")
+    assert "save it again as UTF-8" in line_of(dataset_file.read, path)
+
+
+def test_damaged_tables(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(f'{HEADER}\n"two\nlines",iPad,{GOOD}\none, two,iPad,{GOOD}\n')
+    message = line_of(dataset_file.read, path)
+    assert "row 3 of the file has 4 fields, the header 3" in message
+    assert "in quotes" in message
+    path.write_text(f"{HEADER}\n\none,iPad,{GOOD}\nI hate\nmy iPad,iPad,{BAD}\n")
+    message = line_of(dataset_file.read, path)
+    assert "row 4 of the file has 1 field, the header 3; put texts that hold a line break in quotes" in message
+    csv.field_size_limit(131_072)  # what Python begins with: another test may have read a file before
+    path.write_text(f"{HEADER},notes\none,iPad,{GOOD},{'long ' * 30_000}\nI hate\nmy iPad,iPad,{BAD},\n")
+    message = line_of(dataset_file.read, path)
+    assert "row 3 of the file has 1 field, the header 4" in message, "also below a field that is longer than that"
+    path.write_text(f"{HEADER}\nlove it,iPhone\n")
+    assert "row 2 of the file has 2 fields, the header 3" in line_of(dataset_file.read, path)
+    path.write_text(f'{HEADER}\none,iPad,{GOOD}\n"two,iPad,{GOOD}\n')
+    assert "opens in row 3 of the file is never closed" in line_of(dataset_file.read, path)
+
+
+def test_a_workbook_that_our_own_writer_made_gives_the_texts_back(tmp_path):
+    texts = ["a bell\x07", "_x000D_ as somebody typed it", "line\r\nbreak"]
+    with tables.table_writer(tmp_path / "mine.xlsx") as writer:
+        writer.write(pd.DataFrame([(text, "iPad", GOOD) for text in texts], columns=list(tasks.COLUMNS)))
+    assert dataset_file.read(tmp_path / "mine.xlsx").labelled[tasks.TEXT_COLUMN].tolist() == texts
+
+
+def test_damaged_workbooks(tmp_path):
+    whole = write_workbook(tmp_path / "whole.xlsx", Train=labelled()).read_bytes()
+    other = io.BytesIO()
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("hello.txt", "no workbook")
+    damaged = {
+        "cut": whole[: len(whole) // 2],
+        "zip": other.getvalue(),
+        "text": HEADER.encode(),
+        "old": b"\xd0\xcf\x11\xe0",
+    }
+    # Bytes overwritten in the middle of the archive, at several places.
+    for place in range(100, len(whole), len(whole) // 6):
+        damaged[f"hole{place}"] = whole[:place] + b"\xff" * 40 + whole[place + 40 :]
+    for name, content in damaged.items():
+        (tmp_path / f"{name}.xlsx").write_bytes(content)
+        outcome = outcome_of(tmp_path / f"{name}.xlsx")
+        if isinstance(outcome, dataset_file.Dataset):  # the hole was in a part that holds no cells
+            assert name.startswith("hole")
+            assert len(outcome.labelled) == 5
+        else:
+            assert "expected an .xlsx workbook" in outcome
+            assert "save it again" in outcome

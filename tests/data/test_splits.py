@@ -1,0 +1,358 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.model_selection import train_test_split
+
+from tf_model import data, tasks
+from tf_model.data import splits
+from tf_model.data.splits import Split, folds_of, grouped_folds, leakage, near_duplicate_groups, report_split
+from tf_model.errors import DataError, UsageError
+from tf_model.paths import ROOT, SHARED_DATA
+from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
+
+LONG = "the new tablet is out today and everybody in the queue wants to have one"
+OTHER = "no charger left at the booth, which is a pity for all of us with old phones"
+some_texts = st.lists(
+    st.sampled_from([LONG, LONG + " now", LONG[10:], OTHER, OTHER[:50], "RT @me: " + OTHER, "", " ", ":)", "short"])
+    | st.text("ab #@:.", max_size=12),
+    max_size=12,
+)
+
+
+def partition(groups):
+    """The groups as sets of positions, whatever their numbers."""
+    return {frozenset(np.flatnonzero(groups == group).tolist()) for group in np.unique(groups)}
+
+
+@pytest.fixture(scope="module")
+def report_rows():
+    """Texts and class ids of the labelled tweets, in the order of the file."""
+    path = SHARED_DATA / "assignment.xlsx"
+    if not path.exists():
+        pytest.skip("the real dataset is not here: put assignment.xlsx into shared/data beside the checkout")
+    frame = pd.read_excel(path, sheet_name="Train")
+    frame = frame[frame[PRODUCT.column].isin(PRODUCTS)]
+    return frame[TEXT_COLUMN].tolist(), frame[PRODUCT.column].map(PRODUCTS.index).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def report_groups(report_rows):
+    return near_duplicate_groups(report_rows[0])
+
+
+class TestReportSplit:
+    def test_is_scikit_learns_split_in_file_order(self):
+        label_ids = np.arange(100) % 4
+        train, validation = train_test_split(np.arange(100), test_size=0.2, random_state=42)
+        split = report_split(label_ids)
+        assert split.train.tolist() == train.tolist()
+        assert split.validation.tolist() == validation.tolist()
+
+    def test_seed_and_size_are_used(self):
+        label_ids = np.arange(100) % 4
+        assert report_split(label_ids, seed=1).train.tolist() != report_split(label_ids).train.tolist()
+        assert len(report_split(label_ids, validation_size=0.31).validation) == 31
+
+    @given(st.integers(4, 60), st.integers(0, 5))
+    @settings(max_examples=20, deadline=None)
+    def test_each_row_is_in_one_part(self, count, seed):
+        split = report_split(np.zeros(count, dtype=int), seed=seed)
+        assert sorted([*split.train, *split.validation]) == list(range(count))
+        assert split.train.dtype == split.validation.dtype == np.int64
+
+    def test_a_class_with_one_example_is_named(self):
+        label_ids = np.array([0, 0, 0, 1, 2, 2, 2, 3])
+        with pytest.raises(DataError, match=r"at least 2 examples.*single one of 'b' \(id 1\), 'd' \(id 3\); label"):
+            report_split(label_ids, labels=("a", "b", "c", "d"))
+        with pytest.raises(DataError, match="single one of class 1, class 3; label"):
+            report_split(label_ids)
+
+    def test_a_class_that_only_validates_is_named(self):
+        label_ids = np.zeros(20, dtype=int)
+        label_ids[report_split(label_ids).validation[:2]] = 1
+        with pytest.raises(DataError, match=r"training part.*seed 42.*none of 'rare' \(id 1\).*another seed"):
+            report_split(label_ids, labels=("usual", "rare"))
+
+    def test_a_class_without_rows_is_no_error(self):
+        report_split(np.array([0, 2] * 10), labels=("a", "b", "c"))
+
+    @pytest.mark.parametrize("label_ids", [[], [0.0, 1.0], [[0, 1]], [-1, 0, 0, 1], ["a", "b"]])
+    def test_unusable_ids(self, label_ids):
+        with pytest.raises(DataError, match=r"whole numbers from 0.*got .*; leave out rows without a label"):
+            report_split(np.array(label_ids))
+
+    def test_too_few_rows(self):
+        with pytest.raises(DataError, match=r"enough labelled rows.*got 2; label more"):
+            report_split(np.array([0, 0]), validation_size=0.9)
+
+    @pytest.mark.parametrize("size", [0, 1, -0.1, 20])
+    def test_impossible_size(self, size):
+        with pytest.raises(UsageError, match=f"between 0 and 1, got {size}; 0.2"):
+            report_split(np.array([0, 0, 1, 1]), validation_size=size)
+
+    def test_real_data(self, report_rows):
+        split = report_split(report_rows[1], labels=PRODUCTS)
+        assert (len(split.train), len(split.validation)) == (2632, 659)
+
+
+class TestNearDuplicateGroups:
+    def test_no_text(self):
+        assert near_duplicate_groups([]).tolist() == []
+
+    def test_repeats_share_a_group(self):
+        groups = near_duplicate_groups([LONG, OTHER, LONG, "", "", ":)", " ", "!?", ":)"])
+        assert groups.dtype == np.int64
+        assert partition(groups) == {frozenset(g) for g in ([0, 2], [1], [3, 4, 6], [5, 8], [7])}
+
+    @pytest.mark.parametrize(
+        "retweet",
+        ["RT @me: go", "rt @me go!", "RT @me: RT @you_2: Go", '"RT @me: go"', "RT: @me GO", "...go..."],
+    )
+    def test_a_retweet_is_with_its_tweet(self, retweet):
+        assert partition(near_duplicate_groups(["Go", retweet, "stay", "RT @me: leave"])) == {
+            frozenset(g) for g in ([0, 1], [2], [3])
+        }
+
+    def test_a_word_that_ends_in_rt_is_no_retweet_mark(self):
+        assert len(set(near_duplicate_groups(["start @me: go", "go"]))) == 2
+
+    def test_groups_are_transitive(self):
+        words = [f"word{i}number{i}" for i in range(40)]
+        chain = [" ".join(words[i : i + 30]) for i in (0, 3, 6, 9)]
+        cosine = cosine_similarity(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit_transform(chain))
+        threshold = min(cosine[0, 1], cosine[1, 2], cosine[2, 3]) - 0.01
+        assert cosine[0, 3] < threshold
+        assert near_duplicate_groups(chain, threshold).tolist() == [0, 0, 0, 0]
+
+    def test_agrees_with_dense_similarities(self):
+        texts = [LONG, LONG[:60], LONG[20:], OTHER, OTHER.upper() + " again", OTHER[30:], LONG + " " + OTHER]
+        cosine = cosine_similarity(TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit_transform(texts))
+        for threshold in (0.3, 0.6, 0.8, 0.95):
+            reach = np.linalg.matrix_power((cosine >= threshold).astype(int), len(texts)) > 0
+            expected = {frozenset(np.flatnonzero(row).tolist()) for row in reach}
+            assert partition(near_duplicate_groups(texts, threshold)) == expected
+
+    @given(some_texts, st.randoms(use_true_random=False))
+    @settings(max_examples=25, deadline=None)
+    def test_order_and_blocks_do_not_matter(self, texts, random):
+        order = list(range(len(texts)))
+        random.shuffle(order)
+        expected = partition(near_duplicate_groups(texts))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(splits, "BLOCK_ROWS", 2)
+            shuffled = near_duplicate_groups([texts[i] for i in order])
+        assert {frozenset(order[i] for i in group) for group in partition(shuffled)} == expected
+
+    @given(some_texts)
+    @settings(max_examples=25, deadline=None)
+    def test_a_higher_threshold_only_divides_groups(self, texts):
+        coarse, fine = near_duplicate_groups(texts, 0.5), near_duplicate_groups(texts, 0.9)
+        for group in partition(fine):
+            assert len(set(coarse[list(group)])) == 1
+
+    def test_many_copies_stay_cheap(self):
+        assert set(near_duplicate_groups([LONG] * 2500)) == {0}
+
+    @pytest.mark.parametrize("text", [None, float("nan"), 3])
+    def test_not_a_text(self, text):
+        with pytest.raises(DataError, match=rf"expected texts, got {text} in row 1; leave out"):
+            near_duplicate_groups(["fine", text])
+
+    @pytest.mark.parametrize("threshold", [0, -1, 1.1, 80])
+    def test_impossible_threshold(self, threshold):
+        with pytest.raises(UsageError, match=f"above 0 and at most 1, got {threshold}; 0.8"):
+            near_duplicate_groups(["fine"], threshold)
+
+    def test_real_repeats_share_a_group(self, report_rows, report_groups):
+        bare = [re.sub(r"[\W_]+", " ", text.lower()).strip() for text in report_rows[0]]
+        first = {}
+        repeats = [(first.setdefault(text, i), i) for i, text in enumerate(bare)]
+        repeats = [(one, other) for one, other in repeats if one != other]
+        assert len(repeats) == 32
+        assert all(report_groups[one] == report_groups[other] for one, other in repeats)
+
+    def test_real_groups_are_many_and_small(self, report_groups):
+        sizes = np.bincount(report_groups)
+        assert len(sizes) == pytest.approx(2644, abs=20)
+        assert sizes.max() < 0.02 * len(report_groups)
+
+
+class TestGroupedFolds:
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.integers(0, 14)), min_size=20, max_size=60),
+        st.integers(2, 4),
+        st.integers(0, 3),
+    )
+    @settings(max_examples=40, deadline=None)
+    def test_no_group_is_on_both_sides_and_each_row_validates_once(self, rows, folds, seed):
+        label_ids, groups = np.array(rows).T
+        try:
+            splits_ = grouped_folds(label_ids, groups, folds, seed)
+        except DataError as error:
+            assert "each class needs" in str(error) or "use fewer folds" in str(error)  # noqa: PT017
+            return
+        assert len(splits_) == folds
+        assert sorted(np.concatenate([s.validation for s in splits_])) == list(range(len(rows)))
+        for split in splits_:
+            assert not set(groups[split.train]) & set(groups[split.validation])
+            assert sorted([*split.train, *split.validation]) == list(range(len(rows)))
+            assert set(label_ids[split.train]) == set(label_ids)
+
+    def test_classes_are_spread_evenly(self):
+        label_ids = np.repeat([0, 1], [80, 20])
+        for split in grouped_folds(label_ids, np.arange(100)):
+            assert np.bincount(label_ids[split.validation]).tolist() == [16, 4]
+
+    def test_the_seed_decides(self):
+        label_ids, groups = np.arange(60) % 3, np.arange(60) // 2
+        parts = [[s.validation.tolist() for s in grouped_folds(label_ids, groups, seed=seed)] for seed in (0, 0, 1)]
+        assert parts[0] == parts[1] != parts[2]
+
+    def test_fewer_groups_than_folds(self):
+        with pytest.raises(DataError, match="5 folds need at least 5 groups, got 3; use fewer folds"):
+            grouped_folds(np.zeros(9, dtype=int), np.arange(9) % 3)
+
+    def test_a_class_in_one_group_is_named(self):
+        label_ids = np.array([0] * 10 + [1, 1])
+        groups = np.array([*range(10), 10, 10])
+        with pytest.raises(DataError, match=r"at least 2 groups.*single group holds all of 'rare' \(id 1\); label"):
+            grouped_folds(label_ids, groups, labels=("usual", "rare"))
+
+    @pytest.mark.filterwarnings("error")
+    def test_a_class_in_fewer_groups_than_folds_is_no_error(self):
+        label_ids = np.array([0] * 20 + [1, 1])
+        for split in grouped_folds(label_ids, np.arange(22)):
+            assert 1 in label_ids[split.train]
+
+    def test_a_class_that_trains_in_no_fold_is_named(self, monkeypatch):
+        class Unlucky:
+            def __init__(self, **_):
+                pass
+
+            def split(self, *_):
+                yield np.array([0, 1]), np.array([2, 3])
+
+        monkeypatch.setattr("sklearn.model_selection.StratifiedGroupKFold", Unlucky)
+        with pytest.raises(DataError, match=r"fold 1 of 2 trains without 'rare' \(id 1\); label more"):
+            grouped_folds(np.array([0, 0, 1, 1]), np.arange(4), folds=2, labels=("usual", "rare"))
+
+    def test_every_class_smaller_than_the_folds(self):
+        with pytest.raises(DataError, match="a class of at least 4 examples, but the largest has 2; use fewer folds"):
+            grouped_folds(np.array([0, 0, 1, 1]), np.arange(4), folds=4)
+
+    def test_groups_must_fit_the_rows(self):
+        with pytest.raises(DataError, match="as many groups as class ids, got 3 and 4"):
+            grouped_folds(np.array([0, 0, 1, 1]), np.arange(3), folds=2)
+        with pytest.raises(DataError, match=r"one group per row, got an array of shape \[2, 2\]"):
+            grouped_folds(np.array([0, 0, 1, 1]), np.zeros((2, 2)), folds=2)
+
+    def test_one_fold_is_no_cross_validation(self):
+        with pytest.raises(UsageError, match="at least 2 folds, got 1"):
+            grouped_folds(np.array([0, 0]), np.arange(2), folds=1)
+
+    @staticmethod
+    def rows_of_both_tasks(products, emotions):
+        label_ids = np.stack([products, emotions], axis=1)
+        strata = np.where(label_ids[:, 0] >= 0, label_ids[:, 0], len(PRODUCTS) + label_ids[:, 1])
+        texts = [str(number) for number in range(len(strata))]
+        names = (*PRODUCTS, *tasks.EMOTIONS)
+        return data.TrainingRows(tasks.ANSWER_TASKS, np.arange(len(strata)), texts, label_ids, strata, names)
+
+    def test_a_single_tweet_with_an_emotion_and_no_product_is_no_error(self):
+        products, emotions = np.array([0, 1] * 10 + [-1] * 11), np.array([0, 1, 2] * 6 + [0, 1] + [1] * 10 + [0])
+        rows = self.rows_of_both_tasks(products, emotions)
+        assert (rows.strata == len(PRODUCTS)).sum() == 1
+        folds = folds_of(rows, np.arange(31), 5, 0)
+        assert sorted(np.concatenate([split.validation for split in folds])) == list(range(31))
+        for split in folds:
+            assert set(emotions[split.train]) == {0, 1, 2}
+
+    def test_a_class_of_either_task_in_one_group_is_named(self):
+        products, emotions = np.array([0] * 10 + [-1] * 10), np.array([1] * 19 + [2])
+        with pytest.raises(DataError, match=r"single group holds all of 'Positive emotion' \(id 2\)"):
+            folds_of(self.rows_of_both_tasks(products, emotions), np.arange(20), 5, 0)
+
+    def test_real_folds_do_not_leak(self, report_rows, report_groups):
+        texts, label_ids = report_rows
+        splits_ = grouped_folds(label_ids, report_groups, labels=PRODUCTS)
+        assert [len(split.validation) for split in splits_] == pytest.approx([658] * 5, abs=5)
+        for level in leakage(texts, splits_[0])["thresholds"]:
+            assert level["share"] == 0
+
+
+class TestLeakage:
+    def test_counts_shares_and_agreement(self):
+        texts = [LONG, OTHER, LONG.upper(), "RT @me: " + OTHER, "something else altogether", "not in any part"]
+        label_ids = np.array([0, 1, 0, 0, 1, 1])
+        split = Split(np.array([0, 1]), np.array([2, 3, 4]))
+        expected = {"threshold": 0.95, "rows": 2, "share": 2 / 3, "label_agreement": 0.5}
+        assert leakage(texts, split, (0.95,), label_ids) == {"rows": 3, "thresholds": [expected]}
+
+    def test_agreement_is_with_the_nearest(self):
+        texts = [LONG + "!", OTHER, LONG + " again", LONG]
+        split = Split(np.array([3, 2]), np.array([0]))
+        for label_ids, agreement in (([1, 0, 0, 1], 1.0), ([1, 1, 1, 0], 0.0)):
+            levels = leakage(texts, split, (0.8,), np.array(label_ids))["thresholds"]
+            assert levels[0]["label_agreement"] == agreement
+
+    def test_nothing_leaks(self):
+        levels = leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), label_ids=np.array([0, 0]))["thresholds"]
+        assert [(level["rows"], level["share"], level["label_agreement"]) for level in levels] == [(0, 0.0, None)] * 2
+
+    def test_without_labels_there_is_no_agreement(self):
+        levels = leakage([LONG, LONG], Split(np.array([0]), np.array([1])))["thresholds"]
+        assert [(level["share"], level["label_agreement"]) for level in levels] == [(1.0, None)] * 2
+
+    @given(some_texts.filter(lambda texts: len(texts) >= 4), st.sampled_from([0.5, 0.8, 0.95]))
+    @settings(max_examples=25, deadline=None)
+    def test_grouped_folds_leak_nothing(self, texts, threshold):
+        groups = near_duplicate_groups(texts, threshold)
+        if len(set(groups)) < 2:
+            return
+        for split in grouped_folds(np.zeros(len(texts), dtype=int), groups, folds=2):
+            assert leakage(texts, split, (threshold,))["thresholds"][0]["rows"] == 0
+
+    @pytest.mark.parametrize(
+        ("train", "validation", "words"),
+        [
+            ([], [0], "expected rows in the train part, got none"),
+            ([0], [], "expected rows in the validation part, got none"),
+            ([0], [2], "the validation part reaches beyond the 2 texts"),
+            ([-1], [0], "the train part reaches beyond the 2 texts"),
+            ([0, 1], [1], "in one part only, got row 1 in both"),
+        ],
+    )
+    def test_parts_must_fit_the_texts(self, train, validation, words):
+        with pytest.raises(DataError, match=words):
+            leakage([LONG, OTHER], Split(np.array(train, dtype=int), np.array(validation, dtype=int)))
+
+    def test_labels_must_fit_the_texts(self):
+        with pytest.raises(DataError, match="as many texts as class ids, got 2 and 3"):
+            leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), label_ids=np.array([0, 0, 0]))
+
+    def test_impossible_threshold(self):
+        with pytest.raises(UsageError, match="got 95"):
+            leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), thresholds=(95,))
+
+    def test_real_data(self, report_rows):
+        texts, label_ids = report_rows
+        levels = leakage(texts, report_split(label_ids), label_ids=label_ids)["thresholds"]
+        assert [level["share"] for level in levels] == pytest.approx([0.32, 0.20], abs=0.02)
+        assert [level["label_agreement"] for level in levels] == pytest.approx([0.89, 0.89], abs=0.02)
+
+
+def test_importing_is_light():
+    code = (
+        "import sys, tf_model.data.splits, tf_model.evaluation.metrics; "
+        "print(sorted({'sklearn', 'scipy', 'pandas', 'rich', 'tensorflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,362 @@
+"""The tables of tf_model.eda, on tweets that can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tf_model import data, eda, paths, tasks
+from tf_model.data.dataset import COLUMNS
+from tf_model.eda.words import _log_odds
+from tf_model.errors import UsageError
+from tf_model.preprocessing.cleaning import CLEANINGS
+
+GOOD, BAD, NONE = tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
+ROWS = [
+    ("I love my iPad 2 :) #SXSW", "iPad", GOOD),
+    ("RT @mention I love my iPad 2 :) #sxsw!", "iPad", NONE),
+    ("My iPhone battery is dead {link}", "iPhone", BAD),
+    ("my iphone battery is dead", "Apple", BAD),
+    ("Google &amp; Apple meet at AT&amp;T", None, NONE),
+    ("Don\ufffd\u06eat wait, the Android app for the iPhone is here\n", "Android App", tasks.CANNOT_TELL),
+]
+
+
+def described(rows) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype("str")
+    frame.insert(0, "row", np.arange(len(frame)))
+    return eda.describe(frame)
+
+
+@pytest.fixture(scope="module")
+def tweets() -> pd.DataFrame:
+    return described(ROWS)
+
+
+@pytest.fixture(scope="module")
+def sample() -> pd.DataFrame:
+    return eda.describe(data.read(paths.SAMPLE_CORPUS).labelled)
+
+
+@pytest.fixture(scope="module")
+def real(real_data) -> pd.DataFrame:
+    return eda.describe(data.read(real_data).labelled)
+
+
+def lines(frame: pd.DataFrame, *columns: str) -> list[tuple]:
+    return list(frame[list(columns)].itertuples(index=False, name=None))
+
+
+class TestDescribe:
+    def test_each_tweet_in_one_line(self, tweets):
+        assert tweets["product"].tolist() == ["iPad", "iPad", "iPhone", "Apple", eda.NO_PRODUCT, "Android App"]
+        assert tweets["characters"].tolist() == [len(text) for text, _, _ in ROWS]
+        assert tweets["words"].tolist() == [7, 9, 6, 5, 6, 10]
+        assert tweets["is_retweet"].tolist() == [False, True, False, False, False, False]
+        assert tweets["named"].tolist()[-2:] == [("Google", "Apple"), ("iPhone", "Android")]
+
+    def test_a_retweet_has_the_same_words(self, tweets):
+        groups = tweets["same_words"]
+        assert groups[0] == groups[1]
+        assert groups.nunique() == 5  # {link} is a word to the splits, so the two about the battery differ
+
+    def test_missing_labels_get_a_name(self):
+        assert lines(described([("text", None, None)]), "product", "emotion") == [(eda.NO_PRODUCT, eda.NO_LABEL)]
+
+    def test_the_labelled_rows_are_not_changed(self):
+        labelled = data.read(paths.SAMPLE_CORPUS).labelled
+        before = labelled.copy()
+        eda.describe(labelled)
+        pd.testing.assert_frame_equal(labelled, before)
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("I love #iPad2", ("i", "love", "ipad2")),
+            ("@mention see {link} http://a.b/c [pic]", ("see",)),
+            ("AT&amp;T isn\u2019t &quot;fast&quot;", ("at&t", "isn't", "fast")),
+            ("can\ufffd\u06eat", ("can't",)),
+            ("{link}", ()),
+        ],
+    )
+    def test_terms(self, text, words):
+        assert eda.terms(text) == words
+
+
+class TestFilter:
+    def test_the_default_keeps_all(self, tweets):
+        assert len(eda.Filter()(tweets)) == len(tweets)
+
+    @pytest.mark.parametrize(
+        ("chosen", "rows"),
+        [
+            (eda.Filter(products=("iPad", eda.NO_PRODUCT)), [0, 1, 4]),
+            (eda.Filter(emotions=(BAD,)), [2, 3]),
+            (eda.Filter(products=("iPad",), emotions=(BAD,)), []),
+            (eda.Filter(retweets=True), [1]),
+            (eda.Filter(retweets=False, products=("iPad",)), [0]),
+            (eda.Filter(once=True, products=("iPad",)), [0]),
+            (eda.Filter(once=True, retweets=True), [1]),
+            (eda.Filter(contains="IPHONE"), [2, 3, 5]),
+            (eda.Filter(contains=".*"), []),
+            (eda.Filter(characters=(25, 25)), [0, 3]),
+        ],
+    )
+    def test_which_rows_pass(self, tweets, chosen, rows):
+        assert chosen(tweets)["row"].tolist() == rows
+
+
+class TestLabels:
+    def test_products_and_emotions(self, tweets):
+        products = eda.products(tweets)
+        assert products["product"].tolist() == [*tasks.PRODUCTS, eda.NO_PRODUCT]
+        assert products.set_index("product")["tweets"]["iPad"] == 2
+        assert products["tweets"].sum() == len(tweets)
+        assert products["share"].sum() == pytest.approx(1)
+        assert lines(eda.emotions(tweets), "emotion", "tweets") == [
+            (BAD, 2),
+            (NONE, 2),
+            (GOOD, 1),
+            (tasks.CANNOT_TELL, 1),
+        ]
+
+    def test_emotion_by_product(self, tweets):
+        frame = eda.emotion_by_product(tweets)
+        ipad = frame[frame["product"] == "iPad"].set_index("emotion")
+        assert ipad["tweets"].to_dict() == {BAD: 0, NONE: 1, GOOD: 1, tasks.CANNOT_TELL: 0}
+        assert frame.groupby("product")["share"].sum().tolist() == pytest.approx([1] * 5)
+        assert ((frame["low"] <= frame["share"]) & (frame["share"] <= frame["high"])).all()
+
+    def test_without_product(self, tweets):
+        frame = eda.without_product(tweets)
+        assert lines(frame, "emotion", "tweets", "without", "share")[:3] == [
+            (BAD, 2, 0, 0),
+            (NONE, 2, 1, 0.5),
+            (GOOD, 1, 0, 0),
+        ]
+
+    @pytest.mark.parametrize(("unit", "width"), [("characters", 10), ("words", 2)])
+    def test_each_tweet_is_in_the_bin_of_its_length(self, sample, unit, width):
+        frame = eda.lengths(sample, unit, by="product")
+        assert frame["tweets"].sum() == len(sample)
+        assert (frame["high"] - frame["low"] == width).all()
+        for line in frame[frame["tweets"] > 0].sample(10, random_state=0).itertuples():
+            inside = sample[unit].between(line.low, line.high - 1) & (sample["product"] == line.label)
+            assert inside.sum() == line.tweets
+
+    def test_length_summary(self, tweets):
+        summary = eda.length_summary(tweets, "words", by="product").set_index("label")
+        assert summary.loc["iPad", ["tweets", "shortest", "median", "longest"]].tolist() == [2, 7, 8, 9]
+
+
+class TestWords:
+    def test_frequent_words_count_tweets_and_leave_out_function_words(self):
+        frame = eda.frequent_words(described([("RT the app app", None, NONE), ("an app of ours", None, NONE)]))
+        assert lines(frame, "words", "tweets", "share") == [("app", 2, 1.0)]
+
+    def test_pairs(self, tweets):
+        frame = eda.frequent_words(tweets, pairs=True).set_index("words")
+        assert frame["tweets"]["ipad 2"] == 2
+        assert frame["tweets"]["battery is"] == 2
+
+    def test_with_words_finds_what_was_counted(self, sample):
+        for pairs in (False, True):
+            frame = eda.frequent_words(sample, pairs)
+            for line in frame.head(20).itertuples():
+                assert len(eda.with_words(sample, line.words)) == line.tweets
+
+    def test_log_odds_by_hand(self):
+        here, elsewhere, prior = np.array([8.0, 2]), np.array([2.0, 8]), np.array([1.0, 1])
+        log_odds, z = _log_odds(here, elsewhere, prior)
+        expected = np.log(9 / 3) - np.log(3 / 9)
+        assert log_odds == pytest.approx([expected, -expected])
+        assert z == pytest.approx(log_odds / np.sqrt(1 / 9 + 1 / 3))
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=2, max_size=6),
+        st.floats(1, 1000),
+    )
+    def test_two_labels_mirror_each_other(self, counts, size):
+        here, elsewhere = np.array(counts, dtype=float).T
+        prior = size * (here + elsewhere + 1) / (here + elsewhere + 1).sum()
+        forward, backward = _log_odds(here, elsewhere, prior), _log_odds(elsewhere, here, prior)
+        assert forward[0] == pytest.approx(-backward[0])
+        assert forward[1] == pytest.approx(-backward[1])
+
+    def test_the_word_of_one_label_tells_it(self):
+        rows = [("crash of the phone", "iPhone", BAD)] * 8 + [("joy of the phone", "iPhone", GOOD)] * 8
+        frame = eda.telling_words(described(rows), "emotion")
+        first = frame.groupby("label").first()
+        assert first["words"].to_dict() == {BAD: "crash", GOOD: "joy"}
+        assert (first["tweets"] == 8).all()
+        assert (first["others"] == 0).all()
+        shared = frame[frame["words"] == "phone"]
+        assert shared["z"].to_numpy() == pytest.approx(0)
+
+    def test_more_prior_draws_towards_no_difference(self, sample):
+        weak, strong = (eda.telling_words(sample, "product", prior_words=size) for size in (10, 10_000))
+        assert strong["log_odds"].abs().max() < weak["log_odds"].abs().max()
+
+    def test_missing_and_ignored_labels_are_not_compared(self, sample):
+        for column, labels in (("product", tasks.PRODUCTS), ("emotion", tasks.EMOTIONS)):
+            frame = eda.telling_words(sample, column)
+            assert set(frame["label"]) == set(labels)
+            assert (frame["tweets"] + frame["others"] >= 5).all()
+
+    def test_nothing_to_compare(self, tweets):
+        assert eda.telling_words(tweets, "emotion", labels=[GOOD]).empty
+
+    @pytest.mark.parametrize("size", [0, -1, float("nan")])
+    def test_impossible_prior(self, tweets, size):
+        with pytest.raises(UsageError, match=f"prior_words must be above 0, got {size}; 1000"):
+            eda.telling_words(tweets, "emotion", prior_words=size)
+
+    def test_real_products_are_told_by_their_names(self, real):
+        once = eda.Filter(once=True)(real)
+        first = eda.telling_words(once, "product").groupby("label")["words"].first()
+        assert first[["iPhone", "iPad", "Google", "Android", "Apple"]].tolist() == [
+            "iphone",
+            "ipad",
+            "google",
+            "android",
+            "apple",
+        ]
+
+
+class TestRepeats:
+    def test_notions_from_strict_to_loose(self, tweets):
+        counted = [len(np.unique(eda.groups_by(tweets, notion))) for notion in eda.NOTIONS]
+        assert counted == [6, 5, 4]
+
+    def test_sizes(self, tweets):
+        frame = eda.repeats(tweets, np.array([0, 0, 1, 1, 2, 3]))
+        assert lines(frame, "size", "groups", "tweets") == [(1, 2, 2), (2, 2, 4)]
+
+    def test_conflicts(self, tweets):
+        groups = np.array([0, 0, 1, 1, 2, 2])
+        assert lines(eda.conflicts(tweets, groups, "emotion"), "group", "labels", "majority", "agreement") == [
+            (0, 2, NONE, 0.5),
+            (1, 1, BAD, 1.0),
+        ]
+        product = eda.conflicts(tweets, groups, "product")
+        assert lines(product, "group", "tweets", "labels") == [(0, 2, 1), (1, 2, 2)]  # group 2: one has none
+
+    def test_conflicting_labels(self, tweets):
+        frame = eda.conflicting_labels(tweets, np.zeros(len(tweets), dtype=int), "emotion")
+        assert sorted(lines(frame, "one", "other", "groups")) == [(BAD, NONE, 1), (BAD, GOOD, 1), (NONE, GOOD, 1)]
+
+    def test_as_many_conflicts_as_the_dataset_says(self, real):
+        summary = data.summarize(data.read(data.resolve().path)).tasks
+        groups = eda.groups_by(real, "exact text")
+        for name in ("product", "emotion"):
+            assert (eda.conflicts(real, groups, name)["labels"] > 1).sum() == summary[name].conflicts
+
+
+class TestKeywords:
+    @pytest.mark.parametrize(
+        ("text", "product"),
+        [
+            ("the Android app", "Android App"),
+            ("an APP for my iPad", "iPad or iPhone App"),
+            ("new app!", "iPad or iPhone App"),
+            ("iPad and iPhone", "iPad"),
+            ("Google Maps", "Other Google product or service"),
+            ("google says", "Google"),
+            ("apple iTunes", "Other Apple product or service"),
+            ("apple store", "Apple"),
+            ("happy apples?", "Apple"),
+            ("lunch", None),
+        ],
+    )
+    def test_rule(self, text, product):
+        assert eda.keyword_rule(text) == product
+
+    def test_scores(self, tweets):
+        scores, answers = eda.keyword_scores(tweets)
+        assert (scores["rows"], scores["right"], scores["accuracy"]) == (5, 4, 0.8)
+        assert scores["low"] < 0.8 < scores["high"]
+        wrong = answers[answers["product"] != answers["answer"]]
+        assert lines(wrong, "product", "answer", "tweets") == [("Apple", "iPhone", 1)]
+
+    def test_several_named(self, tweets):
+        assert lines(eda.several_named(tweets), "named", "tweets") == [(0, 0), (1, 4), (2, 2)]
+
+    def test_named_by_product(self, tweets):
+        frame = eda.named_by_product(tweets).set_index(["product", "brand"])["share"]
+        assert frame["iPad", "iPad"] == 1
+        assert frame["Apple", "iPhone"] == 1
+        assert frame[eda.NO_PRODUCT, "Google"] == 1
+        assert frame["iPad", "Google"] == 0
+
+    def test_real_tweets(self, real):
+        assert eda.keyword_scores(real)[0]["accuracy"] == pytest.approx(0.8134, abs=0.001)
+
+
+class TestMarks:
+    @pytest.mark.parametrize(
+        ("mark", "texts"),
+        [
+            ("digits", ["iPad 2"]),
+            ("emoticons", ["nice :)", ":-( why", ";D", "I &lt;3 it"]),
+            ("apostrophes inside words", ["can't"]),
+            ("@mention", ["hi @mention"]),
+            ("other user names", ["hi @you"]),
+            ("{link}", ["see {link}", "{LINK}"]),
+            ("other addresses", ["http://a.b"]),
+            ("[pic], [video] and the like", ["[Pic]"]),
+            ("RT @ within the text", ["so true RT @mention"]),
+            ("HTML entities", ["a &amp; b", "&#39;"]),
+            ("replacement characters (U+FFFD)", ["can\ufffdt"]),
+            ("other non-ASCII characters", ["caf\u00e9"]),
+            ("line breaks", ["a\nb"]),
+        ],
+    )
+    def test_a_mark_is_found(self, mark, texts):
+        found = eda.count_marks(described([(text, None, NONE) for text in [*texts, "plain words only"]]))
+        assert found.set_index("mark")["tweets"][mark] == len(texts)
+
+    def test_plain_words_hold_no_mark(self):
+        texts = ["plain words only", "at 10:30 (noon)", "a: b", "RT me"]
+        found = eda.count_marks(described([(text, None, NONE) for text in texts])).set_index("mark")["tweets"]
+        assert found[found > 0].to_dict() == {"digits": 1}
+
+    def test_with_mark_finds_what_was_counted(self, sample):
+        for line in eda.count_marks(sample).itertuples():
+            assert len(eda.with_mark(sample, line.mark)) == line.tweets
+
+    def test_what_each_cleaning_leaves(self, tweets):
+        after = eda.after_cleaning(tweets).pivot(index="mark", columns="state", values="tweets")
+        assert set(after) == {"raw", *CLEANINGS}
+        after = after[["raw", "report", "normalized"]]
+        assert after.loc["digits"].to_dict() == {"raw": 2, "report": 0, "normalized": 2}
+        assert after.loc["emoticons"].to_dict() == {"raw": 2, "report": 0, "normalized": 2}
+        assert after.loc["{link}"].to_dict() == {"raw": 1, "report": 0, "normalized": 0}
+        assert after.loc["HTML entities", "normalized"] == 0
+
+    def test_token_counts(self, tweets, tiny_bert):
+        counts = eda.token_counts(tweets, tiny_bert / "vocab.txt", "report")
+        assert counts.dtype == np.int64
+        assert counts[2] == eda.token_counts(tweets.iloc[[2]], tiny_bert / "vocab.txt", "report")[0]
+        assert (counts > 2).all()
+
+
+def test_nothing_left_is_no_error(sample):
+    none = sample.iloc[:0]
+    assert eda.products(none)["tweets"].sum() == 0
+    assert eda.emotions(none)["share"].tolist() == [0, 0, 0]
+    for table in (eda.emotion_by_product, eda.without_product, eda.lengths, eda.length_summary):
+        assert table(none).empty
+    assert eda.frequent_words(none).empty
+    assert eda.frequent_words(none, pairs=True).empty
+    assert eda.telling_words(none, "product").empty
+    assert eda.with_words(none, "app").empty
+    assert eda.count_marks(none)["tweets"].sum() == 0
+    assert np.isnan(eda.keyword_scores(none)[0]["accuracy"])
+    for notion in eda.NOTIONS:
+        groups = eda.groups_by(none, notion)
+        assert eda.repeats(none, groups).empty
+        assert eda.conflicts(none, groups, "product").empty
+        assert eda.conflicting_labels(none, groups, "emotion").empty

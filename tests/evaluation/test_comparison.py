@@ -1,0 +1,264 @@
+"""Two models on the same rows: figures that can be worked out by hand, and which rows may be used."""
+
+import json
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from sample_datasets import write_csv
+
+from tf_model import tasks
+from tf_model.data import dataset as dataset_file
+from tf_model.errors import DataError, ModelError
+from tf_model.evaluation import comparison
+from tf_model.evaluation.comparison import compare_models, compare_right, difference_interval, mcnemar_test
+from tf_model.inference.predictor import Predictor
+
+
+def right(*counts: tuple[bool, bool, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Two arrays from (old is right, new is right, number of rows)."""
+    rows = [(old, new) for old, new, number in counts for _ in range(number)]
+    return tuple(np.array(column) for column in zip(*rows, strict=True))
+
+
+# ------------------------------------------------------------------------------------------------------ figures
+
+
+def test_mcnemar_is_a_sign_test_on_the_rows_where_they_differ():
+    old, new = right((True, True, 500), (False, False, 60), (True, False, 3), (False, True, 12))
+    assert mcnemar_test(old, new) == pytest.approx(2 * sum(comb(15, k) for k in range(4)) / 2**15)
+    assert mcnemar_test(new, old) == pytest.approx(mcnemar_test(old, new))
+    # What both get right or wrong says nothing.
+    assert mcnemar_test(*right((True, False, 3), (False, True, 12))) == pytest.approx(mcnemar_test(old, new))
+
+
+def test_models_that_never_differ_are_equally_good():
+    found = compare_right(*right((True, True, 9), (False, False, 1)))
+    assert (found["p_value"], found["difference"], found["difference_interval"]) == (1.0, 0.0, [0.0, 0.0])
+    assert found["verdict"] == comparison.NO_DIFFERENCE
+
+
+@pytest.mark.parametrize(
+    ("only_old", "only_new", "verdict"), [(5, 20, "better"), (20, 5, "worse"), (5, 6, "no clear difference")]
+)
+def test_the_verdict_is_on_the_new_model(only_old, only_new, verdict):
+    found = compare_right(*right((True, True, 600), (True, False, only_old), (False, True, only_new)))
+    assert found["verdict"] == verdict
+    assert (found["only_old_right"], found["only_new_right"]) == (only_old, only_new)
+    rows = 600 + only_old + only_new
+    assert found["difference"] == pytest.approx((only_new - only_old) / rows)
+    low, high = found["difference_interval"]
+    assert low < found["difference"] < high
+    assert (low > 0) == (verdict == "better")
+    assert (high < 0) == (verdict == "worse")
+
+
+def test_the_interval_has_the_width_that_theory_says():
+    old, new = right((True, True, 500), (False, False, 60), (True, False, 20), (False, True, 40))
+    low, high = difference_interval(old, new)
+    share_new, share_old = 40 / 620, 20 / 620
+    spread = np.sqrt((share_new + share_old - (share_new - share_old) ** 2) / 620)
+    assert (low + high) / 2 == pytest.approx(share_new - share_old, abs=0.002)
+    assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.05)
+    assert difference_interval(old, new) == (low, high)  # the same seed
+    assert difference_interval(old, new, confidence=0.5)[0] > low
+
+
+def test_repeats_of_one_text_do_not_make_the_interval_narrower():
+    old, new = right((True, True, 60), (True, False, 4), (False, True, 12))
+    alone = difference_interval(old, new)
+    tenfold = difference_interval(np.repeat(old, 10), np.repeat(new, 10), np.repeat(np.arange(76), 10))
+    assert tenfold == pytest.approx(alone, abs=1e-9)
+    low, high = difference_interval(np.repeat(old, 10), np.repeat(new, 10))  # taken for ten times as many texts
+    assert high - low < 0.5 * (alone[1] - alone[0])
+
+
+def test_the_interval_covers_the_true_difference_as_often_as_it_says():
+    generator = np.random.default_rng(1)
+    outcomes = generator.choice(4, p=[0.7, 0.1, 0.08, 0.12], size=(200, 300))  # both, none, only old, only new
+    intervals = [
+        difference_interval((row == 0) | (row == 2), (row == 0) | (row == 3), resamples=300) for row in outcomes
+    ]
+    covered = np.mean([low <= 0.04 <= high for low, high in intervals])
+    assert 0.9 <= covered <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ([True], [True, False]),
+        ([], []),
+        ([0.5, 1.0], [True, False]),
+        ([[True]], [[True]]),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(old, new):
+    with pytest.raises(DataError, match="let both models answer the same rows"):
+        compare_right(np.array(old), np.array(new))
+
+
+def test_retweets_of_one_tweet_are_not_as_many_tweets():
+    old, new = np.ones(200, bool), np.ones(200, bool)
+    old[:9] = False  # one tweet and its eight retweets, which the new model gets right
+    new[9] = False
+    groups = np.concatenate([np.zeros(9, int), np.arange(1, 192)])
+    assert compare_right(old, new)["verdict"] == comparison.BETTER
+    found = compare_right(old, new, groups)
+    assert found["p_value"] < comparison.SIGNIFICANCE
+    assert found["difference_interval"][0] <= 0 < found["difference_interval"][1]
+    assert found["verdict"] == comparison.NO_DIFFERENCE
+    assert compare_right(new, old, groups)["verdict"] == comparison.NO_DIFFERENCE
+
+
+def test_an_interval_needs_two_texts():
+    with pytest.raises(DataError, match="at least 2 rows that are no near-duplicates, got 1"):
+        difference_interval(*right((True, False, 5)), np.zeros(5, int))
+    with pytest.raises(DataError, match="expected one group per row, got 2 for 5 rows"):
+        difference_interval(*right((True, False, 5)), np.zeros(2, int))
+
+
+# ------------------------------------------------------------------------------------------------------ models
+
+PRODUCTS = ("iPhone", "iPad", "Google")
+
+
+def unlike(letter: str) -> str:
+    """Words that no other letter gives: rows that are no near-duplicates of each other."""
+    return " ".join(f"{letter}{end}" for end in ("rotun", "limax", "spend", "kworth", "ymbal"))
+
+
+ROWS = [
+    *((f"{unlike(letter)} my ipad", "iPad", tasks.POSITIVE) for letter in "abcdefgh"),
+    *((f"{unlike(letter)} that iphone", "iPhone", tasks.NEGATIVE) for letter in "ijklm"),
+    ("a tweet about the weather and nothing else", "", tasks.NO_EMOTION),
+    ("somebody is glad and does not say of what", "", tasks.POSITIVE),
+]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return dataset_file.read(write_csv(tmp_path / "data.csv", ROWS))
+
+
+def model(folder, dataset, rows, *, sees=("ipad", "iphone"), emotion=False, **metrics) -> Predictor:
+    """One that knows the products in ``sees`` when it reads them, and has validated on ``rows``."""
+
+    def score(batch):
+        texts = [text.decode().lower() for text in batch]
+        products = [
+            1 if "ipad" in text and "ipad" in sees else 0 if "iphone" in text and "iphone" in sees else 2
+            for text in texts
+        ]
+        emotions = [1 if "weather" in text else 0 if "iphone" in text else 2 for text in texts]
+        outputs = answers("product", PRODUCTS, products)
+        if emotion:
+            outputs |= answers("emotion", tasks.EMOTIONS, emotions)
+            outputs["answer"] = np.array(["Not sure"] * len(batch), object)
+        return outputs
+
+    folder.mkdir()
+    frame = pd.DataFrame({"row": rows, "label": "x", "predicted": "x"})
+    frame.to_csv(folder / "validation_predictions.csv", index=False)
+    labels = {"product": PRODUCTS} | ({"emotion": tasks.EMOTIONS} if emotion else {})
+    return Predictor(labels, score, emotion, folder, metrics={"data_sha256": dataset.sha256, **metrics})
+
+
+def answers(task, labels, ids):
+    probabilities = np.full((len(ids), len(labels)), 0.1, np.float32)
+    probabilities[np.arange(len(ids)), ids] = 0.8
+    return {
+        task: np.array([labels[each] for each in ids], object),
+        f"{task}_confidence": probabilities.max(axis=1),
+        f"{task}_probabilities": probabilities,
+    }
+
+
+def test_models_are_compared_on_the_rows_that_both_validated_on(tmp_path, dataset):
+    old = model(tmp_path / "old", dataset, range(0, 12), sees=("iphone",))
+    new = model(tmp_path / "new", dataset, range(2, 15))
+    found = compare_models(old, new, dataset)
+    assert found["rows"] == 10  # rows 2 to 11
+    product = found["tasks"]["product"]
+    assert (product["rows"], product["only_old_right"], product["only_new_right"]) == (10, 0, 6)
+    assert (product["old"]["accuracy"], product["new"]["accuracy"]) == (0.4, 1.0)
+    assert product["p_value"] == 2 / 2**6
+    assert (found["task"], found["verdict"]) == ("product", "better")
+    assert found["data_sha256"] == dataset.sha256
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_answer_decides_where_both_give_one(tmp_path, dataset):
+    rows = range(len(ROWS))
+    old = model(tmp_path / "old", dataset, rows, emotion=True)
+    new = model(tmp_path / "new", dataset, rows, sees=("iphone",), emotion=True)
+    found = compare_models(old, new, dataset)
+    assert list(found["tasks"]) == ["product", "emotion", "answer"]
+    assert found["task"] == "answer"
+    # Best guesses, whatever is withheld; no emotion needs no product, an unknown product is not judged.
+    assert found["tasks"]["answer"]["old"]["accuracy"] == 1.0
+    assert found["tasks"]["answer"]["only_old_right"] == 8
+    assert found["tasks"]["product"]["rows"] == 13
+    assert found["tasks"]["emotion"]["difference"] == 0
+    assert found["verdict"] == "worse"
+
+
+def test_retweets_in_a_dataset_are_counted_as_one_tweet(tmp_path):
+    retweets = [(f"RT @user: {ROWS[0][0]}", *ROWS[0][1:])] * 3
+    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", [*ROWS, *retweets]))
+    rows = range(len(ROWS) + len(retweets))
+    old = model(tmp_path / "old", dataset, rows, sees=("iphone",), emotion=True)
+    found = compare_models(old, model(tmp_path / "new", dataset, rows, emotion=True), dataset)["tasks"]
+    assert {name: (each["rows"], each["groups"]) for name, each in found.items()} == {
+        "product": (16, 13),
+        "emotion": (18, 15),
+        "answer": (18, 15),
+    }
+
+
+def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
+    rows = range(len(ROWS))
+    old, new = model(tmp_path / "old", dataset, rows), model(tmp_path / "new", dataset, rows, emotion=True)
+    assert list(compare_models(old, new, dataset)["tasks"]) == ["product"]
+
+
+def test_models_of_different_tasks_are_refused(tmp_path, dataset):
+    old = model(tmp_path / "old", dataset, range(9))
+    new = replace(old, labels={"emotion": tasks.EMOTIONS})
+    with pytest.raises(ModelError, match=r"predicts product and .* predicts emotion; compare models of one task"):
+        compare_models(old, new, dataset)
+
+
+def test_rows_that_a_model_may_have_trained_on_are_not_used(tmp_path, dataset):
+    known = model(tmp_path / "known", dataset, range(7))
+    other = model(tmp_path / "other", dataset, range(7), data_sha256="0" * 64)
+    with pytest.raises(ModelError, match=r"other was trained on other data \(sha256 0+\) .* with --data"):
+        compare_models(known, other, dataset)
+    elsewhere = model(tmp_path / "elsewhere", dataset, range(6, 14))
+    with pytest.raises(ModelError, match="only 1 row is unknown to both; train them with one --split-seed"):
+        compare_models(known, elsewhere, dataset)
+
+
+@pytest.mark.parametrize("content", [None, "", "label\nx\n", "row\nfirst\n"])
+def test_a_model_that_does_not_say_what_it_validated_on_is_refused(tmp_path, dataset, content):
+    old = model(tmp_path / "old", dataset, range(9))
+    file = old.folder / "validation_predictions.csv"
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(ModelError, match="does not say which rows it validated on"):
+        compare_models(old, old, dataset)
+
+
+def test_what_is_printed(tmp_path, dataset, capsys):
+    rows = range(len(ROWS))
+    old = model(tmp_path / "old", dataset, rows, sees=("iphone",))
+    found = compare_models(old, model(tmp_path / "[new]", dataset, rows), dataset)
+    comparison.print_comparison(Console(width=120), found)
+    said = capsys.readouterr().out
+    assert "[new]" in said  # a name is not markup
+    assert "+0.6154" in said
+    assert (
+        "the new model is better: accuracy of the product 1.0000 against 0.3846, right where the other is wrong 8 "
+        "against 0 times, p = 0.0078"
+    ) in said

@@ -1,0 +1,238 @@
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from sklearn import metrics as sklearn_metrics
+
+from tf_model.errors import DataError, UsageError
+from tf_model.evaluation.metrics import (
+    REPORT,
+    comparison_table,
+    confusion_table,
+    evaluate_probabilities,
+    print_metrics,
+    summarize,
+    wilson_interval,
+)
+from tf_model.tasks import PRODUCTS
+
+LABELS = ("pear", "fig", "plum")
+# Two right (pear, fig), one fig taken for pear; no plum, and none predicted.
+TRUE = np.array([0, 1, 1])
+PROBABILITIES = np.array([[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.7, 0.2, 0.1]])
+
+
+def random_part(seed, rows=200, classes=9):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, classes, rows), generator.dirichlet(np.ones(classes), rows)
+
+
+def printed(*renderables, width=100):
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=False)
+    for renderable in renderables:
+        console.print(renderable)
+    return console.export_text()
+
+
+class TestWilsonInterval:
+    def test_by_hand(self):
+        # Centre (k + z²/2) / (n + z²), half width z / (n + z²) * sqrt(k (n - k) / n + z²/4), with z = 1.959964.
+        assert wilson_interval(8, 10) == pytest.approx((0.490162, 0.943318), abs=1e-6)
+        assert wilson_interval(5, 10) == pytest.approx((0.236593, 0.763407), abs=1e-6)
+
+    def test_the_accuracy_of_the_report(self):
+        assert wilson_interval(576, 659) == pytest.approx((0.8466, 0.8973), abs=1e-4)
+
+    @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+    @settings(max_examples=50, deadline=None)
+    def test_formula(self, total, share, confidence):
+        successes = round(share * total)
+        z = {0.5: 0.6744898, 0.9: 1.6448536, 0.95: 1.9599640, 0.99: 2.5758293}[confidence]
+        centre = (successes + z * z / 2) / (total + z * z)
+        half = z / (total + z * z) * math.sqrt(successes * (total - successes) / total + z * z / 4)
+        low, high = wilson_interval(successes, total, confidence)
+        assert (low, high) == pytest.approx((centre - half, centre + half), abs=1e-6)
+        assert 0 <= low <= successes / total <= high <= 1
+
+    def test_takes_numpy_counts(self):
+        assert wilson_interval(np.int64(8), np.int64(10)) == wilson_interval(8, 10)
+
+    @pytest.mark.parametrize(("successes", "total"), [(0, 0), (-1, 5), (6, 5)])
+    def test_impossible_counts(self, successes, total):
+        with pytest.raises(DataError, match=f"at least one row.*got {successes} of {total}; count"):
+            wilson_interval(successes, total)
+
+    @pytest.mark.parametrize("confidence", [0, 1, 95])
+    def test_impossible_confidence(self, confidence):
+        with pytest.raises(UsageError, match=f"between 0 and 1, got {confidence}; 0.95"):
+            wilson_interval(1, 2, confidence)
+
+
+class TestEvaluateProbabilities:
+    def test_by_hand(self):
+        metrics = evaluate_probabilities(TRUE, PROBABILITIES, LABELS)
+        assert metrics["rows"] == 3
+        assert metrics["loss"] == pytest.approx(-(math.log(0.5) + math.log(0.5) + math.log(0.2)) / 3, abs=1e-6)
+        assert metrics["accuracy"] == 2 / 3
+        assert metrics["accuracy_interval"] == list(wilson_interval(2, 3))
+        assert metrics["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+        assert metrics["per_class"] == {
+            "pear": {"precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "support": 1},
+            "fig": {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
+            "plum": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+        }
+        assert metrics["confusion_matrix"] == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_agrees_with_scikit_learn(self, seed):
+        label_ids, probabilities = random_part(seed)
+        predicted = probabilities.argmax(axis=1)
+        metrics = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
+        assert metrics["loss"] == pytest.approx(sklearn_metrics.log_loss(label_ids, probabilities), abs=1e-5)
+        assert metrics["accuracy"] == sklearn_metrics.accuracy_score(label_ids, predicted)
+        assert metrics["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(label_ids, predicted, average="macro"))
+        assert metrics["confusion_matrix"] == sklearn_metrics.confusion_matrix(label_ids, predicted).tolist()
+
+    @given(st.integers(0, 1000), st.integers(1, 30), st.integers(2, 9))
+    @settings(max_examples=40, deadline=None)
+    def test_counts_add_up_and_json_takes_it(self, seed, rows, classes):
+        label_ids, probabilities = random_part(seed, rows, classes)
+        metrics = evaluate_probabilities(label_ids, probabilities.astype(np.float32), PRODUCTS[:classes])
+        assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+        matrix = np.array(metrics["confusion_matrix"])
+        assert matrix.sum() == rows
+        assert matrix.trace() / rows == metrics["accuracy"]
+        assert matrix.sum(axis=1).tolist() == [scores["support"] for scores in metrics["per_class"].values()]
+        assert metrics["macro_f1"] == pytest.approx(np.mean([s["f1"] for s in metrics["per_class"].values()]))
+        assert metrics["accuracy_interval"][0] <= metrics["accuracy"] <= metrics["accuracy_interval"][1]
+
+    def test_the_order_of_the_rows_does_not_matter(self):
+        label_ids, probabilities = random_part(0)
+        order = np.random.default_rng(1).permutation(len(label_ids))
+        one = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
+        other = evaluate_probabilities(label_ids[order], probabilities[order], PRODUCTS)
+        assert one["loss"] == pytest.approx(other.pop("loss"))
+        assert {key: one[key] for key in other} == other
+
+    @pytest.mark.filterwarnings("error")
+    def test_certainty_costs_nothing_or_much_but_never_infinity(self):
+        certain = np.eye(3)[[0, 1]]
+        assert evaluate_probabilities(np.array([0, 1]), certain, LABELS)["loss"] == pytest.approx(0, abs=1e-6)
+        wrong = evaluate_probabilities(np.array([2, 2]), certain, LABELS)
+        assert wrong["loss"] == pytest.approx(-math.log(1e-7), abs=1e-6)
+        assert wrong["accuracy"] == 0
+
+    def test_rounded_probabilities_will_do(self):
+        evaluate_probabilities(np.array([0]), np.array([[0.333, 0.333, 0.3335]]), LABELS)
+
+    @pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 2), (3, 3, 1)])
+    def test_wrong_shape(self, shape):
+        with pytest.raises(DataError, match=r"shape \[rows, 3\].*got \[.*\]; use the labels"):
+            evaluate_probabilities(TRUE, np.ones(shape), LABELS)
+
+    @pytest.mark.parametrize("value", [math.nan, math.inf])
+    def test_not_finite(self, value):
+        probabilities = PROBABILITIES.copy()
+        probabilities[1, 2] = value
+        with pytest.raises(DataError, match=r"finite probabilities, got .* in row 1; train again"):
+            evaluate_probabilities(TRUE, probabilities, LABELS)
+
+    @pytest.mark.parametrize("row", [[2.0, -1.0, 0.0], [0.5, 0.5, 0.01], [0.0, 0.0, 0.0], [1.5, 4.0, -2.0]])
+    def test_not_a_distribution(self, row):
+        probabilities = PROBABILITIES.copy()
+        probabilities[2] = row
+        with pytest.raises(DataError, match=r"sum to 1, got .* in row 2; apply softmax"):
+            evaluate_probabilities(TRUE, probabilities, LABELS)
+
+    @pytest.mark.parametrize("label_ids", [[0, 1], [0.0, 1.0, 1.0], [[0], [1], [1]]])
+    def test_ids_do_not_fit_the_rows(self, label_ids):
+        with pytest.raises(DataError, match=r"expected 3 class ids as whole numbers.*evaluate the rows"):
+            evaluate_probabilities(np.array(label_ids), PROBABILITIES, LABELS)
+
+    @pytest.mark.parametrize(("label_ids", "found"), [([0, 1, 3], "0 to 3"), ([-1, 1, 2], "-1 to 2")])
+    def test_ids_out_of_range(self, label_ids, found):
+        with pytest.raises(DataError, match=f"class ids from 0 to 2, got {found}; use the labels"):
+            evaluate_probabilities(np.array(label_ids), PROBABILITIES, LABELS)
+
+    def test_labels_must_differ(self):
+        with pytest.raises(DataError, match=r"all different, got .*'fig', 'fig'"):
+            evaluate_probabilities(TRUE, PROBABILITIES, ("pear", "fig", "fig"))
+
+
+class TestSummarize:
+    def test_by_hand(self):
+        assert summarize([2, 4, 4, 6]) == {
+            "mean": 4.0,
+            "sd": pytest.approx(math.sqrt(8 / 3)),
+            "min": 2.0,
+            "max": 6.0,
+            "n": 4,
+        }
+
+    def test_one_value_has_no_spread(self):
+        assert summarize(iter([0.5])) == {"mean": 0.5, "sd": None, "min": 0.5, "max": 0.5, "n": 1}
+
+    @pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
+    def test_nothing_to_summarize(self, values):
+        with pytest.raises(DataError, match="at least one value, all finite"):
+            summarize(values)
+
+    @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
+    @settings(max_examples=40, deadline=None)
+    def test_bounds(self, values):
+        summary = summarize(values)
+        assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+        assert summary["min"] - 1e-6 <= summary["mean"] <= summary["max"] + 1e-6
+        assert summary["sd"] is None or 0 <= summary["sd"] <= (summary["max"] - summary["min"]) + 1e-6
+
+
+class TestTables:
+    @pytest.mark.parametrize("width", [80, 100])
+    def test_nine_classes_fit(self, width):
+        label_ids, probabilities = random_part(0, rows=3000)
+        metrics = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
+        console = Console(width=width, record=True, file=io.StringIO())
+        print_metrics(console, "validation", metrics)
+        text = console.export_text()
+        assert "…" not in text
+        assert max(map(len, text.splitlines())) <= width
+        for number, (label, counts) in enumerate(zip(PRODUCTS, metrics["confusion_matrix"], strict=True)):
+            row = [f"{number} {label}", *map(str, counts)]
+            assert any(" ".join(line.split()) == " ".join(row) for line in text.splitlines())
+        assert f"accuracy {metrics['accuracy']:.4f} (95% interval " in text
+        assert "3,000 rows" in " ".join(text.split())
+
+    def test_narrow_terminals_keep_the_numbers(self):
+        label_ids, probabilities = random_part(0, rows=3000)
+        metrics = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
+        text = printed(confusion_table(metrics), width=60)
+        assert all(f" {count} " in text for row in metrics["confusion_matrix"] for count in row)
+
+    def test_labels_and_titles_are_no_markup(self):
+        labels = ("[bold]pear", "[/red]", "plum :smile: [link=x]y")
+        console = Console(width=100, record=True, file=io.StringIO())
+        print_metrics(console, "[/nothing] [red]title", evaluate_probabilities(TRUE, PROBABILITIES, labels))
+        text = console.export_text()
+        for label in (*labels, "[/nothing] [red]title"):
+            assert label in text
+
+    def test_comparison_with_the_report(self):
+        metrics = evaluate_probabilities(TRUE, PROBABILITIES, LABELS)
+        lines = [line.split() for line in printed(comparison_table(metrics, metrics)).splitlines()]
+        ours = [f"{metrics[name]:.4f}" for name in ("loss", "accuracy", "macro_f1")]
+        assert ["part", "rows", "loss", "report", "accuracy", "report", "macro-F1", "report"] in lines
+        assert ["train", "3", ours[0], "0.2608", ours[1], "0.9487", ours[2], "-"] in lines
+        assert ["validation", "3", ours[0], "0.4569", ours[1], "0.8741", ours[2], "-"] in lines
+
+    def test_comparison_without_a_reference(self):
+        metrics = evaluate_probabilities(TRUE, PROBABILITIES, LABELS)
+        lines = [line.split() for line in printed(comparison_table(metrics, metrics, {})).splitlines()]
+        assert [line[3::2] for line in lines if line[:1] == ["train"]] == [["-", "-", "-"]]
+
+    def test_the_report_s_accuracy_is_576_of_659(self):
+        assert REPORT["validation"]["accuracy"] == round(576 / 659, 4)

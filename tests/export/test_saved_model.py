@@ -1,0 +1,416 @@
+"""The saved model: what it returns, what it needs, what is beside it, and that it is whole or not there."""
+
+import csv
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas
+import pytest
+import yaml
+
+from tf_model import data, model_dir, paths, tasks
+from tf_model.config import make_recipe
+from tf_model.errors import ModelError, OutputError
+from tf_model.evaluation.metrics import evaluate_probabilities
+from tf_model.export import saved_model
+from tf_model.export.saved_model import Validated
+from tf_model.inference.predictor import Predictor
+from tf_model.modeling import backbone
+
+TASK = tasks.PRODUCT
+RECIPE = make_recipe("tuned", epochs=2)
+OWN_FILES = {
+    *("recipe.json", "labels.json", "metrics.json"),
+    *("history.csv", "validation_predictions.csv", "model_card.md"),
+}
+HISTORY = [
+    {"epoch": 1, "seconds": 3.5, "loss": 2.1, "accuracy": 0.25, "val_loss": 2.0, "val_accuracy": 0.3},
+    {"epoch": 2, "seconds": 1.5, "loss": 1.9, "accuracy": 0.5, "val_loss": 1.8, "val_accuracy": 0.4},
+]
+ODD_TEXTS = [
+    *("", " ", "\n\t", "#sxsw", "🎉🎉🎉", "iPad iPad iPad", "¿Dónde está el iPad?", "日本語のツイート", "\x00 nul"),
+    *("RT @user: &quot;great&quot; {link}", "http://example.com/a?b=c", "a" * 300, "ipad apps for the user " * 60),
+]
+# Runs where only TensorFlow may be imported: loads the folder argv[1], scores the texts of argv[2], writes argv[3].
+SERVE = """
+import json, sys
+
+BANNED = {"transformers", "tf_keras", "keras_nlp", "keras_hub", "tf_model"}  # tensorflow itself needs keras
+
+from importlib.machinery import PathFinder
+
+class Ban:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return None if name.split(".")[0] in BANNED else PathFinder.find_spec(name, path, target)
+
+sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder] + [Ban]
+import tensorflow as tf
+import tensorflow_text
+import numpy as np
+
+texts = json.load(open(sys.argv[2], encoding="utf-8"))
+answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(texts))
+assert not BANNED & {name.split(".")[0] for name in sys.modules}
+np.savez(sys.argv[3], **{name: value.numpy().astype("S" if name == "label" else value.numpy().dtype)
+                         for name, value in answer.items()})
+"""
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Some 50 texts: made-up tweets and oddities."""
+    return [*pandas.read_csv(paths.SAMPLE_CORPUS)[tasks.TEXT_COLUMN][:40], *ODD_TEXTS]
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A classifier with large random weights, so that texts differ in their classes, and a built optimizer."""
+    from tf_model.device import prepare
+    from tf_model.modeling import classifier as model
+    from tf_model.preprocessing.tokenizer import TextEncoder
+    from tf_model.training.trainer import Fitted
+
+    prepare(1, precision="float32")
+    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("gone"), dirs_exist_ok=True)
+    tiny = backbone.find(str(folder))
+    bert = model.build(tiny, [len(TASK.labels)])
+    model.compile_model(bert, RECIPE, steps=1)
+    bert.optimizer.build(bert.trainable_variables)
+    for variable in bert.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * 50)
+    encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
+    shutil.rmtree(folder)  # what is saved must not need it
+    return Fitted(bert, encoder, HISTORY)
+
+
+@pytest.fixture(scope="module")
+def validated() -> Validated:
+    scores = np.random.default_rng(0).dirichlet(np.ones(9), 20).astype(np.float32)
+    return Validated(np.arange(100, 120), np.arange(20) % 9, scores)
+
+
+@pytest.fixture(scope="module")
+def metrics(validated: Validated) -> dict:
+    measured = evaluate_probabilities(validated.label_ids, validated.probabilities, TASK.labels)
+    return {
+        "dataset": data.SAMPLE,
+        "data_sha256": "0" * 64,
+        "task": TASK.name,
+        "recipe": RECIPE.name,
+        "protocol": "random split",
+        "backbone": {"name": "tiny", "source": "local folder", "sha256": "1" * 64},
+        "rows": 40,
+        "train": measured,
+        "validation": measured,
+        "seconds": 5.0,
+        "seed": RECIPE.seed,
+        "device": "CPU",
+        "command": "python -m tf_model.train",
+        "versions": {"python": "3"},
+    }
+
+
+@pytest.fixture(scope="module")
+def save(fitted, validated, metrics):
+    """A function that exports the classifier into a folder."""
+
+    def save(folder: Path, **options) -> None:
+        saved_model.export(fitted, folder, tasks=[TASK], recipe=RECIPE, metrics=metrics, validated=validated, **options)
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def folder(save, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported model, moved after it was written."""
+    home = tmp_path_factory.mktemp("exported")
+    save(home / "first" / "product")
+    assert [path.name for path in (home / "first").iterdir()] == ["product"]
+    return (home / "first" / "product").rename(home / "moved")
+
+
+@pytest.fixture(scope="module")
+def serve(folder: Path):
+    """The signature ``serving_default`` of the exported model."""
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(folder))
+    signature = model.signatures[model_dir.SIGNATURE]
+    signature.model = model
+
+    def serve(texts: list[str]) -> dict:
+        return signature(text=tf.constant(texts, tf.string, shape=[len(texts)]))
+
+    serve.signature = signature
+    return serve
+
+
+@pytest.fixture
+def unsaved(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """In place of TensorFlow's saving: writes one file, then raises ``error`` if there is one, and counts its calls."""
+    import tensorflow as tf
+
+    stub = SimpleNamespace(error=None, calls=0)
+
+    def saved(module, folder, signatures=None):
+        stub.calls += 1
+        (Path(folder) / "saved_model.pb").write_bytes(b"graph")
+        if stub.error:
+            raise stub.error
+
+    monkeypatch.setattr(tf.saved_model, "save", saved)
+    return stub
+
+
+# ---------------------------------------------------------------------------------------------------- signature
+
+
+def test_signature_is_as_documented(serve):
+    import tensorflow as tf
+
+    inputs = serve.signature.structured_input_signature[1]
+    assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in inputs.items()} == {"text": (tf.string, [None])}
+    outputs = serve.signature.structured_outputs
+    assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in outputs.items()} == {
+        "label": (tf.string, [None]),
+        "confidence": (tf.float32, [None]),
+        "probabilities": (tf.float32, [None, 9]),
+    }
+
+
+def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(folder, texts):
+    predictor = Predictor.load(folder)
+    batch = [text.encode() for text in texts]
+    plain = predictor.score(batch)
+    began = time.perf_counter()
+    measured, stages = predictor.measure(batch)
+    taken = time.perf_counter() - began
+    assert measured.keys() == plain.keys()
+    for name, values in plain.items():
+        np.testing.assert_array_equal(measured[name], values, err_msg=name)
+    assert stages.tokenize > 0 < stages.model
+    assert stages.tokenize + stages.model < taken
+    unknown = stages.unknown_shares
+    assert (unknown.dtype, unknown.shape) == (np.float32, (len(batch),))
+    assert unknown[texts.index("")] == 0
+    assert unknown[texts.index("a" * 300)] == 1  # longer than any word that is taken apart
+
+
+def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(folder):
+    measure = Predictor.load(folder).measure
+    # Nothing is left of a text of the first kind, 126 tokens of one of the second, which is no longer.
+    few, many = [b"http://" + b"x" * 2000] * 200, [b"my ipad " * 251] * 200
+
+    def least(batch, stage):
+        return min(getattr(measure(batch)[1], stage) for _ in range(5))
+
+    assert least(many, "model") > 2 * least(few, "model")
+    assert least(few, "tokenize") > 2 * least(few[:1], "tokenize")
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_any_number_of_texts(serve, texts, count):
+    answer = serve(texts[:count])
+    assert answer["label"].shape == answer["confidence"].shape == [count]
+    assert answer["probabilities"].shape == [count, 9]
+    scores = answer["probabilities"].numpy()
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(answer["confidence"].numpy(), scores.max(axis=1) if count else [])
+    assert [label.decode() for label in answer["label"].numpy()] == [TASK.labels[i] for i in scores.argmax(axis=1)]
+
+
+def test_says_what_the_classifier_said(serve, fitted, texts):
+    from tf_model.preprocessing.batching import encode
+
+    scores = serve(texts)["probabilities"].numpy()
+    expected = fitted.probabilities(encode(fitted.encoder, texts))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    assert len({*expected.argmax(axis=1)}) >= 2  # texts of several classes, or this would say little
+    assert np.ptp(expected, axis=0).max() > 0.5
+
+
+def test_a_text_does_not_depend_on_its_batch(serve, texts):
+    together = serve(texts)["probabilities"].numpy()
+    order = np.random.default_rng(1).permutation(len(texts))
+    shuffled = serve([texts[place] for place in order])["probabilities"].numpy()
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-5)
+    alone = np.concatenate([serve([text])["probabilities"].numpy() for text in texts])
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_predictor_gives_the_same_numbers(folder, serve, texts):
+    frame = Predictor.load(folder).predict(texts, batch_size=7, probabilities=True)
+    answer = serve(texts)
+    np.testing.assert_allclose(frame["product_confidence"], answer["confidence"].numpy(), atol=1e-5)
+    np.testing.assert_allclose(frame.filter(like="product_probability_"), answer["probabilities"].numpy(), atol=1e-5)
+    assert frame["product"].tolist() == [label.decode() for label in answer["label"].numpy()]
+
+
+def test_needs_tensorflow_and_tensorflow_text_alone(folder, serve, texts, tmp_path):
+    texts = [text for text in texts if "\0" not in text]  # NumPy's byte strings end at a NUL
+    (tmp_path / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("TF_USE_LEGACY_KERAS", "PYTHONPATH")
+    }
+    command = [sys.executable, "-c", SERVE, str(folder), "texts.json", "answer.npz"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = serve(texts)
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert {*answer} == {"label", "confidence", "probabilities"}
+        assert answer["label"].tolist() == expected["label"].numpy().tolist()
+        np.testing.assert_allclose(answer["probabilities"], expected["probabilities"].numpy(), atol=1e-5)
+        np.testing.assert_allclose(answer["confidence"], expected["confidence"].numpy(), atol=1e-5)
+
+
+# ------------------------------------------------------------------------------------------------------- folder
+
+
+def test_folder_holds_what_the_design_says(folder, metrics):
+    assert {path.name for path in folder.iterdir()} == OWN_FILES | {
+        *("saved_model.pb", "fingerprint.pb", "variables", "assets")
+    }
+    assert json.loads((folder / "recipe.json").read_text()) == RECIPE.to_dict()
+    assert json.loads((folder / "labels.json").read_text()) == {"task": "product", "labels": list(TASK.labels)}
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    with (folder / "history.csv").open(newline="") as file:
+        assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == HISTORY
+
+
+def test_validation_predictions_are_rows_labels_and_probabilities(folder, validated):
+    frame = pandas.read_csv(folder / "validation_predictions.csv")
+    assert [*frame] == ["row", "label", "predicted", *TASK.labels]
+    assert frame["row"].tolist() == validated.rows.tolist()
+    assert frame["label"].tolist() == [TASK.labels[i] for i in validated.label_ids]
+    assert frame["predicted"].tolist() == [TASK.labels[i] for i in validated.probabilities.argmax(axis=1)]
+    np.testing.assert_allclose(frame[list(TASK.labels)], validated.probabilities, atol=1e-6)
+
+
+def test_only_weights_are_saved_not_the_state_of_the_optimizer(folder, fitted):
+    import tensorflow as tf
+
+    saved = [shape for name, shape in tf.train.list_variables(str(folder / "variables" / "variables")) if shape]
+    assert sorted(saved) == sorted(variable.shape.as_list() for variable in fitted.model.variables)
+
+
+def test_folder_can_be_read_by_everyone_who_may(folder):
+    umask = os.umask(0)
+    os.umask(umask)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask  # not that of a temporary folder
+
+
+FIGURES_OF_THE_CARD = (("product accuracy", "accuracy"), ("product macro-F1", "macro_f1"))
+
+
+def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metrics):
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert header["pipeline_tag"] == "text-classification"
+    assert header["license"] == "other"  # that of the weights it started from, unknown of a folder
+    assert "base_model" not in header
+    [model] = header["model-index"]
+    found = {metric["name"]: metric["value"] for metric in model["results"][0]["metrics"]}
+    assert found == {name: round(metrics["validation"][key], 4) for name, key in FIGURES_OF_THE_CARD}
+    assert model["results"][0]["dataset"]["revision"] == metrics["data_sha256"]
+    assert "# product\n\n> **Trained on the small sample corpus, not on the real data.**" in card
+    validation = metrics["validation"]
+    figures = " | ".join(f"{validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
+    assert f"| validation | 20 | {figures} |" in card
+    for label, scores in validation["per_class"].items():
+        assert f"| {label} | {scores['precision']:.3f} | {scores['recall']:.3f} | " in card
+    for name, value in RECIPE.to_dict().items():
+        assert f"| {name} | {value} |" in card
+    assert "`python -m tf_model.train`" in card
+    assert "SXSW" not in card, "the limits are those of the data it was trained on"
+    for chapter in ("Intended use", "Limits", "Risks"):
+        assert f"\n## {chapter}\n" in card
+
+
+def test_model_card_of_real_data_has_no_warning_and_says_what_the_data_was(metrics):
+    from tf_model.export.model_card import model_card
+
+    weights = {"backbone": {"name": "minilm", "source": "a package"}}
+    card = model_card("product", [TASK], RECIPE, {**metrics, **weights, "dataset": data.ASSIGNMENT})
+    assert "sample corpus" not in card
+    header = yaml.safe_load(card.split("---\n")[1])
+    assert (header["license"], header["base_model"]) == ("apache-2.0", "sentence-transformers/all-MiniLM-L6-v2")
+    assert "SXSW, Austin, March 2011" in card
+    for protocol, leaks in (("random split, as in the report", True), ("one of 5 grouped folds", False)):
+        changed = {**metrics, **weights, "dataset": data.ASSIGNMENT, "protocol": protocol}
+        assert ("can flatter " in model_card("product", [TASK], RECIPE, changed)) == leaks
+
+
+# ------------------------------------------------------------------------------------------- whole or not at all
+
+
+def test_a_model_that_is_there_is_not_replaced_unasked(save, unsaved, tmp_path):
+    (tmp_path / "product").mkdir()
+    (tmp_path / "product" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"product already exists; add --overwrite to replace it, or choose another"):
+        save(tmp_path / "product")
+    assert unsaved.calls == 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["product", "mine.txt"]
+    save(tmp_path / "product", overwrite=True)
+    assert unsaved.calls == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["product"]
+    assert {path.name for path in (tmp_path / "product").iterdir()} == {*OWN_FILES, "saved_model.pb"}
+
+
+def out_of_room() -> Exception:
+    import tensorflow as tf
+
+    return tf.errors.ResourceExhaustedError(None, None, "variables_temp/part-00000; No space left on device\nmore")
+
+
+def lost() -> Exception:
+    import tensorflow as tf
+
+    return tf.errors.DataLossError(None, None, "broken\nmore")
+
+
+DISK_FULL = "the disk is full; free some space and run the command again"
+
+
+@pytest.mark.parametrize("existing", [False, True])
+@pytest.mark.parametrize(
+    ("error", "expected", "message"),
+    [
+        (lambda: OSError(errno.ENOSPC, "No space left on device"), OutputError, DISK_FULL),
+        (out_of_room, OutputError, DISK_FULL),
+        (lost, ModelError, "the model cannot be saved: broken"),
+        (KeyboardInterrupt, KeyboardInterrupt, ""),
+    ],
+)
+def test_a_failure_in_the_middle_leaves_nothing_half(save, unsaved, tmp_path, error, expected, message, existing):
+    if existing:
+        (tmp_path / "product").mkdir()
+        (tmp_path / "product" / "saved_model.pb").write_bytes(b"old")
+    unsaved.error = error()
+    with pytest.raises(expected) as raised:
+        save(tmp_path / "product", overwrite=existing)
+    assert unsaved.calls == 1
+    assert message in str(raised.value)
+    assert "\n" not in str(raised.value)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == ({"product", "product/saved_model.pb"} if existing else set())
+    if existing:
+        assert (tmp_path / "product" / "saved_model.pb").read_bytes() == b"old"
+
+
+def test_a_file_in_the_way_is_named(save, unsaved, tmp_path):
+    (tmp_path / "product").write_text("a file")
+    with pytest.raises(OutputError, match=r"product is a file; give the name of a folder"):
+        save(tmp_path / "product", overwrite=True)
+    assert (tmp_path / "product").read_text() == "a file"
+    with pytest.raises(OutputError, match=r"a part of this path is a file, not a folder"):
+        save(tmp_path / "product" / "inner")

@@ -1,0 +1,98 @@
+"""Predictions that are measured: each stage, the unknown tokens, and how many calls are under way."""
+
+import time
+from dataclasses import replace
+
+import numpy
+import pytest
+
+from tests.stub_model import stub
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Stages, in_flight
+from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.store import Store
+
+TEXTS = ["my ipad", "", "a longer text without it", "my ipad", None]
+
+
+def telling(pause=0.0):
+    """The model in plain Python that says how it scored: one third of ``pause`` seconds to tokenize a batch."""
+    plain = stub()
+
+    def measure(batch):
+        time.sleep(pause)
+        shares = numpy.array([len(text) / 100 for text in batch], "float32")
+        return plain.score(batch), Stages(pause / 3, pause * 2 / 3, shares)
+
+    return replace(plain, measure=measure)
+
+
+def test_the_predictions_are_those_of_the_plain_function():
+    measured = telling().predict_measured(TEXTS, probabilities=True, batch_size=2)
+    assert measured.predictions.equals(stub().predict(TEXTS, probabilities=True))
+
+
+def test_each_stage_has_its_time_over_all_batches_and_the_rest_is_what_is_left():
+    began = time.perf_counter()
+    measured = telling(0.03).predict_measured(["a", "bb", "ccc"], batch_size=1)
+    taken = time.perf_counter() - began
+    assert list(measured.seconds) == ["tokenize", "model", "rest"]
+    assert measured.seconds["tokenize"] == pytest.approx(0.03)
+    assert measured.seconds["model"] == pytest.approx(0.06)
+    assert measured.seconds["rest"] > 0
+    assert sum(measured.seconds.values()) <= taken
+
+
+def test_each_text_has_its_share_of_unknown_tokens_repeated_ones_too():
+    measured = telling().predict_measured(TEXTS)
+    assert measured.unknown_shares == pytest.approx([0.07, 0, 0.24, 0.07, 0])
+
+
+def test_a_model_that_does_not_tell_is_measured_as_a_whole():
+    measured = stub().predict_measured(TEXTS)
+    assert list(measured.seconds) == ["model"]
+    assert measured.unknown_shares is None
+
+
+def test_calls_that_are_under_way_are_counted_also_after_an_error():
+    counts = []
+
+    def score(batch):
+        counts.append(in_flight())
+        raise ModelError("no")
+
+    with pytest.raises(ModelError):
+        replace(stub(), score=score).predict_measured(["a"])
+    assert (counts, in_flight()) == ([1], 0)
+
+
+# ---------------------------------------------------------------- with a log, for anybody who loads the model
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    with Recorder(tmp_path / "log.sqlite", model="product", version="1") as recorder:
+        yield recorder
+
+
+def test_a_recorder_predicts_and_keeps_everything_that_is_asked_of_it(recorder):
+    predictions = recorder.predict(telling(), TEXTS, source="app")
+    assert predictions.equals(stub().predict(TEXTS))
+    assert recorder.flush(30)
+    kept = Store(recorder.path).predictions()
+    assert kept["product"].tolist() == predictions["product"].tolist()
+    assert kept["unknown_share"].tolist() == pytest.approx([0.07, 0, 0.24, 0.07, 0])
+    assert kept[["tokenize_seconds", "model_seconds", "rest_seconds"]].notna().all(axis=None)
+    assert kept["source"].unique().tolist() == ["app"]
+
+
+def test_a_recorder_keeps_that_a_call_failed_and_raises_it(recorder):
+    def score(batch):
+        raise ModelError("it broke\nin the middle")
+
+    with pytest.raises(ModelError, match="it broke"):
+        recorder.predict(replace(stub(), score=score), ["a"])
+    assert recorder.flush(30)
+    store = Store(recorder.path)
+    assert store.errors()[["source", "kind", "message"]].values.tolist() == [["python", "ModelError", "it broke"]]
+    assert store.predictions().empty

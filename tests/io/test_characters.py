@@ -1,0 +1,52 @@
+"""Bytes of any encoding become text, and text becomes what can be written and shown."""
+
+import io
+
+import pytest
+
+from tf_model.errors import DataError
+from tf_model.io import characters
+
+
+def decode(content: bytes, **options) -> str:
+    return characters.decoded(io.BytesIO(content), **options).read()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_unicode_with_or_without_a_mark(encoding):
+    content = "café\r\n“x”\u2028😀".encode(encoding)
+    assert decode(content) == "café\r\n“x”\u2028😀"
+    assert characters.is_unicode(io.BytesIO(content))
+
+
+def test_utf_8_and_windows_1252_in_one_line():
+    content = "café ".encode() + "café “x”".encode("cp1252") + b" \x81"
+    assert decode(content) == "café café “x” \x81"
+    assert not characters.is_unicode(io.BytesIO(content))
+
+
+def test_a_character_across_two_blocks(monkeypatch):
+    monkeypatch.setattr(characters, "_BLOCK", 2)
+    assert characters.is_unicode(io.BytesIO("xé😀".encode()))
+    assert not characters.is_unicode(io.BytesIO("xé😀".encode()[:-1]))
+
+
+def test_bytes_that_contradict_their_mark():
+    content = "a".encode("utf-16") + b"\x00\xd8" + b"b\0"  # half a surrogate pair
+    assert decode(content) == "a\ufffdb"
+    with pytest.raises(UnicodeDecodeError):
+        decode(content, strict=True)
+
+
+def test_nul_is_refused_with_its_line():
+    assert list(characters.numbered_lines(["a\n", "b"], "x.txt")) == [(1, "a\n"), (2, "b")]
+    with pytest.raises(DataError, match=r"^x\.txt, line 2: expected text, found a NUL character.*save it as UTF-8$"):
+        list(characters.numbered_lines(["a\n", "b\0"], "x.txt"))
+
+
+def test_well_formed():
+    assert characters.well_formed("\ud83d\ude00 \ud83d é") == "😀 \ufffd é"
+
+
+def test_visible():
+    assert characters.visible("a\x1b[31m\r\n\x7f\x9b\u202eé😀") == "a␛[31m␍␊␡\ufffd\ufffdé😀"

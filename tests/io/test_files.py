@@ -1,0 +1,414 @@
+"""Files and folders appear whole or not at all."""
+
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tf_model import paths
+from tf_model.errors import OutputError
+from tf_model.io import files
+from tf_model.io.files import explain_write_errors, locked, refuse_to_overwrite, whole_file, whole_folder, write_json
+
+
+def write(part, content, kind):
+    """``content`` as the file, or as a file of the folder, under a temporary name."""
+    (part if kind is whole_file else part / "inside.txt").write_text(content)
+
+
+def read(target, kind):
+    return (target if kind is whole_file else target / "inside.txt").read_text()
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def fail_in(kind, target, failure, **options):
+    """Write half of ``target``, then raise."""
+    with kind(target, **options) as part:
+        write(part, "half", kind)
+        raise failure
+
+
+def make(target, content, kind, **options):
+    with kind(target, **options) as part:
+        write(part, content, kind)
+
+
+both = pytest.mark.parametrize("kind", [whole_file, whole_folder])
+FAILURES = [
+    ValueError("a mistake"),
+    KeyboardInterrupt(),
+    SystemExit(143),
+    OSError(errno.ENOSPC, "No space left on device"),
+]
+
+
+@both
+def test_the_target_appears_when_the_block_ends_and_not_before(kind, tmp_path):
+    target = tmp_path / "new" / "deep" / "target"
+    with kind(target) as part:
+        write(part, "content", kind)
+        assert not target.exists()
+        assert part.parent == target.parent  # so that it can be renamed
+    assert read(target, kind) == "content"
+    assert names(target.parent) == ["target"]
+
+
+@both
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_a_failure_leaves_nothing_behind(kind, failure, tmp_path):
+    target = tmp_path / "target"
+    with pytest.raises((type(failure), OutputError)) as raised:
+        fail_in(kind, target, failure)
+    assert isinstance(failure, OSError) or raised.value is failure
+    assert names(tmp_path) == []
+
+
+@both
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+def test_a_failure_leaves_the_old_one_untouched(kind, failure, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with pytest.raises((type(failure), OutputError)):
+        fail_in(kind, target, failure, overwrite=True)
+    assert read(target, kind) == "old"
+    assert names(tmp_path) == ["target"]
+
+
+@both
+def test_the_old_one_is_there_until_the_new_one_is_complete(kind, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with kind(target, overwrite=True) as part:
+        write(part, "new", kind)
+        assert read(target, kind) == "old"
+    assert read(target, kind) == "new"
+    assert names(tmp_path) == ["target"]
+
+
+def test_an_old_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "target"
+    with whole_folder(target) as part:
+        (part / "old.txt").write_text("old")
+    make(target, "new", whole_folder, overwrite=True)
+    assert names(target) == ["inside.txt"]
+
+
+@both
+def test_an_existing_target_is_refused_before_anything_is_written(kind, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    with pytest.raises(OutputError) as refused, kind(target):
+        pytest.fail("the block was entered")
+    assert str(refused.value) == f"{target} already exists; add --overwrite to replace it, or choose another name"
+    assert read(target, kind) == "old"
+
+
+def test_refuse_to_overwrite_speaks_up_only_where_something_would_be_lost(tmp_path):
+    (tmp_path / "there").touch()
+    refuse_to_overwrite(tmp_path / "absent", overwrite=False)
+    refuse_to_overwrite(tmp_path / "there", overwrite=True)
+    with pytest.raises(OutputError, match="already exists"):
+        refuse_to_overwrite(tmp_path / "there", overwrite=False)
+
+
+def test_a_file_does_not_replace_a_folder_nor_a_folder_a_file(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="is a folder; give the name of a file"):
+        make(tmp_path / "folder", "content", whole_file, overwrite=True)
+    with pytest.raises(OutputError, match="is a file; give the name of a folder"):
+        make(tmp_path / "file", "content", whole_folder, overwrite=True)
+    assert names(tmp_path) == ["file", "folder"]
+
+
+@both
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_permissions_follow_the_umask(kind, umask, tmp_path):
+    target = tmp_path / "target"
+    before = os.umask(umask)
+    try:
+        make(target, "content", kind)
+        assert os.umask(umask) == umask  # it is only looked at
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(target.stat().st_mode) == (0o666 if kind is whole_file else 0o777) & ~umask
+
+
+@both
+def test_two_writers_at_once_do_not_meet(kind, tmp_path):
+    target = tmp_path / "target"
+    with kind(target, overwrite=True) as one, kind(target, overwrite=True) as other:
+        assert one != other
+        write(one, "one", kind)
+        write(other, "other", kind)
+    assert read(target, kind) == "one"  # the outer block ends last
+    assert names(tmp_path) == ["target"]
+
+
+# ---------------------------------------------------------------------------------- what goes wrong is explained
+
+
+@both
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (errno.ENOSPC, "the disk is full; free some space and run the command again"),
+        (errno.EDQUOT, "the disk is full; free some space and run the command again"),
+        (errno.EACCES, "writing there is not permitted; choose another place or change its permissions"),
+        (errno.EROFS, "writing there is not permitted; choose another place or change its permissions"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_an_error_of_the_system_becomes_one_line_of_advice(kind, code, advice, tmp_path):
+    target = tmp_path / "target"
+    with pytest.raises(OutputError) as raised, kind(target):
+        raise OSError(code, os.strerror(code))
+    assert str(raised.value) == f"cannot write {target}: {advice}"
+    assert names(tmp_path) == []
+
+
+def fail(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("kind", "where", "name"),
+    [
+        (whole_file, files.os, "fsync"),
+        (whole_file, Path, "replace"),
+        (whole_file, files.tempfile, "mkstemp"),
+        (whole_folder, files.tempfile, "mkdtemp"),
+        (whole_folder, Path, "chmod"),
+    ],
+)
+def test_a_disk_that_fills_up_at_the_last_moment_costs_nothing(kind, where, name, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    monkeypatch.setattr(where, name, fail)
+    with pytest.raises(OutputError, match="the disk is full"):
+        make(target, "new", kind, overwrite=True)
+    monkeypatch.undo()
+    assert read(target, kind) == "old"
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_an_old_folder_is_put_back_if_the_new_one_cannot_take_its_place(failure, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_old_only(path, to):
+        if path.suffix == ".part":
+            raise failure
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_old_only)
+    with pytest.raises((OutputError, KeyboardInterrupt)):
+        make(target, "new", whole_folder, overwrite=True)
+    assert read(target, whole_folder) == "old"
+    assert names(tmp_path) == ["target"]
+
+
+@both
+def test_what_another_program_made_meanwhile_is_kept_and_so_is_what_was_written(kind, tmp_path):
+    target = tmp_path / "target"
+    seen = []
+
+    def both_at_once():
+        with kind(target) as part:
+            write(part, "ours", kind)
+            make(target, "theirs", kind)
+            seen.append(part)
+
+    with pytest.raises(OutputError, match="was made by another program meanwhile, and is kept") as raised:
+        both_at_once()
+    [part] = seen
+    assert read(target, kind) == "theirs"
+    assert str(part) in str(raised.value)
+    assert read(part, kind) == "ours"
+
+
+def test_a_folder_that_somebody_makes_between_the_two_renames_costs_neither(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_late(path, to):
+        if path.suffix == ".part":
+            target.mkdir()
+            write(target, "theirs", whole_folder)
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself"):
+        make(target, "new", whole_folder, overwrite=True)
+    [old] = tmp_path.glob(".target.*.old/target")
+    assert read(old, whole_folder) == "old"
+    assert read(target, whole_folder) == "theirs"
+
+
+def test_an_interrupt_after_the_new_one_took_its_place_leaves_it_there(tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_and_stop(path, to):
+        rename(path, to)
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", rename_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        make(target, "new", whole_folder, overwrite=True)
+    assert read(target, whole_folder) == "new"
+    assert names(tmp_path) == ["target"]
+
+
+@pytest.mark.parametrize("failure", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()], ids=repr)
+def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(failure, tmp_path, monkeypatch):
+    target = tmp_path / "target"
+    make(target, "old", whole_folder)
+    rename = Path.rename
+
+    def rename_once(path, to):
+        if path.suffix == ".part":
+            raise failure
+        if path.parent.suffix == ".old":
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename_once)
+    with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself") as raised:
+        make(target, "new", whole_folder, overwrite=True)
+    monkeypatch.undo()
+    [old] = tmp_path.glob(".target.*.old/target")
+    assert str(old) in str(raised.value)
+    assert read(old, whole_folder) == "old"
+
+
+@both
+@pytest.mark.parametrize("below", ["target", "folder/target"])
+def test_a_part_of_the_path_that_is_a_file_is_explained(kind, below, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a part of this path is a file, not a folder; choose another path"):
+        make(tmp_path / "file" / below, "content", kind)
+
+
+@both
+def test_a_name_that_is_too_long_is_explained(kind, tmp_path):
+    with pytest.raises(OutputError, match=r"cannot write .*File name too long"):
+        make(tmp_path / ("x" * 300), "content", kind)
+    assert names(tmp_path) == []
+
+
+def test_other_errors_pass_unchanged(tmp_path):
+    with pytest.raises(ZeroDivisionError), explain_write_errors(tmp_path):
+        1 / 0  # noqa: B018
+    with explain_write_errors(tmp_path):
+        pass
+
+
+# ---------------------------------------------------------------------------------------------------------- JSON
+
+
+def test_json_is_readable_text(tmp_path):
+    write_json(tmp_path / "value.json", {"answer": "Positive emotion → iPad", "n": [1, 2.5, None]})
+    text = (tmp_path / "value.json").read_bytes().decode("utf-8")
+    assert text.startswith('{\n  "answer": "Positive emotion → iPad",\n')
+    assert text.endswith("}\n")
+    assert json.loads(text) == {"answer": "Positive emotion → iPad", "n": [1, 2.5, None]}
+
+
+def test_json_replaces_what_is_there_unless_told_not_to(tmp_path):
+    target = tmp_path / "value.json"
+    write_json(target, 1)
+    write_json(target, 2)
+    assert json.loads(target.read_text()) == 2
+    with pytest.raises(OutputError, match="already exists"):
+        write_json(target, 3, overwrite=False)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), {1, 2}])
+def test_what_json_cannot_say_is_not_written(value, tmp_path):
+    write_json(tmp_path / "value.json", "old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "value.json", value)
+    assert json.loads((tmp_path / "value.json").read_text()) == "old"
+    assert names(tmp_path) == ["value.json"]
+
+
+# ----------------------------------------------------------------------------------------------------------- locks
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from tf_model.io.files import locked
+with locked(Path(sys.argv[1]), "another training"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_what_another_process_does_is_not_done_twice(tmp_path):
+    lock = tmp_path / "new" / "product.lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, lock], cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(OutputError) as refused, locked(lock, "another training", "choose another --name"):
+            pytest.fail("the block was entered")
+        message = f"another training is under way (process {holder.pid}); choose another --name"
+        assert str(refused.value) == message
+    finally:
+        holder.kill()  # nothing can be cleaned up: the system lets go of the lock
+        holder.communicate()
+    with locked(lock, "another training"):
+        assert lock.read_text() == f"{os.getpid()}\n"
+    assert names(lock.parent) == []
+
+
+@pytest.mark.parametrize("failure", FAILURES[:3], ids=repr)
+def test_a_lock_is_let_go_of_after_a_failure(failure, tmp_path):
+    with pytest.raises(type(failure)), locked(tmp_path / "a.lock", "another training"):
+        raise failure
+    assert names(tmp_path) == []
+    with locked(tmp_path / "a.lock", "another training"):
+        assert names(tmp_path) == ["a.lock"]
+
+
+def test_a_lock_that_is_taken_and_removed_all_the_time_has_one_holder(tmp_path):
+    inside, most, entered = [], [], []
+
+    def work():
+        while len(entered) < 200:
+            with suppress(OutputError), locked(tmp_path / "a.lock", "another training"):
+                inside.append(1)
+                most.append(len(inside))
+                entered.append(1)
+                time.sleep(0.0005)
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert names(tmp_path) == []
+
+
+def test_a_lock_that_cannot_be_made_says_why(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="a part of this path is a file"), locked(tmp_path / "file" / "a.lock", "x"):
+        pytest.fail("the block was entered")

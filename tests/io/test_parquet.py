@@ -1,0 +1,156 @@
+"""Parquet: types and missing values survive."""
+
+import json
+from datetime import date, datetime
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+from table_files import message_of, read, save
+
+from tf_model.errors import DataError, OutputError
+from tf_model.io import tables
+from tf_model.io.tables import table_writer
+
+
+def test_parquet_keeps_types_and_missing_values(tmp_path):
+    table = pyarrow.table(
+        {
+            "id": pyarrow.array([1, None, 2**60]),
+            "text": ["a", None, "c"],
+            "when": pyarrow.array([datetime(2020, 1, 2)] * 3, pyarrow.timestamp("us", tz="UTC")),
+            "tags": [["x"], None, []],
+            "kind": pyarrow.array(["u", "v", "u"]).dictionary_encode(),
+            "p": pyarrow.array([0.1, None, 0.2], pyarrow.float32()),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    frame = read(tmp_path / "a.parquet")
+    save(frame, tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet").equals(table)
+    save(frame, tmp_path / "b.csv")
+    assert (tmp_path / "b.csv").read_text().splitlines()[1:3] == [
+        '1,a,2020-01-02 00:00:00+00:00,"[""x""]",u,0.1',
+        ",,2020-01-02 00:00:00+00:00,,v,",
+    ]
+    save(frame, tmp_path / "b.jsonl")
+    assert json.loads((tmp_path / "b.jsonl").read_text().splitlines()[1])["id"] is None
+    save(frame, tmp_path / "b.xlsx")
+    assert read(tmp_path / "b.xlsx")["id"].tolist() == [1, None, str(2**60)]
+
+
+def test_parquet_with_one_name_twice(tmp_path):
+    table = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["x", "x"])
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert "more than one column called 'x'" in message_of(DataError, tmp_path / "a.parquet")
+
+
+def test_parquet_of_mixed_and_missing_values(tmp_path):
+    frame = pandas.DataFrame(
+        {"none": [None, None, "x"], "mixed": ["a", 1, [2]], "n": [1, 2, None], "bad": ["\ud83d", "b", None]},
+        dtype=object,
+    )
+    save(frame, tmp_path / "a.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "a.parquet").to_pydict() == {
+        "none": [None, None, "x"],
+        "mixed": ["a", "1", "[2]"],
+        "n": [1, 2, None],
+        "bad": ["\ufffd", "b", None],
+    }
+
+
+@pytest.mark.parametrize(
+    ("begins", "later"),
+    [
+        (1, "x"),
+        (1, 2.75),
+        (1, True),
+        (2.5, True),
+        (True, 1),
+        (1, 2**70),
+        (2.5, 2**53 + 1),
+        ([1], [2.5]),
+        (date(2020, 1, 2), datetime(2020, 1, 2, 5)),
+    ],
+)
+def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, later):
+    frame = pandas.DataFrame({"n": [begins, begins, later]}, dtype=object)
+    with pytest.raises(OutputError, match=r"column 'n' began as .*write \.jsonl or \.csv"):
+        save(frame, tmp_path / "b.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("begins", "later", "kept"),
+    [
+        (1, 2.0, [1, 1, 2]),
+        (2.5, 3, [2.5, 2.5, 3.0]),
+        (1, None, [1, 1, None]),
+        (None, 3, [None, None, "3"]),
+        ([1], [2], [[1], [1], [2]]),
+        ([], [1], ["[]", "[]", "[1]"]),
+        ({}, {"a": 1}, ["{}", "{}", '{"a": 1}']),
+        ({"a": 1}, {"a": 2, "b": 3}, ['{"a": 1}', '{"a": 1}', '{"a": 2, "b": 3}']),
+    ],
+)
+def test_later_values_stay_what_they_are(tmp_path, begins, later, kept):
+    save(pandas.DataFrame({"n": [begins, begins, later]}, dtype=object), tmp_path / "b.parquet")
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["n"].to_pylist() == kept
+
+
+@pytest.mark.parametrize("later", [[[], []], [[None], None], [None, None]])
+def test_a_later_part_in_which_every_list_is_empty_is_kept(tmp_path, later):
+    with table_writer(tmp_path / "b.parquet") as writer:
+        for values in ([["a"], ["b"]], later):
+            writer.write(pandas.DataFrame({"tags": pandas.Series(values, dtype=object)}))
+    assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["tags"].to_pylist() == [["a"], ["b"], *later]
+
+
+# ---------------------------------------------------------------- other people's files
+
+
+def limits(**values) -> tables.Limits:
+    return tables.Limits(**{"rows": 10_000, "columns": 100, "bytes": 50_000_000} | values)
+
+
+def test_a_small_parquet_file_of_huge_texts_is_refused_before_it_is_unpacked(tmp_path):
+    path, text = tmp_path / "a.parquet", "x" * 100_000
+    pyarrow.parquet.write_table(pyarrow.table({"text": pyarrow.array([text] * 8_192).dictionary_encode()}), path)
+    assert path.stat().st_size < 50_000
+    before = pyarrow.total_allocated_bytes()
+    pyarrow.default_memory_pool().release_unused()
+    message = message_of(tables.TooLargeError, path, limits=limits())
+    assert "a.parquet has more than 50 MB when it is unpacked, and no more are taken" in message
+    assert pyarrow.total_allocated_bytes() - before < 10_000_000
+    assert len(read(path, limits=limits(bytes=10**9))) == 8_192
+
+
+def test_a_parquet_file_of_many_rows_values_or_columns_is_refused_by_its_footer(tmp_path):
+    path = tmp_path / "a.parquet"
+    lists = pyarrow.array([[0] * 5_000] * 10)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"] * 10, "n": lists}), path)
+    assert "has more than 9 rows, and no more are taken" in message_of(
+        tables.TooLargeError, path, limits=limits(rows=9)
+    )
+    assert "more than 1 columns" in message_of(tables.TooLargeError, path, limits=limits(columns=1))
+    assert "unpacked" in message_of(tables.TooLargeError, path, limits=limits(bytes=50_000))
+    assert len(read(path, limits=limits(rows=10, columns=2))) == 10
+
+
+def test_texts_in_lists_are_counted_before_many_of_them_are_unpacked(tmp_path):
+    path, text = tmp_path / "a.parquet", "x" * 100_000
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"] * 2_000, "tags": [[text]] * 2_000}), path)
+    pyarrow.default_memory_pool().release_unused()
+    before, seen = pyarrow.total_allocated_bytes(), []
+    iter_batches = pyarrow.parquet.ParquetFile.iter_batches
+
+    def watched(self, *arguments, **options):
+        for each in iter_batches(self, *arguments, **options):
+            seen.append(pyarrow.total_allocated_bytes() - before)
+            yield each
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", watched)
+        assert "more than 5 MB" in message_of(tables.TooLargeError, path, limits=limits(bytes=5_000_000))
+    assert max(seen) < 15_000_000, "of 200 MB"

@@ -1,0 +1,128 @@
+"""Any file is read in chunks of bounded size, or refused in one line that says what is wrong."""
+
+import errno
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas
+import pytest
+from table_files import message_of, read, save, write
+
+from tf_model.errors import DataError
+from tf_model.io import formats, tables
+
+
+def test_chunks_end_early_when_cells_are_huge(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "CHUNK_CHARACTERS", 100)
+    path = write(tmp_path / "a.txt", ("x" * 60 + "\n") * 5)
+    with tables.open_table(path) as table:
+        assert [len(chunk) for chunk in table.chunks()] == [2, 2, 1]
+
+
+# ---------------------------------------------------------------- bad input
+
+
+XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"", ["a.csv is empty"]),
+        ("a.txt", b"", ["is empty"]),
+        ("a.csv", b"\n\n", ["is empty", "a header line and one row for each text"]),
+        ("a.jsonl", b"\n", ["is empty", '{"text": "..."}']),
+        ("a.docx", b"x", ["expected a file whose name ends in .csv, .tsv", ".parquet", "found '.docx'"]),
+        ("a", b"x", ["found 'no ending'"]),
+        ("a.csv", b"text\na\0b\n", ["line 2", "NUL character", "save it as UTF-8"]),
+        ("a.csv", "text\na".encode("utf-16-le"), ["line 1", "UTF-16 without a byte order mark"]),
+        ("a.csv", b'id,text\n1,"a\nb"\n2,c,d\n', ["line 4", "expected 2 fields, as in the header, found 3", "','"]),
+        ("a.csv", b"id,text\n1\n", ["line 2", "expected 2 fields", "found 1"]),
+        ("a.tsv", b"id\ttext\n1\ta\tb\n", ["line 2", "found 3", "hold a tab"]),
+        ("a.csv", b'id,text\n1,a\n2,"b\n3,c\n', ["the row that begins on line 3", "close each quoted text"]),
+        ("a.csv", b'id,text\n1,"a" b\n', ["the row that begins on line 2", "write a quote inside a quoted text twice"]),
+        ("a.jsonl", b'{"text": "a"}\n{"text": }\n', ["line 2", "not JSON", "one whole object on each line"]),
+        ("a.jsonl", b"[" * 100_000, ["line 1", "not JSON"]),
+        ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2", "found a list", "jq -c '.[]'"]),
+        ("a.json", b'[\n{"text": "a"}]\n', ["line 1", "not JSON"]),
+        ("a.xlsx", b"PK no zip", [*XLSX_WORDS, "not a zip archive"]),
+        ("a.parquet", b"PAR1 no", ["expected a Parquet file", "make it anew"]),
+    ],
+)
+def test_bad_input(tmp_path, name, content, words):
+    message = message_of(DataError, write(tmp_path / name, content))
+    assert name in message
+    assert [word for word in words if word not in message] == []
+
+
+@pytest.mark.parametrize("suffix", [".xlsx", ".parquet"])
+def test_damaged_in_the_middle(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    save(pandas.DataFrame({"text": [f"text {i} {i * i % 977}" for i in range(5000)]}), path, rows=5000)
+    content = bytearray(path.read_bytes())
+    half = len(content) // 2
+    content[half : half + 2000] = b"\xff" * 2000
+    message_of(DataError, write(path, bytes(content)))
+    message_of(DataError, write(path, bytes(content[:half])))
+
+
+def test_missing_file_folder_and_pipe(tmp_path):
+    assert "does not exist; check the name" in message_of(DataError, tmp_path / "no.csv")
+    assert "is a folder" in message_of(DataError, tmp_path)
+    os.mkfifo(tmp_path / "p.csv")
+    assert "not an ordinary file" in message_of(DataError, tmp_path / "p.csv")
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.csv", "text\na\n")
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert "cannot read" in message_of(DataError, path)
+    assert "Permission denied; check the file and its permissions" in message_of(DataError, path)
+
+
+# ---------------------------------------------------------------- memory
+
+
+MEASURE = """
+import re, resource, sys
+from pathlib import Path
+from tf_model import tables
+with tables.open_table(sys.argv[1]) as table, tables.table_writer(sys.argv[2]) as writer:
+    for chunk in table.chunks(2000):
+        writer.write(chunk)
+status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked
+peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else None
+print(peak or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    peaks = []
+    for rows in (5_000, 100_000):
+        path = write(tmp_path / f"{rows}.csv", "id,text\n" + f"1,{'x' * 150}\n" * rows)  # 15 MB
+        command = [sys.executable, "-c", MEASURE, path, tmp_path / f"{rows}.parquet"]
+        peaks.append(int(subprocess.run(command, capture_output=True, check=True, text=True).stdout))
+    assert peaks[1] - peaks[0] < 8_000, "in KiB; the larger file alone is 15,000"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", ",".join("abc") + "\n1,2,3\n"), ("a.jsonl", '{"a": "1"}\n{"b": "2"}\n{"c": "3"}\n')],
+)
+def test_more_columns_or_rows_than_somebody_takes(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    rows = content.count("\n") - name.endswith(".csv")
+    enough = tables.Limits(rows=rows, columns=3, bytes=1)
+    assert len(read(path, limits=enough)) == rows
+    said = message_of(tables.TooLargeError, path, limits=replace(enough, columns=2))
+    assert f"{name} has more than 2 columns, and no more are taken" in said
+    if rows > 1:
+        said = message_of(tables.TooLargeError, path, limits=replace(enough, rows=rows - 1))
+        assert f"{name} has more than 2 rows, and no more are taken" in said

@@ -1,0 +1,53 @@
+"""The column of texts: by name, or the longest texts."""
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+from table_files import message_of, write
+
+from tf_model.errors import DataError, UsageError
+from tf_model.io import tables
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked", "chosen", "reason"),
+    [
+        ({"long": "a long sentence", " Tweet_Text ": "b"}, None, " Tweet_Text ", "by its name"),
+        ({"comment": "b", "TEXT": "b"}, None, "TEXT", "by its name"),
+        ({"full text": "a", "x": "a long sentence"}, None, "full text", "by its name"),
+        ({"id": "1", "words": "a long sentence"}, None, "words", "the longest, 15 characters on average"),
+        ({"whatever": "b"}, None, "whatever", "the only column"),
+        ({"text": "b", "note": "c"}, "note", "note", "as asked"),
+        ({"text": "b", "Note": "c"}, "note", "Note", "as asked"),
+        ({"text": 1, "words": "b"}, None, "words", "longest"),
+    ],
+)
+def test_text_column(columns, asked, chosen, reason):
+    frame = pandas.DataFrame({name: [value] for name, value in columns.items()}, dtype=object)
+    position, why = tables.choose_text_column(frame, asked, "a.csv")
+    assert frame.columns[position] == chosen
+    assert reason in why
+
+
+def test_few_long_texts_are_longer_than_many_short_ones():
+    frame = pandas.DataFrame(
+        {"code": ["short1"] * 6, "words": ["a long sentence", None, "a longer sentence", *[None] * 3]}
+    )
+    position, why = tables.choose_text_column(frame, None, "a.csv")
+    assert frame.columns[position] == "words"
+    assert why.endswith("its texts are the longest, 16 characters on average")
+
+
+def test_unknown_column_names_the_nearest_and_all(tmp_path):
+    path = write(tmp_path / "a.csv", "id,tweets\n1,a\n")
+    expected = "no column 'tweet'; did you mean 'tweets'? The columns are 'id', 'tweets'"
+    assert expected in message_of(UsageError, path, column="tweet")
+    assert "no column 'words'; the columns are 'id', 'tweets'" in message_of(UsageError, path, column="words")
+    twice = write(tmp_path / "b.csv", "text,text\n1,a\n")
+    assert "2 columns called 'text'; rename all but one" in message_of(UsageError, twice, column="text")
+
+
+def test_no_column_of_text(tmp_path):
+    pyarrow.parquet.write_table(pyarrow.table({"n": [1], "m": [2]}), tmp_path / "a.parquet")
+    assert "expected a column of texts, but none of 'n', 'm' holds" in message_of(DataError, tmp_path / "a.parquet")

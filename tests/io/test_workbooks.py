@@ -1,0 +1,120 @@
+"""Workbooks: cells keep their values and texts stay texts."""
+
+import tempfile
+import warnings
+import zipfile
+from datetime import datetime
+from pathlib import Path
+
+import openpyxl
+import pandas
+import pytest
+from hypothesis import given
+from table_files import FEW, ROWS, message_of, read, save, texts, workbook, write
+
+from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.io import tables, workbooks
+
+
+def test_workbook_sheets_types_and_blank_rows(tmp_path):
+    rows = [["id", "when", "text"], [1, datetime(2020, 1, 2), "a"], [], [True, None, None], [2.5, None, "=b"], [], []]
+    path = workbook(tmp_path / "a.xlsx", Cover=[["prose"]], Test=rows)
+    with tables.open_table(path) as table:
+        assert "the first sheet, 'Cover', of 'Cover', 'Test'; --sheet chooses another" in table.notes[0]
+    with tables.open_table(path, sheet="Test") as table:
+        assert (table.total_rows, table.text_column) == (3, "text")
+        assert "blank rows were left out: 1" in table.notes
+    assert read(path, sheet="Test").iloc[0].tolist() == [1, datetime(2020, 1, 2), "a"]
+    assert "no sheet 'Tset'; its sheets are 'Cover', 'Test'" in message_of(UsageError, path, sheet="Tset")
+    csv_file = write(tmp_path / "a.csv", "text\na\n")
+    assert "chooses a sheet of an .xlsx workbook" in message_of(UsageError, csv_file, sheet="Test")
+
+
+def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
+    ids = [10**15 - 1, 10**15, 47_936_284_917_354_497, -(10**15)]
+    frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})
+    save(frame, tmp_path / "a.xlsx")
+    found = read(tmp_path / "a.xlsx")
+    assert found["id"].tolist() == [10**15 - 1, "1000000000000000", "47936284917354497", "-1000000000000000"]
+    assert found["when"][0] == "1850-01-02T00:00:00"
+
+
+def test_workbook_value_without_heading(tmp_path):
+    path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], [], ["b", "c"]])
+    assert "sheet 'S', row 4: a value stands to the right of the last heading, 'text'" in message_of(DataError, path)
+
+
+def test_workbook_without_rows(tmp_path):
+    assert "sheet 'S' is empty: expected a header" in message_of(DataError, workbook(tmp_path / "a.xlsx", S=[[]]))
+
+
+def test_workbook_keeps_texts_as_texts(tmp_path):
+    values = ["=1+1", "#N/A", "007", " a ", "a\r\nb\x07\x1b", "_x0041_", "12345678901234567890", "é😀", "\ufffe"]
+    notes = save(pandas.DataFrame({"text": values}, dtype=object), tmp_path / "a.xlsx")
+    assert notes == []
+    cells = [row[0] for row in openpyxl.load_workbook(tmp_path / "a.xlsx").active.iter_rows(min_row=2)]
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert cells[4].value == "a_x000D_\nb_x0007__x001B_"
+    assert texts(tmp_path / "a.xlsx") == values
+
+
+def test_workbook_limits(tmp_path, monkeypatch):
+    frame = pandas.DataFrame({"text": ["😀" * 20_000, "a"]})
+    (note,) = save(frame, tmp_path / "a.xlsx")
+    assert "texts cut to 32,767 characters" in note
+    assert "write a .csv file to keep them whole" in note
+    assert texts(tmp_path / "a.xlsx") == ["😀" * 16_383, "a"]
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 2)
+    with pytest.raises(OutputError, match="holds 1 rows below its header, and there are more"):
+        save(frame, tmp_path / "b.xlsx")
+    assert not (tmp_path / "b.xlsx").exists()
+    with (
+        tables.open_table(write(tmp_path / "a.txt", "a\nb\n")) as table,
+        pytest.raises(OutputError, match=r"there are 2; write \.csv or \.parquet"),
+    ):
+        tables.check_output(tmp_path / "b.xlsx", table=table)
+
+
+@FEW
+@given(rows=ROWS)
+def test_users_columns_survive_a_workbook(tmp_path, rows):
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder, warnings.catch_warnings():
+        path = Path(folder, "a.xlsx")
+        save(pandas.DataFrame(rows, columns=["id", "text"], dtype="str"), path)
+        found = [tuple(value or "" for value in row) for row in read(path).values.tolist()]
+        assert found == [row for row in rows if any(row)]
+
+
+# ---------------------------------------------------------------- other people's files
+
+
+def test_a_cell_below_the_last_row_of_a_sheet_is_no_hour_of_blank_rows(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], ["b"]])
+    far = tmp_path / "far.xlsx"
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(far, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("sheet1.xml"):
+                content = content.replace(b'<row r="3"', b'<row r="5000"').replace(b'r="A3"', b'r="A5000"')
+            new.writestr(name, content)
+    assert texts(far) == ["a", "b"]
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 4_000)
+    assert "far.xlsx, sheet 'S': a cell stands below row 4,000, the last that a sheet has" in message_of(DataError, far)
+
+
+def test_a_workbook_that_unpacks_to_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text"], *[["a" * 30_000]] * 100])
+    limits = tables.Limits(rows=1_000, columns=10, bytes=1_000_000)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(openpyxl, "load_workbook", None)
+    message = message_of(tables.TooLargeError, path, limits=limits)
+    assert "a.xlsx has more than 1 MB when it is unpacked, and no more are taken" in message
+    broken = write(tmp_path / "b.xlsx", b"PK nonsense")
+    assert "not a zip archive" in message_of(DataError, broken, limits=limits)
+
+
+def test_a_heading_in_the_last_column_is_refused_before_any_row_is_read(tmp_path, monkeypatch):
+    path = workbook(tmp_path / "a.xlsx", S=[["text", *[None] * 50, "far"], ["a"], ["b"]])
+    monkeypatch.setattr(workbooks.Workbook, "rows", None)
+    limits = tables.Limits(rows=10, columns=20, bytes=10**6)
+    assert "a.xlsx has more than 20 columns" in message_of(tables.TooLargeError, path, limits=limits)

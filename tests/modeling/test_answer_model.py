@@ -1,0 +1,285 @@
+"""The exported model of the whole question: what it answers, why, and that it needs TensorFlow alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tf_model import data, paths, predict, tasks
+from tf_model.config import make_recipe
+from tf_model.errors import ModelError, UsageError
+from tf_model.evaluation import joint_metrics
+from tf_model.export import saved_model
+from tf_model.export.saved_model import Validated
+from tf_model.inference.predictor import Predictor
+from tf_model.modeling import backbone
+from tf_model.modeling.joint_label import NOT_SURE
+
+RECIPE = make_recipe("answer", epochs=2)
+LABELS = {task.name: task.labels for task in tasks.ANSWER_TASKS}
+TEMPERATURES = {"product": 1.7, "emotion": 0.8}
+THRESHOLD = 0.5
+TEXTS = [
+    *("I love my new iPad 2!", "iphone apps are bad", "google maps at sxsw", "RT @user: Android is great"),
+    *("", "   ", "🎉" * 280, "ipad", "日本語", "the apps for the user " * 60, "<b>apple</b> & google"),
+]
+# Runs where only TensorFlow may be imported: explains a text with the model in the folder argv[1].
+EXPLAIN_ALONE = """
+import sys
+for name in ("transformers", "tf_keras", "keras_nlp", "keras_hub", "tf_model"):
+    sys.modules[name] = None
+import tensorflow as tf
+import tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+found = model.signatures["explain"](text=tf.constant("the iPad is great"))
+print(found["words"].shape[0], float(tf.reduce_sum(found["emotion_weights"]) - found["emotion_change"]))
+"""
+
+
+@pytest.fixture(scope="module", params=["cls", "mean"])
+def fitted(request, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A classifier of both tasks with random weights, large enough for texts to differ in their classes."""
+    from tf_model.device import prepare
+    from tf_model.modeling import classifier as model
+    from tf_model.preprocessing.tokenizer import TextEncoder
+    from tf_model.training.trainer import Fitted
+
+    prepare(1, precision="float32")
+    tiny = backbone.find(str(tiny_bert))
+    bert = model.build(tiny, [len(names) for names in LABELS.values()], request.param)
+    for variable in bert.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * 12)
+    encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
+    return Fitted(bert, encoder, [{"epoch": 1, "seconds": 1.0, "loss": 2.0, "accuracy": 0.3}])
+
+
+@pytest.fixture(scope="module")
+def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    label_ids = np.stack([np.arange(40) % 10 - 1, np.arange(40) % 4 - 1], axis=1)
+    scores = np.concatenate([random.dirichlet(np.ones(len(names)), 40) for names in LABELS.values()], axis=1)
+    calibration = {
+        "temperature": TEMPERATURES,
+        "folds": 3,
+        "rows": 40,
+        **joint_metrics.threshold_for(label_ids, scores),
+        **joint_metrics.evaluate_calibration(label_ids, scores, scores),
+        "threshold": THRESHOLD,
+    }
+    measured = joint_metrics.evaluate_answers(label_ids, scores, THRESHOLD)
+    metrics = {
+        "dataset": data.SAMPLE,
+        "data_sha256": "0" * 64,
+        "task": tasks.ANSWER,
+        "protocol": "grouped",
+        "backbone": {"name": "tiny", "source": "local folder", "sha256": "1" * 64},
+        "train": measured,
+        "validation": measured,
+        "seconds": 5.0,
+        "seed": RECIPE.seed,
+        "device": "CPU",
+        "command": "python -m tf_model.train --task answer",
+    }
+    folder = tmp_path_factory.mktemp("models") / "answer"
+    saved_model.export(
+        fitted,
+        folder,
+        tasks=tasks.ANSWER_TASKS,
+        recipe=RECIPE,
+        metrics=metrics,
+        validated=Validated(np.arange(40), label_ids, scores),
+        calibration=calibration,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predictor(folder: Path) -> Predictor:
+    return Predictor.load(folder)
+
+
+def test_probabilities_are_those_of_the_trained_model_by_temperature(fitted, predictor):
+    from tf_model.preprocessing.batching import encode
+
+    trained = fitted.probabilities(encode(fitted.encoder, TEXTS))
+    expected = joint_metrics.calibrate(trained, TEMPERATURES)
+    frame = predictor.predict(TEXTS, probabilities=True)
+    found = frame[[f"{task}_probability_{name}" for task, names in LABELS.items() for name in names]].to_numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(found, axis=0).max() > 0.05  # else nothing here shows much
+    for task, names in LABELS.items():
+        best = joint_metrics.by_task(expected)[task].argmax(axis=1)
+        assert frame[task].tolist() == [names[number] for number in best]
+
+
+def test_the_answer_follows_from_emotion_product_and_threshold(predictor):
+    frame = predictor.predict(TEXTS, guesses=True)
+    for row in frame.itertuples():
+        if row.emotion == tasks.NO_EMOTION:
+            guess, confidence = tasks.NO_EMOTION, row.emotion_confidence
+        else:
+            guess, confidence = f"{row.emotion} → {row.product}", row.emotion_confidence * row.product_confidence
+        assert row.best_guess == guess
+        assert row.second_guess != guess
+        assert row.answer_confidence == pytest.approx(confidence, rel=1e-5)
+        assert row.answer == (guess if confidence >= THRESHOLD else NOT_SURE)
+    assert list(predictor.predict(TEXTS)) == [
+        *("product", "product_confidence", "emotion", "emotion_confidence", "answer")
+    ]
+
+
+def test_another_threshold_overrides_the_models_own(predictor):
+    assert predictor.threshold == THRESHOLD
+    always = predictor.predict(TEXTS, threshold=0.0, guesses=True)
+    assert always["answer"].tolist() == always["best_guess"].tolist()
+    assert set(predictor.predict(TEXTS, threshold=1.0)["answer"]) == {NOT_SURE}
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        predictor.predict(TEXTS, threshold=1.5)
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_weights_of_the_words_add_up_to_the_change_of_the_score(predictor, text):
+    found = predictor.explain(text)
+    row = predictor.predict([text]).iloc[0]
+    for task in LABELS:
+        assert getattr(found, task) == row[task]
+        weights, change = getattr(found, f"{task}_weights"), getattr(found, f"{task}_change")
+        assert len(weights) == len(found.words)
+        assert sum(weights) == pytest.approx(change, rel=0.05, abs=0.01)
+
+
+def test_words_are_whole_and_in_order(predictor):
+    assert predictor.explain("I love   my new iPad 2!").words == ("I", "love", "my", "new", "iPad", "2!")
+    assert predictor.explain("ipad").words == ("ipad",)
+    assert predictor.explain("").words == predictor.explain("🎉" * 280).words == ()
+    assert len(predictor.explain("the apps for the user " * 60).words) <= RECIPE.max_tokens
+
+
+def test_explaining_needs_tensorflow_alone(folder):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(
+        [sys.executable, "-c", EXPLAIN_ALONE, folder], capture_output=True, text=True, timeout=280, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    words, difference = done.stdout.split()
+    assert int(words) == 4
+    assert abs(float(difference)) < 0.05
+
+
+def test_the_command_explains(folder, capsys):
+    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--explain"]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("the", "iPad", "is", "great"))
+    assert predict.main(["--model", str(folder), "--text", "", "--explain"]) == 0
+    assert "nothing to explain" in capsys.readouterr().out
+    assert predict.main(["--model", str(folder), "--text", "ipad", "--explain", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["explanation"]["words"] == ["ipad"]
+    with pytest.raises(UsageError, match="--explain is for --text"):
+        predict.main(["--explain", "tweets.csv"])
+
+
+def test_the_papers_of_the_model(folder):
+    assert json.loads((folder / "calibration.json").read_text())["temperature"] == TEMPERATURES
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "exactly right" in card
+    assert "Trained on the small sample corpus" in card
+    [model] = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    assert [result["task"]["name"] for result in model["results"]] == ["product", "emotion"]
+    header, first, *rest = (folder / "validation_predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert header.startswith("row,product,emotion,product_probability_iPhone")
+    assert first.startswith("0,,,")  # neither label
+    assert len(rest) == 39
+
+
+def test_a_model_without_explanations_says_so(predictor):
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="cannot explain"):
+        replace(predictor, explainer=None).explain("ipad")
+
+
+def test_training_both_tasks_by_the_command(tiny_bert, tmp_path, capsys):
+    from tf_model import evaluate, train
+
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--precision", "float32"]
+    fast = ["--epochs", "2", "--batch-size", "64", "--learning-rate", "1e-2"]
+    assert train.main([*arguments, *fast, "--task", "answer", "--output-dir", str(tmp_path)]) == 0
+    folder = tmp_path / "answer"
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["task"] == "answer"
+    assert metrics["recipe"] == "answer"
+    assert "no near-duplicate is on both sides" in metrics["protocol"]
+    rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
+    assert metrics["rows"] == len(rows)
+    judged = (metrics["train"]["answer"]["rows"], metrics["validation"]["answer"]["rows"])
+    assert sum(judged) == (rows.label_ids[:, 1] != tasks.NO_LABEL).sum()
+    assert judged[0] > judged[1] > 0
+    assert not list((tmp_path / ".checkpoints").iterdir())  # neither of the model nor of the calibration
+    capsys.readouterr()
+    path = tmp_path / "evaluated.json"
+    assert evaluate.main([*arguments[:2], "--model", str(folder), "--json", str(path)]) == 0
+    found = json.loads(path.read_text(encoding="utf-8"))["validation"]
+    assert found["emotion"]["confusion_matrix"] == metrics["validation"]["emotion"]["confusion_matrix"]
+    for name in ("rows", "accuracy", "threshold", "not_sure_share"):
+        assert found["answer"][name] == pytest.approx(metrics["validation"]["answer"][name], abs=1e-5)
+    assert "exactly right" in capsys.readouterr().out
+    shutil.rmtree(folder)
+
+
+def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert, tmp_path, capsys, monkeypatch):
+    from tf_model import train
+    from tf_model.training import cross_validation
+
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--precision", "float32"]
+    arguments += ["--epochs", "1", "--batch-size", "64", "--task", "answer", "--output-dir", str(tmp_path)]
+    train_fold, trained = cross_validation._train_fold, []
+
+    def interrupted(*given, **options):
+        if trained:
+            raise KeyboardInterrupt
+        trained.append(1)
+        return train_fold(*given, **options)
+
+    monkeypatch.setattr(cross_validation, "_train_fold", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.main(arguments)
+    said = capsys.readouterr().err
+    assert "stopped after 1 fold of the calibration, kept in " in said
+    assert "run the same command with --resume to go on" in said
+    with pytest.raises(UsageError, match=r"an unfinished run, 1 fold of its calibration; add --resume .* or --restart"):
+        train.main(arguments)
+    with pytest.raises(KeyboardInterrupt):  # in the second fold once more: the first is not trained again
+        train.main([*arguments, "--resume"])
+    assert "stopped after 1 fold" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.npz"))) == len(trained) == 1
+
+
+def test_a_share_that_is_no_fold_is_refused(tmp_path):
+    from tf_model import train
+
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--task", "answer", "--output-dir", str(tmp_path)]
+    with pytest.raises(UsageError, match=r"can be 0\.5, 0\.33, .* not 0\.4; the nearest is 0\.5"):
+        train.main([*arguments, "--validation-size", "0.4"])
+
+
+def test_predictions_are_recorded_where_asked(folder, tmp_path, monkeypatch, capsys):
+    from tf_model.monitor.store import Store
+
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh"]) == 0
+    assert not (tmp_path / "log.sqlite").exists()
+    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh", "--record"]) == 0
+    capsys.readouterr()
+    found = Store(tmp_path / "log.sqlite").predictions(0, 2**40)
+    assert len(found) == 2
+    assert not found.astype(str).apply(lambda column: column.str.contains("iPad is great")).any().any()

@@ -1,0 +1,309 @@
+"""Backbones: found, checked, and refused in one clear line."""
+
+import json
+import shutil
+
+import pytest
+from huggingface_hub import errors as hub_errors
+from requests import Response
+
+from tf_model.errors import ModelError, UsageError
+from tf_model.modeling import backbone
+
+
+@pytest.fixture
+def folder(tiny_bert, tmp_path):
+    """A copy of the tiny BERT that a test may damage."""
+    return shutil.copytree(tiny_bert, tmp_path / "bert")
+
+
+def refusal(name):
+    """The message with which ``name`` is refused."""
+    with pytest.raises(ModelError) as refused:
+        backbone.find(str(name))
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+# -------------------------------------------------------------------------------------------- the packaged weights
+
+
+def test_the_packaged_backbone_is_the_official_release():
+    found = backbone.find("minilm")
+    assert found.sha256 == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert found.lower_case
+    assert found.name == "minilm"
+    assert "sentence-transformers/all-MiniLM-L6-v2" in found.source
+    tokens = found.vocabulary.read_text(encoding="utf-8").splitlines()
+    assert len(tokens) == 30_522
+    assert tokens[101:104] == ["[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.mark.parametrize(("file", "position"), [("vocab.txt", 1000), ("model.safetensors", -5)])
+def test_one_changed_byte_is_refused(file, position, tmp_path, monkeypatch):
+    packaged = backbone.find("minilm").folder
+    for name in ("config.json", "vocab.txt", "model.safetensors"):
+        (tmp_path / name).symlink_to(packaged / name)
+    content = bytearray((packaged / file).read_bytes())
+    content[position] ^= 1
+    (tmp_path / file).unlink()
+    (tmp_path / file).write_bytes(content)
+    monkeypatch.setattr(backbone, "_packaged_folder", lambda: tmp_path)
+    message = refusal("minilm")
+    (tmp_path / file).unlink()  # 90 MB
+    assert str(tmp_path / file) in message
+    assert "has sha256" in message
+    assert backbone.PACKAGED_SHA256[file] in message
+    assert "damaged or has been changed" in message
+    assert "make install" in message
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr(backbone, "PACKAGE", "no-such-package-of-weights")
+    message = refusal("minilm")
+    assert "no-such-package-of-weights" in message
+    assert "not installed; run `make install`" in message
+
+
+# -------------------------------------------------------------------------------------------------- a local folder
+
+
+def test_a_local_folder_is_found(tiny_bert):
+    found = backbone.find(str(tiny_bert))
+    assert (found.folder, found.vocabulary, found.source) == (tiny_bert, tiny_bert / "vocab.txt", "local folder")
+    assert len(found.sha256) == 64
+
+
+@pytest.mark.parametrize(
+    ("options", "lower_case"),
+    [(None, True), ({}, True), ({"do_lower_case": True}, True), ({"do_lower_case": False}, False)],
+)
+def test_whether_letter_case_counts_is_read_from_the_tokenizers_settings(folder, options, lower_case):
+    if options is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(options))
+    assert backbone.find(str(folder)).lower_case is lower_case
+
+
+def change_settings(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def test_inputs_longer_than_the_backbone_has_positions_for_are_refused(folder):
+    change_settings(folder, max_position_embeddings=20)
+    found = backbone.find(str(folder))
+    found.check_length(20)
+    with pytest.raises(UsageError, match="reads at most 20 tokens, and inputs may have 21; give no more than it reads"):
+        found.check_length(21)
+
+
+@pytest.mark.parametrize("wrong", ["many", 0, None])
+def test_a_number_of_positions_that_is_none_is_refused(folder, wrong):
+    change_settings(folder, max_position_embeddings=wrong)
+    assert f"says max_position_embeddings {wrong!r}, expected a whole number" in refusal(folder)
+
+
+@pytest.mark.parametrize("file", backbone.FILES)
+def test_a_missing_file_is_named(folder, file):
+    (folder / file).unlink()
+    message = refusal(folder)
+    assert f"has no {file}" in message
+    assert all(other in message for other in backbone.FILES if other != file)
+    assert "choose another backbone" in message
+
+
+def test_an_empty_folder_lacks_everything(tmp_path):
+    message = refusal(tmp_path)
+    assert "has no config.json, vocab.txt, model.safetensors" in message
+    assert "holds nothing" in message
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "tf_model.h5"])
+def test_weights_in_pickle_or_hdf5_are_not_read(folder, file):
+    (folder / "model.safetensors").rename(folder / file)
+    message = refusal(folder)
+    assert "has no model.safetensors (weights in pickle or HDF5 files are not read)" in message
+    assert file in message
+
+
+@pytest.mark.parametrize("size", [0, 5, 2000, -1])
+def test_half_downloaded_weights_are_refused(folder, size):
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:size])
+    message = refusal(folder)
+    assert str(weights) in message
+    assert "incomplete or not in safetensors format" in message
+    assert "download them again" in message
+
+
+def test_a_pickle_under_the_name_of_safetensors_is_refused(folder):
+    (folder / "model.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR." + b"\0" * 100)
+    assert "not in safetensors format" in refusal(folder)
+
+
+def test_weights_of_something_else_are_refused(folder):
+    import numpy
+    from safetensors.numpy import save_file
+
+    save_file({"layer.weight": numpy.zeros((2, 2), numpy.float32)}, folder / "model.safetensors")
+    assert "hold no BERT embeddings; choose another backbone" in refusal(folder)
+
+
+@pytest.mark.parametrize("model_type", ["roberta", None])
+def test_what_is_not_a_bert_is_refused(folder, model_type):
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = model_type
+    (folder / "config.json").write_text(json.dumps(config))
+    message = refusal(folder)
+    assert f"is a {model_type!r} model, not a BERT" in message
+    assert '"model_type": "bert"' in message
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "cannot be read"),
+        (b"<html>404</html>", "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"[]", "JSON object"),
+    ],
+)
+def test_settings_that_are_no_json_are_refused(folder, file, content, expected):
+    (folder / file).write_bytes(content)
+    message = refusal(folder)
+    assert message.startswith(f"{file} of the backbone {folder} ")
+    assert expected in message
+    assert "download it again" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda tokens: tokens[1:], "lacks [PAD]"),
+        (lambda tokens: [token for token in tokens if token not in ("[CLS]", "[UNK]")], "lacks [UNK], [CLS]"),
+        (lambda tokens: [*tokens[1:], "[PAD]"], "does not begin with [PAD]"),
+        (lambda tokens: [*tokens, "more"], "has {more} tokens, its config.json only {size}"),
+        (lambda tokens: [], "lacks [PAD], [UNK], [CLS], [SEP]"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(folder, vocabulary, change, expected):
+    (folder / "vocab.txt").write_text("\n".join(change(vocabulary)) + "\n", encoding="utf-8")
+    message = refusal(folder)
+    assert message.startswith(f"vocab.txt of the backbone {folder} ")
+    assert expected.format(more=len(vocabulary) + 1, size=len(vocabulary)) in message
+
+
+def test_a_vocabulary_that_is_not_utf8_is_refused(folder):
+    (folder / "vocab.txt").write_bytes(b"[PAD]\n\xff\xfe")
+    assert "vocab.txt of the backbone" in refusal(folder)
+
+
+def test_a_token_may_be_a_character_that_separates_lines(folder, vocabulary):
+    tokens = [*vocabulary[:-2], "\u2028", "\x85"]
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
+    assert backbone.find(str(folder)).folder == folder
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/bert", "x" * 5000], ids=["home", "long"])
+def test_what_cannot_be_a_path_is_refused(name):
+    assert "is no name of a folder" in refusal(name)
+
+
+def test_a_file_instead_of_a_folder_is_refused(tiny_bert):
+    message = refusal(tiny_bert / "config.json")
+    assert "is a file; give the folder that holds config.json, vocab.txt, model.safetensors" in message
+
+
+@pytest.mark.parametrize("name", ["./no-such-folder", "/no/such/folder", "~/no-such-folder", "no/such/folder"])
+def test_a_folder_that_does_not_exist_is_not_looked_for_on_the_hub(name, monkeypatch):
+    monkeypatch.setattr(backbone, "_download", lambda name: pytest.fail("asked the hub"))
+    message = refusal(name)
+    assert f"the backbone folder {name} does not exist" in message
+    assert "config.json, vocab.txt, model.safetensors" in message
+
+
+# --------------------------------------------------------------------------------------------------------- the hub
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Makes the hub's download do what a test says; returns the calls."""
+
+    def answer(with_what):
+        calls = []
+
+        def snapshot_download(name, **options):
+            calls.append((name, options))
+            if isinstance(with_what, Exception):
+                raise with_what
+            return str(with_what)
+
+        monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+        return calls
+
+    return answer
+
+
+def test_a_hub_model_is_downloaded_without_any_pickle(hub, tiny_bert):
+    calls = hub(tiny_bert)
+    found = backbone.find("someone/a-bert")
+    [(name, options)] = calls
+    assert name == "someone/a-bert"
+    assert sorted(options["allow_patterns"]) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer_config.json",
+        "vocab.txt",
+    ]
+    assert (found.source, found.folder) == ("huggingface.co/someone/a-bert", tiny_bert)
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "someone/a-model-that-nobody-has"])
+def test_offline_a_hub_name_is_one_clear_line(name, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    message = refusal(name)
+    assert f"the hub cannot be reached and {name!r} is not in the local cache" in message
+    assert "--backbone minilm, which needs no network" in message
+
+
+def response(status):
+    found = Response()
+    found.status_code = status
+    return found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        hub_errors.RepositoryNotFoundError("404 Client Error.\n\nRepository Not Found", response=response(404)),
+        hub_errors.GatedRepoError("403 Client Error.\nAccess is restricted", response=response(403)),
+        hub_errors.HFValidationError("Repo id must use alphanumeric chars"),
+    ],
+)
+def test_a_name_that_the_hub_does_not_know_is_one_clear_line(hub, error):
+    hub(error)
+    message = refusal("someone/no-such-bert")
+    assert "the hub has no public model 'someone/no-such-bert'" in message
+    assert "give minilm, another hub name such as bert-base-uncased, or a folder" in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        hub_errors.LocalEntryNotFoundError("Cannot find the requested files in the disk cache"),
+        hub_errors.HfHubHTTPError("503 Server Error", response=response(503)),
+        ConnectionError("Connection refused"),
+        TimeoutError("timed out"),
+    ],
+)
+def test_a_hub_that_does_not_answer_is_one_clear_line(hub, error):
+    hub(error)
+    assert "the hub cannot be reached" in refusal("bert-base-uncased")
+
+
+def test_a_hub_model_without_safetensors_is_refused(hub, folder):
+    (folder / "model.safetensors").unlink()
+    hub(folder)
+    assert "someone/a-bert has no model.safetensors" in refusal("someone/a-bert")

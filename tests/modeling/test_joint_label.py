@@ -1,0 +1,106 @@
+"""The rule of the joined answer, by cases that a person can check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tf_model import tasks
+from tf_model.device import import_tensorflow
+from tf_model.evaluation import joint_metrics
+from tf_model.evaluation.joint_metrics import answer_metrics
+from tf_model.inference.predictor import Predictor
+from tf_model.modeling.joint_label import (
+    NOT_SURE,
+    answer_text,
+    best_two,
+    candidates,
+    confidence_and_right,
+    confidence_of,
+)
+
+PRODUCTS = ("iPhone", "iPad")
+NEGATIVE, NONE, POSITIVE = range(3)
+GUESSES = candidates(PRODUCTS, tasks.EMOTIONS)
+
+
+def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
+    tf = import_tensorflow()
+    found = best_two(tf.constant([product]), tf.constant([emotion]))
+    return GUESSES[found["best"][0]], GUESSES[found["second"][0]], float(found["confidence"][0])
+
+
+@pytest.mark.parametrize(
+    ("product", "emotion", "best", "second", "confidence"),
+    [
+        ([0.9, 0.1], [0.1, 0.1, 0.8], "Positive emotion → iPhone", tasks.NO_EMOTION, 0.72),
+        ([0.2, 0.8], [0.7, 0.1, 0.2], "Negative emotion → iPad", "Positive emotion → iPad", 0.56),
+        ([0.9, 0.1], [0.2, 0.5, 0.3], tasks.NO_EMOTION, "Positive emotion → iPhone", 0.5),
+        # The emotion decides first, although "no emotion" is likelier than any pair.
+        ([0.5, 0.5], [0.0, 0.45, 0.55], "Positive emotion → iPhone", tasks.NO_EMOTION, 0.275),
+    ],
+)
+def test_the_emotion_decides_then_the_product(product, emotion, best, second, confidence):
+    assert two(product, emotion) == (best, second, pytest.approx(confidence))
+
+
+def test_each_guess_has_its_confidence():
+    product, emotion = {"iPhone": 0.9, "iPad": 0.1}, dict(zip(tasks.EMOTIONS, (0.2, 0.5, 0.3), strict=True))
+    found = [confidence_of(guess, product, emotion) for guess in (tasks.NO_EMOTION, "Positive emotion → iPhone")]
+    assert found == pytest.approx([0.5, 0.27])
+
+
+def test_all_answers_are_told_apart():
+    towards = [f"{emotion} → {product}" for emotion in ("Negative emotion", "Positive emotion") for product in PRODUCTS]
+    assert candidates(PRODUCTS, tasks.EMOTIONS) == [tasks.NO_EMOTION, *towards]
+    assert answer_text(tasks.NO_EMOTION, "iPad") == tasks.NO_EMOTION
+    assert answer_text("Positive emotion", None) == "Positive emotion"
+
+
+def test_an_unknown_product_is_neither_wrong_nor_none():
+    products = np.array([[0.9, 0.1]] * 5)
+    emotions = np.eye(3)[[POSITIVE, POSITIVE, POSITIVE, NONE, NONE]]
+    true_products, true_emotions = np.array([0, 1, -1, -1, 0]), np.array([POSITIVE, POSITIVE, POSITIVE, NONE, POSITIVE])
+    confidence, right = confidence_and_right(true_products, true_emotions, products, emotions)
+    assert right.tolist() == [True, False, True, True, False]
+    assert confidence == pytest.approx([0.9, 0.9, 0.9, 1, 1])
+
+
+def test_not_sure_counts_as_wrong_and_is_reported_apart():
+    confidence, right = np.array([0.9, 0.8, 0.3, 0.2]), np.array([True, False, True, False])
+    found = answer_metrics(np.array([POSITIVE, NONE, NEGATIVE, NONE]), confidence, right, threshold=0.5)
+    assert found["accuracy"] == 0.5
+    assert (found["emotion_rows"], found["emotion_rows_accuracy"]) == (2, 1.0)
+    assert (found["not_sure_share"], found["answered_accuracy"], found["accuracy_not_sure_wrong"]) == (0.5, 0.5, 0.25)
+    nothing = answer_metrics(np.array([NONE]), np.array([0.1]), np.array([True]), threshold=0.5)
+    assert nothing["answered_accuracy"] is nothing["emotion_rows_accuracy"] is None
+
+
+# ---------------------------------------------------------------- a confidence equal to the threshold is sure
+
+THRESHOLD = 0.5
+AT_AND_BELOW = np.array([THRESHOLD, np.nextafter(np.float32(THRESHOLD), np.float32(0))], np.float32)
+
+
+def test_figures_count_a_confidence_at_the_threshold_as_answered():
+    found = answer_metrics(np.array([POSITIVE, POSITIVE]), AT_AND_BELOW, np.array([True, False]), THRESHOLD)
+    assert (found["not_sure_share"], found["answered_accuracy"], found["accuracy_not_sure_wrong"]) == (0.5, 1, 0.5)
+
+
+def test_predictions_from_probabilities_answer_at_the_threshold():
+    product = np.full((2, len(tasks.PRODUCTS)), 1 / len(tasks.PRODUCTS))
+    emotion = np.array([[0, confidence, 1 - confidence - 0.25] for confidence in AT_AND_BELOW.astype(float)])
+    found = joint_metrics.predictions(np.concatenate([product, emotion], axis=1), THRESHOLD)
+    assert found["answer_confidence"].tolist() == AT_AND_BELOW.tolist()
+    assert found["answer"].tolist() == [tasks.NO_EMOTION, NOT_SURE]
+
+
+def test_predictions_of_texts_answer_at_the_threshold():
+    def score(batch):
+        told = np.array([GUESSES[1]] * len(batch), object)
+        confidence = AT_AND_BELOW[[int(text) for text in batch]]
+        answer = {"answer": told, "answer_confidence": confidence, "best_guess": told, "second_guess": told}
+        return {"product": told, "product_confidence": confidence, **answer}
+
+    found = Predictor({"product": PRODUCTS}, score, has_answer=True).predict(["0", "1"], threshold=THRESHOLD)
+    assert found["answer"].tolist() == [GUESSES[1], NOT_SURE]

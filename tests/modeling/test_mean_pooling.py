@@ -1,0 +1,62 @@
+"""The classifier that reads the mean of its tokens: which tokens count, and what it returns beside the logits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tf_model.modeling import backbone
+from tf_model.modeling.classifier import build
+
+CLASSES = 4
+IDS = [[2, 5, 6, 7, 3, 0, 0]]  # two of them padding
+MASK = [[1, 1, 1, 1, 1, 0, 0]]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_bert):
+    return build(backbone.find(str(tiny_bert)), [CLASSES], "mean")
+
+
+@pytest.fixture(scope="module")
+def tokens(model):
+    """The last layer's outputs, float32 [1, L, hidden]."""
+    import tensorflow as tf
+
+    return model.bert(input_ids=tf.constant(IDS), attention_mask=tf.constant(MASK)).last_hidden_state.numpy()
+
+
+def test_the_logits_are_of_the_mean_of_the_tokens_that_count(model, tokens):
+    import tensorflow as tf
+
+    mean = tokens[:, :5].mean(axis=1)
+    expected = model.classifier(tf.constant(mean)).numpy()
+    found = model({"input_ids": tf.constant(IDS), "attention_mask": tf.constant(MASK)}).logits.numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    other = model.classifier(tf.constant(tokens.mean(axis=1))).numpy()
+    assert np.abs(other - expected).max() > 1e-4  # padding would have made a difference
+
+
+def test_without_a_mask_every_token_counts(model):
+    import tensorflow as tf
+
+    ids = tf.constant([row[:5] for row in IDS])
+    masked = model({"input_ids": ids, "attention_mask": tf.ones_like(ids)}).logits.numpy()
+    np.testing.assert_allclose(model({"input_ids": ids}).logits.numpy(), masked, atol=1e-6)
+
+
+def test_a_tuple_holds_what_was_asked_for_and_no_pooled_output(model):
+    import tensorflow as tf
+
+    ids = tf.constant(IDS)
+    [logits] = model(ids, return_dict=False)
+    assert logits.shape == (1, CLASSES)
+    named = model(ids, output_hidden_states=True, output_attentions=True)
+    logits, hidden_states, attentions = model(ids, output_hidden_states=True, output_attentions=True, return_dict=False)
+    np.testing.assert_allclose(logits.numpy(), named.logits.numpy(), atol=1e-6)
+    assert len(hidden_states) == len(named.hidden_states) == 3  # the embeddings and two layers
+    assert len(attentions) == len(named.attentions) == 2
+
+
+def test_there_is_no_pooling_layer(model):
+    assert not any("pooler" in variable.name for variable in model.variables)

@@ -1,0 +1,184 @@
+"""Token ids: exact ones for a tiny vocabulary, and Hugging Face's own for the packaged one."""
+
+import pytest
+
+from tf_model import data, paths
+from tf_model.device import import_tensorflow
+from tf_model.modeling import backbone
+from tf_model.preprocessing.batching import encode
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.preprocessing.tokenizer import TextEncoder, pad
+from tf_model.tasks import TEXT_COLUMN
+
+tf = import_tensorflow()
+
+PAD, UNK, CLS, SEP, MASK = range(5)
+TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ipad", "love", "##s", "my", "2", "!", "pad", "[", "]", "sep"]
+IPAD, LOVE, S, MY, TWO, MARK = range(5, 11)
+
+
+@pytest.fixture(scope="module")
+def tiny_vocabulary(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    path.write_text("\n".join(TOKENS) + "\n", encoding="utf-8")
+    return path
+
+
+def traced(encoder):
+    """``encoder`` as a traced function from a list of texts to lists of model inputs, as it runs when exported."""
+    function = tf.function(encoder.__call__, input_signature=[tf.TensorSpec([None], tf.string)])
+    return lambda texts: {name: value.numpy().tolist() for name, value in function(tf.constant(texts)).items()}
+
+
+@pytest.fixture(scope="module")
+def inputs(tiny_vocabulary):
+    return traced(TextEncoder(tiny_vocabulary, "normalized"))
+
+
+@pytest.fixture(scope="module")
+def ids(inputs):
+    """Token ids of each text, without padding."""
+
+    def unpadded(texts):
+        found = inputs(texts)
+        lengths = map(sum, found["attention_mask"])
+        return [row[:length] for row, length in zip(found["input_ids"], lengths, strict=True)]
+
+    return unpadded
+
+
+def test_ids_of_a_text_stand_between_cls_and_sep(inputs):
+    assert inputs(["Loves my iPad 2!"]) == {
+        "input_ids": [[CLS, LOVE, S, MY, IPAD, TWO, MARK, SEP]],
+        "attention_mask": [[1] * 8],
+    }
+
+
+def test_a_word_outside_the_vocabulary_is_unknown_as_a_whole(ids):
+    assert ids(["my lovely ipads", "zebra"]) == [[CLS, MY, UNK, IPAD, S, SEP], [CLS, UNK, SEP]]
+
+
+def test_the_share_of_unknown_tokens_leaves_the_special_ones_out(tiny_vocabulary):
+    encoder = TextEncoder(tiny_vocabulary, "normalized")
+    token_ids = encode(encoder, ["my lovely ipads", "zebra", "my ipad", ""])
+    assert encoder.unknown_shares(pad(token_ids, encoder.max_tokens)).numpy().tolist() == [0.25, 1, 0, 0]
+
+
+def test_texts_are_cleaned_first(tiny_vocabulary, ids):
+    assert ids(["@bob LOVE http://t.co/x &amp;"]) == [[CLS, UNK, UNK, LOVE, UNK, SEP]]  # @user love &
+    report = TextEncoder(tiny_vocabulary, "report")
+    assert encode(report, ["iPad 2!"]).to_list() == [[CLS, IPAD, SEP]]
+
+
+def test_a_cased_vocabulary_keeps_capitals(tiny_vocabulary):
+    cased = TextEncoder(tiny_vocabulary, "normalized", lower_case=False)
+    assert encode(cased, ["love Love"]).to_list() == [[CLS, LOVE, UNK, SEP]]
+
+
+@pytest.mark.parametrize("text", ["", "   ", "http://t.co/x", "\ufffd\ufffd"])
+def test_a_text_with_nothing_in_it_is_cls_and_sep(inputs, text):
+    assert inputs([text]) == {
+        "input_ids": [[CLS, SEP] + [PAD] * 6],
+        "attention_mask": [[1, 1] + [0] * 6],
+    }
+
+
+@pytest.mark.parametrize("special", ["[PAD]", "[CLS]", "[SEP]", "[MASK]"])
+def test_a_text_cannot_name_special_tokens(ids, special):
+    [found] = ids([f"my {special} ipad {special}"])
+    assert not {PAD, CLS, SEP, MASK} & set(found[1:-1])
+
+
+@pytest.mark.parametrize("max_tokens", [3, 10])
+def test_a_long_text_is_cut_and_keeps_its_sep(tiny_vocabulary, max_tokens):
+    inputs = traced(TextEncoder(tiny_vocabulary, "normalized", max_tokens=max_tokens))
+    found = inputs(["love " * 300, "my", "love " * (max_tokens - 2), "love " * (max_tokens - 1)])
+    full = [CLS] + [LOVE] * (max_tokens - 2) + [SEP]
+    assert found["input_ids"] == [full, [CLS, MY, SEP] + [PAD] * (max_tokens - 3), full, full]
+    assert [sum(mask) for mask in found["attention_mask"]] == [max_tokens, 3, max_tokens, max_tokens]
+
+
+def test_no_more_than_128_tokens_are_kept_by_default(ids):
+    assert ids(["love " * 300]) == [[CLS] + [LOVE] * 126 + [SEP]]
+
+
+@pytest.mark.parametrize(("words", "length"), [(0, 8), (1, 8), (6, 8), (7, 16), (14, 16), (15, 24), (125, 128)])
+def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(inputs, words, length):
+    found = inputs(["love " * words, ""])
+    tokens = words + 2
+    assert found["input_ids"][0] == [CLS] + [LOVE] * words + [SEP] + [PAD] * (length - tokens)
+    assert found["attention_mask"] == [[1] * tokens + [0] * (length - tokens), [1, 1] + [0] * (length - 2)]
+
+
+def test_another_bucket_size_is_used(tiny_vocabulary):
+    inputs = traced(TextEncoder(tiny_vocabulary, "normalized", bucket=5))
+    assert inputs(["love my ipad 2"])["attention_mask"] == [[1] * 6 + [0] * 4]
+
+
+def test_padding_stops_at_the_longest_allowed():
+    found = pad(tf.ragged.constant([[CLS] + [LOVE] * 8, [CLS]], dtype=tf.int32), max_tokens=10)
+    assert found["input_ids"].shape == found["attention_mask"].shape == (2, 10)
+
+
+def test_no_texts_give_no_rows(tiny_vocabulary):
+    found = tf.function(TextEncoder(tiny_vocabulary, "report").__call__)(tf.constant([], tf.string))
+    assert {name: (value.shape, value.dtype) for name, value in found.items()} == {
+        "input_ids": ((0, 8), tf.int32),
+        "attention_mask": ((0, 8), tf.int32),
+    }
+
+
+def test_a_vocabulary_must_start_with_pad(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join([*TOKENS[1:], "[PAD]"]) + "\n")
+    with pytest.raises(ValueError, match=r"\[PAD\] must be token 0 of the vocabulary, not 14"):
+        TextEncoder(tmp_path / "vocab.txt", "report")
+
+
+# ------------------------------------------------------------------------------- the same ids as Hugging Face's
+
+
+@pytest.fixture(scope="module")
+def vocabulary_file():
+    return backbone.find("minilm").vocabulary
+
+
+@pytest.fixture(scope="module")
+def hugging_face(vocabulary_file):
+    from transformers import BertTokenizerFast
+
+    return BertTokenizerFast(vocab_file=str(vocabulary_file), do_lower_case=True)
+
+
+@pytest.fixture(scope="module", params=CLEANINGS)
+def assert_same_ids(request, hugging_face, vocabulary_file):
+    """A function that compares the ids of texts, cleaned by one rule."""
+    encoder = TextEncoder(vocabulary_file, request.param)
+
+    def compare(texts):
+        ours = encode(encoder, texts).to_list()
+        cleaned = [text.decode() for text in CLEANINGS[request.param](tf.constant(texts)).numpy()]
+        theirs = hugging_face(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        assert len(ours) == len(texts)
+        assert [row for row, (our, their) in enumerate(zip(ours, theirs, strict=True)) if our != their] == []
+
+    return compare
+
+
+@pytest.fixture(scope="module")
+def tweets(real_data):
+    """All real tweets; one cell of the workbook is empty."""
+    dataset = data.read(real_data)
+    without_text = sum(dropped.count for dropped in dataset.dropped)
+    return [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
+
+
+def test_all_real_tweets_get_the_ids_of_hugging_face(assert_same_ids, tweets):
+    assert len(tweets) == 9093
+    assert_same_ids(tweets)
+
+
+def test_the_sample_corpus_gets_the_ids_of_hugging_face(assert_same_ids):
+    texts = data.read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].tolist()
+    assert len(texts) > 400
+    hard = ["", " ", "love " * 300, "x" * 150, "unaffable!!! :-) 3G/4G #iPad2", "don\ufffd\u06eat café 😀 日本"]
+    assert_same_ids(texts + hard)

@@ -1,0 +1,58 @@
+"""The benchmark of the log: it measures what it says, and says what misses its target."""
+
+import pytest
+
+from research.report.benchmarks import monitor
+from tests.stub_model import stub
+from tf_model.monitor import overview
+from tf_model.monitor.store import Store
+
+
+def well(**changes):
+    found = {
+        "rate": 2000,
+        "paired": {"p50_share": 0.004},
+        "caller": {"p99_milliseconds": 0.1},
+        "sustained": {"dropped": 0, "records_per_second": 1999.0},
+        "kills": {"faulty_rounds": 0, "missing_seconds_most": 0.11},
+        "large": {"slowest_query_seconds": 0.9},
+    }
+    return found | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"paired": {"p50_share": 0.02}}, "paired: p50_share is 0.02, the target is 0.01"),
+        ({"paired": {"p50_share": float("nan")}}, "paired: p50_share is nan"),
+        ({"sustained": {"dropped": 3, "records_per_second": 2000.0}}, "sustained: dropped is 3, the target is 0"),
+        ({"sustained": {"dropped": 0, "records_per_second": 1500.0}}, "sustained: 1500 records a second of 2000"),
+        ({"kills": {"faulty_rounds": 1, "missing_seconds_most": 0.1}}, "kills: faulty_rounds is 1"),
+        ({"large": {"slowest_query_seconds": 2.5}}, "large: slowest_query_seconds is 2.5, the target is 2"),
+    ],
+)
+def test_what_misses_its_target_is_said(changes, words):
+    [missed] = monitor.missed_targets(well(**changes))
+    assert missed.startswith(words)
+
+
+def test_what_was_not_measured_misses_nothing():
+    assert monitor.missed_targets(well()) == []
+    assert monitor.missed_targets({"rate": 2000}) == []
+
+
+def test_each_prediction_is_made_with_the_log_and_without(tmp_path):
+    sizes = []
+    found = monitor._paired(stub(sizes=sizes), tmp_path / "log.sqlite", pairs=12, seed=0)
+    assert found["pairs"] == 12
+    assert found["p50_milliseconds_without"] > 0
+    assert found["p50_share_low"] <= found["p50_share"] <= found["p50_share_high"]
+    kept = Store(tmp_path / "log.sqlite").predictions()
+    assert len(sizes) == 2 * len(kept)  # each text both ways, the warming up included
+
+
+def test_a_large_log_holds_what_the_page_asks_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(monitor, "DAYS", 0.1)
+    found = monitor._large(tmp_path / "log.sqlite", records=1_000)
+    assert list(found["query_seconds"]) == [*overview.SPANS, "newest predictions"]
+    assert found["slowest_query_seconds"] == max(found["query_seconds"].values()) > 0

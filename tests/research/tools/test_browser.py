@@ -1,0 +1,81 @@
+"""The app in a browser, as far as it needs no browser: what is staged for it, and what is said when it cannot start."""
+
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import urllib.parse
+
+import pytest
+from model_folders import write_single
+from prediction_logs import write_healthy
+from sample_datasets import line_of
+
+from research.tools import browser
+from tf_model import paths
+from tf_model.errors import TweetTargetError
+from tf_model.monitor.store import Store
+
+
+def staged(*arguments):
+    with browser.staged_models(*arguments) as folder:
+        return sorted(each.name for each in folder.iterdir())
+
+
+def test_models_are_staged_without_being_copied_or_changed(tmp_path):
+    model = write_single(tmp_path)
+    with browser.staged_models(tmp_path) as folder:
+        assert (folder / "product").resolve() == model.resolve()
+        (folder / ".monitor").mkdir()  # what is recorded while pictures are taken
+    assert not (tmp_path / ".monitor").exists()
+    assert (model / "metrics.json").is_file()
+    assert not folder.exists()
+
+
+def test_a_log_is_copied_whole(tmp_path):
+    write_single(tmp_path)
+    log = Store(tmp_path / "log.sqlite")
+    write_healthy(log, 1_000_000.0, calls=5)
+    with browser.staged_models(tmp_path, log.path) as folder:
+        copy = Store(folder / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS))
+        assert len(copy.predictions()) == 15
+        with sqlite3.connect(copy.path) as changed:
+            changed.execute("DELETE FROM requests")
+    assert len(log.predictions()) == 15
+    log.close()
+
+
+def test_without_a_model_it_says_what_to_run(tmp_path):
+    assert "make answer" in line_of(staged, tmp_path, error=TweetTargetError)
+
+
+def test_a_file_that_is_no_log_is_refused(tmp_path):
+    write_single(tmp_path)
+    (tmp_path / "log.sqlite").write_text("no log")
+    assert "log.sqlite" in line_of(staged, tmp_path, tmp_path / "log.sqlite", error=TweetTargetError)
+
+
+def test_an_app_that_does_not_start_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr(browser, "APP", "no_such_module")
+    with pytest.raises(TweetTargetError, match=r"the app did not start: .*no_such_module"), browser.running_app():
+        pass
+
+
+def test_without_chromium_it_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(browser, "CHROMIUM", ("no-such-browser",))
+    with pytest.raises(TweetTargetError, match="apt-get install chromium"), browser.chromium():
+        pass
+
+
+def test_an_app_goes_with_the_process_that_started_it():
+    script = "import time\nfrom research.tools.browser import running_app\nwith running_app() as address:\n"
+    command = [sys.executable, "-c", f"{script}    print(address, flush=True)\n    time.sleep(600)"]
+    with subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
+        address = urllib.parse.urlsplit(it.stdout.readline().strip())
+        with socket.create_connection((address.hostname, address.port), timeout=10):
+            pass
+        it.terminate()
+        assert it.wait(timeout=90) == 128 + signal.SIGTERM
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((address.hostname, address.port), timeout=10)

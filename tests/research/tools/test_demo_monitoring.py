@@ -1,0 +1,99 @@
+"""The demonstration of the monitor: what is done to the model, and that all three ways to look are read right."""
+
+import time
+from dataclasses import replace
+
+import numpy
+import pandas
+import pytest
+
+from research.tools import demo_monitoring
+from research.tools.demo_monitoring import Demonstration, Phase
+from tests.stub_model import stub
+from tf_model import tasks
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Stages
+from tf_model.monitor import reference
+from tf_model.monitor.store import Store
+
+
+@pytest.fixture
+def predictor(tmp_path):
+    """A model in plain Python with guesses, in a folder with a reference."""
+    plain = stub(has_emotion=True)
+
+    def score(batch):
+        found = plain.score(batch)
+        guesses = {"best_guess": found["answer"], "second_guess": found["answer"]}
+        return found | guesses | {"answer_confidence": found["emotion_confidence"]}
+
+    folder = tmp_path / "models" / "answer"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"")
+    made = replace(plain, score=score, folder=folder)
+    texts = tweets()["text"].tolist()
+    predictions = made.predict(texts * 20, guesses=True)
+    reference.build(texts * 20, predictions, "made up", accuracy={"answer": 0.5}).save(folder)
+    return made
+
+
+def tweets() -> pandas.DataFrame:
+    texts = [f"made up {'x' * number} about my ipad" for number in range(20)]
+    answers = [f"{tasks.POSITIVE} → iPad", tasks.NO_EMOTION] * 10
+    return pandas.DataFrame(
+        {"row": range(20), "text": texts, "product": "iPad", "emotion": tasks.POSITIVE, "answer": answers}
+    )
+
+
+@pytest.mark.parametrize(
+    ("phase", "code"),
+    [
+        (Phase("fine"), 0),
+        (Phase("errors", frozenset({"errors"}), failing=0.5), 0),
+        (Phase("unseen", failing=0.5), 1),  # it fails, and nobody expected that
+    ],
+    ids=lambda value: value.name if isinstance(value, Phase) else str(value),
+)
+def test_page_metrics_and_report_tell_the_same_story(predictor, monkeypatch, capsys, phase, code):
+    monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
+    monkeypatch.setattr(demo_monitoring, "_next_minute", time.time)
+    monkeypatch.setattr(demo_monitoring, "PHASES", (phase,))
+    demonstration = Demonstration(predictor, predictor.folder.parent, tweets(), port=0)
+    assert demonstration.run(seconds=1.5) == code
+    said = capsys.readouterr().err
+    places = ("  page: ", "  /metrics: ", "  report: ")
+    stories = [line.split(": ", 1)[1] for line in said.splitlines() if line.startswith(places)]
+    assert len(stories) == 3
+    assert len(set(stories)) == 1
+    expected = "errors" if phase.failing else "none"
+    assert stories[0].endswith(f"alarms: {expected}")
+    corrections = Store(demonstration.log).corrections()
+    assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()
+    assert set(corrections["verdict"]) == {"right", "wrong"}
+
+
+def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():
+    plain = stub()
+    stages = Stages(0.001, 0.002, numpy.zeros(1, "float32"))
+    telling = replace(plain, measure=lambda batch: (plain.score(batch), stages))
+    slowed = demo_monitoring._slowed(telling, 0.01)
+    outputs, found = slowed.measure([b"my ipad"])
+    assert outputs["product"].tolist() == ["iPad"]
+    assert found.model == pytest.approx(0.012)
+    assert demo_monitoring._slowed(plain, 0.01).measure is None
+    with pytest.raises(ModelError, match="made to fail"):
+        demo_monitoring._broken(plain).score([b"a"])
+
+
+@pytest.mark.parametrize(
+    ("product", "emotion", "answer"),
+    [
+        (None, tasks.NO_EMOTION, tasks.NO_EMOTION),
+        ("iPad", tasks.POSITIVE, "Positive emotion → iPad"),
+        (None, tasks.POSITIVE, None),
+        ("iPad", "I can't tell", None),
+        (None, None, None),
+    ],
+)
+def test_what_a_user_would_call_right(product, emotion, answer):
+    assert demo_monitoring._gold(product, emotion) == answer

@@ -1,0 +1,182 @@
+"""The notebooks tell a story with the package's functions: they hold no outputs and no logic, and run to the end."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from types import SimpleNamespace
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from research.tools import notebooks
+from tf_model import paths
+from tf_model.data import DATA_VARIABLE
+from tf_model.errors import DataError, TweetTargetError
+
+ALL = notebooks.find()
+
+
+def write_notebook(folder, name, *cells, tags=()):
+    made = [cell if isinstance(cell, dict) else new_code_cell(cell) for cell in cells]
+    for cell, each in zip(made, tags, strict=False):
+        cell.metadata["tags"] = each
+    path = folder / f"{name}.ipynb"
+    nbformat.write(new_notebook(cells=made), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of notebooks, and the sample corpus."""
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+    return tmp_path
+
+
+def code_of(path):
+    """The code of a notebook as plain Python: what ``!`` and ``%`` do becomes calls."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    return [ast.parse(TransformerManager().transform_cell(source)) for source in cells]
+
+
+def test_the_notebooks_of_the_project_are_found():
+    assert {"colab", "eda"} <= {path.stem for path in ALL}
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
+class TestCommitted:
+    def test_no_outputs(self, path):
+        for cell in nbformat.read(path, as_version=4).cells:
+            assert not cell.get("outputs"), cell.source
+            assert cell.get("execution_count") is None, cell.source
+
+    def test_no_logic_is_defined(self, path):
+        for tree in code_of(path):
+            for node in ast.walk(tree):
+                assert not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef), ast.unparse(node)
+
+    def test_it_explains_itself(self, path):
+        cells = nbformat.read(path, as_version=4).cells
+        assert cells[0].cell_type == "markdown"
+        assert cells[0].source.startswith("# ")
+        assert sum(cell.cell_type == "markdown" for cell in cells) >= 5
+
+
+def test_every_chapter_of_the_exploration_ends_in_a_conclusion():
+    cells = nbformat.read(paths.RESEARCH / "eda.ipynb", as_version=4).cells
+    words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    chapters = words.split("\n## ")[1:-1]
+    assert len(chapters) == 9
+    assert all("**Conclusion.**" in chapter for chapter in chapters)
+
+
+@pytest.mark.timeout(1200)
+def test_the_exploration_runs_on_the_sample_corpus():
+    environment = {DATA_VARIABLE: str(paths.SAMPLE_CORPUS), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    executed, error = notebooks.execute(paths.RESEARCH / "eda.ipynb", environment, timeout=1000)
+    assert error is None, error
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert notebooks.count_cells(executed) == len(code)
+    charts = [
+        cell for cell in code for output in cell.outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
+    ]
+    assert len(charts) >= 12
+
+
+@pytest.mark.timeout(1200)
+def test_the_study_of_the_labels_runs_on_the_sample_corpus():
+    pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
+    environment = {DATA_VARIABLE: str(paths.SAMPLE_CORPUS), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    executed, error = notebooks.execute(paths.RESEARCH / "label_quality.ipynb", environment, timeout=1000)
+    assert error is None, error
+    assert notebooks.count_cells(executed) == sum(cell.cell_type == "code" for cell in executed.cells)
+
+
+@pytest.mark.timeout(1800)
+def test_the_colab_notebook_runs_without_its_colab_cells(tiny_bert):
+    environment = {
+        DATA_VARIABLE: str(paths.SAMPLE_CORPUS),
+        notebooks.TRAINING_VARIABLE: f"--epochs 1 --backbone {tiny_bert}",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    executed, error = notebooks.execute(paths.RESEARCH / "colab.ipynb", environment, timeout=1500)
+    assert error is None, error
+    said = "\n".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", ()))
+    assert "dataset: sample" in said
+    assert "this dataset has no unlabelled tweets" in said
+
+
+class TestCommand:
+    def test_passes_and_leaves_the_notebook_alone(self, folder, capsys):
+        path = write_notebook(folder, "fine", "from tf_model import tasks\nprint(tasks.PRODUCT.name)")
+        before = path.read_bytes()
+        assert notebooks.main([]) == 0
+        assert "fine: passed (1 cell," in capsys.readouterr().err
+        assert path.read_bytes() == before
+        assert list(folder.iterdir()) == [path]
+
+    def test_an_error_is_named_with_its_cell(self, folder, capsys):
+        write_notebook(folder, "bad", "1 + 1", new_markdown_cell("words"), "raise KeyError('x')", "print('never')")
+        write_notebook(folder, "good", "1 + 1")
+        with pytest.raises(TweetTargetError, match="1 of 2 notebooks failed: 'bad'; see the lines above"):
+            notebooks.main([])
+        said = capsys.readouterr().err
+        assert "bad: failed: cell 2: KeyError: 'x' (2 cells" in said
+        assert "good: passed" in said
+
+    def test_colab_cells_are_left_out(self, folder):
+        write_notebook(folder, "colab", "import google.colab", "1 + 1", tags=([notebooks.COLAB_ONLY], ["other"]))
+        assert notebooks.main(["colab"]) == 0
+
+    def test_those_for_colab_run_in_a_clean_environment(self, folder, monkeypatch, tmp_path_factory):
+        python = tmp_path_factory.mktemp("clean") / "python"
+        python.write_text(f'#!/bin/sh\nCLEAN=yes exec {sys.executable} "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        built = []
+        monkeypatch.setattr(notebooks, "build_environment", lambda path: built.append(path) or python)
+        write_notebook(
+            folder, "colab", "never", "import os\nassert os.environ['CLEAN']", tags=([notebooks.COLAB_ONLY],)
+        )
+        write_notebook(folder, "eda", "import os\nassert 'CLEAN' not in os.environ")
+        assert notebooks.main(["--clean"]) == 0
+        assert len(built) == 1
+        assert not built[0].exists(), "it is removed at the end"
+
+    def test_a_clean_environment_that_cannot_be_built(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(paths, "ROOT", tmp_path)  # without a requirements.lock
+        monkeypatch.setattr(
+            notebooks.subprocess, "run", lambda command: SimpleNamespace(returncode=int("pip" in command))
+        )
+        with pytest.raises(TweetTargetError, match=r"cannot be built: .*requirements.lock failed"):
+            notebooks.build_environment(tmp_path / "clean")
+
+    def test_what_a_notebook_is_told(self, folder, monkeypatch):
+        monkeypatch.delenv(notebooks.TRAINING_VARIABLE, raising=False)
+        source = (
+            "import os, pathlib\n"
+            f"assert pathlib.Path(os.environ['{DATA_VARIABLE}']).samefile({str(paths.SAMPLE_CORPUS)!r})\n"
+            f"training = os.environ.get('{notebooks.TRAINING_VARIABLE}', '')\n"
+            "pathlib.Path('made.txt').write_text(training)\n"
+            f"print('[' + training + ']')"
+        )
+        write_notebook(folder, "told", source)
+        for options, training in (((), notebooks.SHORT_TRAINING), (("--full",), "")):
+            keep = folder / f"kept{len(options)}"
+            assert notebooks.main(["told.ipynb", "--keep", str(keep), *options]) == 0
+            [cell] = nbformat.read(keep / "told.ipynb", as_version=4).cells
+            assert cell.outputs[0].text == f"[{training}]\n"
+        assert not (folder / "made.txt").exists()
+
+    def test_a_cell_that_takes_too_long(self, folder, capsys):
+        write_notebook(folder, "slow", "import time\ntime.sleep(600)")
+        with pytest.raises(TweetTargetError, match="1 of 1 notebook failed: 'slow'"):
+            notebooks.main(["--timeout", "1"])
+        assert "cell 1: not done after 1 s; see --timeout" in capsys.readouterr().err
+
+    def test_an_unknown_name(self, folder):
+        write_notebook(folder, "one", "1")
+        with pytest.raises(DataError, match=r"no notebook 'two' in .*; there are 'one'"):
+            notebooks.main(["one", "two"])

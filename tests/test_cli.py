@@ -1,0 +1,238 @@
+"""What the command lines share: exit codes, one-line errors, signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tf_model import cli, paths
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
+
+
+def exit_code(main):
+    with pytest.raises(SystemExit) as stopped:
+        cli.run(main)
+    return stopped.value.code
+
+
+def raising(error):
+    def main(argv):
+        raise error
+
+    return main
+
+
+# ------------------------------------------------------------------------------------------------------ exit codes
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_what_main_returns_is_the_exit_code(returned, code, capsys):
+    assert exit_code(lambda argv: returned) == code
+    assert capsys.readouterr() == ("", "")
+
+
+def test_main_reads_the_command_line_itself():
+    given = []
+    exit_code(given.append)
+    assert given == [None]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("no data; give a file"), 1),
+        (ModelError("no model; train one"), 1),
+        (OutputError("the disk is full; free some space"), 1),
+        (UsageError("epochs must be at least 1, not 0"), 2),
+    ],
+)
+def test_an_error_of_the_user_is_one_line_without_a_traceback(error, code, capsys):
+    assert exit_code(raising(error)) == code
+    assert capsys.readouterr() == ("", f"error: {error}\n")
+
+
+def test_an_error_that_quotes_data_stays_one_line(capsys):
+    exit_code(raising(DataError("no column 'a\nb\x1b[31m'; rename it")))
+    assert capsys.readouterr().err == "error: no column 'a␊b␛[31m'; rename it\n"
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(raising(ZeroDivisionError()))
+
+
+def test_an_interrupt_is_130(capsys):
+    assert exit_code(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+@pytest.mark.parametrize("code", [0, 2, 143])
+def test_an_exit_passes_through(code):
+    assert exit_code(raising(SystemExit(code))) == code
+
+
+def test_a_missing_package_is_named_with_what_to_do(capsys):
+    assert exit_code(raising(ModuleNotFoundError("No module named 'pandas'", name="pandas"))) == 1
+    written = capsys.readouterr().err
+    assert written == (
+        f"error: the package 'pandas' is not installed for {sys.executable}; "
+        "run `make install`, then `. .venv/bin/activate`\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["tf_model", "tf_model.no_such_module", None])
+def test_a_missing_module_of_our_own_is_our_mistake(name, capsys):
+    if name is None:
+        assert exit_code(raising(ModuleNotFoundError("gone"))) == 1
+        assert "is not installed" in capsys.readouterr().err
+    else:
+        with pytest.raises(ModuleNotFoundError):
+            cli.run(raising(ModuleNotFoundError(f"No module named {name!r}", name=name)))
+
+
+# ----------------------------------------------------------------------------------------------------------- usage
+
+
+@pytest.fixture
+def parser():
+    parser = cli.parser("tf_model.example", "An example.")
+    parser.add_argument("--size", type=int, default=7, help="how large")
+    parser.add_argument("--name", help="what it is called")
+    parser.add_argument("--loud", action="store_true", help="shout")
+    return parser
+
+
+def test_help_shows_defaults_where_there_are_any(parser):
+    text = parser.format_help()
+    assert text.startswith("usage: python -m tf_model.example ")
+    assert "how large (default: 7)" in text
+    assert text.count("(default:") == 1
+
+
+def test_wrong_usage_is_2_and_says_what_was_wrong(parser, capsys):
+    assert exit_code(lambda argv: parser.parse_args(["--size", "big"])) == 2
+    said = "error: argument --size: invalid int value: 'big'; see `python -m tf_model.example --help`\n"
+    assert capsys.readouterr().err == said
+
+
+# ---------------------------------------------------------------------------------------------------------- output
+
+
+def test_notes_go_to_standard_error_as_one_line(capsys):
+    cli.say("reading a\nb")
+    assert capsys.readouterr() == ("", "reading a␊b\n")
+
+
+def test_results_and_notes_go_their_own_ways(capsys):
+    cli.stdout().print("result")
+    cli.stderr().print("note")
+    assert capsys.readouterr() == ("result\n", "note\n")
+
+
+def run_script(script, **options):
+    """Start Python on ``script`` from the root of the project."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen([sys.executable, "-c", script], cwd=paths.ROOT, env=environment, text=True, **options)
+
+
+def run_without_reader(script):
+    """The exit code and the errors of ``script`` where nobody reads its output."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with run_script(script, stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        _, errors = process.communicate(timeout=30)
+    return process.returncode, errors
+
+
+def test_a_reader_that_has_gone_is_no_error():
+    script = "from tf_model import console\nconsole.run(lambda argv: [print(i) for i in range(100_000)] and None)"
+    assert run_without_reader(script) == (0, "")
+
+
+def test_a_reader_that_has_gone_before_the_last_lines_is_no_error():
+    assert run_without_reader("from tf_model import console\nconsole.run(lambda argv: print('short'))") == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
+@pytest.mark.parametrize("lines", [1, 100_000])
+def test_a_full_disk_is_one_line(lines):
+    script = f"from tf_model import console\nconsole.run(lambda argv: [print(i) for i in range({lines})] and None)"
+    with Path("/dev/full").open("w") as full, run_script(script, stdout=full, stderr=subprocess.PIPE) as process:
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    said = "error: the output cannot be written: No space left on device; free some space and run the command again"
+    assert errors.splitlines() == [said]
+
+
+# --------------------------------------------------------------------------------------------------------- signals
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from tf_model import console
+from tf_model.io.files import whole_file, whole_folder
+
+def main(argv):
+    with console.stopped_cleanly(), whole_folder(Path(sys.argv[1], "folder")) as folder:
+        (folder / "inside.txt").write_text("half")
+        with whole_file(Path(sys.argv[1], "file.txt")) as part:
+            part.write_text("half")
+            print("writing", flush=True)
+            try:
+                time.sleep(60)
+            finally:
+                time.sleep(0.3)  # cleaning up takes a while; a second signal comes now
+
+sys.argv.append({folder!r})
+console.run(main)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_command_leaves_nothing_half_written(number, code, tmp_path):
+    script = WRITER.format(folder=str(tmp_path))
+    with run_script(script, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "writing\n"
+        assert len(list(tmp_path.iterdir())) == 2
+        process.send_signal(number)
+        if number == signal.SIGTERM:
+            assert process.stderr.readline() == "terminated\n"
+            process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert errors == ("" if number == signal.SIGTERM else "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_signal_is_handled_only_meanwhile(capsys):
+    @cli.stopped_cleanly()
+    def work():
+        handlers.append(signal.getsignal(signal.SIGTERM))
+        signal.raise_signal(signal.SIGTERM)
+
+    handlers, before = [], signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stopped:
+        work()
+    assert stopped.value.code == 143
+    assert before not in handlers
+    assert capsys.readouterr().err == "terminated\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_beside_the_main_thread_signals_are_left_alone():
+    before = signal.getsignal(signal.SIGTERM)
+    found = []
+
+    def work():
+        with cli.stopped_cleanly():
+            found.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [before]

@@ -1,0 +1,217 @@
+"""Recipes: their values, their limits, and the command line that changes them."""
+
+import argparse
+import json
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from tf_model.config import (
+    RECIPES,
+    REPORT,
+    REPORT_EPOCHS,
+    TUNED,
+    Recipe,
+    add_arguments,
+    from_arguments,
+    make_recipe,
+    of_model,
+)
+from tf_model.errors import ModelError, UsageError
+
+FIELDS = [field.name for field in fields(Recipe)]
+
+
+def parse(*argv):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return from_arguments(parser.parse_args(argv))
+
+
+def test_the_report_recipe_is_the_reports_settings_to_the_letter():
+    assert REPORT.to_dict() == {
+        "name": "report",
+        "backbone": "minilm",
+        "cleaning": "report",
+        "pooling": "cls",
+        "max_tokens": 128,
+        "epochs": 10,
+        "batch_size": 32,
+        "learning_rate": 1e-5,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "seed": 42,
+        "split_seed": 42,
+        "validation_size": 0.2,
+    }
+
+
+def test_the_report_recipe_is_the_default():
+    assert parse() == make_recipe("report")
+    assert Recipe() == REPORT
+
+
+@pytest.mark.parametrize(
+    ("backbone", "epochs"),
+    [("bert-base-uncased", 10), ("./folder", 10), ("minilm", REPORT_EPOCHS["minilm"])],
+)
+def test_the_reports_epochs_depend_on_the_backbone(backbone, epochs):
+    assert make_recipe("report", backbone=backbone).epochs == epochs
+    assert parse("--backbone", backbone).epochs == epochs
+    assert make_recipe("report", backbone=backbone, epochs=3).epochs == 3
+
+
+def test_the_packaged_backbone_needs_more_epochs_than_the_report():
+    assert make_recipe("report").epochs == REPORT_EPOCHS["minilm"] > 10
+
+
+def test_the_tuned_recipe_keeps_the_reports_split():
+    assert (TUNED.cleaning, TUNED.schedule) == ("normalized", "linear")
+    assert 0 < TUNED.warmup < 1
+    assert (TUNED.split_seed, TUNED.validation_size) == (REPORT.split_seed, REPORT.validation_size)
+    assert make_recipe("tuned", backbone="bert-base-uncased").epochs == TUNED.epochs
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("backbone", "bert-base-uncased"),
+        ("cleaning", "normalized"),
+        ("cleaning", "report"),
+        ("max_tokens", 64),
+        ("epochs", 1),
+        ("batch_size", 8),
+        ("learning_rate", 3e-4),
+        ("schedule", "linear"),
+        ("schedule", "constant"),
+        ("warmup", 0.25),
+        ("label_smoothing", 0.2),
+        ("seed", 0),
+        ("split_seed", 7),
+        ("validation_size", 0.5),
+    ],
+)
+def test_every_field_can_be_changed_on_the_command_line(name, field, value):
+    found = parse("--recipe", name, f"--{field.replace('_', '-')}", str(value))
+    expected = make_recipe(name).to_dict() | {field: value}
+    if (name, field) == ("report", "backbone"):
+        expected["epochs"] = 10
+    assert found.to_dict() == expected
+    assert type(getattr(found, field)) is type(value)
+
+
+def test_no_field_lacks_an_option():
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = {option for action in parser._actions for option in action.option_strings}
+    assert options >= {f"--{name.replace('_', '-')}" for name in FIELDS if name != "name"} | {"--recipe"}
+
+
+def test_help_shows_the_value_of_each_recipe():
+    parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add_arguments(parser)
+    text = " ".join(parser.format_help().split())
+    assert f"report: {REPORT_EPOCHS['minilm']}; tuned: {TUNED.epochs}" in text
+    assert f"report: 1e-05; tuned: {TUNED.learning_rate}" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cleaning", "Report"),
+        ("schedule", "cosine"),
+        ("max_tokens", 2),
+        ("max_tokens", 513),
+        ("epochs", 0),
+        ("epochs", -1),
+        ("batch_size", 0),
+        ("learning_rate", 0.0),
+        ("learning_rate", -1e-5),
+        ("learning_rate", 1.0),
+        ("learning_rate", float("nan")),
+        ("warmup", -0.1),
+        ("warmup", 1.0),
+        ("label_smoothing", -0.1),
+        ("label_smoothing", 1.0),
+        ("seed", -1),
+        ("seed", 2**31),
+        ("split_seed", -1),
+        ("split_seed", 2**32),
+        ("validation_size", 0.0),
+        ("validation_size", 1.0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_in_one_line(field, value):
+    for make in (lambda: Recipe(**{field: value}), lambda: make_recipe("tuned", **{field: value})):
+        with pytest.raises(UsageError) as refused:
+            make()
+        message = str(refused.value)
+        assert message.startswith(field)
+        assert repr(value) in message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_tokens", 3),
+        ("max_tokens", 512),
+        ("epochs", 1),
+        ("batch_size", 1),
+        ("warmup", 0.99),
+        ("seed", 2**31 - 1),
+        ("split_seed", 2**32 - 1),
+    ],
+)
+def test_the_ends_of_a_range_are_allowed(field, value):
+    assert getattr(Recipe(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    "argv", [("--epochs", "ten"), ("--epochs", "1.5"), ("--cleaning", "none"), ("--recipe", "best"), ("--seed", "")]
+)
+def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parse(*argv)
+    assert stopped.value.code == 2
+    assert argv[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_unknown_recipe_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, not 'best'$"):
+        make_recipe("best")
+
+
+def test_unknown_fields_are_refused_with_the_known_ones():
+    with pytest.raises(UsageError) as refused:
+        Recipe.from_dict({"epochs": 3, "momentum": 0.9, "dropout": 0.1})
+    message = str(refused.value)
+    assert message.startswith("unknown recipe fields dropout, momentum; the fields are ")
+    assert all(name in message for name in FIELDS)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json(name):
+    recipe = make_recipe(name, seed=7, learning_rate=3e-5)
+    kept = json.loads(json.dumps(recipe.to_dict()))
+    assert list(kept) == FIELDS
+    assert Recipe.from_dict(kept) == recipe
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        REPORT.epochs = 3
+    make_recipe("report", epochs=3)
+    assert REPORT.epochs == 10
+
+
+def test_the_recipe_of_a_model_is_its_own_and_never_a_default():
+    recipe = make_recipe("tuned", epochs=3)
+    assert of_model(Path("m"), recipe.to_dict()) == recipe
+    with pytest.raises(ModelError, match=r"recipe\.json of m cannot be used \(it is not there\); train"):
+        of_model(Path("m"), {})
+    with pytest.raises(ModelError, match="unknown recipe fields colour"):
+        of_model(Path("m"), {"colour": "red"})

@@ -1,0 +1,242 @@
+"""Training by two processes on loopback: as one process does it, and what is left when one of them is killed."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_model import distributed, paths
+from tf_model.distributed import VARIABLE, Cluster, from_environment
+from tf_model.errors import UsageError
+
+# A worker that waits for another one waits for ever: no test may.
+LIMIT = 600
+EPOCHS = 12
+
+
+# ------------------------------------------------------------------------------------------------ what TF_CONFIG says
+
+
+def config(task: dict, **cluster: list[str]) -> str:
+    return json.dumps({"cluster": cluster, "task": task})
+
+
+@pytest.mark.parametrize("given", [None, "", config({"type": "worker", "index": 0}, worker=["here:1"])])
+def test_one_process_is_no_cluster(given, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    if given is not None:
+        monkeypatch.setenv(VARIABLE, given)
+    assert from_environment() is None
+
+
+def test_the_first_worker_is_the_chief_unless_there_is_one(monkeypatch):
+    monkeypatch.setenv(VARIABLE, config({"type": "worker", "index": 0}, worker=["a:1", "b:2"]))
+    assert from_environment() == Cluster(("a:1", "b:2"), 0)
+    assert from_environment().is_chief
+    monkeypatch.setenv(VARIABLE, config({"type": "worker", "index": "0"}, worker=["a:1", "b:2"], chief=["c:3"]))
+    found = from_environment()
+    assert (found, found.is_chief, found.describe()) == (Cluster(("c:3", "a:1", "b:2"), 1), False, "worker 2 of 3")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "worker 1 of 2",
+        "[]",
+        "{}",
+        config({"type": "worker", "index": 2}, worker=["a:1", "b:2"]),
+        config({"type": "worker", "index": -1}, worker=["a:1", "b:2"]),
+        config({"type": "ps", "index": 0}, worker=["a:1"], ps=["b:2"]),
+        config({"type": "chief", "index": 0}, worker=["a:1", "b:2"]),
+        config({"type": "worker", "index": 0}, worker=["a:1", "a:1"]),
+        config({"type": "worker", "index": 0}, worker=["a", "b"]),
+        config({"type": "worker"}, worker=["a:1", "b:2"]),
+    ],
+)
+def test_what_tensorflow_would_not_understand_is_refused(given, monkeypatch):
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(UsageError, match="expected TF_CONFIG to name all workers and this one, such as") as error:
+        from_environment()
+    assert "\n" not in str(error.value)
+
+
+# ------------------------------------------------------------------------------------------------ shares of a batch
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 4])
+def test_every_row_is_in_one_share_and_the_shares_are_alike_in_size(replicas):
+    from tf_model.device import import_tensorflow
+
+    tf = import_tensorflow()
+    from tf_model.preprocessing.batching import training_batches
+
+    # Row n holds the number n + 10 as its only token and n as its label.
+    rows = 23
+    options = {"batch_size": 5, "max_tokens": 16, "seed": 1, "first_epoch": 0, "epochs": 2}
+    token_ids, label_ids = tf.ragged.constant([[row + 10] for row in range(rows)], dtype=tf.int32), np.arange(rows)
+    whole = [list(labels.numpy()) for _, labels in training_batches(token_ids, label_ids, **options)]
+    found = [[] for _ in whole]
+    for place in range(replicas):
+        own = training_batches(token_ids, label_ids, **options, replicas=replicas, own=range(place, place + 1))
+        shares = list(own)
+        assert len(shares) == len(whole)
+        for batch, (inputs, labels), seen in zip(whole, shares, found, strict=True):
+            assert labels.shape == (-(-len(batch) // replicas), 1)
+            real = labels.numpy()[:, 0] >= 0
+            seen += labels.numpy()[real, 0].tolist()
+            assert inputs["input_ids"].numpy()[real, 0].tolist() == (labels.numpy()[real, 0] + 10).tolist()
+    assert [sorted(seen) for seen in found] == [sorted(batch) for batch in whole]
+
+
+# ------------------------------------------------------------------------------------------------ two processes
+
+
+def start(folder: Path, bert: Path, *arguments: str, place: int | None = None, ports: list[int] = ()):
+    """The real command, alone or as one of several workers."""
+    command = [sys.executable, "-m", "tf_model.train", "--data", str(paths.SAMPLE_CORPUS), "--precision", "float32"]
+    command += ["--backbone", str(bert), "--learning-rate", "2e-3", "--batch-size", "30", "--epochs", str(EPOCHS)]
+    command += ["--output-dir", str(folder), *arguments]
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    if place is not None:
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        environment[VARIABLE] = config({"type": "worker", "index": place}, worker=addresses)
+    return subprocess.Popen(
+        command, cwd=paths.ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def start_two(folder: Path, bert: Path, *arguments: str, second: tuple[str, ...] = ()):
+    ports = free_ports(2)
+    return [start(folder, bert, *arguments, *(second if place else ()), place=place, ports=ports) for place in range(2)]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def end(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
+    """Exit code and standard error of each; what does not end in time is killed."""
+    timer = threading.Timer(LIMIT, lambda: [process.kill() for process in processes])
+    timer.start()
+    try:
+        said = [process.communicate()[1] for process in processes]
+    finally:
+        timer.cancel()
+    return [(process.returncode, words) for process, words in zip(processes, said, strict=True)]
+
+
+def history(folder: Path) -> dict[str, list[float]]:
+    rows = list(csv.DictReader((folder / "product" / "history.csv").read_text(encoding="utf-8").splitlines()))
+    return {name: [float(row[name]) for row in rows] for name in ("epoch", "loss", "val_loss", "val_accuracy")}
+
+
+@pytest.mark.timeout(3 * LIMIT)
+def test_two_workers_learn_as_one_does_and_a_killed_one_costs_an_epoch(tmp_path, steady_bert):
+    [(code, words)] = end([start(tmp_path / "one", steady_bert)])
+    assert code == 0, words
+
+    folder = tmp_path / "two"
+    chief, second = start_two(folder, steady_bert)
+    said = []
+    for line in second.stderr:
+        said.append(line)
+        if line.startswith("epoch 3/"):
+            break
+    second.send_signal(signal.SIGKILL)
+    (chief_code, chief_words), (second_code, _) = end([chief, second])
+    assert second_code == -signal.SIGKILL, "".join(said)
+    assert chief_code == 1, chief_words
+    assert "is gone; the epochs that are done are kept: start all workers again with --resume" in chief_words
+    assert "Traceback" not in chief_words
+    assert not (folder / "product").exists()
+
+    (chief_code, chief_words), (second_code, second_words) = end(start_two(folder, steady_bert, "--resume"))
+    assert (chief_code, second_code) == (0, 0), chief_words + second_words
+    assert "resuming after epoch" in chief_words
+    assert "worker 2 of 2 is done; the first one has saved" in second_words
+    one, two = history(tmp_path / "one"), history(folder)
+    assert two["epoch"] == one["epoch"] == [*range(1, EPOCHS + 1)]
+    assert one["val_loss"][-1] < one["val_loss"][0] - 0.005  # something is learned that could differ
+    np.testing.assert_allclose(two["val_loss"], one["val_loss"], rtol=1e-4)
+    np.testing.assert_allclose(two["val_accuracy"], one["val_accuracy"], atol=0.014)  # one row of the 75
+    # The last batch, smaller than the others, is filled up to be shared, and so counts for a little more here.
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=2e-3)
+    assert not (folder / ".checkpoints" / "product").exists()
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_two_workers_calibrate_the_whole_question_as_one_does(tmp_path, steady_bert):
+    arguments = ("--task", "answer", "--epochs", "2")
+    [(code, words)] = end([start(tmp_path / "one", steady_bert, *arguments)])
+    assert code == 0, words
+    (chief_code, chief_words), (second_code, second_words) = end(start_two(tmp_path / "two", steady_bert, *arguments))
+    assert (chief_code, second_code) == (0, 0), chief_words + second_words
+    assert "calibration, fold 3 of 3" in second_words, "the folds are shared out too"
+    one, two = (
+        json.loads((tmp_path / name / "answer" / "calibration.json").read_text(encoding="utf-8"))["temperature"]
+        for name in ("one", "two")
+    )
+    assert two == pytest.approx(one, rel=1e-4)
+    assert one["product"] != one["emotion"]
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_workers_that_differ_do_not_begin(tmp_path, steady_bert):
+    found = end(start_two(tmp_path, steady_bert, second=("--seed", "7")))
+    assert [code for code, _ in found] == [2, 2], found
+    for _, words in found:
+        assert "error: the workers differ in seed; start the same command everywhere" in words
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_a_worker_that_never_comes_is_not_waited_for_for_ever(tmp_path, steady_bert):
+    process = start(tmp_path, steady_bert, "--workers-timeout", "3", place=0, ports=free_ports(2))
+    [(code, words)] = end([process])
+    assert code == -signal.SIGKILL
+    last = words.strip().splitlines()[-1]
+    assert last.startswith("error: the other workers of 127.0.0.1:")
+    assert "did not come within 3 s; start the same command on each" in last
+
+
+def test_the_watcher_ends_with_the_wait():
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        watcher = subprocess.Popen(
+            [sys.executable, "-c", distributed._WATCHER, "60", str(sleeper.pid), "words"], stdin=subprocess.PIPE
+        )
+        watcher.stdin.close()
+        assert watcher.wait(30) == 0
+        assert sleeper.poll() is None
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+@pytest.mark.timeout(2 * LIMIT)
+def test_a_killed_chief_leaves_what_can_be_resumed_too(tmp_path, steady_bert):
+    chief, second = start_two(tmp_path, steady_bert)
+    for line in chief.stderr:
+        if line.startswith("epoch 3/"):
+            break
+    chief.send_signal(signal.SIGKILL)
+    (chief_code, _), (second_code, second_words) = end([chief, second])
+    assert chief_code == -signal.SIGKILL
+    assert second_code == 1, second_words
+    assert "the epochs that are done are kept: start all workers again with --resume" in second_words
+    assert "Traceback" not in second_words
+    assert list((tmp_path / ".checkpoints" / "product").glob("ckpt-*.index"))
+    assert not (tmp_path / "product").exists()

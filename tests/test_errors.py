@@ -1,0 +1,27 @@
+"""Names, lists and plurals in messages."""
+
+from tf_model import errors
+
+
+def test_names_are_quoted_listed_and_cut():
+    assert errors.listed(["a", "it's", "line\nbreak"]) == """'a', "it's", 'line\\nbreak'"""
+    assert errors.listed("abcd", most=2) == "'a', 'b' and 2 more"
+    assert errors.listed([]) == "none"
+    assert errors.quoted("x" * 61) == repr("x" * 57 + "...")
+
+
+def test_nearest_ignores_case_and_answers_as_known():
+    assert errors.nearest("ipad", ["iPhone", "iPad"]) == ["iPad"]
+    assert errors.nearest("IPHON", ["iPhone", "iPod", "Google"], most=2) == ["iPhone", "iPod"]
+    assert errors.nearest("zebra", ["iPad"]) == []
+
+
+def test_plural():
+    assert [errors.plural(count, "row", "rows") for count in (0, 1, 2)] == ["rows", "row", "rows"]
+
+
+def test_first_line():
+    assert errors.first_line(ValueError(" one\ntwo")) == "one"
+    assert errors.first_line(KeyError()) == "KeyError"
+    of_tensorflow = "{{function_node __wrapped__SaveV2_device_/job:x}} a/b; No space left on device [Op:SaveV2] name: c"
+    assert errors.first_line(OSError(of_tensorflow)) == "a/b; No space left on device"

@@ -1,0 +1,91 @@
+"""The calibration of an answer model: from rows that were left out, by temperatures that undo what the model overdoes.
+
+A stand-in trains here: it knows the true probabilities and says them too surely, so the right temperature is known.
+"""
+
+import numpy as np
+import pytest
+
+from tf_model import config, device, tasks
+from tf_model.data import TrainingRows, splits
+from tf_model.evaluation import joint_metrics
+from tf_model.modeling import backbone
+from tf_model.training import calibration_folds, cross_validation
+
+TOO_SURE = {"product": 2.0, "emotion": 1.25}
+COPIES = 2
+RECIPE = config.make_recipe("answer")
+
+
+def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]:
+    """Rows with labels drawn from known probabilities, each text twice, and these probabilities."""
+    random = np.random.default_rng(seed)
+    truth = [random.dirichlet(np.full(len(task.labels), 0.5), count) for task in tasks.ANSWER_TASKS]
+    truth = [np.repeat(part, COPIES, axis=0) for part in truth]
+    ids = np.stack([(part.cumsum(axis=1) > random.uniform(size=(len(part), 1))).argmax(axis=1) for part in truth], 1)
+    ids[random.uniform(size=len(ids)) < 0.4, 0] = tasks.NO_LABEL
+    words = [f"word{number} other{number} third{number}" for number in range(count) for _ in range(COPIES)]
+    rows = TrainingRows(tasks.ANSWER_TASKS, np.arange(len(ids)), words, ids, ids[:, 1], tasks.EMOTION.labels)
+    return rows, np.concatenate(truth, axis=1)
+
+
+@pytest.fixture
+def before():
+    """What the models said, by the rows of each fold."""
+    return {}
+
+
+@pytest.fixture
+def calibrated(monkeypatch, tmp_path, before):
+    """What the function found, the rows, and the folds it trained."""
+    rows, truth = made_up()
+    trained = []
+
+    def cross_validate(recipe, weights, classes, texts, label_ids, folds, *, seeds, **_):
+        assert classes == [len(task.labels) for task in tasks.ANSWER_TASKS]
+        for number, split in enumerate(folds, start=1):
+            trained.append(split)
+            parts = joint_metrics.by_task(truth[split.validation])
+            said = [
+                part ** TOO_SURE[name] / (part ** TOO_SURE[name]).sum(1, keepdims=True) for name, part in parts.items()
+            ]
+            probabilities = np.concatenate(said, 1).astype(np.float32)
+            before.update(zip(split.validation.tolist(), probabilities, strict=True))
+            yield cross_validation.FoldResult(seeds[0], number, split.validation, probabilities, [])
+
+    monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
+    used = device.Runtime("CPU", 0, "float32", xla=False, deterministic=False)
+    weights = backbone.find(RECIPE.backbone)
+    found = calibration_folds.out_of_fold_calibration(rows, RECIPE, weights, used, store=tmp_path, data_sha256=["0"])
+    return found, rows, trained
+
+
+def test_the_temperatures_undo_what_the_model_overdoes(calibrated):
+    found, rows, _ = calibrated
+    assert found["temperature"] == pytest.approx(TOO_SURE, rel=0.1)
+    assert found["rows"] == len(rows)
+    for name in TOO_SURE:
+        assert found[name]["after"]["ece"] < found[name]["before"]["ece"] / 1.5
+        assert found[name]["after"]["brier"] < found[name]["before"]["brier"]
+
+
+def test_every_row_is_judged_by_a_model_that_saw_neither_it_nor_its_copy(calibrated):
+    found, rows, trained = calibrated
+    assert len(trained) == found["folds"] == calibration_folds.FOLDS
+    left_out = np.concatenate([split.validation for split in trained])
+    assert np.array_equal(np.sort(left_out), np.arange(len(rows)))
+    groups = splits.near_duplicate_groups(rows.texts)
+    assert len(np.unique(groups)) == len(rows) // COPIES
+    for split in trained:
+        assert not np.intersect1d(groups[split.train], groups[split.validation]).size
+
+
+def test_the_threshold_is_that_of_the_calibrated_probabilities(calibrated, before):
+    found, rows, _ = calibrated
+    said = np.stack([before[position] for position in range(len(rows))])
+    after = joint_metrics.calibrate(said, found["temperature"])
+    expected = joint_metrics.threshold_for(rows.label_ids, after)
+    assert {name: found[name] for name in expected} == expected
+    assert found["threshold"] != joint_metrics.threshold_for(rows.label_ids, said)["threshold"]
+    row = next(row for row in found["risk_coverage"] if row["threshold"] == found["threshold"])
+    assert row["accuracy"] >= found["target_accuracy"] == joint_metrics.TARGET_ACCURACY

@@ -1,0 +1,331 @@
+"""Fitting: what is learned, what is repeatable, and what survives an interruption."""
+
+import gc
+import json
+import resource
+import shutil
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tf_model.config import Recipe
+from tf_model.device import import_tensorflow, prepare
+from tf_model.errors import OutputError, UsageError
+from tf_model.modeling import backbone
+from tf_model.training.trainer import Checkpoint, Fitted, Part, fit
+
+CONSTANT = Recipe(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
+LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
+PRODUCTS = ("ipad", "iphone", "android", "google")
+# Of several lengths, so that sorting them by length changes their order.
+TEXTS = [
+    f"{word} {name}{' is great' * (number % 3)}" for number, (word, name) in enumerate(product("abcdefg", PRODUCTS))
+]
+LABEL_IDS = np.array([PRODUCTS.index(text.split()[1]) for text in TEXTS])
+TRAINING, VALIDATION = Part(TEXTS[:21], LABEL_IDS[:21]), Part(TEXTS[21:], LABEL_IDS[21:])
+EASY = Part([f"{word} {name}" for name in PRODUCTS for word in ("love", "hate")], np.repeat(np.arange(4), 2))
+COLUMNS = ["epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> backbone.Backbone:
+    """The tiny BERT without its second layer: the time of a test goes into building graphs, not into arithmetic."""
+    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("one-layer"), dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    return backbone.find(str(folder))
+
+
+@pytest.fixture(scope="module")
+def whole(tiny) -> dict[str, Fitted]:
+    """Runs that nothing interrupted, by the name of their schedule."""
+    return {recipe.schedule: train(recipe, tiny) for recipe in (CONSTANT, LINEAR)}
+
+
+@pytest.fixture(scope="module")
+def by_heart(tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+    """Eight sentences learned in mixed_bfloat16, without dropout, so that nothing keeps them from being learned."""
+    import tf_keras
+
+    folder = shutil.copytree(tiny.folder, tmp_path_factory.mktemp("no-dropout"), dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(config | without))
+    recipe = Recipe(epochs=60, batch_size=8, learning_rate=5e-3, seed=2)
+    yield train(recipe, backbone.find(str(folder)), EASY, None, precision="mixed_bfloat16")
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
+def train(
+    recipe: Recipe,
+    tiny: backbone.Backbone,
+    training: Part = TRAINING,
+    validation: Part | None = VALIDATION,
+    precision: str = "float32",
+    **options: Any,
+) -> Fitted:
+    runtime = prepare(recipe.seed, precision=precision)
+    return fit(recipe, tiny, [len(PRODUCTS)], training, validation, runtime=runtime, **options)
+
+
+def test_the_training_step_is_traced_once(tiny, monkeypatch):
+    """Tracing takes longer than a step: of a short training, as in cross-validation, it is most of the time."""
+    from transformers import TFBertForSequenceClassification
+
+    traced, train_step = [], TFBertForSequenceClassification.train_step
+
+    def counted(model: Any, batch: Any) -> Any:
+        traced.append(batch)
+        return train_step(model, batch)
+
+    monkeypatch.setattr(TFBertForSequenceClassification, "train_step", counted)
+    fitted = train(replace(CONSTANT, epochs=2), tiny)
+    assert len(traced) == 1
+    right = fitted.history[0]["accuracy"] * len(TRAINING.texts)
+    assert right == pytest.approx(round(right), abs=1e-4), "the example that the metrics were made with does not count"
+
+
+def test_a_trained_model_is_freed_when_nobody_holds_it(tiny):
+    """Cross-validation trains one model after the other; each held several times its weights."""
+    import tf_keras
+
+    fitted = train(replace(CONSTANT, epochs=1), tiny)
+    model = weakref.ref(fitted.model)
+    assert model() is not None
+    del fitted
+    tf_keras.backend.clear_session()
+    gc.collect()
+    assert model() is None
+
+
+def score(fitted: Fitted, texts: list[str] = TEXTS) -> np.ndarray:
+    from tf_model.preprocessing.batching import encode
+
+    return fitted.probabilities(encode(fitted.encoder, texts))
+
+
+def figures(fitted: Fitted) -> list[dict[str, float]]:
+    """The history without the time that it took."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in fitted.history]
+
+
+def raise_at(epoch: int, batch: int, error: BaseException):
+    """A callback that raises ``error`` after a batch, both counted from 1."""
+    import tf_keras
+
+    class Raise(tf_keras.callbacks.Callback):
+        def on_epoch_begin(self, number, logs=None):
+            self.epoch = number + 1
+
+        def on_train_batch_end(self, number, logs=None):
+            if (self.epoch, number + 1) == (epoch, batch):
+                raise error
+
+    return Raise()
+
+
+@contextmanager
+def no_room(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def assert_same(resumed: Fitted, uninterrupted: Fitted) -> None:
+    assert figures(resumed) == figures(uninterrupted)
+    np.testing.assert_array_equal(score(resumed), score(uninterrupted))
+
+
+# ------------------------------------------------------------------------------------------------ what is learned
+
+
+def test_learns_eight_easy_sentences_by_heart(by_heart):
+    assert score(by_heart, EASY.texts).argmax(axis=1).tolist() == EASY.label_ids.tolist()
+    assert max(row["accuracy"] for row in by_heart.history) == 1.0
+    assert by_heart.history[-1]["loss"] < by_heart.history[0]["loss"] / 2
+
+
+def test_history_has_a_row_for_each_epoch(whole, by_heart):
+    for fitted in whole.values():
+        assert [[*row] for row in fitted.history] == [COLUMNS] * 4
+        assert [row["epoch"] for row in fitted.history] == [1, 2, 3, 4]
+        assert all(0 <= row[name] <= 1 for row in fitted.history for name in ("accuracy", "val_accuracy"))
+        assert fitted.seconds == pytest.approx(sum(row["seconds"] for row in fitted.history))
+        assert 0 < fitted.history[-1]["seconds"] < fitted.seconds
+    # Nothing of a validation part that is not there.
+    assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
+
+
+def test_validation_figures_are_those_of_the_model_after_the_epoch(whole):
+    fitted = whole["constant"]
+    scores = score(fitted, VALIDATION.texts)
+    last = fitted.history[-1]
+    assert last["val_accuracy"] == (scores.argmax(axis=1) == VALIDATION.label_ids).mean()
+    loss = -np.log(scores[np.arange(len(VALIDATION)), VALIDATION.label_ids]).mean()
+    assert last["val_loss"] == pytest.approx(loss, abs=1e-5)
+
+
+@pytest.mark.parametrize(("settings", "options"), [({"max_tokens": 129}, {}), ({}, {"pad_to": 256})])
+def test_texts_longer_than_the_backbone_can_read_fail_before_the_first_epoch(tiny, settings, options):
+    never = raise_at(epoch=1, batch=1, error=AssertionError("trained"))
+    with pytest.raises(UsageError, match="reads at most 128 tokens"):
+        train(replace(CONSTANT, **settings), tiny, callbacks=[never], **options)
+
+
+@pytest.mark.parametrize("pad_to", [None, 48])
+def test_texts_and_labels_stay_paired(tiny, pad_to):
+    from tf_model.preprocessing.batching import encode, steps_per_epoch, training_batches
+    from tf_model.preprocessing.tokenizer import TextEncoder
+
+    token_ids = encode(TextEncoder(tiny.vocabulary, "report"), TEXTS)
+    expected = token_ids.to_list()
+    options = {"batch_size": 5, "max_tokens": 128, "seed": 3, "epochs": 3, "pad_to": pad_to}
+    # The number of a text serves as its label.
+    batches = list(training_batches(token_ids, np.arange(len(TEXTS)), first_epoch=0, **options))
+    steps = steps_per_epoch(len(TEXTS), 5)
+    assert len(batches) == 3 * steps == 18
+    orders = []
+    for epoch in range(3):
+        own = batches[epoch * steps : (epoch + 1) * steps]
+        for inputs, label_ids in own:
+            for ids, mask, label_id in zip(*inputs.values(), label_ids.numpy(), strict=True):
+                assert ids.numpy()[mask.numpy() == 1].tolist() == expected[label_id]
+                assert not ids.numpy()[mask.numpy() == 0].any()
+        orders.append([label_id for _, label_ids in own for label_id in label_ids.numpy()])
+        assert sorted(orders[-1]) == list(range(len(TEXTS)))
+    assert orders[0] != orders[1] != orders[2]
+    later = training_batches(token_ids, np.arange(len(TEXTS)), first_epoch=2, **options)
+    assert [label_id for _, label_ids in later for label_id in label_ids.numpy()] == orders[2]
+
+
+def test_probabilities_are_in_the_order_of_the_texts(whole):
+    together = score(whole["constant"])
+    assert together.dtype == np.float32
+    assert together.shape == (len(TEXTS), len(PRODUCTS))
+    np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-6)
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    shuffled = score(whole["constant"], [TEXTS[place] for place in order])
+    np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
+    assert len({tuple(row) for row in together.round(4)}) > 10  # or any order would do
+
+
+# ------------------------------------------------------------------------------------------- what is repeatable
+
+
+def test_another_seed_gives_another_model(tiny, whole):
+    other = train(replace(CONSTANT, seed=8, epochs=1), tiny)
+    assert other.history[0]["loss"] != whole["constant"].history[0]["loss"]
+
+
+def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tiny, whole, tmp_path):
+    fingerprint = {"task": "product", **CONSTANT.to_dict()}
+    stop = raise_at(epoch=3, batch=2, error=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        train(CONSTANT, tiny, checkpoint=Checkpoint(tmp_path / "run", fingerprint), callbacks=[stop])
+    checkpoint = Checkpoint(tmp_path / "run", fingerprint)
+    assert checkpoint.epochs_done() == 2
+    checkpoint.check_resumable()
+    again = [raise_at(epoch, 1, AssertionError("trained again")) for epoch in (1, 2)]
+    resumed = train(CONSTANT, tiny, checkpoint=checkpoint, callbacks=again)
+    assert_same(resumed, whole["constant"])
+    for ours, theirs in zip(resumed.model.get_weights(), whole["constant"].model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    checkpoint.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypatch):
+    save = Checkpoint.save
+
+    def save_with_little_room(self, history):
+        if len(history) < 3:
+            save(self, history)
+        else:
+            with no_room(4096):
+                save(self, history)
+
+    folder = tmp_path / "run"
+    monkeypatch.setattr(Checkpoint, "save", save_with_little_room)
+    with pytest.raises(OutputError) as raised:
+        train(LINEAR, tiny, checkpoint=Checkpoint(folder, LINEAR.to_dict()))
+    monkeypatch.undo()
+    message = str(raised.value)
+    assert message.startswith(f"cannot write the checkpoint in {folder}: ")
+    assert "the epoch before is kept: free some space, then add --resume" in message
+    assert "\n" not in message
+    assert raised.value.exit_code == 1
+    checkpoint = Checkpoint(folder, LINEAR.to_dict())
+    assert checkpoint.epochs_done() == 2
+    resumed = train(LINEAR, tiny, checkpoint=checkpoint)
+    assert_same(resumed, whole["linear"])
+    # All epochs are done, but the process may end before the model is exported: then they are not trained again.
+    never = raise_at(epoch=4, batch=1, error=AssertionError("trained again"))
+    assert_same(train(LINEAR, tiny, checkpoint=checkpoint, callbacks=[never]), whole["linear"])
+
+
+def test_a_checkpoint_that_cannot_be_written_says_why(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "file" / "run", {})
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="a part of this path is a file, not a folder; choose another path"):
+        checkpoint.save([])
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    import_tensorflow()
+    folder = tmp_path / "run"
+    folder.mkdir()
+    before = {"task": "product", "data": "aaa", **CONSTANT.to_dict()}
+    (folder / Checkpoint.FINGERPRINT).write_text(json.dumps(before))
+    Checkpoint(folder, before).check_resumable()
+    after = before | {"data": "bbb", "learning_rate": 1e-4, "epochs": 9}
+    with pytest.raises(UsageError) as raised:
+        Checkpoint(folder, after).check_resumable()
+    assert str(raised.value) == (
+        f"the unfinished run in {folder} had other settings (data was aaa, epochs was 4, learning_rate was 0.005); "
+        "resume with those, or add --restart to begin again"
+    )
+    with pytest.raises(UsageError, match=r"\(layers was None\)"):
+        Checkpoint(folder, {**before, "layers": 6}).check_resumable()
+
+
+def test_a_run_that_never_was_has_no_epochs(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "none", {})
+    assert checkpoint.epochs_done() is None
+    checkpoint.check_resumable()
+    checkpoint.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---------------------------------------------------------------------------------------------- number formats
+
+
+def test_float32_model_of_a_mixed_one_says_nearly_the_same(by_heart):
+    import tensorflow as tf
+    import tf_keras
+
+    inputs = {"input_ids": tf.constant([[2, 5, 3]]), "attention_mask": tf.constant([[1, 1, 1]])}
+    assert by_heart.model.bert(inputs).last_hidden_state.dtype == tf.bfloat16
+    mixed = score(by_heart)
+    policy = tf_keras.mixed_precision.global_policy().name
+    fitted = by_heart.in_float32()
+    assert fitted is not by_heart
+    assert tf_keras.mixed_precision.global_policy().name == policy  # the next training's is not changed
+    assert fitted.model.bert(inputs).last_hidden_state.dtype == tf.float32
+    assert {variable.dtype for variable in fitted.model.variables} == {tf.float32}
+    assert fitted.history == by_heart.history
+    assert fitted.in_float32() is fitted
+    full = score(fitted)
+    np.testing.assert_allclose(full, mixed, atol=0.03)
+    assert (full != mixed).any()  # computed anew
+    assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than that tolerance

@@ -1,0 +1,179 @@
+"""What the command lines share: help with defaults, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tf_model.errors import TweetTargetError, UsageError
+from tf_model.io.characters import visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows the default of an option, unless it has none."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line, not below all options that there are."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"error: {message}; see `{self.prog} --help`")
+        sys.exit(UsageError.exit_code)
+
+
+def parser(module: str, description: str) -> argparse.ArgumentParser:
+    """An argument parser for ``python -m module`` whose help shows the defaults."""
+    return _Parser(
+        prog=f"python -m {module}",
+        description=description,
+        formatter_class=_HelpFormatter,
+    )
+
+
+def positive_integer(text: str) -> int:
+    """The type of an option that takes a whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return number
+
+
+def run(main: Callable[[list[str] | None], int | None]) -> None:
+    """Run a command's ``main`` and exit: 0 done, 1 unusable data or model, 2 wrong usage, 130 interrupted.
+
+    A :class:`TweetTargetError` becomes one line on standard error; any other exception is our own mistake and keeps
+    its traceback.
+    """
+    try:
+        code = main(None) or 0
+        sys.stdout.flush()  # so that a reader that has gone, or a full disk, shows here
+    except TweetTargetError as error:
+        say(f"error: {error}")
+        code = error.exit_code
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] == "tf_model":
+            raise
+        print(
+            f"error: the package {error.name!r} is not installed for {sys.executable}; "
+            "run `make install`, then `. .venv/bin/activate`",
+            file=sys.stderr,
+        )
+        code = 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
+        say(f"error: the output cannot be written: {error.strerror}; free some space and run the command again")
+        code = 1
+    sys.exit(code)
+
+
+def say(line: str) -> None:
+    """Print one line on standard error, where it does not mix with results; control characters become symbols."""
+    print(visible(line), file=sys.stderr, flush=True)
+
+
+def stdout() -> Console:
+    """A rich console for results."""
+    from rich.console import Console
+
+    return Console()
+
+
+def stderr() -> Console:
+    """A rich console for progress and notes."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """Let SIGTERM unwind the stack like an interrupt, so that no half-written file stays behind; exit with 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
+        say("terminated")
+        sys.exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def show_epochs(console: Console, epochs: int, steps: int) -> Any:
+    """A Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
+    import tf_keras
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    task = bar.add_task("training", total=epochs * steps)
+
+    class ShowEpochs(tf_keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self._first_epoch = self._began = None
+
+        def on_train_begin(self, logs=None):
+            bar.start()
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if self._began is None:
+                self._began, self._first_epoch = time.perf_counter(), epoch
+            bar.update(task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
+
+        def on_train_batch_end(self, batch, logs=None):
+            bar.advance(task)
+
+        def on_epoch_end(self, epoch, logs=None):
+            elapsed = time.perf_counter() - self._began
+            left = elapsed / (epoch + 1 - self._first_epoch) * (epochs - epoch - 1)
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+            line = f"epoch {epoch + 1}/{epochs}  {figures}  {duration(left)} left"
+            console.print(line, highlight=False, soft_wrap=True)
+
+        def on_train_end(self, logs=None):
+            bar.stop()
+
+        def stop(self):
+            bar.stop()
+
+    return ShowEpochs()
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` as people say it: ``"48 s"``, ``"12 min"``, ``"1 h 05 min"``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

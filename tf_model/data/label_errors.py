@@ -1,0 +1,105 @@
+"""Labels that look wrong: what a plain words model, which never saw the row, thinks of its label.
+
+The model is TF-IDF with logistic regression, fitted on folds that no near-duplicate crosses. A confident answer of it
+against a label is evidence that the label is wrong, not proof. How many labels of each class are wrong, and which, is
+estimated by confident learning (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in
+Dataset Labels", Journal of Artificial Intelligence Research 70 (2021)), as the package cleanlab does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from tf_model.data import splits
+
+FOLDS = 5
+# `python -m research.baselines --choose` tries it against others, inside the training part of the report's split.
+INVERSE_PENALTY = 10.0
+# Of the gradient. At scikit-learn's own, 1e-4, a probability moves by up to 0.03 with the last digit of a feature,
+# which differs between processors.
+TOLERANCE = 1e-6
+
+
+def words_features() -> Any:
+    """TF-IDF of words and pairs of words, beside TF-IDF of 2 to 5 characters inside words; an unfitted transformer."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
+    options = {"sublinear_tf": True, "min_df": 2, "dtype": np.float32}
+    return make_union(
+        TfidfVectorizer(ngram_range=(1, 2), **options),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **options),
+    )
+
+
+def words_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
+    """An unfitted scikit-learn pipeline from raw texts to classes: :func:`words_features` and logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    # Of the solvers for several classes, the quickest on these wide, sparse vectors (a third of the time of lbfgs).
+    classifier = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=TOLERANCE, max_iter=1000)
+    return make_pipeline(words_features(), classifier)
+
+
+def out_of_fold(
+    texts: Sequence[str],
+    label_ids: np.ndarray,
+    folds: Sequence[splits.Split],
+    classes: int,
+    classifier: Callable[[], Any] = words_classifier,
+) -> np.ndarray:
+    """The probabilities of each row by a model that was fitted without it and without its near-duplicates.
+
+    Args:
+        texts: N raw texts.
+        label_ids: int64 [N], 0 to ``classes`` - 1.
+        folds: From :func:`tf_model.data.splits.grouped_folds`, each row in one validation part.
+        classes: Number of classes; one that does not occur gets probability 0.
+        classifier: Makes an unfitted scikit-learn classifier of texts.
+
+    Returns:
+        float32 [N, classes], each row sums to 1.
+    """
+    probabilities = np.zeros((len(texts), classes), np.float32)
+    for split in folds:
+        model = classifier().fit([texts[position] for position in split.train], label_ids[split.train])
+        scores = model.predict_proba([texts[position] for position in split.validation])
+        probabilities[np.ix_(split.validation, model.classes_)] = scores
+    return probabilities
+
+
+def is_available() -> bool:
+    """Whether cleanlab, of the extra ``research``, is installed."""
+    return find_spec("cleanlab") is not None
+
+
+def doubted(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Which labels confident learning takes for wrong, the most doubtful first.
+
+    Args:
+        label_ids: int64 [N].
+        probabilities: float [N, classes], from :func:`out_of_fold`.
+
+    Returns:
+        int64 positions, by the probability that the model gives to the label, ascending.
+
+    Raises:
+        ModuleNotFoundError: cleanlab is not installed, see :func:`is_available`.
+    """
+    from cleanlab.filter import find_label_issues
+
+    # cleanlab wants every class to occur.
+    present, ids = np.unique(label_ids, return_inverse=True)
+    scores = np.asarray(probabilities, dtype=np.float64)[:, present]
+    scores /= scores.sum(axis=1, keepdims=True)
+    return np.asarray(find_label_issues(ids, scores, return_indices_ranked_by="self_confidence", n_jobs=1), np.int64)
+
+
+def label_confidence(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The probability that the model gives to each row's own label, float [N], 0 to 1: low is doubtful."""
+    return np.asarray(probabilities)[np.arange(len(label_ids)), label_ids]

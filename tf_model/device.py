@@ -1,0 +1,189 @@
+"""TensorFlow, set up once: quiet, seeded, on the devices there are.
+
+The only module that sets TensorFlow's environment variables; call :func:`prepare` before anything builds a model.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tf_model.distributed import STARTUP_SECONDS, Cluster, Workers, connect
+from tf_model.errors import UsageError
+
+_CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
+PRECISIONS = ("auto", "float32", "mixed_bfloat16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a run computes.
+
+    Attributes:
+        device: In words, e.g. ``"CPU, 2 cores"`` or ``"NVIDIA H100 80GB HBM3"``.
+        gpus: Number of GPUs used.
+        precision: ``"float32"`` or ``"mixed_bfloat16"``.
+        xla: Whether training steps are compiled by XLA.
+        deterministic: Whether the same run gives the same numbers on the same machine.
+        workers: The processes that train together; None if there is one.
+    """
+
+    device: str
+    gpus: int
+    precision: str
+    xla: bool
+    deterministic: bool
+    workers: Workers | None = None
+
+    def describe(self) -> str:
+        """One line for the log."""
+        extras = [name for name, on in (("XLA", self.xla), ("deterministic", self.deterministic)) if on]
+        place = [self.workers.cluster.describe()] if self.workers else []
+        return ", ".join([self.device, self.precision, *extras, *place])
+
+    @property
+    def place(self) -> int:
+        """Which worker this process is, from 0, which is the chief."""
+        return self.workers.cluster.place if self.workers else 0
+
+    def strategy(self) -> Any:
+        """That of several workers, ``tf.distribute.MirroredStrategy`` for several GPUs, else the default one."""
+        import tensorflow as tf
+
+        if self.workers:
+            return self.workers.strategy
+        return tf.distribute.MirroredStrategy() if self.gpus > 1 else tf.distribute.get_strategy()
+
+
+def import_tensorflow() -> Any:
+    """Import TensorFlow without its start-up chatter, with legacy Keras for transformers.
+
+    Returns:
+        The ``tensorflow`` module.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if find_spec("tf_keras"):  # not there where models are only served
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)  # from elsewhere: TensorFlow would fail for want of tf_keras
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    with _without_chatter():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    return tf
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Hold back the log lines that TensorFlow's C++ writes before its log level counts; let anything else through."""
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            lines = [line for line in held.read().decode("utf-8", "replace").splitlines() if not _CHATTER.match(line)]
+            if lines:
+                print("\n".join(lines), file=sys.stderr)
+
+
+def prepare(
+    seed: int,
+    *,
+    precision: str = "auto",
+    xla: bool = False,
+    deterministic: bool = False,
+    cluster: Cluster | None = None,
+    cluster_seconds: float = STARTUP_SECONDS,
+) -> Runtime:
+    """Seed every generator, set the devices and the number format, and find the other workers.
+
+    Args:
+        seed: For Python, NumPy and TensorFlow.
+        precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
+            a CPU with AVX512_BF16 or AMX), ``"float32"`` elsewhere. Weights and the exported model are float32 either
+            way.
+        xla: Compile training steps; pays only for long runs.
+        deterministic: Ask TensorFlow for operations that give the same result each time.
+        cluster: The processes to train with.
+        cluster_seconds: How long to wait for them; see :func:`tf_model.distributed.connect`.
+
+    Raises:
+        UsageError: ``precision`` is not one of :data:`PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+    tf = import_tensorflow()
+    import tf_keras
+
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    workers = connect(cluster, cluster_seconds) if cluster else None  # before any operation
+    if precision == "auto":
+        native = all(map(_gpu_has_bfloat16, gpus)) if gpus else _cpu_has_bfloat16()
+        precision = "mixed_bfloat16" if native else "float32"
+    tf_keras.mixed_precision.set_global_policy(precision)
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
+    # Random numbers that live in variables, so that each epoch can start from a seed of its own.
+    tf_keras.backend.experimental.enable_tf_random_generator()
+    tf_keras.utils.set_random_seed(seed)
+    return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic, workers)
+
+
+def _gpu_has_bfloat16(gpu: Any) -> bool:
+    """Whether a GPU is of NVIDIA's Ampere generation or later."""
+    import tensorflow as tf
+
+    return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the CPU multiplies matrices of bfloat16 itself; without that, they are slower than float32."""
+    try:
+        text = cpuinfo.read_text(encoding="ascii", errors="replace")
+    except OSError:  # not Linux
+        return False
+    return bool(re.search(r"^flags\s*:.*\b(avx512_bf16|amx_bf16)\b", text, re.MULTILINE))
+
+
+def _device_name(tf: Any, gpus: list[Any]) -> str:
+    if not gpus:
+        return f"CPU, {cores()} cores"
+    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return name if len(gpus) == 1 else f"{len(gpus)} x {name}"
+
+
+def cores() -> int:
+    """The cores that this process may use, where the system tells; else those of the machine."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide the numbers."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"python": platform.python_version()}
+    for package in ("tensorflow", "tf-keras", "tensorflow-text", "transformers", "keras-nlp", "keras", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

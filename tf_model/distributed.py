@@ -1,0 +1,171 @@
+"""Training by several processes at once, on one machine or on many, as ``TF_CONFIG`` describes them.
+
+Each worker runs the same command with the same settings, and computes its share of every batch; the chief, the first
+of them, keeps the checkpoint and saves the model. https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tf_model.errors import TweetTargetError, UsageError
+
+VARIABLE = "TF_CONFIG"
+STARTUP_SECONDS = 300
+EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}'
+
+# Waits for the end of its standard input. While TensorFlow waits for the other workers it holds Python's lock and lets
+# no signal through, so that only another process can end the wait: after the time is over, or on Ctrl-C.
+_WATCHER = """
+import os, select, signal, sys
+
+def end(words):
+    print(words, file=sys.stderr, flush=True)
+    os.kill(int(sys.argv[2]), signal.SIGKILL)
+    os._exit(0)
+
+signal.signal(signal.SIGINT, lambda *_: end("interrupted"))
+if not select.select([0], [], [], float(sys.argv[1]))[0]:
+    end(sys.argv[3])
+"""
+
+
+class WorkerLost(TweetTargetError):
+    """Another worker of the training is gone."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers of a training.
+
+    Attributes:
+        addresses: Host and port of each, the chief's first.
+        place: Which of them this process is, from 0.
+    """
+
+    addresses: tuple[str, ...]
+    place: int
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process keeps the checkpoint and saves the model."""
+        return self.place == 0
+
+    def describe(self) -> str:
+        """``"worker 1 of 2"``."""
+        return f"worker {self.place + 1} of {len(self.addresses)}"
+
+
+def from_environment() -> Cluster | None:
+    """What ``TF_CONFIG`` says; None where it names no other worker.
+
+    Raises:
+        UsageError: It is not what TensorFlow understands.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if not given:
+        return None
+    try:
+        config = json.loads(given)
+        cluster, task = config["cluster"], config["task"]
+        chiefs, workers = (tuple(cluster.get(kind, ())) for kind in ("chief", "worker"))
+        kind, index = task["type"], int(task["index"])
+        known = set(cluster) <= {"chief", "worker"} and len(chiefs) <= 1
+        addresses = (*chiefs, *workers)
+        own = {"chief": chiefs, "worker": workers}[kind]
+        valid = known and 0 <= index < len(own) and all(isinstance(each, str) and ":" in each for each in addresses)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        valid = False
+    if not valid or len(set(addresses)) != len(addresses):
+        raise UsageError(f"expected {VARIABLE} to name all workers and this one, such as {EXAMPLE}, got {given}")
+    if len(addresses) == 1:
+        return None
+    return Cluster(addresses, index if kind == "chief" else len(chiefs) + index)
+
+
+@dataclass(frozen=True)
+class Workers:
+    """A cluster whose workers have found each other.
+
+    Attributes:
+        cluster: The workers.
+        strategy: A ``tf.distribute.MultiWorkerMirroredStrategy``.
+    """
+
+    cluster: Cluster
+    strategy: Any
+
+    def agree(self, **found: Any) -> list[str]:
+        """Wait for all workers, and name what they do not all have alike.
+
+        Args:
+            found: What must be the same, JSON-ready, by what it is called.
+        """
+        import tensorflow as tf
+
+        digests = [hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:4] for value in found.values()]
+        own = tf.constant([[int.from_bytes(digest, "big", signed=True) for digest in digests]], tf.int32)  # (1, things)
+
+        def gather() -> Any:
+            return tf.distribute.get_replica_context().all_gather(own, axis=0)  # (replicas, things)
+
+        with self.losses_explained():
+            gathered = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy()
+        return [name for name, values in zip(found, gathered.T, strict=True) if len(set(values.tolist())) > 1]
+
+    def wait(self) -> None:
+        """Wait until all workers have come this far.
+
+        Raises:
+            WorkerLost: One of them is gone.
+        """
+        self.agree(here=True)
+
+    @contextmanager
+    def losses_explained(self) -> Iterator[None]:
+        """Say in one line that another worker is gone, where TensorFlow says it in many.
+
+        Raises:
+            WorkerLost: A step could not be finished because of that.
+        """
+        import tensorflow as tf
+
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            raise WorkerLost(
+                f"another worker of {', '.join(self.cluster.addresses)} is gone; the epochs that are done are kept: "
+                "start all workers again with --resume"
+            ) from error
+
+
+def connect(cluster: Cluster, seconds: float = STARTUP_SECONDS) -> Workers:
+    """Wait until all workers are there. Call it before any other operation of TensorFlow.
+
+    Args:
+        cluster: The workers.
+        seconds: How long to wait. Then the process ends by SIGKILL, which alone can end TensorFlow's waiting, after
+            one line that says why.
+    """
+    import tensorflow as tf
+
+    words = (
+        f"error: the other workers of {', '.join(cluster.addresses)} did not come within {seconds:g} s; start the same "
+        f"command on each, with its own place in {VARIABLE}, and check that the ports can be reached"
+    )
+    command = [sys.executable, "-c", _WATCHER, str(seconds), str(os.getpid()), words]
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    finally:
+        watcher.stdin.close()
+        watcher.wait()
+    return Workers(cluster, strategy)

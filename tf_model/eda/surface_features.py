@@ -1,0 +1,97 @@
+"""What else than words a tweet holds: digits, emoticons, placeholders, damage; and what cleaning leaves of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_model.device import import_tensorflow
+from tf_model.io.characters import well_formed
+from tf_model.preprocessing.cleaning import CLEANINGS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKS = {
+    "digits": re.compile(r"\d"),
+    "emoticons": re.compile(r"(?<!\S)[:;=8][-'o]?[)(DPp/\\|*\]\[](?=\s|$)|<3|&lt;3"),
+    "exclamation marks": re.compile(r"!"),
+    "question marks": re.compile(r"\?"),
+    "apostrophes inside words": re.compile(r"\w['\u2019]\w"),
+    "hashtags": re.compile(r"\B#\w+"),
+    "@mention": re.compile(r"@mention\b"),
+    "other user names": re.compile(r"\B@(?!mention\b)\w+"),
+    "{link}": re.compile(r"\{link\}", re.IGNORECASE),
+    "other addresses": re.compile(r"https?:\S*|www\.\S+", re.IGNORECASE),
+    "[pic], [video] and the like": re.compile(r"\[(?:pics?|video|link)\]", re.IGNORECASE),
+    "RT @ within the text": re.compile(r"(?<=\S\s)RT:?\s*@", re.IGNORECASE),
+    "HTML entities": re.compile(r"&(?:[a-z]+|#\d+);", re.IGNORECASE),
+    "replacement characters (U+FFFD)": re.compile("\ufffd"),
+    "other non-ASCII characters": re.compile("[^\\x00-\\x7f\ufffd]"),
+    "line breaks": re.compile(r"[\r\n]"),
+}
+RAW = "raw"
+
+
+def count_marks(tweets: pd.DataFrame) -> pd.DataFrame:
+    """How many tweets hold each of :data:`MARKS`.
+
+    Returns:
+        ``mark`` (str), ``tweets`` (int64), ``share`` (of the tweets, 0 to 1) and ``times`` (int64, how often in all),
+        in the order of :data:`MARKS`.
+    """
+    import pandas as pd
+
+    lines = []
+    for mark, pattern in MARKS.items():
+        found = np.array([len(pattern.findall(text)) for text in tweets["text"]], dtype=np.int64)
+        count = int((found > 0).sum())
+        lines.append((mark, count, count / max(len(tweets), 1), int(found.sum())))
+    return pd.DataFrame(lines, columns=["mark", "tweets", "share", "times"])
+
+
+def with_mark(tweets: pd.DataFrame, mark: str) -> pd.DataFrame:
+    """The tweets that hold one of :data:`MARKS`."""
+    return tweets[np.array([bool(MARKS[mark].search(text)) for text in tweets["text"]], dtype=bool)]
+
+
+def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
+    """What each cleaning rule of ``cleaning`` leaves of each mark. Runs the rules themselves, in TensorFlow.
+
+    Returns:
+        One line per mark and state: ``mark``, ``state`` (``raw`` or the name of a rule) and ``tweets`` (int64, how
+        many hold the mark in that state).
+    """
+    import pandas as pd
+
+    states = {RAW: tweets, **{name: tweets.assign(text=_cleaned(tweets, name)) for name in CLEANINGS}}
+    counted = [count_marks(frame).assign(state=state)[["mark", "state", "tweets"]] for state, frame in states.items()]
+    return pd.concat(counted, ignore_index=True)
+
+
+def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.ndarray:
+    """Length of each tweet in tokens, special tokens included, as the model reads it.
+
+    Args:
+        tweets: N rows.
+        vocabulary: A BERT ``vocab.txt``.
+        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
+
+    Returns:
+        int64 [N], from 2 to :data:`tf_model.preprocessing.cleaning.MAX_TOKENS`.
+    """
+    import_tensorflow()
+    from tf_model.preprocessing.batching import encode
+    from tf_model.preprocessing.tokenizer import TextEncoder
+
+    token_ids = encode(TextEncoder(vocabulary, cleaning), tweets["text"].tolist())
+    return token_ids.row_lengths().numpy().astype(np.int64)
+
+
+def _cleaned(tweets: pd.DataFrame, cleaning: str) -> list[str]:
+    tf = import_tensorflow()
+    texts = tf.constant([well_formed(text) for text in tweets["text"]], dtype=tf.string)
+    return [text.decode("utf-8") for text in CLEANINGS[cleaning](texts).numpy()]

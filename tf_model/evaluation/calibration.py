@@ -1,0 +1,169 @@
+"""Whether a probability means what it says: temperature scaling, reliability, and what abstaining would gain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tf_model.errors import DataError
+from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
+
+BINS = 15
+TEMPERATURES = (0.05, 20.0)
+
+
+def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Softmax of ``log(probabilities) / temperature``: the same order of classes, more or less sure.
+
+    Args:
+        probabilities: Float array [N, classes].
+        temperature: Above 1 makes less sure, below 1 surer.
+
+    Returns:
+        float64 [N, classes].
+    """
+    logits = np.log(np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)) / temperature
+    logits -= logits.max(axis=1, keepdims=True)
+    powers = np.exp(logits)
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
+    """The temperature with the least negative log-likelihood of the true classes.
+
+    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017. Fit it on predictions of rows that the
+    model has not been trained on.
+
+    Args:
+        label_ids: True classes, int [N].
+        probabilities: Float [N, classes].
+
+    Raises:
+        DataError: There is no row, or shapes do not fit together.
+    """
+    from scipy.optimize import minimize_scalar
+
+    label_ids, probabilities = _check(label_ids, probabilities)
+    rows = np.arange(len(label_ids))
+
+    def loss(log_temperature: float) -> float:
+        scaled = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
+        return -float(np.log(np.maximum(scaled, SMALLEST_PROBABILITY)).mean())
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> list[dict[str, float | int]]:
+    """Mean confidence beside accuracy, in bins of equal width of the greatest probability.
+
+    Returns:
+        For each bin that holds a row: ``low``, ``high`` (its limits; low < confidence <= high), ``rows``,
+        ``confidence`` (mean) and ``accuracy``, all shares from 0 to 1.
+    """
+    label_ids, probabilities = _check(label_ids, probabilities)
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == label_ids
+    numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    return [
+        {
+            "low": number / bins,
+            "high": (number + 1) / bins,
+            "rows": int((numbers == number).sum()),
+            "confidence": float(confidence[numbers == number].mean()),
+            "accuracy": float(right[numbers == number].mean()),
+        }
+        for number in np.unique(numbers)
+    ]
+
+
+def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
+    """Mean distance of confidence and accuracy over the bins of :func:`reliability`, weighted by rows, 0 to 1.
+
+    Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
+    """
+    found = reliability(label_ids, probabilities, bins)
+    rows = sum(each["rows"] for each in found)
+    return float(sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in found))
+
+
+def brier_score(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean squared distance of the probabilities of all classes to the truth, 0 to 2 (G. W. Brier, 1950)."""
+    return float(squared_distances(label_ids, probabilities).mean())
+
+
+def squared_distances(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Of each row, the squared distance of the probabilities of all classes to the truth, float64 [N], 0 to 2."""
+    label_ids, probabilities = _check(label_ids, probabilities)
+    truth = np.eye(probabilities.shape[1])[label_ids]
+    return ((probabilities - truth) ** 2).sum(axis=1)
+
+
+def calibration_metrics(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """``ece``, ``brier`` and ``reliability`` of one task, ready for JSON."""
+    return {
+        "ece": expected_calibration_error(label_ids, probabilities),
+        "brier": brier_score(label_ids, probabilities),
+        "reliability": reliability(label_ids, probabilities),
+    }
+
+
+def risk_coverage(confidence: np.ndarray, right: np.ndarray, points: int = 101) -> list[dict[str, float | int]]:
+    """What is left, and how right it is, where answers below a confidence are withheld.
+
+    Args:
+        confidence: Of each answer, float [N].
+        right: Whether each answer is right, bool [N].
+        points: Thresholds from 0 to 1, evenly spaced.
+
+    Returns:
+        For each threshold that leaves an answer: ``threshold``, ``coverage`` (share answered), ``accuracy`` (of the
+        answered) and ``rows`` (answered).
+    """
+    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    if confidence.shape != right.shape or confidence.ndim != 1 or not len(right):
+        raise DataError(
+            f"expected a confidence and a verdict for each answer, got shapes {list(confidence.shape)} and "
+            f"{list(right.shape)}; evaluate the rows that were predicted"
+        )
+    table = []
+    for threshold in np.linspace(0, 1, points).round(6):
+        answered = confidence >= threshold
+        if answered.any():
+            table.append(
+                {
+                    "threshold": float(threshold),
+                    "coverage": float(answered.mean()),
+                    "accuracy": float(right[answered].mean()),
+                    "rows": int(answered.sum()),
+                }
+            )
+    return table
+
+
+def choose_threshold(table: list[dict[str, float | int]], accuracy: float) -> float:
+    """The lowest threshold of a :func:`risk_coverage` table from which on answers are right at least so often.
+
+    Where no threshold reaches it, the one with the highest accuracy.
+    """
+    reached = [row for row in table if row["accuracy"] >= accuracy]
+    best = reached[0] if reached else max(table, key=lambda row: row["accuracy"])
+    return float(best["threshold"])
+
+
+def accuracy_at_coverage(confidence: np.ndarray, right: np.ndarray, coverage: float) -> float:
+    """Accuracy of the surest ``coverage`` (0 to 1) of the answers; equal confidences in the order of the rows."""
+    count = max(1, round(coverage * len(confidence)))
+    surest = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
+    return float(np.asarray(right)[surest].mean())
+
+
+def _check(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
+    if probabilities.ndim != 2 or label_ids.shape != probabilities.shape[:1] or not len(label_ids):
+        raise DataError(
+            f"expected a class id for each row of probabilities, got shapes {list(label_ids.shape)} and "
+            f"{list(probabilities.shape)}; calibrate on the rows that were predicted"
+        )
+    return label_ids, probabilities

@@ -1,0 +1,138 @@
+"""``python -m tf_model.export``: export a trained model once more, as a SavedModel or as weights to train on from."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_model import cli, model_dir, paths
+from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.export.saved_model import save_answer_graph, save_graph
+from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
+from tf_model.modeling.backbone import TRAINED_ON
+
+if TYPE_CHECKING:
+    from tf_model.export.restore import Trained
+
+FORMATS = ("saved-model", "weights")
+EXPORTED = (model_dir.GRAPH, "model.safetensors")  # one of them is in what either makes
+SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
+CHECKED_TEXTS = 64
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m tf_model.export``: export a trained model once more."""
+    arguments = _parser().parse_args(argv)
+    refuse_to_overwrite(arguments.output, arguments.overwrite)
+    from tf_model.export import restore
+
+    found = restore.load(arguments.model)
+    _check_place(arguments.output, found.predictor.folder)
+    with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
+        (_write_weights if arguments.format == "weights" else _write_again)(found, part)
+    said = f"exported {paths.shown(found.predictor.folder)} into {paths.shown(arguments.output)}"
+    use = "train --backbone" if arguments.format == "weights" else "predict --model"
+    cli.say(f"{said}; use it with `python -m tf_model.{use} {paths.shown(arguments.output)}`")
+    return 0
+
+
+def _check_place(output: Path, model: Path) -> None:
+    """Refuse to replace anything but an earlier export.
+
+    Raises:
+        OutputError: ``output`` is a folder of something else.
+        UsageError: It is the model itself, or holds it.
+    """
+    with explain_write_errors(output):
+        if not output.is_dir():
+            return
+        if model.resolve().is_relative_to(output.resolve()):
+            raise UsageError(f"{paths.shown(output)} is or holds the model that is exported; choose another --output")
+        if any(output.iterdir()) and not any((output / name).is_file() for name in EXPORTED):
+            raise OutputError(
+                f"{paths.shown(output)} holds neither a saved model nor weights and is not replaced; choose another "
+                "place"
+            )
+
+
+def _write_again(found: Trained, folder: Path) -> None:
+    """The SavedModel as the present code makes it, and the papers as they are.
+
+    Raises:
+        ModelError: It does not give the same probabilities: the code reads texts in another way than it did.
+    """
+    shutil.copytree(
+        found.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
+    )
+    if len(found.tasks) == 1:
+        save_graph(found.fitted, found.tasks[0], folder)
+    else:
+        calibration = json.loads((folder / model_dir.CALIBRATION).read_text(encoding="utf-8"))
+        labels = {task.name: task.labels for task in found.tasks}
+        save_answer_graph(found.fitted, labels, folder, calibration["temperature"], calibration["threshold"])
+    difference = _difference(found.predictor, Predictor.load(folder))
+    if difference > SAME_PROBABILITIES:
+        raise ModelError(
+            f"{found.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained by "
+            "code that reads texts in another way; train it again"
+        )
+
+
+def _difference(one: Predictor, other: Predictor) -> float:
+    """The largest difference of a probability between two models, on the texts of the sample corpus."""
+    from tf_model.data import read
+    from tf_model.tasks import TEXT_COLUMN
+
+    texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(CHECKED_TEXTS).tolist()
+    frames = [each.predict(texts, probabilities=True) for each in (one, other)]
+    columns = [probability_column(task, label) for task, labels in one.labels.items() for label in labels]
+    return float(np.abs(frames[0][columns].to_numpy() - frames[1][columns].to_numpy()).max())
+
+
+def _write_weights(found: Trained, folder: Path) -> None:
+    """The classifier as Hugging Face's libraries keep it, which is what ``--backbone`` reads."""
+    found.fitted.model.save_pretrained(folder, safe_serialization=True)
+    (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
+    shutil.copy(found.backbone.vocabulary, folder / "vocab.txt")
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": found.backbone.lower_case})
+    validated, unseen = found.predictor.folder / model_dir.PREDICTIONS, []
+    if validated.is_file():
+        with validated.open(encoding="utf-8", newline="") as file:
+            unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
+    own = {"data_sha256": found.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
+    before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in found.backbone.trained_on]
+    extra = found.predictor.metrics.get("extra")
+    more = [{"data_sha256": extra["sha256"], "unseen": []}] if extra else []
+    write_json(folder / TRAINED_ON, [*before, own, *more])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser("tf_model.export", "Export a trained model once more; training has done it once.")
+    parser.add_argument(
+        "model",
+        nargs="?",
+        type=Path,
+        metavar="MODEL",
+        help="folder of a saved model; if not given, saved_models/answer, or saved_models/product",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to make")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="saved-model: raw strings in, answers out, as the present code makes it, with the papers of MODEL; "
+        "weights: a folder in the format of Hugging Face, to train on from with --backbone",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)

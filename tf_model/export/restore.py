@@ -1,0 +1,91 @@
+"""A saved model as the classifier that it was exported from: to export it anew, or to go on from its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import config, device, tasks
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Predictor
+from tf_model.modeling import backbone
+from tf_model.modeling import classifier as bert
+
+if TYPE_CHECKING:
+    from tf_model.training.trainer import Fitted
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier that was read back from a saved model.
+
+    Attributes:
+        fitted: The classifier, in float32, without a history.
+        tasks: What it answers.
+        predictor: The saved model itself.
+        backbone: What it started from: its vocabulary and its architecture.
+    """
+
+    fitted: Fitted
+    tasks: tuple[tasks.Task, ...]
+    predictor: Predictor
+    backbone: backbone.Backbone
+
+
+def load(folder: Path | str | None) -> Trained:
+    """Read a saved model back; its architecture and vocabulary come from the backbone that its recipe names.
+
+    Args:
+        folder: See :meth:`tf_model.inference.predictor.Predictor.load`.
+
+    Raises:
+        ModelError: It is no whole model, it does not say its recipe, its backbone cannot be had or is another one, or
+            the weights do not fit.
+    """
+    predictor = Predictor.load(folder)
+    recipe = config.of_model(predictor.folder, predictor.recipe)
+    weights = backbone.find(recipe.backbone)
+    trained_from = predictor.metrics.get("backbone")
+    if isinstance(trained_from, Mapping) and trained_from.get("sha256") != weights.sha256:
+        raise ModelError(
+            f"{predictor.folder} was trained from other weights (sha256 {trained_from.get('sha256')}) than the "
+            f"backbone {recipe.backbone} has now; put the old ones in their place, or train it again"
+        )
+    device.prepare(recipe.seed, precision="float32")
+    from tf_model.preprocessing.tokenizer import TextEncoder
+    from tf_model.training.trainer import Fitted
+
+    chosen = tuple(tasks.TASKS[name] for name in predictor.labels)
+    model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], recipe.pooling)
+    _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
+    encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, recipe.max_tokens)
+    return Trained(Fitted(model, encoder), chosen, predictor, weights)
+
+
+def _saved_variables(folder: Path) -> dict[str, Any]:
+    """The variables of a SavedModel by their name in the classifier."""
+    import tensorflow as tf
+
+    return {_name(variable): variable for variable in getattr(tf.saved_model.load(str(folder)), "weights", ())}
+
+
+def _assign(variables: Sequence[Any], saved: Mapping[str, Any], folder: Path) -> None:
+    wrong = [
+        _name(variable)
+        for variable in variables
+        if _name(variable) not in saved or saved[_name(variable)].shape != variable.shape
+    ]
+    if wrong:
+        raise ModelError(
+            f"{folder} lacks {len(wrong)} of the {len(variables)} weights of its classifier, such as {wrong[0]}; "
+            "it was not exported by this project: train it again"
+        )
+    for variable in variables:
+        variable.assign(saved[_name(variable)])
+
+
+def _name(variable: Any) -> str:
+    """``bert/.../kernel:0``: without the classifier's own name, which counts the classifiers of a process."""
+    return variable.name.split("/", 1)[-1]

@@ -1,0 +1,1 @@
+"""A saved model at work: predictions, attributions, and how they are shown."""

@@ -1,0 +1,1 @@
+"""Files and tables: read in chunks, written whole or not at all."""

@@ -1,0 +1,242 @@
+"""Workbooks (.xlsx) in and out, cell by cell: texts stay texts, and none becomes a formula, a number or an error."""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
+from tf_model.io.formats import Source, TableWriter, explain_empty
+from tf_model.io.values import as_text, rows_of
+
+if TYPE_CHECKING:
+    import pandas
+
+# Limits of the format: "Excel specifications and limits", support.microsoft.com.
+MOST_ROWS = 1_048_576
+MOST_CHARACTERS = 32_767  # in a cell
+MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED_CONTROL = re.compile("_x(00[01][0-9A-Fa-f]|FFF[EFef]|fff[ef])_|_x005F_(?=x[0-9A-Fa-f]{4}_)")
+
+
+class Workbook(Source):
+    """One sheet of a workbook: its first row that is not blank names the columns."""
+
+    first_row = 2
+
+    def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
+        super().__init__(path)
+        self.sheet_name, self.sheet_option = sheet, sheet_option
+        self.book: Any = None
+
+    def check(self) -> None:
+        """Find the sheet and its header, and read every row once."""
+        import openpyxl
+
+        with explain_damage(self.name):
+            with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
+                self._refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
+            self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
+        self.sheet = self._find_sheet()
+        header = next(self._rows_of_sheet(), None)
+        if header is None:
+            name = f"{self.name}, sheet {self.sheet.title!r}"
+            raise DataError(explain_empty(name, "a header and one row for each text"))
+        self.columns = ["" if value is None else str(value) for value in header]
+        self.blank_rows = 0
+        super().check()
+        if self.blank_rows:
+            self.notes.append(f"blank rows were left out: {self.blank_rows}")
+
+    def rows(self) -> Iterator[Sequence[Any]]:
+        """Every row below the header that is not blank."""
+        width = len(self.columns)
+        rows = self._rows_of_sheet()
+        next(rows, None)
+        for number, row in enumerate(rows, 2):
+            if len(row) > width:
+                raise DataError(
+                    f"{self.name}, sheet {self.sheet.title!r}, row {number + self.blank_rows}: a value stands to the "
+                    f"right of the last heading, {self.columns[-1]!r}; give that column a heading or delete the value"
+                )
+            yield row + [None] * (width - len(row))
+
+    def row_numbers(self) -> Iterator[int]:
+        """As a spreadsheet shows the rows."""
+        return (number + self.blank_rows for number in super().row_numbers())
+
+    def close(self) -> None:
+        """Close the workbook."""
+        if self.book is not None:
+            self.book.close()
+
+    def _find_sheet(self) -> Any:
+        sheets = {sheet.title: sheet for sheet in self.book.worksheets}
+        if self.sheet_name is not None:
+            if self.sheet_name not in sheets:
+                raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
+            return sheets[self.sheet_name]
+        if not sheets:
+            raise DataError(f"{self.name}: expected a workbook with a sheet, found none")
+        first = next(iter(sheets))
+        if len(sheets) > 1:
+            self.notes.append(
+                f"reading the first sheet, {first!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
+            )
+        return sheets[first]
+
+    def _rows_of_sheet(self) -> Iterator[list[Any]]:
+        """Rows without blank ones, each without the empty cells at its end."""
+        self.blank_rows = blank = 0
+        # Writers of workbooks get the dimensions wrong, and openpyxl would believe them.
+        self.sheet.reset_dimensions()
+        with explain_damage(self.name):
+            for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
+                if number > MOST_ROWS:  # openpyxl counts up to whatever row a cell says that it is in
+                    raise DataError(
+                        f"{self.name}, sheet {self.sheet.title!r}: a cell stands below row {MOST_ROWS:,}, the last "
+                        "that a sheet has; open it in a spreadsheet program and save it again"
+                    )
+                row = [from_cell(value) for value in cells]
+                while row and row[-1] is None:
+                    row.pop()
+                if row:
+                    self.blank_rows += blank
+                    blank = 0
+                    yield row
+                else:
+                    blank += 1
+
+
+@contextmanager
+def explain_damage(name: str) -> Iterator[None]:
+    """Turn whatever openpyxl meets in a file that is no workbook into one :class:`DataError`.
+
+    Its remarks on styles and validation rules that it skips are held back.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            yield
+    except TweetTargetError:
+        raise
+    except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
+        reason = "not a zip archive" if isinstance(error, zipfile.BadZipFile) else type(error).__name__
+        raise DataError(
+            f"{name}: expected an .xlsx workbook, but it cannot be read ({reason}): it is damaged, protected by a "
+            "password or of another kind; open it in a spreadsheet program and save it again as .xlsx"
+        ) from error
+
+
+class WorkbookWriter(TableWriter):
+    """A workbook with one sheet, written row by row."""
+
+    def __init__(self, path: Path) -> None:
+        import openpyxl
+
+        super().__init__()
+        self.path = path
+        self.book = openpyxl.Workbook(write_only=True)
+        self.sheet = self.book.create_sheet("Predictions")
+        self.rows = 0
+        self.cut = 0
+
+    def write(self, frame: pandas.DataFrame) -> None:
+        """Append the rows of ``frame``, after a header if it is the first."""
+        if self.rows == 0:
+            self._append(frame.columns)
+        for row in rows_of(frame):
+            self._append(row)
+
+    def _append(self, row: Iterable[Any]) -> None:
+        self.rows += 1
+        if self.rows > MOST_ROWS:
+            raise OutputError(explain_too_many(None))
+        self.sheet.append([self._cell(value) for value in row])
+
+    def _cell(self, value: Any) -> Any:
+        from openpyxl.cell import WriteOnlyCell
+
+        value = _to_cell(value)
+        if not isinstance(value, str):
+            return value
+        text, whole = _fit_cell(value)
+        self.cut += not whole
+        cell = WriteOnlyCell(self.sheet, value=text)
+        cell.data_type = "s"
+        return cell
+
+    def finish(self) -> None:
+        """Save the workbook."""
+        from openpyxl.writer.excel import ExcelWriter
+
+        # As openpyxl's own `save`, which on a full disk leaves the archive open: collected later, it would try to write
+        # its end once more, and Python would print a traceback.
+        archive = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED)
+        try:
+            ExcelWriter(self.book, archive).save()
+        except BaseException:
+            file, archive.fp = archive.fp, None
+            if file:
+                with suppress(OSError):
+                    file.close()
+            raise
+        if self.cut:
+            self.notes.append(
+                f"texts cut to {MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds: {self.cut}; "
+                "write a .csv file to keep them whole"
+            )
+
+    def abandon(self) -> None:
+        """Close the sheet and its temporary file."""
+        if not self.sheet.closed:
+            with suppress(OSError, ValueError):
+                self.sheet.close()
+
+
+def explain_too_many(rows: int | None) -> str:
+    """The message for ``rows`` rows, or None for an unknown number, that are too many for a sheet."""
+    found = "there are more" if rows is None else f"there are {rows:,}"
+    return f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, and {found}; write .csv or .parquet"
+
+
+def _to_cell(value: Any) -> Any:
+    """A value as a type that a workbook knows; what it could not hold exactly becomes text."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < MOST_EXACT_INTEGER else str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)
+    if isinstance(value, datetime | time):
+        return value if value.tzinfo is None and getattr(value, "year", 1900) >= 1900 else value.isoformat()
+    if type(value).__module__ == "datetime":
+        return value
+    return as_text(value)
+
+
+def _fit_cell(text: str) -> tuple[str, bool]:
+    """The text as a workbook holds it, and whether it is whole.
+
+    XML has no control characters: Office Open XML writes them as ``_xHHHH_`` (ECMA-376 part 1, 22.9.2.19), and a text
+    that looks like that with its first underscore so escaped. Length is counted in UTF-16 units.
+    """
+    units = text.encode("utf-16-le")
+    whole = len(units) <= 2 * MOST_CHARACTERS
+    text = text if whole else units[: 2 * MOST_CHARACTERS].decode("utf-16-le", "ignore")
+    return _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", text), whole
+
+
+def from_cell(value: Any) -> Any:
+    """The value of a cell with what :func:`_fit_cell` escaped in a text put back, as every program that reads must."""
+    if not isinstance(value, str) or "_x" not in value:
+        return value
+    return _ESCAPED_CONTROL.sub(lambda found: chr(int(found[1], 16)) if found[1] else "_", value)

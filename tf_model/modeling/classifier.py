@@ -1,0 +1,220 @@
+"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report.
+
+With ``mean_pooling``, the only module that imports transformers; prediction imports neither it nor Keras.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tf_model.config import Recipe
+from tf_model.device import import_tensorflow
+from tf_model.errors import ModelError, first_line
+from tf_model.modeling.backbone import Backbone
+
+if TYPE_CHECKING:
+    import numpy as np
+    import tensorflow as tf
+    from transformers import TFBertForSequenceClassification
+
+# Layers that a pretrained BERT may lack: they are new, random and trained from scratch.
+NEW_LAYERS = ("classifier", "pooler")
+
+
+def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> TFBertForSequenceClassification:
+    """A pretrained BERT with a new, random classification layer.
+
+    Args:
+        backbone: Weights to start from.
+        classes: Number of classes of each task that the model answers. The logits of several tasks stand side by
+            side, in their order.
+        pooling: See :class:`tf_model.config.Recipe`.
+
+    Raises:
+        ModelError: The weights do not fit the configuration.
+    """
+    import_tensorflow()
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        # Local files in safetensors format only: nothing is fetched here and nothing is unpickled. A layer of another
+        # number of classes, from an earlier fine-tuning, is replaced; anything else that does not fit is refused below.
+        model, loaded = _architecture(pooling).from_pretrained(
+            backbone.folder,
+            num_labels=sum(classes),
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
+    names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
+    absent = [name for name in names if not any(layer in name for layer in NEW_LAYERS)]
+    if absent:
+        raise ModelError(
+            f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
+            f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
+        )
+    _keep_logits_in_float32(model)
+    model.config.task_classes = list(classes)  # kept in the configuration, which a copy of the model shares
+    return model
+
+
+def _architecture(pooling: str) -> type[TFBertForSequenceClassification]:
+    if pooling == "mean":
+        from tf_model.modeling.mean_pooling import MeanPooledBertForSequenceClassification
+
+        return MeanPooledBertForSequenceClassification
+    import transformers
+
+    return transformers.TFBertForSequenceClassification
+
+
+def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
+    """In mixed precision, compute the logits, and so the loss and its gradient, in float32.
+
+    As TensorFlow's guide to mixed precision asks of the last layer; transformers leaves it in bfloat16.
+    """
+    import tf_keras
+
+    model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
+
+
+def compile_model(
+    model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False, loss: Any = None
+) -> None:
+    """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
+
+    With a recipe's ``label_smoothing`` the targets of the cross-entropy are smoothed.
+
+    Within the scope of a strategy of several devices, labels are int32 [B, tasks], -1 where there is none, also of one
+    task; see :func:`tf_model.preprocessing.batching.training_batches`.
+
+    Args:
+        model: What :func:`build` returns.
+        recipe: Its ``learning_rate``, ``schedule``, ``warmup`` and ``label_smoothing`` are used.
+        steps: Steps of the whole run, over which the schedule stretches.
+        xla: Compile the training step.
+        loss: Another loss, of the labels and the logits of all tasks, float32 [B, classes of all tasks]. No accuracy is
+            watched then: what the labels are is the loss's own matter.
+    """
+    import tensorflow as tf
+    import tf_keras
+
+    # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
+    optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
+    classes, smoothing = model.config.task_classes, recipe.label_smoothing
+    is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
+    if loss is not None:
+        metrics = []
+    elif is_plain:
+        loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+    else:
+        loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
+
+
+def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
+    """Make the variables of the loss and the metrics, which Keras makes in its first step and then traces it again.
+
+    Args:
+        model: Compiled, in the scope of a strategy of one device.
+        label_ids: Of one example, as the loss takes them: [1] or [1, tasks].
+    """
+    import tensorflow as tf
+
+    labels, logits = tf.constant(label_ids), tf.zeros([len(label_ids), sum(model.config.task_classes)])
+    model.compiled_loss(labels, logits)
+    model.compiled_metrics.update_state(labels, logits)
+    model.reset_metrics()
+
+
+def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
+    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
+
+    A share of each label, ``smoothing``, is spread evenly over all classes of its task, as by C. Szegedy et al.,
+    "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+
+    The batch is the whole one where several devices share it: the mean of its shares' means would depend on who got
+    what. Keras divides by the number of devices before it adds up what they found.
+
+    Its arguments are labels, int32 [B, tasks] (or [B] of one task), -1 where there is none, and logits, float32 [B,
+    classes of all tasks].
+    """
+    import tensorflow as tf
+
+    def losses_of(label_ids: tf.Tensor, scores: tf.Tensor) -> tf.Tensor:
+        if not smoothing:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(label_ids, scores)
+        size = scores.shape[-1]
+        targets = tf.one_hot(label_ids, size) * (1 - smoothing) + tf.constant(smoothing, tf.float32) / size
+        return -tf.reduce_sum(targets * tf.nn.log_softmax(scores), axis=-1)
+
+    def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total, devices = 0.0, tf.distribute.get_replica_context()
+        label_ids = tf.reshape(label_ids, [-1, len(classes)])
+        for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
+            labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
+            losses = losses_of(tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled))
+            count = tf.cast(tf.size(losses), tf.float32)
+            if devices.num_replicas_in_sync > 1:
+                count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), count) * devices.num_replicas_in_sync
+        return total
+
+    return cross_entropy
+
+
+def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
+    """Share of all labels of all tasks that are the most probable class of their task."""
+    import tensorflow as tf
+    import tf_keras
+
+    class Accuracy(tf_keras.metrics.Mean):
+        def update_state(self, label_ids, logits, sample_weight=None):
+            guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
+            label_ids = tf.reshape(tf.cast(label_ids, tf.int64), [-1, len(classes)])
+            right = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
+            return super().update_state(right, sample_weight=tf.cast(label_ids >= 0, tf.float32))
+
+    return Accuracy("accuracy")
+
+
+def _learning_rate(recipe: Recipe, steps: int) -> Any:
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    import tf_keras
+    from transformers import WarmUp
+
+    warmup_steps = int(recipe.warmup * steps)
+    decay = tf_keras.optimizers.schedules.PolynomialDecay(
+        recipe.learning_rate, decay_steps=max(steps - warmup_steps, 1), end_learning_rate=0.0
+    )
+    return WarmUp(recipe.learning_rate, decay, warmup_steps) if warmup_steps else decay
+
+
+def reseed_dropout(model: TFBertForSequenceClassification, seed: int) -> None:
+    """Start every dropout layer from a seed, so that what an epoch draws does not depend on the epochs before it."""
+    for number, layer in enumerate(layer for layer in model.submodules if hasattr(layer, "_random_generator")):
+        layer._random_generator._maybe_init()  # Keras makes the generator at the first call otherwise
+        layer._random_generator._generator.reset_from_seed(seed * 1009 + number)
+
+
+def task_logits(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    """Logits of each task for one batch, float32 [B, classes] whatever the number format of the layers."""
+    import tensorflow as tf
+
+    logits = tf.cast(model(inputs, training=False).logits, tf.float32)  # (B, classes of all tasks)
+    return tf.split(logits, model.config.task_classes, axis=-1)
+
+
+def class_probabilities(model: TFBertForSequenceClassification, inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+    """Softmax of each task's logits, side by side: float32 [B, classes of all tasks]."""
+    import tensorflow as tf
+
+    return tf.concat([tf.nn.softmax(logits) for logits in task_logits(model, inputs)], axis=-1)

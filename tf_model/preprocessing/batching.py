@@ -1,0 +1,126 @@
+"""tf.data: from raw strings to batches of token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_model.io.characters import well_formed
+from tf_model.preprocessing.tokenizer import BUCKET, TextEncoder, pad
+
+# Texts are sorted by length within this many batches: long enough that a batch holds texts of nearly one length,
+# short enough that the batches of an epoch are still a random mixture.
+WINDOW = 16
+ENCODE_ROWS = 1024
+
+
+def encode(encoder: TextEncoder, texts: Sequence[str]) -> tf.RaggedTensor:
+    """Token ids of all ``texts``, int32 [N, (tokens)], cleaned and tokenized once, in memory."""
+    texts = tf.constant([well_formed(text).encode("utf-8") for text in texts], tf.string)
+    parts = tf.data.Dataset.from_tensor_slices(texts).batch(ENCODE_ROWS).map(encoder.token_ids)
+    rows = list(parts)
+    return tf.concat(rows, axis=0) if rows else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Batches in an epoch; the last may be smaller."""
+    return -(-rows // batch_size)
+
+
+def training_batches(
+    token_ids: tf.RaggedTensor,
+    label_ids: np.ndarray,
+    *,
+    batch_size: int,
+    max_tokens: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+    pad_to: int | None = None,
+    replicas: int = 1,
+    own: range = range(1),
+) -> tf.data.Dataset:
+    """Batches of the epochs from ``first_epoch`` to ``epochs``, one after the other.
+
+    The order of the texts in an epoch depends on ``seed`` and the number of the epoch alone, so that a run that
+    resumes sees what it would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each
+    batch is padded to its own longest text, and the batches are shuffled again.
+
+    Args:
+        token_ids: int32 [N, (tokens)].
+        label_ids: int [N], or [N, tasks], -1 where a text has no label of a task.
+        pad_to: Pad every batch to this many tokens instead, unsorted: the plain pipeline, kept for comparison.
+        replicas: Among how many devices each batch is shared.
+        own: Which of these shares to give, one after the other.
+
+    Returns:
+        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B] or [B, tasks])``, with
+        :func:`steps_per_epoch` batches an epoch. With several replicas, shares of all batches instead, of
+        ``ceil(B / replicas)`` rows each, whose labels are int32 [share, tasks]: -1 in rows that only fill it up.
+    """
+    rows = len(label_ids)
+    label_ids = tf.constant(label_ids if replicas == 1 else np.reshape(label_ids, (rows, -1)), tf.int32)
+    lengths = token_ids.row_lengths()
+    batches_per_epoch = steps_per_epoch(rows, batch_size)
+
+    def epoch(number: tf.Tensor) -> tf.data.Dataset:
+        """Positions of the examples of each batch of one epoch, int64 [B]."""
+        order = tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), [seed, 2 * number])
+        if not pad_to:
+            window = tf.range(rows, dtype=tf.int64) // (batch_size * WINDOW)
+            order = tf.gather(order, tf.argsort(window * 100_000 + tf.gather(lengths, order), stable=True))
+        numbers = tf.random.experimental.stateless_shuffle(tf.range(batches_per_epoch), [seed, 2 * number + 1])
+        return tf.data.Dataset.from_tensor_slices(numbers).map(
+            lambda batch: order[batch * batch_size : (batch + 1) * batch_size]
+        )
+
+    def shares(positions: tf.Tensor) -> tf.data.Dataset:
+        """Every ``replicas``-th position, so that long and short texts are shared alike; -1 fills up."""
+        missing = tf.math.floormod(-tf.size(positions), replicas)
+        dealt = tf.reshape(tf.pad(positions, [[0, missing]], constant_values=-1), [-1, replicas])
+        return tf.data.Dataset.from_tensor_slices(tf.transpose(dealt)[own.start : own.stop])
+
+    def share(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        inputs, labels = batch(tf.maximum(positions, 0))
+        return inputs, tf.where(positions[:, tf.newaxis] >= 0, labels, -1)
+
+    def batch(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        inputs = pad(tf.gather(token_ids, positions)[:, :pad_to], pad_to or max_tokens, bucket=pad_to or BUCKET)
+        return inputs, tf.gather(label_ids, positions)
+
+    epochs_left = tf.data.Dataset.range(first_epoch, epochs)
+    batches = epochs_left.flat_map(epoch)
+    batches = batches.map(batch) if replicas == 1 else batches.flat_map(shares).map(share)
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(
+    token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
+) -> tuple[tf.data.Dataset, np.ndarray]:
+    """Batches sorted by length, and the positions that put their rows back into the order of ``token_ids``.
+
+    Returns:
+        Dataset of ``{"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}`` and int64 [N]: row ``i`` of
+        ``token_ids`` stands at place ``positions[i]`` of the batches.
+    """
+    order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
+    positions = np.empty_like(order)
+    positions[order] = np.arange(len(order))
+    batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
+    return batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE), positions
+
+
+def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
+    """A graph of what answers a batch of :func:`evaluation_batches`, traced once for all sizes and lengths."""
+    batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
+    return tf.function(score, input_signature=[{"input_ids": batch, "attention_mask": batch}])
+
+
+def scores(
+    score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
+) -> np.ndarray:
+    """What ``score``, of :func:`traced_once`, says of each text, [N, ...], in the order of ``token_ids``."""
+    batches, positions = evaluation_batches(token_ids, batch_size=batch_size, max_tokens=max_tokens)
+    return np.concatenate([score(inputs).numpy() for inputs in batches])[positions]

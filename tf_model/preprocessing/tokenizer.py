@@ -1,0 +1,111 @@
+"""From raw strings to token ids, in the graph: cleaning, WordPiece, special tokens, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+
+# A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
+BUCKET = 8
+UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put together
+
+
+class TextEncoder(tf.Module):
+    """Cleans and tokenizes raw texts exactly as BERT expects them.
+
+    Args:
+        vocabulary: Path of a BERT ``vocab.txt``, one token a line.
+        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
+        lower_case: Whether the vocabulary is uncased.
+        max_tokens: The longest output, special tokens included; what is beyond is cut off.
+        bucket: Batches are padded to a multiple of this.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Path,
+        cleaning: str,
+        lower_case: bool = True,
+        max_tokens: int = MAX_TOKENS,
+        bucket: int = BUCKET,
+    ):
+        super().__init__(name="text_encoder")
+        import keras_nlp
+
+        self._clean = CLEANINGS[cleaning]
+        self._tokenizer = keras_nlp.models.BertTokenizer(vocabulary=str(vocabulary), lowercase=lower_case)
+        self._cls = self._tokenizer.cls_token_id
+        self._sep = self._tokenizer.sep_token_id
+        self._unknown = self._tokenizer.token_to_id(UNKNOWN)
+        self.max_tokens = max_tokens
+        self._bucket = bucket
+        if self._tokenizer.pad_token_id != 0:
+            raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
+
+    def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Token ids of each text, ``[CLS]`` and ``[SEP]`` included.
+
+        Args:
+            texts: string [N], raw.
+
+        Returns:
+            int32 [N, (tokens)], ragged, each row from 2 to ``max_tokens`` long.
+        """
+        ids = self._tokenizer(self._clean(texts))[:, : self.max_tokens - 2]  # (N, (tokens))
+        rows = ids.nrows(out_type=tf.int32)
+        cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
+        return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
+
+    def unknown_shares(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Share of each text's tokens that the vocabulary does not know.
+
+        Args:
+            inputs: As :func:`pad` gives them.
+
+        Returns:
+            float32 [N], 0 to 1, of the tokens without ``[CLS]`` and ``[SEP]``; 0 where there are no others.
+        """
+        is_unknown = tf.cast(inputs["input_ids"] == self._unknown, tf.int32)  # (N, L)
+        counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
+        return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)
+
+    def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """One raw text taken apart, for explaining.
+
+        Args:
+            text: string, a scalar.
+
+        Returns:
+            ``words`` string [W], those of the cleaned text that fit into ``max_tokens``; ``token_ids`` int32 [L], as
+            :meth:`token_ids` gives them; ``word_of_token`` int32 [L], the word that each token is a part of, -1 for
+            ``[CLS]`` and ``[SEP]``.
+        """
+        words = tf.strings.split(self._clean(text[tf.newaxis]))[0]  # (words)
+        ids = self._tokenizer(words)  # (words, (tokens))
+        word_of_token = tf.cast(ids.value_rowids(), tf.int32)[: self.max_tokens - 2]
+        ids = tf.cast(ids.flat_values, tf.int32)[: self.max_tokens - 2]
+        count = tf.reduce_max(tf.concat([[-1], word_of_token], 0)) + 1
+        token_ids = tf.concat([[self._cls], ids, [self._sep]], axis=0)
+        return words[:count], token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
+
+    def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
+        return pad(self.token_ids(texts), self.max_tokens, self._bucket)
+
+
+def pad(token_ids: tf.RaggedTensor, max_tokens: int, bucket: int = BUCKET) -> dict[str, tf.Tensor]:
+    """Pad a ragged batch to its own longest row, rounded up to a multiple of ``bucket``.
+
+    Returns:
+        ``input_ids`` int32 [N, L] and ``attention_mask`` int32 [N, L], L at most ``max_tokens``.
+    """
+    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest)
+    longest = tf.shape(input_ids)[1]
+    length = tf.minimum(tf.maximum(-(-longest // bucket), 1) * bucket, max_tokens)
+    input_ids = tf.pad(input_ids, [[0, 0], [0, length - longest]])  # (N, L)
+    attention_mask = tf.sequence_mask(token_ids.row_lengths(), length, dtype=tf.int32)  # (N, L)
+    return {"input_ids": input_ids, "attention_mask": attention_mask}

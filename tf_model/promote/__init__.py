@@ -1,0 +1,1 @@
+"""Which saved model is in use, and its versions."""

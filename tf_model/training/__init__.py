@@ -1,0 +1,1 @@
+"""Fitting a classifier: epochs, checkpoints, cross-validation."""
