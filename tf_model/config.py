@@ -1,24 +1,27 @@
-"""Recipes: every setting that decides what is learned. Printed at the start of a run and saved with the model."""
+"""Training configurations: every setting that decides what is learned, printed at the start of a run and saved with it.
 
-from __future__ import annotations
+The command line calls a named one a recipe (``--recipe``), and so does the file beside the model, ``recipe.json``.
+"""
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+from pydantic import Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
 
-SCHEDULES = ("constant", "linear")
-POOLINGS = ("cls", "mean")
 PACKAGED_BACKBONE = "minilm"
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"strict": True, "extra": "forbid"})
 class Recipe:
     """All settings of one training run.
 
@@ -42,62 +45,37 @@ class Recipe:
 
     name: str = "report"
     backbone: str = PACKAGED_BACKBONE
-    cleaning: str = "report"
-    pooling: str = "cls"
-    max_tokens: int = MAX_TOKENS
-    epochs: int = 10
-    batch_size: int = 32
-    learning_rate: float = 1e-5
-    schedule: str = "constant"
-    warmup: float = 0.0
-    label_smoothing: float = 0.0
-    seed: int = 42
-    split_seed: int = 42
-    validation_size: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Check every field, so that a wrong one fails before anything is loaded."""
-        for field in fields(self):
-            value, kind = getattr(self, field.name), type(field.default)
-            if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool):
-                raise UsageError(f"{field.name} must be {kind.__name__}, not {value!r}")
-        checks = (
-            (self.cleaning in CLEANINGS, f"cleaning must be one of {', '.join(CLEANINGS)}, not {self.cleaning!r}"),
-            (self.pooling in POOLINGS, f"pooling must be one of {', '.join(POOLINGS)}, not {self.pooling!r}"),
-            (self.schedule in SCHEDULES, f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}"),
-            (3 <= self.max_tokens <= 512, f"max_tokens must be between 3 and 512, not {self.max_tokens}"),
-            (self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}"),
-            (self.batch_size >= 1, f"batch_size must be at least 1, not {self.batch_size}"),
-            (0 < self.learning_rate < 1, f"learning_rate must be between 0 and 1, not {self.learning_rate}"),
-            (0 <= self.warmup < 1, f"warmup is a share of the steps, from 0 to below 1, not {self.warmup}"),
-            (
-                0 <= self.label_smoothing < 1,
-                f"label_smoothing is a share of each label, from 0 to below 1, not {self.label_smoothing}",
-            ),
-            (0 <= self.seed < 2**31, f"seed must be between 0 and 2147483647, not {self.seed}"),
-            (0 <= self.split_seed < 2**32, f"split_seed must be between 0 and 4294967295, not {self.split_seed}"),
-            (0 < self.validation_size < 1, f"validation_size must be between 0 and 1, not {self.validation_size}"),
-        )
-        for right, message in checks:
-            if not right:
-                raise UsageError(message)
+    cleaning: Literal[*CLEANINGS] = "report"
+    pooling: Literal["cls", "mean"] = "cls"
+    max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    schedule: Literal["constant", "linear"] = "constant"
+    warmup: Share = 0.0
+    label_smoothing: Share = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
+    validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The opposite of :meth:`to_dict`.
 
         Raises:
-            UsageError: A field is unknown.
+            UsageError: A field is unknown, or a value is not in its range.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise UsageError(f"unknown recipe fields {', '.join(unknown)}; the fields are {', '.join(sorted(known))}")
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"]))
+            message = first["msg"][0].lower() + first["msg"][1:]
+            raise UsageError(f"{name} of a recipe: {message}, got {first['input']!r}") from error
 
 
 # The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged 6-layer BERT learns more
@@ -138,7 +116,7 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
     backbone = given.get("backbone", recipe.backbone)
     if name == REPORT.name and "epochs" not in given:
         given["epochs"] = REPORT_EPOCHS.get(backbone, REPORT.epochs)
-    return replace(recipe, **given)
+    return Recipe.from_dict(recipe.to_dict() | given)
 
 
 REPORT_DEFAULT = make_recipe(REPORT.name)
@@ -158,7 +136,7 @@ def of_model(folder: Path, found: Mapping[str, Any]) -> Recipe:
         if found:
             return Recipe.from_dict(found)
         reason = "it is not there"
-    except (UsageError, TypeError) as error:
+    except UsageError as error:
         reason = str(error)
     raise ModelError(f"{RECIPE} of {folder} cannot be used ({reason}); train the model again")
 
@@ -171,14 +149,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"settings to start from; {REPORT.name}, or with --task {tasks.ANSWER} {ANSWER.name}, if not given",
     )
     group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
-    choices = {"cleaning": sorted(CLEANINGS), "schedule": SCHEDULES, "pooling": POOLINGS}
     for field in fields(Recipe):
         if field.name == "name":
             continue
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=type(field.default),
-            choices=choices.get(field.name),
+            choices=get_args(field.type) if get_origin(field.type) is Literal else None,
             default=None,
             help=_help(field.name),
         )
@@ -192,8 +169,4 @@ def from_arguments(arguments: argparse.Namespace) -> Recipe:
 
 
 def _help(name: str) -> str:
-    values = []
-    for recipe in RECIPES.values():
-        value = getattr(make_recipe(recipe.name), name)
-        values.append(f"{recipe.name}: {value}")
-    return "; ".join(values)
+    return "; ".join(f"{recipe}: {getattr(make_recipe(recipe), name)}" for recipe in RECIPES)
