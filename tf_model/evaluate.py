@@ -1,4 +1,4 @@
-"""``python -m tf_model.evaluate``: how good a model is, or, without leakage, how good a recipe is."""
+"""``python -m tf_model.evaluate``: how good a model is, or, without leakage, how good a training configuration is."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import numpy as np
 from tf_model import cli, config, data, device, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import ModelError, UsageError
-from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, print_metrics, summarize
-from tf_model.inference.predictor import probability_column
+from tf_model.evaluation import joint_metrics
 from tf_model.io import files
 from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
@@ -41,52 +40,46 @@ GROUPED_ONLY: dict[str, Any] = {  # options that belong to cross-validation, and
 def main(argv: list[str] | None = None) -> int:
     """Evaluate by the protocol that was asked for, print a table and write JSON."""
     arguments = _parser().parse_args(argv)
-    _fill_in(arguments)
     _check_usage(arguments)
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
         files.make_folder(arguments.json.parent)
     if arguments.compare:
-        _compare(arguments)
-        return 0
-    source = data.resolve(arguments.data)
-    data.announce(source)
-    dataset = data.read(source.path)
-    with cli.stopped_cleanly():
-        evaluated = (_evaluate_model if arguments.protocol == "report" else _evaluate_recipe)(arguments, dataset)
+        results = _compare(arguments)
+    else:
+        source = data.resolve(arguments.data)
+        data.announce(source)
+        dataset = data.read(source.path)
+        with cli.stopped_cleanly():
+            evaluate = _evaluate_model if arguments.protocol == "report" else _cross_validate
+            command = shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
+            results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments, dataset)}
     if arguments.json:
-        made = {"command": _command(argv), "date": datetime.now(UTC).date().isoformat()}
-        files.write_json(arguments.json, made | evaluated, overwrite=arguments.overwrite)
+        files.write_json(arguments.json, results, overwrite=arguments.overwrite)
         cli.say(f"written to {paths.shown(arguments.json)}")
     return 0
 
 
-def _command(argv: list[str] | None) -> str:
-    return shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
-
-
-def _compare(arguments: argparse.Namespace) -> None:
+def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Say which of two saved models is better, by a paired test; with ``--promote`` let the new one take over."""
     from tf_model.evaluation import comparison
-    from tf_model.promote import promotion
+    from tf_model.promote.promotion import promote
 
     old, new = arguments.compare
-    found = comparison.compare(old, new, arguments.data)
-    comparison.print_comparison(cli.stdout(), found)
-    if arguments.json:
-        files.write_json(arguments.json, found, overwrite=arguments.overwrite)
+    compared = comparison.compare(old, new, arguments.data)
+    comparison.print_comparison(cli.stdout(), compared)
     if arguments.promote:
-        promoted = promotion.promote(new, old, comparison=found, path=arguments.data)
+        promoted = promote(new, old, comparison=compared, path=arguments.data)
         cli.say(
             f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
             "`python -m tf_model.promote` undoes it"
         )
+    return compared
 
 
 def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
-    from tf_model.evaluation import joint_metrics
-    from tf_model.inference.predictor import Predictor
+    from tf_model.inference.predictor import Predictor, probability_column
 
     predictor = Predictor.load(arguments.model)
     name = predictor.metrics.get("task", "")
@@ -107,13 +100,8 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     frame = predictor.predict(rows.texts, probabilities=True)
     columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
     probabilities = frame[columns].to_numpy()
-    stdout = cli.stdout()
-    if name == tasks.ANSWER:
-        metrics = joint_metrics.evaluate_answers(rows.label_ids, probabilities, predictor.threshold)
-        joint_metrics.print_answers(stdout, "validation part", metrics)
-    else:
-        metrics = evaluate_probabilities(rows.label_ids, probabilities, rows.tasks[0].labels)
-        print_metrics(stdout, f"{name}, validation part", metrics)
+    metrics = joint_metrics.evaluate_predictions(rows.label_ids, probabilities, predictor.threshold, rows.tasks)
+    joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
     return {
         "protocol": protocol,
         "task": name,
@@ -126,8 +114,8 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     }
 
 
-def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
-    """Cross-validate a recipe on folds that no near-duplicate crosses."""
+def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
+    """Cross-validate a configuration on folds that no near-duplicate crosses."""
     recipe = config.from_arguments(arguments)
     rows = checked_rows(dataset, arguments.task)
     if arguments.part == "train":
@@ -138,15 +126,15 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(recipe.backbone)
     weights.refuse_seen(dataset.sha256, rows.rows)
-    used = device.prepare(
+    runtime = device.prepare(
         recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
-    store = cross_validation.store_of_folds(
+    store = cross_validation.fold_store(
         paths.CHECKPOINTS,
         data=dataset.sha256,
         folds=folds,
         backbone=weights,
-        runtime=used,
+        runtime=runtime,
         recipe=replace(recipe, seed=0),
         task=arguments.task,
         part=arguments.part,
@@ -155,7 +143,7 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
     )
     files.make_folder(store)
     cli.say(f"recipe: {recipe}")
-    cli.say(f"device: {used.describe()}; finished folds are kept in {paths.shown(store)}")
+    cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
     results = list(
         cross_validation.cross_validate(
             recipe,
@@ -165,15 +153,14 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
             rows.label_ids,
             folds,
             seeds=arguments.seeds,
-            runtime=used,
+            runtime=runtime,
             store=store,
             each_epoch=arguments.each_epoch,
-            callbacks=cross_validation.progress(recipe, lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}"),
+            title=lambda seed, fold: f"seed {seed}, fold {fold} of {len(folds)}",
         )
     )
     probabilities = {seed: cross_validation.out_of_fold(results, seed, len(rows)) for seed in arguments.seeds}
-    judge = _judge_answers if arguments.task == tasks.ANSWER else _judge_task
-    evaluated = {
+    return {
         "protocol": "grouped",
         "part": arguments.part,
         "folds": len(folds),
@@ -186,66 +173,44 @@ def _evaluate_recipe(arguments: argparse.Namespace, dataset: data.Dataset) -> di
         "groups": int(groups.max()) + 1,
         "recipe": recipe.to_dict(),
         "backbone_sha256": weights.sha256,
-        "device": used.describe(),
+        "device": runtime.describe(),
         "seconds": sum(row["seconds"] for result in results for row in result.history),
-        **judge(rows, folds, groups, probabilities),
+        **_evaluate_seeds(rows, folds, groups, probabilities),
         "versions": device.versions(),
+        **({"epochs": _by_epoch(results)} if arguments.each_epoch else {}),
     }
-    if arguments.each_epoch:
-        evaluated["epochs"] = _by_epoch(results)
-    return evaluated
 
 
-def _judge_task(
+def _evaluate_seeds(
     rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
 ) -> dict[str, Any]:
-    """Metrics of each seed's out-of-fold predictions of one task, and their spread."""
-    (task,) = rows.tasks
-    by_seed = {
-        str(seed): evaluate_probabilities(rows.label_ids, scores, task.labels) for seed, scores in probabilities.items()
-    }
-    stdout = cli.stdout()
-    for seed, metrics in by_seed.items():
-        print_metrics(stdout, f"{task.name}, grouped {len(folds)}-fold, seed {seed}", metrics)
-    names = ("accuracy", "macro_f1", "loss")
-    summary = {name: summarize(metrics[name] for metrics in by_seed.values()) for name in names}
-    right = np.mean([scores.argmax(axis=1) == rows.label_ids for scores in probabilities.values()], axis=0)
-    summary["accuracy"]["interval"] = list(mean_interval(right, groups))
-    _print_summary(summary)
-    return {"seeds": by_seed, "summary": summary}
-
-
-def _judge_answers(
-    rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
-) -> dict[str, Any]:
-    """The same of product, emotion and the joined answer, of each seed and of the seeds averaged."""
-    from tf_model.evaluation import joint_metrics
-
-    parts = [split.validation for split in folds]
-    averaged = {"averaged": np.mean(list(probabilities.values()), axis=0)} if len(probabilities) > 1 else {}
-    by_seed, stdout = {}, cli.stdout()
-    for name, scores in {**probabilities, **averaged}.items():
-        by_seed[str(name)] = figures = joint_metrics.evaluate_out_of_fold(rows.label_ids, scores, parts, groups)
-        label = "all seeds averaged" if name == "averaged" else f"seed {name}"
-        joint_metrics.print_answers(stdout, f"grouped {len(folds)}-fold, {label}", figures)
-    summary = joint_metrics.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
-    calibrated = [joint_metrics.calibrate_across(rows.label_ids, scores, parts) for scores in probabilities.values()]
-    for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, calibrated, groups).items():
-        summary[name]["interval"] = interval
-    _print_summary(summary)
-    return {"seeds": {str(seed): by_seed[str(seed)] for seed in probabilities}, "summary": summary} | (
-        {"averaged": by_seed["averaged"]} if averaged else {}
+    """Metrics of each seed's out-of-fold predictions and their spread; of both tasks also of the seeds averaged."""
+    parts, stdout = [split.validation for split in folds], cli.stdout()
+    is_joint = len(rows.tasks) > 1
+    averaged = (
+        {"averaged": np.mean(list(probabilities.values()), axis=0)} if is_joint and len(probabilities) > 1 else {}
     )
-
-
-def _print_summary(summary: dict[str, dict[str, Any]]) -> None:
+    by_seed = {}
+    for name, scores in {**probabilities, **averaged}.items():
+        metrics = joint_metrics.evaluate_out_of_fold(rows.label_ids, scores, parts, groups, rows.tasks)
+        by_seed[str(name)] = metrics
+        title = "all seeds averaged" if name == "averaged" else f"seed {name}"
+        joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
+    summary = joint_metrics.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
+    scores = list(probabilities.values())
+    if is_joint:
+        scores = [joint_metrics.calibrate_across(rows.label_ids, each, parts) for each in scores]
+    for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, scores, groups, rows.tasks).items():
+        summary[name]["interval"] = interval
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
         line = f"{name}: mean {values['mean']:.4f}{spread} over {values['n']} seeds"
         if "interval" in values:
             low, high = values["interval"]
             line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates drawn together"
-        cli.stdout().print(line, highlight=False, soft_wrap=True)
+        stdout.print(line, highlight=False, soft_wrap=True)
+    of_average = {"averaged": by_seed.pop("averaged")} if averaged else {}
+    return {"seeds": by_seed, "summary": summary, **of_average}
 
 
 def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, float]]:
@@ -263,36 +228,28 @@ def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, floa
     ]
 
 
-def _fill_in(arguments: argparse.Namespace) -> None:
-    """Refuse the options of cross-validation where a saved model is evaluated as it is; else fill in their values."""
-    given = [name for name in GROUPED_ONLY if getattr(arguments, name) is not None]
-    if arguments.protocol == "report" and given:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UsageError(
-            f"a saved model is evaluated as it is, and {options} would change nothing; name the model with --model "
-            "DIR, or add --protocol grouped"
-        )
-    for name in set(GROUPED_ONLY) - set(given):
-        setattr(arguments, name, GROUPED_ONLY[name])
-
-
 def _check_usage(arguments: argparse.Namespace) -> None:
+    """Refuse options that would change nothing; fill in those of cross-validation that were not given."""
+    given = [f"--{name.replace('_', '-')}" for name in GROUPED_ONLY if getattr(arguments, name) is not None]
+    recipe = config.from_arguments(arguments)
     if arguments.promote and not arguments.compare:
         raise UsageError("--promote goes with --compare OLD NEW")
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
-    if arguments.protocol == "grouped" and arguments.model:
-        raise UsageError("--protocol grouped trains models of its own; give --recipe instead of --model")
-    if arguments.protocol == "grouped" and arguments.seed is not None:
-        raise UsageError("--protocol grouped trains with several seeds; give --seeds instead of --seed")
-    if arguments.protocol == "report" and config.from_arguments(arguments) != config.REPORT_DEFAULT:
-        raise UsageError("--protocol report evaluates a saved model as it is; settings belong to --protocol grouped")
+    if arguments.protocol == "report" and (given or recipe != config.REPORT_DEFAULT):
+        raise UsageError(
+            f"a saved model is evaluated as it is, and {', '.join(given) or 'other settings'} would change nothing; "
+            "name the model with --model DIR, or add --protocol grouped"
+        )
+    if arguments.protocol == "grouped" and (arguments.model or arguments.seed is not None):
+        raise UsageError("--protocol grouped trains its own models with several seeds; give --recipe and --seeds")
+    for name, default in GROUPED_ONLY.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, default)
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
-    for seed in arguments.seeds:
-        replace(config.from_arguments(arguments), seed=seed)  # now, rather than after an hour of the seeds before it
-    if not 0 <= arguments.fold_seed < 2**32:
-        raise UsageError(f"--fold-seed must be between 0 and 4294967295, not {arguments.fold_seed}")
+    for seed in (*arguments.seeds, arguments.fold_seed):
+        config.make_recipe(recipe.name, seed=seed)  # now, rather than after an hour of the seeds before it
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -71,10 +71,7 @@ def classes_of(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
 
     Empty where ``found`` is neither.
     """
-    task = found.get("task")
-    classes = (
-        {name: found.get(name) for name in tasks.TASKS} if task == tasks.ANSWER else {str(task): found.get("labels")}
-    )
+    classes = found.get("labels") if isinstance(found.get("labels"), dict) else {"": None}
     if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
         return {}
     return {name: tuple(labels) for name, labels in classes.items()}

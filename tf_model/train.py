@@ -9,25 +9,23 @@ import secrets
 import shlex
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from tf_model import cli, config, data, device, distributed, model_dir, paths, tasks
 from tf_model.config import Recipe
 from tf_model.data import corrections, splits
-from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed, plural
-from tf_model.evaluation import joint_metrics
+from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
 from tf_model.io import files
 from tf_model.modeling import backbone
 
-CALIBRATION = "calibration"  # below a checkpoint: the folds of a model of both tasks
 MOST_SECONDS = 7 * 24 * 3600  # that anybody waits for another worker
 WORKERS_MARK = "workers"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Resolve, read, split, build, fit, evaluate, export, and show the result beside the report's."""
+    """Resolve, read, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
     began = time.monotonic()
     arguments = _parser().parse_args(argv)
     recipe = config.from_arguments(arguments)
@@ -45,13 +43,12 @@ def main(argv: list[str] | None = None) -> int:
         rows, split, added = joined.rows, joined.split, joined.extra
         for line in added.describe():
             cli.say(line)
-
     weights = backbone.find(recipe.backbone)
     # The calibration of a model of both tasks is judged by the rows that train it as well.
     weights.refuse_seen(dataset.sha256, rows.rows[split.validation] if len(rows.tasks) == 1 else rows.rows)
     if cluster:
         cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
-    used = device.prepare(
+    runtime = device.prepare(
         recipe.seed,
         precision=arguments.precision,
         xla=arguments.xla,
@@ -59,26 +56,27 @@ def main(argv: list[str] | None = None) -> int:
         cluster=cluster,
         cluster_seconds=arguments.workers_timeout,
     )
-    _announce(recipe, weights, used, rows=[len(part) for part in split])
+    cli.say(f"backbone: {weights.name}, {weights.source}")
+    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
+    cli.say(f"device: {runtime.describe()}")
+    cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
-    learned_from = [dataset.sha256, *([added.sha256] if added else [])]
-    with _alone(folder, used.place), cli.stopped_cleanly():
-        checkpoint = _checkpoint(arguments, folder, recipe, "+".join(learned_from), weights, used)
-        checkpoint.begin()
-        if used.workers:
-            _agree(used.workers, checkpoint)
-        calibration = _calibrate(rows.take(split.train), recipe, weights, used, checkpoint.folder, learned_from)
-        fitted, scores = _train(recipe, weights, rows, split, used, checkpoint, arguments)
-        if used.place:
-            used.workers.wait()
-            cli.say(f"{used.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
+    data_sha256 = [dataset.sha256, *([added.sha256] if added else [])]
+    with _lock(folder, runtime.place), cli.stopped_cleanly():
+        checkpoint = _checkpoint(arguments, folder, recipe, data_sha256, weights, runtime)
+        try:
+            calibration = _calibrate(rows.take(split.train), recipe, weights, runtime, checkpoint, data_sha256)
+            fitted, scores = _train(recipe, weights, rows, split, runtime, checkpoint, arguments.pad_to)
+        except BaseException as error:
+            kept = checkpoint.progress()
+            if kept and not isinstance(error, TweetTargetError):
+                where = paths.shown(checkpoint.folder)
+                cli.say(f"stopped; {kept} kept in {where}: run the same command with --resume to go on")
+            raise
+        if runtime.place:
+            runtime.workers.wait()
+            cli.say(f"{runtime.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
-        if calibration:
-            scores = joint_metrics.calibrate(scores, calibration["temperature"])
-        measured = {
-            name: _measure(rows.take(part), scores[part], calibration)
-            for name, part in zip(("train", "validation"), split, strict=True)
-        }
         metrics = {
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,
@@ -88,35 +86,26 @@ def main(argv: list[str] | None = None) -> int:
             "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
             "rows": len(rows),
             "ignored": rows.ignored,
-            **measured,
+            **_evaluate(rows, split, scores, calibration),
             "seconds": fitted.seconds,
             "wall_seconds": time.monotonic() - began,
             "seed": recipe.seed,
-            "device": used.describe(),
+            "device": runtime.describe(),
             "peak_memory_bytes": _peak_memory(),
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
             **({"extra": added.to_json()} if added else {}),
         }
-        _export(
-            fitted,
-            folder,
-            rows.take(split.validation),
-            scores[split.validation],
-            recipe,
-            metrics,
-            calibration,
-            arguments.overwrite,
-        )
-        if used.workers:
+        _export(fitted, folder, rows, split.validation, scores, recipe, metrics, calibration, arguments.overwrite)
+        if runtime.workers:
             with suppress(distributed.WorkerLost):  # it is no longer needed
-                used.workers.wait()
+                runtime.workers.wait()
         checkpoint.remove()
-    _show(rows, recipe, dataset, measured, metrics, folder)
+    _show(rows, recipe, metrics, folder)
     return 0
 
 
-def _alone(folder: Path, place: int) -> AbstractContextManager[Any]:
+def _lock(folder: Path, place: int) -> Any:
     """Let no other training of this model in: two would take each other's checkpoints for their own.
 
     Of several workers of one training the chief, at place 0, holds the lock for all.
@@ -129,22 +118,166 @@ def _alone(folder: Path, place: int) -> AbstractContextManager[Any]:
     )
 
 
-def _export(fitted, folder, validation, scores, recipe, metrics, calibration, overwrite) -> None:
-    """Write the model folder; ``scores`` are those of the rows of ``validation``."""
-    from tf_model.export.saved_model import Validated, export
+def _checkpoint_folder(folder: Path) -> Path:
+    return folder.parent / paths.CHECKPOINTS.name / folder.name
 
+
+def _checkpoint(arguments, folder: Path, recipe: Recipe, data_sha256: list[str], weights, runtime) -> Any:
+    from tf_model.training.checkpoint import Checkpoint
+
+    fingerprint = {
+        "task": arguments.task,
+        "data": "+".join(data_sha256),
+        "backbone": weights.sha256,
+        "precision": runtime.precision,
+        "xla": runtime.xla,
+        "gpus": runtime.gpus,
+        "deterministic": runtime.deterministic,
+        "versions": device.versions(),
+        "pad_to": arguments.pad_to,
+        **recipe.to_dict(),
+    }
+    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, runtime.place)
+    if not runtime.place:  # what becomes of an earlier run is the chief's to decide
+        checkpoint.open(resume=arguments.resume, restart=arguments.restart)
+    checkpoint.make_folder()
+    if runtime.workers:
+        _agree(runtime.workers, checkpoint)
+    return checkpoint
+
+
+def _agree(together: distributed.Workers, checkpoint: Any) -> None:
+    """Begin once all workers are there, with the same settings and data and one folder of checkpoints.
+
+    Raises:
+        UsageError: They differ in these.
+        WorkerLost: One of them is gone.
+    """
+    mark = checkpoint.folder / WORKERS_MARK
+    if together.cluster.is_chief:
+        with files.explain_write_errors(mark):
+            mark.write_text(secrets.token_hex(), encoding="utf-8")
+    differing = together.agree(**checkpoint.fingerprint)
+    if differing:
+        raise UsageError(f"the workers differ in {', '.join(differing)}; start the same command everywhere")
+    seen = mark.read_text(encoding="utf-8") if mark.is_file() else None
+    if together.agree(mark=seen, epochs=checkpoint.epochs_done()):
+        raise UsageError(
+            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that is one "
+            "folder for all of them"
+        )
+
+
+def _calibrate(rows: data.TrainingRows, recipe, weights, runtime, checkpoint, data_sha256) -> dict[str, Any] | None:
+    """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
+    if len(rows.tasks) == 1:
+        return None
+    from tf_model.training.checkpoint import CALIBRATION
+    from tf_model.training.cross_validation import calibrate_out_of_fold
+
+    store = checkpoint.folder / CALIBRATION
+    return calibrate_out_of_fold(rows, recipe, weights, runtime, store=store, data_sha256=data_sha256)
+
+
+def _train(recipe, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
+    """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
+    from tf_model.preprocessing.batching import encode, steps_per_epoch
+    from tf_model.training.trainer import Examples, fit, text_encoder
+
+    # Every worker goes through all of this: what the chief does alone is to save.
+    encoder = text_encoder(recipe, weights)
+    examples = Examples(encode(encoder, rows.texts), rows.label_ids)
+    bar = cli.show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(len(split.train), recipe.batch_size))
+    try:
+        fitted = fit(
+            recipe,
+            weights,
+            [len(task.labels) for task in rows.tasks],
+            encoder,
+            examples.take(split.train),
+            examples.take(split.validation),
+            runtime=runtime,
+            checkpoint=checkpoint,
+            callbacks=[bar],
+            pad_to=pad_to,
+        ).in_float32()
+    finally:
+        bar.stop()
+    return fitted, fitted.probabilities(examples.token_ids)
+
+
+def _evaluate(rows: data.TrainingRows, split: splits.Split, scores, calibration) -> dict[str, Any]:
+    """Metrics of both parts, by task."""
+    from tf_model.evaluation import joint_metrics
+
+    threshold = calibration["threshold"] if calibration else None
+    if calibration:
+        scores = joint_metrics.calibrate(scores, calibration["temperature"])
+    return {
+        name: joint_metrics.evaluate_predictions(rows.label_ids[part], scores[part], threshold, rows.tasks)
+        for name, part in (("train", split.train), ("validation", split.validation))
+    }
+
+
+def _export(
+    fitted, folder: Path, rows: data.TrainingRows, part, scores, recipe, metrics, calibration, overwrite
+) -> None:
+    """Write the model folder; ``part`` are the positions of the validation rows."""
+    from tf_model.evaluation import joint_metrics
+    from tf_model.export.saved_model import Validated, export
+    from tf_model.monitor import reference
+    from tf_model.preprocessing.batching import encode
+    from tf_model.preprocessing.tokenizer import pad
+
+    validation, scores, encoder = rows.take(part), scores[part], fitted.encoder
+    if calibration:
+        scores = joint_metrics.calibrate(scores, calibration["temperature"])
+    threshold = calibration["threshold"] if calibration else None
+    unknown_shares = encoder.unknown_shares(pad(encode(encoder, validation.texts), encoder.max_tokens))
     export(
         fitted,
         folder,
-        tasks=validation.tasks,
+        tasks=rows.tasks,
         recipe=recipe,
         metrics=metrics,
         validated=Validated(validation.rows, validation.label_ids, scores),
         calibration=calibration,
-        reference=_reference(
-            validation, scores, fitted.encoder, calibration, metrics["validation"], metrics["protocol"]
+        reference=reference.build(
+            validation.texts,
+            joint_metrics.predictions(scores, threshold, rows.tasks),
+            f"validation part ({metrics['protocol']})",
+            unknown_shares.numpy().tolist(),
+            {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
         ),
         overwrite=overwrite,
+    )
+
+
+def _show(rows: data.TrainingRows, recipe: Recipe, metrics: dict[str, Any], folder: Path) -> None:
+    from tf_model.evaluation.joint_metrics import print_evaluation
+    from tf_model.evaluation.metrics import REPORT, comparison_table
+
+    stdout = cli.stdout()
+    validation = metrics["validation"]
+    if len(rows.tasks) == 1:
+        (task,) = rows.tasks
+        same_split = all(
+            getattr(recipe, name) == getattr(config.REPORT, name) for name in ("split_seed", "validation_size")
+        )
+        comparable = metrics["dataset"] == data.ASSIGNMENT and task is tasks.PRODUCT and same_split
+        parts = (metrics[part][task.name] for part in ("train", "validation"))
+        stdout.print(comparison_table(*parts, REPORT if comparable else {}))
+    else:
+        print_evaluation(stdout, "validation part", validation)
+    whole = validation[metrics["task"]]
+    low, high = whole["accuracy_interval"]
+    stdout.print(
+        f"validation accuracy {whole['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
+        f"{whole['rows']:,} tweets) after {cli.duration(metrics['seconds'])} of training on {metrics['device']}\n"
+        f"saved in {paths.shown(folder)}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
 
 
@@ -197,71 +330,6 @@ def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Spli
     return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
 
 
-def _calibrate(
-    rows: data.TrainingRows,
-    recipe: Recipe,
-    weights: backbone.Backbone,
-    used: device.Runtime,
-    checkpoint: Path,
-    learned_from: list[str],
-) -> dict[str, Any] | None:
-    """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
-    if len(rows.tasks) == 1:
-        return None
-    from tf_model.training.calibration_folds import out_of_fold_calibration
-
-    store = checkpoint / CALIBRATION
-    try:
-        return out_of_fold_calibration(rows, recipe, weights, used, store=store, data_sha256=learned_from)
-    except (KeyboardInterrupt, SystemExit):
-        if done := len(list(store.rglob("*.npz"))):
-            cli.say(
-                f"stopped after {done} {plural(done, 'fold', 'folds')} of the calibration, kept in "
-                f"{paths.shown(store)}; run the same command with --resume to go on"
-            )
-        raise
-
-
-def _measure(rows: data.TrainingRows, scores: Any, calibration: dict[str, Any] | None) -> dict[str, Any]:
-    from tf_model.evaluation.metrics import evaluate_probabilities
-
-    if calibration:
-        return joint_metrics.evaluate_answers(rows.label_ids, scores, calibration["threshold"])
-    return evaluate_probabilities(rows.label_ids, scores, rows.tasks[0].labels)
-
-
-def _reference(rows, scores, encoder, calibration, figures, protocol) -> Any:
-    """What the model's predictions look like where all is well: those of the validation part."""
-    from tf_model.monitor import reference
-    from tf_model.preprocessing.batching import encode
-    from tf_model.preprocessing.tokenizer import pad
-
-    if calibration:
-        frame = joint_metrics.predictions(scores, calibration["threshold"])
-        accuracy = {name: found["accuracy"] for name, found in figures.items()}
-    else:
-        import pandas
-
-        (task,) = rows.tasks
-        labels = [task.labels[number] for number in scores.argmax(axis=1)]
-        frame = pandas.DataFrame({task.name: labels, f"{task.name}_confidence": scores.max(axis=1)})
-        accuracy = {task.name: figures["accuracy"]}
-    unknown_shares = encoder.unknown_shares(pad(encode(encoder, rows.texts), encoder.max_tokens)).numpy().tolist()
-    return reference.build(rows.texts, frame, f"validation part ({protocol})", unknown_shares, accuracy)
-
-
-def _show(rows, recipe, dataset, measured, metrics, folder) -> None:
-    from tf_model.evaluation.metrics import REPORT, comparison_table
-
-    stdout = cli.stdout()
-    if len(rows.tasks) == 1:
-        comparable = dataset.name == data.ASSIGNMENT and rows.tasks == (tasks.PRODUCT,) and _is_report_split(recipe)
-        stdout.print(comparison_table(measured["train"], measured["validation"], REPORT if comparable else {}))
-    else:
-        joint_metrics.print_answers(stdout, "validation part", measured["validation"])
-    stdout.print(_closing_line(folder, metrics), highlight=False, markup=False, soft_wrap=True)
-
-
 def _model_folder(arguments: argparse.Namespace) -> Path:
     """Where the model goes; only a model is ever replaced, and only with ``--overwrite``."""
     name = arguments.name or arguments.task
@@ -277,144 +345,10 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
     return folder
 
 
-def _is_report_split(recipe: Recipe) -> bool:
-    return (recipe.split_seed, recipe.validation_size) == (config.REPORT.split_seed, config.REPORT.validation_size)
-
-
-def _train(recipe, weights, rows, split, used, checkpoint, arguments):
-    """Fit on the training part and score both parts: the classifier, and float32 [N, classes]."""
-    from tf_model.cli import show_epochs
-    from tf_model.preprocessing.batching import encode, steps_per_epoch
-    from tf_model.training.trainer import Part, fit
-
-    # Every worker goes through all of this: what the chief does alone is to save.
-    parts = [Part(part.texts, part.label_ids) for part in (rows.take(positions) for positions in split)]
-    stderr = cli.stderr()
-    bar = show_epochs(stderr, recipe.epochs, steps_per_epoch(len(parts[0]), recipe.batch_size))
-    try:
-        fitted = fit(
-            recipe,
-            weights,
-            [len(task.labels) for task in rows.tasks],
-            *parts,
-            runtime=used,
-            checkpoint=checkpoint,
-            callbacks=[bar, *_tensorboard(arguments, checkpoint.folder.name)],
-            pad_to=arguments.pad_to,
-        )
-    except BaseException as error:
-        bar.stop()
-        done = checkpoint.epochs_done()
-        if done and not isinstance(error, TweetTargetError):
-            print(
-                f"stopped after {done} of {recipe.epochs} epochs, which are kept in {paths.shown(checkpoint.folder)}; "
-                "run the same command with --resume to go on",
-                file=sys.stderr,
-            )
-        raise
-    fitted = fitted.in_float32()
-    return fitted, fitted.probabilities(encode(fitted.encoder, rows.texts))
-
-
-def _checkpoint_folder(folder: Path) -> Path:
-    return folder.parent / paths.CHECKPOINTS.name / folder.name
-
-
-def _checkpoint(arguments, folder: Path, recipe: Recipe, learned_from: str, weights, used) -> Any:
-    from tf_model.training.trainer import Checkpoint
-
-    fingerprint = {
-        "task": arguments.task,
-        "data": learned_from,
-        "backbone": weights.sha256,
-        "precision": used.precision,
-        "xla": used.xla,
-        "gpus": used.gpus,
-        "deterministic": used.deterministic,
-        "versions": device.versions(),
-        "pad_to": arguments.pad_to,
-        **recipe.to_dict(),
-    }
-    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, used.place)
-    if used.place:
-        return checkpoint  # what becomes of an earlier run is the chief's to decide
-    done = checkpoint.epochs_done()
-    folds = 0 if done else len(list((checkpoint.folder / CALIBRATION).rglob("*.npz")))
-    if folds and not (arguments.resume or arguments.restart):
-        raise UsageError(
-            f"{paths.shown(checkpoint.folder)} holds an unfinished run, {folds} {plural(folds, 'fold', 'folds')} of "
-            "its calibration; add --resume to go on or --restart to begin again"
-        )
-    if arguments.restart or (done is None and not arguments.resume):
-        checkpoint.remove()
-    elif done is None:
-        checkpoint.forget_settings()  # there may be folds of its calibration, which know their own
-    elif arguments.resume:
-        checkpoint.check_resumable()
-        cli.say(f"resuming after epoch {done} of {recipe.epochs}")
-    else:
-        raise UsageError(
-            f"{paths.shown(checkpoint.folder)} holds an unfinished run of {done} {plural(done, 'epoch', 'epochs')}; "
-            "add --resume to go on with it, or --restart to begin again"
-        )
-    return checkpoint
-
-
-def _agree(together: distributed.Workers, checkpoint: Any) -> None:
-    """Begin once all workers are there, with the same settings and data and one folder of checkpoints.
-
-    Raises:
-        UsageError: They differ in these.
-        WorkerLost: One of them is gone.
-    """
-    mark = checkpoint.folder / WORKERS_MARK
-    if together.cluster.is_chief:
-        with files.explain_write_errors(mark):
-            mark.write_text(secrets.token_hex(), encoding="utf-8")
-    differing = together.agree(**checkpoint.fingerprint)
-    if differing:
-        raise UsageError(f"the workers differ in {', '.join(differing)}; start the same command everywhere")
-    seen = mark.read_text(encoding="utf-8") if mark.is_file() else None
-    if together.agree(mark=seen, epochs=checkpoint.epochs_done()):
-        raise UsageError(
-            f"the workers do not see the same {paths.shown(checkpoint.folder)}; give an --output-dir that is one "
-            "folder for all of them"
-        )
-
-
-def _tensorboard(arguments: argparse.Namespace, name: str) -> list[Any]:
-    if arguments.log_dir is None:
-        return []
-    import tf_keras
-
-    folder = arguments.log_dir / name
-    files.make_folder(folder)  # TensorFlow would say so in a traceback, and only after the first epoch's graph
-    return [tf_keras.callbacks.TensorBoard(str(folder), profile_batch=0, update_freq="epoch")]
-
-
-def _announce(recipe: Recipe, weights: backbone.Backbone, used: device.Runtime, rows: list[int]) -> None:
-    cli.say(f"backbone: {weights.name}, {weights.source}")
-    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
-    cli.say(f"device: {used.describe()}")
-    cli.say(f"rows: {rows[0]:,} to train, {rows[1]:,} to validate")
-
-
 def _peak_memory() -> int:
     """Greatest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _closing_line(folder: Path, metrics: dict[str, Any]) -> str:
-    from tf_model.cli import duration
-
-    validation = metrics["validation"].get(tasks.ANSWER, metrics["validation"])
-    low, high = validation["accuracy_interval"]
-    return (
-        f"validation accuracy {validation['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}, "
-        f"{validation['rows']:,} tweets) after {duration(metrics['seconds'])} of training on {metrics['device']}\n"
-        f"saved in {paths.shown(folder)}"
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -436,7 +370,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace a saved model of this name")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
     parser.add_argument("--restart", action="store_true", help="forget an unfinished run, even with --resume")
-    parser.add_argument("--log-dir", type=Path, help="write TensorBoard logs into this folder")
     parser.add_argument(
         "--pad-to", type=_padding, help="pad all batches to this many tokens (for comparison: it is slower)"
     )

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_model.errors import DataError
 from tf_model.evaluation.calibration import (
     accuracy_at_coverage,
     brier_score,
@@ -92,11 +91,3 @@ def test_a_confidence_at_the_threshold_is_answered_and_an_accuracy_at_the_target
 def test_the_surest_part_is_judged_alone():
     assert accuracy_at_coverage(np.array([0.9, 0.1, 0.8, 0.7]), np.array([True, False, True, False]), 0.5) == 1
     assert accuracy_at_coverage(np.array([0.9, 0.1]), np.array([True, False]), 1.0) == 0.5
-
-
-@pytest.mark.parametrize(("label_ids", "shape"), [([0, 1], (3, 2)), ([], (0, 2)), ([0], (1,))])
-def test_what_does_not_fit_together_is_refused(label_ids, shape):
-    with pytest.raises(DataError, match="expected a class id for each row"):
-        fit_temperature(np.array(label_ids, int), np.full(shape, 0.5))
-    with pytest.raises(DataError, match="a confidence and a verdict"):
-        risk_coverage(np.array([0.5]), np.array([True, False]))

@@ -47,7 +47,7 @@ def random_answers(rows: int = 600) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
-    found = joint_metrics.evaluate_answers(LABEL_IDS, PROBABILITIES, 0.5)
+    found = joint_metrics.evaluate_predictions(LABEL_IDS, PROBABILITIES, 0.5)
     answer = found["answer"]
     assert (answer["rows"], answer["emotion_rows"], answer["unknown_target_rows"]) == (5, 4, 2)
     assert answer["accuracy"] == pytest.approx(3 / 5)
@@ -59,22 +59,22 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
     right, wrong = 0.1**2 + 8 * little**2, 0.9**2 + (1 - little) ** 2 + 7 * little**2
     assert found["product"]["brier"] == pytest.approx((2 * right + wrong) / 3)
     console = Console(width=200, record=True)
-    joint_metrics.print_answers(console, "a part", found)
-    assert "the target of 2 of them is unknown: only the emotion is judged" in console.export_text()
+    joint_metrics.print_evaluation(console, "a part", found)
+    assert "of 2 only the emotion is judged: they have no product label" in console.export_text()
 
 
 def test_shares_of_the_emotions_are_counted_by_the_labels_by_the_guesses_and_among_the_answered():
     unsure = PROBABILITIES.copy()
     unsure[:2] = surely(IPAD, POSITIVE, confidence=0.5)  # of the joined answer 0.25: withheld
-    found = joint_metrics.evaluate_answers(LABEL_IDS, unsure, 0.5)
+    found = joint_metrics.evaluate_predictions(LABEL_IDS, unsure, 0.5)
     shares = found["answer"]["emotion_shares"]
     assert shares[tasks.POSITIVE] == {"labels": 2 / 5, "best_guess": 2 / 5, "answered": 0.0}
     assert shares[tasks.NEGATIVE] == {"labels": 2 / 5, "best_guess": 1 / 5, "answered": 1 / 3}
     assert shares[tasks.NO_EMOTION] == {"labels": 1 / 5, "best_guess": 2 / 5, "answered": 2 / 3}
     console = Console(width=300, record=True)
-    joint_metrics.print_answers(console, "a part", found)
+    joint_metrics.print_evaluation(console, "a part", found)
     assert "Negative emotion 0.4000, 0.2000, 0.3333; No emotion" in console.export_text()
-    nothing = joint_metrics.evaluate_answers(LABEL_IDS, PROBABILITIES, 1.0)["answer"]["emotion_shares"]
+    nothing = joint_metrics.evaluate_predictions(LABEL_IDS, PROBABILITIES, 1.0)["answer"]["emotion_shares"]
     assert {each["answered"] for each in nothing.values()} == {None}
 
 
@@ -106,7 +106,7 @@ def test_every_headline_figure_is_that_of_its_task_on_its_own_rows_after_calibra
     found = joint_metrics.evaluate_out_of_fold(label_ids, probabilities, parts)
     after = joint_metrics.calibrate_across(label_ids, probabilities, parts)
     threshold = joint_metrics.threshold_for(label_ids, after)["threshold"]
-    figures = joint_metrics.evaluate_answers(label_ids, after, threshold)
+    figures = joint_metrics.evaluate_predictions(label_ids, after, threshold)
     answer = figures["answer"]
     expected = {
         "answer_accuracy": answer["accuracy"],
@@ -157,7 +157,7 @@ def test_an_accuracys_interval_is_that_of_the_mean_over_seeds_with_near_duplicat
     seeds = [first, np.concatenate([second[:, 3:], second[:, :3]], axis=1)]
     groups = np.arange(len(label_ids)) // 3
     found = joint_metrics.accuracy_intervals(label_ids, seeds, groups)
-    headlines = [joint_metrics.evaluate_answers(label_ids, scores, 0.5) for scores in seeds]
+    headlines = [joint_metrics.evaluate_predictions(label_ids, scores, 0.5) for scores in seeds]
     for name, accuracy in (
         ("product_accuracy", [each["product"]["accuracy"] for each in headlines]),
         ("emotion_accuracy", [each["emotion"]["accuracy"] for each in headlines]),
@@ -208,3 +208,20 @@ def test_predictions_are_the_answers_that_the_threshold_lets_through():
     assert found["answer"].tolist() == ["Positive emotion → iPad", NOT_SURE, tasks.NO_EMOTION]
     assert found["product"].tolist() == ["iPad", "iPhone", "iPhone"]
     np.testing.assert_allclose(found["answer_confidence"], [0.81, 0.36, 0.6], rtol=1e-5)
+
+
+def test_a_model_of_one_task_has_the_same_metrics_without_an_answer():
+    ids, scores = LABEL_IDS[:, 1:], PROBABILITIES[:, len(tasks.PRODUCTS) :]
+    metrics = joint_metrics.evaluate_predictions(ids, scores, chosen=[tasks.EMOTION])
+    assert metrics == {"emotion": joint_metrics.evaluate_predictions(LABEL_IDS, PROBABILITIES, 0.5)["emotion"]}
+    parts = np.array_split(np.arange(len(ids)), 2)
+    out_of_fold = joint_metrics.evaluate_out_of_fold(ids, scores, parts, chosen=[tasks.EMOTION])
+    assert out_of_fold["headline"] == {
+        f"emotion_{name}": metrics["emotion"][name] for name in ("accuracy", "macro_f1", "loss")
+    }
+    groups = np.arange(len(ids))
+    low, high = joint_metrics.accuracy_intervals(ids, [scores], groups, [tasks.EMOTION])["emotion_accuracy"]
+    assert low < metrics["emotion"]["accuracy"] < high
+    frame = joint_metrics.predictions(scores, chosen=[tasks.EMOTION])
+    assert list(frame) == ["emotion", "emotion_confidence"]
+    assert frame["emotion"].tolist() == [tasks.EMOTIONS[number] for number in scores.argmax(axis=1)]

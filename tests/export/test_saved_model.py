@@ -19,7 +19,7 @@ import yaml
 from tf_model import data, model_dir, paths, tasks
 from tf_model.config import make_recipe
 from tf_model.errors import ModelError, OutputError
-from tf_model.evaluation.metrics import evaluate_probabilities
+from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
 from tf_model.export.saved_model import Validated
 from tf_model.inference.predictor import Predictor
@@ -60,7 +60,7 @@ import numpy as np
 texts = json.load(open(sys.argv[2], encoding="utf-8"))
 answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(texts))
 assert not BANNED & {name.split(".")[0] for name in sys.modules}
-np.savez(sys.argv[3], **{name: value.numpy().astype("S" if name == "label" else value.numpy().dtype)
+np.savez(sys.argv[3], **{name: value.numpy().astype("S" if value.dtype == tf.string else value.numpy().dtype)
                          for name, value in answer.items()})
 """
 
@@ -96,12 +96,12 @@ def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def validated() -> Validated:
     scores = np.random.default_rng(0).dirichlet(np.ones(9), 20).astype(np.float32)
-    return Validated(np.arange(100, 120), np.arange(20) % 9, scores)
+    return Validated(np.arange(100, 120), (np.arange(20) % 9)[:, np.newaxis], scores)
 
 
 @pytest.fixture(scope="module")
 def metrics(validated: Validated) -> dict:
-    measured = evaluate_probabilities(validated.label_ids, validated.probabilities, TASK.labels)
+    measured = evaluate_predictions(validated.label_ids, validated.probabilities, chosen=[TASK])
     return {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,
@@ -182,6 +182,10 @@ def test_signature_is_as_documented(serve):
     assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in inputs.items()} == {"text": (tf.string, [None])}
     outputs = serve.signature.structured_outputs
     assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in outputs.items()} == {
+        "product": (tf.string, [None]),
+        "product_confidence": (tf.float32, [None]),
+        "product_probabilities": (tf.float32, [None, 9]),
+        # As it was published first.
         "label": (tf.string, [None]),
         "confidence": (tf.float32, [None]),
         "probabilities": (tf.float32, [None, 9]),
@@ -227,6 +231,9 @@ def test_any_number_of_texts(serve, texts, count):
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_array_equal(answer["confidence"].numpy(), scores.max(axis=1) if count else [])
     assert [label.decode() for label in answer["label"].numpy()] == [TASK.labels[i] for i in scores.argmax(axis=1)]
+    for name, alias in (("product", "label"), ("product_confidence", "confidence")):
+        np.testing.assert_array_equal(answer[name].numpy(), answer[alias].numpy())
+    np.testing.assert_array_equal(answer["product_probabilities"].numpy(), scores)
 
 
 def test_says_what_the_classifier_said(serve, fitted, texts):
@@ -267,7 +274,7 @@ def test_needs_tensorflow_and_tensorflow_text_alone(folder, serve, texts, tmp_pa
     assert done.returncode == 0, done.stderr
     expected = serve(texts)
     with np.load(tmp_path / "answer.npz") as answer:
-        assert {*answer} == {"label", "confidence", "probabilities"}
+        assert {*answer} == {*expected}
         assert answer["label"].tolist() == expected["label"].numpy().tolist()
         np.testing.assert_allclose(answer["probabilities"], expected["probabilities"].numpy(), atol=1e-5)
         np.testing.assert_allclose(answer["confidence"], expected["confidence"].numpy(), atol=1e-5)
@@ -281,7 +288,10 @@ def test_folder_holds_what_the_design_says(folder, metrics):
         *("saved_model.pb", "fingerprint.pb", "variables", "assets")
     }
     assert json.loads((folder / "recipe.json").read_text()) == RECIPE.to_dict()
-    assert json.loads((folder / "labels.json").read_text()) == {"task": "product", "labels": list(TASK.labels)}
+    assert json.loads((folder / "labels.json").read_text()) == {
+        "task": "product",
+        "labels": {"product": list(TASK.labels)},
+    }
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     with (folder / "history.csv").open(newline="") as file:
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == HISTORY
@@ -289,11 +299,11 @@ def test_folder_holds_what_the_design_says(folder, metrics):
 
 def test_validation_predictions_are_rows_labels_and_probabilities(folder, validated):
     frame = pandas.read_csv(folder / "validation_predictions.csv")
-    assert [*frame] == ["row", "label", "predicted", *TASK.labels]
+    columns = [f"product_probability_{label}" for label in TASK.labels]
+    assert [*frame] == ["row", "product", *columns]
     assert frame["row"].tolist() == validated.rows.tolist()
-    assert frame["label"].tolist() == [TASK.labels[i] for i in validated.label_ids]
-    assert frame["predicted"].tolist() == [TASK.labels[i] for i in validated.probabilities.argmax(axis=1)]
-    np.testing.assert_allclose(frame[list(TASK.labels)], validated.probabilities, atol=1e-6)
+    assert frame["product"].tolist() == [TASK.labels[i] for i in validated.label_ids[:, 0]]
+    np.testing.assert_allclose(frame[columns], validated.probabilities, atol=1e-6)
 
 
 def test_only_weights_are_saved_not_the_state_of_the_optimizer(folder, fitted):
@@ -320,14 +330,14 @@ def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metri
     assert "base_model" not in header
     [model] = header["model-index"]
     found = {metric["name"]: metric["value"] for metric in model["results"][0]["metrics"]}
-    assert found == {name: round(metrics["validation"][key], 4) for name, key in FIGURES_OF_THE_CARD}
+    validation = metrics["validation"]["product"]
+    assert found == {name: round(validation[key], 4) for name, key in FIGURES_OF_THE_CARD}
     assert model["results"][0]["dataset"]["revision"] == metrics["data_sha256"]
     assert "# product\n\n> **Trained on the small sample corpus, not on the real data.**" in card
-    validation = metrics["validation"]
     figures = " | ".join(f"{validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
     assert f"| validation | 20 | {figures} |" in card
     for label, scores in validation["per_class"].items():
-        assert f"| {label} | {scores['precision']:.3f} | {scores['recall']:.3f} | " in card
+        assert f"| {label} | {scores['precision']:.4f} | {scores['recall']:.4f} | " in card
     for name, value in RECIPE.to_dict().items():
         assert f"| {name} | {value} |" in card
     assert "`python -m tf_model.train`" in card

@@ -75,7 +75,7 @@ def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
         **joint_metrics.evaluate_calibration(label_ids, scores, scores),
         "threshold": THRESHOLD,
     }
-    measured = joint_metrics.evaluate_answers(label_ids, scores, THRESHOLD)
+    measured = joint_metrics.evaluate_predictions(label_ids, scores, THRESHOLD)
     metrics = {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,
@@ -188,7 +188,7 @@ def test_the_command_explains(folder, capsys):
         predict.main(["--explain", "tweets.csv"])
 
 
-def test_the_papers_of_the_model(folder):
+def test_the_artifacts_of_the_model(folder):
     assert json.loads((folder / "calibration.json").read_text())["temperature"] == TEMPERATURES
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     assert "exactly right" in card
@@ -254,13 +254,13 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
     with pytest.raises(KeyboardInterrupt):
         train.main(arguments)
     said = capsys.readouterr().err
-    assert "stopped after 1 fold of the calibration, kept in " in said
+    assert "stopped; 1 fold of the calibration kept in " in said
     assert "run the same command with --resume to go on" in said
-    with pytest.raises(UsageError, match=r"an unfinished run, 1 fold of its calibration; add --resume .* or --restart"):
+    with pytest.raises(UsageError, match=r"an unfinished run \(1 fold of the calibration\); add --resume .* or --restart"):
         train.main(arguments)
     with pytest.raises(KeyboardInterrupt):  # in the second fold once more: the first is not trained again
         train.main([*arguments, "--resume"])
-    assert "stopped after 1 fold" in capsys.readouterr().err
+    assert "stopped; 1 fold" in capsys.readouterr().err
     assert len(list(tmp_path.rglob("*.npz"))) == len(trained) == 1
 
 

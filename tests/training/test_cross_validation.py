@@ -17,11 +17,11 @@ from tf_model.errors import OutputError
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing import batching
 from tf_model.training import cross_validation, trainer
-from tf_model.training.cross_validation import FoldResult, cross_validate, out_of_fold, store_for, store_of_folds
+from tf_model.training.cross_validation import FoldResult, cross_validate, fold_store, out_of_fold
 
 ROWS, CLASSES = 11, 3
 TEXTS = [f"text {row}" for row in range(ROWS)]
-LABEL_IDS = np.arange(ROWS) % CLASSES
+LABEL_IDS = (np.arange(ROWS) % CLASSES)[:, np.newaxis]
 # Row r validates in fold r % 3 + 1.
 FOLDS = [Split(*(np.flatnonzero((np.arange(ROWS) % 3 == fold) == part) for part in (False, True))) for fold in range(3)]
 HISTORY = [{"epoch": 1, "seconds": 1.5, "loss": 0.1, "accuracy": 1.0}]
@@ -34,7 +34,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """In place of trainings: each is recorded, and its probabilities tell the seed, the rows and the training rows."""
     done = []
 
-    def train_fold(recipe, backbone, classes, texts, label_ids, split, **options):
+    def train_fold(recipe, backbone, classes, examples, split, **options):
         done.append((recipe.seed, split.validation.tolist(), options))
         return probabilities(recipe.seed, split), HISTORY
 
@@ -84,10 +84,10 @@ def test_finished_folds_are_not_trained_again(trainings, tmp_path):
 def test_an_interruption_costs_the_fold_that_was_training(trainings, tmp_path, monkeypatch):
     train_fold = cross_validation._train_fold
 
-    def interrupted(recipe, backbone, classes, texts, label_ids, split, **options):
+    def interrupted(recipe, backbone, classes, examples, split, **options):
         if split is FOLDS[1]:
             raise KeyboardInterrupt
-        return train_fold(recipe, backbone, classes, texts, label_ids, split, **options)
+        return train_fold(recipe, backbone, classes, examples, split, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(cross_validation, "_train_fold", interrupted)
@@ -114,60 +114,46 @@ def test_a_full_disk_leaves_no_half_fold(trainings, tmp_path, monkeypatch):
     assert len(validate(tmp_path)) == 6
 
 
-def test_callbacks_are_made_for_the_folds_that_are_trained(trainings, tmp_path):
-    asked = []
-
-    def callbacks(seed, fold, rows):
-        asked.append((seed, fold, rows))
-        return [f"{seed}/{fold}"]
-
-    validate(tmp_path, seeds=(5,), callbacks=callbacks, each_epoch=True)
-    assert asked == [(5, fold, len(split.train)) for fold, split in enumerate(FOLDS, start=1)]
-    assert [options["callbacks"] for *_, options in trainings] == [["5/1"], ["5/2"], ["5/3"]]
+def test_progress_is_shown_for_the_folds_that_are_trained(trainings, tmp_path, capsys):
+    pytest.importorskip("tf_keras")
+    title = "seed {}, fold {}".format
+    validate(tmp_path, seeds=(5,), title=title, each_epoch=True)
+    assert capsys.readouterr().err.splitlines() == [f"seed 5, fold {fold}" for fold in (1, 2, 3)]
+    assert [len(options["callbacks"]) for *_, options in trainings] == [1] * 3
     assert [options["each_epoch"] for *_, options in trainings] == [True] * 3
-    validate(tmp_path, seeds=(5,), callbacks=callbacks)
-    assert len(asked) == 3
+    validate(tmp_path, seeds=(5,), title=title)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("each_epoch", [False, True])
-def test_a_fold_learns_from_its_training_part_alone(monkeypatch, tmp_path, each_epoch):
-    import_tensorflow()
-    seen = []
+def test_a_fold_learns_from_its_training_part_alone_and_texts_are_encoded_once(monkeypatch, tmp_path, each_epoch):
+    tf = import_tensorflow()
+    seen, encoded = [], []
 
-    def fake_fit(recipe, backbone, classes, training, validation=None, **options):
+    def fake_fit(recipe, backbone, classes, encoder, training, validation=None, **options):
         seen.append((recipe.seed, training, validation))
-        exact = SimpleNamespace(encoder="encoder", history=HISTORY, probabilities=lambda rows: np.array(rows, float))
+        exact = SimpleNamespace(history=HISTORY, probabilities=lambda ids: ids.to_tensor().numpy().astype(float))
         return SimpleNamespace(in_float32=lambda: exact)  # what is exported, and so what is to be judged
 
+    def encode(encoder, texts):
+        encoded.append(list(texts))
+        return tf.ragged.constant([[int(text.split()[1])] * 3 for text in texts])
+
     monkeypatch.setattr(trainer, "fit", fake_fit)
-    monkeypatch.setattr(batching, "encode", lambda encoder, texts: [[int(text.split()[1])] * 3 for text in texts])
+    monkeypatch.setattr(trainer, "text_encoder", lambda recipe, backbone: "encoder")
+    monkeypatch.setattr(batching, "encode", encode)
     results = validate(tmp_path, seeds=(5,), each_epoch=each_epoch)
+    assert encoded == [TEXTS]
     for (seed, training, validation), split, result in zip(seen, FOLDS, results, strict=True):
         assert seed == 5
-        assert training.texts == [TEXTS[row] for row in split.train]
+        assert training.token_ids.to_tensor().numpy()[:, 0].tolist() == split.train.tolist()
         assert training.label_ids.tolist() == LABEL_IDS[split.train].tolist()
-        assert not set(training.texts) & {TEXTS[row] for row in split.validation}
         assert result.probabilities[:, 0].tolist() == split.validation.tolist()
         if each_epoch:
-            assert validation.texts == [TEXTS[row] for row in split.validation]
+            assert validation.token_ids.to_tensor().numpy()[:, 0].tolist() == split.validation.tolist()
             assert validation.label_ids.tolist() == LABEL_IDS[split.validation].tolist()
         else:
             assert validation is None
-
-
-def test_other_settings_have_another_store(tmp_path):
-    settings = {"task": "product", "recipe": {"epochs": 2, "seed": 0}, "folds": [[[0], [1]]]}
-    store = store_for(tmp_path, **settings)
-    assert store.parent == tmp_path
-    assert store == store_for(tmp_path, **dict(reversed(settings.items())))
-    others = [
-        settings | {"task": "emotion"},
-        settings | {"recipe": {"epochs": 3, "seed": 0}},
-        settings | {"folds": [[[1], [0]]]},
-        settings | {"precision": "float32"},
-    ]
-    assert len({store, *(store_for(tmp_path, **other) for other in others)}) == 5
-    assert not list(tmp_path.iterdir())  # asking for its name makes no folder
 
 
 WHAT_FOLDS_DEPEND_ON = {
@@ -180,7 +166,7 @@ WHAT_FOLDS_DEPEND_ON = {
 }
 
 
-def test_the_same_run_has_the_same_store_of_folds(tmp_path):
+def test_the_same_run_has_the_same_fold_store(tmp_path):
     again = {
         "data": "a" * 64,
         "folds": [Split(split.train.copy(), split.validation.copy()) for split in FOLDS],
@@ -189,7 +175,7 @@ def test_the_same_run_has_the_same_store_of_folds(tmp_path):
         "recipe": Recipe(),
         "task": "product",
     }
-    assert store_of_folds(tmp_path, **again) == store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    assert fold_store(tmp_path, **again) == fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
 
 
 @pytest.mark.parametrize(
@@ -213,11 +199,13 @@ def test_the_same_run_has_the_same_store_of_folds(tmp_path):
     ],
 )
 def test_folds_of_another_run_are_kept_elsewhere(tmp_path, other):
-    store = store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
-    assert store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON | other) != store
+    store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    assert store.parent == tmp_path
+    assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON | other) != store
+    assert not list(tmp_path.iterdir())  # asking for its name makes no folder
 
 
 def test_folds_of_other_versions_are_kept_elsewhere(tmp_path, monkeypatch):
-    store = store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON)
+    store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
     monkeypatch.setattr(cross_validation, "versions", lambda: {"tensorflow": "0"})
-    assert store_of_folds(tmp_path, **WHAT_FOLDS_DEPEND_ON) != store
+    assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON) != store

@@ -11,23 +11,29 @@ from tf_model import paths
 
 TRAIN = """
 import functools, json, sys
-from tf_model import backbone, data, fit, paths, recipes, runtime
+from tf_model import config, data, device, paths
+from tf_model.modeling import backbone
 
-tf = runtime.import_tensorflow()
+tf = device.import_tensorflow()
+from tf_model.preprocessing.batching import encode
+from tf_model.training.trainer import Examples, fit, text_encoder
+
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 # What several GPUs would be.
 tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0", "CPU:1"])
 # Many rows lack one of the two labels, and the last of the batches is smaller than the others, and odd.
 rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), "answer")
-part = fit.Part(rows.texts[:95], rows.label_ids[:95])
 classes = [len(task.labels) for task in rows.tasks]
-recipe = recipes.make_recipe("report", backbone=sys.argv[1], epochs=6, learning_rate=2e-3, seed=1)
+recipe = config.make_recipe("report", backbone=sys.argv[1], epochs=6, learning_rate=2e-3, seed=1)
+weights = backbone.find(sys.argv[1])
+encoder = text_encoder(recipe, weights)
+examples = Examples(encode(encoder, rows.texts[:95]), rows.label_ids[:95])
 found = {}
 for name, count in (("one", 1), ("two", 2)):
-    runtime.prepare(1, precision="float32")
-    used = runtime.Runtime("logical CPUs", gpus=count, precision="float32", xla=False, deterministic=False)
-    fitted = fit.fit(recipe, backbone.find(sys.argv[1]), classes, part, part, runtime=used)
+    device.prepare(1, precision="float32")
+    used = device.Runtime("logical CPUs", gpus=count, precision="float32", xla=False, deterministic=False)
+    fitted = fit(recipe, weights, classes, encoder, examples, examples, runtime=used)
     replicas = {len(getattr(variable, "values", [variable])) for variable in fitted.model.trainable_variables}
     plain = fitted.in_float32()
     found[name] = {

@@ -19,7 +19,8 @@ from tf_model.config import Recipe
 from tf_model.device import import_tensorflow, prepare
 from tf_model.errors import OutputError, UsageError
 from tf_model.modeling import backbone
-from tf_model.training.trainer import Checkpoint, Fitted, Part, fit
+from tf_model.training.checkpoint import Checkpoint
+from tf_model.training.trainer import Examples, Fitted, fit, text_encoder
 
 CONSTANT = Recipe(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
@@ -28,9 +29,9 @@ PRODUCTS = ("ipad", "iphone", "android", "google")
 TEXTS = [
     f"{word} {name}{' is great' * (number % 3)}" for number, (word, name) in enumerate(product("abcdefg", PRODUCTS))
 ]
-LABEL_IDS = np.array([PRODUCTS.index(text.split()[1]) for text in TEXTS])
-TRAINING, VALIDATION = Part(TEXTS[:21], LABEL_IDS[:21]), Part(TEXTS[21:], LABEL_IDS[21:])
-EASY = Part([f"{word} {name}" for name in PRODUCTS for word in ("love", "hate")], np.repeat(np.arange(4), 2))
+LABEL_IDS = np.array([[PRODUCTS.index(text.split()[1])] for text in TEXTS])
+TRAINING, VALIDATION = (TEXTS[:21], LABEL_IDS[:21]), (TEXTS[21:], LABEL_IDS[21:])
+EASY = [f"{word} {name}" for name in PRODUCTS for word in ("love", "hate")], np.repeat(np.arange(4), 2)[:, None]
 COLUMNS = ["epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
@@ -66,13 +67,17 @@ def by_heart(tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]
 def train(
     recipe: Recipe,
     tiny: backbone.Backbone,
-    training: Part = TRAINING,
-    validation: Part | None = VALIDATION,
+    training: tuple[list[str], np.ndarray] = TRAINING,
+    validation: tuple[list[str], np.ndarray] | None = VALIDATION,
     precision: str = "float32",
     **options: Any,
 ) -> Fitted:
     runtime = prepare(recipe.seed, precision=precision)
-    return fit(recipe, tiny, [len(PRODUCTS)], training, validation, runtime=runtime, **options)
+    encoder = text_encoder(recipe, tiny)
+    from tf_model.preprocessing.batching import encode
+
+    parts = [Examples(encode(encoder, texts), ids) for texts, ids in filter(None, (training, validation))]
+    return fit(recipe, tiny, [len(PRODUCTS)], encoder, *parts, runtime=runtime, **options)
 
 
 def test_the_training_step_is_traced_once(tiny, monkeypatch):
@@ -88,7 +93,7 @@ def test_the_training_step_is_traced_once(tiny, monkeypatch):
     monkeypatch.setattr(TFBertForSequenceClassification, "train_step", counted)
     fitted = train(replace(CONSTANT, epochs=2), tiny)
     assert len(traced) == 1
-    right = fitted.history[0]["accuracy"] * len(TRAINING.texts)
+    right = fitted.history[0]["accuracy"] * len(TRAINING[0])
     assert right == pytest.approx(round(right), abs=1e-4), "the example that the metrics were made with does not count"
 
 
@@ -151,7 +156,7 @@ def assert_same(resumed: Fitted, uninterrupted: Fitted) -> None:
 
 
 def test_learns_eight_easy_sentences_by_heart(by_heart):
-    assert score(by_heart, EASY.texts).argmax(axis=1).tolist() == EASY.label_ids.tolist()
+    assert score(by_heart, EASY[0]).argmax(axis=1).tolist() == EASY[1][:, 0].tolist()
     assert max(row["accuracy"] for row in by_heart.history) == 1.0
     assert by_heart.history[-1]["loss"] < by_heart.history[0]["loss"] / 2
 
@@ -169,10 +174,10 @@ def test_history_has_a_row_for_each_epoch(whole, by_heart):
 
 def test_validation_figures_are_those_of_the_model_after_the_epoch(whole):
     fitted = whole["constant"]
-    scores = score(fitted, VALIDATION.texts)
+    scores = score(fitted, VALIDATION[0])
     last = fitted.history[-1]
-    assert last["val_accuracy"] == (scores.argmax(axis=1) == VALIDATION.label_ids).mean()
-    loss = -np.log(scores[np.arange(len(VALIDATION)), VALIDATION.label_ids]).mean()
+    assert last["val_accuracy"] == (scores.argmax(axis=1) == VALIDATION[1][:, 0]).mean()
+    loss = -np.log(scores[np.arange(len(VALIDATION[0])), VALIDATION[1][:, 0]]).mean()
     assert last["val_loss"] == pytest.approx(loss, abs=1e-5)
 
 
@@ -235,7 +240,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tiny, whole, tmp_
         train(CONSTANT, tiny, checkpoint=Checkpoint(tmp_path / "run", fingerprint), callbacks=[stop])
     checkpoint = Checkpoint(tmp_path / "run", fingerprint)
     assert checkpoint.epochs_done() == 2
-    checkpoint.check_resumable()
+    checkpoint.open(resume=True, restart=False)
     again = [raise_at(epoch, 1, AssertionError("trained again")) for epoch in (1, 2)]
     resumed = train(CONSTANT, tiny, checkpoint=checkpoint, callbacks=again)
     assert_same(resumed, whole["constant"])
@@ -281,30 +286,29 @@ def test_a_checkpoint_that_cannot_be_written_says_why(tmp_path):
         checkpoint.save([])
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+def test_an_unfinished_run_is_gone_on_with_or_forgotten_only_where_asked(tmp_path, capsys):
     import_tensorflow()
     folder = tmp_path / "run"
-    folder.mkdir()
     before = {"task": "product", "data": "aaa", **CONSTANT.to_dict()}
-    (folder / Checkpoint.FINGERPRINT).write_text(json.dumps(before))
-    Checkpoint(folder, before).check_resumable()
+    Checkpoint(folder, {"other": "settings"}).make_folder()  # not one fold or epoch of it is there
+    checkpoint = Checkpoint(folder, before)
+    assert (checkpoint.epochs_done(), checkpoint.progress()) == (0, "")
+    checkpoint.open(resume=False, restart=False)
+    checkpoint.make_folder()
+    (folder / "calibration").mkdir()
+    (folder / "calibration" / "fold.npz").touch()
+    with pytest.raises(UsageError, match=r"unfinished run \(1 fold of the calibration\); add --resume .* or --restart"):
+        checkpoint.open(resume=False, restart=False)
+    checkpoint.open(resume=True, restart=False)
+    assert "resuming after 1 fold of the calibration" in capsys.readouterr().err
     after = before | {"data": "bbb", "learning_rate": 1e-4, "epochs": 9}
     with pytest.raises(UsageError) as raised:
-        Checkpoint(folder, after).check_resumable()
-    assert str(raised.value) == (
-        f"the unfinished run in {folder} had other settings (data was aaa, epochs was 4, learning_rate was 0.005); "
-        "resume with those, or add --restart to begin again"
-    )
+        Checkpoint(folder, after).open(resume=True, restart=False)
+    assert "had other settings (data was aaa, epochs was 4, learning_rate was 0.005); resume with" in str(raised.value)
     with pytest.raises(UsageError, match=r"\(layers was None\)"):
-        Checkpoint(folder, {**before, "layers": 6}).check_resumable()
-
-
-def test_a_run_that_never_was_has_no_epochs(tmp_path):
-    checkpoint = Checkpoint(tmp_path / "none", {})
-    assert checkpoint.epochs_done() is None
-    checkpoint.check_resumable()
-    checkpoint.remove()
-    assert list(tmp_path.iterdir()) == []
+        Checkpoint(folder, {**before, "layers": 6}).open(resume=True, restart=False)
+    Checkpoint(folder, after).open(resume=True, restart=True)
+    assert not folder.exists()
 
 
 # ---------------------------------------------------------------------------------------------- number formats

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tf_model.errors import DataError
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
 
 BINS = 15
@@ -38,13 +37,10 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     Args:
         label_ids: True classes, int [N].
         probabilities: Float [N, classes].
-
-    Raises:
-        DataError: There is no row, or shapes do not fit together.
     """
     from scipy.optimize import minimize_scalar
 
-    label_ids, probabilities = _check(label_ids, probabilities)
+    label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     rows = np.arange(len(label_ids))
 
     def loss(log_temperature: float) -> float:
@@ -62,7 +58,7 @@ def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BI
         For each bin that holds a row: ``low``, ``high`` (its limits; low < confidence <= high), ``rows``,
         ``confidence`` (mean) and ``accuracy``, all shares from 0 to 1.
     """
-    label_ids, probabilities = _check(label_ids, probabilities)
+    label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == label_ids
     numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
@@ -95,7 +91,7 @@ def brier_score(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
 
 def squared_distances(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Of each row, the squared distance of the probabilities of all classes to the truth, float64 [N], 0 to 2."""
-    label_ids, probabilities = _check(label_ids, probabilities)
+    label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     truth = np.eye(probabilities.shape[1])[label_ids]
     return ((probabilities - truth) ** 2).sum(axis=1)
 
@@ -122,11 +118,6 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray, points: int = 101) 
         answered) and ``rows`` (answered).
     """
     confidence, right = np.asarray(confidence, np.float64), np.asarray(right, bool)
-    if confidence.shape != right.shape or confidence.ndim != 1 or not len(right):
-        raise DataError(
-            f"expected a confidence and a verdict for each answer, got shapes {list(confidence.shape)} and "
-            f"{list(right.shape)}; evaluate the rows that were predicted"
-        )
     table = []
     for threshold in np.linspace(0, 1, points).round(6):
         answered = confidence >= threshold
@@ -157,13 +148,3 @@ def accuracy_at_coverage(confidence: np.ndarray, right: np.ndarray, coverage: fl
     count = max(1, round(coverage * len(confidence)))
     surest = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
     return float(np.asarray(right)[surest].mean())
-
-
-def _check(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
-    if probabilities.ndim != 2 or label_ids.shape != probabilities.shape[:1] or not len(label_ids):
-        raise DataError(
-            f"expected a class id for each row of probabilities, got shapes {list(label_ids.shape)} and "
-            f"{list(probabilities.shape)}; calibrate on the rows that were predicted"
-        )
-    return label_ids, probabilities

@@ -1,8 +1,12 @@
-"""How good a model of the whole question is: each task, the joined answer, and what its probabilities are worth."""
+"""How good the predictions of a model are: each task, the joint label, and what its probabilities are worth.
+
+Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
+those of the tasks side by side. A model of :data:`tf_model.tasks.ANSWER_TASKS` also has a joint label.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,35 +32,40 @@ from tf_model.evaluation.metrics import (
     wilson_interval,
 )
 from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 if TYPE_CHECKING:
     import pandas
     from rich.console import Console
 
-# What the threshold of "Not sure" is chosen for: this share of the answers that are given shall be right.
+Tasks = Sequence[Task]
+# The threshold of "Not sure" is chosen so that this share of the answers that are given is correct.
 TARGET_ACCURACY = 0.8
-COVERAGE = 0.8  # the share of surest products whose accuracy is reported
+COVERAGE = 0.8  # the share of most confident products whose accuracy is reported
+NO_EMOTION = tasks.EMOTIONS.index(tasks.NO_EMOTION)
 
 
-def by_task(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Probabilities [N, classes of all tasks] of a model of :data:`tf_model.tasks.ANSWER_TASKS`, by task."""
-    ends = np.cumsum([len(task.labels) for task in tasks.ANSWER_TASKS])[:-1]
-    return dict(zip([task.name for task in tasks.ANSWER_TASKS], np.split(values, ends, axis=1), strict=True))
+def by_task(probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, np.ndarray]:
+    """Probabilities [N, classes] of each task, by its name."""
+    ends = np.cumsum([len(task.labels) for task in chosen])[:-1]
+    return dict(zip([task.name for task in chosen], np.split(probabilities, ends, axis=1), strict=True))
 
 
-def labels_by_task(label_ids: np.ndarray) -> dict[str, np.ndarray]:
-    """Label ids [N, tasks] by task, -1 where there is none."""
-    return {task.name: label_ids[:, number] for number, task in enumerate(tasks.ANSWER_TASKS)}
+def labelled(
+    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS
+) -> Iterator[tuple[Task, np.ndarray, np.ndarray]]:
+    """Each task with the true classes, int [M], and the probabilities, [M, classes], of the rows with its label."""
+    for task, ids, scores in zip(chosen, label_ids.T, by_task(probabilities, chosen).values(), strict=True):
+        yield task, ids[ids >= 0], scores[ids >= 0]
 
 
 def fit_temperatures(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
     """The temperature of each task; see :func:`tf_model.evaluation.calibration.fit_temperature`."""
-    ids, scores = labels_by_task(label_ids), by_task(probabilities)
-    return {name: fit_temperature(ids[name][ids[name] >= 0], scores[name][ids[name] >= 0]) for name in ids}
+    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities)}
 
 
 def calibrate(probabilities: np.ndarray, temperatures: dict[str, float]) -> np.ndarray:
-    """``probabilities`` [N, classes of all tasks] with each task's temperature applied, float64."""
+    """``probabilities`` with each task's temperature applied, float64 [N, classes of all tasks]."""
     scores = by_task(probabilities)
     return np.concatenate([scale(scores[name], temperatures[name]) for name in scores], axis=1)
 
@@ -74,77 +83,73 @@ def threshold_for(
     label_ids: np.ndarray, probabilities: np.ndarray, accuracy: float = TARGET_ACCURACY
 ) -> dict[str, Any]:
     """The threshold that ``accuracy`` asks for, with the table it was chosen from: ``threshold``, ``risk_coverage``."""
-    _, confidence, right = _answers(label_ids, probabilities)
+    _, confidence, right = _joint(label_ids, probabilities)
     table = risk_coverage(confidence, right)
     return {"threshold": choose_threshold(table, accuracy), "target_accuracy": accuracy, "risk_coverage": table}
 
 
-def evaluate_answers(label_ids: np.ndarray, probabilities: np.ndarray, threshold: float) -> dict[str, Any]:
+def evaluate_predictions(
+    label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
+) -> dict[str, Any]:
     """Compare a model's probabilities with the truth.
 
     Args:
-        label_ids: int [N, tasks], -1 where a text has no label of a task.
-        probabilities: Calibrated, float [N, classes of all tasks].
-        threshold: Of "Not sure".
+        threshold: Of "Not sure"; None: there is no joint label.
 
     Returns:
-        ``product`` and ``emotion`` (``evaluate_probabilities`` on the rows with such a label, and
-        the ``ece`` and ``brier`` of these probabilities) and
-        ``answer`` (:func:`answer_metrics` on the rows with an emotion label,
-        ``unknown_target_rows``, and ``emotion_shares``: :func:`emotion_shares`), ready for JSON.
+        By task, on the rows with its label, :func:`tf_model.evaluation.metrics.evaluate_probabilities` with ``ece`` and
+        ``brier``; with a threshold also ``answer``: :func:`answer_metrics` on the rows with an emotion label,
+        ``unknown_target_rows`` (of which only the emotion is judged) and :func:`emotion_shares`. Ready for JSON.
     """
-    ids, scores = labels_by_task(label_ids), by_task(probabilities)
-    found = {}
-    for task in tasks.ANSWER_TASKS:
-        known = ids[task.name] >= 0
-        of_task = ids[task.name][known], scores[task.name][known]
-        found[task.name] = evaluate_probabilities(*of_task, task.labels) | {
-            "ece": expected_calibration_error(*of_task),
-            "brier": brier_score(*of_task),
-        }
-    emotion_ids, confidence, right = _answers(label_ids, probabilities)
-    return found | {
-        tasks.ANSWER: answer_metrics(emotion_ids, confidence, right, threshold)
+    metrics = {
+        task.name: evaluate_probabilities(ids, scores, task.labels)
+        | {"ece": expected_calibration_error(ids, scores), "brier": brier_score(ids, scores)}
+        for task, ids, scores in labelled(label_ids, probabilities, chosen)
+    }
+    if threshold is None:
+        return metrics
+    emotion_ids, confidence, correct = _joint(label_ids, probabilities)
+    product_ids, all_emotion_ids = label_ids.T
+    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != NO_EMOTION)
+    guesses = by_task(probabilities)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
+    return metrics | {
+        tasks.ANSWER: answer_metrics(emotion_ids, confidence, correct, threshold)
         | {
-            "unknown_target_rows": _unknown_targets(ids),
-            "emotion_shares": emotion_shares(
-                emotion_ids,
-                scores[tasks.EMOTION.name][ids[tasks.EMOTION.name] >= 0].argmax(axis=1),
-                confidence >= threshold,
-            ),
+            "unknown_target_rows": int((non_neutral & (product_ids == tasks.NO_LABEL)).sum()),
+            "emotion_shares": emotion_shares(emotion_ids, guesses, confidence >= threshold),
         }
     }
 
 
 def answer_metrics(
-    emotion_ids: np.ndarray, confidence: np.ndarray, right: np.ndarray, threshold: float
+    emotion_ids: np.ndarray, confidence: np.ndarray, correct: np.ndarray, threshold: float
 ) -> dict[str, Any]:
     """Figures of the joined answer, ready for JSON.
 
     Args:
         emotion_ids: True emotions, int [N].
         confidence: See :func:`confidence_and_right`.
-        right: See :func:`confidence_and_right`.
+        correct: See :func:`confidence_and_right`.
         threshold: Below this confidence the answer is "Not sure".
 
     Returns:
-        ``rows``; ``accuracy``, ``accuracy_interval`` and ``emotion_rows_accuracy`` (of the rows that carry an emotion)
+        ``rows``; ``accuracy``, ``accuracy_interval`` and ``emotion_rows_accuracy`` (of the rows that are not neutral)
         of the best guess, as if nothing was withheld; ``threshold``; and with it ``not_sure_share``,
         ``answered_accuracy`` (of what is answered, None if nothing is) and ``accuracy_not_sure_wrong`` (of all rows,
         "Not sure" counted as wrong).
     """
-    carries = emotion_ids != tasks.EMOTIONS.index(tasks.NO_EMOTION)
+    non_neutral = emotion_ids != NO_EMOTION
     answered = confidence >= threshold
     return {
-        "rows": len(right),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": list(wilson_interval(int(right.sum()), len(right))),
-        "emotion_rows": int(carries.sum()),
-        "emotion_rows_accuracy": float(right[carries].mean()) if carries.any() else None,
+        "rows": len(correct),
+        "accuracy": float(correct.mean()),
+        "accuracy_interval": list(wilson_interval(int(correct.sum()), len(correct))),
+        "emotion_rows": int(non_neutral.sum()),
+        "emotion_rows_accuracy": float(correct[non_neutral].mean()) if non_neutral.any() else None,
         "threshold": threshold,
         "not_sure_share": float((~answered).mean()),
-        "answered_accuracy": float(right[answered].mean()) if answered.any() else None,
-        "accuracy_not_sure_wrong": float((right & answered).mean()),
+        "answered_accuracy": float(correct[answered].mean()) if answered.any() else None,
+        "accuracy_not_sure_wrong": float((correct & answered).mean()),
     }
 
 
@@ -178,32 +183,38 @@ def evaluate_out_of_fold(
     probabilities: np.ndarray,
     parts: Sequence[np.ndarray],
     groups: np.ndarray | None = None,
+    chosen: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
-    """Calibrate the probabilities of a cross-validation and compare them with the truth.
+    """Compare the probabilities of a cross-validation with the truth.
 
-    The temperatures for a part come from the other parts; the threshold, one number, from all predictions.
+    Those of both tasks are calibrated first: for each part with temperatures from the other parts. The threshold, one
+    number, comes from all predictions.
 
     Args:
-        label_ids: int [N, tasks], -1 where a text has no label of a task.
-        probabilities: Out of fold, as the models gave them, float [N, classes of all tasks].
+        probabilities: Out of fold, as the models gave them.
         parts: Positions of the rows of each fold.
         groups: Near-duplicates; see :func:`evaluate_calibration`.
 
     Returns:
-        What :func:`evaluate_answers` returns, with ``calibration`` (:func:`evaluate_calibration` and
-        :func:`threshold_for`) and ``headline`` (:func:`headline`).
+        What :func:`evaluate_predictions` returns, and ``headline`` (:func:`headline`); of both tasks also
+        ``calibration`` (:func:`evaluate_calibration` and :func:`threshold_for`).
     """
+    if len(chosen) == 1:
+        metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
+        return metrics | {"headline": headline(metrics)}
     calibrated = calibrate_across(label_ids, probabilities, parts)
-    chosen = threshold_for(label_ids, calibrated)
-    figures = evaluate_answers(label_ids, calibrated, chosen["threshold"])
+    threshold = threshold_for(label_ids, calibrated)
+    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"])
     calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups)
-    return {**figures, "calibration": calibration | chosen, "headline": headline(figures, calibration)}
+    return {**metrics, "calibration": calibration | threshold, "headline": headline(metrics, calibration)}
 
 
-def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame:
-    """Calibrated probabilities [N, classes of all tasks] as ``predict`` gives them.
+def predictions(
+    probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
+) -> pandas.DataFrame:
+    """``probabilities`` with the columns of :meth:`tf_model.inference.predictor.Predictor.predict`.
 
-    With the columns ``product``, ``product_confidence``, ``emotion``, ``emotion_confidence``, ``answer`` and
+    Of each task its name and ``<task>_confidence``; with a threshold of "Not sure" also ``answer`` and
     ``answer_confidence``.
     """
     import pandas
@@ -211,54 +222,51 @@ def predictions(probabilities: np.ndarray, threshold: float) -> pandas.DataFrame
     from tf_model.device import import_tensorflow
     from tf_model.modeling.joint_label import NOT_SURE, best_two, candidates
 
-    tf = import_tensorflow()
+    scores = by_task(probabilities, chosen)
     columns: dict[str, Any] = {}
-    scores = by_task(probabilities)
-    for task in tasks.ANSWER_TASKS:
-        columns[task.name] = [task.labels[number] for number in scores[task.name].argmax(axis=1)]
+    for task in chosen:
+        columns[task.name] = np.array(task.labels, object)[scores[task.name].argmax(axis=1)]
         columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
-    two = best_two(*(tf.constant(scores[task.name], tf.float32) for task in tasks.ANSWER_TASKS))
-    guesses = np.array(candidates(tasks.PRODUCTS, tasks.EMOTIONS), object)[two["best"].numpy()]
-    confidence = two["confidence"].numpy()
-    columns[tasks.ANSWER] = np.where(confidence >= threshold, guesses, NOT_SURE)
-    return pandas.DataFrame(columns | {"answer_confidence": confidence})
+    if threshold is not None:
+        tf = import_tensorflow()
+        two = best_two(*(tf.constant(values, tf.float32) for values in scores.values()))
+        guesses = np.array(candidates(PRODUCT.labels, EMOTION.labels), object)[two["best"].numpy()]
+        confidence = two["confidence"].numpy()
+        columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
+    return pandas.DataFrame(columns)
 
 
 def accuracy_intervals(
-    label_ids: np.ndarray, calibrated: Sequence[np.ndarray], groups: np.ndarray
+    label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, chosen: Tasks = ANSWER_TASKS
 ) -> dict[str, list[float]]:
     """95% intervals of the accuracies in :func:`headline`, of the mean over seeds.
 
     Args:
-        label_ids: int [N, tasks], -1 where a text has no label of a task.
-        calibrated: Of each seed, probabilities [N, classes of all tasks].
-        groups: Near-duplicates, int [N], which are drawn together; see ``mean_interval``.
+        probabilities: Of each seed; of both tasks calibrated.
+        groups: Near-duplicates, int [N], which are drawn together; see :func:`mean_interval`.
 
     Returns:
-        ``[low, high]`` by the name of the figure; one over fewer than two groups has none.
+        ``[low, high]`` by the name of the metric; one over fewer than two groups has none.
     """
-    ids = labels_by_task(label_ids)
-    emotions = ids[tasks.EMOTION.name]
-    has_emotion = emotions >= 0
-    felt = has_emotion & (emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
-    rows = {f"{name}_accuracy": of_task >= 0 for name, of_task in ids.items()}
-    rows |= {"answer_accuracy": has_emotion, "answer_emotion_rows_accuracy": felt}
-    right = {name: np.zeros(len(label_ids)) for name in rows}
-    for probabilities in calibrated:
-        for name, scores in by_task(probabilities).items():
-            right[f"{name}_accuracy"] += scores.argmax(axis=1) == ids[name]
-        _, _, exactly = _answers(label_ids, probabilities)
-        right["answer_accuracy"][has_emotion] += exactly
-    right["answer_emotion_rows_accuracy"] = right["answer_accuracy"]
+    rows = {f"{task.name}_accuracy": ids >= 0 for task, ids in zip(chosen, label_ids.T, strict=True)}
+    if len(chosen) > 1:
+        has_emotion = label_ids[:, 1] >= 0
+        rows |= {
+            "answer_accuracy": has_emotion,
+            "answer_emotion_rows_accuracy": has_emotion & (label_ids[:, 1] != NO_EMOTION),
+        }
+    correct = {name: np.zeros(len(label_ids)) for name in rows}
+    for each in probabilities:
+        for task, ids in zip(chosen, label_ids.T, strict=True):
+            correct[f"{task.name}_accuracy"] += by_task(each, chosen)[task.name].argmax(axis=1) == ids
+        if len(chosen) > 1:
+            correct["answer_accuracy"][has_emotion] += _joint(label_ids, each)[2]
+            correct["answer_emotion_rows_accuracy"] = correct["answer_accuracy"]
     return {
-        name: list(mean_interval(right[name][known] / len(calibrated), groups[known]))
+        name: list(mean_interval(correct[name][known] / len(probabilities), groups[known]))
         for name, known in rows.items()
-        if _can_be_drawn(groups[known])
+        if len(np.unique(groups[known])) > 1
     }
-
-
-def _can_be_drawn(groups: np.ndarray) -> bool:
-    return len(np.unique(groups)) > 1
 
 
 def evaluate_calibration(
@@ -266,46 +274,42 @@ def evaluate_calibration(
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
-    With ``groups``, near-duplicates as ``mean_interval`` takes them, also ``brier_gain``: by how
-    much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by tweet; a task of which
-    fewer than two groups are labelled has none.
+    With ``groups``, near-duplicates as :func:`tf_model.evaluation.metrics.mean_interval` takes them, also
+    ``brier_gain``: by how much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by
+    tweet; a task of which fewer than two groups are labelled has none.
     """
-    ids = labels_by_task(label_ids)
-    found: dict[str, Any] = {}
-    for name in ids:
-        known = ids[name] >= 0
-        found[name] = {
-            when: calibration_metrics(ids[name][known], by_task(values)[name][known])
-            for when, values in (("before", before), ("after", after))
-        }
-        if groups is not None and _can_be_drawn(groups[known]):
-            old, new = (squared_distances(ids[name][known], by_task(values)[name][known]) for values in (before, after))
-            found[name]["brier_gain"] = {
-                "difference": float((old - new).mean()),
-                "interval": list(mean_interval(old - new, groups[known])),
-            }
-    known = ids[tasks.PRODUCT.name] >= 0
-    products = by_task(after)[tasks.PRODUCT.name][known]
-    right = products.argmax(axis=1) == ids[tasks.PRODUCT.name][known]
-    found[tasks.PRODUCT.name]["accuracy_at_80_percent"] = accuracy_at_coverage(products.max(axis=1), right, COVERAGE)
-    return found
+    metrics: dict[str, Any] = {}
+    pairs = zip(labelled(label_ids, before), labelled(label_ids, after), label_ids.T, strict=True)
+    for (task, ids, old), (_, _, new), all_ids in pairs:
+        of_task = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
+        if groups is not None and len(np.unique(groups[all_ids >= 0])) > 1:
+            gain = squared_distances(ids, old) - squared_distances(ids, new)
+            interval = list(mean_interval(gain, groups[all_ids >= 0]))
+            of_task["brier_gain"] = {"difference": float(gain.mean()), "interval": interval}
+        if task is PRODUCT:
+            correct = new.argmax(axis=1) == ids
+            of_task["accuracy_at_80_percent"] = accuracy_at_coverage(new.max(axis=1), correct, COVERAGE)
+        metrics[task.name] = of_task
+    return metrics
 
 
-def headline(figures: dict[str, Any], calibration: dict[str, Any]) -> dict[str, float]:
-    """The figures that models are compared by, flat."""
-    product, emotion, answer = (figures[name] for name in (tasks.PRODUCT.name, tasks.EMOTION.name, tasks.ANSWER))
-    return {
-        "product_accuracy": product["accuracy"],
-        "product_macro_f1": product["macro_f1"],
-        "emotion_accuracy": emotion["accuracy"],
-        "emotion_macro_f1": emotion["macro_f1"],
+def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None) -> dict[str, float]:
+    """The metrics that models are compared by, flat; with ``calibration``, of both tasks, also those of the answer."""
+    flat = {}
+    for name, of_task in metrics.items():
+        if name != tasks.ANSWER:
+            flat |= {f"{name}_accuracy": of_task["accuracy"], f"{name}_macro_f1": of_task["macro_f1"]}
+    if calibration is None:
+        return flat | {f"{name}_loss": of_task["loss"] for name, of_task in metrics.items()}
+    answer = metrics[tasks.ANSWER]
+    return flat | {
         "answer_accuracy": answer["accuracy"],
         "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
         "answer_not_sure_share": answer["not_sure_share"],
         "answer_answered_accuracy": answer["answered_accuracy"],
-        "product_accuracy_at_80_percent": calibration[tasks.PRODUCT.name]["accuracy_at_80_percent"],
-        "product_ece": calibration[tasks.PRODUCT.name]["after"]["ece"],
-        "emotion_ece": calibration[tasks.EMOTION.name]["after"]["ece"],
+        "product_accuracy_at_80_percent": calibration[PRODUCT.name]["accuracy_at_80_percent"],
+        "product_ece": calibration[PRODUCT.name]["after"]["ece"],
+        "emotion_ece": calibration[EMOTION.name]["after"]["ece"],
     }
 
 
@@ -314,41 +318,33 @@ def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]
     return {name: summarize(each[name] for each in headlines) for name in headlines[0]}
 
 
-def print_answers(console: Console, title: str, figures: dict[str, Any]) -> None:
-    """Print what :func:`evaluate_answers` returned."""
-    for task in tasks.ANSWER_TASKS:
-        print_metrics(console, f"{task.name}, {title}", figures[task.name])
-        ece, brier = figures[task.name]["ece"], figures[task.name]["brier"]
-        line = f"{task.name}, {title}: calibration error {ece:.4f} (15 bins), Brier score {brier:.4f}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    answer = figures[tasks.ANSWER]
+def print_evaluation(console: Console, title: str, metrics: dict[str, Any]) -> None:
+    """Print what :func:`evaluate_predictions` returned."""
+    for name, of_task in metrics.items():
+        if name in tasks.TASKS:
+            print_metrics(console, f"{name}, {title}", of_task)
+            line = f"calibration error {of_task['ece']:.4f} (15 bins), Brier score {of_task['brier']:.4f}"
+            console.print(f"{name}, {title}: {line}", highlight=False, markup=False, soft_wrap=True)
+    if tasks.ANSWER not in metrics:
+        return
+    answer = metrics[tasks.ANSWER]
     low, high = answer["accuracy_interval"]
+    unknown = f" (of {answer['unknown_target_rows']:,} only the emotion is judged: they have no product label)"
     shares = (f"{name} {', '.join(map(figure, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
         f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
-        f"{answer['rows']:,} tweets, {figure(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} that "
-        f"carry an emotion{_of_unknown_target(answer['unknown_target_rows'])}",
+        f"{answer['rows']:,} tweets, {figure(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
+        f"non-neutral{unknown if answer['unknown_target_rows'] else ''}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "
-        f"{figure(answer['answered_accuracy'])} of the answered right, {answer['accuracy_not_sure_wrong']:.4f} of all",
+        f"{figure(answer['answered_accuracy'])} of the given correct, {answer['accuracy_not_sure_wrong']:.4f} of all",
         f"shares by the labels, by the best guess, of the answered: {'; '.join(shares)}",
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _of_unknown_target(rows: int) -> str:
-    return f" (the target of {rows:,} of them is unknown: only the emotion is judged)" if rows else ""
-
-
-def _unknown_targets(ids: dict[str, np.ndarray]) -> int:
-    """Rows that carry an emotion and have no product label: of their answers only the emotion is judged."""
-    felt = (ids[tasks.EMOTION.name] >= 0) & (ids[tasks.EMOTION.name] != tasks.EMOTIONS.index(tasks.NO_EMOTION))
-    return int((felt & (ids[tasks.PRODUCT.name] == tasks.NO_LABEL)).sum())
-
-
-def _answers(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is right."""
-    ids, scores = labels_by_task(label_ids), by_task(probabilities)
-    known = ids[tasks.EMOTION.name] >= 0
-    names = (tasks.PRODUCT.name, tasks.EMOTION.name)
-    confidence, right = confidence_and_right(*(ids[n][known] for n in names), *(scores[n][known] for n in names))
-    return ids[tasks.EMOTION.name][known], confidence, right
+def _joint(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is correct."""
+    known = label_ids[:, 1] >= 0
+    scores = (values[known] for values in by_task(probabilities).values())
+    confidence, correct = confidence_and_right(*label_ids[known].T, *scores)
+    return label_ids[known, 1], confidence, correct

@@ -13,13 +13,13 @@ import numpy as np
 
 from tf_model import cli, model_dir, paths
 from tf_model.errors import ModelError, OutputError, UsageError
-from tf_model.export.saved_model import save_answer_graph, save_graph
+from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, probability_column
 from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
 from tf_model.modeling.backbone import TRAINED_ON
 
 if TYPE_CHECKING:
-    from tf_model.export.restore import Trained
+    from tf_model.export.restore import Restored
 
 FORMATS = ("saved-model", "weights")
 EXPORTED = (model_dir.GRAPH, "model.safetensors")  # one of them is in what either makes
@@ -33,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     refuse_to_overwrite(arguments.output, arguments.overwrite)
     from tf_model.export import restore
 
-    found = restore.load(arguments.model)
-    _check_place(arguments.output, found.predictor.folder)
+    restored = restore.load(arguments.model)
+    _check_place(arguments.output, restored.predictor.folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
-        (_write_weights if arguments.format == "weights" else _write_again)(found, part)
-    said = f"exported {paths.shown(found.predictor.folder)} into {paths.shown(arguments.output)}"
+        (_write_weights if arguments.format == "weights" else _write_again)(restored, part)
+    said = f"exported {paths.shown(restored.predictor.folder)} into {paths.shown(arguments.output)}"
     use = "train --backbone" if arguments.format == "weights" else "predict --model"
     cli.say(f"{said}; use it with `python -m tf_model.{use} {paths.shown(arguments.output)}`")
     return 0
@@ -62,26 +62,23 @@ def _check_place(output: Path, model: Path) -> None:
             )
 
 
-def _write_again(found: Trained, folder: Path) -> None:
-    """The SavedModel as the present code makes it, and the papers as they are.
+def _write_again(restored: Restored, folder: Path) -> None:
+    """The SavedModel as the present code makes it, and the artifacts as they are.
 
     Raises:
         ModelError: It does not give the same probabilities: the code reads texts in another way than it did.
     """
     shutil.copytree(
-        found.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
+        restored.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
     )
-    if len(found.tasks) == 1:
-        save_graph(found.fitted, found.tasks[0], folder)
-    else:
-        calibration = json.loads((folder / model_dir.CALIBRATION).read_text(encoding="utf-8"))
-        labels = {task.name: task.labels for task in found.tasks}
-        save_answer_graph(found.fitted, labels, folder, calibration["temperature"], calibration["threshold"])
-    difference = _difference(found.predictor, Predictor.load(folder))
+    kept = folder / model_dir.CALIBRATION
+    calibration = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+    save_graph(restored.fitted, restored.tasks, folder, calibration)
+    difference = _difference(restored.predictor, Predictor.load(folder))
     if difference > SAME_PROBABILITIES:
         raise ModelError(
-            f"{found.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained by "
-            "code that reads texts in another way; train it again"
+            f"{restored.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained "
+            "by code that reads texts in another way; train it again"
         )
 
 
@@ -96,19 +93,19 @@ def _difference(one: Predictor, other: Predictor) -> float:
     return float(np.abs(frames[0][columns].to_numpy() - frames[1][columns].to_numpy()).max())
 
 
-def _write_weights(found: Trained, folder: Path) -> None:
+def _write_weights(restored: Restored, folder: Path) -> None:
     """The classifier as Hugging Face's libraries keep it, which is what ``--backbone`` reads."""
-    found.fitted.model.save_pretrained(folder, safe_serialization=True)
+    restored.fitted.model.save_pretrained(folder, safe_serialization=True)
     (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
-    shutil.copy(found.backbone.vocabulary, folder / "vocab.txt")
-    write_json(folder / "tokenizer_config.json", {"do_lower_case": found.backbone.lower_case})
-    validated, unseen = found.predictor.folder / model_dir.PREDICTIONS, []
+    shutil.copy(restored.backbone.vocabulary, folder / "vocab.txt")
+    write_json(folder / "tokenizer_config.json", {"do_lower_case": restored.backbone.lower_case})
+    validated, unseen = restored.predictor.folder / model_dir.PREDICTIONS, []
     if validated.is_file():
         with validated.open(encoding="utf-8", newline="") as file:
             unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
-    own = {"data_sha256": found.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
-    before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in found.backbone.trained_on]
-    extra = found.predictor.metrics.get("extra")
+    own = {"data_sha256": restored.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
+    before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in restored.backbone.trained_on]
+    extra = restored.predictor.metrics.get("extra")
     more = [{"data_sha256": extra["sha256"], "unseen": []}] if extra else []
     write_json(folder / TRAINED_ON, [*before, own, *more])
 
@@ -127,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--format",
         choices=FORMATS,
         default=FORMATS[0],
-        help="saved-model: raw strings in, answers out, as the present code makes it, with the papers of MODEL; "
+        help="saved-model: raw strings in, answers out, as the present code makes it, with the artifacts of MODEL; "
         "weights: a folder in the format of Hugging Face, to train on from with --backbone",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Restored:
     """A classifier that was read back from a saved model.
 
     Attributes:
@@ -34,7 +34,7 @@ class Trained:
     backbone: backbone.Backbone
 
 
-def load(folder: Path | str | None) -> Trained:
+def load(folder: Path | str | None) -> Restored:
     """Read a saved model back; its architecture and vocabulary come from the backbone that its recipe names.
 
     Args:
@@ -54,14 +54,12 @@ def load(folder: Path | str | None) -> Trained:
             f"backbone {recipe.backbone} has now; put the old ones in their place, or train it again"
         )
     device.prepare(recipe.seed, precision="float32")
-    from tf_model.preprocessing.tokenizer import TextEncoder
-    from tf_model.training.trainer import Fitted
+    from tf_model.training.trainer import Fitted, text_encoder
 
     chosen = tuple(tasks.TASKS[name] for name in predictor.labels)
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], recipe.pooling)
     _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
-    encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, recipe.max_tokens)
-    return Trained(Fitted(model, encoder), chosen, predictor, weights)
+    return Restored(Fitted(model, text_encoder(recipe, weights)), chosen, predictor, weights)
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:

@@ -2,14 +2,13 @@
 
 The folder can be served and loaded with tensorflow and tensorflow-text alone: cleaning and tokenizing are in its graph.
 
-Training exports by itself. ``python -m tf_model.export`` exports a model that is there once more: as a SavedModel by
-the present code, or as weights to train on from.
+Training exports by itself; ``python -m tf_model.export`` exports a model that is there once more.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from tf_model.inference.attribution import SIGNATURE as EXPLAIN
 from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
-from tf_model.tasks import ANSWER, EMOTION, PRODUCT, Task
+from tf_model.tasks import Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,7 +38,7 @@ class Validated:
 
     Attributes:
         rows: int64 [N], row numbers in the data file.
-        label_ids: int64 [N], the true classes; of a model of several tasks [N, tasks], -1 where there is no label.
+        label_ids: int64 [N, tasks], the true classes, -1 where there is no label.
         probabilities: float [N, classes], those of several tasks side by side.
     """
 
@@ -78,18 +77,10 @@ def export(
     Raises:
         OutputError: The folder is there already, or cannot be written.
     """
-    labels = {task.name: task.labels for task in tasks}
     with whole_folder(folder, overwrite) as part:
-        if len(tasks) == 1:
-            save_graph(fitted, tasks[0], part)
-            write_json(part / model_dir.LABELS, {"task": tasks[0].name, "labels": list(tasks[0].labels)})
-            predictions = _prediction_rows(validated, tasks[0].labels)
-        else:
-            save_answer_graph(fitted, labels, part, calibration["temperature"], calibration["threshold"])
-            write_json(
-                part / model_dir.LABELS, {"task": ANSWER, **{name: list(names) for name, names in labels.items()}}
-            )
-            predictions = _answer_prediction_rows(validated, labels)
+        save_graph(fitted, tasks, part, calibration)
+        labels = {task.name: list(task.labels) for task in tasks}
+        write_json(part / model_dir.LABELS, {"task": metrics["task"], "labels": labels})
         if calibration:
             write_json(part / model_dir.CALIBRATION, calibration)
         if reference:
@@ -97,59 +88,29 @@ def export(
         write_json(part / model_dir.RECIPE, recipe.to_dict())
         write_json(part / model_dir.METRICS, metrics)
         _write_rows(part / model_dir.HISTORY, fitted.history)
-        _write_rows(part / model_dir.PREDICTIONS, predictions)
+        _write_rows(part / model_dir.PREDICTIONS, _prediction_rows(validated, tasks))
         card = model_card(folder.name, tasks, recipe, metrics, calibration)
         (part / model_dir.CARD).write_text(card, encoding="utf-8")
 
 
-def save_graph(fitted: Fitted, task: Task, folder: Path) -> None:
-    """Save the graph of one task and its variables into ``folder``.
-
-    The signature ``serving_default`` takes ``text``, string [N], and returns ``label`` string [N], ``confidence``
-    float32 [N] and ``probabilities`` float32 [N, classes], softmax of the logits in the order of the task's labels.
-    ``measure``: see :func:`_save`; ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
-
-    Raises:
-        ModelError: TensorFlow cannot save the graph.
-    """
-    import tensorflow as tf
-
-    from tf_model.modeling.classifier import class_probabilities
-
-    names = tf.constant(list(task.labels))
-    model = fitted.model
-
-    def classify(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        probabilities = class_probabilities(model, inputs)  # (N, classes)
-        best = tf.argmax(probabilities, axis=-1)
-        return {
-            "label": tf.gather(names, best),
-            "confidence": tf.reduce_max(probabilities, axis=-1),
-            "probabilities": probabilities,
-        }
-
-    _save(fitted, folder, classify, explain_function(fitted, {task.name: task.labels}, {task.name: 1.0}))
-
-
-def save_answer_graph(
-    fitted: Fitted,
-    labels: Mapping[str, Sequence[str]],
-    folder: Path,
-    temperatures: Mapping[str, float],
-    threshold: float,
+def save_graph(
+    fitted: Fitted, tasks: Sequence[Task], folder: Path, calibration: Mapping[str, Any] | None = None
 ) -> None:
-    """Save the graph of the whole question and its variables into ``folder``.
+    """Save the graph and its variables into ``folder``.
 
-    The signature ``serving_default`` takes ``text``, string [N], and returns, for ``product`` and ``emotion`` each,
-    ``<task>`` string [N], ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes],
-    calibrated; ``answer`` string [N]; and what it was decided from: ``answer_confidence`` float32 [N], ``best_guess``
-    and ``second_guess`` string [N]. See ``joint_label`` for the rule. ``measure``: see ``_save``;
-    ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
+    The signature ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
+    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated, in the order of its
+    labels. A model of one task returns them as ``label``, ``confidence`` and ``probabilities`` as well. One of both
+    tasks also returns ``answer`` string [N] and what it was decided from (:mod:`tf_model.modeling.joint_label`):
+    ``answer_confidence`` float32 [N], ``best_guess`` and ``second_guess`` string [N].
+
+    ``measure`` returns that and ``unknown_share``, float32 [N], the share of each text's tokens that the vocabulary
+    does not know; ``tokenize_seconds`` and ``model_seconds``, float64, how long cleaning and tokenizing took, and what
+    came after. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
 
     Args:
-        labels: Classes of each task, in the order of the logits.
-        temperatures: By which each task's logits are divided.
-        threshold: Least confidence of an answer that is not "Not sure".
+        calibration: With ``temperature`` by task, and of both tasks ``threshold``, the least confidence of an answer
+            that is not "Not sure". None: the probabilities as they are.
 
     Raises:
         ModelError: TensorFlow cannot save the graph.
@@ -157,46 +118,28 @@ def save_answer_graph(
     import tensorflow as tf
 
     from tf_model.modeling.classifier import task_logits
-    from tf_model.modeling.joint_label import NOT_SURE, best_two, candidates
+    from tf_model.modeling.joint_label import joint_outputs
 
-    model = fitted.model
-    guesses = tf.constant(candidates(labels[PRODUCT.name], labels[EMOTION.name]))
+    encoder, model = fitted.encoder, fitted.model
+    temperatures = calibration["temperature"] if calibration else {task.name: 1.0 for task in tasks}
 
-    def answer(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        found = {}
-        for (task, names), logits in zip(labels.items(), task_logits(model, inputs), strict=True):
-            probabilities = tf.nn.softmax(logits / temperatures[task])  # (N, classes)
-            found |= {
-                task: tf.gather(tf.constant(list(names)), tf.argmax(probabilities, axis=-1)),
-                f"{task}_confidence": tf.reduce_max(probabilities, axis=-1),
-                f"{task}_probabilities": probabilities,
+    def predict(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = {}
+        for task, logits in zip(tasks, task_logits(model, inputs), strict=True):
+            probabilities = tf.nn.softmax(logits / temperatures[task.name])  # (N, classes)
+            outputs |= {
+                task.name: tf.gather(tf.constant(list(task.labels)), tf.argmax(probabilities, axis=-1)),
+                f"{task.name}_confidence": tf.reduce_max(probabilities, axis=-1),
+                f"{task.name}_probabilities": probabilities,
             }
-        two = best_two(found[f"{PRODUCT.name}_probabilities"], found[f"{EMOTION.name}_probabilities"])
-        best = tf.gather(guesses, two["best"])
-        return found | {
-            "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),
-            "answer_confidence": two["confidence"],
-            "best_guess": best,
-            "second_guess": tf.gather(guesses, two["second"]),
-        }
-
-    _save(fitted, folder, answer, explain_function(fitted, labels, temperatures))
-
-
-def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]], Any], explain: Any) -> None:
-    """Save what maps encoded texts to answers behind the encoder, as ``serving_default`` and as ``measure``.
-
-    The second returns what the first does, and ``unknown_share``, float32 [N], the share of each text's tokens that the
-    vocabulary does not know; ``tokenize_seconds`` and ``model_seconds``, float64, how long cleaning and tokenizing
-    took, and what came after.
-    """
-    import tensorflow as tf
-
-    encoder = fitted.encoder
+        if len(tasks) == 1:
+            aliases = ("label", "confidence", "probabilities")
+            return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
+        return outputs | joint_outputs(outputs, {task.name: task.labels for task in tasks}, calibration["threshold"])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        return answer(encoder(text))
+        return predict(encoder(text))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def measure(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -206,19 +149,20 @@ def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]],
         inputs = encoder(text)
         with tf.control_dependencies(list(inputs.values())):
             between = tf.timestamp()
-        found = answer(inputs)
-        with tf.control_dependencies(list(found.values())):
+        outputs = predict(inputs)
+        with tf.control_dependencies(list(outputs.values())):
             ended = tf.timestamp()
         seconds = {"tokenize_seconds": between - began, "model_seconds": ended - between}
-        return found | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
+        return outputs | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
 
     module = tf.Module()
     # The variables themselves rather than the Keras model, so that neither its layers' own functions nor the
     # optimizer's state are saved.
-    module.weights = list(fitted.model.variables)
+    module.weights = list(model.variables)
     module.encoder = encoder
-    module.serving, module.measure, module.explain = serving, measure, explain
-    signatures = {model_dir.SIGNATURE: serving, MEASURE: measure, EXPLAIN: explain}
+    module.serving, module.measure = serving, measure
+    module.explain = explain_function(fitted, {task.name: task.labels for task in tasks}, temperatures)
+    signatures = {model_dir.SIGNATURE: serving, MEASURE: measure, EXPLAIN: module.explain}
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:
@@ -227,22 +171,16 @@ def _save(fitted: Fitted, folder: Path, answer: Callable[[dict[str, tf.Tensor]],
         raise ModelError(f"the model cannot be saved: {first_line(error)}") from error
 
 
-def _prediction_rows(validated: Validated, labels: Sequence[str]) -> list[dict[str, Any]]:
-    rows = []
-    for row, label_id, scores in zip(validated.rows, validated.label_ids, validated.probabilities, strict=True):
-        values = {"row": int(row), "label": labels[label_id], "predicted": labels[int(scores.argmax())]}
-        rows.append(values | {name: f"{score:.6f}" for name, score in zip(labels, scores, strict=True)})
-    return rows
-
-
-def _answer_prediction_rows(validated: Validated, labels: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    columns = [probability_column(task, label) for task, names in labels.items() for label in names]
+def _prediction_rows(validated: Validated, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
     rows = []
     for row, label_ids, scores in zip(validated.rows, validated.label_ids, validated.probabilities, strict=True):
-        values: dict[str, Any] = {"row": int(row)}
-        for (task, names), label_id in zip(labels.items(), label_ids, strict=True):
-            values[task] = names[label_id] if label_id >= 0 else ""
-        rows.append(values | {name: f"{score:.6f}" for name, score in zip(columns, scores, strict=True)})
+        labels = {
+            task.name: task.labels[label_id] if label_id >= 0 else ""
+            for task, label_id in zip(tasks, label_ids, strict=True)
+        }
+        probabilities = {name: f"{score:.6f}" for name, score in zip(columns, scores, strict=True)}
+        rows.append({"row": int(row), **labels, **probabilities})
     return rows
 
 

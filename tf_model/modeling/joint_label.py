@@ -109,3 +109,29 @@ def confidence_and_right(
     product_right = (product_ids == tasks.NO_LABEL) | (product == product_ids)
     right = (emotion == emotion_ids) & ((emotion_ids == none) | product_right)
     return found["confidence"].numpy(), right
+
+
+def joint_outputs(
+    outputs: Mapping[str, tf.Tensor], labels: Mapping[str, Sequence[str]], threshold: float
+) -> dict[str, tf.Tensor]:
+    """The joint label of each text, from the outputs of both tasks.
+
+    Args:
+        outputs: ``product_probabilities`` and ``emotion_probabilities``, float32 [N, classes].
+        labels: Classes of both tasks.
+        threshold: Below this confidence the answer is "Not sure".
+
+    Returns:
+        ``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N].
+    """
+    import tensorflow as tf
+
+    guesses = tf.constant(candidates(labels[tasks.PRODUCT.name], labels[tasks.EMOTION.name]))
+    two = best_two(outputs["product_probabilities"], outputs["emotion_probabilities"])
+    best = tf.gather(guesses, two["best"])
+    return {
+        "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),
+        "answer_confidence": two["confidence"],
+        "best_guess": best,
+        "second_guess": tf.gather(guesses, two["second"]),
+    }

@@ -1,4 +1,4 @@
-"""The leak-free protocol: cross-validation with no near-duplicate on both sides, resumable fold by fold."""
+"""Cross-validation with no near-duplicate on both sides, resumable fold by fold; and the calibration made from it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,22 @@ import numpy as np
 from tf_model import cli
 from tf_model.config import Recipe
 from tf_model.device import Runtime, versions
+from tf_model.evaluation import joint_metrics
 from tf_model.io.files import whole_file
 from tf_model.modeling.backbone import Backbone
 
 if TYPE_CHECKING:
+    from tf_model.data import TrainingRows
     from tf_model.data.splits import Split
 
 FOLDS = 5
 FOLD_SEED = 0
+CALIBRATION_FOLDS = 3
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What one model said of the rows that it was not trained on.
+    """What one model predicted for the rows that it was not trained on.
 
     Attributes:
         seed: Training seed.
@@ -55,49 +59,73 @@ def cross_validate(
     runtime: Runtime,
     store: Path,
     each_epoch: bool = False,
-    callbacks: Callable[[int, int, int], Sequence[Any]] = lambda seed, fold, rows: (),
+    title: Callable[[int, int], str] | None = None,
 ) -> Iterator[FoldResult]:
     """Train on each fold's training part with each seed, and score its validation part.
 
     Args:
-        texts: N raw texts.
         classes: Number of classes of each task.
-        label_ids: int64 [N], or [N, tasks] with -1 where a text has no label of a task.
+        texts: N raw texts.
+        label_ids: int64 [N, tasks], -1 where a text has no label of a task.
         folds: From :func:`tf_model.data.splits.grouped_folds`.
         seeds: One training per seed and fold.
         store: Folder that keeps finished folds: a run that was stopped goes on where it was.
         each_epoch: Score the validation part after every epoch, for the history.
-        callbacks: Keras callbacks for the training of ``seed`` and ``fold`` on ``rows`` examples.
+        title: What the progress of ``seed`` and ``fold`` is called; None shows none.
 
     Yields:
         One result per seed and fold.
     """
+
+    @cache
+    def examples() -> Any:
+        """All texts, encoded once, when the first fold needs them."""
+        from tf_model.preprocessing.batching import encode
+        from tf_model.training.trainer import Examples, text_encoder
+
+        encoder = text_encoder(recipe, backbone)
+        return encoder, Examples(encode(encoder, texts), label_ids)
+
     for seed in seeds:
         for number, split in enumerate(folds, start=1):
             path = store / f"seed-{seed}-fold-{number}.npz"
             if not path.is_file():
-                probabilities, history = _train_fold(
-                    replace(recipe, seed=seed),
-                    backbone,
-                    classes,
-                    texts,
-                    label_ids,
-                    split,
-                    runtime=runtime,
-                    each_epoch=each_epoch,
-                    callbacks=callbacks(seed, number, len(split.train)),
-                )
+                callbacks = _progress(recipe, title(seed, number), len(split.train)) if title else []
+                own = replace(recipe, seed=seed)
+                options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}
+                probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
                 write_fold(path, split.validation, probabilities, history)
             yield read_fold(path, seed, number)
 
 
-def store_for(base: Path, **fingerprint: Any) -> Path:
-    """A folder under ``base`` of its own for everything that the numbers depend on."""
-    text = json.dumps(fingerprint, sort_keys=True)
-    return base / f"grouped-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+def _train_fold(recipe, backbone, classes, examples, split, *, runtime, each_epoch, callbacks):
+    """What a model trained on one fold predicts for the rest, float32 [V, classes], and its history."""
+    import tf_keras
+
+    from tf_model.training.trainer import fit
+
+    encoder, encoded = examples()
+    tf_keras.backend.clear_session()
+    training, validation = encoded.take(split.train), encoded.take(split.validation)
+    watched = validation if each_epoch else None
+    try:
+        fitted = fit(recipe, backbone, classes, encoder, training, watched, runtime=runtime, callbacks=callbacks)
+        fitted = fitted.in_float32()
+    except BaseException:
+        for callback in callbacks:
+            callback.stop()  # Keras does not: a bar would leave the terminal without a cursor
+        raise
+    return fitted.probabilities(validation.token_ids), fitted.history
 
 
-def store_of_folds(
+def _progress(recipe: Recipe, title: str, rows: int) -> list[Any]:
+    from tf_model.preprocessing.batching import steps_per_epoch
+
+    cli.say(title)
+    return [cli.show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(rows, recipe.batch_size))]
+
+
+def fold_store(
     base: Path,
     *,
     data: Any,
@@ -107,32 +135,22 @@ def store_of_folds(
     recipe: Recipe,
     **more: Any,
 ) -> Path:
-    """:func:`store_for` what every cross-validation depends on: the data's hash, who trains for whom, weights, recipe,
-    and how it is computed; ``more`` is what else tells two runs apart.
+    """A folder under ``base`` of its own for everything that a cross-validation depends on.
+
+    Args:
+        data: Hash of the data.
+        more: What else tells two runs apart, JSON-ready.
     """
-    return store_for(
-        base,
-        data=data,
-        folds=[[split.train.tolist(), split.validation.tolist()] for split in folds],
-        backbone=backbone.sha256,
-        computed=[runtime.precision, runtime.xla, runtime.deterministic],
-        versions=versions(),
-        recipe=recipe.to_dict(),
+    fingerprint = {
+        "data": data,
+        "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
+        "backbone": backbone.sha256,
+        "computed": [runtime.precision, runtime.xla, runtime.deterministic],
+        "versions": versions(),
+        "recipe": recipe.to_dict(),
         **more,
-    )
-
-
-def progress(recipe: Recipe, title: Callable[[int, int], str]) -> Callable[[int, int, int], list[Any]]:
-    """The callbacks of :func:`cross_validate` that say, under ``title(seed, fold)``, how far each training is."""
-
-    def callbacks(seed: int, fold: int, rows: int) -> list[Any]:
-        from tf_model.cli import show_epochs
-        from tf_model.preprocessing.batching import steps_per_epoch
-
-        cli.say(title(seed, fold))
-        return [show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(rows, recipe.batch_size))]
-
-    return callbacks
+    }
+    return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:
@@ -144,37 +162,8 @@ def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarr
     return probabilities
 
 
-def _train_fold(recipe, backbone, classes, texts, label_ids, split, *, runtime, each_epoch, callbacks):
-    import tf_keras
-
-    from tf_model.preprocessing.batching import encode
-    from tf_model.training.trainer import Part, fit
-
-    def part(positions: np.ndarray) -> Part:
-        return Part([texts[position] for position in positions], label_ids[positions])
-
-    tf_keras.backend.clear_session()
-    validation = part(split.validation)
-    try:
-        fitted = fit(
-            recipe,
-            backbone,
-            classes,
-            part(split.train),
-            validation if each_epoch else None,
-            runtime=runtime,
-            callbacks=callbacks,
-        ).in_float32()
-    except BaseException:
-        for callback in callbacks:
-            if hasattr(callback, "stop"):
-                callback.stop()  # Keras does not: a bar would leave the terminal without a cursor
-        raise
-    return fitted.probabilities(encode(fitted.encoder, validation.texts)), fitted.history
-
-
 def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
-    """Keep what a model said of the rows at ``positions``, whole or not at all."""
+    """Keep the predictions for the rows at ``positions``, whole or not at all."""
     with whole_file(path, overwrite=True) as part, part.open("wb") as file:
         np.savez(file, positions=positions, probabilities=probabilities, history=np.array(json.dumps(history)))
 
@@ -183,3 +172,71 @@ def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
     """What :func:`write_fold` kept."""
     with np.load(path, allow_pickle=False) as kept:
         return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))
+
+
+# ---------------------------------------------------------------- calibration
+
+
+def out_of_fold_probabilities(
+    rows: TrainingRows,
+    recipe: Recipe,
+    backbone: Backbone,
+    runtime: Runtime,
+    *,
+    store: Path,
+    data_sha256: list[str],
+    purpose: str,
+) -> np.ndarray:
+    """Predictions for each row by a model trained on the other two thirds, float32 [N, classes of all tasks].
+
+    No near-duplicate of a row is among what its model was trained on.
+
+    Args:
+        rows: The training part; the validation part stays out, so that it can judge what is made of this.
+        store: Folder under which finished folds are kept.
+        data_sha256: Of the dataset, and of the extra rows if there are any.
+        purpose: What the progress is called.
+    """
+    from tf_model.data import splits
+
+    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, recipe.split_seed)
+    results = list(
+        cross_validate(
+            recipe,
+            backbone,
+            [len(task.labels) for task in rows.tasks],
+            rows.texts,
+            rows.label_ids,
+            folds,
+            seeds=[recipe.seed],
+            runtime=runtime,
+            store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, recipe=recipe),
+            title=lambda seed, fold: f"{purpose}, fold {fold} of {CALIBRATION_FOLDS}",
+        )
+    )
+    return out_of_fold(results, recipe.seed, len(rows))
+
+
+def calibrate_out_of_fold(
+    rows: TrainingRows, recipe: Recipe, backbone: Backbone, runtime: Runtime, *, store: Path, data_sha256: list[str]
+) -> dict[str, Any]:
+    """Temperatures and threshold from out-of-fold predictions; see :func:`out_of_fold_probabilities`.
+
+    Returns:
+        What ``calibration.json`` holds: ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``,
+        ``risk_coverage``, and by task ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``. These are
+        the very rows that the temperatures were fitted on: judge them by the validation part.
+    """
+    cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
+    before = out_of_fold_probabilities(
+        rows, recipe, backbone, runtime, store=store, data_sha256=data_sha256, purpose="calibration"
+    )
+    temperatures = joint_metrics.fit_temperatures(rows.label_ids, before)
+    after = joint_metrics.calibrate(before, temperatures)
+    return {
+        "temperature": temperatures,
+        **joint_metrics.threshold_for(rows.label_ids, after),
+        "folds": CALIBRATION_FOLDS,
+        "rows": len(rows),
+        **joint_metrics.evaluate_calibration(rows.label_ids, before, after),
+    }

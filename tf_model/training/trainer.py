@@ -1,25 +1,21 @@
-"""Fitting: one model on one training part, with progress, a checkpoint after each epoch, and exact resumption."""
+"""Fitting: one classifier on one training part, with a checkpoint after each epoch and exact resumption."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_model.config import Recipe
 from tf_model.device import Runtime
-from tf_model.errors import OutputError, UsageError, first_line
-from tf_model.io.files import explain_write_errors, write_json
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
+from tf_model.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -31,14 +27,37 @@ EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Part:
-    """Texts and their classes: the training or the validation part of a split."""
+class Examples:
+    """Encoded texts and their classes.
 
-    texts: Sequence[str]
-    label_ids: np.ndarray  # int64 [N], or [N, tasks] with -1 where a text has no label of a task
+    Attributes:
+        token_ids: int32 [N, (tokens)], ragged.
+        label_ids: int64 [N, tasks], -1 where a text has no label of a task.
+    """
+
+    token_ids: tf.RaggedTensor
+    label_ids: np.ndarray
 
     def __len__(self) -> int:
         return len(self.label_ids)
+
+    def take(self, positions: np.ndarray) -> Examples:
+        """The examples at ``positions``, int64 [M], in that order."""
+        import tensorflow as tf
+
+        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions])
+
+
+def text_encoder(recipe: Recipe, backbone: Backbone) -> TextEncoder:
+    """From raw strings to token ids, as ``recipe`` says and ``backbone`` knows them.
+
+    Raises:
+        UsageError: The backbone cannot read inputs of that many tokens.
+    """
+    from tf_model.preprocessing.tokenizer import TextEncoder
+
+    backbone.check_length(recipe.max_tokens)
+    return TextEncoder(backbone.vocabulary, recipe.cleaning, backbone.lower_case, recipe.max_tokens)
 
 
 @dataclass
@@ -96,8 +115,9 @@ def fit(
     recipe: Recipe,
     backbone: Backbone,
     classes: Sequence[int],
-    training: Part,
-    validation: Part | None = None,
+    encoder: TextEncoder,
+    training: Examples,
+    validation: Examples | None = None,
     *,
     runtime: Runtime,
     checkpoint: Checkpoint | None = None,
@@ -111,6 +131,7 @@ def fit(
         recipe: Every setting that decides what is learned.
         backbone: Weights to start from.
         classes: Number of classes of each task.
+        encoder: What encoded the examples: :func:`text_encoder`.
         training: What is learned from.
         validation: Scored after each epoch, for the history only: nothing is chosen by it.
         runtime: Devices and number format, from :func:`tf_model.device.prepare`.
@@ -118,19 +139,13 @@ def fit(
         callbacks: More Keras callbacks, such as a progress bar.
         pad_to: See :func:`tf_model.preprocessing.batching.training_batches`.
         loss: See :func:`tf_model.modeling.classifier.compile_model`.
-
-    Raises:
-        UsageError: The backbone cannot read inputs of that many tokens.
     """
-    backbone.check_length(max(recipe.max_tokens, pad_to or 0))
     import tf_keras
 
-    from tf_model.preprocessing.batching import encode, steps_per_epoch, training_batches
-    from tf_model.preprocessing.tokenizer import TextEncoder
+    from tf_model.preprocessing.batching import steps_per_epoch, training_batches
 
+    backbone.check_length(pad_to or 0)
     tf_keras.utils.set_random_seed(recipe.seed)
-    encoder = TextEncoder(backbone.vocabulary, recipe.cleaning, backbone.lower_case, recipe.max_tokens)
-    token_ids = encode(encoder, training.texts)
     steps = steps_per_epoch(len(training), recipe.batch_size)
     strategy = runtime.strategy()
     with strategy.scope():
@@ -148,7 +163,7 @@ def fit(
         return fitted
     batches = partial(
         training_batches,
-        token_ids,
+        training.token_ids,
         training.label_ids,
         batch_size=recipe.batch_size,
         max_tokens=recipe.max_tokens,
@@ -184,110 +199,15 @@ def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
     return strategy.distribute_datasets_from_function(own)
 
 
-class Checkpoint:
-    """The state of a run after its last whole epoch: weights, optimizer and history, replaced as one.
-
-    Args:
-        folder: Where it is kept; of several workers, one folder that all of them see.
-        fingerprint: What must be the same for a run to be resumed: recipe, data, task. JSON-ready.
-        place: Which worker this process is. Only the chief's state, that of worker 0, is resumed from; the others save
-            along, each into a folder of its own, because TensorFlow may ask them for their part of it.
-    """
-
-    FINGERPRINT = "run.json"
-
-    def __init__(self, folder: Path, fingerprint: dict[str, Any], place: int = 0):
-        self.folder = folder
-        self._own = folder / f"worker-{place}" if place else folder
-        self.fingerprint = json.loads(json.dumps(fingerprint))
-        self._manager: Any = None
-        self._history: Any = None
-
-    def epochs_done(self) -> int | None:
-        """Epochs that can be resumed from, or None if there is no checkpoint."""
-        import tensorflow as tf
-
-        latest = tf.train.latest_checkpoint(str(self.folder))
-        return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else None
-
-    def check_resumable(self) -> None:
-        """Raise :class:`UsageError` if the checkpoint belongs to another run."""
-        path = self.folder / self.FINGERPRINT
-        if not path.is_file():
-            return
-        then = json.loads(path.read_text(encoding="utf-8"))
-        names = sorted({*then, *self.fingerprint})
-        differing = [name for name in names if then.get(name) != self.fingerprint.get(name)]
-        if differing:
-            was = ", ".join(f"{name} was {then.get(name)}" for name in differing)
-            raise UsageError(
-                f"the unfinished run in {self.folder} had other settings ({was}); "
-                "resume with those, or add --restart to begin again"
-            )
-
-    def forget_settings(self) -> None:
-        """Let a run of other settings begin here; for a folder without a finished epoch."""
-        (self.folder / self.FINGERPRINT).unlink(missing_ok=True)
-
-    def begin(self) -> None:
-        """Make the folder and say in it what the run is: a place that cannot be written to fails before the training.
-
-        Raises:
-            OutputError: It cannot be written to.
-        """
-        with explain_write_errors(self._own):
-            self._own.mkdir(parents=True, exist_ok=True)
-        if self._own != self.folder:
-            return
-        if not (self.folder / self.FINGERPRINT).is_file():
-            write_json(self.folder / self.FINGERPRINT, self.fingerprint)
-
-    def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
-        """Load the last state into ``model`` if there is one, and return the history so far."""
-        import tensorflow as tf
-
-        self._history = tf.Variable("[]", dtype=tf.string, trainable=False)
-        state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, history=self._history)
-        self._manager = tf.train.CheckpointManager(state, str(self._own), max_to_keep=1)
-        latest = tf.train.latest_checkpoint(str(self.folder))
-        if latest:
-            state.restore(latest).assert_existing_objects_matched()
-        return json.loads(self._history.numpy())
-
-    def save(self, history: list[dict[str, float]]) -> None:
-        """Keep the present state; the one before it is removed only when this one is whole."""
-        import tensorflow as tf
-
-        self.begin()
-        self._history.assign(json.dumps(history))
-        with explain_write_errors(self.folder):
-            try:
-                self._manager.save(checkpoint_number=len(history))
-            except tf.errors.OpError as error:
-                kept = "the epoch before is kept: free some space, then add --resume"
-                raise OutputError(
-                    f"cannot write the checkpoint in {self.folder}: {first_line(error)}; "
-                    f"{kept if len(history) > 1 else 'free some space, then run the command again'}"
-                ) from error
-
-    def remove(self) -> None:
-        """Delete the checkpoint: the run is over or starts again."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-_HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
-
-
-def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint: Checkpoint | None, place: int) -> Any:
+def _epochs(
+    fitted: Fitted, recipe: Recipe, validation: Examples | None, checkpoint: Checkpoint | None, place: int
+) -> Any:
     """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it.
 
     Each worker draws its dropout from a seed of its own, or the shares of a batch would all lose the same units.
     """
     import tf_keras
 
-    from tf_model.preprocessing.batching import encode
-
-    validation_ids = encode(fitted.encoder, validation.texts) if validation else None
     model, begun = fitted.model, 0.0
 
     def on_epoch_begin(epoch, logs=None):
@@ -299,7 +219,7 @@ def _epochs(fitted: Fitted, recipe: Recipe, validation: Part | None, checkpoint:
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begun}
         row |= {name: float(value) for name, value in (logs or {}).items()}
         if validation:
-            scores = fitted.probabilities(validation_ids)
+            scores = fitted.probabilities(validation.token_ids)
             row |= _validated(validation.label_ids, scores, model.config.task_classes)
             logs.update(val_loss=row["val_loss"], val_accuracy=row["val_accuracy"])
         fitted.history.append(row)
@@ -313,11 +233,11 @@ def _validated(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequen
     """Loss (summed over the tasks) and accuracy (of all labels) of a validation part, for the history."""
     from tf_model.evaluation.metrics import evaluate_probabilities
 
-    found = []
+    by_task = []
     columns = np.split(probabilities, np.cumsum(classes)[:-1], axis=1)
-    for ids, scores in zip(label_ids.reshape(len(label_ids), -1).T, columns, strict=True):
+    for ids, scores in zip(label_ids.T, columns, strict=True):
         if (ids >= 0).any():
             labels = [str(number) for number in range(scores.shape[1])]
-            found.append(evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], labels))
-    accuracy = np.average([task["accuracy"] for task in found], weights=[task["rows"] for task in found])
-    return {"val_loss": sum(task["loss"] for task in found), "val_accuracy": float(accuracy)}
+            by_task.append(evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], labels))
+    accuracy = np.average([task["accuracy"] for task in by_task], weights=[task["rows"] for task in by_task])
+    return {"val_loss": sum(task["loss"] for task in by_task), "val_accuracy": float(accuracy)}

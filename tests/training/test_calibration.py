@@ -10,7 +10,7 @@ from tf_model import config, device, tasks
 from tf_model.data import TrainingRows, splits
 from tf_model.evaluation import joint_metrics
 from tf_model.modeling import backbone
-from tf_model.training import calibration_folds, cross_validation
+from tf_model.training import cross_validation
 
 TOO_SURE = {"product": 2.0, "emotion": 1.25}
 COPIES = 2
@@ -56,7 +56,7 @@ def calibrated(monkeypatch, tmp_path, before):
     monkeypatch.setattr(cross_validation, "cross_validate", cross_validate)
     used = device.Runtime("CPU", 0, "float32", xla=False, deterministic=False)
     weights = backbone.find(RECIPE.backbone)
-    found = calibration_folds.out_of_fold_calibration(rows, RECIPE, weights, used, store=tmp_path, data_sha256=["0"])
+    found = cross_validation.calibrate_out_of_fold(rows, RECIPE, weights, used, store=tmp_path, data_sha256=["0"])
     return found, rows, trained
 
 
@@ -71,7 +71,7 @@ def test_the_temperatures_undo_what_the_model_overdoes(calibrated):
 
 def test_every_row_is_judged_by_a_model_that_saw_neither_it_nor_its_copy(calibrated):
     found, rows, trained = calibrated
-    assert len(trained) == found["folds"] == calibration_folds.FOLDS
+    assert len(trained) == found["folds"] == cross_validation.CALIBRATION_FOLDS
     left_out = np.concatenate([split.validation for split in trained])
     assert np.array_equal(np.sort(left_out), np.arange(len(rows)))
     groups = splits.near_duplicate_groups(rows.texts)

@@ -1,0 +1,128 @@
+"""The state of an unfinished training, and how it is gone on with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import cli, paths
+from tf_model.errors import OutputError, UsageError, first_line, plural
+from tf_model.io.files import explain_write_errors, write_json
+
+if TYPE_CHECKING:
+    from transformers import TFBertForSequenceClassification
+
+FINGERPRINT = "run.json"
+CALIBRATION = "calibration"  # the subfolder that keeps the folds of a model of both tasks
+_HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class Checkpoint:
+    """Weights, optimizer and history after the last whole epoch, replaced as one.
+
+    Args:
+        folder: Where it is kept; of several workers, one folder that all of them see.
+        fingerprint: What must be the same for a run to be resumed: configuration, data, task. JSON-ready.
+        place: Which worker this process is. Only the chief's state, that of worker 0, is resumed from; the others save
+            along, each into a folder of its own, because TensorFlow may ask them for their part of it.
+    """
+
+    def __init__(self, folder: Path, fingerprint: dict[str, Any], place: int = 0):
+        self.folder = folder
+        self._own = folder / f"worker-{place}" if place else folder
+        self.fingerprint = json.loads(json.dumps(fingerprint))
+        self._manager: Any = None
+        self._history: Any = None
+
+    def epochs_done(self) -> int:
+        """Epochs that can be resumed from."""
+        import tensorflow as tf
+
+        latest = tf.train.latest_checkpoint(str(self.folder))
+        return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else 0
+
+    def folds_done(self) -> int:
+        """Folds of the calibration that need not be trained again."""
+        return len(list((self.folder / CALIBRATION).rglob("*.npz")))
+
+    def progress(self) -> str:
+        """What is kept, in words; empty where nothing is."""
+        if epochs := self.epochs_done():
+            return f"{epochs} {plural(epochs, 'epoch', 'epochs')}"
+        folds = self.folds_done()
+        return f"{folds} {plural(folds, 'fold', 'folds')} of the calibration" if folds else ""
+
+    def open(self, *, resume: bool, restart: bool) -> None:
+        """Go on with an unfinished run, or begin a new one.
+
+        Raises:
+            UsageError: There is an unfinished run and neither was asked for, or it had other settings.
+        """
+        progress = self.progress()
+        if restart or not progress:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        elif not resume:
+            raise UsageError(
+                f"{paths.shown(self.folder)} holds an unfinished run ({progress}); add --resume to go on with it, or "
+                "--restart to begin again"
+            )
+        else:
+            self._check_fingerprint()
+            cli.say(f"resuming after {progress}")
+
+    def _check_fingerprint(self) -> None:
+        path = self.folder / FINGERPRINT
+        then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
+        names = sorted({*then, *self.fingerprint})
+        differing = [name for name in names if then.get(name) != self.fingerprint.get(name)]
+        if differing:
+            was = ", ".join(f"{name} was {then.get(name)}" for name in differing)
+            raise UsageError(
+                f"the unfinished run in {paths.shown(self.folder)} had other settings ({was}); "
+                "resume with those, or add --restart to begin again"
+            )
+
+    def make_folder(self) -> None:
+        """Make the folder: a place that cannot be written to fails before the training.
+
+        Raises:
+            OutputError: It cannot be written to.
+        """
+        with explain_write_errors(self._own):
+            self._own.mkdir(parents=True, exist_ok=True)
+        if self._own == self.folder and not (self.folder / FINGERPRINT).is_file():
+            write_json(self.folder / FINGERPRINT, self.fingerprint)
+
+    def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
+        """Load the last state into ``model`` if there is one, and return the history so far."""
+        import tensorflow as tf
+
+        self._history = tf.Variable("[]", dtype=tf.string, trainable=False)
+        state = tf.train.Checkpoint(model=model, optimizer=model.optimizer, history=self._history)
+        self._manager = tf.train.CheckpointManager(state, str(self._own), max_to_keep=1)
+        latest = tf.train.latest_checkpoint(str(self.folder))
+        if latest:
+            state.restore(latest).assert_existing_objects_matched()
+        return json.loads(self._history.numpy())
+
+    def save(self, history: list[dict[str, float]]) -> None:
+        """Keep the present state; the one before it is removed only when this one is whole."""
+        import tensorflow as tf
+
+        self.make_folder()
+        self._history.assign(json.dumps(history))
+        with explain_write_errors(self.folder):
+            try:
+                self._manager.save(checkpoint_number=len(history))
+            except tf.errors.OpError as error:
+                kept = "the epoch before is kept: free some space, then add --resume"
+                raise OutputError(
+                    f"cannot write the checkpoint in {self.folder}: {first_line(error)}; "
+                    f"{kept if len(history) > 1 else 'free some space, then run the command again'}"
+                ) from error
+
+    def remove(self) -> None:
+        """Delete the checkpoint: the run is over."""
+        shutil.rmtree(self.folder, ignore_errors=True)
