@@ -140,11 +140,11 @@ ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setti
 levers: $(INSTALLED) ## what might better the answer model, each beside the recipe as it is (half an hour each and more; resumes)
 	$(RUN) -m research.levers $(ARGS)
 
-results: $(INSTALLED) ## write research/results.md and its figures from the recorded runs
-	$(RUN) -m research.report.results $(ARGS)
+results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
+	$(RUN) -m research.report $(ARGS)
 
 benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
-	$(RUN) -m research.report.benchmarks
+	$(RUN) -m research.report benchmarks
 
 notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
 	$(RUN) -m research.tools.notebooks --clean $(ARGS)

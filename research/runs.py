@@ -1,11 +1,12 @@
-"""Recorded runs: one JSON file each, from which results.md and benchmarks.md are written."""
+"""Recorded runs: one JSON file each, from which the pages are written."""
 
 from __future__ import annotations
 
 import base64
 import json
 import platform
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,12 @@ def kept_methods(name: str, same: Mapping[str, Any], settings: Mapping[str, str]
     run = load(name)
     if run is None or any(run.get(key) != value for key, value in same.items()):
         return {}
-    return {method: found for method, found in run["methods"].items() if settings.get(method) == found["settings"]}
+    return {method: kept for method, kept in run["methods"].items() if settings.get(method) == kept["settings"]}
 
 
-def pack(right: np.ndarray) -> str:
-    """Whether each row was answered right, bool [N], as a short text."""
-    return base64.b64encode(np.packbits(right)).decode("ascii")
+def pack(correct: np.ndarray) -> str:
+    """Whether each row was answered correctly, bool [N], as a short text."""
+    return base64.b64encode(np.packbits(correct)).decode("ascii")
 
 
 def unpack(packed: str, rows: int) -> np.ndarray:
@@ -80,23 +81,11 @@ def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -
     return [seeds[seed][figure] - unchanged[seed][figure] for seed in seeds if seed in unchanged]
 
 
-def over_seeds(gains: Sequence[float]) -> tuple[float, float]:
-    """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
-    from scipy.stats import t
-
-    if len(gains) < 2:
-        return -np.inf, np.inf
-    half = t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / np.sqrt(len(gains))
-    return float(np.mean(gains) - half), float(np.mean(gains) + half)
-
-
 def machine() -> str:
-    """Processor and number of cores that this process may use, in words."""
+    """Number of cores that this process may use and the processor, in words."""
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
+        names = re.findall(r"^model name\s*: (.*)", cpuinfo.read_text("ascii", errors="replace"), re.MULTILINE)
+        model = names[0] if names else model
     return f"{cores()} cores of {model}"

@@ -1,0 +1,342 @@
+"""Tidy frames of the recorded runs: one row a measurement, and look-ups of single rows for the sentences of the pages.
+
+Accuracies, their differences and intervals are shares, 0 to 1. Intervals are 95%: ``low`` and ``high`` resample groups
+of near-duplicates, ``seeds_low`` and ``seeds_high`` are Student's t of the mean over training seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from research import runs
+from tf_model.errors import DataError
+
+TASKS = ("product", "emotion")
+QUESTIONS = (*TASKS, "answer")  # the whole answer: emotion and product
+NON_NEUTRAL = "answer_emotion_rows"  # the whole answer, on tweets that have an emotion
+
+MODELS = {
+    "report": "ours, `report`",
+    "tuned": "ours, `tuned`",
+    "answer": "ours, `answer`",
+    "keras_nlp_bert": "keras-nlp BertTextClassifier, same weights",
+    "scratch": "keras-nlp transformer from scratch",
+    "frozen_minilm": "frozen MiniLM + logistic regression",
+    "words_svm": "TF-IDF + linear SVM",
+    "words_logistic": "TF-IDF + logistic regression",
+    "keywords": "keyword rules",
+    "majority": "most frequent class",
+}
+CLASSICAL = ("frozen_minilm", "words_svm", "words_logistic", "keywords", "majority")
+NETWORKS = ("keras_nlp_bert", "scratch")
+BUGS = {
+    "no_mask": "bug: attention mask dropped",
+    "second_layer": "bug: second softmax layer",
+    "unstratified": "bug: folds not stratified by class",
+    "duplicates_across": "bug: near-duplicates on both sides",
+    "urls_first": "fix: URL rule before the letters rule",
+    "normalized": "fix: cleaning keeps digits and emoticons",
+    "as_many_left_out": "control: as many random tweets left out",
+    "without_duplicates": "fix: near-duplicates left out of training",
+}
+# What the answer model was to reach by the mean over the seeds: title, target, whether more is better.
+TARGETS = {
+    "product_accuracy": ("product accuracy", 0.89, True),
+    "product_macro_f1": ("product macro-F1", 0.81, True),
+    "emotion_accuracy": ("emotion accuracy", 0.76, True),
+    "emotion_macro_f1": ("emotion macro-F1", 0.68, True),
+    "answer_accuracy": ("whole answer correct", 0.75, True),
+    f"{NON_NEUTRAL}_accuracy": ("whole answer correct, non-neutral tweets", 0.58, True),
+    "product_accuracy_at_80_percent": ("product accuracy on the most confident 80%", 0.94, True),
+    "product_ece": ("product ECE after calibration", 0.03, False),
+    "emotion_ece": ("emotion ECE after calibration", 0.03, False),
+}
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """A recorded run.
+
+    Raises:
+        DataError: There is none.
+    """
+    run = runs.load(name)
+    if run is None:
+        raise DataError(f"research/runs/{name}.json is missing; restore it, or record it by its command in `make help`")
+    return run
+
+
+def scores() -> pd.DataFrame:
+    """Accuracy of each model by task, protocol and folds, which are over the tweets of the ``task`` or over ``all``."""
+    return pd.DataFrame(_scores())
+
+
+def score(model: str, task: str, protocol: str = "grouped", folds: str = "all") -> Any:
+    """One row of :func:`scores`, None if it was not measured."""
+    return _row(scores(), model=model, task=task, protocol=protocol, folds=folds)
+
+
+def comparisons() -> pd.DataFrame:
+    """Accuracy of ours less that of a baseline on the same tweets: a row a question, of the seed that gains least."""
+    rows = [
+        {"ours": ours, "model": model, "task": task, "seed": seed, "rows": test["rows"], **_difference(test)}
+        for ours, name in (("report", "report_product"), ("tuned", "product"), ("answer", "answer"))
+        for model, tests in recorded(f"compare_{name}")["methods"].items()
+        for task in QUESTIONS
+        for seed, test in tests.get(task, {}).items()
+        if seed != "averaged"
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.loc[frame.groupby(["ours", "model", "task"], sort=False)["difference"].idxmin()]
+
+
+def compared(ours: str, model: str, task: str) -> Any:
+    """One row of :func:`comparisons`, None if it was not measured."""
+    return _row(comparisons(), ours=ours, model=model, task=task)
+
+
+def near_duplicates() -> pd.DataFrame:
+    """What near-duplicates in training add to the accuracy on the same tweets, with p-values corrected by Holm."""
+    rows = [
+        {"model": model, "task": task, **_difference(test)}
+        for model, method in recorded("baselines")["methods"].items()
+        for task, tests in method.get("report_less_grouped", {}).items()
+        for test in tests.values()
+    ]
+    frame = pd.DataFrame(rows)
+    frame = frame[frame["low"] < frame["high"]]  # a method that does not learn from tweets answers the same either way
+    return frame.assign(p=holm([normal_p(*row) for row in frame[["difference", "low", "high"]].to_numpy()]))
+
+
+def duplicates_of(model: str, task: str) -> Any:
+    """One row of :func:`near_duplicates`."""
+    return _row(near_duplicates(), model=model, task=task)
+
+
+def variants() -> pd.DataFrame:
+    """Accuracy of each variant of the answer model less that of the model as it is, by question."""
+    by_name = recorded("levers")["levers"]
+    unchanged = _headlines(by_name["unchanged"])
+    rows = [
+        {"variant": name, "task": task, "seeds": len(variant["seeds"])}
+        | _difference(variant["paired"][task])
+        | _over_seeds(runs.gains(_headlines(variant), unchanged, f"{task}_accuracy"))
+        for name, variant in by_name.items()
+        if name != "unchanged"
+        for task in (*QUESTIONS, NON_NEUTRAL)
+    ]
+    return pd.DataFrame(rows)
+
+
+def variant(name: str, task: str) -> Any:
+    """One row of :func:`variants`."""
+    return _row(variants(), variant=name, task=task)
+
+
+def bugs() -> pd.DataFrame:
+    """Accuracy of the product with one bug put in or fixed less that without, by setting and protocol."""
+    rows = []
+    for setting, measured in recorded("ablation")["settings"].items():
+        for protocol, switches in measured["protocols"].items():
+            for name in [name for name in BUGS if name in switches]:
+                for key, other in (("paired", "unchanged"), ("beside_control", "as_many_left_out")):
+                    if paired := switches[name].get(key):
+                        gains = runs.gains(switches[name]["seeds"], switches[other]["seeds"], "accuracy")
+                        where = {"setting": setting, "protocol": protocol, "bug": name, "beside": other}
+                        rows.append(where | _difference(paired) | _over_seeds(gains))
+    return pd.DataFrame(rows)
+
+
+def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> Any:
+    """One row of :func:`bugs`."""
+    return _row(bugs(), setting=setting, protocol=protocol, bug=name, beside=beside)
+
+
+def label_errors() -> pd.DataFrame:
+    """Training without the most doubtful labels, less training without as many random ones of each class."""
+    rows = [
+        {"task": task, "model": model, "share": float(share), "macro_f1_of_all": method["all"]["macro_f1"]}
+        | {"macro_f1": case["doubtful"]["macro_f1"], **_difference(case)}
+        for task, study in recorded("label_quality")["tasks"].items()
+        for model, method in study["without_doubtful"].items()
+        for share, case in method.items()
+        if isinstance(case, Mapping) and "doubtful" in case
+    ]
+    return pd.DataFrame(rows)
+
+
+def agreement(task: str, cosine: str = "0.95") -> dict[str, Any]:
+    """How far two labels of one text agree, and between which accuracies the best possible one lies."""
+    run = recorded("label_quality")
+    return (run["answers_agree"] if task == "answer" else run["tasks"][task]["agreement"])[cosine]
+
+
+def learning_curve() -> pd.DataFrame:
+    """Accuracy by number of labelled tweets: mean, standard deviation, least and most over draws."""
+    rows = [
+        {"task": task, "model": model, "size": point["size"], "accuracy": point["accuracy"]["mean"]}
+        | {"sd": point["accuracy"]["sd"], "least": point["accuracy"]["min"], "most": point["accuracy"]["max"]}
+        for task, name in (("product", "learning_curve"), ("emotion", "learning_curve_emotion"))
+        for model, method in recorded(name)["methods"].items()
+        for point in method["points"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def lead(task: str, size: int) -> float:
+    """How far the worst draw of our fine-tuned model is ahead of the best draw of every baseline at a size."""
+    curve = learning_curve()
+    points = curve[(curve["task"] == task) & (curve["size"] == size)].set_index("model")
+    return points.loc["tuned", "least"] - points.drop("tuned")["most"].max()
+
+
+def targets() -> pd.DataFrame:
+    """What the answer model was to reach and what it reached, by the mean over the seeds."""
+    run = recorded("grouped_answer")
+    rows = []
+    for name, (title, target, more) in TARGETS.items():
+        mean = run["summary"][name]["mean"]
+        each = [seed["headline"][name] for seed in run["seeds"].values()]
+        reached = mean >= target if more else mean <= target
+        rows.append({"title": title, "target": target, "more": more, "mean": mean, "reached": reached})
+        rows[-1] |= _over_seeds(each)
+    return pd.DataFrame(rows)
+
+
+def classes(task: str) -> pd.DataFrame:
+    """Precision, recall, F1 and number of tweets of each class of the answer model, mean over the seeds."""
+    by_seed = [pd.DataFrame(seed[task]["per_class"]).T for seed in recorded("grouped_answer")["seeds"].values()]
+    return (sum(by_seed) / len(by_seed)).rename_axis("label").reset_index()
+
+
+def confusion(task: str) -> pd.DataFrame:
+    """Tweets by label (row) and by what the answer model predicts (column), mean over the seeds."""
+    seeds = recorded("grouped_answer")["seeds"].values()
+    labels = list(next(iter(seeds))[task]["per_class"])
+    return pd.DataFrame(np.mean([seed[task]["confusion_matrix"] for seed in seeds], axis=0), labels, labels)
+
+
+def calibration(task: str) -> dict[str, float]:
+    """ECE and Brier score of the answer model before and after calibration, mean over the seeds; what Brier gains."""
+    each = [seed["calibration"][task] for seed in recorded("grouped_answer")["seeds"].values()]
+    means = {
+        f"{figure}_{when}": float(np.mean([seed[when][figure] for seed in each]))
+        for figure in ("ece", "brier")
+        for when in ("before", "after")
+    }
+    gains = [seed["brier_gain"] for seed in each]
+    return means | {
+        "least_gain": min(gain["interval"][0] for gain in gains),
+        "greatest_gain": max(gain["interval"][1] for gain in gains),
+    }
+
+
+def emotion_shares() -> pd.DataFrame:
+    """Share of each emotion by the labels, by the best guess and among the answered tweets, mean over the seeds."""
+    seeds = recorded("grouped_answer")["seeds"].values()
+    by_seed = [pd.DataFrame(seed["answer"]["emotion_shares"]).T for seed in seeds]
+    return (sum(by_seed) / len(by_seed)).rename_axis("emotion").reset_index()
+
+
+def epochs() -> dict[int, float]:
+    """Validation accuracy by epoch in the cross-validation that fixed the number of epochs."""
+    return {round(row["epoch"]): row["val_accuracy"] for row in recorded("choose_epochs")["epochs"]}
+
+
+def report_accuracies() -> list[float]:
+    """Validation accuracy of each seed at the report's settings, on the report's split."""
+    return [seed["validation_accuracy"] for seed in recorded("bench_train_report")["seeds"]]
+
+
+def over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return -np.inf, np.inf
+    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return float(np.mean(values) - half), float(np.mean(values) + half)
+
+
+def normal_p(difference: float, low: float, high: float) -> float:
+    """Two-sided p-value of a difference by the normal distribution whose 95% interval is as wide."""
+    from scipy.stats import norm
+
+    return float(2 * norm.sf(abs(difference) * 2 * norm.ppf(0.975) / (high - low)))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values that are corrected for how many there are, float [N].
+
+    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
+    (1979).
+    """
+    values = np.asarray(p_values)
+    order = np.argsort(values)
+    corrected = np.empty(len(values))
+    corrected[order] = np.maximum.accumulate(values[order] * (len(values) - np.arange(len(values)))).clip(max=1)
+    return corrected
+
+
+def _scores() -> Iterator[dict[str, Any]]:
+    for model, method in recorded("baselines")["methods"].items():
+        for task in TASKS:
+            for protocol, result in method.get(task, {}).items():
+                yield _score(model, task, protocol, "task", result["summary"], result["intervals"][task])
+        for protocol, result in method.get("answer", {}).items():
+            for task in QUESTIONS:
+                yield _score(model, task, protocol, "all", result["summary"][task], result["intervals"][task])
+    yield _score("report", "product", "report", "task", recorded("bench_train_report"))
+    tuned = product_summary(recorded("grouped_tuned"))
+    yield _score("tuned", "product", "grouped", "task", tuned, tuned["accuracy"]["interval"])
+    summary = recorded("grouped_answer")["summary"]
+    for task in QUESTIONS:
+        named = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
+        yield _score("answer", task, "grouped", "all", named, named["accuracy"]["interval"])
+
+
+def product_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Mean, spread and interval over the seeds of a recorded cross-validation of the product alone."""
+    return run["summary"]
+
+
+def product_metrics(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The metrics of each seed of a recorded cross-validation of the product alone."""
+    return {name: metrics.get("product", metrics) for name, metrics in run["seeds"].items()}
+
+
+def _score(model: str, task: str, protocol: str, folds: str, summary: Mapping, interval: Sequence = ()) -> dict:
+    low, high = interval or (np.nan, np.nan)
+    return {
+        "model": model,
+        "task": task,
+        "protocol": protocol,
+        "folds": folds,
+        "accuracy": summary["accuracy"]["mean"],
+        "low": low,
+        "high": high,
+        "macro_f1": summary.get("macro_f1", {}).get("mean"),
+        "non_neutral": summary.get("emotion_rows_accuracy", {}).get("mean"),
+    }
+
+
+def _headlines(variant: Mapping[str, Any]) -> dict[str, Any]:
+    return {seed: result["headline"] for seed, result in variant["seeds"].items()}
+
+
+def _difference(test: Mapping[str, Any]) -> dict[str, float]:
+    low, high = test.get("interval") or test["difference_interval"]
+    return {"difference": test["difference"], "low": low, "high": high}
+
+
+def _over_seeds(values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(("seeds_low", "seeds_high"), over_seeds(values), strict=True))
+
+
+def _row(frame: pd.DataFrame, **values: Any) -> Any:
+    """The one row with these values, as a named tuple, None if there is none."""
+    rows = frame[(frame[list(values)] == pd.Series(values)).all(axis="columns")]
+    return next(rows.itertuples(index=False), None)

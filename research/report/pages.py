@@ -1,0 +1,77 @@
+"""The pages: templates/*.md.j2, whose sentences are written by people and whose figures come from the recorded runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from research import runs
+from research.report import frames
+from tf_model.cli import duration
+from tf_model.evaluation.metrics import REPORT, wilson_interval
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(page: str) -> str:
+    """A page as Markdown, by the name of its template.
+
+    Raises:
+        DataError: A run that it shows is not recorded.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters = (percent, plain, points, difference, ci, interval, seeds_ci, duration, gigabytes)
+    environment.filters |= {each.__name__: each for each in filters} | {"count": "{:,.0f}".format}
+    environment.globals |= {"report": REPORT, "wilson": wilson_interval, "frames": frames}
+    environment.globals |= {"recorded": frames.recorded, "load": runs.load}  # load: None if it is not recorded
+    return environment.get_template(f"{page}.md.j2").render()
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as a percentage; nothing for None."""
+    return "" if value is None else f"{100 * value:.{digits}f}%"
+
+
+def plain(value: float, digits: int = 3) -> str:
+    """A number that is no share of tweets, such as macro-F1."""
+    return f"{value:.{digits}f}"
+
+
+def points(value: float) -> str:
+    """A difference of shares in percentage points, with two digits if one would hide its sign."""
+    shown = 100 * value
+    return f"{shown:+.{2 if 0 < abs(shown) < 0.05 else 1}f}"
+
+
+def difference(row: Any) -> str:
+    """A difference in percentage points with its 95% interval; nothing for None."""
+    return "" if row is None else f"{points(row.difference)} ({points(row.low)} to {points(row.high)})"
+
+
+def ci(row: Any) -> str:
+    """The 95% interval of a difference in percentage points."""
+    return f"95% CI {points(row.low)} to {points(row.high)}"
+
+
+def seeds_ci(row: Any) -> str:
+    """The 95% interval of a difference over training seeds."""
+    return f"{points(row.seeds_low)} to {points(row.seeds_high)}"
+
+
+def interval(bounds: tuple[float, float], digits: int = 1) -> str:
+    """The bounds of a share, in percent."""
+    low, high = bounds
+    return f"{100 * low:.{digits}f}\N{EN DASH}{percent(high, digits)}"
+
+
+def gigabytes(octets: float) -> str:
+    """Bytes as ``"1.82 GB"``."""
+    return f"{octets / 1e9:.2f} GB"

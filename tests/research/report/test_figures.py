@@ -1,0 +1,70 @@
+"""The figures show every recorded point."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from research.report import figures, frames
+from tf_model import paths
+from tf_model.errors import OutputError
+
+
+def test_differences_are_filled_where_they_are_significant():
+    figure = figures.near_duplicates()
+    assert [title.text for title in figure.layout.annotations][:2] == ["product", "emotion"]
+    for trace, task in zip(figure.data, frames.TASKS, strict=True):
+        rows = frames.near_duplicates().query(f"task == '{task}'")
+        assert list(trace.y) == [frames.MODELS[model] for model in rows["model"]]
+        assert list(trace.x + trace.error_x.array) == pytest.approx(100 * rows["high"])
+        assert [colour == "white" for colour in trace.marker.color] == list((rows["low"] <= 0) & (rows["high"] >= 0))
+
+
+def test_comparisons_have_a_panel_a_question_and_leave_only_the_most_frequent_class_out():
+    traces = figures.comparisons().data
+    assert [len(trace.x) for trace in traces] == [6, 6, 4]
+    assert frames.MODELS["majority"] not in traces[0].y
+
+
+def test_each_case_of_label_errors_has_a_line():
+    assert [len(set(trace.y)) for trace in figures.label_errors().data] == [6, 6]
+
+
+def test_the_learning_curve_has_every_size_of_every_method():
+    traces = figures.learning_curve().data
+    assert sum(len(trace.x) for trace in traces) == len(frames.learning_curve())
+    assert [trace.name for trace in traces if trace.showlegend] == [
+        "keyword rules", "TF-IDF + logistic regression", "TF-IDF + linear SVM", "frozen MiniLM + logistic regression",
+        "ours, tuned",
+    ]  # fmt: skip
+
+
+def test_bins_of_few_tweets_are_left_out_of_the_reliability():
+    calibration = next(iter(frames.recorded("grouped_answer")["seeds"].values()))["calibration"]
+    bins = calibration["emotion"]["after"]["reliability"]
+    trace = figures.reliability().data[3]
+    assert list(trace.x) == [each["confidence"] for each in bins if each["rows"] >= figures.FEWEST_TWEETS]
+
+
+def test_a_figure_that_is_drawn_again_is_the_same_file(tmp_path, monkeypatch):
+    from plotly.graph_objects import Figure
+
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    monkeypatch.setattr(figures, "FIGURES", {"one": Figure, "two": Figure})
+    drawn = iter([b'<g id="defs-0a1b"><g class="trace1a2b3c"/>', b'<g id="defs-ff00"><g class="traceffffff"/>'])
+    monkeypatch.setattr(Figure, "to_image", lambda self, format: next(drawn))
+    (tmp_path / "figures").mkdir()
+    first, second = figures.draw_all()
+    assert first.read_text("utf-8") == second.read_text("utf-8") == '<g id="defs--0"><g class="trace-1"/>\n'
+
+
+def test_without_a_browser_one_line_says_what_to_install(monkeypatch):
+    from plotly.graph_objects import Figure
+
+    def refuse(self, format):
+        raise RuntimeError("no Chrome\nlong explanation")
+
+    monkeypatch.setattr(Figure, "to_image", refuse)
+    with pytest.raises(OutputError, match=re.escape("no Chrome; install Chrome or Chromium")):
+        list(figures.draw_all())

@@ -1,0 +1,133 @@
+"""The pages are what the recorded runs render to, are short, and lead where they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+
+from research import runs
+from research.report import __main__ as command
+from research.report import pages
+from tf_model import paths
+from tf_model.errors import DataError, OutputError
+
+WORDS = {"results": 3_000, "benchmarks": 1_500, "reproduction": 1_200, "README": 500}
+
+
+def text_of(page: str) -> str:
+    return (paths.RESEARCH / f"{page}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", command.PAGES)
+def test_a_committed_page_is_what_the_recorded_runs_render_to(page):
+    assert text_of(page) == pages.render(page), "run `make results`"
+
+
+@pytest.mark.parametrize(("page", "limit"), WORDS.items())
+def test_a_page_is_short(page, limit):
+    assert len(text_of(page).split()) < limit
+
+
+@pytest.mark.parametrize("page", WORDS)
+def test_every_table_has_as_many_cells_in_each_line(page):
+    tables = re.findall(r"(?:^\|.*\n)+", text_of(page), re.MULTILINE)
+    assert tables
+    for table in tables:
+        lines = table.splitlines()
+        assert set(lines[1]) <= set("|-:"), lines[1]
+        assert len({line.count("|") for line in lines}) == 1, table
+
+
+@pytest.mark.parametrize("page", WORDS)
+def test_links_lead_to_files_and_headings_that_are_there(page):
+    for target, heading in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text_of(page)):
+        assert (paths.RESEARCH / target).exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)", text_of(target.removesuffix(".md")), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+@pytest.mark.parametrize("page", WORDS)
+def test_files_that_a_page_names_are_there(page):
+    for name in re.findall(r"`((?:tests|tf_model|research)/[\w/]+(?:\.\w+)?)`", text_of(page)):
+        assert (paths.ROOT / name).exists(), name
+
+
+def test_figures_of_the_page_are_drawn_and_no_others():
+    shown = re.findall(r"!\[[^]]*\]\(figures/(.*?)\)", text_of("results"))
+    assert sorted(shown) == sorted(path.name for path in (paths.RESEARCH / "figures").iterdir())
+
+
+def test_a_run_on_a_gpu_is_shown_once_it_is_recorded(tmp_path, monkeypatch):
+    shutil.copytree(runs.RUNS, tmp_path / "runs")
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    assert "## An epoch on a GPU" not in pages.render("benchmarks")
+    epoch = {"device": "GPU 0", "first_epoch_seconds": 20.0, "epoch_seconds": 1.75}
+    run = {"command": "make bench-gpu", "date": "2026-01-02", "machine": "8 cores", "runs": {"MiniLM, float32": epoch}}
+    (tmp_path / "runs" / "bench_gpu.json").write_text(json.dumps(run), encoding="utf-8")
+    page = pages.render("benchmarks")
+    assert "`make bench-gpu`, 2026-01-02, 8 cores, batches of 32." in page
+    assert "| MiniLM, float32 | GPU 0 | 20.0 s | 1.8 s |" in page
+
+
+@pytest.mark.parametrize(
+    ("page", "missing"),
+    [
+        ("results", "grouped_answer"),
+        ("results", "label_quality"),
+        ("benchmarks", "bench_app"),
+        ("reproduction", "choose_epochs"),
+    ],
+)
+def test_a_missing_run_is_named(tmp_path, monkeypatch, page, missing):
+    shutil.copytree(runs.RUNS, tmp_path / "runs", ignore=shutil.ignore_patterns(f"{missing}.json"))
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+    with pytest.raises(DataError, match=rf"research/runs/{missing}\.json is missing; restore it"):
+        pages.render(page)
+
+
+def test_the_command_writes_the_pages_that_are_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    assert command.main(["benchmarks"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["benchmarks.md"]
+    assert command.main(["--no-figures"]) == 0
+    assert sorted(path.stem for path in tmp_path.iterdir()) == sorted(command.PAGES)
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["benchmark"])
+    assert stopped.value.code == 2
+    assert "there is no page benchmark; expected results, reproduction, benchmarks" in capsys.readouterr().err
+
+
+def test_without_a_browser_the_pages_are_written_and_the_figures_stay(tmp_path, monkeypatch, capsys):
+    from research.report import figures
+
+    def refuse():
+        yield tmp_path / "figures" / "first.svg"
+        raise OutputError("no browser")
+
+    monkeypatch.setattr(paths, "RESEARCH", tmp_path)
+    monkeypatch.setattr(figures, "draw_all", refuse)
+    assert command.main(["results"]) == 0
+    assert (tmp_path / "results.md").is_file()
+    assert "warning: the figures stay as they are: no browser" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0197, "+2.0"), (-0.0031, "-0.3"), (0.0001, "+0.01"), (-0.0004, "-0.04"), (0.0, "+0.0"), (0.0005, "+0.1")],
+)
+def test_a_difference_is_shown_in_points_with_its_sign(value, shown):
+    assert pages.points(value) == shown
+
+
+def test_figures_in_the_text_are_rounded_and_what_was_not_measured_is_empty():
+    row = pd.Series({"difference": 0.02, "low": -0.003, "high": 0.043, "seeds_low": -0.1, "seeds_high": 0.1})
+    assert pages.difference(row) == "+2.0 (-0.3 to +4.3)"
+    assert pages.ci(row) == "95% CI -0.3 to +4.3"
+    assert pages.seeds_ci(row) == "-10.0 to +10.0"
+    assert pages.interval((0.8738, 0.88534), 2) == "87.38\N{EN DASH}88.53%"
+    assert (pages.difference(None), pages.percent(None), pages.percent(0.87405, 2)) == ("", "", "87.41%")
