@@ -33,7 +33,7 @@ from research.runs import load, record, today, write_run
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import compare_right
-from tf_model.evaluation.model_reports import read_report
+from tf_model.model_dir import read_report
 
 AVERAGED = "averaged"
 RECORDED = "recorded"  # of a method that was compared by records alone

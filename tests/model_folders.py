@@ -1,4 +1,4 @@
-"""Folders that look like those of trained models, made in a moment: their papers are real, their graph is empty."""
+"""Folders that look like those of trained models, made in a moment: their files are real, their graph is empty."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 
 from tf_model import config, tasks
 from tf_model.evaluation.metrics import evaluate_probabilities
-from tf_model.inference.predictor import probability_column
+from tf_model.model_dir import probability_column
 
 SHA256 = "f" * 64
 ROWS = 60
@@ -34,31 +34,25 @@ def write_single(parent: Path, task: str = "product", *, name: str | None = None
     labels = tasks.TASKS[task].labels
     label_ids, probabilities = labelled(labels, seed=seed)
     parts = {
-        "train": evaluate_probabilities(*labelled(labels, 2 * ROWS, seed + 100), labels),
-        "validation": evaluate_probabilities(label_ids, probabilities, labels),
+        "train": {task: evaluate_probabilities(*labelled(labels, 2 * ROWS, seed + 100), labels)},
+        "validation": {task: evaluate_probabilities(label_ids, probabilities, labels)},
     }
-    _write(folder, {"task": task, "labels": list(labels)}, task, parts, changes)
-    frame = pd.DataFrame(probabilities, columns=list(labels))
-    frame.insert(0, "predicted", [labels[each] for each in probabilities.argmax(axis=1)])
-    frame.insert(0, "label", [labels[each] for each in label_ids])
-    frame.insert(0, "row", np.arange(len(frame)) * 3)
-    frame.to_csv(folder / "validation_predictions.csv", index=False)
+    _write(folder, task, [task], parts, changes)
+    _write_predictions(folder, np.arange(ROWS) * 3, {task: ([labels[each] for each in label_ids], probabilities)})
     return folder
 
 
 def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes) -> Path:
     """A model of both tasks, with its calibration; every third row has no product label."""
     folder = parent / name
-    frame = pd.DataFrame({"row": np.arange(ROWS)})
-    parts, calibration, columns = {}, {"temperature": {}, "threshold": 0.5}, []
+    parts, calibration, predictions = {}, {"temperature": {}, "threshold": 0.5}, {}
     for task in ("product", "emotion"):
         labels = tasks.TASKS[task].labels
         label_ids, probabilities = labelled(labels, seed=seed)
         known = np.arange(ROWS) % 3 != 0 if task == "product" else np.ones(ROWS, bool)
         parts[task] = evaluate_probabilities(label_ids[known], probabilities[known], labels)
-        frame[task] = [labels[each] if keep else None for each, keep in zip(label_ids, known, strict=True)]
-        names = [probability_column(task, label) for label in labels]
-        columns.append(pd.DataFrame(probabilities, columns=names))
+        names = [labels[each] if keep else None for each, keep in zip(label_ids, known, strict=True)]
+        predictions[task] = (names, probabilities)
         bins = [{"low": 0.8, "high": 0.9, "rows": 20, "confidence": 0.85, "accuracy": 0.75}]
         calibration["temperature"][task] = 1.5
         calibration[task] = {
@@ -76,14 +70,22 @@ def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes
         {"threshold": 0.0, "coverage": 1.0, "accuracy": 0.75, "rows": ROWS},
         {"threshold": 0.5, "coverage": 0.5, "accuracy": 0.9, "rows": ROWS // 2},
     ]
-    labels = {"task": "answer"} | {task: list(tasks.TASKS[task].labels) for task in ("product", "emotion")}
-    _write(folder, labels, "answer", {"train": parts, "validation": parts}, changes)
-    pd.concat([frame, *columns], axis=1).to_csv(folder / "validation_predictions.csv", index=False)
+    _write(folder, "answer", ["product", "emotion"], {"train": parts, "validation": parts}, changes)
+    _write_predictions(folder, np.arange(ROWS), predictions)
     (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
     return folder
 
 
-def _write(folder: Path, labels: dict, task: str, parts: dict, changes: dict) -> None:
+def _write_predictions(folder: Path, rows: np.ndarray, predictions: dict[str, tuple[list, np.ndarray]]) -> None:
+    labels = pd.DataFrame({"row": rows} | {task: names for task, (names, _) in predictions.items()})
+    probabilities = [
+        pd.DataFrame(values, columns=[probability_column(task, label) for label in tasks.TASKS[task].labels])
+        for task, (_, values) in predictions.items()
+    ]
+    pd.concat([labels, *probabilities], axis=1).to_csv(folder / "validation_predictions.csv", index=False)
+
+
+def _write(folder: Path, task: str, names: list[str], parts: dict, changes: dict) -> None:
     folder.mkdir(parents=True)
     metrics = {
         "dataset": "assignment",
@@ -102,7 +104,7 @@ def _write(folder: Path, labels: dict, task: str, parts: dict, changes: dict) ->
     }
     (folder / "saved_model.pb").write_bytes(b"")
     for file, value in {
-        "labels.json": labels,
+        "labels.json": {"task": task, "labels": {name: list(tasks.TASKS[name].labels) for name in names}},
         "recipe.json": config.REPORT.to_dict(),
         "metrics.json": metrics | changes,
     }.items():

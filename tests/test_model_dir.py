@@ -1,11 +1,17 @@
-"""Which training a folder holds, and how a version on a server says so."""
+"""The files of a saved model: read strictly, or as far as they can be; and which training a folder holds."""
 
 import json
+import os
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from model_folders import ROWS, SHA256, write_answer, write_single
 
 from tf_model import model_dir, tasks
 from tf_model.errors import ModelError
+from tf_model.model_dir import fingerprint, model_folders, read_labels, read_report, read_validation_rows
 
 
 def test_a_copy_is_the_same_training_and_another_is_not(tmp_path):
@@ -31,24 +37,202 @@ def test_a_served_version_grows_with_time_and_names_its_training():
     assert model_dir.is_of_training("123456789012", "123456789012"), "a hash of digits alone"
 
 
-@pytest.mark.parametrize("content", ["[]", "{", "3"])
+@pytest.mark.parametrize("content", ["[]", "{", "3", b"\xff\xfe"])
 def test_what_is_no_object_is_refused(tmp_path, content):
-    (tmp_path / "x.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match="export the model again"):
+    (tmp_path / "x.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ModelError, match="train the model again"):
         model_dir.read_json(tmp_path / "x.json")
     assert model_dir.read_json(tmp_path / "missing.json") == {}
+    with pytest.raises(ModelError, match=r"missing\.json is missing"):
+        model_dir.read_json(tmp_path / "missing.json", required=True)
 
 
 def test_labels_of_one_task_and_of_both(tmp_path):
     with pytest.raises(ModelError, match=r"saved_model.pb is missing"):
-        model_dir.read_labels(tmp_path)
+        read_labels(tmp_path)
     (tmp_path / model_dir.GRAPH).touch()
-    file = tmp_path / model_dir.LABELS
-    file.write_text(json.dumps({"task": "product", "labels": ["a", "b"]}), encoding="utf-8")
-    assert model_dir.read_labels(tmp_path) == {"product": ("a", "b")}
-    file.write_text(json.dumps({"task": tasks.ANSWER, "product": ["a"], "emotion": ["b"]}), encoding="utf-8")
-    assert model_dir.read_labels(tmp_path) == {"product": ("a",), "emotion": ("b",)}
-    for damaged in ({"task": "colour", "labels": ["a"]}, {"task": ["x"]}, {"task": None}, {"task": "product"}):
-        file.write_text(json.dumps(damaged), encoding="utf-8")
-        with pytest.raises(ModelError, match="expected a task"):
-            model_dir.read_labels(tmp_path)
+    with pytest.raises(ModelError, match=r"labels.json is missing"):
+        read_labels(tmp_path)
+    for labels in ({"product": ["a", "b"]}, {"product": ["a"], "emotion": ["b"]}):
+        (tmp_path / model_dir.LABELS).write_text(json.dumps({"task": "?", "labels": labels}), encoding="utf-8")
+        assert read_labels(tmp_path) == {task: tuple(classes) for task, classes in labels.items()}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"task": "product", "labels": ["a", "b"]},  # as an earlier version wrote them
+        {"task": tasks.ANSWER, "product": ["a"], "emotion": ["b"]},
+        {"labels": {"colour": ["a"]}},
+        {"labels": {"product": []}},
+        {"labels": {"product": "a"}},
+        {"labels": {"product": [1]}},
+        {"labels": {}},
+        {},
+    ],
+)
+def test_labels_of_another_form_are_refused(tmp_path, content):
+    (tmp_path / model_dir.GRAPH).touch()
+    (tmp_path / model_dir.LABELS).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"expected the classes of each task .* train it again"):
+        read_labels(tmp_path)
+
+
+def test_a_folder_that_may_not_be_looked_into(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    with pytest.raises(ModelError, match=r"cannot be read \(Permission denied\); check its permissions"):
+        read_labels(tmp_path)
+
+
+def test_the_rows_that_a_model_validated_on(tmp_path):
+    assert read_validation_rows(write_single(tmp_path)).tolist() == list(range(0, 3 * ROWS, 3))
+
+
+class TestReadReport:
+    def test_a_model_of_one_task(self, tmp_path):
+        report = read_report(write_single(tmp_path))
+        assert (report.name, report.task, report.is_whole, report.problems) == ("product", "product", True, ())
+        assert report.labels == {"product": tasks.PRODUCTS}
+        assert report.data_sha256 == SHA256
+        assert report.protocol == "random split (seed 42, 20% to validate)"
+        assert list(report.history["epoch"]) == [1, 2]
+        assert report.card.endswith("A card.\n")
+        validated = report.labelled("product")
+        assert validated.rows.tolist() == list(range(0, 3 * ROWS, 3))
+        # The figures of metrics.json come out of the same rows.
+        assert validated.correct.mean() == pytest.approx(report.part("validation", "product")["accuracy"])
+        assert report.part("validation", "emotion") == {}
+        assert report.labelled("emotion") is None
+
+    def test_the_answer_model(self, tmp_path):
+        report = read_report(write_answer(tmp_path))
+        assert (report.problems, report.task) == ((), "answer")
+        assert len(report.labelled("emotion").rows) == ROWS
+        # Rows without a product label are nothing to be right or wrong about.
+        assert len(report.labelled("product").rows) == ROWS * 2 // 3
+        assert (report.labelled("product").rows % 3 != 0).all()
+        assert report.predictions["product"].label_ids.tolist()[::3] == [tasks.NO_LABEL] * (ROWS // 3)
+        assert report.part("validation", "answer")["emotion_rows_accuracy"] == 0.58
+        assert report.calibration["product"]["after"]["ece"] == 0.0213
+
+    def test_a_label_that_looks_like_a_missing_value_is_a_label(self, tmp_path):
+        folder = write_single(tmp_path)
+        for file in ("labels.json", "validation_predictions.csv", "metrics.json"):
+            text = (folder / file).read_text()
+            for before, after in ((",iPhone", ",None"), ('"iPhone"', '"None"'), ("_iPhone", "_None")):
+                text = text.replace(before, after)
+            (folder / file).write_text(text)
+        report = read_report(folder)
+        assert report.problems == ()
+        assert len(report.labelled("product").rows) == ROWS
+
+    def test_without_any_label_nothing_is_labelled(self, tmp_path):
+        file = write_single(tmp_path) / "validation_predictions.csv"
+        pd.read_csv(file).assign(product=None).to_csv(file, index=False)
+        report = read_report(file.parent)
+        assert report.problems == ()
+        assert report.labelled("product") is None
+
+    @pytest.mark.parametrize("file", ["history.csv", "validation_predictions.csv", "model_card.md", "recipe.json"])
+    def test_a_missing_file_costs_only_itself(self, tmp_path, monkeypatch, file):
+        monkeypatch.chdir(tmp_path)
+        folder = write_single(tmp_path)
+        (folder / file).unlink()
+        report = read_report(folder)
+        assert report.problems == (f"product/{file} is missing; train the model again to have it",)
+        assert report.is_whole
+        assert report.part("validation", "product")["rows"] == ROWS
+
+    def test_calibration_is_expected_of_the_answer_model_alone(self, tmp_path):
+        folder = write_answer(tmp_path)
+        (folder / "calibration.json").unlink()
+        assert "calibration.json is missing" in read_report(folder).problems[0]
+
+    @pytest.mark.parametrize("file", ["saved_model.pb", "labels.json"])
+    def test_without_graph_or_labels_it_is_not_whole(self, tmp_path, file):
+        folder = write_single(tmp_path)
+        (folder / file).unlink()
+        report = read_report(folder)
+        assert (report.is_whole, report.task) == (False, "")
+        assert f"{file} is missing" in report.problems[0]
+
+    @pytest.mark.parametrize(
+        ("file", "content", "words"),
+        [
+            ("metrics.json", '{"rows": 3', "metrics.json cannot be read"),
+            ("metrics.json", "[]", "metrics.json: expected a JSON object, got a list"),
+            ("metrics.json", '{"train": {"rows": 1}}', "metrics of the part 'train' are not complete"),
+            ("metrics.json", '{"train": {"product": 1}}', "metrics of the part 'train' are not complete"),
+            ("metrics.json", '{"train": {"product": {"rows": 1}}}', "metrics of the part 'train' are not complete"),
+            ("metrics.json", b"\xff\xfe", "metrics.json cannot be read"),
+            ("labels.json", '{"task": ["product"]}', "labels.json: expected the classes of each task"),
+            ("history.csv", "step,loss\n1,2\n", "history.csv: the columns 'epoch', 'accuracy' are missing"),
+            ("history.csv", "epoch,loss,accuracy\n", "history.csv: it has no rows"),
+            ("history.csv", "", "history.csv cannot be read"),
+            ("validation_predictions.csv", "row,product\n1,iPad\n", "the columns 'product_probability_iPhone'"),
+        ],
+    )
+    def test_a_damaged_file_is_told_in_a_line(self, tmp_path, file, content, words):
+        folder = write_single(tmp_path)
+        (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+        report = read_report(folder)
+        assert any(words in problem for problem in report.problems), report.problems
+        assert all(len(problem.splitlines()) == 1 for problem in report.problems)
+
+    @pytest.mark.parametrize(
+        ("column", "value", "words"),
+        [
+            ("product", "Zune", "expected the labels of labels.json, got 'Zune'"),
+            ("product_probability_iPad", "0.99", "probabilities that sum to 1"),
+            ("product_probability_iPad", "much", "probabilities that sum to 1"),
+            ("row", "first", "expected row numbers"),
+        ],
+    )
+    def test_predictions_that_cannot_be_true(self, tmp_path, column, value, words):
+        folder = write_single(tmp_path)
+        file = folder / "validation_predictions.csv"
+        frame = pd.read_csv(file, dtype=str)
+        frame.loc[0, column] = value
+        frame.to_csv(file, index=False)
+        report = read_report(folder)
+        assert words in report.problems[0]
+        assert report.predictions == {}
+
+    def test_nothing_there(self, tmp_path):
+        report = read_report(tmp_path / "nothing")
+        assert not report.is_whole
+        assert report.part("validation", "product") == {}
+
+    def test_the_sample_corpus_is_known(self, tmp_path):
+        assert read_report(write_single(tmp_path, dataset="sample")).is_sample
+        assert not read_report(write_single(tmp_path, name="other")).is_sample
+
+
+class TestFolders:
+    def test_known_names_first_hidden_ones_never(self, tmp_path):
+        for name in ("zebra", "emotion", "product", ".checkpoints", ".versions/answer/1", ".product.x.part"):
+            (tmp_path / name).mkdir(parents=True)
+        (tmp_path / "answer").symlink_to(".versions/answer/1")
+        (tmp_path / "README.md").write_text("")
+        assert [each.name for each in model_folders(tmp_path)] == ["answer", "product", "emotion", "zebra"]
+
+    def test_no_folder_no_models(self, tmp_path):
+        assert model_folders(tmp_path / "none") == ()
+
+    def test_a_replaced_model_has_another_fingerprint(self, tmp_path):
+        folder = write_single(tmp_path)
+        before = fingerprint(folder)
+        assert fingerprint(folder) == before
+        os.utime(folder / "metrics.json", ns=(1, 1))
+        assert fingerprint(folder) != before
+        (folder / "metrics.json").unlink()
+        assert "metrics.json" not in {name for name, *_ in fingerprint(folder)}
+
+
+def test_predictions_have_the_dtypes_that_they_say(tmp_path):
+    predictions = read_report(write_answer(tmp_path)).predictions["product"]
+    assert (predictions.rows.dtype, predictions.label_ids.dtype) == (np.int64, np.int64)
+    assert (predictions.probabilities.dtype, predictions.probabilities.shape) == (np.float64, (ROWS, 9))

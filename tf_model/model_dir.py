@@ -1,53 +1,57 @@
-"""The folder of a saved model: what its files are called, what the model answers, and which training it comes from."""
+"""The folder of a saved model: its files, how each is read, and which training the model comes from.
+
+A reader raises a :class:`~tf_model.errors.ModelError` that says in one line what is wrong with the file.
+:func:`read_report` reads everything but the graph and raises nothing: what is missing or damaged costs what it would
+have shown. TensorFlow is not needed.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tf_model import tasks
-from tf_model.errors import ModelError, first_line
+from tf_model import paths, tasks
+from tf_model.errors import ModelError, first_line, listed
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 SIGNATURE = "serving_default"  # texts in, answers out
 GRAPH, FINGERPRINT = "saved_model.pb", "fingerprint.pb"
-SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow writes; all else are the model's papers
+SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow writes; the rest is ours
 LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
+SAMPLE = "sample"  # the dataset in the metrics of a model of the sample corpus
+SUM_TOLERANCE = 1e-3  # of probabilities, which are rounded in the file
 _TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
 
+Fingerprint = tuple[tuple[str, int, int], ...]
 
-# ---------------------------------------------------------------- what it answers
+
+def probability_column(task: str, label: str) -> str:
+    """The name of the column with the probability of one class."""
+    return f"{task}_probability_{label}"
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in a file of the folder, empty if there is no such file.
-
-    Raises:
-        ModelError: It cannot be read, or is no object.
-    """
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({first_line(error)}); export the model again") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{file}: expected a JSON object, found a {type(value).__name__}; export the model again")
-    return value
+# ---------------------------------------------------------------- its files
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Classes by task, as :func:`classes_of` finds them in ``labels.json``.
+    """The classes of each task that the model answers, from ``labels.json``: ``{"labels": {TASK: [CLASS, ...]}}``.
 
     Raises:
         ModelError: There is no whole model in the folder, or its labels cannot be read.
     """
-    file = folder / LABELS
+    from pydantic import Field, TypeAdapter, ValidationError
+
     try:
         missing = next((name for name in (GRAPH, LABELS) if not (folder / name).is_file()), None)
     except OSError as error:
@@ -56,29 +60,292 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         raise ModelError(
             f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
         )
-    found = read_json(file)
-    classes = classes_of(found)
-    if not classes:
+    content = read_json(folder / LABELS)
+    classes = Annotated[tuple[str, ...], Field(min_length=1)]
+    by_task = Annotated[dict[Literal[tuple(tasks.TASKS)], classes], Field(min_length=1)]
+    try:
+        return TypeAdapter(by_task).validate_python(content.get("labels"))
+    except ValidationError as error:
         raise ModelError(
-            f"{file}: expected a task ({', '.join([*tasks.TASKS, tasks.ANSWER])}) and its labels, found "
-            f"{str(found)[:200]}; export the model again"
-        )
-    return classes
+            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.TASKS)}) under 'labels', got "
+            f"{str(content)[:80]}; the model is of an older version or damaged: train it again"
+        ) from error
 
 
-def classes_of(found: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Classes by task, from ``{"task": T, "labels": [...]}`` or ``{"task": "answer", "product": [...], ...}``.
+def read_json(file: Path, required: bool = False) -> dict[str, Any]:
+    """The JSON object in a file of the folder, empty if there is no such file and none is ``required``.
 
-    Empty where ``found`` is neither.
+    Raises:
+        ModelError: It cannot be read, or is no object.
     """
-    classes = found.get("labels") if isinstance(found.get("labels"), dict) else {"": None}
-    if not all(name in tasks.TASKS and _is_list_of_text(labels) for name, labels in classes.items()):
+    if not required and not file.exists():
         return {}
-    return {name: tuple(labels) for name, labels in classes.items()}
+    try:
+        value = json.loads(read_text(file))
+    except ValueError as error:
+        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
+    if not isinstance(value, dict):
+        raise ModelError(
+            f"{paths.shown(file)}: expected a JSON object, got a {type(value).__name__}; train the model again"
+        )
+    return value
 
 
-def _is_list_of_text(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
+def read_text(file: Path) -> str:
+    """The text in a file of the folder.
+
+    Raises:
+        ModelError: It is missing or cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ModelError(f"{paths.shown(file)} is missing; train the model again to have it") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
+
+
+def read_metrics(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """``metrics.json``, with the metrics of each task under ``train`` and ``validation``.
+
+    Raises:
+        ModelError: It cannot be read, or lacks the metrics of a task.
+    """
+    metrics = read_json(file, required=True)
+    for part in ("train", "validation"):
+        try:
+            complete = all({"rows", "accuracy", "per_class"} <= metrics[part][task].keys() for task in labels)
+        except (KeyError, TypeError, AttributeError):
+            complete = False
+        if not complete:
+            raise ModelError(
+                f"{paths.shown(file)}: the metrics of the part {part!r} are not complete; train the model again"
+            )
+    return metrics
+
+
+def read_history(file: Path) -> pd.DataFrame:
+    """``history.csv``, a row per epoch, with at least ``epoch``, ``loss`` and ``accuracy``.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    return _read_table(file, ["epoch", "loss", "accuracy"])
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model predicted for validation rows, of one task.
+
+    Attributes:
+        labels: The C classes, in the order of their ids.
+        rows: int64 [N], row numbers in the data file, counted from 0.
+        label_ids: int64 [N], the true classes; -1 where there is none.
+        probabilities: float64 [N, C], each row a distribution.
+    """
+
+    labels: tuple[str, ...]
+    rows: np.ndarray
+    label_ids: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def predicted_ids(self) -> np.ndarray:
+        """int64 [N], the most probable class, the first of several."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """float64 [N], the probability of the predicted class, 0 to 1."""
+        return self.probabilities.max(axis=1)
+
+    @property
+    def correct(self) -> np.ndarray:
+        """bool [N], whether the predicted class is the true one."""
+        return self.predicted_ids == self.label_ids
+
+    def take(self, chosen: np.ndarray) -> Predictions:
+        """The rows where ``chosen``, bool [N], is true."""
+        return Predictions(self.labels, self.rows[chosen], self.label_ids[chosen], self.probabilities[chosen])
+
+
+def read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
+    """``validation_predictions.csv`` by task, each with all rows of the file.
+
+    It has the columns ``row``, ``<task>`` with the true class or nothing, and ``<task>_probability_<class>``.
+
+    Raises:
+        ModelError: It cannot be read, or holds other classes or what are no probabilities.
+    """
+    import pandas as pd
+
+    columns = {task: [probability_column(task, label) for label in labels[task]] for task in labels}
+    frame = _read_table(file, ["row", *labels, *(name for names in columns.values() for name in names)])
+    predictions = {}
+    for task, classes in labels.items():
+        unknown = set(frame[task].dropna().astype(str)) - set(classes)
+        if unknown:
+            raise ModelError(
+                f"{paths.shown(file)}: expected the labels of {LABELS}, got {listed(sorted(unknown))}; train the model "
+                "again"
+            )
+        label_ids = pd.Categorical(frame[task].astype("str"), categories=classes).codes.astype("int64")
+        probabilities = frame[columns[task]].apply(pd.to_numeric, errors="coerce").to_numpy("float64")
+        if not (abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all():  # so written, NaN is refused as well
+            raise ModelError(
+                f"{paths.shown(file)}: expected probabilities that sum to 1, got others; train the model again"
+            )
+        predictions[task] = Predictions(tuple(classes), frame["row"].to_numpy("int64"), label_ids, probabilities)
+    return predictions
+
+
+def read_validation_rows(folder: Path) -> np.ndarray:
+    """The numbers of the rows that the model validated on, and so did not learn from, int64 [N].
+
+    Raises:
+        ModelError: The model does not say.
+    """
+    return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy("int64")
+
+
+def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV file of the folder with at least these columns and one row; ``row`` holds whole numbers."""
+    import pandas as pd
+
+    content = read_text(file)
+    try:
+        # Labels are text: "None" or "NA" among them would be a label, not a missing one.
+        frame = pd.read_csv(io.StringIO(content), keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        reason = f"the columns {listed(missing)} are missing"
+    elif frame.empty:
+        reason = "it has no rows"
+    elif "row" in columns and frame["row"].dtype.kind != "i":
+        reason = "expected row numbers, got other values"
+    else:
+        return frame
+    raise ModelError(f"{paths.shown(file)}: {reason}; train the model again")
+
+
+# ---------------------------------------------------------------- all of it
+
+
+@dataclass(frozen=True, eq=False)
+class ModelReport:
+    """One folder of a saved model, as far as it can be read.
+
+    Attributes:
+        folder: Where it is; its last part is the model's name.
+        labels: The classes of each task; empty where the folder holds no model that can be loaded.
+        metrics: ``metrics.json``, empty if it cannot be read.
+        recipe: ``recipe.json``, empty if it cannot be read.
+        history: ``history.csv``, one line per epoch.
+        predictions: ``validation_predictions.csv`` by task; the rows without a label of the task as well.
+        calibration: ``calibration.json``.
+        card: ``model_card.md``.
+        problems: What is missing or damaged, one line each, the gravest first.
+    """
+
+    folder: Path
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    card: str | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the model, which is its folder's."""
+        return self.folder.name
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the folder holds what a model needs to be loaded: its graph and its labels."""
+        return bool(self.labels)
+
+    @property
+    def task(self) -> str:
+        """``"product"``, ``"emotion"``, or ``"answer"`` for both; empty where it is not known."""
+        return tasks.ANSWER if len(self.labels) > 1 else next(iter(self.labels), "")
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it was trained on the sample corpus, so that its metrics mean nothing for real tweets."""
+        return self.metrics.get("dataset") == SAMPLE
+
+    @property
+    def data_sha256(self) -> str | None:
+        """Of the data file that it was trained and validated on."""
+        return self.metrics.get("data_sha256")
+
+    @property
+    def protocol(self) -> str:
+        """How the rows that train and those that validate were chosen, in words."""
+        return str(self.metrics.get("protocol") or "not recorded")
+
+    def part(self, part: str, task: str) -> Mapping[str, Any]:
+        """The metrics of ``"train"`` or ``"validation"`` for one task, or for ``"answer"``; empty if there are none."""
+        return self.metrics.get(part, {}).get(task, {})
+
+    def labelled(self, task: str) -> Predictions | None:
+        """The predictions of one task for the rows that have a label; None if there are none."""
+        predictions = self.predictions.get(task)
+        if predictions is None or (predictions.label_ids == tasks.NO_LABEL).all():
+            return None
+        return predictions.take(predictions.label_ids != tasks.NO_LABEL)
+
+
+def read_report(folder: Path | str) -> ModelReport:
+    """Read everything in the folder of a model but the graph; :attr:`ModelReport.problems` says what cannot be read."""
+    folder, problems = Path(folder), []
+
+    def attempt(otherwise: Any, read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except ModelError as error:
+            problems.append(str(error))
+            return otherwise
+
+    labels = attempt({}, read_labels, folder)
+    if not labels:
+        return ModelReport(folder, problems=tuple(problems))
+    return ModelReport(
+        folder=folder,
+        labels=labels,
+        metrics=attempt({}, read_metrics, folder / METRICS, labels),
+        recipe=attempt({}, read_json, folder / RECIPE, True),
+        history=attempt(None, read_history, folder / HISTORY),
+        predictions=attempt({}, read_predictions, folder / PREDICTIONS, labels),
+        calibration=attempt({}, read_json, folder / CALIBRATION, len(labels) > 1),
+        card=attempt(None, read_text, folder / CARD),
+        problems=tuple(problems),
+    )
+
+
+def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
+    """The folders of ``folder`` that hold a model or a part of one, by name; hidden ones are work in progress."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        return ()
+    order = {tasks.ANSWER: 0, tasks.PRODUCT.name: 1, tasks.EMOTION.name: 2}
+    folders = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
+    return tuple(sorted(folders, key=lambda each: (order.get(each.name, len(order)), each.name)))
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """What changes when a file of :func:`read_report` does: name, time of change in ns and size in bytes of each."""
+    files = []
+    for name in (GRAPH, LABELS, METRICS, RECIPE, HISTORY, PREDICTIONS, CALIBRATION, CARD):
+        with suppress(OSError):
+            status = (folder / name).stat()
+            files.append((name, status.st_mtime_ns, status.st_size))
+    return tuple(files)
 
 
 # ---------------------------------------------------------------- which training, and which version

@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="ask a TensorFlow Serving, such as http://127.0.0.1:8601 or grpc://127.0.0.1:8500, and load no model",
+        help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model",
     )
     many = parser.add_argument_group("many tweets (INPUT and OUTPUT are folders of parts, or INPUT a file)")
     many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")

@@ -80,7 +80,9 @@ def _export(folder: Path, bucket: int | None) -> Predictor:
     weights = backbone.find(recipe.backbone)
     encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, bucket=bucket or BUCKET)
     save_graph(Fitted(classifier.build(weights, [len(tasks.PRODUCTS)]), encoder), tasks.PRODUCT, folder)
-    write_json(folder / "labels.json", {"task": tasks.PRODUCT.name, "labels": list(tasks.PRODUCTS)})
+    write_json(
+        folder / "labels.json", {"task": tasks.PRODUCT.name, "labels": {tasks.PRODUCT.name: list(tasks.PRODUCTS)}}
+    )
     return Predictor.load(folder)
 
 

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from tf_model import cli, paths
 from tf_model.errors import TweetTargetError
-from tf_model.evaluation.model_reports import model_folders
+from tf_model.model_dir import model_folders
 from tf_model.monitor import schema
 
 if TYPE_CHECKING:

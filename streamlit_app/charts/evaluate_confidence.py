@@ -10,9 +10,9 @@ import streamlit as st
 from streamlit_app.charts.theme import evaluate_charts, theme
 from streamlit_app.charts.theme.evaluate_scores import interval
 from streamlit_app.components.notices import plain_markdown
-from tf_model.evaluation import calibration, model_reports
-from tf_model.evaluation.model_reports import ModelReport, Predictions
+from tf_model.evaluation import calibration, error_analysis
 from tf_model.inference.predictor import ANSWER
+from tf_model.model_dir import ModelReport, Predictions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def show_reliability(report: ModelReport, task: str, predictions: Predictions) -
             "Brier score", f"{brier:.4f}", help="Squared error of all probabilities, summed over classes; 0 is best"
         )
         st.metric("Mean confidence", f"{predictions.confidences.mean():.1%}")
-        st.metric("Accuracy", f"{predictions.right.mean():.1%}")
+        st.metric("Accuracy", f"{predictions.correct.mean():.1%}")
     st.caption(
         plain_markdown(f"Measured on the {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}.")
     )
@@ -98,13 +98,13 @@ def show_threshold(
         step=0.01,
         key=f"evaluate_threshold_{name}_{model}",  # each model begins at its own threshold
     )
-    effect = model_reports.threshold_effect(confidences, right, chosen)
+    effect = error_analysis.threshold_effect(confidences, right, chosen)
     accuracy = "-" if effect.accuracy is None else f"{effect.accuracy:.1%}"
     figures = {
         "Answered": f"{effect.coverage:.1%}",
         "Right, of those answered": accuracy,
-        "Wrong answers withheld": f"{effect.withheld_wrong:,}",
-        "Right answers withheld": f"{effect.withheld_right:,}",
+        "Wrong answers withheld": f"{effect.abstained_wrong:,}",
+        "Right answers withheld": f"{effect.abstained_correct:,}",
     }
     for column, (label, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
         column.metric(label, value, border=True)
@@ -113,7 +113,7 @@ def show_threshold(
         low, high = effect.accuracy_interval
         sentence = (
             f"At {chosen:.2f}, {effect.answered:,} of {effect.rows:,} validation tweets get an answer; "
-            f"{effect.right:,} of these are right: {accuracy} (95% interval {low:.1%} to {high:.1%})."
+            f"{effect.correct:,} of these are right: {accuracy} (95% interval {low:.1%} to {high:.1%})."
         )
     st.write(sentence)
     theme.show(
@@ -131,7 +131,7 @@ def show_threshold(
 
 
 def show_answer(report: ModelReport, verdicts: tuple[np.ndarray, np.ndarray] | None) -> None:
-    """The figures of the joined answer; ``verdicts`` as ``answer_verdicts`` gives them."""
+    """The figures of the joined answer; ``verdicts`` as ``joint_correctness`` gives them."""
     figures = report.part("validation", ANSWER)
     st.subheader("The whole answer", anchor=False)
     shown = {

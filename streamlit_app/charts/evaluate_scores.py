@@ -9,8 +9,9 @@ import streamlit as st
 
 from streamlit_app.charts.theme import evaluate_charts, theme
 from streamlit_app.components.notices import plain_markdown
+from tf_model.evaluation.error_analysis import report_metrics
 from tf_model.evaluation.metrics import figure, wilson_interval
-from tf_model.evaluation.model_reports import ModelReport
+from tf_model.model_dir import ModelReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ def show_beside_the_report(report: ModelReport, task: str, train: Mapping, valid
     """Accuracy, macro-F1 and loss of both parts, each beside the report's where there is one."""
     import pandas as pd
 
-    reference, words = report.reference(task)
+    reference, words = report_metrics(report, task)
     comparable = words.startswith("Comparable")
     st.subheader("Figures beside the report's", anchor=False)
     columns = st.columns(len(FIGURES) + 1)
@@ -116,7 +117,7 @@ def show_learning_curves(report: ModelReport) -> None:
     if report.history is None:
         return
     st.subheader("Learning curves", anchor=False)
-    reference, words = report.reference(report.task)
+    reference, words = report_metrics(report, report.task)
     theirs = reference.get("validation", {}) if words.startswith("Comparable") else {}
     for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
         with column:

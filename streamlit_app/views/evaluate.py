@@ -13,12 +13,12 @@ import streamlit as st
 from streamlit_app.charts.theme import evaluate_confidence, evaluate_scores
 from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
-from tf_model import data
+from tf_model import data, model_dir
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
-from tf_model.evaluation import model_reports
-from tf_model.evaluation.model_reports import ModelReport, Predictions
+from tf_model.evaluation import error_analysis
 from tf_model.inference.predictor import ANSWER
+from tf_model.model_dir import ModelReport, Predictions
 
 TASK_NAMES = {"answer": "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
 MOST_MISTAKES = 50
@@ -29,7 +29,7 @@ def main() -> None:
     """The page."""
     st.title("Evaluate")
     st.write("What was measured of each trained model. The protocol stands beside the figures: read it first.")
-    reports = [_report(str(folder), model_reports.fingerprint(folder)) for folder in _folders()]
+    reports = [_report(str(folder), model_dir.fingerprint(folder)) for folder in _folders()]
     if not reports:
         st.info(
             "No model is trained yet: the folder of models holds none. Run `make answer`, or `make train` for "
@@ -44,19 +44,19 @@ def main() -> None:
 
 
 def _folders() -> tuple[Path, ...]:
-    return model_reports.model_folders(loading.models_folder())
+    return model_dir.model_folders(loading.models_folder())
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's papers")
-def _report(folder: str, fingerprint: model_reports.Fingerprint) -> ModelReport:
+def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
     """The papers of a model, read again when one of them changes, which the fingerprint shows."""
-    return model_reports.read_report(folder)
+    return model_dir.read_report(folder)
 
 
 @st.cache_data(max_entries=8, show_spinner="Joining emotion and product")
-def _verdicts(folder: str, fingerprint: model_reports.Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
+def _verdicts(folder: str, fingerprint: model_dir.Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
     """Confidence and verdict of each joined answer."""
-    return model_reports.answer_verdicts(_report(folder, fingerprint))
+    return error_analysis.joint_correctness(_report(folder, fingerprint))
 
 
 def _option(report: ModelReport) -> str:
@@ -121,7 +121,7 @@ def _model(report: ModelReport) -> None:
             "What is judged", names, default=names[0], required=True, format_func=TASK_NAMES.get, key="evaluate_task"
         )
     if task == ANSWER:
-        verdicts = _verdicts(str(report.folder), model_reports.fingerprint(report.folder))
+        verdicts = _verdicts(str(report.folder), model_dir.fingerprint(report.folder))
         evaluate_confidence.show_answer(report, verdicts)
     else:
         _task(report, task)
@@ -166,8 +166,8 @@ def _task(report: ModelReport, task: str) -> None:
     if validation:
         evaluate_scores.show_beside_the_report(report, task, train, validation)
         evaluate_scores.show_classes(report, task, validation)
-    predictions = report.predictions.get(task)
-    if predictions is None or not len(predictions.rows):
+    predictions = report.labelled(task)
+    if predictions is None:
         st.info(
             "Reliability, threshold and mistakes need validation_predictions.csv with labelled rows, which this model "
             "has not.",
@@ -175,7 +175,7 @@ def _task(report: ModelReport, task: str) -> None:
         )
         return
     evaluate_confidence.show_reliability(report, task, predictions)
-    evaluate_confidence.show_threshold(report.name, task, predictions.confidences, predictions.right, report.protocol)
+    evaluate_confidence.show_threshold(report.name, task, predictions.confidences, predictions.correct, report.protocol)
     _mistakes(report, task, predictions)
 
 
@@ -184,7 +184,7 @@ def _task(report: ModelReport, task: str) -> None:
 
 def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
     st.subheader("The hardest mistakes", anchor=False)
-    mistakes = model_reports.hardest_mistakes(predictions, MOST_MISTAKES)
+    mistakes = error_analysis.hardest_mistakes(predictions, MOST_MISTAKES)
     if mistakes.empty:
         st.info("No mistake on the validation part.", icon=":material/check:")
         return
@@ -193,7 +193,7 @@ def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
     if texts is None:
         st.info(f"Row numbers without their texts: {plain_markdown(reason)}", icon=":material/info:")
     else:
-        frame = model_reports.with_texts(mistakes, texts)
+        frame = error_analysis.with_texts(mistakes, texts)
     # A dataframe draws its cells letter by letter: no tweet is ever read as HTML or Markdown.
     st.dataframe(
         frame,
@@ -210,7 +210,7 @@ def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
         },
         alt="The validation tweets whose label the model thought least probable",
     )
-    total = int((~predictions.right).sum())
+    total = int((~predictions.correct).sum())
     st.caption(
         f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, those first whose label the model "
         "thought least probable. Some of them are mistakes of the labels."
@@ -221,7 +221,7 @@ def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
 def _texts(data_sha256: str | None, named: str | None) -> tuple[dict[int, str] | None, str]:
     """The texts by row number, or None and why not; ``named`` is the dataset that the environment names."""
     try:
-        return model_reports.texts_of(data.read(data.resolve().path), data_sha256), ""
+        return error_analysis.texts_of(data.read(data.resolve().path), data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)
 

@@ -16,8 +16,9 @@ from stub_model import EMOTIONS, PRODUCTS, stub
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
+from tf_model.promote import __main__ as command
 from tf_model.promote import promotion
-from tf_model.promote.versions import RECORD, previous_of
+from tf_model.promote.versions import other_version
 
 
 def compared(difference: float, verdict: str = "no clear difference") -> dict:
@@ -38,14 +39,14 @@ def write(folder: Path, dataset: str = "assignment", emotion: bool = False, mark
     """A folder that stands for a model; ``mark`` tells one from another."""
     folder.mkdir(parents=True)
     labels = {"product": PRODUCTS} | ({"emotion": EMOTIONS} if emotion else {})
-    papers = {"saved_model.pb": mark, "model.json": json.dumps({"dataset": dataset, "labels": labels}), **files}
-    for name, content in papers.items():
+    contents = {"saved_model.pb": mark, "model.json": json.dumps({"dataset": dataset, "labels": labels}), **files}
+    for name, content in contents.items():
         (folder / name).write_text(content)
     return folder
 
 
-def mark_of(folder: Path) -> str | None:
-    return (folder / "saved_model.pb").read_text() if folder.exists() else None
+def mark_of(folder: Path | None) -> str | None:
+    return (folder / "saved_model.pb").read_text() if folder and folder.exists() else None
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,6 @@ def test_the_first_model_needs_no_comparison(models, new):
     done = promotion.promote(new)
     assert (done.target, done.previous, done.comparison) == (models / "product", None, None)
     assert mark_of(models / "product") == mark_of(new) == "new"
-    assert json.loads((models / "product" / RECORD).read_text())["from"] == "new"
 
 
 def test_a_model_of_both_tasks_is_the_answer(models, tmp_path):
@@ -162,10 +162,10 @@ def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkey
         with pytest.raises(ModelError, match="promotes it all the same") as refused:
             promotion.promote(new, old, path=data, **options)
         options[added] = True
-    command = shlex.split(re.search(r"`(.*)`", str(refused.value)).group(1))
-    assert command[:3] == ["python", "-m", "tf_model.promote"]
-    assert command[-4:] == ["--data", str(data), "--force", "--allow-worse"]
-    assert promotion.main(command[3:]) == 0
+    words = shlex.split(re.search(r"`(.*)`", str(refused.value)).group(1))
+    assert words[:3] == ["python", "-m", "tf_model.promote"]
+    assert words[-4:] == ["--data", str(data), "--force", "--allow-worse"]
+    assert command.main(words[3:]) == 0
     assert mark_of(old) == "new"
     assert set(read) == {"custom"}
 
@@ -199,15 +199,36 @@ def test_what_is_no_model_is_not_replaced(models, new):
     assert (models / "product" / "thesis.txt").read_text() == "mine"
 
 
-def test_a_model_does_not_replace_itself(models):
-    old = write(models / "product")
+def test_a_model_does_not_replace_itself(models, new):
+    old = write(models / "product", mark="old")
     with pytest.raises(UsageError, match="is the model in use already"):
         promotion.promote(old)
+    promotion.promote(new, comparison=compared(0.1))
+    with pytest.raises(UsageError, match="new is the model in use already; give the folder of another one"):
+        promotion.promote(new, comparison=compared(0.0), force=True)
+    assert (mark_of(old), mark_of(other_version(old))) == ("new", "old")
 
 
-def test_the_kept_versions_are_no_place_to_promote_to(models, new):
+@pytest.mark.parametrize("name", [".versions", ".versions/product/1", "..", ""])
+def test_the_kept_versions_are_no_place_to_promote_to(models, new, name):
     with pytest.raises(UsageError, match="expected a name such as saved_models/answer"):
-        promotion.promote(new, models / ".previous")
+        promotion.promote(new, models / name if name else Path("/"))
+
+
+def test_a_link_of_somebody_else_is_not_moved(models, new, tmp_path):
+    elsewhere = write(tmp_path / "elsewhere", mark="old")
+    models.mkdir()
+    (models / "product").symlink_to(elsewhere)
+    for act in (lambda: promotion.promote(new, force=True), lambda: promotion.rollback(models / "product")):
+        with pytest.raises(UsageError, match=r"saved_models/product is a link to .*; name that folder instead"):
+            act()
+    assert mark_of(models / "product") == "old"
+
+
+def test_a_model_of_another_name_is_left_alone(models, new, tmp_path):
+    write(models / "answer", mark="answer", emotion=True)
+    promotion.promote(new)
+    assert mark_of(models / "answer") == "answer"
 
 
 # ------------------------------------------------------------------------------------------------------ and back
@@ -216,55 +237,93 @@ def test_the_kept_versions_are_no_place_to_promote_to(models, new):
 def test_back_and_forth(models, new):
     old = write(models / "product", mark="old")
     promotion.promote(new, comparison=compared(0.1))
-    assert promotion.rollback(old) == previous_of(old)
-    assert (mark_of(old), mark_of(previous_of(old))) == ("old", "new")
+    for now, kept in (("old", "new"), ("new", "old")):
+        assert promotion.rollback(old) == other_version(old)
+        assert (mark_of(old), mark_of(other_version(old))) == (now, kept)
+
+
+def test_a_promotion_after_a_rollback_keeps_what_was_in_use(models, new, tmp_path):
+    old = write(models / "product", mark="old")
+    promotion.promote(new, comparison=compared(0.1))
     promotion.rollback(old)
-    assert (mark_of(old), mark_of(previous_of(old))) == ("new", "old")
+    newer = write(tmp_path / "newer", mark="newer")
+    assert mark_of(promotion.promote(newer, comparison=compared(0.1)).previous) == "old"
+    assert (mark_of(old), mark_of(other_version(old))) == ("newer", "old")
 
 
 def test_a_rollback_needs_a_version_that_works(models, new):
     old = write(models / "product", mark="old")
-    with pytest.raises(ModelError, match="does not exist: only a promotion keeps the version before it"):
+    with pytest.raises(ModelError, match=r"has no previous version in .* only a promotion keeps one"):
         promotion.rollback(old)
     assert [each.name for each in models.iterdir()] == ["product"]  # nothing was made
     promotion.promote(new, comparison=compared(0.1))
-    (previous_of(old) / "model.json").unlink()
+    (other_version(old) / "model.json").unlink()
     with pytest.raises(ModelError, match="holds no whole model"):
         promotion.rollback(old)
     assert mark_of(old) == "new"
+
+
+def test_the_first_promoted_model_has_nothing_before_it(models, new):
+    promotion.promote(new)
+    with pytest.raises(ModelError, match="has no previous version"):
+        promotion.rollback(models / "product")
+
+
+def test_a_name_that_a_killed_promotion_left_missing_comes_back(models, new, tmp_path, capsys):
+    old = write(models / "product", mark="old")
+    promotion.promote(new, comparison=compared(0.1))
+    (models / "product").unlink()
+    assert command.main(["--rollback", "product"]) == 0  # of the two, that which was in use before
+    assert (mark_of(old), mark_of(other_version(old))) == ("old", "new")
+    (models / "product").unlink()
+    with pytest.raises(ModelError, match="--allow-worse"):  # it is compared as ever
+        promotion.promote(write(tmp_path / "worse", mark="worse"), comparison=compared(-0.1))
+    assert mark_of(old) == "old"
+
+
+def test_a_model_that_was_trained_over_a_promoted_one_can_be_taken_back(models, new):
+    old = write(models / "product", mark="old")
+    promotion.promote(new, comparison=compared(0.1))
+    from tf_model.io.files import whole_folder
+
+    with whole_folder(old, overwrite=True) as part:  # as train --overwrite and export --overwrite write
+        (part / "saved_model.pb").write_text("trained")
+        (part / "model.json").write_text((new / "model.json").read_text())
+    assert mark_of(old) == "trained"
+    promotion.rollback(old)
+    assert (mark_of(old), mark_of(other_version(old))) == ("old", "trained")
 
 
 # ------------------------------------------------------------------------------------------------------ the command
 
 
 def test_the_command(models, new, capsys):
-    assert promotion.main(["new"]) == 0
+    assert command.main(["new"]) == 0
     assert capsys.readouterr().err == "promoted new to saved_models/product\n"
     newer = write(new.parent / "newer", mark="newer")
-    assert promotion.main([str(newer), "--to", "saved_models/product", "--force", "--data", "nowhere.csv"]) == 0
+    assert command.main([str(newer), "--to", "saved_models/product", "--force", "--data", "nowhere.csv"]) == 0
     assert (
         "promoted newer to saved_models/product\n"
-        "the version before is kept in saved_models/.previous/product; to go back: "
+        "the version before is kept in saved_models/.versions/product/1; to go back: "
         "python -m tf_model.promote --rollback product\n"
     ) in capsys.readouterr().err
-    assert promotion.main(["--rollback", "product"]) == 0
+    assert command.main(["--rollback", "product"]) == 0
     assert mark_of(models / "product") == "new"
     assert "saved_models/product is the previous version again" in capsys.readouterr().err
-    assert promotion.main(["--rollback", "saved_models/product"]) == 0
+    assert command.main(["--rollback", "saved_models/product"]) == 0
     assert mark_of(models / "product") == "newer"
 
 
 @pytest.mark.parametrize("arguments", [[], ["new", "--rollback", "product"]])
 def test_wrong_usage(arguments):
     with pytest.raises(UsageError, match="expected the folder of a new model, or --rollback NAME"):
-        promotion.main(arguments)
+        command.main(arguments)
 
 
 # ------------------------------------------------------------------------------------------------------ real models
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
+def save(folder: Path) -> Path:
     """A SavedModel that says iPad for a text with "ipad", else Google."""
     import tensorflow as tf
 
@@ -274,16 +333,16 @@ def saved(tmp_path_factory):
             has_ipad = tf.cast(tf.strings.regex_full_match(tf.strings.lower(text), "(?s).*ipad.*"), tf.int32)
             probabilities = tf.gather(tf.constant([[0.1, 0.1, 0.8], [0.1, 0.8, 0.1]]), has_ipad)
             label = tf.gather(tf.constant(PRODUCTS), tf.argmax(probabilities, 1))
-            return {"label": label, "confidence": tf.reduce_max(probabilities, 1), "probabilities": probabilities}
+            outputs = {"label": label, "confidence": tf.reduce_max(probabilities, 1), "probabilities": probabilities}
+            return outputs | {"product": label} | {f"product_{name}": outputs[name] for name in list(outputs)[1:]}
 
-    folder = tmp_path_factory.mktemp("real") / "model"
     model = Tiny()
     tf.saved_model.save(model, str(folder), signatures={"serving_default": model.serve})
-    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": PRODUCTS}))
+    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": {"product": PRODUCTS}}))
     return folder
 
 
-def test_real_models_are_loaded_compared_and_exchanged(models, saved, tmp_path, monkeypatch, capsys):
+def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeypatch, capsys):
     monkeypatch.undo()  # the real way to load
     monkeypatch.chdir(tmp_path)
     rows = [
@@ -297,19 +356,19 @@ def test_real_models_are_loaded_compared_and_exchanged(models, saved, tmp_path, 
 
     metrics = json.dumps({"dataset": "custom", "data_sha256": read(dataset).sha256})
     for name in ("new", "saved_models/product"):
-        shutil.copytree(saved, tmp_path / name)
+        save(tmp_path / name)
         (tmp_path / name / "metrics.json").write_text(metrics)
         (tmp_path / name / "validation_predictions.csv").write_text("row\n0\n1\n2\n3\n")
     (tmp_path / "new" / "model_card.md").write_text("new")
-    assert promotion.main(["new", "--to", "saved_models/product", "--data", str(dataset)]) == 0
+    assert command.main(["new", "--to", "saved_models/product", "--data", str(dataset)]) == 0
     assert "no clear difference between the models: accuracy of the product 1.0000" in capsys.readouterr().out
     assert Predictor.load(tmp_path / "saved_models" / "product").metrics["dataset"] == "custom"
     assert (tmp_path / "saved_models" / "product" / "model_card.md").exists()
 
-    damaged = shutil.copytree(saved, tmp_path / "damaged")
+    damaged = shutil.copytree(tmp_path / "new", tmp_path / "damaged")
     graph = damaged / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:200])
     with pytest.raises(ModelError, match="holds no model that TensorFlow"):
-        promotion.main([str(damaged), "--to", "saved_models/product", "--force"])
-    assert promotion.main(["--rollback", "saved_models/product"]) == 0
+        command.main([str(damaged), "--to", "saved_models/product", "--force"])
+    assert command.main(["--rollback", "saved_models/product"]) == 0
     assert not (tmp_path / "saved_models" / "product" / "model_card.md").exists()

@@ -1,7 +1,7 @@
 """A stand-in for TensorFlow Serving: the REST protocol as published, answered by the stub, with faults on demand.
 
-https://www.tensorflow.org/tfx/serving/api_rest says what goes over the wire. Where the package tensorflow-serving-api
-is installed, the tests hold the stand-in to its messages.
+https://www.tensorflow.org/tfx/serving/api_rest says what goes over the wire. The tests hold the stand-in to
+TensorFlow's own message of a signature.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -27,7 +27,9 @@ def product_outputs(texts: list[str]) -> dict:
     classes = [tasks.PRODUCTS.index("iPad") if "ipad" in text.lower() else 0 for text in texts]
     rows = [[0.75 if place == best else 0.03125 for place in range(9)] for best in classes]
     labels = [tasks.PRODUCTS[best] for best in classes]
-    return {"label": labels, "confidence": [0.75] * len(texts), "probabilities": rows}
+    outputs = {"product": labels, "product_confidence": [0.75] * len(texts), "product_probabilities": rows}
+    # What a model of one task returns by another name as well.
+    return outputs | {"label": labels, "confidence": outputs["product_confidence"], "probabilities": rows}
 
 
 def answer_outputs(texts: list[str]) -> dict:
@@ -35,9 +37,7 @@ def answer_outputs(texts: list[str]) -> dict:
     product = product_outputs(texts)
     rows = len(texts)
     return {
-        "product": product["label"],
-        "product_confidence": product["confidence"],
-        "product_probabilities": product["probabilities"],
+        **{name: product[name] for name in ("product", "product_confidence", "product_probabilities")},
         "emotion": [EMOTIONS[2]] * rows,
         "emotion_confidence": [0.5] * rows,
         "emotion_probabilities": [[0.25, 0.25, 0.5]] * rows,
@@ -55,7 +55,8 @@ class StandIn:
 
     Attributes:
         models: The models it has, by name.
-        faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection, a
+        faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection,
+            ``"half"`` for one that breaks within the reply, ``"drip"`` for a reply that comes a byte every 20 ms, a
             number of seconds to wait, or bytes to send instead of the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
@@ -131,6 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if fault in ("half", "drip"):
+            self._send(200, b" " * 1000, "application/json", half=fault == "half", seconds=0.02)
+            return
         if isinstance(fault, float):
             time.sleep(fault)
         if isinstance(fault, bytes):
@@ -170,9 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, status: int, value: object) -> None:
         self._send(status, json.dumps(value, indent=4).encode(), "application/json")
 
-    def _send(self, status: int, body: bytes, kind: str) -> None:
+    def _send(self, status: int, body: bytes, kind: str, half: bool = False, seconds: float = 0.0) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if half:
+            self.close_connection = True
+            self.wfile.write(body[: len(body) // 2])
+        elif seconds:
+            with suppress(OSError):  # the client has had enough
+                for each in body:
+                    self.wfile.write(bytes([each]))
+                    time.sleep(seconds)
+        else:
+            self.wfile.write(body)

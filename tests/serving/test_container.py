@@ -59,7 +59,8 @@ def test_what_is_copied_reaches_the_image():
     names = list(copied())
     assert {"tf_model", "streamlit_app", "saved_models", "requirements-serve.lock"} <= set(names)
     inside = {"data": ["data/sample.csv"]}
-    inside["saved_models"] = [f"saved_models/{model}/saved_model.pb" for model in DEFAULT_MODELS]
+    folders = [*DEFAULT_MODELS, *(f".versions/{model}/1" for model in DEFAULT_MODELS)]  # a promoted model is a link
+    inside["saved_models"] = [f"saved_models/{folder}/saved_model.pb" for folder in folders]
     for name in names:
         for path in inside.get(name, [name]):
             assert not ignored(path), path
@@ -74,6 +75,7 @@ def test_what_is_copied_reaches_the_image():
         "saved_models/.monitor/predictions.sqlite",
         "saved_models/.checkpoints/answer/run.json",
         "saved_models/.serving/answer/1/saved_model.pb",
+        "saved_models/.versions/other/1/saved_model.pb",
         "saved_models/.bench/report-0/saved_model.pb",
         "saved_models/test_predictions.csv",  # holds real tweets
         "tests/conftest.py",

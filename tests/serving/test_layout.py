@@ -11,13 +11,6 @@ from tf_model.model_dir import is_of_training, served_since, training_of
 from tf_model.serving import __main__ as command
 from tf_model.serving import layout
 
-needs_messages = pytest.mark.usefixtures("messages")
-
-
-@pytest.fixture
-def messages():
-    pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2", reason="tensorflow-serving-api is not installed")
-
 
 @pytest.fixture
 def model(tmp_path) -> Path:
@@ -34,19 +27,54 @@ def model(tmp_path) -> Path:
         probabilities = tf.stack([1 - long, long], axis=1)
         best = tf.argmax(probabilities, axis=-1)
         label = tf.gather(tf.constant(["iPhone", "iPad"]), best)
-        return {"label": label, "confidence": tf.reduce_max(probabilities, -1), "probabilities": probabilities}
+        return {
+            "product": label,
+            "product_confidence": tf.reduce_max(probabilities, -1),
+            "product_probabilities": probabilities,
+        }
 
     module.classify = classify
     tf.saved_model.save(module, str(folder), signatures={"serving_default": classify})
-    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": ["iPhone", "iPad"]}))
+    (folder / "labels.json").write_text(json.dumps({"task": "product", "labels": {"product": ["iPhone", "iPad"]}}))
     return folder
 
 
-@needs_messages
+def published(**messages: list[tuple[str, int, str]]):
+    """The first of some messages, with the fields (name, number, type) that are stated; a ``*`` means repeated.
+
+    TensorFlow Serving publishes them; the package that holds their Python modules is none of ours.
+    """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    file = descriptor_pb2.FileDescriptorProto(
+        name="stated.proto", package="stated", syntax="proto3", dependency=["google/protobuf/wrappers.proto"]
+    )
+    for name, stated in messages.items():
+        message = file.message_type.add(name=name)
+        for field, number, kind in stated:
+            added = message.field.add(name=field, number=number, label=3 if "*" in kind else 1)
+            kind = kind.strip("*")
+            if kind in ("int32", "bool", "string", "bytes"):
+                added.type = {"int32": 5, "bool": 8, "string": 9, "bytes": 12}[kind]
+            else:
+                added.type, added.type_name = 11, kind if kind.startswith(".") else f".stated.{kind}"
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"stated.{next(iter(messages))}"))
+
+
 def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp_path):
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
+    # tensorflow_serving/apis/prediction_log.proto, predict.proto, model.proto; a map is a list of its entries
+    kind = published(
+        PredictionLog=[("predict_log", 6, "PredictLog")],
+        PredictLog=[("request", 1, "PredictRequest")],
+        PredictRequest=[("model_spec", 1, "ModelSpec"), ("inputs", 2, "*Input")],
+        ModelSpec=[("signature_name", 3, "string")],
+        Input=[("key", 1, "string"), ("value", 2, "bytes")],
+    )
     folder = layout.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
     assert served_since(int(version.name)) == int((model / "saved_model.pb").stat().st_mtime)
@@ -54,13 +82,12 @@ def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp
     served = tf.saved_model.load(str(version)).signatures["serving_default"]
     sizes, lengths = set(), set()
     for record in tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests")):
-        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
-        assert log.WhichOneof("log_type") == "predict_log"
-        request = log.predict_log.request
+        request = kind.FromString(record.numpy()).predict_log.request
         assert request.model_spec.signature_name == "serving_default"
-        assert list(request.inputs) == ["text"]
-        texts = tf.make_ndarray(request.inputs["text"])
-        assert served(text=tf.constant(texts))["label"].shape == [len(texts)]
+        [text] = request.inputs
+        assert text.key == "text"
+        texts = tf.make_ndarray(tf.make_tensor_proto([]).FromString(text.value))
+        assert served(text=tf.constant(texts))["product"].shape == [len(texts)]
         sizes.add(len(texts))
         lengths |= {len(text.split()) for text in texts}
     assert sizes == {1, 8, 64}
@@ -68,7 +95,6 @@ def test_a_layout_holds_a_model_that_answers_its_own_warm_up_requests(model, tmp
     assert max(lengths) > 110  # the model reads 128 tokens at most
 
 
-@needs_messages
 def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model, tmp_path):
     folder = layout.write_layout([model], tmp_path / "serving")
     [version] = (folder / "product").iterdir()
@@ -97,7 +123,6 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     assert is_of_training(max((folder / "product").iterdir(), key=lambda each: int(each.name)).name, training_of(model))
 
 
-@needs_messages
 def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
     with pytest.raises(UsageError, match="two of the models are called alike: product, product"):
         layout.write_layout([model, model], tmp_path / "serving")
@@ -106,47 +131,39 @@ def test_two_models_of_one_name_and_folders_without_a_model(model, tmp_path):
     assert not (tmp_path / "serving").exists()
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
-    import sys
+def test_a_promoted_model_is_served_by_its_name(model, tmp_path):
+    version = tmp_path / ".versions" / "product" / "2"
+    version.parent.mkdir(parents=True)
+    model.rename(version)
+    model.symlink_to(version)
+    folder = layout.write_layout([model], tmp_path / "serving")
+    [number] = (folder / "product").iterdir()
+    assert (number / "saved_model.pb").is_file()
+    assert 'name: "product"' in (folder / "models.config").read_text()
 
-    monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(UsageError, match=r"need the package tensorflow-serving-api .*pip install"):
-        next(layout.warmup_requests())
 
-
-@needs_messages
-def test_the_model_settings_are_a_text_proto_of_the_published_message():
+def test_the_model_settings_fit_the_published_message():
     from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
 
-    text = layout.settings(["answer", "product"], 4)["models.config"]
-    found = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    configs = found.model_config_list.config
-    assert [(each.name, each.base_path, each.model_platform) for each in configs] == [
+    # tensorflow_serving/config/model_server_config.proto, file_system_storage_path_source.proto
+    kind = published(
+        ModelServerConfig=[("model_config_list", 1, "ModelConfigList")],
+        ModelConfigList=[("config", 1, "*ModelConfig")],
+        ModelConfig=[
+            ("name", 1, "string"),
+            ("base_path", 2, "string"),
+            ("model_platform", 4, "string"),
+            ("model_version_policy", 7, "ServableVersionPolicy"),
+        ],
+        ServableVersionPolicy=[("latest", 100, "Latest")],
+        Latest=[("num_versions", 1, "int32")],
+    )
+    configs = text_format.Parse(layout.settings(["answer", "product"], 4)["models.config"], kind()).model_config_list
+    assert [(each.name, each.base_path, each.model_platform) for each in configs.config] == [
         ("answer", "/models/answer", "tensorflow"),
         ("product", "/models/product", "tensorflow"),
     ]
-    assert configs[0].model_version_policy.latest.num_versions == 1
-
-
-def fields(name: str, *found: tuple[str, int, str]):
-    """A message class with some fields of a published message whose Python module is in no package."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
-
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
-    file = descriptor_pb2.FileDescriptorProto(
-        name="stated.proto", package="stated", syntax="proto3", dependency=["google/protobuf/wrappers.proto"]
-    )
-    message = file.message_type.add(name=name)
-    for field, number, kind in found:
-        added = message.field.add(name=field, number=number, label=1)
-        if kind in ("bool", "string"):
-            added.type = {"bool": 8, "string": 9}[kind]
-        else:
-            added.type, added.type_name = 11, kind
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"stated.{name}"))
+    assert configs.config[0].model_version_policy.latest.num_versions == 1
 
 
 def test_the_batching_settings_fit_the_published_message():
@@ -154,13 +171,14 @@ def test_the_batching_settings_fit_the_published_message():
 
     wrapped = ".google.protobuf.Int64Value"
     # tensorflow_serving/servables/tensorflow/session_bundle_config.proto
-    kind = fields(
-        "BatchingParameters",
-        ("max_batch_size", 1, wrapped),
-        ("batch_timeout_micros", 2, wrapped),
-        ("max_enqueued_batches", 3, wrapped),
-        ("num_batch_threads", 4, wrapped),
-        ("enable_large_batch_splitting", 8, ".google.protobuf.BoolValue"),
+    kind = published(
+        BatchingParameters=[
+            ("max_batch_size", 1, wrapped),
+            ("batch_timeout_micros", 2, wrapped),
+            ("max_enqueued_batches", 3, wrapped),
+            ("num_batch_threads", 4, wrapped),
+            ("enable_large_batch_splitting", 8, ".google.protobuf.BoolValue"),
+        ]
     )
     found = text_format.Parse(layout.settings(["answer"], 4)["batching.config"], kind())
     assert (found.max_batch_size.value, found.num_batch_threads.value) == (64, 4)
@@ -172,14 +190,13 @@ def test_the_monitoring_settings_fit_the_published_message():
     from google.protobuf import text_format
 
     # tensorflow_serving/config/monitoring_config.proto, PrometheusConfig
-    kind = fields("PrometheusConfig", ("enable", 1, "bool"), ("path", 2, "string"))
+    kind = published(PrometheusConfig=[("enable", 1, "bool"), ("path", 2, "string")])
     text = layout.settings(["answer"], 4)["monitoring.config"]
     inner = text.removeprefix(layout.MARK).removeprefix("prometheus_config {").rstrip().removesuffix("}")
     found = text_format.Parse(inner, kind())
     assert (found.enable, found.path) == (True, "/monitoring/prometheus/metrics")
 
 
-@needs_messages
 def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_path, capsys):
     folder = tmp_path / "serving"
     arguments = [str(model), "--output", str(folder)]
@@ -205,7 +222,6 @@ def test_a_number_of_cores_that_no_server_can_use_is_refused(model, tmp_path, ca
     assert not (tmp_path / "serving").exists()
 
 
-@needs_messages
 def test_the_command_says_what_it_wrote(model, tmp_path, capsys):
     assert command.main([str(model), "--output", str(tmp_path / "serving"), "--cores", "3"]) == 0
     assert "1 model is in " in capsys.readouterr().err

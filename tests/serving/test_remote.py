@@ -7,12 +7,12 @@ import sys
 import threading
 import time
 
-import numpy
 import pytest
 from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_outputs
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, UsageError
+from tf_model.serving import remote
 from tf_model.serving.remote import RemotePredictor
 
 QUICK = {"timeout": 5.0, "retries": 2, "backoff": 0.001}
@@ -69,13 +69,13 @@ def test_the_address_may_name_the_model_and_its_version(server, path):
 def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, monkeypatch):
     def two_classes(texts):
         outputs = product_outputs(texts)
-        return outputs | {"probabilities": [[row[0], row[2]] for row in outputs["probabilities"]]}
+        return outputs | {"product_probabilities": [[row[0], row[2]] for row in outputs["probabilities"]]}
 
     monkeypatch.setitem(MODELS, "product", two_classes)
-    with pytest.raises(ModelError, match=r"returns 'label', 'confidence', 'probabilities'.*--model DIR"):
-        connect(server, "product")
+    with pytest.raises(ModelError, match=r"expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'.*--model DIR"):
+        connect(server, "product").predict(["ipad"])
     (tmp_path / "saved_model.pb").touch()
-    (tmp_path / "labels.json").write_text('{"task": "product", "labels": ["iPhone", "iPad"]}')
+    (tmp_path / "labels.json").write_text('{"task": "product", "labels": {"product": ["iPhone", "iPad"]}}')
     (tmp_path / "metrics.json").write_text('{"dataset": "sample"}')
     predictor = connect(server, "product", tmp_path)
     assert predictor.predict(["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
@@ -97,7 +97,7 @@ def test_a_client_needs_no_tensorflow(server):
     script = f"""
 import sys
 from tf_model.serving.remote import RemotePredictor
-assert predict_texts(RemotePredictor.connect("{server.url}"), ["an ipad"])["product"][0] == "iPad"
+assert RemotePredictor.connect("{server.url}").predict(["an ipad"])["product"][0] == "iPad"
 print({{"tensorflow", "ray", "grpc"}} & {{*sys.modules}})
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
@@ -107,7 +107,7 @@ print({{"tensorflow", "ray", "grpc"}} & {{*sys.modules}})
 # ---------------------------------------------------------------- what goes wrong for a moment
 
 
-@pytest.mark.parametrize("fault", [503, 502, 504, 429, "close"])
+@pytest.mark.parametrize("fault", [503, 502, 504, 429, "close", "half"])
 def test_a_server_that_is_busy_or_restarts_is_asked_again(server, fault):
     predictor = connect(server)
     server.faults += [fault, fault]
@@ -162,11 +162,27 @@ def test_a_server_that_is_too_slow_is_asked_once(server):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
-def test_a_server_that_breaks_every_connection(server):
-    assert "tried 3 times); check --server" in failure(server, ["close"] * 9)
+def test_a_server_that_never_ends_its_reply(server):
+    began = time.monotonic()
+    assert "did not answer within 0.3 s" in failure(server, ["drip"], timeout=0.3)
+    assert time.monotonic() - began < 2
+    assert connect(server).predict(["ipad"])["product"].tolist() == ["iPad"]
 
 
-@pytest.mark.parametrize("status", [400, 500])
+def test_a_server_that_sends_too_much(server, monkeypatch):
+    predictor = connect(server)
+    monkeypatch.setattr(remote, "MAX_REPLY", 10_000)
+    server.faults.append(b"[" * 10_001)
+    with pytest.raises(ModelError, match="larger than 10,000 bytes; give a smaller --batch-size"):
+        predictor.predict(["ipad"])
+
+
+@pytest.mark.parametrize("fault", ["close", "half"])
+def test_a_server_that_breaks_every_connection(server, fault):
+    assert "tried 3 times); check --server" in failure(server, [fault] * 9)
+
+
+@pytest.mark.parametrize("status", [302, 400, 500])
 def test_a_server_that_refuses_is_asked_once(server, status):
     assert f"refused (made to fail with {status}); its log says why" in failure(server, [status] * 9)
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
@@ -184,6 +200,12 @@ def test_nobody_is_there():
         RemotePredictor.connect(url, **QUICK)
 
 
+@pytest.mark.parametrize("host", ["a" * 70, "host:99999"])
+def test_a_host_that_cannot_be(host):
+    with pytest.raises(ModelError, match="no model server answers at http://"):
+        RemotePredictor.connect(f"http://{host}", **QUICK)
+
+
 def test_a_server_without_our_models(server):
     server.models = ("other",)
     with pytest.raises(ModelError, match=r"has no model at .*/product \(Servable not found for request"):
@@ -196,14 +218,14 @@ def test_a_server_without_our_models(server):
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (b"<html>hello</html>", r"expected JSON, found 'text/html'.*usually 8501"),
-        (b"", "expected JSON"),
-        (b'{"outputs": {"label": ["iPad"]', "expected JSON"),
-        (b"[" * 100_000, "expected JSON"),
-        (b"[1, 2]", "expected JSON"),
+        (b"<html>hello</html>", r"expected a JSON object, got something else.*usually 8501"),
+        (b"", "expected a JSON object"),
+        (b'{"outputs": {"label": ["iPad"]', "expected a JSON object"),
+        (b"[" * 100_000, "expected a JSON object"),
+        (b"[1, 2]", "expected a JSON object"),
         (b'{"predictions": ["iPad"]}', "expected outputs by name"),
         (b'{"outputs": ["iPad"]}', "expected outputs by name"),
-        (b'{"outputs": {"label": ["iPad"]}}', "the reply lacks 'confidence', 'probabilities'"),
+        (b'{"outputs": {"product": ["iPad"]}}', "the reply lacks 'product_confidence', 'product_probabilities'"),
     ],
 )
 def test_a_malformed_reply(server, reply, message):
@@ -217,14 +239,20 @@ def test_a_malformed_reply(server, reply, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": ["iPad", "iPad"]}, "expected 1 values of 'label'"),
-        ({"label": [1.0]}, "expected 1 values of 'label'|names of its classes"),
-        ({"confidence": []}, "expected 1 values of 'confidence'"),
-        ({"confidence": [float("nan")]}, "all finite numbers"),
-        ({"confidence": [None]}, "expected 1 values of 'confidence'"),
-        ({"probabilities": [[0.5, 0.5]]}, "names of its classes are not"),
-        ({"probabilities": [[0.5], [0.5, 1]]}, "expected 1 values of 'probabilities'"),
-        ({"label": ["Nokia"]}, "names of its classes are not"),
+        ({"product": ["iPad", "iPad"]}, "expected 1 texts as 'product'"),
+        ({"product": [1.0]}, "expected 1 texts as 'product'"),
+        ({"product": [None]}, "expected 1 texts as 'product'"),
+        ({"product": [["iPad"]]}, "expected 1 texts as 'product'"),
+        ({"product_confidence": []}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_confidence": [[0.75]]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_confidence": [float("nan")]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_confidence": [1.5]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_confidence": ["0.75"]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_confidence": [None]}, "expected 1 numbers from 0 to 1 as 'product_confidence'"),
+        ({"product_probabilities": [[0.5, 0.5]]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
+        ({"product_probabilities": [[-0.1] * 9]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
+        ({"product_probabilities": [[0.5], [0.5, 1]]}, "expected 1 x 9 numbers from 0 to 1"),
+        ({"product": ["Nokia"]}, "names of its classes are not"),
     ],
 )
 def test_outputs_that_cannot_be_right(server, changes, message):
@@ -239,6 +267,30 @@ def test_metadata_that_makes_no_sense(server):
         connect(server, "product")
 
 
+def test_metadata_of_a_model_that_takes_something_else(server):
+    reply = metadata("product")
+    signature = reply["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    signature["inputs"] = {"ids": signature["inputs"]["text"]}
+    server.faults.append(json.dumps(reply).encode())
+    with pytest.raises(ModelError, match=r"expected the signature serving_default\(text: string\[N\]\)"):
+        connect(server, "product")
+
+
+def test_an_answer_without_its_guesses_is_refused(server, monkeypatch):
+    complete = MODELS["answer"]
+    monkeypatch.setitem(
+        MODELS, "answer", lambda texts: {name: complete(texts)[name] for name in complete(texts) if "guess" not in name}
+    )
+    server.models = ("answer",)
+    with pytest.raises(ModelError, match="is not what a model of the usual tasks returns"):
+        connect(server)
+
+
+def test_grpc_is_not_spoken():
+    with pytest.raises(UsageError, match=r"gRPC is not supported; give the server's REST address, such as http://"):
+        RemotePredictor.connect("grpc://127.0.0.1:8500")
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -249,7 +301,9 @@ def test_metadata_that_makes_no_sense(server):
         "http://host/v1/model/x",
         "http://host/v1/models/x/versions/newest",
         "http://host/v1/models/x/versions/9223372036854775808",
-        f"grpc://host:1/v1/models/x/versions/{'9' * 5000}",
+        f"http://host:1/v1/models/x/versions/{'9' * 5000}",
+        "http://host/?a",
+        "http://host:1:2",
         "http://[::1",
         "http://u:p@host",
         "",
@@ -261,88 +315,18 @@ def test_what_is_no_address_is_refused(address):
         RemotePredictor.connect(address)
 
 
-# ---------------------------------------------------------------- the published messages
-
-
-def published(module):
-    """A module of the published messages; the test is skipped where they are not installed."""
-    return pytest.importorskip(f"tensorflow_serving.apis.{module}", reason="tensorflow-serving-api is not installed")
+# ---------------------------------------------------------------- the published message
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_stand_in_speaks_the_published_messages(name):
-    apis = published("get_model_metadata_pb2")
+def test_the_stand_in_speaks_the_published_message(name):
     from google.protobuf import json_format
+    from tensorflow.core.protobuf import meta_graph_pb2
 
-    found = metadata(name)
-    json_format.ParseDict(found["model_spec"], apis.GetModelMetadataResponse().model_spec)
-    signatures = json_format.ParseDict(found["metadata"]["signature_def"], apis.SignatureDefMap()).signature_def
-    signature = json_format.MessageToDict(signatures["serving_default"])
-    assert signature["inputs"]["text"]["dtype"] == "DT_STRING"
-    assert {output["tensorShape"]["dim"][0]["size"] for output in signature["outputs"].values()} == {"-1"}
-
-
-def test_a_grpc_server_is_used_alike():
-    published("predict_pb2")
-    from concurrent import futures
-
-    import grpc
-    import tensorflow as tf
-    from google.protobuf import json_format
-    from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
-
-    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
-        tries = 0
-
-        def GetModelMetadata(self, request, context):
-            if request.model_spec.name != "answer":
-                context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
-            found = metadata("answer")
-            reply = get_model_metadata_pb2.GetModelMetadataResponse()
-            reply.model_spec.version.value = int(VERSION)
-            signatures = get_model_metadata_pb2.SignatureDefMap()
-            json_format.ParseDict(found["metadata"]["signature_def"], signatures)
-            reply.metadata["signature_def"].Pack(signatures)
-            return reply
-
-        def Predict(self, request, context):
-            Service.tries += 1
-            if Service.tries == 1:
-                context.abort(grpc.StatusCode.UNAVAILABLE, "starting")
-            texts = [text.decode() for text in tf.make_ndarray(request.inputs["text"])]
-            if "slow" in texts:
-                time.sleep(1)
-            reply = predict_pb2.PredictResponse()
-            for name, values in MODELS["answer"](texts).items():
-                array = numpy.array(values)
-                array = array.astype(object if array.dtype.kind == "U" else "float32")
-                reply.outputs[name].CopyFrom(tf.make_tensor_proto(array))
-                if "broken" in texts and array.dtype == "float32":
-                    reply.outputs[name].tensor_shape.dim[0].size = 1000
-            return reply
-
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        predictor = RemotePredictor.connect(f"grpc://127.0.0.1:{port}", **QUICK | {"backoff": 0.01})
-        assert predictor.version == VERSION
-        frame = predictor.predict(["my iPad ☕", "x"], guesses=True)
-        assert frame["product"].tolist() == ["iPad", "iPhone"]
-        assert frame["answer"].tolist() == [ANSWERS["answer"]] * 2
-        assert Service.tries == 2
-        quick = RemotePredictor.connect(f"grpc://127.0.0.1:{port}", **QUICK | {"timeout": 0.3})
-        with pytest.raises(ModelError, match=r"did not answer within 0\.3 s"):
-            quick.predict(["slow"])
-        with pytest.raises(ModelError, match=r"one of the reply cannot be read \(.*serve the model"):
-            predictor.predict(["broken"])
-        with pytest.raises(ModelError, match="has no model at"):
-            RemotePredictor.connect(f"grpc://127.0.0.1:{port}", "other", **QUICK)
-    finally:
-        server.stop(None)
-    with pytest.raises(ModelError, match="no model server answers at grpc://"):
-        predictor.predict(["x"])
+    found = metadata(name)["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    signature = json_format.ParseDict(found, meta_graph_pb2.SignatureDef())
+    assert signature.inputs["text"].dtype == 7  # a string
+    assert {output.tensor_shape.dim[0].size for output in signature.outputs.values()} == {-1}
 
 
 # ---------------------------------------------------------------- the command

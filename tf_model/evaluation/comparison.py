@@ -16,9 +16,9 @@ import numpy as np
 from tf_model import data, paths, tasks
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import DataError, ModelError, plural
-from tf_model.evaluation.metrics import CONFIDENCE, RESAMPLES, evaluate_probabilities, mean_interval, wilson_interval
-from tf_model.inference.predictor import Predictor, probability_column
-from tf_model.model_dir import PREDICTIONS
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, wilson_interval
+from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import probability_column, read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_right
 
 if TYPE_CHECKING:
@@ -29,109 +29,71 @@ BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
 
 
-# ---------------------------------------------------------------- figures, from arrays
+# ---------------------------------------------------------------- two arrays
 
 
-def mcnemar_test(old_right: np.ndarray, new_right: np.ndarray) -> float:
-    """Exact two-sided p-value of McNemar's test that both models are right equally often.
+def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
+    """Exact two-sided p-value of McNemar's test that both models are correct equally often.
 
     Rows that both models get right, or both wrong, say nothing; of the others, each model should win half. Source:
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12 (1947), in its exact binomial form.
 
     Args:
-        old_right: bool [N], whether the old model is right.
-        new_right: bool [N], the same of the new one, in the same order.
+        old_correct: bool [N], whether the old model is correct.
+        new_correct: bool [N], the same of the new one, in the same order.
 
     Returns:
         Probability of a difference at least as large if there is none, 0 to 1; 1 where the models never differ.
-
-    Raises:
-        DataError: The arrays are not both of shape [N].
     """
     from scipy.stats import binomtest
 
-    old_right, new_right = _check_right(old_right, new_right)
-    only_new, only_old = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
+    only_new, only_old = int((new_correct & ~old_correct).sum()), int((old_correct & ~new_correct).sum())
     return float(binomtest(only_new, only_new + only_old).pvalue) if only_new + only_old else 1.0
 
 
-def difference_interval(
-    old_right: np.ndarray,
-    new_right: np.ndarray,
-    groups: np.ndarray | None = None,
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-) -> tuple[float, float]:
-    """Percentile interval of the accuracy of the new model less that of the old one, by a paired bootstrap.
-
-    Args:
-        old_right: bool [N], whether the old model is right.
-        new_right: bool [N], the same of the new one, in the same order.
-        groups: See :func:`tf_model.evaluation.metrics.mean_interval`.
-        confidence: Coverage, between 0 and 1.
-        resamples: How often rows are drawn with replacement.
-
-    Returns:
-        Lower and upper bound, -1 to 1.
-
-    Raises:
-        DataError: The arrays do not fit together, or there are fewer than two rows or groups to draw from.
-    """
-    old_right, new_right = _check_right(old_right, new_right)
-    gains = new_right.astype(float) - old_right
-    return mean_interval(gains, groups, confidence=confidence, resamples=resamples)
-
-
-def compare_right(old_right: np.ndarray, new_right: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
+def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
     """Everything about two models that answered the same rows, ready for JSON.
 
     Args:
-        old_right: bool [N], whether the old model is right.
-        new_right: bool [N], the same of the new one, in the same order.
-        groups: See :func:`difference_interval`.
+        old_correct: bool [N], whether the old model is correct.
+        new_correct: bool [N], the same of the new one, in the same order.
+        groups: int [N], see :func:`tf_model.evaluation.metrics.mean_interval`.
 
     Returns:
         ``rows``; ``groups`` (the number of rows that are no near-duplicates of each other); ``difference`` (new less
-        old accuracy, -1 to 1) and ``difference_interval``; ``only_old_right`` and ``only_new_right``, numbers of rows;
-        ``p_value`` of :func:`mcnemar_test`; and ``verdict`` on the new model: :data:`BETTER` or :data:`WORSE` where
-        ``p_value`` is below :data:`SIGNIFICANCE` and the interval leaves 0 out, else :data:`NO_DIFFERENCE`.
+        old accuracy, -1 to 1) and ``difference_interval`` (95%, by a paired bootstrap); ``only_old_right`` and
+        ``only_new_right``, numbers of rows; ``p_value`` of :func:`mcnemar_test`; and ``verdict`` on the new model:
+        :data:`BETTER` or :data:`WORSE` where ``p_value`` is below :data:`SIGNIFICANCE` and the interval leaves 0 out,
+        else :data:`NO_DIFFERENCE`.
 
     Raises:
-        DataError: The arrays do not fit together, or there are too few rows.
+        DataError: The arrays do not fit together, or there are fewer than two rows or groups.
     """
-    old_right, new_right = _check_right(old_right, new_right)
-    p_value = mcnemar_test(old_right, new_right)
-    difference = float(new_right.mean() - old_right.mean())
-    low, high = difference_interval(old_right, new_right, groups)
+    for correct in (old_correct, new_correct):
+        if correct.ndim != 1 or correct.dtype != bool or len(correct) != len(old_correct):
+            raise DataError(
+                "expected for each row whether each of the two models is right, as two bool arrays of one length, got "
+                f"{old_correct.dtype} {list(old_correct.shape)} and {new_correct.dtype} {list(new_correct.shape)}; let "
+                "both models answer the same rows"
+            )
+    p_value = mcnemar_test(old_correct, new_correct)
+    difference = float(new_correct.mean() - old_correct.mean())
+    low, high = mean_interval(new_correct.astype(float) - old_correct, groups)
     clear = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test takes retweets of one tweet for as many tweets
-    verdict = NO_DIFFERENCE if not clear else BETTER if difference > 0 else WORSE
     return {
-        "rows": len(old_right),
-        "groups": len(old_right) if groups is None else len(np.unique(groups)),
+        "rows": len(old_correct),
+        "groups": len(old_correct) if groups is None else len(np.unique(groups)),
         "difference": difference,
         "difference_interval": [low, high],
-        "only_old_right": int((old_right & ~new_right).sum()),
-        "only_new_right": int((new_right & ~old_right).sum()),
+        "only_old_right": int((old_correct & ~new_correct).sum()),
+        "only_new_right": int((new_correct & ~old_correct).sum()),
         "p_value": p_value,
-        "verdict": verdict,
+        "verdict": NO_DIFFERENCE if not clear else BETTER if difference > 0 else WORSE,
     }
 
 
-def _check_right(old_right: np.ndarray, new_right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    old_right, new_right = np.asarray(old_right), np.asarray(new_right)
-    for right in (old_right, new_right):
-        if right.ndim != 1 or right.dtype != bool or not len(right) or len(right) != len(old_right):
-            raise DataError(
-                "expected for each row whether each of the two models is right, as two bool arrays of one length, got "
-                f"{old_right.dtype} {list(old_right.shape)} and {new_right.dtype} {list(new_right.shape)}; let both "
-                "models answer the same rows"
-            )
-    return old_right, new_right
-
-
-# ---------------------------------------------------------------- models
+# ---------------------------------------------------------------- two models
 
 
 def compare(old: Path | str, new: Path | str, path: Path | str | None = None) -> dict[str, Any]:
@@ -153,7 +115,7 @@ def compare(old: Path | str, new: Path | str, path: Path | str | None = None) ->
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
-    """Let two models answer the texts that both of them validated on, and compare what they say.
+    """Let two models answer the texts that both of them validated on, and compare what they answer.
 
     The rows are those in ``validation_predictions.csv`` of both: the validation part of the report's split where both
     were trained with it. Each task that both models know is compared, and the answer as a whole where both give one.
@@ -183,12 +145,10 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         )
     texts = frame[tasks.TEXT_COLUMN].tolist()
     groups = near_duplicate_groups(texts)
-    predictions = [model.predict(texts, probabilities=True) for model in (old, new)]
-    compared = {}
-    for name in names:
-        compared[name] = _compare_task(tasks.TASKS[name], (old, new), frame, predictions, groups)
+    predictions = {"old": (old, _probabilities(old, texts)), "new": (new, _probabilities(new, texts))}
+    compared = {name: _compare_task(tasks.TASKS[name], predictions, frame, groups) for name in names}
     if old.has_answer and new.has_answer:
-        compared[tasks.ANSWER] = _compare_answer((old, new), frame, predictions, groups)
+        compared[tasks.ANSWER] = _compare_answer(predictions, frame, groups)
     deciding = tasks.ANSWER if tasks.ANSWER in compared else names[0]
     return {
         "old": _shown(old),
@@ -202,84 +162,75 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     }
 
 
+_Predictions = Mapping[
+    str, tuple[Predictor, Mapping[str, np.ndarray]]
+]  # "old", "new": model, its probabilities by task
+
+
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
     """Rows of the dataset that a model validated on, and so has not trained on."""
-    import pandas as pd
-
     trained_on = model.metrics.get("data_sha256")
     if trained_on != dataset.sha256:
         raise ModelError(
             f"{_shown(model)} was trained on other data (sha256 {trained_on}) than {paths.shown(dataset.path)}: which "
             "of these rows it has seen cannot be told; name its own data with --data"
         )
-    assert model.folder is not None
-    try:
-        return set(pd.read_csv(model.folder / PREDICTIONS, usecols=["row"], dtype="int64")["row"])
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{_shown(model)} does not say which rows it validated on: {PREDICTIONS} cannot be used "
-            f"({type(error).__name__}); train it again"
-        ) from error
+    return set(read_validation_rows(model.folder).tolist())
+
+
+def _probabilities(model: Predictor, texts: Sequence[str]) -> dict[str, np.ndarray]:
+    """Float32 [N, classes] by task, in the order of the model's labels."""
+    predicted = model.predict(texts, probabilities=True)
+    return {
+        task: predicted[[probability_column(task, label) for label in labels]].to_numpy()
+        for task, labels in model.labels.items()
+    }
 
 
 def _compare_task(
-    task: tasks.Task,
-    models: Sequence[Predictor],
-    frame: pd.DataFrame,
-    predictions: Sequence[pd.DataFrame],
-    groups: np.ndarray,
+    task: tasks.Task, predictions: _Predictions, frame: pd.DataFrame, groups: np.ndarray
 ) -> dict[str, Any]:
     known = frame[task.column].isin(task.labels).to_numpy()
-    labels = frame[task.column][known].to_numpy(object)
-    figures, right = [], []
-    for model, predicted in zip(models, predictions, strict=True):
-        ids = _ids(labels, model.labels[task.name])
-        found = evaluate_probabilities(ids, _probabilities(model, task, predicted)[known], model.labels[task.name])
-        figures.append({name: found[name] for name in ("accuracy", "accuracy_interval", "macro_f1", "loss")})
-        right.append(predicted[task.name].to_numpy(object)[known] == labels)
-    return dict(zip(("old", "new"), figures, strict=True)) | compare_right(*right, groups[known])
+    metrics, correct = {}, []
+    for name, (model, probabilities) in predictions.items():
+        ids, scores = _ids(frame[task.column][known], model.labels[task.name]), probabilities[task.name][known]
+        evaluated = evaluate_probabilities(ids, scores, model.labels[task.name])
+        metrics[name] = {key: evaluated[key] for key in ("accuracy", "accuracy_interval", "macro_f1", "loss")}
+        correct.append(scores.argmax(axis=1) == ids)
+    return metrics | compare_right(*correct, groups[known])
 
 
-def _compare_answer(
-    models: Sequence[Predictor], frame: pd.DataFrame, predictions: Sequence[pd.DataFrame], groups: np.ndarray
-) -> dict[str, Any]:
+def _compare_answer(predictions: _Predictions, frame: pd.DataFrame, groups: np.ndarray) -> dict[str, Any]:
     """The best guesses, so that a model gains nothing by saying "Not sure"."""
     known = frame[tasks.EMOTION_COLUMN].isin(tasks.EMOTIONS).to_numpy()
-    right = []
-    for model, predicted in zip(models, predictions, strict=True):
+    metrics, answers_correct = {}, []
+    for name, (model, probabilities) in predictions.items():
         ids = [_ids(frame[task.column][known], model.labels[task.name]) for task in tasks.ANSWER_TASKS]
-        scores = [_probabilities(model, task, predicted)[known] for task in tasks.ANSWER_TASKS]
-        right.append(confidence_and_right(*ids, *scores)[1])
-    figures = [
-        {
-            "accuracy": float(each.mean()),
-            "accuracy_interval": list(wilson_interval(int(each.sum()), len(each))),
+        scores = [probabilities[task.name][known] for task in tasks.ANSWER_TASKS]
+        correct = confidence_and_right(*ids, *scores)[1]
+        metrics[name] = {
+            "accuracy": float(correct.mean()),
+            "accuracy_interval": list(wilson_interval(int(correct.sum()), len(correct))),
         }
-        for each in right
-    ]
-    return dict(zip(("old", "new"), figures, strict=True)) | compare_right(*right, groups[known])
+        answers_correct.append(correct)
+    return metrics | compare_right(*answers_correct, groups[known])
 
 
-def _probabilities(model: Predictor, task: tasks.Task, predicted: pd.DataFrame) -> np.ndarray:
-    """Float32 [N, classes] in the order of the model's labels."""
-    return predicted[[probability_column(task.name, label) for label in model.labels[task.name]]].to_numpy()
-
-
-def _ids(labels: Sequence[Any], classes: Sequence[str]) -> np.ndarray:
+def _ids(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:
     """int64 [N], positions of the labels in ``classes``, -1 for any that is not there."""
-    ids: Mapping[Any, int] = {label: number for number, label in enumerate(classes)}
-    return np.array([ids.get(label, tasks.NO_LABEL) for label in labels], dtype=np.int64)
+    ids = {label: number for number, label in enumerate(classes)}
+    return labels.map(ids).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
 def _shown(model: Predictor) -> str:
     return paths.shown(model.folder) if model.folder else "the model"
 
 
-# ---------------------------------------------------------------- words
+# ---------------------------------------------------------------- printed
 
 
 def print_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
-    """Print what :func:`compare_models` returned: a line per task, and the verdict.
+    """Print what :func:`compare_models` returned: a line per task, and the result.
 
     The new model has ``won`` the rows that it alone gets right, and ``lost`` those that the old one alone does.
     """
@@ -292,28 +243,28 @@ def print_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
     table.add_column("accuracy", no_wrap=True)
     for column in ("rows", "old", "new", "gain", "95% interval", "lost", "won", "p"):
         table.add_column(column, justify="right", no_wrap=True)
-    for name, found in comparison["tasks"].items():
-        low, high = found["difference_interval"]
-        accuracies = (f"{found[model]['accuracy']:.4f}" for model in ("old", "new"))
-        counts = (str(found[f"only_{model}_right"]) for model in ("old", "new"))
-        p_value = f"{found['p_value']:.3f}" if found["p_value"] >= 0.001 else "<0.001"
-        spread = f"{low:+.3f}, {high:+.3f}"
-        table.add_row(name, f"{found['rows']:,}", *accuracies, f"{found['difference']:+.4f}", spread, *counts, p_value)
+    for name, result in comparison["tasks"].items():
+        low, high = result["difference_interval"]
+        accuracies = (f"{result[model]['accuracy']:.4f}" for model in ("old", "new"))
+        counts = (str(result[f"only_{model}_right"]) for model in ("old", "new"))
+        p_value = f"{result['p_value']:.3f}" if result["p_value"] >= 0.001 else "<0.001"
+        interval = f"{low:+.3f}, {high:+.3f}"
+        table.add_row(
+            name, f"{result['rows']:,}", *accuracies, f"{result['difference']:+.4f}", interval, *counts, p_value
+        )
     console.print(Text(title), soft_wrap=True)
     console.print(table)
-    console.print(Text(verdict_line(comparison)), soft_wrap=True)
+    console.print(Text(result_line(comparison)), soft_wrap=True)
 
 
-def verdict_line(comparison: Mapping[str, Any]) -> str:
-    """The verdict in one line, with the figures that it rests on."""
-    found = comparison["tasks"][comparison["task"]]
-    said = {
-        BETTER: "the new model is better",
-        WORSE: "the new model is worse",
-        NO_DIFFERENCE: "no clear difference between the models",
-    }[comparison["verdict"]]
+def result_line(comparison: Mapping[str, Any]) -> str:
+    """The result in one line, with the metrics that it rests on."""
+    result = comparison["tasks"][comparison["task"]]
+    words = NO_DIFFERENCE + " between the models"
+    if comparison["verdict"] != NO_DIFFERENCE:
+        words = f"the new model is {comparison['verdict']}"
     return (
-        f"{said}: accuracy of the {comparison['task']} {found['new']['accuracy']:.4f} against "
-        f"{found['old']['accuracy']:.4f}, right where the other is wrong {found['only_new_right']} against "
-        f"{found['only_old_right']} times, p = {found['p_value']:.2g}"
+        f"{words}: accuracy of the {comparison['task']} {result['new']['accuracy']:.4f} against "
+        f"{result['old']['accuracy']:.4f}, right where the other is wrong {result['only_new_right']} against "
+        f"{result['only_old_right']} times, p = {result['p_value']:.2g}"
     )

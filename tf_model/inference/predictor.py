@@ -17,6 +17,7 @@ from tf_model import model_dir, paths, tasks
 from tf_model.errors import ModelError, UsageError, first_line
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
+from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
 if TYPE_CHECKING:
@@ -323,11 +324,6 @@ def columns_of(
     if probabilities:
         columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
     return columns
-
-
-def probability_column(task: str, label: str) -> str:
-    """The name of the column with the probability of one class."""
-    return f"{task}_probability_{label}"
 
 
 def _select(

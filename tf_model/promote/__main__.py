@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 
 from tf_model import cli, paths
@@ -18,9 +19,13 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError("expected the folder of a new model, or --rollback NAME, and not both; see --help")
     with cli.stopped_cleanly():
         if arguments.rollback is not None:
-            target = _named(arguments.rollback)
+            name = arguments.rollback
+            target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
             kept = rollback(target)
-            cli.say(f"{paths.shown(target)} is the previous version again; the other is in {paths.shown(kept)}")
+            cli.say(
+                f"{paths.shown(target)} is the previous version again"
+                + (f"; the other is in {paths.shown(kept)}" if kept else "")
+            )
             return 0
         done = promote(
             arguments.new,
@@ -35,20 +40,12 @@ def main(argv: list[str] | None = None) -> int:
         print_comparison(cli.stdout(), done.comparison)
     cli.say(f"promoted {paths.shown(arguments.new)} to {paths.shown(done.target)}")
     if done.previous:
+        name = done.target.name if done.target.parent == paths.SAVED_MODELS.resolve() else str(done.target)
         cli.say(
             f"the version before is kept in {paths.shown(done.previous)}; to go back: "
-            f"python -m tf_model.promote --rollback {_rollback_name(done.target)}"
+            f"python -m tf_model.promote --rollback {shlex.quote(name)}"
         )
     return 0
-
-
-def _named(name: str) -> Path:
-    """A model by its name in ``saved_models/``, or by its folder."""
-    return Path(name) if os.sep in name else paths.SAVED_MODELS / name
-
-
-def _rollback_name(target: Path) -> str:
-    return target.name if target.parent == paths.SAVED_MODELS.resolve() else str(target)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,7 @@
-"""``python -m tf_model.promote``: put a new model in the place of the one in use, and back again.
+"""Put a new model in the place of the one in use, unless it is worse, and go back.
 
-The new model is copied beside the old one; one system call then exchanges the two, so that there is a whole model under
-the name at every moment, also if the machine stops in between. What was replaced is kept in ``.previous/`` until the
-next promotion. A program keeps the model that it has loaded; the app loads the new one by itself.
+The new model is copied among the versions of the one in use; see :mod:`tf_model.promote.versions`. A program keeps the
+model that it has loaded; the app loads the new one by itself.
 """
 
 from __future__ import annotations
@@ -13,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.evaluation.metrics import SUM_TOLERANCE
-from tf_model.inference.predictor import Predictor, probability_column
-from tf_model.model_dir import GRAPH
+from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import GRAPH, probability_column, training_of
 from tf_model.promote import versions
 
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
-
-
-# ---------------------------------------------------------------- what may be promoted
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Promotion:
 
     Attributes:
         target: Where the new model is.
-        previous: Where the one that it replaced is kept; None if there was none.
+        previous: The version that it replaced; None if there was none.
         comparison: Of the two, see ``compare_models``; None if they were not compared.
     """
 
@@ -56,7 +54,7 @@ def promote(
         new: Folder of a saved model; it stays as it is.
         target: Where the model is loaded from; it need not exist. None: ``saved_models/`` and what the model predicts,
             ``answer``, ``product`` or ``emotion``.
-        comparison: What ``compare_models`` found of exactly these two; None: compare them now.
+        comparison: What ``compare_models`` returned for exactly these two; None: compare them now.
         path: The dataset to compare on; None: see :func:`tf_model.data.resolve`.
         force: Promote also a model of the sample corpus over one of real tweets, one of another task, and one that
             cannot be compared. A model that does not work is never promoted.
@@ -65,44 +63,51 @@ def promote(
     Raises:
         ModelError: The new model is refused; the message says why, and which option allows it.
         OutputError: It cannot be copied. What was there is still there.
+        UsageError: It is the model in use already, or ``target`` is no place for a model.
     """
     model = load_and_try(Path(new))
     if target is None:
         target = paths.SAVED_MODELS / (tasks.ANSWER if len(model.labels) > 1 else next(iter(model.labels)))
-    new, target = Path(new), Path(target).resolve()
-    _check_places(new, target)
+    new, target = Path(new), _place(target)
     with versions.locked(target):
         versions.recover(target)
-        there_was = target.exists()
-        if there_was:
+        replaces = target.exists()
+        if replaces:
+            if not (target / GRAPH).is_file():
+                raise OutputError(
+                    f"{paths.shown(target)} is not a saved model and is not replaced; choose another place"
+                )
             comparison = _judge(model, target, comparison, path, force, allow_worse)
-        versions.replace_folder(new, target)
-    return Promotion(target, versions.previous_of(target) if there_was else None, comparison)
+        versions.add_version(new, target)
+    return Promotion(target, versions.other_version(target) if replaces else None, comparison)
 
 
-def rollback(target: Path | str) -> Path:
+def rollback(target: Path | str) -> Path | None:
     """Exchange a model and its previous version; a second rollback undoes the first.
 
     Args:
-        target: The model's folder.
+        target: The model's folder. Where it is missing, its newest version comes back.
 
     Returns:
-        Where the version that was in use is kept now.
+        The version that was in use; None if there is no other.
 
     Raises:
         ModelError: There is no previous version, or it does not work.
-        OutputError: The folders cannot be renamed.
+        OutputError: The link cannot be moved.
     """
-    target = Path(target).resolve()
-    kept = versions.previous_of(target)
-    if kept.parent.is_dir():
+    target = _place(target)
+    if versions.versions(target):
         with versions.locked(target):
-            versions.recover(target)
-            if kept.is_dir():
-                load_and_try(kept)
-                versions.exchange_with_previous(target)
-                return kept
-    raise ModelError(f"{paths.shown(kept)} does not exist: only a promotion keeps the version before it")
+            was_missing, other = versions.recover(target), versions.other_version(target)
+            if other and not was_missing:
+                load_and_try(other)
+                versions.use_version(target, other)
+            if other or was_missing:
+                return versions.other_version(target)
+    raise ModelError(
+        f"{paths.shown(target)} has no previous version in {paths.shown(versions.versions_folder(target))}: only a "
+        "promotion keeps one"
+    )
 
 
 def load_and_try(folder: Path) -> Predictor:
@@ -111,8 +116,6 @@ def load_and_try(folder: Path) -> Predictor:
     Raises:
         ModelError: It cannot be loaded, it fails, or what it gives are no probabilities.
     """
-    import numpy as np
-
     model = Predictor.load(folder)
     try:
         answered = model.predict([TRIAL, ""], probabilities=True)
@@ -130,13 +133,19 @@ def load_and_try(folder: Path) -> Predictor:
     return model
 
 
-def _check_places(new: Path, target: Path) -> None:
-    if not target.name or target.name.startswith("."):
-        raise UsageError(f"expected a name such as {paths.SAVED_MODELS.name}/answer to promote to, got {target}")
-    if target.exists() and not (target / GRAPH).is_file():
-        raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another place")
-    if target.exists() and target.samefile(new):
-        raise UsageError(f"{paths.shown(new)} is the model in use already; give the folder of another one")
+def _place(target: Path | str) -> Path:
+    """The name that stands for a model, in full; the link itself, not the version that it leads to.
+
+    Raises:
+        UsageError: It is no name for a model.
+    """
+    target = Path(target)
+    target = target.parent.resolve() / target.name
+    if not target.name or target.name.startswith(".") or versions.FOLDER in target.parts:
+        raise UsageError(f"expected a name such as {paths.SAVED_MODELS.name}/answer, got {target}")
+    if target.is_symlink() and target.readlink().parent != Path(versions.FOLDER, target.name):
+        raise UsageError(f"{paths.shown(target)} is a link to {target.readlink()}; name that folder instead")
+    return target
 
 
 def _judge(
@@ -148,19 +157,32 @@ def _judge(
     allow_worse: bool,
 ) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
-    from tf_model.evaluation.comparison import compare_models, verdict_line
+    from tf_model.evaluation.comparison import compare_models, result_line
 
     assert model.folder is not None
     new, old = paths.shown(model.folder), paths.shown(target)
+
+    def anyway(**options: bool) -> str:
+        return _command(new, old, path, **{"force": force, "allow_worse": allow_worse} | options)
+
     try:
         current = Predictor.load(target)
     except ModelError as error:
         cli.say(f"note: nothing to compare with, the model in use is broken: {error}")
         return None
-    if not force:
-        anyway = _command(new, old, path, force=True, allow_worse=allow_worse)
-        _refuse_another_kind(model, current, f"`{anyway}` promotes it all the same")
-    if comparison is None and _is_sample(current) and not _is_sample(model):
+    if training_of(model.folder) == training_of(target):  # a copy would take the place of the version to go back to
+        raise UsageError(f"{new} is the model in use already; give the folder of another one")
+    from_sample, replaces_sample = (each.metrics.get("dataset") == data.SAMPLE for each in (model, current))
+    if from_sample and not replaces_sample and not force:
+        raise ModelError(
+            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway(force=True)}"
+        )
+    if set(model.labels) != set(current.labels) and not force:
+        raise ModelError(
+            f"{new} predicts {', '.join(model.labels)} and {old} {', '.join(current.labels)}; promote it to another "
+            f"name, or {anyway(force=True)}"
+        )
+    if comparison is None and replaces_sample and not from_sample:
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
     if comparison is None:
@@ -170,36 +192,17 @@ def _judge(
             comparison = compare_models(current, model, data.read(source.path))
         except TweetTargetError as error:
             if not force:
-                anyway = _command(new, old, path, force=True, allow_worse=allow_worse)
-                raise ModelError(
-                    f"{new} and {old} cannot be compared: {error}; or `{anyway}` promotes it uncompared"
-                ) from error
+                raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway(force=True)}") from error
             cli.say(f"note: {new} and {old} were not compared: {error}")
             return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        anyway = _command(new, old, path, force=force, allow_worse=True)
-        raise ModelError(f"{verdict_line(comparison)}; `{anyway}` promotes it all the same")
+        raise ModelError(f"{result_line(comparison)}; {anyway(allow_worse=True)}")
     return comparison
 
 
 def _command(new: str, old: str, path: Path | str | None, *, force: bool, allow_worse: bool) -> str:
+    """The command that promotes what was refused, in words."""
     words = ["python", "-m", "tf_model.promote", new, "--to", old]
     words += ["--data", str(path)] if path else []
-    return shlex.join([*words, *["--force"] * force, *["--allow-worse"] * allow_worse])
-
-
-def _refuse_another_kind(model: Predictor, current: Predictor, otherwise: str) -> None:
-    if _is_sample(model) and not _is_sample(current):
-        raise ModelError(
-            f"{model.folder} was trained on the sample corpus, {current.folder} on real tweets; train it on those, or "
-            f"{otherwise}"
-        )
-    if set(model.labels) != set(current.labels):
-        raise ModelError(
-            f"{model.folder} predicts {', '.join(model.labels)} and {current.folder} {', '.join(current.labels)}; "
-            f"promote it to another name, or {otherwise}"
-        )
-
-
-def _is_sample(model: Predictor) -> bool:
-    return model.metrics.get("dataset") == data.SAMPLE
+    words += ["--force"] * force + ["--allow-worse"] * allow_worse
+    return f"`{shlex.join(words)}` promotes it all the same"

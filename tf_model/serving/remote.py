@@ -1,17 +1,18 @@
 """A model on a TensorFlow Serving server, with the interface of one that is loaded here.
 
-Spoken is the REST protocol (https://www.tensorflow.org/tfx/serving/api_rest), or, at an address that begins with
-``grpc://``, the gRPC one. A call that finds nobody or a busy server is tried again; one that takes too long is not.
+It speaks the REST protocol (https://www.tensorflow.org/tfx/serving/api_rest). A call that finds nobody or a busy server
+is tried again; one that takes too long is not, which would only add to the load.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
@@ -21,44 +22,17 @@ from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_jso
 if TYPE_CHECKING:
     import numpy
 
-PACKAGE = "tensorflow-serving-api==2.21.0"  # for gRPC and for warm-up requests
 TIMEOUT = 60.0  # seconds; a batch of 64 long texts on a busy core takes about two
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
+MAX_REPLY = 64 * 2**20  # bytes; a batch of 64 texts is answered with about 50,000
 # What a server that starts, restarts or is full answers with; any other status says that trying again is no use.
 BUSY = (429, 502, 503, 504)
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What ``serving_default`` of a served model takes and returns.
-
-    Attributes:
-        inputs: Names of the inputs.
-        outputs: The size of the last dimension of each output, by name; None where it is not known.
-        version: The version of the model that answered.
-    """
-
-    inputs: tuple[str, ...]
-    outputs: Mapping[str, int | None]
-    version: str
-
-
-class Transport(Protocol):
-    """A way to talk to a server.
-
-    Attributes:
-        url: Of the model.
-    """
-
-    url: str
-
-    def signature(self) -> Signature:
-        """The signature of the model."""
-
-    def predict(self, texts: Sequence[bytes]) -> Mapping[str, Any]:
-        """The outputs for N texts, N values each."""
+_ADDRESS = re.compile(
+    r"(https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d+)?)"
+    r"(?:/v1/models/([^\s/?#:]+)(/versions/\d{1,18}|/labels/[^\s/?#:]+)?)?/?"
+)
 
 
 @dataclass(frozen=True)
@@ -92,8 +66,8 @@ class RemotePredictor(Predictor):
         """Find a model on a server.
 
         Args:
-            server: ``http://HOST:8501``, ``https://...`` or ``grpc://HOST:8500``; it may go on with
-                ``/v1/models/NAME`` and ``/versions/N`` or ``/labels/LABEL``.
+            server: ``http://HOST:8501`` or ``https://...``; it may go on with ``/v1/models/NAME`` and ``/versions/N``
+                or ``/labels/LABEL``.
             model: The model's name. None: as ``server`` says, else ``answer`` if it is there, else ``product``.
             folder: A local copy of the saved model, for the names of classes that are not the project's own, and for
                 its recipe and metrics: a server tells none of them. Its graph is not loaded.
@@ -105,196 +79,213 @@ class RemotePredictor(Predictor):
             UsageError: ``server`` is no address.
             ModelError: The server cannot be reached, has no such model, or does not answer as expected.
         """
-        base, name, version = _split(server)
-        if base.startswith("grpc:"):
-            from tf_model.serving.grpc_transport import Grpc as transport
-        else:
-            from tf_model.serving.rest_transport import Rest as transport
-        names = [found for found in (model, name) if found] or list(DEFAULT_MODELS)
-        for candidate in names[:1] if model or name else names:
-            connection = transport(base, candidate, version, timeout=timeout, retries=retries, backoff=backoff)
-            try:
-                signature = connection.signature()
-            except NoSuchModel:
-                if candidate == names[-1] or model or name:
-                    raise
-                continue
-            break
-        if list(signature.inputs) != ["text"]:
-            raise ModelError(
-                f"{connection.url}: expected the signature {SIGNATURE}(text: string[N]), found the inputs "
-                f"{listed(signature.inputs)}; serve a model that `python -m tf_model.train` made"
+        if server.startswith("grpc:"):
+            raise UsageError("gRPC is not supported; give the server's REST address, such as http://HOST:8501")
+        match = _ADDRESS.fullmatch(server)
+        if not match:
+            raise UsageError(
+                f"expected the address of a TensorFlow Serving server, such as http://localhost:8501, got {server!r}"
             )
-        papers = Path(folder) if folder is not None else None
-        labels = _labels(signature, papers, connection.url)
+        base, named, version = match.groups("")
+        *others, last = [model or named] if model or named else DEFAULT_MODELS
+        for name in (*others, last):
+            client = _Client(f"{base}/v1/models/{name}{version}", timeout, retries, backoff)
+            try:
+                served_version, outputs = client.signature()
+                break
+            except _NoSuchModel:
+                if name == last:
+                    raise
+        folder = Path(folder) if folder is not None else None
+        labels = _labels(outputs, folder, client.url)
         return cls(
             labels=labels,
-            score=_scorer(connection, labels, _names(labels)),
-            has_answer=ANSWER in signature.outputs,
-            folder=papers,
-            recipe=read_json(papers / RECIPE) if papers else {},
-            metrics=read_json(papers / METRICS) if papers else {},
-            threshold=read_json(papers / CALIBRATION).get("threshold") if papers else None,
-            url=connection.url,
-            version=signature.version,
+            score=lambda batch: _outputs(client.predict(batch), len(batch), labels, client.url),
+            has_answer=len(labels) > 1,
+            folder=folder,
+            recipe=read_json(folder / RECIPE) if folder else {},
+            metrics=read_json(folder / METRICS) if folder else {},
+            threshold=read_json(folder / CALIBRATION).get("threshold") if folder else None,
+            url=client.url,
+            version=served_version,
         )
 
 
-class NoSuchModel(ModelError):
-    """The server does not know the model, or has not loaded it yet."""
+# ---------------------------------------------------------------- what the model is, and what it answers
 
 
-def _split(server: str) -> tuple[str, str | None, str]:
-    """Address, name of the model, and what chooses a version, e.g. ``"/versions/3"``."""
-    wrong = UsageError(
-        f"expected the address of a TensorFlow Serving server, such as http://localhost:8501, got {server!r}"
-    )
-    try:
-        parts = urlsplit(server)
-        valid = parts.scheme in ("http", "https", "grpc") and parts.hostname and (parts.port or True)
-    except ValueError as error:  # half an IPv6 address, or a port that is no number
-        raise wrong from error
-    path = [part for part in parts.path.split("/") if part]
-    named = len(path) in (3, 5) and path[:2] == ["v1", "models"] and path[3:4] in ([], ["versions"], ["labels"])
-    if path[3:4] == ["versions"] and not _is_version(path[-1]):
-        named = False
-    if not valid or parts.query or parts.username or (path and not named):
-        raise wrong
-    name = path[2] if named else None
-    return f"{parts.scheme}://{parts.netloc}", name, f"/{path[3]}/{path[4]}" if len(path) == 5 else ""
-
-
-def _is_version(text: str) -> bool:
-    return text.isdecimal() and len(text) < 20 and int(text) < 2**63  # the server counts in 64 bits
-
-
-# ---------------------------------------------------------------- what the model is
-
-
-def _labels(signature: Signature, folder: Path | None, url: str) -> dict[str, tuple[str, ...]]:
-    """The classes of each task: from a local folder, else the project's own if their number is right."""
+def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, tuple[str, ...]]:
+    """The classes of each task that the server has outputs for: from a local folder, else the project's own."""
     if folder is not None:
         labels = read_labels(folder)
-    elif "probabilities" in signature.outputs:
-        width = signature.outputs["probabilities"]
-        labels = {task.name: task.labels for task in tasks.TASKS.values() if len(task.labels) == width}
     else:
-        labels = {
-            task.name: task.labels for task in tasks.TASKS.values() if f"{task.name}_probabilities" in signature.outputs
-        }
-    missing = [output for output in _names(labels) if output not in signature.outputs]
-    widths = {task: signature.outputs.get(_probabilities(labels, task)) for task in labels}
-    wrong = [task for task in labels if widths[task] not in (None, len(labels[task]))]
-    if not labels or missing or wrong:
+        labels = {task.name: task.labels for task in tasks.TASKS.values() if f"{task.name}_probabilities" in outputs}
+    if not labels or not set(_output_kinds(labels)) <= set(outputs):
         raise ModelError(
-            f"{url} returns {listed(signature.outputs)}, which is not what "
-            f"{'the model in ' + str(folder) if folder else 'a model of the usual tasks'} returns; give the folder of "
-            "the same model with --model DIR, so that the names of its classes are known"
+            f"{url} returns {listed(outputs)}, which is not what "
+            f"{f'the model in {folder}' if folder else 'a model of the usual tasks'} returns; serve one that "
+            "`python -m tf_model.train` made, and give the folder of the same model with --model DIR"
         )
     return labels
 
 
-def _probabilities(labels: Mapping[str, Any], task: str) -> str:
-    return "probabilities" if len(labels) == 1 else f"{task}_probabilities"
+def _output_kinds(labels: Mapping[str, Sequence[str]]) -> dict[str, type]:
+    """The outputs that a model has, by name, and whether each holds texts or numbers."""
+    kinds: dict[str, type] = {}
+    for task in labels:
+        kinds |= {task: str, f"{task}_confidence": float, f"{task}_probabilities": float}
+    if len(labels) > 1:
+        kinds |= {ANSWER: str, "answer_confidence": float, "best_guess": str, "second_guess": str}
+    return kinds
 
 
-def _names(labels: Mapping[str, Any]) -> dict[str, str]:
-    """Our name of each output that every model has, by the server's."""
-    if len(labels) != 1:
-        return {name: name for task in labels for name in (task, f"{task}_confidence", f"{task}_probabilities")}
-    [task] = labels
-    return {"label": task, "confidence": f"{task}_confidence", "probabilities": f"{task}_probabilities"}
+def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
+    """The outputs of a reply as arrays, checked.
+
+    Raises:
+        ModelError: One is missing, has another shape or is no number from 0 to 1, or the most probable class has not
+            the name that the server gives it: then the names of classes known here are another model's.
+    """
+    kinds = _output_kinds(labels)
+    missing = [name for name in kinds if name not in reply]
+    if missing:
+        raise ModelError(f"{url}: the reply lacks {listed(missing)}; serve the model anew")
+    outputs = {}
+    for name, kind in kinds.items():
+        task = name.removesuffix("_probabilities")
+        shape = (rows,) if task == name else (rows, len(labels[task]))
+        outputs[name] = _array(reply[name], kind)
+        if outputs[name] is None or outputs[name].shape != shape:
+            raise ModelError(
+                f"{url}: expected {' x '.join(map(str, shape))} {'texts' if kind is str else 'numbers from 0 to 1'} as "
+                f"{name!r}, and the reply holds something else: {str(reply[name])[:80]}; give the folder of the same "
+                "model with --model DIR, or serve it anew"
+            )
+    for task, classes in labels.items():
+        if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
+            raise ModelError(
+                f"{url}: the names of its classes are not {listed(classes)}; give the folder of the same model with "
+                "--model DIR"
+            )
+    return outputs
 
 
-# ---------------------------------------------------------------- what it says
-
-
-def _scorer(connection: Transport, labels: Mapping[str, tuple[str, ...]], names: Mapping[str, str]) -> Any:
-    def score(batch: Sequence[bytes]) -> Outputs:
-        found = connection.predict(batch)
-        missing = [name for name in names if name not in found]
-        if missing:
-            raise ModelError(f"{connection.url}: the reply lacks {listed(missing)}; serve the model anew")
-        outputs = {names.get(name, name): _values(name, found[name], len(batch), connection.url) for name in found}
-        for task, classes in labels.items():
-            _check_classes(outputs, task, classes, connection.url)
-        return outputs
-
-    return score
-
-
-def _values(name: str, values: Any, rows: int, url: str) -> numpy.ndarray:
-    """One output as an array: texts as objects, numbers as finite float32."""
+def _array(values: Any, kind: type) -> numpy.ndarray | None:
+    """Texts as object, or numbers from 0 to 1 as float32; None where ``values`` holds anything else."""
     import numpy
 
     try:
         array = numpy.asarray(values)
-        array = array.astype(object if array.dtype.kind in "US" or array.dtype == object else "float32")
-    except (TypeError, ValueError):  # lists of several lengths
-        array = numpy.empty(0, object)
-    if array.dtype == object:
-        good = array.shape == (rows,) and all(isinstance(value, str) for value in array)
-    else:
-        good = array.shape[:1] == (rows,) and bool(numpy.isfinite(array).all())
-    if not good:
-        raise ModelError(
-            f"{url}: expected {rows} values of {name!r}, all texts or all finite numbers, and the reply holds "
-            f"something else: {str(values)[:80]}"
-        )
-    return array
-
-
-def _check_classes(outputs: Outputs, task: str, classes: Sequence[str], url: str) -> None:
-    """The most probable class must have the name that the server gives it: else our names are another model's."""
-    probabilities = outputs[f"{task}_probabilities"]
-    if probabilities.ndim == 2 and probabilities.shape[1] == len(classes):
-        named = [classes[place] for place in probabilities.argmax(axis=1)]
-        if named == outputs[task].tolist():
-            return
-    raise ModelError(
-        f"{url}: the names of its classes are not {listed(classes)}; give the folder of the same model with --model DIR"
-    )
-
-
-# ---------------------------------------------------------------- errors that both transports share
-
-
-def unreachable(url: str, error: BaseException, tries: int) -> ModelError:
-    """Nobody is there, or the connection broke, at every try."""
-    return ModelError(
-        f"no model server answers at {url} ({first_line(error)[:200]}; tried {tries} times); check --server, and that "
-        "the server is running"
-    )
-
-
-def too_slow(url: str, timeout: float) -> ModelError:
-    """An answer took too long."""
-    return ModelError(
-        f"the model server at {url} did not answer within {timeout:g} s; give a smaller --batch-size, or look "
-        "at its load"
-    )
-
-
-def busy(url: str, reason: str, tries: int) -> ModelError:
-    """The server said at every try that it is busy."""
-    return ModelError(f"the model server at {url} is busy or starting ({reason[:200]}; tried {tries} times); try later")
-
-
-def no_such_model(url: str, reason: str) -> NoSuchModel:
-    """The server is there, and the model is not."""
-    return NoSuchModel(
-        f"the server has no model at {url} ({reason[:200]}); check the name and version, or wait until it is loaded"
-    )
-
-
-def refused(url: str, reason: str) -> ModelError:
-    """The server cannot do what it was asked."""
-    return ModelError(f"the model server at {url} refused ({reason[:300]}); its log says why")
-
-
-def as_json(text: bytes) -> Any:
-    """A JSON value, or None."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+    except ValueError:  # lists of several lengths
         return None
+    if kind is str:
+        return array.astype(object) if array.dtype.kind == "U" else None
+    return array.astype("float32") if array.dtype.kind in "fi" and ((array >= 0) & (array <= 1)).all() else None
+
+
+# ---------------------------------------------------------------- the protocol
+
+
+class _NoSuchModel(ModelError):
+    """The server does not know the model, or has not loaded it yet."""
+
+
+class _Client:
+    """The REST protocol of one model. It may be used by several threads; the arguments are those of ``connect``."""
+
+    def __init__(self, url: str, timeout: float, retries: int, backoff: float) -> None:
+        import urllib3
+
+        self.url, self._timeout, self._tries, self._backoff = url, timeout, retries + 1, backoff
+        wait = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
+        self._pool = urllib3.PoolManager(maxsize=8, timeout=wait, retries=False)
+
+    def signature(self) -> tuple[str, list[str]]:
+        """The version that answers, and the names of the outputs."""
+        reply = self._call("GET", "/metadata")
+        try:
+            signature = reply["metadata"]["signature_def"]["signature_def"][SIGNATURE]
+            inputs, outputs = list(signature["inputs"]), list(signature["outputs"])
+            version = str(reply["model_spec"].get("version", ""))
+        except (KeyError, TypeError, AttributeError):
+            inputs = []
+        if inputs != ["text"]:
+            raise ModelError(
+                f"{self.url}/metadata: expected the signature {SIGNATURE}(text: string[N]), got {str(reply)[:120]}; "
+                "serve a model that `python -m tf_model.train` made"
+            )
+        return version, outputs
+
+    def predict(self, texts: Sequence[bytes]) -> Mapping[str, Any]:
+        """The outputs for N texts, as they come."""
+        body = {"signature_name": SIGNATURE, "inputs": {"text": [text.decode("utf-8") for text in texts]}}
+        outputs = self._call("POST", ":predict", json.dumps(body).encode()).get("outputs")
+        if not isinstance(outputs, dict):
+            raise ModelError(f"{self.url}: expected outputs by name, and the reply has none; serve the model anew")
+        return outputs
+
+    def _call(self, method: str, what: str, body: bytes | None = None) -> dict[str, Any]:
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+        for attempt in range(self._tries):
+            if attempt > 1:
+                time.sleep(self._backoff * 2 ** (attempt - 2))
+            try:
+                status, reply = self._request(method, what, body)
+            except ReadTimeoutError as error:
+                raise self._too_slow() from error
+            except HTTPError as error:
+                failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
+                advice = "check --server, and that the server is running"
+                continue
+            reason = reply.get("error") if isinstance(reply, dict) else None
+            reason = " ".join(str(reason or f"status {status}").split())[:200]
+            if status not in BUSY:
+                break
+            failure, advice = f"the model server at {self.url} is busy or starting ({reason}", "try later"
+        else:
+            raise ModelError(f"{failure}; tried {self._tries} times); {advice}")
+        if status == 404:
+            raise _NoSuchModel(
+                f"the server has no model at {self.url} ({reason}); check the name and version, or wait until it is "
+                "loaded"
+            )
+        if status != 200:
+            raise ModelError(f"the model server at {self.url} refused ({reason}); its log says why")
+        if not isinstance(reply, dict):
+            raise ModelError(
+                f"{self.url}: expected a JSON object, got something else; give the address of TensorFlow Serving's "
+                "REST port, usually 8501"
+            )
+        return reply
+
+    def _request(self, method: str, what: str, body: bytes | None) -> tuple[int, Any]:
+        """Status and JSON value (None: it is none) of a reply of ``timeout`` seconds and :data:`MAX_REPLY` bytes."""
+        deadline, content = time.monotonic() + self._timeout, bytearray()
+        headers = {"Content-Type": "application/json"} if body else {}
+        response = self._pool.request(
+            method, self.url + what, body=body, headers=headers, redirect=False, preload_content=False
+        )
+        try:
+            while chunk := response.read1(2**20):
+                content += chunk
+                if time.monotonic() > deadline:
+                    raise self._too_slow()
+                if len(content) > MAX_REPLY:
+                    raise ModelError(
+                        f"{self.url}: the reply is larger than {MAX_REPLY:,} bytes; give a smaller --batch-size"
+                    )
+        except BaseException:
+            response.close()  # what is left of it is not to be taken for the next reply
+            raise
+        response.release_conn()
+        try:
+            return response.status, json.loads(content)
+        except (ValueError, RecursionError):
+            return response.status, None
+
+    def _too_slow(self) -> ModelError:
+        return ModelError(
+            f"the model server at {self.url} did not answer within {self._timeout:g} s; give a smaller --batch-size, "
+            "or look at its load"
+        )

@@ -1,0 +1,150 @@
+"""What follows from validation predictions: figures that can be worked out by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from model_folders import ROWS, SHA256, write_answer, write_single
+from sample_datasets import line_of, write_csv
+
+from tf_model import tasks
+from tf_model.data.dataset import read
+from tf_model.evaluation.error_analysis import (
+    hardest_mistakes,
+    joint_correctness,
+    report_metrics,
+    texts_of,
+    threshold_effect,
+    with_texts,
+)
+from tf_model.evaluation.metrics import REPORT, wilson_interval
+from tf_model.model_dir import Predictions, read_report
+
+LABELS = ("pear", "fig", "plum")
+
+
+def predictions(*rows):
+    """Rows of (row number, true id, probabilities)."""
+    numbers, ids, probabilities = zip(*rows, strict=True)
+    return Predictions(LABELS, np.array(numbers), np.array(ids), np.array(probabilities, float))
+
+
+FOUR = predictions(
+    (7, 0, [0.9, 0.1, 0.0]),  # right
+    (3, 1, [0.6, 0.3, 0.1]),  # wrong, with doubt
+    (9, 2, [0.95, 0.04, 0.01]),  # wrong, without
+    (1, 1, [0.3, 0.5, 0.2]),  # right
+)
+
+
+def change_json(file, change):
+    value = json.loads(file.read_text())
+    change(value)
+    file.write_text(json.dumps(value))
+
+
+class TestReference:
+    @pytest.fixture
+    def as_many(self, tmp_path):
+        """A model that was validated on as many rows as the report."""
+        folder = write_single(tmp_path)
+        change_json(folder / "metrics.json", lambda metrics: metrics["validation"]["product"].update(rows=659))
+        return folder
+
+    def test_comparable_on_the_rows_of_the_report(self, as_many):
+        figures, words = report_metrics(read_report(as_many), "product")
+        assert figures == REPORT
+        assert words.startswith("Comparable")
+
+    @pytest.mark.parametrize("setting", [{"split_seed": 43}, {"validation_size": 0.25}, {"split_seed": None}])
+    def test_as_many_rows_of_another_split_are_not_comparable(self, as_many, setting):
+        change_json(as_many / "recipe.json", lambda recipe: recipe.update(setting))
+        assert (
+            report_metrics(read_report(as_many), "product")[1] == "Not comparable: the report validated on other rows."
+        )
+
+    def test_other_rows_are_not_comparable(self, tmp_path):
+        assert "other rows" in report_metrics(read_report(write_single(tmp_path)), "product")[1]
+        sample = read_report(write_single(tmp_path, name="sample", dataset="sample"))
+        assert "another dataset" in report_metrics(sample, "product")[1]
+
+    def test_the_report_has_no_emotion(self, tmp_path):
+        assert report_metrics(read_report(write_single(tmp_path, "emotion")), "emotion") == (
+            {},
+            "The report gives no figure for the emotion.",
+        )
+
+
+class TestThreshold:
+    def test_by_hand(self):
+        effect = threshold_effect(FOUR.confidences, FOUR.correct, 0.6)  # 0.9 right, 0.6 wrong, 0.95 wrong, 0.5 right
+        assert (effect.rows, effect.answered, effect.correct) == (4, 3, 1)
+        assert (effect.abstained_correct, effect.abstained_wrong) == (1, 0)
+        assert effect.coverage == 0.75
+        assert effect.accuracy == pytest.approx(1 / 3)
+        assert effect.accuracy_interval == wilson_interval(1, 3)
+
+    def test_its_ends(self):
+        everything = threshold_effect(FOUR.confidences, FOUR.correct, 0)
+        assert (everything.coverage, everything.accuracy) == (1, 0.5)
+        nothing = threshold_effect(FOUR.confidences, FOUR.correct, 1.01)
+        assert (nothing.coverage, nothing.accuracy, nothing.accuracy_interval) == (0, None, None)
+        assert (nothing.abstained_correct, nothing.abstained_wrong) == (2, 2)
+
+
+class TestJointCorrectness:
+    def test_by_the_rule_of_the_joined_answer(self, tmp_path):
+        report = read_report(write_answer(tmp_path))
+        confidences, correct = joint_correctness(report)
+        product, emotion = report.labelled("product"), report.labelled("emotion")
+        places = {row: place for place, row in enumerate(product.rows.tolist())}
+        none = tasks.EMOTIONS.index(tasks.NO_EMOTION)
+        for row in range(ROWS):
+            felt, place = emotion.predicted_ids[row], places.get(row)
+            needs_product = emotion.label_ids[row] != none and place is not None
+            assert correct[row] == (emotion.correct[row] and (not needs_product or product.correct[place]))
+            if felt == none:
+                assert confidences[row] == pytest.approx(emotion.confidences[row], abs=1e-6)
+            elif place is not None:
+                joined = emotion.confidences[row] * product.confidences[place]
+                assert confidences[row] == pytest.approx(joined, abs=1e-6)
+        assert 0 < correct.sum() < ROWS
+
+    def test_a_model_of_one_task_has_none(self, tmp_path):
+        assert joint_correctness(read_report(write_single(tmp_path))) is None
+
+    def test_without_predictions_there_is_none(self, tmp_path):
+        folder = write_answer(tmp_path)
+        (folder / "validation_predictions.csv").unlink()
+        assert joint_correctness(read_report(folder)) is None
+
+
+class TestMistakes:
+    def test_the_least_doubted_first(self):
+        mistakes = hardest_mistakes(FOUR)
+        assert mistakes["row"].tolist() == [9, 3]
+        assert mistakes.iloc[0].to_dict() == {
+            "row": 9,
+            "label": "plum",
+            "predicted": "pear",
+            "confidence": 0.95,
+            "true_probability": 0.01,
+        }
+        assert hardest_mistakes(FOUR, most=1)["row"].tolist() == [9]
+
+    def test_no_mistake(self):
+        assert hardest_mistakes(predictions((1, 0, [1, 0, 0]))).empty
+
+    def test_texts_by_row_number(self):
+        frame = with_texts(hardest_mistakes(FOUR), {9: "nine", 7: "seven"})
+        assert frame.columns[0] == "text"
+        assert frame["text"].tolist()[0] == "nine"
+        assert pd.isna(frame["text"].tolist()[1])
+
+    def test_texts_of_the_same_file_only(self, tmp_path):
+        dataset = read(write_csv(tmp_path / "mine.csv"))
+        texts = texts_of(dataset, dataset.sha256)
+        assert texts == dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
+        assert 0 in texts
+        assert "expected the dataset that the model was validated on" in line_of(texts_of, dataset, SHA256)

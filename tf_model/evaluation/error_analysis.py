@@ -1,0 +1,161 @@
+"""What follows from the validation predictions of a saved model: thresholds, joint answers, the hardest mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_model import config, paths, tasks
+from tf_model.data.dataset import ASSIGNMENT
+from tf_model.errors import DataError
+from tf_model.evaluation.metrics import REPORT, wilson_interval
+from tf_model.model_dir import ModelReport, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tf_model.data.dataset import Dataset
+
+REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded up
+
+
+def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[str, float]], str]:
+    """The report's metrics for a task, and whether they were measured alike, in words.
+
+    Returns:
+        :data:`tf_model.evaluation.metrics.REPORT` for products, nothing for other tasks; and one sentence.
+    """
+    if task != tasks.PRODUCT.name:
+        return {}, f"The report gives no figure for the {task}."
+    split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
+    if model.metrics.get("dataset") != ASSIGNMENT:
+        return REPORT, "Not comparable: the report used another dataset."
+    if split.items() <= model.recipe.items() and model.part("validation", task).get("rows") == REPORT_VALIDATION_ROWS:
+        return REPORT, "Comparable: measured on the same 659 tweets as the report's figure."
+    return REPORT, "Not comparable: the report validated on other rows."
+
+
+@dataclass(frozen=True)
+class ThresholdEffect:
+    """What would happen if a model answered only where it is at least so confident, and abstained elsewhere.
+
+    Attributes:
+        rows: All rows, at least one.
+        answered: Rows that still get an answer.
+        correct: Of these, the correct ones.
+        abstained_correct: Correct answers that would not be given.
+        abstained_wrong: Wrong answers that would not be given.
+    """
+
+    rows: int
+    answered: int
+    correct: int
+    abstained_correct: int
+    abstained_wrong: int
+
+    @property
+    def coverage(self) -> float:
+        """Share of the rows that get an answer, 0 to 1."""
+        return self.answered / self.rows
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the answers that are correct, 0 to 1; None where nothing is answered."""
+        return self.correct / self.answered if self.answered else None
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float] | None:
+        """Its 95% Wilson interval."""
+        return wilson_interval(self.correct, self.answered) if self.answered else None
+
+
+def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
+    """Count what a threshold would let through, and where the model would abstain.
+
+    Args:
+        confidences: float [N], N at least 1.
+        correct: bool [N], whether each answer is correct.
+        threshold: Answers with at least this confidence are given.
+    """
+    answered = confidences >= threshold
+    return ThresholdEffect(
+        rows=len(correct),
+        answered=int(answered.sum()),
+        correct=int((answered & correct).sum()),
+        abstained_correct=int((~answered & correct).sum()),
+        abstained_wrong=int((~answered & ~correct).sum()),
+    )
+
+
+def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
+    """How confident a model of both tasks was of each joint answer, and whether it was exactly correct.
+
+    Returns:
+        ``confidences`` float [N] and ``correct`` bool [N] over the validation rows with a known emotion, by the rule of
+        :mod:`tf_model.modeling.joint_label`; None for another model, or one without such rows.
+    """
+    from tf_model.modeling.joint_label import confidence_and_right
+
+    if model.task != tasks.ANSWER or model.labelled("emotion") is None:
+        return None
+    product, emotion = model.predictions["product"], model.predictions["emotion"]
+    known = emotion.label_ids != tasks.NO_LABEL
+    product, emotion = product.take(known), emotion.take(known)
+    return confidence_and_right(product.label_ids, emotion.label_ids, product.probabilities, emotion.probabilities)
+
+
+def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
+    """The wrong predictions that were made with the least doubt: the true class was thought least probable.
+
+    Args:
+        predictions: Of labelled rows.
+        most: How many at most.
+
+    Returns:
+        ``row`` (int64), ``label``, ``predicted`` (str), ``confidence`` and ``true_probability`` (float64, 0 to 1), the
+        hardest first.
+    """
+    import pandas as pd
+
+    wrong = np.flatnonzero(~predictions.correct)
+    true = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
+    hardest = wrong[np.lexsort((predictions.rows[wrong], true[wrong]))][:most]
+    labels = np.asarray(predictions.labels, object)
+    return pd.DataFrame(
+        {
+            "row": predictions.rows[hardest],
+            "label": labels[predictions.label_ids[hardest]],
+            "predicted": labels[predictions.predicted_ids[hardest]],
+            "confidence": predictions.confidences[hardest],
+            "true_probability": true[hardest],
+        }
+    )
+
+
+def with_texts(mistakes: pd.DataFrame, texts: Mapping[int, str]) -> pd.DataFrame:
+    """``mistakes`` with a first column ``text``: that of the same row number, missing where there is none."""
+    frame = mistakes.copy()
+    frame.insert(0, "text", mistakes["row"].map(texts))
+    return frame
+
+
+def texts_of(dataset: Dataset, data_sha256: str | None) -> dict[int, str]:
+    """The texts of a dataset by row number.
+
+    Args:
+        dataset: The dataset at hand.
+        data_sha256: Of the file that the row numbers belong to.
+
+    Raises:
+        DataError: It is another file, where the same row number is another text.
+    """
+    if dataset.sha256 != data_sha256:
+        wanted = (data_sha256 or "not recorded")[:12]
+        raise DataError(
+            f"expected the dataset that the model was validated on (sha256 {wanted}), got "
+            f"{paths.shown(dataset.path)} (sha256 {dataset.sha256[:12]}); give that file with TWEETS_DATA"
+        )
+    return dict(zip(dataset.labelled["row"].tolist(), dataset.labelled[tasks.TEXT_COLUMN].tolist(), strict=True))
