@@ -5,8 +5,6 @@ import numpy
 from tf_model.inference.predictor import Predictor
 
 PRODUCTS = ("iPhone", "iPad", "Google")
-
-
 EMOTIONS = ("Negative emotion", "No emotion toward brand or product", "Positive emotion")
 
 
@@ -38,4 +36,4 @@ def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
         return outputs
 
     labels = {"product": PRODUCTS} | ({"emotion": EMOTIONS} if has_emotion else {})
-    return Predictor(labels, score, has_answer=has_emotion)
+    return Predictor(labels, score)

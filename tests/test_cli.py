@@ -1,5 +1,6 @@
-"""What the command lines share: exit codes, one-line errors, signals."""
+"""What the command lines share: exit codes, one-line errors, signals, the progress of a training."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,8 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tf_model import cli, paths
+from tf_model.cli import duration, show_epochs
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 
 
@@ -150,18 +153,18 @@ def run_without_reader(script):
 
 
 def test_a_reader_that_has_gone_is_no_error():
-    script = "from tf_model import console\nconsole.run(lambda argv: [print(i) for i in range(100_000)] and None)"
+    script = "from tf_model import cli\ncli.run(lambda argv: [print(i) for i in range(100_000)] and None)"
     assert run_without_reader(script) == (0, "")
 
 
 def test_a_reader_that_has_gone_before_the_last_lines_is_no_error():
-    assert run_without_reader("from tf_model import console\nconsole.run(lambda argv: print('short'))") == (0, "")
+    assert run_without_reader("from tf_model import cli\ncli.run(lambda argv: print('short'))") == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
 @pytest.mark.parametrize("lines", [1, 100_000])
 def test_a_full_disk_is_one_line(lines):
-    script = f"from tf_model import console\nconsole.run(lambda argv: [print(i) for i in range({lines})] and None)"
+    script = f"from tf_model import cli\ncli.run(lambda argv: [print(i) for i in range({lines})] and None)"
     with Path("/dev/full").open("w") as full, run_script(script, stdout=full, stderr=subprocess.PIPE) as process:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
@@ -174,11 +177,11 @@ def test_a_full_disk_is_one_line(lines):
 WRITER = """
 import sys, time
 from pathlib import Path
-from tf_model import console
+from tf_model import cli
 from tf_model.io.files import whole_file, whole_folder
 
 def main(argv):
-    with console.stopped_cleanly(), whole_folder(Path(sys.argv[1], "folder")) as folder:
+    with cli.stopped_cleanly(), whole_folder(Path(sys.argv[1], "folder")) as folder:
         (folder / "inside.txt").write_text("half")
         with whole_file(Path(sys.argv[1], "file.txt")) as part:
             part.write_text("half")
@@ -189,7 +192,7 @@ def main(argv):
                 time.sleep(0.3)  # cleaning up takes a while; a second signal comes now
 
 sys.argv.append({folder!r})
-console.run(main)
+cli.run(main)
 """
 
 
@@ -236,3 +239,60 @@ def test_beside_the_main_thread_signals_are_left_alone():
     thread.start()
     thread.join()
     assert found == [before]
+
+
+# -------------------------------------------------------------------------------------------------------- progress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (48.4, "48 s"),
+        (89.4, "89 s"),
+        (90, "2 min"),
+        (720, "12 min"),
+        (3569, "59 min"),
+        (3900, "1 h 05 min"),
+    ],
+)
+def test_seconds_as_people_say_them(seconds, words):
+    assert duration(seconds) == words
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+    now = [0.0]
+    monkeypatch.setattr("tf_model.cli.time.perf_counter", lambda: now[0])
+    return now
+
+
+def test_without_a_screen_each_epoch_is_one_line_with_the_time_left(clock):
+    page = io.StringIO()
+    show = show_epochs(Console(file=page, force_terminal=False, width=20), epochs=5, steps=2)
+    show.on_train_begin()
+    for epoch in (2, 3, 4):  # resumed after two epochs
+        show.on_epoch_begin(epoch)
+        show.on_train_batch_end(0)
+        show.on_train_batch_end(1)
+        clock[0] += 60
+        show.on_epoch_end(epoch, {"loss": 0.5})
+    show.on_train_end()
+    assert page.getvalue().splitlines() == [
+        "epoch 3/5  loss 0.5000  2 min left",
+        "epoch 4/5  loss 0.5000  60 s left",
+        "epoch 5/5  loss 0.5000  0 s left",
+    ]
+
+
+def test_on_a_screen_the_bar_is_gone_when_the_training_is_stopped(clock):
+    page = io.StringIO()
+    show = show_epochs(Console(file=page, force_terminal=True, width=80), epochs=2, steps=3)
+    show.on_train_begin()
+    show.on_epoch_begin(0)
+    show.on_train_batch_end(0)
+    show.stop()
+    shown = page.getvalue()
+    assert "epoch 1/2" in shown
+    assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the line is wiped, the cursor is back

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from stub_model import EMOTIONS, PRODUCTS, stub
 
 from tf_model import cli, data, paths, predict
-from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.inference import predictor
 from tf_model.inference.predictor import Predictor
 from tf_model.io import tables
@@ -73,7 +73,7 @@ def test_batches_hold_texts_of_about_one_length_and_no_text_twice(monkeypatch):
     stub(sizes=sizes).predict(texts, batch_size=2, on_progress=done.append)
     assert sizes == [[40, 30], [2, 1]]
     assert done == [2, 4]
-    monkeypatch.setattr(predict, "WINDOW", 3)
+    monkeypatch.setattr(predictor, "WINDOW", 3)
     sizes.clear()
     stub(sizes=sizes).predict(texts, batch_size=2)
     assert sizes == [[40, 2], [1], [30, 1]]
@@ -86,11 +86,13 @@ def test_columns_and_dtypes_even_of_nothing():
     assert stub(has_emotion=True).predict(["a"]).dtypes.astype(str).to_dict() == expected
     frame = stub(has_emotion=True).predict(["a"], probabilities=True)
     assert list(frame.columns[5:]) == [
+        *("answer_confidence", "best_guess", "second_guess"),
         *(f"product_probability_{label}" for label in PRODUCTS),
         *(f"emotion_probability_{label}" for label in EMOTIONS),
     ]
     assert frame["product_probability_iPad"].item() == frame["product_confidence"].item()
-    assert set(frame.dtypes.iloc[5:].astype(str)) == {"float32"}
+    assert set(frame.dtypes.iloc[8:].astype(str)) == {"float32"}
+    assert "answer_confidence" not in stub().columns(probabilities=True)
 
 
 def test_awkward_texts_reach_the_model_as_utf_8():
@@ -108,10 +110,12 @@ def test_only_the_beginning_of_a_huge_text_is_read():
 
 
 def test_wrong_calls():
-    with pytest.raises(UsageError, match="expected a batch size of at least 1, got 0"):
-        stub().predict(["a"], batch_size=0)
     with pytest.raises(TypeError, match="expected a list of texts"):
         stub().predict("one text")
+    with pytest.raises(UsageError, match=r"expected a threshold from 0 to 1, got 1\.5"):
+        stub(has_emotion=True).predict(["a"], threshold=1.5)
+    with pytest.raises(ModelError, match="cannot explain its answers; train it again"):
+        stub().explain("a")
 
 
 # ---------------------------------------------------------------- the command line
@@ -120,7 +124,7 @@ def test_wrong_calls():
 def test_file_to_file(stubbed, tmp_path, capsys):
     source, target = tmp_path / "in.csv", tmp_path / "new" / "out.csv"
     source.write_text('id,text,note\n007,"an ""iPad""\nhere!",NA\n1e5,a phone,\n')
-    assert predict.main([str(source), "--output", str(target), "--batch-size", "1"]) == 0
+    assert predict.main([str(source), "--output", str(target)]) == 0
     assert rows_of(target) == [
         ["id", "text", "note", "product", "product_confidence"],
         ["007", 'an "iPad"\nhere!', "NA", "iPad", "0.5"],
@@ -187,17 +191,26 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "got none of them"),
-        (["a.csv", "--text", "a"], "got several of them"),
-        (["a.csv", "--output", "b.csv", "--format", "csv"], "leave one of them out"),
-        (["--text", "a", "--column", "b"], "--column chooses a part of a file"),
-        (["a.csv", "--data", "b.csv"], "--data names the dataset for --test-predictions"),
+        ([], "expected one of INPUT, - for standard input, --text TEXT and --test-predictions; see --help"),
+        (["a.csv", "--text", "a"], "expected one of INPUT"),
+        (
+            ["a.csv", "--output", "b.csv", "--format", "csv"],
+            "--output does not go with --format; leave one of them out",
+        ),
+        (["--text", "a", "--column", "b"], "--column needs INPUT; see --help"),
+        (["--test-predictions", "--sheet", "b"], "--sheet needs INPUT"),
+        (["a.csv", "--data", "b.csv"], "--data needs --test-predictions"),
         (["-", "--sheet", "a"], "--sheet chooses a sheet of an .xlsx workbook"),
         (["--text", "a", "--output", "b.pdf"], "found '.pdf'"),
-        (["--test-predictions", "--record"], "--record keeps the predictions of texts and files"),
-        (["--text", "a", "--explain", "--record"], "--record keeps the predictions of texts and files"),
-        (["a.csv", "--gpus-per-worker", "0"], "--gpus-per-worker are for --engine ray"),
-        (["--text", "a", "--explain", "--guesses"], "leave --guesses and --probabilities out"),
+        (["--test-predictions", "--record"], "--test-predictions does not go with --record"),
+        (["a.csv", "--explain"], "--explain needs --text"),
+        (["--text", "a", "--explain", "--record"], "--explain does not go with --record"),
+        (["--text", "a", "--explain", "--probabilities"], "--explain does not go with --probabilities"),
+        (["--text", "a", "--explain", "--format", "csv"], "leave --format csv out"),
+        (["a.csv", "--gpus-per-worker", "0"], "--gpus-per-worker needs --engine"),
+        (["a.csv", "--engine", "ray"], "--engine needs --output"),
+        (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine does not go with --server"),
+        (["--text", "a", "--threshold", "0"], "a threshold is for answers"),
     ],
 )
 def test_wrong_usage(stubbed, arguments, words):
@@ -211,12 +224,15 @@ def test_a_name_that_no_disk_takes_is_one_line(stubbed, tmp_path):
         predict.main(["--text", "a", "--output", f"{'b' * 300}.csv"])
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "many", "1.5"])
-def test_wrong_batch_size(size, capsys):
-    with pytest.raises(SystemExit) as stop:
-        predict.main(["--text", "a", f"--batch-size={size}"])
-    assert stop.value.code == 2
-    assert f"expected a whole number above 0, got '{size}'" in capsys.readouterr().err
+@pytest.mark.parametrize("number", ["0", "-1", "many", "1.5"])
+def test_numbers_that_no_option_takes(number, capsys):
+    for option, expected in (("--workers", "a whole number above 0"), ("--threshold", "a number from 0 to 1")):
+        if (option, number) == ("--threshold", "0"):
+            continue
+        with pytest.raises(SystemExit) as stop:
+            predict.main(["a.csv", f"{option}={number}"])
+        assert stop.value.code == 2
+        assert f"expected {expected}, got '{number}'" in capsys.readouterr().err
 
 
 def test_nothing_is_loaded_where_the_files_are_wrong(tmp_path, monkeypatch, capsys):
@@ -252,7 +268,7 @@ def test_a_full_disk(stubbed, tmp_path, monkeypatch):
 def test_exit_codes(stubbed, monkeypatch, capsys):
     for arguments, code, words in (
         (["no.csv"], 1, "error: no.csv does not exist"),
-        ([], 2, "error: expected a file"),
+        ([], 2, "error: expected one of INPUT"),
     ):
         monkeypatch.setattr(sys, "argv", ["predict", *arguments])
         with pytest.raises(SystemExit) as stop:
@@ -298,10 +314,10 @@ def test_below_the_threshold_nobody_is_sure_and_the_guesses_say_between_what(
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     (tmp_path / "a.csv").write_text("text\nan iPad!\n")
     more = ["--threshold", threshold, *(["--record"] if record else [])]
-    assert predict.main(["--text", "an iPad!", "--format", "csv", "--guesses", *more]) == 0
+    assert predict.main(["--text", "an iPad!", "--format", "csv", "--probabilities", *more]) == 0
     header, row = csv.reader(capsys.readouterr().out.splitlines())
-    assert header[-4:] == ["answer", "answer_confidence", "best_guess", "second_guess"]
-    assert row[-4:] == [answer, *GUESSES]
+    assert header[5:9] == ["answer", "answer_confidence", "best_guess", "second_guess"]
+    assert row[5:9] == [answer, *GUESSES]
     assert predict.main([str(tmp_path / "a.csv"), "--output", str(tmp_path / "b.csv"), *more]) == 0
     header, row = rows_of(tmp_path / "b.csv")
     assert header[-1] == "answer"
@@ -338,10 +354,10 @@ def test_the_file_that_the_report_delivered(stubbed, dataset, tmp_path, capsys):
 def test_the_threshold_and_the_guesses_hold_for_the_test_sheet_too(answering, dataset, monkeypatch, tmp_path):
     unlabelled = pandas.DataFrame({"Tweet": ["an iPad!"]}, dtype="str")
     monkeypatch.setattr(data, "read", lambda path: SimpleNamespace(unlabelled=unlabelled, path=path))
-    assert predict.main(["--test-predictions", "--threshold", "0.51", "--guesses"]) == 0
+    assert predict.main(["--test-predictions", "--threshold", "0.51", "--probabilities"]) == 0
     header, row = rows_of(tmp_path / "test_predictions.csv")
-    assert header[-4:] == ["answer", "answer_confidence", "best_guess", "second_guess"]
-    assert row[-4:] == ["Not sure", *GUESSES]
+    assert header[5:9] == ["answer", "answer_confidence", "best_guess", "second_guess"]
+    assert row[5:9] == ["Not sure", *GUESSES]
 
 
 def test_the_dataset_is_never_replaced_by_its_predictions(stubbed, dataset, tmp_path):
@@ -364,17 +380,18 @@ WITH_STUB = """
 import re, resource, sys, time
 from pathlib import Path
 import numpy
-from tf_model import console, predict
+from tf_model import cli, predict
 
 def score(batch):
     time.sleep(DELAY)
     sure = numpy.full(len(batch), 0.5, numpy.float32)
-    return {"product": numpy.array(["iPad"] * len(batch), object), "product_confidence": sure}
+    product = numpy.array(["iPad"] * len(batch), object)
+    return {"product": product, "product_confidence": sure, "product_probabilities": sure[:, None]}
 
 DELAY = float(sys.argv.pop(1))
 predict.Predictor.load = lambda folder=None: predict.Predictor({"product": ("iPad",)}, score)
 try:
-    console.run(predict.main)
+    cli.run(predict.main)
 finally:
     status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked
     peak = re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1] if status.exists() else None

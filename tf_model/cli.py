@@ -18,6 +18,7 @@ from tf_model.io.characters import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -37,11 +38,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(module: str, description: str) -> argparse.ArgumentParser:
     """An argument parser for ``python -m module`` whose help shows the defaults."""
-    return _Parser(
-        prog=f"python -m {module}",
-        description=description,
-        formatter_class=_HelpFormatter,
-    )
+    return _Parser(prog=f"python -m {module}", description=description, formatter_class=_HelpFormatter)
 
 
 def positive_integer(text: str) -> int:
@@ -56,7 +53,7 @@ def positive_integer(text: str) -> int:
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> None:
-    """Run a command's ``main`` and exit: 0 done, 1 unusable data or model, 2 wrong usage, 130 interrupted.
+    """Run a command's ``main`` and exit: 0 done, 1 unusable data, model or output, 2 wrong usage, 130 interrupted.
 
     A :class:`TweetTargetError` becomes one line on standard error; any other exception is our own mistake and keeps
     its traceback.
@@ -70,25 +67,22 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] == "tf_model":
             raise
-        print(
+        say(
             f"error: the package {error.name!r} is not installed for {sys.executable}; "
-            "run `make install`, then `. .venv/bin/activate`",
-            file=sys.stderr,
+            "run `make install`, then `. .venv/bin/activate`"
         )
         code = 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         code = 130
-    except BrokenPipeError:
-        # The reader of our output (head, less) has gone: nothing is wrong, and nothing more can be said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not isinstance(error, BrokenPipeError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
-        say(f"error: the output cannot be written: {error.strerror}; free some space and run the command again")
-        code = 1
+        code = 0
+        if not isinstance(error, BrokenPipeError):  # else the reader of the output, such as head, has gone
+            say(f"error: the output cannot be written: {error.strerror}; free some space and run the command again")
+            code = 1
     sys.exit(code)
 
 
@@ -130,19 +124,26 @@ def stopped_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def show_epochs(console: Console, epochs: int, steps: int) -> Any:
-    """A Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
-    import tf_keras
+def progress_bar(console: Console, shown: bool = True) -> Progress:
+    """A bar of what is done, of how much, and the time left; on a terminal only, and gone when it is stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+    return Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True)
+
+
+def show_epochs(console: Console, epochs: int, steps: int) -> Any:
+    """A Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
+    import tf_keras
+
+    bar = progress_bar(console)
     task = bar.add_task("training", total=epochs * steps)
 
     class ShowEpochs(tf_keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
             self._first_epoch = self._began = None
+            self.stop = bar.stop
 
         def on_train_begin(self, logs=None):
             bar.start()
@@ -158,14 +159,11 @@ def show_epochs(console: Console, epochs: int, steps: int) -> Any:
         def on_epoch_end(self, epoch, logs=None):
             elapsed = time.perf_counter() - self._began
             left = elapsed / (epoch + 1 - self._first_epoch) * (epochs - epoch - 1)
-            figures = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-            line = f"epoch {epoch + 1}/{epochs}  {figures}  {duration(left)} left"
+            metrics = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
+            line = f"epoch {epoch + 1}/{epochs}  {metrics}  {duration(left)} left"
             console.print(line, highlight=False, soft_wrap=True)
 
         def on_train_end(self, logs=None):
-            bar.stop()
-
-        def stop(self):
             bar.stop()
 
     return ShowEpochs()

@@ -1,7 +1,6 @@
 """Which product, and which emotion, for each of many texts.
 
-The command line reads a file in chunks, scores each chunk and
-writes it, so that a million rows need no more memory than ten thousand.
+A file is read, scored and written in chunks, so that a million rows need no more memory than ten thousand.
 """
 
 from __future__ import annotations
@@ -9,15 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, UsageError, plural
-from tf_model.inference.predictor import BATCH_SIZE, Predictor, find_model
-from tf_model.inference.render import count_progress, print_rows, print_table
-from tf_model.inference.render_attribution import explain_texts
+from tf_model.inference.predictor import Predictor, find_model
+from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.io import tables
 
 if TYPE_CHECKING:
@@ -25,10 +23,26 @@ if TYPE_CHECKING:
 
     from tf_model.monitor.recorder import Recorder
 
-FORMATS = ("table", "csv", "json")
-ENGINES = ("plain", "ray")
 TEST_PREDICTIONS = "test_predictions.csv"
 RECORDED = "predict"  # the source that --record names
+
+# By the names of the parsed arguments: what an option needs, and what it does not go with.
+NEEDS = {
+    "explain": ("text",),
+    "column": ("input",),
+    "sheet": ("input",),
+    "data": ("test_predictions",),
+    "engine": ("input", "output"),
+    "address": ("engine",),
+    "workers": ("engine",),
+    "gpus_per_worker": ("engine",),
+}
+EXCLUDES = {
+    "output": ("format",),
+    "explain": ("output", "server", "record", "probabilities"),
+    "test_predictions": ("record", "format"),
+    "engine": ("server", "sheet", "record"),
+}
 
 
 def write_test_predictions(
@@ -36,10 +50,8 @@ def write_test_predictions(
     data: Path | str | None = None,
     output: Path | None = None,
     overwrite: bool = False,
-    batch_size: int = BATCH_SIZE,
     probabilities: bool = False,
     threshold: float | None = None,
-    guesses: bool = False,
 ) -> int:
     """Write the file that the report delivered: the dataset's unlabelled tweets and what each is directed at.
 
@@ -47,14 +59,10 @@ def write_test_predictions(
     whatever else the model predicts.
 
     Args:
-        predictor: A model of the task ``product``, or ``answer``.
+        predictor: A model that knows products.
         data: The dataset; None: see :func:`tf_model.data.resolve`.
-        output: The file to write; None: ``saved_models/test_predictions.csv``.
-        overwrite: Whether it may be replaced.
-        batch_size: See :func:`predict_texts`.
-        probabilities: See :func:`predict_texts`.
-        threshold: See :func:`predict_texts`.
-        guesses: See :func:`predict_texts`.
+        output: The file; None: ``saved_models/test_predictions.csv``. It is replaced only with ``overwrite``.
+        probabilities: As ``threshold``, see :meth:`~tf_model.inference.predictor.Predictor.predict`.
 
     Returns:
         The number of tweets.
@@ -84,7 +92,7 @@ def write_test_predictions(
             "give the workbook that has one with --data PATH"
         )
     tweets = unlabelled[UNLABELLED_COLUMN]
-    predictions = predictor.predict(tweets, batch_size, probabilities, threshold=threshold, guesses=guesses)
+    predictions = predictor.predict(tweets, probabilities=probabilities, threshold=threshold)
     predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
     predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
     with tables.table_writer(output, overwrite) as writer:
@@ -101,104 +109,82 @@ def main(argv: list[str] | None = None) -> int:
     _check_usage(arguments)
     with cli.stopped_cleanly():
         if arguments.test_predictions:
-            return _predict_test_sheet(arguments)
-        if arguments.engine == "ray":
+            _predict_test_sheet(arguments)
+        elif arguments.engine:
             _predict_on_ray(arguments)
-            return 0
-        if arguments.explain:
+        elif arguments.explain:
             explain_texts(_load(arguments), arguments.text, arguments.threshold, arguments.format)
-            return 0
-        with _open_input(arguments) as table:
-            if arguments.output:
-                tables.check_output(arguments.output, arguments.overwrite, table)
-            _describe_input(arguments, table)
-            _predict_input(arguments, _load(arguments), table)
+        else:
+            with _open_input(arguments) as table:
+                if arguments.output:
+                    tables.check_output(arguments.output, arguments.overwrite, table)
+                _predict_input(arguments, _load(arguments), table)
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.predict", "Say for each text which product it is about, and which emotion it shows.")
-    parser.add_argument(
-        "input",
-        nargs="?",
-        metavar="INPUT",
-        help=f"a file ({', '.join(tables.INPUT_SUFFIXES)}), or - for standard input, one text a line",
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    inputs, outputs = ", ".join(tables.INPUT_SUFFIXES), ", ".join(tables.OUTPUT_SUFFIXES)
+    add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text a line")
+    add(
         "--text",
         action="append",
         metavar="TEXT",
         help="a text instead of a file; repeat it for several, write --text=TEXT if it begins with a dash",
     )
-    parser.add_argument(
-        "--output", type=Path, metavar="OUTPUT", help=f"the file to write ({', '.join(tables.OUTPUT_SUFFIXES)})"
-    )
-    parser.add_argument(
+    add("--output", type=Path, metavar="OUTPUT", help=f"the file to write ({outputs})")
+    add(
         "--format",
-        choices=FORMATS,
+        choices=("table", "csv", "json"),
         help="how to print where there is no --output: a table on a terminal, else csv; json is one object a line",
     )
-    parser.add_argument(
+    add(
         "--overwrite",
         action="store_true",
         help="replace OUTPUT if it exists; an unfinished run of --engine ray goes on instead",
     )
-    parser.add_argument("--column", metavar="NAME", help="the column of texts; found by itself if not given")
-    parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
-    parser.add_argument(
+    add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
+    add("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
+    add(
         "--model",
         type=Path,
         metavar="DIR",
         help="the model, a program: one that you trust; if not given, saved_models/answer, or saved_models/product",
     )
-    parser.add_argument("--probabilities", action="store_true", help="add the probability of each class")
-    parser.add_argument(
-        "--guesses", action="store_true", help="add the two best answers, and how sure the better one is"
+    add(
+        "--probabilities",
+        action="store_true",
+        help="add the two best answers and how sure the better one is, and the probability of each class",
     )
-    parser.add_argument(
-        "--threshold",
-        type=_share,
-        metavar="P",
-        help="least confidence of an answer that is not 'Not sure'; the model's own",
-    )
-    parser.add_argument(
+    add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
+    add(
         "--record",
         action="store_true",
         help="add the predictions to the log that `python -m tf_model.monitor` reads; of the texts only hashes",
     )
-    parser.add_argument(
-        "--explain", action="store_true", help="show how much each word of the --text speaks for the answer"
-    )
-    parser.add_argument(
-        "--batch-size",
-        type=cli.positive_integer,
-        default=BATCH_SIZE,
-        metavar="N",
-        help="texts that are scored at once",
-    )
-    parser.add_argument(
+    add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
+    add(
         "--test-predictions",
         action="store_true",
         help="predict the unlabelled tweets of the dataset into saved_models/test_predictions.csv, or OUTPUT",
     )
-    parser.add_argument(
+    add("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
+    add(
         "--server",
         metavar="URL",
         help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model",
     )
-    many = parser.add_argument_group("many tweets (INPUT and OUTPUT are folders of parts, or INPUT a file)")
-    many.add_argument("--engine", choices=ENGINES, default="plain", help="ray: all cores, or a cluster; restartable")
-    many.add_argument("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
-    many.add_argument(
-        "--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given"
-    )
-    many.add_argument(
+    add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of parts)").add_argument
+    add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
+    add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
+    add("--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given")
+    add(
         "--gpus-per-worker",
         type=_share,
         metavar="SHARE",
         help="of a GPU, for each model: 0.5 lets two share one, 0 is none; a whole one where there are any",
     )
-    parser.add_argument("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
     return parser
 
 
@@ -213,40 +199,24 @@ def _share(text: str) -> float:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
-    given = [arguments.input is not None, bool(arguments.text), arguments.test_predictions]
-    if sum(given) != 1:
-        found = "several of them" if sum(given) else "none of them"
-        raise UsageError(
-            f"expected a file, - for standard input, --text TEXT or --test-predictions, got {found}; see --help"
-        )
-    if arguments.output and arguments.format:
-        raise UsageError("--format is for the terminal: the name of --output says its format; leave one of them out")
-    if arguments.explain and (not arguments.text or arguments.output or arguments.format == "csv"):
-        raise UsageError("--explain is for --text on the terminal, as a table or with --format json")
-    if arguments.explain and arguments.server:
-        raise UsageError("--explain needs the model itself, not a server: leave --server out")
-    if arguments.record and (arguments.explain or arguments.test_predictions):
-        raise UsageError(
-            "--record keeps the predictions of texts and files, not of --explain and --test-predictions: leave it out"
-        )
-    if arguments.explain and (arguments.guesses or arguments.probabilities):
-        raise UsageError("--explain shows the words' weights: leave --guesses and --probabilities out")
-    if arguments.test_predictions and arguments.engine != "plain":
-        raise UsageError("--test-predictions is done by the plain engine: leave --engine out")
-    if arguments.engine == "ray" and not (arguments.input and arguments.output):
-        raise UsageError("--engine ray reads files and writes a folder of parts: give INPUT and --output FOLDER")
-    if arguments.engine == "ray" and (arguments.server or arguments.sheet or arguments.record):
-        raise UsageError(
-            "--engine ray loads the model itself and reads CSV and Parquet: leave --server, --sheet and --record out"
-        )
-    many = (arguments.address, arguments.workers, arguments.gpus_per_worker)
-    if arguments.engine == "plain" and many != (None, None, None):
-        raise UsageError("--address, --workers and --gpus-per-worker are for --engine ray")
-    if arguments.data and not arguments.test_predictions:
-        raise UsageError("--data names the dataset for --test-predictions; give a file to predict as INPUT")
-    for name in ("column", "sheet"):
-        if getattr(arguments, name) is not None and arguments.input is None:
-            raise UsageError(f"--{name} chooses a part of a file, and no INPUT was given; leave it out")
+    given = {name for name, value in vars(arguments).items() if value is not None and value is not False}
+    if len(given & {"input", "text", "test_predictions"}) != 1:
+        raise UsageError("expected one of INPUT, - for standard input, --text TEXT and --test-predictions; see --help")
+    for option, needed in NEEDS.items():
+        for other in needed:
+            if option in given and other not in given:
+                raise UsageError(f"{_spelled(option)} needs {_spelled(other)}; see --help")
+    for option, excluded in EXCLUDES.items():
+        for other in excluded:
+            if option in given and other in given:
+                raise UsageError(f"{_spelled(option)} does not go with {_spelled(other)}; leave one of them out")
+    if arguments.explain and arguments.format == "csv":
+        raise UsageError("--explain prints a table, or one object a line with --format json; leave --format csv out")
+
+
+def _spelled(option: str) -> str:
+    """An argument as it is written on the command line."""
+    return "INPUT" if option == "input" else f"--{option.replace('_', '-')}"
 
 
 def _open_input(arguments: argparse.Namespace) -> tables.Table:
@@ -254,14 +224,12 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
         return tables.table_of_texts(arguments.text)
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
         cli.say("one text a line; end with Ctrl-D")
-    return tables.open_table(arguments.input, arguments.column, arguments.sheet)
-
-
-def _describe_input(arguments: argparse.Namespace, table: tables.Table) -> None:
-    if arguments.input and table.reason != "the only column":
+    table = tables.open_table(arguments.input, arguments.column, arguments.sheet)
+    if table.reason != "the only column":
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
     for note in table.notes:
         cli.say(f"note: {note}")
+    return table
 
 
 def _load(arguments: argparse.Namespace) -> Predictor:
@@ -269,34 +237,31 @@ def _load(arguments: argparse.Namespace) -> Predictor:
         from tf_model.serving.remote import RemotePredictor
 
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
+    from tf_model.data.dataset import SAMPLE
+
     predictor = Predictor.load(arguments.model)
-    if predictor.warning:
-        cli.say(f"warning: {predictor.warning}")
+    if predictor.metrics.get("dataset") == SAMPLE:
+        cli.say(
+            f"warning: {predictor.folder} was trained on the small sample corpus, not on the real data: "
+            "its predictions show that the program works, not what the tweets say"
+        )
     return predictor
 
 
-def _predict_test_sheet(arguments: argparse.Namespace) -> int:
+def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     output = arguments.output or paths.SAVED_MODELS / TEST_PREDICTIONS
-    tables.check_output(output, arguments.overwrite)
+    tables.check_output(output, arguments.overwrite)  # before the model is loaded
+    predictor = _load(arguments)
     rows = write_test_predictions(
-        _load(arguments),
-        arguments.data,
-        output,
-        arguments.overwrite,
-        arguments.batch_size,
-        arguments.probabilities,
-        arguments.threshold,
-        arguments.guesses,
+        predictor, arguments.data, output, arguments.overwrite, arguments.probabilities, arguments.threshold
     )
     cli.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
-    return 0
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
     from tf_model.batch.parts import Plan
     from tf_model.batch.ray_data import predict_files
 
-    names = ("probabilities", "threshold", "guesses")
     with ExitStack() as stack:
         advance: list[Callable[[int], None]] = []
 
@@ -311,11 +276,10 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             arguments.input,
             arguments.output,
             column=arguments.column,
-            batch_size=arguments.batch_size,
             address=arguments.address,
             workers=arguments.workers,
             gpus=arguments.gpus_per_worker,
-            options={name: getattr(arguments, name) for name in names},
+            options={"probabilities": arguments.probabilities, "threshold": arguments.threshold},
             overwrite=arguments.overwrite,
             on_start=start,
             on_progress=lambda rows: advance[0](rows),
@@ -324,50 +288,47 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
     cli.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
 
 
-def _recorder(predictor: Predictor) -> Recorder:
-    from tf_model.monitor.recorder import Recorder
-
-    return Recorder(model=predictor.name, version=predictor.version)
-
-
-def _recording_errors(chunks: Iterator[pandas.DataFrame], recorder: Recorder) -> Iterator[pandas.DataFrame]:
-    """The same chunks; what goes wrong in reading and scoring them, but not in writing them, is recorded."""
-    with recorder.recording_errors(RECORDED):
-        yield from chunks
-
-
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
-    predictor.check_options(arguments.threshold, arguments.guesses)  # before a log or a file is opened
+    predictor.check_threshold(arguments.threshold)  # before a log or a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
-    with (
-        count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None) as advance,
-        _recorder(predictor) if arguments.record else nullcontext() as recorder,
-    ):
-        chunks = predictor.predict_table(
-            table,
-            arguments.batch_size,
-            arguments.probabilities,
-            advance,
-            arguments.threshold,
-            arguments.guesses,
-            record=(lambda texts, measured: recorder.record_measured(texts, measured, RECORDED)) if recorder else None,
-        )
-        if recorder:
-            chunks = _recording_errors(chunks, recorder)
+    with ExitStack() as stack:
+        progress = count_progress(table.total_rows, shown=not to_terminal, summary=arguments.text is None)
+        options = {
+            "probabilities": arguments.probabilities,
+            "threshold": arguments.threshold,
+            "on_progress": stack.enter_context(progress),
+        }
+        if arguments.record:
+            from tf_model.monitor.recorder import Recorder
+
+            recorder = stack.enter_context(Recorder(model=predictor.name, version=predictor.version))
+            chunks = _recorded(recorder, predictor, table, options)
+        else:
+            chunks = predictor.predict_table(table, **options)
         if arguments.output:
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:
                 for chunk in chunks:
                     writer.write(chunk)
             notes = writer.notes
         elif (arguments.format or ("table" if to_terminal else "csv")) == "table":
-            print_table(chunks, table, list(predictor.columns(arguments.probabilities, arguments.guesses)))
+            print_table(chunks, table, list(predictor.columns(arguments.probabilities)))
         else:
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
         cli.say(f"note: {note}")
     if arguments.output:
         cli.say(f"wrote {arguments.output}")
+
+
+def _recorded(
+    recorder: Recorder, predictor: Predictor, table: tables.Table, options: dict[str, Any]
+) -> Iterator[pandas.DataFrame]:
+    """The predictions, which are recorded; so is what goes wrong in reading and scoring, but not in writing."""
+    with recorder.recording_errors(RECORDED):
+        yield from predictor.predict_table(
+            table, record=lambda texts, measured: recorder.record_measured(texts, measured, RECORDED), **options
+        )
 
 
 if __name__ == "__main__":

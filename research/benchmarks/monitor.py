@@ -121,11 +121,10 @@ def _paired(predictor: Predictor, path: Path, pairs: int, seed: int) -> dict[str
     choose = random.Random(seed)
     texts = [text for text in _made_up_texts() for _ in range(-(-pairs // len(_made_up_texts())))][:pairs]
     choose.shuffle(texts)
-    guesses = predictor.has_answer
     times: dict[str, list[float]] = {"without": [], "with": []}
     with Recorder(path, model="answer", version="benchmark") as recorder:
         ways: dict[str, Callable[[str], Any]] = {
-            "without": lambda text: predictor.predict([text], guesses=guesses),
+            "without": lambda text: predictor.predict([text]),
             "with": lambda text: recorder.predict(predictor, [text], "app"),
         }
         for text in dict.fromkeys(texts):  # each length has a first time
@@ -148,7 +147,7 @@ def _paired(predictor: Predictor, path: Path, pairs: int, seed: int) -> dict[str
         "p50_share": float(numpy.median(more) / numpy.median(without)),
         "p50_share_low": float(low),
         "p50_share_high": float(high),
-        "measures_stages": predictor.measure is not None,
+        "measures_stages": "tokenize" in predictor.predict_measured(texts[:1]).seconds,
     }
 
 

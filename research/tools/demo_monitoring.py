@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Outputs, Predictor, Stages
+from tf_model.inference.predictor import Outputs, Predictor
 from tf_model.io.files import refuse_to_overwrite
 from tf_model.modeling.joint_label import answer_text
 from tf_model.monitor import reference, report
@@ -257,16 +257,14 @@ def _next_minute() -> float:
 def _slowed(predictor: Predictor, pause: float) -> Predictor:
     """The same model, ``pause`` seconds slower with each batch."""
 
-    def measure(batch: Sequence[bytes]) -> tuple[Outputs, Stages]:
-        time.sleep(pause)
-        outputs, stages = predictor.measure(batch)
-        return outputs, replace(stages, model=stages.model + pause)
-
     def score(batch: Sequence[bytes]) -> Outputs:
         time.sleep(pause)
-        return predictor.score(batch)
+        outputs = predictor.score(batch)
+        if "model_seconds" in outputs:
+            outputs["model_seconds"] = outputs["model_seconds"] + pause
+        return outputs
 
-    return replace(predictor, score=score, measure=measure if predictor.measure else None)
+    return replace(predictor, score=score)
 
 
 def _broken(predictor: Predictor) -> Predictor:
@@ -275,7 +273,7 @@ def _broken(predictor: Predictor) -> Predictor:
     def fail(batch: Sequence[bytes]) -> Any:
         raise ModelError("made to fail by the demonstration")
 
-    return replace(predictor, score=fail, measure=fail if predictor.measure else None)
+    return replace(predictor, score=fail)
 
 
 def _tweets(predictor: Predictor) -> pandas.DataFrame:

@@ -73,7 +73,9 @@ class BatchJob:
         self.done = self.total = 0
         self.result: pandas.DataFrame | None = None
         self.has_text: list[bool] = []
-        self.predicted = list(predictor.columns(guesses=predictor.has_answer))
+        columns = predictor.columns(probabilities=True)
+        self.predicted = [name for name in columns if "_probability_" not in name]
+        self._not_shown = [name for name in columns if "_probability_" in name]
         self.error: BaseException | None = None
         self.seconds = 0.0
         self._predictor, self._path = predictor, path
@@ -136,14 +138,13 @@ class BatchJob:
 
         with tables.open_table(self._path, self.column) as table:
             self.total = table.total_rows or 0
-            guesses = self._predictor.has_answer
             chunks = self._predictor.predict_table(
-                table, on_progress=self._advance, guesses=guesses, record=self._on_chunk
+                table, probabilities=True, on_progress=self._advance, record=self._on_chunk
             )
             answered = []
             for chunk in chunks:
                 self.has_text += map(has_text, table.texts(chunk))
-                answered.append(chunk)
+                answered.append(chunk.drop(columns=self._not_shown))
             return pandas.concat(answered, ignore_index=True)
 
     def _advance(self, rows: int) -> None:

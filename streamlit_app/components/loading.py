@@ -258,7 +258,7 @@ def ask(state: ModelState, text: str) -> Answer:
 @st.cache_data(max_entries=KEPT_ANSWERS, show_spinner=False)
 def _ask(_predictor: Predictor, folder: str, version: str, text: str) -> Answer:
 
-    return Answer(_predictor.predict_measured([text], probabilities=True), time.perf_counter())
+    return Answer(_predictor.predict_measured([text]), time.perf_counter())
 
 
 def explain(state: ModelState, text: str) -> Explanation | None:

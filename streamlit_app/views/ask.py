@@ -204,17 +204,15 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
         )
         st.caption("There are none.")
         return
-    parts = {"product": (found.product, found.product_weights), "emotion": (found.emotion, found.emotion_weights)}
-    parts = {task: part for task, part in parts.items() if task in state.predictor.labels}
     task = st.segmented_control(
         "Show the words for",
-        list(parts),
-        default=list(parts)[-1],
+        list(found.tasks),
+        default=list(found.tasks)[-1],
         required=True,
-        format_func=lambda name: f"the {name}: {notices.plain_markdown(parts[name][0])}",
+        format_func=lambda name: f"the {name}: {notices.plain_markdown(found.tasks[name].label)}",
         key="words_for",
     )
-    label, weights = parts[task]
+    label, weights = found.tasks[task].label, found.tasks[task].weights
     token_highlighting.show_words(found.words, weights, key="marked_words")
     st.caption(
         "**+** with a solid line: spoke for this answer. **−** with a dotted line: spoke against it. "

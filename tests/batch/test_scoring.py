@@ -19,7 +19,7 @@ def fragile(poison: bytes = b"poison") -> Predictor:
             raise ValueError("bad text\nand more")
         return plain.score(batch)
 
-    return Predictor(plain.labels, score, has_answer=True)
+    return Predictor(plain.labels, score)
 
 
 def test_texts_that_break_the_model_are_found_and_the_others_scored():
@@ -44,9 +44,9 @@ def test_a_model_that_can_score_nothing_is_at_fault_itself():
 
 def test_an_error_that_says_what_to_do_is_not_a_bad_row():
     def score(batch):
-        raise ModelError("give a smaller --batch-size")
+        raise ModelError("wait until the server is up")
 
-    with pytest.raises(ModelError, match="smaller --batch-size"):
+    with pytest.raises(ModelError, match="wait until"):
         score_rows(Predictor(stub().labels, score), ["a", "b"], 4, {})
 
 

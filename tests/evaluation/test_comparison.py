@@ -158,14 +158,16 @@ def model(folder, dataset, rows, *, sees=("ipad", "iphone"), emotion=False, **me
         outputs = answers("product", PRODUCTS, products)
         if emotion:
             outputs |= answers("emotion", tasks.EMOTIONS, emotions)
-            outputs["answer"] = np.array(["Not sure"] * len(batch), object)
+            unsure = np.array(["Not sure"] * len(batch), object)
+            outputs |= dict.fromkeys(("answer", "best_guess", "second_guess"), unsure)
+            outputs["answer_confidence"] = np.full(len(batch), 0.1, np.float32)
         return outputs
 
     folder.mkdir()
     frame = pd.DataFrame({"row": rows})
     frame.to_csv(folder / "validation_predictions.csv", index=False)
     labels = {"product": PRODUCTS} | ({"emotion": tasks.EMOTIONS} if emotion else {})
-    return Predictor(labels, score, emotion, folder, metrics={"data_sha256": dataset.sha256, **metrics})
+    return Predictor(labels, score, folder, metrics={"data_sha256": dataset.sha256, **metrics})
 
 
 def answers(task, labels, ids):

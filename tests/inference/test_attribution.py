@@ -24,14 +24,16 @@ def test_a_finer_rule_has_all_points_of_a_coarser_one():
     np.testing.assert_allclose(fine[::2], coarse, atol=1e-15)
 
 
-def test_each_rule_is_whole_after_some_round():
-    nodes, ends, weights = attribution._rounds()
-    assert len(np.unique(nodes)) == len(nodes) == attribution.MOST_INTERVALS + 1
+def test_each_rule_is_complete_after_some_step():
+    nodes, ends, weights = attribution.nested_rules()
+    assert len(np.unique(nodes)) == len(nodes) == attribution.INTERVALS[-1] + 1
     assert ends[0] == 0
     assert ends[-1] == len(nodes)
     assert np.diff(ends).min() > 0
     assert np.diff(ends).max() <= attribution.POINTS_AT_ONCE + 1
-    whole = {int(end): rule[:end] for end, rule in zip(ends[1:], weights, strict=True) if not np.isnan(rule).any()}
+    whole = {
+        int(end): rule[:end] for end, rule in zip(ends[1:], weights, strict=True) if not np.isnan(rule[:end]).any()
+    }
     assert list(whole) == [17, 33, 65, 129]
     for points, rule in whole.items():
         expected = dict(zip(*(values.astype(np.float32) for values in clenshaw_curtis(points - 1)), strict=True))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.stub_model import stub
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Stages, in_flight
+from tf_model.inference.predictor import in_flight
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 
@@ -19,16 +19,17 @@ def telling(pause=0.0):
     """The model in plain Python that says how it scored: one third of ``pause`` seconds to tokenize a batch."""
     plain = stub()
 
-    def measure(batch):
+    def score(batch):
         time.sleep(pause)
         shares = numpy.array([len(text) / 100 for text in batch], "float32")
-        return plain.score(batch), Stages(pause / 3, pause * 2 / 3, shares)
+        seconds = {"tokenize_seconds": numpy.float64(pause / 3), "model_seconds": numpy.float64(pause * 2 / 3)}
+        return plain.score(batch) | seconds | {"unknown_share": shares}
 
-    return replace(plain, measure=measure)
+    return replace(plain, score=score)
 
 
 def test_the_predictions_are_those_of_the_plain_function():
-    measured = telling().predict_measured(TEXTS, probabilities=True, batch_size=2)
+    measured = telling().predict_measured(TEXTS, batch_size=2)
     assert measured.predictions.equals(stub().predict(TEXTS, probabilities=True))
 
 
@@ -77,7 +78,7 @@ def recorder(tmp_path):
 
 def test_a_recorder_predicts_and_keeps_everything_that_is_asked_of_it(recorder):
     predictions = recorder.predict(telling(), TEXTS, source="app")
-    assert predictions.equals(stub().predict(TEXTS))
+    assert predictions.equals(stub().predict(TEXTS, probabilities=True))
     assert recorder.flush(30)
     kept = Store(recorder.path).predictions()
     assert kept["product"].tolist() == predictions["product"].tolist()

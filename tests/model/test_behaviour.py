@@ -50,7 +50,7 @@ def tweets() -> list[str]:
 
 @pytest.fixture(scope="module")
 def answers(predictor, tweets) -> pd.DataFrame:
-    return predictor.predict(tweets, guesses=True)
+    return predictor.predict(tweets, probabilities=True)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_what_does_not_matter_changes_nothing(
 ):
     changed = [(place, change(text)) for place, text in enumerate(tweets) if change(text) != text]
     before = answers.iloc[[place for place, _ in changed]].reset_index(drop=True)
-    found = predictor.predict([text for _, text in changed], guesses=True)
+    found = predictor.predict([text for _, text in changed], probabilities=True)
     same = float((found["best_guess"] == before["best_guess"]).mean())
     shown = float((found["answer"] == before["answer"]).mean())
     record_property(f"same answer: {name}", same)
@@ -115,11 +115,9 @@ def test_the_weights_of_the_words_add_up_on_real_tweets(predictor, tweets):
     """Within 5% of the change of the score, or of a change of a tenth, where the score hardly changes."""
     errors = []
     for text in [*tweets[:EXPLAINED], "ipad", "", "\N{PARTY POPPER}" * 280]:
-        found = predictor.explain(text)
-        for task in tasks.ANSWER_TASKS:
-            change = getattr(found, f"{task.name}_change")
-            error = abs(sum(getattr(found, f"{task.name}_weights")) - change)
-            errors.append(error / max(abs(change), 0.1))
+        for attribution in predictor.explain(text).tasks.values():
+            error = abs(sum(attribution.weights) - attribution.change)
+            errors.append(error / max(abs(attribution.change), 0.1))
     print(f"{EXPLAINED} tweets: the weights miss the change of the score by at most {max(errors):.4f} of it")
     assert max(errors) <= 0.05
 

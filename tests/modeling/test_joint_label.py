@@ -22,6 +22,7 @@ from tf_model.modeling.joint_label import (
 PRODUCTS = ("iPhone", "iPad")
 NEGATIVE, NONE, POSITIVE = range(3)
 GUESSES = candidates(PRODUCTS, tasks.EMOTIONS)
+LABELS = {"product": PRODUCTS, "emotion": tasks.EMOTIONS}
 
 
 def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
@@ -99,8 +100,11 @@ def test_predictions_of_texts_answer_at_the_threshold():
     def score(batch):
         told = np.array([GUESSES[1]] * len(batch), object)
         confidence = AT_AND_BELOW[[int(text) for text in batch]]
-        answer = {"answer": told, "answer_confidence": confidence, "best_guess": told, "second_guess": told}
-        return {"product": told, "product_confidence": confidence, **answer}
+        outputs = {"answer": told, "answer_confidence": confidence, "best_guess": told, "second_guess": told}
+        for task, labels in LABELS.items():
+            probabilities = np.zeros((len(batch), len(labels)), np.float32)
+            outputs |= {task: told, f"{task}_confidence": confidence, f"{task}_probabilities": probabilities}
+        return outputs
 
-    found = Predictor({"product": PRODUCTS}, score, has_answer=True).predict(["0", "1"], threshold=THRESHOLD)
+    found = Predictor(LABELS, score).predict(["0", "1"], threshold=THRESHOLD)
     assert found["answer"].tolist() == [GUESSES[1], NOT_SURE]

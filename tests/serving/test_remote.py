@@ -34,7 +34,7 @@ def connect(server, *arguments, **options):
 def test_it_scores_as_a_local_model_does(server):
     predictor = connect(server)
     assert predictor.labels == {"product": tasks.PRODUCTS}
-    assert (predictor.has_answer, predictor.can_explain, predictor.warning) == (False, False, None)
+    assert (predictor.has_answer, predictor.can_explain, predictor.metrics) == (False, False, {})
     assert (predictor.url, predictor.version) == (f"{server.url}/v1/models/product", VERSION)
     texts = ["my iPad ☕", None, "a phone\ud83d", "my iPad ☕"]
     frame = predictor.predict(texts, probabilities=True)
@@ -50,8 +50,8 @@ def test_the_answer_is_preferred_and_has_all_its_columns(server):
     predictor = connect(server)
     assert predictor.url.endswith("/v1/models/answer")
     assert predictor.labels == {"product": tasks.PRODUCTS, "emotion": tasks.EMOTIONS}
-    frame = predictor.predict(["an ipad"], guesses=True, threshold=0.4)
-    assert list(frame.columns) == list(predictor.columns(guesses=True))
+    frame = predictor.predict(["an ipad"], probabilities=True, threshold=0.4)
+    assert list(frame.columns) == list(predictor.columns(probabilities=True))
     assert frame["answer"].tolist() == ["Not sure"]
     assert frame["best_guess"].tolist() == [ANSWERS["best_guess"]]
 
@@ -79,7 +79,7 @@ def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, m
     (tmp_path / "metrics.json").write_text('{"dataset": "sample"}')
     predictor = connect(server, "product", tmp_path)
     assert predictor.predict(["ipad", "x"])["product"].tolist() == ["iPad", "iPhone"]
-    assert "sample corpus" in predictor.warning
+    assert predictor.metrics == {"dataset": "sample"}
 
 
 def test_many_threads_share_one_client(server):
@@ -158,7 +158,7 @@ def test_a_server_that_stays_busy(server):
 
 def test_a_server_that_is_too_slow_is_asked_once(server):
     message = failure(server, [1.5] * 9, timeout=0.3)
-    assert "did not answer within 0.3 s; give a smaller --batch-size" in message
+    assert "did not answer within 0.3 s; look at its load" in message
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
@@ -173,7 +173,7 @@ def test_a_server_that_sends_too_much(server, monkeypatch):
     predictor = connect(server)
     monkeypatch.setattr(remote, "MAX_REPLY", 10_000)
     server.faults.append(b"[" * 10_001)
-    with pytest.raises(ModelError, match="larger than 10,000 bytes; give a smaller --batch-size"):
+    with pytest.raises(ModelError, match="larger than 10,000 bytes; check --server"):
         predictor.predict(["ipad"])
 
 
@@ -346,11 +346,10 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
     from tf_model import predict
 
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
-    with pytest.raises(UsageError, match="--explain needs the model itself, not a server"):
+    with pytest.raises(UsageError, match="--explain does not go with --server"):
         predict.main(["--text", "my ipad", "--server", server.url, "--explain"])
     with pytest.raises(UsageError, match="a threshold is for answers, which product does not give"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
-    for record in ([], ["--record"]):
-        with pytest.raises(UsageError, match="guesses are for answers, which product does not give"):
-            predict.main(["--text", "my ipad", "--server", server.url, "--guesses", "--format", "csv", *record])
+    with pytest.raises(UsageError, match="a threshold is for answers"):
+        predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--record"])
     assert not list(tmp_path.iterdir())  # wrong usage is no error of the model's

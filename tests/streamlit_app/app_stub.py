@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,20 +16,12 @@ from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import loading, recording, sample_training
 from tf_model import paths, tasks
-from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.inference.attribution import Attribution, Explanation
+from tf_model.inference.predictor import Measured, Predictor, columns_of, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
 THRESHOLD = 0.5
-
-
-@dataclass(frozen=True)
-class Explained:
-    words: tuple[str, ...]
-    product: str
-    product_weights: tuple[float, ...]
-    emotion: str
-    emotion_weights: tuple[float, ...]
 
 
 @dataclass
@@ -44,7 +37,6 @@ class StubPredictor:
     before_batch: Callable[[], None] | None = None
     fails: BaseException | None = None
     threshold: float | None = THRESHOLD
-    measure: None = None
 
     @property
     def has_answer(self) -> bool:
@@ -54,21 +46,17 @@ class StubPredictor:
     def labels(self) -> dict[str, tuple[str, ...]]:
         return {name: tasks.TASKS[name].labels for name in self.tasks}
 
-    def columns(self, probabilities: bool = False, guesses: bool = False) -> dict[str, str]:
-        found = {}
-        for name in self.tasks:
-            found |= {name: "str", f"{name}_confidence": "float32"}
-        found |= {"answer": "str"} if self.has_answer else {}
-        extra = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
-        return found | (extra if guesses and self.has_answer else {})
+    def columns(self, probabilities: bool = False) -> dict[str, str]:
+        return columns_of(self.labels, probabilities)
 
-    def explain(self, text: str) -> Explained:
+    def explain(self, text: str) -> Explanation:
         if text not in loading.WARM_UP:
             self.explained.append(text)
         words = tuple(word for word in text.split() if word.isascii())
         weights = tuple(1.0 if word == "love" else -0.5 if word == "the" else 0.0 for word in words)
         row = _row(text)
-        return Explained(words, row["product"], weights[::-1], row["emotion"], weights)
+        by_task = {"product": weights[::-1], "emotion": weights}
+        return Explanation(words, {task: Attribution(row[task], by_task[task], 0.0) for task in self.tasks})
 
 
 def _row(text: Any) -> dict[str, Any]:
@@ -94,7 +82,6 @@ def stub_predict_texts(
     probabilities: bool = False,
     on_progress: Callable[[int], None] | None = None,
     threshold: float | None = None,
-    guesses: bool = False,
 ) -> pandas.DataFrame:
     """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""
     if tuple(texts) == loading.WARM_UP:
@@ -107,9 +94,7 @@ def stub_predict_texts(
             predictor.before_batch()
         if on_progress:
             on_progress(len(texts[start : start + batch_size]))
-    names = list(predictor.columns(guesses=guesses))
-    if probabilities:
-        names += [probability_column(task, label) for task, labels in predictor.labels.items() for label in labels]
+    names = list(predictor.columns(probabilities))
     rows = [_row(text) for text in texts]
     columns = {name: pandas.Series([row[name] for row in rows]) for name in names}
     return pandas.DataFrame(
@@ -117,9 +102,15 @@ def stub_predict_texts(
     )
 
 
-for _method in ("check_options", "predict_table", "predict_measured"):
-    setattr(StubPredictor, _method, getattr(Predictor, _method))
-StubPredictor.predict = stub_predict_texts
+def stub_predict_measured(predictor: StubPredictor, texts: Sequence[Any], **options: Any) -> Measured:
+    """As :meth:`~tf_model.inference.predictor.Predictor.predict_measured`."""
+    began = time.perf_counter()
+    predictions = predictor.predict(texts, probabilities=True, **options)
+    return Measured(predictions, {"model": time.perf_counter() - began}, None)
+
+
+StubPredictor.predict, StubPredictor.predict_measured = stub_predict_texts, stub_predict_measured
+StubPredictor.predict_table = Predictor.predict_table
 
 
 def make_model(models: Path, name: str = "answer") -> Path:

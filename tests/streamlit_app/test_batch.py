@@ -405,7 +405,7 @@ def test_confidence_says_where_half_of_the_rows_are():
 
 def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     rows = 100_000
-    answered = stub_predict_texts(stub, TEXTS)
+    answered = stub_predict_texts(stub, TEXTS, probabilities=True)
     repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
     monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))

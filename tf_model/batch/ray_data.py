@@ -111,8 +111,7 @@ def predict_files(
     if load is None:
         # Before the output folder is made. A worker asks the model itself, and checks once more.
         labels = read_labels(model_folder)
-        asked = [bool(options.get(name)) for name in ("probabilities", "guesses")]
-        tables.refuse_collisions(plan, columns_of(labels, len(labels) > 1, *asked))
+        tables.refuse_collisions(plan, columns_of(labels, bool(options.get("probabilities"))))
     settings = {
         "model": model_fingerprint(model_folder),
         "suffix": suffix or plan.suffix,

@@ -38,7 +38,7 @@ def score_part(predictor: Predictor, ledger: Ledger, part: Part, batch_size: int
 
     begun = time.perf_counter()
     plan = ledger.plan
-    columns = predictor.columns(options.get("probabilities", False), options.get("guesses", False))
+    columns = predictor.columns(options.get("probabilities", False))
     refuse_collisions(plan, columns)  # before the work that it would be in vain
     rows, numbers, bad = parts.read(part, plan.columns, plan.delimiter)
     texts = rows.iloc[:, plan.columns.index(plan.text_column)].tolist()

@@ -1,8 +1,8 @@
 """Why: how much each word speaks for the answer, by integrated gradients on the model's word embeddings.
 
-The words' embeddings are moved in a straight line from "no word" (padding) to what they are; the gradients of the
-score on the way, summed up, say how much each word moved it. The weights of all words add up to the change of the
-score. Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017.
+The embeddings of the words are moved in a straight line from "no word" (padding) to what they are. The gradients of a
+class's log-probability on the way, summed up, say how much each word moved it; the weights of all words add up to its
+whole change. Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017.
 """
 
 from __future__ import annotations
@@ -13,46 +13,49 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tf_model.tasks import TASKS
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
     from tf_model.training.trainer import Fitted
 
 SIGNATURE = "explain"
-# The score bends sharply close to "no word" for some texts and hardly for others. So the points along the way are
-# those of Clenshaw-Curtis rules, each of which has all points of the one before it: they are added until the weights
-# add up to the change of the score. For 44 real tweets and plain texts, two tasks each, the sums of the weights were
-# within 1.8% of it, no weight was off by more than 3.4% of its text's largest, and it took a quarter of the time that
-# 129 points take.
-FEWEST_INTERVALS, MOST_INTERVALS = 16, 128  # a rule of N intervals has N + 1 points
-# What the sum may be off by: a share of the change of the score, and nats where there is hardly a change.
+# The integral is taken by Clenshaw-Curtis rules. Each has all points of the one before it, so that points are added
+# until the weights add up to the change of the score, to within a share of it, or nats where it hardly changes.
+# For 44 real tweets and plain texts, two tasks each, no weight was off by more than 3.4% of its text's largest, in a
+# quarter of the time that the finest rule takes.
+INTERVALS = (16, 32, 64, 128)  # a rule of N intervals has N + 1 points
 SHARE_OFF, NATS_OFF = 0.02, 0.005
-# Points computed at once: few, so that an answer to somebody else need not wait for the whole of an explanation.
-POINTS_AT_ONCE = 8
+POINTS_AT_ONCE = 8  # few, for the sake of memory, and so that an answer to somebody else need not wait
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What the words of a text say about one task.
+
+    Attributes:
+        label: The most probable class.
+        weights: One a word, in nats of the class's log-probability: above 0 the word speaks for it, below 0 against it.
+        change: By how much all words together change the log-probability.
+    """
+
+    label: str
+    weights: tuple[float, ...]
+    change: float
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What each word of a text says about the chosen classes.
+    """What the words of a text say about the classes that the model chose.
 
     Attributes:
         words: The words as the model reads them, after cleaning.
-        product: The chosen product; empty where the model knows no products.
-        product_weights: One weight a word, in nats of the product's log-probability: above 0 the word speaks for it,
-            below 0 against it.
-        emotion: The chosen emotion; empty where the model knows no emotions.
-        emotion_weights: The same for the emotion.
-        product_change: By how much all words together change the product's log-probability.
-        emotion_change: The same for the emotion.
+        tasks: What they say, by task.
     """
 
     words: tuple[str, ...]
-    product: str = ""
-    product_weights: tuple[float, ...] = ()
-    emotion: str = ""
-    emotion_weights: tuple[float, ...] = ()
-    product_change: float = 0.0
-    emotion_change: float = 0.0
+    tasks: dict[str, Attribution]
 
 
 def explain_function(
@@ -74,15 +77,13 @@ def explain_function(
 
     encoder, model = fitted.encoder, fitted.model
     embeddings = model.bert.embeddings.weight  # (vocabulary, hidden)
-    nodes, ends_of_rounds, weights = (tf.constant(values) for values in _rounds())
+    points, ends, rules = (tf.constant(values) for values in nested_rules())
 
-    def scores(embedded: tf.Tensor) -> dict[str, tf.Tensor]:
+    def scores(embedded: tf.Tensor) -> list[tf.Tensor]:
         """Log-probabilities of each task, float32 [B, classes], of embedded texts, float32 [B, L, hidden]."""
         mask = tf.ones(tf.shape(embedded)[:2], tf.int32)
         logits = task_logits(model, {"inputs_embeds": embedded, "attention_mask": mask})
-        return {
-            task: tf.nn.log_softmax(values / temperatures[task]) for task, values in zip(labels, logits, strict=True)
-        }
+        return [tf.nn.log_softmax(each / temperatures[task]) for task, each in zip(labels, logits, strict=True)]
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="text")])
     def explain(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -91,55 +92,46 @@ def explain_function(
         special = (word_of_token < 0)[:, None]
         baseline = tf.where(special, embedded, embeddings[0])  # special tokens stay, words become padding
         difference = embedded - baseline
-        ends = scores(tf.stack([baseline, embedded]))
-        chosen = {task: tf.argmax(ends[task][1]) for task in labels}
-        change = {task: ends[task][1, chosen[task]] - ends[task][0, chosen[task]] for task in labels}
+        at_ends = scores(tf.stack([baseline, embedded]))
+        chosen = [tf.argmax(each[1]) for each in at_ends]
+        change = tf.stack([each[1, label] - each[0, label] for each, label in zip(at_ends, chosen, strict=True)])
 
-        def slopes(nodes: tf.Tensor) -> dict[str, tf.Tensor]:
-            """How much each token moves each task's score at each of P points on the way, float32 [P, L]."""
-            way = baseline + nodes[:, None, None] * difference  # (P, L, hidden)
+        def slopes_at(points: tf.Tensor) -> tf.Tensor:
+            """How much each token moves each task's score at P points on the way, float32 [tasks, P, L]."""
+            way = baseline + points[:, None, None] * difference  # (P, L, hidden)
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(way)
-                found = scores(way)
-                score = {task: found[task][:, chosen[task]] for task in labels}  # (P) each
-            return {task: tf.reduce_sum(tape.gradient(score[task], way) * difference, axis=2) for task in labels}
+                chosen_scores = [each[:, label] for each, label in zip(scores(way), chosen, strict=True)]
+            gradients = tf.stack([tape.gradient(each, way) for each in chosen_scores])
+            return tf.reduce_sum(gradients * difference, axis=3)
 
-        def add_round(
-            number: tf.Tensor, known: dict[str, tf.Tensor], _: dict[str, tf.Tensor]
-        ) -> tuple[tf.Tensor, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-            here = slopes(nodes[ends_of_rounds[number] : ends_of_rounds[number + 1]])
-            known = {task: tf.concat([known[task], here[task]], axis=0) for task in labels}
-            rule = weights[number, : ends_of_rounds[number + 1], None]
-            return number + 1, known, {task: tf.reduce_sum(rule * known[task], axis=0) for task in labels}
+        def refine(step: tf.Tensor, slopes: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            slopes = tf.concat([slopes, slopes_at(points[ends[step] : ends[step + 1]])], axis=1)
+            weights = tf.reduce_sum(rules[step, : ends[step + 1], None] * slopes, axis=1)
+            return step + 1, slopes, weights
 
-        def is_off(_: tf.Tensor, __: dict[str, tf.Tensor], of_token: dict[str, tf.Tensor]) -> tf.Tensor:
-            misses = {task: tf.abs(tf.reduce_sum(of_token[task]) - change[task]) for task in labels}
-            adds_up = [misses[task] <= SHARE_OFF * tf.abs(change[task]) + NATS_OFF for task in labels]  # NaN: no
-            return tf.logical_not(tf.reduce_all(adds_up))
+        def is_off(_: tf.Tensor, __: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+            missed = tf.abs(tf.reduce_sum(weights, axis=1) - change)
+            return tf.logical_not(tf.reduce_all(missed <= SHARE_OFF * tf.abs(change) + NATS_OFF))  # NaN is off
 
         length = tf.shape(embedded)[0]
-        nothing = {task: tf.zeros([0, length]) for task in labels}
-        unknown = {task: tf.fill([length], np.float32(np.inf)) for task in labels}  # off, whatever the change is
-        _, _, of_token = tf.while_loop(
-            is_off,
-            add_round,
-            (tf.constant(0), nothing, unknown),
-            shape_invariants=(
-                tf.TensorShape([]),
-                {task: tf.TensorShape([None, None]) for task in labels},
-                {task: tf.TensorShape([None]) for task in labels},
-            ),
-            maximum_iterations=weights.shape[0],
-            parallel_iterations=1,
+        start = (
+            tf.constant(0),
+            tf.zeros([len(labels), 0, length]),
+            tf.fill([len(labels), length], np.float32(np.nan)),
         )
-        found = {"words": words}
-        for task, names in labels.items():
-            found |= {
-                task: tf.gather(tf.constant(list(names)), chosen[task]),
-                f"{task}_weights": tf.math.unsorted_segment_sum(of_token[task], word_of_token, tf.size(words)),
-                f"{task}_change": change[task],
+        shapes = (tf.TensorShape([]), tf.TensorShape([len(labels), None, None]), tf.TensorShape([len(labels), None]))
+        _, _, weights = tf.while_loop(
+            is_off, refine, start, shape_invariants=shapes, maximum_iterations=len(rules), parallel_iterations=1
+        )
+        outputs = {"words": words}
+        for number, (task, names) in enumerate(labels.items()):
+            outputs |= {
+                task: tf.gather(tf.constant(list(names)), chosen[number]),
+                f"{task}_weights": tf.math.unsorted_segment_sum(weights[number], word_of_token, tf.size(words)),
+                f"{task}_change": change[number],
             }
-        return found
+        return outputs
 
     return explain
 
@@ -158,38 +150,39 @@ def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
     return (1 - np.cos(angles)) / 2, weights
 
 
-def _rounds() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points in the order in which they are computed, and what there is after each round of them.
+def nested_rules() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The rules of :data:`INTERVALS`, in steps of about :data:`POINTS_AT_ONCE` points.
 
     Returns:
-        The points, float32 [P]; where each round ends, int32 [rounds + 1], the first is 0; and the weights of the
-        points that are known after each round, float32 [rounds, P]: NaN, which satisfies nobody, until a rule is whole.
+        The points in the order in which they are computed, float32 [P]; how many there are before each step and after
+        the last, int32 [steps + 1]; and the weights of the points after each step, float32 [steps, P]: NaN where
+        those of no rule are complete.
     """
-    finest, _ = clenshaw_curtis(MOST_INTERVALS)
-    places: list[int] = []  # of the points on the finest rule, in the order in which they are computed
-    ends, weights = [0], []
-    intervals = FEWEST_INTERVALS
-    while intervals <= MOST_INTERVALS:
-        step = MOST_INTERVALS // intervals
-        new = [place for place in range(0, MOST_INTERVALS + 1, step) if place not in places]
-        rounds = np.array_split(new, max(1, len(new) // POINTS_AT_ONCE))
-        for points in rounds:
-            places += points.tolist()
-            ends.append(len(places))
-            weights.append(np.full(MOST_INTERVALS + 1, np.nan))
-        _, rule = clenshaw_curtis(intervals)
-        weights[-1] = np.zeros(MOST_INTERVALS + 1)
-        weights[-1][: len(places)] = rule[np.array(places) // step]
-        intervals *= 2
-    return finest[places].astype(np.float32), np.array(ends, np.int32), np.array(weights, np.float32)
+    finest = INTERVALS[-1]
+    order: list[int] = []  # indices of the points in the finest rule
+    ends, rules = [0], []
+    for intervals in INTERVALS:
+        step = finest // intervals
+        new = [index for index in range(0, finest + 1, step) if index not in order]
+        for indices in np.array_split(new, len(new) // POINTS_AT_ONCE):
+            order += indices.tolist()
+            ends.append(len(order))
+            rules.append(np.full(finest + 1, np.nan))
+        rules[-1][: len(order)] = clenshaw_curtis(intervals)[1][np.array(order) // step]
+    points, _ = clenshaw_curtis(finest)
+    return points[order].astype(np.float32), np.array(ends, np.int32), np.array(rules, np.float32)
 
 
 def read_explanation(outputs: Mapping[str, Any]) -> Explanation:
     """What the signature ``explain`` returned, as Python values."""
-    values: dict[str, Any] = {"words": tuple(word.decode("utf-8") for word in outputs["words"].numpy())}
-    for task in ("product", "emotion"):
-        if task in outputs:
-            values[task] = outputs[task].numpy().decode("utf-8")
-            values[f"{task}_weights"] = tuple(float(weight) for weight in outputs[f"{task}_weights"].numpy())
-            values[f"{task}_change"] = float(outputs[f"{task}_change"].numpy())
-    return Explanation(**values)
+    words = tuple(word.decode("utf-8") for word in outputs["words"].numpy())
+    by_task = {
+        task: Attribution(
+            outputs[task].numpy().decode("utf-8"),
+            tuple(outputs[f"{task}_weights"].numpy().tolist()),
+            float(outputs[f"{task}_change"].numpy()),
+        )
+        for task in TASKS
+        if task in outputs
+    }
+    return Explanation(words, by_task)

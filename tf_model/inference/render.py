@@ -1,24 +1,29 @@
-"""Predictions on the terminal: rows for a program, a table for a person, and the progress of either."""
+"""Predictions and explanations on the terminal: rows for a program, a table for a person, and progress."""
 
 from __future__ import annotations
 
-import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from tf_model.cli import duration, say
+from tf_model import cli
 from tf_model.errors import plural
 from tf_model.inference.predictor import model_input
 from tf_model.io import tables
 from tf_model.io.characters import visible
+from tf_model.io.text_files import json_line
 
 if TYPE_CHECKING:
     import pandas
 
+    from tf_model.inference.attribution import Explanation
+    from tf_model.inference.predictor import Predictor
+
 SHOWN_CHARACTERS = 280  # of a text in a table for a person
+BAR = 12  # characters of the bar of the word that counts most
 SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal to draw a bar on
 
 
@@ -29,37 +34,27 @@ def print_rows(chunks: Iterator[pandas.DataFrame], kind: str) -> None:
         chunks: The rows.
         kind: ``"csv"``, or ``"json"`` for one object a line.
     """
-    with standard_output() as stream:
-        target = _Harmless(stream) if sys.stdout.isatty() else stream
-        writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
-        for chunk in chunks:
-            writer.write(chunk)
-            stream.flush()
+    _write_utf8()
+    target = _Harmless() if sys.stdout.isatty() else sys.stdout
+    writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
+    for chunk in chunks:
+        writer.write(chunk)
+        sys.stdout.flush()
 
 
 class _Harmless:
-    """A stream to a terminal that shows control characters instead of sending them."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    """Standard output where it is a terminal: control characters are shown instead of sent."""
 
     def write(self, text: str) -> None:
-        self._stream.write("\n".join(visible(line) for line in text.split("\n")))
+        sys.stdout.write("\n".join(visible(line) for line in text.split("\n")))
 
 
-@contextmanager
-def standard_output() -> Iterator[TextIO]:
-    """Standard output as UTF-8, with line endings left as they are."""
-    sys.stdout.flush()
-    stream = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
-    try:
-        yield stream
-        stream.flush()
-    finally:
-        stream.detach()
+def _write_utf8() -> None:
+    """Make standard output UTF-8, with line endings left as they are."""
+    sys.stdout.reconfigure(encoding="utf-8", newline="")
 
 
-def print_table(chunks: Iterator[pandas.DataFrame], table: tables.Table, names: list[str]) -> None:
+def print_table(chunks: Iterator[pandas.DataFrame], table: tables.Table, names: Sequence[str]) -> None:
     """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``."""
     from rich.console import Console
     from rich.table import Table
@@ -81,52 +76,69 @@ def _shortened(text: Any) -> str:
     return visible(text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…")
 
 
+# ---------------------------------------------------------------- explanations
+
+
+def explain_texts(predictor: Predictor, texts: Sequence[str], threshold: float | None, kind: str | None) -> None:
+    """Print the prediction for each text and the weights of its words; ``kind`` "json" prints one object a line."""
+    _write_utf8()
+    predictions = predictor.predict(texts, threshold=threshold)
+    for text, row in zip(texts, predictions.to_dict("records"), strict=True):
+        explanation = predictor.explain(text)
+        if kind == "json":
+            values = {name: value if isinstance(value, str) else round(float(value), 6) for name, value in row.items()}
+            sys.stdout.write(json_line({"text": text, **values, "explanation": asdict(explanation)}) + "\n")
+        else:
+            _print_explanation(text, row, explanation)
+
+
+def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanation) -> None:
+    from rich.box import SIMPLE
+    from rich.table import Table
+    from rich.text import Text
+
+    attributions = explanation.tasks.values()
+    table = Table(box=SIMPLE, pad_edge=False)
+    table.add_column("word")
+    for attribution in attributions:
+        table.add_column(Text(visible(f"for {attribution.label}")), justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+    largest = max((abs(weight) for each in attributions for weight in each.weights), default=0) or 1
+    for word, *weights in zip(explanation.words, *(each.weights for each in attributions), strict=True):
+        cells = [(f"{weight:+.2f}", "+-"[weight < 0] * round(abs(weight) / largest * BAR)) for weight in weights]
+        table.add_row(Text(visible(word)), *(cell for pair in cells for cell in pair))
+    classes = ", ".join(f"{each.label} ({row[f'{task}_confidence']:.3f})" for task, each in explanation.tasks.items())
+    headline = f"{row['answer']}: {classes}" if "answer" in row else classes
+    stdout = cli.stdout()
+    stdout.print(Text(visible(text)[:500]), soft_wrap=True)
+    stdout.print(Text(visible(headline)), soft_wrap=True)
+    stdout.print(table if explanation.words else "no word is left after cleaning: nothing to explain")
+
+
+# ---------------------------------------------------------------- progress
+
+
 @contextmanager
 def count_progress(total: int | None, shown: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
     """Give a function that counts texts; show a bar on a terminal or a line a minute, and count and rate at the end."""
-    begun, done = time.monotonic(), 0
-    way = (_bar if sys.stderr.isatty() else _lines) if shown else _nothing
-    with way(total) as advance_bar:
+    began = printed = time.monotonic()
+    done = 0
+    with cli.progress_bar(cli.stderr(), shown) as bar:
+        task = bar.add_task("", total=total)
 
         def advance(texts: int) -> None:
-            nonlocal done
+            nonlocal done, printed
             done += texts
-            advance_bar(texts, done / max(time.monotonic() - begun, 1e-9))
+            now = time.monotonic()
+            rate = done / max(now - began, 1e-9)
+            bar.update(task, advance=texts, description=f"{rate:,.0f} texts/s")
+            if shown and bar.disable and now - printed >= SECONDS_BETWEEN_LINES:
+                printed = now
+                left = f" of {total:,} texts, {cli.duration((total - done) / rate)} left" if total else " texts"
+                cli.say(f"{done:,}{left} ({rate:,.0f} texts/s)")
 
         yield advance
     if summary:
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - began
         rate = done / max(seconds, 1e-9)
-        say(f"{done:,} {plural(done, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")
-
-
-@contextmanager
-def _nothing(total: int | None) -> Iterator[Callable[[int, float], None]]:
-    yield lambda texts, rate: None
-
-
-@contextmanager
-def _lines(total: int | None) -> Iterator[Callable[[int, float], None]]:
-    """For a log: a line now and then, none about work that is done by then."""
-    done, said = 0, time.monotonic()
-
-    def advance(texts: int, rate: float) -> None:
-        nonlocal done, said
-        done += texts
-        if time.monotonic() - said >= SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            left = f" of {total:,} texts, {duration((total - done) / max(rate, 1e-9))} left" if total else " texts"
-            say(f"{done:,}{left} ({rate:,.0f} texts/s)")
-
-    yield advance
-
-
-@contextmanager
-def _bar(total: int | None) -> Iterator[Callable[[int, float], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("", total=total, rate="")
-        yield lambda texts, rate: progress.update(bar, advance=texts, rate=f"{rate:,.0f} texts/s")
+        cli.say(f"{done:,} {plural(done, 'text', 'texts')} in {seconds:.1f} s ({rate:,.0f} texts/s)")

@@ -101,7 +101,6 @@ class RemotePredictor(Predictor):
         return cls(
             labels=labels,
             score=lambda batch: _outputs(client.predict(batch), len(batch), labels, client.url),
-            has_answer=len(labels) > 1,
             folder=folder,
             recipe=read_json(folder / RECIPE) if folder else {},
             metrics=read_json(folder / METRICS) if folder else {},
@@ -272,9 +271,7 @@ class _Client:
                 if time.monotonic() > deadline:
                     raise self._too_slow()
                 if len(content) > MAX_REPLY:
-                    raise ModelError(
-                        f"{self.url}: the reply is larger than {MAX_REPLY:,} bytes; give a smaller --batch-size"
-                    )
+                    raise ModelError(f"{self.url}: the reply is larger than {MAX_REPLY:,} bytes; check --server")
         except BaseException:
             response.close()  # what is left of it is not to be taken for the next reply
             raise
@@ -286,6 +283,6 @@ class _Client:
 
     def _too_slow(self) -> ModelError:
         return ModelError(
-            f"the model server at {self.url} did not answer within {self._timeout:g} s; give a smaller --batch-size, "
-            "or look at its load"
+            f"the model server at {self.url} did not answer within {self._timeout:g} s; look at its load, or try "
+            "again later"
         )

@@ -12,7 +12,6 @@ from research.tools.demo_monitoring import Demonstration, Phase
 from tests.stub_model import stub
 from tf_model import tasks
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Stages
 from tf_model.monitor import reference
 from tf_model.monitor.store import Store
 
@@ -32,7 +31,7 @@ def predictor(tmp_path):
     (folder / "saved_model.pb").write_bytes(b"")
     made = replace(plain, score=score, folder=folder)
     texts = tweets()["text"].tolist()
-    predictions = made.predict(texts * 20, guesses=True)
+    predictions = made.predict_measured(texts * 20).predictions
     reference.build(texts * 20, predictions, "made up", accuracy={"answer": 0.5}).save(folder)
     return made
 
@@ -74,13 +73,11 @@ def test_page_metrics_and_report_tell_the_same_story(predictor, monkeypatch, cap
 
 def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():
     plain = stub()
-    stages = Stages(0.001, 0.002, numpy.zeros(1, "float32"))
-    telling = replace(plain, measure=lambda batch: (plain.score(batch), stages))
-    slowed = demo_monitoring._slowed(telling, 0.01)
-    outputs, found = slowed.measure([b"my ipad"])
+    telling = replace(plain, score=lambda batch: plain.score(batch) | {"model_seconds": numpy.float64(0.002)})
+    outputs = demo_monitoring._slowed(telling, 0.01).score([b"my ipad"])
     assert outputs["product"].tolist() == ["iPad"]
-    assert found.model == pytest.approx(0.012)
-    assert demo_monitoring._slowed(plain, 0.01).measure is None
+    assert outputs["model_seconds"] == pytest.approx(0.012)
+    assert "model_seconds" not in demo_monitoring._slowed(plain, 0.01).score([b"my ipad"])
     with pytest.raises(ModelError, match="made to fail"):
         demo_monitoring._broken(plain).score([b"a"])
 
