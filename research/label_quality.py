@@ -250,7 +250,7 @@ def doubts(problem: Problem, words: np.ndarray, ours: np.ndarray | None = None) 
     for name, probabilities in (("words", words), ("ours", ours)):
         if probabilities is None:
             continue
-        positions[name] = label_errors.doubted(label_ids, probabilities)
+        positions[name] = label_errors.find_label_errors(label_ids, probabilities)
         counts = Counter(label_ids[positions[name]].tolist())
         found[name] = {
             "rows": len(positions[name]),

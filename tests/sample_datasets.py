@@ -1,5 +1,6 @@
 """Small datasets for the tests, as files."""
 
+import random
 from pathlib import Path
 
 import pandas as pd
@@ -48,3 +49,18 @@ def line_of(call, *arguments, error=DataError, **options) -> str:
     assert message
     assert len(message.splitlines()) == 1
     return message
+
+
+def unlike(count: int, seed: int = 0) -> list[str]:
+    """Texts of random letters, of which no two are near-duplicates."""
+    generator = random.Random(seed)
+    return [" ".join("".join(generator.choices("abcdefghijklmnop", k=7)) for _ in range(7)) for _ in range(count)]
+
+
+def topics(count: int = 20) -> pd.DataFrame:
+    """A table of other columns: texts that say their topic, one of them twice, once to train and once to test."""
+    texts = [f"{text} {('rain', 'goal')[number % 2]}" for number, text in enumerate(unlike(count))]
+    labels = ["weather", "sport"] * (count // 2)
+    parts = ["train"] * (count - 4) + ["test"] * 4
+    frame = pd.DataFrame({"id": range(count), "content": texts, "topic": labels, "urgent": "no", "part": parts})
+    return pd.concat([frame, frame.head(1).assign(part="test", topic="sport")], ignore_index=True)

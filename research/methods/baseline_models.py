@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tf_model import config, paths, tasks
-from tf_model.data.label_errors import words_classifier, words_features
+from tf_model.data.label_errors import tfidf_classifier, tfidf_features
 from tf_model.eda.keywords import keyword_rule
 from tf_model.io.files import whole_file
 
@@ -97,7 +97,7 @@ def _linear_svm(inverse_penalty: float) -> Any:
     from sklearn.svm import LinearSVC
 
     # The dual problem is solved in random order; the primal one has no randomness.
-    return make_pipeline(words_features(), LinearSVC(C=inverse_penalty, dual=False))
+    return make_pipeline(tfidf_features(), LinearSVC(C=inverse_penalty, dual=False))
 
 
 def _on_embeddings(inverse_penalty: float) -> Any:
@@ -136,7 +136,7 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
     """One of the methods that have a setting to choose, with these, by the name of the task."""
     features, inverse_penalty = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
     if name == "words_logistic":
-        title, make = f"{features} + logistic regression", lambda task, seed: words_classifier(values[task.name])
+        title, make = f"{features} + logistic regression", lambda task, seed: tfidf_classifier(values[task.name])
         return Method(name, title, make, has_probabilities=True, settings=f"{inverse_penalty}, to convergence")
     if name == "words_svm":
         title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(values[task.name])

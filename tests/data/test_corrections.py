@@ -6,12 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from sample_datasets import BAD, GOOD, NONE, write_csv
+from sample_datasets import BAD, GOOD, NONE, line_of, write_csv
 
 from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
 from tf_model.data import dataset as dataset_file
-from tf_model.errors import DataError
 
 IN_DATASET = "queueing for coffee at the convention centre"
 VALIDATES = "the new tablet is out today and everybody in the queue wants to have one"
@@ -30,24 +29,36 @@ def dataset(tmp_path):
     return dataset_file.read(write_csv(tmp_path / "data.csv", ROWS))
 
 
-def reasons(found: corrections.Extra) -> dict[str, int]:
-    return {dropped.reason: dropped.count for dropped in found.dropped}
+def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> corrections.Joined:
+    """Extra rows added to those of a dataset, of which one text validates."""
+    rows = data.training_rows(dataset, name)
+    is_judged = np.array([text == validates for text in rows.texts])
+    split = splits.Split(np.flatnonzero(~is_judged), np.flatnonzero(is_judged))
+    return corrections.join(write_csv(folder / "extra.csv", extra), dataset, rows, split)
 
 
-def texts(found: corrections.Extra) -> list[str]:
-    return found.labelled[tasks.TEXT_COLUMN].tolist()
+def reasons(joined: corrections.Joined) -> dict[str, int]:
+    return {dropped.reason: dropped.count for dropped in joined.extra.dropped}
+
+
+def labels(joined: corrections.Joined) -> list[tuple]:
+    """Text, product and emotion of each extra row that trains."""
+    names = [(*task.labels, None) for task in joined.rows.tasks]
+    extra = joined.rows.take(np.arange(len(joined.rows) - joined.extra.rows, len(joined.rows)))
+    return [
+        (text, *(own[number] for own, number in zip(names, ids, strict=True)))
+        for text, ids in zip(extra.texts, extra.label_ids, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------ reading
 
 
 def test_new_texts_are_read_with_their_labels(tmp_path, dataset):
-    path = write_csv(tmp_path / "extra.csv", [("a text that nobody had", "iPad", GOOD), ("and another", "", NONE)])
-    found = corrections.read_extra(path, dataset)
-    assert texts(found) == ["a text that nobody had", "and another"]
-    assert found.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, True]
-    assert found.dropped == ()
-    assert found.describe() == [f"extra: 2 rows of {paths.shown(path)} to train with"]
+    joined = join(tmp_path, dataset, [("a text that nobody had", "iPad", GOOD), ("and another", "", NONE)])
+    assert labels(joined) == [("a text that nobody had", "iPad", GOOD), ("and another", None, NONE)]
+    assert joined.extra.dropped == ()
+    assert joined.extra.describe() == [f"extra: 2 rows of {paths.shown(tmp_path / 'extra.csv')} to train with"]
 
 
 def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset):
@@ -57,24 +68,25 @@ def test_of_several_rows_with_one_text_the_last_counts(tmp_path, dataset):
         (" said twice ", "Google", BAD),
         ("said twice", "", ""),
     ]
-    found = corrections.read_extra(write_csv(tmp_path / "extra.csv", rows), dataset)
-    assert found.labelled[tasks.PRODUCT_COLUMN].tolist() == ["iPad", "Google"]  # the row without labels says nothing
-    assert reasons(found) == {"there is no label to learn": 1, "a later row has the same text": 1}
-    assert "extra: 1 row left out: a later row has the same text (row 2)" in found.describe()
+    joined = join(tmp_path, dataset, rows)
+    assert labels(joined) == [("said once", "iPad", BAD), (" said twice ", "Google", BAD)]
+    assert reasons(joined) == {"there is no label to learn": 1, "a later row has the same text": 1}
+    assert "extra: 1 row left out: a later row has the same text (row 2 of the file)" in joined.extra.describe()
 
 
 def test_a_text_of_the_dataset_is_left_out_whatever_its_label(tmp_path, dataset):
     rows = [(f" {IN_DATASET}", "iPad", GOOD), ("new", "iPad", GOOD), (ROWS[0][0], "iPhone", GOOD)]
-    found = corrections.read_extra(write_csv(tmp_path / "extra.csv", rows), dataset)
-    assert texts(found) == ["new"]
-    assert reasons(found) == {"the text is in the dataset, whose label counts": 2}
-    assert found.dropped[0].rows == (0, 2)
+    joined = join(tmp_path, dataset, rows)
+    assert labels(joined) == [("new", "iPad", GOOD)]
+    assert reasons(joined) == {"the text is in the dataset, whose label counts": 2}
+    assert joined.extra.dropped[0].rows == (0, 2)
 
 
 def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
-    path = write_csv(tmp_path / "extra.csv", [(IN_DATASET, "iPad", GOOD), ("no label", "", tasks.CANNOT_TELL)])
-    with pytest.raises(DataError, match=r"that are new, found none \(1 there is no label to learn; 1 the text is in"):
-        corrections.read_extra(path, dataset)
+    message = line_of(join, tmp_path, dataset, [(IN_DATASET, "iPad", GOOD), ("no label", "", tasks.CANNOT_TELL)])
+    assert message.startswith("expected new rows to train with, got extra: 0 rows of ")
+    assert "extra: 1 row left out: there is no label to learn (row 3 of the file)" in message
+    assert "extra: 1 row left out: the text is in the dataset" in message
 
 
 @pytest.mark.parametrize(
@@ -82,12 +94,11 @@ def test_nothing_new_is_an_error_that_says_why(tmp_path, dataset):
     [
         ([("text", "iPed", GOOD)], "did you mean 'iPad'"),
         ([("text", "iPad", "angry")], "which is no known label"),
-        ([("", "iPad", GOOD)], "all 1 are empty"),
+        ([("", "iPad", GOOD)], "expected rows with a text"),
     ],
 )
 def test_labels_and_texts_are_checked_as_in_the_dataset(tmp_path, dataset, rows, words):
-    with pytest.raises(DataError, match=words):
-        corrections.read_extra(write_csv(tmp_path / "extra.csv", rows), dataset)
+    assert words in line_of(join, tmp_path, dataset, rows)
 
 
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
@@ -103,10 +114,9 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
         recorder.correct(IN_DATASET, said, verdict="right")
         recorder.flush()
     export(Store(log), tmp_path / "corrections.csv")
-    found = corrections.read_extra(tmp_path / "corrections.csv", dataset)
-    assert texts(found) == ["the phone, not\nthe tablet", "exactly so"]
-    assert found.labelled[tasks.PRODUCT_COLUMN].tolist() == ["iPhone", "iPad"]
-    assert found.labelled[tasks.EMOTION_COLUMN].tolist() == [BAD, GOOD]
+    rows = data.training_rows(dataset, "answer")
+    joined = corrections.join(tmp_path / "corrections.csv", dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    assert labels(joined) == [("the phone, not\nthe tablet", "iPhone", BAD), ("exactly so", "iPad", GOOD)]
 
 
 # ------------------------------------------------------------------------------------------------------ only training
@@ -118,11 +128,10 @@ def test_near_duplicates_of_texts_that_validate_are_left_out(tmp_path, dataset):
         (f"{VALIDATES} :)", "iPad", GOOD),
         ("something else altogether about a keynote", "Apple", GOOD),
     ]
-    found = corrections.read_extra(write_csv(tmp_path / "extra.csv", rows), dataset)
-    left = corrections.without_near_duplicates(found, [VALIDATES], dataset)
-    assert texts(left) == ["something else altogether about a keynote"]
-    assert reasons(left) == {"it is a near-duplicate of a text that validates": 2}
-    assert texts(corrections.without_near_duplicates(found, [ROWS[1][0]], dataset)) == texts(found)
+    joined = join(tmp_path, dataset, rows)
+    assert labels(joined) == [rows[2]]
+    assert reasons(joined) == {"it is a near-duplicate of a text that validates": 2}
+    assert labels(join(tmp_path, dataset, rows, validates=ROWS[1][0])) == rows
 
 
 @pytest.mark.parametrize(("name", "used"), [("product", 2), ("emotion", 2), ("answer", 3)])
@@ -148,7 +157,7 @@ def test_rows_are_added_to_the_training_part_alone(tmp_path, dataset, name, used
     assert len(set(joined.rows.rows.tolist())) == len(joined.rows)  # no row number twice
     last = joined.rows.label_ids[-1].tolist()
     product, emotion = tasks.PRODUCTS.index("Android"), tasks.EMOTIONS.index(BAD)
-    assert last == {"product": product, "emotion": emotion, "answer": [product, emotion]}[name]
+    assert last == {"product": [product], "emotion": [emotion], "answer": [product, emotion]}[name]
     summary = joined.extra.to_json()
     assert summary["rows"] == used
     assert sum(summary["left_out"].values()) == 4 - used
@@ -162,12 +171,9 @@ def test_extra_rows_of_one_task_alone_train_the_answer(tmp_path, dataset):
     assert joined.rows.label_ids[-1].tolist() == [tasks.PRODUCTS.index("Apple"), tasks.NO_LABEL]
 
 
-def test_nothing_left_to_train_with_is_an_error(tmp_path, dataset):
-    rows = data.training_rows(dataset, "product")
-    split = splits.Split(np.array([0, 1, 3]), np.array([2]))
-    path = write_csv(tmp_path / "extra.csv", [(f"RT @a {rows.texts[2]}", "iPad", GOOD), ("this is calm", "", NONE)])
-    with pytest.raises(DataError, match=r"expected rows to train with, extra: 0 rows .* near-duplicate of a text"):
-        corrections.join(path, dataset, rows, split)
+def test_a_correction_of_another_task_does_not_hide_one_before_it(tmp_path, dataset):
+    joined = join(tmp_path, dataset, [("this is calm", "iPad", ""), ("this is calm", "", NONE)], name="product")
+    assert labels(joined) == [("this is calm", "iPad")]
 
 
 def test_real_retweets_do_not_leak(tmp_path, real_data):
@@ -181,7 +187,7 @@ def test_real_retweets_do_not_leak(tmp_path, real_data):
     frame = pd.DataFrame(
         {
             tasks.TEXT_COLUMN: [f"RT @somebody {rows.texts[position]} (so true)" for position in chosen],
-            tasks.PRODUCT_COLUMN: [tasks.PRODUCTS[rows.label_ids[position]] for position in chosen],
+            tasks.PRODUCT_COLUMN: [tasks.PRODUCTS[rows.label_ids[position, 0]] for position in chosen],
             tasks.EMOTION_COLUMN: "",
         }
     )
@@ -191,5 +197,5 @@ def test_real_retweets_do_not_leak(tmp_path, real_data):
     used = len(joined.rows) - len(rows)
     assert 20 < used <= 60
     added = np.arange(len(rows), len(joined.rows))
-    leaked = splits.leakage(joined.rows.texts, splits.Split(added, split.validation), thresholds=(0.82,))
-    assert leaked["thresholds"][0]["rows"] == 0
+    similarity, _ = splits.nearest(joined.rows.texts, added, split.validation)
+    assert similarity.max() < 0.82

@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -13,9 +11,9 @@ from sklearn.model_selection import train_test_split
 
 from tf_model import data, tasks
 from tf_model.data import splits
-from tf_model.data.splits import Split, folds_of, grouped_folds, leakage, near_duplicate_groups, report_split
+from tf_model.data.splits import folds_of, grouped_folds, near_duplicate_groups, nearest, report_split
 from tf_model.errors import DataError, UsageError
-from tf_model.paths import ROOT, SHARED_DATA
+from tf_model.paths import SHARED_DATA
 from tf_model.tasks import PRODUCT, PRODUCTS, TEXT_COLUMN
 
 LONG = "the new tablet is out today and everybody in the queue wants to have one"
@@ -38,7 +36,7 @@ def report_rows():
     path = SHARED_DATA / "assignment.xlsx"
     if not path.exists():
         pytest.skip("the real dataset is not here: put assignment.xlsx into shared/data beside the checkout")
-    frame = pd.read_excel(path, sheet_name="Train")
+    frame = pd.read_excel(path, sheet_name="Train", engine="openpyxl")
     frame = frame[frame[PRODUCT.column].isin(PRODUCTS)]
     return frame[TEXT_COLUMN].tolist(), frame[PRODUCT.column].map(PRODUCTS.index).to_numpy()
 
@@ -68,13 +66,6 @@ class TestReportSplit:
         assert sorted([*split.train, *split.validation]) == list(range(count))
         assert split.train.dtype == split.validation.dtype == np.int64
 
-    def test_a_class_with_one_example_is_named(self):
-        label_ids = np.array([0, 0, 0, 1, 2, 2, 2, 3])
-        with pytest.raises(DataError, match=r"at least 2 examples.*single one of 'b' \(id 1\), 'd' \(id 3\); label"):
-            report_split(label_ids, labels=("a", "b", "c", "d"))
-        with pytest.raises(DataError, match="single one of class 1, class 3; label"):
-            report_split(label_ids)
-
     def test_a_class_that_only_validates_is_named(self):
         label_ids = np.zeros(20, dtype=int)
         label_ids[report_split(label_ids).validation[:2]] = 1
@@ -84,19 +75,9 @@ class TestReportSplit:
     def test_a_class_without_rows_is_no_error(self):
         report_split(np.array([0, 2] * 10), labels=("a", "b", "c"))
 
-    @pytest.mark.parametrize("label_ids", [[], [0.0, 1.0], [[0, 1]], [-1, 0, 0, 1], ["a", "b"]])
-    def test_unusable_ids(self, label_ids):
-        with pytest.raises(DataError, match=r"whole numbers from 0.*got .*; leave out rows without a label"):
-            report_split(np.array(label_ids))
-
     def test_too_few_rows(self):
         with pytest.raises(DataError, match=r"enough labelled rows.*got 2; label more"):
             report_split(np.array([0, 0]), validation_size=0.9)
-
-    @pytest.mark.parametrize("size", [0, 1, -0.1, 20])
-    def test_impossible_size(self, size):
-        with pytest.raises(UsageError, match=f"between 0 and 1, got {size}; 0.2"):
-            report_split(np.array([0, 0, 1, 1]), validation_size=size)
 
     def test_real_data(self, report_rows):
         split = report_split(report_rows[1], labels=PRODUCTS)
@@ -161,16 +142,6 @@ class TestNearDuplicateGroups:
     def test_many_copies_stay_cheap(self):
         assert set(near_duplicate_groups([LONG] * 2500)) == {0}
 
-    @pytest.mark.parametrize("text", [None, float("nan"), 3])
-    def test_not_a_text(self, text):
-        with pytest.raises(DataError, match=rf"expected texts, got {text} in row 1; leave out"):
-            near_duplicate_groups(["fine", text])
-
-    @pytest.mark.parametrize("threshold", [0, -1, 1.1, 80])
-    def test_impossible_threshold(self, threshold):
-        with pytest.raises(UsageError, match=f"above 0 and at most 1, got {threshold}; 0.8"):
-            near_duplicate_groups(["fine"], threshold)
-
     def test_real_repeats_share_a_group(self, report_rows, report_groups):
         bare = [re.sub(r"[\W_]+", " ", text.lower()).strip() for text in report_rows[0]]
         first = {}
@@ -223,8 +194,10 @@ class TestGroupedFolds:
     def test_a_class_in_one_group_is_named(self):
         label_ids = np.array([0] * 10 + [1, 1])
         groups = np.array([*range(10), 10, 10])
-        with pytest.raises(DataError, match=r"at least 2 groups.*single group holds all of 'rare' \(id 1\); label"):
-            grouped_folds(label_ids, groups, labels=("usual", "rare"))
+        with pytest.raises(DataError, match=r"at least 2 that are not near-duplicates.*without 'rare' \(id 1\); label"):
+            grouped_folds(label_ids, groups, classes=[(label_ids, ("usual", "rare"))])
+        with pytest.raises(DataError, match="without class 1; label"):
+            grouped_folds(label_ids, groups)
 
     @pytest.mark.filterwarnings("error")
     def test_a_class_in_fewer_groups_than_folds_is_no_error(self):
@@ -232,27 +205,28 @@ class TestGroupedFolds:
         for split in grouped_folds(label_ids, np.arange(22)):
             assert 1 in label_ids[split.train]
 
-    def test_a_class_that_trains_in_no_fold_is_named(self, monkeypatch):
+    @pytest.mark.parametrize(
+        ("parts", "words"),
+        [
+            (([0, 1], [2, 3]), "fold 1 of 2 trains without class 1; label more"),
+            (([0, 1, 2, 3], []), "fold 1 of 2 has no row to validate; use fewer folds"),
+        ],
+    )
+    def test_a_fold_that_cannot_be_used_is_named(self, monkeypatch, parts, words):
         class Unlucky:
             def __init__(self, **_):
                 pass
 
             def split(self, *_):
-                yield np.array([0, 1]), np.array([2, 3])
+                yield [np.array(part, dtype=int) for part in parts]
 
         monkeypatch.setattr("sklearn.model_selection.StratifiedGroupKFold", Unlucky)
-        with pytest.raises(DataError, match=r"fold 1 of 2 trains without 'rare' \(id 1\); label more"):
-            grouped_folds(np.array([0, 0, 1, 1]), np.arange(4), folds=2, labels=("usual", "rare"))
+        with pytest.raises(DataError, match=words):
+            grouped_folds(np.array([0, 0, 1, 1]), np.arange(4), folds=2)
 
     def test_every_class_smaller_than_the_folds(self):
         with pytest.raises(DataError, match="a class of at least 4 examples, but the largest has 2; use fewer folds"):
             grouped_folds(np.array([0, 0, 1, 1]), np.arange(4), folds=4)
-
-    def test_groups_must_fit_the_rows(self):
-        with pytest.raises(DataError, match="as many groups as class ids, got 3 and 4"):
-            grouped_folds(np.array([0, 0, 1, 1]), np.arange(3), folds=2)
-        with pytest.raises(DataError, match=r"one group per row, got an array of shape \[2, 2\]"):
-            grouped_folds(np.array([0, 0, 1, 1]), np.zeros((2, 2)), folds=2)
 
     def test_one_fold_is_no_cross_validation(self):
         with pytest.raises(UsageError, match="at least 2 folds, got 1"):
@@ -277,82 +251,42 @@ class TestGroupedFolds:
 
     def test_a_class_of_either_task_in_one_group_is_named(self):
         products, emotions = np.array([0] * 10 + [-1] * 10), np.array([1] * 19 + [2])
-        with pytest.raises(DataError, match=r"single group holds all of 'Positive emotion' \(id 2\)"):
+        with pytest.raises(DataError, match=r"trains without 'Positive emotion' \(id 2\)"):
             folds_of(self.rows_of_both_tasks(products, emotions), np.arange(20), 5, 0)
 
     def test_real_folds_do_not_leak(self, report_rows, report_groups):
         texts, label_ids = report_rows
-        splits_ = grouped_folds(label_ids, report_groups, labels=PRODUCTS)
+        splits_ = grouped_folds(label_ids, report_groups)
         assert [len(split.validation) for split in splits_] == pytest.approx([658] * 5, abs=5)
-        for level in leakage(texts, splits_[0])["thresholds"]:
-            assert level["share"] == 0
+        similarity, _ = nearest(texts, splits_[0].validation, splits_[0].train)
+        assert similarity.max() < splits.THRESHOLD
 
 
-class TestLeakage:
-    def test_counts_shares_and_agreement(self):
+class TestNearest:
+    def test_similarity_and_position(self):
         texts = [LONG, OTHER, LONG.upper(), "RT @me: " + OTHER, "something else altogether", "not in any part"]
-        label_ids = np.array([0, 1, 0, 0, 1, 1])
-        split = Split(np.array([0, 1]), np.array([2, 3, 4]))
-        expected = {"threshold": 0.95, "rows": 2, "share": 2 / 3, "label_agreement": 0.5}
-        assert leakage(texts, split, (0.95,), label_ids) == {"rows": 3, "thresholds": [expected]}
+        similarity, position = nearest(texts, np.array([2, 3, 4]), np.array([1, 0]))
+        assert similarity[:2] == pytest.approx([1, 1])
+        assert similarity[2] < 0.5
+        assert position[:2].tolist() == [0, 1]
 
-    def test_agreement_is_with_the_nearest(self):
-        texts = [LONG + "!", OTHER, LONG + " again", LONG]
-        split = Split(np.array([3, 2]), np.array([0]))
-        for label_ids, agreement in (([1, 0, 0, 1], 1.0), ([1, 1, 1, 0], 0.0)):
-            levels = leakage(texts, split, (0.8,), np.array(label_ids))["thresholds"]
-            assert levels[0]["label_agreement"] == agreement
-
-    def test_nothing_leaks(self):
-        levels = leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), label_ids=np.array([0, 0]))["thresholds"]
-        assert [(level["rows"], level["share"], level["label_agreement"]) for level in levels] == [(0, 0.0, None)] * 2
-
-    def test_without_labels_there_is_no_agreement(self):
-        levels = leakage([LONG, LONG], Split(np.array([0]), np.array([1])))["thresholds"]
-        assert [(level["share"], level["label_agreement"]) for level in levels] == [(1.0, None)] * 2
+    def test_of_two_near_duplicates_the_nearer(self):
+        _, position = nearest([LONG + "!", OTHER, LONG + " again", LONG], np.array([0]), np.array([2, 3]))
+        assert position.tolist() == [3]
 
     @given(some_texts.filter(lambda texts: len(texts) >= 4), st.sampled_from([0.5, 0.8, 0.95]))
     @settings(max_examples=25, deadline=None)
-    def test_grouped_folds_leak_nothing(self, texts, threshold):
+    def test_no_near_duplicate_crosses_grouped_folds(self, texts, threshold):
         groups = near_duplicate_groups(texts, threshold)
         if len(set(groups)) < 2:
             return
         for split in grouped_folds(np.zeros(len(texts), dtype=int), groups, folds=2):
-            assert leakage(texts, split, (threshold,))["thresholds"][0]["rows"] == 0
+            assert (nearest(texts, split.validation, split.train)[0] < threshold).all()
 
-    @pytest.mark.parametrize(
-        ("train", "validation", "words"),
-        [
-            ([], [0], "expected rows in the train part, got none"),
-            ([0], [], "expected rows in the validation part, got none"),
-            ([0], [2], "the validation part reaches beyond the 2 texts"),
-            ([-1], [0], "the train part reaches beyond the 2 texts"),
-            ([0, 1], [1], "in one part only, got row 1 in both"),
-        ],
-    )
-    def test_parts_must_fit_the_texts(self, train, validation, words):
-        with pytest.raises(DataError, match=words):
-            leakage([LONG, OTHER], Split(np.array(train, dtype=int), np.array(validation, dtype=int)))
-
-    def test_labels_must_fit_the_texts(self):
-        with pytest.raises(DataError, match="as many texts as class ids, got 2 and 3"):
-            leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), label_ids=np.array([0, 0, 0]))
-
-    def test_impossible_threshold(self):
-        with pytest.raises(UsageError, match="got 95"):
-            leakage([LONG, OTHER], Split(np.array([0]), np.array([1])), thresholds=(95,))
-
-    def test_real_data(self, report_rows):
+    def test_real_near_duplicates_cross_the_report_split(self, report_rows):
         texts, label_ids = report_rows
-        levels = leakage(texts, report_split(label_ids), label_ids=label_ids)["thresholds"]
-        assert [level["share"] for level in levels] == pytest.approx([0.32, 0.20], abs=0.02)
-        assert [level["label_agreement"] for level in levels] == pytest.approx([0.89, 0.89], abs=0.02)
-
-
-def test_importing_is_light():
-    code = (
-        "import sys, tf_model.data.splits, tf_model.evaluation.metrics; "
-        "print(sorted({'sklearn', 'scipy', 'pandas', 'rich', 'tensorflow'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+        split = report_split(label_ids)
+        similarity, position = nearest(texts, split.validation, split.train)
+        assert [(similarity >= level).mean() for level in (0.8, 0.95)] == pytest.approx([0.31, 0.20], abs=0.01)
+        agrees = label_ids[position] == label_ids[split.validation]
+        assert agrees[similarity >= 0.8].mean() == pytest.approx(0.89, abs=0.02)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tf_model import cli, tasks
-from tf_model.data.dataset import FIRST_ROW, UNLABELLED_SHEET, read
+from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read, read_labelled
+from tf_model.data.examples import count_ignored, count_labels
 from tf_model.data.source import DATA_VARIABLE, announce, resolve
-from tf_model.data.summary import Summary, TaskSummary, summarize
-from tf_model.errors import UsageError, plural
+from tf_model.errors import UsageError
+from tf_model.io.characters import visible
 
 SEARCHED = object()  # --audit without a file: the one of --data, or the one that is found
 
@@ -30,15 +32,16 @@ def main(argv: list[str] | None = None) -> int | None:
         metavar="FILE",
         nargs="?",
         const=SEARCHED,
-        help="look for near-duplicates, conflicting and suspicious labels, small classes, and leakage across a split, "
-        "in FILE or in the file of --data",
+        help="look for near-duplicates, conflicting labels, label errors, rare classes, and leakage across a split, in "
+        "FILE or in the file of --data",
     )
-    group.add_argument(
+    split = group.add_mutually_exclusive_group()
+    split.add_argument(
         "--against",
         metavar="FILE",
         help="the training examples, where the audited file validates; with --label-column it needs texts only",
     )
-    group.add_argument(
+    split.add_argument(
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
     group.add_argument(
@@ -50,9 +53,6 @@ def main(argv: list[str] | None = None) -> int | None:
     )
     group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
     group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
-    group.add_argument(
-        "--against-sheet", metavar="NAME", help="the sheet of --against, of a workbook; the first if not given"
-    )
     group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
@@ -60,99 +60,100 @@ def main(argv: list[str] | None = None) -> int | None:
     announce(source)
     if args.audit is not None:
         return _audit(source.path, args)
-    dataset = read(source.path)
-    summary = summarize(dataset, source.reason)
-    if args.json:
-        print(json.dumps(asdict(summary), indent=2, ensure_ascii=False))
-    else:
-        _print_summary(summary)
+    summary = summarize(read(source.path), source.reason)
+    _print(args.json, summary, _describe(summary))
     return 0
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    if args.data == "":
-        raise UsageError("expected a path after --data, got nothing; name a file, or leave --data out")
-    options = ("against", "split_column", "label_column", "text_column", "sheet", "against_sheet", "show_texts")
+    options = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
     if args.audit is None and any(getattr(args, option) for option in options):
         named = [f"--{option.replace('_', '-')}" for option in options]
         raise UsageError(f"{', '.join(named[:-1])} and {named[-1]} belong to --audit; add --audit")
-    if args.against_sheet and not args.against:
-        raise UsageError("--against-sheet chooses a sheet of the file of --against; name the file too")
-    if (args.text_column or args.sheet or args.against_sheet) and not args.label_column:
-        raise UsageError(
-            "--text-column, --sheet and --against-sheet go with --label-column; name the column of the labels too"
-        )
-    if args.audit == "":
-        raise UsageError("expected a path after --audit, got nothing; name a file")
+    if (args.text_column or args.sheet) and not args.label_column:
+        raise UsageError("--text-column and --sheet go with --label-column; name the column of the labels too")
     if args.audit not in (None, SEARCHED) and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
 
 
 def _audit(path: Path, args: argparse.Namespace) -> int:
-    from tf_model.data import audit, print_audit
-    from tf_model.data.labelled_table import read_labelled
+    from tf_model.data import audit
 
-    of_tasks, against = None, None
+    against = None
     if args.label_column:
-        dataset, of_tasks = read_labelled(path, args.label_column, args.text_column, args.split_column, args.sheet)
-        for note in dataset.warnings:
-            cli.say(f"note: {note}")
+        dataset = read_labelled(path, args.label_column, args.text_column, args.split_column, args.sheet)
         if args.against:
-            against, _ = read_labelled(
-                args.against, (), args.text_column, sheet=args.against_sheet, sheet_option="--against-sheet"
-            )
-            for note in against.warnings:
-                cli.say(f"note: {args.against}: {note}")
+            against = read_labelled(args.against, (), args.text_column, sheet_option="a file of that sheet alone")
     else:
-        dataset, against = read(path), read(args.against) if args.against else None
-    cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a words model for each task (minutes)")
-    found = audit.audit(dataset, against=against, split_column=args.split_column, of_tasks=of_tasks)
-    texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
-    shown = texts if args.show_texts else None
-    if args.json:
-        print(json.dumps(audit.to_json(found, shown), indent=2, ensure_ascii=False))
-    else:
-        print_audit.print_audit(cli.stdout(), found, shown)
-    if found.leaks:
+        dataset = read(path, [args.split_column] if args.split_column else [])
+        against = read(args.against) if args.against else None
+    for name, read_of in (("", dataset), (f"{args.against}: ", against)):
+        for note in read_of.warnings if read_of else ():
+            cli.say(f"note: {name}{note}")
+    cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
+    audited = audit.audit(dataset, against, args.split_column)
+    texts = None
+    if args.show_texts:
+        texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
+    lines = audit.describe(audited, texts)
+    if texts:
+        audited = {**audited, "texts": {str(row): texts[row] for row in sorted(audit.rows_named(audited))}}
+    _print(args.json, audited, lines)
+    if audited["leaks"]:
         cli.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
-    return 1 if found.leaks else 0
+    return 1 if audited["leaks"] else 0
 
 
-def _print_summary(summary: Summary) -> None:
-    from rich.console import Console
-
-    stdout = Console(highlight=False, markup=False, soft_wrap=True)
-    stdout.print(f"dataset   {summary.dataset}")
-    stdout.print(f"file      {summary.path}")
-    stdout.print(f"sha256    {summary.sha256}")
-    stdout.print(f"rows      {summary.rows:,}")
-    if summary.unlabelled_rows is not None:
-        stdout.print(f"to label  {summary.unlabelled_rows:,} rows in the sheet {UNLABELLED_SHEET}")
-    for dropped in summary.dropped:
-        numbers = ", ".join(str(row + FIRST_ROW) for row in dropped.rows)
-        rest = ", ..." if dropped.count > len(dropped.rows) else ""
-        rows = plural(dropped.count, "row", "rows")
-        stdout.print(f"dropped   {dropped.count:,} {rows}: {dropped.reason} ({rows} {numbers}{rest} of the file)")
-    for note in summary.warnings:
-        stdout.print(f"note      {note}")
-    for name, task in summary.tasks.items():
-        stdout.print(_table(name, task))
+def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
+    if as_json:
+        print(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        for line in lines:
+            print(visible(line))
 
 
-def _table(name: str, task: TaskSummary) -> Any:
-    from rich.table import Table
+def summarize(dataset: Dataset, reason: str = "") -> dict[str, Any]:
+    """What a dataset holds, in counts, ready for JSON; no text of it. ``reason`` says why this file was chosen."""
+    frame = dataset.labelled
+    by_task = {
+        name: {
+            "examples": int(frame[task.column].isin(task.labels).sum()),
+            "labels": count_labels(frame, task),
+            "ignored": count_ignored(frame, task),
+            "unlabelled": int(frame[task.column].isna().sum()),
+        }
+        for name, task in tasks.TASKS.items()
+    }
+    return {
+        "dataset": dataset.name,
+        "path": str(dataset.path),
+        "reason": reason,
+        "sha256": dataset.sha256,
+        "rows": len(frame),
+        "unlabelled_rows": None if dataset.unlabelled is None else len(dataset.unlabelled),
+        "dropped": [asdict(dropped) | {"rows": list(dropped.rows)} for dropped in dataset.dropped],
+        "tasks": by_task,
+        "warnings": [*(dropped.describe() for dropped in dataset.dropped), *dataset.warnings],
+    }
 
-    table = Table(title=f"{name}: {task.examples:,} examples", title_justify="left", show_footer=False)
-    table.add_column("label")
-    table.add_column("rows", justify="right")
-    table.add_column("share", justify="right")
-    for label, count in task.labels.items():
-        table.add_row(label, f"{count:,}", f"{count / task.examples:.1%}" if task.examples else "")
-    table.add_section()
-    for label, count in task.ignored.items():
-        table.add_row(f"{label} (left out)", f"{count:,}", "")
-    table.add_row("no label (left out)", f"{task.unlabelled:,}", "")
-    return table
+
+def _describe(summary: dict[str, Any]) -> Iterator[str]:
+    yield f"dataset   {summary['dataset']}"
+    yield f"file      {summary['path']}"
+    yield f"sha256    {summary['sha256']}"
+    yield f"rows      {summary['rows']:,}"
+    if summary["unlabelled_rows"] is not None:
+        yield f"to label  {summary['unlabelled_rows']:,} rows in the sheet {UNLABELLED_SHEET}"
+    for warning in summary["warnings"]:
+        yield f"note      {warning}"
+    for name, task in summary["tasks"].items():
+        yield f"{name}: {task['examples']:,} examples"
+        counts = task["labels"] | {f"{label} (left out)": count for label, count in task["ignored"].items()}
+        counts["no label (left out)"] = task["unlabelled"]
+        width = max(map(len, counts))
+        for label, count in counts.items():
+            share = f"{count / task['examples']:>7.1%}" if label in task["labels"] and task["examples"] else ""
+            yield f"  {label:<{width}} {count:>7,} {share}".rstrip()
 
 
 if __name__ == "__main__":

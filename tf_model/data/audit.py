@@ -1,253 +1,105 @@
 """What is wrong with a labelled dataset before anything is trained on it.
 
-``python -m tf_model.data --audit FILE`` prints near-duplicates, repeated texts whose labels disagree, how much of a
-validation part leaks from the training part, classes too small to be cross-validated, and labels that look wrong.
+``python -m tf_model.data --audit FILE`` prints near-duplicates, near-duplicates whose labels disagree, how much of a
+validation part leaks from the training part, rare classes, and label errors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import data, tasks
-from tf_model.data import dataset as dataset_file
+from tf_model import tasks
 from tf_model.data import label_errors, splits
 from tf_model.data.dataset import Dataset
-from tf_model.errors import DataError, UsageError, first_line, listed, nearest
+from tf_model.data.examples import examples
+from tf_model.errors import DataError, first_line, listed, plural
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TRAINING_NAMES = ("train", "training")
+SHOWN_ROWS = 10
 
 
-@dataclass(frozen=True)
-class Repeats:
-    """Texts that occur more than once.
-
-    Attributes:
-        groups: Texts, or clusters of near-duplicates, that occur more than once.
-        rows: Rows in these groups.
-        members: The rows of each group, as in the ``row`` column.
-    """
-
-    groups: int
-    rows: int
-    members: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Near-duplicates with different labels.
-
-    Attributes:
-        rows: As in the ``row`` column.
-        labels: The label of each, in the same order.
-        exact: Whether rows with the very same text disagree.
-    """
-
-    rows: tuple[int, ...]
-    labels: tuple[str, ...]
-    exact: bool
-
-
-@dataclass(frozen=True)
-class ClassCount:
-    """How much there is of one class.
-
-    Attributes:
-        rows: Its examples.
-        groups: Its examples, near-duplicates counted once.
-        too_small: Whether it has too few groups to be in every one of :data:`tf_model.data.label_errors.FOLDS` folds.
-    """
-
-    rows: int
-    groups: int
-    too_small: bool
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """A label that confident learning takes for wrong.
-
-    Attributes:
-        row: As in the ``row`` column.
-        label: The label in the file.
-        probability: What the words model gives to it, 0 to 1.
-        suggested: The class that the words model finds most probable.
-    """
-
-    row: int
-    label: str
-    probability: float
-    suggested: str
-
-
-@dataclass(frozen=True)
-class TaskAudit:
-    """What was found for one task.
-
-    Attributes:
-        examples: Rows with a label of this task.
-        classes: One entry per class, in the order of the task.
-        conflicts: Groups of near-duplicates that disagree.
-        doubts: Suspicious labels, the most doubtful first; None where they were not looked for.
-        remark: Why ``doubts`` is None, or what is to know of it.
-    """
-
-    examples: int
-    classes: dict[str, ClassCount]
-    conflicts: tuple[Conflict, ...]
-    doubts: tuple[Doubt, ...] | None
-    remark: str = ""
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A validation row with a near-duplicate in the training part.
-
-    Attributes:
-        row: As in the ``row`` column.
-        training_row: Its nearest training row, numbered in the file that it is in.
-        similarity: Their cosine, 0 to 1; 1 for the same words.
-    """
-
-    row: int
-    training_row: int
-    similarity: float
-
-
-@dataclass(frozen=True)
-class Leakage:
-    """How much of a validation part was seen in training.
-
-    Attributes:
-        split: Which split, in words.
-        training_rows: Rows that train.
-        validation_rows: Rows that validate.
-        share: Of the validation rows that leak, 0 to 1.
-        label_agreement: Share of the leaking rows that have the label of their nearest training row; None where the
-            split belongs to no task, or nothing leaks.
-        leaks: The rows that leak, the most similar first.
-        first_training_row: As :attr:`Audit.first_row`, of the file that the training rows are in.
-    """
-
-    split: str
-    training_rows: int
-    validation_rows: int
-    share: float
-    label_agreement: float | None
-    leaks: tuple[Leak, ...]
-    first_training_row: int
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Everything that was found. It holds row numbers, counted from 0 in the data part, and no text.
-
-    Attributes:
-        dataset: :attr:`tf_model.data.dataset.Dataset.name`.
-        path: The file.
-        sha256: Of the file.
-        rows: Usable rows.
-        threshold: Least cosine of a near-duplicate.
-        exact: Texts that occur more than once, character by character.
-        near: Near-duplicates, see :func:`tf_model.data.splits.near_duplicate_groups`.
-        leakage: One entry per split that was looked at.
-        tasks: One entry per task with examples, by its name.
-        first_row: The number that the file itself gives to row 0: 2 below a header, 1 in JSON lines and Parquet.
-        remarks: What was left out, and why.
-    """
-
-    dataset: str
-    path: str
-    sha256: str
-    rows: int
-    threshold: float
-    exact: Repeats
-    near: Repeats
-    leakage: tuple[Leakage, ...]
-    tasks: dict[str, TaskAudit]
-    first_row: int
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def leaks(self) -> bool:
-        """Whether any row of a validation part has a near-duplicate in training."""
-        return any(found.leaks for found in self.leakage)
-
-
-# ---------------------------------------------------------------- look
-
-
-def audit(
-    dataset: Dataset,
-    *,
-    against: Dataset | None = None,
-    split_column: str | None = None,
-    of_tasks: Sequence[tasks.Task] | None = None,
-) -> Audit:
-    """Look for everything that makes a figure from this dataset worth less than it seems.
+def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | None = None) -> dict[str, Any]:
+    """Look for near-duplicates, conflicting labels, leakage, rare classes and label errors.
 
     Args:
-        dataset: What is audited.
-        against: The dataset that trains, where ``dataset`` is the part that validates.
+        dataset: What to look at.
+        against: What the model is trained on; ``dataset`` is then the part that validates.
         split_column: Column of ``dataset`` that says of each row whether it trains ("train" or "training", whatever
             the case); rows where it is empty take no part, all others validate. Without it and ``against`` the report's
-            split is looked at.
-        of_tasks: The tasks of a table of other columns, from ``read_labelled``. Where no
-            split is given, none is looked at: nobody knows how such a table will be split.
+            split is looked at; of a table with other labels than this project's none, for nobody knows how it will be
+            split.
+
+    Returns:
+        Plain values, ready for JSON, without any text. Rows are numbered as in the ``row`` column, from 0.
+
+        - ``dataset``, ``path``, ``sha256``, ``rows``, ``first_row``: of the dataset.
+        - ``threshold``: least cosine of a near-duplicate.
+        - ``near_duplicates``: the rows of each group of near-duplicates.
+        - ``leaks``: whether any validation row has a near-duplicate in the training part.
+        - ``leakage``: for each split ``split`` (in words), ``training_rows``, ``validation_rows``, the ``leaks``, the
+          most similar first (``row``, its nearest ``training_row``, their ``similarity``), and ``first_training_row``:
+          what the file with the training rows calls its row 0.
+        - ``tasks``: for each task of which there are labels ``examples``, ``classes`` (of each its ``rows``, its
+          ``groups``, near-duplicates counted once, and whether it is ``rare``: of fewer groups than folds),
+          ``conflicts`` (groups of near-duplicates that disagree: ``rows``, ``labels``, and ``exact``, whether the very
+          same text does), ``label_errors`` (the surest first: ``row``, ``label``, the ``probability`` that the TF-IDF
+          baseline gives to it, and the class that is ``suggested``; None where they were not looked for) and a
+          ``remark`` on these.
+        - ``remarks``: what was not looked for, and why.
 
     Raises:
-        DataError: The split column is not there or names no training or no validation row.
-        UsageError: Both ``against`` and ``split_column`` are given.
+        DataError: The split column names no training or no validation row.
     """
-    if against is not None and split_column is not None:
-        raise UsageError("a file to compare with and a split column are two splits; give one of them")
     frame = dataset.labelled
-    texts = frame[tasks.TEXT_COLUMN].tolist()
-    rows = frame["row"].to_numpy()
-    groups = splits.near_duplicate_groups(texts)
+    groups = splits.near_duplicate_groups(frame[tasks.TEXT_COLUMN].tolist())
     remarks: list[str] = []
     if against is not None:
         leakage = [_leakage_between(dataset, against)]
     elif split_column is not None:
         split = _split_by_column(dataset, split_column)
-        leakage = [_leakage(texts, rows, split, f"column {split_column!r}", dataset.first_row)]
-    elif of_tasks is None:
+        leakage = [_leakage(frame, split, f"column {split_column!r}", dataset.first_row)]
+    elif all(task in tasks.TASKS.values() for task in dataset.tasks):
         leakage = list(_leakage_of_report_split(dataset, remarks))
     else:
         leakage = []
         remarks.append("leakage was not looked for: name the split with --split-column or --against")
-    found = {}
-    for task in of_tasks or tasks.TASKS.values():
-        name = task.name
-        of_task = frame[task.column].isin(task.labels).to_numpy()
-        if of_task.any():
-            found[name] = _audit_task(data.examples(dataset, task), groups[of_task], task)
+    audits = {}
+    for task in dataset.tasks:
+        is_labelled = frame[task.column].isin(task.labels).to_numpy()
+        if is_labelled.any():
+            audits[task.name] = _audit_task(examples(dataset, task), groups[is_labelled], task)
         else:
-            remarks.append(f"no row has a label of the task {name}")
-    return Audit(
-        dataset=dataset.name,
-        path=str(dataset.path),
-        sha256=dataset.sha256,
-        rows=len(frame),
-        threshold=splits.THRESHOLD,
-        exact=_repeats(np.unique(np.array(texts, dtype=object), return_inverse=True)[1], rows),
-        near=_repeats(groups, rows),
-        leakage=tuple(leakage),
-        tasks=found,
-        first_row=dataset.first_row,
-        remarks=tuple(remarks),
-    )
+            remarks.append(f"no row has a label of the task {task.name}")
+    rows = frame["row"].to_numpy()
+    return {
+        "dataset": dataset.name,
+        "path": str(dataset.path),
+        "sha256": dataset.sha256,
+        "rows": len(frame),
+        "first_row": dataset.first_row,
+        "threshold": splits.THRESHOLD,
+        "near_duplicates": [rows[positions].tolist() for positions in _groups_of_several(groups)],
+        "leaks": any(each["leaks"] for each in leakage),
+        "leakage": leakage,
+        "tasks": audits,
+        "remarks": remarks,
+    }
 
 
-def _repeats(groups: np.ndarray, rows: np.ndarray) -> Repeats:
-    members = tuple(tuple(rows[positions].tolist()) for positions in _groups_of_several(groups))
-    return Repeats(len(members), sum(map(len, members)), members)
+def rows_named(audited: dict[str, Any]) -> set[int]:
+    """Every row that :func:`audit` names, training rows of another file aside."""
+    rows = {row for group in audited["near_duplicates"] for row in group}
+    rows |= {leak["row"] for leakage in audited["leakage"] for leak in leakage["leaks"]}
+    return rows | {error["row"] for task in audited["tasks"].values() for error in task["label_errors"] or ()}
+
+
+# ---------------------------------------------------------------- labels
 
 
 def _groups_of_several(groups: np.ndarray) -> Iterator[np.ndarray]:
@@ -257,155 +109,177 @@ def _groups_of_several(groups: np.ndarray) -> Iterator[np.ndarray]:
     yield from sorted((part for part in parts if len(part) > 1), key=lambda part: part[0])
 
 
-def _audit_task(examples: pd.DataFrame, groups: np.ndarray, task: tasks.Task) -> TaskAudit:
-    texts, label_ids = examples["text"].tolist(), examples["label_id"].to_numpy()
+def _audit_task(frame: pd.DataFrame, groups: np.ndarray, task: tasks.Task) -> dict[str, Any]:
     classes = {}
-    for number, label in enumerate(task.labels):
-        own = groups[label_ids == number]
+    for label in task.labels:
+        own = groups[frame["label"] == label]
         count = len(np.unique(own))
-        classes[label] = ClassCount(len(own), count, 0 < count < label_errors.FOLDS)
-    doubts, remark = _doubts(examples, texts, label_ids, groups, task, classes)
-    return TaskAudit(len(examples), classes, tuple(_conflicts(examples, groups)), doubts, remark)
+        classes[label] = {"rows": len(own), "groups": count, "rare": 0 < count < label_errors.FOLDS}
+    errors, remark = _find_label_errors(frame, groups, task)
+    return {
+        "examples": len(frame),
+        "classes": classes,
+        "conflicts": list(_conflicts(frame, groups)),
+        "label_errors": errors,
+        "remark": remark,
+    }
 
 
-def _conflicts(examples: pd.DataFrame, groups: np.ndarray) -> Iterator[Conflict]:
-    rows, labels = examples["row"].to_numpy(), examples["label"].to_numpy()
-    disagree_exactly = examples.groupby("text")["label"].transform("nunique").to_numpy() > 1
+def _conflicts(frame: pd.DataFrame, groups: np.ndarray) -> Iterator[dict[str, Any]]:
+    disagrees_exactly = frame.groupby("text")["label"].transform("nunique") > 1
     for positions in _groups_of_several(groups):
-        if len(set(labels[positions])) > 1:
-            exact = bool(disagree_exactly[positions].any())
-            yield Conflict(tuple(rows[positions].tolist()), tuple(labels[positions].tolist()), exact)
+        labels = frame["label"][positions]
+        if labels.nunique() > 1:
+            exact = bool(disagrees_exactly[positions].any())
+            yield {"rows": frame["row"][positions].tolist(), "labels": labels.tolist(), "exact": exact}
 
 
-def _doubts(
-    examples: pd.DataFrame,
-    texts: Sequence[str],
-    label_ids: np.ndarray,
-    groups: np.ndarray,
-    task: tasks.Task,
-    classes: Mapping[str, ClassCount],
-) -> tuple[tuple[Doubt, ...] | None, str]:
-    """Suspicious labels, or None and why they were not looked for. Classes with fewer than 2 groups are left out."""
+def _find_label_errors(
+    frame: pd.DataFrame, groups: np.ndarray, task: tasks.Task
+) -> tuple[list[dict[str, Any]] | None, str]:
+    """The label errors, or None, and a remark. Classes of a single group are left out: some fold cannot learn them."""
     if not label_errors.is_available():
-        return None, "suspicious labels need the package cleanlab: `pip install cleanlab==2.9.0`"
-    lonely = [label for label, count in classes.items() if count.groups == 1]
-    kept = np.flatnonzero(~examples["label"].isin(lonely).to_numpy())
-    remark = f"too few to be judged: {listed(lonely)}" if lonely else ""
-    if not len(kept):
-        return None, f"suspicious labels were not looked for: {remark}"
+        return None, "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
+    alone = [label for label in task.labels if len(set(groups[frame["label"] == label])) == 1]
+    is_kept = ~frame["label"].isin(alone).to_numpy()
+    remark = f"too rare to be judged: {listed(alone)}" if alone else ""
+    if not is_kept.any():
+        return None, f"label errors were not looked for: {remark}"
+    frame, groups = frame[is_kept].reset_index(drop=True), groups[is_kept]
+    ids = frame["label_id"].to_numpy()
     try:
-        folds = splits.grouped_folds(label_ids[kept], groups[kept], label_errors.FOLDS, labels=task.labels)
-        texts = [texts[position] for position in kept]
-        probabilities = label_errors.out_of_fold(texts, label_ids[kept], folds, len(task.labels))
+        folds = splits.grouped_folds(ids, groups, label_errors.FOLDS, classes=[(ids, task.labels)])
+        probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
     except (DataError, ValueError) as error:  # ValueError: one class only, or no word that occurs twice
-        return None, f"suspicious labels were not looked for: {first_line(error)}"
-    found = label_errors.doubted(label_ids[kept], probabilities)
-    confidence = label_errors.label_confidence(label_ids[kept], probabilities)
-    rows, labels = examples["row"].to_numpy()[kept], examples["label"].to_numpy()[kept]
-    best = probabilities.argmax(axis=1)
-    doubts = (
-        Doubt(int(rows[at]), str(labels[at]), round(float(confidence[at]), 4), task.labels[best[at]]) for at in found
-    )
-    return tuple(doubts), remark
+        return None, f"label errors were not looked for: {first_line(error)}"
+    confidence = label_errors.label_confidence(ids, probabilities)
+    errors = [
+        {
+            "row": int(frame["row"][at]),
+            "label": frame["label"][at],
+            "probability": round(float(confidence[at]), 4),
+            "suggested": task.labels[probabilities[at].argmax()],
+        }
+        for at in label_errors.find_label_errors(ids, probabilities)
+    ]
+    return errors, remark
 
 
 # ---------------------------------------------------------------- leakage
 
 
-def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[Leakage]:
-    for name, task in tasks.TASKS.items():
-        if not dataset.labelled[task.column].isin(task.labels).any():
+def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[dict[str, Any]]:
+    for task in dataset.tasks:
+        frame = dataset.labelled[dataset.labelled[task.column].isin(task.labels)]
+        if frame.empty:
             continue
-        examples = data.examples(dataset, task)
         try:
-            split = splits.report_split(examples["label_id"].to_numpy(), labels=task.labels)
+            split = splits.report_split(frame[task.column].map(task.labels.index).to_numpy(), labels=task.labels)
         except DataError as error:
-            remarks.append(f"the report's split of the task {name} cannot be made: {error}")
+            remarks.append(f"the report's split of the task {task.name} cannot be made: {error}")
             continue
-        yield _leakage(
-            examples["text"].tolist(),
-            examples["row"].to_numpy(),
-            split,
-            f"the report's split of {name}",
-            dataset.first_row,
-            examples["label_id"].to_numpy(),
-        )
+        yield _leakage(frame, split, f"the report's split of {task.name}", dataset.first_row)
 
 
-def _leakage_between(dataset: Dataset, against: Dataset) -> Leakage:
-    frames = (against.labelled, dataset.labelled)
-    texts = [text for frame in frames for text in frame[tasks.TEXT_COLUMN]]
-    rows = np.concatenate([frame["row"].to_numpy() for frame in frames])
-    positions = np.arange(len(texts))
-    split = splits.Split(positions[: len(against.labelled)], positions[len(against.labelled) :])
-    return _leakage(texts, rows, split, f"trained on {against.path}", against.first_row)
+def _leakage_between(dataset: Dataset, against: Dataset) -> dict[str, Any]:
+    import pandas as pd
+
+    positions, trained = np.arange(len(against.labelled) + len(dataset.labelled)), len(against.labelled)
+    split = splits.Split(positions[:trained], positions[trained:])
+    frame = pd.concat([against.labelled, dataset.labelled])
+    return _leakage(frame, split, f"trained on {against.path}", against.first_row)
 
 
-def _leakage(
-    texts: Sequence[str],
-    rows: np.ndarray,
-    split: splits.Split,
-    name: str,
-    first_training_row: int,
-    label_ids: np.ndarray | None = None,
-) -> Leakage:
-    """As :func:`tf_model.data.splits.leakage`, which counts; here each leaking row is named."""
-    similarity, training = splits.nearest(texts, split.validation, split.train)
-    is_leak = similarity >= splits.THRESHOLD
-    order = np.flatnonzero(is_leak)[np.argsort(-similarity[is_leak], kind="stable")]
-    leaks = tuple(
-        Leak(int(rows[split.validation[at]]), int(rows[training[at]]), min(round(float(similarity[at]), 4), 1.0))
-        for at in order
-    )
-    agreement = None
-    if label_ids is not None and len(order):
-        agreement = float((label_ids[training[order]] == label_ids[split.validation[order]]).mean())
-    share = float(is_leak.mean())
-    return Leakage(name, len(split.train), len(split.validation), share, agreement, leaks, first_training_row)
+def _leakage(frame: pd.DataFrame, split: splits.Split, name: str, first_training_row: int) -> dict[str, Any]:
+    rows = frame["row"].tolist()
+    similarity, training = splits.nearest(frame[tasks.TEXT_COLUMN].tolist(), split.validation, split.train)
+    leaks = [
+        {
+            "row": rows[split.validation[at]],
+            "training_row": rows[training[at]],
+            "similarity": min(round(float(similarity[at]), 4), 1.0),
+        }
+        for at in np.argsort(-similarity, kind="stable")
+        if similarity[at] >= splits.THRESHOLD
+    ]
+    return {
+        "split": name,
+        "training_rows": len(split.train),
+        "validation_rows": len(split.validation),
+        "leaks": leaks,
+        "first_training_row": first_training_row,
+    }
 
 
 def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
-    if column in set(dataset.labelled.columns) - {"row", *dataset_file.COLUMNS}:
-        values = dataset.labelled[column].fillna("").str.strip().str.lower().tolist()
-    else:
-        values = _read_column(dataset, column)
-    is_filled = np.array([value != "" for value in values])
-    is_training = np.array([value in TRAINING_NAMES for value in values])
-    split = splits.Split(np.flatnonzero(is_training), np.flatnonzero(is_filled & ~is_training))
+    values = dataset.labelled[column].fillna("").str.lower()
+    is_training = values.isin(TRAINING_NAMES)
+    split = splits.Split(np.flatnonzero(is_training), np.flatnonzero((values != "") & ~is_training))
     if not len(split.train) or not len(split.validation):
         raise DataError(
             f"expected rows to train ({listed(TRAINING_NAMES)}) and others to validate in the column {column!r} of "
-            f"{dataset.path}, found {listed(sorted(set(values) - {''}))}; rename them"
+            f"{dataset.path}, got {listed(sorted(set(values) - {''}))}; rename them"
         )
     return split
 
 
-def _read_column(dataset: Dataset, column: str) -> list[str]:
-    """The values of any column for the usable rows, stripped and in lower case."""
-    content = dataset.path.read_bytes()
-    if dataset.path.suffix.lower() == ".xlsx":
-        table, _ = dataset_file._read_workbook(dataset.path, content, [])
-    else:
-        table = dataset_file._read_text(dataset.path, content, [])
-    names = dataset_file._column_names(table)
-    if column.strip().lower() not in names:
-        near = nearest(column, [name for name in names if name])
-        hint = f"did you mean {near[0]!r}?" if near else f"it has {listed(name for name in names if name)}"
-        raise DataError(f"expected the split column {column!r} in {dataset.path}, which has none of this name; {hint}")
-    values = table.iloc[1:, names.index(column.strip().lower())]
-    return [str(values.iloc[row]).strip().lower() for row in dataset.labelled["row"]]
+# ---------------------------------------------------------------- in words
 
 
-def to_json(found: Audit, texts: Mapping[int, str] | None = None) -> dict[str, Any]:
-    """Plain values, ready for JSON: row numbers and labels; with ``texts`` (by row) also those of all rows named."""
-    value = {
-        **asdict(found),
-        "leaks": found.leaks,
-        "rows_are_counted": "from 0; first_row is what the file calls row 0",
-    }
-    if texts is not None:
-        named = {row for repeats in (found.exact, found.near) for members in repeats.members for row in members}
-        named |= {leak.row for leakage in found.leakage for leak in leakage.leaks}
-        named |= {doubt.row for task in found.tasks.values() for doubt in task.doubts or ()}
-        value["texts"] = {str(row): texts[row] for row in sorted(named)}
-    return value
+def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
+    """What :func:`audit` returns, in lines; of each kind the first rows, with their ``texts`` (by row) if given.
+
+    Rows are numbered as a spreadsheet shows them, the header being row 1; those of JSON lines by the line, those of
+    Parquet from 1.
+    """
+    first_row = audited["first_row"]
+
+    def name_rows(rows: list[tuple[int, str]]) -> Iterator[str]:
+        for row, words in rows[:SHOWN_ROWS]:
+            yield f"  row {row + first_row:,}: {words}" + (f"  {texts[row]}" if texts else "")
+        if len(rows) > SHOWN_ROWS:
+            yield f"  ... and {len(rows) - SHOWN_ROWS:,} more; --json names all"
+
+    yield f"audit of {audited['path']}: {audited['rows']:,} rows"
+    yield f"near-duplicates (cosine {audited['threshold']}): {_count_groups(audited['near_duplicates'])}"
+    for leakage in audited["leakage"]:
+        leaks, first = leakage["leaks"], leakage["first_training_row"]
+        yield (
+            f"leakage, {leakage['split']}: {len(leaks):,} of {leakage['validation_rows']:,} validation rows "
+            f"({len(leaks) / leakage['validation_rows']:.1%}) have a near-duplicate among "
+            f"{leakage['training_rows']:,} training rows"
+        )
+        like = "like training row {:,} ({:.2f})"
+        yield from name_rows(
+            [(leak["row"], like.format(leak["training_row"] + first, leak["similarity"])) for leak in leaks]
+        )
+    for name, task in audited["tasks"].items():
+        yield f"{name}: {task['examples']:,} examples; the rows of each class, and near-duplicates counted once"
+        width = max(map(len, task["classes"]))
+        for label, count in task["classes"].items():
+            yield f"  {label:<{width}} {count['rows']:>7,} {count['groups']:>7,}" + ("  rare" if count["rare"] else "")
+        conflicts, errors = task["conflicts"], task["label_errors"]
+        exact = sum(conflict["exact"] for conflict in conflicts)
+        yield (
+            f"{name}: near-duplicates with different labels: {_count_groups([each['rows'] for each in conflicts])}, "
+            f"{exact:,} of them with the very same text"
+        )
+        yield from name_rows([(conflict["rows"][0], _name_labels(conflict, first_row)) for conflict in conflicts])
+        if errors is not None:
+            share = len(errors) / task["examples"]
+            yield f"{name}: {len(errors):,} probable label errors ({share:.1%}), by confident learning"
+            rather = "{label} ({probability:.2f}), rather {suggested}?"
+            yield from name_rows([(error["row"], rather.format(**error)) for error in errors])
+        if task["remark"]:
+            yield f"{name}: {task['remark']}"
+    for remark in audited["remarks"]:
+        yield f"note: {remark}"
+
+
+def _count_groups(groups: list[list[int]]) -> str:
+    return f"{sum(map(len, groups)):,} rows in {len(groups):,} {plural(len(groups), 'group', 'groups')}"
+
+
+def _name_labels(conflict: dict[str, Any], first_row: int) -> str:
+    pairs = list(zip(conflict["rows"], conflict["labels"], strict=True))
+    return ", ".join(f"{row + first_row:,} {label}" for row, label in pairs[:4]) + (", ..." if len(pairs) > 4 else "")

@@ -1,4 +1,4 @@
-"""Read the dataset's file, workbook or text, and check its columns, its texts and its labels.
+"""Read a labelled table and check its columns, its texts and its labels.
 
 In messages a row is numbered as a spreadsheet shows it (the header is row 1); the ``row`` column counts from 0 in the
 data part, so row 0 is row :data:`FIRST_ROW` of the file.
@@ -6,24 +6,18 @@ data part, so row 0 is row :data:`FIRST_ROW` of the file.
 
 from __future__ import annotations
 
-import codecs
-import csv
 import hashlib
-import io
-import re
-import stat
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tf_model import paths, tasks
-from tf_model.errors import DataError, listed, nearest, plural, quoted
-from tf_model.io import characters
+from tf_model.errors import DataError, UsageError, listed, nearest, plural, quoted
+from tf_model.io import tables
 from tf_model.io.files import explain_read_errors
-from tf_model.io.text_files import csv_rows, find_separator
-from tf_model.io.workbooks import explain_damage, from_cell
-from tf_model.tasks import COLUMNS
+from tf_model.tasks import COLUMNS, TEXT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +28,7 @@ UNLABELLED_SHEET = "Test"
 UNLABELLED_COLUMN = "Tweet"
 FIRST_ROW = 2
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
+MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
 
 ASSIGNMENT, SAMPLE, CUSTOM = "assignment", "sample", "custom"
 # Of the workbook that the report worked from; data/README.md says where it comes from.
@@ -54,10 +49,17 @@ class Dropped:
     count: int
     rows: tuple[int, ...]
 
+    def describe(self) -> str:
+        """Count, reason, and the numbers that the file gives to the rows."""
+        rows = plural(self.count, "row", "rows")
+        numbers = ", ".join(str(row + FIRST_ROW) for row in self.rows)
+        more = ", ..." if self.count > len(self.rows) else ""
+        return f"{self.count:,} {rows} left out: {self.reason} ({rows} {numbers}{more} of the file)"
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A dataset that was read and checked.
+    """A labelled table that was read and checked.
 
     Attributes:
         name: ``"assignment"`` for the report's workbook (known by its sha256), ``"sample"`` for the sample corpus,
@@ -65,13 +67,14 @@ class Dataset:
         path: The file.
         sha256: Of the file, in hexadecimal.
         labelled: One line per usable row, in file order, with the columns ``row`` (int64, counted from 0 in the data
-            part), :data:`tf_model.tasks.TEXT_COLUMN` (str, as in the file, never blank), and the product and the
-            emotion column (str, stripped, missing where there is no label).
-        unlabelled: The sheet ``Test``: the column ``Tweet`` (str; an empty cell is an empty string), every row, in
-            file order. ``None`` where the file has no such sheet.
+            part), :data:`tf_model.tasks.TEXT_COLUMN` (str, as in the file, never blank), and the column of each task
+            (str, stripped, missing where there is no label).
+        unlabelled: The sheet ``Test``: the column ``Tweet`` (str; an empty cell is an empty string), in file order.
+            ``None`` where the file has no such sheet.
         dropped: Rows that ``labelled`` leaves out.
         warnings: What a user should know and need not act on, one line each.
         first_row: The number that the file itself gives to row 0: 2 below a header, else 1.
+        tasks: What its labels are of.
     """
 
     name: str
@@ -82,241 +85,166 @@ class Dataset:
     dropped: tuple[Dropped, ...] = ()
     warnings: tuple[str, ...] = ()
     first_row: int = FIRST_ROW
+    tasks: tuple[tasks.Task, ...] = tuple(tasks.TASKS.values())
 
 
-def read(path: Path | str, sample: Path = paths.SAMPLE_CORPUS) -> Dataset:
+def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
     """Read and check a dataset.
 
-    A workbook (.xlsx) holds the labelled rows in a sheet ``Train``, or in its only sheet, and may hold unlabelled ones
-    in a sheet ``Test``. A .csv or .tsv file holds labelled rows. UTF-8, Windows-1252, files that mix the two, and
-    UTF-16 with a byte order mark are understood. Column names are compared without case and surrounding spaces; other
-    columns are ignored. Exact duplicates are kept, as the report kept them, and counted in a warning.
+    A workbook (.xlsx) holds the labelled rows in a sheet ``Train``, else in its first sheet, and may hold unlabelled
+    ones in a sheet ``Test``. A .csv or .tsv file holds labelled rows. Case and spaces of column names do not matter;
+    other columns are ignored. Duplicates are kept, as the report kept them; the audit names them.
 
     Args:
         path: The file.
-        sample: Which file is the sample corpus.
+        keep: Other columns to keep in :attr:`Dataset.labelled`, by these names.
 
     Raises:
-        DataError: The file cannot be read, has not the columns of :data:`COLUMNS`, no usable row, an unknown label, a
-            text over :data:`LONGEST_TEXT` characters or, in a text file, a NUL character.
+        DataError: The file cannot be read, has not the columns of :data:`COLUMNS`, no usable row, an unknown label, or
+            a text over :data:`LONGEST_TEXT` characters.
+        UsageError: A column of ``keep`` is not there.
     """
     path = Path(path)
     check_file(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
-    with explain_read_errors(path):
-        content = path.read_bytes()
-    if not content.removeprefix(codecs.BOM_UTF8).strip():
-        raise DataError(f"{path} is empty; expected a file with the columns {', '.join(COLUMNS)}")
-    notes: list[str] = []
-    if path.suffix.lower() == ".xlsx":
-        table, unlabelled = _read_workbook(path, content, notes)
-    else:
-        table, unlabelled = _read_text(path, content, notes), None
-    labelled, dropped = _drop_unusable(path, _tidy(table, notes))
+    table, frame = _load_labelled(path)
+    try:
+        positions = _positions(path, frame, COLUMNS)
+    except UsageError as error:
+        raise DataError(f"expected the columns {listed(COLUMNS)}, but {error}; rename or add it") from error
+    positions |= _positions(path, frame, keep)
+    texts = frame.iloc[:, positions.pop(TEXT_COLUMN)].tolist()
+    labelled, dropped = _tidy(path, frame, texts, positions)
     _check_schema(path, labelled)
-    sha256 = hashlib.sha256(content).hexdigest()
-    notes += _describe_repeats(labelled)
-    return Dataset(_name(path, sha256, sample), path, sha256, labelled, unlabelled, dropped, tuple(notes))
+    sha256 = _sha256(path)
+    name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
+    return Dataset(name, path, sha256, labelled, _read_unlabelled(path), dropped, tuple(table.notes))
 
 
-def _name(path: Path, sha256: str, sample: Path) -> str:
-    if sha256 == ASSIGNMENT_SHA256:
-        return ASSIGNMENT
-    return SAMPLE if is_same_file(path, sample) else CUSTOM
+def read_labelled(
+    path: Path | str,
+    label_columns: Sequence[str],
+    text_column: str | None = None,
+    split_column: str | None = None,
+    sheet: str | None = None,
+    sheet_option: str = "--sheet",
+) -> Dataset:
+    """Read a table that has other columns or labels than the dataset of this project.
+
+    Nothing is trained on it; it is what ``python -m tf_model.data --audit FILE --label-column COLUMN`` looks at.
+
+    Args:
+        path: A .csv, .tsv, .xlsx, .parquet or .jsonl file.
+        label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label. None at
+            all: only the texts are wanted.
+        text_column: The column of texts; None: found as :func:`tf_model.io.tables.choose_text_column` does it.
+        split_column: A column that is kept by its name.
+        sheet: Of a workbook; None: the first.
+        sheet_option: What a user names the sheet with, for messages.
+
+    Raises:
+        DataError: The file cannot be read, has no texts or no labels, or a label column has too many values.
+        UsageError: A column or the sheet is not there, or has a name that cannot be used here.
+    """
+    path = Path(path)
+    named = [*label_columns, *filter(None, [split_column])]
+    table, frame = _load(path, text_column, sheet, sheet_option)
+    labelled, dropped = _tidy(path, frame, table.texts(frame), _positions(path, frame, named))
+    notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]
+    of_tasks = tuple(_task(path, name, labelled[name].dropna().unique().tolist()) for name in label_columns)
+    return Dataset(
+        CUSTOM, path, _sha256(path), labelled, None, dropped, tuple(notes), first_row=table.first_row, tasks=of_tasks
+    )
 
 
-def check_file(path: Path, origin: str | None = None) -> None:
+def check_file(path: Path, origin: str = "") -> None:
     """Raise :class:`DataError` unless ``path`` is a file. ``origin`` says who named it."""
     shown = f"{path} ({origin})" if origin else str(path)
     with explain_read_errors(shown):
-        try:
-            mode = path.stat().st_mode
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise DataError(f"no file {shown}; give the path of an existing .xlsx, .csv or .tsv file") from error
-    if stat.S_ISDIR(mode):
-        raise DataError(f"expected a file, {shown} is a folder; give the path of an .xlsx, .csv or .tsv file in it")
-    if not stat.S_ISREG(mode):
-        raise DataError(f"expected a file, {shown} is a device or a pipe; save the data as a file first")
+        if not path.exists():
+            raise DataError(f"no file {shown}; give the path of an existing .xlsx, .csv or .tsv file")
+        if not path.is_file():
+            raise DataError(f"{shown} is a folder or a device; give the path of an .xlsx, .csv or .tsv file")
 
 
-def is_same_file(one: Path, other: Path) -> bool:
-    """Whether both paths lead to one file that exists."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
+def is_sample(path: Path) -> bool:
+    """Whether ``path`` leads to the sample corpus."""
+    return paths.SAMPLE_CORPUS.is_file() and path.samefile(paths.SAMPLE_CORPUS)
 
 
-# ---------------------------------------------------------------- workbook
+# ---------------------------------------------------------------- the table
 
 
-def _read_workbook(path: Path, content: bytes, notes: list[str]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
-    """The labelled table, header included, and the unlabelled texts."""
-    sheets = _parse_workbook(path, content)
-    by_name = {name.strip().lower(): name for name in sheets}
-    if LABELLED_SHEET.lower() in by_name:
-        labelled = sheets[by_name[LABELLED_SHEET.lower()]]
-    elif len(sheets) == 1:
-        labelled = next(iter(sheets.values()))
-    else:
-        raise DataError(
-            f"expected a sheet {LABELLED_SHEET!r} in {path}, found {listed(sheets)}; rename the one with the labelled "
-            "rows"
-        )
-    _check_columns(path, labelled)
-    name = by_name.get(UNLABELLED_SHEET.lower())
-    if name is None or len(sheets) == 1:
-        return labelled, None
-    return labelled, _read_unlabelled(sheets[name], notes)
-
-
-def _parse_workbook(path: Path, content: bytes) -> dict[str, pd.DataFrame]:
+def _load(
+    path: Path, text_column: str | None = None, sheet: str | None = None, sheet_option: str = "--sheet"
+) -> tuple[tables.Table, pd.DataFrame]:
+    """A table, closed again, and all its rows, indexed by their places in the file, counted from 0."""
     import pandas as pd
 
-    with explain_damage(str(path)):
-        sheets = pd.read_excel(
-            io.BytesIO(content), sheet_name=None, header=None, dtype=str, na_filter=False, engine="openpyxl"
-        )
-        # Error cells such as #N/A are missing.
-        return {name: sheet.fillna("").map(from_cell) for name, sheet in sheets.items()}
+    with tables.open_table(path, text_column, sheet, sheet_option=sheet_option) as table:
+        frame = pd.concat(list(table.chunks()))
+        return table, frame.set_axis([number - table.first_row for number in table.row_numbers()])
 
 
-def _read_unlabelled(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame | None:
-    names = _column_names(table)
-    if UNLABELLED_COLUMN.lower() not in names:
-        notes.append(f"the sheet {UNLABELLED_SHEET!r} has no column {UNLABELLED_COLUMN!r} and is ignored")
+def _load_labelled(path: Path) -> tuple[tables.Table, pd.DataFrame]:
+    if path.suffix.lower() == ".xlsx":
+        with suppress(UsageError):  # it has no such sheet
+            return _load(path, sheet=LABELLED_SHEET)
+    return _load(path, sheet_option=f"the name {LABELLED_SHEET!r}")
+
+
+def _read_unlabelled(path: Path) -> pd.DataFrame | None:
+    import pandas as pd
+
+    if path.suffix.lower() != ".xlsx":
         return None
-    texts = table.iloc[1:, [names.index(UNLABELLED_COLUMN.lower())]]
-    return texts.set_axis([UNLABELLED_COLUMN], axis=1).reset_index(drop=True)
+    try:
+        table, frame = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
+    except UsageError:  # it has no such sheet, or the sheet no such column
+        return None
+    return pd.DataFrame({UNLABELLED_COLUMN: _as_texts(table.texts(frame))})
 
 
-# ---------------------------------------------------------------- text file
+def _positions(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str, int]:
+    """Where the named columns are; case, and what stands between words, do not matter."""
+    if "row" in names:
+        raise UsageError(f"the column 'row' of {path} cannot hold labels or a split here; rename it")
+    return {name: tables.choose_text_column(frame.head(0), name, str(path))[0] for name in names}
 
 
-def _read_text(path: Path, content: bytes, notes: list[str]) -> pd.DataFrame:
-    """The table of a .csv or .tsv file, header included."""
+def _tidy(
+    path: Path, frame: pd.DataFrame, texts: list[Any], positions: dict[str, int]
+) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
+    """The columns ``row``, text, and those of ``positions``, stripped; and the rows that are left out."""
     import pandas as pd
 
-    text = _decode(path, content, notes)
-    separator = find_separator(io.StringIO(text, newline=""))  # whatever the suffix: many spreadsheets write ";"
-    options = {"sep": separator, "header": None, "dtype": str, "na_filter": False, "skip_blank_lines": False}
-    try:
-        _check_columns(path, pd.read_csv(io.StringIO(text), nrows=1, **options))
-        table = pd.read_csv(io.StringIO(text), **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} is no table: {_explain_parser(str(error))}") from error
-    _check_lengths(path, text, separator)
-    return table
+    columns: dict[str, Any] = {"row": frame.index, TEXT_COLUMN: _as_texts(texts)}
+    for name, position in positions.items():
+        cells = [cell.strip() or None for cell in _as_texts(frame.iloc[:, position].tolist())]
+        columns[name] = pd.Series(cells, dtype="str")
+    tidy = pd.DataFrame(columns)
+    is_blank = tidy[TEXT_COLUMN].map(str.strip) == ""
+    if is_blank.all():
+        raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
+    rows = tidy["row"][is_blank].tolist()
+    dropped = (Dropped("the text is missing", len(rows), tuple(rows[:5])),) if rows else ()
+    return tidy[~is_blank].reset_index(drop=True), dropped
 
 
-def _check_lengths(path: Path, text: str, separator: str) -> None:
-    """pandas fills short rows up without a word: a text with an unquoted line break would become two others."""
-    fields = 0
-    with suppress(csv.Error):  # pandas has its own words for what is no CSV
-        for number, row in enumerate(csv_rows(io.StringIO(text, newline=""), separator), start=1):
-            fields = fields or len(row)
-            if len(row) < fields and any(map(str.strip, row)):
-                found = f"{len(row)} {plural(len(row), 'field', 'fields')}"
-                raise DataError(
-                    f"{path} is no table: row {number} of the file has {found}, the header {fields}; put texts "
-                    "that hold a line break in quotes, and write every separator"
-                )
-
-
-def _explain_parser(message: str) -> str:
-    """The advice for a message of pandas' reader, which calls a record a line, or, counted from 0, a row."""
-    if match := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", message):
-        expected, row, saw = match.groups()
-        return (
-            f"row {row} of the file has {saw} fields, the header {expected}; put texts that hold a separator in quotes"
-        )
-    if match := re.search(r"EOF inside string starting at row (\d+)", message):
-        return f'the quote (") that opens in row {int(match.group(1)) + 1} of the file is never closed; close it'
-    return f"{' '.join(message.split())}; save it again as CSV in UTF-8"
-
-
-def _decode(path: Path, content: bytes, notes: list[str]) -> str:
-    try:
-        lines = characters.numbered_lines(characters.decoded(io.BytesIO(content), strict=True), str(path))
-        text = "".join(line for _, line in lines)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} starts like UTF-16 or UTF-32 and is not; save it again as UTF-8") from error
-    if not characters.is_unicode(io.BytesIO(content)):
-        foreign = sum(not _is_utf8(line) for line in content.splitlines())
-        notes.append(f"{foreign:,} {plural(foreign, 'line is', 'lines are')} not UTF-8 and read as Windows-1252")
-    return text
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-# ---------------------------------------------------------------- columns, texts and labels
-
-
-def _column_names(table: pd.DataFrame) -> list[str]:
-    return [] if table.empty else [name.strip("\ufeff \t\r\n").lower() for name in table.iloc[0]]
-
-
-def _tidy(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
-    """Columns ``row`` and :data:`COLUMNS`, labels stripped and missing where empty; texts as they are."""
+def _as_texts(cells: Iterable[Any]) -> list[str]:
     import pandas as pd
 
-    names = _column_names(table)
-    extra = [str(name) for name, key in zip(table.iloc[0], names, strict=True) if key and key not in COLUMNS]
-    if extra:
-        notes.append(f"ignored {plural(len(extra), 'column', 'columns')}: {listed(extra)}")
-    frame = table.iloc[1:, [names.index(column) for column in COLUMNS]].set_axis(list(COLUMNS), axis=1)
-    frame = frame.reset_index(drop=True)
-    frame.insert(0, "row", range(len(frame)))
-    for task in tasks.TASKS.values():
-        frame[task.column] = pd.Series([label.strip() or None for label in frame[task.column]], dtype="str")
-    is_filled = (frame[tasks.TEXT_COLUMN] != "") | frame[[tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN]].notna().any(
-        axis=1
-    )
-    # Blank lines at the end are no rows; those in the middle are counted as dropped, so that row numbers stay true.
-    return frame.iloc[: frame.index[is_filled].max() + 1] if is_filled.any() else frame.iloc[:0]
+    column = pd.Series(cells, dtype=object)
+    return ["" if missing else tables.as_text(cell) for cell, missing in zip(column, column.isna(), strict=True)]
 
 
-def _check_columns(path: Path, table: pd.DataFrame) -> None:
-    names = _column_names(table)
-    missing = [column for column in COLUMNS if column not in names]
-    if missing:
-        shown = [] if table.empty else list(table.iloc[0])
-        near = {column: nearest(column, names) for column in missing}
-        hints = "".join(f"; {match[0]!r} looks like {column!r}" for column, match in near.items() if match)
-        raise DataError(
-            f"expected the columns {listed(COLUMNS)} in {path}, found {listed(shown)}: {listed(missing)} "
-            f"{plural(len(missing), 'is', 'are')} missing{hints}; rename or add {plural(len(missing), 'it', 'them')}"
-        )
-    for column in COLUMNS:
-        if names.count(column) > 1:
-            raise DataError(f"the column {column!r} occurs {names.count(column)} times in {path}; keep one of them")
+def _sha256(path: Path) -> str:
+    with explain_read_errors(path):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _drop_unusable(path: Path, frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    if frame.empty:
-        raise DataError(f"expected rows below the header of {path}, found none; add labelled texts")
-    texts = frame[tasks.TEXT_COLUMN]
-    is_missing = texts == ""
-    is_blank = ~is_missing & (texts.map(str.strip) == "")
-    kept = frame[~(is_missing | is_blank)].reset_index(drop=True)
-    if kept.empty:
-        raise DataError(
-            f"expected texts in the column {tasks.TEXT_COLUMN!r} of {path}, all {len(frame):,} are empty; fill it in"
-        )
-    masks = {"the text is missing": is_missing, "the text is white space only": is_blank}
-    dropped = tuple(
-        Dropped(reason, int(mask.sum()), tuple(frame["row"][mask].head().tolist()))
-        for reason, mask in masks.items()
-        if mask.any()
-    )
-    return kept, dropped
+# ---------------------------------------------------------------- labels
 
 
 def _check_schema(path: Path, frame: pd.DataFrame) -> None:
@@ -328,9 +256,8 @@ def _check_schema(path: Path, frame: pd.DataFrame) -> None:
         for task in tasks.TASKS.values()
     }
     text = pa.Column(str, pa.Check.str_length(min_value=1, max_value=LONGEST_TEXT))
-    columns = {"row": pa.Column(int, unique=True), tasks.TEXT_COLUMN: text, **labels}
     try:
-        pa.DataFrameSchema(columns, strict=True).validate(frame, lazy=True)
+        pa.DataFrameSchema({"row": pa.Column(int, unique=True), TEXT_COLUMN: text, **labels}).validate(frame, lazy=True)
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.sort_values("index", kind="stable")
         raise DataError(_explain_failure(path, frame, failures)) from None
@@ -338,46 +265,24 @@ def _check_schema(path: Path, frame: pd.DataFrame) -> None:
 
 def _explain_failure(path: Path, frame: pd.DataFrame, failures: pd.DataFrame) -> str:
     first = failures.iloc[0]
-    row = f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
-    if first["column"] == tasks.TEXT_COLUMN:
-        length = len(first["failure_case"])
-        return f"{row} has a text of {length:,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
+    value, row = first["failure_case"], f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
+    if first["column"] == TEXT_COLUMN:
+        return f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
     task = next(task for task in tasks.TASKS.values() if task.column == first["column"])
     others = int((failures["column"] == task.column).sum()) - 1
     more = f" (and {others:,} more {plural(others, 'row', 'rows')})" if others else ""
-    return (
-        f"{row} has {quoted(first['failure_case'])} in {task.column!r}{more}, which is no known label; "
-        f"{_suggest_label(first['failure_case'], task)}"
-    )
-
-
-def _suggest_label(value: str, task: tasks.Task) -> str:
     known = task.labels + task.ignored_labels
     near = nearest(value, known)
-    if near:
-        return f"did you mean {near[0]!r}? Correct it, or empty the cell"
-    return f"use one of {listed(known)}, or empty the cell"
+    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(known)}"
+    return f"{row} has {quoted(value)} in {task.column!r}{more}, which is no known label; {advice}, or empty the cell"
 
 
-def count_repeats(frame: pd.DataFrame) -> int:
-    """How many rows repeat the exact text of an earlier one."""
-    return int(frame.duplicated(tasks.TEXT_COLUMN).sum())
-
-
-def count_conflicts(frame: pd.DataFrame) -> dict[str, int]:
-    """Per task, how many texts occur with two or more different labels; a missing label contradicts nothing."""
-    texts = frame[frame.duplicated(tasks.TEXT_COLUMN, keep=False)].groupby(tasks.TEXT_COLUMN)
-    return {name: int((texts[task.column].nunique() > 1).sum()) for name, task in tasks.TASKS.items()}
-
-
-def _describe_repeats(frame: pd.DataFrame) -> list[str]:
-    repeats = count_repeats(frame)
-    notes = []
-    if repeats:
-        notes.append(
-            f"{repeats:,} {plural(repeats, 'row repeats', 'rows repeat')} the exact text of an earlier row; kept"
+def _task(path: Path, name: str, labels: list[str]) -> tasks.Task:
+    if not labels:
+        raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
+    if len(labels) > MOST_CLASSES:
+        raise DataError(
+            f"the column {name!r} of {path} has {len(labels):,} different values, of which at most {MOST_CLASSES} can "
+            "be classes; name the column of the labels"
         )
-    for name, count in count_conflicts(frame).items():
-        if count:
-            notes.append(f"{count:,} repeated {plural(count, 'text has', 'texts have')} different {name} labels; kept")
-    return notes
+    return tasks.Task(name, name, tuple(sorted(labels)))

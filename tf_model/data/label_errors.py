@@ -1,4 +1,4 @@
-"""Labels that look wrong: what a plain words model, which never saw the row, thinks of its label.
+"""Label errors: labels that a TF-IDF baseline, which never saw the row, contradicts.
 
 The model is TF-IDF with logistic regression, fitted on folds that no near-duplicate crosses. A confident answer of it
 against a label is evidence that the label is wrong, not proof. How many labels of each class are wrong, and which, is
@@ -24,7 +24,7 @@ INVERSE_PENALTY = 10.0
 TOLERANCE = 1e-6
 
 
-def words_features() -> Any:
+def tfidf_features() -> Any:
     """TF-IDF of words and pairs of words, beside TF-IDF of 2 to 5 characters inside words; an unfitted transformer."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
@@ -36,14 +36,14 @@ def words_features() -> Any:
     )
 
 
-def words_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
-    """An unfitted scikit-learn pipeline from raw texts to classes: :func:`words_features` and logistic regression."""
+def tfidf_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
+    """An unfitted scikit-learn pipeline from raw texts to classes: :func:`tfidf_features` and logistic regression."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     # Of the solvers for several classes, the quickest on these wide, sparse vectors (a third of the time of lbfgs).
     classifier = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=TOLERANCE, max_iter=1000)
-    return make_pipeline(words_features(), classifier)
+    return make_pipeline(tfidf_features(), classifier)
 
 
 def out_of_fold(
@@ -51,7 +51,7 @@ def out_of_fold(
     label_ids: np.ndarray,
     folds: Sequence[splits.Split],
     classes: int,
-    classifier: Callable[[], Any] = words_classifier,
+    classifier: Callable[[], Any] = tfidf_classifier,
 ) -> np.ndarray:
     """The probabilities of each row by a model that was fitted without it and without its near-duplicates.
 
@@ -78,8 +78,8 @@ def is_available() -> bool:
     return find_spec("cleanlab") is not None
 
 
-def doubted(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Which labels confident learning takes for wrong, the most doubtful first.
+def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Which labels confident learning takes for errors, the surest first.
 
     Args:
         label_ids: int64 [N].

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_model import paths
-from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, check_file, is_same_file
-from tf_model.data.download import download
-from tf_model.errors import DataError, TweetTargetError
-from tf_model.io.files import explain_read_errors
+from tf_model import cli, paths
+from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, check_file, is_sample
+from tf_model.errors import DataError, TweetTargetError, first_line
+from tf_model.io.files import explain_read_errors, explain_write_errors
 
 # The workbook that the report worked from; data/README.md says where it comes from.
 ADDRESS = (
@@ -22,25 +22,6 @@ JUDGE_CSV = "judge-1377884607_tweet_product_company.csv"
 
 DATA_VARIABLE = "TWEETS_DATA"
 OFFLINE_VARIABLES = ("TWEETS_OFFLINE", "HF_HUB_OFFLINE")
-
-
-@dataclass(frozen=True)
-class Locations:
-    """Where data is looked for when the user names no file.
-
-    Attributes:
-        raw: Folder for the user's copy, and for a download.
-        shared: Folder beside the checkout that may hold the workbook.
-        sample: The sample corpus, the last resort.
-        address: Where the workbook can be downloaded.
-        sha256: What the download must be, in hexadecimal.
-    """
-
-    raw: Path = paths.RAW_DATA
-    shared: Path = paths.SHARED_DATA
-    sample: Path = paths.SAMPLE_CORPUS
-    address: str = ADDRESS
-    sha256: str = ASSIGNMENT_SHA256
 
 
 @dataclass(frozen=True)
@@ -70,7 +51,7 @@ class Source:
         )
 
 
-def resolve(path: Path | str | None = None, locations: Locations | None = None, *, option: str = "--data") -> Source:
+def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source:
     """Choose the data file; the first hit wins.
 
     In order: ``path``; the environment variable ``TWEETS_DATA``; ``data/raw/``; ``../shared/data/``; a download into
@@ -78,26 +59,26 @@ def resolve(path: Path | str | None = None, locations: Locations | None = None, 
 
     Args:
         path: A file that the user named. If it is missing, that is an error: nothing else is tried.
-        locations: Where to look; the project's own folders by default.
         option: What the user named ``path`` with, for messages.
 
     Raises:
         DataError: The named file is missing, ``data/raw/`` holds several candidates, or there is no data at all.
     """
-    locations = locations or Locations()
     for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
-            chosen = _expand(named)
+            chosen = Path(named)
+            with suppress(RuntimeError):  # "~someone" who has no home: the check says that it is missing
+                chosen = chosen.expanduser()
             check_file(chosen, origin)
-            return Source(chosen, f"named by {origin}", is_same_file(chosen, locations.sample))
-    with explain_read_errors(locations.raw):
-        found = _find_raw(locations.raw)
-    if found:
-        return Source(found, "found in data/raw/")
-    shared = locations.shared / WORKBOOK
+            return Source(chosen, f"named by {origin}", is_sample(chosen))
+    with explain_read_errors(paths.RAW_DATA):
+        raw = _find_raw(paths.RAW_DATA)
+    if raw:
+        return Source(raw, "found in data/raw/")
+    shared = paths.SHARED_DATA / WORKBOOK
     if shared.is_file():
         return Source(shared, "found in ../shared/data/")
-    return _download_or_sample(locations)
+    return _download_or_sample()
 
 
 def announce(source: Source) -> None:
@@ -113,11 +94,29 @@ def announce(source: Source) -> None:
         stderr.print(Text(source.describe()), soft_wrap=True)
 
 
-def _expand(named: Path | str) -> Path:
-    try:
-        return Path(named).expanduser()
-    except RuntimeError:  # "~someone" who has no home: take it as it is, the check says that it is missing
-        return Path(named)
+def download(url: str, target: Path, sha256: str) -> Path:
+    """Download a file whose sha256 is known. It appears under its name only when it is complete and correct.
+
+    Raises:
+        DataError: The file cannot be had, or is another.
+        OutputError: ``target`` cannot be written.
+    """
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel("WARNING")
+    with explain_write_errors(target):
+        try:
+            pooch.retrieve(url, f"sha256:{sha256}", target.name, target.parent)
+        except (requests.RequestException, ValueError) as error:
+            is_other = not isinstance(error, requests.RequestException)
+            reason = "what came is not the expected file, its sha256 differs" if is_other else first_line(error)
+            raise DataError(
+                f"cannot download {url}: {reason}; try again later, put the file into {target.parent} yourself as "
+                f"{target.name}, or add --data PATH"
+            ) from error
+        target.chmod(0o644)  # a temporary file is its owner's alone
+    return target
 
 
 def _find_raw(folder: Path) -> Path | None:
@@ -127,34 +126,32 @@ def _find_raw(folder: Path) -> Path | None:
     if not folder.is_dir():
         return None
     # "~$name.xlsx" is the lock file of an open spreadsheet.
-    found = sorted(
+    files = sorted(
         file
         for file in folder.iterdir()
         if file.suffix.lower() in SUFFIXES and not file.name.startswith((".", "~$")) and file.is_file()
     )
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found[:5])
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files[:5])
         raise DataError(
-            f"expected one data file in {folder}, found {len(found)} ({names}); say which one with --data PATH, or "
+            f"expected one data file in {folder}, got {len(files)} ({names}); say which one with --data PATH, or "
             f"rename it to {WORKBOOK}"
         )
-    return found[0] if found else None
+    return files[0] if files else None
 
 
-def _download_or_sample(locations: Locations) -> Source:
-    offline = next((name for name in OFFLINE_VARIABLES if _is_on(os.environ.get(name))), None)
-    if offline:
-        why = f"nothing in data/raw/ or ../shared/data/, and {offline} forbids a download"
+def _download_or_sample() -> Source:
+    why = "nothing in data/raw/ or ../shared/data/"
+    on = [name for name in OFFLINE_VARIABLES if os.environ.get(name, "").strip().lower() in ("1", "true", "yes", "on")]
+    if on:
+        why += f", and {on[0]} forbids a download"
     else:
+        cli.say(f"downloading {ADDRESS}")
         try:
-            target = download(locations.address, locations.raw / WORKBOOK, locations.sha256)
-            return Source(target, f"downloaded from {locations.address}, sha256 checked")
+            target = download(ADDRESS, paths.RAW_DATA / WORKBOOK, ASSIGNMENT_SHA256)
+            return Source(target, f"downloaded from {ADDRESS}, sha256 checked")
         except TweetTargetError as error:
-            why = f"nothing in data/raw/ or ../shared/data/; {error}"
-    if not locations.sample.is_file():
-        raise DataError(f"no data: {why}; put {WORKBOOK} into {locations.raw}, or add --data PATH")
-    return Source(locations.sample, why, is_sample=True)
-
-
-def _is_on(value: str | None) -> bool:
-    return (value or "").strip().lower() in ("1", "true", "yes", "on")
+            why += f"; {error}"
+    if not paths.SAMPLE_CORPUS.is_file():
+        raise DataError(f"no data: {why}; put {WORKBOOK} into {paths.RAW_DATA}, or add --data PATH")
+    return Source(paths.SAMPLE_CORPUS, why, is_sample=True)

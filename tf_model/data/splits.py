@@ -1,14 +1,16 @@
 """Which rows train and which validate: the report's split, and folds that no near-duplicate crosses.
 
 A retweet repeats another tweet, often word for word. Where one of the two trains and the other validates, the
-accuracy of a validation part says too much; :func:`leakage` measures how often that happens,
-:func:`near_duplicate_groups` and :func:`grouped_folds` prevent it.
+accuracy of a validation part says too much; :func:`nearest` finds such pairs, :func:`near_duplicate_groups` and
+:func:`grouped_folds` keep them together.
 """
+
+from __future__ import annotations
 
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -35,11 +37,11 @@ class Split(NamedTuple):
 
 
 def report_split(
-    label_ids: np.ndarray, seed: int = 42, validation_size: float = 0.2, labels: Sequence[str] | None = None
+    label_ids: np.ndarray, seed: int = 42, validation_size: float = 0.2, labels: Sequence[str] = ()
 ) -> Split:
     """The report's split: ``train_test_split(test_size=0.2, random_state=42)`` over the rows in file order.
 
-    It is not stratified, and near-duplicates fall on both sides (see :func:`leakage`): it serves to compare with the
+    It is not stratified, and near-duplicates fall on both sides (see :func:`nearest`): it serves to compare with the
     report, :func:`grouped_folds` to judge a model.
 
     Args:
@@ -52,16 +54,10 @@ def report_split(
         The positions in shuffled order, as scikit-learn gives them.
 
     Raises:
-        DataError: The ids are not integers of shape [N], there are too few rows, or a class has a single example or
-            none in the training part.
-        UsageError: ``validation_size`` is not between 0 and 1.
+        DataError: There are too few rows, or a class has no example in the training part.
     """
     from sklearn.model_selection import train_test_split
 
-    label_ids = _check_label_ids(label_ids)
-    if not 0 < validation_size < 1:
-        raise UsageError(f"validation_size must be between 0 and 1, got {validation_size}; 0.2 is the report's")
-    _refuse_single_examples(label_ids, labels)
     try:
         train, validation = train_test_split(np.arange(len(label_ids)), test_size=validation_size, random_state=seed)
     except ValueError as error:
@@ -94,15 +90,10 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
 
     Returns:
         Group of each text, int64 array of shape [N] with values from 0 to the number of groups less 1.
-
-    Raises:
-        DataError: A text is not a string.
-        UsageError: ``threshold`` is out of range.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    _check_threshold(threshold)
     everything = groups = np.arange(len(texts))
     for rows, similarity in _similarity_blocks(texts, everything, everything):
         near, other = (similarity >= threshold).nonzero()
@@ -113,128 +104,86 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def folds_of(rows: "TrainingRows", groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
+def folds_of(rows: TrainingRows, groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
     """:func:`grouped_folds` of the rows of one task or of several.
 
     They are alike in their strata, and no training part is without a class of a task. A stratum may be of so few rows
     that some training part is without it: tweets with an emotion and no product, say.
     """
-    ids = rows.label_ids.reshape(len(rows), -1)
-    classes = [(ids[:, number], task.labels) for number, task in enumerate(rows.tasks)]
-    return _grouped_folds(rows.strata, groups, folds, seed, classes)
+    classes = [(ids, task.labels) for ids, task in zip(rows.label_ids.T, rows.tasks, strict=True)]
+    return grouped_folds(rows.strata, groups, folds, seed, classes)
 
 
 def grouped_folds(
-    label_ids: np.ndarray, groups: np.ndarray, folds: int = 5, seed: int = 0, labels: Sequence[str] | None = None
+    strata: np.ndarray,
+    groups: np.ndarray,
+    folds: int = 5,
+    seed: int = 0,
+    classes: Sequence[tuple[np.ndarray, Sequence[str]]] = (),
 ) -> tuple[Split, ...]:
-    """Cross-validation folds, alike in their classes as far as can be, with each group on one side only.
+    """Cross-validation folds, alike in their strata as far as can be, with each group on one side only.
 
     They are those of scikit-learn's ``StratifiedGroupKFold(shuffle=True)``. Each row validates in exactly one fold. A
     class that occurs in fewer groups than there are folds is missing from some validation parts, which is no error.
 
     Args:
-        label_ids: Class ids, int array of shape [N].
+        strata: Class ids, or what else the folds should hold in equal shares, int array of shape [N].
         groups: Group of each row, int array of shape [N], such as :func:`near_duplicate_groups` gives.
         folds: Number of folds, at least 2.
         seed: Seed of the shuffle of the groups.
-        labels: Names of the classes, used in messages only.
+        classes: Class ids (int [N], -1: none) and class names, of which every training part must have all; by default
+            the strata.
 
     Returns:
         One :class:`Split` per fold, positions ascending.
 
     Raises:
-        DataError: Ids and groups do not fit together, there are fewer groups than folds, or a class would be missing
-            from a training part.
+        DataError: There are too few rows or groups, or a class would be missing from a training part.
         UsageError: ``folds`` is below 2.
     """
-    label_ids = _check_label_ids(label_ids)
-    return _grouped_folds(label_ids, groups, folds, seed, [(label_ids, labels)])
-
-
-def _grouped_folds(
-    strata: np.ndarray,
-    groups: np.ndarray,
-    folds: int,
-    seed: int,
-    classes: Sequence[tuple[np.ndarray, Sequence[str] | None]],
-) -> tuple[Split, ...]:
-    """Folds alike in their strata; of each of ``classes``, ids (-1: none) and names, every training part has all."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    groups = np.asarray(groups)
-    _check_groups(strata, groups, folds)
-    for ids, labels in classes:
-        _refuse_lonely_classes(ids, groups, labels)
+    if folds < 2:
+        raise UsageError(f"cross-validation needs at least 2 folds, got {folds}; 5 is usual")
+    count = len(np.unique(groups))
+    if count < folds:
+        raise DataError(f"{folds} folds need at least {folds} groups, got {count}; use fewer folds, or more rows")
+    most = np.bincount(strata).max()
+    if most < folds:
+        raise DataError(
+            f"{folds} folds need a class of at least {folds} examples, but the largest has {most}; use fewer folds"
+        )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # A class with fewer rows than folds: what matters of it, the training parts, is checked below.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         splits = tuple(Split(*parts) for parts in splitter.split(strata, strata, groups))
     for number, split in enumerate(splits, start=1):
-        for ids, labels in classes:
+        for ids, labels in classes or [(strata, ())]:
             missing = np.setdiff1d(ids[ids >= 0], ids[split.train])
             if missing.size:
                 raise DataError(
-                    f"each class needs an example in every training part, but fold {number} of {folds} trains without "
-                    f"{_class_names(missing, labels)}; label more of them, or choose another seed or number of folds"
+                    "each class needs an example in every training part, and so at least 2 that are not "
+                    f"near-duplicates, but fold {number} of {folds} trains without {_class_names(missing, labels)}; "
+                    "label more of them, or choose another seed or number of folds"
                 )
         if not split.validation.size:
             raise DataError(f"fold {number} of {folds} has no row to validate; use fewer folds, or more groups")
     return splits
 
 
-def leakage(
-    texts: Sequence[str],
-    split: Split,
-    thresholds: Sequence[float] = (THRESHOLD, 0.95),
-    label_ids: np.ndarray | None = None,
-) -> dict[str, Any]:
-    """How much of the validation part has a near-duplicate in the training part.
-
-    Near-duplicates are those of :func:`near_duplicate_groups`, so folds grouped by it at a threshold leak nothing at
-    that threshold or above.
+def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The most similar text of each row, as :func:`near_duplicate_groups` compares them.
 
     Args:
-        texts: N strings: all the rows, those of neither part included.
-        split: Positions in ``texts``.
-        thresholds: Least cosines of a near-duplicate, each above 0 and at most 1.
-        label_ids: Class ids, int array of shape [N], if agreement is wanted.
+        texts: N strings, over all of which the n-grams are weighted.
+        rows: Positions in ``texts``, such as those that validate.
+        columns: Those among which to look, such as those that train.
 
     Returns:
-        ``{"rows": number of validation rows, "thresholds": [{"threshold", "rows", "share", "label_agreement"}, ...]}``,
-        ready for JSON. ``rows`` and ``share`` (0 to 1) are of the validation rows with a near-duplicate in training;
-        ``label_agreement`` is the share of these whose label is that of the nearest training text, None without
-        ``label_ids`` or without such rows.
-
-    Raises:
-        DataError: A text is not a string, the parts are empty, overlap or reach beyond the texts, or ids and texts
-            differ in number.
-        UsageError: A threshold is out of range.
+        Greatest similarity of each row (0 to 1, float32 [rows]; a near-duplicate from :data:`THRESHOLD` on) and the
+        position of that text (int64 [rows]).
     """
-    for threshold in thresholds:
-        _check_threshold(threshold)
-    _check_parts(split, len(texts))
-    if label_ids is not None:
-        label_ids = _check_label_ids(label_ids)
-        _check_same_length(label_ids, texts, "texts")
-    similarity, closest = nearest(texts, split.validation, split.train)
-    agrees = None if label_ids is None else label_ids[closest] == label_ids[split.validation]
-    return {
-        "rows": len(split.validation),
-        "thresholds": [
-            {
-                "threshold": float(threshold),
-                "rows": int((similarity >= threshold).sum()),
-                "share": float((similarity >= threshold).mean()),
-                "label_agreement": _share_where(agrees, similarity >= threshold),
-            }
-            for threshold in thresholds
-        ],
-    }
-
-
-def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Greatest similarity of each row to a column, and that column's position in ``texts``: two arrays [rows]."""
     blocks = [
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())
         for _, similarity in _similarity_blocks(texts, rows, columns)
@@ -245,13 +194,12 @@ def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tupl
 
 def _similarity_blocks(
     texts: Sequence[str], rows: np.ndarray, columns: np.ndarray
-) -> Iterator[tuple[np.ndarray, "csr_array"]]:
+) -> Iterator[tuple[np.ndarray, csr_array]]:
     """Yield positions [B] out of ``rows``, and their similarities to ``columns``, sparse float32 [B, columns].
 
     A similarity is the cosine, and 1 for the same words. It does not depend on which of the two texts is the row:
     both ways, the products are added in the order of the n-grams.
     """
-    _check_texts(texts)
     if not len(rows):
         return
     ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
@@ -261,7 +209,7 @@ def _similarity_blocks(
         yield block, (ngrams[block] @ ngram_columns).maximum(words[block] @ word_columns).tocsr()
 
 
-def _ngram_vectors(texts: Sequence[str]) -> "csr_array":
+def _ngram_vectors(texts: Sequence[str]) -> csr_array:
     """TF-IDF of character n-grams, sparse float32 [N, n-grams], rows of length 1 (0 for an empty text)."""
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -272,7 +220,7 @@ def _ngram_vectors(texts: Sequence[str]) -> "csr_array":
     return csr_array(vectorizer.fit_transform(texts))
 
 
-def _word_vectors(texts: Sequence[str]) -> "csr_array":
+def _word_vectors(texts: Sequence[str]) -> csr_array:
     """One column per distinct sequence of words, sparse float32 [N, sequences], a single 1 in each row."""
     from scipy.sparse import csr_array
 
@@ -286,83 +234,6 @@ def bare_words(text: str) -> str:
     return NOT_A_WORD.sub(" ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
 
 
-def _share_where(values: np.ndarray | None, where: np.ndarray) -> float | None:
-    return None if values is None or not where.any() else float(values[where].mean())
-
-
-def _refuse_single_examples(label_ids: np.ndarray, labels: Sequence[str] | None) -> None:
-    single = np.flatnonzero(np.bincount(label_ids) == 1)
-    if single.size:
-        raise DataError(
-            "each class needs at least 2 examples, one to train and one to validate, but there is a single one of "
-            f"{_class_names(single, labels)}; label more of them, or leave the class out"
-        )
-
-
-def _check_groups(label_ids: np.ndarray, groups: np.ndarray, folds: int) -> None:
-    if folds < 2:
-        raise UsageError(f"cross-validation needs at least 2 folds, got {folds}; 5 is usual")
-    if groups.ndim != 1:
-        raise DataError(f"expected one group per row, got an array of shape {list(groups.shape)}; pass a flat array")
-    _check_same_length(label_ids, groups, "groups")
-    count = len(np.unique(groups))
-    if count < folds:
-        raise DataError(f"{folds} folds need at least {folds} groups, got {count}; use fewer folds, or more rows")
-    most = np.bincount(label_ids).max()
-    if most < folds:
-        raise DataError(
-            f"{folds} folds need a class of at least {folds} examples, but the largest has {most}; use fewer folds"
-        )
-
-
-def _refuse_lonely_classes(ids: np.ndarray, groups: np.ndarray, labels: Sequence[str] | None) -> None:
-    known = np.unique(ids[ids >= 0])
-    lonely = np.array([label for label in known if len(np.unique(groups[ids == label])) == 1])
-    if lonely.size:
-        raise DataError(
-            "each class needs examples in at least 2 groups of near-duplicates, or a training part is without it, but "
-            f"a single group holds all of {_class_names(lonely, labels)}; label more of them, or leave the class out"
-        )
-
-
-def _check_label_ids(label_ids: np.ndarray) -> np.ndarray:
-    label_ids = np.asarray(label_ids)
-    if label_ids.ndim != 1 or label_ids.dtype.kind not in "iu" or not label_ids.size or label_ids.min() < 0:
-        raise DataError(
-            "expected class ids as whole numbers from 0, one per row and at least one row, got "
-            f"{label_ids.dtype} values of shape {list(label_ids.shape)}; leave out rows without a label"
-        )
-    return label_ids.astype(np.int64)
-
-
-def _check_same_length(label_ids: np.ndarray, others: Sequence[Any], name: str) -> None:
-    if len(label_ids) != len(others):
-        raise DataError(f"expected as many {name} as class ids, got {len(others)} and {len(label_ids)}; match the rows")
-
-
-def _check_parts(split: Split, count: int) -> None:
-    for name, positions in split._asdict().items():
-        if not len(positions):
-            raise DataError(f"expected rows in the {name} part, got none; split the data again")
-        if np.min(positions) < 0 or np.max(positions) >= count:
-            raise DataError(f"the {name} part reaches beyond the {count} texts; split these texts, not others")
-    both = np.intersect1d(split.train, split.validation)
-    if both.size:
-        raise DataError(f"expected each row in one part only, got row {both[0]} in both; split the data again")
-
-
-def _check_texts(texts: Sequence[str]) -> None:
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise DataError(f"expected texts, got {text!r} in row {position}; leave out rows without a text")
-
-
-def _check_threshold(threshold: float) -> None:
-    if not 0 < threshold <= 1:
-        raise UsageError(f"a similarity threshold must be above 0 and at most 1, got {threshold}; {THRESHOLD} is usual")
-
-
-def _class_names(ids: np.ndarray, labels: Sequence[str] | None) -> str:
+def _class_names(ids: np.ndarray, labels: Sequence[str]) -> str:
     """For a message: "'Android' (id 4), 'Apple' (id 5)", or "class 4, class 5" where the names are not known."""
-    known = len(labels) if labels is not None else 0
-    return ", ".join(f"{labels[i]!r} (id {i})" if i < known else f"class {i}" for i in map(int, ids))
+    return ", ".join(f"{labels[i]!r} (id {i})" if i < len(labels) else f"class {i}" for i in map(int, ids))

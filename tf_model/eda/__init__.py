@@ -6,22 +6,39 @@ same tables. An empty table is no error: what comes back is empty, or counts not
 """
 
 from tf_model.eda.keywords import keyword_rule, keyword_scores, named_by_product, several_named
-from tf_model.eda.labels import emotion_by_product, emotions, length_summary, lengths, products, without_product
-from tf_model.eda.repeats import NOTIONS, conflicting_labels, conflicts, groups_by, repeats
-from tf_model.eda.surface_features import MARKS, after_cleaning, count_marks, token_counts, with_mark
+from tf_model.eda.labels import (
+    NOTIONS,
+    conflicting_labels,
+    conflicts,
+    emotion_by_product,
+    emotions,
+    groups_by,
+    length_summary,
+    lengths,
+    products,
+    repeats,
+    without_product,
+)
+from tf_model.eda.surface_features import (
+    SURFACE_FEATURES,
+    after_cleaning,
+    count_surface_features,
+    token_counts,
+    with_surface_feature,
+)
 from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT, Filter, describe, label_order, named, terms
 from tf_model.eda.words import frequent_words, telling_words, with_words
 
 __all__ = [
-    "MARKS",
     "NOTIONS",
     "NO_LABEL",
     "NO_PRODUCT",
+    "SURFACE_FEATURES",
     "Filter",
     "after_cleaning",
     "conflicting_labels",
     "conflicts",
-    "count_marks",
+    "count_surface_features",
     "describe",
     "emotion_by_product",
     "emotions",
@@ -40,7 +57,7 @@ __all__ = [
     "telling_words",
     "terms",
     "token_counts",
-    "with_mark",
+    "with_surface_feature",
     "with_words",
     "without_product",
 ]

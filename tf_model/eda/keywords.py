@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
-# Patterns for lower-cased texts, all of which must be found, and the product that they speak for; the first rule that
+# Patterns for lower-cased texts, which must all match, and the product that they speak for; the first rule that
 # fits decides. Written from the names of the classes and of what their makers sold and showed in early 2011.
 PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((_APP, r"android"), "Android App"),
@@ -45,10 +45,8 @@ def several_named(tweets: pd.DataFrame) -> pd.DataFrame:
     """How many tweets name how many of :data:`BRANDS`: ``named`` (int64), ``tweets`` (int64), ``share`` (0 to 1)."""
     import pandas as pd
 
-    numbers = np.array([len(brands) for brands in tweets["named"]], dtype=np.int64)
-    counts = np.bincount(numbers, minlength=1)
-    frame = pd.DataFrame({"named": np.arange(len(counts)), "tweets": counts.astype(np.int64)})
-    return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
+    counts = np.bincount(tweets["named"].map(len).astype(int), minlength=1)
+    return pd.DataFrame({"named": range(len(counts)), "tweets": counts, "share": counts / max(len(tweets), 1)})
 
 
 def named_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
@@ -62,10 +60,10 @@ def named_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
 
     lines = []
     for product in (*tasks.PRODUCTS, NO_PRODUCT):
-        brands = tweets.loc[tweets["product"] == product, "named"]
-        if not brands.empty:
-            counts = {brand: sum(brand in each for each in brands) for brand in BRANDS}
-            lines += [(product, brand, count, count / len(brands)) for brand, count in counts.items()]
+        own = tweets.loc[tweets["product"] == product, "named"]
+        for brand in BRANDS if len(own) else ():
+            count = sum(brand in brands for brands in own)
+            lines.append((product, brand, count, count / len(own)))
     return pd.DataFrame(lines, columns=["product", "brand", "tweets", "share"])
 
 
@@ -73,14 +71,14 @@ def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
     """How often :func:`keyword_rule` gives the labelled product.
 
     Returns:
-        ``{"rows", "right", "accuracy", "low", "high"}`` over the tweets with a product (accuracy with its 95% Wilson
+        ``{"rows", "correct", "accuracy", "low", "high"}`` over the tweets with a product (accuracy with its 95% Wilson
         interval, NaN without any), and a table of the answers: ``product`` (the label), ``answer`` (the rule's,
         :data:`NO_PRODUCT` where none fits) and ``tweets`` (int64), one line per combination that occurs.
     """
     labelled = tweets[tweets["product"] != NO_PRODUCT]
     answers = labelled.assign(answer=[keyword_rule(text) or NO_PRODUCT for text in labelled["text"]])
     table = answers.value_counts(["product", "answer"]).reset_index(name="tweets")
-    rows, right = len(answers), int((answers["product"] == answers["answer"]).sum())
-    low, high = wilson_interval(right, rows) if rows else (np.nan, np.nan)
-    accuracy = right / rows if rows else np.nan
-    return {"rows": rows, "right": right, "accuracy": accuracy, "low": low, "high": high}, table
+    rows, correct = len(answers), int((answers["product"] == answers["answer"]).sum())
+    low, high = wilson_interval(correct, rows) if rows else (np.nan, np.nan)
+    accuracy = correct / rows if rows else np.nan
+    return {"rows": rows, "correct": correct, "accuracy": accuracy, "low": low, "high": high}, table

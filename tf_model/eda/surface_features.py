@@ -15,7 +15,7 @@ from tf_model.preprocessing.cleaning import CLEANINGS
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKS = {
+SURFACE_FEATURES = {
     "digits": re.compile(r"\d"),
     "emoticons": re.compile(r"(?<!\S)[:;=8][-'o]?[)(DPp/\\|*\]\[](?=\s|$)|<3|&lt;3"),
     "exclamation marks": re.compile(r"!"),
@@ -36,40 +36,44 @@ MARKS = {
 RAW = "raw"
 
 
-def count_marks(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many tweets hold each of :data:`MARKS`.
+def count_surface_features(tweets: pd.DataFrame) -> pd.DataFrame:
+    """How many tweets hold each of :data:`SURFACE_FEATURES`.
 
     Returns:
-        ``mark`` (str), ``tweets`` (int64), ``share`` (of the tweets, 0 to 1) and ``times`` (int64, how often in all),
-        in the order of :data:`MARKS`.
+        ``feature`` (str), ``tweets`` (int64), ``share`` (of the tweets, 0 to 1) and ``times`` (int64, how often in
+        all), in the order of :data:`SURFACE_FEATURES`.
     """
     import pandas as pd
 
     lines = []
-    for mark, pattern in MARKS.items():
-        found = np.array([len(pattern.findall(text)) for text in tweets["text"]], dtype=np.int64)
-        count = int((found > 0).sum())
-        lines.append((mark, count, count / max(len(tweets), 1), int(found.sum())))
-    return pd.DataFrame(lines, columns=["mark", "tweets", "share", "times"])
+    for feature, pattern in SURFACE_FEATURES.items():
+        times = [len(pattern.findall(text)) for text in tweets["text"]]
+        count = sum(number > 0 for number in times)
+        lines.append((feature, count, count / max(len(tweets), 1), sum(times)))
+    return pd.DataFrame(lines, columns=["feature", "tweets", "share", "times"])
 
 
-def with_mark(tweets: pd.DataFrame, mark: str) -> pd.DataFrame:
-    """The tweets that hold one of :data:`MARKS`."""
-    return tweets[np.array([bool(MARKS[mark].search(text)) for text in tweets["text"]], dtype=bool)]
+def with_surface_feature(tweets: pd.DataFrame, feature: str) -> pd.DataFrame:
+    """The tweets that hold one of :data:`SURFACE_FEATURES`."""
+    return tweets[[bool(SURFACE_FEATURES[feature].search(text)) for text in tweets["text"]]]
 
 
 def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
-    """What each cleaning rule of ``cleaning`` leaves of each mark. Runs the rules themselves, in TensorFlow.
+    """What each cleaning rule of ``cleaning`` leaves of each surface feature. Runs the rules themselves, in TensorFlow.
 
     Returns:
-        One line per mark and state: ``mark``, ``state`` (``raw`` or the name of a rule) and ``tweets`` (int64, how
-        many hold the mark in that state).
+        One line per feature and state: ``feature``, ``state`` (``raw`` or the name of a rule) and ``tweets`` (int64,
+        how many hold the feature in that state).
     """
     import pandas as pd
 
-    states = {RAW: tweets, **{name: tweets.assign(text=_cleaned(tweets, name)) for name in CLEANINGS}}
-    counted = [count_marks(frame).assign(state=state)[["mark", "state", "tweets"]] for state, frame in states.items()]
-    return pd.concat(counted, ignore_index=True)
+    tf = import_tensorflow()
+    texts = tf.constant([well_formed(text) for text in tweets["text"]], dtype=tf.string)
+    states = {RAW: tweets}
+    for name, clean in CLEANINGS.items():
+        states[name] = tweets.assign(text=[text.decode("utf-8") for text in clean(texts).numpy()])
+    counts = [count_surface_features(frame).assign(state=state) for state, frame in states.items()]
+    return pd.concat(counts, ignore_index=True)[["feature", "state", "tweets"]]
 
 
 def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.ndarray:
@@ -89,9 +93,3 @@ def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.nd
 
     token_ids = encode(TextEncoder(vocabulary, cleaning), tweets["text"].tolist())
     return token_ids.row_lengths().numpy().astype(np.int64)
-
-
-def _cleaned(tweets: pd.DataFrame, cleaning: str) -> list[str]:
-    tf = import_tensorflow()
-    texts = tf.constant([well_formed(text) for text in tweets["text"]], dtype=tf.string)
-    return [text.decode("utf-8") for text in CLEANINGS[cleaning](texts).numpy()]

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tf_model import tasks
 from tf_model.data.splits import RETWEET_MARKS, bare_words
 from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
@@ -48,20 +46,19 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    texts = labelled[tasks.TEXT_COLUMN].tolist()
-    bare = np.array([bare_words(text) for text in texts], dtype=object)
+    text = labelled[tasks.TEXT_COLUMN].reset_index(drop=True)
     return pd.DataFrame(
         {
-            "row": labelled["row"].to_numpy(dtype=np.int64),
-            "text": pd.Series(texts, dtype="str"),
+            "row": labelled["row"].to_numpy(),
+            "text": text,
             "product": labelled[tasks.PRODUCT_COLUMN].fillna(NO_PRODUCT).to_numpy(),
             "emotion": labelled[tasks.EMOTION_COLUMN].fillna(NO_LABEL).to_numpy(),
-            "characters": np.array([len(text) for text in texts], dtype=np.int64),
-            "words": np.array([len(text.split()) for text in texts], dtype=np.int64),
-            "terms": pd.Series([terms(text) for text in texts], dtype=object),
-            "is_retweet": np.array([bool(RETWEET_MARKS.match(text.lower())) for text in texts], dtype=bool),
-            "same_words": np.unique(bare, return_inverse=True)[1].astype(np.int64),
-            "named": pd.Series([named(text) for text in texts], dtype=object),
+            "characters": [len(each) for each in text],
+            "words": [len(each.split()) for each in text],
+            "terms": pd.Series([terms(each) for each in text], dtype=object),
+            "is_retweet": [bool(RETWEET_MARKS.match(each.lower())) for each in text],
+            "same_words": text.map(bare_words).factorize()[0],
+            "named": pd.Series([named(each) for each in text], dtype=object),
         }
     )
 
@@ -106,30 +103,29 @@ class Filter:
 
         ``once`` is applied last: the first of those that pass otherwise is kept.
         """
-        keep = np.ones(len(tweets), dtype=bool)
         for column, labels in (("product", self.products), ("emotion", self.emotions)):
             if labels:
-                keep &= tweets[column].isin(labels).to_numpy()
+                tweets = tweets[tweets[column].isin(labels)]
         if self.retweets is not None:
-            keep &= tweets["is_retweet"].to_numpy() == self.retweets
+            tweets = tweets[tweets["is_retweet"] == self.retweets]
         if self.characters is not None:
-            keep &= tweets["characters"].between(*self.characters).to_numpy()
+            tweets = tweets[tweets["characters"].between(*self.characters)]
         if self.contains:
-            sought = self.contains.lower()
-            keep &= np.array([sought in text.lower() for text in tweets["text"]], dtype=bool)
-        kept = tweets[keep]
-        return kept.drop_duplicates("same_words") if self.once else kept
+            tweets = tweets[tweets["text"].str.lower().str.contains(self.contains.lower(), regex=False)]
+        return tweets.drop_duplicates("same_words") if self.once else tweets
 
 
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
-    """The labels of a column in the order in which to show them.
+    """The labels of ``product`` or ``emotion`` in the order in which to show them.
 
     Those of the task, in its order, whether they occur or not; then, if they occur, those that it ignores, and what
-    stands for a missing label. Of any other column: its values, sorted.
+    stands for a missing label.
     """
-    occurring = set(tweets[column])
-    if column not in ("product", "emotion"):
-        return tuple(sorted(occurring))
-    task = tasks.TASKS[column]
+    task, occurring = tasks.TASKS[column], set(tweets[column])
     extra = (*task.ignored_labels, NO_PRODUCT, NO_LABEL)
     return (*task.labels, *(label for label in extra if label in occurring))
+
+
+def is_label(label: str) -> bool:
+    """Whether ``label`` is a class of a task, not a stand-in for a missing or an ignored label."""
+    return label not in (NO_PRODUCT, NO_LABEL, tasks.CANNOT_TELL)

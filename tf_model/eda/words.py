@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_model.eda.labels import is_label
-from tf_model.eda.tweets import label_order
-from tf_model.errors import UsageError
+from tf_model.eda.tweets import is_label, label_order
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +15,7 @@ if TYPE_CHECKING:
 
 RETWEET = "rt"  # a mark, not a word
 LEAST_TWEETS = 5  # in which a telling word must occur
+PRIOR_WORDS = 1000  # weight of the prior: the greater, the more rare words are drawn towards no difference
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
@@ -43,42 +41,28 @@ def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
     return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
 
 
-def telling_words(
-    tweets: pd.DataFrame,
-    by: str,
-    pairs: bool = False,
-    labels: Sequence[str] | None = None,
-    prior_words: float = 1000,
-) -> pd.DataFrame:
+def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
     """Which words tell the tweets of a label from those of the other labels.
 
     Log-odds ratio with an informative Dirichlet prior: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words:
     Lexical Feature Selection and Evaluation for Identifying the Content of Political Conflict", Political Analysis 16
-    (2008), equations 15, 16, 20 and 22. The prior is the frequency of each word in all the tweets. A word counts once
-    a tweet; those of fewer than :data:`LEAST_TWEETS` are left out.
+    (2008), equations 15, 16, 20 and 22. The prior is the frequency of each word in all the tweets, with the weight of
+    :data:`PRIOR_WORDS`. A word counts once a tweet; those of fewer than :data:`LEAST_TWEETS` are left out.
 
     Args:
         tweets: See :func:`tf_model.eda.describe`.
-        by: The column with the labels, such as ``product`` or ``emotion``.
+        by: The column with the labels, ``product`` or ``emotion``; missing and ignored ones are left out.
         pairs: Count two words in a row instead of one.
-        labels: The labels to compare with each other; None: all of the column but missing and ignored ones.
-        prior_words: Weight of the prior, in words: the greater, the more rare words are drawn towards no difference.
 
     Returns:
         One line per label and word: ``label``, ``words`` (str), ``tweets`` and ``others`` (int64: in how many tweets
         of the label and of the other labels it occurs), ``log_odds`` (natural logarithm of the odds ratio; positive:
         more frequent here) and ``z`` (the same over its standard deviation); for each label the greatest ``z`` first.
         Empty where there are fewer than two labels to compare.
-
-    Raises:
-        UsageError: ``prior_words`` is not positive.
     """
     import pandas as pd
 
-    if not prior_words > 0:
-        raise UsageError(f"prior_words must be above 0, got {prior_words}; 1000 is usual")
-    if labels is None:
-        labels = [label for label in label_order(tweets, by) if is_label(label)]
+    labels = [label for label in label_order(tweets, by) if is_label(label)]
     tweets = tweets[tweets[by].isin(labels)]
     labels = [label for label in labels if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
@@ -86,7 +70,7 @@ def telling_words(
     kept = (total >= LEAST_TWEETS) & (words != RETWEET)
     if len(labels) < 2 or not kept.any():
         return pd.DataFrame(columns=["label", "words", "tweets", "others", "log_odds", "z"])
-    prior = prior_words * total / total.sum()
+    prior = PRIOR_WORDS * total / total.sum()
     parts = []
     for label in labels:
         here = occurrences[(tweets[by] == label).to_numpy()].sum(axis=0)
@@ -101,8 +85,7 @@ def telling_words(
 def with_words(tweets: pd.DataFrame, words: str) -> pd.DataFrame:
     """The tweets in which a word, or a pair of words with one space between, occurs."""
     sought = tuple(words.split())
-    found = [any(each == sought for each in _in_a_row(terms, len(sought))) for terms in tweets["terms"]]
-    return tweets[np.array(found, dtype=bool)]
+    return tweets[[sought in _in_a_row(terms, len(sought)) for terms in tweets["terms"]]]
 
 
 def _log_odds(here: np.ndarray, elsewhere: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

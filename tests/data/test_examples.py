@@ -1,0 +1,166 @@
+"""What a task can learn from a dataset, and what the real one holds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sample_datasets import BAD, GOOD, NONE, ROWS, line_of, write_csv
+
+from tf_model import data, tasks
+from tf_model.data.__main__ import summarize
+from tf_model.data.dataset import ASSIGNMENT_SHA256, COLUMNS, Dropped
+
+
+@pytest.fixture
+def dataset(tmp_path) -> data.Dataset:
+    return data.read(write_csv(tmp_path / "mine.csv", [("", "iPad", GOOD), *ROWS]))
+
+
+def test_examples(dataset):
+    products = data.examples(dataset, tasks.PRODUCT)
+    assert list(products.columns) == ["row", "text", "label", "label_id"]
+    assert products["row"].tolist() == [1, 2, 4]
+    assert products["label"].tolist() == ["iPhone", "Google", "iPad"]
+    assert products["label_id"].tolist() == [0, 3, 2]
+    assert products["label_id"].dtype == products["row"].dtype == "int64"
+    assert products.index.tolist() == [0, 1, 2]
+    emotions = data.examples(dataset, tasks.EMOTION)
+    assert emotions["row"].tolist() == [1, 2, 3, 4]
+    assert emotions["label_id"].tolist() == [2, 0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "label_ids"),
+    [
+        ("product", [1, 2, 4], [[0], [3], [2]]),
+        ("emotion", [1, 2, 3, 4], [[2], [0], [1], [2]]),
+        ("answer", [1, 2, 3, 4], [[0, 2], [3, 0], [-1, 1], [2, 2]]),
+    ],
+)
+def test_label_ids_have_one_column_for_each_task(dataset, name, rows, label_ids):
+    training = data.training_rows(dataset, name)
+    assert training.rows.tolist() == rows
+    assert training.label_ids.tolist() == label_ids
+    assert training.label_ids.dtype == training.strata.dtype == np.int64
+    assert len(training) == len(rows)
+    assert [task.name for task in training.tasks] == (["product", "emotion"] if name == "answer" else [name])
+    taken = training.take(np.array([2, 0]))
+    assert (taken.rows.tolist(), taken.label_ids.tolist()) == ([rows[2], rows[0]], [label_ids[2], label_ids[0]])
+
+
+def test_rows_of_both_tasks_are_divided_by_product_and_without_one_by_emotion(tmp_path):
+    others = [("no idea", "iPad", tasks.CANNOT_TELL), ("so glad", "", GOOD), ("so sad", "", BAD), ("mine", "iPad", BAD)]
+    rows = data.training_rows(data.read(write_csv(tmp_path / "mine.csv", [*ROWS, *others])), "answer")
+    assert [rows.strata_names[stratum] for stratum in rows.strata] == [
+        *("iPhone", "Google", NONE, "iPad"),
+        *("iPad", GOOD, BAD, "iPad"),
+    ]
+    assert rows.strata.tolist() == [0, 3, 10, 2, 2, 11, 9, 2]
+
+
+def test_rows_of_one_task_are_divided_by_its_classes(dataset):
+    rows = data.training_rows(dataset, "emotion")
+    assert rows.strata.tolist() == rows.label_ids[:, 0].tolist()
+    assert rows.strata_names == tasks.EMOTIONS
+
+
+def test_labels_that_no_model_learns_are_reported_apart(tmp_path):
+    dataset = data.read(write_csv(tmp_path / "mine.csv", [*ROWS, ("no idea", "iPad", tasks.CANNOT_TELL)]))
+    for name in ("emotion", "answer"):
+        rows = data.training_rows(dataset, name)
+        assert data.describe_ignored(rows.ignored) == ["""2 rows are "I can't tell": no example of the task emotion"""]
+    assert "no idea" in rows.texts  # for its product
+    assert "no idea" not in data.training_rows(dataset, "emotion").texts
+    assert data.describe_ignored(data.training_rows(dataset, "product").ignored) == []
+
+
+def test_no_label_at_all(tmp_path):
+    dataset = data.read(write_csv(tmp_path / "mine.csv", [("text", "", tasks.CANNOT_TELL)]))
+    for task in tasks.TASKS.values():
+        message = line_of(data.examples, dataset, task)
+        assert f"expected labels of the task '{task.name}'" in message
+        assert task.column in message
+        assert message == line_of(data.training_rows, dataset, task.name)
+    assert summarize(dataset)["tasks"]["product"]["examples"] == 0
+
+
+def test_class_with_one_example(dataset):
+    emotions = data.examples(dataset, tasks.EMOTION)
+    message = line_of(data.check_classes, emotions, tasks.EMOTION)
+    assert "at least 2 examples of each class of the task 'emotion'" in message
+    assert f"a single one of '{BAD}', '{NONE}'; add more, or leave these classes out" in message
+
+
+def test_absent_classes_are_named_and_a_single_class_is_refused(dataset):
+    products = pd.concat([data.examples(dataset, tasks.PRODUCT)] * 2)
+    absent = data.check_classes(products, tasks.PRODUCT)
+    assert len(absent) == 6
+    assert "Android" in absent
+    message = line_of(data.check_classes, products[products["label"] == "iPad"], tasks.PRODUCT)
+    assert "at least two classes" in message
+    assert "got 'iPad' only" in message
+
+
+# ---------------------------------------------------------------- the real dataset
+
+
+@pytest.fixture(scope="module")
+def real(real_data) -> data.Dataset:
+    return data.read(real_data)
+
+
+def test_real_dataset_is_recognized(real):
+    assert real.name == data.ASSIGNMENT
+    assert real.sha256 == ASSIGNMENT_SHA256
+    assert list(real.labelled.columns) == ["row", *COLUMNS]
+    assert len(real.labelled) == 8588
+    assert real.dropped == (Dropped("the text is missing", 1, (6,)),)
+    assert list(real.unlabelled.columns) == ["Tweet"]
+    assert len(real.unlabelled) == 504
+    assert (real.unlabelled["Tweet"] != "").all()
+
+
+def test_real_products(real):
+    frame = data.examples(real, tasks.PRODUCT)
+    assert len(frame) == 3291
+    assert frame["label"].value_counts().to_dict() == {
+        "iPad": 946,
+        "Apple": 661,
+        "iPad or iPhone App": 470,
+        "Google": 430,
+        "iPhone": 297,
+        "Other Google product or service": 293,
+        "Android App": 81,
+        "Android": 78,
+        "Other Apple product or service": 35,
+    }
+    assert data.check_classes(frame, tasks.PRODUCT) == ()
+
+
+def test_real_emotions(real):
+    frame = data.examples(real, tasks.EMOTION)
+    # 5,389 + 2,672 + 519 in the file, less the one row without a text, which says "No emotion".
+    assert frame["label"].value_counts().to_dict() == {NONE: 5388, GOOD: 2672, BAD: 519}
+    assert data.training_rows(real, "answer").ignored == {"emotion": {tasks.CANNOT_TELL: 9}}
+
+
+def test_real_targets(real):
+    """In this workbook every emotion has a target, and a hundred targets have no emotion."""
+    product, emotion = data.training_rows(real, "answer").label_ids.T
+    felt = (emotion >= 0) & (emotion != tasks.EMOTIONS.index(NONE))
+    assert (felt.sum(), (emotion >= 0).sum(), (product >= 0).sum()) == (3191, 8579, 3291)
+    assert (product[felt] >= 0).all()
+
+
+def test_real_row_numbers_are_those_of_the_sheet(real):
+    sheet = pd.read_excel(real.path, sheet_name="Train", dtype=str, keep_default_na=False, engine="openpyxl")
+    frame = data.examples(real, tasks.PRODUCT)
+    assert frame["row"].is_monotonic_increasing
+    assert (sheet["tweet_text"].iloc[frame["row"]].to_numpy() == frame["text"].to_numpy()).all()
+    assert frame["text"].str.len().between(25, 170).all()
+
+
+def test_real_repeats_are_kept_and_rows_counted(real):
+    summary = summarize(real)
+    assert real.labelled["tweet_text"].duplicated().any()
+    assert summary["tasks"]["product"]["unlabelled"] == 5297
+    assert summary["tasks"]["emotion"]["ignored"] == {tasks.CANNOT_TELL: 9}

@@ -1,0 +1,267 @@
+"""``python -m tf_model.data``: what it prints, and how it ends."""
+
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from sample_datasets import BAD, GOOD, NONE, ROWS, line_of, topics, unlike, write_csv
+
+from tf_model import paths, tasks
+from tf_model.data.__main__ import main
+from tf_model.data.dataset import COLUMNS
+from tf_model.errors import DataError, UsageError
+
+# ---------------------------------------------------------------- what it holds
+
+
+def test_summary(tmp_path, capsys):
+    rows = [*ROWS, ("", "", NONE), ROWS[0]]
+    path = write_csv(tmp_path / "[bold]mine.csv", rows)
+    assert main(["--data", str(path)]) == 0
+    printed = capsys.readouterr()
+    assert f"data: {path} (named by --data)" in printed.err
+    assert f"file      {path}" in printed.out
+    assert "dataset   custom" in printed.out
+    assert "rows      6" in printed.out
+    assert "note      1 row left out: the text is missing (row 7 of the file)" in printed.out
+    assert "product: 4 examples" in printed.out
+    assert "emotion: 5 examples" in printed.out
+    assert "I can't tell (left out)" in printed.out
+    assert "iPhone                                2   50.0%" in printed.out
+    assert not any(text in printed.out for text, *_ in ROWS), "texts are not shown"
+
+
+def test_summary_as_json(tmp_path, capsys):
+    path = write_csv(tmp_path / "mine.csv", [("", "", NONE), *ROWS])
+    assert main(["--data", str(path), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["dataset"] == "custom"
+    assert summary["path"] == str(path)
+    assert summary["reason"] == "named by --data"
+    assert summary["rows"] == 5
+    assert summary["unlabelled_rows"] is None
+    assert summary["dropped"] == [{"reason": "the text is missing", "count": 1, "rows": [0]}]
+    assert summary["tasks"]["product"]["labels"]["iPad"] == 1
+    assert list(summary["tasks"]["product"]["labels"]) == list(tasks.PRODUCTS)
+    assert summary["tasks"]["emotion"]["ignored"] == {tasks.CANNOT_TELL: 1}
+
+
+def test_the_real_workbook_has_rows_to_label(real_data, capsys):
+    assert main(["--data", str(real_data)]) == 0
+    assert "to label  504 rows in the sheet Test" in capsys.readouterr().out
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=paths.ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_an_error_is_one_line(tmp_path):
+    result = run_command("-m", "tf_model.data", "--data", str(tmp_path / "gone.csv"))
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: no file")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_importing_loads_nothing_heavy():
+    heavy = "{'pandas', 'pandera', 'pooch', 'requests', 'rich', 'scipy', 'sklearn', 'tensorflow'}"
+    code = f"import sys, tf_model.data.__main__, tf_model.data.splits; print({heavy} & set(sys.modules) or 'light')"
+    result = run_command("-c", code)
+    assert result.stdout.strip() == "light", result.stderr
+
+
+# ---------------------------------------------------------------- audit
+
+SPLIT_ROWS = [
+    ("{0}", "iPad", GOOD, "Train"),
+    ("{1}", "Google", BAD, " train "),
+    ("{2}", "iPad", GOOD, "test"),
+    ("RT @user {1}", "Google", BAD, "test"),
+    ("{0}", "Google", BAD, ""),
+]
+
+
+def split_rows():
+    texts = unlike(3)
+    return [(text.format(*texts), *rest) for text, *rest in SPLIT_ROWS]
+
+
+def test_a_leak_ends_with_1_and_shows_no_text(tmp_path, capsys):
+    path = write_csv(tmp_path / "mine.csv", split_rows(), (*COLUMNS, "part"))
+    assert main(["--audit", str(path), "--split-column", "part"]) == 1
+    printed = capsys.readouterr()
+    assert "leakage, column 'part': 1 of 2 validation rows (50.0%)" in printed.out
+    assert "row 5: like training row 3 (1.00)" in printed.out, "rows as a spreadsheet numbers them"
+    assert "leak: rows that validate have near-duplicates that train" in printed.err
+    assert not any(text[:20] in printed.out for text in unlike(3))
+    assert main(["--audit", "--data", str(path), "--split-column", "part", "--show-texts"]) == 1
+    assert f"row 5: like training row 3 (1.00)  RT @user {unlike(3)[1]}" in capsys.readouterr().out
+
+
+def test_no_leak_ends_with_0(tmp_path, capsys):
+    rows = [(text, "iPad", GOOD) if number % 2 else (text, "Google", BAD) for number, text in enumerate(unlike(40))]
+    assert main(["--audit", str(write_csv(tmp_path / "mine.csv", rows))]) == 0
+    assert "0 of 8 validation rows (0.0%)" in capsys.readouterr().out
+
+
+def test_only_the_first_rows_are_printed(tmp_path, capsys):
+    rows = [(text, "iPad", GOOD, "train") for text in unlike(12)]
+    rows += [(f"RT @user {text}", "iPad", GOOD, "test") for text, *_ in rows]
+    path = write_csv(tmp_path / "mine.csv", rows, (*COLUMNS, "part"))
+    assert main(["--audit", str(path), "--split-column", "part"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("like training row") == 10
+    assert "  ... and 2 more; --json names all" in printed
+
+
+def test_a_few_rows_are_too_few_to_judge_labels_and_the_option_is_named(tmp_path, capsys):
+    first, second, third = unlike(3)
+    rows = [(first, "iPad", GOOD), (second, "Google", BAD), (third, "iPhone", NONE), (f"RT @user {first}", "iPad", BAD)]
+    main(["--audit", str(write_csv(tmp_path / "mine.csv", rows, COLUMNS))])
+    printed = capsys.readouterr()
+    assert "named by --audit" in printed.err
+    assert "not looked for: too rare to be judged: 'iPhone', 'iPad', 'Google'" in printed.out
+    assert "emotion: near-duplicates with different labels: 2 rows in 1 group, 0 of them" in printed.out
+    assert "row 2: 2 Positive emotion, 5 Negative emotion" in printed.out
+    missing = str(tmp_path / "gone.csv")
+    assert "gone.csv (--audit)" in line_of(main, ["--audit", missing], error=DataError)
+
+
+def test_json_holds_row_numbers_and_texts_only_if_asked(tmp_path, capsys):
+    path = write_csv(tmp_path / "mine.csv", split_rows(), (*COLUMNS, "part"))
+    arguments = ["--audit", str(path), "--split-column", "part", "--json"]
+    assert main(arguments) == 1
+    printed = capsys.readouterr().out
+    audited = json.loads(printed)
+    assert audited["leaks"] is True
+    assert audited["leakage"][0]["leaks"] == [{"row": 3, "training_row": 1, "similarity": 1.0}]
+    assert audited["near_duplicates"] == [[0, 4], [1, 3]]
+    assert audited["tasks"]["product"]["classes"]["iPad"] == {"rows": 2, "groups": 2, "rare": True}
+    assert not any(text[:20] in printed for text in unlike(3))
+    main([*arguments, "--show-texts"])
+    texts = json.loads(capsys.readouterr().out)["texts"]
+    assert texts == {str(row): split_rows()[row][0] for row in (0, 1, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--against", "x.csv"], "belong to --audit"),
+        (["--show-texts"], "belong to --audit"),
+        (["--audit", "a.csv", "--data", "b.csv"], "name it once"),
+        (["--audit", "a.csv", "--text-column", "b"], "--text-column and --sheet go with --label-column"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments, words):
+    assert words in line_of(main, arguments, error=UsageError)
+
+
+def test_two_splits_are_one_too_many(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--audit", "a.csv", "--against", "b.csv", "--split-column", "part"])
+    assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_texts_and_labels_cannot_write_to_the_terminal(tmp_path, capsys):
+    first, second = unlike(2)
+    rows = [(f"[bold]\x1b[31m{first}", "iPad", GOOD), (f"[bold]\x1b[31m{first}", "Google", BAD), (second, "iPad", GOOD)]
+    main(["--audit", str(write_csv(tmp_path / "mine.csv", rows)), "--show-texts"])
+    printed = capsys.readouterr().out
+    assert f"[bold]␛[31m{first}" in printed
+    path, label = tmp_path / "other.csv", "[/b]\x1b[31mred [bold]x"
+    topics().replace({"topic": {"sport": label}}).rename(columns={"topic": "[i]topic"}).to_csv(path, index=False)
+    assert main(["--audit", str(path), "--label-column", "[i]topic"]) == 0
+    printed += capsys.readouterr().out
+    assert "[/b]␛[31mred [bold]x" in printed
+    assert "[i]topic: 21 examples" in printed
+    assert "\x1b" not in printed
+
+
+def test_a_file_that_is_no_dataset_is_refused(tmp_path):
+    path = tmp_path / "other.csv"
+    path.write_text("a,b\n1,2\n", encoding="utf-8")
+    assert "expected the columns" in line_of(main, ["--audit", str(path)], error=DataError)
+
+
+# ---------------------------------------------------------------- audit of any labelled table
+
+
+def test_any_table(tmp_path, capsys):
+    path = tmp_path / "mine.csv"
+    topics().to_csv(path, index=False)
+    command = ["--audit", str(path), "--label-column", "topic", "--json"]
+    assert main([*command, "--split-column", "part"]) == 1
+    printed = capsys.readouterr()
+    audited = json.loads(printed.out)
+    assert [leak["row"] for leak in audited["leakage"][0]["leaks"]] == [20]
+    assert audited["leakage"][0]["leaks"][0]["training_row"] == 0
+    (conflict,) = audited["tasks"]["topic"]["conflicts"]
+    assert (conflict["rows"], conflict["labels"]) == ([0, 20], ["weather", "sport"])
+    assert audited["tasks"]["topic"]["classes"]["sport"]["rows"] == 11
+    assert "note: texts: the column 'content'" in printed.err
+    assert main(command) == 0, "nobody said how it is split"
+    audited = json.loads(capsys.readouterr().out)
+    assert audited["leakage"] == []
+    assert "leakage was not looked for: name the split with --split-column or --against" in audited["remarks"]
+
+
+def test_the_part_that_trains_may_be_another_file_without_labels(tmp_path, capsys):
+    frame = topics()
+    frame[frame["part"] == "test"].to_parquet(tmp_path / "test.parquet", index=False)
+    training = frame[frame["part"] == "train"][["content"]]
+    training.to_csv(tmp_path / "train.csv", index=False)
+    with pd.ExcelWriter(tmp_path / "train.xlsx") as writer:
+        pd.DataFrame({"content": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)
+        training.to_excel(writer, sheet_name="Texts", index=False)
+    command = ["--audit", str(tmp_path / "test.parquet"), "--label-column", "topic", "--text-column", "content"]
+    assert main([*command, "--against", str(tmp_path / "train.csv")]) == 1
+    assert "1 of 5 validation rows (20.0%)" in capsys.readouterr().out
+    assert main([*command, "--against", str(tmp_path / "train.xlsx")]) == 0, "the first sheet holds none of the texts"
+    printed = capsys.readouterr().err
+    assert f"note: {tmp_path / 'train.xlsx'}: reading the first sheet, 'Read me', of" in printed
+
+
+def write_with_gaps(path, frame):
+    """The rows, with a blank one (in Parquet without a text) above the second last, and the row of the last."""
+    gap = pd.DataFrame([dict.fromkeys(frame.columns)])
+    frame = pd.concat([frame[:-2], gap, frame[-2:]], ignore_index=True)
+    lines = frame.to_csv(index=False).replace(",,,,\n", "\n")
+    objects = frame.to_json(orient="records", lines=True).splitlines()
+    {
+        ".csv": lambda: path.write_text("\n" + lines),
+        ".xlsx": lambda: frame.to_excel(path, index=False, startrow=1),
+        ".parquet": lambda: frame.to_parquet(path, index=False),
+        ".jsonl": lambda: path.write_text("\n".join("" if '"id":null' in each else each for each in objects)),
+    }[path.suffix]()
+    return {".csv": 24, ".xlsx": 24, ".parquet": 22, ".jsonl": 22}[path.suffix]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet", ".jsonl"])
+def test_rows_are_numbered_as_in_the_file(tmp_path, capsys, suffix):
+    path = tmp_path / f"mine{suffix}"
+    last = write_with_gaps(path, topics())
+    command = ["--audit", str(path), "--label-column", "topic", "--split-column", "part"]
+    assert main(command) == 1
+    first = last - 21
+    assert f"row {last}: like training row {first} (1.00)" in capsys.readouterr().out
+    assert main([*command, "--json"]) == 1
+    audited = json.loads(capsys.readouterr().out)
+    (leak,) = audited["leakage"][0]["leaks"]
+    assert (leak["row"] + audited["first_row"], leak["training_row"] + audited["first_row"]) == (last, first)
+    topics().head(3).to_csv(tmp_path / "train.csv", index=False)
+    assert main([*command[:-2], "--against", str(tmp_path / "train.csv")]) == 1
+    assert f"row {first}: like training row 2 (1.00)" in capsys.readouterr().out, "each in its own file"
+
+
+def test_a_sheet_of_a_workbook_can_be_named(tmp_path, capsys):
+    with pd.ExcelWriter(tmp_path / "mine.xlsx") as writer:
+        pd.DataFrame({"about": ["what this is"]}).to_excel(writer, sheet_name="Read me", index=False)
+        topics().to_excel(writer, sheet_name="Labels", index=False)
+    command = ["--audit", str(tmp_path / "mine.xlsx"), "--label-column", "topic"]
+    assert "has no column 'topic'" in line_of(main, command, error=UsageError)
+    assert main([*command, "--sheet", "Labels"]) == 0
+    assert "topic: 21 examples" in capsys.readouterr().out
