@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sample_datasets import GOOD, write_csv
 
-from tf_model import config, data, evaluate, paths, tasks, train
+from tf_model import data, evaluate, paths, tasks, train
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.preprocessing import batching
@@ -103,7 +103,7 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
     monkeypatch.setattr(batching, "encode", lambda encoder, texts: seen.extend(texts) or encode(encoder, texts))
     grouped(tiny_bert, tmp_path / "part.json", "--part", "train", "--task", task)
     rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), task)
-    split, _ = train.training_split(rows, config.make_recipe("report"))
+    split, _ = splits.training_split(rows, 42, 0.2)
     texts = np.array(rows.texts, dtype=object)
     assert set(seen) == set(texts[split.train])
     assert not set(seen) & (set(texts[split.validation]) - set(texts[split.train]))
@@ -117,7 +117,7 @@ def test_a_task_with_one_class_is_refused_before_the_training(tiny_bert, tmp_pat
         (f"{word} {number}", ("iPad", "iPhone")[number % 2], GOOD) for word in ("love", "buy") for number in range(9)
     ]
     path = write_csv(tmp_path / "mine.csv", rows)
-    with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', found 'Positive emotion' only"):
+    with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', got 'Positive emotion' only"):
         evaluate.main(["--protocol", "grouped", "--task", "answer", "--backbone", str(tiny_bert), "--data", str(path)])
 
 

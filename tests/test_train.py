@@ -17,6 +17,7 @@ from sample_datasets import BAD, GOOD, write_csv
 
 from tf_model import cli, data, paths, tasks, train
 from tf_model.config import Recipe, make_recipe
+from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.training.checkpoint import Checkpoint
 
@@ -33,9 +34,7 @@ def trained(tmp_path_factory, tiny_bert) -> tuple[Path, subprocess.CompletedProc
     """A model that the real command trained for two epochs, and what the command printed."""
     folder = tmp_path_factory.mktemp("models")
     done = subprocess.run(
-        command(
-            "--backbone", str(tiny_bert), "--epochs", "2", "--output-dir", str(folder)
-        ),
+        command("--backbone", str(tiny_bert), "--epochs", "2", "--output-dir", str(folder)),
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -112,8 +111,6 @@ def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
     assert "Traceback" not in done.stderr
 
 
-
-
 def test_the_checkpoint_is_gone_when_the_model_is_there(trained):
     folder, _ = trained
     assert not (folder.parent / ".checkpoints" / "product").exists()
@@ -158,10 +155,10 @@ def test_a_validation_part_without_a_label_of_a_task_is_refused_before_the_train
     rows = [(f"{one} and {other}", ("iPad", "iPhone")[n % 2], "") for n, one in enumerate(words) for other in words]
     rows += [(f"just {word}", "", (GOOD, BAD)[n % 2]) for n, word in enumerate(words[:4])]
     few = data.training_rows(data.read(write_csv(tmp_path / "few.csv", rows)), "answer")
-    split, _ = train.training_split(few, make_recipe("answer", split_seed=1))
+    split, _ = splits.training_split(few, 1, 0.2)
     assert (few.label_ids[split.validation, 1] >= 0).any()
     with pytest.raises(DataError, match=r"with seed 0 none has a label of 'emotion'; label more"):
-        train.training_split(few, make_recipe("answer", split_seed=0))
+        splits.training_split(few, 0, 0.2)
 
 
 def test_a_backbone_that_is_not_there_is_one_clear_line(tmp_path):
@@ -312,7 +309,9 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_b
     assert "epoch 1/2" not in said  # nothing was lost: only the model was still to be written
     assert "epoch 2/2" not in said
     folder = tmp_path / "emotion"
-    assert json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"] == {"emotion": list(tasks.EMOTIONS)}
+    assert json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"] == {
+        "emotion": list(tasks.EMOTIONS)
+    }
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["task"] == "emotion"
     assert list(metrics["validation"]["emotion"]["per_class"]) == list(tasks.EMOTIONS)

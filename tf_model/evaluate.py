@@ -19,7 +19,7 @@ from tf_model.evaluation import joint_metrics
 from tf_model.io import files
 from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
-from tf_model.train import add_runtime_arguments, checked_rows, training_split
+from tf_model.train import add_runtime_arguments
 from tf_model.training import cross_validation
 
 PROTOCOLS = ("report", "grouped")
@@ -89,7 +89,7 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     rows = data.training_rows(dataset, name)
     for line in data.describe_ignored(rows.ignored):
         cli.say(f"note: {line}")
-    split, protocol = training_split(rows, recipe)
+    split, protocol = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
     cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
@@ -117,10 +117,10 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
 def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a configuration on folds that no near-duplicate crosses."""
     recipe = config.from_arguments(arguments)
-    rows = checked_rows(dataset, arguments.task)
+    rows = data.checked_rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
-        split, _ = training_split(rows, recipe)
+        split, _ = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
         rows = rows.take(np.sort(split.train))
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)

@@ -16,7 +16,7 @@ from typing import Any
 from tf_model import cli, config, data, device, distributed, model_dir, paths, tasks
 from tf_model.config import Recipe
 from tf_model.data import corrections, splits
-from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
+from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.io import files
 from tf_model.modeling import backbone
 
@@ -35,8 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     source = data.resolve(arguments.data)
     data.announce(source)
     dataset = data.read(source.path)
-    rows = checked_rows(dataset, arguments.task)
-    split, protocol = training_split(rows, recipe)
+    rows = data.checked_rows(dataset, arguments.task)
+    split, protocol = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
     added = None
     if arguments.extra:
         joined = corrections.join(arguments.extra, dataset, rows, split)
@@ -279,55 +279,6 @@ def _show(rows: data.TrainingRows, recipe: Recipe, metrics: dict[str, Any], fold
         markup=False,
         soft_wrap=True,
     )
-
-
-def checked_rows(dataset: data.Dataset, name: str) -> data.TrainingRows:
-    """:func:`tf_model.data.training_rows` for a training: what it will not learn is said.
-
-    Raises:
-        DataError: There is too little of a class, or only one; see :func:`tf_model.data.check_classes`.
-    """
-    rows = data.training_rows(dataset, name)
-    for task in rows.tasks:
-        absent = data.check_classes(data.examples(dataset, task), task)
-        if absent:
-            cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
-    for line in data.describe_ignored(rows.ignored):
-        cli.say(f"note: {line}")
-    return rows
-
-
-def training_split(rows: data.TrainingRows, recipe: Recipe) -> tuple[splits.Split, str]:
-    """Training and validation part, and in words how they were made.
-
-    One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
-
-    Raises:
-        DataError: There are too few rows, or too few of a class or of a task for both parts.
-        UsageError: The recipe's share of rows to validate cannot be had.
-    """
-    if len(rows.tasks) == 1:
-        split = splits.report_split(rows.strata, recipe.split_seed, recipe.validation_size, rows.strata_names)
-        return split, (
-            f"random split (seed {recipe.split_seed}, {recipe.validation_size:.0%} to validate), as in the report: "
-            "near-duplicates may be on both sides"
-        )
-    folds = max(2, round(1 / recipe.validation_size))
-    if abs(1 / folds - recipe.validation_size) > 0.01:
-        raise UsageError(
-            "a model of both tasks validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
-            f"0.25, 0.2 and so on, not {recipe.validation_size:g}; the nearest is {1 / folds:.2g}"
-        )
-    groups = splits.near_duplicate_groups(rows.texts)
-    split = splits.folds_of(rows, groups, folds, recipe.split_seed)[0]
-    judged = (rows.label_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
-    unjudged = [task.name for task, is_judged in zip(rows.tasks, judged, strict=True) if not is_judged]
-    if unjudged:
-        raise DataError(
-            f"expected rows of each task to validate, but with seed {recipe.split_seed} none has a label of "
-            f"{listed(unjudged)}; label more of them, or choose another --split-seed"
-        )
-    return split, f"one of {folds} grouped folds (seed {recipe.split_seed}): no near-duplicate is on both sides"
 
 
 def _model_folder(arguments: argparse.Namespace) -> Path:

@@ -4,7 +4,7 @@ What other packages use of it; ``python -m tf_model.data`` says what a dataset h
 """
 
 from tf_model.data.dataset import ASSIGNMENT, CUSTOM, SAMPLE, Dataset, read
-from tf_model.data.examples import TrainingRows, check_classes, describe_ignored, examples, training_rows
+from tf_model.data.examples import TrainingRows, check_classes, checked_rows, describe_ignored, examples, training_rows
 from tf_model.data.source import DATA_VARIABLE, OFFLINE_VARIABLES, Source, announce, resolve
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TrainingRows",
     "announce",
     "check_classes",
+    "checked_rows",
     "describe_ignored",
     "examples",
     "read",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_model import tasks
+from tf_model import cli, tasks
 from tf_model.data.dataset import Dataset
 from tf_model.errors import DataError, listed, plural
 
@@ -151,3 +151,19 @@ def check_classes(frame: pd.DataFrame, task: tasks.Task) -> tuple[str, ...]:
             "examples of another class"
         )
     return tuple(label for label, count in counts.items() if not count)
+
+
+def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
+    """:func:`training_rows` for a training; what it will not learn is said on standard error.
+
+    Raises:
+        DataError: A class has a single example, or there is only one class.
+    """
+    rows = training_rows(dataset, name)
+    for task in rows.tasks:
+        absent = check_classes(examples(dataset, task), task)
+        if absent:
+            cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
+    for line in describe_ignored(rows.ignored):
+        cli.say(f"note: {line}")
+    return rows

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tf_model.errors import DataError, UsageError
+from tf_model import tasks
+from tf_model.errors import DataError, UsageError, listed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -71,6 +72,39 @@ def report_split(
             f"{_class_names(missing, labels)}; label more of them, or choose another seed"
         )
     return Split(train, validation)
+
+
+def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tuple[Split, str]:
+    """Training and validation part, and in words how they were made.
+
+    One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
+
+    Raises:
+        DataError: There are too few rows, or too few of a class or of a task for both parts.
+        UsageError: The share of rows to validate cannot be had.
+    """
+    if len(rows.tasks) == 1:
+        split = report_split(rows.strata, seed, validation_size, rows.strata_names)
+        return split, (
+            f"random split (seed {seed}, {validation_size:.0%} to validate), as in the report: "
+            "near-duplicates may be on both sides"
+        )
+    folds = max(2, round(1 / validation_size))
+    if abs(1 / folds - validation_size) > 0.01:
+        raise UsageError(
+            "a model of both tasks validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
+            f"0.25, 0.2 and so on, not {validation_size:g}; the nearest is {1 / folds:.2g}"
+        )
+    groups = near_duplicate_groups(rows.texts)
+    split = folds_of(rows, groups, folds, seed)[0]
+    judged = (rows.label_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
+    unjudged = [task.name for task, is_judged in zip(rows.tasks, judged, strict=True) if not is_judged]
+    if unjudged:
+        raise DataError(
+            f"expected rows of each task to validate, but with seed {seed} none has a label of "
+            f"{listed(unjudged)}; label more of them, or choose another --split-seed"
+        )
+    return split, f"one of {folds} grouped folds (seed {seed}): no near-duplicate is on both sides"
 
 
 def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) -> np.ndarray:
