@@ -300,12 +300,7 @@ def _scores() -> Iterator[dict[str, Any]]:
 
 def product_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:
     """Mean, spread and interval over the seeds of a recorded cross-validation of the product alone."""
-    return run["summary"]
-
-
-def product_metrics(run: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The metrics of each seed of a recorded cross-validation of the product alone."""
-    return {name: metrics.get("product", metrics) for name, metrics in run["seeds"].items()}
+    return {name.removeprefix("product_"): values for name, values in run["summary"].items()}
 
 
 def _score(model: str, task: str, protocol: str, folds: str, summary: Mapping, interval: Sequence = ()) -> dict:

@@ -50,11 +50,6 @@ def test_a_target_is_judged_by_the_mean_in_its_direction(monkeypatch):
     assert targets["seeds_high"].iloc[0] > 0.7
 
 
-def test_metrics_of_one_task_are_read_flat_and_nested():
-    flat, nested = ({"seeds": {"0": seed}} for seed in ({"accuracy": 0.9}, {"product": {"accuracy": 0.9}}))
-    assert frames.product_metrics(flat) == frames.product_metrics(nested) == {"0": {"accuracy": 0.9}}
-
-
 def test_means_over_the_seeds_keep_classes_and_counts():
     confusion, classes = frames.confusion("emotion"), frames.classes("emotion").set_index("label")
     assert confusion.sum(axis="columns").round(6).tolist() == classes["support"].tolist()
