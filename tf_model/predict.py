@@ -175,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL",
         help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model",
     )
-    add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of parts)").add_argument
+    add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of shards)").add_argument
     add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
     add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
     add("--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given")
@@ -259,19 +259,20 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
-    from tf_model.batch.parts import Plan
     from tf_model.batch.ray_data import predict_files
+    from tf_model.batch.shards import Shards
 
     with ExitStack() as stack:
         advance: list[Callable[[int], None]] = []
 
-        def start(plan: Plan, done: int) -> None:
-            cli.say(f"reading the texts of column {plan.text_column!r} ({plan.reason})")
+        def start(shards: Shards, done: int) -> None:
+            cli.say(f"reading the texts of column {shards.text_column!r} ({shards.reason})")
             before = f"; {done:,} of them were done by an earlier run" if done else ""
-            cli.say(f"{plan.rows:,} rows in {len(plan.parts):,} {plural(len(plan.parts), 'part', 'parts')}{before}")
-            advance.append(stack.enter_context(count_progress(plan.rows - done, shown=True)))
+            count = len(shards.sizes)
+            cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{before}")
+            advance.append(stack.enter_context(count_progress(shards.rows - done, shown=True)))
 
-        summary = predict_files(
+        shards = predict_files(
             find_model(arguments.model),
             arguments.input,
             arguments.output,
@@ -279,13 +280,14 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             address=arguments.address,
             workers=arguments.workers,
             gpus=arguments.gpus_per_worker,
-            options={"probabilities": arguments.probabilities, "threshold": arguments.threshold},
+            probabilities=arguments.probabilities,
+            threshold=arguments.threshold,
             overwrite=arguments.overwrite,
             on_start=start,
             on_progress=lambda rows: advance[0](rows),
         )
-    bad = f"; {summary.bad:,} were set aside in _bad/, with the reason" if summary.bad else ""
-    cli.say(f"{summary.written:,} rows are in {paths.shown(summary.folder)}{bad}")
+    bad = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
+    cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad}")
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         plain_rows = min(arguments.plain_rows, arguments.rows)
         write_rows(scratch / "plain", tweets, plain_rows, whole=True)
         write_rows(scratch / "few", tweets, FEW_ROWS)
-        options = [str(arguments.workers or ""), str(arguments.part_rows)]
+        options = [str(arguments.workers or ""), str(arguments.shard_rows)]
         few, one = scratch / "few", "0000.parquet"
         wanted = {
             "plain": (
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
             cli.say(f"{name}: {rows:,} rows, after {FEW_ROWS:,} to see what starting takes")
             runs[name] = rates(measure(of_few, FEW_ROWS), measure(of_all, rows))
             _print(name, runs[name])
-        written = sum(_rows(file) for file in (scratch / "ray").glob("part-*.parquet"))
+        written = sum(_rows(file) for file in (scratch / "ray").glob("shard-*.parquet"))
     if written != arguments.rows:
         raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=ROWS, help="rows for the engine")
     parser.add_argument("--plain-rows", type=int, default=PLAIN_ROWS, help="rows for the plain command, the first ones")
     parser.add_argument("--workers", type=int, help="workers of the engine; one a core if not given")
-    parser.add_argument("--part-rows", type=int, default=8_192, help="rows in a part")
+    parser.add_argument("--shard-rows", type=int, default=8_192, help="rows in a shard")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
     parser.add_argument("--data", type=Path, help="the dataset; found by itself if not given")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the rows are written for the while")
@@ -199,10 +199,10 @@ def _ray(model: Path, source: Path, output: Path, options: Sequence[str]) -> lis
     return [sys.executable, "-c", f"from research.benchmarks.scale import run_ray; run_ray(*{given!r})"]
 
 
-def run_ray(model: str, source: str, output: str, workers: str, part_rows: str) -> None:
+def run_ray(model: str, source: str, output: str, workers: str, shard_rows: str) -> None:
     """The engine's run, in a process of its own."""
     predict_files(
-        model, source, output, column="text", workers=int(workers) if workers else None, part_rows=int(part_rows)
+        model, source, output, column="text", workers=int(workers) if workers else None, shard_rows=int(shard_rows)
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs for tests/engines/test_ray_data.py, each in a process of its own: a job that hangs can be ended from outside."""
+"""Jobs for tests/batch/test_ray_data.py, each in a process of its own: a job that hangs can be ended from outside."""
 
 import json
 import os
@@ -13,98 +13,113 @@ from stub_model import stub
 
 from tf_model.batch import ray_data
 from tf_model.batch.ray_data import connected, import_ray, predict_files
-from tf_model.errors import TweetTargetError
+from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.predictor import Predictor
 
 
-def slow_stub(seconds: float) -> Predictor:
-    """The stub, with a wait in each batch; it fails on a text that holds "poison"."""
+def slow_stub(folder: Path, seconds: float, _: Path) -> Predictor:
+    """The stub, with a wait in each batch; it leaves word of its process and of the GPUs that Ray gave to it."""
     plain = stub()
+    (folder / f"worker-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 
     def score(batch):
         time.sleep(seconds)
-        if any(b"poison" in text for text in batch):
-            raise ValueError("poison")
         return plain.score(batch)
 
     return Predictor(plain.labels, score)
 
 
-def predict(folder: Path, seconds: float = 0, **arguments):
-    """Run a job over ``folder/in`` into ``folder/out``."""
-    return predict_files(
-        folder / "model", folder / "in", folder / "out", load=partial(slow_stub, seconds), batch_size=50, **arguments
-    )
-
-
-def records(folder: Path) -> dict:
-    """What the finished parts say of themselves, by name."""
-    return {file.stem: json.loads(file.read_text()) for file in (folder / "out" / "_done").glob("*.json")}
-
-
-def kill_a_worker(folder: Path, killed: list[int]) -> None:
-    """Wait until two parts are done, and kill the worker of the last one in the midst of its next."""
-    while len(found := sorted((folder / "out" / "_done").glob("*.json"), key=lambda file: file.stat().st_mtime)) < 2:
-        time.sleep(0.02)
-    killed.append(int(json.loads(found[-1].read_text())["worker"].split(":")[1]))
-    time.sleep(0.1)
-    os.kill(killed[0], signal.SIGKILL)
-
-
-def lose_a_worker(folder: Path) -> dict:
-    """Kill a worker in the middle; then run the finished job again; then again with two parts taken away."""
-    found, killed, rows = {}, [], []
-    with connected(import_ray(), None):
-        killer = threading.Thread(target=kill_a_worker, args=(folder, killed), daemon=True)
-        killer.start()
-        first = predict(folder, seconds=0.3, part_rows=50, on_progress=rows.append)
-        killer.join()
-        found |= {"first": vars(first) | {"folder": ""}, "killed": killed[0], "progress": rows, "done": records(folder)}
-        before = {file.name: file.stat().st_mtime_ns for file in (folder / "out").glob("part-*")}
-        again = predict(folder, seconds=0.3, part_rows=50)
-        for name in ("part-000001", "part-000003"):
-            (folder / "out" / "_done" / f"{name}.json").unlink()
-        third = predict(folder, seconds=0.3, part_rows=50)
-        after = {file.name: file.stat().st_mtime_ns for file in (folder / "out").glob("part-*")}
-        found |= {"again": again.resumed, "third": third.resumed}
-        found["written_again"] = sorted(name for name in after if after[name] != before[name])
-    return found
-
-
-def deadly_stub(folder: Path) -> Predictor:
-    """The stub; once a part is done, every further one ends the process, as the system does where memory is short."""
+def deadly_stub(folder: Path, _: Path) -> Predictor:
+    """The stub; once a shard is done, every further one ends the process, as the system does where memory is short."""
     plain = stub()
 
     def score(batch):
-        if records(folder):
+        if shards(folder):
             os._exit(1)
         return plain.score(batch)
 
     return Predictor(plain.labels, score)
 
 
-def lose_every_worker(folder: Path) -> dict:
-    """Run a job in which every part but the first to be scored ends the worker that begins it."""
-    ray_data.RETRIES = 1
-    try:
-        predict_files(
-            folder / "model",
-            folder / "in",
-            folder / "out",
-            load=partial(deadly_stub, folder),
-            part_rows=200,
-            workers=1,
-            batch_size=50,
+def broken_stub(_: Path) -> Predictor:
+    """A model that cannot be used."""
+    raise DataError("the model is\nno good")
+
+
+def predict(folder: Path, load, name: str = "out", **arguments):
+    """Run a job over ``folder/in`` into a folder beside it, with another model than that in ``folder/model``."""
+    ray_data.load_model = load
+    return predict_files(folder / "model", folder / "in", folder / name, **arguments)
+
+
+def shards(folder: Path) -> list[Path]:
+    """The shards that are done, the latest last."""
+    return sorted((folder / "out").glob("shard-*"), key=lambda file: file.stat().st_mtime)
+
+
+def workers(folder: Path) -> dict[int, str]:
+    """The GPUs of each worker that loaded a model since this was asked last, by its process."""
+    files = list(folder.glob("worker-*"))
+    gpus = {int(file.name.removeprefix("worker-")): file.read_text() for file in files}
+    for file in files:
+        file.unlink()
+    return gpus
+
+
+def kill_a_worker(folder: Path, killed: list[int]) -> None:
+    """Wait until two shards are done, and kill a worker in the midst of its next."""
+    while len(shards(folder)) < 2:
+        time.sleep(0.02)
+    killed.append(min(workers(folder)))
+    os.kill(killed[0], signal.SIGKILL)
+
+
+def lose_a_worker(folder: Path) -> dict:
+    """Kill a worker in the middle; then run the finished job again."""
+    killed, rows, start = [], [], []
+    with connected(import_ray(), None):
+        killer = threading.Thread(target=kill_a_worker, args=(folder, killed), daemon=True)
+        killer.start()
+        first = predict(folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_progress=rows.append)
+        killer.join()
+        again = predict(
+            folder, partial(slow_stub, folder, 0.3), shard_rows=50, on_start=lambda *of: start.append(of[1])
         )
-    except TweetTargetError as error:
-        return {"error": str(error), "kept": sorted(records(folder))}
-    return {"error": "none"}
+    return {
+        "first": vars(first),
+        "progress": rows,
+        "replaced": list(workers(folder)),
+        "killed": killed,
+        "again": [again == first, *start],
+    }
 
 
-def telling_stub(folder: Path) -> Predictor:
-    """The stub, which leaves word of the GPUs that Ray gave to its worker."""
-    (folder / f"gpus-of-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
-    return slow_stub(0)
+def lose_every_worker(folder: Path) -> dict:
+    """A job in which every shard but the first to be scored ends its worker; then the same with a better model."""
+    ray_data.RETRIES = 1
+    found = {}
+    with connected(import_ray(), None):
+        try:
+            predict(folder, partial(deadly_stub, folder), shard_rows=200, workers=1)
+        except TweetTargetError as error:
+            found["error"] = str(error)
+        kept = shards(folder)
+        found |= {"kept": [file.name for file in kept], "hidden": [file.name for file in (folder / "out").glob(".*")]}
+        before = [file.stat().st_mtime_ns for file in kept]
+        try:
+            predict(folder, broken_stub, shard_rows=200)
+        except TweetTargetError as error:
+            found["broken"] = [type(error).__name__, str(error)]
+        rows, start = [], []
+        made = predict(
+            folder,
+            partial(slow_stub, folder, 0),
+            shard_rows=200,
+            on_start=lambda *of: start.append(of[1]),
+            on_progress=rows.append,
+        )
+    found["untouched"] = before == [file.stat().st_mtime_ns for file in kept]
+    return found | {"start": start, "progress": rows, "rows": made.rows}
 
 
 def on_a_cluster(folder: Path) -> dict:
@@ -112,20 +127,14 @@ def on_a_cluster(folder: Path) -> dict:
 
     The last would replace a job that is done.
     """
-    job = (folder / "model", folder / "in")
-    load, found = partial(telling_stub, folder), {}
-    summary = predict_files(*job, folder / "out", load=load, batch_size=50, part_rows=100)
-    found |= {"rows": summary.rows, "written": summary.written, "done": records(folder)}
-    for name, gpus in (("gpus", None), ("without", 0)):
-        if gpus is not None:
-            predict_files(*job, folder / name, load=load, batch_size=50, part_rows=100, gpus=gpus)
-        files = list(folder.glob("gpus-of-*"))
-        found[name] = [file.read_text() for file in files]
-        for file in files:
-            file.unlink()
+    load, found = partial(slow_stub, folder, 0), {}
+    made = predict(folder, load, shard_rows=100)
+    found |= {"rows": made.rows, "shards": len(shards(folder)), "gpus": list(workers(folder).values())}
+    predict(folder, load, "without", shard_rows=100, gpus=0)
+    found["without"] = list(workers(folder).values())
     before = sorted(file.name for file in (folder / "out").iterdir())
     try:
-        predict_files(*job, folder / "out", load=load, batch_size=50, part_rows=100, workers=2, gpus=1, overwrite=True)
+        predict(folder, load, shard_rows=100, workers=2, gpus=1, overwrite=True)
     except TweetTargetError as error:
         found["error"] = str(error)
     found["untouched"] = before == sorted(file.name for file in (folder / "out").iterdir())

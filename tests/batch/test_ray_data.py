@@ -31,13 +31,13 @@ def folder(tmp_path) -> Path:
     """A job's folder: three CSV files of 200 rows, one of them with rows that are bad, and the files of a model."""
     (tmp_path / "model" / "variables").mkdir(parents=True)
     (tmp_path / "model" / "saved_model.pb").write_text("a graph")
-    (tmp_path / "model" / "labels.json").write_text('{"task": "product", "labels": ["iPad"]}')
+    (tmp_path / "model" / "labels.json").write_text('{"labels": {"product": ["iPad"]}}')
     (tmp_path / "in").mkdir()
     for number in range(3):
         rows = [f'{number * 200 + row},"tweet {row} on my ipad, number {number}"' for row in range(200)]
         if number == 1:
             rows[7] = '207,"one field" too many,x'
-            rows[8] = "208,poison"
+            rows[8] = "208,too,many"
         (tmp_path / "in" / f"{number}.csv").write_text("\n".join(["id,text", *rows]) + "\n", encoding="utf-8")
     return tmp_path
 
@@ -66,41 +66,48 @@ def run(job: str, folder: Path, **environment: str) -> dict:
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
-def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line(folder):
-    found = run("lose_every_worker", folder)
+def test_workers_that_are_lost_again_and_again_end_the_job_in_one_line_and_it_can_go_on(folder):
+    result = run("lose_every_worker", folder)
     assert re.fullmatch(
-        r"the workers were lost \(.*\); 1 of 3 parts are kept: run the same command again, with fewer --workers .*",
-        found["error"],
+        r"the workers were lost \(.*\); 1 of 3 shards are kept: run the same command again, with fewer --workers .*",
+        result["error"],
     )
-    [kept] = found["kept"]
-    assert [file.stem for file in (folder / "out").glob("part-*.csv")] == [kept], "whole, and no other begun"
+    assert len(result["kept"]) == 1, "whole, and no other begun"
+    assert result["broken"] == ["DataError", "the model is\nno good"]
+    assert result["untouched"]
+    assert (result["rows"], len(result["progress"])) == (598, 2)
+    assert result["start"] == [598 - sum(result["progress"])]
+    check_rows(folder)
 
 
-def read_parts(folder: Path) -> pandas.DataFrame:
-    return pandas.concat([pandas.read_csv(file) for file in sorted((folder / "out").glob("part-*.csv"))])
+def check_rows(folder: Path) -> None:
+    """Every good row is written once, and the others are set aside."""
+    rows = pandas.concat([pandas.read_csv(file) for file in sorted((folder / "out").glob("shard-*.csv"))])
+    assert rows["id"].tolist() == [number for number in range(600) if number not in (207, 208)]
+    assert list(rows.columns) == ["id", "text", "product", "product_confidence"]
+    assert set(rows["product"]) == {"iPad"}
+    bad = [json.loads(line) for line in (folder / "out" / "_bad" / "rows.jsonl").read_text().splitlines()]
+    assert [(Path(row["file"]).name, row["line"]) for row in bad] == [("1.csv", 9), ("1.csv", 10)]
+    assert bad[0]["record"] == '207,"one field" too many,x'
+    manifest = json.loads((folder / "out" / "_manifest.json").read_text())
+    assert (manifest["complete"], sum(manifest["shards"]["sizes"]), manifest["shards"]["bad"]) == (True, 598, 2)
+    assert not (folder / "out" / "_input").exists()
 
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
 def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
-    found = run("lose_a_worker", folder)
-    rows = read_parts(folder)
-    expected = [number for number in range(600) if number not in (207, 208)]
-    assert sorted(rows["id"]) == expected  # every good row once
-    assert list(rows.columns) == ["id", "text", "product", "product_confidence"]
-    assert set(rows["product"]) == {"iPad"}
-    assert found["first"] == {"folder": "", "parts": 12, "resumed": 0, "rows": 600, "written": 598, "bad": 2}
-    assert sum(found["progress"]) == 600
-    workers = {int(record["worker"].split(":")[1]) for record in found["done"].values()}
-    assert len(workers - {found["killed"]}) >= 2  # another took the place of the lost one
-    bad = [json.loads(line) for line in (folder / "out" / "_bad" / "part-000004.jsonl").read_text().splitlines()]
-    assert [(row["row"], row["line"]) for row in bad] == [(7, 9), (8, None)]
-    assert bad[1]["reason"] == "ValueError: poison"
-    assert bad[0]["record"] == '207,"one field" too many,x'
-    assert found["again"] == 12
-    assert found["third"] == 10
-    assert found["written_again"] == ["part-000001.csv", "part-000003.csv"]
-    assert json.loads((folder / "out" / "_manifest.json").read_text())["complete"] is True
+    result = run("lose_a_worker", folder)
+    check_rows(folder)
+    assert result["first"] | {"sizes": sum(result["first"]["sizes"])} == {
+        "text_column": "text",
+        "reason": "by its name",
+        "sizes": 598,
+        "bad": 2,
+    }
+    assert sum(result["progress"]) == 598
+    assert set(result["replaced"]) - set(result["killed"]), "another took the place of the lost one"
+    assert result["again"] == [True, 598]
 
 
 @pytest.fixture
@@ -137,13 +144,12 @@ def cluster():
 @needs_ray
 @pytest.mark.timeout(LIMIT + 60)
 def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluster):
-    found = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
-    assert (found["rows"], found["written"]) == (600, 598)
-    assert len(found["done"]) == 6
-    assert found["gpus"] == ["0"]  # one worker, which was given the one
-    assert found["without"] == ["", ""]  # one for each CPU, and none sees a GPU
-    assert found["error"].startswith("expected at least 2 GPUs for 2 workers with 1 each, found 1; give fewer")
-    assert found["untouched"], "what was done before is kept where the new job cannot be"
+    result = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
+    assert (result["rows"], result["shards"]) == (598, 6)
+    assert result["gpus"] == ["0"]  # one worker, which was given the one
+    assert set(result["without"]) == {""}  # none of the workers sees a GPU
+    assert result["error"].startswith("expected at least 2 GPUs for 2 workers with 1 each, found 1; give fewer")
+    assert result["untouched"], "what was done before is kept where the new job cannot be"
 
 
 @pytest.mark.parametrize(
@@ -178,26 +184,24 @@ def test_without_ray_it_says_what_to_install(monkeypatch):
 def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatch):
     monkeypatch.setattr(ray_data, "connected", lambda *_: pytest.fail("Ray was started"))
     job = (folder / "model", folder / "in", folder / "out")
-    with pytest.raises(UsageError, match="writes a folder of parts"):
+    with pytest.raises(UsageError, match="writes a folder of shards"):
         ray_data.predict_files(*job[:2], folder / "out.csv")
-    with pytest.raises(UsageError, match="at least 1 worker, got 0"):
-        ray_data.predict_files(*job, workers=0)
-    with pytest.raises(UsageError, match=r"end in .csv or .parquet, got '.xlsx'"):
-        ray_data.predict_files(*job, suffix=".xlsx")
+    with pytest.raises(UsageError, match="lie in one another"):
+        ray_data.predict_files(*job[:2], folder)
     with pytest.raises(UsageError, match="has no column 'tweet'"):
         ray_data.predict_files(*job, column="tweet")
     with pytest.raises(DataError, match="does not exist"):
         ray_data.predict_files(job[0], folder / "nothing", job[2])
-    with pytest.raises(UsageError, match="lies in the folder that is read"):
+    with pytest.raises(UsageError, match="lie in one another"):
         ray_data.predict_files(*job[:2], folder / "in" / "answers")
     taken = folder / "taken.csv"
     taken.write_text("text,product_probability_iPad\na,b\n")
     with pytest.raises(DataError, match="already has a column called 'product_probability_iPad'"):
-        ray_data.predict_files(job[0], taken, job[2], options={"probabilities": True})
+        ray_data.predict_files(job[0], taken, job[2], probabilities=True)
     assert not (folder / "out").exists()
     (folder / "out").mkdir()
     (folder / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(OutputError, match="is not empty and no job made it"):
+    with pytest.raises(OutputError, match=r"holds 'mine\.txt', which no job made"):
         ray_data.predict_files(*job, overwrite=True)
     assert (folder / "out" / "mine.txt").read_text() == "mine"
 
@@ -219,18 +223,17 @@ def test_an_address_where_no_cluster_is(monkeypatch):
 
 def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):
     from tf_model import predict
-    from tf_model.batch import parts
-    from tf_model.batch.ledger import Summary
+    from tf_model.batch.shards import Shards
 
     given = {}
 
     def pretend(model, source, output, *, on_start, on_progress, **options):
         given.update(options)
-        plan = parts.plan(source, part_rows=100)
-        on_start(plan, 200)
+        shards = Shards("text", "by its name", (100,) * 6, 2)
+        on_start(shards, 200)
         for _ in range(4):
             on_progress(100)
-        return Summary(Path(output), 6, 2, 600, 598, 2)
+        return shards
 
     monkeypatch.setattr(ray_data, "predict_files", pretend)
     monkeypatch.setattr(predict, "find_model", lambda _: folder / "model")
@@ -238,9 +241,9 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     few = ["--workers", "3", "--gpus-per-worker", "0.5"]
     assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray", *few]) == 0
     assert (given["workers"], given["gpus"]) == (3, 0.5)
-    said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith("reading the texts of column 'text'")
-    assert said[1] == "600 rows in 6 parts; 200 of them were done by an earlier run"
-    assert said[2].startswith("400 texts in ")
-    assert said[3].startswith("598 rows are in ")
-    assert said[3].endswith("; 2 were set aside in _bad/, with the reason")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading the texts of column 'text' (by its name)"
+    assert lines[1] == "600 rows in 6 shards; 200 of them were done by an earlier run"
+    assert lines[2].startswith("400 texts in ")
+    assert lines[3].startswith("600 rows are in ")
+    assert lines[3].endswith("; 2 were set aside in _bad/, with the reason")

@@ -59,7 +59,7 @@ def test_the_target_appears_when_the_block_ends_and_not_before(kind, tmp_path):
     with kind(target) as part:
         write(part, "content", kind)
         assert not target.exists()
-        assert part.parent == target.parent  # so that it can be renamed
+        assert part.is_relative_to(target.parent)  # so that it can be renamed
     assert read(target, kind) == "content"
     assert names(target.parent) == ["target"]
 
@@ -187,9 +187,9 @@ def fail(*_, **__):
     [
         (whole_file, files.os, "fsync"),
         (whole_file, Path, "replace"),
-        (whole_file, files.tempfile, "mkstemp"),
+        (whole_file, files.tempfile, "mkdtemp"),
         (whole_folder, files.tempfile, "mkdtemp"),
-        (whole_folder, Path, "chmod"),
+        (whole_folder, Path, "mkdir"),
     ],
 )
 def test_a_disk_that_fills_up_at_the_last_moment_costs_nothing(kind, where, name, tmp_path, monkeypatch):
@@ -210,7 +210,7 @@ def test_an_old_folder_is_put_back_if_the_new_one_cannot_take_its_place(failure,
     rename = Path.rename
 
     def rename_old_only(path, to):
-        if path.suffix == ".part":
+        if path.parent.suffix == ".part" and path.name == "target":
             raise failure
         return rename(path, to)
 
@@ -246,7 +246,7 @@ def test_a_folder_that_somebody_makes_between_the_two_renames_costs_neither(tmp_
     rename = Path.rename
 
     def rename_late(path, to):
-        if path.suffix == ".part":
+        if path.parent.suffix == ".part" and path.name == "target":
             target.mkdir()
             write(target, "theirs", whole_folder)
         return rename(path, to)
@@ -254,7 +254,7 @@ def test_a_folder_that_somebody_makes_between_the_two_renames_costs_neither(tmp_
     monkeypatch.setattr(Path, "rename", rename_late)
     with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself"):
         make(target, "new", whole_folder, overwrite=True)
-    [old] = tmp_path.glob(".target.*.old/target")
+    [old] = tmp_path.glob(".target.*.part/old")
     assert read(old, whole_folder) == "old"
     assert read(target, whole_folder) == "theirs"
 
@@ -266,7 +266,7 @@ def test_an_interrupt_after_the_new_one_took_its_place_leaves_it_there(tmp_path,
 
     def rename_and_stop(path, to):
         rename(path, to)
-        if path.suffix == ".part":
+        if path.parent.suffix == ".part" and path.name == "target":
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "rename", rename_and_stop)
@@ -283,9 +283,9 @@ def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(failure, tmp_path,
     rename = Path.rename
 
     def rename_once(path, to):
-        if path.suffix == ".part":
+        if path.parent.suffix == ".part" and path.name == "target":
             raise failure
-        if path.parent.suffix == ".old":
+        if path.name == "old":
             raise OSError(errno.EIO, "Input/output error")
         return rename(path, to)
 
@@ -293,7 +293,7 @@ def test_an_old_folder_that_cannot_be_put_back_is_not_deleted(failure, tmp_path,
     with pytest.raises(OutputError, match=r"it lies in .+: rename it yourself") as raised:
         make(target, "new", whole_folder, overwrite=True)
     monkeypatch.undo()
-    [old] = tmp_path.glob(".target.*.old/target")
+    [old] = tmp_path.glob(".target.*.part/old")
     assert str(old) in str(raised.value)
     assert read(old, whole_folder) == "old"
 

@@ -93,7 +93,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
 MEASURE = """
 import re, resource, sys
 from pathlib import Path
-from tf_model import tables
+from tf_model.io import tables
 with tables.open_table(sys.argv[1]) as table, tables.table_writer(sys.argv[2]) as writer:
     for chunk in table.chunks(2000):
         writer.write(chunk)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from table_files import FEW, ROWS, message_of, read, save, texts, write
 
 from tf_model.errors import DataError, OutputError, TweetTargetError
-from tf_model.io import tables, writing
+from tf_model.io import tables
 
 # ---------------------------------------------------------------- CSV and TSV
 
@@ -75,7 +75,7 @@ def test_full_disk_in_the_middle_of_a_csv(tmp_path, monkeypatch):
         def write(self, _):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setitem(writing._WRITERS, ".csv", lambda _: tables.CsvWriter(Full()))
+    monkeypatch.setitem(tables._WRITERS, ".csv", lambda _: tables.CsvWriter(Full()))
     with pytest.raises(OutputError, match="the disk is full"):
         save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []

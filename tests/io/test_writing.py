@@ -67,7 +67,7 @@ def test_folder_that_is_not_writable(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
     with pytest.raises(OutputError, match="writing there is not permitted; choose another place"):
         save(pandas.DataFrame({"text": ["a"]}), tmp_path / "a.csv")
 

@@ -1,15 +1,14 @@
 """Files that are written whole or not at all, and what to say of those that cannot be read or written."""
 
 import errno
-import fcntl
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tf_model import errors
 from tf_model.errors import DataError, OutputError
@@ -43,13 +42,7 @@ def explain_write_errors(target: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder`` and what it stands in, and check that something can be written there.
-
-    For what is written only after hours: a place that cannot be written to is then known at once.
-
-    Raises:
-        OutputError: It cannot be written to.
-    """
+    """Make ``folder`` and its parents, and raise :class:`OutputError` at once if nothing can be written there."""
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -64,94 +57,80 @@ def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
 
 
-@contextmanager
-def whole_file(target: Path, overwrite: bool = False) -> Iterator[Path]:
+def whole_file(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
     """Give a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
 
     Args:
         target: The file to make. Its folder is created if need be.
         overwrite: Whether an existing file may be replaced.
 
-    Yields:
-        The path to write to. On any error, an interrupt included, it is removed and ``target`` is untouched.
+    Returns:
+        A context manager that gives the path to write to. On any error, an interrupt included, it is removed and
+        ``target`` is untouched.
 
     Raises:
         OutputError: ``target`` exists and ``overwrite`` is false, or it cannot be written.
     """
-    target = Path(target)
-    refuse_to_overwrite(target, overwrite)
-    with explain_write_errors(target):
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder; give the name of a file")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        os.close(handle)
-        part: Path | None = Path(name)
-        try:
-            yield part
-            with part.open("rb") as written:
-                os.fsync(written.fileno())
-            part.chmod(0o666 & ~_umask())
-            if not overwrite and target.exists():
-                kept, part = part, None
-                raise OutputError(_made_meanwhile(target, kept))
-            part.replace(target)
-        finally:
-            if part:
-                part.unlink(missing_ok=True)
+    return _whole(Path(target), overwrite, is_folder=False)
+
+
+def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
+    """Like :func:`whole_file`, for a folder, which is there to be filled: it appears complete, or not at all."""
+    return _whole(Path(target), overwrite, is_folder=True)
 
 
 @contextmanager
-def whole_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
-    """Like :func:`whole_file`, for a folder: it appears complete, or not at all."""
-    target = Path(target)
+def _whole(target: Path, overwrite: bool, is_folder: bool) -> Iterator[Path]:
     refuse_to_overwrite(target, overwrite)
     with explain_write_errors(target):
-        if target.exists() and not target.is_dir():
-            raise OutputError(f"{target} is a file; give the name of a folder")
+        if target.exists() and target.is_dir() != is_folder:
+            advice = "a file; give the name of a folder" if is_folder else "a folder; give the name of a file"
+            raise OutputError(f"{target} is {advice}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        part: Path | None = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        part = holder / target.name
         try:
+            if is_folder:
+                part.mkdir()
             yield part
-            part.chmod(0o777 & ~_umask())
-            if not overwrite and target.exists():
-                kept, part = part, None
-                raise OutputError(_made_meanwhile(target, kept))
-            if target.exists():
-                # Two renames, so that the old folder is there until the new one is complete.
-                old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-                try:
-                    target.rename(old / target.name)
-                    part.rename(target)
-                except BaseException:
-                    if part.exists():
-                        _put_back(old / target.name, target)
-                    else:
-                        shutil.rmtree(old, ignore_errors=True)
-                    raise
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                part.rename(target)
-        finally:
-            if part:
-                shutil.rmtree(part, ignore_errors=True)
+            if not is_folder:
+                with part.open("rb") as written:
+                    os.fsync(written.fileno())
+            if not target.exists() or (overwrite and not is_folder):
+                part.replace(target)
+            elif overwrite:
+                _replace_folder(target, part, holder / "old")
+            else:  # hours of work would replace what somebody else made in them
+                raise _KeptError(
+                    f"{target} was made by another program meanwhile, and is kept; what was written is in {part}: "
+                    "rename it"
+                )
+        except _KeptError:
+            raise
+        except BaseException:
+            shutil.rmtree(holder, ignore_errors=True)
+            raise
+        shutil.rmtree(holder, ignore_errors=True)
 
 
-def _made_meanwhile(target: Path, part: Path) -> str:
-    """The message where hours of work would replace what somebody else made in them: both are kept."""
-    return f"{target} was made by another program meanwhile, and is kept; what was written is in {part}: rename it"
+class _KeptError(OutputError):
+    """What would be lost otherwise is kept under a temporary name, which the message gives."""
 
 
-def _put_back(old: Path, target: Path) -> None:
-    """Undo half a replacement; where that fails, leave the old folder where it is and say where."""
+def _replace_folder(target: Path, new: Path, old: Path) -> None:
+    """Two renames, so that the old folder is there until the new one is complete."""
     try:
-        if old.exists():
-            old.rename(target)
-        old.parent.rmdir()
-    except OSError as error:
-        raise OutputError(
-            f"cannot put {target} back ({error.strerror}); it lies in {old}: rename it yourself"
-        ) from error
+        target.rename(old)
+        new.rename(target)
+    except BaseException:
+        if new.exists() and old.exists():
+            try:
+                old.rename(target)
+            except OSError as error:
+                raise _KeptError(
+                    f"cannot put {target} back ({error.strerror}); it lies in {old}: rename it yourself"
+                ) from error
+        raise
 
 
 @contextmanager
@@ -168,46 +147,22 @@ def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterato
     Raises:
         OutputError: Another process holds the lock, or the file cannot be made.
     """
+    from filelock import FileLock, Timeout
+
     with explain_write_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
-        file = _hold(lock)
-        if file is None:
-            raise OutputError(f"{work} is under way{_holder(lock)}; {advice}")
-    with file:
         try:
+            held = FileLock(lock).acquire(blocking=False)
+        except Timeout:
+            process = lock.read_text().strip() if lock.exists() else ""
+            holder = f" (process {process})" if process else ""
+            raise OutputError(f"{work} is under way{holder}; {advice}") from None
+    with held:
+        try:
+            lock.write_text(f"{os.getpid()}\n")
             yield
         finally:
-            lock.unlink(missing_ok=True)  # while it is held: who opened it before looks again, see below
-
-
-def _hold(lock: Path) -> IO[str] | None:
-    """``lock``, open and locked, with our process number in it; None if another process holds it."""
-    while True:
-        file = lock.open("a+", encoding="ascii")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have removed it after we opened it: then the lock is on a file that nobody finds.
-            if os.path.samestat(os.fstat(file.fileno()), lock.stat()):
-                file.truncate(0)
-                file.write(f"{os.getpid()}\n")
-                file.flush()
-                return file
-        except BlockingIOError:
-            file.close()
-            return None
-        except FileNotFoundError:
-            pass  # removed just now
-        except BaseException:
-            file.close()
-            raise
-        file.close()
-
-
-def _holder(lock: Path) -> str:
-    with suppress(OSError):  # it may be gone by now
-        number = lock.read_text(encoding="ascii", errors="replace").strip()
-        return f" (process {number})" if number else ""
-    return ""
+            lock.unlink(missing_ok=True)  # while it is held: whoever locks a file that was removed tries again
 
 
 def write_json(target: Path, value: Any, overwrite: bool = True) -> None:
@@ -215,9 +170,3 @@ def write_json(target: Path, value: Any, overwrite: bool = True) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with whole_file(target, overwrite) as part:
         part.write_text(text, encoding="utf-8")
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

@@ -1,4 +1,8 @@
-"""Text files in and out: CSV, TSV, JSON lines, one text a line, and standard input."""
+"""Text files in and out: CSV, TSV, JSON lines, one text a line, and standard input.
+
+CSV is read by Python's csv module and not by pyarrow.csv, which takes a quote that is never closed for the rest of the
+file, fails at a cell beyond its block and at bytes that are not UTF-8, and does not count blank lines.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +12,25 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import islice
-from pathlib import Path
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tf_model.errors import DataError
 from tf_model.io import characters
 from tf_model.io.files import explain_read_errors
-from tf_model.io.formats import Source, TableWriter, explain_empty
-from tf_model.io.values import as_json, as_text, rows_of, unique_names
+from tf_model.io.formats import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
 
 if TYPE_CHECKING:
     import pandas
+
+_UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
 # ---------------------------------------------------------------- in
 
 
-def find_separator(lines: Iterable[str]) -> str:
-    """The separator of a CSV file: comma, semicolon or tab, whichever is most frequent in the header outside of quotes.
-
-    Args:
-        lines: The lines of the file; only the header is read, which may go over several. A comma where there is none.
-    """
+def _find_separator(lines: Iterable[str]) -> str:
+    """Comma, semicolon or tab, whichever is most frequent outside of quotes in the header, which is a line or more."""
     header = ""
     for line in islice(lines, 1_000):
         header += line
@@ -39,29 +39,28 @@ def find_separator(lines: Iterable[str]) -> str:
     return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
 
 
-def csv_rows(lines: Iterable[str], delimiter: str, **options: Any) -> Any:
-    """A ``csv.reader`` with these options for fields of any length: the module itself stops at 131,072 characters."""
-    csv.field_size_limit(sys.maxsize)
-    return csv.reader(lines, delimiter=delimiter, **options)
-
-
-class _TextFile(Source):
+class _TextFile(Table):
     """A file of lines. Only CR, LF and CR LF end a line: U+0085 and U+2028 do not."""
 
     def numbered_lines(self) -> Iterator[tuple[int, str]]:
         """Yield (number from 1, line with its ending)."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
-            yield from characters.numbered_lines(characters.decoded(stream), self.name)
+            yield from self._number(characters.decoded(stream))
+
+    def _number(self, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+        for number, line in enumerate(lines, 1):
+            if "\0" in line and not self.on_bad_row:
+                raise DataError(
+                    f"{self.name}, line {number}: expected text, found a NUL character: this is not a text file, it is "
+                    "UTF-16 without a byte order mark, or it is damaged; save it as UTF-8"
+                )
+            yield number, line
 
     def check(self) -> None:
         """Read every row once, and note whether there are bytes that are not UTF-8."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
             if not characters.is_unicode(stream):
                 self.notes.append("not all of it is UTF-8: the other bytes were read as Windows-1252")
-        self.check_rows()
-
-    def check_rows(self) -> None:
-        """Find the columns and read every row once."""
         super().check()
 
 
@@ -70,139 +69,135 @@ class Lines(_TextFile):
 
     dtype = "str"
 
-    def check_rows(self) -> None:
-        """Count the lines."""
+    def find_columns(self) -> None:
+        """There is but one."""
         self.columns = ["text"]
-        super().check_rows()
-        if not self.total_rows:
+
+    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """One line a row, without its ending."""
+        number = 0
+        for number, line in self.numbered_lines():
+            yield number, [line.rstrip("\r\n")]
+        if number == 0:
             raise DataError(explain_empty(self.name, "one text a line"))
 
-    def rows(self) -> Iterator[Sequence[Any]]:
-        """One line a row, without its ending."""
-        return ([line.rstrip("\r\n")] for _, line in self.numbered_lines())
 
-
-class StandardInput(Source):
-    """Standard input, one text a line: it can be read only once."""
-
-    rereadable = False
-    dtype = "str"
+class StandardInput(Lines):
+    """Standard input, one text a line: it can be read only once, so what is wrong with it is seen on the way."""
 
     def check(self) -> None:
-        """Read nothing: what is wrong is found on the way."""
+        """Read nothing."""
         self.name = "standard input"
-        self.columns = ["text"]
+        self.find_columns()
 
-    def rows(self) -> Iterator[Sequence[Any]]:
-        """One line a row, without its ending."""
+    def numbered_lines(self) -> Iterator[tuple[int, str]]:
+        """Yield (number from 1, line with its ending)."""
         stream = characters.decoded(sys.stdin.buffer)
-        nothing = True
         try:
-            for _, line in characters.numbered_lines(stream, self.name):
-                nothing = False
-                yield [line.rstrip("\r\n")]
+            yield from self._number(stream)
         finally:
             stream.detach()
-        if nothing:
-            raise DataError(explain_empty(self.name, "one text a line"))
 
 
 class Delimited(_TextFile):
-    """CSV or TSV. Rows that do not fit the header are refused rather than guessed at."""
+    """CSV or TSV. Rows that do not fit the header are refused, or set aside, rather than guessed at."""
 
     dtype = "str"
     first_row = 2
-    delimiter = ","
+    delimiter = "\t"
     quoting: Any = csv.QUOTE_MINIMAL
 
-    def check_rows(self) -> None:
-        """Find the separator, the kind of quoting and the header, and read every row once."""
-        if self.path.suffix.lower() == ".csv":
-            self.delimiter = find_separator(line for _, line in self.numbered_lines())
-            self._count()
-            return
-        self.delimiter = "\t"
+    def check(self) -> None:
+        """Read every row once, of a TSV file that knows no quoting without it."""
         try:
-            self._count()
+            super().check()
         except DataError as error:
-            # Many .tsv files know no quoting: a quote is a character like any other there.
+            if self.path.suffix.lower() == ".csv":
+                raise
+            self.notes.clear()
             self.quoting = csv.QUOTE_NONE
-            with suppress(DataError):
-                self._count()
-                self.notes.append('its double quotes do not pair up, so each " was read as an ordinary character')
-                return
-            raise error
+            try:
+                super().check()
+            except DataError:
+                raise error from None
+            self.notes.append('its double quotes do not pair up, so each " was read as an ordinary character')
 
-    def rows(self) -> Iterator[Sequence[Any]]:
-        """Every record below the header, without blank lines."""
-        width = len(self.columns)
-        for line, row in islice(self._records(), 1, None):
-            if len(row) != width:
-                kind = "tab" if self.delimiter == "\t" else repr(self.delimiter)
-                raise DataError(
-                    f"{self.name}, line {line}: expected {width} fields, as in the header, found {len(row)}; "
-                    f"put texts that hold a {kind}, a quote or a line break in double quotes, their own quotes doubled"
-                )
-            yield row
-
-    def row_numbers(self) -> Iterator[int]:
-        """As a spreadsheet shows the rows: a blank line is one, a text of several lines is one."""
-        return (number + self.blank_lines for number in super().row_numbers())
-
-    def _count(self) -> None:
-        self.columns = next((row for _, row in self._records()), [])
+    def find_columns(self) -> None:
+        """Find the separator and the header."""
+        if self.path.suffix.lower() == ".csv":
+            self.delimiter = _find_separator(line for _, line in self.numbered_lines())
+        _, self.columns = next(self._records(), (0, []))
         if not self.columns:
             raise DataError(explain_empty(self.name, "a header line and one row for each text"))
-        super().check_rows()
-        if self.blank_lines:
-            self.notes.append(f"blank lines were left out: {self.blank_lines}")
+
+    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Every record below the header, without blank lines. A text of several lines is one row of a spreadsheet."""
+        return islice(self._records(), 1, None)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (line on which the record begins, fields), the header first, without blank lines."""
-        lines = (line for _, line in self.numbered_lines())
-        reader = csv_rows(lines, self.delimiter, quoting=self.quoting, strict=True)
-        self.blank_lines = blank = 0
-        while True:
-            begins = reader.line_num + 1
+        """Yield (number as a spreadsheet counts, fields), the header first."""
+        lines: list[str] = []  # of one record
+
+        def remember() -> Iterator[str]:
+            for _, each in self.numbered_lines():
+                lines.append(each)
+                yield each
+
+        csv.field_size_limit(sys.maxsize)  # the module itself stops at 131,072 characters
+        reader = csv.reader(remember(), delimiter=self.delimiter, quoting=self.quoting, strict=True)
+        width = 0
+        for number in count(1):
+            lines.clear()
+            line = reader.line_num + 1
+            set_aside = self.on_bad_row if width else None  # without its header no row can be read
             try:
-                row = next(reader)
-            except StopIteration:
-                return
+                fields = next(reader, None)
             except csv.Error as error:
-                raise DataError(
-                    f"{self.name}: the row that begins on line {begins} cannot be read ({error}); "
-                    "write a quote inside a quoted text twice, and close each quoted text"
-                ) from error
-            if row:
-                self.blank_lines += blank
-                blank = 0
-                yield begins, row
+                if not set_aside or str(error) == _UNCLOSED:
+                    raise DataError(
+                        f"{self.name}: the row that begins on line {line} cannot be read ({error}); "
+                        "write a quote inside a quoted text twice, and close each quoted text"
+                    ) from error
+                set_aside(BadRow(line, str(error), "".join(lines).rstrip("\r\n")))
+                continue
+            if fields is None:
+                return
+            if not fields:
+                continue
+            width = width or len(fields)
+            reason = ""
+            if len(fields) != width:
+                reason = f"expected {width} fields, as in the header, found {len(fields)}"
+            elif self.on_bad_row and any("\0" in field for field in fields):
+                reason = "it holds a NUL character"
+            if not reason:
+                yield number, fields
+            elif set_aside:
+                set_aside(BadRow(line, reason, "".join(lines).rstrip("\r\n")))
             else:
-                blank += 1
+                kind = "tab" if self.delimiter == "\t" else repr(self.delimiter)
+                raise DataError(
+                    f"{self.name}, line {line}: {reason}; put texts that hold a {kind}, a quote or a line break in "
+                    "double quotes, their own quotes doubled"
+                )
 
 
 class JsonLines(_TextFile):
     """One JSON object a line. The columns are the fields of all lines; a field that a line lacks is missing there."""
 
-    def check_rows(self) -> None:
-        """Collect the fields of all lines, and count the lines."""
+    def find_columns(self) -> None:
+        """Collect the fields of all lines."""
         fields: dict[str, None] = {}
-        self.total_rows = 0
         for _, record in self._records():
             fields.update(dict.fromkeys(record))
-            self.total_rows += 1
-            self._refuse_beyond_limits(rows=self.total_rows, columns=len(fields))
+            self.refuse_beyond_limits(columns=len(fields))
         self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))
 
-    def rows(self) -> Iterator[Sequence[Any]]:
+    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """One object a row."""
-        return ([record.get(field) for field in self.columns] for _, record in self._records())
-
-    def row_numbers(self) -> Iterator[int]:
-        """The line of every object."""
-        return (line for line, _ in self._records())
+        return ((line, [record.get(field) for field in self.columns]) for line, record in self._records())
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (line, object), without blank lines."""
@@ -223,17 +218,6 @@ class JsonLines(_TextFile):
                     f"{type(record).__name__}; turn an array into lines with jq -c '.[]'"
                 )
             yield number, record
-
-
-SOURCES: dict[str, type[Source]] = {
-    ".csv": Delimited,
-    ".tsv": Delimited,
-    ".tab": Delimited,
-    ".jsonl": JsonLines,
-    ".ndjson": JsonLines,
-    ".json": JsonLines,
-    ".txt": Lines,
-}
 
 
 # ---------------------------------------------------------------- out
@@ -269,12 +253,13 @@ class CsvWriter(_TextWriter):
     def write(self, frame: pandas.DataFrame) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
         if not self._header_written:
-            self._row([as_text(name) for name in frame.columns])
+            self._row(frame.columns)
             self._header_written = True
         for row in rows_of(frame):
-            self._row([as_text(value) for value in row])
+            self._row(row)
 
-    def _row(self, cells: list[str]) -> None:
+    def _row(self, row: Iterable[Any]) -> None:
+        cells = [as_text(value) for value in row]
         writer = self._quoting if any("\r" in cell for cell in cells) else self._writer
         writer.writerow(cells)
 
@@ -294,19 +279,4 @@ def json_line(record: Mapping[str, Any]) -> str:
     record = {name: as_json(value) for name, value in record.items()}
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=as_text)
     # Python escapes C0 only; DEL and C1 would reach a terminal as they are, and half a pair no file.
-    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def open_csv(path: Path) -> TableWriter:
-    """A new CSV file."""
-    return CsvWriter(path.open("w", encoding="utf-8", newline=""))
-
-
-def open_tsv(path: Path) -> TableWriter:
-    """A new TSV file."""
-    return CsvWriter(path.open("w", encoding="utf-8", newline=""), delimiter="\t")
-
-
-def open_json_lines(path: Path) -> TableWriter:
-    """A new file of JSON lines."""
-    return JsonLinesWriter(path.open("w", encoding="utf-8", newline=""))
+    return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)

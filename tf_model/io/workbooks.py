@@ -1,4 +1,8 @@
-"""Workbooks (.xlsx) in and out, cell by cell: texts stay texts, and none becomes a formula, a number or an error."""
+"""Workbooks (.xlsx) in and out, cell by cell: texts stay texts, and none becomes a formula, a number or an error.
+
+They are read by openpyxl and not by python-calamine, which is ten times as fast but holds a whole sheet in memory, up
+to the cell that is farthest out, makes 1 into 1.0, and leaves out what error cells hold.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
-from tf_model.io.formats import Source, TableWriter, explain_empty
-from tf_model.io.values import as_text, rows_of
+from tf_model.io.formats import Table, TableWriter, as_text, explain_empty, rows_of
 
 if TYPE_CHECKING:
     import pandas
@@ -27,51 +31,42 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED_CONTROL = re.compile("_x(00[01][0-9A-Fa-f]|FFF[EFef]|fff[ef])_|_x005F_(?=x[0-9A-Fa-f]{4}_)")
 
 
-class Workbook(Source):
+class Workbook(Table):
     """One sheet of a workbook: its first row that is not blank names the columns."""
 
     first_row = 2
+    blank = "blank rows"
+    book: Any = None
 
     def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
         super().__init__(path)
         self.sheet_name, self.sheet_option = sheet, sheet_option
-        self.book: Any = None
 
-    def check(self) -> None:
-        """Find the sheet and its header, and read every row once."""
+    def find_columns(self) -> None:
+        """Find the sheet and its header."""
         import openpyxl
 
-        with explain_damage(self.name):
+        with _explain_damage(self.name):
             with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
-                self._refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
+                self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
         self.sheet = self._find_sheet()
-        header = next(self._rows_of_sheet(), None)
+        _, header = next(self._filled_rows(), (0, None))
         if header is None:
             name = f"{self.name}, sheet {self.sheet.title!r}"
             raise DataError(explain_empty(name, "a header and one row for each text"))
         self.columns = ["" if value is None else str(value) for value in header]
-        self.blank_rows = 0
-        super().check()
-        if self.blank_rows:
-            self.notes.append(f"blank rows were left out: {self.blank_rows}")
 
-    def rows(self) -> Iterator[Sequence[Any]]:
+    def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Every row below the header that is not blank."""
         width = len(self.columns)
-        rows = self._rows_of_sheet()
-        next(rows, None)
-        for number, row in enumerate(rows, 2):
+        for number, row in islice(self._filled_rows(), 1, None):
             if len(row) > width:
                 raise DataError(
-                    f"{self.name}, sheet {self.sheet.title!r}, row {number + self.blank_rows}: a value stands to the "
-                    f"right of the last heading, {self.columns[-1]!r}; give that column a heading or delete the value"
+                    f"{self.name}, sheet {self.sheet.title!r}, row {number}: a value stands to the right of the last "
+                    f"heading, {self.columns[-1]!r}; give that column a heading or delete the value"
                 )
-            yield row + [None] * (width - len(row))
-
-    def row_numbers(self) -> Iterator[int]:
-        """As a spreadsheet shows the rows."""
-        return (number + self.blank_rows for number in super().row_numbers())
+            yield number, row + [None] * (width - len(row))
 
     def close(self) -> None:
         """Close the workbook."""
@@ -80,44 +75,37 @@ class Workbook(Source):
 
     def _find_sheet(self) -> Any:
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
-        if self.sheet_name is not None:
-            if self.sheet_name not in sheets:
-                raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
-            return sheets[self.sheet_name]
         if not sheets:
             raise DataError(f"{self.name}: expected a workbook with a sheet, found none")
-        first = next(iter(sheets))
-        if len(sheets) > 1:
+        name = next(iter(sheets)) if self.sheet_name is None else self.sheet_name
+        if name not in sheets:
+            raise UsageError(f"{self.name} has no sheet {name!r}; its sheets are {listed(sheets)}")
+        if self.sheet_name is None and len(sheets) > 1:
             self.notes.append(
-                f"reading the first sheet, {first!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
+                f"reading the first sheet, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
             )
-        return sheets[first]
+        return sheets[name]
 
-    def _rows_of_sheet(self) -> Iterator[list[Any]]:
-        """Rows without blank ones, each without the empty cells at its end."""
-        self.blank_rows = blank = 0
+    def _filled_rows(self) -> Iterator[tuple[int, list[Any]]]:
+        """Yield (number, cells) of the rows that are not blank, each without the empty cells at its end."""
         # Writers of workbooks get the dimensions wrong, and openpyxl would believe them.
         self.sheet.reset_dimensions()
-        with explain_damage(self.name):
+        with _explain_damage(self.name):
             for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to whatever row a cell says that it is in
                     raise DataError(
                         f"{self.name}, sheet {self.sheet.title!r}: a cell stands below row {MOST_ROWS:,}, the last "
                         "that a sheet has; open it in a spreadsheet program and save it again"
                     )
-                row = [from_cell(value) for value in cells]
+                row = [_from_cell(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
-                    self.blank_rows += blank
-                    blank = 0
-                    yield row
-                else:
-                    blank += 1
+                    yield number, row
 
 
 @contextmanager
-def explain_damage(name: str) -> Iterator[None]:
+def _explain_damage(name: str) -> Iterator[None]:
     """Turn whatever openpyxl meets in a file that is no workbook into one :class:`DataError`.
 
     Its remarks on styles and validation rules that it skips are held back.
@@ -235,7 +223,7 @@ def _fit_cell(text: str) -> tuple[str, bool]:
     return _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", text), whole
 
 
-def from_cell(value: Any) -> Any:
+def _from_cell(value: Any) -> Any:
     """The value of a cell with what :func:`_fit_cell` escaped in a text put back, as every program that reads must."""
     if not isinstance(value, str) or "_x" not in value:
         return value
