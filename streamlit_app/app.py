@@ -1,49 +1,87 @@
-"""The frame of the app: the five pages, and beside them the model in use.
+"""The frame of the app: the five pages, and in the sidebar the model in use.
 
-Run ``streamlit run streamlit_app/app.py``, or with ``-- --models DIR`` for the models in another folder,
-or with ``-- --server URL`` for the model of a TensorFlow Serving.
+Run ``streamlit run streamlit_app/app.py``; after ``--`` its own options: ``--models DIR``, ``--server URL``.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-ROOT = Path(__file__).resolve().parent.parent
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # streamlit puts the folder of this file there, not the project's
-
-from streamlit_app.components import sidebar  # noqa: E402
-
 HERE = Path(__file__).resolve().parent
-VIEWS = HERE / "views"
-ICON = HERE / "icon.svg"  # a file of ours: an emoji or a symbol would be fetched from the internet
-# File in views/, title, icon.
-PAGES = (
-    ("ask", "Ask", ":material/forum:"),
-    ("batch", "Batch", ":material/table_view:"),
-    ("explore", "Explore", ":material/insights:"),
-    ("evaluate", "Evaluate", ":material/fact_check:"),
-    ("monitor", "Monitor", ":material/monitor_heart:"),
-)
+if str(HERE.parent) not in sys.path:
+    sys.path.insert(0, str(HERE.parent))  # streamlit puts the folder of this file there, not the project's
+
+from streamlit_app.components import loading  # noqa: E402
+from streamlit_app.components.loading import ModelState  # noqa: E402
+from streamlit_app.components.notices import plain_markdown  # noqa: E402
+from tf_model import tasks  # noqa: E402
+
+PAGES = {  # a file in views/ for each, and its icon
+    "Ask": ":material/forum:",
+    "Batch": ":material/table_view:",
+    "Explore": ":material/insights:",
+    "Evaluate": ":material/fact_check:",
+    "Monitor": ":material/monitor_heart:",
+}
 
 
 def main() -> None:
-    """Draw the frame, then the chosen page."""
-    st.set_page_config(page_title="Tweet Target", page_icon=str(ICON), layout="wide")
+    """Draw the chosen page, then the sidebar."""
+    # A file of ours: an emoji would be fetched from the internet.
+    st.set_page_config(page_title="Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
     page = st.navigation(
         [
-            st.Page(VIEWS / f"{name}.py", title=title, icon=icon, url_path=name, default=name == PAGES[0][0])
-            for name, title, icon in PAGES
-            if (VIEWS / f"{name}.py").is_file()
+            st.Page(HERE / "views" / f"{title.lower()}.py", title=title, icon=icon, default=title == "Ask")
+            for title, icon in PAGES.items()
         ]
     )
     try:
         page.run()
     finally:
-        sidebar.show()  # last: it loads the model, and a page that needs none is not to wait for that
+        with st.sidebar:  # last: it loads the model, and a page that needs none should not wait for that
+            _show_model()
+
+
+def _show_model() -> None:
+    st.subheader("Model", anchor=False)
+    names = loading.model_names()
+    if len(names) > 1:
+        st.session_state[loading.CHOICE] = loading.chosen(names)  # the list may have changed
+        st.selectbox("Model in use", names, key=loading.CHOICE)
+    state = loading.current()
+    if state.predictor is not None:
+        st.badge(":material/check_circle: Ready", color="green")
+        _describe(state)
+    elif state.problem:
+        st.badge(":material/error: Cannot be used", color="red")
+    else:
+        st.badge(":material/help: No model yet", color="orange")
+
+
+def _describe(state: ModelState) -> None:
+    if state.on_sample:
+        st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
+    metrics = state.predictor.metrics
+    st.caption(f"**{plain_markdown(state.name)}** predicts {' and '.join(state.predictor.labels)}.")
+    for task, values in metrics.get("validation", {}).items():
+        st.caption(_accuracy_line(task, values))
+    if metrics.get("protocol"):
+        st.caption(f"Protocol: {plain_markdown(str(metrics['protocol']))}")
+    st.caption(plain_markdown(f"{state.which}, asked at {state.served}" if state.served else state.which))
+
+
+def _accuracy_line(task: str, values: Mapping[str, Any]) -> str:
+    guess = " of the best guess" if task == tasks.ANSWER else ""  # before the model abstains
+    line = f"{task.capitalize()} accuracy{guess} {values['accuracy']:.3f}"
+    if "accuracy_interval" in values:
+        low, high = values["accuracy_interval"]
+        line += f" (95% CI {low:.3f} to {high:.3f})"
+    return f"{line}, {values['rows']:,} validation tweets"
 
 
 main()

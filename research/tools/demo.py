@@ -107,15 +107,15 @@ def _ask(page: Page) -> None:
 
 
 def _explain(page: Page) -> None:
-    _show(page, "The words behind it")
+    _show(page, "Which words counted")
     _say(page, "Which words spoke for the answer, and which against it")
 
 
 def _correct(page: Page) -> None:
-    _show(page, "Is this right?")
+    _show(page, "Is this correct?")
     _say(page, "A thumb or a correction is kept, to train with later", 1500)
     page.locator('[data-testid="stFeedback"] button').first.click()  # up, down
-    page.get_by_text("Thank you. Stored as right.").wait_for()
+    page.get_by_text("Thank you. Your feedback is stored.").wait_for()
     page.wait_for_timeout(READING)
 
 
@@ -140,7 +140,7 @@ def _evaluate(page: Page) -> None:
     _say(page, "Evaluate: every figure beside the report's, with its protocol")
     _scroll(page, 900)
     page.wait_for_timeout(READING)
-    _show(page, "What would a threshold do?")
+    _show(page, "The effect of a threshold")
     _say(page, "What a threshold would do: fewer answers, more of them right", 1000)
     slider = page.get_by_role("slider").first
     slider.focus()

@@ -60,6 +60,13 @@ def lighter(colour: str) -> str:
     return "#" + "".join(f"{(int(colour[place : place + 2], 16) + 255) // 2:02X}" for place in (1, 3, 5))
 
 
+def percent(share: float) -> str:
+    """``0.94`` as ``"94%"``; never 100% or 0%, which no model can promise."""
+    if share >= 0.995:
+        return "over 99%"
+    return "under 1%" if share < 0.005 else f"{share:.0%}"
+
+
 def plain(text: Any) -> str:
     """``text`` so that plotly, which reads a little HTML in its labels, shows it letter by letter."""
     return html.escape(str(text), quote=False)
@@ -82,10 +89,18 @@ def layout(
         x_title: The title of the horizontal axis, with its unit.
         y_title: The title of the vertical axis, with its unit.
     """
-    figure.update_layout(_layout(title, height))
-    figure.update_xaxes(_axis(x_title))
-    figure.update_yaxes(_axis(y_title))
-    return figure
+    figure.update_layout(
+        title={"text": title or "", "x": 0, "xanchor": "left"},
+        height=height,
+        margin={"l": 8, "r": 24, "t": 48 if title else 16, "b": 8},
+        bargap=0.25,
+        colorway=PALETTE,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": None},
+        hoverlabel={"align": "left"},
+        dragmode=False,  # a swipe over a chart scrolls the page
+    )
+    figure.update_xaxes(automargin=True, title={"text": x_title})
+    return figure.update_yaxes(automargin=True, title={"text": y_title})
 
 
 def legend_below(figure: go.Figure, x_title: bool = False) -> go.Figure:
@@ -111,75 +126,52 @@ def horizontal_bars(
     values: Sequence[float],
     *,
     title: str | None = None,
-    colours: Sequence[str] | None = None,
-    percent: bool = False,
-    value_format: str | None = None,
+    form: str = ",d",
+    colour: str | None = None,
     x_title: str | None = None,
-    height: int | None = None,
 ) -> go.Figure:
     """Horizontal bars, the first at the top, each with its value written beside it.
 
     Args:
         labels: N labels, shown letter by letter.
-        values: N values; fractions of 1 if ``percent``.
+        values: N values.
         title: What the chart shows.
-        colours: N colours; None: :func:`colour_of` each label.
-        percent: Show the values as percentages on an axis from 0 to 100%.
-        value_format: A d3 format for the values, such as ``",d"``; None: ``".0%"`` or ``",.3~g"``.
+        form: A d3 format for the values; one that ends in ``%`` also makes the axis go from 0 to 100%.
+        colour: Of all bars; None: :func:`colour_of` each label.
         x_title: The title of the value axis.
-        height: In pixels; None: as high as the bars need.
     """
     import plotly.graph_objects as go
 
-    shown = value_format or (".0%" if percent else ",.3~g")
-    names = [plain(label) for label in labels]
-    bars = {
-        "type": "bar",
-        "x": list(values),
-        "y": list(range(len(names))),  # labels may repeat: positions do not
-        "orientation": "h",
-        "marker": {
-            "color": list(colours) if colours is not None else [colour_of(label) for label in labels],
-            "line": {"color": DARK_GREY, "width": 0.5},  # yellow is seen on white by its edge
-        },
-        "texttemplate": f"%{{x:{shown}}}",
-        "textposition": "outside",
-        "cliponaxis": False,
-        "customdata": names,
-        "hovertemplate": f"%{{customdata}}: %{{x:{'.1%' if percent else shown}}}<extra></extra>",
-    }
-    whole = {"range": [0, 1.08], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]} if percent else {}
-    places = {"tickmode": "array", "tickvals": bars["y"], "ticktext": names, "autorange": "reversed", "showgrid": False}
-    if height is None:
-        height = _AROUND + (_AXIS_TITLE if x_title else 0) + BAR_HEIGHT * max(len(names), 1)
-    page_layout = _layout(title, height) | {
-        "xaxis": _axis(x_title) | ({} if percent else {"tickformat": AXIS_FORMAT}) | whole,
-        "yaxis": _axis(None) | places,
-        "showlegend": False,
-    }
-    # All at once: a figure that is updated piece by piece takes plotly several times as long.
-    return go.Figure({"data": [bars], "layout": page_layout})
+    names, positions = [plain(label) for label in labels], list(range(len(labels)))  # labels may repeat
+    figure = go.Figure(
+        go.Bar(
+            x=list(values),
+            y=positions,
+            orientation="h",
+            marker={
+                "color": colour or [colour_of(label) for label in labels],
+                "line": {"color": DARK_GREY, "width": 0.5},  # yellow is seen on white by its edge
+            },
+            texttemplate=f"%{{x:{form}}}",
+            textposition="outside",
+            cliponaxis=False,
+            customdata=names,
+            hovertemplate=f"%{{customdata}}: %{{x:{'.1%' if form.endswith('%') else form}}}<extra></extra>",
+        )
+    )
+    around = _AROUND + (_AXIS_TITLE if x_title else 0)
+    layout(figure, title=title, height=around + BAR_HEIGHT * max(len(names), 1), x_title=x_title)
+    if form.endswith("%"):
+        figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
+    else:
+        figure.update_xaxes(tickformat=AXIS_FORMAT)
+    return figure.update_yaxes(
+        tickmode="array", tickvals=positions, ticktext=names, autorange="reversed", showgrid=False
+    )
 
 
-def _layout(title: str | None, height: int | None) -> dict[str, Any]:
-    return {
-        "title": {"text": title or "", "x": 0, "xanchor": "left"},
-        "height": height,
-        "margin": {"l": 8, "r": 24, "t": 48 if title else 16, "b": 8},
-        "bargap": 0.25,
-        "colorway": list(PALETTE),
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": None},
-        "hoverlabel": {"align": "left"},
-        "dragmode": False,  # a swipe over a chart scrolls the page
-    }
-
-
-def _axis(title: str | None) -> dict[str, Any]:
-    return {"automargin": True, "title": {"text": title}}
-
-
-def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str | None = None, **options: Any) -> Any:
-    """Show a figure with the words that a screen reader reads in its place.
+def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str | None = None, **options: Any) -> None:
+    """Show a figure on the page, with the words that a screen reader reads in its place.
 
     Args:
         figure: The figure.
@@ -187,14 +179,10 @@ def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str | 
         caption: A line under the chart for everybody: what is counted, of how many, how to read it.
         key: The widget's key.
         options: Further options of ``st.plotly_chart``, such as ``on_select``.
-
-    Returns:
-        What ``st.plotly_chart`` returns: with ``on_select`` the selection.
     """
     import streamlit as st
 
     settings = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
-    state = st.plotly_chart(figure, theme="streamlit", config=settings, key=key, alt=alt, **options)
+    st.plotly_chart(figure, theme="streamlit", config=settings, key=key, alt=alt, **options)
     if caption:
         st.caption(caption)
-    return state

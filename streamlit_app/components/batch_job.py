@@ -1,29 +1,26 @@
-"""Scoring a whole file beside the page: a thread that counts what is done, and that can be cancelled."""
+"""Scoring a whole file beside the page: a thread that counts what is done and can be cancelled."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from streamlit_app.components.uploads import without_folder
-from tf_model.errors import TweetTargetError, first_line
-from tf_model.inference.predictor import Predictor
+from streamlit_app.components import recording
+from streamlit_app.components.loading import ModelState
+from streamlit_app.components.uploads import Upload, explained
+from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.io import tables
 
 if TYPE_CHECKING:
     import pandas
 
     from tf_model.inference.predictor import Measured
+    from tf_model.monitor.recorder import Recorder
 
 JOB = "batch_job"  # where a session keeps it
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
-# A browser polls a page in the background once a minute at worst; after ten minutes without a poll it has gone.
-ABANDONED_SECONDS = 600.0
-
-OnChunk = Callable[[Sequence[object], "Measured"], None]
 
 
 class _Cancelled(Exception):
@@ -34,54 +31,33 @@ class BatchJob:
     """One file being scored.
 
     Attributes:
-        key: What was asked: the file, the column and the model, to tell whether a result still belongs to the page.
+        state: The model.
+        upload: The file.
         column: Its column of texts.
-        model: Which model answers, in words.
         status: :data:`RUNNING`, then :data:`DONE`, :data:`CANCELLED` or :data:`FAILED`.
         done: Rows scored so far.
         total: Rows in all.
         result: Once done, the file's own columns and then the predictions, indexed from 0.
-        has_text: Once done, for each row of it whether there was anything to read.
+        has_text: Once done, for each row whether there was anything to read.
         predicted: The names of the prediction columns.
-        error: Once failed, what was raised.
+        problem: Once failed, why, in one line.
         seconds: How long it took.
     """
 
-    def __init__(
-        self,
-        predictor: Predictor,
-        path: Path,
-        column: str,
-        key: object = None,
-        model: str = "",
-        on_chunk: OnChunk | None = None,
-        on_error: Callable[[BaseException], None] | None = None,
-    ) -> None:
-        """Start scoring.
-
-        Args:
-            predictor: The model.
-            path: The file.
-            column: Its column of texts.
-            key: See the class.
-            model: See the class.
-            on_chunk: Called with the texts of each finished chunk, and what was measured.
-            on_error: Called with what made the job fail.
-        """
-        self.key, self.column, self.model = key, column, model
+    def __init__(self, state: ModelState, upload: Upload, column: str, log: Recorder | None = None) -> None:
+        """Start scoring; predictions and failures of the model go into ``log``, if there is one."""
+        self.state, self.upload, self.column = state, upload, column
         self.status = RUNNING
-        self.done = self.total = 0
+        self.done, self.total = 0, upload.rows
         self.result: pandas.DataFrame | None = None
         self.has_text: list[bool] = []
-        columns = predictor.columns(probabilities=True)
-        self.predicted = [name for name in columns if "_probability_" not in name]
-        self._not_shown = [name for name in columns if "_probability_" in name]
-        self.error: BaseException | None = None
+        self._classes = sum(map(len, state.predictor.labels.values()))  # the last columns, which the page does not need
+        self.predicted = list(state.predictor.columns(probabilities=True))[: -self._classes]
+        self.problem = ""
         self.seconds = 0.0
-        self._predictor, self._path = predictor, path
-        self._on_chunk, self._on_error = on_chunk, on_error
+        self._log = log
         self._stop = threading.Event()
-        self._began = self._polled = time.monotonic()
+        self._began = time.monotonic()
         self._thread = threading.Thread(target=self._run, daemon=True, name="batch")
         self._thread.start()
 
@@ -90,29 +66,17 @@ class BatchJob:
         """Whether it has not ended."""
         return self.status == RUNNING
 
-    @property
-    def message(self) -> str:
-        """What went wrong, in one line, without the folder in which the file lies."""
-        if isinstance(self.error, TweetTargetError):
-            return without_folder(str(self.error), self._path)
-        return first_line(self.error)[:300] if self.error else ""
-
-    def poll(self) -> tuple[float, float | None]:
+    def progress(self) -> tuple[float, float | None]:
         """The share that is done, 0 to 1, and the seconds left, None while they cannot be known."""
-        self._polled = time.monotonic()
-        if not self.done or not self.total:
+        if not self.done:
             return 0.0, None
-        elapsed = self._polled - self._began
-        return min(self.done / self.total, 1.0), elapsed / self.done * max(self.total - self.done, 0)
+        elapsed = time.monotonic() - self._began
+        return self.done / self.total, elapsed / self.done * (self.total - self.done)
 
     def cancel(self, wait: float = 0.0) -> None:
-        """Stop before the next batch; nothing of the result is kept.
-
-        Args:
-            wait: Seconds to wait for it.
-        """
+        """Stop before the next batch, and wait for it so many seconds; nothing of the result is kept."""
         self._stop.set()
-        self._thread.join(wait)
+        self.join(wait)
 
     def join(self, seconds: float) -> None:
         """Wait until it has ended, at most ``seconds``."""
@@ -124,30 +88,33 @@ class BatchJob:
             status = DONE
         except _Cancelled:
             status = CANCELLED
-        except BaseException as error:  # a thread has nobody else to tell
-            self.error, status = error, FAILED
-            if self._on_error:
-                self._on_error(error)
+        except BaseException as error:  # nobody else hears of an error in a thread
+            status = FAILED
+            known = isinstance(error, TweetTargetError)
+            self.problem = explained(error, self.upload.path, self.upload.name) if known else first_line(error)[:300]
+            if not isinstance(error, DataError | UsageError):  # what is wrong with a file is no failure of the model
+                recording.record_error(self._log, error, recording.BATCH)
         self.seconds = time.monotonic() - self._began
-        self.status = status
+        self.status = status  # last: whoever sees it reads the rest
 
     def _score(self) -> pandas.DataFrame:
         import pandas
 
         from tf_model.inference.predictor import has_text
 
-        with tables.open_table(self._path, self.column) as table:
-            self.total = table.total_rows or 0
-            chunks = self._predictor.predict_table(
-                table, probabilities=True, on_progress=self._advance, record=self._on_chunk
-            )
-            answered = []
-            for chunk in chunks:
+        chunks = []
+        with tables.open_table(self.upload.path, self.column) as table:
+            for chunk in self.state.predictor.predict_table(
+                table, probabilities=True, on_progress=self._advance, record=self._record
+            ):
                 self.has_text += map(has_text, table.texts(chunk))
-                answered.append(chunk.drop(columns=self._not_shown))
-            return pandas.concat(answered, ignore_index=True)
+                chunks.append(chunk.iloc[:, : -self._classes])
+        return pandas.concat(chunks, ignore_index=True)
+
+    def _record(self, texts: Sequence[Any], measured: Measured) -> None:
+        recording.record(self._log, texts, measured, recording.BATCH)
 
     def _advance(self, rows: int) -> None:
         self.done += rows
-        if self._stop.is_set() or time.monotonic() - self._polled > ABANDONED_SECONDS:
+        if self._stop.is_set():
             raise _Cancelled

@@ -1,4 +1,4 @@
-"""A text with the words marked that spoke for an answer and against it.
+"""A text whose words are highlighted: how much each spoke for the answer or against it.
 
 The text goes to the browser as data and is set there as text: no markup in it is ever read.
 """
@@ -11,10 +11,10 @@ from typing import Any
 
 import streamlit as st
 
-from streamlit_app.charts.theme import theme
+from streamlit_app.charts import theme
 
-MOST_WORDS = 200  # marked; a longer text is cut, and the page says so
-_MARKED_FROM = 0.1  # of the greatest weight: below it a word said nothing worth a colour
+MOST_WORDS = 200  # highlighted; a longer text is cut, and the page says so
+_LEAST_SHARE = 0.1  # of the greatest weight; a word below it gets no colour
 
 # Signs, not only colours, tell for from against: "+" with a solid line, "−" with a dotted one.
 _CSS = """
@@ -59,39 +59,23 @@ def _component() -> Any:
     return st.components.v2.component("tweet_target_words", css=_CSS, js=_JS)
 
 
-def marked_words(words: Sequence[str], weights: Sequence[float]) -> list[tuple[str, float, str]]:
-    """Each word with its strength and its background colour.
+def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[tuple[str, float, str]]:
+    """At most :data:`MOST_WORDS` words, each with its strength (-1 to 1, 0: no colour) and its CSS background colour.
 
     Args:
         words: N words.
         weights: N weights; positive speaks for the answer.
-
-    Returns:
-        At most :data:`MOST_WORDS` of (word, strength from -1 to 1, 0 where it said nothing worth a mark, a CSS colour).
     """
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
-    marked = []
+    result = []
     for word, weight in zip(words[:MOST_WORDS], weights, strict=False):
-        strength = weight / greatest
-        strength = strength if abs(strength) >= _MARKED_FROM else 0.0
-        red, green, blue = _rgb(theme.POSITIVE if strength > 0 else theme.NEGATIVE)
-        marked.append((word, round(strength, 3), f"rgba({red},{green},{blue},{0.35 * abs(strength):.3f})"))
-    return marked
+        strength = weight / greatest if abs(weight) >= _LEAST_SHARE * greatest else 0.0
+        colour = theme.POSITIVE if strength > 0 else theme.NEGATIVE
+        opacity = round(255 * 0.35 * abs(strength))
+        result.append((word, round(strength, 3), f"{colour}{opacity:02X}"))
+    return result
 
 
-def strongest(words: Sequence[str], weights: Sequence[float], most: int = 8) -> list[tuple[str, float]]:
-    """The words with the greatest weights, for or against, the strongest support first; a repeated word adds up."""
-    sums: dict[str, float] = {}
-    for word, weight in zip(words, weights, strict=True):
-        sums[word] = sums.get(word, 0.0) + weight
-    chosen = sorted(sums.items(), key=lambda item: -abs(item[1]))[:most]
-    return sorted(chosen, key=lambda item: -item[1])
-
-
-def show_words(words: Sequence[str], weights: Sequence[float], key: str) -> None:
-    """Show the text with its words marked."""
-    _component()(data={"words": marked_words(words, weights)}, key=key)
-
-
-def _rgb(colour: str) -> tuple[int, int, int]:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+def show(words: Sequence[str], weights: Sequence[float], key: str) -> None:
+    """Show the words of a text, highlighted."""
+    _component()(data={"words": highlighted(words, weights)}, key=key)

@@ -13,27 +13,25 @@ from tf_model.io import tables
 if TYPE_CHECKING:
     import pandas
 
-# More would hold too much of the server's memory and of everybody's time.
-LIMITS = tables.Limits(rows=200_000, columns=1_000, bytes=250_000_000)
-COMMAND_LINE = "The command line takes any number: python -m tf_model.predict FILE --output answers.csv"
+LIMITS = tables.Limits(rows=200_000, columns=1_000, bytes=250_000_000)  # more would fill the server's memory
+COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
 FIRST_ROWS = 5
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
-_LONGEST_NAME = 100  # bytes
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it was found.
+    """An uploaded file.
 
     Attributes:
         id: Tells one upload from another.
         name: What the user calls it.
-        path: Where it lies.
+        path: Where it lies while this object exists.
         columns: Its columns, empty if it cannot be used.
         text_column: The column that probably holds the texts.
         reason: Why that one.
         rows: How many rows it has.
-        notes: What was remarkable in reading it.
+        notes: Remarks on how it was read.
         first_rows: Its first rows.
         problem: Why it cannot be used, in one line, or empty.
     """
@@ -54,7 +52,7 @@ class Upload:
 def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     """Write an upload into a temporary folder, which goes when the upload is forgotten, and look at it."""
     folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
-    path = Path(folder.name) / _safe_name(name)
+    path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # of a name from a browser the ending alone is safe
     kept = {"id": file_id, "name": name, "path": path, "_folder": folder}
     try:
         path.write_bytes(content)
@@ -69,20 +67,20 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
                 first_rows=showable(next(table.chunks(FIRST_ROWS))),
             )
     except tables.TooLargeError as error:
-        return Upload(**kept, problem=f"{without_folder(str(error), path)} here. {COMMAND_LINE}")
+        return Upload(**kept, problem=f"{explained(error, path, name)} here; any size: {COMMAND_LINE}")
     except TweetTargetError as error:
-        return Upload(**kept, problem=without_folder(str(error), path))
+        return Upload(**kept, problem=explained(error, path, name))
     except Exception as error:  # a damaged file may make its library raise anything
         return Upload(**kept, problem=f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv")
 
 
-def without_folder(message: str, path: Path) -> str:
-    """An error's words with the user's own name of the file, not the place where it lies."""
-    return message.replace(f"{path.parent}/", "")
+def explained(error: Exception, path: Path, name: str) -> str:
+    """The message of an error with the user's own name of the file."""
+    return str(error).replace(str(path), name)
 
 
 def showable(frame: pandas.DataFrame) -> pandas.DataFrame:
-    """``frame`` as a table on a page can show it: one name a column, one kind of value a column."""
+    """``frame`` as a page can show it: different names, and one kind of value in each column."""
     import pandas
 
     columns: dict[str, pandas.Series] = {}
@@ -93,19 +91,6 @@ def showable(frame: pandas.DataFrame) -> pandas.DataFrame:
             name = f"{frame.columns[position]} ({number})"
         column = frame.iloc[:, position]
         if column.dtype == object:
-            values = [None if gone else tables.as_text(each) for each, gone in zip(column, column.isna(), strict=True)]
-            column = pandas.Series(values, index=column.index, dtype="str")
+            column = column.map(tables.as_text, na_action="ignore").astype("str")
         columns[name] = column
     return pandas.DataFrame(columns, index=frame.index)
-
-
-def _safe_name(name: str) -> str:
-    """The last part of a name from a browser, without what a file system could misread; its ending is kept."""
-    path = Path(name.replace("\\", "/").replace("\0", ""))
-    stem = _shortened(path.stem.strip(". "), _LONGEST_NAME) or "upload"
-    return f"{stem}{_shortened(path.suffix, 10)}"
-
-
-def _shortened(name: str, most: int) -> str:
-    """What of a name fits into so many bytes, which is what a file system counts."""
-    return name.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")

@@ -1,17 +1,17 @@
-"""Ask: one text in, the answer as a sentence, then what it rests on, and what people say of it."""
+"""Ask: the answer for one text, how sure the model is, which words counted, and what people think of the answer."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app.charts.theme import theme
-from streamlit_app.components import headline, loading, notices, recording, token_highlighting
-from streamlit_app.components.loading import Answer, ModelState
+from streamlit_app.charts import theme
+from streamlit_app.components import loading, notices, recording, token_highlighting
+from streamlit_app.components.loading import ModelState
+from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import MAX_CHARACTERS, probability_column
@@ -21,6 +21,7 @@ from tf_model.monitor.writer import LOST, WAITING
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
+    from tf_model.inference.predictor import Measured
     from tf_model.monitor.recorder import Recorder
 
 EXAMPLES = {
@@ -30,9 +31,8 @@ EXAMPLES = {
     "Two brands": "Queued two hours at the pop-up Apple store while my Android phone did all the work",
     "Hard to say": "well that was quite a launch",
 }
-NOT_SAID = "I don't say"
-NOT_READ = "It passes over addresses, emoji and scripts other than Latin, and of a long text it reads the beginning."
-TEXT_KEY = "ask_text"
+NOT_KNOWN = "I don't know"
+TEXT, LAST = "ask_text", "ask_last"  # in the session: the text, and the last question with its prediction
 
 
 def main() -> None:
@@ -42,7 +42,6 @@ def main() -> None:
     state = notices.usable_model()
     if state is None:
         return
-    notices.say_limits(state)
     text = _text_input()
     if not text.strip():
         if text:
@@ -54,16 +53,15 @@ def main() -> None:
             icon=":material/content_cut:",
         )
     try:
-        answer = loading.ask(state, text)
+        measured = _predict_once(state, text)
     except TweetTargetError as error:
-        _record_failure_once(state, text, error)
-        notices.say_problem("This text could not be answered.", str(error))
+        _report_failure(state, "This text could not be answered.", error)
         return
-    answer = _record_once(state, text, answer)
-    remark = _show_answer(state, answer)
-    _show_probabilities(state, answer.row)
+    row = measured.predictions.iloc[0].to_dict()
+    remark = _show_answer(state, row, sum(measured.seconds.values()))
+    _show_probabilities(state, row)
     _show_words(state, text, remark)
-    _take_feedback(state, text, answer.row)
+    _take_feedback(state, text, row)
 
 
 # ---------------------------------------------------------------- the text
@@ -73,10 +71,10 @@ def _text_input() -> str:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown("Try an example:")
         for name, example in EXAMPLES.items():
-            st.button(name, on_click=_write, args=(example,), key=f"example_{name}")
+            st.button(name, on_click=st.session_state.update, args=({TEXT: example},), key=f"example_{name}")
     text = st.text_area(
         "Your text",
-        key=TEXT_KEY,
+        key=TEXT,
         persist_state="session",
         height=110,
         placeholder="Paste a tweet, a comment or a review, then press Ctrl + Enter or the button",
@@ -85,183 +83,155 @@ def _text_input() -> str:
     return text or ""
 
 
-def _write(text: str) -> None:
-    st.session_state[TEXT_KEY] = text
-
-
 def _key(state: ModelState, text: str) -> str:
     """A short name of this text asked of this model, for the keys of widgets."""
     return hashlib.sha256(f"{state.name}\0{state.version}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _record_once(state: ModelState, text: str, answer: Answer) -> Answer:
-    """A rerun of the page is no new question: it shows the answer as it was when it was asked."""
+def _predict_once(state: ModelState, text: str) -> Measured:
+    """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
     key = _key(state, text)
-    if st.session_state.get("recorded_question") != key:
-        st.session_state["recorded_question"] = key
-        st.session_state["was_remembered"] = answer.remembered
-        log = recording.recorder(state)
-        recording.record(log, [text], answer.measured, recording.APP, remembered=answer.remembered)
-    return replace(answer, remembered=st.session_state["was_remembered"])
+    if st.session_state.get(LAST, (None,))[0] != key:
+        measured = loading.ask(state, text)
+        recording.record(recording.recorder(state), [text], measured, recording.APP)
+        st.session_state[LAST] = key, measured
+    return st.session_state[LAST][1]
 
 
-def _record_failure_once(state: ModelState, text: str, error: TweetTargetError) -> None:
-    """A rerun of the page fails once more, and is no new question either."""
-    key = (_key(state, text), str(error))
-    if st.session_state.get("recorded_failure") != key:
-        st.session_state["recorded_failure"] = key
-        recording.record_error(recording.recorder(state), error, recording.APP)
+def _report_failure(state: ModelState, heading: str, error: TweetTargetError) -> None:
+    recording.record_error(recording.recorder(state), error, recording.APP)
+    notices.say_problem(heading, str(error))
 
 
 # ---------------------------------------------------------------- the answer
 
 
-def _show_answer(state: ModelState, answer: Answer) -> DeltaGenerator:
-    """The answer; returns a place in it for what is known only later."""
-    found = headline.headline(answer.row)
+def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> DeltaGenerator:
+    """The answer; returns the place in its box for a remark on it."""
     with st.container(border=True):
-        st.header(notices.plain_markdown(found.text), anchor=False)
-        if found.kind == headline.NOT_SURE:
-            _show_guesses(state, answer.row, found)
-        elif found.kind == headline.NO_EMOTION:
-            st.markdown(f"**{found.sure}**. So there is no product to name.")
+        if "answer" in row:
+            _show_joint_answer(state, row)
         else:
-            st.markdown(f"**{found.sure}**")
-        if found.kind == headline.PARTIAL:
-            known, missing = ("product", "emotion") if tasks.PRODUCT.name in answer.row else ("emotion", "product")
+            [task] = state.predictor.labels
+            st.header(plain_markdown(row[task]), anchor=False)
+            st.markdown(f"**{theme.percent(row[f'{task}_confidence'])} sure**")
             st.info(
-                f"This model tells the {known} only, not the {missing}. "
-                f"For the full answer, train the joint model: `{notices.FULL_ANSWER}`",
+                f"This model predicts the {task} only. For the full answer, train the model of both tasks: "
+                f"`{notices.FULL_ANSWER}`",
                 icon=":material/info:",
             )
-        how = (
-            "Answered before, and remembered," if answer.remembered else f"Answered in {answer.seconds * 1000:,.0f} ms"
-        )
-        st.caption(f"{how} by the model **{notices.plain_markdown(state.name)}**")
+        st.caption(f"Answered in {seconds * 1000:,.0f} ms by the model **{plain_markdown(state.name)}**")
         return st.container()
 
 
-def _show_guesses(state: ModelState, row: Mapping[str, Any], found: headline.Headline) -> None:
-    threshold = getattr(state.predictor, "threshold", None)
-    if threshold is None:
-        said, limit = headline.percent(found.confidence), ""
-    else:
-        said, least = headline.told_apart(found.confidence, threshold)
-        limit = f", and the model answers from {least}"
-    st.markdown(f"No answer is sure enough: the best guess has {said}{limit}.")
+def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
+    answer, confidence = row["answer"], row["answer_confidence"]
+    st.header(plain_markdown(answer), anchor=False)
+    if answer != NOT_SURE:
+        st.markdown(f"**{theme.percent(confidence)} sure**")
+        return
+    threshold = state.predictor.threshold
+    limit = "" if threshold is None else f"; the model answers from {threshold:.1%} on"
+    st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
     probabilities = [
-        {label: float(row[probability_column(task.name, label)]) for label in state.predictor.labels[task.name]}
-        for task in tasks.ANSWER_TASKS
+        {label: row[probability_column(task, label)] for label in state.predictor.labels[task]}
+        for task in (tasks.PRODUCT.name, tasks.EMOTION.name)
     ]
-    sure = [found.confidence, *(confidence_of(guess, *probabilities) for guess in found.guesses[1:])]
-    shown = (said, *map(headline.percent, sure[1:]))
-    for place, guess, share in zip(("Best guess", "Second guess"), found.guesses, shown, strict=False):
-        st.markdown(f"{place}: **{notices.plain_markdown(guess)}** ({share})")
-    if max(sure) > found.confidence:
-        st.caption("The more probable emotion decides first, then the product: that is why the best guess has less.")
+    second = confidence_of(row["second_guess"], *probabilities)
+    st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}** ({theme.percent(confidence)})")
+    st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}** ({theme.percent(second)})")
+    if second > confidence:
+        st.caption("The model decides on the emotion first, then on the product, so the best guess may have less.")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
     labels = state.predictor.labels
-    no_emotion = "answer" in row and row["emotion"] == tasks.NO_EMOTION  # also where that is not sure
     for task, column in zip(reversed(labels), st.columns(len(labels)), strict=True):
-        chances = sorted(((float(row[probability_column(task, label)]), label) for label in labels[task]), reverse=True)
-        spoken = ", ".join(f"{label} {headline.percent(chance)}" for chance, label in chances)
+        shares = sorted(((row[probability_column(task, label)], label) for label in labels[task]), reverse=True)
         caption = f"Probability of each {task}."
-        if task == tasks.PRODUCT.name and no_emotion:
-            caption = "Which product it would be, if an emotion were directed at one."
+        if task == tasks.PRODUCT.name and row.get("emotion") == tasks.NO_EMOTION:
+            caption = "Probability of each product, if an emotion were directed at one."
         with column:
-            figure = theme.horizontal_bars(
-                [label for _, label in chances],
-                [chance for chance, _ in chances],
-                title=task.capitalize(),
-                percent=True,
+            theme.show(
+                theme.horizontal_bars(
+                    [label for _, label in shares],
+                    [share for share, _ in shares],
+                    title=task.capitalize(),
+                    form=".0%",
+                ),
+                alt=f"{caption} {', '.join(f'{label} {theme.percent(share)}' for share, label in shares)}",
+                caption=caption,
+                key=f"chart_{task}",
             )
-            theme.show(figure, alt=f"Probability of each {task}: {spoken}", caption=caption, key=f"chart_{task}")
 
 
-# ---------------------------------------------------------------- why
+# ---------------------------------------------------------------- which words counted
 
 
 def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
-    st.subheader("The words behind it", anchor=False)
-    if not getattr(state.predictor, "can_explain", False):
+    st.subheader("Which words counted", anchor=False)
+    if not state.can_explain:
         if state.served:
-            st.caption("A model server does not say which words counted; a model that the app loads itself does.")
+            st.caption("A model server does not tell; a model that the app loads itself does.")
         else:
-            st.caption(f"This model cannot say which words counted. The joint model can: `{notices.FULL_ANSWER}`")
+            st.caption(f"This model does not tell. The model of both tasks does: `{notices.FULL_ANSWER}`")
         return
     try:
         with st.spinner("Weighing the words…"):
-            found = loading.explain(state, text)
+            explanation = loading.explain(state, text)
     except TweetTargetError as error:
-        _record_failure_once(state, text, error)
-        notices.say_problem("The words could not be weighed.", str(error))
+        _report_failure(state, "The words could not be weighed.", error)
         return
-    if not found.words:
+    words = explanation.words
+    skipped = "It skips addresses, emoji and scripts other than Latin, and reads the beginning of a long text."
+    if not words:
         remark.warning(
-            f"This answer rests on nothing: the model reads no word of the text. {NOT_READ}", icon=":material/help:"
+            f"This answer rests on nothing: the model reads no word of this text. {skipped}", icon=":material/help:"
         )
-        st.caption("There are none.")
+        st.caption("None.")
         return
     task = st.segmented_control(
         "Show the words for",
-        list(found.tasks),
-        default=list(found.tasks)[-1],
+        list(explanation.tasks),
+        default=list(explanation.tasks)[-1],
         required=True,
-        format_func=lambda name: f"the {name}: {notices.plain_markdown(found.tasks[name].label)}",
+        format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
         key="words_for",
     )
-    label, weights = found.tasks[task].label, found.tasks[task].weights
-    token_highlighting.show_words(found.words, weights, key="marked_words")
+    token_highlighting.show(words, explanation.tasks[task].weights, key="highlighted_words")
     st.caption(
-        "**+** with a solid line: spoke for this answer. **−** with a dotted line: spoke against it. "
-        "The stronger the colour, the more it counted (integrated gradients)."
+        "**+** and a solid line: spoke for this answer. **−** and a dotted line: spoke against it. "
+        "The stronger the colour, the more the word counted (integrated gradients)."
     )
     written = len(text.split())
-    if len(found.words) < written:
-        st.caption(f"The model read {len(found.words):,} of the text's {written:,} words. {NOT_READ}")
-    if len(found.words) > token_highlighting.MOST_WORDS:
-        st.caption(f"Only the first {token_highlighting.MOST_WORDS} of {len(found.words):,} words are shown.")
-    strongest = token_highlighting.strongest(found.words, weights)
-    spoken = ", ".join(f"{word} {weight:+.2g}" for word, weight in strongest)
-    figure = theme.horizontal_bars(
-        [f"{'+' if weight >= 0 else '−'} {word[:40]}" for word, weight in strongest],
-        [weight for _, weight in strongest],
-        colours=[theme.POSITIVE if weight >= 0 else theme.NEGATIVE for _, weight in strongest],
-        value_format="+.2r",
-        x_title="Spoke against ← 0 → spoke for",
-    )
-    theme.show(
-        figure,
-        alt=f"The words that counted most for {label}: {spoken}",
-        caption="The words that counted most, from those that spoke for it to those that spoke against it.",
-        key="chart_words",
-    )
+    if len(words) < written:
+        st.caption(f"The model read {len(words):,} of the text's {written:,} words. {skipped}")
+    if len(words) > token_highlighting.MOST_WORDS:
+        st.caption(f"The first {token_highlighting.MOST_WORDS} of {len(words):,} words are shown.")
 
 
-# ---------------------------------------------------------------- what people say of it
+# ---------------------------------------------------------------- feedback
 
 
 def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None:
-    is_unsure = row.get("answer") == NOT_SURE  # then there is nothing to call right or wrong
-    st.subheader("What is right?" if is_unsure else "Is this right?", anchor=False)
+    abstained = row.get("answer") == NOT_SURE  # then there is no answer to judge
+    st.subheader("What is correct?" if abstained else "Is this correct?", anchor=False)
     log = recording.recorder(state)
     if log is None:
-        st.caption("Corrections cannot be kept here: there is no log of predictions to keep them in.")
+        st.caption("Feedback cannot be kept here: there is no log of predictions to keep it in.")
         return
     key = _key(state, text)
-    judged: dict[str, str] = st.session_state.setdefault("judged", {})
-    if key in judged:
-        st.success(judged[key], icon=":material/check_circle:")
+    thanks: dict[str, str] = st.session_state.setdefault("ask_thanks", {})
+    if key in thanks:
+        st.success(thanks[key], icon=":material/check_circle:")
         return
-    stored = "The text is stored with what you say, on this machine only, and the page Monitor shows it."
-    if is_unsure:
-        st.caption(f"There is no answer to judge. If you know it, say what is right. {stored}")
+    stored = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
+    if abstained:
+        st.caption(f"The model gave no answer to judge. If you know the answer, give it here. {stored}")
         _correction_form(state, log, text, row, key)
         return
     thumb = st.feedback("thumbs", key=f"thumbs_{key}")
-    st.caption(f"Thumb up: right. Thumb down: wrong. {stored}")
+    st.caption(f"Thumb up: correct. Thumb down: wrong. {stored}")
     if thumb == 1:
         _store(log, text, row, key, is_right=True)
     elif thumb == 0:
@@ -270,31 +240,31 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
 
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
     with st.form(f"correction_{key}"):
-        products = state.predictor.labels.get(tasks.PRODUCT.name, tasks.PRODUCTS)
-        emotions = state.predictor.labels.get(tasks.EMOTION.name, tasks.EMOTIONS)
-        emotion = st.selectbox("The emotion is …", [NOT_SAID, *emotions])
-        product = st.selectbox("It is about …", [NOT_SAID, *products])
-        if st.form_submit_button("Store this", type="primary"):
-            said = {
-                "product": None if product == NOT_SAID or emotion == tasks.NO_EMOTION else product,
-                "emotion": None if emotion == NOT_SAID else emotion,
-            }
-            if row.get("answer") == NOT_SURE and not any(said.values()):
-                st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
-                return
-            _store(log, text, row, key, is_right=False, **said)
+        labels = {tasks.EMOTION.name: tasks.EMOTIONS, tasks.PRODUCT.name: tasks.PRODUCTS} | state.predictor.labels
+        emotion = st.selectbox("The emotion is …", [NOT_KNOWN, *labels["emotion"]])
+        product = st.selectbox("It is about …", [NOT_KNOWN, *labels["product"]])
+        if not st.form_submit_button("Store", type="primary"):
+            return
+    correct = {
+        "product": None if product == NOT_KNOWN or emotion == tasks.NO_EMOTION else product,
+        "emotion": None if emotion == NOT_KNOWN else emotion,
+    }
+    if row.get("answer") == NOT_SURE and not any(correct.values()):
+        st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
+        return
+    _store(log, text, row, key, is_right=False, **correct)
 
 
-def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **said: Any) -> None:
+def _store(
+    log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: str | None
+) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
-    became = recording.correct(log, text, prediction, is_right=is_right, **said)
-    if became == LOST:
+    outcome = recording.correct(log, text, prediction, is_right=is_right, **correct)
+    if outcome == LOST:
         notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
         return
-    verdict = "" if row.get("answer") == NOT_SURE else " as right" if is_right else " as wrong"
-    # Said again it would be there twice: what waits is written as soon as the log can be.
-    late = "Thank you. The log is busy: it will be stored{} as soon as that is possible."
-    st.session_state["judged"][key] = (late if became == WAITING else "Thank you. Stored{}.").format(verdict)
+    waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
+    st.session_state["ask_thanks"][key] = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
     st.rerun()
 
 

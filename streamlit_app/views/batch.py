@@ -1,32 +1,28 @@
-"""Batch: a file in, an answer for each row, charts and a table of them, and the file with its answers to take away."""
+"""Batch: a file in, an answer for each row, charts and a table of them, and the file with its answers to download."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts.theme import batch_charts, theme
+from streamlit_app.charts import batch_charts, theme
 from streamlit_app.components import batch_job, downloads, notices, recording, uploads
 from streamlit_app.components.batch_job import JOB, BatchJob
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.uploads import LIMITS, Upload
 from tf_model import tasks
 from tf_model.cli import duration
-from tf_model.errors import DataError, UsageError, plural
-from tf_model.inference.predictor import ANSWER
+from tf_model.errors import plural
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
-if TYPE_CHECKING:
-    from tf_model.inference.predictor import Measured
-
-UPLOAD, SHOWN = "batch_upload", "batch_shown"
+UPLOAD, RESULT = "batch_upload", "batch_result"  # in the session: the file, and its result as the page shows it
 POLL_SECONDS = 0.5
-ANSWER_CONFIDENCE = "answer_confidence"
+ANSWER, ANSWER_CONFIDENCE = "answer", "answer_confidence"
+WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 def main() -> None:
@@ -36,28 +32,14 @@ def main() -> None:
     state = notices.usable_model()
     if state is None:
         return
-    notices.say_limits(state)
-    file = st.file_uploader(
-        "A file with one text in each row",
-        type=uploads.TYPES,
-        help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text a line",
-        key="batch_file",
-        on_change=_file_changed,
-    )
-    st.caption(
-        f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `python -m tf_model.predict FILE --output answers.csv`"
-    )
-    upload = _kept(file) if file is not None else st.session_state.get(UPLOAD)
+    upload = _choose_file()
     if upload is None:
         return
-    if file is None:
-        _say_still_here(upload)
     if upload.problem:
         notices.say_problem("This file cannot be used here.", upload.problem)
         return
     column = _choose_column(upload)
     _show_first_rows(upload)
-    asked, model = (upload.id, column), (state.name, state.version)
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
     if st.button(
@@ -66,53 +48,46 @@ def main() -> None:
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
     ):
-        job = st.session_state[JOB] = _start(state, upload, column, (asked, model))
-        st.session_state.pop(SHOWN, None)
+        st.session_state.pop(RESULT, None)
+        st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state))
         st.rerun()
     if running:
         _follow(job)
-    elif job is not None and job.key[0] == asked:
-        if job.key[1] != model and job.status == batch_job.DONE:
-            # Hours of work may be in it, and replacing a model is somebody else's doing.
-            st.info(
-                f"This is what the model {notices.plain_markdown(job.model)} answered, not the one that is in use now.",
-                icon=":material/published_with_changes:",
-            )
-        _show_outcome(upload, job)
+    elif job is not None and job.column == column:
+        _show_outcome(job, state)
 
 
 # ---------------------------------------------------------------- the file
 
 
-def _file_changed() -> None:
-    """The user took the file away; to have looked at another page does not."""
-    if st.session_state["batch_file"] is None:
-        _forget()
-
-
-def _say_still_here(upload: Upload) -> None:
-    """The browser forgets a chosen file when another page is looked at; the session does not."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.text(f"Still here: {upload.name}")
-        st.button("Put it away", on_click=_forget, icon=":material/close:")
+def _choose_file() -> Upload | None:
+    """The file in the uploader; if the browser forgot it because another page was opened, that of the session."""
+    file = st.file_uploader(
+        "A file with one text in each row",
+        type=uploads.TYPES,
+        help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text per line",
+        key="batch_file",
+        on_change=_forget,
+    )
+    st.caption(f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `{uploads.COMMAND_LINE}`")
+    upload: Upload | None = st.session_state.get(UPLOAD)
+    if file is not None and (upload is None or upload.id != file.file_id):
+        with st.spinner("Reading the file…"):
+            upload = st.session_state[UPLOAD] = uploads.keep(file.file_id, file.name, file.getbuffer())
+    elif file is None and upload is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"Still here: {upload.name}")
+            st.button("Remove", on_click=_forget, icon=":material/close:")
+    return upload
 
 
 def _forget() -> None:
-    """Nothing is left to do for this file."""
+    """Another file was chosen, or this one removed."""
     job: BatchJob | None = st.session_state.pop(JOB, None)
     if job is not None:
         job.cancel()
-    for name in (UPLOAD, SHOWN):
+    for name in (UPLOAD, RESULT):
         st.session_state.pop(name, None)
-
-
-def _kept(file: Any) -> Upload:
-    known: Upload | None = st.session_state.get(UPLOAD)
-    if known is None or known.id != file.file_id:
-        _forget()
-        with st.spinner("Reading the file…"):
-            known = st.session_state[UPLOAD] = uploads.keep(file.file_id, file.name, file.getbuffer())
-    return known
 
 
 def _choose_column(upload: Upload) -> str:
@@ -126,15 +101,14 @@ def _choose_column(upload: Upload) -> str:
         key=f"column_{upload.id}",
         persist_state="session",  # as the file is
     )
-    if column == upload.text_column and upload.reason != "the only column":
-        st.caption(f"Chosen {'by its name' if upload.reason == 'by its name' else 'since its texts are the longest'}.")
+    if column == upload.text_column:
+        st.caption(f"Chosen automatically: {upload.reason}.")
     return column
 
 
 def _show_first_rows(upload: Upload) -> None:
     st.dataframe(upload.first_rows, hide_index=True, alt=f"The first rows of the file, of {upload.rows:,}")
-    shown = min(len(upload.first_rows), upload.rows)
-    st.caption(f"The first {shown:,} of {upload.rows:,} rows.")
+    st.caption(f"The first {min(len(upload.first_rows), upload.rows):,} of {upload.rows:,} rows.")
     for note in upload.notes:
         st.text(f"Note: {note}")
 
@@ -142,24 +116,11 @@ def _show_first_rows(upload: Upload) -> None:
 # ---------------------------------------------------------------- the work
 
 
-def _start(state: ModelState, upload: Upload, column: str, key: tuple[object, object]) -> BatchJob:
-    log = recording.recorder(state)  # here, since the thread of the job has no session
-
-    def keep(texts: Sequence[Any], measured: Measured) -> None:
-        recording.record(log, texts, measured, recording.BATCH)
-
-    def note(error: BaseException) -> None:
-        if not isinstance(error, (DataError, UsageError)):  # what is wrong with a file is no failure of the model
-            recording.record_error(log, error, recording.BATCH)
-
-    return BatchJob(state.predictor, upload.path, column, key, f"{state.name} ({state.which})", keep, note)
-
-
 @st.fragment(run_every=POLL_SECONDS)
 def _follow(job: BatchJob) -> None:
     if not job.running:
         st.rerun()
-    share, left = job.poll()
+    share, left = job.progress()
     if left is None:
         st.progress(0.0, text="Reading the file and scoring the first rows…")
     else:
@@ -170,48 +131,51 @@ def _follow(job: BatchJob) -> None:
         st.rerun()
 
 
-# ---------------------------------------------------------------- what came of it
+# ---------------------------------------------------------------- the result
 
 
-def _show_outcome(upload: Upload, job: BatchJob) -> None:
+def _show_outcome(job: BatchJob, state: ModelState) -> None:
     if job.status == batch_job.CANCELLED:
         st.info(
             f"Cancelled after {job.done:,} of {job.total:,} rows. No answers were kept.", icon=":material/stop_circle:"
         )
         return
     if job.status == batch_job.FAILED:
-        notices.say_problem("The file could not be answered.", job.message)
+        notices.say_problem("The file could not be answered.", job.problem)
         return
-    rate = len(job.result) / max(job.seconds, 1e-9)
+    if (job.state.name, job.state.version) != (state.name, state.version):
+        model = notices.plain_markdown(f"{job.state.name} ({job.state.which})")
+        st.info(
+            f"These are the answers of the model {model}, not of the one in use now.",
+            icon=":material/published_with_changes:",
+        )
+    rows = len(job.result)
     st.success(
-        f"{len(job.result):,} {plural(len(job.result), 'row', 'rows')} answered in "
-        f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rate:,.0f} a second)",
+        f"{rows:,} {plural(rows, 'row', 'rows')} answered in "
+        f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rows / job.seconds:,.0f} a second)",
         icon=":material/check_circle:",
     )
-    blank = job.has_text.count(False)
-    if blank:
+    empty = job.has_text.count(False)
+    if empty:
         st.info(
-            f"{blank:,} {plural(blank, 'row has', 'rows have')} no text: there the model answers from nothing. The "
-            "charts leave such rows out, the file and the table below keep them.",
+            f"{empty:,} {plural(empty, 'row has', 'rows have')} no text, so the answer there means nothing. The charts "
+            "leave such rows out; the download and the table keep them.",
             icon=":material/help:",
         )
-    _offer_downloads(upload, job)
-    answered = job.result.iloc[:, -len(job.predicted) :]
-    _show_charts(answered.loc[job.has_text])
-    if SHOWN not in st.session_state:
-        st.session_state[SHOWN] = uploads.showable(job.result)
-    _show_table(st.session_state[SHOWN], job.column, job.predicted)
+    _offer_downloads(job)
+    _show_charts(job.result.loc[job.has_text, job.predicted])
+    if RESULT not in st.session_state:
+        st.session_state[RESULT] = uploads.showable(job.result)
+    _show_table(st.session_state[RESULT], job.column, job.predicted)
 
 
-def _offer_downloads(upload: Upload, job: BatchJob) -> None:
-    stem = f"{Path(upload.name).stem[:80] or 'file'}_answers"
-    kinds = (("CSV", downloads.as_csv, "text/csv"), ("XLSX", downloads.as_xlsx, _WORKBOOK))
+def _offer_downloads(job: BatchJob) -> None:
     with st.container(horizontal=True):
-        for kind, write, mime in kinds:
+        for kind, write, mime in (("CSV", downloads.as_csv, "text/csv"), ("XLSX", downloads.as_xlsx, WORKBOOK)):
             st.download_button(
                 f"Download {kind}",
                 data=lambda write=write: write(job.result),  # made when it is asked for
-                file_name=f"{stem}.{kind.lower()}",
+                file_name=f"{Path(job.upload.name).stem[:80]}_answers.{kind.lower()}",
                 mime=mime,
                 on_click="ignore",
                 icon=":material/download:",
@@ -219,94 +183,77 @@ def _offer_downloads(upload: Upload, job: BatchJob) -> None:
             )
     if ANSWER in job.predicted:
         st.caption(
-            "To act on single rows, use the column answer. To count how many, use emotion, and product where emotion "
-            f'is not "{tasks.NO_EMOTION}": what is "{NOT_SURE}" is emotional more often than the rest, so that shares '
-            "of the answers lean to no emotion."
+            "To act on single rows, use the column answer. To count, use emotion, and product where emotion is not "
+            f'"{tasks.NO_EMOTION}": emotional texts are "{NOT_SURE}" more often, so shares of the answers lean to no '
+            "emotion."
         )
     st.caption(
-        "Your columns, untouched and in order, then the answers. In the CSV, a text that a spreadsheet would run as a "
-        "formula (it begins with =, +, - or @) gets an apostrophe in front; the XLSX keeps it as it is, as text, and "
-        f"of a longer one the first {MOST_CHARACTERS:,} characters, which is all that a cell of a workbook holds."
+        "Your columns come first, unchanged, then the answers. In the CSV, a text that a spreadsheet would run as a "
+        "formula gets an apostrophe in front. The XLSX keeps such a text, and of each text the first "
+        f"{MOST_CHARACTERS:,} characters."
     )
 
 
-_WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-def _show_charts(answered: pd.DataFrame) -> None:
-    if answered.empty:
+def _show_charts(predictions: pd.DataFrame) -> None:
+    if predictions.empty:
         return
     left, right = st.columns(2)
     with left:
-        if ANSWER in answered:
-            counts = batch_charts.counts_by_product(answered)
+        if ANSWER in predictions:
+            counts = batch_charts.counts_by_product(predictions)
             theme.show(
                 batch_charts.emotion_by_product(counts),
-                alt=f"Rows by product and emotion. {batch_charts.in_words(counts)}",
-                caption=batch_charts.in_short(counts),
+                alt=f"Rows by product and emotion. {batch_charts.counts_in_words(counts)}",
+                caption=batch_charts.totals_in_words(counts),
                 key="batch_by_product",
             )
         else:
-            task = next(name for name in tasks.TASKS if name in answered)
-            counts = ", ".join(f"{label} {count:,}" for label, count in answered[task].value_counts().items())
+            task = predictions.columns[0]
+            counts = predictions[task].value_counts()
             theme.show(
-                batch_charts.products(answered, task),
-                alt=f"Rows by {task}: {counts}",
+                theme.horizontal_bars(counts.index, counts, title=f"Rows by {task}"),
+                alt=f"Rows by {task}: {', '.join(f'{label} {count:,}' for label, count in counts.items())}",
                 caption=f"The most probable {task} of each row.",
                 key="batch_by_task",
             )
     with right:
-        for name in _confidences(answered):
-            figure, spoken = batch_charts.confidence(answered[name], name.replace("_", " ").capitalize())
-            theme.show(figure, alt=spoken, caption=spoken + ".", key=f"batch_{name}")
+        name = _confidence(predictions.columns)
+        figure, words = batch_charts.confidence(predictions[name], name.replace("_", " ").capitalize())
+        theme.show(figure, alt=words, caption=words + ".", key="batch_confidence")
 
 
-def _confidences(answered: pd.DataFrame) -> list[str]:
-    """The columns that say how sure a row is: that of the answer where there is one, else those of the tasks."""
-    if ANSWER_CONFIDENCE in answered:
-        return [ANSWER_CONFIDENCE]
-    return [name for name in answered if name.endswith("_confidence")]
+def _confidence(columns: Sequence[str]) -> str:
+    """The column that says how sure a row is: that of the answer, or of the only task."""
+    return ANSWER_CONFIDENCE if ANSWER_CONFIDENCE in columns else f"{columns[0]}_confidence"
 
 
 @st.fragment
 def _show_table(frame: pd.DataFrame, text_column: str, predicted: Sequence[str]) -> None:
     st.subheader("Rows", anchor=False)
-    chosen = pd.Series(True, index=frame.index)
-    labels = [name for name in (ANSWER, *tasks.TASKS) if name in predicted]
-    confidences = [name for name in predicted if name.endswith("_confidence")]
+    keep = pd.Series(True, index=frame.index)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for name in labels:
-            options = sorted(frame[name].unique())
-            picked = st.multiselect(name.capitalize(), options, key=f"filter_{name}", placeholder="All")
-            if picked:
-                chosen &= frame[name].isin(picked)
+        for name in (ANSWER, *tasks.TASKS):
+            if name in predicted:
+                labels = sorted(frame[name].unique())
+                wanted = st.multiselect(name.capitalize(), labels, key=f"filter_{name}", placeholder="All")
+                keep &= frame[name].isin(wanted or labels)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        words = st.text_input("Rows that contain", key="filter_words", placeholder="Any words")
+        words = st.text_input("Text contains", key="filter_words", placeholder="Any text")
         least = st.slider("Confidence of at least", 0.0, 1.0, 0.0, 0.05, key="filter_confidence")
-    if words:
-        contains = pd.Series(False, index=frame.index)
-        for name in frame.columns.difference(predicted):
-            if frame[name].dtype.kind not in "biufc":
-                contains |= frame[name].astype("str").str.contains(words, case=False, regex=False, na=False)
-        chosen &= contains
-    if least > 0:
-        chosen &= frame[_confidences(frame[confidences])].min(axis=1) >= least
-    found = frame[chosen]
+    keep &= frame[text_column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
+    keep &= frame[_confidence(predicted)] >= least
+    first = [name for name in (text_column, ANSWER, ANSWER_CONFIDENCE) if name in frame]  # what matters is seen first
     st.dataframe(
-        found,
+        frame[keep],
         lazy=True,
         hide_index=True,
-        column_order=_order(frame, text_column, predicted),
-        column_config={name: st.column_config.NumberColumn(format="percent") for name in confidences},
-        alt=f"{len(found):,} of {len(frame):,} rows with their answers",
+        column_order=list(dict.fromkeys([*first, *predicted, *frame.columns])),
+        column_config={
+            name: st.column_config.NumberColumn(format="percent") for name in predicted if name.endswith("_confidence")
+        },
+        alt=f"{keep.sum():,} of {len(frame):,} rows with their answers",
     )
-    st.caption(f"{len(found):,} of {len(frame):,} rows")
-
-
-def _order(frame: pd.DataFrame, text_column: str, predicted: Sequence[str]) -> list[str]:
-    """What matters is seen first: the text, its answer and how sure that is."""
-    answer = [name for name in (ANSWER, ANSWER_CONFIDENCE) if name in predicted]
-    return list(dict.fromkeys([text_column, *answer, *predicted, *frame.columns]))
+    st.caption(f"{keep.sum():,} of {len(frame):,} rows")
 
 
 main()

@@ -1,220 +1,79 @@
-"""Evaluate: what was measured of the trained models, and under which protocol."""
+"""Evaluate: the metrics of the trained models, their calibration, the effect of a threshold, and their mistakes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts.theme import evaluate_confidence, evaluate_scores
+from streamlit_app.charts import evaluate_charts, theme
 from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
 from tf_model import data, model_dir
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
-from tf_model.evaluation import error_analysis
-from tf_model.inference.predictor import ANSWER
+from tf_model.evaluation import calibration, error_analysis
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
-TASK_NAMES = {"answer": "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
+if TYPE_CHECKING:
+    import numpy as np
+
+ANSWER = "answer"
+TASK_NAMES = {ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
+PARTS = {"train": "Training", "validation": "Validation"}
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
+DEFAULT_THRESHOLD = 0.5
 MOST_MISTAKES = 50
-_PROTOCOL_ROW = 70  # pixels: cells wrap from about 64 on
+_HIGH_ROW = 70  # pixels: cells wrap from about 64 on
+_FOUR_DIGITS = st.column_config.NumberColumn(format="%.4f")
 
 
 def main() -> None:
     """The page."""
     st.title("Evaluate")
-    st.write("What was measured of each trained model. The protocol stands beside the figures: read it first.")
-    reports = [_report(str(folder), model_dir.fingerprint(folder)) for folder in _folders()]
+    st.write("The metrics of each trained model. How they were measured stands beside them.")
+    folders = model_dir.model_folders(loading.models_folder())
+    reports = {folder.name: _report(str(folder), model_dir.fingerprint(folder)) for folder in folders}
     if not reports:
         st.info(
-            "No model is trained yet: the folder of models holds none. Run `make answer`, or `make train` for "
-            "the report's product model alone. This page shows it as soon as it is there.",
+            "No model is trained yet. Run `make answer`, or `make train` for the report's product model alone. "
+            "This page shows the model as soon as it is there.",
             icon=":material/model_training:",
         )
         return
-    _overview(reports)
-    names = {report.name: report for report in reports}
-    chosen = st.selectbox("Model", list(names), format_func=lambda name: _option(names[name]), key="evaluate_model")
-    _model(names[chosen])
+    _show_all(list(reports.values()))
+    report = reports[st.selectbox("Model", list(reports), key="evaluate_model")]
+    _show_state(report)
+    tasks = _tasks(report)
+    if not tasks:
+        return
+    task = tasks[0]
+    if len(tasks) > 1:
+        task = st.segmented_control(
+            "Task", tasks, default=task, required=True, format_func=TASK_NAMES.get, key="evaluate_task"
+        )
+    if task == ANSWER:
+        _show_answer(report)
+    else:
+        _show_task(report, task)
+    _show_learning_curves(report)
+    _show_card(report)
 
 
-def _folders() -> tuple[Path, ...]:
-    return model_dir.model_folders(loading.models_folder())
-
-
-@st.cache_data(max_entries=32, show_spinner="Reading the model's papers")
+@st.cache_data(max_entries=32, show_spinner="Reading the model's files")
 def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
-    """The papers of a model, read again when one of them changes, which the fingerprint shows."""
+    """The files of a model, read again when one of them changes, which the fingerprint shows."""
     return model_dir.read_report(folder)
 
 
 @st.cache_data(max_entries=8, show_spinner="Joining emotion and product")
-def _verdicts(folder: str, fingerprint: model_dir.Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
-    """Confidence and verdict of each joined answer."""
+def _answers(folder: str, fingerprint: model_dir.Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
+    """Confidence of each joined answer of the validation part, and whether it is correct."""
     return error_analysis.joint_correctness(_report(folder, fingerprint))
-
-
-def _option(report: ModelReport) -> str:
-    if not report.is_whole:
-        return f"{report.name} (broken)"
-    return f"{report.name} (sample corpus)" if report.is_sample else report.name
-
-
-# ---------------------------------------------------------------- all models
-
-
-def _overview(reports: Sequence[ModelReport]) -> None:
-    import pandas as pd
-
-    rows = [_overview_row(report, task) for report in reports for task in (_judged(report) or [""])]
-    st.subheader("Trained models", anchor=False)
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={
-            "accuracy": st.column_config.NumberColumn(format="%.4f"),
-            "macro-F1": st.column_config.NumberColumn(format="%.4f"),
-            "protocol": st.column_config.TextColumn(width="medium"),
-        },
-        row_height=_PROTOCOL_ROW,
-        placeholder="-",  # the joined answer has no macro-F1
-        alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
-    )
-    st.caption(
-        "Validation part of each model; the interval is Wilson's, 95%. Figures of different rows do not compare."
-    )
-
-
-def _overview_row(report: ModelReport, task: str) -> dict[str, Any]:
-    figures = report.part("validation", task)
-    state = "broken" if not report.is_whole else "incomplete" if report.problems else "whole"
-    return {
-        "model": report.name,
-        "task": task or "unknown",
-        "accuracy": figures.get("accuracy"),
-        "95% interval": evaluate_scores.interval(figures),
-        "macro-F1": figures.get("macro_f1"),
-        "rows": figures.get("rows"),
-        "dataset": str(report.metrics.get("dataset", "")),
-        "state": state,
-        "protocol": report.protocol,
-    }
-
-
-# ---------------------------------------------------------------- one model
-
-
-def _model(report: ModelReport) -> None:
-    _states(report)
-    st.caption(_provenance(report))
-    names = _judged(report)
-    if not names:
-        return
-    task = names[0]
-    if len(names) > 1:
-        task = st.segmented_control(
-            "What is judged", names, default=names[0], required=True, format_func=TASK_NAMES.get, key="evaluate_task"
-        )
-    if task == ANSWER:
-        verdicts = _verdicts(str(report.folder), model_dir.fingerprint(report.folder))
-        evaluate_confidence.show_answer(report, verdicts)
-    else:
-        _task(report, task)
-    evaluate_scores.show_learning_curves(report)
-    _card(report)
-
-
-def _judged(report: ModelReport) -> list[str]:
-    """What the model can be judged by: each of its tasks, and first of all the joined answer."""
-    return [*([ANSWER] if report.task == ANSWER else []), *report.labels]
-
-
-def _states(report: ModelReport) -> None:
-    name = plain_markdown(report.name)
-    problems = "\n".join(f"- {plain_markdown(problem)}" for problem in report.problems)
-    if not report.is_whole:
-        st.error(f"The model **{name}** cannot be loaded.\n\n{problems}", icon=":material/error:")
-    elif report.problems:
-        st.warning(f"Some papers of **{name}** cannot be shown.\n\n{problems}", icon=":material/warning:")
-    if report.is_sample:
-        st.warning(
-            "This model was trained on the sample corpus, which was made up to try the program out: none of these "
-            "figures says anything about real tweets.",
-            icon=":material/warning:",
-        )
-
-
-def _provenance(report: ModelReport) -> str:
-    metrics, backbone = report.metrics, report.metrics.get("backbone")
-    parts = [f"Protocol: {report.protocol}."]
-    if metrics.get("dataset"):
-        parts.append(f"Dataset: {metrics['dataset']}, {metrics.get('rows', 0):,} rows.")
-    if isinstance(backbone, Mapping):
-        parts.append(f"Backbone: {backbone.get('name')}; recipe: {metrics.get('recipe')}; seed {metrics.get('seed')}.")
-    if isinstance(metrics.get("seconds"), int | float):
-        parts.append(f"Trained for {duration(metrics['seconds'])} on {metrics.get('device')}.")
-    return plain_markdown(" ".join(parts))
-
-
-def _task(report: ModelReport, task: str) -> None:
-    train, validation = report.part("train", task), report.part("validation", task)
-    if validation:
-        evaluate_scores.show_beside_the_report(report, task, train, validation)
-        evaluate_scores.show_classes(report, task, validation)
-    predictions = report.labelled(task)
-    if predictions is None:
-        st.info(
-            "Reliability, threshold and mistakes need validation_predictions.csv with labelled rows, which this model "
-            "has not.",
-            icon=":material/info:",
-        )
-        return
-    evaluate_confidence.show_reliability(report, task, predictions)
-    evaluate_confidence.show_threshold(report.name, task, predictions.confidences, predictions.correct, report.protocol)
-    _mistakes(report, task, predictions)
-
-
-# ---------------------------------------------------------------- mistakes, card
-
-
-def _mistakes(report: ModelReport, task: str, predictions: Predictions) -> None:
-    st.subheader("The hardest mistakes", anchor=False)
-    mistakes = error_analysis.hardest_mistakes(predictions, MOST_MISTAKES)
-    if mistakes.empty:
-        st.info("No mistake on the validation part.", icon=":material/check:")
-        return
-    texts, reason = _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE))
-    frame = mistakes
-    if texts is None:
-        st.info(f"Row numbers without their texts: {plain_markdown(reason)}", icon=":material/info:")
-    else:
-        frame = error_analysis.with_texts(mistakes, texts)
-    # A dataframe draws its cells letter by letter: no tweet is ever read as HTML or Markdown.
-    st.dataframe(
-        frame,
-        hide_index=True,
-        row_height=70 if texts is not None else None,
-        column_config={
-            "text": st.column_config.TextColumn("tweet", width=300),
-            "row": st.column_config.NumberColumn(
-                "row", format="%d", help="Counted from 0 in the data part of the file"
-            ),
-            "label": "labelled",
-            "confidence": st.column_config.NumberColumn(format="%.3f", help="Of the predicted class"),
-            "true_probability": st.column_config.NumberColumn("P(labelled)", format="%.4f"),
-        },
-        alt="The validation tweets whose label the model thought least probable",
-    )
-    total = int((~predictions.correct).sum())
-    st.caption(
-        f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, those first whose label the model "
-        "thought least probable. Some of them are mistakes of the labels."
-    )
 
 
 @st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset")
@@ -226,13 +85,326 @@ def _texts(data_sha256: str | None, named: str | None) -> tuple[dict[int, str] |
         return None, str(error)
 
 
-def _card(report: ModelReport) -> None:
+def _tasks(report: ModelReport) -> list[str]:
+    """What the model can be judged by: the joined answer first, then each task."""
+    return [*([ANSWER] if report.task == ANSWER else []), *report.labels]
+
+
+# ---------------------------------------------------------------- all models
+
+
+def _show_all(reports: Sequence[ModelReport]) -> None:
+    rows = []
+    for report in reports:
+        for task in _tasks(report) or [""]:
+            metrics = report.part("validation", task)
+            rows.append(
+                {
+                    "model": report.name,
+                    "task": task or "unknown",
+                    "accuracy": metrics.get("accuracy"),
+                    "95% CI": _interval(metrics),
+                    "macro-F1": metrics.get("macro_f1"),
+                    "rows": metrics.get("rows"),
+                    "dataset": str(report.metrics.get("dataset", "")),
+                    "protocol": report.protocol,
+                }
+            )
+    st.subheader("Trained models", anchor=False)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "accuracy": _FOUR_DIGITS,
+            "macro-F1": _FOUR_DIGITS,
+            "protocol": st.column_config.TextColumn(width="medium"),
+        },
+        row_height=_HIGH_ROW,
+        placeholder="-",  # the joined answer has no macro-F1
+        alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
+    )
+    st.caption("On the validation part of each model, with Wilson's interval. Compare only rows of the same protocol.")
+
+
+def _show_state(report: ModelReport) -> None:
+    name = plain_markdown(report.name)
+    problems = "\n".join(f"- {plain_markdown(problem)}" for problem in report.problems)
+    if not report.is_whole:
+        st.error(f"The model **{name}** cannot be loaded.\n\n{problems}", icon=":material/error:")
+    elif report.problems:
+        st.warning(f"Some files of **{name}** cannot be shown.\n\n{problems}", icon=":material/warning:")
+    if report.is_sample:
+        st.warning(
+            "This model was trained on the small sample corpus: its metrics say nothing about real tweets.",
+            icon=":material/science:",
+        )
+    metrics = report.metrics
+    sentences = [f"Protocol: {report.protocol}."]
+    if metrics.get("dataset"):
+        sentences.append(f"Dataset: {metrics['dataset']}, {metrics.get('rows', 0):,} rows.")
+    if metrics.get("backbone"):
+        backbone = metrics["backbone"]["name"]
+        sentences.append(f"Backbone: {backbone}; recipe: {metrics.get('recipe')}; seed {metrics.get('seed')}.")
+    if metrics.get("seconds"):
+        sentences.append(f"Trained for {duration(metrics['seconds'])} on {metrics.get('device')}.")
+    st.caption(plain_markdown(" ".join(sentences)))
+
+
+# ---------------------------------------------------------------- one task
+
+
+def _show_task(report: ModelReport, task: str) -> None:
+    validation = report.part("validation", task)
+    if validation:
+        _show_metrics(report, task)
+        _show_classes(report.labels[task], validation)
+    predictions = report.labelled(task)
+    if predictions is None:
+        st.info(
+            "Calibration, threshold and mistakes need validation_predictions.csv with labelled rows, which this model "
+            "lacks.",
+            icon=":material/info:",
+        )
+        return
+    _show_calibration(report, task, predictions)
+    _show_threshold(report, task, predictions.confidences, predictions.correct)
+    _show_mistakes(report, predictions)
+
+
+def _show_metrics(report: ModelReport, task: str) -> None:
+    """Accuracy, macro-F1 and loss of both parts, each beside the report's where there is one."""
+    reference, words = error_analysis.report_metrics(report, task)
+    st.subheader("Metrics beside the report's", anchor=False)
+    for part, part_name in PARTS.items():
+        metrics, others = report.part(part, task), reference.get(part, {})
+        *columns, last = st.columns(len(METRICS) + 1)
+        for column, (key, name) in zip(columns, METRICS.items(), strict=True):
+            _show_metric(column, f"{part_name} {name}", metrics.get(key), others.get(key), words, key == "loss")
+        last.metric(f"{part_name} tweets", f"{metrics.get('rows', 0):,}", border=True, height="stretch")
+    interval = f"95% CI of the validation accuracy: {_interval(report.part('validation', task))}."
+    st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
+
+
+def _show_metric(
+    place: Any, name: str, value: float | None, reference: float | None, words: str, less_is_better: bool
+) -> None:
+    delta, comparison = None, {}
+    if value is not None and reference is not None:
+        delta, comparison = f"report: {reference:.4f}", {"delta_color": "off", "delta_arrow": "off"}
+        if words.startswith("Comparable"):
+            comparison = {"delta_color": "inverse" if less_is_better else "normal", "delta_description": delta}
+            delta = f"{value - reference:+.4f}"
+    shown = "-" if value is None else f"{value:.4f}"
+    place.metric(name, shown, delta=delta, border=True, height="stretch", **comparison)
+
+
+def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
+    """The confusion matrix and the metrics of each class, on the validation part."""
+    matrix, per_class = validation.get("confusion_matrix"), validation.get("per_class")
+    if matrix:
+        confused = sorted(
+            (
+                (count, true, predicted)
+                for true, counts in zip(labels, matrix, strict=True)
+                for predicted, count in zip(labels, counts, strict=True)
+                if true != predicted and count
+            ),
+            reverse=True,
+        )
+        most = "; ".join(f"{true} taken for {predicted}: {count}" for count, true, predicted in confused[:3])
+        st.subheader("Which class is taken for which", anchor=False)
+        theme.show(
+            evaluate_charts.confusion(matrix, labels),
+            alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {most or 'nothing'}.",
+            caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct.",
+            key="evaluate_confusion",
+        )
+    if per_class:
+        frame = pd.DataFrame([{"class": label, **values} for label, values in per_class.items()])
+        frame = frame.rename(columns={"f1": "F1", "support": "rows"})
+        frame["recall, 95% CI"] = [
+            "{:.3f} to {:.3f}".format(*wilson_interval(round(recall * rows), rows)) if rows else "-"
+            for recall, rows in zip(frame["recall"], frame["rows"], strict=True)
+        ]
+        share = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
+        st.subheader("Each class", anchor=False)
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_config=dict.fromkeys(("precision", "recall", "F1"), share),
+            alt="Precision, recall and F1 of each class with its number of rows",
+        )
+        st.caption("A class with few rows has a wide interval: its metrics say little.")
+
+
+def _show_calibration(report: ModelReport, task: str, predictions: Predictions) -> None:
+    st.subheader("Calibration: does the confidence hold?", anchor=False)
+    labelled = predictions.label_ids, predictions.probabilities
+    ece, brier = calibration.expected_calibration_error(*labelled), calibration.brier_score(*labelled)
+    left, right = st.columns([3, 1])
+    with left:
+        theme.show(
+            evaluate_charts.reliability(calibration.reliability(*labelled)),
+            alt=f"Reliability diagram: accuracy by confidence. Expected calibration error {ece:.3f}.",
+            caption="Above the dotted line the model is better than its confidence, below it too sure. The larger a "
+            "point, the more tweets; whiskers: 95% CI.",
+            key="evaluate_reliability",
+        )
+    ece_help = "Expected calibration error: mean distance of confidence from accuracy; 0 is best"
+    brier_help = "Squared error of all probabilities, summed over classes; 0 is best"
+    right.metric(f"ECE, {calibration.BINS} bins", f"{ece:.4f}", help=ece_help)
+    right.metric("Brier score", f"{brier:.4f}", help=brier_help)
+    right.metric("Mean confidence", f"{predictions.confidences.mean():.1%}")
+    st.caption(plain_markdown(f"The {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
+    fitted = report.calibration.get(task)
+    if fitted:
+        before, after = fitted["before"], fitted["after"]
+        st.caption(
+            f"Calibration with the temperature {report.calibration['temperature'][task]:.3f} changed the ECE from "
+            f"{before['ece']:.4f} to {after['ece']:.4f} and the Brier score from {before['brier']:.4f} to "
+            f"{after['brier']:.4f}, on the out-of-fold predictions that it was fitted on."
+        )
+
+
+@st.fragment
+def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, correct: np.ndarray) -> None:
+    """The slider and its effect; moving it draws this section alone."""
+    st.subheader("The effect of a threshold", anchor=False)
+    own = report.calibration.get("threshold") if task == ANSWER else None
+    threshold = st.slider(
+        'Answer only from this confidence on, else "Not sure"',
+        min_value=0.0,
+        max_value=1.0,
+        value=DEFAULT_THRESHOLD if own is None else float(own),
+        step=0.01,
+        key=f"evaluate_threshold_{task}_{report.name}",  # each model begins at its own threshold
+    )
+    effect = error_analysis.threshold_effect(confidences, correct, threshold)
+    sentence, accuracy = f"At {threshold:.2f} no validation tweet gets an answer.", "-"
+    if effect.answered:
+        accuracy = f"{effect.accuracy:.1%}"
+        low, high = effect.accuracy_interval
+        sentence = (
+            f"At {threshold:.2f}, {effect.answered:,} of {effect.rows:,} validation tweets get an answer; "
+            f"{effect.correct:,} of these are correct: {accuracy} (95% CI {low:.1%} to {high:.1%})."
+        )
+    _show_numbers(
+        {
+            "Answered": f"{effect.coverage:.1%}",
+            "Correct, of those answered": accuracy,
+            "Wrong answers avoided": f"{effect.abstained_wrong:,}",
+            "Correct answers lost": f"{effect.abstained_correct:,}",
+        }
+    )
+    st.write(sentence)
+    theme.show(
+        evaluate_charts.risk_coverage(
+            calibration.risk_coverage(confidences, correct),
+            (effect.coverage, effect.accuracy) if effect.answered else None,
+        ),
+        alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
+        key=f"evaluate_risk_{task}",
+    )
+    st.caption(plain_markdown(f"Choose a threshold on other rows than you report on. Protocol: {report.protocol}."))
+    if own is not None:
+        st.caption(f"The slider begins at the model's own threshold, {own:.2f}, which the page Ask uses.")
+
+
+def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
+    st.subheader("The hardest mistakes", anchor=False)
+    mistakes = error_analysis.hardest_mistakes(predictions, MOST_MISTAKES)
+    if mistakes.empty:
+        st.info("No mistake on the validation part.", icon=":material/check:")
+        return
+    texts, problem = _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE))
+    if texts is None:
+        st.info(f"Row numbers without their texts: {plain_markdown(problem)}", icon=":material/info:")
+    else:
+        mistakes.insert(0, "text", mistakes["row"].map(texts))
+    # A dataframe draws its cells letter by letter: no tweet is ever read as HTML or Markdown.
+    st.dataframe(
+        mistakes,
+        hide_index=True,
+        row_height=_HIGH_ROW,
+        column_config={
+            "text": st.column_config.TextColumn("tweet", width=300),
+            "row": st.column_config.NumberColumn("row", format="%d", help="In the data file, counted from 0"),
+            "label": "labelled",
+            "confidence": st.column_config.NumberColumn(format="%.3f", help="Of the predicted class"),
+            "true_probability": st.column_config.NumberColumn("P(labelled)", format="%.4f"),
+        },
+        alt="The validation tweets whose label the model thought least probable",
+    )
+    total = int((~predictions.correct).sum())
+    st.caption(
+        f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, those first whose label the model "
+        "thought least probable. Some of them are label errors."
+    )
+
+
+# ---------------------------------------------------------------- the joined answer, learning curves, card
+
+
+def _show_answer(report: ModelReport) -> None:
+    metrics = report.part("validation", ANSWER)
+    st.subheader("Emotion and product together", anchor=False)
+    names = {
+        "accuracy": "Correct",
+        "emotion_rows_accuracy": "Correct, emotional tweets",
+        "not_sure_share": '"Not sure"',
+        "answered_accuracy": "Correct, of those answered",
+    }
+    _show_numbers({name: f"{metrics[key]:.1%}" if key in metrics else "-" for key, name in names.items()})
+    st.caption(
+        plain_markdown(
+            f"{metrics.get('rows', 0):,} validation tweets; 95% CI of the share correct: {_interval(metrics)}. A tweet "
+            "without an emotion is correct if none is predicted; one with an emotion, if the emotion and, where "
+            "labelled, the product are. The first two numbers count best guesses, before the model abstains. "
+            f"Protocol: {report.protocol}."
+        )
+    )
+    answers = _answers(str(report.folder), model_dir.fingerprint(report.folder))
+    if answers is None:
+        st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
+    else:
+        _show_threshold(report, ANSWER, *answers)
+
+
+def _show_learning_curves(report: ModelReport) -> None:
+    history = report.history
+    if history is None:
+        return
+    st.subheader("Learning curves", anchor=False)
+    reference, words = error_analysis.report_metrics(report, report.task)
+    theirs = reference.get("validation", {}) if words.startswith("Comparable") else {}
+    last = history.iloc[-1]
+    for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        validation = f", validation {last[f'val_{name}']:.4f}" if f"val_{name}" in history else ""
+        with column:
+            theme.show(
+                evaluate_charts.learning_curve(history, name, theirs.get(name)),
+                alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
+                key=f"evaluate_curve_{name}",
+            )
+    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
+
+
+def _show_card(report: ModelReport) -> None:
     if report.card is None:
         return
     with st.expander("Model card"):
         body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-        # No picture: the browser would fetch it from wherever the card says.
-        st.markdown(body.replace("![", "&#33;["))
+        st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever the card says
+
+
+def _show_numbers(numbers: Mapping[str, str]) -> None:
+    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
+        column.metric(name, value, border=True, height="stretch")
+
+
+def _interval(metrics: Mapping[str, Any]) -> str:
+    """The 95% interval of an accuracy, ``0.848 to 0.899``; a dash where there is none."""
+    return "{:.3f} to {:.3f}".format(*metrics["accuracy_interval"]) if "accuracy_interval" in metrics else "-"
 
 
 main()

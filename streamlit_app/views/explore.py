@@ -1,14 +1,15 @@
-"""Explore: what is in the labelled tweets, with the tweets behind every bar."""
+"""Explore: what is in the labelled tweets, with a drill-down from every bar to its tweets."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from streamlit_app.charts.theme import explore_charts, theme
+from streamlit_app.charts import explore_charts, theme
 from streamlit_app.components import drill_down, notices
 from tf_model import data, eda, tasks
 from tf_model.data import Source
@@ -20,63 +21,49 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_WORDS = 15
-LABEL_COLUMNS = {"Products": "product", "Emotions": "emotion"}
+COLUMNS = {"Products": "product", "Emotions": "emotion"}
 RETWEETS = {"With": None, "Without": False, "Only": True}
-UNITS = {"Characters": "characters", "Words": "words"}
 ONCE = "Count each text once"
-SIZES = {"Single words": False, "Word pairs": True}
-
-
-@dataclass(frozen=True)
-class View:
-    """The tweets that the filters let through.
-
-    Attributes:
-        every: All tweets, see :func:`tf_model.eda.describe`.
-        tweets: Those to show.
-        chosen: The filters.
-        stamp: Changes when the file does.
-    """
-
-    every: pd.DataFrame
-    tweets: pd.DataFrame
-    chosen: Filter
-    stamp: str
-
-    def table(self, name: str, **options: Any) -> Any:
-        """What the function ``name`` of :mod:`tf_model.eda` says of the tweets; remembered."""
-        return _table(name, tuple(options.items()), self.stamp, self.chosen, self.tweets)
-
-    def groups(self, notion: str) -> Any:
-        """Group of each shown tweet, int64 [N]: repeats by ``notion`` among all tweets."""
-        return _groups(notion, self.stamp, self.every)[self.tweets.index]
 
 
 def main() -> None:
-    """Draw the page."""
+    """The page."""
     st.title("Explore")
     st.markdown(
-        "What is in the labelled tweets. The filters act on every chart. Click a bar, or choose it in the list below "
-        "its chart, to read the tweets behind it."
+        "What is in the labelled tweets. The filters act on every chart. To read the tweets that a bar counts, click "
+        "it, or choose it below the chart."
     )
     try:
         source = _source(os.environ.get(data.DATA_VARIABLE))
-        stamp = f"{source.path}:{source.path.stat().st_mtime_ns}"
-        name, every = _tweets(str(source.path), stamp)
+        file = str(source.path), source.path.stat().st_mtime_ns
+        dataset, every = _read(*file)
     except (TweetTargetError, OSError) as error:
         notices.say_problem("The dataset cannot be read.", str(error))
         return
-    _say_dataset(source, name, every)
-    chosen = _filters(every)
-    view = View(every, chosen(every), chosen, stamp)
-    _say_numbers(view)
-    if view.tweets.empty:
+    if dataset == data.SAMPLE:
+        st.warning(
+            "This is the small sample corpus, whose texts were made up: it says nothing about real tweets.",
+            icon=":material/science:",
+        )
+    origin = f"{shown(source.path)} ({source.reason.split(';')[0]})"
+    st.caption(notices.plain_markdown(f"{len(every):,} labelled tweets of {origin}."))
+    tweets = _filter(every)
+    _show_totals(tweets)
+    if tweets.empty:
         st.info("No tweet passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
         return
-    for tab, draw in zip(st.tabs(list(TABS), on_change="rerun", key="explore_tab"), TABS.values(), strict=True):
-        if tab.open:  # what is not looked at is not computed
+    tabs = {
+        "Labels": _labels,
+        "Lengths": _lengths,
+        "Words": _words,
+        "Repeats": partial(_repeats, file),
+        "Brands named": _brands,
+        "Characters": _characters,
+    }
+    for tab, draw in zip(st.tabs(list(tabs), on_change="rerun", key="explore_tab"), tabs.values(), strict=True):
+        if tab.open:  # nothing is computed for the other tabs
             with tab:
-                draw(view)
+                draw(tweets)
 
 
 # ---------------------------------------------------------------- data
@@ -89,39 +76,23 @@ def _source(named: str | None) -> Source:
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the tweets")
-def _tweets(path: str, stamp: str) -> tuple[str, pd.DataFrame]:
-    """The dataset's name and its tweets."""
+def _read(path: str, changed: int) -> tuple[str, pd.DataFrame]:
+    """The dataset's name and its tweets, see :func:`tf_model.eda.describe`."""
     dataset = data.read(path)
     return dataset.name, eda.describe(dataset.labelled)
 
 
-@st.cache_data(max_entries=200, show_spinner="Counting")
-def _table(name: str, options: tuple, stamp: str, chosen: Filter, _tweets: pd.DataFrame) -> Any:
-    return getattr(eda, name)(_tweets, **dict(options))
-
-
 @st.cache_data(max_entries=6, show_spinner="Comparing the tweets with each other (up to a minute, once)")
-def _groups(notion: str, stamp: str, _every: pd.DataFrame) -> Any:
-    return eda.groups_by(_every, notion)
+def _groups(notion: str, path: str, changed: int) -> Any:
+    """Group of each tweet of a file, int64 [N]: those that are the same by ``notion`` share a number."""
+    return eda.groups_by(_read(path, changed)[1], notion)
 
 
-def _say_dataset(source: Source, name: str, every: pd.DataFrame) -> None:
-    if name == data.SAMPLE:
-        st.warning(
-            "This is the small sample corpus, whose texts were made up: nothing here says anything about real tweets.",
-            icon=":material/science:",
-        )
-    st.caption(
-        notices.plain_markdown(
-            f"{len(every):,} labelled tweets of {shown(source.path)} ({source.reason.split(';')[0]})."
-        )
-    )
+# ---------------------------------------------------------------- filters and totals
 
 
-# ---------------------------------------------------------------- filters
-
-
-def _filters(every: pd.DataFrame) -> Filter:
+def _filter(every: pd.DataFrame) -> pd.DataFrame:
+    """The tweets that pass the filters of the page."""
     with st.container(border=True):
         one, two, three = st.columns([3, 2, 2])
         products = one.multiselect(
@@ -132,269 +103,225 @@ def _filters(every: pd.DataFrame) -> Filter:
         )
         contains = three.text_input("Text contains", key="explore_contains", placeholder="Any text")
         one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
-        retweets = one.segmented_control(
-            "Retweets", list(RETWEETS), default="With", required=True, key="explore_retweets"
-        )
+        retweets = RETWEETS[_pick("Retweets", RETWEETS, "explore_retweets", one)]
         longest = max(int(every["characters"].max()), 1)
-        length = two.slider("Length in characters", 0, longest, (0, longest), key="explore_length")
+        characters = two.slider("Length in characters", 0, longest, (0, longest), key="explore_length")
         once = three.toggle(
             ONCE,
             key="explore_once",
             help="Of tweets with the same words, whatever their case, punctuation and retweet marks, the first counts",
         )
-    return Filter(
-        products=tuple(products),
-        emotions=tuple(emotions),
-        retweets=RETWEETS[retweets],
-        once=once,
-        characters=None if length == (0, longest) else length,
-        contains=contains.strip(),
-    )
+    return Filter(tuple(products), tuple(emotions), retweets, once, characters, contains.strip())(every)
 
 
-def _say_numbers(view: View) -> None:
-    tweets, total = view.tweets, len(view.tweets)
-    figures = {
-        "Tweets shown": f"{total:,}",
-        "With a product": _share(int((tweets["product"] != eda.NO_PRODUCT).sum()), total),
-        "With an emotion": _share(int(tweets["emotion"].isin((tasks.NEGATIVE, tasks.POSITIVE)).sum()), total),
-        "Retweets": _share(int(tweets["is_retweet"].sum()), total),
+def _pick(label: str, options: Any, key: str, place: Any = st, **more: Any) -> str:
+    """One of a few options, the first unless another is picked."""
+    options = list(options)
+    return place.segmented_control(label, options, default=options[0], required=True, key=key, **more)
+
+
+def _show_totals(tweets: pd.DataFrame) -> None:
+    counts = {
+        "With a product": (tweets["product"] != eda.NO_PRODUCT).sum(),
+        "With an emotion": tweets["emotion"].isin((tasks.NEGATIVE, tasks.POSITIVE)).sum(),
+        "Retweets": tweets["is_retweet"].sum(),
     }
-    for column, (name, value) in zip(st.columns(len(figures)), figures.items(), strict=True):
-        column.metric(name, value, border=True)
-
-
-def _share(part: int, total: int) -> str:
-    return f"{part / total:.1%}" if total else "-"
+    first, *others = st.columns(1 + len(counts))
+    first.metric("Tweets shown", f"{len(tweets):,}", border=True)
+    for column, (name, count) in zip(others, counts.items(), strict=True):
+        column.metric(name, f"{count / len(tweets):.1%}" if len(tweets) else "-", border=True)
 
 
 # ---------------------------------------------------------------- the tabs
 
 
-def _labels(view: View) -> None:
-    tweets = view.tweets
-    for column, name in zip(st.columns(2), ("product", "emotion"), strict=True):
-        with column:
-            _label_counts(view, name)
-    order = eda.label_order(tweets, "emotion")
-    frame = view.table("emotion_by_product").sort_values(
-        "emotion", key=lambda column: column.map(order.index), kind="stable", ignore_index=True
+def _labels(tweets: pd.DataFrame) -> None:
+    for place, column, count in zip(st.columns(2), COLUMNS.values(), (eda.products, eda.emotions), strict=True):
+        with place:
+            _show_bars(
+                _named(count(tweets), column),
+                lambda bar, column=column: tweets[tweets[column] == bar["name"]],
+                key=f"explore_{column}",
+                title=f"{column.capitalize()}s",
+                alt=f"Number of tweets by {column}",
+                colour=None,
+            )
+    bars = eda.emotion_by_product(tweets).sort_values(
+        "emotion", key=lambda names: names.map(names.unique().tolist().index), kind="stable", ignore_index=True
     )
+    by_product = [f"{name}: {_in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
     drill_down.chart(
-        explore_charts.emotion_shares(frame, "Emotion by product"),
-        frame,
-        [f"{line.product} · {line.emotion}" for line in frame.itertuples()],
+        explore_charts.emotion_shares(bars, "Emotion by product"),
+        bars.assign(name=bars["product"] + " · " + bars["emotion"]),
         lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
         key="explore_emotion_by_product",
-        alt=f"Share of each emotion among the tweets of each product. {_shares_read_out(frame)}.",
-        caption="Shares of the product's tweets. The 95% interval of each share stands in its hover text.",
-    )
-    without = view.table("without_product")
-    drill_down.chart(
-        theme.horizontal_bars(without["emotion"], without["share"], title="Tweets without a product", percent=True),
-        without,
-        without["emotion"],
-        lambda bar: tweets[(tweets["emotion"] == bar["emotion"]) & (tweets["product"] == eda.NO_PRODUCT)],
-        key="explore_without",
-        alt=f"Share of tweets whose label names no product: {_read_out(without, 'emotion', 'share', '.1%')}.",
-        caption="Share of the tweets of each emotion whose label names no product.",
+        alt=f"Share of each emotion among the tweets of each product. {'; '.join(by_product)}.",
+        caption="Shares of the product's tweets. The hover text gives the 95% interval of each share.",
     )
 
 
-def _label_counts(view: View, column: str) -> None:
-    frame, tweets = view.table(f"{column}s"), view.tweets
+def _lengths(tweets: pd.DataFrame) -> None:
+    unit = _pick("Count", ("Characters", "Words"), "explore_unit").lower()
+    bars = eda.lengths(tweets, unit=unit)
     drill_down.chart(
-        explore_charts.counts(frame, column, title=f"{column.capitalize()}s", one_colour=False),
-        frame,
-        frame[column],
-        lambda bar: tweets[tweets[column] == bar[column]],
-        key=f"explore_{column}",
-        narrow=True,
-        alt=f"Number of tweets by {column}: {_read_out(frame, column)}.",
-    )
-
-
-def _lengths(view: View) -> None:
-    unit = UNITS[st.segmented_control("Count", list(UNITS), default="Characters", required=True, key="explore_unit")]
-    frame, tweets = view.table("lengths", unit=unit), view.tweets
-    drill_down.chart(
-        explore_charts.histogram(frame, unit, f"Length in {unit}"),
-        frame,
-        [f"{line.low} to {line.high - 1} {unit} · {line.label}" for line in frame.itertuples()],
+        explore_charts.histogram(bars, unit, f"Length in {unit}"),
+        bars.assign(name=[f"{bar.low} to {bar.high - 1} {unit} · {bar.label}" for bar in bars.itertuples()]),
         lambda bar: tweets[tweets[unit].between(bar["low"], bar["high"] - 1) & (tweets["emotion"] == bar["label"])],
         key=f"explore_{unit}",
         alt=f"Distribution of the tweets' length in {unit}, by emotion; the table below gives medians.",
     )
-    summary = view.table("length_summary", unit=unit).rename(columns={"label": "emotion", "p95": "95% are at most"})
+    summary = eda.length_summary(tweets, unit=unit).rename(columns={"label": "emotion", "p95": "95% are at most"})
     st.dataframe(summary, hide_index=True, alt=f"Length in {unit} by emotion")
 
 
-def _words(view: View) -> None:
-    pairs = SIZES[st.segmented_control("Count", list(SIZES), default="Single words", required=True, key="explore_size")]
+def _words(tweets: pd.DataFrame) -> None:
+    pairs = _pick("Count", ("Single words", "Word pairs"), "explore_size") == "Word pairs"
     left, right = st.columns(2)
     with left:
-        frequent = view.table("frequent_words", pairs=pairs).head(MOST_WORDS)
         st.subheader("Most frequent", anchor=False)
-        st.caption("In how many tweets. English function words are left out.")
-        _words_chart(view, frequent, explore_charts.counts(frequent, "words"), f"explore_frequent_{pairs}")
+        st.caption("Number of tweets with the word. English function words are left out.")
+        bars = _named(eda.frequent_words(tweets, pairs=pairs).head(MOST_WORDS), "words")
+        if bars.empty:
+            st.info("No words are left to count.")
+        else:
+            _show_bars(
+                bars,
+                lambda bar: eda.with_words(tweets, bar["name"]),
+                key=f"explore_frequent_{pairs}",
+                alt="Most frequent words",
+            )
     with right:
         st.subheader("Most telling", anchor=False)
-        _telling_words(view, pairs)
+        _telling_words(tweets, pairs)
 
 
-def _telling_words(view: View, pairs: bool) -> None:
+def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
     one, two = st.columns(2)
-    column = LABEL_COLUMNS[
-        one.segmented_control("Compare", list(LABEL_COLUMNS), default="Products", required=True, key="explore_compare")
-    ]
-    telling = view.table("telling_words", by=column, pairs=pairs)
+    column = COLUMNS[_pick("Compare", COLUMNS, "explore_compare", one)]
+    telling = eda.telling_words(tweets, by=column, pairs=pairs)
     if telling.empty:
         st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
         return
-    label = two.selectbox("Words of", list(dict.fromkeys(telling["label"])), key=f"explore_label_{column}")
-    best = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS).reset_index(drop=True)
-    figure = theme.horizontal_bars(
-        best["words"], best["z"], colours=[theme.colour_of(label)] * len(best), value_format=".1f", x_title="z-score"
+    label = two.selectbox("Words of", telling["label"].unique(), key=f"explore_label_{column}")
+    bars = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS)
+    _show_bars(
+        _named(bars, "words"),
+        lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
+        key=f"explore_telling_{pairs}_{label}",
+        alt=f"Most telling words of {label}, by z-score",
+        value="z",
+        form=".1f",
+        colour=theme.colour_of(label),
     )
-    _words_chart(view, best, figure, f"explore_telling_{pairs}_{label}")
     st.caption(
-        f"Log-odds against the other {column}s with a Dirichlet prior (Monroe et al. 2008), as z-scores. Of a thousand "
-        "words some twenty exceed 2 by chance alone. A word counts once a tweet, and each retweet is a tweet unless "
-        f'"{ONCE}" is on; a word in fewer than 5 tweets is left out.'
+        f"z-scores of the log-odds against the other {column}s, with a Dirichlet prior (Monroe et al. 2008). By chance "
+        "alone about 20 of 1,000 words exceed 2. A word counts once per tweet, and each retweet is a tweet unless "
+        f'"{ONCE}" is on; words in fewer than 5 tweets are left out.'
     )
 
 
-def _words_chart(view: View, frame: pd.DataFrame, figure: Any, key: str) -> None:
-    if frame.empty:
-        st.info("No words are left to count.")
-        return
-    tweets = view.tweets
-    if "label" in frame:
-        tweets = tweets[(tweets[list(LABEL_COLUMNS.values())] == frame["label"].iloc[0]).any(axis=1)]
-    drill_down.chart(
-        figure,
-        frame,
-        frame["words"],
-        lambda bar: eda.with_words(tweets, bar["words"]),
-        key=key,
-        narrow=True,
-        alt=f"Words: {', '.join(frame['words'])}.",
-    )
-
-
-def _repeats(view: View) -> None:
-    notion = st.segmented_control(
+def _repeats(file: tuple[str, int], tweets: pd.DataFrame) -> None:
+    notion = _pick(
         "Two tweets are the same if they have",
-        list(eda.NOTIONS),
-        default="same words",
-        required=True,
-        key="explore_notion",
-        help="Same words: case, punctuation and leading retweet marks put aside. Near-duplicates: similar letters "
+        sorted(eda.NOTIONS, key=lambda name: name != "same words"),
+        "explore_notion",
+        help="Same words: apart from case, punctuation and leading retweet marks. Near-duplicates: similar letters "
         "(cosine of TF-IDF 0.8), and chains of these",
     )
-    tweets, groups = view.tweets, view.groups(notion)
-    sizes = eda.repeats(tweets, groups)
-    members = tweets.assign(group=groups, size=tweets.groupby(groups)["text"].transform("size"))
-    names = [f"{size} times" if size > 1 else "once" for size in sizes["size"]]
-    drill_down.chart(
-        explore_charts.counts(sizes.assign(name=names), "name", title="Tweets by how often they occur"),
-        sizes,
-        names,
-        lambda bar: members[members["size"] == bar["size"]].sort_values("group", kind="stable"),
+    groups = _groups(notion, *file)[tweets.index]
+    tweets = tweets.assign(group=groups, size=tweets.groupby(groups)["text"].transform("size"))
+    bars = eda.repeats(tweets, groups)
+    bars = bars.assign(name=[f"{size} times" if size > 1 else "once" for size in bars["size"]])
+    _show_bars(
+        bars,
+        lambda bar: tweets[tweets["size"] == bar["size"]].sort_values("group", kind="stable"),
         key=f"explore_repeats_{notion}",
-        alt=f"Number of tweets that occur once, twice and so on: {_read_out(sizes.assign(name=names), 'name')}.",
+        title="Tweets by how often they occur",
+        alt="Number of tweets that occur once, twice and so on",
     )
-    for column, name in zip(st.columns(2), LABEL_COLUMNS.values(), strict=True):
-        with column:
-            _conflicts(tweets, groups, name, notion)
+    for place, column in zip(st.columns(2), COLUMNS.values(), strict=True):
+        with place:
+            _conflicting_labels(tweets, column, notion)
 
 
-def _conflicts(tweets: pd.DataFrame, groups: Any, column: str, notion: str) -> None:
-    found = eda.conflicts(tweets, groups, column)
-    in_conflict = found[found["labels"] > 1]
+def _conflicting_labels(tweets: pd.DataFrame, column: str, notion: str) -> None:
+    texts = eda.conflicts(tweets, tweets["group"], column)
     st.subheader(f"Conflicting labels: {column}", anchor=False)
     st.caption(
-        f"{len(in_conflict):,} of {len(found):,} texts whose {column} is named on two copies or more carry more than "
-        "one label; copies that name none are left out. "
-        "Each bar: two labels that stand against each other on the same text."
+        f"{(texts['labels'] > 1).sum():,} of the {len(texts):,} texts with a label on two or more copies have "
+        "conflicting labels."
     )
-    pairs = eda.conflicting_labels(tweets, groups, column).head(MOST_WORDS)
-    if pairs.empty:
+    bars = eda.conflicting_labels(tweets, tweets["group"], column).head(MOST_WORDS)
+    if bars.empty:
         return
-    pairs = pairs.assign(name=pairs["one"] + " / " + pairs["other"], tweets=pairs["groups"])
-    members = tweets.assign(group=groups)
 
     def with_both(bar: Any) -> pd.DataFrame:
-        sides = [set(members.loc[members[column] == bar[side], "group"]) for side in ("one", "other")]
-        return members[members["group"].isin(sides[0] & sides[1])].sort_values("group", kind="stable")
+        one, other = (set(tweets.loc[tweets[column] == bar[side], "group"]) for side in ("one", "other"))
+        return tweets[tweets["group"].isin(one & other)].sort_values("group", kind="stable")
 
-    drill_down.chart(
-        explore_charts.counts(pairs, "name"),
-        pairs,
-        pairs["name"],
+    _show_bars(
+        bars.assign(name=bars["one"] + " / " + bars["other"], tweets=bars["groups"]),
         with_both,
         key=f"explore_conflicts_{column}_{notion}",
-        narrow=True,
-        alt=f"Pairs of labels on the same text: {_read_out(pairs, 'name', 'groups')}.",
+        alt="Pairs of labels on the same text",
+        caption="Number of texts that have both labels.",
     )
 
 
-def _named(view: View) -> None:
-    tweets = view.tweets
-    frame = view.table("several_named")
-    frame = frame.assign(name=[f"{number} {plural(number, 'brand', 'brands')}" for number in frame["named"]])
-    drill_down.chart(
-        explore_charts.counts(frame, "name", title="Brands named in a tweet"),
-        frame,
-        frame["name"],
+def _brands(tweets: pd.DataFrame) -> None:
+    bars = eda.several_named(tweets)
+    _show_bars(
+        bars.assign(name=[f"{number} {plural(number, 'brand', 'brands')}" for number in bars["named"]]),
         lambda bar: tweets[tweets["named"].map(len) == bar["named"]],
         key="explore_named",
-        alt=f"Number of tweets that name several brands: {_read_out(frame, 'name')}.",
-        caption="Found by the words iPhone, iPad, Google, Android and Apple.",
+        title="Brands named in a tweet",
+        alt="Number of tweets that name several brands",
+        caption="By the words iPhone, iPad, Google, Android and Apple.",
     )
-    theme.show(
-        explore_charts.named_map(view.table("named_by_product"), "Brands named by the tweets of each product"),
-        alt="Share of the tweets of each labelled product that name each of five brands.",
-        caption="A tweet may name several brands, or none.",
-        key="explore_named_map",
-    )
-    scores, _ = view.table("keyword_scores")
+    scores, _ = eda.keyword_scores(tweets)
     if scores["rows"]:
         st.caption(
-            f"A rule of keywords finds the labelled product of {scores['right']:,} of {scores['rows']:,} tweets: "
-            f"{scores['accuracy']:.1%} (95% interval {scores['low']:.1%} to {scores['high']:.1%})."
+            f"A rule of keywords predicts the product of {scores['accuracy']:.1%} of the {scores['rows']:,} tweets "
+            f"with a product (95% CI {scores['low']:.1%} to {scores['high']:.1%})."
         )
 
 
-def _marks(view: View) -> None:
-    frame = view.table("count_marks")
-    drill_down.chart(
-        explore_charts.counts(frame, "mark", title="What else than words is in the tweets"),
-        frame,
-        frame["mark"],
-        lambda bar: eda.with_mark(view.tweets, bar["mark"]),
-        key="explore_marks",
-        alt=f"Number of tweets with digits, emoticons, placeholders and damage: {_read_out(frame, 'mark')}.",
+def _characters(tweets: pd.DataFrame) -> None:
+    _show_bars(
+        _named(eda.count_surface_features(tweets), "feature"),
+        lambda bar: eda.with_surface_feature(tweets, bar["name"]),
+        key="explore_features",
+        title="What tweets hold beside words",
+        alt="Number of tweets with digits, emoticons, placeholders and damage",
         caption="Number of tweets. The dataset replaces user names by @mention and addresses by {link}.",
     )
 
 
-def _shares_read_out(frame: pd.DataFrame) -> str:
-    products = frame.groupby("product", sort=False)
-    return "; ".join(f"{name}: {_read_out(part, 'emotion', 'share', '.0%')}" for name, part in products)
+def _named(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """``frame`` as bars that are named by one of its columns."""
+    return frame.assign(name=frame[column])
 
 
-def _read_out(frame: pd.DataFrame, name: str, value: str = "tweets", form: str = ",") -> str:
-    return ", ".join(f"{label} {number:{form}}" for label, number in zip(frame[name], frame[value], strict=True))
+def _show_bars(
+    bars: pd.DataFrame,
+    tweets_of: Callable[[Any], pd.DataFrame],
+    *,
+    key: str,
+    alt: str,
+    title: str | None = None,
+    caption: str | None = None,
+    value: str = "tweets",
+    form: str = ",d",
+    colour: str | None = theme.BLUE,
+) -> None:
+    """Horizontal bars with their drill-down; the arguments are those of the two functions."""
+    figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)
+    words = _in_words(bars, "name", value, form)
+    drill_down.chart(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
 
 
-TABS = {
-    "Labels": _labels,
-    "Lengths": _lengths,
-    "Words": _words,
-    "Repeats": _repeats,
-    "Brands named": _named,
-    "Characters": _marks,
-}
+def _in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
+    return ", ".join(f"{label} {number:{form}}" for label, number in zip(bars[name], bars[value], strict=True))
+
 
 main()

@@ -136,7 +136,7 @@ def models(tmp_path, monkeypatch):
 
 def _forget() -> None:
     st.cache_data.clear()
-    sample_training._slot.clear()
+    sample_training._runs.clear()
     loading._load.clear()
     recording._recorder.clear()
 

@@ -8,11 +8,12 @@ import pandas
 import pytest
 from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
-from streamlit_app.charts.theme import batch_charts, theme
+from streamlit_app.charts import batch_charts, theme
 from streamlit_app.components import batch_job, downloads, loading, recording, uploads
 from streamlit_app.components.batch_job import BatchJob
+from streamlit_app.components.loading import ModelState
 from tf_model import tasks
-from tf_model.errors import DataError, ModelError
+from tf_model.errors import ModelError
 from tf_model.io import tables
 from tf_model.model_dir import training_of
 from tf_model.monitor.store import Store
@@ -39,6 +40,12 @@ def upload(content: bytes, name: str):
     app.file_uploader[0].set_value((name, content, "application/octet-stream")).run()
     assert not app.exception, app.exception
     return app
+
+
+def job_of(stub, path, column="text") -> BatchJob:
+    """A job for a file as the page would start it."""
+    upload = uploads.keep("1", path.name, path.read_bytes())
+    return BatchJob(ModelState("answer", path.parent, predictor=stub), upload, column)
 
 
 def answer(app):
@@ -93,8 +100,8 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     app.run()
     assert "1 row answered" in app.success[0].value
     said = app.info[0].value.replace("\\", "")
-    assert said.startswith("This is what the model answer (Saved ")
-    assert said.endswith(") answered, not the one that is in use now.")
+    assert said.startswith("These are the answers of the model answer (Saved ")
+    assert said.endswith("), not of the one in use now.")
     assert not answer(app).info
 
 
@@ -116,7 +123,7 @@ def test_filters_act_together(stub, tmp_path):
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert "To act on single rows, use the column answer. To count how many, use emotion" in words_of(app)
+    assert "To act on single rows, use the column answer. To count, use emotion" in words_of(app)
     assert list(app.dataframe[-1].proto.column_order)[:3] == ["Tweet", "answer", "answer_confidence"]
     assert set(app.dataframe[-1].proto.column_order) == {"id", "Tweet", "n", *PREDICTED}
 
@@ -131,7 +138,7 @@ def test_charts_have_words(stub, tmp_path):
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert app.info[0].value.startswith("2 rows have no text: there the model answers from nothing.")
+    assert app.info[0].value.startswith("2 rows have no text, so the answer there means nothing.")
     assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
     assert len(app.dataframe[-1].value) == 4
     spoken = app.get("plotly_chart")[0].proto.alt
@@ -168,7 +175,7 @@ def test_the_file_stays_when_another_page_is_looked_at(stub, tmp_path):
     app.switch_page("views/batch.py").run()
     assert "Still here: a.csv" in words_of(app)
     assert "4 rows answered" in app.success[0].value
-    next(each for each in app.button if each.label == "Put it away").click().run()
+    next(each for each in app.button if each.label == "Remove").click().run()
     assert not app.success
     assert "batch_job" not in app.session_state
 
@@ -203,7 +210,7 @@ def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
         ("a.xlsx", b"PK nonsense", "a.xlsx"),
         ("a.parquet", b"PAR1", "a.parquet: expected a Parquet file"),
         ("a.jsonl", b"[1]\n", "a.jsonl, line 1: expected a JSON object"),
-        ("../../etc/[x](y).csv", b"a,b\n1\n", "[x](y).csv, line 2"),
+        ("../../etc/[x](y).csv", b"a,b\n1\n", "../../etc/[x](y).csv, line 2"),
         ("\N{GRINNING FACE}" * 120 + ".csv", b"a,b\n1\n", "\N{GRINNING FACE}.csv, line 2"),
     ],
 )
@@ -215,9 +222,18 @@ def test_a_file_that_cannot_be_read_is_explained_by_its_own_name(stub, name, con
     assert "tweet-target-" not in detail
 
 
+def test_a_file_on_which_its_library_fails_is_explained(stub, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("broken inside\nand more")
+
+    monkeypatch.setattr(tables, "open_table", fail)
+    assert "a.csv cannot be read (broken inside)" in words_of(upload(b"text\na\n", "a.csv"))
+
+
 def test_columns_that_the_answers_need_are_not_overwritten(stub):
     app = answer(upload(b"text,product\na,b\n", "a.csv"))
     assert "a.csv already has a column called 'product'" in words_of(app)
+    assert Store(loading.monitor_log()).errors().empty, "a wrong file is no failure of the model"
 
 
 def test_a_header_without_a_row_has_nothing_to_answer(stub):
@@ -256,27 +272,16 @@ def test_cancel_stops_within_a_batch_and_keeps_nothing(stub, monkeypatch):
     assert "Cancelled after 64 of 1,000 rows. No answers were kept." in app.info[-1].value
 
 
-def test_a_job_that_nobody_looks_at_any_more_ends(stub, tmp_path, monkeypatch):
-    monkeypatch.setattr(batch_job, "ABANDONED_SECONDS", -1.0)
-    (tmp_path / "a.csv").write_text("text\na\nb\n")
-    job = BatchJob(stub, tmp_path / "a.csv", "text")
-    job.join(20)
-    assert job.status == batch_job.CANCELLED
-
-
-def test_a_running_file_is_followed_on_every_page(stub, tmp_path):
+def test_a_file_is_answered_while_another_page_is_looked_at(stub):
     go_on = threading.Event()
     stub.before_batch = lambda: go_on.wait(20)
-    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 4)
-    job = BatchJob(stub, tmp_path / "a.csv", "text")
-    app = open_app("ask")
-    app.session_state[batch_job.JOB] = job
-    looked_at = job._polled
-    app.run()
-    assert job._polled > looked_at, "or it would be taken for abandoned"
+    app = upload(b"text\n" + b"I love the iPad\n" * 4, "a.csv")
+    next(each for each in app.button if each.label == "Answer 4 rows").click().run()
+    app.switch_page("views/ask.py").run()
     go_on.set()
-    job.join(20)
-    assert job.status == batch_job.DONE
+    app.session_state["batch_job"].join(20)
+    app.switch_page("views/batch.py").run()
+    assert "4 rows answered" in app.success[0].value
 
 
 def test_progress_and_time_left(stub, tmp_path, monkeypatch):
@@ -285,10 +290,10 @@ def test_progress_and_time_left(stub, tmp_path, monkeypatch):
     go_on = threading.Event()
     stub.before_batch = lambda: go_on.wait(20)
     (tmp_path / "a.csv").write_text("text\n" + "a\n" * 4)
-    job = BatchJob(stub, tmp_path / "a.csv", "text")
-    assert job.poll() == (0.0, None)
+    job = job_of(stub, tmp_path / "a.csv")
+    assert job.progress() == (0.0, None)
     job.done, job.total, clock[0] = 100, 400, 5.0
-    assert job.poll() == (0.25, 15.0)
+    assert job.progress() == (0.25, 15.0)
     go_on.set()
     job.join(20)
 
@@ -299,6 +304,10 @@ def test_progress_and_time_left(stub, tmp_path, monkeypatch):
 @pytest.mark.parametrize("text", ["=1+1", "+1 great", "-x", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1", "\ufeff=1"])
 def test_a_text_like_a_formula_gets_an_apostrophe(text):
     assert downloads.harmless(text) == f"'{text}"
+
+
+def test_bytes_are_shown_as_text():
+    assert downloads.harmless(b"=1") == "'=1"
 
 
 def test_what_follows_a_semicolon_begins_a_cell_in_germany():
@@ -374,17 +383,17 @@ def test_counts_by_product_are_best_guesses_and_tell_what_is_not_sure_apart(stub
         ("+ Positive emotion, not sure", 1),
         ("− Negative emotion", 2),
     ]
-    assert batch_charts.in_short(counts) == (
+    assert batch_charts.totals_in_words(counts) == (
         "By the best guess. An emotion toward a product: 4 rows, 1 of them not sure. "
         "No emotion toward one: 2 rows, 1 of them not sure."
     )
-    assert batch_charts.in_words(counts) == (
+    assert batch_charts.counts_in_words(counts) == (
         "iPhone: Negative emotion 2; Google: Positive emotion, not sure 1; iPad: Positive emotion 1; "
         f"{tasks.NO_EMOTION}: {tasks.NO_EMOTION} 1, {tasks.NO_EMOTION}, not sure 1"
     )
     empty = batch_charts.emotion_by_product(counts.loc[[tasks.NO_EMOTION]])
     assert not empty.data
-    assert empty.layout.annotations[0].text == "No row carries an emotion"
+    assert empty.layout.annotations[0].text == "No row with an emotion"
 
 
 def test_what_is_not_sure_is_told_apart_without_colour_too(stub):
@@ -409,11 +418,10 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
     monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
-    kept = uploads.keep("1", "a.csv", (tmp_path / "a.csv").read_bytes())
-    assert (kept.rows, kept.problem) == (rows, "")
-    job = BatchJob(stub, kept.path, kept.text_column)
+    job = job_of(stub, tmp_path / "a.csv")
+    assert (job.upload.rows, job.upload.problem) == (rows, "")
     job.join(60)
-    assert job.status == batch_job.DONE, job.message
+    assert job.status == batch_job.DONE, job.problem
     assert len(job.result) == rows
     assert job.result["id"].tolist()[-1] == "99999"
     read = pandas.read_csv(io.BytesIO(downloads.as_csv(job.result)))
@@ -430,9 +438,15 @@ def test_the_files_of_an_upload_go_with_it(tmp_path):
 
 def test_a_broken_file_is_an_error_of_the_job_too(stub, tmp_path):
     (tmp_path / "a.csv").write_text("text\na\n")
-    job = BatchJob(stub, tmp_path / "a.csv", "nothing")
+    job = job_of(stub, tmp_path / "a.csv", "nothing")
     job.join(20)
     assert job.status == batch_job.FAILED
-    assert "has no column 'nothing'" in job.message
-    assert str(tmp_path) not in job.message
-    assert not isinstance(job.error, DataError)
+    assert job.problem.startswith("a.csv has no column 'nothing'")
+
+
+def test_whatever_the_model_raises_is_one_line(stub, tmp_path):
+    stub.fails = RuntimeError("no such operation\nand more")
+    (tmp_path / "a.csv").write_text("text\na\n")
+    job = job_of(stub, tmp_path / "a.csv")
+    job.join(20)
+    assert (job.status, job.problem) == (batch_job.FAILED, "no such operation")

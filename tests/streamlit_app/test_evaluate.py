@@ -11,10 +11,10 @@ from model_folders import ROWS, labelled, write_answer, write_single
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts.theme import evaluate_charts
+from streamlit_app.charts import evaluate_charts
 from tf_model import paths, tasks
 from tf_model.data import DATA_VARIABLE, dataset
-from tf_model.evaluation.calibration import reliability
+from tf_model.evaluation.calibration import reliability, risk_coverage
 from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
 from tf_model.model_dir import probability_column
 from tf_model.modeling import joint_label
@@ -44,6 +44,10 @@ def figures(page):
     return {metric.label: metric.value for metric in page.metric}
 
 
+def metric(page, label):
+    return next(each for each in page.metric if each.label == label)
+
+
 def said(page):
     kinds = ("markdown", "caption", "info", "warning", "error", "subheader")
     return "\n".join(str(each.value) for kind in kinds for each in getattr(page, kind)).replace("\\", "")
@@ -70,7 +74,6 @@ class TestStates:
         (write_single(models) / "saved_model.pb").unlink()
         page = open_page()
         assert "cannot be loaded" in page.error[0].value
-        assert "product (broken)" in page.selectbox(key="evaluate_model").options
         assert "Validation accuracy" not in figures(page)
 
     def test_damaged_papers_cost_what_they_would_have_shown(self, models):
@@ -100,8 +103,8 @@ class TestStates:
     def test_a_model_of_the_sample_corpus_is_marked(self, models):
         write_single(models, dataset="sample")
         page = open_page()
-        assert "none of these figures says anything" in page.warning[0].value
-        assert page.selectbox(key="evaluate_model").options == ["product (sample corpus)"]
+        assert "its metrics say nothing about real tweets" in page.warning[0].value
+        assert table_with(page, "protocol")["dataset"].tolist() == ["sample"]
 
     def test_a_replaced_model_is_seen_without_a_restart(self, models):
         folder = write_single(models)
@@ -128,17 +131,17 @@ class TestFigures:
         assert found["Validation accuracy"] == f"{validation['accuracy']:.4f}"
         assert found["Validation macro-F1"] == f"{validation['macro_f1']:.4f}"
         assert found["Validation tweets"] == str(ROWS)
-        beside = table_with(page, "accuracy, report").set_index("part")
-        for part, name in (("training", "train"), ("validation", "validation")):
-            assert beside.loc[part, ["rows", "accuracy", "loss"]].tolist() == [
-                metrics[name]["product"][key] for key in ("rows", "accuracy", "loss")
-            ]
+        train = metrics["train"]["product"]
+        assert found["Training accuracy"] == f"{train['accuracy']:.4f}"
+        assert found["Training loss"] == f"{train['loss']:.4f}"
+        assert found["Training tweets"] == str(2 * ROWS)
         assert metrics["train"]["product"]["accuracy"] != validation["accuracy"]
 
     def test_no_difference_from_the_report_where_rows_differ(self, models):
         write_single(models)
         page = open_page()
-        assert not page.metric[0].delta
+        accuracy = metric(page, "Validation accuracy")
+        assert (accuracy.delta, accuracy.proto.color) == ("report: 0.8741", accuracy.proto.MetricColor.GRAY)
         assert "Not comparable: the report validated on other rows." in said(page)
 
     def test_the_difference_where_they_are_the_same(self, models):
@@ -147,24 +150,22 @@ class TestFigures:
         metrics["validation"]["product"] |= {"rows": 659, "accuracy": 0.8756, "loss": 0.5}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         page = open_page()
-        assert page.metric[0].delta == "+0.0015"
-        green, red = page.metric[0].proto.MetricColor.GREEN, page.metric[0].proto.MetricColor.RED
-        assert page.metric[0].proto.color == green
-        loss = next(each for each in page.metric if each.label == "Validation loss")
-        assert (loss.delta, loss.proto.color) == ("+0.0431", red), "more loss is worse"
-        beside = table_with(page, "accuracy, report")
-        assert beside.set_index("part").loc["training", "accuracy, report"] == 0.9487
-        assert "macro-F1, report" not in beside
+        accuracy, loss = metric(page, "Validation accuracy"), metric(page, "Validation loss")
+        assert (accuracy.delta, accuracy.proto.color) == ("+0.0015", accuracy.proto.MetricColor.GREEN)
+        assert accuracy.proto.delta_description == "report: 0.8741"
+        assert (loss.delta, loss.proto.color) == ("+0.0431", loss.proto.MetricColor.RED), "more loss is worse"
+        assert metric(page, "Training accuracy").proto.delta_description == "report: 0.9487"
+        assert not metric(page, "Validation macro-F1").delta
 
     def test_each_class_with_the_interval_of_its_recall(self, models):
         write_single(models)
-        classes = table_with(open_page(), "recall, 95% interval")
+        classes = table_with(open_page(), "recall, 95% CI")
         assert classes["class"].tolist() == list(tasks.PRODUCTS)
         assert classes["rows"].sum() == ROWS
         label_ids, probabilities = labelled(tasks.PRODUCTS)
         right = int((probabilities.argmax(axis=1) == label_ids)[label_ids == 0].sum())
         low, high = wilson_interval(right, int((label_ids == 0).sum()))
-        assert classes["recall, 95% interval"][0] == f"{low:.3f} to {high:.3f}"
+        assert classes["recall, 95% CI"][0] == f"{low:.3f} to {high:.3f}"
         assert (classes["recall"] != classes["precision"]).any()
 
     def test_charts_have_words(self, models):
@@ -190,10 +191,10 @@ class TestThreshold:
         page = open_page()
         page.slider(key="evaluate_threshold_product_product").set_value(0.0).run()
         assert figures(page)["Answered"] == "100.0%"
-        assert figures(page)["Wrong answers withheld"] == "0"
+        assert figures(page)["Wrong answers avoided"] == "0"
         page.slider(key="evaluate_threshold_product_product").set_value(1.0).run()
         assert figures(page)["Answered"] == "0.0%"
-        assert figures(page)["Right, of those answered"] == "-"
+        assert figures(page)["Correct, of those answered"] == "-"
         assert "At 1.00 no validation tweet gets an answer." in said(page)
 
     def test_each_model_has_a_slider_of_its_own(self, models):
@@ -219,8 +220,8 @@ class TestAnswer:
     def test_the_whole_answer_first(self, models):
         write_answer(models)
         page = open_page()
-        assert figures(page)["Exactly right"] == "75.0%"
-        assert figures(page)["Right, emotional tweets"] == "58.0%"
+        assert figures(page)["Correct"] == "75.0%"
+        assert figures(page)["Correct, emotional tweets"] == "58.0%"
         assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 
@@ -228,9 +229,7 @@ class TestAnswer:
         write_answer(models)
         page = open_page(task="product")
         assert figures(page)["Validation tweets"] == str(ROWS * 2 // 3)
-        changed = table_with(page, "ECE")
-        assert changed["ECE"].tolist() == [0.0912, 0.0213]
-        assert "temperature (1.500)" in said(page)
+        assert "the temperature 1.500 changed the ECE from 0.0912 to 0.0213" in said(page)
 
     def test_the_report_says_nothing_of_emotions(self, models):
         write_answer(models)
@@ -293,11 +292,10 @@ class TestCharts:
         history = pd.DataFrame({"epoch": [1, 2], "loss": [2.0, 1.0], "accuracy": [0.3, 0.5]})
         assert [trace.name for trace in evaluate_charts.learning_curve(history, "loss").data] == ["training"]
 
-    def test_risk_and_coverage_leave_out_what_has_no_accuracy(self):
-        points = [{"threshold": 0, "coverage": 1, "accuracy": 0.5}, {"threshold": 1, "coverage": 0, "accuracy": None}]
-        figure = evaluate_charts.risk_coverage(points, (1.0, 0.5))
-        assert list(figure.data[0].x) == [1]
-        assert figure.data[1].x == (1.0,)
+    def test_the_chosen_threshold_is_marked_on_the_curve(self):
+        figure = evaluate_charts.risk_coverage(risk_coverage([0.2, 0.9], [False, True]), (0.5, 1.0))
+        assert sorted({*zip(figure.data[0].x, figure.data[0].y, strict=True)}) == [(0.5, 1.0), (1.0, 0.5)]
+        assert (figure.data[1].x, figure.data[1].y) == ((0.5,), (1.0,))
 
 
 def test_the_figures_of_the_fake_folders_are_real(models):

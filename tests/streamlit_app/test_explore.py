@@ -1,4 +1,4 @@
-"""The Explore page: filters that act on every chart, and the tweets behind every bar."""
+"""The Explore page: filters that act on every chart, and a drill-down from every bar to its tweets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts.theme import explore_charts
+from streamlit_app.charts import explore_charts
 from streamlit_app.components import drill_down
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
@@ -54,7 +54,7 @@ def chart(page: AppTest, part_of_alt: str) -> dict:
 
 
 def choose_bar(page: AppTest, key: str, bar: str):
-    """The tweets that the page shows behind a bar."""
+    """The tweets that the page shows for a bar."""
     checked(page.selectbox(key=f"{key}_bar").set_value(bar).run())
     [table] = [each.value for each in page.dataframe if "text" in each.value]
     return table
@@ -69,12 +69,12 @@ def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
 
 def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
     said = captions(open_page("Words"))
-    assert "Of a thousand words some twenty exceed 2 by chance alone." in said
+    assert "By chance alone about 20 of 1,000 words exceed 2." in said
     assert 'each retweet is a tweet unless "Count each text once" is on' in said
     found = eda.conflicts(tweets, eda.groups_by(tweets, "same words"), "product")
     assert (
-        f"{(found['labels'] > 1).sum()} of {len(found)} texts whose product is named on two copies or more carry more "
-        "than one label; copies that name none are left out."
+        f"{(found['labels'] > 1).sum()} of the {len(found)} texts with a label on two or more copies have conflicting "
+        "labels."
     ) in captions(open_page("Repeats"))
 
 
@@ -128,7 +128,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page.session_state["explore_tab"] = "Characters"
     checked(page.run())
     kept = eda.Filter(products=("iPad",))(tweets)
-    assert chart(page, "digits, emoticons")["data"][0]["x"] == eda.count_marks(kept)["tweets"].tolist()
+    assert chart(page, "digits, emoticons")["data"][0]["x"] == eda.count_surface_features(kept)["tweets"].tolist()
 
 
 def test_nothing_left_is_said(sample):
@@ -151,14 +151,14 @@ def test_nothing_left_is_said(sample):
         ("Words", "explore_frequent_False", "iphone", lambda t: eda.with_words(t, "iphone")),
         ("Repeats", "explore_repeats_same words", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
         ("Brands named", "explore_named", "2 brands", lambda t: t[t["named"].map(len) == 2]),
-        ("Characters", "explore_marks", "emoticons", lambda t: eda.with_mark(t, "emoticons")),
+        ("Characters", "explore_features", "emoticons", lambda t: eda.with_surface_feature(t, "emoticons")),
     ],
 )
-def test_the_tweets_behind_a_bar(sample, tweets, tab, key, bar, expected):
+def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, expected):
     table = choose_bar(open_page(tab), key, bar)
-    behind_it = expected(tweets)
-    assert set(table["text"]) <= set(behind_it["text"])
-    assert len(table) == min(len(behind_it), drill_down.MOST_TWEETS) > 0
+    counted = expected(tweets)
+    assert set(table["text"]) <= set(counted["text"])
+    assert len(table) == min(len(counted), drill_down.MOST_TWEETS) > 0
 
 
 def test_other_tweets_can_be_drawn(sample):
@@ -199,6 +199,24 @@ def test_a_tweet_with_markup_is_shown_letter_by_letter(models, monkeypatch, tmp_
         page.session_state["explore_tab"] = tab
         checked(page.run())
         assert not any("<b>" in each.proto.spec for each in page.get("plotly_chart"))
+
+
+def test_a_pair_of_conflicting_labels_opens_the_texts_that_have_both(models, monkeypatch, tmp_path):
+    rows = [
+        ("the same", "iPad", tasks.POSITIVE),
+        ("The same!", "Apple", tasks.POSITIVE),
+        ("other", "iPad", tasks.NEGATIVE),
+    ]
+    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
+    page = open_page("Repeats")
+    assert "1 of the 1 texts with a label on two or more copies have conflicting labels." in captions(page)
+    table = choose_bar(page, "explore_conflicts_product_same words", "Apple / iPad")
+    assert table["text"].tolist() == ["the same", "The same!"]
+
+
+def test_texts_without_words_are_said_to_have_none(models, monkeypatch, tmp_path):
+    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", [("@user", "iPad", tasks.POSITIVE)])))
+    assert "No words are left to count." in [each.value for each in open_page("Words").info]
 
 
 def test_a_file_that_cannot_be_read_is_explained(models, monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ import weakref
 from pathlib import Path
 
 import pytest
-from app_stub import StubPredictor, make_model, stub_predict_texts
+from app_stub import StubPredictor, make_model
 
 from streamlit_app.components import loading
 from tf_model import paths
@@ -32,12 +32,12 @@ def loaded(models, monkeypatch):
 
 def test_no_model_at_all(models):
     state = loading.current()
-    assert (state.kind, state.name, state.predictor) == (loading.MISSING, "", None)
+    assert (state.name, state.problem, state.predictor) == ("", "", None)
 
 
 def test_the_folder_of_models_may_itself_be_missing(models):
     models.rmdir()
-    assert loading.current().kind == loading.MISSING
+    assert (loading.current().name, loading.current().problem) == ("", "")
 
 
 def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
@@ -45,7 +45,6 @@ def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     monkeypatch.setattr(StubPredictor, "predict", lambda predictor, texts, **_: warmed.append(tuple(texts)))
     make_model(models)
     first, second = loading.current(), loading.current()
-    assert first.kind == loading.READY
     assert first.predictor is second.predictor
     assert (loaded, warmed) == (["answer"], [loading.WARM_UP])
 
@@ -60,7 +59,7 @@ def test_explaining_is_warmed_up_beside_the_page(models, loaded, monkeypatch):
 
     monkeypatch.setattr(StubPredictor, "explain", explain)
     make_model(models)
-    assert loading.current().kind == loading.READY  # did not wait
+    assert loading.current().predictor  # did not wait
     go_on.set()
     assert explained.wait(20)
 
@@ -119,14 +118,14 @@ def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
     folder = models / "answer"
     folder.mkdir()
     state = loading.current()
-    assert (state.kind, state.name) == (loading.BROKEN, "answer")
-    assert "saved_model.pb is missing" in state.message
+    assert (state.name, state.predictor) == ("answer", None)
+    assert "saved_model.pb is missing" in state.problem
     make_model(models)
     state = loading.current()  # the real loading, of a graph that is none
-    assert state.kind == loading.BROKEN
-    assert "labels.json is missing" in state.message
+    assert state.predictor is None
+    assert "labels.json is missing" in state.problem
     monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor())
-    assert loading.current().kind == loading.READY
+    assert loading.current().predictor
 
 
 def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypatch):
@@ -136,8 +135,8 @@ def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypat
     monkeypatch.setattr(StubPredictor, "predict", fail)
     make_model(models)
     state = loading.current()
-    assert state.kind == loading.BROKEN
-    assert state.message == "answer cannot be asked (no such operation)"
+    assert state.predictor is None
+    assert state.problem == "answer cannot be asked (no such operation)"
 
 
 def test_model_errors_are_shown_as_they_are(models, monkeypatch):
@@ -146,7 +145,7 @@ def test_model_errors_are_shown_as_they_are(models, monkeypatch):
 
     monkeypatch.setattr(Predictor, "load", fail)
     make_model(models)
-    assert loading.current().message == "export it again"
+    assert loading.current().problem == "export it again"
 
 
 def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models, loaded):
@@ -189,13 +188,8 @@ def test_a_copy_of_a_model_is_the_same_training(models):
     assert training_of(first) != training_of(copy)
 
 
-def test_remembered_answers_are_bounded(stub, monkeypatch):
-    state, asked = loading.current(), []
-    answer = stub_predict_texts(stub, ["I love the iPad"], probabilities=True)
-    monkeypatch.setattr(StubPredictor, "predict", lambda *_, **__: asked.append(1) or answer)
-    for number in range(loading.KEPT_ANSWERS + 8):
-        loading.ask(state, f"text {number}")
-    loading.ask(state, f"text {loading.KEPT_ANSWERS + 7}")
-    assert len(asked) == loading.KEPT_ANSWERS + 8
-    loading.ask(state, "text 0")  # forgotten by now
-    assert len(asked) == loading.KEPT_ANSWERS + 9
+def test_explanations_are_remembered(stub):
+    state = loading.current()
+    first, second = loading.explain(state, "I love the iPad"), loading.explain(state, "I love the iPad")
+    assert first == second
+    assert stub.explained == ["I love the iPad"]

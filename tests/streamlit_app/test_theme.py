@@ -1,0 +1,67 @@
+"""How charts and pages look: colours, contrasts, legends, labels."""
+
+import tomllib
+
+import pytest
+from app_stub import APP
+
+from streamlit_app.charts import theme
+from tf_model import tasks
+
+
+def test_every_label_has_a_colour_of_its_own():
+    colours = [theme.colour_of(label) for label in tasks.PRODUCTS]
+    assert len(set(colours)) == len(tasks.PRODUCTS)
+    assert set(colours) == set(theme.PALETTE)
+    assert len({theme.colour_of(label) for label in tasks.EMOTIONS}) == len(tasks.EMOTIONS)
+    assert theme.colour_of("anything") == theme.GREY
+
+
+def test_the_settings_keep_to_this_machine_and_have_the_same_colours():
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert tuple(config["theme"]["chartCategoricalColors"][: len(theme.PALETTE)]) == theme.PALETTE
+    assert config["browser"]["gatherUsageStats"] is False
+    assert config["server"]["address"] == "localhost"
+    assert {"light", "dark"} <= set(config["theme"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_buttons_and_chosen_words_can_be_read(scheme):
+    colours = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
+    assert contrast(colours["primaryColor"], "#FFFFFF") >= 4  # streamlit writes white on its buttons
+    assert contrast(colours["primaryColor"], colours["backgroundColor"]) >= 4
+    assert contrast(colours["textColor"], colours["backgroundColor"]) >= 7
+
+
+def contrast(one: str, other: str) -> float:
+    """As WCAG 2.2 defines it, 1 to 21."""
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_legend_lies_below_the_axis_of_a_low_chart():
+    figure = theme.legend_below(theme.horizontal_bars(["a"], [1.0]))
+    assert figure.layout.legend.yref == "container"  # not a share of the plot, which may be one bar high
+    assert theme.legend_below(figure, x_title=True).layout.margin.b > figure.layout.margin.t
+
+
+def test_an_axis_title_makes_a_chart_higher():
+    assert (
+        theme.horizontal_bars(["a"], [1.0], x_title="x").layout.height
+        > theme.horizontal_bars(["a"], [1.0]).layout.height
+    )
+
+
+def test_labels_of_charts_are_read_letter_by_letter():
+    figure = theme.horizontal_bars(["<b>x</b>", "a & b"], [0.2, 0.8], form=".0%", title="T")
+    assert figure.layout.yaxis.ticktext == ("&lt;b&gt;x&lt;/b&gt;", "a &amp; b")
+    assert figure.data[0].x == (0.2, 0.8)
+    assert figure.layout.yaxis.autorange == "reversed"
+    assert figure.layout.title.text == "T"
+    assert figure.layout.paper_bgcolor is None  # the theme of the page decides
