@@ -7,9 +7,9 @@ import pandas as pd
 from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor import reference
+from tf_model.monitor.aggregates import CPU, DROPPED, MEMORY
 from tf_model.monitor.events import PROCESS, Answered, Corrected, Failed, Stream, outcome
 from tf_model.monitor.store import Store
-from tf_model.monitor.tally import CPU, DROPPED, MEMORY
 
 APP = Stream("answer", "one", "app")
 ORDINARY = {"iPad": 5, "iPhone": 3, "Google": 2}
@@ -60,8 +60,8 @@ def write_healthy(store: Store, since: float, calls: int = 60, every: float = 30
     return since + calls * every
 
 
-def write_corrections(store: Store, since: float, right: int, wrong: int, text: str = "made up", stream=APP) -> None:
-    said = predictions(right + wrong, seed=1).to_dict("records")
+def write_corrections(store: Store, since: float, correct: int, wrong: int, text: str = "made up", stream=APP) -> None:
+    answers = predictions(correct + wrong, seed=1).to_dict("records")
     store.write(
         [
             Corrected(
@@ -69,12 +69,12 @@ def write_corrections(store: Store, since: float, right: int, wrong: int, text: 
                 stream,
                 f"{text} {number}",
                 number,
-                said[number],
-                "right" if number < right else "wrong",
-                None if number < right else "iPad",
-                None if number < right else tasks.POSITIVE,
+                answers[number],
+                number < correct,
+                None if number < correct else "iPad",
+                None if number < correct else tasks.POSITIVE,
             )
-            for number in range(right + wrong)
+            for number in range(correct + wrong)
         ]
     )
 

@@ -20,13 +20,12 @@ import numpy
 from research.runs import record
 from tf_model import cli, paths, tasks
 from tf_model.inference.predictor import Measured, Predictor
-from tf_model.monitor import overview
+from tf_model.monitor import report
+from tf_model.monitor.aggregates import CPU, MEMORY
 from tf_model.monitor.events import PROCESS, Answered, Corrected, Event, Failed, Stream
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
-from tf_model.monitor.schema import DAY, MINUTE
-from tf_model.monitor.store import Store
-from tf_model.monitor.tally import CPU, MEMORY
+from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +35,16 @@ KEPT_UP = 0.98  # of the rate that is asked for: the threads that ask are late n
 SECONDS = {"tokenize": 0.001, "model": 0.012, "rest": 0.001}
 STREAMS = tuple(Stream("answer", "benchmark", source) for source in ("app", "batch"))
 DAYS = 30  # over which a large log is spread
+# What the page Monitor offers to look back over, in seconds, and how many points and rows it shows.
+SPANS: Mapping[str, float] = {
+    "15 min": 15 * MINUTE,
+    "1 hour": HOUR,
+    "6 hours": 6 * HOUR,
+    "24 hours": DAY,
+    "7 days": 7 * DAY,
+    "30 days": DAYS * DAY,
+}
+POINTS, MOST_ERRORS, MOST_CORRECTIONS = 60, 50, 200
 SINGLES = 3  # calls of one text in each minute of a large log; the rest of its texts come as one file
 # What must not be exceeded: a result and its figure.
 TARGETS: Mapping[tuple[str, str], float] = {
@@ -172,14 +181,14 @@ def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
 
 def _sustained(path: Path, rate: int, duration: float) -> dict[str, Any]:
     """Record single texts from several threads at a steady rate, and see whether the writer keeps up."""
-    frame = _predictions()
+    measured = Measured(_predictions(), SECONDS, None)
     most_waiting = 0
     with Recorder(path, model="answer", version="benchmark") as recorder:
         begin = time.monotonic()
 
         def work(thread: int) -> None:
             for number in range(int(rate * duration / THREADS)):
-                recorder.record([f"{thread} {number}"], frame, SECONDS, "app")
+                recorder.record_measured([f"{thread} {number}"], measured, "app")
                 time.sleep(max(begin + number * THREADS / rate - time.monotonic(), 0))
 
         threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
@@ -233,16 +242,20 @@ def _large(path: Path, records: int) -> dict[str, Any]:
     sums = store.window(now - DAY, now)
     known = Reference("the log itself", sums.predictions, sums.counts, {"answer": 0.7})
 
-    def look(seconds: float) -> overview.Overview:
-        store.streams(), store.span()  # for the choices of the page
-        return overview.read(store, now - seconds, now, known, *store.newest())
+    def look(seconds: float) -> tuple[report.Report, pandas.DataFrame, pandas.DataFrame]:
+        span, [(*version, _)] = (now - seconds, now), store.versions()
+        return (
+            report.make(store, *span, known, None, *version, step=seconds / POINTS),
+            store.errors(*span, MOST_ERRORS, tuple(version)),
+            store.corrections(*span, MOST_CORRECTIONS, tuple(version)),
+        )
 
-    times = {name: _seconds(lambda seconds=seconds: look(seconds)) for name, seconds in overview.SPANS.items()}
+    times = {name: _seconds(lambda seconds=seconds: look(seconds)) for name, seconds in SPANS.items()}
     times["newest predictions"] = _seconds(lambda: store.predictions(now - 3600, now, most=100))
-    whole = look(DAYS * DAY)
+    whole, errors, corrections = look(DAYS * DAY)
     assert sum(window.predictions for window in whole.windows) == records
-    assert 0 < len(whole.errors) <= overview.MOST_ERRORS
-    assert 0 < len(whole.corrections) <= overview.MOST_CORRECTIONS
+    assert 0 < len(errors) <= MOST_ERRORS
+    assert 0 < len(corrections) <= MOST_CORRECTIONS
     return {
         "records": records,
         "bytes": path.stat().st_size,
@@ -284,8 +297,8 @@ def _fill(path: Path, records: int, end: float) -> None:
             events.append(_answered(generator, when + SINGLES, rows - singles, files))
         if number % 10 == 0:
             events.append(Failed(when + 5, people, "ModelError", f"made-up error {number}"))
-            said = {"product": "iPad", "product_confidence": 0.9}
-            events.append(Corrected(when + 6, people, f"made-up text {number}", number, said, "wrong", "Google", None))
+            answer = {"product": "iPad", "product_confidence": 0.9}
+            events.append(Corrected(when + 6, people, f"made-up text {number}", number, answer, False, "Google", None))
         samples.append((when, machine, {(CPU, ""): (6, 3.0), (MEMORY, ""): (6, 6e9)}))
         if len(samples) == 50 or number == minutes - 1:
             store.write(events, samples)
@@ -306,7 +319,7 @@ def _answered(generator: numpy.random.Generator, when: float, rows: int, stream:
         "answer": [f"{emotion} → {product}" for emotion, product in zip(emotions, products, strict=True)],
         "outcome": ["no_emotion" if emotion == tasks.NO_EMOTION else "answered" for emotion in emotions],
         "length": generator.integers(10, 140, rows).tolist(),
-        "unknown_share": [0.0] * rows,
+        "unk_rate": [0.0] * rows,
     }
     for name in ("product_confidence", "emotion_confidence", "answer_confidence"):
         columns[name] = generator.beta(5, 2, rows).round(4).tolist()

@@ -21,7 +21,6 @@ from typing import IO, TYPE_CHECKING, Any
 from tf_model import cli, paths
 from tf_model.errors import TweetTargetError
 from tf_model.model_dir import model_folders
-from tf_model.monitor import schema
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -90,7 +89,8 @@ def staged_models(models: Path | None = None, log: Path | None = None) -> Iterat
             copy = folder / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
             copy.parent.mkdir()
             # SQLite's own copy is whole, also while somebody writes.
-            with closing(schema.open_to_read(log)) as old, closing(sqlite3.connect(copy)) as new:
+            address = f"{log.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
                 old.backup(new)
         yield folder
 

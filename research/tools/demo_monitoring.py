@@ -195,7 +195,7 @@ class Demonstration:
                 recorder.correct(
                     f"the tweet in row {tweet.row} of the dataset",
                     row,
-                    verdict="right" if is_right else "wrong",
+                    is_correct=is_right,
                     product=None if is_right else tweet.product,
                     emotion=None if is_right else tweet.emotion,
                 )
@@ -233,7 +233,8 @@ class Demonstration:
         """What the page Monitor shows."""
         os.environ.setdefault("STREAMLIT_LOGGER_LEVEL", "error")  # it warns that nobody looks at the page
         from streamlit.testing.v1 import AppTest
-        from streamlit_app.charts.theme.monitor_signals import SIGNAL_NAMES
+
+        from streamlit_app.charts.monitor_signals import SIGNAL_NAMES
 
         arguments, sys.argv = sys.argv, [sys.argv[0], "--models", str(self.home)]
         try:

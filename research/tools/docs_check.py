@@ -183,9 +183,8 @@ from tf_model.monitor.recorder import Recorder
 predictor = Predictor.load(paths.SAVED_MODELS / "answer")
 texts = ["my toaster runs android and I adore it", "the new iPad is great"]
 with Recorder(model="answer", version=predictor.version) as recorder:
-    answers = predict_texts(predictor, texts)
-    recorder.record(texts, answers, {"model": 0.1}, "predict")
-    recorder.correct(texts[0], answers.iloc[0], verdict="wrong", product="Android", emotion="Positive emotion")
+    answers = recorder.predict(predictor, texts, "predict")
+    recorder.correct(texts[0], answers.iloc[0], is_correct=False, product="Android", emotion="Positive emotion")
     assert recorder.flush(60), "the correction was not written"
 """
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts.theme import monitor_charts, theme
-from streamlit_app.charts.theme.monitor_charts import over
+from streamlit_app.charts import monitor_charts, theme
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import plural
-from tf_model.monitor import accuracy, drift, tally
-from tf_model.monitor.events import STAGES, UNSURE
-from tf_model.monitor.overview import MOST_ERRORS
-from tf_model.monitor.report import Limits, Report
-from tf_model.monitor.window import Window, table
+from tf_model.monitor import accuracy, aggregates, drift
+from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS, waited
+from tf_model.monitor.events import ABSTAINED, STAGES
+from tf_model.monitor.report import PERCENTILES, Limits, Report
 
 MEBIBYTE = 2**20
 FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
@@ -41,42 +38,37 @@ def show_alarms(report: Report) -> None:
     requests = report.window.requests
     counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
     if report.decided == ("log",):
-        st.info(
-            f"Too little to judge: {counted} in this time, alarms need {report.limits.requests}.",
-            icon=":material/hourglass_empty:",
-        )
+        words = f"Too little to judge: {counted} in this time, alarms need {report.limits.requests}."
+        st.info(words, icon=":material/hourglass_empty:")
         return
-    judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)
-    st.success(
-        f"No alarm over {counted}. Judged: {judged}. {_undecided(report)}".strip(), icon=":material/check_circle:"
-    )
+    words = f"No alarm over {counted}. Judged: {_names(report.decided)}. {_undecided(report)}"
+    st.success(words.strip(), icon=":material/check_circle:")
 
 
 def _undecided(report: Report) -> str:
     """Which signals raise no alarm because nobody could tell, and why; empty if there are none."""
-    few = [signal for signal in report.judged if signal not in report.decided]
-    alone = [signal for signal in SIGNAL_NAMES if signal not in report.judged]
-    reasons = {"too few records so far": few, "no reference to compare with": alone}
-    named = [
-        f"{', '.join(SIGNAL_NAMES[signal].lower() for signal in signals)} ({reason})"
-        for reason, signals in reasons.items()
-        if signals
-    ]
+    reasons = {
+        "too few records so far": [signal for signal in report.judged if signal not in report.decided],
+        "no reference to compare with": [signal for signal in SIGNAL_NAMES if signal not in report.judged],
+    }
+    named = [f"{_names(signals)} ({reason})" for reason, signals in reasons.items() if signals]
     return f"Not judged: {'; '.join(named)}." if named else ""
+
+
+def _names(signals: Any) -> str:
+    return ", ".join(SIGNAL_NAMES[signal].lower() for signal in signals)
 
 
 def show_summary(report: Report) -> None:
     """The figures of the whole time."""
     window = report.window
     outcomes = window.labels("outcome")
-    unsure = outcomes.get(UNSURE, 0) / sum(outcomes.values()) if outcomes else None
-    p95 = report.interactive.histogram(tally.SECONDS).quantile(0.95)
-    memory = window.mean(tally.MEMORY)
+    p95, memory = window.histogram(waited(SECONDS)).quantile(0.95), window.mean(MEMORY)
     figures = {
         "Predictions": f"{window.predictions:,}",
         "95% of requests within": "-" if p95 is None else milliseconds(p95),
         "Failed requests": f"{window.failures:,}",
-        '"Not sure"': "-" if unsure is None else f"{unsure:.0%}",
+        '"Not sure"': f"{outcomes.get(ABSTAINED, 0) / sum(outcomes.values()):.0%}" if outcomes else "-",
         "Memory": "-" if memory is None else f"{memory / MEBIBYTE:,.0f} MiB",
         "Records lost": f"{window.dropped:,}",
     }
@@ -85,125 +77,108 @@ def show_summary(report: Report) -> None:
         column.metric(label, value, border=True)
 
 
-def show_signals(report: Report, windows: Sequence[Window], interactive: Sequence[Window]) -> None:
-    """The five signals over time.
-
-    Args:
-        report: The whole time.
-        windows: The time in pieces.
-        interactive: The same, without whole files.
-    """
-    frame, waited = table(windows), table(interactive)
-    seconds = windows[0].until - windows[0].since
-    piece = f"each {_duration(seconds)}"
+def show_signals(report: Report) -> None:
+    """The five signals over time."""
+    windows = report.windows
+    piece = f"each {_duration(windows[0].until - windows[0].since)}"
     left, right = st.columns(2)
     with left:
-        _show_accuracy(report, windows, piece)
+        _show_accuracy(report, piece)
     with right:
-        times = {f"p{share}_seconds": f"p{share}" for share in (50, 95, 99)}
-        theme.show(
-            over(monitor_charts.lines(waited, times, "Latency of a request, ms", form=",.0f", scale=1000), windows),
-            alt=f"Latency over time. {_spoken_latency(report)}",
-            caption=f"{_spoken_latency(report)} {_spoken_stages(report)}Whole files are left out: they take as long as "
-            "they take.",
-            key="monitor_latency",
-        )
+        histograms = [window.histogram(waited(SECONDS)) for window in windows]
+        times = {f"p{share}": [each.quantile(share / 100) for each in histograms] for share in PERCENTILES}
+        chart = monitor_charts.lines(windows, times, "Latency of a request, ms", ",.0f", scale=1000)
+        note = "Whole files are left out: they take as long as they take."
+        _show(chart, "Latency", _spoken_latency(report), f"{_spoken_stages(report)}{note}")
     left, right = st.columns(2)
     with left:
         rate = report.window.predictions / max(report.window.until - report.window.since, 1)
         spoken = f"{report.window.predictions:,} predictions, {rate_in_words(rate * 60)} a minute on average."
-        theme.show(
-            over(monitor_charts.bars(frame, "predictions", f"Throughput, predictions {piece}"), windows),
-            alt=f"Predictions over time. {spoken}",
-            caption=spoken,
-            key="monitor_throughput",
-        )
+        counts = {"predictions": [window.predictions for window in windows]}
+        _show(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
     with right:
-        kinds, errors = report.window.labels(tally.ERRORS), [each.labels(tally.ERRORS) for each in windows]
+        kinds = report.window.labels(ERRORS)
         spoken = f"{report.window.failures:,} of {report.window.requests:,} requests failed"
         spoken += f": {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}." if kinds else "."
-        theme.show(
-            over(monitor_charts.errors(frame["time"], errors, f"Errors {piece}"), windows),
-            alt=f"Errors over time. {spoken}",
-            caption=plain_markdown(spoken),
-            key="monitor_errors",
-        )
-    _show_resources(report, frame, windows)
+        counts = {kind: [window.labels(ERRORS).get(kind, 0) for window in windows] for kind in kinds}
+        _show(monitor_charts.bars(windows, counts, f"Errors {piece}", "No error in this time"), "Errors", spoken)
+    _show_resources(report)
 
 
-def _show_accuracy(report: Report, windows: Sequence[Window], piece: str) -> None:
-    corrected = accuracy.over_time(windows, minimum=FEWEST)
-    estimated = {task: accuracy.over_time(windows, task, FEWEST) for task in report.estimated}
+def _show(chart: Any, title: str, spoken: str, note: str = "") -> None:
+    """A chart over time, with the words for those who do not see it, which stand below it as well."""
+    key = f"monitor_{title.split(',')[0].lower().replace(' ', '_')}"
+    theme.show(chart, alt=f"{title} over time. {spoken}", caption=plain_markdown(f"{spoken} {note}".strip()), key=key)
+
+
+def _show_accuracy(report: Report, piece: str) -> None:
+    windows = report.windows
+    corrected = [accuracy.from_corrections(window, FEWEST) for window in windows]
+    estimated = {
+        task: [accuracy.from_confidence(window, task, FEWEST) for window in windows] for task in report.estimated
+    }
     spoken = ["No answer was judged by users."]
     if report.corrected.rows:
-        spoken = [f"Judged right by users: {_accuracy_words(report.corrected)}."]
-    spoken += [f"Estimated for the {task}: {_accuracy_words(found)}." for task, found in report.estimated.items()]
+        spoken = [f"Judged correct by users: {_accuracy_words(report.corrected)}."]
+    spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimated.items()]
     if report.estimated.keys() >= tasks.TASKS.keys():
         spoken.append("That of the product counts the texts with an emotion: the others have no product.")
-    theme.show(
-        over(monitor_charts.accuracy(corrected, estimated, "Accuracy: estimated, and judged by users"), windows),
-        alt=" ".join(["Accuracy over time.", *spoken]),
-        caption=" ".join(spoken) + f" Points: {piece}, where there are {FEWEST} or more.",
-        key="monitor_accuracy",
-    )
+    chart = monitor_charts.accuracy(windows, corrected, estimated, "Accuracy: estimated, and judged by users")
+    _show(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, where there are {FEWEST} or more.")
 
 
-def _accuracy_words(found: accuracy.Accuracy) -> str:
-    if found.accuracy is None:
-        return f"too few to say ({found.rows:,})"
-    return f"{found.accuracy:.0%} (95%: {found.low:.0%} to {found.high:.0%}, of {found.rows:,})"
+def _accuracy_words(figure: accuracy.Accuracy) -> str:
+    if figure.accuracy is None:
+        return f"too few to say ({figure.rows:,})"
+    return f"{figure.accuracy:.0%} (95%: {figure.low:.0%} to {figure.high:.0%}, of {figure.rows:,})"
 
 
 def _spoken_latency(report: Report) -> str:
-    found = report.interactive.histogram(tally.SECONDS)
-    if not found.count:
+    times = report.window.histogram(waited(SECONDS))
+    if not times.count:
         return "Nobody waited for an answer in this time."
-    shown = ", ".join(f"p{share} {milliseconds(found.quantile(share / 100))}" for share in (50, 95, 99))
-    return f"{shown} over {found.count:,} {plural(found.count, 'request', 'requests')}."
+    shown = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
+    return f"{shown} over {times.count:,} {plural(times.count, 'request', 'requests')}."
 
 
 def _spoken_stages(report: Report) -> str:
     """The mean time of each stage, where more than one was measured."""
-    means = {stage: report.interactive.histogram(tally.stage_name(stage)).mean for stage in STAGES}
+    means = {stage: report.window.histogram(waited(f"{stage}_seconds")).mean for stage in STAGES}
     shown = [f"{stage} {milliseconds(mean)}" for stage, mean in means.items() if mean is not None]
     return f"On average {', '.join(shown)}. " if len(shown) > 1 else ""
 
 
-def _show_resources(report: Report, frame: pd.DataFrame, windows: Sequence[Window]) -> None:
-    found = {name: report.window.mean(name) for name in tally.SAMPLED}
-    if found[tally.CPU] is None and found[tally.MEMORY] is None:
-        st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
+def _show_resources(report: Report) -> None:
+    means = {name: report.window.mean(name) for name in aggregates.SAMPLED}
 
     def show(name: str, title: str, spoken: str, form: str, scale: float = 1.0, note: str = "") -> None:
-        words = "" if found[name] is None else f"{spoken.format(found[name] * scale)} on average."
-        theme.show(
-            over(monitor_charts.lines(frame, {name: title}, title, form=form, scale=scale), windows),
-            alt=f"{title}, over time. {words}",
-            caption=f"{words} {note}".strip() or None,
-            key=f"monitor_{name}",
-        )
+        values = [window.mean(name) for window in report.windows]
+        words = "" if means[name] is None else f"{spoken.format(means[name] * scale)} on average."
+        _show(monitor_charts.lines(report.windows, {title: values}, title, form, scale), title, words, note)
 
+    if means[CPU] is None and means[MEMORY] is None:
+        st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
     left, right = st.columns(2)
     with left:
-        show(tally.CPU, "Processor, cores in use", "{:.2f} cores in use", ".2~f")
+        show(CPU, "Processor, cores in use", "{:.2f} cores in use", ".2~f")
     with right:
-        show(tally.MEMORY, "Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
-    if found[tally.GPU_UTILIZATION] is None and found[tally.GPU_MEMORY] is None:
-        st.caption("No GPU was seen in this time (nvidia-smi is asked).")
+        show(MEMORY, "Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
+    if means[GPU_UTILIZATION] is None and means[GPU_MEMORY] is None:
+        st.caption("No GPU was seen in this time.")
         return
     left, right = st.columns(2)
     with left:
         note = "All GPUs of the machine, whoever uses them."
-        show(tally.GPU_UTILIZATION, "GPUs, share of the time busy", "{:.0%} busy", ".0%", note=note)
+        show(GPU_UTILIZATION, "GPUs, share of the time busy", "{:.0%} busy", ".0%", note=note)
     with right:
-        show(tally.GPU_MEMORY, "Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
+        show(GPU_MEMORY, "Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
 
 
 # ---------------------------------------------------------------- tables
 
 
-def show_errors(errors: pd.DataFrame, report: Report) -> None:
-    """The newest errors with their messages."""
+def show_errors(errors: pd.DataFrame, report: Report, most: int) -> None:
+    """The newest errors, ``most`` at most, with their messages."""
     st.subheader("Latest errors", anchor=False)
     if errors.empty:
         st.caption("None in this time.")
@@ -214,48 +189,41 @@ def show_errors(errors: pd.DataFrame, report: Report) -> None:
         column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
         alt="The newest errors: when, where, of which kind, and their message",
     )
-    if len(errors) < MOST_ERRORS:  # the sums are of whole minutes or hours: they may know of one before this time
+    if len(errors) < most:  # the counts are of whole minutes or hours: they may hold one of before this time
         st.caption(f"All {len(errors):,} that the log has of this time.")
     else:
         st.caption(f"The newest {len(errors):,} of {report.window.failures:,}.")
 
 
 def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
-    """What users said, and how often they called an answer right."""
+    """What users thought, and how often they called an answer correct."""
     st.subheader("Corrections", anchor=False)
-    found = report.corrected
     if corrections.empty:
         st.caption("None in this time. People judge answers on the page Ask.")
         return
-    if found.accuracy is None:
-        st.markdown(
-            f"{found.right:,} of {found.rows:,} judged answers were called right: too few for a figure, which "
-            f"takes {Limits().judged}."
-        )
+    judged = report.corrected
+    words = f"{judged.correct:,} of {judged.rows:,} judged answers were called correct: "
+    if judged.accuracy is None:
+        st.markdown(f"{words}too few for a figure, which takes {Limits().judged}.")
     else:
-        st.markdown(
-            f"{found.right:,} of {found.rows:,} judged answers were called right: **{found.accuracy:.1%}** "
-            f"(95% interval {found.low:.1%} to {found.high:.1%})."
-        )
-    said = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
-    names = ["time", "text", *said, "verdict", "correct_product", "correct_emotion"]
-    shown = corrections.iloc[::-1][names].dropna(axis=1, how="all")
+        st.markdown(f"{words}**{judged.accuracy:.1%}** (95% interval {judged.low:.1%} to {judged.high:.1%}).")
+    answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
+    shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
     # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.
     st.dataframe(
-        shown,
+        shown[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
         hide_index=True,
         column_config={
             "time": _time(),
             "text": st.column_config.TextColumn(width="medium"),
-            "verdict": "judged",
             "correct_product": "product, by the user",
             "correct_emotion": "emotion, by the user",
         },
-        alt="The newest corrections: what was answered and what the user said",
+        alt="The newest corrections: what was answered and what the user thought of it",
     )
     st.caption(
-        'People judge whom they please: mistakes more readily than what is right. What they say of "Not sure" is kept, '
-        "and judges no answer."
+        "People judge whom they please: mistakes more readily than what is correct. What they think of "
+        '"Not sure" is kept, and judges no answer.'
     )
 
 
@@ -266,14 +234,22 @@ def show_drift(report: Report, problem: str) -> None:
         st.info(f"Not judged: {plain_markdown(problem)}.", icon=":material/info:")
         return
     if not report.drifts:
-        st.info(
-            f"Not judged: that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this "
-            "time.",
-            icon=":material/hourglass_empty:",
-        )
+        words = f"that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this time."
+        st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
         return
+    rows = [
+        {
+            "feature": drift.IN_WORDS[each.feature],
+            "state": "ALARM" if each.alarm else "ok",
+            "index": each.index,
+            "bound": each.bound,
+            "p": each.p_value,
+            "predictions": each.rows,
+        }
+        for each in report.drifts
+    ]
     st.dataframe(
-        pd.DataFrame([_drift_row(found) for found in report.drifts]),
+        pd.DataFrame(rows),
         hide_index=True,
         column_config={
             "index": st.column_config.NumberColumn("stability index", format="%.3f", help="0 where nothing changed"),
@@ -289,30 +265,19 @@ def show_drift(report: Report, problem: str) -> None:
             f"at its bound, and a p-value below {report.drifts[0].level:.2g}."
         )
     )
-    by_name = {found.feature: found for found in report.drifts}
-    worst = max(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))
+    by_name = {each.feature: each for each in report.drifts}
     names = list(by_name)
+    worst = max(names, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))
     chosen = st.selectbox(
         "Distribution of", names, index=names.index(worst), format_func=drift.IN_WORDS.get, key="monitor_feature"
     )
-    found = by_name[chosen]
+    feature = by_name[chosen]
     theme.show(
-        monitor_charts.side_by_side(found.reference, found.current, drift.IN_WORDS[chosen].capitalize()),
-        alt=f"Reference and now side by side. {found.in_words()}",
-        caption=f"Reference: {found.reference_rows:,} predictions; now: {found.rows:,}.",
+        monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[chosen].capitalize()),
+        alt=f"Reference and now side by side. {feature.in_words()}",
+        caption=f"Reference: {feature.reference_rows:,} predictions; now: {feature.rows:,}.",
         key="monitor_distribution",
     )
-
-
-def _drift_row(found: drift.Drift) -> dict[str, Any]:
-    return {
-        "feature": drift.IN_WORDS[found.feature],
-        "state": "ALARM" if found.alarm else "ok",
-        "index": found.index,
-        "bound": found.bound,
-        "p": found.p_value,
-        "predictions": found.rows,
-    }
 
 
 # ---------------------------------------------------------------- words
@@ -322,7 +287,7 @@ def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
     if seconds >= 0.9995:
         return f"{seconds:,.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
-    return f"{seconds * 1000:.3g} ms" if seconds >= 1e-5 or not seconds else "under 0.01 ms"
+    return f"{seconds * 1000:.3g} ms"
 
 
 def rate_in_words(per_minute: float) -> str:

@@ -1,4 +1,4 @@
-"""Give the monitor's log what the app answered and what people said of it; without a log the app still answers."""
+"""Give the monitor's log what the app answered and what people think of it; without a log the app still answers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
     version = state.version if state.served else training_of(state.folder)
     try:
-        found = _recorder(str(loading.monitor_log()), state.name, version)
+        shared = _recorder(str(loading.monitor_log()), state.name, version)
     except (ImportError, OSError, TweetTargetError):
         return None
     exporter = serve_metrics()
     if exporter is not None:
         # Each time: a model that was taken back answers again, and is the one to be judged.
-        exporter.attach(found, None if exporter.follows(found) else _reference(state, version))
-    return found
+        exporter.attach(shared, None if exporter.follows(shared) else _reference(state, version))
+    return shared
 
 
 # None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
@@ -48,20 +48,20 @@ def _recorder(path: str, model: str, version: str) -> Recorder:
     return Recorder(path, model=model, version=version)
 
 
-def serve_metrics() -> Exporter | None:
-    """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
-    address = os.environ.get(METRICS_VARIABLE)
-    return _exporter(address) if address else None
-
-
 def _reference(state: ModelState, version: str) -> Reference | None:
     from tf_model.monitor.reference import load_of
 
     try:
-        return load_of(loading.models_folder() / state.name, version)
+        return load_of(loading.models_folder() / state.name, version)[0]
     except TweetTargetError as error:
         cli.say(f"warning: drift is not judged: {error}")
         return None
+
+
+def serve_metrics() -> Exporter | None:
+    """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
+    address = os.environ.get(METRICS_VARIABLE)
+    return _exporter(address) if address else None
 
 
 @st.cache_resource(show_spinner=False)
@@ -95,15 +95,6 @@ def record_error(log: Recorder | None, error: BaseException, source: str) -> Non
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(
-    log: Recorder,
-    text: str,
-    prediction: Mapping[str, Any],
-    *,
-    is_right: bool,
-    product: str | None = None,
-    emotion: str | None = None,
-) -> str:
-    """Keep what a person said of an answer; what became of it: see :meth:`Recorder.correct`."""
-    verdict = "right" if is_right else "wrong"
-    return log.correct(text, prediction, verdict=verdict, product=product, emotion=emotion, timeout=WRITING_SECONDS)
+def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: str | None) -> str:
+    """Keep what a person thinks of an answer; what became of it: see :meth:`Recorder.correct`."""
+    return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)

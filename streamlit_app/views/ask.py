@@ -16,7 +16,7 @@ from tf_model import tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import MAX_CHARACTERS, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, confidence_of
-from tf_model.monitor.writer import LOST, WAITING
+from tf_model.monitor.recorder import LOST, WAITING
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator

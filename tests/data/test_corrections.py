@@ -109,9 +109,9 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
     log = tmp_path / "log.sqlite"
     said = {"product": "iPad", "emotion": GOOD, "answer": f"{GOOD} → iPad"}
     with Recorder(log, model="answer", version="1") as recorder:
-        recorder.correct("the phone, not\nthe tablet", said, verdict="wrong", product="iPhone", emotion=BAD)
-        recorder.correct("exactly so", said, verdict="right")
-        recorder.correct(IN_DATASET, said, verdict="right")
+        recorder.correct("the phone, not\nthe tablet", said, is_correct=False, product="iPhone", emotion=BAD)
+        recorder.correct("exactly so", said, is_correct=True)
+        recorder.correct(IN_DATASET, said, is_correct=True)
         recorder.flush()
     export(Store(log), tmp_path / "corrections.csv")
     rows = data.training_rows(dataset, "answer")

@@ -82,7 +82,7 @@ def test_a_recorder_predicts_and_keeps_everything_that_is_asked_of_it(recorder):
     assert recorder.flush(30)
     kept = Store(recorder.path).predictions()
     assert kept["product"].tolist() == predictions["product"].tolist()
-    assert kept["unknown_share"].tolist() == pytest.approx([0.07, 0, 0.24, 0.07, 0])
+    assert kept["unk_rate"].tolist() == pytest.approx([0.07, 0, 0.24, 0.07, 0])
     assert kept[["tokenize_seconds", "model_seconds", "rest_seconds"]].notna().all(axis=None)
     assert kept["source"].unique().tolist() == ["app"]
 

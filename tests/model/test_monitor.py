@@ -10,26 +10,20 @@ import pytest
 
 from research.tools.app_client import Session
 from research.tools.browser import running_app, staged_models
+from tests.monitor.made_up import window_of_columns as window_of
 from tests.monitor.other_topics import other_topics
 from tf_model import data, paths, tasks
 from tf_model.evaluation import joint_metrics
 from tf_model.inference.predictor import probability_column
-from tf_model.monitor import accuracy, drift, reference, tally
-from tf_model.monitor.rows import columns_of
+from tf_model.monitor import accuracy, drift, reference
+from tf_model.monitor.aggregates import join
+from tf_model.monitor.events import columns_of
 from tf_model.monitor.store import Store
-from tf_model.monitor.window import Window
 
 # Much is imported and scored, on a machine that may be busy.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WINDOW = 500
-
-
-def window_of(columns, chosen=None):
-    counts: tally.Counts = {}
-    chosen = range(len(columns["product"])) if chosen is None else chosen
-    tally.count_columns(counts, {name: [values[each] for each in chosen] for name, values in columns.items()})
-    return Window(0, 60, counts)
 
 
 def recorded(model, texts):
@@ -75,9 +69,8 @@ def test_drift_on_100_windows(validated, strangers, rows, share, fewest, most):
     for _ in range(100):
         wanted = round(rows * share)
         chosen = half + generator.choice(len(texts) - half, rows - wanted, replace=False)
-        counts = window_of(columns, chosen).counts
-        tally.merge(counts, window_of(strangers, generator.choice(400, wanted, replace=False)).counts)
-        raised += bool(alarms(expected, Window(0, 60, counts)))
+        foreign = window_of(strangers, generator.choice(400, wanted, replace=False))
+        raised += bool(alarms(expected, join([window_of(columns, chosen), foreign])))
     print(f"{raised} of 100 windows raise an alarm")
     assert fewest <= raised <= most
 
@@ -89,7 +82,7 @@ def test_the_test_sheet_is_seen_to_hold_other_tweets(predictor, real_data):
     raised = {each.feature for each in found if each.alarm}
     print({each.feature: round(each.index, 3) for each in found})
     assert {"emotion_confidence", "answer_confidence"} <= raised
-    assert not raised & {"length", "unknown_share"}  # as texts they are alike
+    assert not raised & {"length", "unk_rate"}  # as texts they are alike
 
 
 def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
@@ -170,9 +163,9 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
         kept = Store(log).predictions()  # leaves such files behind itself: what only reads may not remove them
     assert files == {log.name, f"{log.name}.salt"}  # SQLite removes the others when the last connection is closed
     assert kept["length"].tolist() == [len(question)]
-    assert kept["text"].isna().all()
+    assert "text" not in kept
     assert (kept[["tokenize_seconds", "model_seconds", "rest_seconds"]] > 0).all(axis=None)
-    assert kept["unknown_share"].tolist() == [0]
+    assert kept["unk_rate"].tolist() == [0]
     assert 'tweet_target_requests_total{source="app",status="ok"} 1.0' in served
     assert 'tweet_target_alarm{signal="drift"} 0.0' in served
     assert question not in served

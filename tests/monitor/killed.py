@@ -53,8 +53,8 @@ def kill_while_recording(path: Path, choose: random.Random, rate: int = 2000, lo
         process.kill()
         killed = time.time()
         lines += process.stdout.readlines()
-    said = [line.split() for line in lines if line.endswith(b"\n")]
-    recorded = {(int(thread), int(number)): float(when) for thread, number, when in said}
+    complete = [line.split() for line in lines if line.endswith(b"\n")]
+    recorded = {(int(thread), int(number)): float(when) for thread, number, when in complete}
     return check(path, recorded, killed)
 
 
@@ -65,7 +65,7 @@ def check(path: Path, recorded: dict[tuple[int, int], float], killed: float) -> 
         [state] = connection.execute("PRAGMA integrity_check").fetchone()
         if state != "ok":
             faults.append(f"integrity: {state}")
-        texts = [text for (text,) in connection.execute("SELECT text FROM predictions")]
+        names = [name for (name,) in connection.execute("SELECT product FROM predictions")]
         half = connection.execute(
             "SELECT count(*) FROM requests WHERE texts != (SELECT count(*) FROM predictions WHERE request = id)"
         ).fetchone()[0]
@@ -73,11 +73,12 @@ def check(path: Path, recorded: dict[tuple[int, int], float], killed: float) -> 
             faults.append(f"{half} requests have not all of their predictions")
         if connection.execute("SELECT count(*) FROM predictions WHERE product IS NULL OR length IS NULL").fetchone()[0]:
             faults.append("a prediction lacks a value")
-        sums = connection.execute("SELECT level, sum(total) FROM rollups WHERE name = 'requests' GROUP BY level")
-        if any(total != len(texts) for _, total in sums):
+        query = "SELECT sum(count) FROM aggregates WHERE name = 'product' GROUP BY level"
+        query += " UNION ALL SELECT sum(total) FROM aggregates WHERE name = 'requests' GROUP BY level"
+        if any(total != len(names) for (total,) in connection.execute(query)):
             faults.append("the sums are not those of the rows")
     kept: dict[tuple[int, int], int] = {}
-    for thread, number, _ in (text.split() for text in texts):
+    for thread, number in (name.split() for name in names):
         kept[int(thread), int(number)] = kept.get((int(thread), int(number)), 0) + 1
     if any(count != written_under_load.TEXTS for count in kept.values()):
         faults.append("a call is there in part, or twice")

@@ -10,11 +10,10 @@ import numpy
 import pandas
 
 from tf_model import tasks
-from tf_model.monitor import tally
-from tf_model.monitor.events import Answered, Stream
-from tf_model.monitor.rows import columns_of
-from tf_model.monitor.store import Store
-from tf_model.monitor.window import Window
+from tf_model.inference.predictor import Measured
+from tf_model.monitor.aggregates import Window
+from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
+from tf_model.monitor.store import Store, counts_of
 
 APP = Stream("answer", "v1", "app")
 NOON = time.time() // 86_400 * 86_400 - 43_200  # of yesterday: recent, whole minutes, far from the end of a day
@@ -47,11 +46,29 @@ def answered(when: float, texts: Sequence[str] = ("a text",), seconds=0.01, stre
     return Answered(when, stream, {"tokenize": seconds / 10, "model": seconds * 0.9}, columns, hashes)
 
 
-def window_of(frame: pandas.DataFrame, texts: Sequence[str] | None = None) -> Window:
+def window_of(frame: pandas.DataFrame, texts: Sequence[str] | None = None, unk_rates=None) -> Window:
     """A window in which these predictions were made."""
-    counts: tally.Counts = {}
-    tally.count_columns(counts, columns_of(texts or ["x" * 90] * len(frame), frame))
-    return Window(0, 60, counts)
+    return window_of_columns(columns_of(texts or ["x" * 90] * len(frame), frame, unk_rates))
+
+
+def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
+    """A window in which predictions with these columns were made, or those that are chosen."""
+    if chosen is not None:
+        chosen = list(chosen)
+        columns = {name: [values[each] for each in chosen] for name, values in columns.items()}
+    rows = len(columns["outcome"])
+    return Window(0, 60, counts_of(Answered(0.0, APP, {}, columns, [0] * rows)))
+
+
+def corrected(is_correct: bool, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:
+    """What a user thinks of an answer."""
+    given = {"text_hash": 1, "prediction": {}, "product": None, "emotion": None} | options
+    return Corrected(when, stream, text, is_correct=is_correct, **given)
+
+
+def record(recorder, texts, frame: pandas.DataFrame, seconds, source: str = "app", unk_rates=None) -> None:
+    """Record predictions as if a model had made them."""
+    recorder.record_measured(texts, Measured(frame, seconds, unk_rates), source)
 
 
 def store_with(path: Path, events) -> Store:
@@ -65,12 +82,3 @@ def store_with(path: Path, events) -> Store:
 def random_generator(seed: int = 0) -> numpy.random.Generator:
     """Numbers that are the same in every run."""
     return numpy.random.default_rng(seed)
-
-
-def join(windows: Iterable[Window]) -> Window:
-    """One window over several."""
-    windows = list(windows)
-    counts: tally.Counts = {}
-    for window in windows:
-        tally.merge(counts, window.counts)
-    return Window(min(window.since for window in windows), max(window.until for window in windows), counts)

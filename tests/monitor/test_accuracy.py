@@ -4,12 +4,11 @@ import numpy
 import pandas
 import pytest
 
-from tests.monitor.made_up import APP, NOON, predictions, random_generator, store_with, window_of
+from tests.monitor.made_up import NOON, corrected, predictions, random_generator, store_with, window_of
 from tf_model import tasks
 from tf_model.evaluation.metrics import wilson_interval
-from tf_model.monitor import accuracy, tally
-from tf_model.monitor.events import Corrected
-from tf_model.monitor.window import Window
+from tf_model.monitor import accuracy
+from tf_model.monitor.aggregates import Window
 
 LABELS = tasks.PRODUCTS[:3]
 # How hard each class is: the share of its texts that say plainly which it is.
@@ -85,7 +84,7 @@ def test_the_estimate_follows_a_real_drop(change):
 def test_the_estimate_follows_a_slow_drop_over_time():
     world = World(2)
     found = [world.window(3000, broken=broken) for broken in numpy.linspace(0, 0.9, 8)]
-    estimates = [each.accuracy for each in accuracy.over_time([window for window, _ in found], "product")]
+    estimates = [estimate(window).accuracy for window, _ in found]
     assert numpy.corrcoef(estimates, [true for _, true in found])[0, 1] > 0.95
     assert estimates == sorted(estimates, reverse=True)
 
@@ -119,8 +118,6 @@ def test_the_product_is_estimated_from_texts_that_have_one():
     window = window_of(predictions(100, emotion=emotions, sure=[0.9] * 40 + [0.3] * 60))
     found = estimate(window)
     assert (found.rows, found.accuracy) == (40, pytest.approx(0.9))
-    before = {key: sums for key, sums in window.counts.items() if key[0] != tally.DIRECTED_CONFIDENCE}
-    assert estimate(Window(0, 60, before)).accuracy is None  # a log of an earlier version
 
 
 def test_certain_predictions_have_an_interval_within_0_and_1():
@@ -131,22 +128,21 @@ def test_certain_predictions_have_an_interval_within_0_and_1():
 # ---------------------------------------------------------------- from corrections
 
 
-def judged(path, right, wrong, when=NOON):
-    verdicts = ["right"] * right + ["wrong"] * wrong
-    return store_with(path, [Corrected(when, APP, "t", 1, {}, verdict, None, None) for verdict in verdicts])
+def judged(path, correct, wrong, when=NOON):
+    return store_with(path, [corrected(number < correct, when) for number in range(correct + wrong)])
 
 
 def test_corrections_give_a_share_with_wilsons_interval(tmp_path):
     window = judged(tmp_path / "log", 70, 30).window(NOON, NOON + 60)
     found = accuracy.from_corrections(window)
-    assert (found.rows, found.right, found.accuracy) == (100, 70, 0.7)
+    assert (found.rows, found.correct, found.accuracy) == (100, 70, 0.7)
     assert (found.low, found.high) == wilson_interval(70, 100)
 
 
 def test_few_corrections_give_a_count_and_no_share(tmp_path):
     store = judged(tmp_path / "log", 2, 1)
     found = accuracy.from_corrections(store.window(NOON, NOON + 60))
-    assert (found.rows, found.right, found.accuracy, found.low) == (3, 2, None, None)
+    assert (found.rows, found.correct, found.accuracy, found.low) == (3, 2, None, None)
     assert accuracy.from_corrections(store.window(NOON, NOON + 60), minimum=3).accuracy == pytest.approx(2 / 3)
     assert accuracy.from_corrections(Window(0, 60), minimum=0).accuracy is None
 
@@ -155,6 +151,6 @@ def test_corrections_are_followed_over_time(tmp_path):
     path = tmp_path / "log"
     judged(path, 45, 5)
     store = judged(path, 20, 30, NOON + 600)
-    found = accuracy.over_time(store.series(NOON, NOON + 1200, 600))
+    found = [accuracy.from_corrections(window) for window in store.series(NOON, NOON + 1200, 600)]
     assert [each.accuracy for each in found] == [0.9, 0.4]
     assert found[1].high < found[0].low

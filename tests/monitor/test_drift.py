@@ -7,13 +7,13 @@ import numpy
 import pandas
 import pytest
 
-from tests.monitor.made_up import predictions, random_generator, window_of
+from tests.monitor.made_up import predictions, random_generator, window_of, window_of_columns
 from tests.monitor.other_topics import other_topics
 from tf_model import data, tasks
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
-from tf_model.monitor import drift, reference, tally
-from tf_model.monitor.rows import columns_of
-from tf_model.monitor.window import Window
+from tf_model.monitor import drift, reference
+from tf_model.monitor.aggregates import Window, join
+from tf_model.monitor.events import columns_of
 
 MIX = {"iPad": 0.4, "Apple": 0.3, "Google": 0.25, "Android": 0.05}
 
@@ -29,8 +29,8 @@ def expected():
     return reference.build(["x" * 90] * 3000, frame, "made up")
 
 
-def alarms(expected, frame, **options):
-    return {found.feature for found in drift.compare(expected, window_of(frame), **options) if found.alarm}
+def alarms(expected, frame):
+    return {found.feature for found in drift.compare(expected, window_of(frame)) if found.alarm}
 
 
 # ---------------------------------------------------------------- made-up predictions
@@ -61,10 +61,9 @@ def test_abstention_length_and_unknown_tokens_are_noticed():
     sure = ["iPad"] * 380 + [NOT_SURE] * 20
     known = reference.build(texts, predictions(rows, answer=sure), "made up", [0.0] * 390 + [0.1] * 10)
     unsure = predictions(rows, answer=["iPad"] * 250 + [NOT_SURE] * 150)
-    counts: tally.Counts = {}
-    tally.count_columns(counts, columns_of([text * 2 for text in texts], unsure, [0.0] * 200 + [0.3] * 200))
-    found = drift.compare(known, Window(0, 60, counts))
-    assert {each.feature for each in found if each.alarm} == {"abstention", "length", "unknown_share"}
+    window = window_of(unsure, [text * 2 for text in texts], [0.0] * 200 + [0.3] * 200)
+    raised = {each.feature for each in drift.compare(known, window) if each.alarm}
+    assert raised == {"abstention", "length", "unk_rate"}
 
 
 def test_a_certain_but_small_difference_is_no_alarm(expected):
@@ -81,17 +80,19 @@ def test_the_bound_grows_where_there_are_few_predictions(expected):
     assert many[0].bound == 0.1
 
 
-def test_the_alarm_begins_where_chance_ends():
+def test_the_alarm_begins_where_chance_ends(monkeypatch):
     products, sure = ["iPad", "Apple", "Google", "Google"], ["iPad", NOT_SURE]
     known = reference.build(["x"] * 100, predictions(100, product=products * 25, answer=sure * 50), "made up")
     window = window_of(predictions(60, product=products * 15, answer=sure * 30), ["x"] * 60)
-    found = {each.feature: each for each in drift.compare(known, window, alpha=0.07)}
+    monkeypatch.setattr(drift, "ALPHA", 0.07)
+    found = {each.feature: each for each in drift.compare(known, window)}
     assert [each.level for each in found.values()] == [pytest.approx(0.01)] * 7  # shared out over the features
     # 9.210 and 6.635 are what a chi-squared variable of 2 and of 1 degrees of freedom exceeds once in 100 times.
     for feature, quantile, shown in (("product", 9.210, "0.25"), ("abstention", 6.635, "0.18")):
         assert found[feature].bound == pytest.approx((1 / 100 + 1 / 60) * quantile, rel=1e-4)
         assert f"over 60 predictions, alarm from {shown} (p 1)" in found[feature].in_words()
-    larger = {each.feature: each.bound for each in drift.compare(known, window, alpha=0.07, smallest=0.2)}
+    monkeypatch.setattr(drift, "SMALLEST_INDEX", 0.2)
+    larger = {each.feature: each.bound for each in drift.compare(known, window)}
     assert larger["product"] == found["product"].bound
     assert larger["abstention"] == 0.2
 
@@ -192,11 +193,12 @@ def scored(path):
 
 def mixed(generator, ordinary, others, rows, share):
     """A window of ``rows`` texts, ``share`` of them of other topics."""
-    counts: tally.Counts = {}
-    for columns, wanted in ((ordinary, rows - round(rows * share)), (others, round(rows * share))):
-        chosen = generator.choice(len(columns["product"]), wanted, replace=False)
-        tally.count_columns(counts, {name: [values[each] for each in chosen] for name, values in columns.items()})
-    return Window(0, 60, counts)
+    strangers = round(rows * share)
+    parts = [(ordinary, rows - strangers), (others, strangers)]
+    return join(
+        window_of_columns(columns, generator.choice(len(columns["product"]), wanted, replace=False))
+        for columns, wanted in parts
+    )
 
 
 @pytest.mark.parametrize(

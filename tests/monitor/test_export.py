@@ -3,20 +3,24 @@
 import pandas
 import pytest
 
-from tests.monitor.made_up import APP, NOON, store_with
+from tests.monitor.made_up import NOON, corrected, store_with
 from tf_model import tasks
 from tf_model.data import dataset
 from tf_model.errors import DataError, OutputError, UsageError
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor.events import Corrected
 from tf_model.monitor.export import export
 
 IPAD, GOOD, BAD, NONE = "iPad", tasks.POSITIVE, tasks.NEGATIVE, tasks.NO_EMOTION
 
 
-def said(text, verdict, product=None, emotion=None, predicted=(IPAD, GOOD, "answer"), when=NOON):
+def agreed(text, product=None, predicted=(IPAD, GOOD, "answer"), when=NOON, is_correct=True, emotion=None):
     prediction = dict(zip(("product", "emotion", "answer"), predicted, strict=True))
-    return Corrected(when, APP, text, hash(text), prediction, verdict, product, emotion)
+    named = {"product": product, "emotion": emotion}
+    return corrected(is_correct, when, text, text_hash=hash(text), prediction=prediction, **named)
+
+
+def wrong(text, product=None, emotion=None, when=NOON):
+    return agreed(text, product, when=when, is_correct=False, emotion=emotion)
 
 
 def exported(tmp_path, *corrections):
@@ -30,14 +34,14 @@ def exported(tmp_path, *corrections):
 @pytest.mark.parametrize(
     ("correction", "labels"),
     [
-        (said("t", "right"), (IPAD, GOOD)),
-        (said("t", "right", predicted=(IPAD, None, None)), (IPAD, "")),  # a model of the product alone
-        (said("t", "right", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # there is none, so it is towards nothing
-        (said("t", "wrong", "iPhone", BAD), ("iPhone", BAD)),
-        (said("t", "wrong", "iPhone"), ("iPhone", "")),  # of the emotion nothing was said
-        (said("t", "wrong", emotion=BAD), ("", BAD)),
-        (said("t", "wrong", "iPhone", NONE), ("", NONE)),
-        (said("t", "right", "iPhone", predicted=(IPAD, GOOD, NOT_SURE)), ("iPhone", "")),
+        (agreed("t"), (IPAD, GOOD)),
+        (agreed("t", predicted=(IPAD, None, None)), (IPAD, "")),  # a model of the product alone
+        (agreed("t", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # there is none, so it is towards nothing
+        (wrong("t", "iPhone", BAD), ("iPhone", BAD)),
+        (wrong("t", "iPhone"), ("iPhone", "")),  # of the emotion nothing was said
+        (wrong("t", emotion=BAD), ("", BAD)),
+        (wrong("t", "iPhone", NONE), ("", NONE)),
+        (agreed("t", "iPhone", predicted=(IPAD, GOOD, NOT_SURE)), ("iPhone", "")),
     ],
 )
 def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction, labels):
@@ -45,32 +49,32 @@ def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction,
 
 
 def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
-    nothing = [said("a", "wrong"), said("b", "right", predicted=(IPAD, GOOD, NOT_SURE)), said(" ", "right")]
-    store = store_with(tmp_path / "log", [*nothing, said("c", "right")])
+    nothing = [wrong("a"), agreed("b", predicted=(IPAD, GOOD, NOT_SURE)), agreed(" ")]
+    store = store_with(tmp_path / "log", [*nothing, agreed("c")])
     assert export(store, tmp_path / "out.csv") == (1, 3, ())
 
 
 def test_the_last_correction_of_a_text_counts(tmp_path):
-    corrections = [said("t", "right"), said("u", "right"), said("t", "wrong", "Google", BAD, when=NOON + 5)]
+    corrections = [agreed("t"), agreed("u"), wrong("t", "Google", BAD, when=NOON + 5)]
     assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD), ("t", "Google", BAD)]
 
 
 def test_what_says_nothing_does_not_hide_what_was_said_before(tmp_path):
     unsure = (IPAD, GOOD, NOT_SURE)
-    corrections = [said("t", "wrong", "Google", BAD), said("t", "wrong", when=NOON + 1)]
-    corrections.append(said("t", "right", predicted=unsure, when=NOON + 2))
+    corrections = [wrong("t", "Google", BAD), wrong("t", when=NOON + 1)]
+    corrections.append(agreed("t", predicted=unsure, when=NOON + 2))
     assert exported(tmp_path, *corrections) == [("t", "Google", BAD)]
 
 
 def test_wrong_takes_back_right(tmp_path):
-    corrections = [said("t", "right"), said("u", "right"), said("t", "wrong", when=NOON + 1)]
+    corrections = [agreed("t"), agreed("u"), wrong("t", when=NOON + 1)]
     assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD)]
 
 
 @pytest.mark.parametrize("suffix", dataset.SUFFIXES)
 def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
     texts = ['=1+1, "quoted"', "line\nbreak", "🎉 عربي", "'", "nan", "NA", "a bell\x07", "_x0041_ is no escape"]
-    store = store_with(tmp_path / "log", [said(text, "right", when=NOON + n) for n, text in enumerate(texts)])
+    store = store_with(tmp_path / "log", [agreed(text, when=NOON + n) for n, text in enumerate(texts)])
     export(store, tmp_path / f"corrections{suffix}")
     read = dataset.read(tmp_path / f"corrections{suffix}").labelled
     assert read[tasks.TEXT_COLUMN].tolist() == texts
@@ -78,7 +82,7 @@ def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
 
 
 def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path):
-    store = store_with(tmp_path / "log", [said("ab" * 20_000, "right")])
+    store = store_with(tmp_path / "log", [agreed("ab" * 20_000)])
     assert export(store, tmp_path / "whole.csv") == (1, 0, ())
     [note] = export(store, tmp_path / "cut.xlsx").notes
     assert note.startswith("texts cut to 32,767 characters")
@@ -86,29 +90,27 @@ def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path):
 
 
 def test_a_nul_character_does_not_spoil_the_file(tmp_path):
-    export(store_with(tmp_path / "log", [said("a\0b", "right")]), tmp_path / "corrections.csv")
+    export(store_with(tmp_path / "log", [agreed("a\0b")]), tmp_path / "corrections.csv")
     assert dataset.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
 
 
 def test_a_span_of_time_can_be_chosen(tmp_path):
-    store = store_with(tmp_path / "log", [said("old", "right", when=NOON - 100), said("new", "right")])
+    store = store_with(tmp_path / "log", [agreed("old", when=NOON - 100), agreed("new")])
     assert export(store, tmp_path / "out.csv", since=NOON - 50) == (1, 0, ())
 
 
 def test_a_file_is_never_replaced_unasked(tmp_path):
     output = tmp_path / "out.csv"
     output.write_text("mine", encoding="utf-8")
-    store = store_with(tmp_path / "log", [said("a", "right")])
+    store = store_with(tmp_path / "log", [agreed("a")])
     with pytest.raises(OutputError, match="already exists; add --overwrite"):
         export(store, output)
     assert output.read_text(encoding="utf-8") == "mine"
 
 
 def test_nothing_to_export_and_an_unknown_ending_are_explained(tmp_path):
-    store = store_with(tmp_path / "log", [said("a", "wrong")])
-    with pytest.raises(
-        DataError, match="found 1 corrections and none that does; correct some answers in the app first"
-    ):
+    store = store_with(tmp_path / "log", [wrong("a")])
+    with pytest.raises(DataError, match="got 1 corrections and none that does; correct some answers in the app first"):
         export(store, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     for suffix in (".txt", ".jsonl", ".parquet"):

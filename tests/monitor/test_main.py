@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from tests.monitor.made_up import APP, answered, predictions, store_with
+from tests.monitor.made_up import APP, answered, corrected, predictions, store_with
 from tf_model import paths
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.monitor import reference
 from tf_model.monitor.__main__ import main
-from tf_model.monitor.events import Corrected, Failed
+from tf_model.monitor.events import Failed
 from tf_model.monitor.store import Store
 
 
@@ -22,7 +22,7 @@ def log(tmp_path, monkeypatch):
     now = time.time()
     events = [answered(now - each, ["x" * 90] * 4) for each in range(1, 60)]
     path = tmp_path / "log.sqlite"
-    store_with(path, [*events, Corrected(now, APP, "a text", 1, {"product": "iPad"}, "right", None, None)])
+    store_with(path, [*events, corrected(True, now, "a text", prediction={"product": "iPad"})])
     return path
 
 
@@ -52,7 +52,7 @@ def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys
     (tmp_path / "models").mkdir()
     (tmp_path / "answer").rename(tmp_path / "models" / "answer")
     assert main(["report", "--log", str(log)]) == 0
-    assert "is of another version; drift is not judged" in capsys.readouterr().err
+    assert "drift: not judged, because there is no reference.json of this version" in capsys.readouterr().out
     monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
     with pytest.raises(ModelError, match=r"expected reference.json in .*; give the folder of a model that has it"):
@@ -61,7 +61,7 @@ def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys
 
 def test_a_model_that_is_not_in_the_log_is_explained(log):
     assert main(["report", "--log", str(log), "--model", "answer"]) == 0
-    with pytest.raises(DataError, match=r"expected predictions of the model 'x' in .*, found those of 'answer'"):
+    with pytest.raises(DataError, match=r"expected predictions of the model 'x' in .*, got those of 'answer'"):
         main(["report", "--log", str(log), "--model", "x"])
 
 
@@ -133,8 +133,7 @@ def test_help_needs_no_heavy_package(arguments):
 def test_the_command_keeps_and_judges_as_the_recorder_and_the_report_do():
     from tf_model.monitor.__main__ import MEGABYTE, _parser
     from tf_model.monitor.report import Limits
-    from tf_model.monitor.retention import Retention
-    from tf_model.monitor.schema import DAY
+    from tf_model.monitor.store import DAY, Retention
 
     prune, report = _parser().parse_args(["prune"]), _parser().parse_args(["report"])
     assert Retention(prune.days * DAY, round(prune.megabytes * MEGABYTE)) == Retention()

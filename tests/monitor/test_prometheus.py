@@ -1,17 +1,20 @@
 """The figures for Prometheus: what is counted, what never becomes a label, and what rules and dashboard ask for."""
 
+import errno
 import json
 import math
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy
 import pandas
@@ -20,12 +23,13 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.monitor.made_up import predictions, window_of
+from tests.monitor.made_up import corrected, predictions, record, window_of
 from tests.stub_model import stub
 from tf_model import tasks
 from tf_model.errors import OutputError, UsageError
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor import events, gpu, prometheus, reference, report, resources
+from tf_model.monitor import prometheus, reference, report, resources
+from tf_model.monitor.events import Answered, Failed, Stream, columns_of
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -56,17 +60,35 @@ def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
     """A report on predictions of this confidence, against a reference of 0.9."""
     known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88, SECRET: 0.5})
     window = window_of(predictions(rows, sure=sure), ["x"] * rows)
-    return report.judge(window, window, known, report.Limits())
+    return report.judge([window], known, report.Limits())
+
+
+def answered(frame: pandas.DataFrame, seconds: dict[str, float], source: str = "python") -> Answered:
+    rows = len(frame)
+    return Answered(0.0, Stream("answer", "1", source), seconds, columns_of(["x"] * rows, frame), [0] * rows)
+
+
+def failed(kind: str, source: str = "app") -> Failed:
+    return Failed(0.0, Stream("answer", "1", source), kind, SECRET)
+
+
+class Follower:
+    """What an exporter asks of a recorder, without a log."""
+
+    path, dropped, waiting = Path("none.sqlite"), 0, 0
+
+    def __init__(self, model: str = "answer", version: str = "2024-05-01") -> None:
+        self.model, self.version, self.observers = model, version, []
 
 
 def busy_exporter() -> Exporter:
     """One that has a sample of everything, so that every series is there."""
     exporter = Exporter()
-    exporter.set_model("answer", "2024-05-01")
+    exporter.attach(Follower())
     exporter.judge_by(judged)
-    exporter.observe_predictions(ANSWERS, SECONDS, "app")
-    exporter.observe_error("ModelError", "app")
-    exporter.observe_feedback("right")
+    exporter.observe(answered(ANSWERS, SECONDS, "app"))
+    exporter.observe(failed("ModelError"))
+    exporter.observe(corrected(True))
     return exporter
 
 
@@ -87,7 +109,7 @@ def text_of(exporter: Exporter) -> str:
 
 def test_predictions_are_counted_by_product_emotion_and_outcome():
     exporter = Exporter()
-    exporter.observe_predictions(ANSWERS, SECONDS, "app")
+    exporter.observe(answered(ANSWERS, SECONDS, "app"))
     assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1
     assert predicted(exporter, "iPad", tasks.NO_EMOTION, "no_emotion") == 1
     assert predicted(exporter, "Google", tasks.NEGATIVE, "answered") == 1
@@ -101,14 +123,14 @@ def test_predictions_are_counted_by_product_emotion_and_outcome():
 
 def test_a_confidence_that_is_no_number_does_not_spoil_the_sum():
     exporter = Exporter()
-    exporter.observe_predictions(ANSWERS, SECONDS)
+    exporter.observe(answered(ANSWERS, SECONDS))
     assert value(exporter, "confidence_ratio_sum", task="product") == pytest.approx(1.72)
     assert value(exporter, "confidence_ratio_count", task="product") == 3
 
 
 def test_a_model_of_the_product_alone_always_answers():
     exporter = Exporter()
-    exporter.observe_predictions(ANSWERS[["product", "product_confidence"]], {})
+    exporter.observe(answered(ANSWERS[["product", "product_confidence"]], {}))
     assert predicted(exporter, "iPad", "none", "answered") == 2
     assert value(exporter, "request_duration_seconds_count", source="python") is None  # no time was measured
     assert value(exporter, "confidence_ratio_count", task="emotion") == 0
@@ -117,8 +139,8 @@ def test_a_model_of_the_product_alone_always_answers():
 def test_errors_and_feedback():
     exporter = Exporter()
     assert value(exporter, "errors_total", kind="DataError") == 0  # there from the start: a rate needs the zero
-    exporter.observe_error("DataError", "batch")
-    exporter.observe_feedback("wrong")
+    exporter.observe(failed("DataError", "batch"))
+    exporter.observe(corrected(False))
     assert value(exporter, "errors_total", kind="DataError") == 1
     assert value(exporter, "requests_total", source="batch", status="error") == 1
     assert value(exporter, "feedback_total", verdict="wrong") == 1
@@ -139,8 +161,8 @@ def test_calls_under_way_are_seen_by_who_asks_meanwhile():
 
 def test_the_model_in_use():
     exporter = Exporter()
-    exporter.set_model("product", "1")
-    exporter.set_model("answer", "2")  # the one before is gone
+    exporter.attach(Follower("product", "1"))
+    exporter.attach(Follower("answer", "2"))  # the one before is gone
     assert value(exporter, "model_info", name="answer", version="2") == 1
     assert value(exporter, "model_info", name="product", version="1") is None
 
@@ -180,7 +202,7 @@ def test_processor_and_memory_grow_with_use():
 def test_eight_threads_lose_no_count():
     exporter = Exporter()
     threads = [
-        threading.Thread(target=lambda: [exporter.observe_predictions(ANSWERS, SECONDS) for _ in range(50)])
+        threading.Thread(target=lambda: [exporter.observe(answered(ANSWERS, SECONDS)) for _ in range(50)])
         for _ in range(8)
     ]
     for thread in threads:
@@ -196,27 +218,25 @@ def test_eight_threads_lose_no_count():
 
 def test_nothing_that_a_user_wrote_becomes_a_label():
     exporter = busy_exporter()
-    exporter.observe_error(SECRET, SECRET)
-    exporter.observe_feedback(SECRET)
-    exporter.observe_predictions(ANSWERS, {SECRET: 1.0}, SECRET)
+    exporter.observe(failed(SECRET, SECRET))
+    exporter.observe(answered(ANSWERS, {SECRET: 1.0}, SECRET))
     assert SECRET not in text_of(exporter)
     assert predicted(exporter, "other", tasks.POSITIVE, "answered") == 2
     assert value(exporter, "errors_total", kind="other") == 1
     assert value(exporter, "requests_total", source="other", status="error") == 1
-    assert value(exporter, "feedback_total", verdict="other") == 1
     assert value(exporter, "validation_accuracy_ratio", task="other") == 0.5
     assert value(exporter, "stage_duration_seconds_sum", stage="other") == 1
 
 
 def test_the_number_of_series_does_not_grow_with_what_comes():
     exporter = busy_exporter()
-    exporter.observe_predictions({"product": ["x"], "emotion": ["y"]}, {"z": 1.0}, "other")
-    exporter.observe_error("x", "other")
+    exporter.observe(answered(pandas.DataFrame({"product": ["x"], "emotion": ["y"]}), {"z": 1.0}, "other"))
+    exporter.observe(failed("x", "other"))
     series = len(text_of(exporter).splitlines())
     for number in range(100):
         odd = {"product": [f"product {number}"], "emotion": [f"emotion {number}"], "answer": [f"answer {number}"]}
-        exporter.observe_predictions(odd, {f"stage {number}": 1.0}, f"user {number}")
-        exporter.observe_error(f"error {number}", f"user {number}")
+        exporter.observe(answered(pandas.DataFrame(odd), {f"stage {number}": 1.0}, f"user {number}"))
+        exporter.observe(failed(f"error {number}", f"user {number}"))
     assert len(text_of(exporter).splitlines()) == series
 
 
@@ -227,9 +247,9 @@ def test_it_follows_a_recorder(tmp_path):
     exporter = Exporter()
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
         exporter.attach(recorder)
-        recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")
+        record(recorder, [SECRET] * 4, ANSWERS, SECONDS, "app")
         recorder.record_error("DataError", SECRET, "batch")
-        recorder.correct(SECRET, {"product": "iPad"}, verdict="wrong", product="iPhone")
+        recorder.correct(SECRET, {"product": "iPad"}, is_correct=False, product="iPhone")
         assert recorder.flush()
         assert value(exporter, "records_waiting") == 0
     assert value(exporter, "model_info", name="answer", version="7") == 1
@@ -238,7 +258,7 @@ def test_it_follows_a_recorder(tmp_path):
     assert value(exporter, "errors_total", kind="DataError") == 1
     assert value(exporter, "feedback_total", verdict="wrong") == 1
     assert value(exporter, "records_dropped_total") == 0
-    recorder.record([SECRET] * 4, ANSWERS, SECONDS, "app")  # it is closed
+    record(recorder, [SECRET] * 4, ANSWERS, SECONDS, "app")  # it is closed
     assert value(exporter, "records_dropped_total") == 4
     assert SECRET not in text_of(exporter)
 
@@ -250,11 +270,11 @@ def test_a_model_that_was_taken_back_is_the_one_that_answers(tmp_path):
             exporter.attach(each)
         assert exporter.follows(old)
         assert value(exporter, "model_info", name="answer", version="a") == 1
-        old.record([SECRET] * 4, ANSWERS, SECONDS, "app")
+        record(old, [SECRET] * 4, ANSWERS, SECONDS, "app")
         assert old.flush()
         assert predicted(exporter, "iPad", tasks.POSITIVE, "not_sure") == 1, "counted once"
     for each in (old, new):
-        each.record([SECRET] * 4, ANSWERS, SECONDS, "app")  # both are closed
+        record(each, [SECRET] * 4, ANSWERS, SECONDS, "app")  # both are closed
     assert value(exporter, "records_dropped_total") == 8
 
 
@@ -263,10 +283,10 @@ def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeyp
     exporter, known = Exporter(), reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88})
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
         exporter.attach(recorder, known)
-        recorder.record(["x"] * 60, predictions(60), SECONDS, "app")
+        record(recorder, ["x"] * 60, predictions(60), SECONDS, "app")
         recorder.flush(30)
         assert value(exporter, "alarm", signal="drift") == value(exporter, "alarm", signal="errors") == 0
-        recorder.record(["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
+        record(recorder, ["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
         for _ in range(30):
             recorder.record_error("DataError", "no", "app")
         recorder.flush(30)
@@ -286,64 +306,69 @@ def test_what_only_a_reference_tells_is_not_served_without_one(tmp_path):
     exporter = Exporter()
     with Recorder(tmp_path / "log.sqlite", model="answer", version="7") as recorder:
         exporter.attach(recorder)
-        recorder.record(["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
+        record(recorder, ["x"] * 300, predictions(300, sure=0.4), SECONDS, "app")
         recorder.flush(30)
         alarms = {signal: value(exporter, "alarm", signal=signal) for signal in report.SIGNALS}
     assert alarms == {"errors": 0, "latency": 0, "accuracy": None, "drift": None, "log": 0}
 
 
-def test_another_event_is_not_counted():
-    exporter = Exporter()
-    before = [line for line in text_of(exporter).splitlines() if "process_" not in line]
-    exporter.observe(events.Stream("a", "b", "c"))
-    assert [line for line in text_of(exporter).splitlines() if "process_" not in line] == before
-
-
 # ------------------------------------------------------------------------------------------------------ GPUs
 
 
-def test_figures_of_the_gpus(tmp_path, monkeypatch):
-    command = tmp_path / "nvidia-smi"
-    asked = tmp_path / "asked"
-    command.write_text(f"#!/bin/sh\necho x >> {asked}\nprintf '0, 1024, 81559, 37\\n1, 5, [N/A], [N/A]\\n'\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+class Driver:
+    """In the place of NVIDIA's: two GPUs, of which the second tells little, as under MIG."""
+
+    class NVMLError(Exception):
+        pass
+
+    works = True
+
+    def nvmlInit(self):
+        if not self.works:
+            raise self.NVMLError("no driver")
+
+    def nvmlDeviceGetCount(self):
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, index):
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, index):
+        return SimpleNamespace(used=2**30, total=80 * 2**30)
+
+    def nvmlDeviceGetUtilizationRates(self, index):
+        if index:
+            raise self.NVMLError("not supported")
+        return SimpleNamespace(gpu=37)
+
+
+@pytest.fixture
+def driver(monkeypatch):
+    made = Driver()
+    monkeypatch.setitem(sys.modules, "pynvml", made)
+    return made
+
+
+def test_gpus_are_served_and_sampled(driver):
     exporter = Exporter()
     assert value(exporter, "gpu_memory_used_bytes", gpu="0") == 2**30
-    assert value(exporter, "gpu_memory_size_bytes", gpu="0") == 81559 * 2**20
+    assert value(exporter, "gpu_memory_size_bytes", gpu="0") == 80 * 2**30
     assert value(exporter, "gpu_utilization_ratio", gpu="0") == 0.37
     assert math.isnan(value(exporter, "gpu_utilization_ratio", gpu="1"))
-    assert asked.read_text() == "x\n"  # once for all of these: it takes its time
+    sampled = resources.sampler()()
+    assert sampled.keys() == {"cpu", "memory", "gpu_utilization", "gpu_memory"}
+    assert (sampled["gpu_utilization"], sampled["gpu_memory"]) == (0.37, 2 * 2**30)
 
 
-def test_who_must_not_wait_for_the_driver_gets_what_was_known_last(tmp_path, monkeypatch):
-    command = tmp_path / "nvidia-smi"
-    command.write_text("#!/bin/sh\nsleep 0.5\nprintf '0, 1024, 81559, 37\\n1, 1024, 81559, [N/A]\\n'\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    *_, sample = resources.samplers()
-    began = time.monotonic()
-    assert sample() == {}
-    assert time.monotonic() - began < 0.4
-    until = time.monotonic() + 30
-    while not sample() and time.monotonic() < until:
-        time.sleep(0.02)
-    assert sample() == {"gpu_utilization": 0.37, "gpu_memory": 2 * 2**30}
-
-
-def test_without_a_driver_the_process_alone_is_sampled(monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert [list(sample()) for sample in resources.samplers()] == [["cpu", "memory"]]
-
-
-@pytest.mark.parametrize("script", ["exit 9", "echo nonsense"])
-def test_a_driver_that_does_not_answer_takes_nothing_else_away(tmp_path, monkeypatch, script):
-    command = tmp_path / "nvidia-smi"
-    command.write_text(f"#!/bin/sh\n{script}\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert gpu.GpuReader().read() == ()
+def test_without_a_driver_the_process_alone_is_sampled(driver):
+    driver.works = False
+    assert resources.gpus() == []
+    assert resources.sampler()().keys() == {"cpu", "memory"}
     assert "tweet_target_requests_total" in text_of(Exporter())
+
+
+def test_the_real_library_takes_nothing_away_where_there_is_no_driver():
+    assert isinstance(resources.gpus(), list)
 
 
 # ------------------------------------------------------------------------------------------------------ served
@@ -358,7 +383,6 @@ def test_it_is_served_to_this_machine_until_it_is_closed():
     assert "_created" not in body
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
-    server.close()
     with Exporter().serve(server.port):  # the port is free again
         pass
 
@@ -372,11 +396,17 @@ def test_a_port_in_use_is_one_line():
     )
 
 
-def test_an_address_or_port_that_cannot_be():
+def test_an_address_or_port_that_cannot_be(monkeypatch):
+    def not_permitted(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
     with pytest.raises(OutputError, match=r"at 192\.0\.2\.1 port 0: .*give an address of this machine"):
         Exporter().serve(0, "192.0.2.1")
     with pytest.raises(UsageError, match="expected a port from 0 to 65535, got 70000"):
         Exporter().serve(70000)
+    monkeypatch.setattr(prometheus.prometheus_client, "start_http_server", not_permitted)
+    with pytest.raises(OutputError, match="that is not permitted; choose a port above 1023"):
+        Exporter().serve(80)
 
 
 def test_promtool_finds_nothing_to_say_about_names_and_units():
@@ -421,8 +451,9 @@ def test_rules_and_dashboard_ask_for_metrics_that_exist():
 
 def test_the_dashboard_shows_every_metric():
     shown = set().union(*map(metrics_in, queries()))
-    families = {family.name for family in busy_exporter().registry.collect()} - {"process_start_time_seconds"}
-    assert [name for name in families if not any(each.startswith(name) for each in shown)] == []
+    families = {family.name for family in busy_exporter().registry.collect()}
+    ours = [name for name in families if name.startswith("tweet_target_")]
+    assert [name for name in ours if not any(each.startswith(name) for each in shown)] == []
 
 
 def test_labels_in_rules_and_dashboard_exist():
@@ -530,8 +561,8 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
         try:
 
             def rate_is_known() -> bool:
-                exporter.observe_predictions(ANSWERS, SECONDS, "app")
-                exporter.observe_error("ModelError", "app")
+                exporter.observe(answered(ANSWERS, SECONDS, "app"))
+                exporter.observe(failed("ModelError"))
                 found = ask(port, "query", query='rate(tweet_target_requests_total{source="app",status="ok"}[1m]) > 0')
                 return bool(found["result"])
 

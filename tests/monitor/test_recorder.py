@@ -10,16 +10,18 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy
 import pandas
 import pytest
 
 from tests.monitor.killed import kill_while_recording
-from tests.monitor.made_up import NOON, answered, predictions
+from tests.monitor.made_up import NOON, answered, predictions, record
+from tests.stub_model import stub
 from tf_model import paths, tasks
-from tf_model.errors import DataError, UsageError
-from tf_model.monitor import writer
+from tf_model.errors import DataError, ModelError
+from tf_model.monitor import recorder as recording
 from tf_model.monitor.events import Answered, Corrected, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -43,14 +45,14 @@ def recorder(path):
 
 def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
     frame = predictions(2, product=["iPad", "Google"], sure=[0.5, 0.25])
-    recorder.record(["one", "two"], frame, SECONDS, "app", unknown_shares=[0.0, 0.25])
+    record(recorder, ["one", "two"], frame, SECONDS, "app", unk_rates=[0.0, 0.25])
     recorder.record_error("ModelError", "it is too large\nand more", "batch")
-    recorder.correct("one", frame.iloc[0], verdict="wrong", product="iPhone")
+    recorder.correct("one", frame.iloc[0], is_correct=False, product="iPhone")
     assert recorder.flush()
     store = Store(path)
     rows = store.predictions()
     assert rows["product"].tolist() == ["iPad", "Google"]
-    assert rows["unknown_share"].tolist() == [0.0, 0.25]
+    assert rows["unk_rate"].tolist() == [0.0, 0.25]
     assert rows["tokenize_seconds"].tolist() == [0.001] * 2
     assert (rows["model"] + rows["version"] + rows["source"]).unique().tolist() == ["answerv1app"]
     assert store.errors()["message"].tolist() == ["it is too large"]
@@ -63,7 +65,7 @@ def test_what_is_recorded_is_in_the_log_after_a_flush(recorder, path):
 
 
 def test_a_record_is_written_without_a_flush(recorder, path):
-    recorder.record(["one"], predictions(), SECONDS, "app")
+    record(recorder, ["one"], predictions(), SECONDS, "app")
     deadline = time.monotonic() + 20
     while Store(path).predictions().empty and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -72,12 +74,12 @@ def test_a_record_is_written_without_a_flush(recorder, path):
 
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_log_that_is_moved_away_or_deleted_is_begun_anew(recorder, path, moved):
-    recorder.record(["one"], predictions(product=["iPad"]), SECONDS, "app")
+    record(recorder, ["one"], predictions(product=["iPad"]), SECONDS, "app")
     assert recorder.flush()
     old = path.rename(path.with_name("old.sqlite")) if moved else path.unlink()
-    recorder.record(["two"], predictions(product=["Google"]), SECONDS, "app")
+    record(recorder, ["two"], predictions(product=["Google"]), SECONDS, "app")
     assert recorder.flush()
-    recorder.record(["three"], predictions(product=["iPad"]), SECONDS, "batch")
+    record(recorder, ["three"], predictions(product=["iPad"]), SECONDS, "batch")
     assert recorder.flush()
     assert Store(path).predictions()["product"].tolist() == ["Google", "iPad"]
     assert Store(path).predictions()["source"].tolist() == ["app", "batch"]
@@ -105,20 +107,18 @@ def test_several_writers_leave_a_log_that_is_moved_away_and_begin_one_together(p
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_texts_are_kept_only_if_asked_for(path, kept):
-    with Recorder(path, model="m", version="1", keep_texts=kept) as recorder:
-        recorder.record(["a secret tweet"], predictions(), {}, "app")
-    content = b"".join(file.read_bytes() for file in path.parent.iterdir())
-    assert (b"a secret tweet" in content) == kept
-    assert Store(path).predictions()["text"].notna().tolist() == [kept]
+def test_of_a_text_nothing_but_a_hash_is_kept(path):
+    with Recorder(path, model="m", version="1") as recorder:
+        record(recorder, ["a secret tweet"], predictions(), {}, "app")
+    assert b"a secret tweet" not in b"".join(file.read_bytes() for file in path.parent.iterdir())
+    assert "text" not in Store(path).predictions()
 
 
 def test_a_text_has_the_same_hash_again_and_another_one_in_another_log(tmp_path):
     hashes = []
     for name in ("a", "a", "b"):
         with Recorder(tmp_path / name, model="m", version="1") as recorder:
-            recorder.record(["same", "other"], predictions(2), {}, "app")
+            record(recorder, ["same", "other"], predictions(2), {}, "app")
         hashes.append(Store(tmp_path / name).predictions()["text_hash"].tolist()[-2:])
     assert hashes[0] == hashes[1]
     assert hashes[0][0] != hashes[0][1]
@@ -128,8 +128,8 @@ def test_a_text_has_the_same_hash_again_and_another_one_in_another_log(tmp_path)
 def test_any_text_and_any_number_can_be_recorded(recorder, path):
     texts = ["", None, float("nan"), 7, "\0 \ud800 🎉", "x" * 100_000]
     frame = predictions(len(texts), sure=[0.0, 1.0, float("nan"), float("inf"), 0.5, 0.5])
-    recorder.record(texts, frame, {"model": float("nan"), "rest": -1.0, "tokenize": 0.5}, "app")
-    recorder.correct("\0 \ud800", {"product": None}, verdict="right")
+    record(recorder, texts, frame, {"model": float("nan"), "rest": -1.0, "tokenize": 0.5}, "app")
+    recorder.correct("\0 \ud800", {"product": None}, is_correct=True)
     assert recorder.flush()
     assert recorder.failure is None
     rows = Store(path).predictions()
@@ -141,8 +141,8 @@ def test_any_text_and_any_number_can_be_recorded(recorder, path):
 
 def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(recorder, path):
     frame = predictions()[["product", "product_confidence"]]
-    recorder.record(["a"], frame.assign(**{f"product_probability_{number}": 0.1 for number in range(9)}), {}, "app")
-    recorder.record([], frame.iloc[:0], {}, "app")
+    record(recorder, ["a"], frame.assign(**{f"product_probability_{number}": 0.1 for number in range(9)}), {}, "app")
+    record(recorder, [], frame.iloc[:0], {}, "app")
     assert recorder.flush()
     rows = Store(path).predictions()
     assert rows["outcome"].tolist() == ["answered"]
@@ -150,31 +150,31 @@ def test_predictions_of_a_product_alone_and_with_probabilities_can_be_recorded(r
     assert Store(path).window(time.time(), time.time()).requests == 2
 
 
-def test_what_the_caller_does_with_the_table_later_is_not_recorded(recorder, path):
-    frame = predictions()
-    recorder.record(["a"], frame, {}, "app")
-    frame["product"] = "changed"
-    frame.loc[0, "product_confidence"] = 0.0
+def test_what_the_caller_does_with_the_answers_later_is_not_recorded(recorder, path):
+    answers = recorder.predict(stub(), ["a"])
+    product = answers["product"].tolist()
+    answers["product"] = "changed"
     recorder.flush()
-    assert Store(path).predictions()[["product", "outcome"]].values.tolist() == [["iPad", "answered"]]
+    assert Store(path).predictions()["product"].tolist() == product
 
 
-@pytest.mark.parametrize(
-    ("texts", "frame", "seconds", "options", "message"),
-    [
-        (["a", "b"], predictions(), {}, {}, "for each of 2 texts, got 1"),
-        (["a"], predictions(), {"clean": 1.0}, {}, "expected seconds of tokenize, model, rest, got clean"),
-        (["a"], predictions(), {}, {"unknown_shares": []}, "a share for each of 1 texts, got 0"),
-    ],
-)
-def test_a_wrong_call_is_refused_at_once(recorder, texts, frame, seconds, options, message):
-    with pytest.raises(ValueError, match=message):
-        recorder.record(texts, frame, seconds, "app", **options)
+def test_a_call_that_fails_is_recorded_and_its_error_goes_on(recorder, path):
+    def fail(batch):
+        raise ModelError("it broke")
+
+    with pytest.raises(ModelError, match="it broke"):
+        recorder.predict(replace(stub(), score=fail), ["a"], "batch")
+    assert recorder.flush()
+    assert Store(path).errors()[["source", "kind", "message"]].values.tolist() == [["batch", "ModelError", "it broke"]]
 
 
-def test_a_wrong_verdict_is_refused(recorder):
-    with pytest.raises(UsageError, match="expected one of right, wrong as verdict, got 'maybe'"):
-        recorder.correct("a", {}, verdict="maybe")
+def test_a_call_whose_lengths_differ_is_dropped_and_breaks_nothing(recorder, path, caplog):
+    record(recorder, ["a", "b"], predictions(), {}, "app")
+    record(recorder, ["a"], predictions(), {}, "app", unk_rates=[])
+    assert recorder.flush()
+    assert recorder.dropped == 3
+    assert "expected a prediction, and a rate, for each of 2 texts" in caplog.text
+    assert Store(path).predictions().empty
 
 
 def test_a_file_of_another_kind_is_refused_when_recording_begins(path):
@@ -196,7 +196,7 @@ def test_the_default_log_is_that_of_the_project(tmp_path, monkeypatch):
 def test_eight_threads_record_and_nothing_is_lost(recorder, path):
     def work(thread):
         for number in range(50):
-            recorder.record([f"{thread} {number}"], predictions(), SECONDS, f"source {thread % 2}")
+            record(recorder, [f"{thread} {number}"], predictions(), SECONDS, f"source {thread % 2}")
 
     threads = [threading.Thread(target=work, args=(each,)) for each in range(8)]
     for thread in threads:
@@ -214,12 +214,12 @@ def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, 
     with Recorder(path, model="m", version="1", capacity=10) as recorder:
         recorder.observers.append(lambda event: gate.wait(30))  # a writer that cannot go on
         for number in range(25):
-            recorder.record([f"{number}"], predictions(), {}, "app")
+            record(recorder, [f"{number}"], predictions(), {}, "app")
         assert recorder.dropped == 15
-        recorder.correct("a text", {}, verdict="right")  # taken all the same
+        recorder.correct("a text", {}, is_correct=True)  # taken all the same
         gate.set()
         assert recorder.flush(30)
-        recorder.record(["x"] * 50, predictions(50), {}, "app")  # larger than all the room, and nothing else waits
+        record(recorder, ["x"] * 50, predictions(50), {}, "app")  # larger than all the room, and nothing else waits
         assert recorder.flush(30)
         assert recorder.dropped == 15
     window = Store(path).window(time.time() - 60, time.time())
@@ -230,7 +230,7 @@ def test_recording_costs_the_caller_less_than_a_fifth_of_a_millisecond(recorder)
     frame, times = predictions(), []
     for number in range(300):
         begin = time.perf_counter()
-        recorder.record([f"tweet {number}"], frame, SECONDS, "app")
+        record(recorder, [f"tweet {number}"], frame, SECONDS, "app")
         times.append(time.perf_counter() - begin)
         time.sleep(0.001)
     assert numpy.quantile(times, 0.25) < 0.0002  # not the median: the machine may be busy with something else
@@ -245,39 +245,34 @@ def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, 
 
     seen = []
     recorder.observers += [broken, seen.append]
-    recorder.record(["a", "b"], predictions(2, emotion=tasks.NO_EMOTION), SECONDS, "app")
+    record(recorder, ["a", "b"], predictions(2, emotion=tasks.NO_EMOTION), SECONDS, "app")
     recorder.record_error("X", "y", "app")
-    recorder.correct("a", {}, verdict="right")
+    recorder.correct("a", {}, is_correct=True)
     with caplog.at_level(logging.ERROR):
         recorder.flush()
     assert [type(event) for event in seen] == [Answered, Failed, Corrected]
     assert seen[0].rows == 2
     assert seen[0].columns["outcome"] == ["no_emotion"] * 2
-    assert seen[0].texts is None
     assert "an observer of the prediction log failed" in caplog.text
     assert len(Store(path).predictions()) == 2
 
 
-def test_processor_and_memory_are_sampled_and_others_may_add_figures(path, monkeypatch):
-    monkeypatch.setattr(writer, "SAMPLE_SECONDS", 0.02)
-    with Recorder(path, model="m", version="1", interval=0.01) as recorder:
-        recorder.samplers.append(lambda: {"gpu_memory": 5.0})
+def test_the_machine_is_sampled(path, monkeypatch):
+    monkeypatch.setattr(recording, "SAMPLE_SECONDS", 0.02)
+    with Recorder(path, model="m", version="1", interval=0.01):
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            if path.is_file() and Store(path).window(time.time() - 60, time.time()).mean("cpu") is not None:
-                break
+        while time.monotonic() < deadline and Store(path).window(time.time() - 60, time.time()).mean("cpu") is None:
             time.sleep(0.05)
     window = Store(path).window(time.time() - 60, time.time())
     assert window.mean("memory") > 10**7
     assert window.mean("cpu") >= 0
-    assert window.mean("gpu_memory") == 5
 
 
 # ---------------------------------------------------------------- trouble with the disk
 
 
 def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypatch, caplog):
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.05)
     write, fails = Store.write, [True] * 3
 
     def locked(store, *arguments):
@@ -288,7 +283,7 @@ def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypat
 
     monkeypatch.setattr(Store, "write", locked)
     with caplog.at_level(logging.ERROR):
-        recorder.record(["a"], predictions(), {}, "app")
+        record(recorder, ["a"], predictions(), {}, "app")
         deadline = time.monotonic() + 20
         while recorder.failure is None and fails and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -298,6 +293,20 @@ def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypat
     assert caplog.text.count("database is locked") == 1  # said once, not with each attempt
 
 
+def test_old_rows_that_cannot_be_removed_are_said_once_and_records_go_on(path, monkeypatch, caplog):
+    def locked(*_):
+        raise DataError("database is locked")
+
+    monkeypatch.setattr(Store, "prune", locked)
+    with caplog.at_level(logging.ERROR), Recorder(path, model="m", version="1", interval=0.01) as recorder:
+        deadline = time.monotonic() + 20
+        while recorder.failure is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        record(recorder, ["a"], predictions(), {}, "app")
+    assert caplog.text.count("database is locked") == 1
+    assert len(Store(path).predictions()) == 1
+
+
 def test_a_disk_that_stays_full_does_not_keep_the_program_from_ending(path, monkeypatch, caplog):
     recorder = Recorder(path, model="m", version="1")
 
@@ -305,8 +314,8 @@ def test_a_disk_that_stays_full_does_not_keep_the_program_from_ending(path, monk
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(Store, "write", full)
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
-    recorder.record(["a"], predictions(), {}, "app")
+    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.05)
+    record(recorder, ["a"], predictions(), {}, "app")
     begin = time.monotonic()
     with caplog.at_level(logging.ERROR):
         recorder.close()
@@ -317,8 +326,8 @@ def test_a_disk_that_stays_full_does_not_keep_the_program_from_ending(path, monk
 
 def test_one_call_that_cannot_be_understood_takes_no_other_with_it(recorder, path, monkeypatch):
     frame = predictions()
-    recorder.record(["a"], pandas.concat([frame, frame[["product"]]], axis=1), {}, "app")  # two columns of one name
-    recorder.record(["b"], frame, {}, "app")
+    record(recorder, ["a"], pandas.concat([frame, frame[["product"]]], axis=1), {}, "app")  # two columns of one name
+    record(recorder, ["b"], frame, {}, "app")
     assert recorder.flush(30)
     assert len(Store(path).predictions()) + recorder.dropped == 2
     assert Store(path).predictions()["product"].tolist()[-1] == "iPad"
@@ -333,14 +342,13 @@ def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_
         write(store, events, more)
 
     monkeypatch.setattr(Store, "write", refuse_one)
-    said = {"product": "iPad"}
-    recorder.record(["a text"], predictions(1), {}, "app")
+    answer = {"product": "iPad"}
+    record(recorder, ["a text"], predictions(1), {}, "app")
     with ThreadPoolExecutor() as people:  # at once, so that one transaction has both, or one soon after the other
         texts = ("poison", "kept")
-        became = [people.submit(recorder.correct, text, said, verdict="right", timeout=30) for text in texts]
+        became = [people.submit(recorder.correct, text, answer, is_correct=True, timeout=30) for text in texts]
     assert [each.result() for each in became] == ["lost", "written"]
     assert recorder.dropped == 1
-    assert recorder.flush(), "that was before"
     monkeypatch.undo()
     assert recorder.flush()
     assert Store(path).corrections()["text"].tolist() == ["kept"]
@@ -348,7 +356,7 @@ def test_what_can_never_be_written_takes_nothing_else_with_it_and_is_said_to_be_
 
 
 def test_a_lock_while_events_are_written_one_by_one_loses_none_of_them(recorder, path, monkeypatch):
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(recording, "RETRY_SECONDS", 0.01)
     write, locked = Store.write, []
 
     def refuse(store, events, more=()):
@@ -361,7 +369,7 @@ def test_a_lock_while_events_are_written_one_by_one_loses_none_of_them(recorder,
 
     monkeypatch.setattr(Store, "write", refuse)
     for text in ("poison", "kept"):
-        assert recorder.correct(text, {"product": "iPad"}, verdict="right") == "waiting"
+        assert recorder.correct(text, {"product": "iPad"}, is_correct=True) == "waiting"
     recorder.flush()
     assert (len(locked), recorder.dropped) == (3, 1)
     assert Store(path).corrections()["text"].tolist() == ["kept"]
@@ -371,111 +379,45 @@ def test_after_closing_records_are_counted_as_dropped(path):
     recorder = Recorder(path, model="m", version="1")
     recorder.close()
     recorder.close()
-    recorder.record(["a", "b"], predictions(2), {}, "app")
-    assert recorder.dropped == 2
-    assert not recorder.flush()
+    record(recorder, ["a", "b"], predictions(2), {}, "app")
+    assert (recorder.dropped, recorder.waiting) == (2, 0)
 
 
 def test_a_correction_after_closing_is_counted_and_said_to_be_lost(path):
     recorder = Recorder(path, model="m", version="1")
-    assert recorder.correct("in time", {}, verdict="right", timeout=30) == "written"
+    assert recorder.correct("in time", {}, is_correct=True, timeout=30) == "written"
     recorder.close()
     assert recorder.flush()
-    assert recorder.correct("too late", {}, verdict="wrong") == "lost"
-    assert (recorder.flush(), recorder.dropped) == (False, 1)
+    assert recorder.correct("too late", {}, is_correct=False) == "lost"
+    assert recorder.dropped == 1
     assert Store(path).corrections()["text"].tolist() == ["in time"]
 
 
 # ---------------------------------------------------------------- the end of the process
 
 RECORD = """
-import pandas, signal, sys, time
+import pandas, sys, time
+from tf_model import cli
+from tf_model.inference.predictor import Measured
 from tf_model.monitor.recorder import Recorder
-{before}
 recorder = Recorder(sys.argv[1], model="m", version="1", interval={interval})
 frame = pandas.DataFrame({{"product": ["iPad"], "product_confidence": [0.9]}})
 for number in range(20):
-    recorder.record([str(number)], frame, {{}}, "app")
+    recorder.record_measured([str(number)], Measured(frame, {{}}, None), "app")
 {after}
 """
+WAIT = "with cli.stopped_cleanly():\n    print('recorded', flush=True)\n    time.sleep(60)"
 
 
-def run_until(path, before="", after="", interval=0.1, send=None):
-    code = RECORD.format(before=before, after=after, interval=interval)
-    command = [sys.executable, "-c", code, str(path)]
+@pytest.mark.parametrize(("after", "interval", "code"), [("", 0.5, 0), (WAIT, 0.5, 143)], ids=["its end", "SIGTERM"])
+def test_a_process_that_ends_or_a_command_that_is_told_to_loses_nothing(path, after, interval, code):
+    command = [sys.executable, "-c", RECORD.format(after=after, interval=interval), str(path)]
     environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        if send:
+        if after:
             assert process.stdout.readline() == "recorded\n"
-            process.send_signal(send)
-        rest = process.stdout.read()
-    return process.returncode, rest, len(Store(path).predictions())
-
-
-SAY_AND_WAIT = "print('recorded', flush=True)\ntime.sleep(60)"
-
-
-def test_a_process_that_ends_without_closing_loses_nothing(path):
-    assert run_until(path, interval=30) == (0, "", 20)
-
-
-def test_sigterm_loses_nothing_and_ends_the_process_as_it_would_have(path):
-    code, _, kept = run_until(path, after=SAY_AND_WAIT, interval=0.5, send=signal.SIGTERM)
-    assert (code, kept) == (-signal.SIGTERM, 20)
-
-
-def test_sigterm_still_reaches_the_handler_that_was_there(path):
-    before = "signal.signal(signal.SIGTERM, lambda *_: (print('theirs', flush=True), sys.exit(7)))"
-    found = run_until(path, before=before, after=SAY_AND_WAIT, interval=0.5, send=signal.SIGTERM)
-    assert found == (7, "theirs\n", 20)
-
-
-def test_sigterm_with_the_handler_of_the_commands(path):
-    after = f"from tf_model import console\nwith console.stopped_cleanly():\n    {SAY_AND_WAIT.replace(chr(10), '; ')}"
-    code, _, kept = run_until(path, after=after, interval=0.5, send=signal.SIGTERM)
-    assert (code, kept) == (143, 20)
-
-
-def test_an_ignored_sigterm_stays_ignored(path):
-    after = "print('recorded', flush=True)\ntime.sleep(1)\nprint('done')"
-    found = run_until(path, "signal.signal(signal.SIGTERM, signal.SIG_IGN)", after, send=signal.SIGTERM)
-    assert found == (0, "done\n", 20)
-
-
-def test_closing_gives_the_signal_back(path):
-    before = signal.getsignal(signal.SIGTERM)
-    with Recorder(path, model="m", version="1"):
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before
-
-
-def test_a_handler_set_later_is_not_taken_away(path):
-    before = signal.getsignal(signal.SIGTERM)
-
-    def theirs(*_):
-        pass
-
-    try:
-        with Recorder(path, model="m", version="1"):
-            signal.signal(signal.SIGTERM, theirs)
-        assert signal.getsignal(signal.SIGTERM) is theirs
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def test_a_recorder_of_another_thread_leaves_the_signals_alone(path):
-    before, found = signal.getsignal(signal.SIGTERM), []
-
-    def work():
-        with Recorder(path, model="m", version="1") as recorder:
-            recorder.record(["a"], predictions(), {}, "app")
-            found.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert found == [before]
-    assert len(Store(path).predictions()) == 1
+            process.send_signal(signal.SIGTERM)
+    assert (process.returncode, len(Store(path).predictions())) == (code, 20)
 
 
 @pytest.mark.parametrize("seed", range(3))

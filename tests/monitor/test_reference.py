@@ -8,7 +8,8 @@ import pytest
 from tests.monitor.made_up import predictions
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.model_dir import served_version, training_of
-from tf_model.monitor import reference, tally
+from tf_model.monitor import reference
+from tf_model.monitor.aggregates import Window
 
 
 @pytest.fixture
@@ -19,17 +20,18 @@ def made():
 
 def test_it_counts_what_a_window_counts(made):
     assert made.rows == 3
-    assert tally.by_label(made.counts, "product") == {"iPad": 2, "Google": 1}
-    assert tally.histogram(made.counts, "product_confidence").mean == 0.75
-    assert tally.histogram(made.counts, "unknown_share").count == 2
-    assert tally.histogram(made.counts, "length").mean == pytest.approx(203 / 3)
+    window = Window(0, 1, made.counts)
+    assert window.labels("product") == {"iPad": 2, "Google": 1}
+    assert window.histogram("product_confidence").mean == 0.75
+    assert window.histogram("unk_rate").count == 2
+    assert window.histogram("length").mean == pytest.approx(203 / 3)
+    assert window.requests == 0, "what belongs to a call and not to a prediction is no part of it"
 
 
 def test_it_comes_back_from_a_folder(made, tmp_path):
     assert made.save(tmp_path) == tmp_path / "reference.json"
     assert reference.load(tmp_path) == made
     assert "a" * 3 not in (tmp_path / "reference.json").read_text(encoding="utf-8")
-    assert reference.Reference.from_json(json.loads(json.dumps(made.to_json()))) == made
 
 
 @pytest.mark.parametrize(
@@ -63,13 +65,16 @@ def test_a_folder_without_one_has_none(tmp_path):
 def test_a_damaged_one_is_explained(tmp_path, content):
     file = tmp_path / "reference.json"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(ModelError, match=r"reference.json cannot be used \(.*\); export the model again"):
+    with pytest.raises(ModelError, match=r"reference.json cannot be used \(.*\); train the model again"):
         reference.load(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"labels": {"product": {"iPad": 3}}}, {"histograms": {"odd": {}}}])
+@pytest.mark.parametrize(
+    "change", [{"format": 1}, {"counts": {"product": {"iPad": 3}}}, {"counts": {"length": {"odd": [1, 1.0]}}}]
+)
 def test_one_of_another_version_is_explained(made, tmp_path, change):
-    (tmp_path / "reference.json").write_text(json.dumps(made.to_json() | change), encoding="utf-8")
+    file = made.save(tmp_path)
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | change), encoding="utf-8")
     with pytest.raises(ModelError, match="cannot be used"):
         reference.load(tmp_path)
 
@@ -81,12 +86,16 @@ def test_it_is_that_of_the_version_that_answered(made, tmp_path):
     # The model may have been saved long before the server was given it, as after a rollback.
     served = [str(served_version(training, seconds)) for seconds in (1_000_000_000, 1_795_488_000)]
     for version in (training, *served):
-        assert reference.load_of(tmp_path, version) == made
+        assert reference.load_of(tmp_path, version) == (made, "")
     (tmp_path / "fingerprint.pb").write_bytes(b"another training")
     for version in (training, *served, "", "1795488000"):
-        assert reference.load_of(tmp_path, version) is None
+        assert reference.load_of(tmp_path, version)[0] is None
     (tmp_path / "fingerprint.pb").unlink()
-    assert reference.load_of(tmp_path, "") is None
+    assert reference.load_of(tmp_path, "") == (
+        None,
+        f"the reference.json of {tmp_path.name} belongs to another version of it",
+    )
+    assert reference.load_of(tmp_path / "none", "")[1] == "none has no reference.json: it was saved without one"
 
 
 def test_nothing_makes_no_reference():

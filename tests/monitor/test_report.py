@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from tests.monitor.made_up import APP, NOON, answered, predictions, store_with
+from tests.monitor.made_up import APP, NOON, answered, corrected, predictions, store_with
 from tf_model import tasks
 from tf_model.monitor import reference, report
-from tf_model.monitor.events import Corrected, Failed, Stream
+from tf_model.monitor.events import Failed, Stream
 from tf_model.monitor.print_report import print_report
 from tf_model.monitor.store import Store
 
@@ -88,13 +88,12 @@ def test_less_confidence_is_an_alarm_of_the_estimated_accuracy(judge):
     assert "on the validation part at 90%; 5% less is allowed" in text
 
 
-def corrections(right, wrong):
-    verdicts = ["right"] * right + ["wrong"] * wrong
-    return [Corrected(NOON, APP, "t", 1, {}, verdict, None, None) for verdict in verdicts]
+def corrections(correct, wrong):
+    return [corrected(number < correct) for number in range(correct + wrong)]
 
 
 def test_corrections_that_chance_may_have_made_are_no_alarm(judge):
-    found = judge(*corrections(right=21, wrong=9))
+    found = judge(*corrections(correct=21, wrong=9))
     assert found.corrected.accuracy < 0.8 - 0.05 < found.corrected.high
     assert words(found) == {}
 
@@ -107,7 +106,7 @@ def test_a_guess_at_the_product_where_there_is_none_is_no_alarm(judge):
 
 
 def test_as_much_less_as_is_allowed_is_no_alarm_of_the_corrections(judge):
-    many = corrections(right=7_700, wrong=2_300)
+    many = corrections(correct=7_700, wrong=2_300)
     assert words(judge(*many)) == {}
     assert set(words(judge(limits=report.Limits(accuracy_drop=0.01)))) == {"accuracy"}
 
@@ -126,11 +125,6 @@ def test_an_estimate_from_a_few_predictions_is_no_alarm(judge):
     assert "accuracy" not in words(found)
 
 
-def test_the_level_of_drift_can_be_moved(judge):
-    strict, usual = judge(limits=report.Limits(alpha=1e-6)), judge()
-    assert strict.drifts[0].level < usual.drifts[0].level
-
-
 def test_a_version_is_not_blamed_for_another(tmp_path, expected):
     slow = [answered(NOON, seconds=9.0, stream=Stream("answer", "v0", "app")) for _ in range(30)]
     store = Store(tmp_path / "log")
@@ -141,24 +135,22 @@ def test_a_version_is_not_blamed_for_another(tmp_path, expected):
 
 
 def test_many_corrections_are_an_alarm_and_few_are_not(judge):
-    wrong = [Corrected(NOON, APP, "t", 1, {}, verdict, None, None) for verdict in ["wrong"] * 25 + ["right"] * 15]
-    text = words(judge(*wrong[:25]))
-    assert text == {}
-    text = words(judge(*wrong, well=[]))["accuracy"]  # beside the 25 from before
-    assert text.startswith("users called 15 of 65 predictions right (23%")
+    assert words(judge(*corrections(correct=0, wrong=25))) == {}
+    text = words(judge(*corrections(correct=15, wrong=25), well=[]))["accuracy"]  # beside the 25 from before
+    assert text.startswith("users called 15 of 65 predictions correct (23%")
     assert "it was 80% on the validation part" in text
 
 
 def test_corrections_are_compared_with_the_accuracy_of_what_is_answered(judge, expected):
     answers = replace(expected, answered_accuracy=0.9)
-    many = corrections(right=770, wrong=230)  # as good as the best guesses, far below the answers
+    many = corrections(correct=770, wrong=230)  # as good as the best guesses, far below the answers
     assert words(judge(*many)) == {}
     text = words(judge(against=answers))["accuracy"]
     assert "of the answers that are given, it was 90% on the validation part" in text
 
 
 def test_what_is_said_of_not_sure_is_no_alarm(judge):
-    unsure = [Corrected(NOON, APP, "t", 1, {"answer": "Not sure"}, "wrong", None, None)] * 60
+    unsure = [corrected(False, prediction={"answer": "Not sure"})] * 60
     found = judge(*unsure)
     assert found.corrected.rows == 0
     assert words(found) == {}
@@ -220,6 +212,14 @@ def test_json_and_table_tell_the_same(judge):
     assert "Model[red]Error␛" in shown
     assert "\x1b" not in shown
     assert "the validation part" in shown
+
+
+def test_the_time_can_be_had_in_pieces(tmp_path):
+    store = store_with(tmp_path / "log", [*WELL, answered(NOON + 1800)])
+    found = report.make(store, *SPAN, step=1800)
+    assert [window.requests for window in found.windows] == [100, 1]
+    assert found.window.requests == 101
+    assert (found.window.since, found.window.until) == SPAN
 
 
 @pytest.mark.parametrize("well", [[], WELL[:3]])

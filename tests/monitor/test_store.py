@@ -8,14 +8,15 @@ import time
 
 import pytest
 
-from tests.monitor.made_up import APP, NOON, answered, join, store_with
+from tests.monitor.made_up import APP, NOON, answered, corrected, store_with
 from tf_model import paths, tasks
 from tf_model.errors import DataError, OutputError
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor import schema, tally
-from tf_model.monitor.events import Corrected, Failed, Stream
-from tf_model.monitor.store import MINUTES_KEPT, Store
-from tf_model.monitor.window import table
+from tf_model.monitor import aggregates
+from tf_model.monitor import store as log
+from tf_model.monitor.aggregates import join
+from tf_model.monitor.events import Failed, Stream
+from tf_model.monitor.store import DAY, HOUR, MINUTES_KEPT, Retention, Store, size
 
 FILE = Stream("answer", "v1", "batch")
 OLD = Stream("answer", "v0", "app")
@@ -38,8 +39,7 @@ def test_predictions_come_back_with_all_that_is_known_of_them(path):
     assert frame["length"].tolist() == [5, 10]
     assert frame["batch_size"].tolist() == [2, 2]
     assert frame["text_hash"].tolist() == list(event.text_hashes)
-    assert frame["text"].isna().all()
-    assert frame["unknown_share"].isna().all()
+    assert frame["unk_rate"].isna().all()
     assert frame["model_seconds"].tolist() == pytest.approx([0.009] * 2)
     assert frame[["model", "version", "source"]].drop_duplicates().values.tolist() == [["answer", "v1", "app"]]
 
@@ -53,24 +53,24 @@ def test_reading_is_limited_to_a_span_and_to_the_newest(path):
 
 
 def test_errors_and_corrections_come_back(path):
-    said = {"product": "iPad", "product_confidence": 0.9, "emotion": None, "answer": "x"}
+    answer = {"product": "iPad", "product_confidence": 0.9, "emotion": None, "answer": "x"}
     events = [
         Failed(NOON, APP, "ModelError", "too large"),
         Failed(NOON + 1, FILE, "DataError", "no column"),
-        Corrected(NOON, APP, "a text", 7, said, "wrong", "iPhone", tasks.NEGATIVE),
+        corrected(False, text="a text", prediction=answer, product="iPhone", emotion=tasks.NEGATIVE),
     ]
     store = store_with(path, events)
     errors = store.errors(most=1)
     assert errors[["source", "kind", "message"]].values.tolist() == [["batch", "DataError", "no column"]]
     [row] = store.corrections().to_dict("records")
-    assert (row["text"], row["verdict"], row["product"]) == ("a text", "wrong", "iPad")
+    assert (row["text"], row["is_correct"], row["product"]) == ("a text", False, "iPad")
     assert (row["correct_product"], row["correct_emotion"]) == ("iPhone", tasks.NEGATIVE)
     assert store.window(NOON, NOON + 60).feedback == (0, 1)
-    assert store.window(NOON, NOON + 60).labels(tally.ERRORS) == {"DataError": 1, "ModelError": 1}
+    assert store.window(NOON, NOON + 60).labels(aggregates.ERRORS) == {"DataError": 1, "ModelError": 1}
 
 
 def test_the_sums_are_those_of_the_rows_at_every_level(path):
-    # Over four days, by the minute, the hour and the day.
+    # Over four days, by the minute and by the hour.
     events = [answered(NOON - each * 3_000, ["x" * (each % 90)] * (each % 3 + 1)) for each in range(110)]
     store = store_with(path, events)
     for since, until in ((NOON - 6_000, NOON + 60), (NOON - 86_400 * 3, NOON + 60), (NOON - 86_400 * 200, NOON + 60)):
@@ -79,7 +79,7 @@ def test_the_sums_are_those_of_the_rows_at_every_level(path):
         assert window.predictions == len(rows) > 0
         assert window.histogram("length").count == len(rows)
         assert window.histogram("length").mean == pytest.approx(rows["length"].mean())
-        assert window.histogram(tally.SECONDS).count == rows["request"].nunique()
+        assert window.histogram(aggregates.SECONDS).count == rows["request"].nunique()
 
 
 def test_a_series_has_no_gaps_and_adds_up_to_the_window(path):
@@ -88,9 +88,6 @@ def test_a_series_has_no_gaps_and_adds_up_to_the_window(path):
     assert [window.requests for window in windows] == [2, 0, 0, 1, 0]
     assert [window.since for window in windows] == [NOON + each * 120 for each in range(5)]
     assert join(windows).counts == store.window(NOON, NOON + 600).counts
-    frame = table(windows)
-    assert frame["predictions"].tolist() == [2, 0, 0, 1, 0]
-    assert frame["p95_seconds"].notna().tolist() == [True, False, False, True, False]
 
 
 @pytest.mark.parametrize(("since", "until"), [(NOON + 0.5, NOON + 0.6), (NOON, NOON), (NOON - 61, NOON + 1)])
@@ -106,29 +103,32 @@ def test_what_is_older_than_the_minutes_is_read_by_the_hour(path):
     then = (time.time() - MINUTES_KEPT) // 3600 * 3600 - 7200
     store = store_with(path, [answered(then + 100)])
     with sqlite3.connect(path) as connection:
-        connection.execute("DELETE FROM rollups WHERE level = 60")
+        connection.execute("DELETE FROM aggregates WHERE level = 60")
     assert store.window(then, then + 60).requests == 1
 
 
-def test_sums_can_be_had_of_one_model_version_or_source(path):
+def test_counts_can_be_had_of_one_model_or_version(path):
     store = store_with(path, [answered(NOON), answered(NOON, stream=FILE), answered(NOON, stream=OLD)])
     span = NOON, NOON + 60
     assert store.window(*span).requests == 3
-    assert store.window(*span, version="v1").requests == 2
-    assert store.window(*span, version="v1", sources=["app"]).requests == 1
-    assert store.window(*span, model="another").requests == 0
-    assert store.window(*span, sources=[]).requests == 0
-    assert len(store.streams()) == 3
+    assert store.window(*span, (None, "v1")).requests == 2
+    assert store.window(*span, ("another", None)).requests == 0
 
 
-def test_lost_records_belong_to_every_source(path):
+def test_times_are_counted_apart_for_those_who_wait(path):
+    window = store_with(path, [answered(NOON), answered(NOON, seconds=40.0, stream=FILE)]).window(NOON, NOON + 60)
+    assert window.histogram("seconds").count == 2
+    assert window.histogram("waited_seconds").mean == pytest.approx(0.01)
+    assert window.histogram("waited_model_seconds").count == 1
+
+
+def test_lost_records_belong_to_their_version(path):
     store = Store(path)
-    store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(tally.DROPPED, ""): (5, 0.0)})])
+    store.write([answered(NOON)], [(NOON, Stream("answer", "v1", "process"), {(aggregates.DROPPED, ""): (5, 0.0)})])
     store.close()
-    assert store.window(NOON, NOON + 60, sources=["app"]).dropped == 5
-    assert store.window(NOON, NOON + 60, version="v0", sources=["app"]).dropped == 0
-    assert store.window(NOON, NOON + 60, model="another", sources=["app"]).dropped == 0
-    assert store.streams()["source"].tolist() == ["app"]
+    assert store.window(NOON, NOON + 60).dropped == 5
+    assert store.window(NOON, NOON + 60, (None, "v0")).dropped == 0
+    assert store.versions() == [("answer", "v1", NOON)]
 
 
 def test_the_newest_model_is_known(path):
@@ -136,7 +136,7 @@ def test_the_newest_model_is_known(path):
     assert store.newest() == ("answer", "v1")
     assert store.newest("another") is None
     first, last = store.span()
-    assert (first, last) == (NOON, NOON + 7260)
+    assert (first, last) == (NOON, NOON + 3 * 3600)
 
 
 def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and_if_it_failed(path):
@@ -145,33 +145,17 @@ def test_the_newest_model_is_the_one_that_was_asked_last_also_within_an_hour_and
     assert store.newest() == (APP.model, APP.version), "the older one answers again after a rollback"
     store = store_with(path, [Failed(NOON + 2000, OLD, "ModelError", "no")])
     assert store.newest() == store.newest(OLD.model) == (OLD.model, OLD.version), "a call that failed is a call"
-    assert store.last_time(OLD.model, OLD.version) == NOON + 2000
-    assert store.last_time(APP.model, APP.version) == NOON + 1800
-    assert store.last_time("another", "v1") is None
-    with schema.transaction(store.open()):
-        for table in ("predictions", "requests", "errors"):
-            store.open().execute(f"DELETE FROM {table}")
-    assert store.newest() is not None, "old rows are removed, their sums stay"
-    store.close()
-
-
-def test_the_span_is_known_by_the_minute_as_far_as_minutes_are_kept(path):
-    store = store_with(path, [answered(NOON + 1800), answered(NOON + 7200)])
-    assert store.span() == (NOON + 1800, NOON + 7260)
-    with schema.transaction(store.open()):
-        store.open().execute("DELETE FROM rollups WHERE level = 60 AND start < ?", [NOON + 7200])
-    assert store.span() == (NOON, NOON + 7260)
-    store.close()
+    store = store_with(path, [corrected(True, NOON + 3000)])
+    assert store.versions() == [("answer", "v0", NOON + 2000), ("answer", "v1", NOON + 1800)], "it is no call"
 
 
 def test_errors_and_corrections_of_one_version_alone(path):
-    said = {"product": "iPad"}
     events = [Failed(NOON + each, stream, "K", "m") for each, stream in enumerate([APP, OLD, APP, OLD])]
-    events += [Corrected(NOON, stream, "a text", 7, said, "right", None, None) for stream in (APP, OLD, OLD)]
+    events += [corrected(True, stream=stream) for stream in (APP, OLD, OLD)]
     store = store_with(path, events)
-    assert len(store.errors(model=OLD.model, version=OLD.version)) == 2
-    assert store.errors(most=1, version=APP.version)["time"].iloc[0].timestamp() == NOON + 2
-    assert len(store.corrections(version=OLD.version)) == 2
+    assert len(store.errors(of=(OLD.model, OLD.version))) == 2
+    assert store.errors(most=1, of=(None, APP.version))["time"].iloc[0].timestamp() == NOON + 2
+    assert len(store.corrections(of=(None, OLD.version))) == 2
     assert len(store.corrections(most=2)) == 2
 
 
@@ -182,7 +166,7 @@ def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
     with pytest.raises(sqlite3.IntegrityError):
         store.write([good, bad])
     assert store.window(NOON, NOON + 60).requests == 1
-    store.write([good])  # its label had been given a number in the transaction that was undone
+    store.write([good])
     assert store.predictions()["product"].tolist() == ["iPad", "Android"]
     store.close()
 
@@ -256,7 +240,7 @@ def test_the_default_is_looked_up_when_it_is_needed(path, monkeypatch):
 def test_only_the_owner_may_read_the_log(path):
     store = Store(path)
     store.write([answered(NOON)])
-    schema.salt(path)
+    store.salt()
     for file in path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
     store.close()
@@ -264,23 +248,23 @@ def test_only_the_owner_may_read_the_log(path):
 
 def test_the_salt_is_made_once(path):
     path.parent.mkdir()
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(schema.salt(path))) for _ in range(8)]
+    salts = []
+    threads = [threading.Thread(target=lambda: salts.append(Store(path).salt())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
-    assert len(found[0]) == 16
-    assert [file.name for file in path.parent.iterdir()] == ["predictions.sqlite.salt"]
+    assert len(salts) == 8
+    assert len(set(salts)) == 1
+    assert len(salts[0]) == 16
+    assert not list(path.parent.glob("*.new"))
 
 
 def test_a_damaged_salt_is_explained(path):
     path.parent.mkdir()
     path.with_name("predictions.sqlite.salt").write_bytes(b"")
-    with pytest.raises(DataError, match="expected 16 bytes, found 0; remove it"):
-        schema.salt(path)
+    with pytest.raises(DataError, match="expected 16 bytes, got 0; remove it"):
+        Store(path).salt()
 
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(path):
@@ -293,16 +277,18 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize(("statement", "found"), [("PRAGMA user_version = 2", "version 2"), (None, "another kind")])
-def test_a_log_of_a_later_version_and_a_foreign_database_are_refused(path, statement, found):
+@pytest.mark.parametrize(
+    ("statement", "kind"), [("PRAGMA user_version = 1", "version 1"), (None, "another kind of file")]
+)
+def test_a_log_of_another_version_and_a_foreign_database_are_refused(path, statement, kind):
     if statement:
         store_with(path, [answered(NOON)])
     else:
         path.parent.mkdir()
     with sqlite3.connect(path) as connection:
         connection.execute(statement or "CREATE TABLE theirs (a)")
-    for use in (Store(path).open, Store(path).streams):
-        with pytest.raises(DataError, match=f"expected a prediction log of version 1, found {found}"):
+    for use in (Store(path).open, Store(path).versions):
+        with pytest.raises(DataError, match=f"of version 2, got {kind}; name another file, or move this one away"):
             use()
 
 
@@ -318,4 +304,72 @@ def test_an_empty_log_reads_as_empty(path):
     assert store.newest() is None
     assert store.predictions().empty
     assert store.window(0, math.floor(NOON)).counts == {}
-    assert len(store.errors()) == len(store.corrections()) == len(store.streams()) == 0
+    assert len(store.errors()) == len(store.corrections()) == len(store.versions()) == 0
+
+
+# ---------------------------------------------------------------- retention
+
+
+def prune(store, *retention, now):
+    """Removes all that may go; how many rows that were."""
+    return sum(iter(lambda: store.prune(Retention(*retention), now), 0))
+
+
+def levels(path):
+    with sqlite3.connect(path) as connection:
+        return {level for (level,) in connection.execute("SELECT DISTINCT level FROM aggregates")}
+
+
+def test_what_is_older_than_the_limit_goes_and_corrections_stay(path):
+    old, limits = NOON - 10 * DAY, (5 * DAY, 2**31)
+    events = [answered(when, ["a", "b"]) for when in (old, old + 1, NOON)]
+    store = store_with(path, [*events, Failed(old, APP, "X", "x"), corrected(True, old)])
+    assert prune(store, *limits, now=NOON + 60) == 5
+    assert len(store.predictions()) == 2
+    assert store.errors().empty
+    assert len(store.corrections()) == 1
+    assert store.window(old - 60, old + 60).requests == 0
+    assert store.window(NOON, NOON + 60).requests == 1
+    assert prune(store, *limits, now=NOON + 60) == 0
+    assert prune(store, *limits, True, now=NOON + 60) == 1
+    assert store.corrections().empty
+
+
+def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path):
+    store = store_with(path, [answered(NOON + each, ["x"] * 500) for each in range(60)])
+    before = size(store.open())
+    limit = before // 2
+    assert prune(store, 90 * DAY, limit, now=NOON + 100) > 0
+    assert limit * 0.5 < size(store.open()) <= limit
+    rows = store.predictions()
+    assert 0 < len(rows) < 30_000
+    assert rows["time"].max().timestamp() == NOON + 59
+    assert store.window(NOON, NOON + 60).predictions == 30_000
+    store.close()
+    assert path.stat().st_size < before * 0.7  # the space is given back
+
+
+def test_one_step_removes_a_bounded_number_of_texts(path, monkeypatch):
+    monkeypatch.setattr(log, "CHUNK", 10)
+    texts = (4, 4, 4, 50, 1)
+    store = store_with(path, [answered(NOON - 100 * DAY + each, ["x"] * count) for each, count in enumerate(texts)])
+    assert [store.prune(Retention(), NOON) for _ in range(3)] == [12, 50, 1]
+    assert store.prune(Retention(), NOON) == 0
+
+
+def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(path):
+    store = store_with(path, [answered(NOON)])
+    assert levels(path) == {60, 3600}
+    store.prune(Retention(DAY), NOON + DAY + 30)
+    assert levels(path) == {60, 3600}, "half of the minute is young"
+    store.prune(Retention(DAY), NOON + DAY + HOUR / 2)
+    assert levels(path) == {3600}
+    assert store.predictions().empty
+    store.prune(Retention(DAY), NOON + DAY + HOUR + 1)
+    assert levels(path) == set()
+    then = NOON - MINUTES_KEPT - DAY
+    store.write([answered(then)])
+    store.prune(Retention(), NOON)
+    assert levels(path) == {3600}
+    assert store.window(then, then + 60).requests == 1
+    store.close()

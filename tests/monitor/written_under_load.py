@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import pandas
 
+from tf_model.inference.predictor import Measured
 from tf_model.monitor.recorder import Recorder
 
 THREADS = 8
@@ -24,20 +25,15 @@ TEXTS = 2
 
 def main(path: str, rate: str) -> None:
     """Record until somebody stops this process."""
-    frame = pandas.DataFrame(
-        {
-            "product": pandas.Series(["iPad"] * TEXTS, dtype="str"),
-            "product_confidence": pandas.Series([0.9] * TEXTS, dtype="float32"),
-        }
-    )
-    recorder = Recorder(path, model="product", version="1", keep_texts=True)
+    recorder = Recorder(path, model="product", version="1")
     pause = THREADS * TEXTS / float(rate)
 
     def work(thread: int) -> None:
         number, due = 0, time.monotonic()
         while True:
-            texts = [f"{thread} {number} {place}" for place in range(TEXTS)]
-            recorder.record(texts, frame, {"model": 0.01}, "app")
+            # The name of the product tells which record it is: of the texts only hashes are kept.
+            frame = pandas.DataFrame({"product": [f"{thread} {number}"] * TEXTS, "product_confidence": [0.9] * TEXTS})
+            recorder.record_measured(["a text"] * TEXTS, Measured(frame, {"model": 0.01}, None), "app")
             os.write(1, f"{thread} {number} {time.time()!r}\n".encode())  # one system call: a whole line or none
             number, due = number + 1, due + pause
             time.sleep(max(due - time.monotonic(), 0))

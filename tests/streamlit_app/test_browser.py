@@ -140,7 +140,7 @@ def test_a_correction_is_kept(page, address, models):
     page.get_by_role("button", name="Store", exact=True).click()
     page.get_by_text("Thank you. Your feedback is stored").wait_for()
     (row,) = corrections(models).to_dict("records")
-    assert (row["text"], row["verdict"]) == ("the iPad battery is bad", "wrong")
+    assert (row["text"], row["is_correct"]) == ("the iPad battery is bad", False)
     assert (row["correct_product"], row["correct_emotion"]) == ("iPad", tasks.NEGATIVE)
 
 

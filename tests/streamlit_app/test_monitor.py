@@ -3,7 +3,6 @@
 import time
 
 import app_stub
-import pandas
 import prediction_logs
 import pytest
 from prediction_logs import (
@@ -19,16 +18,17 @@ from prediction_logs import (
 )
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts.theme import monitor_charts, monitor_signals
+from streamlit_app.charts import monitor_charts, monitor_signals
 from streamlit_app.components import loading
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
+from tf_model.monitor.aggregates import GPU_MEMORY, GPU_UTILIZATION, Window
 from tf_model.monitor.events import PROCESS, Failed, Stream
 from tf_model.monitor.store import Store
-from tf_model.monitor.tally import GPU_MEMORY, GPU_UTILIZATION
 
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
+PIECES = [Window(0, 60), Window(60, 120)]
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 
 
@@ -124,8 +124,8 @@ class TestSignals:
     def test_the_five_signals_in_words_for_those_who_do_not_see_them(self, healthy):
         said = spoken(open_page())
         starts = ["Accuracy over time.", "Latency over time. p50", "Predictions over time. 180 predictions"]
-        starts += ["Errors over time. 0 of 60 requests failed", "Processor, cores in use, over time. 0.40 cores"]
-        starts += ["Memory of the process, MiB, over time. 670 MiB"]
+        starts += ["Errors over time. 0 of 60 requests failed", "Processor, cores in use over time. 0.40 cores"]
+        starts += ["Memory of the process, MiB over time. 670 MiB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
         assert "That of the product counts the texts with an emotion" in said[0]
@@ -138,8 +138,8 @@ class TestSignals:
         figures = {(GPU_UTILIZATION, ""): (2, 0.9), (GPU_MEMORY, ""): (1, 5 * 2**30)}
         healthy.write([], [(time.time() - 90, Stream(APP.model, APP.version, PROCESS), figures)])
         page = open_page()
-        assert "GPUs, share of the time busy, over time. 45% busy on average." in spoken(page)
-        assert "Memory of the GPUs, MiB, over time. 5,120 MiB on average." in spoken(page)
+        assert "GPUs, share of the time busy over time. 45% busy on average." in spoken(page)
+        assert "Memory of the GPUs, MiB over time. 5,120 MiB on average." in spoken(page)
         assert "No GPU" not in said(page)
 
     def test_errors_of_another_version_hide_none_of_this_one(self, healthy):
@@ -212,20 +212,20 @@ class TestSignals:
 
 class TestCorrections:
     def test_accuracy_with_its_interval(self, healthy):
-        write_corrections(healthy, time.time() - 900, right=80, wrong=20, text=MARKUP)
+        write_corrections(healthy, time.time() - 900, correct=80, wrong=20, text=MARKUP)
         page = open_page()
-        assert "80 of 100 judged answers were called right: **80.0%** (95% interval 71.1% to 86.7%)." in said(page)
-        shown = table_with(page, "verdict")
+        assert "80 of 100 judged answers were called correct: **80.0%** (95% interval 71.1% to 86.7%)." in said(page)
+        shown = table_with(page, "judged")
         assert shown["text"].iloc[0] == f"{MARKUP} 99"
         assert shown["correct_product"].iloc[0] == "iPad"
         assert "<b>" not in said(page)
 
     def test_a_handful_makes_no_figure(self, healthy):
-        write_corrections(healthy, time.time() - 900, right=4, wrong=1)
-        assert "4 of 5 judged answers were called right: too few for a figure" in said(open_page())
+        write_corrections(healthy, time.time() - 900, correct=4, wrong=1)
+        assert "4 of 5 judged answers were called correct: too few for a figure" in said(open_page())
 
     def test_none(self, healthy):
-        assert table_with(open_page(), "verdict") is None
+        assert table_with(open_page(), "judged") is None
 
 
 class TestDrift:
@@ -277,14 +277,19 @@ class TestDrift:
 
 class TestCharts:
     def test_a_chart_without_anything_says_why(self):
-        nothing = pandas.DataFrame({"time": [0, 1], "p50": [None, None]}, dtype="float64")
+        nothing = [[None, None]] * 2
         empty = {
-            "No error in this time": monitor_charts.errors([0, 1], [{}, {}], "Errors"),
-            "Nothing measured in this time": monitor_charts.lines(nothing, {"p50": "p50"}, "Latency", form=",.0f"),
-            "Too few predictions and judgements": monitor_charts.accuracy([], {}, "Accuracy"),
+            "No error in this time": monitor_charts.bars(PIECES, {}, "Errors", "No error in this time"),
+            "Nothing measured in this time": monitor_charts.lines(PIECES, {"p50": nothing[0]}, "Latency", ",.0f"),
+            "Too few predictions and judgements": monitor_charts.accuracy(PIECES, [Accuracy(0, 60, 0)] * 2, {}, "A"),
         }
         assert {words: figure.layout.annotations[0].text for words, figure in empty.items()} == {w: w for w in empty}
-        assert not monitor_charts.errors([0, 1], [{"ModelError": 1}, {}], "Errors").layout.annotations
+        assert not monitor_charts.bars(PIECES, {"ModelError": [1, 0]}, "Errors", "none").layout.annotations
+
+    def test_a_chart_shows_the_whole_time(self):
+        figure = monitor_charts.lines(PIECES, {"p50": [None, 0.25]}, "Latency", ",.0f", scale=1000)
+        assert list(figure.layout.xaxis.range) == [0, 120_000]
+        assert list(figure.data[0].y) == [None, 250]
 
     @pytest.mark.parametrize(
         ("rate", "said"),
@@ -301,16 +306,17 @@ class TestCharts:
         assert monitor_signals.milliseconds(seconds) == said
 
     def test_rare_kinds_of_errors_are_put_together(self):
-        kinds = [{f"Kind{number}": 10 - number for number in range(8)}, {}]
-        figure = monitor_charts.errors([0, 1], kinds, "Errors")
+        kinds = {f"Kind{number}": [10 - number, 0] for number in range(8)}
+        figure = monitor_charts.bars(PIECES, kinds, "Errors", "none")
         assert [trace.name for trace in figure.data] == ["Kind0", "Kind1", "Kind2", "Kind3", "Kind4", "other"]
         assert list(figure.data[-1].y) == [5 + 4 + 3, 0]
 
     def test_corrections_that_make_no_figure_make_no_point(self):
         known = Accuracy(0, 60, 10, 8, 0.8, 0.5, 0.9)
-        figure = monitor_charts.accuracy([known, Accuracy(60, 120, 2, 1)], {}, "Accuracy")
+        figure = monitor_charts.accuracy(PIECES, [known, Accuracy(60, 120, 2, 1)], {}, "Accuracy")
         assert list(figure.data[0].y) == [0.8]
         assert figure.data[0].error_y.array == pytest.approx((0.1,))
+        assert not figure.layout.annotations
 
     def test_a_cell_that_one_side_lacks_is_zero_there(self):
         figure = monitor_charts.side_by_side({"a": 1.0}, {"a": 0.25, "<i>": 0.75}, "Mix")

@@ -1,10 +1,12 @@
-"""``python -m tf_model.monitor``: what the log of predictions says, its corrections as a file, and making room."""
+"""``python -m tf_model.monitor``: a report on the log of predictions, its corrections as a file, and making room."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,49 +37,46 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
-    # The defaults are those of `report.Limits` and `retention.Retention`, and a test holds them to these: asking them
+    # The defaults are those of `report.Limits` and `store.Retention`, and a test holds them to these: asking them
     # would load numpy and sqlite3 for --help.
     report = command("report", "Say how the model is doing; exit code 1 if there is an alarm.")
-    report.add_argument("--hours", type=_positive, default=24.0, metavar="H", help="how far to look back")
+    report.add_argument("--hours", type=_below(MOST), default=24.0, metavar="H", help="how far to look back")
     report.add_argument("--model", metavar="NAME", help="which model; the one that was used last if not given")
     report.add_argument(
         "--reference", type=Path, metavar="DIR", help="folder with reference.json; the model's own if not given"
     )
-    report.add_argument("--max-error-share", type=_share, default=0.01, metavar="X", help="of the requests")
-    report.add_argument("--max-p95", type=_positive, default=1.0, metavar="S", help="seconds of a request, files aside")
-    report.add_argument("--max-accuracy-drop", type=_share, default=0.05, metavar="X", help="below the reference")
+    report.add_argument("--max-error-share", type=_below(1), default=0.01, metavar="X", help="of the requests")
+    report.add_argument(
+        "--max-p95", type=_below(MOST), default=1.0, metavar="S", help="seconds of a request, files aside"
+    )
+    report.add_argument("--max-accuracy-drop", type=_below(1), default=0.05, metavar="X", help="below the reference")
     report.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
 
     export = command("export", "Write the corrections as a file to train with.")
     export.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, such as corrections.csv")
-    export.add_argument("--days", type=_positive, metavar="D", help="only those of the last D days")
+    export.add_argument("--days", type=_below(MOST), metavar="D", help="only those of the last D days")
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
     prune = command("prune", "Remove what is old, or more than there is room for.")
-    prune.add_argument("--days", type=_positive, default=90.0, metavar="D", help="keep what is younger")
+    prune.add_argument("--days", type=_below(MOST), default=90.0, metavar="D", help="keep what is younger")
     prune.add_argument(
-        "--megabytes", type=_positive, default=2 * 2**30 / MEGABYTE, metavar="M", help="keep the newest M megabytes"
+        "--megabytes", type=_below(MOST), default=2 * 2**30 / MEGABYTE, metavar="M", help="keep the newest M megabytes"
     )
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
 
 
-def _positive(text: str) -> float:
-    return _number(text, 0.0, MOST, f"a number above 0 and below {MOST:,.0f}")
+def _below(most: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 < value < most:
+            raise argparse.ArgumentTypeError(f"expected a number above 0 and below {most:,.0f}, got {text!r}")
+        return value
 
-
-def _share(text: str) -> float:
-    return _number(text, 0.0, 1.0, "a number between 0 and 1")
-
-
-def _number(text: str, low: float, high: float, expected: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not low < value < high:
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
-    return value
+    return parse
 
 
 def _report(arguments: argparse.Namespace) -> int:
@@ -94,14 +93,14 @@ def _report(arguments: argparse.Namespace) -> int:
     )
     now = time.time()
     reference = _reference(arguments.reference, model, version)
-    found = report.make(store, now - arguments.hours * HOUR, now, reference, limits, model, version)
+    judged = report.make(store, now - arguments.hours * HOUR, now, reference, limits, model, version)
     if arguments.json:
-        print(json.dumps({"model": model, "version": version, **found.to_json()}, indent=2, ensure_ascii=False))
+        print(json.dumps({"model": model, "version": version, **judged.to_json()}, indent=2, ensure_ascii=False))
     else:
         if model:
             cli.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
-        print_report(cli.stdout(), found)
-    return 1 if found.alarms else 0
+        print_report(cli.stdout(), judged)
+    return 1 if judged.alarms else 0
 
 
 def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None]:
@@ -112,31 +111,25 @@ def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None
     """
     from tf_model.errors import DataError, listed
 
-    if name is None:
-        return store.newest() or (None, None)
-    found = store.newest(name)
-    if found is None:
-        known = listed(store.streams()["model"].unique())
-        raise DataError(f"expected predictions of the model {name!r} in {store.path}, found those of {known}")
-    return found
+    newest = store.newest(name)
+    if newest is None and name is not None:
+        known = listed(sorted({model for model, _, _ in store.versions()}))
+        raise DataError(f"expected predictions of the model {name!r} in {store.path}, got those of {known}")
+    return newest or (None, None)
 
 
 def _reference(folder: Path | None, model: str | None, version: str | None) -> Reference | None:
     from tf_model.errors import ModelError
     from tf_model.monitor import reference
 
-    if folder is None:
-        if not model:
-            return None
-        own = paths.SAVED_MODELS / model
-        found = reference.load_of(own, version or "")
-        if found is None and reference.load(own) is not None:
-            cli.say(f"note: the {reference.FILE} of {paths.shown(own)} is of another version; drift is not judged")
-        return found
-    found = reference.load(folder)
-    if found is None:
-        raise ModelError(f"expected {reference.FILE} in {folder}, found none; give the folder of a model that has it")
-    return found
+    if folder is not None:
+        given = reference.load(folder)
+        if given is None:
+            raise ModelError(f"expected {reference.FILE} in {folder}, got none; give the folder of a model that has it")
+        return given
+    if not model:
+        return None
+    return reference.load_of(paths.SAVED_MODELS / model, version or "")[0]
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -157,15 +150,16 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     from tf_model.errors import DataError
-    from tf_model.monitor.retention import Retention, prune, size
-    from tf_model.monitor.store import Store
+    from tf_model.monitor.store import Retention, Store, size
 
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
-    keep = Retention(arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections)
-    removed = prune(store, keep)
-    cli.say(f"removed {removed:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
+    retention = Retention(arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections)
+    total = 0
+    while removed := store.prune(retention):
+        total += removed
+    cli.say(f"removed {total:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
     store.close()
     return 0
 

@@ -1,30 +1,27 @@
 """Drift: whether a window of predictions looks different from the reference, and by how much.
 
-Two questions are asked of each feature, and an alarm needs a yes to both:
+An alarm needs a yes to two questions, asked of each feature:
 
 - *Could chance have done it?* A two-sample test, chi-squared for labels and Kolmogorov-Smirnov for numbers, at a level
-  shared out over the features (Bonferroni), so that a window of ordinary texts raises any alarm at all with
-  probability ``alpha`` at most.
-- *Is it large enough to matter?* The population stability index. The customary bounds of 0.1 and 0.25 are for large
-  samples: between two samples of n and m rows from one population the index of k cells is (1/n + 1/m) times a
-  chi-squared variable with k - 1 degrees of freedom (B. Yurdakul, "Statistical properties of population stability
-  index", Western Michigan University, 2018). The bound is 0.1, or what chance reaches at the level above if that is
-  more.
+  shared out over the features (Bonferroni): ordinary texts raise any alarm at all with probability :data:`ALPHA` at
+  most.
+- *Is it large enough to matter?* The population stability index, at least 0.1 or what chance reaches at that level:
+  between samples of n and m rows from one population the index of k cells is (1/n + 1/m) times a chi-squared variable
+  with k - 1 degrees of freedom (B. Yurdakul, "Statistical properties of population stability index", Western Michigan
+  University, 2018).
 
-Both take the texts for independent. A batch of texts about one thing, or a popular retweet, is a real difference from
-the reference, and is reported as one.
+Both take the texts for independent. A batch of texts about one thing is a real difference, and is reported as one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tf_model.monitor import tally
-from tf_model.monitor.events import UNSURE
+from tf_model.monitor.aggregates import NUMBERS, Window
+from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.reference import Reference
-from tf_model.monitor.window import Window
 
 if TYPE_CHECKING:
     import numpy
@@ -37,8 +34,7 @@ CELLS = 10  # of the index of a number: tenths of the reference
 
 ABSTENTION = "abstention"
 _LABELS = ("product", "emotion")
-_NUMBERS = ("product_confidence", "emotion_confidence", "answer_confidence", "length", "unknown_share")
-FEATURES = (*_LABELS, ABSTENTION, *_NUMBERS)
+FEATURES = (*_LABELS, ABSTENTION, *NUMBERS)
 IN_WORDS: Mapping[str, str] = {
     "product": "mix of products",
     "emotion": "mix of emotions",
@@ -46,8 +42,8 @@ IN_WORDS: Mapping[str, str] = {
     "product_confidence": "confidence in the product",
     "emotion_confidence": "confidence in the emotion",
     "answer_confidence": "confidence in the answer",
+    "unk_rate": "UNK rate of the tokens",
     "length": "length of the texts",
-    "unknown_share": "share of unknown tokens",
 }
 
 
@@ -79,10 +75,6 @@ class Drift:
     current: Mapping[str, float]
     alarm: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self)
-
     def in_words(self) -> str:
         """What changed most, and against what."""
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
@@ -93,53 +85,50 @@ class Drift:
         )
 
 
-def compare(
-    reference: Reference, window: Window, alpha: float = ALPHA, smallest: float = SMALLEST_INDEX
-) -> list[Drift]:
+def compare(reference: Reference, window: Window) -> list[Drift]:
     """Compare a window with the reference, feature by feature.
 
     Args:
         reference: Of the model, and of the version of it, that made the predictions of the window.
         window: Its predictions.
-        alpha: How often a window of ordinary texts may raise an alarm, over all features together.
-        smallest: The least population stability index that is an alarm.
 
     Returns:
         One entry for each feature that both have, in the order of :data:`FEATURES`; none at all where the window has
-        fewer than :data:`MINIMUM_ROWS` predictions, of which nothing can be said.
+        fewer than :data:`MINIMUM_ROWS` predictions, too few to judge.
     """
-    pairs = {feature: (_cells(reference.counts, feature), _cells(window.counts, feature)) for feature in FEATURES}
+    known = Window(0, 1, reference.counts)
+    pairs = {feature: (_cells(known, feature), _cells(window, feature)) for feature in FEATURES}
     both = {feature: pair for feature, pair in pairs.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
-    level = alpha / max(len(both), 1)
-    return [_compare(feature, expected, found, level, smallest) for feature, (expected, found) in both.items()]
+    level = ALPHA / max(len(both), 1)
+    return [_compare(feature, expected, current, level) for feature, (expected, current) in both.items()]
 
 
-def _cells(counts: tally.Counts, feature: str) -> dict[Any, int]:
+def _cells(window: Window, feature: str) -> dict[Any, int]:
     """Counts of a feature by label, or by bin for numbers."""
-    if feature in _NUMBERS:
-        return dict(tally.histogram(counts, feature).counts)
+    if feature in NUMBERS:
+        return dict(window.histogram(feature).counts)
     if feature in _LABELS:
-        return tally.by_label(counts, feature)
-    outcomes = tally.by_label(counts, "outcome")
-    unsure = outcomes.pop(UNSURE, 0)
-    return {"Not sure": unsure, "answered": sum(outcomes.values())} if outcomes or unsure else {}
+        return window.labels(feature)
+    outcomes = window.labels("outcome")
+    abstained = outcomes.pop(ABSTAINED, 0)
+    return {"Not sure": abstained, "answered": sum(outcomes.values())} if outcomes or abstained else {}
 
 
-def _compare(feature: str, expected: dict[Any, int], found: dict[Any, int], level: float, smallest: float) -> Drift:
+def _compare(feature: str, expected: dict[Any, int], seen: dict[Any, int], level: float) -> Drift:
     import numpy
     from scipy import stats
 
-    keys = sorted({*expected, *found}) if feature in _NUMBERS else list(dict.fromkeys([*expected, *found]))
-    table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, found)])  # (2, keys)
+    keys = sorted({*expected, *seen}) if feature in NUMBERS else list(dict.fromkeys([*expected, *seen]))
+    table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, seen)])  # (2, keys)
     n, m = table.sum(axis=1)
-    if feature in _NUMBERS:
+    if feature in NUMBERS:
         p_value = _kolmogorov_smirnov(table)
         names, table = _tenths(feature, keys, table)
     else:
         names, p_value = [str(key) for key in keys], _chi_squared(table)
     index, cells = _stability_index(table)
     chance = (1 / n + 1 / m) * stats.chi2.isf(level, max(cells - 1, 1))
-    bound = max(smallest, float(chance))
+    bound = max(SMALLEST_INDEX, float(chance))
     shares = table / table.sum(axis=1, keepdims=True)
     reference, current = ({name: float(share) for name, share in zip(names, row, strict=True)} for row in shares)
     alarm = p_value < level and index >= bound
@@ -183,14 +172,14 @@ def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[s
     seen = numpy.flatnonzero(table[0])
     groups = [list(range(seen[0]))]
     held = table[0].sum()  # so that the first bin of the reference begins a cell
-    for place in range(seen[0], seen[-1] + 1):
+    for bin_index in range(seen[0], seen[-1] + 1):
         if held >= table[0].sum() / CELLS:
             groups.append([])
             held = 0
-        groups[-1].append(place)
-        held += table[0, place]
+        groups[-1].append(bin_index)
+        held += table[0, bin_index]
     groups = [group for group in (*groups, list(range(seen[-1] + 1, len(keys)))) if group]
-    bins = tally.BINS[feature]
+    bins = NUMBERS[feature]
     names = []
     for group in groups:
         low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]

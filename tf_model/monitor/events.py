@@ -1,33 +1,29 @@
-"""What is recorded: a call that answered, a call that failed, a correction by a user."""
+"""What is recorded: a call that was answered, a call that failed, a correction by a user."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_model import tasks
 
+if TYPE_CHECKING:
+    import pandas
+
 STAGES = ("tokenize", "model", "rest")
-RIGHT = "right"
-VERDICTS = (RIGHT, "wrong")
-ANSWERED, NO_EMOTION, UNSURE = OUTCOMES = ("answered", "no_emotion", "not_sure")
+ANSWERED, NO_EMOTION, ABSTAINED = OUTCOMES = ("answered", "no_emotion", "not_sure")
 
 PROCESS = "process"  # source of what belongs to no call: processor, memory, lost records
+# A file of thousands of texts takes as long as it takes: only somebody who waits for one answer can find it slow.
+BULK_SOURCES = ("batch", "predict")
 
-# What a row of predictions may have, beside its outcome, its length and its share of unknown tokens.
-LABEL_COLUMNS = ("product", "emotion", "answer")
-CONFIDENCE_COLUMNS = ("product_confidence", "emotion_confidence", "answer_confidence")
-COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unknown_share")
-
-
-def outcome(answer: str | None, emotion: str | None) -> str:
-    """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
-    from tf_model.modeling.joint_label import NOT_SURE
-
-    if answer == NOT_SURE:
-        return UNSURE
-    return NO_EMOTION if emotion == tasks.NO_EMOTION else ANSWERED
+LABEL_COLUMNS = (*tasks.TASKS, tasks.ANSWER)
+CONFIDENCE_COLUMNS = tuple(f"{name}_confidence" for name in LABEL_COLUMNS)
+# Of one prediction; None where a value is not known. ``length`` is in characters, ``unk_rate`` 0 to 1.
+COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unk_rate")
 
 
 @dataclass(frozen=True)
@@ -53,10 +49,8 @@ class Answered:
         time: When it was recorded, in seconds since 1970 (UTC).
         stream: Model, version and source.
         seconds: How long each stage took, keys among :data:`STAGES`; for the whole call, however many texts it had.
-        columns: One list of N values for each of :data:`COLUMNS`; None where a value is not known. ``length`` is in
-            characters, ``unknown_share`` 0 to 1.
-        text_hashes: N salted hashes, 64 bits each.
-        texts: The N texts where the user wants them kept, else None. Observers must not publish them.
+        columns: One list of N values for each of :data:`COLUMNS` that is known.
+        text_hashes: N salted hashes, 64 bits each. The texts themselves are not kept.
     """
 
     time: float
@@ -64,7 +58,6 @@ class Answered:
     seconds: Mapping[str, float]
     columns: Mapping[str, Sequence[Any]]
     text_hashes: Sequence[int]
-    texts: Sequence[str] | None = None
 
     @property
     def rows(self) -> int:
@@ -74,14 +67,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Failed:
-    """One call that failed.
-
-    Attributes:
-        time: When it was recorded, in seconds since 1970 (UTC).
-        stream: Model, version and source.
-        kind: Name of the error's class, or another word from a short list.
-        message: Its first line; it may quote a text, so it is shown to the owner of the log only.
-    """
+    """One call that failed. The message is one line; it may quote a text, so only the owner of the log sees it."""
 
     time: float
     stream: Stream
@@ -91,17 +77,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What a user said of one prediction.
+    """What a user thinks of one prediction.
 
     Attributes:
-        time: When it was recorded, in seconds since 1970 (UTC).
-        stream: Model, version and source.
         text: The text: a correction is worth nothing without it.
-        text_hash: Its salted hash.
-        prediction: What the model had said: ``product``, ``emotion``, ``answer`` and confidences, where known.
-        verdict: ``"right"`` or ``"wrong"``.
-        product: What it is about according to the user, None if that was not said.
-        emotion: The emotion according to the user, None if that was not said.
+        prediction: What the model answered: labels and confidences, where known.
+        is_correct: Whether the user agrees.
+        product: According to the user, None if that was not told.
+        emotion: Likewise.
     """
 
     time: float
@@ -109,9 +92,66 @@ class Corrected:
     text: str
     text_hash: int
     prediction: Mapping[str, Any]
-    verdict: str
+    is_correct: bool
     product: str | None
     emotion: str | None
 
 
 Event = Answered | Failed | Corrected
+
+
+def outcome(answer: str | None, emotion: str | None) -> str:
+    """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
+    from tf_model.modeling.joint_label import NOT_SURE
+
+    if answer == NOT_SURE:
+        return ABSTAINED
+    return NO_EMOTION if emotion == tasks.NO_EMOTION else ANSWERED
+
+
+def columns_of(
+    texts: Sequence[Any], predictions: pandas.DataFrame, unk_rates: Sequence[float | None] | None = None
+) -> dict[str, list[Any]]:
+    """The columns of :data:`COLUMNS` that can be had, N values each, None for missing ones.
+
+    Args:
+        texts: N texts of any kind that can be predicted.
+        predictions: N rows; columns that are not recorded are left out.
+        unk_rates: For each text the share of its tokens that are [UNK], 0 to 1.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+    from tf_model.inference.predictor import model_input
+
+    if len(texts) != len(predictions) or (unk_rates is not None and len(unk_rates) != len(texts)):
+        raise ValueError(f"expected a prediction, and a rate, for each of {len(texts)} texts")
+    values = predictions.to_numpy(dtype=object)  # at once: for one row several times as fast as column by column
+    columns: dict[str, list[Any]] = {}
+    for index, name in enumerate(predictions.columns):
+        if name in _CONVERT:
+            columns[name] = [_CONVERT[name](value) for value in values[:, index]]
+    columns["length"] = [len(model_input(text).decode()) for text in texts]
+    if unk_rates is not None:
+        columns["unk_rate"] = [number(rate) for rate in unk_rates]
+    nothing = [None] * len(texts)
+    pairs = zip(columns.get(tasks.ANSWER, nothing), columns.get(tasks.EMOTION.name, nothing), strict=True)
+    columns["outcome"] = [outcome(answer, emotion) for answer, emotion in pairs]
+    return columns
+
+
+def label(value: Any) -> str | None:
+    """A label, None for anything that is no text."""
+    return value if isinstance(value, str) else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, None for anything else."""
+    with suppress(TypeError, ValueError):  # None and NA are no numbers
+        converted = float(value)
+        if math.isfinite(converted):
+            return converted
+    return None
+
+
+_CONVERT = dict.fromkeys(LABEL_COLUMNS, label) | dict.fromkeys(CONFIDENCE_COLUMNS, number)

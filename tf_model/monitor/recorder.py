@@ -1,8 +1,7 @@
 """Record every prediction, error and correction without making anybody wait for the disk.
 
-A call of :meth:`Recorder.record` puts what happened on a queue and returns. One thread works out the rows and commits
-them, :data:`INTERVAL` seconds later at most: a process that is killed loses no more than that. A process that ends, or
-is told to end by SIGTERM, loses nothing.
+What happened is put on a queue. One thread works out the rows and commits them, :data:`INTERVAL` seconds later at most:
+a process that is killed loses no more than that. A process that ends in order loses nothing.
 """
 
 from __future__ import annotations
@@ -11,34 +10,34 @@ import atexit
 import hashlib
 import logging
 import math
-import os
-import signal
+import queue
+import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tf_model.errors import UsageError
-from tf_model.monitor import resources, schema
+from tf_model.errors import TweetTargetError, first_line
+from tf_model.monitor import resources
+from tf_model.monitor.aggregates import DROPPED, Counts
 from tf_model.monitor.events import (
     CONFIDENCE_COLUMNS,
     LABEL_COLUMNS,
     PROCESS,
-    STAGES,
-    VERDICTS,
     Answered,
     Corrected,
     Event,
     Failed,
     Stream,
+    columns_of,
+    label,
+    number,
 )
-from tf_model.monitor.retention import Retention
-from tf_model.monitor.rows import columns_of, label, number
-from tf_model.monitor.store import Store
-from tf_model.monitor.writer import CLOSE_SECONDS, Writer
+from tf_model.monitor.store import Retention, Store
 
 if TYPE_CHECKING:
     import pandas
@@ -47,22 +46,31 @@ if TYPE_CHECKING:
 
 INTERVAL = 0.05  # seconds between two commits; with the commit itself a record is safe well within 0.2
 CAPACITY = 100_000  # texts that wait to be written; what comes when there are more is dropped, and counted
+MOST_ROWS = 1_000  # texts of one transaction, or one larger call; when there are more, the next begins at once
+SAMPLE_SECONDS = 10.0  # between two looks at the processor and the memory
+PRUNE_SECONDS = 60.0
+RETRY_SECONDS = 1.0  # after a failed transaction
+CLOSE_SECONDS = 5.0  # that closing waits for the last transaction
 LONGEST_MESSAGE = 300  # characters of an error's message
-_STAGES = frozenset(STAGES)
+WRITTEN, WAITING, LOST = "written", "waiting", "lost"  # what became of a correction
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """A call as it was recorded, before anything was worked out."""
+class _Item(NamedTuple):
+    """Something on the queue.
 
-    time: float
-    stream: Stream
-    texts: tuple[Any, ...]
-    predictions: pandas.DataFrame
-    seconds: Mapping[str, float]
-    unknown_shares: tuple[float | None, ...] | None
+    Attributes:
+        make: Works out what to write, in the thread that writes, so that the caller does not wait; None: nothing.
+        texts: How many texts wait with it.
+        done: Resolved once it is written (True) or never will be (False); None: nobody asks.
+        last: Whether the thread ends after it.
+    """
+
+    make: Callable[[], Event] | None
+    texts: int = 0
+    done: Future[bool] | None = None
+    last: bool = False
 
 
 class Recorder:
@@ -72,17 +80,16 @@ class Recorder:
         path: The log; None: :data:`tf_model.paths.MONITOR_LOG`. Several processes may write to it.
         model: Name of the model, as its folder is called.
         version: Which training of it.
-        keep_texts: Whether to keep the texts, and not only salted hashes of them. A corrected text is always kept.
-        retention: What is kept for how long; None: the defaults of
-            :class:`~tf_model.monitor.retention.Retention`.
         capacity: Texts that may wait to be written, at least 1.
         interval: Seconds between two commits.
 
     Attributes:
         path: The log.
-        observers: Called with each :class:`~tf_model.monitor.events.Event`, by the thread that writes, before it is
+        observers: Called with each :data:`~tf_model.monitor.events.Event`, by the thread that writes, before it is
             written. What they raise is logged and goes no further.
-        samplers: Asked every ten seconds for figures to keep, by name; at first those of this process and of the GPUs.
+        failure: Why nothing can be written just now, None while all is well.
+        dropped: Texts, errors and corrections that were not kept: they came too fast or after the end, or never can be
+            written.
 
     Raises:
         DataError: The file is no prediction log.
@@ -95,28 +102,29 @@ class Recorder:
         *,
         model: str,
         version: str,
-        keep_texts: bool = False,
-        retention: Retention | None = None,
         capacity: int = CAPACITY,
         interval: float = INTERVAL,
     ) -> None:
         # Now, so that the first record does not wait in the queue for it.
         from tf_model.inference import predictor  # noqa: F401
 
-        if capacity < 1:
-            raise UsageError(f"expected room for at least 1 text, got {capacity}")
-        self.model, self.version, self.keep_texts = model, version, keep_texts
-        store = Store(path)
-        store.open()
-        self.path = store.path
-        self._salt = schema.salt(store.path)
-        kept = retention or Retention()
-        self._writer = Writer(store, self._stream(PROCESS), self._understand, kept, capacity, interval)
-        self.observers, self.samplers = self._writer.observers, self._writer.samplers
-        self.samplers += resources.samplers()
+        self.model, self.version = model, version
+        self._store = Store(path)
+        self._store.open()
+        self.path = self._store.path
+        self._salt = self._store.salt()
+        self._capacity, self._interval = capacity, interval
+        self.observers: list[Callable[[Event], None]] = []
+        self.failure: str | None = None
+        self.dropped = self._dropped_written = 0
+        self._given = self._done = 0  # texts
+        self._sample = resources.sampler()
+        self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
+        self._thread.start()
         atexit.register(self.close)
-        self._before: Any = None
-        self._catch_sigterm()
 
     def __enter__(self) -> Self:
         return self
@@ -125,19 +133,9 @@ class Recorder:
         self.close()
 
     @property
-    def dropped(self) -> int:
-        """Texts and corrections that were not kept: they came too fast or after the end, or never can be written."""
-        return self._writer.dropped
-
-    @property
     def waiting(self) -> int:
         """Texts that wait to be written."""
-        return self._writer.waiting
-
-    @property
-    def failure(self) -> str | None:
-        """Why nothing can be written just now, None while all is well."""
-        return self._writer.failure
+        return self._given - self._done
 
     # ------------------------------------------------------------ recording
 
@@ -148,25 +146,25 @@ class Recorder:
 
         Args:
             predictor: The model.
-            texts: See :meth:`~tf_model.inference.predictor.Predictor.predict`.
-            source: See :meth:`record`.
-            options: Further arguments of :meth:`~tf_model.inference.predictor.Predictor.predict`, but for ``guesses``.
+            texts: See :meth:`~tf_model.inference.predictor.Predictor.predict_measured`.
+            source: Who asks: ``"app"``, ``"batch"``, ``"predict"``, ... A handful of words, never a user.
+            options: Further arguments of that method.
 
         Returns:
-            What that function gives, with the guesses of a model that answers.
+            Its predictions, with every column that the model has.
         """
-
         with self.recording_errors(source):
             measured = predictor.predict_measured(texts, **options)
         self.record_measured(texts, measured, source)
         return measured.predictions.copy(deep=False)  # theirs to change
 
     def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
-        """Record what ``predict_measured`` gave for ``texts``; see ``record``.
+        """Record what ``predict_measured`` gave for ``texts``; returns at once.
 
         The predictions must not be changed in place afterwards: they are read only when they are written.
         """
-        self._put(texts, measured.predictions, measured.seconds, source, measured.unknown_shares)
+        now, stream, given = time.time(), self._stream(source), tuple(texts)
+        self._put(_Item(lambda: self._answered(now, stream, given, measured), len(given)))
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
@@ -177,156 +175,207 @@ class Recorder:
             self.record_error(type(error).__name__, str(error), source)
             raise
 
-    def record(
-        self,
-        texts: Sequence[Any],
-        predictions: pandas.DataFrame,
-        seconds: Mapping[str, float],
-        source: str,
-        *,
-        unknown_shares: Sequence[float | None] | None = None,
-    ) -> None:
-        """Record one call for predictions; returns at once.
-
-        Args:
-            texts: The N texts.
-            predictions: N rows as ``predict`` gives them; further columns are ignored.
-            seconds: How long the call took, by stage, keys among ``"tokenize"``, ``"model"`` and ``"rest"``.
-            source: Who asked: ``"app"``, ``"batch"``, ``"predict"``, ... A handful of words, never a user.
-            unknown_shares: For each text the share of its tokens that the vocabulary does not know, 0 to 1.
-
-        Raises:
-            ValueError: The lengths differ, or ``seconds`` has another key.
-        """
-        if len(texts) != len(predictions):
-            raise ValueError(f"expected a prediction for each of {len(texts)} texts, got {len(predictions)}")
-        if unknown_shares is not None and len(unknown_shares) != len(texts):
-            raise ValueError(f"expected a share for each of {len(texts)} texts, got {len(unknown_shares)}")
-        if not seconds.keys() <= _STAGES:
-            raise ValueError(f"expected seconds of {', '.join(STAGES)}, got {', '.join(seconds)}")
-        # The copy shares the values with the original until either is changed.
-        self._put(texts, predictions.copy(deep=False), dict(seconds), source, unknown_shares)
-
-    def _put(
-        self,
-        texts: Sequence[Any],
-        predictions: pandas.DataFrame,
-        seconds: Mapping[str, float],
-        source: str,
-        unknown_shares: Sequence[float | None] | None,
-    ) -> None:
-        shares = None if unknown_shares is None else tuple(unknown_shares)
-        call = _Call(time.time(), self._stream(source), tuple(texts), predictions, seconds, shares)
-        self._writer.put(call, len(texts))
-
     def record_error(self, kind: str, message: str, source: str) -> None:
-        """Record a call that failed.
-
-        Args:
-            kind: Name of the error's class, or another word from a short list.
-            message: What it says; the first line of it is kept.
-            source: See :meth:`record`.
-        """
+        """Record a call that failed: the name of the error's class, and the first line of its message."""
         line = (message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE]
-        self._writer.put(Failed(time.time(), self._stream(source), kind, line), 1)
+        failed = Failed(time.time(), self._stream(source), kind, line)
+        self._put(_Item(lambda: failed, 1))
 
     def correct(
         self,
         text: str,
         prediction: Mapping[str, Any],
         *,
-        verdict: str,
+        is_correct: bool,
         product: str | None = None,
         emotion: str | None = None,
         source: str = "app",
         timeout: float = 0,
     ) -> str:
-        """Record what a user said of a prediction.
-
-        Corrections are dropped only after :meth:`close`, however many texts wait.
+        """Record what a user thinks of a prediction. It is dropped only after :meth:`close`, however many texts wait.
 
         Args:
             text: The text. It is kept.
-            prediction: What the model had said: a row of predictions.
-            verdict: ``"right"`` or ``"wrong"``.
-            product: What the text is about according to the user, None if that was not said, or about none.
-            emotion: The emotion according to the user, None if that was not said.
-            source: See :meth:`record`.
+            prediction: What the model answered: a row of predictions.
+            is_correct: Whether the user agrees.
+            product: According to the user, None if that was not told, or there is none.
+            emotion: According to the user, None if that was not told.
+            source: See :meth:`predict`.
             timeout: Seconds to wait at most until it is written.
 
         Returns:
-            ``"written"``; ``"waiting"``, if it may still come; ``"lost"``, if it never will.
-
-        Raises:
-            UsageError: Another verdict.
+            :data:`WRITTEN`; :data:`WAITING`, if it may still come; :data:`LOST`, if it never will.
         """
         from tf_model.inference.predictor import model_input
 
-        if verdict not in VERDICTS:
-            raise UsageError(f"expected one of {', '.join(VERDICTS)} as verdict, got {verdict!r}")
-        said: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
-        said |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
+        answered: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
+        answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
-        stream, known = self._stream(source), (label(product), label(emotion))
-        correction = Corrected(time.time(), stream, read.decode(), self._hash(read), said, verdict, *known)
-        return self._writer.put_and_wait(correction, 0, timeout)
+        named = label(product), label(emotion)
+        correction = Corrected(
+            time.time(), self._stream(source), read.decode(), self._hash(read), answered, bool(is_correct), *named
+        )
+        item = _Item(lambda: correction, done=Future())
+        return self._wait(item, timeout) if self._put(item) else LOST
 
     def _stream(self, source: str) -> Stream:
         return Stream(self.model, self.version, source)
 
-    def _understand(self, item: Event | _Call) -> Event:
-        """Work out what a call leaves in the log; in the thread that writes, so that the caller does not wait."""
+    def _put(self, item: _Item) -> bool:
+        """Have something written; False if it was dropped, because too many texts wait or the recorder is closed."""
+        with self._lock:
+            waiting = self.waiting
+            # One call that is larger than the whole capacity is still taken when nothing else waits.
+            if self._is_closed or (item.texts and waiting and waiting + item.texts > self._capacity):
+                self.dropped += max(item.texts, 1)
+                return False
+            self._given += item.texts
+            self._queue.put(item)  # inside, so that nothing comes behind the end
+        return True
+
+    def _wait(self, item: _Item, timeout: float) -> str:
+        try:
+            return WRITTEN if item.done.result(timeout) else LOST
+        except FutureTimeoutError:
+            return WAITING if self._thread.is_alive() else LOST
+
+    # ------------------------------------------------------------ the end
+
+    def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Wait until nothing that was recorded so far waits any more, ``timeout`` seconds at most.
+
+        Returns:
+            Whether that is so. What could not be kept is counted in :attr:`dropped`.
+        """
+        if not self._thread.is_alive():
+            return not self.waiting
+        item = _Item(None, done=Future())
+        self._queue.put(item)
+        return self._wait(item, timeout) == WRITTEN
+
+    def close(self) -> None:
+        """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""
+        atexit.unregister(self.close)
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._queue.put(_Item(None, last=True))
+        self._thread.join(CLOSE_SECONDS)
+        if self.waiting:
+            logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, self.failure)
+
+    # ------------------------------------------------------------ the thread
+
+    def _work(self) -> None:
+        next_sample = next_prune = time.monotonic() + self._interval
+        is_behind = False
+        try:
+            while True:
+                if not is_behind:
+                    # The interval goes by whether something comes or not: to wake a thread that waits for the first
+                    # text would cost the caller more than all the rest of recording it.
+                    time.sleep(self._interval)
+                items = self._collect()
+                is_behind = sum(item.texts for item in items) >= MOST_ROWS
+                now, counts = time.monotonic(), {}
+                if now >= next_sample:
+                    next_sample = now + SAMPLE_SECONDS
+                    counts = {(name, ""): (1, value) for name, value in self._sample().items()}
+                if not self._write(items, counts) or any(item.last for item in items):
+                    return
+                if now >= next_prune:
+                    next_prune = now + (0 if self._prune() else PRUNE_SECONDS)
+        finally:
+            self._store.close()
+
+    def _collect(self) -> list[_Item]:
+        """What came in one interval, in order."""
+        items: list[_Item] = []
+        texts = 0
+        while texts < MOST_ROWS and not self._queue.empty():
+            items.append(self._queue.get_nowait())
+            texts += items[-1].texts
+        return items
+
+    def _write(self, items: list[_Item], counts: Counts) -> bool:
+        """Write until it works; False when there is no time left for that."""
+        understood: list[tuple[_Item, Event | None]] = []
+        for item in items:
+            try:
+                event = item.make() if item.make else None
+            except Exception as error:
+                self._give_up(item, error)
+            else:
+                understood.append((item, event))
+                self._notify(event)
+        lost = self.dropped - self._dropped_written
+        if lost:
+            counts[DROPPED, ""] = (lost, 0.0)
+        return self._commit(understood, counts)
+
+    def _commit(self, understood: list[tuple[_Item, Event | None]], counts: Counts) -> bool:
+        """Write until it works, one by one where something never will; False when there is no time left for that."""
+        events = [event for _, event in understood if event]
+        more = [(time.time(), self._stream(PROCESS), counts)] if counts else []
+        while events or more:
+            try:
+                self._store.write(events, more)
+                self.failure = None
+                self._dropped_written += counts.get((DROPPED, ""), (0, 0.0))[0]
+                break
+            except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
+                # Locked, or the disk is full: that may pass. Meanwhile texts wait, and are dropped when too many do.
+                self._fail(error)
+                if self._is_closed:
+                    return False
+                time.sleep(RETRY_SECONDS)
+            except Exception as error:
+                if len(understood) > 1:  # so that what cannot be written takes nothing else with it
+                    return all(self._commit([pair], {}) for pair in understood)
+                for item, _ in understood:
+                    self._give_up(item, error)
+                return True
+        for item, _ in understood:
+            self._finish(item, True)
+        return True
+
+    def _answered(self, now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
         from tf_model.inference.predictor import model_input
 
-        if not isinstance(item, _Call):
-            return item
-        columns = columns_of(item.texts, item.predictions, item.unknown_shares)
-        texts = [model_input(text) for text in item.texts]
-        seconds = {stage: float(value) for stage, value in item.seconds.items() if 0 <= value < math.inf}
-        kept = [text.decode() for text in texts] if self.keep_texts else None
-        return Answered(item.time, item.stream, seconds, columns, [self._hash(text) for text in texts], kept)
+        columns = columns_of(texts, measured.predictions, measured.unknown_shares)
+        seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
+        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts])
 
     def _hash(self, text: bytes) -> int:
         digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
         return int.from_bytes(digest, "little", signed=True)
 
-    # ------------------------------------------------------------ the end
+    def _give_up(self, item: _Item, error: Exception) -> None:
+        self._fail(error)
+        with self._lock:
+            self.dropped += max(item.texts, 1)
+        self._finish(item, False)
 
-    def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Wait until everything recorded so far is written, ``timeout`` seconds at most; returns whether it is."""
-        return self._writer.flush(timeout)
+    def _finish(self, item: _Item, written: bool) -> None:
+        self._done += item.texts
+        if item.done:
+            item.done.set_result(written)
 
-    def close(self) -> None:
-        """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""
-        atexit.unregister(self.close)
-        self._release_sigterm()
-        if not self._writer.close():
-            logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, self.failure)
+    def _fail(self, error: Exception) -> None:
+        if self.failure is None:
+            logger.error("cannot write to the prediction log %s: %s", self.path, first_line(error))
+        self.failure = first_line(error)
 
-    def _catch_sigterm(self) -> None:
-        """Flush on SIGTERM before whatever else happens then.
+    def _notify(self, event: Event | None) -> None:
+        for observer in list(self.observers) if event else ():
+            try:
+                observer(event)
+            except Exception:
+                logger.exception("an observer of the prediction log failed")
 
-        Only the main thread may ask for that. Elsewhere, as in a page of Streamlit, the program ends as it would
-        without us: through ``atexit`` if it ends in order.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return
-        before = signal.getsignal(signal.SIGTERM)
-        if before in (None, signal.SIG_IGN):  # None: set by something that is not Python, and cannot be put back
-            return
-        self._before = before
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _on_sigterm(self, received: int, frame: Any) -> None:
-        self._writer.flush(hurry=False)
-        if callable(self._before):
-            self._before(received, frame)
-        else:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def _release_sigterm(self) -> None:
-        is_main = threading.current_thread() is threading.main_thread()
-        # A handler that was set after ours may call ours: then ours stays, and only passes on.
-        if is_main and signal.getsignal(signal.SIGTERM) == self._on_sigterm:
-            signal.signal(signal.SIGTERM, self._before)
+    def _prune(self) -> int:
+        try:
+            return self._store.prune(Retention())
+        except (sqlite3.Error, TweetTargetError) as error:
+            self._fail(error)
+            return 0

@@ -1,55 +1,141 @@
-"""The log of predictions: events in, tables and sums out.
+"""The log of predictions, an SQLite database: its tables, what writes them, what reads them, what removes old rows.
 
-Writing is for one thread (:class:`tf_model.monitor.recorder.Recorder` has it); reading is for any thread and process,
-also while somebody writes, since every reading opens a connection of its own.
+SQLite in WAL mode: one writes while others read, several processes may write by turns, and what was committed survives
+the death of the process. A call is a row of ``requests`` and each of its texts one of ``predictions``. ``aggregates``
+holds the counts of :mod:`~tf_model.monitor.aggregates` by minute and by hour, added up in the same transaction, so that
+nobody has to read the predictions to draw a chart.
 """
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model import paths
+from filelock import FileLock
+
+from tf_model import paths, tasks
+from tf_model.errors import DataError, first_line
 from tf_model.io.files import explain_write_errors
-from tf_model.monitor import schema, tally
-from tf_model.monitor.events import (
-    CONFIDENCE_COLUMNS,
-    LABEL_COLUMNS,
-    PROCESS,
-    STAGES,
-    Answered,
-    Corrected,
-    Event,
-    Failed,
-    Stream,
-)
-from tf_model.monitor.schema import DAY, HOUR, LEVELS, MINUTE
-from tf_model.monitor.window import Window
+from tf_model.monitor import aggregates
+from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE, LABELS, NUMBERS, Counts, Window
+from tf_model.monitor.events import COLUMNS, CONFIDENCE_COLUMNS, LABEL_COLUMNS, STAGES, Answered, Event, Failed, Stream
 
 if TYPE_CHECKING:
     import pandas
 
+VERSION = 2
+APPLICATION = 0x54775461  # "TwTa"
+MINUTE, HOUR, DAY = 60, 3600, 86_400
 MINUTES_KEPT = 14 * DAY  # seconds; older charts are drawn by the hour
 MOST_MINUTES = 2 * DAY  # the longest span that is read by the minute, in seconds
-MOST_HOURS = 120 * DAY  # and by the hour
+PATIENCE = 5.0  # seconds to wait for another process that writes
+CHUNK = 5_000  # texts removed in one transaction, so that a record waits some milliseconds at most
+FREED_PAGES = 500  # of 4 KiB, given back at once
+SALT_BYTES = 16
 
-_REQUESTS = "INSERT INTO requests VALUES"
-_PREDICTIONS = "INSERT INTO predictions VALUES"
-_ROLLUPS = "INSERT INTO rollups VALUES"
-_ADD = "ON CONFLICT DO UPDATE SET count = count + excluded.count, total = total + excluded.total"
-_GROUPS = (512, 64, 8, 1)  # rows of one statement; few sizes, so that SQLite compiles each once
+_LABELS_AND_CONFIDENCES = """
+  product TEXT, emotion TEXT, answer TEXT,
+  product_confidence REAL, emotion_confidence REAL, answer_confidence REAL"""
+SCHEMA = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE streams (
+  id INTEGER PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, source TEXT NOT NULL, last_call REAL,
+  UNIQUE (model, version, source)
+);
+CREATE TABLE requests (
+  id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams, texts INTEGER NOT NULL,
+  tokenize_seconds REAL, model_seconds REAL, rest_seconds REAL
+);
+CREATE TABLE predictions (
+  request INTEGER NOT NULL REFERENCES requests, position INTEGER NOT NULL, text_hash INTEGER NOT NULL,
+  {_LABELS_AND_CONFIDENCES}, outcome TEXT NOT NULL, length INTEGER NOT NULL, unk_rate REAL,
+  PRIMARY KEY (request, position)
+) WITHOUT ROWID;
+CREATE TABLE errors (
+  id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
+  kind TEXT NOT NULL, message TEXT NOT NULL
+);
+CREATE TABLE corrections (
+  id INTEGER PRIMARY KEY, time REAL NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
+  text TEXT NOT NULL, text_hash INTEGER NOT NULL, is_correct INTEGER NOT NULL,
+  {_LABELS_AND_CONFIDENCES}, correct_product TEXT, correct_emotion TEXT
+);
+CREATE TABLE aggregates (  -- level: seconds that one row covers
+  level INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
+  name TEXT NOT NULL, key NOT NULL, count INTEGER NOT NULL, total REAL NOT NULL,
+  PRIMARY KEY (level, start, stream, name, key)
+) WITHOUT ROWID;
+CREATE INDEX requests_by_time ON requests (time);
+CREATE INDEX errors_by_time ON errors (time);
+CREATE INDEX corrections_by_time ON corrections (time);
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+# Which rows of ``streams``: a model and its version; None: any.
+OfModel = tuple[str | None, str | None]
+ANY: OfModel = (None, None)
+_OF_MODEL = "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version)"
+ADD_UP = "ON CONFLICT DO UPDATE SET count = count + excluded.count, total = total + excluded.total"
+
+
+def _counted_predictions() -> str:
+    """SQL that counts the predictions of requests after ``:last``: labels, and numbers by bin.
+
+    The confidence in the product is counted once more for the texts with an emotion, by the best guess: the others have
+    no product to be sure of.
+    """
+    chosen = [(name, name, "0.0", f"{name} IS NOT NULL") for name in LABELS]
+    chosen += [(name, bins.sql(name), name, f"{name} IS NOT NULL") for name, bins in NUMBERS.items()]
+    sure, directed = "product_confidence", f"emotion != '{tasks.NO_EMOTION}'"
+    chosen.append((DIRECTED_CONFIDENCE, NUMBERS[sure].sql(sure), sure, f"{sure} IS NOT NULL AND {directed}"))
+    counted = " UNION ALL ".join(
+        f"SELECT request, '{name}' AS name, {key} AS key, {value} AS value FROM predictions "
+        f"WHERE request > :last AND {condition}"
+        for name, key, value, condition in chosen
+    )
+    return f"""
+        INSERT INTO aggregates
+        SELECT level, CAST(time / level AS INTEGER) * level AS start, stream, name, key, count(*), total(value)
+        FROM ({counted}) JOIN requests ON requests.id = request
+          JOIN (SELECT {MINUTE} AS level UNION ALL SELECT {HOUR})
+        WHERE true GROUP BY level, start, stream, name, key {ADD_UP}
+    """
+
+
+COUNT_PREDICTIONS = _counted_predictions()
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What is kept.
+
+    Attributes:
+        seconds: Predictions, errors and counts older than this go.
+        size_bytes: Where the log is larger than this, the oldest predictions go; the counts of them stay.
+        corrections: Whether corrections older than ``seconds`` go as well. They hold texts, and they are what the
+            next training learns from.
+    """
+
+    seconds: float = 90 * DAY
+    size_bytes: int = 2 * 2**30
+    corrections: bool = False
 
 
 class Store:
     """A log of predictions.
+
+    Writing is for one thread (:class:`~tf_model.monitor.recorder.Recorder` has it). Reading is for any thread and
+    process, also while somebody writes: every reading opens a connection of its own.
 
     Args:
         path: The database; None: :data:`tf_model.paths.MONITOR_LOG`. It is made by the first writing, not before.
@@ -59,7 +145,6 @@ class Store:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
         self._writing: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # that is open for writing
-        self._ids: dict[Any, int] = {}
 
     @property
     def exists(self) -> bool:
@@ -72,19 +157,21 @@ class Store:
         """Make the database if need be, and give the connection that writes.
 
         Raises:
-            DataError: The file is no prediction log.
+            DataError: The file is no prediction log, or one of another version.
             OutputError: It cannot be made.
         """
         if self._writing is None:
-            with _alone_in_its_folder(self.path):
+            with _only_one(self.path):
                 if not self.exists:
                     # SQLite finds its other two files by name: a new log must not share those of one that was moved
                     # away, which somebody may still have open.
                     for ending in ("-wal", "-shm"):
                         self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-                self._writing = schema.open_to_write(self.path)
+                # It may hold texts of users: nobody else's business. SQLite's other files get the same permissions.
+                self.path.touch(0o600)
+                with explain_database_errors(self.path):
+                    self._writing = _connect(self.path, self.path)
                 self._file = self._present_file()
-            self._ids.clear()
         return self._writing
 
     def close(self) -> None:
@@ -93,146 +180,99 @@ class Store:
             self._writing.close()
             self._writing = None
 
-    def _leave_what_was_moved(self) -> None:
-        """Close a log that no longer stands at its path."""
-        with suppress(sqlite3.Error):
-            self.open().execute("PRAGMA wal_checkpoint(TRUNCATE)")  # closing would not, and it may have moved alone
-        self.close()
-
-    def _present_file(self) -> tuple[int, int] | None:
-        """Which file stands at the path, None if none does."""
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def write(self, events: Sequence[Event], more: Sequence[tuple[float, Stream, tally.Counts]] = ()) -> None:
-        """Write events, and sums that are no events, in one transaction.
+    def write(self, events: Sequence[Event], counts: Sequence[tuple[float, Stream, Counts]] = ()) -> None:
+        """Write events, and counts that belong to none, in one transaction.
 
         A log that was moved away or deleted meanwhile is left, and a new one is begun at its path.
 
         Args:
             events: What happened.
-            more: Time, stream and sums, such as samples of the memory in use.
+            counts: Time, stream and counts, such as samples of the memory in use.
 
         Raises:
             sqlite3.Error: Nothing was written; the same call may be made again.
         """
         if self._writing is not None and self._file != self._present_file():
-            self._leave_what_was_moved()
-        connection = self.open()
+            with suppress(sqlite3.Error):
+                # Closing would not, and it may have moved alone.
+                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self.close()
+        write_events(self.open(), events, counts)
+
+    def _present_file(self) -> tuple[int, int] | None:
+        """Which file stands at the path, None if none does."""
         try:
-            with schema.transaction(connection):
-                self._write(connection, events, more)
-        except BaseException:
-            self._ids.clear()  # some may be of rows that were rolled back
-            raise
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
-    def _write(self, connection: sqlite3.Connection, events: Sequence[Event], more: Sequence[Any]) -> None:
-        answered = [event for event in events if isinstance(event, Answered)]
-        if answered:
-            [last] = connection.execute("SELECT coalesce(max(id), 0) FROM requests").fetchone()
-            numbered = list(enumerate(answered, last + 1))
-            _insert(connection, _REQUESTS, [self._request(number, event) for number, event in numbered])
-            rows = [row for number, event in numbered for row in self._predictions(number, event)]
-            _insert(connection, _PREDICTIONS, rows)
-        for event in events:
-            if isinstance(event, Failed):
-                values = (event.time, self._stream(event.stream), event.kind, event.message)
-                connection.execute("INSERT INTO errors VALUES (NULL, ?, ?, ?, ?)", values)
-            elif isinstance(event, Corrected):
-                self._write_correction(connection, event)
-        self._add_up(connection, events, more)
+    def salt(self) -> bytes:
+        """The secret that goes into the hashes of a log; made at first use, in a file of its own beside the log.
 
-    def _request(self, number: int, event: Answered) -> list[Any]:
-        seconds = (event.seconds.get(stage) for stage in STAGES)
-        return [number, event.time, self._stream(event.stream), event.rows, *seconds]
+        Whoever is given the log alone cannot find out by guessing which texts are in it.
 
-    def _predictions(self, number: int, event: Answered) -> Iterator[list[Any]]:
-        nothing = [None] * event.rows
-        columns: list[Sequence[Any]] = [event.text_hashes, event.texts or nothing]
-        for label, confidence in zip(LABEL_COLUMNS, CONFIDENCE_COLUMNS, strict=True):
-            columns += [self._labels(event.columns.get(label, nothing)), event.columns.get(confidence, nothing)]
-        columns.append(self._labels(event.columns["outcome"]))
-        columns += [event.columns["length"], event.columns.get("unknown_share", nothing)]
-        for position, values in enumerate(zip(*columns, strict=True)):
-            yield [number, position, *values]
+        Raises:
+            DataError: The file is damaged.
+            OutputError: It cannot be written.
+        """
+        file = self.path.with_name(f"{self.path.name}.salt")
+        with _only_one(self.path):
+            if not file.exists():
+                new = file.with_suffix(".new")
+                new.touch(0o600)
+                new.write_bytes(os.urandom(SALT_BYTES))
+                new.replace(file)
+            salt = file.read_bytes()
+        if len(salt) != SALT_BYTES:
+            raise DataError(
+                f"{paths.shown(file)}: expected {SALT_BYTES} bytes, got {len(salt)}; "
+                "remove it, and new hashes will not compare with old ones"
+            )
+        return salt
 
-    def _write_correction(self, connection: sqlite3.Connection, event: Corrected) -> None:
-        said = event.prediction
-        pairs = [(said.get(label), _number(said.get(f"{label}_confidence"))) for label in LABEL_COLUMNS]
-        head = (event.time, self._stream(event.stream), event.text, event.text_hash, event.verdict)
-        values = (*head, *(value for pair in pairs for value in pair), event.product, event.emotion)
-        connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(values)})", values)
+    def prune(self, retention: Retention, now: float | None = None) -> int:
+        """Remove a part of what need not be kept, in one short transaction, and give its space back.
 
-    def _add_up(self, connection: sqlite3.Connection, events: Sequence[Event], more: Sequence[Any]) -> None:
-        tallies: dict[tuple[int, int], tally.Counts] = {}
-        for event in events:
-            place = int(event.time // MINUTE * MINUTE), self._stream(event.stream)
-            tally.count_event(tallies.setdefault(place, {}), event)
-        for when, stream, counts in more:
-            place = int(when // MINUTE * MINUTE), self._stream(stream)
-            tally.merge(tallies.setdefault(place, {}), counts)
-        levels: dict[tuple[int, int, int], tally.Counts] = {}
-        for (minute, stream), counts in tallies.items():
-            for level in LEVELS:
-                tally.merge(levels.setdefault((level, minute // level * level, stream), {}), counts)
-        rows = [(*place, *what, *sums) for place, counts in levels.items() for what, sums in counts.items()]
-        _insert(connection, _ROLLUPS, rows, _ADD)
+        Returns:
+            The number of predictions, errors and corrections that were removed; 0 when nothing is left to remove.
 
-    def _labels(self, values: Iterable[str | None]) -> list[int | None]:
-        return [None if value is None else self._id("labels", (value,)) for value in values]
+        Raises:
+            DataError: The log cannot be used.
+        """
+        connection = self.open()
+        now = time.time() if now is None else now
+        oldest = now - retention.seconds
+        with explain_database_errors(self.path):
+            with _transaction(connection):
+                removed = _remove_requests(connection, oldest)
+                if not removed and size(connection) > retention.size_bytes:
+                    removed = _remove_requests(connection, math.inf)
+                for table in ("errors", "corrections") if retention.corrections else ("errors",):
+                    removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+                for level, first in ((MINUTE, max(oldest, now - MINUTES_KEPT)), (HOUR, oldest)):
+                    # A row goes when all that it covers is too old.
+                    connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
+            # As a script: this statement gives a page back with each step, and execute() makes one step only.
+            connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
+        return removed
 
-    def _stream(self, stream: Stream) -> int:
-        return self._id("streams", (stream.model, stream.version, stream.source))
+    # ------------------------------------------------------------ counts
 
-    def _id(self, table: str, values: tuple[str, ...]) -> int:
-        """The number of a label or stream, remembered, so that it is asked for once."""
-        found = self._ids.get((table, values))
-        if found is None:
-            connection = self.open()
-            columns = {"labels": ("value",), "streams": ("model", "version", "source")}[table]
-            marks, names = ", ".join("?" * len(values)), ", ".join(columns)
-            connection.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})", values)
-            where = " AND ".join(f"{column} = ?" for column in columns)
-            [found] = connection.execute(f"SELECT id FROM {table} WHERE {where}", values).fetchone()
-            self._ids[table, values] = found
-        return found
-
-    # ------------------------------------------------------------ sums
-
-    def window(
-        self,
-        since: float,
-        until: float,
-        model: str | None = None,
-        version: str | None = None,
-        sources: Iterable[str] | None = None,
-    ) -> Window:
-        """Everything that was counted from ``since`` to ``until``, added up; see :meth:`series`."""
-        [window] = self._sums(_level(since, until), since, until, math.inf, (model, version, sources))
+    def window(self, since: float, until: float, of: OfModel = ANY) -> Window:
+        """Everything that was counted from ``since`` to ``until``; see :meth:`series`."""
+        [window] = self.series(since, until, math.inf, of)
         return window
 
-    def series(
-        self,
-        since: float,
-        until: float,
-        step: float,
-        model: str | None = None,
-        version: str | None = None,
-        sources: Iterable[str] | None = None,
-    ) -> list[Window]:
-        """What was counted in each ``step`` of time; reads sums only, so that the number of predictions hardly counts.
+    def series(self, since: float, until: float, step: float, of: OfModel = ANY) -> list[Window]:
+        """What was counted in each ``step`` of time.
 
         Args:
-            since: Beginning, in seconds since 1970; moved back to a whole minute, or hour or day for long spans and
-                old ones (:data:`MOST_MINUTES`, :data:`MOST_HOURS`, :data:`MINUTES_KEPT`).
+            since: Beginning, in seconds since 1970; moved back to a whole minute, or to a whole hour where the span is
+                longer than :data:`MOST_MINUTES` or begins before the minutes that are kept.
             until: End, exclusive; moved on likewise.
             step: Seconds of a window; widened to a multiple of the same.
-            model: Only of this model; None: of all.
-            version: Only of this version; None: of all.
-            sources: Only of these sources; None: of all.
+            of: Only of this model and version.
 
         Returns:
             Windows without a gap, in the order of time; empty ones where nothing happened.
@@ -240,233 +280,279 @@ class Store:
         Raises:
             DataError: The log cannot be read.
         """
-        return self._sums(_level(since, until), since, until, step, (model, version, sources))
-
-    def _sums(self, level: int, since: float, until: float, step: float, choice: tuple[Any, Any, Any]) -> list[Window]:
-        begin, end = int(since // level * level), max(int(-(-until // level) * level), int(since // level + 1) * level)
+        fine = until - since <= MOST_MINUTES and since >= time.time() - MINUTES_KEPT
+        level = MINUTE if fine else HOUR
+        begin = int(since // level * level)
+        end = max(int(-(-until // level) * level), begin + level)
         step = max(math.ceil(min(step, end - begin) / level), 1) * level
-        starts = range(begin, end, step)
-        found: list[tally.Counts] = [{} for _ in starts]
+        windows = [Window(start, min(start + step, end)) for start in range(begin, end, step)]
         with self._reading() as connection:
-            streams = self._matching(connection, *choice)
-            marks = ", ".join("?" * len(streams))
-            rows = connection.execute(
-                "SELECT (start - ?) / ?, name, key, sum(count), sum(total) FROM rollups "
-                f"WHERE level = ? AND start >= ? AND start < ? AND stream IN ({marks}) GROUP BY 1, 2, 3",
-                (begin, step, level, begin, end, *streams),
-            )
-            for slot, name, key, count, total in rows:
-                found[slot][name, key] = count, total
-        return [Window(start, min(start + step, end), counts) for start, counts in zip(starts, found, strict=True)]
-
-    def _matching(
-        self, connection: sqlite3.Connection, model: str | None, version: str | None, sources: Iterable[str] | None
-    ) -> list[int]:
-        wanted = None if sources is None else set(sources)
-        return [
-            number
-            for number, *names in connection.execute("SELECT id, model, version, source FROM streams")
-            if model in (None, names[0])
-            and version in (None, names[1])
-            and (wanted is None or names[2] in wanted | {PROCESS})
-        ]
+            for index, name, key, *sums in _counts(connection, level, begin, end, step, of):
+                windows[index].counts[name, key] = tuple(sums)
+        return windows
 
     # ------------------------------------------------------------ rows
 
-    def streams(self) -> pandas.DataFrame:
-        """Every ``model``, ``version`` and ``source`` that made predictions, with the ``first`` and ``last`` day."""
-        return self._frame(
-            "SELECT model, version, source, min(start) AS first, max(start) AS last FROM streams "
-            f"JOIN rollups ON rollups.stream = streams.id AND level = {DAY} WHERE source != ? "
-            "GROUP BY streams.id ORDER BY last, first",
-            (PROCESS,),
-            times=("first", "last"),
-        )
+    def versions(self) -> list[tuple[str, str, float]]:
+        """Every model and version that was asked, and when last, in seconds since 1970; the last one first."""
+        with self._reading() as connection:
+            return connection.execute(
+                "SELECT model, version, max(last_call) FROM streams WHERE last_call IS NOT NULL "
+                "GROUP BY model, version ORDER BY 3 DESC, max(id) DESC"
+            ).fetchall()
 
     def newest(self, model: str | None = None) -> tuple[str, str] | None:
-        """Model and version that were asked last, or the version of ``model``, whether the call failed or not; None
-        where none was."""
-        with self._reading() as connection:
-            where = "" if model is None else "AND model = ?"
-            names = [] if model is None else [model]
-            found = connection.execute(
-                "SELECT streams.id, max(start) FROM streams JOIN rollups ON rollups.stream = streams.id "
-                f"WHERE level = ? AND name = ? {where} GROUP BY streams.id",
-                (HOUR, tally.REQUESTS, *names),
-            ).fetchall()
-            if not found:
-                return None
-            hour = max(start for _, start in found)
-            streams = [stream for stream, start in found if start == hour]
-            # Several in one hour: the rows tell which came last, unless they were removed.
-            marks = ", ".join("?" * len(streams))
-            times = [
-                connection.execute(
-                    f"SELECT time, stream FROM {table} WHERE time >= ? AND stream IN ({marks}) "
-                    "ORDER BY time DESC LIMIT 1",
-                    (hour, *streams),
-                ).fetchone()
-                for table in ("requests", "errors")
-            ]
-            last = max(filter(None, times), default=(hour, max(streams)))[1]
-            return connection.execute("SELECT model, version FROM streams WHERE id = ?", [last]).fetchone()
-
-    def last_time(self, model: str, version: str) -> float | None:
-        """When a version of a model was asked or corrected last, in seconds since 1970; None: never, or long ago."""
-        with self._reading() as connection:
-            times = [
-                connection.execute(
-                    f"SELECT time FROM {table} JOIN streams ON streams.id = stream WHERE model = ? AND version = ? "
-                    "ORDER BY time DESC LIMIT 1",
-                    (model, version),
-                ).fetchone()
-                for table in ("requests", "errors", "corrections")
-            ]
-        return max((time for [time] in filter(None, times)), default=None)
+        """Model and version that were asked last, or the version of ``model``; None where none was."""
+        return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
 
     def span(self) -> tuple[float, float] | None:
-        """Beginning and end of what the log holds, None of an empty one; by the minute as far as those are kept."""
+        """Beginning and end of what the log holds, in whole hours; None of an empty one."""
         with self._reading() as connection:
-            [hours, minutes] = (
-                connection.execute("SELECT min(start), max(start) FROM rollups WHERE level = ?", [level]).fetchone()
-                for level in (HOUR, MINUTE)
-            )
-        if hours[0] is None:
-            return None
-        if minutes[0] is None:
-            return float(hours[0]), float(hours[1] + HOUR)
-        first = minutes[0] if minutes[0] < hours[0] + HOUR else hours[0]  # else minutes before it were removed
-        return float(first), float(minutes[1] + MINUTE)
+            query = "SELECT min(start), max(start) FROM aggregates WHERE level = ?"
+            [(first, last)] = connection.execute(query, [HOUR])
+        return None if first is None else (float(first), float(last + HOUR))
 
     def predictions(self, since: float = 0, until: float = math.inf, most: int | None = None) -> pandas.DataFrame:
-        """The predictions from ``since`` to ``until`` (exclusive; seconds since 1970), the oldest first.
-
-        Args:
-            since: Beginning.
-            until: End.
-            most: Read the newest of them only, this many at most; None: all.
+        """The newest ``most`` predictions from ``since`` to ``until`` (exclusive; seconds since 1970), oldest first.
 
         Returns:
-            ``time`` (UTC), ``model``, ``version``, ``source``, ``request``, ``batch_size``, ``tokenize_seconds``,
-            ``model_seconds``, ``rest_seconds`` (of the whole call), ``text_hash``, ``text`` (missing where it was not
-            kept), ``product``, ``product_confidence``, ``emotion``, ``emotion_confidence``, ``answer``,
-            ``answer_confidence``, ``outcome``, ``length`` (characters) and ``unknown_share``.
+            ``time`` (UTC), ``model``, ``version``, ``source``, ``request``, ``batch_size``, the seconds of each stage
+            (of the whole call), ``text_hash``, labels and confidences, ``outcome``, ``length`` (characters) and
+            ``unk_rate``.
         """
+        columns = ", ".join((*(f"{stage}_seconds" for stage in STAGES), "text_hash", *COLUMNS))
         frame = self._frame(
-            """
-            SELECT time, streams.model, version, source, request, texts AS batch_size, tokenize_seconds, model_seconds,
-              rest_seconds, text_hash, text, product.value AS product, product_confidence, emotion.value AS emotion,
-              emotion_confidence, answer.value AS answer, answer_confidence, outcome.value AS outcome, length,
-              unknown_share
-            FROM requests JOIN predictions ON request = requests.id JOIN streams ON streams.id = stream
-              LEFT JOIN labels AS product ON product.id = predictions.product
-              LEFT JOIN labels AS emotion ON emotion.id = predictions.emotion
-              LEFT JOIN labels AS answer ON answer.id = predictions.answer
-              LEFT JOIN labels AS outcome ON outcome.id = predictions.outcome
-            WHERE time >= ? AND time < ? ORDER BY time DESC, request DESC, position DESC LIMIT ?
-            """,
-            (since, until, -1 if most is None else most),
+            f"SELECT time, model, version, source, request, texts AS batch_size, {columns} FROM requests "
+            "JOIN predictions ON request = requests.id JOIN streams ON streams.id = stream "
+            "WHERE time >= :since AND time < :until ORDER BY time DESC, request DESC, position DESC LIMIT :most",
+            {"since": since, "until": until, "most": most},
         )
         return frame.iloc[::-1].reset_index(drop=True)
 
     def errors(
-        self,
-        since: float = 0,
-        until: float = math.inf,
-        most: int | None = None,
-        model: str | None = None,
-        version: str | None = None,
+        self, since: float = 0, until: float = math.inf, most: int | None = None, of: OfModel = ANY
     ) -> pandas.DataFrame:
         """The newest ``most`` errors, the newest first: ``time``, ``model``, ``version``, ``source``, ``kind``,
-        ``message``; those of one ``model``, or ``version``, only if it is given."""
-        return self._newest(
-            "SELECT time, model, version, source, kind, message FROM errors JOIN streams ON streams.id = stream",
-            (since, until, most, model, version),
-        )
+        ``message``."""
+        return self._newest("errors", ("kind", "message"), since, until, most, of)
 
     def corrections(
-        self,
-        since: float = 0,
-        until: float = math.inf,
-        most: int | None = None,
-        model: str | None = None,
-        version: str | None = None,
+        self, since: float = 0, until: float = math.inf, most: int | None = None, of: OfModel = ANY
     ) -> pandas.DataFrame:
-        """The newest ``most`` corrections, the oldest of them first; arguments as those of :meth:`errors`.
+        """The newest ``most`` corrections, the oldest of them first: ``time``, ``model``, ``version``, ``source``,
+        ``text``, ``text_hash``, ``is_correct``, what the model answered (labels and confidences) and what the user
+        named (``correct_product``, ``correct_emotion``)."""
+        answered = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
+        columns = ("text", "text_hash", "is_correct", *answered, "correct_product", "correct_emotion")
+        frame = self._newest("corrections", columns, since, until, most, of)
+        return frame.iloc[::-1].reset_index(drop=True).astype({"is_correct": bool})
 
-        Returns:
-            ``time``, ``model``, ``version``, ``source``, ``text``, ``text_hash``, ``verdict``, what the model had said
-            (``product``, ``product_confidence``, ``emotion``, ``emotion_confidence``, ``answer``,
-            ``answer_confidence``) and what the user said (``correct_product``, ``correct_emotion``).
-        """
-        frame = self._newest(
-            "SELECT time, streams.model, version, source, text, text_hash, verdict, product, product_confidence, "
-            "emotion, emotion_confidence, answer, answer_confidence, correct_product, correct_emotion "
-            "FROM corrections JOIN streams ON streams.id = stream",
-            (since, until, most, model, version),
+    def _newest(
+        self, table: str, columns: Sequence[str], since: float, until: float, most: int | None, of: OfModel
+    ) -> pandas.DataFrame:
+        return self._frame(
+            f"SELECT time, model, version, source, {', '.join(columns)} FROM {table} "
+            f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_OF_MODEL} "
+            f"ORDER BY time DESC, {table}.id DESC LIMIT :most",
+            {"since": since, "until": until, "most": most, "model": of[0], "version": of[1]},
         )
-        return frame.iloc[::-1].reset_index(drop=True)
 
-    def _newest(self, query: str, choice: tuple[float, float, int | None, str | None, str | None]) -> pandas.DataFrame:
-        """Rows of a table that has a ``time`` and an ``id``, the newest first."""
-        since, until, most, model, version = choice
-        table = query.split(" FROM ")[1].split()[0]
-        where, values = "time >= ? AND time < ?", [since, until]
-        for column, wanted in (("model", model), ("version", version)):
-            if wanted is not None:
-                where += f" AND streams.{column} = ?"
-                values.append(wanted)
-        ending = f"WHERE {where} ORDER BY time DESC, {table}.id DESC LIMIT ?"
-        return self._frame(f"{query} {ending}", (*values, -1 if most is None else most))
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with closing(schema.open_to_read(self.path)) as connection, schema.explain_database_errors(self.path):
-            yield connection
-
-    def _frame(self, query: str, values: tuple[Any, ...], times: Sequence[str] = ("time",)) -> pandas.DataFrame:
+    def _frame(self, query: str, values: dict[str, Any]) -> pandas.DataFrame:
         import pandas
 
         with self._reading() as connection:
-            found = connection.execute(query, values)
-            names = [column[0] for column in found.description]
-            frame = pandas.DataFrame(found.fetchall(), columns=names)
-        for name in times:
-            frame[name] = pandas.to_datetime(frame[name].astype("float64"), unit="s", utc=True)
-        return frame
+            rows = connection.execute(query, values | {"most": -1 if values["most"] is None else values["most"]})
+            names = [column[0] for column in rows.description]
+            frame = pandas.DataFrame(rows.fetchall(), columns=names)
+        return frame.assign(time=pandas.to_datetime(frame["time"].astype("float64"), unit="s", utc=True))
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if not self.exists:
+            raise DataError(
+                f"there is no prediction log at {paths.shown(self.path)}; predict something first, or name another"
+            )
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
+        with explain_database_errors(self.path), closing(_connect(address, self.path)) as connection:
+            yield connection
 
 
-def _level(since: float, until: float) -> int:
-    """Which roll-ups to read: as fine as is still kept, and few enough to be quick."""
-    if until - since <= MOST_MINUTES and since >= time.time() - MINUTES_KEPT:
-        return MINUTE
-    return HOUR if until - since <= MOST_HOURS else DAY
+def counts_of(event: Answered) -> Counts:
+    """What the predictions of one call count for, as the log counts them."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.executescript(SCHEMA)
+        write_events(connection, [event])
+        begin = int(event.time // HOUR * HOUR)
+        rows = _counts(connection, HOUR, begin, begin + HOUR, HOUR, ANY)
+        wanted = (*LABELS, *NUMBERS, DIRECTED_CONFIDENCE)
+        return {(name, key): (count, total) for _, name, key, count, total in rows if name in wanted}
+
+
+def write_events(
+    connection: sqlite3.Connection, events: Sequence[Event], counts: Sequence[tuple[float, Stream, Counts]] = ()
+) -> None:
+    """Write events and counts in one transaction; see :meth:`Store.write`."""
+    counted = [*((event.time, event.stream, aggregates.of_event(event)) for event in events), *counts]
+    with _transaction(connection):
+        ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in counted}}
+        [last] = connection.execute("SELECT coalesce(max(id), 0) FROM requests").fetchone()
+        requests, predictions = [], []
+        for event in events:
+            if isinstance(event, Answered):
+                number = last + 1 + len(requests)
+                seconds = (event.seconds.get(stage) for stage in STAGES)
+                requests.append((number, event.time, ids[event.stream], event.rows, *seconds))
+                nothing = [None] * event.rows
+                columns = (event.columns.get(name, nothing) for name in COLUMNS)
+                rows = zip(event.text_hashes, *columns, strict=True)
+                predictions += [(number, position, *row) for position, row in enumerate(rows)]
+            elif isinstance(event, Failed):
+                values = (event.time, ids[event.stream], event.kind, event.message)
+                connection.execute("INSERT INTO errors VALUES (NULL, ?, ?, ?, ?)", values)
+            else:
+                known = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
+                values = (event.time, ids[event.stream], event.text, event.text_hash, event.is_correct, *known)
+                _insert(connection, "corrections", [(None, *values, event.product, event.emotion)])
+        _insert(connection, "requests", requests)
+        _insert(connection, "predictions", predictions)
+        connection.execute(COUNT_PREDICTIONS, {"last": last})
+        _insert(connection, "aggregates", _rows(counted, ids), ADD_UP)
+        calls = [(event.time, ids[event.stream]) for event in events if isinstance(event, Answered | Failed)]
+        latest = {stream: (when, stream) for when, stream in sorted(calls)}
+        query = "UPDATE streams SET last_call = max(coalesce(last_call, 0), ?) WHERE id = ?"
+        connection.executemany(query, latest.values())
+
+
+def _rows(counted: Sequence[tuple[float, Stream, Counts]], ids: dict[Stream, int]) -> list[tuple[Any, ...]]:
+    """Rows of ``aggregates``, added up as far as that can be done before they are written."""
+    minutes: dict[tuple[int, int], Counts] = {}
+    for when, stream, counts in counted:
+        aggregates.merge(minutes.setdefault((int(when // MINUTE * MINUTE), ids[stream]), {}), counts)
+    hours: dict[tuple[int, int], Counts] = {}
+    for (start, stream), counts in minutes.items():
+        aggregates.merge(hours.setdefault((start // HOUR * HOUR, stream), {}), counts)
+    return [
+        (level, *where, *key, *value)
+        for level, sums in ((MINUTE, minutes), (HOUR, hours))
+        for where, counts in sums.items()
+        for key, value in counts.items()
+    ]
+
+
+def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
+    names = (stream.model, stream.version, stream.source)
+    connection.execute("INSERT OR IGNORE INTO streams (model, version, source) VALUES (?, ?, ?)", names)
+    query = "SELECT id FROM streams WHERE model = ? AND version = ? AND source = ?"
+    [number] = connection.execute(query, names).fetchone()
+    return number
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[Any]], ending: str = "") -> None:
+    """Insert rows in few statements: between two, another thread may keep the interpreter for itself."""
+    done = 0
+    for count in (512, 64, 8, 1):  # rows of one statement; few sizes, so that SQLite compiles each once
+        while len(rows) - done >= count:
+            group = rows[done : done + count]
+            row = f"({', '.join('?' * len(group[0]))})"
+            values = list(itertools.chain.from_iterable(group))
+            connection.execute(f"INSERT INTO {table} VALUES {', '.join([row] * count)} {ending}", values)
+            done += count
+
+
+def _counts(
+    connection: sqlite3.Connection, level: int, begin: int, end: int, step: int, of: OfModel
+) -> Iterator[tuple[int, str, aggregates.Key, int, float]]:
+    return connection.execute(
+        "SELECT (start - :begin) / :step AS slot, name, key, sum(count), sum(total) FROM aggregates "
+        "WHERE level = :level AND start >= :begin AND start < :end "
+        f"AND stream IN (SELECT id FROM streams WHERE {_OF_MODEL}) GROUP BY slot, name, key",
+        {"level": level, "begin": begin, "end": end, "step": step, "model": of[0], "version": of[1]},
+    )
+
+
+def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
+    """Remove the oldest requests before a time, about :data:`CHUNK` texts; returns the number of their predictions."""
+    oldest = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {CHUNK}"
+    until = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest})"
+    chosen = f"SELECT id FROM ({until}) WHERE sum - texts < {CHUNK}"
+    removed = connection.execute(f"DELETE FROM predictions WHERE request IN ({chosen})", [before]).rowcount
+    connection.execute(f"DELETE FROM requests WHERE id IN ({chosen})", [before])
+    return removed
+
+
+def size(connection: sqlite3.Connection) -> int:
+    """Bytes of the log that are in use; space that was freed and not yet given back does not count."""
+    pages, free, page = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * page
+
+
+# ---------------------------------------------------------------- the file
+
+
+def _connect(address: Path | str, path: Path) -> sqlite3.Connection:
+    """Open the log at ``path``, to write where ``address`` is the path, else to read.
+
+    Raises:
+        DataError: It is no prediction log, or one of another version.
+    """
+    to_read = isinstance(address, str)
+    connection = sqlite3.connect(address, uri=to_read, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    try:
+        is_new = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if is_new and not to_read:
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before the first table
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(SCHEMA)
+        [application] = connection.execute("PRAGMA application_id").fetchone()
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION or version != VERSION:
+            kind = f"version {version}" if application == APPLICATION else "another kind of file"
+            raise DataError(
+                f"{paths.shown(path)}: expected a prediction log of version {VERSION}, got {kind}; "
+                "name another file, or move this one away, and a new one is begun"
+            )
+        # In WAL mode a commit is safe from the death of the process without waiting for the disk; only a power cut can
+        # take the last ones, and never damages what is older.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 @contextmanager
-def _alone_in_its_folder(path: Path) -> Iterator[None]:
-    """Hold the folder of a log while it is opened, so that two processes do not begin it at once."""
+def _only_one(path: Path) -> Iterator[None]:
+    """Hold the folder of a log, so that two processes do not begin it at once."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path.parent, os.O_RDONLY)
+        with FileLock(f"{path}.lock", mode=0o600):
+            yield
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of the block or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(handle)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
-def _insert(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]], ending: str = "") -> None:
-    """Insert rows in few statements: between two, another thread may keep the interpreter for itself."""
-    done = 0
-    for size in _GROUPS:
-        while len(rows) - done >= size:
-            group = rows[done : done + size]
-            marks = f"({', '.join('?' * len(group[0]))})"
-            values = list(itertools.chain.from_iterable(group))
-            connection.execute(f"{statement} {', '.join([marks] * size)} {ending}", values)
-            done += size
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or math.isnan(value) else float(value)
+@contextmanager
+def explain_database_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises for the log at ``path`` into a :class:`DataError` that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if isinstance(error, sqlite3.OperationalError):
+            advice = "check the disk, the permissions, and whether another program keeps it locked"
+        else:
+            advice = "move the file away, and a new one is begun"
+        shown = paths.shown(path)
+        raise DataError(f"the prediction log {shown} cannot be used: {first_line(error)}; {advice}") from error

@@ -68,7 +68,7 @@ def test_page_metrics_and_report_tell_the_same_story(predictor, monkeypatch, cap
     assert stories[0].endswith(f"alarms: {expected}")
     corrections = Store(demonstration.log).corrections()
     assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()
-    assert set(corrections["verdict"]) == {"right", "wrong"}
+    assert set(corrections["is_correct"]) == {True, False}
 
 
 def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():

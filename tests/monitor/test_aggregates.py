@@ -1,0 +1,105 @@
+"""Counts that add up, and histograms that are as fine as they promise."""
+
+from collections import Counter
+
+import numpy
+import pytest
+
+from tests.monitor.made_up import APP, answered, corrected, predictions, random_generator, window_of
+from tf_model import tasks
+from tf_model.modeling.joint_label import NOT_SURE
+from tf_model.monitor import aggregates
+from tf_model.monitor.aggregates import Window
+from tf_model.monitor.events import Failed
+
+
+def histogram_of(name, values):
+    window = Window(0, 60)
+    for value in values:
+        aggregates.merge(window.counts, {(name, aggregates.BINS[name].key(value)): (1, value)})
+    return window.histogram(name)
+
+
+@pytest.mark.parametrize("name", sorted(aggregates.BINS))
+def test_a_value_lies_in_its_bin(name):
+    bins = aggregates.BINS[name]
+    for value in (0.02, 0.5, 0.98, 0.999, 1, 2, 17, 100):
+        if name.endswith(("confidence", "rate")) and value > 1:
+            continue
+        low, high = bins.edges(bins.key(value))
+        assert low <= value * (1 + 1e-9)
+        assert value <= high
+
+
+@pytest.mark.parametrize(("value", "key"), [(0.0, 0), (0.02, 1), (0.06, 3), (0.58, 29), (0.9999, 49), (1.0, 49)])
+def test_a_share_on_an_edge_belongs_to_the_bin_above(value, key):
+    assert aggregates.BINS["product_confidence"].key(value) == key  # 0.06 / 0.02 is a little below 3 in binary
+
+
+def test_odd_values_have_a_bin_too():
+    assert aggregates.BINS["length"].key(10**9) == 100
+    assert aggregates.BINS["length"].key(0) == 0
+    assert aggregates.BINS[aggregates.SECONDS].key(0.0) == aggregates.BINS[aggregates.SECONDS].key(1e-6)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.95, 0.99])
+def test_percentiles_of_times_are_right_within_a_tenth(share):
+    times = random_generator().lognormal(-3, 1, 5000)
+    seen = histogram_of(aggregates.SECONDS, times).quantile(share)
+    assert seen == pytest.approx(numpy.quantile(times, share), rel=0.1)
+
+
+def test_means_are_exact():
+    assert histogram_of(aggregates.SECONDS, [0.011, 0.5, 3.25]).mean == pytest.approx(3.761 / 3)
+
+
+def test_an_empty_histogram_has_no_figures():
+    empty = Window(0, 60).histogram(aggregates.SECONDS)
+    assert (empty.count, empty.mean, empty.quantile(0.5)) == (0, None, None)
+
+
+def test_counts_of_two_parts_add_up_to_those_of_the_whole():
+    events = [answered(0, ["a", "bb"]), answered(1, ["c" * 40]), Failed(2, APP, "ModelError", "x")]
+    windows = [Window(number, number + 1, aggregates.of_event(event)) for number, event in enumerate(events)]
+    whole = aggregates.join(windows)
+    assert (whole.since, whole.until) == (0, 3)
+    assert whole.counts[aggregates.REQUESTS, aggregates.OK] == (2, 3)
+    assert whole.counts[aggregates.REQUESTS, aggregates.ERROR] == (1, 0)
+    assert whole.labels(aggregates.ERRORS) == {"ModelError": 1}
+
+
+def test_the_time_of_a_call_is_the_sum_of_its_stages():
+    window = Window(0, 60, aggregates.of_event(answered(0, seconds=0.5)))
+    assert window.histogram(aggregates.SECONDS).mean == pytest.approx(0.5)
+    assert window.histogram("model_seconds").mean == pytest.approx(0.45)
+    assert window.histogram("rest_seconds").count == 0  # it was not measured
+
+
+def test_values_are_put_into_the_same_bins_in_sql():
+    values = [*numpy.linspace(0, 1, 101).tolist(), 0.9999, 0.02 - 1e-12]
+    window = window_of(predictions(len(values), sure=values), ["x" * number * 11 for number in range(len(values))])
+    for name, bins in aggregates.NUMBERS.items():
+        stored = numpy.float32(values).tolist() if name.endswith("confidence") else []
+        stored = [number * 11 for number in range(len(values))] if name == "length" else stored
+        assert window.histogram(name).counts == Counter(map(bins.key, stored)), name
+
+
+def test_confidence_in_a_product_is_counted_apart_where_an_emotion_is_directed_at_one():
+    emotions = [tasks.POSITIVE, tasks.NO_EMOTION, tasks.NEGATIVE]
+    window = window_of(predictions(3, emotion=emotions, sure=[0.9, 0.2, 0.7]))
+    assert window.histogram(aggregates.DIRECTED_CONFIDENCE).mean == pytest.approx(0.8)
+    assert window.histogram("product_confidence").count == 3
+    of_one_task = window_of(predictions(3)[["product", "product_confidence"]])
+    assert of_one_task.histogram(aggregates.DIRECTED_CONFIDENCE).count == 0
+
+
+def test_a_correction_counts_whether_the_user_agrees():
+    assert aggregates.of_event(corrected(False)) == {(aggregates.FEEDBACK, "wrong"): (1, 0.0)}
+    assert aggregates.of_event(corrected(True)) == {(aggregates.FEEDBACK, "correct"): (1, 0.0)}
+
+
+@pytest.mark.parametrize("is_correct", [True, False])
+def test_feedback_on_not_sure_judges_no_answer(is_correct):
+    counts = aggregates.of_event(corrected(is_correct, prediction={"answer": NOT_SURE}, emotion=tasks.POSITIVE))
+    assert counts == {(aggregates.FEEDBACK, "not_sure"): (1, 0.0)}
+    assert Window(0, 60, counts).feedback == (0, 0)
