@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sample_datasets import GOOD, write_csv
 
-from tf_model import data, evaluate, paths, tasks, train
+from tf_model import data, evaluate, paths, train
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.preprocessing import batching
@@ -45,7 +45,7 @@ def grouped(tiny_bert, path, *more: str) -> dict:
 
 def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tmp_path, store, monkeypatch, capsys):
     found = grouped(tiny_bert, tmp_path / "first.json", "--each-epoch")
-    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
+    examples = data.training_rows(data.read(paths.SAMPLE_CORPUS), "product")
     assert found["rows"] == found["seeds"]["5"]["product"]["rows"] == len(examples)
     assert found["folds"] == 2
     assert found["dataset"] == "sample"

@@ -56,7 +56,7 @@ def test_every_file_of_the_contract_is_there(trained):
 def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
     folder, _ = trained
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT)
+    examples = data.training_rows(data.read(paths.SAMPLE_CORPUS), "product")
     assert metrics["dataset"] == "sample"
     assert metrics["task"] == "product"
     assert metrics["rows"] == len(examples)
@@ -79,16 +79,17 @@ def test_validation_predictions_name_rows_and_hold_no_text(trained):
     folder, _ = trained
     content = (folder / "validation_predictions.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(content.splitlines()))
-    examples = data.examples(data.read(paths.SAMPLE_CORPUS), tasks.PRODUCT).set_index("row")
+    examples = data.training_rows(data.read(paths.SAMPLE_CORPUS), "product")
+    label_of = {row: tasks.PRODUCTS[ids[0]] for row, ids in zip(examples.rows, examples.label_ids, strict=True)}
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["validation"]["product"]
     assert len(rows) == metrics["rows"]
-    assert all(examples.loc[int(row["row"]), "label"] == row["product"] for row in rows)
+    assert all(label_of[int(row["row"])] == row["product"] for row in rows)
     columns = [f"product_probability_{label}" for label in tasks.PRODUCTS]
     assert list(rows[0]) == ["row", "product", *columns]
     best = [max(columns, key=lambda name: float(row[name])).removeprefix("product_probability_") for row in rows]
     correct = sum(row["product"] == label for row, label in zip(rows, best, strict=True))
     assert correct / len(rows) == pytest.approx(metrics["accuracy"])
-    assert not any(text[:40] in content for text in examples["text"])
+    assert not any(text[:40] in content for text in examples.texts)
 
 
 def test_the_history_has_a_row_for_each_epoch(trained):

@@ -87,8 +87,6 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     recipe = config.of_model(predictor.folder, predictor.recipe)  # it says how the data was split
     rows = data.training_rows(dataset, name)
-    for line in data.describe_ignored(rows.ignored):
-        cli.say(f"note: {line}")
     split, protocol = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
     cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)

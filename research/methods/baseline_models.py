@@ -15,7 +15,6 @@ import numpy as np
 
 from tf_model import config, paths, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
-from tf_model.eda.keywords import keyword_rule
 from tf_model.io.files import whole_file
 
 TEXTS, EMBEDDINGS = "texts", "embeddings"
@@ -75,6 +74,8 @@ class KeywordRules:
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Class ids of texts, int64 [N]."""
+        from tf_model.eda import keyword_rule
+
         answer = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
         labels = [answer(str(text).lower()) for text in texts]
         ids = [self._otherwise if label is None else self._task.labels.index(label) for label in labels]

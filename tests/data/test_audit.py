@@ -74,13 +74,13 @@ def test_a_class_of_few_groups_is_rare(tmp_path):
 def test_leakage_of_the_report_split():
     dataset = data.read(paths.SAMPLE_CORPUS)
     for leakage, task in zip(audit(dataset)["leakage"], (tasks.PRODUCT, tasks.EMOTION), strict=True):
-        examples = data.examples(dataset, task)
-        split = splits.report_split(examples["label_id"].to_numpy())
-        similarity, _ = splits.nearest(examples["text"].tolist(), split.validation, split.train)
+        examples = data.training_rows(dataset, task.name)
+        split = splits.report_split(examples.label_ids[:, 0])
+        similarity, _ = splits.nearest(examples.texts, split.validation, split.train)
         assert leakage["validation_rows"] == len(split.validation)
         assert len(leakage["leaks"]) == (similarity >= splits.THRESHOLD).sum() > 0, "the corpus holds such retweets"
-        validation = set(examples["row"].to_numpy()[split.validation])
-        training = set(examples["row"].to_numpy()[split.train])
+        validation = set(examples.rows[split.validation])
+        training = set(examples.rows[split.train])
         assert all(leak["row"] in validation and leak["training_row"] in training for leak in leakage["leaks"])
 
 

@@ -15,19 +15,6 @@ def dataset(tmp_path) -> data.Dataset:
     return data.read(write_csv(tmp_path / "mine.csv", [("", "iPad", GOOD), *ROWS]))
 
 
-def test_examples(dataset):
-    products = data.examples(dataset, tasks.PRODUCT)
-    assert list(products.columns) == ["row", "text", "label", "label_id"]
-    assert products["row"].tolist() == [1, 2, 4]
-    assert products["label"].tolist() == ["iPhone", "Google", "iPad"]
-    assert products["label_id"].tolist() == [0, 3, 2]
-    assert products["label_id"].dtype == products["row"].dtype == "int64"
-    assert products.index.tolist() == [0, 1, 2]
-    emotions = data.examples(dataset, tasks.EMOTION)
-    assert emotions["row"].tolist() == [1, 2, 3, 4]
-    assert emotions["label_id"].tolist() == [2, 0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("name", "rows", "label_ids"),
     [
@@ -43,8 +30,10 @@ def test_label_ids_have_one_column_for_each_task(dataset, name, rows, label_ids)
     assert training.label_ids.dtype == training.strata.dtype == np.int64
     assert len(training) == len(rows)
     assert [task.name for task in training.tasks] == (["product", "emotion"] if name == "answer" else [name])
+    assert training.texts == [ROWS[row - 1][0] for row in rows]
     taken = training.take(np.array([2, 0]))
     assert (taken.rows.tolist(), taken.label_ids.tolist()) == ([rows[2], rows[0]], [label_ids[2], label_ids[0]])
+    assert taken.texts == [training.texts[2], training.texts[0]]
 
 
 def test_rows_of_both_tasks_are_divided_by_product_and_without_one_by_emotion(tmp_path):
@@ -63,39 +52,45 @@ def test_rows_of_one_task_are_divided_by_its_classes(dataset):
     assert rows.strata_names == tasks.EMOTIONS
 
 
-def test_labels_that_no_model_learns_are_reported_apart(tmp_path):
-    dataset = data.read(write_csv(tmp_path / "mine.csv", [*ROWS, ("no idea", "iPad", tasks.CANNOT_TELL)]))
+def test_labels_that_no_model_learns_are_reported_apart(tmp_path, capsys):
+    cannot_tell = ("no idea", "iPad", tasks.CANNOT_TELL)
+    dataset = data.read(write_csv(tmp_path / "mine.csv", [*ROWS, *ROWS, cannot_tell]))
+    note = """note: 3 rows are "I can't tell": no example of the task emotion\n"""
     for name in ("emotion", "answer"):
-        rows = data.training_rows(dataset, name)
-        assert data.describe_ignored(rows.ignored) == ["""2 rows are "I can't tell": no example of the task emotion"""]
+        rows = data.checked_rows(dataset, name)
+        assert rows.ignored == {"emotion": {tasks.CANNOT_TELL: 3}}
+        assert note in capsys.readouterr().err
     assert "no idea" in rows.texts  # for its product
     assert "no idea" not in data.training_rows(dataset, "emotion").texts
-    assert data.describe_ignored(data.training_rows(dataset, "product").ignored) == []
+    assert data.checked_rows(dataset, "product").ignored == {}
+    certain = [row for row in ROWS if row[2] != tasks.CANNOT_TELL]
+    certain = data.read(write_csv(tmp_path / "certain.csv", certain * 2))
+    assert data.checked_rows(certain, "emotion").ignored == {"emotion": {tasks.CANNOT_TELL: 0}}
+    assert "no example of the task" not in capsys.readouterr().err
 
 
 def test_no_label_at_all(tmp_path):
     dataset = data.read(write_csv(tmp_path / "mine.csv", [("text", "", tasks.CANNOT_TELL)]))
     for task in tasks.TASKS.values():
-        message = line_of(data.examples, dataset, task)
+        message = line_of(data.training_rows, dataset, task.name)
         assert f"expected labels of the task '{task.name}'" in message
         assert task.column in message
-        assert message == line_of(data.training_rows, dataset, task.name)
     assert summarize(dataset)["tasks"]["product"]["examples"] == 0
 
 
 def test_class_with_one_example(dataset):
-    emotions = data.examples(dataset, tasks.EMOTION)
-    message = line_of(data.check_classes, emotions, tasks.EMOTION)
+    message = line_of(data.checked_rows, dataset, "emotion")
     assert "at least 2 examples of each class of the task 'emotion'" in message
     assert f"a single one of '{BAD}', '{NONE}'; add more, or leave these classes out" in message
 
 
-def test_absent_classes_are_named_and_a_single_class_is_refused(dataset):
-    products = pd.concat([data.examples(dataset, tasks.PRODUCT)] * 2)
-    absent = data.check_classes(products, tasks.PRODUCT)
-    assert len(absent) == 6
-    assert "Android" in absent
-    message = line_of(data.check_classes, products[products["label"] == "iPad"], tasks.PRODUCT)
+def test_absent_classes_are_named_and_a_single_class_is_refused(tmp_path, capsys):
+    data.checked_rows(data.read(write_csv(tmp_path / "mine.csv", ROWS * 2)), "product")
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("note: no example of iPad or iPhone App, Android, Apple, ")
+    assert note.count(",") == 5
+    ipads = data.read(write_csv(tmp_path / "ipads.csv", [row for row in ROWS * 2 if row[1] == "iPad"]))
+    message = line_of(data.checked_rows, ipads, "product")
     assert "at least two classes" in message
     assert "got 'iPad' only" in message
 
@@ -119,10 +114,15 @@ def test_real_dataset_is_recognized(real):
     assert (real.unlabelled["Tweet"] != "").all()
 
 
-def test_real_products(real):
-    frame = data.examples(real, tasks.PRODUCT)
-    assert len(frame) == 3291
-    assert frame["label"].value_counts().to_dict() == {
+def counts(rows: data.TrainingRows) -> dict[str, int]:
+    return dict(zip(rows.strata_names, np.bincount(rows.strata).tolist(), strict=True))
+
+
+def test_real_products(real, capsys):
+    rows = data.checked_rows(real, "product")
+    assert len(rows) == 3291
+    assert capsys.readouterr().err == ""
+    assert counts(rows) == {
         "iPad": 946,
         "Apple": 661,
         "iPad or iPhone App": 470,
@@ -133,13 +133,11 @@ def test_real_products(real):
         "Android": 78,
         "Other Apple product or service": 35,
     }
-    assert data.check_classes(frame, tasks.PRODUCT) == ()
 
 
 def test_real_emotions(real):
-    frame = data.examples(real, tasks.EMOTION)
     # 5,389 + 2,672 + 519 in the file, less the one row without a text, which says "No emotion".
-    assert frame["label"].value_counts().to_dict() == {NONE: 5388, GOOD: 2672, BAD: 519}
+    assert counts(data.training_rows(real, "emotion")) == {NONE: 5388, GOOD: 2672, BAD: 519}
     assert data.training_rows(real, "answer").ignored == {"emotion": {tasks.CANNOT_TELL: 9}}
 
 
@@ -153,10 +151,10 @@ def test_real_targets(real):
 
 def test_real_row_numbers_are_those_of_the_sheet(real):
     sheet = pd.read_excel(real.path, sheet_name="Train", dtype=str, keep_default_na=False, engine="openpyxl")
-    frame = data.examples(real, tasks.PRODUCT)
-    assert frame["row"].is_monotonic_increasing
-    assert (sheet["tweet_text"].iloc[frame["row"]].to_numpy() == frame["text"].to_numpy()).all()
-    assert frame["text"].str.len().between(25, 170).all()
+    rows = data.training_rows(real, "product")
+    assert (np.diff(rows.rows) > 0).all()
+    assert sheet["tweet_text"].iloc[rows.rows].tolist() == rows.texts
+    assert all(25 <= len(text) <= 170 for text in rows.texts)
 
 
 def test_real_repeats_are_kept_and_rows_counted(real):

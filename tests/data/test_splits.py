@@ -235,10 +235,8 @@ class TestGroupedFolds:
     @staticmethod
     def rows_of_both_tasks(products, emotions):
         label_ids = np.stack([products, emotions], axis=1)
-        strata = np.where(label_ids[:, 0] >= 0, label_ids[:, 0], len(PRODUCTS) + label_ids[:, 1])
-        texts = [str(number) for number in range(len(strata))]
-        names = (*PRODUCTS, *tasks.EMOTIONS)
-        return data.TrainingRows(tasks.ANSWER_TASKS, np.arange(len(strata)), texts, label_ids, strata, names)
+        texts = [str(number) for number in range(len(label_ids))]
+        return data.TrainingRows(tasks.ANSWER_TASKS, np.arange(len(label_ids)), texts, label_ids)
 
     def test_a_single_tweet_with_an_emotion_and_no_product_is_no_error(self):
         products, emotions = np.array([0, 1] * 10 + [-1] * 11), np.array([0, 1, 2] * 6 + [0, 1] + [1] * 10 + [0])

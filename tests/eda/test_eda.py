@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tf_model import data, eda, paths, tasks
 from tf_model.data.dataset import COLUMNS
+from tf_model.eda.tweets import terms
 from tf_model.eda.words import _log_odds
 from tf_model.preprocessing.cleaning import CLEANINGS
 
@@ -82,7 +83,7 @@ class TestDescribe:
         ],
     )
     def test_terms(self, text, words):
-        assert eda.terms(text) == words
+        assert terms(text) == words
 
 
 class TestFilter:
@@ -227,10 +228,8 @@ class TestRepeats:
 
     def test_conflicts(self, tweets):
         groups = np.array([0, 0, 1, 1, 2, 2])
-        assert lines(eda.conflicts(tweets, groups, "emotion"), "group", "labels", "majority", "agreement") == [
-            (0, 2, NONE, 0.5),
-            (1, 1, BAD, 1.0),
-        ]
+        emotion = eda.conflicts(tweets, groups, "emotion")
+        assert lines(emotion, "group", "labels", "agreement") == [(0, 2, 0.5), (1, 1, 1.0)]
         product = eda.conflicts(tweets, groups, "product")
         assert lines(product, "group", "tweets", "labels") == [(0, 2, 1), (1, 2, 2)]  # group 2: one has none
 
@@ -274,13 +273,6 @@ class TestKeywords:
 
     def test_several_named(self, tweets):
         assert lines(eda.several_named(tweets), "named", "tweets") == [(0, 0), (1, 4), (2, 2)]
-
-    def test_named_by_product(self, tweets):
-        frame = eda.named_by_product(tweets).set_index(["product", "brand"])["share"]
-        assert frame["iPad", "iPad"] == 1
-        assert frame["Apple", "iPhone"] == 1
-        assert frame[eda.NO_PRODUCT, "Google"] == 1
-        assert frame["iPad", "Google"] == 0
 
     def test_real_tweets(self, real):
         assert eda.keyword_scores(real)[0]["accuracy"] == pytest.approx(0.8134, abs=0.001)

@@ -66,7 +66,7 @@ def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems
 
 
 def test_report_split_of_the_product_is_the_reports(dataset, problems):
-    expected = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    expected = splits.report_split(data.training_rows(dataset, "product").strata)
     (split,) = problems["product"].folds[REPORT]
     assert np.array_equal(split.validation, expected.validation)
 
@@ -173,9 +173,7 @@ def test_score_of_probabilities_has_loss_and_the_accuracy_of_the_surest():
 def answer_problem(products, emotions) -> Problem:
     label_ids = np.stack([products, emotions], axis=1)
     count = len(label_ids)
-    rows = data.TrainingRows(
-        tasks.ANSWER_TASKS, np.arange(count), ["text"] * count, label_ids, label_ids[:, 1], tasks.EMOTIONS
-    )
+    rows = data.TrainingRows(tasks.ANSWER_TASKS, np.arange(count), ["text"] * count, label_ids)
     return Problem(tasks.ANSWER, rows, np.arange(count), {})
 
 
@@ -226,7 +224,7 @@ class Remembers:
 def test_copies_are_worth_what_a_method_loses_without_them():
     texts = ["a", "a", "b", "b", "c", "d", "e", "f"]
     ids, groups = np.array([1, 1, 2, 1, 1, 0, 1, 2]), np.array([0, 0, 1, 1, 2, 3, 4, 5])
-    rows = data.TrainingRows((tasks.EMOTION,), np.arange(8), texts, ids, ids, tasks.EMOTIONS)
+    rows = data.TrainingRows((tasks.EMOTION,), np.arange(8), texts, ids)
     halves = [np.array([0, 1, 4, 6]), np.array([2, 3, 5, 7])]  # no text is in both
     grouped = [splits.Split(halves[1], halves[0]), splits.Split(halves[0], halves[1])]
     report = splits.Split(np.array([0, 2, 4, 6]), np.array([1, 3, 5, 7]))
@@ -370,7 +368,7 @@ def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
     monkeypatch.setattr(baselines, "CHOICES", {"words_svm": (0.01, 1.0)})
     assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "words_svm"]) == 0
     run = runs.load("choose_baselines")
-    split = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    split = splits.report_split(data.training_rows(dataset, "product").strata)
     assert run["rows"]["product"] == len(split.train)
     found = run["methods"]["words_svm"]
     for task, best in found["best"].items():

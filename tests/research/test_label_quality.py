@@ -24,7 +24,7 @@ def store(tmp_path, monkeypatch):
 def problem_of(texts, label_ids, groups=None) -> Problem:
     label_ids = np.asarray(label_ids)
     groups = np.arange(len(texts)) if groups is None else np.asarray(groups)
-    rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, label_ids, label_ids, tasks.EMOTIONS)
+    rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, label_ids)
     return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)})
 
 

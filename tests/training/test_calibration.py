@@ -25,7 +25,7 @@ def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]
     ids = np.stack([(part.cumsum(axis=1) > random.uniform(size=(len(part), 1))).argmax(axis=1) for part in truth], 1)
     ids[random.uniform(size=len(ids)) < 0.4, 0] = tasks.NO_LABEL
     words = [f"word{number} other{number} third{number}" for number in range(count) for _ in range(COPIES)]
-    rows = TrainingRows(tasks.ANSWER_TASKS, np.arange(len(ids)), words, ids, ids[:, 1], tasks.EMOTION.labels)
+    rows = TrainingRows(tasks.ANSWER_TASKS, np.arange(len(ids)), words, ids)
     return rows, np.concatenate(truth, axis=1)
 
 

@@ -11,16 +11,15 @@ from typing import Any
 
 from tf_model import cli, tasks
 from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read, read_labelled
-from tf_model.data.examples import count_ignored, count_labels
 from tf_model.data.source import DATA_VARIABLE, announce, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
 
-SEARCHED = object()  # --audit without a file: the one of --data, or the one that is found
+AUDIT_OPTIONS = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
 
 
-def main(argv: list[str] | None = None) -> int | None:
-    """``python -m tf_model.data``: print what the dataset holds."""
+def main(argv: list[str] | None = None) -> int:
+    """Print what the dataset holds, or what is wrong with it; 1 if a validation part leaks."""
     parser = cli.parser("tf_model.data", "Find the dataset, check it and say what is in it.")
     parser.add_argument(
         "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file; else {DATA_VARIABLE}, else search"
@@ -31,7 +30,7 @@ def main(argv: list[str] | None = None) -> int | None:
         "--audit",
         metavar="FILE",
         nargs="?",
-        const=SEARCHED,
+        const="",
         help="look for near-duplicates, conflicting labels, label errors, rare classes, and leakage across a split, in "
         "FILE or in the file of --data",
     )
@@ -53,10 +52,10 @@ def main(argv: list[str] | None = None) -> int | None:
     )
     group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
     group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
-    group.add_argument("--show-texts", action="store_true", help="show the texts of the rows that are named")
+    group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
-    source = resolve(args.data) if args.audit in (None, SEARCHED) else resolve(args.audit, option="--audit")
+    source = resolve(args.audit, option="--audit") if args.audit else resolve(args.data)
     announce(source)
     if args.audit is not None:
         return _audit(source.path, args)
@@ -66,14 +65,15 @@ def main(argv: list[str] | None = None) -> int | None:
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    options = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
-    if args.audit is None and any(getattr(args, option) for option in options):
-        named = [f"--{option.replace('_', '-')}" for option in options]
-        raise UsageError(f"{', '.join(named[:-1])} and {named[-1]} belong to --audit; add --audit")
+    if args.audit is None and any(getattr(args, option) for option in AUDIT_OPTIONS):
+        named = ", ".join(f"--{option.replace('_', '-')}" for option in AUDIT_OPTIONS)
+        raise UsageError(f"{named} belong to --audit; add --audit")
     if (args.text_column or args.sheet) and not args.label_column:
         raise UsageError("--text-column and --sheet go with --label-column; name the column of the labels too")
-    if args.audit not in (None, SEARCHED) and args.data:
+    if args.audit and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
+    if args.json and args.show_texts:
+        raise UsageError("--json holds row numbers and no texts; leave out --json or --show-texts")
 
 
 def _audit(path: Path, args: argparse.Namespace) -> int:
@@ -87,21 +87,16 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     else:
         dataset = read(path, [args.split_column] if args.split_column else [])
         against = read(args.against) if args.against else None
-    for name, read_of in (("", dataset), (f"{args.against}: ", against)):
-        for note in read_of.warnings if read_of else ():
-            cli.say(f"note: {name}{note}")
+    notes = [*dataset.warnings, *(f"{args.against}: {note}" for note in (against.warnings if against else ()))]
+    for note in notes:
+        cli.say(f"note: {note}")
     cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
     audited = audit.audit(dataset, against, args.split_column)
-    texts = None
-    if args.show_texts:
-        texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
-    lines = audit.describe(audited, texts)
-    if texts:
-        audited = {**audited, "texts": {str(row): texts[row] for row in sorted(audit.rows_named(audited))}}
-    _print(args.json, audited, lines)
+    texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
+    _print(args.json, audited, audit.describe(audited, texts if args.show_texts else None))
     if audited["leaks"]:
         cli.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
-    return 1 if audited["leaks"] else 0
+    return int(audited["leaks"])
 
 
 def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
@@ -114,24 +109,23 @@ def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
 
 def summarize(dataset: Dataset, reason: str = "") -> dict[str, Any]:
     """What a dataset holds, in counts, ready for JSON; no text of it. ``reason`` says why this file was chosen."""
-    frame = dataset.labelled
-    by_task = {
-        name: {
-            "examples": int(frame[task.column].isin(task.labels).sum()),
-            "labels": count_labels(frame, task),
-            "ignored": count_ignored(frame, task),
-            "unlabelled": int(frame[task.column].isna().sum()),
+    by_task = {}
+    for name, task in tasks.TASKS.items():
+        column = dataset.labelled[task.column]
+        by_task[name] = {
+            "examples": int(column.isin(task.labels).sum()),
+            "labels": {label: int((column == label).sum()) for label in task.labels},
+            "ignored": {label: int((column == label).sum()) for label in task.ignored_labels},
+            "unlabelled": int(column.isna().sum()),
         }
-        for name, task in tasks.TASKS.items()
-    }
     return {
         "dataset": dataset.name,
         "path": str(dataset.path),
         "reason": reason,
         "sha256": dataset.sha256,
-        "rows": len(frame),
+        "rows": len(dataset.labelled),
         "unlabelled_rows": None if dataset.unlabelled is None else len(dataset.unlabelled),
-        "dropped": [asdict(dropped) | {"rows": list(dropped.rows)} for dropped in dataset.dropped],
+        "dropped": [asdict(dropped) for dropped in dataset.dropped],
         "tasks": by_task,
         "warnings": [*(dropped.describe() for dropped in dataset.dropped), *dataset.warnings],
     }

@@ -7,18 +7,15 @@ validation part leaks from the training part, rare classes, and label errors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tf_model import tasks
 from tf_model.data import label_errors, splits
 from tf_model.data.dataset import Dataset
-from tf_model.data.examples import examples
 from tf_model.errors import DataError, first_line, listed, plural
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRAINING_NAMES = ("train", "training")
 SHOWN_ROWS = 10
@@ -27,43 +24,29 @@ SHOWN_ROWS = 10
 def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | None = None) -> dict[str, Any]:
     """Look for near-duplicates, conflicting labels, leakage, rare classes and label errors.
 
-    Args:
-        dataset: What to look at.
-        against: What the model is trained on; ``dataset`` is then the part that validates.
-        split_column: Column of ``dataset`` that says of each row whether it trains ("train" or "training", whatever
-            the case); rows where it is empty take no part, all others validate. Without it and ``against`` the report's
-            split is looked at; of a table with other labels than this project's none, for nobody knows how it will be
-            split.
+    Leakage is looked for from ``against``, on which the model is trained, into ``dataset``; else between the rows whose
+    ``split_column`` says "train" or "training" and the others that have a value there; else across the report's split.
+    A table with other labels than this project's has no such split. Raises :class:`DataError` if the split column names
+    no training or no validation row.
 
-    Returns:
-        Plain values, ready for JSON, without any text. Rows are numbered as in the ``row`` column, from 0.
-
-        - ``dataset``, ``path``, ``sha256``, ``rows``, ``first_row``: of the dataset.
-        - ``threshold``: least cosine of a near-duplicate.
-        - ``near_duplicates``: the rows of each group of near-duplicates.
-        - ``leaks``: whether any validation row has a near-duplicate in the training part.
-        - ``leakage``: for each split ``split`` (in words), ``training_rows``, ``validation_rows``, the ``leaks``, the
-          most similar first (``row``, its nearest ``training_row``, their ``similarity``), and ``first_training_row``:
-          what the file with the training rows calls its row 0.
-        - ``tasks``: for each task of which there are labels ``examples``, ``classes`` (of each its ``rows``, its
-          ``groups``, near-duplicates counted once, and whether it is ``rare``: of fewer groups than folds),
-          ``conflicts`` (groups of near-duplicates that disagree: ``rows``, ``labels``, and ``exact``, whether the very
-          same text does), ``label_errors`` (the surest first: ``row``, ``label``, the ``probability`` that the TF-IDF
-          baseline gives to it, and the class that is ``suggested``; None where they were not looked for) and a
-          ``remark`` on these.
-        - ``remarks``: what was not looked for, and why.
-
-    Raises:
-        DataError: The split column names no training or no validation row.
+    Returns values ready for JSON, without any text. Rows are numbered as in the ``row`` column, from 0;
+    ``first_row`` and ``first_training_row`` are what the files call their row 0. ``tasks`` holds for each task with
+    labels the ``classes`` (``rows``, ``groups``: near-duplicates counted once, ``rare``: of fewer groups than folds),
+    the ``conflicts`` (``exact``: whether the very same text has two labels) and the ``label_errors``, the surest first
+    (with the ``probability`` that the TF-IDF baseline gives to the label; None where they were not looked for).
+    ``remarks`` say what was not looked for, and why.
     """
-    frame = dataset.labelled
-    groups = splits.near_duplicate_groups(frame[tasks.TEXT_COLUMN].tolist())
+    labelled = dataset.labelled
+    frame = pd.DataFrame({"row": labelled["row"], "text": labelled[tasks.TEXT_COLUMN]})
+    frame["group"] = splits.near_duplicate_groups(frame["text"].tolist())
     remarks: list[str] = []
     if against is not None:
-        leakage = [_leakage_between(dataset, against)]
+        both, trained = pd.concat([against.labelled, labelled]), len(against.labelled)
+        split = splits.Split(np.arange(trained), np.arange(trained, len(both)))
+        leakage = [_leakage(both, split, f"trained on {against.path}", against.first_row)]
     elif split_column is not None:
         split = _split_by_column(dataset, split_column)
-        leakage = [_leakage(frame, split, f"column {split_column!r}", dataset.first_row)]
+        leakage = [_leakage(labelled, split, f"column {split_column!r}", dataset.first_row)]
     elif all(task in tasks.TASKS.values() for task in dataset.tasks):
         leakage = list(_leakage_of_report_split(dataset, remarks))
     else:
@@ -71,12 +54,11 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         remarks.append("leakage was not looked for: name the split with --split-column or --against")
     audits = {}
     for task in dataset.tasks:
-        is_labelled = frame[task.column].isin(task.labels).to_numpy()
-        if is_labelled.any():
-            audits[task.name] = _audit_task(examples(dataset, task), groups[is_labelled], task)
-        else:
+        own = frame.assign(label=labelled[task.column])[labelled[task.column].isin(task.labels)]
+        if own.empty:
             remarks.append(f"no row has a label of the task {task.name}")
-    rows = frame["row"].to_numpy()
+        else:
+            audits[task.name] = _audit_task(own.reset_index(drop=True), task)
     return {
         "dataset": dataset.name,
         "path": str(dataset.path),
@@ -84,7 +66,7 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         "rows": len(frame),
         "first_row": dataset.first_row,
         "threshold": splits.THRESHOLD,
-        "near_duplicates": [rows[positions].tolist() for positions in _groups_of_several(groups)],
+        "near_duplicates": [own["row"].tolist() for own in _groups_of_several(frame)],
         "leaks": any(each["leaks"] for each in leakage),
         "leakage": leakage,
         "tasks": audits,
@@ -92,63 +74,54 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     }
 
 
-def rows_named(audited: dict[str, Any]) -> set[int]:
-    """Every row that :func:`audit` names, training rows of another file aside."""
-    rows = {row for group in audited["near_duplicates"] for row in group}
-    rows |= {leak["row"] for leakage in audited["leakage"] for leak in leakage["leaks"]}
-    return rows | {error["row"] for task in audited["tasks"].values() for error in task["label_errors"] or ()}
-
-
 # ---------------------------------------------------------------- labels
 
 
-def _groups_of_several(groups: np.ndarray) -> Iterator[np.ndarray]:
-    """Positions of each group that has more than one member, by its first member."""
-    order = np.argsort(groups, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    yield from sorted((part for part in parts if len(part) > 1), key=lambda part: part[0])
+def _groups_of_several(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The rows of each group that has more than one, by its first row."""
+    several = frame[frame.duplicated("group", keep=False)]
+    return (rows for _, rows in several.groupby("group", sort=False))
 
 
-def _audit_task(frame: pd.DataFrame, groups: np.ndarray, task: tasks.Task) -> dict[str, Any]:
+def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
+    """``frame`` has the columns ``row``, ``text``, ``label`` and ``group``, indexed from 0."""
     classes = {}
     for label in task.labels:
-        own = groups[frame["label"] == label]
-        count = len(np.unique(own))
-        classes[label] = {"rows": len(own), "groups": count, "rare": 0 < count < label_errors.FOLDS}
-    errors, remark = _find_label_errors(frame, groups, task)
+        own = frame["group"][frame["label"] == label]
+        classes[label] = {
+            "rows": len(own),
+            "groups": own.nunique(),
+            "rare": 0 < own.nunique() < label_errors.FOLDS,
+        }
+    disagrees = frame.groupby("text")["label"].transform("nunique") > 1
+    conflicts = [
+        {"rows": own["row"].tolist(), "labels": own["label"].tolist(), "exact": bool(disagrees[own.index].any())}
+        for own in _groups_of_several(frame)
+        if own["label"].nunique() > 1
+    ]
+    errors, remark = _find_label_errors(frame, task)
     return {
         "examples": len(frame),
         "classes": classes,
-        "conflicts": list(_conflicts(frame, groups)),
+        "conflicts": conflicts,
         "label_errors": errors,
         "remark": remark,
     }
 
 
-def _conflicts(frame: pd.DataFrame, groups: np.ndarray) -> Iterator[dict[str, Any]]:
-    disagrees_exactly = frame.groupby("text")["label"].transform("nunique") > 1
-    for positions in _groups_of_several(groups):
-        labels = frame["label"][positions]
-        if labels.nunique() > 1:
-            exact = bool(disagrees_exactly[positions].any())
-            yield {"rows": frame["row"][positions].tolist(), "labels": labels.tolist(), "exact": exact}
-
-
-def _find_label_errors(
-    frame: pd.DataFrame, groups: np.ndarray, task: tasks.Task
-) -> tuple[list[dict[str, Any]] | None, str]:
+def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> tuple[list[dict[str, Any]] | None, str]:
     """The label errors, or None, and a remark. Classes of a single group are left out: some fold cannot learn them."""
     if not label_errors.is_available():
         return None, "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
-    alone = [label for label in task.labels if len(set(groups[frame["label"] == label])) == 1]
-    is_kept = ~frame["label"].isin(alone).to_numpy()
+    counts = frame.groupby("label")["group"].nunique()
+    alone = [label for label in task.labels if counts.get(label) == 1]
     remark = f"too rare to be judged: {listed(alone)}" if alone else ""
-    if not is_kept.any():
+    frame = frame[~frame["label"].isin(alone)].reset_index(drop=True)
+    if frame.empty:
         return None, f"label errors were not looked for: {remark}"
-    frame, groups = frame[is_kept].reset_index(drop=True), groups[is_kept]
-    ids = frame["label_id"].to_numpy()
+    ids = frame["label"].map(task.labels.index).to_numpy()
     try:
-        folds = splits.grouped_folds(ids, groups, label_errors.FOLDS, classes=[(ids, task.labels)])
+        folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
         probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
     except (DataError, ValueError) as error:  # ValueError: one class only, or no word that occurs twice
         return None, f"label errors were not looked for: {first_line(error)}"
@@ -179,15 +152,6 @@ def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[d
             remarks.append(f"the report's split of the task {task.name} cannot be made: {error}")
             continue
         yield _leakage(frame, split, f"the report's split of {task.name}", dataset.first_row)
-
-
-def _leakage_between(dataset: Dataset, against: Dataset) -> dict[str, Any]:
-    import pandas as pd
-
-    positions, trained = np.arange(len(against.labelled) + len(dataset.labelled)), len(against.labelled)
-    split = splits.Split(positions[:trained], positions[trained:])
-    frame = pd.concat([against.labelled, dataset.labelled])
-    return _leakage(frame, split, f"trained on {against.path}", against.first_row)
 
 
 def _leakage(frame: pd.DataFrame, split: splits.Split, name: str, first_training_row: int) -> dict[str, Any]:
@@ -229,8 +193,7 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
 def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
     """What :func:`audit` returns, in lines; of each kind the first rows, with their ``texts`` (by row) if given.
 
-    Rows are numbered as a spreadsheet shows them, the header being row 1; those of JSON lines by the line, those of
-    Parquet from 1.
+    Rows are numbered as the file shows them: in a table the header is row 1, JSON lines and Parquet begin with 1.
     """
     first_row = audited["first_row"]
 

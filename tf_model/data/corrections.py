@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,20 +18,10 @@ from tf_model.data.dataset import Dataset, Dropped, read
 from tf_model.data.examples import TrainingRows, training_rows
 from tf_model.errors import DataError, plural
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 @dataclass(frozen=True)
 class Extra:
-    """What was read of a file of labelled texts.
-
-    Attributes:
-        path: The file.
-        sha256: Of the file, in hexadecimal.
-        rows: How many rows train.
-        dropped: Rows of the file that are left out, by reason.
-    """
+    """What was read of a file of labelled texts: how many rows train, and which are left out."""
 
     path: Path
     sha256: str
@@ -40,9 +30,8 @@ class Extra:
 
     def describe(self) -> list[str]:
         """What is used and what is left out, one line each."""
-        rows = plural(self.rows, "row", "rows")
-        lines = [f"{self.rows:,} {rows} of {paths.shown(self.path)} to train with"]
-        return [f"extra: {line}" for line in (*lines, *(dropped.describe() for dropped in self.dropped))]
+        used = f"{self.rows:,} {plural(self.rows, 'row', 'rows')} of {paths.shown(self.path)} to train with"
+        return [f"extra: {line}" for line in (used, *(dropped.describe() for dropped in self.dropped))]
 
     def to_json(self) -> dict[str, Any]:
         """For ``metrics.json``: the file's name and sha256, and how many rows are used and left out; no text."""
@@ -63,21 +52,15 @@ class Joined(NamedTuple):
 
 
 def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split) -> Joined:
-    """Read extra rows and add them to the training part of a split.
+    """Read extra rows and add them to the training part of a split of the dataset's rows.
 
     The file has the columns of the dataset, as ``python -m tf_model.monitor export`` writes them. Of several rows with
     one text the last counts. A text of the dataset is left out whatever its labels: those of the dataset are corrected
-    in the dataset. So is a near-duplicate of a text that validates.
-
-    Args:
-        path: The file.
-        dataset: The dataset.
-        rows: What :func:`tf_model.data.training_rows` made of it.
-        split: Of these rows.
-
-    Raises:
-        DataError: The file cannot be used (see :func:`tf_model.data.read`), or no row of it is left to train with.
+    in the dataset. So is a near-duplicate of a text that validates. Raises :class:`DataError` if the file cannot be
+    used, or no row of it is left.
     """
+    import pandas as pd
+
     file = read(path)
     frame, dropped = file.labelled, list(file.dropped)
 
@@ -100,29 +83,22 @@ def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.S
     extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
     if frame.empty:
         raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
+    numbered = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
+    together = pd.concat([dataset.labelled, numbered], ignore_index=True)
     name = rows.tasks[0].name if len(rows.tasks) == 1 else tasks.ANSWER
-    together = training_rows(_append(dataset, frame), name)
+    together = training_rows(replace(dataset, labelled=together), name)
     added = np.arange(len(rows), len(together))
     return Joined(together, splits.Split(np.concatenate([split.train, added]), split.validation), extra)
 
 
-def _plain_texts(frame: pd.DataFrame) -> pd.Series:
+def _plain_texts(frame: Any) -> Any:
     return frame[tasks.TEXT_COLUMN].str.strip()
 
 
-def _is_near_duplicate(frame: pd.DataFrame, judged: list[str], dataset: Dataset) -> np.ndarray:
+def _is_near_duplicate(frame: Any, judged: list[str], dataset: Dataset) -> np.ndarray:
     """Whether each row is like one of ``judged``; n-grams are weighted over all texts, bool [rows]."""
     if frame.empty:
         return np.zeros(0, bool)
     texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
     similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
     return similarity >= splits.THRESHOLD
-
-
-def _append(dataset: Dataset, frame: pd.DataFrame) -> Dataset:
-    """The dataset with other rows at its end, numbered on."""
-    import pandas as pd
-
-    first = int(dataset.labelled["row"].max()) + 1
-    numbered = frame.assign(row=np.arange(first, first + len(frame)))
-    return replace(dataset, labelled=pd.concat([dataset.labelled, numbered], ignore_index=True))

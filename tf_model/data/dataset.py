@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,13 +36,7 @@ ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d6
 
 @dataclass(frozen=True)
 class Dropped:
-    """Rows that were left out for one reason.
-
-    Attributes:
-        reason: Why, in words.
-        count: How many rows.
-        rows: The first five of them, as in the ``row`` column (counted from 0).
-    """
+    """Rows that were left out for one reason: how many, and the first five (numbered as in the ``row`` column)."""
 
     reason: str
     count: int
@@ -62,15 +55,11 @@ class Dataset:
     """A labelled table that was read and checked.
 
     Attributes:
-        name: ``"assignment"`` for the report's workbook (known by its sha256), ``"sample"`` for the sample corpus,
-            else ``"custom"``.
-        path: The file.
-        sha256: Of the file, in hexadecimal.
+        name: :data:`ASSIGNMENT` for the report's workbook (known by its sha256), :data:`SAMPLE`, else :data:`CUSTOM`.
         labelled: One line per usable row, in file order, with the columns ``row`` (int64, counted from 0 in the data
             part), :data:`tf_model.tasks.TEXT_COLUMN` (str, as in the file, never blank), and the column of each task
             (str, stripped, missing where there is no label).
         unlabelled: The sheet ``Test``: the column ``Tweet`` (str; an empty cell is an empty string), in file order.
-            ``None`` where the file has no such sheet.
         dropped: Rows that ``labelled`` leaves out.
         warnings: What a user should know and need not act on, one line each.
         first_row: The number that the file itself gives to row 0: 2 below a header, else 1.
@@ -89,33 +78,23 @@ class Dataset:
 
 
 def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
-    """Read and check a dataset.
+    """Read and check a dataset; ``keep`` names other columns to keep.
 
     A workbook (.xlsx) holds the labelled rows in a sheet ``Train``, else in its first sheet, and may hold unlabelled
-    ones in a sheet ``Test``. A .csv or .tsv file holds labelled rows. Case and spaces of column names do not matter;
-    other columns are ignored. Duplicates are kept, as the report kept them; the audit names them.
-
-    Args:
-        path: The file.
-        keep: Other columns to keep in :attr:`Dataset.labelled`, by these names.
-
-    Raises:
-        DataError: The file cannot be read, has not the columns of :data:`COLUMNS`, no usable row, an unknown label, or
-            a text over :data:`LONGEST_TEXT` characters.
-        UsageError: A column of ``keep`` is not there.
+    ones in a sheet ``Test``. A .csv or .tsv file holds labelled rows. Case and spaces of column names do not matter.
+    Duplicates are kept, as the report kept them. Raises :class:`DataError` where the file, a column, a text or a label
+    cannot be used, and :class:`UsageError` where a column of ``keep`` is not there.
     """
     path = Path(path)
     check_file(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
-    table, frame = _load_labelled(path)
+    table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path, sheet_option=f"the name {LABELLED_SHEET!r}")
     try:
-        positions = _positions(path, frame, COLUMNS)
+        columns = _columns(path, frame, COLUMNS)
     except UsageError as error:
         raise DataError(f"expected the columns {listed(COLUMNS)}, but {error}; rename or add it") from error
-    positions |= _positions(path, frame, keep)
-    texts = frame.iloc[:, positions.pop(TEXT_COLUMN)].tolist()
-    labelled, dropped = _tidy(path, frame, texts, positions)
+    labelled, dropped = _tidy(path, frame.index, columns | _columns(path, frame, keep))
     _check_schema(path, labelled)
     sha256 = _sha256(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
@@ -130,32 +109,19 @@ def read_labelled(
     sheet: str | None = None,
     sheet_option: str = "--sheet",
 ) -> Dataset:
-    """Read a table that has other columns or labels than the dataset of this project.
+    """Read any .csv, .tsv, .xlsx, .parquet or .jsonl table for an audit; nothing is trained on it.
 
-    Nothing is trained on it; it is what ``python -m tf_model.data --audit FILE --label-column COLUMN`` looks at.
-
-    Args:
-        path: A .csv, .tsv, .xlsx, .parquet or .jsonl file.
-        label_columns: Each is a task; its classes are the values that occur, sorted. An empty cell is no label. None at
-            all: only the texts are wanted.
-        text_column: The column of texts; None: found as :func:`tf_model.io.tables.choose_text_column` does it.
-        split_column: A column that is kept by its name.
-        sheet: Of a workbook; None: the first.
-        sheet_option: What a user names the sheet with, for messages.
-
-    Raises:
-        DataError: The file cannot be read, has no texts or no labels, or a label column has too many values.
-        UsageError: A column or the sheet is not there, or has a name that cannot be used here.
+    Each label column is a task; its classes are the values that occur, sorted, and an empty cell is no label. Raises
+    :class:`DataError` where there are no texts, no labels, or more than :data:`MOST_CLASSES`, and :class:`UsageError`
+    where a column or the sheet is not there. ``sheet_option`` is what messages call the option for the sheet.
     """
     path = Path(path)
-    named = [*label_columns, *filter(None, [split_column])]
     table, frame = _load(path, text_column, sheet, sheet_option)
-    labelled, dropped = _tidy(path, frame, table.texts(frame), _positions(path, frame, named))
-    notes = [*table.notes, f"texts: the column {table.text_column!r} ({table.reason})"]
+    named = _columns(path, frame, [*label_columns, *filter(None, [split_column])])
+    labelled, dropped = _tidy(path, frame.index, {TEXT_COLUMN: _as_texts(table.texts(frame)), **named})
+    notes = *table.notes, f"texts: the column {table.text_column!r} ({table.reason})"
     of_tasks = tuple(_task(path, name, labelled[name].dropna().unique().tolist()) for name in label_columns)
-    return Dataset(
-        CUSTOM, path, _sha256(path), labelled, None, dropped, tuple(notes), first_row=table.first_row, tasks=of_tasks
-    )
+    return Dataset(CUSTOM, path, _sha256(path), labelled, None, dropped, notes, table.first_row, of_tasks)
 
 
 def check_file(path: Path, origin: str = "") -> None:
@@ -187,48 +153,44 @@ def _load(
         return table, frame.set_axis([number - table.first_row for number in table.row_numbers()])
 
 
-def _load_labelled(path: Path) -> tuple[tables.Table, pd.DataFrame]:
-    if path.suffix.lower() == ".xlsx":
-        with suppress(UsageError):  # it has no such sheet
-            return _load(path, sheet=LABELLED_SHEET)
-    return _load(path, sheet_option=f"the name {LABELLED_SHEET!r}")
+def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple[tables.Table, pd.DataFrame] | None:
+    """A sheet of a workbook; None where there is no such sheet, or no such column in it."""
+    if path.suffix.lower() != ".xlsx":
+        return None
+    try:
+        return _load(path, text_column, sheet)
+    except UsageError:
+        return None
 
 
 def _read_unlabelled(path: Path) -> pd.DataFrame | None:
     import pandas as pd
 
-    if path.suffix.lower() != ".xlsx":
-        return None
-    try:
-        table, frame = _load(path, UNLABELLED_COLUMN, UNLABELLED_SHEET)
-    except UsageError:  # it has no such sheet, or the sheet no such column
-        return None
-    return pd.DataFrame({UNLABELLED_COLUMN: _as_texts(table.texts(frame))})
+    loaded = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
+    return loaded and pd.DataFrame({UNLABELLED_COLUMN: _as_texts(loaded[0].texts(loaded[1]))})
 
 
-def _positions(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str, int]:
-    """Where the named columns are; case, and what stands between words, do not matter."""
+def _columns(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
+    """The cells of the named columns; case, and what stands between the words of a name, do not matter."""
     if "row" in names:
         raise UsageError(f"the column 'row' of {path} cannot hold labels or a split here; rename it")
-    return {name: tables.choose_text_column(frame.head(0), name, str(path))[0] for name in names}
+    positions = [tables.choose_text_column(frame.head(0), name, str(path))[0] for name in names]
+    return {name: _as_texts(frame.iloc[:, at].tolist()) for name, at in zip(names, positions, strict=True)}
 
 
-def _tidy(
-    path: Path, frame: pd.DataFrame, texts: list[Any], positions: dict[str, int]
-) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """The columns ``row``, text, and those of ``positions``, stripped; and the rows that are left out."""
+def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
+    """The column ``row``, the text, and the other columns, stripped; and the rows that are left out."""
     import pandas as pd
 
-    columns: dict[str, Any] = {"row": frame.index, TEXT_COLUMN: _as_texts(texts)}
-    for name, position in positions.items():
-        cells = [cell.strip() or None for cell in _as_texts(frame.iloc[:, position].tolist())]
-        columns[name] = pd.Series(cells, dtype="str")
-    tidy = pd.DataFrame(columns)
+    tidy = pd.DataFrame({"row": rows, TEXT_COLUMN: columns[TEXT_COLUMN]})
+    for name, cells in columns.items():
+        if name != TEXT_COLUMN:
+            tidy[name] = pd.Series([cell.strip() or None for cell in cells], dtype="str")
     is_blank = tidy[TEXT_COLUMN].map(str.strip) == ""
     if is_blank.all():
         raise DataError(f"expected rows with a text below the header of {path}, got none; add labelled texts")
-    rows = tidy["row"][is_blank].tolist()
-    dropped = (Dropped("the text is missing", len(rows), tuple(rows[:5])),) if rows else ()
+    blank = tidy["row"][is_blank].tolist()
+    dropped = (Dropped("the text is missing", len(blank), tuple(blank[:5])),) if blank else ()
     return tidy[~is_blank].reset_index(drop=True), dropped
 
 
@@ -251,30 +213,28 @@ def _check_schema(path: Path, frame: pd.DataFrame) -> None:
     """Raise :class:`DataError` for the first row whose text or label cannot be used."""
     import pandera.pandas as pa
 
-    labels = {
-        task.column: pa.Column(str, pa.Check.isin(task.labels + task.ignored_labels), nullable=True)
-        for task in tasks.TASKS.values()
-    }
-    text = pa.Column(str, pa.Check.str_length(min_value=1, max_value=LONGEST_TEXT))
+    known = {task.column: task.labels + task.ignored_labels for task in tasks.TASKS.values()}
+    columns = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in known.items()}
+    columns[TEXT_COLUMN] = pa.Column(str, pa.Check.str_length(max_value=LONGEST_TEXT))
     try:
-        pa.DataFrameSchema({"row": pa.Column(int, unique=True), TEXT_COLUMN: text, **labels}).validate(frame, lazy=True)
+        pa.DataFrameSchema(columns).validate(frame, lazy=True)
+        return
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.sort_values("index", kind="stable")
-        raise DataError(_explain_failure(path, frame, failures)) from None
-
-
-def _explain_failure(path: Path, frame: pd.DataFrame, failures: pd.DataFrame) -> str:
     first = failures.iloc[0]
-    value, row = first["failure_case"], f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
-    if first["column"] == TEXT_COLUMN:
-        return f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
-    task = next(task for task in tasks.TASKS.values() if task.column == first["column"])
-    others = int((failures["column"] == task.column).sum()) - 1
+    column, value = first["column"], first["failure_case"]
+    row = f"row {frame['row'][int(first['index'])] + FIRST_ROW} of the file {path}"
+    if column == TEXT_COLUMN:
+        raise DataError(
+            f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
+        )
+    others = int((failures["column"] == column).sum()) - 1
     more = f" (and {others:,} more {plural(others, 'row', 'rows')})" if others else ""
-    known = task.labels + task.ignored_labels
-    near = nearest(value, known)
-    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(known)}"
-    return f"{row} has {quoted(value)} in {task.column!r}{more}, which is no known label; {advice}, or empty the cell"
+    near = nearest(value, known[column])
+    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(known[column])}"
+    raise DataError(
+        f"{row} has {quoted(value)} in {column!r}{more}, which is no known label; {advice}, or empty the cell"
+    )
 
 
 def _task(path: Path, name: str, labels: list[str]) -> tasks.Task:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tf_model import cli, tasks
 from tf_model.data.dataset import Dataset
 from tf_model.errors import DataError, listed, plural
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -25,71 +20,56 @@ class TrainingRows:
         rows: Row numbers in the file, int64 [N].
         texts: N raw texts.
         label_ids: int64 [N, tasks], -1 where a text has no label of a task.
-        strata: Groups that the parts of a split should hold in equal shares, int64 [N]: the class of the first task
-            that a row has a label of, numbered through all tasks.
-        strata_names: Their names, for messages.
-        ignored: How many rows of the dataset have a label that no model learns, by task and label; they are not
-            examples of that task.
+        ignored: How many rows of the dataset have a label that no model learns, by task and label.
     """
 
     tasks: tuple[tasks.Task, ...]
     rows: np.ndarray
     texts: list[str]
     label_ids: np.ndarray
-    strata: np.ndarray
-    strata_names: tuple[str, ...]
-    ignored: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ignored: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def strata(self) -> np.ndarray:
+        """Of which the parts of a split hold equal shares, int64 [N]: a row's first label, numbered through all tasks.
+
+        :attr:`strata_names` are their names.
+        """
+        offsets = np.cumsum([0, *(len(task.labels) for task in self.tasks)])
+        first = (self.label_ids != tasks.NO_LABEL).argmax(axis=1)
+        return offsets[first] + self.label_ids[np.arange(len(first)), first]
+
+    @property
+    def strata_names(self) -> tuple[str, ...]:
+        """The classes of all tasks, one after the other."""
+        return sum((task.labels for task in self.tasks), ())
+
     def take(self, positions: np.ndarray) -> TrainingRows:
         """Only the rows at these positions, in their order."""
-        return replace(
-            self,
-            rows=self.rows[positions],
-            texts=[self.texts[position] for position in positions],
-            label_ids=self.label_ids[positions],
-            strata=self.strata[positions],
-        )
+        texts = [self.texts[position] for position in positions]
+        return replace(self, rows=self.rows[positions], texts=texts, label_ids=self.label_ids[positions])
 
 
 def training_rows(dataset: Dataset, name: str) -> TrainingRows:
     """The rows with a label of the task ``name``, or, for ``answer``, of either task, in file order.
 
-    A tweet with an emotion but without a product label has an *unknown* product, not none.
-
-    Raises:
-        DataError: A task has no row.
+    A tweet with an emotion but without a product label has an *unknown* product, not none. Raises :class:`DataError`
+    if a task has no row.
     """
     chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
-    frame = dataset.labelled
     label_ids = np.stack([_label_ids(dataset, task) for task in chosen], axis=1)
-    labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
-    frame, label_ids = frame[labelled], label_ids[labelled]
-    names = [task.labels for task in chosen]
-    first = (label_ids != tasks.NO_LABEL).argmax(axis=1)
-    offsets = np.cumsum([0, *map(len, names)])
-    strata = offsets[first] + label_ids[np.arange(len(first)), first]
-    ignored = {task.name: count_ignored(dataset.labelled, task) for task in chosen if task.ignored_labels}
+    is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
+    frame = dataset.labelled[is_labelled]
+    ignored = {
+        task.name: {label: int((dataset.labelled[task.column] == label).sum()) for label in task.ignored_labels}
+        for task in chosen
+        if task.ignored_labels
+    }
     texts = frame[tasks.TEXT_COLUMN].tolist()
-    return TrainingRows(chosen, frame["row"].to_numpy(), texts, label_ids, strata, sum(names, ()), ignored)
-
-
-def examples(dataset: Dataset, task: tasks.Task) -> pd.DataFrame:
-    """The rows with a label of one task, in file order.
-
-    Returns:
-        The columns ``row`` (int64), ``text`` (str), ``label`` (str) and ``label_id`` (int64, the position of the
-        label in ``task.labels``), indexed from 0. Rows without a label, or with one that the task ignores, are left
-        out.
-
-    Raises:
-        DataError: No row has a label of this task.
-    """
-    ids = _label_ids(dataset, task)
-    frame = dataset.labelled[["row", tasks.TEXT_COLUMN, task.column]].set_axis(["row", "text", "label"], axis=1)
-    return frame.assign(label_id=ids)[ids != tasks.NO_LABEL].reset_index(drop=True)
+    return TrainingRows(chosen, frame["row"].to_numpy(), texts, label_ids[is_labelled], ignored)
 
 
 def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
@@ -104,66 +84,32 @@ def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
     return label_ids
 
 
-def describe_ignored(ignored: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """:attr:`TrainingRows.ignored` in words, one line for each label that occurs."""
-    return [
-        f"{count:,} {plural(count, 'row is', 'rows are')} {label!r}: no example of the task {task}"
-        for task, counts in ignored.items()
-        for label, count in counts.items()
-        if count
-    ]
-
-
-def count_ignored(frame: pd.DataFrame, task: tasks.Task) -> dict[str, int]:
-    """The number of rows with each label that the task ignores."""
-    return {label: int((frame[task.column] == label).sum()) for label in task.ignored_labels}
-
-
-def count_labels(frame: pd.DataFrame, task: tasks.Task) -> dict[str, int]:
-    """The number of rows of :attr:`Dataset.labelled` with each class, in the order of the task."""
-    return {label: int((frame[task.column] == label).sum()) for label in task.labels}
-
-
-def check_classes(frame: pd.DataFrame, task: tasks.Task) -> tuple[str, ...]:
-    """Check that every class that occurs in ``examples(...)`` has enough examples to be split.
-
-    Args:
-        frame: What :func:`examples` returned.
-        task: The same task.
-
-    Returns:
-        The classes that do not occur at all: a model can be trained without them and will never predict them.
-
-    Raises:
-        DataError: A class has a single example, or there is only one class.
-    """
-    counts = {label: int((frame["label"] == label).sum()) for label in task.labels}
-    rare = [label for label, count in counts.items() if count == 1]
-    if rare:
-        raise DataError(
-            f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
-            f"{listed(rare)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
-        )
-    present = [label for label, count in counts.items() if count]
-    if len(present) < 2:
-        raise DataError(
-            f"expected examples of at least two classes of the task {task.name!r}, got {listed(present)} only; add "
-            "examples of another class"
-        )
-    return tuple(label for label, count in counts.items() if not count)
-
-
 def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
-    """:func:`training_rows` for a training; what it will not learn is said on standard error.
+    """:func:`training_rows` for a training; what a model will not learn from them is printed on standard error.
 
-    Raises:
-        DataError: A class has a single example, or there is only one class.
+    Raises :class:`DataError` if a class has a single example, or there is only one class.
     """
     rows = training_rows(dataset, name)
-    for task in rows.tasks:
-        absent = check_classes(examples(dataset, task), task)
+    for task, ids in zip(rows.tasks, rows.label_ids.T, strict=True):
+        counts = np.bincount(ids[ids != tasks.NO_LABEL], minlength=len(task.labels))
+        absent, rare, present = (
+            [label for label, is_so in zip(task.labels, mask, strict=True) if is_so]
+            for mask in (counts == 0, counts == 1, counts > 0)
+        )
+        if rare:
+            raise DataError(
+                f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
+                f"{listed(rare)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
+            )
+        if len(present) < 2:
+            raise DataError(
+                f"expected examples of at least two classes of the task {task.name!r}, got {listed(present)} only; "
+                "add examples of another class"
+            )
         if absent:
             cli.say(f"note: no example of {', '.join(absent)}; the model will hardly ever answer so")
-    for line in describe_ignored(rows.ignored):
-        cli.say(f"note: {line}")
+        for label, count in rows.ignored.get(task.name, {}).items():
+            if count:
+                are = plural(count, "row is", "rows are")
+                cli.say(f"note: {count:,} {are} {label!r}: no example of the task {task.name}")
     return rows

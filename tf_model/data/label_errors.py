@@ -53,17 +53,9 @@ def out_of_fold(
     classes: int,
     classifier: Callable[[], Any] = tfidf_classifier,
 ) -> np.ndarray:
-    """The probabilities of each row by a model that was fitted without it and without its near-duplicates.
+    """The probabilities of each row by a model fitted without it and its near-duplicates, float32 [N, classes].
 
-    Args:
-        texts: N raw texts.
-        label_ids: int64 [N], 0 to ``classes`` - 1.
-        folds: From :func:`tf_model.data.splits.grouped_folds`, each row in one validation part.
-        classes: Number of classes; one that does not occur gets probability 0.
-        classifier: Makes an unfitted scikit-learn classifier of texts.
-
-    Returns:
-        float32 [N, classes], each row sums to 1.
+    ``folds`` are from :func:`tf_model.data.splits.grouped_folds`. A class that does not occur gets probability 0.
     """
     probabilities = np.zeros((len(texts), classes), np.float32)
     for split in folds:
@@ -79,18 +71,7 @@ def is_available() -> bool:
 
 
 def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Which labels confident learning takes for errors, the surest first.
-
-    Args:
-        label_ids: int64 [N].
-        probabilities: float [N, classes], from :func:`out_of_fold`.
-
-    Returns:
-        int64 positions, by the probability that the model gives to the label, ascending.
-
-    Raises:
-        ModuleNotFoundError: cleanlab is not installed, see :func:`is_available`.
-    """
+    """Positions (int64) of the labels that confident learning takes for errors, the surest first."""
     from cleanlab.filter import find_label_issues
 
     # cleanlab wants every class to occur.

@@ -26,13 +26,7 @@ OFFLINE_VARIABLES = ("TWEETS_OFFLINE", "HF_HUB_OFFLINE")
 
 @dataclass(frozen=True)
 class Source:
-    """The file that was chosen.
-
-    Attributes:
-        path: The file.
-        reason: Why this one.
-        is_sample: Whether it is the sample corpus, whose figures say nothing about real tweets.
-    """
+    """The file that was chosen, and why; whether it is the sample corpus, whose figures say nothing of real tweets."""
 
     path: Path
     reason: str
@@ -54,15 +48,10 @@ class Source:
 def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source:
     """Choose the data file; the first hit wins.
 
-    In order: ``path``; the environment variable ``TWEETS_DATA``; ``data/raw/``; ``../shared/data/``; a download into
-    ``data/raw/``, unless ``TWEETS_OFFLINE=1`` or ``HF_HUB_OFFLINE=1``; the sample corpus.
-
-    Args:
-        path: A file that the user named. If it is missing, that is an error: nothing else is tried.
-        option: What the user named ``path`` with, for messages.
-
-    Raises:
-        DataError: The named file is missing, ``data/raw/`` holds several candidates, or there is no data at all.
+    In order: ``path``, which the user named with ``option``; the environment variable ``TWEETS_DATA``; ``data/raw/``;
+    ``../shared/data/``; a download into ``data/raw/``, unless ``TWEETS_OFFLINE=1`` or ``HF_HUB_OFFLINE=1``; the sample
+    corpus. Raises :class:`DataError` where a named file is missing, ``data/raw/`` holds several candidates, or there is
+    no data at all.
     """
     for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
@@ -83,23 +72,20 @@ def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source
 
 def announce(source: Source) -> None:
     """Print on standard error which data is used and why; the sample corpus gets a red panel."""
-    from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
 
-    stderr = Console(stderr=True, highlight=False)
+    text = Text(source.describe())
     if source.is_sample:
-        stderr.print(Panel(Text(source.describe()), title="SAMPLE DATA", border_style="bold red", style="red"))
+        cli.stderr().print(Panel(text, title="SAMPLE DATA", border_style="bold red", style="red"))
     else:
-        stderr.print(Text(source.describe()), soft_wrap=True)
+        cli.stderr().print(text, soft_wrap=True)
 
 
 def download(url: str, target: Path, sha256: str) -> Path:
     """Download a file whose sha256 is known. It appears under its name only when it is complete and correct.
 
-    Raises:
-        DataError: The file cannot be had, or is another.
-        OutputError: ``target`` cannot be written.
+    Raises :class:`DataError` if it cannot be had or is another, :class:`OutputError` if it cannot be written.
     """
     import pooch
     import requests
@@ -123,12 +109,10 @@ def _find_raw(folder: Path) -> Path | None:
     for name in (WORKBOOK, JUDGE_CSV):
         if (folder / name).is_file():
             return folder / name
-    if not folder.is_dir():
-        return None
     # "~$name.xlsx" is the lock file of an open spreadsheet.
     files = sorted(
         file
-        for file in folder.iterdir()
+        for file in folder.glob("*")
         if file.suffix.lower() in SUFFIXES and not file.name.startswith((".", "~$")) and file.is_file()
     )
     if len(files) > 1:

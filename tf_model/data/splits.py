@@ -10,17 +10,13 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tf_model import tasks
+from tf_model.data.examples import TrainingRows
 from tf_model.errors import DataError, UsageError, listed
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_array
-
-    from tf_model.data import TrainingRows
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
@@ -42,20 +38,9 @@ def report_split(
 ) -> Split:
     """The report's split: ``train_test_split(test_size=0.2, random_state=42)`` over the rows in file order.
 
-    It is not stratified, and near-duplicates fall on both sides (see :func:`nearest`): it serves to compare with the
-    report, :func:`grouped_folds` to judge a model.
-
-    Args:
-        label_ids: Class ids, int array of shape [N], in the order of the file.
-        seed: Seed of the shuffle.
-        validation_size: Share of the rows that validate, between 0 and 1; their number is rounded up.
-        labels: Names of the classes, used in messages only. A class of which there is no row at all is no error.
-
-    Returns:
-        The positions in shuffled order, as scikit-learn gives them.
-
-    Raises:
-        DataError: There are too few rows, or a class has no example in the training part.
+    It is not stratified, and near-duplicates fall on both sides: it serves to compare with the report,
+    :func:`grouped_folds` to judge a model. Positions come in shuffled order. Raises :class:`DataError` if there are too
+    few rows or a class (of the names ``labels``) has no example in the training part.
     """
     from sklearn.model_selection import train_test_split
 
@@ -78,10 +63,8 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
     """Training and validation part, and in words how they were made.
 
     One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
-
-    Raises:
-        DataError: There are too few rows, or too few of a class or of a task for both parts.
-        UsageError: The share of rows to validate cannot be had.
+    Raises :class:`DataError` if rows, of a class or a task, are too few, :class:`UsageError` for another share to
+    validate than 1 / n.
     """
     if len(rows.tasks) == 1:
         split = report_split(rows.strata, seed, validation_size, rows.strata_names)
@@ -113,17 +96,8 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
     Two texts are near-duplicates if the cosine of their TF-IDF vectors is at least ``threshold``, or if their words
     are the same once case, punctuation and leading retweet marks ("RT @user:") are put aside. The vectors count the
     character 3- to 5-grams inside word boundaries (scikit-learn's ``char_wb``) of the lower-cased text, weighted over
-    all the given texts. Texts without words are compared as they stand, so empty texts share one group.
-
-    Time grows with the square of the number of texts, memory only with the number: similarities are computed in
-    blocks and never kept.
-
-    Args:
-        texts: N strings.
-        threshold: Least cosine of a near-duplicate, above 0 and at most 1.
-
-    Returns:
-        Group of each text, int64 array of shape [N] with values from 0 to the number of groups less 1.
+    all the given texts. Texts without words are compared as they stand, so empty texts share one group. Time grows with
+    the square of the number of texts, memory only with the number. Returns int64 [N], numbered from 0.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -139,10 +113,9 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
 
 
 def folds_of(rows: TrainingRows, groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
-    """:func:`grouped_folds` of the rows of one task or of several.
+    """:func:`grouped_folds` alike in the strata of the rows; no training part is without a class of a task.
 
-    They are alike in their strata, and no training part is without a class of a task. A stratum may be of so few rows
-    that some training part is without it: tweets with an emotion and no product, say.
+    It may be without a stratum of few rows, such as tweets with an emotion and no product.
     """
     classes = [(ids, task.labels) for ids, task in zip(rows.label_ids.T, rows.tasks, strict=True)]
     return grouped_folds(rows.strata, groups, folds, seed, classes)
@@ -155,25 +128,12 @@ def grouped_folds(
     seed: int = 0,
     classes: Sequence[tuple[np.ndarray, Sequence[str]]] = (),
 ) -> tuple[Split, ...]:
-    """Cross-validation folds, alike in their strata as far as can be, with each group on one side only.
+    """Cross-validation folds, alike in their strata (int [N]) as far as can be, with each group on one side only.
 
-    They are those of scikit-learn's ``StratifiedGroupKFold(shuffle=True)``. Each row validates in exactly one fold. A
-    class that occurs in fewer groups than there are folds is missing from some validation parts, which is no error.
-
-    Args:
-        strata: Class ids, or what else the folds should hold in equal shares, int array of shape [N].
-        groups: Group of each row, int array of shape [N], such as :func:`near_duplicate_groups` gives.
-        folds: Number of folds, at least 2.
-        seed: Seed of the shuffle of the groups.
-        classes: Class ids (int [N], -1: none) and class names, of which every training part must have all; by default
-            the strata.
-
-    Returns:
-        One :class:`Split` per fold, positions ascending.
-
-    Raises:
-        DataError: There are too few rows or groups, or a class would be missing from a training part.
-        UsageError: ``folds`` is below 2.
+    They are those of scikit-learn's ``StratifiedGroupKFold(shuffle=True)``, positions ascending. Each row validates in
+    exactly one fold; a class in fewer groups than folds is missing from some validation parts. ``groups`` are as
+    :func:`near_duplicate_groups` gives them. ``classes`` are ids (int [N], -1: none) with their names, by default the
+    strata. Raises :class:`DataError` if a training part would lack one of them, or there are too few rows or groups.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -207,16 +167,10 @@ def grouped_folds(
 
 
 def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The most similar text of each row, as :func:`near_duplicate_groups` compares them.
+    """The text among ``columns`` that is most similar to each of ``rows``, both positions in ``texts``.
 
-    Args:
-        texts: N strings, over all of which the n-grams are weighted.
-        rows: Positions in ``texts``, such as those that validate.
-        columns: Those among which to look, such as those that train.
-
-    Returns:
-        Greatest similarity of each row (0 to 1, float32 [rows]; a near-duplicate from :data:`THRESHOLD` on) and the
-        position of that text (int64 [rows]).
+    Texts are compared as by :func:`near_duplicate_groups`. Returns the similarities (0 to 1, float32 [rows]; a
+    near-duplicate from :data:`THRESHOLD` on) and the positions of those texts (int64 [rows]).
     """
     blocks = [
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())
@@ -226,14 +180,8 @@ def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tupl
     return greatest, columns[where]
 
 
-def _similarity_blocks(
-    texts: Sequence[str], rows: np.ndarray, columns: np.ndarray
-) -> Iterator[tuple[np.ndarray, csr_array]]:
-    """Yield positions [B] out of ``rows``, and their similarities to ``columns``, sparse float32 [B, columns].
-
-    A similarity is the cosine, and 1 for the same words. It does not depend on which of the two texts is the row:
-    both ways, the products are added in the order of the n-grams.
-    """
+def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
+    """Yield positions [B] out of ``rows``, and their similarities to ``columns``, sparse float32 [B, columns]."""
     if not len(rows):
         return
     ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
@@ -243,7 +191,7 @@ def _similarity_blocks(
         yield block, (ngrams[block] @ ngram_columns).maximum(words[block] @ word_columns).tocsr()
 
 
-def _ngram_vectors(texts: Sequence[str]) -> csr_array:
+def _ngram_vectors(texts: Sequence[str]) -> Any:
     """TF-IDF of character n-grams, sparse float32 [N, n-grams], rows of length 1 (0 for an empty text)."""
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -254,7 +202,7 @@ def _ngram_vectors(texts: Sequence[str]) -> csr_array:
     return csr_array(vectorizer.fit_transform(texts))
 
 
-def _word_vectors(texts: Sequence[str]) -> csr_array:
+def _word_vectors(texts: Sequence[str]) -> Any:
     """One column per distinct sequence of words, sparse float32 [N, sequences], a single 1 in each row."""
     from scipy.sparse import csr_array
 
@@ -269,5 +217,4 @@ def bare_words(text: str) -> str:
 
 
 def _class_names(ids: np.ndarray, labels: Sequence[str]) -> str:
-    """For a message: "'Android' (id 4), 'Apple' (id 5)", or "class 4, class 5" where the names are not known."""
     return ", ".join(f"{labels[i]!r} (id {i})" if i < len(labels) else f"class {i}" for i in map(int, ids))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tf_model.device import import_tensorflow
 from tf_model.io.characters import well_formed
 from tf_model.preprocessing.cleaning import CLEANINGS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SURFACE_FEATURES = {
     "digits": re.compile(r"\d"),
@@ -33,24 +30,13 @@ SURFACE_FEATURES = {
     "other non-ASCII characters": re.compile("[^\\x00-\\x7f\ufffd]"),
     "line breaks": re.compile(r"[\r\n]"),
 }
-RAW = "raw"
 
 
 def count_surface_features(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many tweets hold each of :data:`SURFACE_FEATURES`.
-
-    Returns:
-        ``feature`` (str), ``tweets`` (int64), ``share`` (of the tweets, 0 to 1) and ``times`` (int64, how often in
-        all), in the order of :data:`SURFACE_FEATURES`.
-    """
-    import pandas as pd
-
-    lines = []
-    for feature, pattern in SURFACE_FEATURES.items():
-        times = [len(pattern.findall(text)) for text in tweets["text"]]
-        count = sum(number > 0 for number in times)
-        lines.append((feature, count, count / max(len(tweets), 1), sum(times)))
-    return pd.DataFrame(lines, columns=["feature", "tweets", "share", "times"])
+    """How many ``tweets`` hold each ``feature`` of :data:`SURFACE_FEATURES`, and their ``share`` (0 to 1)."""
+    counts = [len(with_surface_feature(tweets, feature)) for feature in SURFACE_FEATURES]
+    frame = pd.DataFrame({"feature": list(SURFACE_FEATURES), "tweets": counts})
+    return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
 
 
 def with_surface_feature(tweets: pd.DataFrame, feature: str) -> pd.DataFrame:
@@ -59,17 +45,10 @@ def with_surface_feature(tweets: pd.DataFrame, feature: str) -> pd.DataFrame:
 
 
 def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
-    """What each cleaning rule of ``cleaning`` leaves of each surface feature. Runs the rules themselves, in TensorFlow.
-
-    Returns:
-        One line per feature and state: ``feature``, ``state`` (``raw`` or the name of a rule) and ``tweets`` (int64,
-        how many hold the feature in that state).
-    """
-    import pandas as pd
-
+    """How many ``tweets`` hold each ``feature`` in each ``state``: ``raw``, or cleaned by a rule, run in TensorFlow."""
     tf = import_tensorflow()
     texts = tf.constant([well_formed(text) for text in tweets["text"]], dtype=tf.string)
-    states = {RAW: tweets}
+    states = {"raw": tweets}
     for name, clean in CLEANINGS.items():
         states[name] = tweets.assign(text=[text.decode("utf-8") for text in clean(texts).numpy()])
     counts = [count_surface_features(frame).assign(state=state) for state, frame in states.items()]
@@ -77,16 +56,7 @@ def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
 
 
 def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.ndarray:
-    """Length of each tweet in tokens, special tokens included, as the model reads it.
-
-    Args:
-        tweets: N rows.
-        vocabulary: A BERT ``vocab.txt``.
-        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
-
-    Returns:
-        int64 [N], from 2 to :data:`tf_model.preprocessing.cleaning.MAX_TOKENS`.
-    """
+    """Length of each tweet in tokens of a BERT ``vocab.txt``, special tokens included, after a cleaning: int64 [N]."""
     import_tensorflow()
     from tf_model.preprocessing.batching import encode
     from tf_model.preprocessing.tokenizer import TextEncoder

@@ -5,14 +5,12 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from tf_model import tasks
 from tf_model.data.splits import RETWEET_MARKS, bare_words
 from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
@@ -26,26 +24,14 @@ _WORD = re.compile(r"\w+(?:['&]\w+)*")
 
 
 def describe(labelled: pd.DataFrame) -> pd.DataFrame:
-    """Everything about each tweet that the other functions count.
+    """Everything about each tweet that the other functions count, one line per row of ``Dataset.labelled``.
 
-    Args:
-        labelled: As :attr:`tf_model.data.Dataset.labelled`: N rows with the columns ``row``, text, product, emotion.
-
-    Returns:
-        N rows, indexed from 0, in the same order, with the columns
-
-        - ``row`` (int64): as in ``labelled``.
-        - ``text`` (str): as it stands in the file.
-        - ``product``, ``emotion`` (str): the labels, :data:`NO_PRODUCT` and :data:`NO_LABEL` where there is none.
-        - ``characters``, ``words`` (int64): length in code points, and in words between spaces.
-        - ``terms`` (tuple of str): see :func:`terms`.
-        - ``is_retweet`` (bool): it begins with a retweet mark, such as "RT @user".
-        - ``same_words`` (int64): a number that tweets share whose words are the same once case, punctuation and
-          leading retweet marks are put aside, as in :func:`tf_model.data.splits.near_duplicate_groups`.
-        - ``named`` (tuple of str): see :func:`named`.
+    ``row`` and ``text`` are as in the file, ``product`` and ``emotion`` the labels (:data:`NO_PRODUCT`,
+    :data:`NO_LABEL` where there is none), ``characters`` and ``words`` the length in code points and in words between
+    spaces, ``terms`` and ``named`` what :func:`terms` and :func:`named` return. ``is_retweet``: it begins with a mark
+    such as "RT @user". ``same_words``: a number that tweets share whose words are the same once case, punctuation and
+    leading retweet marks are put aside.
     """
-    import pandas as pd
-
     text = labelled[tasks.TEXT_COLUMN].reset_index(drop=True)
     return pd.DataFrame(
         {
@@ -80,29 +66,17 @@ def terms(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which tweets to look at. The default lets all through.
+    """Which tweets to look at. The default lets all through."""
 
-    Attributes:
-        products: Labels to keep, :data:`NO_PRODUCT` among them if wanted; empty keeps all.
-        emotions: The same of emotions, with :data:`NO_LABEL`.
-        retweets: True keeps retweets only, False all others, None both.
-        once: Whether to keep only the first of the tweets whose words are the same.
-        characters: Least and greatest length, both included; None keeps all.
-        contains: Letters that the text must hold, whatever their case; empty keeps all.
-    """
-
-    products: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()  # labels to keep; empty keeps all
     emotions: tuple[str, ...] = ()
-    retweets: bool | None = None
-    once: bool = False
-    characters: tuple[int, int] | None = None
-    contains: str = ""
+    retweets: bool | None = None  # True keeps retweets only, False all others
+    once: bool = False  # keep only the first of the tweets whose words are the same and that pass otherwise
+    characters: tuple[int, int] | None = None  # least and greatest length, both included
+    contains: str = ""  # letters that the text must hold, whatever their case
 
     def __call__(self, tweets: pd.DataFrame) -> pd.DataFrame:
-        """The rows of ``tweets`` (see :func:`describe`) that pass, with their index.
-
-        ``once`` is applied last: the first of those that pass otherwise is kept.
-        """
+        """The rows of ``tweets`` (see :func:`describe`) that pass, with their index."""
         for column, labels in (("product", self.products), ("emotion", self.emotions)):
             if labels:
                 tweets = tweets[tweets[column].isin(labels)]
@@ -118,8 +92,8 @@ class Filter:
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
     """The labels of ``product`` or ``emotion`` in the order in which to show them.
 
-    Those of the task, in its order, whether they occur or not; then, if they occur, those that it ignores, and what
-    stands for a missing label.
+    Those of the task come first, whether they occur or not; then, if they occur, those that it ignores, and what stands
+    for a missing label.
     """
     task, occurring = tasks.TASKS[column], set(tweets[column])
     extra = (*task.ignored_labels, NO_PRODUCT, NO_LABEL)

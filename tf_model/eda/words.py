@@ -1,36 +1,45 @@
-"""Which words are frequent, and which tell one label from the others."""
+"""Which words are frequent, which tell one label from the others, and how far a rule of keywords gets."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import TYPE_CHECKING
+import re
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from tf_model.eda.tweets import is_label, label_order
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from scipy.sparse import csr_array
+from tf_model.eda.tweets import NO_PRODUCT, is_label, label_order
+from tf_model.evaluation.metrics import wilson_interval
 
 RETWEET = "rt"  # a mark, not a word
 LEAST_TWEETS = 5  # in which a telling word must occur
 PRIOR_WORDS = 1000  # weight of the prior: the greater, the more rare words are drawn towards no difference
 
+_APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
+# Patterns for lower-cased texts, which must all match, and the product that they speak for; the first rule that
+# fits decides. Written from the names of the classes and of what their makers sold and showed in early 2011.
+PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
+    ((_APP, r"android"), "Android App"),
+    ((_APP, _APPLE_DEVICE), "iPad or iPhone App"),
+    ((r"ipad",), "iPad"),
+    ((r"iphone",), "iPhone"),
+    ((r"android",), "Android"),
+    ((r"\bitunes|\bipods?\b|\bmac(?:book|s)?\b|\bimacs?\b|\bfinal cut\b",), "Other Apple product or service"),
+    (
+        (r"gmail|youtube|chrome|google ?(?:maps?|docs?|places|voice|reader|circles?|hotpot|tv)",),
+        "Other Google product or service",
+    ),
+    ((r"google",), "Google"),
+    ((r"apple",), "Apple"),
+    ((_APP,), "iPad or iPhone App"),
+)
+
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
-    """In how many tweets each word occurs; words of no meaning of their own are left out.
+    """In how many ``tweets`` which ``words`` occur, and their ``share``, the most frequent first; or pairs in a row.
 
     Left out are "rt", scikit-learn's English stop words, and pairs of nothing else.
-
-    Args:
-        tweets: See :func:`tf_model.eda.describe`.
-        pairs: Count two words in a row instead of one.
-
-    Returns:
-        ``words`` (str), ``tweets`` (int64) and ``share`` (of the tweets, 0 to 1), the most frequent first.
     """
-    import pandas as pd
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts, words = _occurrences(tweets, pairs)
@@ -42,29 +51,20 @@ def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
 
 
 def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
-    """Which words tell the tweets of a label from those of the other labels.
+    """Which words, or pairs in a row, tell the tweets of a label (``by``: ``product`` or ``emotion``) from the others.
 
     Log-odds ratio with an informative Dirichlet prior: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words:
     Lexical Feature Selection and Evaluation for Identifying the Content of Political Conflict", Political Analysis 16
     (2008), equations 15, 16, 20 and 22. The prior is the frequency of each word in all the tweets, with the weight of
-    :data:`PRIOR_WORDS`. A word counts once a tweet; those of fewer than :data:`LEAST_TWEETS` are left out.
+    :data:`PRIOR_WORDS`. A word counts once a tweet; those of fewer than :data:`LEAST_TWEETS` are left out, and so are
+    missing and ignored labels.
 
-    Args:
-        tweets: See :func:`tf_model.eda.describe`.
-        by: The column with the labels, ``product`` or ``emotion``; missing and ignored ones are left out.
-        pairs: Count two words in a row instead of one.
-
-    Returns:
-        One line per label and word: ``label``, ``words`` (str), ``tweets`` and ``others`` (int64: in how many tweets
-        of the label and of the other labels it occurs), ``log_odds`` (natural logarithm of the odds ratio; positive:
-        more frequent here) and ``z`` (the same over its standard deviation); for each label the greatest ``z`` first.
-        Empty where there are fewer than two labels to compare.
+    Returns ``label``, ``words``, ``tweets`` and ``others`` (in how many tweets of the label and of the other labels),
+    ``log_odds`` (natural logarithm; positive: more frequent here) and ``z`` (the same over its standard deviation); of
+    each label the greatest ``z`` first. Empty where there are fewer than two labels to compare.
     """
-    import pandas as pd
-
-    labels = [label for label in label_order(tweets, by) if is_label(label)]
-    tweets = tweets[tweets[by].isin(labels)]
-    labels = [label for label in labels if (tweets[by] == label).any()]
+    tweets = tweets[tweets[by].map(is_label).astype(bool)]
+    labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
     total = occurrences.sum(axis=0)
     kept = (total >= LEAST_TWEETS) & (words != RETWEET)
@@ -75,17 +75,15 @@ def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.Data
     for label in labels:
         here = occurrences[(tweets[by] == label).to_numpy()].sum(axis=0)
         log_odds, z = _log_odds(here, total - here, prior)
-        part = {"words": words, "tweets": here, "others": total - here, "log_odds": log_odds, "z": z}
-        part = pd.DataFrame(part)[kept].sort_values(["z", "words"], ascending=[False, True])
-        part.insert(0, "label", label)
-        parts.append(part)
+        columns = {"words": words, "tweets": here, "others": total - here, "log_odds": log_odds, "z": z}
+        part = pd.DataFrame({"label": label, **columns})[kept]
+        parts.append(part.sort_values(["z", "words"], ascending=[False, True]))
     return pd.concat(parts, ignore_index=True).astype({"tweets": np.int64, "others": np.int64})
 
 
 def with_words(tweets: pd.DataFrame, words: str) -> pd.DataFrame:
     """The tweets in which a word, or a pair of words with one space between, occurs."""
-    sought = tuple(words.split())
-    return tweets[[sought in _in_a_row(terms, len(sought)) for terms in tweets["terms"]]]
+    return tweets[[f" {words} " in f" {' '.join(terms)} " for terms in tweets["terms"]]]
 
 
 def _log_odds(here: np.ndarray, elsewhere: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +93,7 @@ def _log_odds(here: np.ndarray, elsewhere: np.ndarray, prior: np.ndarray) -> tup
     return log_odds, log_odds / np.sqrt(1 / one + 1 / other)
 
 
-def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[csr_array, np.ndarray]:
+def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
     """1 where a word occurs in a tweet, sparse float64 [N, words], and the words (object [words])."""
     from scipy.sparse import csr_array
     from sklearn.feature_extraction.text import CountVectorizer
@@ -104,10 +102,37 @@ def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[csr_array, np.ndarr
     if not any(len(terms) >= size for terms in tweets["terms"]):
         return csr_array((len(tweets), 0)), np.array([], dtype=object)
     vectorizer = CountVectorizer(
-        analyzer=lambda terms: [" ".join(each) for each in _in_a_row(terms, size)], binary=True, dtype=np.float64
+        preprocessor=list, tokenizer=list, token_pattern=None, ngram_range=(size, size), binary=True, dtype=np.float64
     )
     return csr_array(vectorizer.fit_transform(tweets["terms"])), vectorizer.get_feature_names_out()
 
 
-def _in_a_row(terms: tuple[str, ...], size: int) -> list[tuple[str, ...]]:
-    return list(pairwise(terms)) if size == 2 else [(term,) for term in terms]
+# ---------------------------------------------------------------- products by keywords
+
+
+def keyword_rule(text: str) -> str | None:
+    """The product of the first of :data:`PRODUCT_RULES` that fits a text; None where none does."""
+    lower = text.lower()
+    fitting = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
+    return next(fitting, None)
+
+
+def several_named(tweets: pd.DataFrame) -> pd.DataFrame:
+    """How many ``tweets`` name how many of the five brands (``named``), and their ``share`` (0 to 1)."""
+    counts = np.bincount(tweets["named"].map(len).astype(int), minlength=1)
+    return pd.DataFrame({"named": range(len(counts)), "tweets": counts, "share": counts / max(len(tweets), 1)})
+
+
+def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
+    """How often :func:`keyword_rule` gives the labelled product, over the tweets with a product.
+
+    Returns ``{"rows", "correct", "accuracy", "low", "high"}`` (accuracy with its 95% Wilson interval, NaN without any
+    tweet), and how many ``tweets`` of each ``product`` the rule gives which ``answer`` (:data:`NO_PRODUCT`: none fits).
+    """
+    labelled = tweets[tweets["product"] != NO_PRODUCT]
+    answers = labelled.assign(answer=[keyword_rule(text) or NO_PRODUCT for text in labelled["text"]])
+    table = answers.value_counts(["product", "answer"]).reset_index(name="tweets")
+    rows, correct = len(answers), int((answers["product"] == answers["answer"]).sum())
+    low, high = wilson_interval(correct, rows) if rows else (np.nan, np.nan)
+    accuracy = correct / rows if rows else np.nan
+    return {"rows": rows, "correct": correct, "accuracy": accuracy, "low": low, "high": high}, table
