@@ -11,7 +11,7 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation levers results \
+	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation variants results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
 
 ##@ Set up
@@ -109,7 +109,7 @@ bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and
 	$(RUN) -m research.benchmarks.predict $(ARGS)
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
-	$(RUN) -m research.benchmarks.gpu $(ARGS)
+	$(RUN) -m research.benchmarks.epoch --gpu $(ARGS)
 
 bench-monitor: $(INSTALLED) ## the log of predictions: throughput, overhead, queries, 50 kills
 	$(RUN) -m research.benchmarks.monitor $(ARGS)
@@ -120,25 +120,25 @@ bench-app: $(INSTALLED) ## 20 people at once on the app
 bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
 	$(RUN) -m research.benchmarks.scale --record $(ARGS)
 
-baselines: $(INSTALLED) ## plain methods on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
+baselines: $(INSTALLED) ## classical baselines on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
 	$(RUN) -m research.baselines $(ARGS)
 
-compare: $(INSTALLED) ## our model less each baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
+compare: $(INSTALLED) ## our model less each recorded baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
 	$(RUN) -m research.compare $(ARGS)
 
-label-quality: $(INSTALLED) ## how good the labels are, and what leaving suspicious ones out of training does
+label-quality: $(INSTALLED) ## how good the labels are, and what leaving doubtful ones out of training does
 	$(RUN) -m research.label_quality $(ARGS)
 
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
-ablation: $(INSTALLED) ## what each slip of the report's code did (ARGS="--setting quick": 2 hours; else 12; resumes)
+ablation: $(INSTALLED) ## what each bug of the report's code did (ARGS="--setting quick": 2 hours; else 12; resumes)
 	$(RUN) -m research.ablation $(ARGS)
 
 ##@ Study and show
 
-levers: $(INSTALLED) ## what might better the answer model, each beside the recipe as it is (half an hour each and more; resumes)
-	$(RUN) -m research.levers $(ARGS)
+variants: $(INSTALLED) ## what might better the answer model, each beside the training as it is (half an hour each and more; resumes)
+	$(RUN) -m research.variants $(ARGS)
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)
@@ -161,8 +161,8 @@ screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/sc
 demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
 	$(RUN) -m research.tools.demo $(ARGS)
 
-docs-check: $(INSTALLED) ## run every command of the README as written, in a copy (ARGS="--only REGEX" for some)
-	$(RUN) -m research.tools.docs_check $(ARGS)
+docs-check: $(INSTALLED) ## check that every command of the pages exists and understands its options
+	$(RUN) -m pytest -q -n 0 tests/test_docs.py $(ARGS)
 
 ##@ Serve
 

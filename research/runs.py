@@ -21,42 +21,52 @@ RUNS = paths.RESEARCH / "runs"
 UNCHANGED = "unchanged"  # in a study that changes one thing at a time: the training in which nothing is
 
 
-def record(name: str, command: str, results: dict[str, Any]) -> Path:
-    """Write ``research/runs/<name>.json``: the results, the command that made them, the machine and the versions."""
-    made = {"command": command, "date": today(), "machine": machine(), "versions": versions()}
-    return write_run(name, made | results)
-
-
-def write_run(name: str, run: dict[str, Any]) -> Path:
-    """Write ``research/runs/<name>.json`` as it is given."""
-    path = RUNS / f"{name}.json"
-    write_json(path, run)
-    return path
-
-
-def today() -> str:
-    """The date in UTC, as ``2026-01-31``."""
-    return datetime.now(UTC).date().isoformat()
-
-
 def load(name: str) -> dict[str, Any] | None:
     """A recorded run, None if there is none."""
     path = RUNS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def kept_methods(name: str, same: Mapping[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
-    """What a recorded run has under ``methods``, so that a run may grow method by method.
-
-    Args:
-        name: Of the run.
-        same: Values that must be the same for the figures to stand beside new ones: data, rows, folds.
-        settings: Of each method as it is now; figures of other settings, and of unknown methods, are left out.
-    """
+def load_to_extend(name: str, same: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded run where its values of ``same`` (data, rows, folds) are these, else these alone: a new run."""
     run = load(name)
-    if run is None or any(run.get(key) != value for key, value in same.items()):
-        return {}
-    return {method: kept for method, kept in run["methods"].items() if settings.get(method) == kept["settings"]}
+    return run if run and all(run.get(key) == value for key, value in same.items()) else dict(same)
+
+
+def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded entries of methods whose settings are still what they were, in the order of ``known`` methods."""
+    return {
+        name: entries[name]
+        for name, method in known.items()
+        if name in entries and entries[name]["settings"] == method.settings
+    }
+
+
+def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
+    """Write ``research/runs/<name>.json``: the results, the command that made them, the machine and the versions.
+
+    A run from :func:`load_to_extend` keeps the commands that it was made with before.
+    """
+    commands = [*filter(None, results.get("command", "").split(" and ")), command]
+    made = {
+        "command": " and ".join(dict.fromkeys(commands)),
+        "date": today(),
+        "machine": machine(),
+        "versions": versions(),
+    }
+    return write_run(name, made | {key: value for key, value in results.items() if key not in made})
+
+
+def write_run(name: str, run: Mapping[str, Any]) -> Path:
+    """Write ``research/runs/<name>.json`` as it is given."""
+    path = RUNS / f"{name}.json"
+    write_json(path, dict(run))
+    return path
+
+
+def today() -> str:
+    """The date in UTC, as ``2026-01-31``."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def pack(correct: np.ndarray) -> str:

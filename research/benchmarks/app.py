@@ -1,65 +1,63 @@
 """``python -m research.benchmarks.app``: how the app bears a working day: a first answer, 20 people, 2,000 questions.
 
 The app runs on loopback with the model that it finds. The first answer is timed in a real browser; the many people are
-sessions without a browser (``app_client``), for which the server does what it does for browsers. All of it
-runs on one machine, clients included.
+sessions without a browser (``app_client``), for which the server does what it does for browsers. All of it runs on one
+machine, clients included.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import shlex
-import statistics
-import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from research.runs import record
-from research.tools.app_client import crowd, percentiles
+from research.benchmarks import harness
+from research.tools.app_client import Asked, crowd
 from research.tools.browser import chromium, running_app, staged_models
-from tf_model import cli, paths
-
-if TYPE_CHECKING:
-    import psutil
+from tf_model import cli
 
 FIRST_ANSWERS = 10
 WARM_UP_QUESTIONS = 200  # before the memory is looked at first
+MEMORY_PEOPLE = 4
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
-    arguments = _parser().parse_args(argv)
+    parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
+    parser.add_argument("--models", type=Path, help="the folder of models; saved_models/ if not given")
+    parser.add_argument("--people", type=int, default=20, help="sessions at once")
+    parser.add_argument("--questions", type=int, default=10, help="that each of them asks")
+    parser.add_argument("--think", type=float, default=5.0, help="mean seconds between an answer and the next question")
+    parser.add_argument("--predictions", type=int, default=2_000, help="questions over which the memory is watched")
+    arguments = parser.parse_args(argv)
+    people = arguments.people
     with staged_models(arguments.models) as models, running_app(models) as address:
-        results = measure(address, arguments)
+        asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
+        results = {
+            "people": people,
+            "think_seconds": arguments.think,
+            "first_answer_seconds": {"browser": _first_answers(address)},
+            "crowd": _summary(asyncio.run(crowd(address, people, arguments.questions, arguments.think, seed=2))),
+            "all_at_the_same_moment": _summary(asyncio.run(crowd(address, people, 2, 0, seed=3))),
+            "memory": _memory(address, arguments.predictions),
+        }
     for name, value in results.items():
         print(f"{name}: {value}")
-    given = shlex.join(sys.argv[1:] if argv is None else argv)
-    path = record("bench_app", f'make bench-app ARGS="{given}"' if given else "make bench-app", results)
-    cli.say(f"written to {paths.shown(path)}")
-    return 0
+    return harness.finish("app", argv, results)
 
 
-def measure(address: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All measurements of the app at ``address``; seconds, and bytes of memory."""
-    asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
-    results: dict[str, Any] = {"people": arguments.people, "think_seconds": arguments.think}
-    results["first_answer_seconds"] = {"browser": _first_answers(address)}
-    asked = asyncio.run(crowd(address, arguments.people, arguments.questions, arguments.think, seed=2))
-    results["crowd"] = _summary(asked)
-    asked = asyncio.run(crowd(address, arguments.people, 2, 0, seed=3))
-    results["all_at_the_same_moment"] = _summary(asked)
-    results["memory"] = _memory(address, arguments.predictions)
-    return results
-
-
-def _summary(asked: list) -> dict[str, Any]:
+def _summary(asked: Sequence[Asked]) -> dict[str, Any]:
     return {
         "questions": len(asked),
-        "answer_seconds": percentiles([each.answer for each in asked]),
-        "page_seconds": percentiles([each.page for each in asked]),
+        "answer_seconds": _spread([each.answer for each in asked]),
+        "page_seconds": _spread([each.page for each in asked]),
     }
+
+
+def _spread(seconds: Sequence[float]) -> dict[str, float]:
+    return harness.percentiles(seconds, (50, 95)) | {"greatest": max(seconds)}
 
 
 def _first_answers(address: str) -> dict[str, float]:
@@ -76,16 +74,19 @@ def _first_answers(address: str) -> dict[str, float]:
             page.get_by_role("heading", level=2).first.wait_for(timeout=60_000)
             seconds.append(time.perf_counter() - began)
             context.close()
-    return {"questions": len(seconds), "p50": statistics.median(seconds), "greatest": max(seconds)}
+    return {"questions": len(seconds), **harness.percentiles(seconds, (50,)), "greatest": max(seconds)}
 
 
 def _memory(address: str, predictions: int) -> dict[str, float]:
     """The server's memory after a warm-up, its growth over ``predictions`` more questions, and their CPU time."""
-    server = _server(address)
-    people = 4
-    asyncio.run(crowd(address, people, WARM_UP_QUESTIONS // people, 0, seed=4))
+    import psutil
+
+    port = int(address.rpartition(":")[2])
+    listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.pid)
+    server = next(psutil.Process(each.pid) for each in listening if each.laddr.port == port)
+    asyncio.run(crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4))
     before, used = server.memory_info().rss, sum(server.cpu_times()[:2])
-    asyncio.run(crowd(address, people, predictions // people, 0, seed=5))
+    asyncio.run(crowd(address, MEMORY_PEOPLE, predictions // MEMORY_PEOPLE, 0, seed=5))
     after, used = server.memory_info().rss, sum(server.cpu_times()[:2]) - used
     return {
         "questions": predictions,
@@ -94,25 +95,6 @@ def _memory(address: str, predictions: int) -> dict[str, float]:
         "grown_bytes": after - before,
         "cpu_seconds_per_question": used / predictions,
     }
-
-
-def _server(address: str) -> psutil.Process:
-    """The process that listens at ``address``."""
-    import psutil
-
-    port = int(address.rpartition(":")[2])
-    listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.pid)
-    return next(psutil.Process(each.pid) for each in listening if each.laddr.port == port)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, help="the folder of models; saved_models/ if not given")
-    parser.add_argument("--people", type=int, default=20, help="sessions at once")
-    parser.add_argument("--questions", type=int, default=10, help="that each of them asks")
-    parser.add_argument("--think", type=float, default=5.0, help="mean seconds between an answer and the next question")
-    parser.add_argument("--predictions", type=int, default=2_000, help="questions over which the memory is watched")
-    return parser
 
 
 if __name__ == "__main__":

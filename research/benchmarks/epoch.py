@@ -1,63 +1,97 @@
-"""``python -m research.benchmarks.epoch``: an epoch of bucketed batches against the same epoch padded to 64 tokens."""
+"""``python -m research.benchmarks.epoch``: an epoch of bucketed batches against the same epoch padded to 64 tokens.
+
+With ``--gpu`` instead the time of an epoch on a GPU by number format, with and without XLA, for the packaged backbone
+and for a BERT of bert-base's size with random weights, which is as fast as a trained one.
+"""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from research.runs import record
-from tf_model import cli, paths
+from research.benchmarks import harness
+from tf_model import cli, tasks
 from tf_model.errors import TweetTargetError
+from tf_model.modeling import backbone
 
 PADDED = 64
 EPOCHS = 3
+FORMATS = {
+    "float32": ["--precision", "float32"],
+    "mixed bfloat16": ["--precision", "mixed_bfloat16"],
+    "mixed bfloat16, XLA": ["--precision", "mixed_bfloat16", "--xla"],
+}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train three epochs both ways, at a rate at which three epochs are enough to compare what was learned."""
+    """Train a few epochs each way, at a rate at which they are enough to compare what was learned."""
     parser = cli.parser("research.benchmarks.epoch", __doc__.splitlines()[0])
     parser.add_argument("--precision", default="auto", help="number format of the layers")
+    parser.add_argument("--gpu", action="store_true", help="compare number formats on a GPU instead")
     arguments = parser.parse_args(argv)
+    if arguments.gpu:
+        return harness.finish("epoch", argv, {"runs": _by_format()}, name="gpu")
     ways = {
-        "bucketed": train_epochs([], arguments.precision),
-        "padded": train_epochs(["--pad-to", str(PADDED)], arguments.precision),
+        "bucketed": train_epochs("--precision", arguments.precision),
+        "padded": train_epochs("--precision", arguments.precision, "--pad-to", str(PADDED)),
     }
     ratio = ways["bucketed"]["epoch_seconds"] / ways["padded"]["epoch_seconds"]
-    path = record("bench_epoch", "make bench-epoch", {"padded_to": PADDED, "epochs": EPOCHS, "ratio": ratio, **ways})
     for name, run in ways.items():
         print(f"{name}: {run['epoch_seconds']:.1f} s an epoch, validation accuracy {run['validation_accuracy']:.4f}")
     print(f"bucketed takes {ratio:.2f} of the time")
-    cli.say(f"written to {paths.shown(path)}")
-    return 0
+    return harness.finish("epoch", argv, {"padded_to": PADDED, "epochs": EPOCHS, "ratio": ratio, **ways})
 
 
-def train_epochs(options: list[str], precision: str | None) -> dict:
+def train_epochs(*options: str) -> dict[str, Any]:
     """Train by the real command with more ``options``.
 
     Returns:
         The mean time of all epochs but the first, which also builds the graph, the accuracy after the last, and more.
     """
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "tf_model.train", "--learning-rate", "1e-4", "--epochs", str(EPOCHS)]
-        command += ["--output-dir", folder, *options, *(["--precision", precision] if precision else [])]
-        if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
-            raise TweetTargetError("training failed; its own message stands above")
-        model = Path(folder) / "product"
-        metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
-        header, *rows = (model / "history.csv").read_text(encoding="utf-8").splitlines()
-    column = header.split(",").index("seconds")
-    seconds = [float(row.split(",")[column]) for row in rows]
+        harness.run_training("--learning-rate", "1e-4", "--epochs", str(EPOCHS), "--output-dir", folder, *options)
+        model = Path(folder) / tasks.PRODUCT.name
+        metrics, (first, *others) = harness.read_json(model / "metrics.json"), harness.epoch_seconds(model)
+    validation = metrics["validation"][tasks.PRODUCT.name]
     return {
         "device": metrics["device"],
-        "first_epoch_seconds": seconds[0],
-        "epoch_seconds": sum(seconds[1:]) / len(seconds[1:]),
-        "validation_accuracy": metrics["validation"]["accuracy"],
-        "validation_accuracy_interval": metrics["validation"]["accuracy_interval"],
+        "first_epoch_seconds": first,
+        "epoch_seconds": sum(others) / len(others),
+        "validation_accuracy": validation["accuracy"],
+        "validation_accuracy_interval": validation["accuracy_interval"],
         "peak_memory_bytes": metrics["peak_memory_bytes"],
     }
+
+
+def _by_format() -> dict[str, Any]:
+    from tf_model.device import import_tensorflow
+
+    tf = import_tensorflow()
+    if not tf.config.list_physical_devices("GPU"):
+        raise TweetTargetError("no GPU is visible to TensorFlow; run `make install-gpu`, or leave out --gpu")
+    tf.config.set_visible_devices([], "GPU")  # this process leaves the memory to those that it measures
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        large = str(_random_bert_base(Path(folder)))
+        for name, weights in (("minilm", "minilm"), ("bert-base, random weights", large)):
+            for way, options in FORMATS.items():
+                runs[f"{name}, {way}"] = run = train_epochs(*options, "--backbone", weights)
+                print(f"{name}, {way}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
+    return runs
+
+
+def _random_bert_base(folder: Path) -> Path:
+    """A backbone folder with bert-base-uncased's configuration, the same vocabulary, and random weights."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    model = transformers.TFBertModel(transformers.BertConfig())
+    model(model.dummy_inputs)
+    model.save_pretrained(folder / "bert-base", safe_serialization=True)
+    shutil.copy(backbone.find("minilm").vocabulary, folder / "bert-base" / "vocab.txt")
+    return folder / "bert-base"
 
 
 if __name__ == "__main__":

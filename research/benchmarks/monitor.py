@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from research.runs import record
+from research.benchmarks import harness
 from tf_model import cli, paths, tasks
 from tf_model.inference.predictor import Measured, Predictor
 from tf_model.monitor import report
@@ -84,11 +84,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.records:
             results["large"] = _show("large log", _large(Path(folder) / "large.sqlite", arguments.records))
     missed = missed_targets(results)
-    for words in missed:
-        print(f"MISSED: {words}")
-    if not arguments.no_record:
-        record("bench_monitor", "make bench-monitor", results | {"missed": missed})
-    return 1 if missed else 0
+    keep = not arguments.no_record
+    return harness.finish("monitor", argv, results | {"missed": missed}, missed, keep=keep)
 
 
 def missed_targets(results: Mapping[str, Any]) -> list[str]:
@@ -104,10 +101,7 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
 
 
 def _show(title: str, figures: dict[str, Any]) -> dict[str, Any]:
-    shown = (
-        f"{name} {value:,.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
-    )
-    print(f"{title}: {', '.join(shown)}", flush=True)
+    harness.show(title, figures)
     return figures
 
 
@@ -326,38 +320,6 @@ def _answered(generator: numpy.random.Generator, when: float, rows: int, stream:
     seconds = {stage: value * float(generator.lognormal(0, 0.5)) for stage, value in SECONDS.items()}
     hashes = generator.integers(-(2**63), 2**63 - 1, rows).tolist()
     return Answered(when, stream, seconds, columns, hashes)
-
-
-# ---------------------------------------------------------------- for benchmarks.md
-
-
-def section(run: Mapping[str, Any]) -> str:
-    """The recorded run as a section of ``benchmarks.md``."""
-    paired, caller, sustained = run["paired"], run["caller"], run["sustained"]
-    kills, large = run["kills"], run["large"]
-    missed = "; ".join(run["missed"]) or "none"
-    queries = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in large["query_seconds"].items())
-    return f"""## The log of predictions
-
-`{run["command"]}`, {run["date"]}, {run["machine"]}. Targets that were missed: {missed}.
-
-| what | measured | target |
-|---|---|---|
-| logging adds to one prediction, p50 of {paired["pairs"]} pairs | {paired["p50_share"]:.2%} (95% interval \
-{paired["p50_share_low"]:.2%} to {paired["p50_share_high"]:.2%}) of {paired["p50_milliseconds_without"]:.1f} ms | 1% |
-| a caller waits for one record, p50 / p95 / p99 | {caller["p50_milliseconds"]:.3f} / \
-{caller["p95_milliseconds"]:.3f} / {caller["p99_milliseconds"]:.3f} ms | 0.2 ms |
-| records a second for {run["duration"]:.0f} s, from {THREADS} threads | {sustained["records_per_second"]:,.0f}, \
-{sustained["dropped"]} dropped, {sustained["cores"]:.2f} cores | {run["rate"] * KEPT_UP:,.0f}, \
-none dropped |
-| kill -9 at random under that load, {kills["rounds"]} times | {kills["faulty_rounds"]} damaged; at most \
-{kills["missing_seconds_most"]:.3f} s missing, median {kills["missing_seconds_median"]:.3f} s | none; 0.2 s |
-| the page's queries over {large["records"]:,} records ({large["bytes"] / 2**30:.1f} GiB) | slowest \
-{large["slowest_query_seconds"]:.2f} s | 2 s |
-
-The graph that answers tells its stages as well, with the log and without: what that takes is in both. The page's
-queries by its window, the slowest of 5 times each: {queries}.
-"""
 
 
 if __name__ == "__main__":

@@ -5,20 +5,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import config, paths, tasks
+from tf_model import config, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
-from tf_model.io.files import whole_file
+from tf_model.eda import keyword_rule
 
-TEXTS, EMBEDDINGS = "texts", "embeddings"
-EMBEDDED_AT_ONCE = 64
+if TYPE_CHECKING:
+    from tf_model.config import TrainingConfig
+
+EMBEDDING_BATCH = 64
 OURS = "tuned"  # our own model among the methods
 SEEDS = (0, 1, 2)  # of the methods with randomness
 
@@ -42,18 +43,18 @@ class Method:
         name: On the command line and in the recorded runs.
         title: For tables.
         make: Makes an unfitted classifier for a task and a seed.
-        inputs: What it reads: :data:`TEXTS` or :data:`EMBEDDINGS`.
+        inputs: What it reads, [N, ...], of N raw texts: the texts themselves, or :func:`embeddings`.
         seeds: One for a method without randomness.
         has_probabilities: Whether its classifier gives probabilities that mean something.
         settings: Everything that changes what it learns, in words.
-        slow: Whether it trains for minutes: its folds are kept one by one, and it answers product and emotion each on
-            its own folds, not once more on those of the joined answer.
+        slow: Whether it trains for minutes: it predicts product and emotion each on its own folds, not once more on
+            those of the joined answer.
     """
 
     name: str
     title: str
     make: Callable[[tasks.Task, int], Any]
-    inputs: str = TEXTS
+    inputs: Callable[[Sequence[str]], np.ndarray] = lambda texts: np.array(texts, dtype=object)
     seeds: tuple[int, ...] = (0,)
     has_probabilities: bool = False
     settings: str = ""
@@ -74,8 +75,6 @@ class KeywordRules:
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Class ids of texts, int64 [N]."""
-        from tf_model.eda import keyword_rule
-
         answer = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
         labels = [answer(str(text).lower()) for text in texts]
         ids = [self._otherwise if label is None else self._task.labels.index(label) for label in labels]
@@ -134,26 +133,37 @@ SCRATCH_EPOCHS = 10  # twice those of the pretrained one: it has everything to l
 
 
 def with_choice(name: str, values: Mapping[str, float]) -> Method:
-    """One of the methods that have a setting to choose, with these, by the name of the task."""
-    features, inverse_penalty = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
-    if name == "words_logistic":
-        title, make = f"{features} + logistic regression", lambda task, seed: tfidf_classifier(values[task.name])
-        return Method(name, title, make, has_probabilities=True, settings=f"{inverse_penalty}, to convergence")
-    if name == "words_svm":
-        title, make = f"{features} + linear SVM", lambda task, seed: _linear_svm(values[task.name])
-        return Method(name, title, make, settings=f"{inverse_penalty}, primal")
+    """One of the methods that have a setting to choose, with these values of it, by the name of the task."""
     if name == "scratch":
         by_task = {
             task: replace(config.TUNED, pooling="cls", learning_rate=rate, epochs=SCRATCH_EPOCHS)
             for task, rate in values.items()
         }
         return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
-    title, make = (
+    features, settings = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
+    if name == "words_svm":
+        return Method(
+            name,
+            f"{features} + linear SVM",
+            lambda task, seed: _linear_svm(values[task.name]),
+            settings=f"{settings}, primal",
+        )
+    if name == "words_logistic":
+        return Method(
+            name,
+            f"{features} + logistic regression",
+            lambda task, seed: tfidf_classifier(values[task.name]),
+            has_probabilities=True,
+            settings=f"{settings}, to convergence",
+        )
+    return Method(
+        name,
         "frozen MiniLM, mean-pooled + logistic regression",
         lambda task, seed: _on_embeddings(values[task.name]),
+        inputs=embeddings,
+        has_probabilities=True,
+        settings=f"{settings}, to convergence, cleaning normalized",
     )
-    settings = f"{inverse_penalty}, to convergence, cleaning normalized"
-    return Method(name, title, make, inputs=EMBEDDINGS, has_probabilities=True, settings=settings)
 
 
 def of_tasks(values: Mapping[str, float]) -> str:
@@ -163,47 +173,47 @@ def of_tasks(values: Mapping[str, float]) -> str:
     return ", ".join(f"{value:g} ({task})" for task, value in values.items())
 
 
-def _keras_nlp(name: str, title: str, by_task: Mapping[str, config.Recipe], pretrained: bool) -> Method:
+def _keras_nlp(name: str, title: str, by_task: Mapping[str, TrainingConfig], pretrained: bool) -> Method:
     def make(task: tasks.Task, seed: int) -> Any:
-        from research.methods.baseline_models.neural import KerasNlpBert
+        from research.methods.neural import KerasNlpBert
 
         return KerasNlpBert(replace(by_task[task.name], seed=seed), len(task.labels), pretrained)
 
-    settings = "; ".join(dict.fromkeys(in_words(recipe) for recipe in by_task.values()))
+    settings = "; ".join(dict.fromkeys(in_words(each) for each in by_task.values()))
     return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
-def fine_tuned(recipe_name: str) -> Method:
-    """Our own model, trained by a recipe."""
-    recipe = config.make_recipe(recipe_name)
+def _ours() -> Method:
+    """Our own model, trained by the configuration :data:`OURS`."""
 
     def make(task: tasks.Task, seed: int) -> Any:
-        from research.methods.baseline_models.neural import FineTuned
+        from research.methods.neural import FineTuned
 
-        return FineTuned(replace(recipe, seed=seed), len(task.labels))
+        return FineTuned(replace(config.TUNED, seed=seed), len(task.labels))
 
-    title = f"MiniLM fine-tuned, `{recipe_name}` recipe"
-    return Method(recipe_name, title, make, seeds=SEEDS, has_probabilities=True, settings=in_words(recipe), slow=True)
+    settings = in_words(config.TUNED)
+    title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as it is recorded
+    return Method(OURS, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
-def in_words(recipe: config.Recipe) -> str:
-    """The settings of a recipe that decide what is learned, for tables and for what is kept."""
+def in_words(settings: TrainingConfig) -> str:
+    """The settings of a training that decide what is learned, for tables and for what is kept."""
     return (
-        f"cleaning {recipe.cleaning}, {recipe.epochs} epochs of batches of {recipe.batch_size}, Adam "
-        f"{recipe.learning_rate:g} {recipe.schedule}, warm-up {recipe.warmup:g}, {recipe.pooling} pooling"
-        + (f", labels smoothed by {recipe.label_smoothing:g}" if recipe.label_smoothing else "")
+        f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
+        f"{settings.learning_rate:g} {settings.schedule}, warm-up {settings.warmup:g}, {settings.pooling} pooling"
+        + (f", labels smoothed by {settings.label_smoothing:g}" if settings.label_smoothing else "")
     )
 
 
 def methods() -> dict[str, Method]:
     """All methods by name, the plainest first and :data:`OURS` last."""
-    found = (
+    every = (
         Method("majority", "always the most frequent class", _majority),
         Method(
             "keywords",
             "keyword rules",
             lambda task, seed: KeywordRules(task),
-            settings="rules of research.methods.baseline_models",
+            settings="rules of research.methods",
         ),
         *(with_choice(name, CHOSEN[name]) for name in CHOSEN),
         _keras_nlp(
@@ -212,9 +222,9 @@ def methods() -> dict[str, Method]:
             dict.fromkeys(tasks.TASKS, replace(config.TUNED, pooling="cls")),
             pretrained=True,
         ),
-        fine_tuned(OURS),
+        _ours(),
     )
-    return {method.name: method for method in found}
+    return {method.name: method for method in every}
 
 
 def baselines() -> dict[str, Method]:
@@ -222,49 +232,41 @@ def baselines() -> dict[str, Method]:
     return {name: method for name, method in methods().items() if name != OURS}
 
 
-def embeddings(texts: Sequence[str], backbone_name: str = "minilm", cleaning: str = "normalized") -> np.ndarray:
+_embedded: dict[tuple[str, str], np.ndarray] = {}  # by backbone and text: many folds share them
+
+
+def embeddings(texts: Sequence[str], backbone_name: str = "minilm") -> np.ndarray:
     """Frozen sentence embeddings: the mean of the last layer over a text's tokens, scaled to length 1.
 
     Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
-    pretrained. Each text is embedded once and kept in saved_models/.checkpoints, by its hash.
+    pretrained. Each text is embedded once in a process.
 
     Args:
         texts: N raw texts.
         backbone_name: See :func:`tf_model.modeling.backbone.find`.
-        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
 
     Returns:
         float32 [N, hidden].
     """
-    from tf_model.modeling import backbone
-
-    weights = backbone.find(backbone_name)
-    store = paths.CHECKPOINTS / "baselines" / f"embeddings-{cleaning}-{weights.sha256[:12]}.npz"
-    known: dict[str, np.ndarray] = {}
-    if store.is_file():
-        with np.load(store, allow_pickle=False) as kept:
-            known = dict(zip(kept["hashes"].tolist(), kept["vectors"], strict=True))
-    hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
-    by_hash = dict(zip(hashes, texts, strict=True))
-    missing = [key for key in by_hash if key not in known]
+    missing = [text for text in dict.fromkeys(texts) if (backbone_name, text) not in _embedded]
     if missing:
-        known |= zip(missing, _embed([by_hash[key] for key in missing], weights, cleaning), strict=True)
-        with whole_file(store, overwrite=True) as part, part.open("wb") as file:
-            np.savez(file, hashes=np.array(list(known)), vectors=np.stack(list(known.values())))
-    return np.stack([known[key] for key in hashes])
+        vectors = _embed(missing, backbone_name)
+        _embedded.update(((backbone_name, text), vector) for text, vector in zip(missing, vectors, strict=True))
+    return np.stack([_embedded[backbone_name, text] for text in texts])
 
 
-def _embed(texts: Sequence[str], weights: Any, cleaning: str) -> np.ndarray:
+def _embed(texts: Sequence[str], backbone_name: str, cleaning: str = "normalized") -> np.ndarray:
     from tf_model import device
 
     tf = device.import_tensorflow()
     device.prepare(0, precision="float32")
-    from tf_model.modeling import classifier as model
+    from tf_model.modeling import backbone, classifier
     from tf_model.preprocessing import batching
     from tf_model.preprocessing.tokenizer import TextEncoder
 
+    weights = backbone.find(backbone_name)
     encoder = TextEncoder(weights.vocabulary, cleaning, weights.lower_case)
-    bert = model.build(weights, [2]).bert
+    bert = classifier.build(weights, [2]).bert
 
     @batching.traced_once
     def mean(inputs: Any) -> Any:
@@ -273,4 +275,4 @@ def _embed(texts: Sequence[str], weights: Any, cleaning: str) -> np.ndarray:
         return tf.math.l2_normalize(tf.reduce_sum(tokens * mask, axis=1), axis=1)
 
     token_ids = batching.encode(encoder, texts)
-    return batching.scores(mean, token_ids, batch_size=EMBEDDED_AT_ONCE, max_tokens=encoder.max_tokens)
+    return batching.scores(mean, token_ids, batch_size=EMBEDDING_BATCH, max_tokens=encoder.max_tokens)

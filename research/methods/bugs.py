@@ -1,4 +1,4 @@
-"""The slips of the report's published code, to measure what each did. Nothing that ships has them.
+"""The bugs of the report's published code, to measure what each did. Nothing that ships has them.
 
 * The Keras ``Sequential`` wrapper dropped ``attention_mask``, so padding was attended to.
 * A second ``Dense(classes, softmax)`` read the classifier's logits.
@@ -12,71 +12,61 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model.config import Recipe
+from research.methods.neural import Inputs, score, training_batches
 from tf_model.modeling import backbone
 from tf_model.modeling import classifier as bert
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from tf_model.config import TrainingConfig
+
 NO_MASK, SECOND_LAYER, URLS_FIRST = "no mask", "second layer", "URLs first"
 PADDED_TO = 64  # as the report padded all tweets alike; the longest needs 62
 URL = re.compile(r"http[s]?://\S+")
 
 
-class SlippedBert:
-    """Our model and training, with some of the slips; without any it is :class:`research.methods.neural.FineTuned`.
+class BuggyBert:
+    """Our model and training, with some of the bugs; without any it is :class:`research.methods.neural.FineTuned`.
 
     Args:
-        recipe: Settings; its seed is the training seed.
+        config: Settings; its seed is the training seed.
         classes: Number of classes.
-        slips: Some of :data:`NO_MASK`, :data:`SECOND_LAYER`, and :data:`URLS_FIRST`, which is no slip but what the
+        bugs: Some of :data:`NO_MASK`, :data:`SECOND_LAYER`, and :data:`URLS_FIRST`, which is no bug but what the
             report meant: URLs are removed while they can still be told, then everything that is no letter.
     """
 
-    def __init__(self, recipe: Recipe, classes: int, slips: Sequence[str] = ()):
-        self._recipe = recipe
-        self._slips = frozenset(slips)
+    def __init__(self, config: TrainingConfig, classes: int, bugs: Sequence[str] = ()):
+        self._config = config
+        self._bugs = frozenset(bugs)
         self.classes_ = np.arange(classes)
 
-    def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> SlippedBert:
-        """Train as :func:`tf_model.training.trainer.fit` does, epoch by epoch from the same seeds, slips apart."""
+    def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> BuggyBert:
+        """Train as :func:`tf_model.training.trainer.fit` does, epoch by epoch from the same seeds, bugs apart."""
         from tf_model import device
 
-        recipe = self._recipe
-        used = device.prepare(recipe.seed)
+        config = self._config
+        used = device.prepare(config.seed)
         import tf_keras
 
-        from tf_model.preprocessing.batching import encode, steps_per_epoch, training_batches
-        from tf_model.preprocessing.tokenizer import TextEncoder
-        from tf_model.training.trainer import Fitted
+        from tf_model.training.trainer import Fitted, text_encoder
 
         tf_keras.backend.clear_session()
-        tf_keras.utils.set_random_seed(recipe.seed)
-        weights = backbone.find(recipe.backbone)
-        encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, recipe.max_tokens)
-        steps = steps_per_epoch(len(label_ids), recipe.batch_size)
-        model = bert.build(weights, [len(self.classes_)], recipe.pooling)
-        bert.compile_model(model, recipe, steps * recipe.epochs, xla=used.xla)
+        tf_keras.utils.set_random_seed(config.seed)
+        weights = backbone.find(config.backbone)
+        encoder = text_encoder(config, weights)
+        model = bert.build(weights, [len(self.classes_)], config.pooling)
+        batches, steps = training_batches(config, encoder, self._texts(texts), label_ids, self._inputs)
+        bert.compile_model(model, config, steps * config.epochs, xla=used.xla)
         trained, self._second = model, None
-        if SECOND_LAYER in self._slips:
+        if SECOND_LAYER in self._bugs:
             self._second = tf_keras.layers.Dense(len(self.classes_), activation="softmax", dtype="float32")
             trained = _with_second_layer(model, self._second)
-        bert.reseed_dropout(model, recipe.seed)
-        batches = training_batches(
-            encode(encoder, self._texts(texts)),
-            np.asarray(label_ids),
-            batch_size=recipe.batch_size,
-            max_tokens=recipe.max_tokens,
-            seed=recipe.seed,
-            first_epoch=0,
-            epochs=recipe.epochs,
-        )
-        batches = batches.map(lambda inputs, ids: (self._inputs(inputs), ids))
+        bert.reseed_dropout(model, config.seed)
         reseeding = tf_keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: bert.reseed_dropout(model, recipe.seed * 1_000_003 + epoch)
+            on_epoch_begin=lambda epoch, logs: bert.reseed_dropout(model, config.seed * 1_000_003 + epoch)
         )
-        trained.fit(batches, epochs=recipe.epochs, steps_per_epoch=steps, verbose=0, callbacks=[reseeding])
+        trained.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=[reseeding])
         self._fitted = Fitted(model, encoder).in_float32()
         return self
 
@@ -84,27 +74,20 @@ class SlippedBert:
         """Float32 [N, classes]."""
         import tensorflow as tf
 
-        from tf_model.preprocessing.batching import encode, scores, traced_once
-        from tf_model.training.trainer import EVALUATION_BATCH
-
-        encoder = self._fitted.encoder
-
-        @traced_once
-        def probabilities(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        def probabilities(inputs: Inputs) -> tf.Tensor:
             logits = self._fitted.model(self._inputs(inputs), training=False).logits
             return self._second(logits) if self._second else tf.nn.softmax(logits)
 
-        token_ids = encode(encoder, self._texts(texts))
-        return scores(probabilities, token_ids, batch_size=EVALUATION_BATCH, max_tokens=encoder.max_tokens)
+        return score(probabilities, self._fitted.encoder, self._texts(texts))
 
     def _texts(self, texts: Sequence[str]) -> list[str]:
-        return [URL.sub("", text.lower()) if URLS_FIRST in self._slips else text for text in texts]
+        return [URL.sub("", text.lower()) if URLS_FIRST in self._bugs else text for text in texts]
 
-    def _inputs(self, inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _inputs(self, inputs: Inputs) -> Inputs:
         """The inputs, or all padded alike and attended to from end to end."""
         import tensorflow as tf
 
-        if NO_MASK not in self._slips:
+        if NO_MASK not in self._bugs:
             return inputs
         missing = tf.maximum(PADDED_TO - tf.shape(inputs["input_ids"])[1], 0)
         input_ids = tf.pad(inputs["input_ids"], [[0, 0], [0, missing]])  # (B, 64)

@@ -7,49 +7,45 @@ share TensorFlow and nothing else; :func:`tf_model.device.prepare` sets tf_keras
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model.config import Recipe
+from research import training
 from tf_model.modeling import backbone
 
-ANSWERED_AT_ONCE = 64
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tf_model.config import TrainingConfig
+    from tf_model.preprocessing.tokenizer import TextEncoder
+
+SCORING_BATCH = 64
+Inputs = dict[str, Any]
 
 
 class FineTuned:
-    """Our own model, trained by a recipe as ``python -m tf_model.train`` does it, scored in float32.
+    """Our own model, trained as ``python -m tf_model.train`` does it, scored in float32.
 
     Args:
-        recipe: Settings; its seed is the training seed.
+        config: Settings; its seed is the training seed.
         classes: Number of classes.
     """
 
-    def __init__(self, recipe: Recipe, classes: int):
-        self._recipe = recipe
+    def __init__(self, config: TrainingConfig, classes: int):
+        self._config = config
         self.classes_ = np.arange(classes)
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> FineTuned:
-        """Train from the pretrained weights."""
-        from tf_model import device
-
-        used = device.prepare(self._recipe.seed)
-        import tf_keras
-
-        from tf_model.training.trainer import Part, fit
-
-        tf_keras.backend.clear_session()
-        weights = backbone.find(self._recipe.backbone)
-        part = Part(list(texts), np.asarray(label_ids))
-        self._fitted = fit(self._recipe, weights, [len(self.classes_)], part, runtime=used).in_float32()
+        """Train from the pretrained weights; ``label_ids`` int [N]."""
+        weights, ids = backbone.find(self._config.backbone), np.reshape(label_ids, (-1, 1))
+        self._fitted = training.fit(self._config, weights, [len(self.classes_)], texts, ids)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [N, classes]."""
-        from tf_model.preprocessing.batching import encode
-
-        return self._fitted.probabilities(encode(self._fitted.encoder, list(texts)))
+        return training.predict(self._fitted, texts)
 
 
 class KerasNlpBert:
@@ -59,65 +55,99 @@ class KerasNlpBert:
     computes GELU by the tanh approximation, whatever the weights were trained with.
 
     Args:
-        recipe: Settings; its pooling is not used.
+        config: Settings; its pooling is not used.
         classes: Number of classes.
-        pretrained: Start from the recipe's backbone, else from random weights of the same shapes.
+        pretrained: Start from the backbone of ``config``, else from random weights of the same shapes.
     """
 
-    def __init__(self, recipe: Recipe, classes: int, pretrained: bool = True):
-        self._recipe = recipe
+    def __init__(self, config: TrainingConfig, classes: int, pretrained: bool = True):
+        self._config = config
         self._pretrained = pretrained
         self.classes_ = np.arange(classes)
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KerasNlpBert:
-        """Train the whole network."""
+        """Train the whole network; ``label_ids`` int [N]."""
         from tf_model import device
 
-        recipe = self._recipe
-        used = device.prepare(recipe.seed)
+        config = self._config
+        used = device.prepare(config.seed)
         import keras
 
-        from tf_model.preprocessing.batching import encode, steps_per_epoch, training_batches
-        from tf_model.preprocessing.tokenizer import TextEncoder
+        from tf_model.training.trainer import text_encoder
 
         keras.utils.clear_session(free_memory=True)
         gc.collect()
-        keras.utils.set_random_seed(recipe.seed)
-        weights = backbone.find(recipe.backbone)
-        self._encoder = TextEncoder(weights.vocabulary, recipe.cleaning, weights.lower_case, recipe.max_tokens)
+        keras.utils.set_random_seed(config.seed)
+        weights = backbone.find(config.backbone)
+        self._encoder = text_encoder(config, weights)
         self._model = classifier(keras_nlp_backbone(weights, self._pretrained, used.precision), len(self.classes_))
-        steps = steps_per_epoch(len(label_ids), recipe.batch_size)
+        batches, steps = training_batches(config, self._encoder, texts, label_ids, keras_nlp_inputs)
         self._model.compile(
-            optimizer=keras.optimizers.Adam(_learning_rate(recipe, steps * recipe.epochs)),
+            optimizer=keras.optimizers.Adam(_learning_rate(config, steps * config.epochs)),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[],
             jit_compile=False,  # XLA would compile anew for each length of a batch
         )
-        batches = training_batches(
-            encode(self._encoder, list(texts)),
-            np.asarray(label_ids),
-            batch_size=recipe.batch_size,
-            max_tokens=recipe.max_tokens,
-            seed=recipe.seed,
-            first_epoch=0,
-            epochs=recipe.epochs,
-        )
-        batches = batches.map(lambda inputs, ids: (keras_nlp_inputs(inputs), ids))
-        self._model.fit(batches, epochs=recipe.epochs, steps_per_epoch=steps, verbose=0, shuffle=False)
+        self._model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, shuffle=False)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Float32 [N, classes]."""
         import tensorflow as tf
 
-        from tf_model.preprocessing.batching import encode, scores, traced_once
-
-        @traced_once
-        def probabilities(inputs: dict[str, tf.Tensor]) -> tf.Tensor:
+        def probabilities(inputs: Inputs) -> tf.Tensor:
             return tf.nn.softmax(tf.cast(self._model(keras_nlp_inputs(inputs), training=False), tf.float32))
 
-        token_ids = encode(self._encoder, list(texts))
-        return scores(probabilities, token_ids, batch_size=ANSWERED_AT_ONCE, max_tokens=self._recipe.max_tokens)
+        return score(probabilities, self._encoder, texts)
+
+
+# ---------------------------------------------------------------- the data of a training of its own
+
+
+def training_batches(
+    config: TrainingConfig,
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    label_ids: np.ndarray,
+    convert: Callable[[Inputs], Inputs],
+) -> tuple[tf.data.Dataset, int]:
+    """The batches of all epochs in the order of our own training, and how many an epoch has.
+
+    Args:
+        config: Settings.
+        encoder: From raw strings to token ids.
+        texts: N raw texts.
+        label_ids: int [N].
+        convert: Makes a network's inputs of ``input_ids`` and ``attention_mask``, int32 [B, L].
+    """
+    from tf_model.preprocessing import batching
+
+    steps = batching.steps_per_epoch(len(label_ids), config.batch_size)
+    batches = batching.training_batches(
+        batching.encode(encoder, list(texts)),
+        np.reshape(label_ids, (-1, 1)),
+        batch_size=config.batch_size,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=config.epochs,
+    )
+    return batches.map(lambda inputs, ids: (convert(inputs), ids)), steps
+
+
+def score(probabilities: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """What ``probabilities`` gives for each text, float32 [N, classes], computed in batches of like lengths."""
+    from tf_model.preprocessing import batching
+
+    return batching.scores(
+        batching.traced_once(probabilities),
+        batching.encode(encoder, list(texts)),
+        batch_size=SCORING_BATCH,
+        max_tokens=encoder.max_tokens,
+    )
+
+
+# ---------------------------------------------------------------- keras-nlp
 
 
 def keras_nlp_backbone(weights: backbone.Backbone, pretrained: bool = True, dtype: str = "float32") -> Any:
@@ -143,7 +173,7 @@ def classifier(bert: Any, classes: int) -> Any:
     return model
 
 
-def keras_nlp_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
+def keras_nlp_inputs(inputs: Inputs) -> Inputs:
     """Inputs of transformers' BERT (``input_ids`` and ``attention_mask``, int32 [B, L]) under keras-nlp's names."""
     import tensorflow as tf
 
@@ -155,20 +185,20 @@ def keras_nlp_inputs(inputs: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _learning_rate(recipe: Recipe, steps: int) -> Any:
-    """The recipe's schedule for Keras 3: as :func:`tf_model.modeling.classifier.compile_model` has it for tf_keras."""
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
+def _learning_rate(config: TrainingConfig, steps: int) -> Any:
+    """The schedule for Keras 3: as :func:`tf_model.modeling.classifier.compile_model` has it for tf_keras."""
+    if config.schedule == "constant":
+        return config.learning_rate
     import keras
 
-    warmup_steps = int(recipe.warmup * steps)
+    warmup_steps = int(config.warmup * steps)
 
     class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         def __call__(self, step: Any) -> Any:
             step = keras.ops.cast(step, "float32")
             rising = step / max(warmup_steps, 1)
             falling = 1 - (step - warmup_steps) / max(steps - warmup_steps, 1)
-            return recipe.learning_rate * keras.ops.maximum(keras.ops.minimum(rising, falling), 0.0)
+            return config.learning_rate * keras.ops.maximum(keras.ops.minimum(rising, falling), 0.0)
 
         def get_config(self) -> dict[str, Any]:
             return {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 TEXT_LABEL = "Your text"
 LARGEST_MESSAGE = 2**26  # bytes
@@ -22,12 +22,12 @@ class Asked:
     Attributes:
         answer: Until the sentence with the answer had come.
         page: Until the whole page had come: charts, the words behind the answer, the form.
-        said: That sentence.
+        sentence: That sentence.
     """
 
     answer: float
     page: float
-    said: str
+    sentence: str
 
 
 class Session:
@@ -73,10 +73,10 @@ class Session:
         """
         began = time.perf_counter()
         await self._send({self._text_id: text})
-        answered, said = await self._receive()
-        if not said:
+        answered, sentence = await self._receive()
+        if not sentence:
             raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
-        return Asked(answered - began, time.perf_counter() - began, said)
+        return Asked(answered - began, time.perf_counter() - began, sentence)
 
     async def _send(self, texts: dict[str, str]) -> None:
         from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -93,7 +93,7 @@ class Session:
         """Wait until the page is complete; when the sentence with the answer came, and the sentence, if one did."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        answered, said = 0.0, ""
+        answered, sentence = 0.0, ""
         while True:
             message = ForwardMsg()
             message.ParseFromString(await self._socket.recv())
@@ -104,12 +104,12 @@ class Session:
                 element = message.delta.new_element
                 if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
                     self._text_id = element.text_area.id
-                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not said:
-                    answered, said = time.perf_counter(), element.heading.body
+                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not sentence:
+                    answered, sentence = time.perf_counter(), element.heading.body
                 elif element.WhichOneof("type") == "exception":
                     raise RuntimeError(f"the page shows an exception: {element.exception.message}")
             elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-                return answered, said
+                return answered, sentence
 
 
 async def crowd(address: str, people: int, questions: int, think: float, seed: int = 0) -> list[Asked]:
@@ -143,11 +143,3 @@ async def crowd(address: str, people: int, questions: int, think: float, seed: i
     finally:
         await asyncio.gather(*(session.__aexit__() for session in sessions))
     return [each for visit in visits for each in visit]
-
-
-def percentiles(values: list[float]) -> dict[str, Any]:
-    """The median, the 95th percentile and the greatest of ``values``."""
-    import numpy as np
-
-    p50, p95 = np.percentile(values, [50, 95])
-    return {"p50": float(p50), "p95": float(p95), "greatest": float(max(values))}

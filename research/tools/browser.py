@@ -1,9 +1,13 @@
-"""The real app and a headless Chromium that looks at it: what the screenshots and the demo share."""
+"""The real app and a headless Chromium that looks at it: what the screenshots, the film and the checks share."""
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import io
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -11,14 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from tf_model import cli, paths
+from research.tools.app_client import Session
+from tf_model import cli, data, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.model_dir import model_folders
 
@@ -29,15 +33,40 @@ APP = "streamlit_app"  # the module that serves it
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
+PEOPLE = 4  # who ask before the page Monitor is looked at
+QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
+# Made up for the pictures: no real tweet is ever shown in them.
+UPLOAD = (
+    "Loving the new iPad, the screen is gorgeous",
+    "my iphone dropped every call today",
+    "The Android app keeps crashing, what a mess",
+    "Google will talk about its maps at 3 pm in hall 2",
+    "queueing for coffee again",
+    "The pop-up Apple store is a great idea",
+    "iPad battery lasted the whole keynote",  # not sure
+)
+
+
+# ---------------------------------------------------------------- the app
 
 
 @contextmanager
-def running_app(models: Path | None = None, data: Path | None = None) -> Iterator[str]:
+def running_app(
+    models: Path | None = None,
+    data: Path | None = None,
+    *,
+    python: Path | str = sys.executable,
+    folder: Path = paths.ROOT,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """The app on a free port of loopback, stopped at the end.
 
     Args:
         models: The folder of models; None: ``saved_models/``.
         data: The dataset; None: as :func:`tf_model.data.resolve` finds it.
+        python: That runs it.
+        folder: A copy of the code to run instead of this one.
+        environment: In place of this process's own.
 
     Yields:
         Its address, such as ``http://127.0.0.1:40123``.
@@ -45,19 +74,20 @@ def running_app(models: Path | None = None, data: Path | None = None) -> Iterato
     Raises:
         TweetTargetError: It does not start.
     """
-    port = _free_port()
-    command = [sys.executable, "-m", APP, "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
-    command += ["--", *(["--models", str(models)] if models else [])]
-    environment = os.environ | ({"TWEETS_DATA": str(data)} if data else {})
-    address = f"http://127.0.0.1:{port}"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = str(listener.getsockname()[1])
+    command = [str(python), "-m", APP, "--server.headless", "true", "--server.address", "127.0.0.1"]
+    command += ["--server.port", port, "--server.fileWatcherType", "none"]
+    command += ["--", "--models", str(models)] if models else []
+    variables = {**(os.environ if environment is None else environment), **({"TWEETS_DATA": str(data)} if data else {})}
     # A file and not a pipe: nobody reads while the app runs, and a full pipe would stop it.
     kept = {"mode": "w+", "encoding": "utf-8", "errors": "replace"}
-    with cli.stopped_cleanly(), tempfile.TemporaryFile(**kept) as said:
-        app = subprocess.Popen(command, cwd=paths.ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+    with cli.stopped_cleanly(), tempfile.TemporaryFile(**kept) as errors:
+        app = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=errors)
         try:
-            _wait_until_up(app, address, said)
-            yield address
+            _wait_until_up(app, f"http://127.0.0.1:{port}", errors)
+            yield f"http://127.0.0.1:{port}"
         finally:
             app.terminate()
             try:
@@ -65,6 +95,21 @@ def running_app(models: Path | None = None, data: Path | None = None) -> Iterato
             except subprocess.TimeoutExpired:
                 app.kill()
                 app.wait()
+
+
+def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None:
+    until = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < until:
+        if app.poll() is not None:
+            errors.seek(0)
+            lines = errors.read().strip().splitlines() or [f"exit code {app.returncode}"]
+            raise TweetTargetError(f"the app did not start: {lines[-1][:300]}")
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise TweetTargetError(f"the app did not answer within {STARTING_SECONDS} s")
 
 
 @contextmanager
@@ -78,21 +123,40 @@ def staged_models(models: Path | None = None, log: Path | None = None) -> Iterat
     Raises:
         TweetTargetError: There is no model, or no such log.
     """
-    found = model_folders(models or paths.SAVED_MODELS)
-    if not found:
+    folders = model_folders(models or paths.SAVED_MODELS)
+    if not folders:
         raise TweetTargetError(f"expected a trained model in {models or paths.SAVED_MODELS}; run `make answer` first")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for each in found:
-            (folder / each.name).symlink_to(each.resolve())
+        stage = Path(name)
+        for folder in folders:
+            (stage / folder.name).symlink_to(folder.resolve())
         if log is not None:
-            copy = folder / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
+            copy = stage / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
             copy.parent.mkdir()
-            # SQLite's own copy is whole, also while somebody writes.
-            address = f"{log.absolute().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
-                old.backup(new)
-        yield folder
+            try:  # SQLite's own copy is whole, also while somebody writes
+                address = f"{log.absolute().as_uri()}?mode=ro"
+                with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
+                    old.backup(new)
+            except sqlite3.Error as error:
+                raise TweetTargetError(f"expected a log of predictions, {log} cannot be read: {error}") from error
+        yield stage
+
+
+async def ask_for_a_while(address: str, questions_each: int = 40, rest: float = 4.0) -> None:
+    """Have some people ask the sentences of the sample corpus, and rest ``rest`` seconds after each answer."""
+    corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
+    texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
+
+    async def visit(questions: list[str]) -> None:
+        async with Session(address) as session:
+            for question in questions:
+                await session.ask(question)
+                await asyncio.sleep(rest)
+
+    await asyncio.gather(*(visit(texts[first::PEOPLE]) for first in range(PEOPLE)))
+
+
+# ---------------------------------------------------------------- the browser
 
 
 @contextmanager
@@ -102,28 +166,18 @@ def chromium() -> Iterator[Browser]:
     Raises:
         TweetTargetError: There is no Chromium.
     """
-    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if found is None:
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
         raise TweetTargetError("expected Chromium on this machine, found none; on Debian: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with _system_ffmpeg(), sync_playwright() as playwright:
         # Root, as in a container, may not use Chromium's sandbox; the pages are our own.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             yield browser
         finally:
             browser.close()
-
-
-def open_window(browser: Browser, address: str, **options: Any) -> Page:
-    """A window on the app, drawn; ``options`` are those of ``new_context``."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(WORKING_SECONDS * 1000)
-    page = context.new_page()
-    page.goto(address)
-    wait_until_done(page)
-    return page
 
 
 @contextmanager
@@ -139,14 +193,24 @@ def _system_ffmpeg() -> Iterator[None]:
         yield
         return
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name) / f"ffmpeg-{revision}" / ("ffmpeg-mac" if sys.platform == "darwin" else "ffmpeg-linux")
-        place.parent.mkdir()
-        place.symlink_to(ffmpeg)
+        link = Path(name) / f"ffmpeg-{revision}" / ("ffmpeg-mac" if sys.platform == "darwin" else "ffmpeg-linux")
+        link.parent.mkdir()
+        link.symlink_to(ffmpeg)
         os.environ["PLAYWRIGHT_BROWSERS_PATH"] = name
         try:
             yield
         finally:
             del os.environ["PLAYWRIGHT_BROWSERS_PATH"]
+
+
+def open_window(browser: Browser, address: str, **options: Any) -> Page:
+    """A window on the app, drawn; ``options`` are those of ``new_context``."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(WORKING_SECONDS * 1000)
+    page = context.new_page()
+    page.goto(address)
+    wait_until_done(page)
+    return page
 
 
 def wait_until_done(page: Page, seconds: float = WORKING_SECONDS) -> None:
@@ -171,23 +235,38 @@ def page_links(page: Page) -> dict[str, str]:
     return {link.inner_text().splitlines()[-1].strip(): link.evaluate("link => link.href") for link in links.all()}
 
 
-def _wait_until_up(app: subprocess.Popen, address: str, said: IO[str]) -> None:
-    until = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < until:
-        if app.poll() is not None:
-            said.seek(0)
-            lines = said.read().strip().splitlines()
-            raise TweetTargetError(f"the app did not start: {lines[-1] if lines else f'exit code {app.returncode}'}")
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise TweetTargetError(f"the app did not answer within {STARTING_SECONDS} s")
+# ---------------------------------------------------------------- what is done on a page
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def ask(page: Page, question: str = QUESTION) -> None:
+    """Ask a question on the page Ask, and wait for the answer."""
+    page.get_by_label("Your text").fill(question)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    wait_until_done(page)
+
+
+def upload(page: Page) -> None:
+    """Give the page Batch a small file, and have it answered."""
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("id", "text"), *enumerate(UPLOAD * 4, 1)])
+    file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": lines.getvalue().encode()}
+    page.locator('input[type="file"]').first.set_input_files(file)
+    wait_until_done(page)
+    page.get_by_role("button", name=re.compile(r"^\W*\w*\s*Answer [\d,]+ row")).click()
+    page.get_by_role("button", name=re.compile("Download CSV")).wait_for(timeout=WORKING_SECONDS * 1000)
+    wait_until_done(page)
+
+
+def show_log(page: Page, whole: bool = False) -> None:
+    """Show the last minutes of the page Monitor, or all of a log that was given, and keep it still."""
+    window = page.get_by_text("Whole log" if whole else "15 min", exact=True)
+    if not window.count():  # nothing was recorded
+        return
+    window.first.click()
+    page.get_by_text("Live", exact=True).first.click()
+    wait_until_done(page)
+    if whole:
+        # What was asked for the pictures is the newest; a log that was given is older, and is what is to be seen.
+        page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').first.locator("input").click()
+        page.get_by_role("option").last.click()
+        wait_until_done(page)

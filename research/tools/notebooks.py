@@ -37,6 +37,8 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 def main(argv: list[str] | None = None) -> int:
     """Execute the notebooks and say how long each took."""
     arguments = _parser().parse_args(argv)
+    import nbformat
+
     notebooks = find(arguments.names)
     source = resolve(arguments.data)
     announce(source)
@@ -49,11 +51,12 @@ def main(argv: list[str] | None = None) -> int:
             python = build_environment(Path(clean)) if arguments.clean and has_colab_cells(path) else None
             began = time.monotonic()
             executed, error = execute(path, environment, arguments.timeout, python)
-            verdict = f"failed: {error}" if error else "passed"
+            outcome = f"failed: {error}" if error else "passed"
             cells, took = count_cells(executed), duration(time.monotonic() - began)
-            cli.say(f"{path.stem}: {verdict} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
+            cli.say(f"{path.stem}: {outcome} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
             if arguments.keep:
-                _keep(executed, arguments.keep / path.name, arguments.overwrite)
+                with whole_file(arguments.keep / path.name, arguments.overwrite) as part:
+                    nbformat.write(executed, part)
             if error:
                 failed.append(path.stem)
     if failed:
@@ -82,27 +85,33 @@ def build_environment(folder: Path) -> Path:
     """A virtual environment in ``folder`` with what requirements.lock pins and nothing else; its Python.
 
     Raises:
-        TweetTargetError: It cannot be built; what pip said stands above.
+        TweetTargetError: It cannot be built; the reason stands above.
     """
     python = folder / "bin" / "python"
-    if python.is_file():
-        return python
-    cli.say("installing requirements.lock into a clean virtual environment (a few minutes)")
-    install = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r"]
-    for command in (
-        [sys.executable, "-m", "venv", folder],
-        [python, "-m", "pip", *install, paths.ROOT / "requirements.lock"],
-    ):
-        if subprocess.run(command).returncode:
-            raise TweetTargetError(f"the clean environment cannot be built: {' '.join(map(str, command))} failed")
+    if not python.is_file():
+        cli.say("installing requirements.lock into a clean virtual environment (a few minutes)")
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        for command in (
+            [sys.executable, "-m", "venv", folder],
+            [*pip, "--require-hashes", "-r", paths.ROOT / "requirements.lock"],
+        ):
+            if subprocess.run(command).returncode:
+                raise TweetTargetError(f"the clean environment cannot be built: {' '.join(map(str, command))} failed")
     return python
 
 
 def has_colab_cells(path: Path) -> bool:
-    """Whether a notebook has cells that are left out here."""
+    """Whether a notebook has cells that only work in Google Colab."""
+    return len(_read(path).cells) < len(_read(path, colab=True).cells)
+
+
+def _read(path: Path, colab: bool = False) -> NotebookNode:
+    """A notebook, without the cells that only work in Google Colab unless they are asked for."""
     import nbformat
 
-    return any(COLAB_ONLY in cell.metadata.get("tags", ()) for cell in nbformat.read(path, as_version=4).cells)
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if colab or COLAB_ONLY not in cell.metadata.get("tags", ())]
+    return notebook
 
 
 def execute(
@@ -119,11 +128,10 @@ def execute(
     Returns:
         The notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did.
     """
-    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    notebook = without_colab(nbformat.read(path, as_version=4))
+    notebook = _read(path)
     python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory(prefix=f"{path.stem}-") as folder:
         client = NotebookClient(
@@ -146,12 +154,6 @@ def execute(
     return notebook, None
 
 
-def without_colab(notebook: NotebookNode) -> NotebookNode:
-    """``notebook`` without the cells that only work in Google Colab."""
-    notebook.cells = [cell for cell in notebook.cells if COLAB_ONLY not in cell.metadata.get("tags", ())]
-    return notebook
-
-
 def count_cells(notebook: NotebookNode) -> int:
     """How many cells of code were executed."""
     return sum(cell.cell_type == "code" and cell.get("execution_count") is not None for cell in notebook.cells)
@@ -166,13 +168,6 @@ def _last_cell(notebook: NotebookNode) -> int:
 
 def _one_line(message: Any) -> str:
     return " ".join(_COLOURS.sub("", str(message)).split())[:300]
-
-
-def _keep(notebook: NotebookNode, target: Path, overwrite: bool) -> None:
-    import nbformat
-
-    with whole_file(target, overwrite) as part:
-        nbformat.write(notebook, part)
 
 
 def _parser() -> argparse.ArgumentParser:

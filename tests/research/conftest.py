@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from research import baselines, runs
+from research import runs, study
 from tf_model import data, paths, tasks
 
 
@@ -31,9 +31,9 @@ def dataset() -> data.Dataset:
 
 
 @pytest.fixture(scope="session")
-def problems(dataset: data.Dataset) -> dict[str, baselines.Problem]:
+def problems(dataset: data.Dataset) -> dict[str, study.Problem]:
     """Rows and folds of the sample corpus for each task and for the whole answer."""
-    return {name: baselines.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
+    return {name: study.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
 
 
 @pytest.fixture

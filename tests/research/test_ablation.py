@@ -7,13 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from research.methods.baseline_models.neural import FineTuned
 
-from research import ablation, baselines, runs
-from research.baselines import GROUPED, REPORT, Answers
-from research.methods.baseline_models import bugs
+from research import ablation, runs, study
+from research.methods import bugs
+from research.methods.neural import FineTuned
+from research.study import GROUPED, REPORT, OutOfFold
 from tf_model import config, data, device, paths, tasks
-from tf_model.errors import UsageError
 from tf_model.modeling import backbone
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android", "my iphone is great and new and great"] * 4
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
 
 @pytest.fixture(scope="module")
 def problem():
-    return baselines.make_problem(data.read(paths.SAMPLE_CORPUS), "product")
+    return study.make_problem(data.read(paths.SAMPLE_CORPUS), "product")
 
 
 @pytest.fixture
@@ -35,19 +34,19 @@ def recipe(tiny_bert, monkeypatch) -> config.Recipe:
 
 
 def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:
-    return bugs.SlippedBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
+    return bugs.BuggyBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
 
 
-# ---------------------------------------------------------------- slips
+# ---------------------------------------------------------------- bugs
 
 
-def test_without_a_slip_it_is_our_own_training(recipe):
+def test_without_a_bug_it_is_our_own_training(recipe):
     ours = FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
     assert np.allclose(answered(recipe), ours, atol=1e-6)
 
 
 def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe):
-    model = bugs.SlippedBert(recipe, 3, (bugs.NO_MASK,)).fit(TEXTS, LABEL_IDS)
+    model = bugs.BuggyBert(recipe, 3, (bugs.NO_MASK,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
     assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
@@ -57,7 +56,7 @@ def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe)
 
 
 def test_the_second_layer_is_trained_with_the_rest(recipe):
-    model = bugs.SlippedBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
+    model = bugs.BuggyBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     assert model._second.count_params() == 3 * 3 + 3
@@ -71,20 +70,8 @@ def test_the_second_layer_is_trained_with_the_rest(recipe):
 
 def test_the_report_meant_to_remove_urls():
     texts = ["Look HTTP://t.co/aBc now", "no address"]
-    assert bugs.SlippedBert(config.REPORT, 3, (bugs.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
-    assert bugs.SlippedBert(config.REPORT, 3)._texts(texts) == texts
-
-
-def test_each_switch_says_whether_it_puts_a_slip_in_or_mends_one():
-    said = {name: switch.slip for name, switch in ablation.SWITCHES.items()}
-    assert said.pop(ablation.UNCHANGED) == ""
-    assert set(said.values()) == {ablation.PUT_IN, ablation.MENDED, ablation.CONTROL}
-    controls = {name for name, slip in said.items() if slip == ablation.CONTROL}
-    assert controls == {switch.control for switch in ablation.SWITCHES.values() if switch.control}
-    slipped = {
-        name for name, switch in ablation.SWITCHES.items() if {bugs.NO_MASK, bugs.SECOND_LAYER} & set(switch.slips)
-    }
-    assert all(said[name] == ablation.PUT_IN for name in slipped)
+    assert bugs.BuggyBert(config.REPORT, 3, (bugs.URLS_FIRST,))._texts(texts) == ["look  now", "no address"]
+    assert bugs.BuggyBert(config.REPORT, 3)._texts(texts) == texts
 
 
 # ---------------------------------------------------------------- splits
@@ -125,7 +112,8 @@ def test_the_stratified_split_has_the_same_size_and_like_classes(problem):
 
 def test_the_difference_is_the_mean_over_seeds_on_the_same_rows(problem):
     def figures(predicted: np.ndarray) -> dict:
-        return ablation.figures(problem, Answers(predicted, np.eye(9, dtype=np.float32)[predicted], 0.0))
+        scores = np.where((predicted >= 0)[:, np.newaxis], np.eye(9, dtype=np.float32)[predicted], np.nan)
+        return ablation.figures(problem, OutOfFold(scores, 0.0))
 
     right, half = (problem.label_ids(tasks.PRODUCT).copy() for _ in range(2))
     half[::2] = (half[::2] + 1) % 9
@@ -159,7 +147,7 @@ class Counted:
 def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "SlippedBert", Counted)
+    monkeypatch.setattr(ablation, "BuggyBert", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick"]
     assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged", "no_mask", "stratified"]) == 0
@@ -182,54 +170,51 @@ def test_command_records_run_by_run_and_fits_nothing_twice(tmp_path, monkeypatch
     assert "no_mask: accuracy" in capsys.readouterr().out
 
 
-def test_what_was_left_out_is_compared_with_its_control_and_summed_up_anew(tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
-    monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "SlippedBert", Counted)
-    monkeypatch.setattr(Counted, "fitted", [])
-    command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
-    switches = ["unchanged", "without_duplicates", "as_many_left_out"]
-    assert ablation.main([*command, "--seeds", "0", "--switches", *switches]) == 0
-    run = runs.load("ablation")
-    assert run["command"] == f"python -m research.ablation --setting quick --protocols {REPORT} --seeds 0"
-    found = run["settings"]["quick"]["protocols"][REPORT]
-    assert found["without_duplicates"].pop("beside_control")["difference"] == 0
-    answered = runs.unpack(found["unchanged"]["seeds"]["0"]["answered"], len(problem.rows))
-    wrong, right = runs.pack(np.zeros(len(answered), bool)), runs.pack(answered)
-    found["without_duplicates"]["seeds"]["0"]["right"] = wrong
-    found["as_many_left_out"]["seeds"]["0"]["right"] = right
-    found["as_many_left_out"].pop("paired")
-    (tmp_path / "ablation.json").write_text(json.dumps(run), encoding="utf-8")
-    fitted = len(Counted.fitted)
-    assert ablation.main([*command, "--switches"]) == 0
-    found = runs.load("ablation")["settings"]["quick"]["protocols"][REPORT]
-    assert found["without_duplicates"]["beside_control"]["difference"] == -1
-    assert found["without_duplicates"]["beside_control"]["seeds"] == ["0"]
-    assert found["as_many_left_out"]["paired"]["difference"] > 0
-    assert "beside_control" not in found["as_many_left_out"]
-    assert len(Counted.fitted) == fitted
+def test_what_was_left_out_is_compared_with_its_control(problem):
+    rows = len(problem.rows)
+    every, none = runs.pack(np.ones(rows, bool)), runs.pack(np.zeros(rows, bool))
+    figures = dict.fromkeys(ablation.FIGURES, 0.5) | {"answered": every}
+
+    def entry(correct: str) -> dict:
+        return {"seeds": {"0": figures | {"right": correct}}}
+
+    switches = {"without_duplicates": entry(none), "as_many_left_out": entry(every), "unchanged": entry(none)}
+    results = ablation.summarized(switches, problem.groups)
+    assert list(results) == ["unchanged", "without_duplicates", "as_many_left_out"]
+    assert results["unchanged"]["paired"] is None
+    assert results["without_duplicates"]["paired"]["difference"] == 0
+    assert results["without_duplicates"]["beside_control"]["difference"] == -1
+    assert results["without_duplicates"]["beside_control"]["seeds"] == ["0"]
+    assert results["as_many_left_out"]["paired"]["difference"] == 1
+    assert "beside_control" not in results["as_many_left_out"]
 
 
 def test_a_switch_alone_is_compared_with_the_unchanged_training_that_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    monkeypatch.setattr(ablation, "SlippedBert", Counted)
+    monkeypatch.setattr(ablation, "BuggyBert", Counted)
     monkeypatch.setattr(Counted, "fitted", [])
     command = ["--data", str(paths.SAMPLE_CORPUS), "--setting", "quick", "--protocols", REPORT]
-    assert ablation.main([*command, "--seeds", "0", "--switches", "unchanged"]) == 0
-    with pytest.raises(UsageError, match="name it too, on the protocol 'report' for seed 1, 2"):
-        ablation.main([*command, "--seeds", "0", "1", "2", "--switches", "no_mask"])
-    with pytest.raises(UsageError, match="name it too, on the protocol 'grouped' for seed 0"):
-        ablation.main([*command, GROUPED, "--seeds", "0", "--switches", "no_mask"])
-    assert len(Counted.fitted) == 1
-    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "of another machine")
     assert ablation.main([*command, "--seeds", "0", "--switches", "no_mask"]) == 0
-    assert len(Counted.fitted) == 2, "the unchanged training is not repeated"
+    assert len(Counted.fitted) == 2, "the unchanged training was not recorded"
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "of another machine")
+    assert ablation.main([*command, "--seeds", "0", "--switches", "normalized"]) == 0
+    assert len(Counted.fitted) == 3, "the unchanged training is not repeated"
     found = runs.load("ablation")["settings"]["quick"]["protocols"][REPORT]
-    assert found["no_mask"]["paired"]["seeds"] == ["0"]
+    assert found["normalized"]["paired"]["seeds"] == ["0"]
+    assert list(found) == ["unchanged", "no_mask", "normalized"]
 
 
-def test_there_is_nothing_to_compare_with_without_the_unchanged_training(tmp_path, monkeypatch):
+def test_figures_of_other_settings_do_not_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path)
-    with pytest.raises(UsageError, match="'unchanged'; name it too, on the protocol 'grouped' for seed 0, 1, 2"):
-        ablation.main(["--data", str(paths.SAMPLE_CORPUS), "--switches", "no_mask"])
+    monkeypatch.setattr(ablation, "BuggyBert", Counted)
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", REPORT, "--seeds", "0", "--switches", "unchanged"]
+    for setting in ("quick", "report"):
+        assert ablation.main([*command, "--setting", setting]) == 0
+    monkeypatch.setitem(ablation.SETTINGS, "quick", replace(ablation.SETTINGS["quick"], epochs=4))
+    report = runs.load("ablation")["settings"]["report"]
+    assert ablation.main([*command, "no_mask", "--setting", "quick"]) == 0
+    settings = runs.load("ablation")["settings"]
+    assert settings["report"] == report
+    assert settings["quick"]["recipe"]["epochs"] == 4

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import baselines, label_quality, runs
-from research.baselines import GROUPED, Problem
-from research.methods.baseline_models import baseline_models
+from research import label_quality, runs, study
+from research.methods import baseline_models
+from research.study import GROUPED, Problem
 from tf_model import config, data, paths, tasks
 from tf_model.data import splits
 
@@ -24,7 +24,8 @@ def store(tmp_path, monkeypatch):
 def problem_of(texts, label_ids, groups=None) -> Problem:
     label_ids = np.asarray(label_ids)
     groups = np.arange(len(texts)) if groups is None else np.asarray(groups)
-    rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, label_ids)
+    ids = label_ids[:, np.newaxis]
+    rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, ids)
     return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)})
 
 
@@ -43,13 +44,13 @@ def test_agreement_counts_pairs_weighted_by_rows():
 def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     dataset = data.read(paths.SAMPLE_CORPUS)
-    problem = baselines.make_problem(dataset, "product")
-    assert label_quality.our_rights(problem, dataset) is None, "nothing is recorded"
+    problem = study.make_problem(dataset, "product")
+    assert label_quality.our_accuracy(problem, dataset) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
     run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
-    ours = label_quality.our_rights(problem, dataset)
+    ours = label_quality.our_accuracy(problem, dataset)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
     groups[1] = groups[3] = 1  # two rows that were right once in two
@@ -66,9 +67,10 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     pairs += [[(2, positive), (2, positive)], [(3, positive), (-1, positive)], [(4, -1), (4, positive)]]
     label_ids = np.array([label for pair in pairs for label in pair])
     dataset = data.read(paths.SAMPLE_CORPUS)
-    answers = baselines.make_problem(dataset, tasks.ANSWER)
+    answers = study.make_problem(dataset, tasks.ANSWER)
     few = answers.rows.take(np.arange(len(label_ids)))
-    problem = Problem(tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), {})
+    folds = {GROUPED: [splits.Split(np.arange(0), np.arange(12))]}
+    problem = Problem(tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds)
     rows, judged = label_quality.judged_labels(problem)
     assert rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
     agree = label_quality.agreement(problem.groups[rows], judged)
@@ -77,7 +79,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
     run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
-    ours = label_quality.our_rights(problem, dataset)
+    ours = label_quality.our_accuracy(problem, dataset)
     assert np.isnan(ours).tolist() == (~asked).tolist()
     assert ours[11] == 1, "the tenth of the eleven that were asked"
 
@@ -128,19 +130,20 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     texts, label_ids, _ = words_and_labels(150, wrong=15)
     problem = problem_of(texts, label_ids)
     kept: list[tuple[str, list[np.ndarray]]] = []
-    answers = baselines.answers
+    score_method = study.score_method
 
     def watched(method, part, task, protocol, seed, sha256):
         if protocol != "inner":
             kept.append((protocol, [split.train for split in part.folds[protocol]]))
-        return answers(method, part, task, protocol, seed, sha256)
+        return score_method(method, part, task, protocol, seed, sha256)
 
-    monkeypatch.setattr(label_quality, "answers", watched)
+    monkeypatch.setattr(study, "score_method", watched)
+    monkeypatch.setattr(label_quality, "DRAWS", 2)
     orders = [label_quality.most_doubtful_first(problem, split, "sha") for split in problem.folds[GROUPED]]
     method = baseline_models.with_choice(
         "words_logistic", {"product": 10.0, "emotion": 10.0}
     )  # close enough to be misled
-    found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1], draws=2)
+    found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1])
     assert set(found) == {"all", "0.1"}
     left_out = found["0.1"]
     assert left_out["random"]["accuracy"]["n"] == 2
@@ -174,10 +177,13 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
     for kept in found.values():
         assert [share for share in kept if share.startswith("0.")] == ["0.02", "0.05", "0.1"]
         assert kept["all"]["accuracy"] == kept["0.1"]["doubtful"]["accuracy"], "rules learn nothing"
-    assert run["command"] == "python -m research.label_quality --methods majority keywords"
+    assert run["command"] == (
+        "python -m research.label_quality --tasks product --methods majority and "
+        "python -m research.label_quality --tasks product --methods keywords"
+    )
     assert run["answers_agree"] == label_quality.agreements(
-        baselines.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
+        study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
     )
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
     assert run["tasks"]["product"]["doubts"]["settings"] == baseline_models.methods()["words_logistic"].settings
-    assert "keyword rules: accuracy trained on all labels" in capsys.readouterr().out
+    assert "product: keyword rules, without the most doubtful 2%: accuracy +0.0000" in capsys.readouterr().out

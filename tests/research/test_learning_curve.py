@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from research import learning_curve, runs
-from research.baselines import GROUPED, make_problem
+from research.study import GROUPED, make_problem
 from tf_model import data, paths
 from tf_model.errors import UsageError
 
@@ -46,18 +46,6 @@ def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
     grown = runs.load("learning_curve")
     assert list(grown["methods"]) == ["majority", "keywords", "words_logistic"], "what was measured stays"
     assert grown["methods"]["keywords"] == run["methods"]["keywords"]
-
-
-def test_each_command_names_the_methods_of_the_same_sizes():
-    def method(*sizes: int) -> dict:
-        return {"points": [{"size": size} for size in sizes]}
-
-    every = {name: method(*learning_curve.SIZES) for name in learning_curve.CHEAP}
-    assert learning_curve.command("product", every) == "python -m research.learning_curve"
-    assert learning_curve.command("emotion", every | {"scratch": method(800), "tuned": method(800)}) == (
-        "python -m research.learning_curve --task emotion and "
-        "python -m research.learning_curve --task emotion --methods scratch tuned --sizes 800"
-    )
 
 
 @pytest.mark.parametrize("arguments", [["--sizes", "5"], ["--draws", "0"]])

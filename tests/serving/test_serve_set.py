@@ -82,7 +82,7 @@ def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
 def test_the_app_answers(python, app):
     async def ask(address: str) -> str:
         async with Session(address) as session:
-            return (await session.ask(serve_check.QUESTION)).said
+            return (await session.ask(serve_check.QUESTION)).sentence
 
     with serve_check.running(python, app) as address:
         said = asyncio.run(ask(address))

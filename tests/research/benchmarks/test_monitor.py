@@ -47,7 +47,8 @@ def test_each_prediction_is_made_with_the_log_and_without(tmp_path):
     assert found["p50_milliseconds_without"] > 0
     assert found["p50_share_low"] <= found["p50_share"] <= found["p50_share_high"]
     kept = Store(tmp_path / "log.sqlite").predictions()
-    assert len(sizes) == 2 * len(kept) + 1  # each text both ways, the warming up included, and once for the stages
+    # Each text both ways, the warming up included, and one to see what the model measures.
+    assert len(sizes) == 2 * len(kept) + 1
 
 
 def test_a_large_log_holds_what_the_page_asks_for(tmp_path, monkeypatch):

@@ -11,11 +11,10 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from research.methods.baseline_models import neural
+from research import training
+from research.methods import neural
 from tf_model import config, device
 from tf_model.modeling import backbone, classifier
-from tf_model.preprocessing.batching import encode
-from tf_model.training.trainer import Part, fit
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android at sxsw", "my iphone is great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
@@ -128,7 +127,6 @@ def test_the_rate_rises_and_falls_as_in_our_own_training(recipe):
 
 
 def test_our_own_model_is_the_one_that_is_trained(recipe):
-    found = neural.FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    used = device.prepare(recipe.seed)
-    fitted = fit(recipe, backbone.find(recipe.backbone), [3], Part(TEXTS, LABEL_IDS), runtime=used)
-    assert np.allclose(found, fitted.probabilities(encode(fitted.encoder, TEXTS)), atol=1e-6)
+    probabilities = neural.FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
+    fitted = training.fit(recipe, backbone.find(recipe.backbone), [3], TEXTS, LABEL_IDS[:, np.newaxis])
+    assert np.allclose(probabilities, training.predict(fitted, TEXTS), atol=1e-6)

@@ -1,0 +1,73 @@
+"""What the benchmarks share: how a run is recorded and judged, percentiles, and trainings by the real command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from research.runs import record
+from research.study import command_line
+from tf_model import cli, paths
+from tf_model.errors import TweetTargetError
+
+
+def finish(
+    module: str,
+    argv: Sequence[str] | None,
+    results: Mapping[str, Any],
+    missed: Sequence[str] = (),
+    *,
+    name: str | None = None,
+    keep: bool = True,
+) -> int:
+    """Say which targets a run missed and, unless ``keep`` is False, record it as ``bench_<name>``, else ``<module>``.
+
+    Returns:
+        The exit code: 1 if it missed any, else 0.
+    """
+    for line in missed:
+        print(f"MISSED: {line}")
+    if keep:
+        path = record(f"bench_{name or module}", command_line(f"benchmarks.{module}", argv), results)
+        cli.say(f"written to {paths.shown(path)}")
+    return 1 if missed else 0
+
+
+def show(title: str, figures: Mapping[str, Any]) -> None:
+    """Print figures in one line."""
+    shown = (f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
+    print(f"{title}: {', '.join(shown)}", flush=True)
+
+
+def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
+    """``p50`` and so on of ``values``."""
+    import numpy as np
+
+    return {f"p{share}": float(value) for share, value in zip(shares, np.percentile(values, shares), strict=True)}
+
+
+def run_training(*options: str) -> None:
+    """Train by the real command.
+
+    Raises:
+        TweetTargetError: It fails.
+    """
+    command = [sys.executable, "-m", "tf_model.train", *options]
+    if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
+        raise TweetTargetError("training failed; its own message stands above")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def epoch_seconds(model: Path) -> list[float]:
+    """Seconds of each epoch of a training, from the folder of its model."""
+    with (model / "history.csv").open(encoding="utf-8", newline="") as file:
+        return [float(row["seconds"]) for row in csv.DictReader(file)]

@@ -1,0 +1,329 @@
+"""What all studies share: the rows and folds, scores out of fold that are kept, metrics, and paired differences."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from research.runs import UNCHANGED
+from research.training import FOLD_SEED, FOLDS
+from tf_model import cli, data, paths, tasks
+from tf_model.data import splits
+from tf_model.device import versions
+from tf_model.evaluation.calibration import accuracy_at_coverage
+from tf_model.evaluation.comparison import compare_right
+from tf_model.evaluation.joint_metrics import COVERAGE, by_task
+from tf_model.evaluation.metrics import evaluate_probabilities
+from tf_model.io.files import whole_file
+from tf_model.modeling.joint_label import confidence_and_right
+
+if TYPE_CHECKING:
+    from research.methods.baseline_models import Method
+    from tf_model.config import TrainingConfig
+
+REPORT, GROUPED = "report", "grouped"
+PROTOCOLS = (GROUPED, REPORT)
+PROBLEMS = (*tasks.TASKS, tasks.ANSWER)
+
+
+# ---------------------------------------------------------------- the command
+
+
+def parser(name: str, description: str) -> argparse.ArgumentParser:
+    """A parser for ``python -m research.<name>`` with the option ``--data``."""
+    made = cli.parser(f"research.{name}", description)
+    made.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    return made
+
+
+def read_dataset(path: Path | None) -> data.Dataset:
+    """The dataset at ``path``, or the one that is found; which one is printed."""
+    source = data.resolve(path)
+    data.announce(source)
+    return data.read(source.path)
+
+
+def command_line(name: str, argv: Sequence[str] | None) -> str:
+    """The command as it was given, for the record; where the data lie is this machine's own and left out."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--data" in words:
+        place = words.index("--data")
+        del words[place : place + 2]
+    return shlex.join(["python", "-m", f"research.{name}", *words])
+
+
+def show(line: str) -> None:
+    """Print one line of results."""
+    cli.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+# ---------------------------------------------------------------- rows and folds
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Rows to be classified, and who trains for whom.
+
+    Attributes:
+        name: ``"product"``, ``"emotion"``, or ``"answer"`` for both on the same rows.
+        rows: Texts and labels; a row without a label of a task is predicted, but not learned from.
+        groups: Near-duplicates, int64 [N].
+        folds: By protocol.
+    """
+
+    name: str
+    rows: data.TrainingRows
+    groups: np.ndarray
+    folds: Mapping[str, Sequence[splits.Split]]
+
+    def label_ids(self, task: tasks.Task) -> np.ndarray:
+        """Class ids of a task, int64 [N], -1 where there is none."""
+        return self.rows.label_ids[:, self.rows.tasks.index(task)]
+
+
+def make_problem(dataset: data.Dataset, name: str) -> Problem:
+    """Rows, groups and folds exactly as ``python -m tf_model.evaluate --task NAME`` makes them.
+
+    The whole answer takes its folds over all rows with an emotion or a product: each row is predicted by models that
+    saw neither the row nor a near-duplicate of it, be it for the emotion or for the product.
+    """
+    rows = data.training_rows(dataset, name)
+    groups = splits.near_duplicate_groups(rows.texts)
+    report = splits.report_split(rows.strata, labels=rows.strata_names)
+    return Problem(name, rows, groups, {REPORT: (report,), GROUPED: splits.folds_of(rows, groups, FOLDS, FOLD_SEED)})
+
+
+def size_of(dataset: data.Dataset, problem: Problem) -> dict[str, Any]:
+    """What tells in a record which rows a run is of."""
+    return {
+        "data_sha256": dataset.sha256,
+        "rows": len(problem.rows),
+        "groups": int(problem.groups.max()) + 1,
+    }
+
+
+# ---------------------------------------------------------------- scores out of fold
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """What models gave for the rows that they were not fitted on.
+
+    Attributes:
+        scores: float32 [N, classes], NaN in rows that never validate; 1 for the predicted class and 0 for the others
+            where a method has no probabilities.
+        seconds: Fitting and predicting.
+    """
+
+    scores: np.ndarray
+    seconds: float
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Class ids, int64 [N], -1 in rows that never validate."""
+        return predicted_ids(self.scores)
+
+
+def predicted_ids(scores: np.ndarray) -> np.ndarray:
+    """The class with the greatest score, int64 [N], of scores float [N, classes]; -1 where they are NaN."""
+    return np.where(np.isnan(scores).any(axis=1), -1, np.nan_to_num(scores).argmax(axis=1))
+
+
+def kept_path(name: str, *depends_on: Any) -> Path:
+    """A file of its own for everything that scores depend on, versions included."""
+    text = json.dumps([*depends_on, versions(), version("scikit-learn")], sort_keys=True)
+    return paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
+
+
+def as_lists(folds: Sequence[splits.Split]) -> list[list[list[int]]]:
+    """Folds in the form that :func:`kept_path` takes."""
+    return [[split.train.tolist(), split.validation.tolist()] for split in folds]
+
+
+def score_folds(
+    path: Path,
+    rows: int,
+    folds: Sequence[splits.Split],
+    fit_and_score: Callable[[splits.Split], np.ndarray],
+    title: str = "",
+) -> OutOfFold:
+    """Scores of all rows, each by what was fitted without it. Finished folds are kept: a run that was stopped goes on.
+
+    Args:
+        path: Where the whole is kept, and beside it each fold until all are finished.
+        rows: N.
+        folds: Who trains for whom.
+        fit_and_score: Fits on the training part and scores the validation part, float [V, classes].
+        title: Printed with each fold, if given.
+    """
+    if not path.is_file():
+        parts = [path.with_suffix(f".fold-{number}.npz") for number in range(1, len(folds) + 1)]
+        for number, (part, split) in enumerate(zip(parts, folds, strict=True), start=1):
+            if not part.is_file():
+                if title:
+                    cli.say(f"{title}, fold {number} of {len(folds)}")
+                begin = time.perf_counter()
+                scores = fit_and_score(split)
+                _keep(part, OutOfFold(scores, time.perf_counter() - begin))
+        finished = [_read(part) for part in parts]
+        whole = np.full((rows, finished[0].scores.shape[1]), np.nan, np.float32)
+        for split, fold in zip(folds, finished, strict=True):
+            whole[split.validation] = fold.scores
+        _keep(path, OutOfFold(whole, sum(fold.seconds for fold in finished)))
+        for part in parts:
+            part.unlink()
+    return _read(path)
+
+
+def _keep(path: Path, result: OutOfFold) -> None:
+    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
+        np.savez(file, scores=result.scores, seconds=np.array(result.seconds))
+
+
+def _read(path: Path) -> OutOfFold:
+    with np.load(path, allow_pickle=False) as kept:
+        return OutOfFold(kept["scores"], float(kept["seconds"]))
+
+
+def score_method(
+    method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str
+) -> OutOfFold:
+    """Scores of a method, from the store or computed and kept there.
+
+    It is fitted on each fold's training rows that have a label of the task, and scores all validation rows.
+    """
+    label_ids, folds = problem.label_ids(task), problem.folds[protocol]
+    name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}"
+    path = kept_path(name, data_sha256, problem.rows.rows.tolist(), method.settings, as_lists(folds))
+    inputs = None if path.is_file() else method.inputs(problem.rows.texts)
+
+    def fit_and_score(split: splits.Split) -> np.ndarray:
+        train = split.train[label_ids[split.train] != tasks.NO_LABEL]
+        model = method.make(task, seed).fit(inputs[train], label_ids[train])
+        if not method.has_probabilities:
+            return np.eye(len(task.labels), dtype=np.float32)[model.predict(inputs[split.validation])]
+        scores = np.zeros((len(split.validation), len(task.labels)), np.float32)
+        scores[:, model.classes_] = model.predict_proba(inputs[split.validation])
+        return scores
+
+    title = f"{method.name}, {task.name}, {protocol}, seed {seed}" if method.slow else ""
+    return score_folds(path, len(problem.rows), folds, fit_and_score, title)
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def evaluate(
+    task: tasks.Task, label_ids: np.ndarray, result: OutOfFold, has_probabilities: bool = True
+) -> dict[str, Any]:
+    """Metrics of one task over the rows that were predicted and have a label.
+
+    As ``evaluate_probabilities`` gives them, without the confusion matrix; with ``accuracy_at_80_percent``, that of the
+    most confident 80%, or without the loss where a method has no probabilities.
+    """
+    rows = np.flatnonzero((result.predicted >= 0) & (label_ids != tasks.NO_LABEL))
+    label_ids, scores = label_ids[rows], result.scores[rows]
+    metrics = evaluate_probabilities(label_ids, scores, task.labels)
+    del metrics["confusion_matrix"]
+    if has_probabilities:
+        correct = scores.argmax(axis=1) == label_ids
+        metrics["accuracy_at_80_percent"] = accuracy_at_coverage(scores.max(axis=1), correct, COVERAGE)
+    else:
+        del metrics["loss"]
+    return metrics
+
+
+Correct = Mapping[str, tuple[np.ndarray, np.ndarray]]
+"""By question, positions of the rows that it can be judged on, int64 [M], and whether they are correct, bool [M]."""
+
+
+def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -> Correct:
+    """Which rows of each question are correct, of predicted class ids by task, int64 [N], -1 where there is none.
+
+    The whole answer is a question where both tasks were predicted on the same rows.
+    """
+    by_question = {}
+    for task in problem.rows.tasks:
+        if task.name in predicted:
+            label_ids, ids = problem.label_ids(task), predicted[task.name]
+            rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (ids >= 0))
+            by_question[task.name] = rows, ids[rows] == label_ids[rows]
+    if problem.name == tasks.ANSWER and len(predicted) == len(tasks.ANSWER_TASKS):
+        product, emotion = (predicted[task.name] >= 0 for task in tasks.ANSWER_TASKS)
+        if np.array_equal(product, emotion):
+            by_question[tasks.ANSWER] = correct_answers(problem, predicted)
+    return by_question
+
+
+def correct_answers(problem: Problem, predicted: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the predicted rows with an emotion label, and whether the whole answer is exactly correct."""
+    labelled = problem.label_ids(tasks.EMOTION) != tasks.NO_LABEL
+    rows = np.flatnonzero(labelled & (predicted[tasks.EMOTION.name] >= 0))
+    label_ids = [problem.label_ids(task)[rows] for task in tasks.ANSWER_TASKS]
+    scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in tasks.ANSWER_TASKS]
+    _, correct = confidence_and_right(*label_ids, *scores)
+    return rows, correct
+
+
+def question_rows(problem: Problem, protocol: str = GROUPED) -> dict[str, np.ndarray]:
+    """Positions of the rows that each question can be judged on under a protocol, int64 [rows], by question."""
+    validated = np.sort(np.concatenate([split.validation for split in problem.folds[protocol]]))
+    rows = {task.name: validated[problem.label_ids(task)[validated] != tasks.NO_LABEL] for task in problem.rows.tasks}
+    return rows | ({tasks.ANSWER: rows[tasks.EMOTION.name]} if problem.name == tasks.ANSWER else {})
+
+
+def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """:func:`predicted_ids` of each task, of scores float [N, classes of all tasks]."""
+    return {name: predicted_ids(part) for name, part in by_task(scores, problem.rows.tasks).items()}
+
+
+# ---------------------------------------------------------------- one thing at a time
+
+
+def is_recorded_config(recorded: Mapping[str, Any], config: TrainingConfig) -> bool:
+    """Whether a recorded training configuration is this one; a field that was added since has its default."""
+    return type(config).from_dict(recorded) == config
+
+
+def with_unchanged(variants: Mapping[str, Any], wanted: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:
+    """The ``variants`` to measure with a seed: those ``wanted``, and :data:`UNCHANGED` where the record lacks it."""
+    missing = str(seed) not in recorded.get(UNCHANGED, {}).get("seeds", {})
+    return [name for name in variants if name in wanted or (missing and name == UNCHANGED)]
+
+
+def add_seed(results: dict[str, Any], name: str, title: str, seed: int, figures: Mapping[str, Any]) -> None:
+    """Add what one seed of a variant gave to its ``seeds``, in their order."""
+    entry = results.setdefault(name, {"title": title, "seeds": {}})
+    seeds = entry["seeds"] | {str(seed): figures}
+    entry["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
+
+
+def paired_difference(
+    old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], groups: np.ndarray
+) -> dict[str, Any]:
+    """The accuracy of a variant less that of another on the same rows, seed by seed.
+
+    Args:
+        old: By seed, whether each row is correct, bool [N].
+        new: The same of the variant; at least one seed is in both.
+        groups: Near-duplicates, int64 [N].
+
+    Returns:
+        ``seeds`` that both have, ``difference`` (mean over them, -1 to 1) and its ``interval`` (95%), for which groups
+        of near-duplicates are drawn with the predictions of all seeds.
+    """
+    seeds = [seed for seed in new if seed in old]
+    before, after = (np.concatenate([side[seed] for seed in seeds]) for side in (old, new))
+    test = compare_right(before, after, np.tile(groups, len(seeds)))
+    return {"seeds": seeds, "difference": test["difference"], "interval": test["difference_interval"]}

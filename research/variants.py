@@ -1,0 +1,331 @@
+"""``python -m research.variants``: what might better the answer model, each variant beside the training as it is.
+
+Leak-free folds, the same seeds, the same order of batches: nothing but the variant differs. A variant that wins belongs
+into the training configuration; those that lose stay here, with their figures. Finished folds are kept and the run
+(research/runs/levers.json) is recorded after each seed, so it may be stopped at any time. What is recorded stays, with
+which tweets were predicted correctly: a variant that is measured later is compared tweet by tweet all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from research import study, training
+from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
+from research.study import GROUPED, Problem, make_problem
+from tf_model import cli, config, data, paths, tasks
+from tf_model.data import label_errors, splits
+from tf_model.evaluation import joint_metrics
+from tf_model.evaluation.calibration import scale
+from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
+from tf_model.modeling import backbone
+
+if TYPE_CHECKING:
+    from tf_model.config import TrainingConfig
+
+RECORD = "levers"  # name of the recorded run, and key of the variants in it
+EMOTION_ROWS = "answer_emotion_rows"
+SMOOTHED = 0.1  # of each label, spread over all classes
+DOUBTFUL = 0.05  # of the labels of each task
+DOUBTING_FOLDS = 3
+TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
+CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
+
+Targets = Callable[[data.TrainingRows, "TrainingConfig"], np.ndarray]
+Recalibrate = Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One thing that is done otherwise.
+
+    Attributes:
+        title: For tables.
+        targets: What is learned instead of the labels, float32 [N, classes of all tasks]: of each task the share of
+            each class, all of it 0 where a row has no label.
+        settings: Fields of the training configuration that are otherwise.
+        apart: A model for each task, which costs twice as much to predict with.
+        recalibrate: What is made of the probabilities of the training as it is, in place of a training: a function of
+            label ids int [N, tasks], their out-of-fold probabilities float [N, classes of all tasks], and the rows of
+            each fold.
+        doubts: It asks the TF-IDF baseline, fitted as :data:`TFIDF` says, which labels look wrong.
+    """
+
+    title: str
+    targets: Targets | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    apart: bool = False
+    recalibrate: Recalibrate | None = None
+    doubts: bool = False
+
+
+# ---------------------------------------------------------------- what is learned
+
+
+def hard_targets(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
+    """The labels themselves."""
+    columns = []
+    for ids, size in zip(rows.label_ids.T, CLASSES, strict=True):
+        columns.append(np.eye(size, dtype=np.float32)[np.maximum(ids, 0)] * (ids >= 0)[:, np.newaxis])
+    return np.concatenate(columns, axis=1)
+
+
+def balanced(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
+    """Labels that weigh as the root of how rare their class is, 1 on average."""
+    columns = []
+    for part in _by_task(hard_targets(rows, settings)):
+        weights = 1 / np.sqrt(np.maximum(part.sum(axis=0), 1))
+        weighted = part * weights
+        columns.append(weighted * part.sum() / weighted.sum())
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def without_doubtful(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
+    """The labels but for the most doubtful: the least probable to the TF-IDF baseline, fitted on other folds of them.
+
+    A row whose label of a task is left out may keep that of the other.
+    """
+    groups = splits.near_duplicate_groups(rows.texts)
+    folds = splits.folds_of(rows, groups, DOUBTING_FOLDS, settings.split_seed)
+    columns = []
+    for ids, part in zip(rows.label_ids.T, _by_task(hard_targets(rows, settings)), strict=True):
+        labelled = np.flatnonzero(ids != tasks.NO_LABEL)
+        own = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in fold)) for fold in folds]
+        texts = [rows.texts[position] for position in labelled]
+        probabilities = label_errors.out_of_fold(texts, ids[labelled], own, part.shape[1])
+        order = np.argsort(label_errors.label_confidence(ids[labelled], probabilities), kind="stable")
+        part[labelled[order[: round(DOUBTFUL * len(labelled))]]] = 0
+        columns.append(part)
+    return np.concatenate(columns, axis=1)
+
+
+def _by_task(values: np.ndarray) -> list[np.ndarray]:
+    return list(joint_metrics.by_task(values).values())
+
+
+# ---------------------------------------------------------------- what is made of the probabilities
+
+
+def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Probabilities to whose logarithm, over a temperature, a bias of each class was added.
+
+    Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
+    adaptation", ICML 2020.
+
+    Args:
+        label_ids: int [N, tasks], -1 where a row has no label of a task.
+        probabilities: Out of fold, float [N, classes of all tasks].
+        parts: Positions of the rows of each fold; temperature and biases of a part come from the labels of the others.
+
+    Returns:
+        float64 [N, classes of all tasks].
+    """
+    columns = []
+    for ids, scores in zip(label_ids.T, _by_task(probabilities), strict=True):
+        calibrated = np.empty(scores.shape, np.float64)
+        for part in parts:
+            others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
+            calibrated[part] = _scaled(scores[part], _fitted_bias(ids[others], scores[others]))
+        columns.append(calibrated)
+    return np.concatenate(columns, axis=1)
+
+
+def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """What makes the labels most likely: the logarithm of a temperature, and the bias of each class but the first."""
+    from scipy.optimize import minimize
+
+    rows = np.arange(len(label_ids))
+
+    def loss(weights: np.ndarray) -> float:
+        return -float(np.log(np.maximum(_scaled(probabilities, weights)[rows, label_ids], SMALLEST_PROBABILITY)).mean())
+
+    return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
+
+
+def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
+    return biased / biased.sum(axis=1, keepdims=True)
+
+
+VARIANTS: dict[str, Variant] = {
+    UNCHANGED: Variant("as it is"),
+    "two_models": Variant("a model for each task", apart=True),
+    "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
+    "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
+    "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
+    "without_doubtful": Variant(
+        f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful, doubts=True
+    ),
+}
+
+
+# ---------------------------------------------------------------- the command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what was asked for, print and record it."""
+    parser = study.parser("variants", __doc__.splitlines()[0])
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="which")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
+    arguments = parser.parse_args(argv)
+    command = study.command_line("variants", argv)
+    dataset = study.read_dataset(arguments.data)
+    problem, settings = make_problem(dataset, tasks.ANSWER), replace(config.ANSWER, seed=0)
+    same = {"dataset": dataset.name, **study.size_of(dataset, problem)}
+    run = load_to_extend(RECORD, same)
+    if not study.is_recorded_config(run.get("recipe", {}), settings):
+        run = same | {"recipe": settings.to_dict()}
+    entries = run.setdefault(RECORD, {})
+    with cli.stopped_cleanly():
+        for seed in arguments.seeds:
+            for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
+                figures = measure(name, problem, replace(settings, seed=seed), dataset.sha256)
+                study.add_seed(entries, name, VARIANTS[name].title, seed, figures)
+                entries = run[RECORD] = summarized(entries, problem)
+                path = record(RECORD, command, run)
+                _print(name, seed, entries[name])
+    cli.say(f"written to {paths.shown(path)}")
+    return 0
+
+
+def measure(name: str, problem: Problem, settings: TrainingConfig, data_sha256: str) -> dict[str, Any]:
+    """One seed of a variant: its headline figures, and which rows each question is predicted correctly on."""
+    result = out_of_fold(name, problem, settings, data_sha256)
+    parts = [split.validation for split in problem.folds[GROUPED]]
+    correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
+    headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
+    figures = {
+        "headline": headline,
+        "right": {question: pack(each) for question, (_, each) in correct.items()},
+        "seconds": result.seconds,
+    }
+    return figures | ({"words": TFIDF} if VARIANTS[name].doubts else {})
+
+
+def out_of_fold(name: str, problem: Problem, settings: TrainingConfig, data_sha256: str) -> study.OutOfFold:
+    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; finished folds are
+    kept.
+    """
+    variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
+    if variant.recalibrate:
+        unchanged = out_of_fold(UNCHANGED, problem, settings, data_sha256)
+        parts = [split.validation for split in folds]
+        return study.OutOfFold(variant.recalibrate(rows.label_ids, unchanged.scores, parts), 0.0)
+
+    def fit_and_score(split: splits.Split) -> np.ndarray:
+        texts = [rows.texts[position] for position in split.validation]
+        return train_and_score(variant, rows.take(split.train), settings, texts)
+
+    depends_on = [
+        data_sha256,
+        study.as_lists(folds),
+        settings.to_dict(),
+        variant.title,
+        TFIDF if variant.doubts else "",
+    ]
+    path = study.kept_path(f"variant-{name}-seed-{settings.seed}", *depends_on)
+    return study.score_folds(path, len(rows), folds, fit_and_score, f"{name}, seed {settings.seed}")
+
+
+def train_and_score(
+    variant: Variant, rows: data.TrainingRows, settings: TrainingConfig, texts: Sequence[str]
+) -> np.ndarray:
+    """Train a variant on ``rows`` and score ``texts``: float32 [texts, classes of all tasks]."""
+    settings = replace(settings, **variant.settings)
+    if not variant.apart:
+        return _train_and_score(rows, settings, texts, variant.targets)
+    parts = []
+    for number in range(len(CLASSES)):
+        labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
+        others = np.arange(len(CLASSES)) != number
+        alone = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
+        parts.append(_by_task(_train_and_score(alone, settings, texts))[number])
+    return np.concatenate(parts, axis=1)
+
+
+def _train_and_score(
+    rows: data.TrainingRows, settings: TrainingConfig, texts: Sequence[str], targets: Targets | None = None
+) -> np.ndarray:
+    """Train on the labels, or on ``targets`` in their place."""
+    from tf_model.preprocessing.batching import steps_per_epoch
+
+    label_ids, loss = rows.label_ids, None
+    if targets:
+        label_ids, loss = np.arange(len(rows))[:, np.newaxis], cross_entropy(targets(rows, settings))
+    weights = backbone.find(settings.backbone)
+    shown = cli.show_epochs(cli.stderr(), settings.epochs, steps_per_epoch(len(rows), settings.batch_size))
+    fitted = training.fit(settings, weights, CLASSES, rows.texts, label_ids, loss=loss, callbacks=[shown])
+    return training.predict(fitted, texts)
+
+
+def cross_entropy(targets: np.ndarray) -> Any:
+    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a target of the task.
+
+    With the labels as targets it is the loss of the training as it is. Its arguments are positions among the targets,
+    int32 [B, 1], and logits, float32 [B, classes of all tasks].
+    """
+    import tensorflow as tf
+
+    def loss(positions: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total = 0.0
+        wanted = tf.gather(tf.constant(targets, tf.float32), tf.reshape(positions, [-1]))  # (B, classes of all tasks)
+        for target, scores in zip(tf.split(wanted, CLASSES, axis=-1), tf.split(logits, CLASSES, axis=-1), strict=True):
+            losses = -tf.reduce_sum(target * tf.nn.log_softmax(scores), axis=-1)  # (B)
+            labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(target, axis=-1) > 0, tf.float32))
+            total += tf.math.divide_no_nan(tf.reduce_sum(losses), labelled)
+        return total
+
+    return loss
+
+
+# ---------------------------------------------------------------- the record
+
+
+def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
+    """Each variant with ``summary``, mean and spread of its headline figures, and ``paired``.
+
+    ``paired`` holds the ``seeds`` that it shares with the unchanged training, and by question, and for the answers to
+    tweets with an emotion alone (:data:`EMOTION_ROWS`), ``difference`` and ``interval`` of
+    :func:`research.study.paired_difference`.
+    """
+    rows = study.question_rows(problem)
+    emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
+    # By question: which recorded answers, and which of them.
+    chosen = {question: (question, np.arange(len(positions))) for question, positions in rows.items()}
+    chosen[EMOTION_ROWS] = tasks.ANSWER, np.flatnonzero(emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
+    results: dict[str, Any] = {}
+    for name in [name for name in VARIANTS if name in entries]:
+        paired: dict[str, Any] = {}
+        for question, (asked, some) in chosen.items():
+            old, new = (
+                {seed: unpack(each["right"][asked], len(rows[asked]))[some] for seed, each in seeds.items()}
+                for seeds in (entries[UNCHANGED]["seeds"], entries[name]["seeds"])
+            )
+            test = study.paired_difference(old, new, problem.groups[rows[asked][some]])
+            seeds = test.pop("seeds")
+            paired[question] = test
+        headlines = [figures["headline"] for figures in entries[name]["seeds"].values()]
+        summary = joint_metrics.summarize_headlines(headlines)
+        results[name] = entries[name] | {"summary": summary, "paired": paired | {"seeds": seeds}}
+    return results
+
+
+def _print(name: str, seed: int, entry: Mapping[str, Any]) -> None:
+    headline = entry["seeds"][str(seed)]["headline"]
+    line = f"{name}, seed {seed}: " + ", ".join(
+        f"{figure.replace('_', ' ')} {headline[figure]:.4f}"
+        for figure in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
+    )
+    if name != UNCHANGED:
+        for question in tasks.TASKS:
+            low, high = entry["paired"][question]["interval"]
+            line += f"; {question} {entry['paired'][question]['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
+    study.show(line)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,102 @@
+"""What the benchmarks share: a run is recorded with its command, and what the trainings leave is read."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from research import runs
+from research.benchmarks import epoch, harness, train
+from tf_model import config
+from tf_model.errors import TweetTargetError
+
+METRICS = {
+    "dataset": "assignment",
+    "protocol": "random split",
+    "device": "CPU",
+    "seed": 0,
+    "seconds": 6.0,
+    "peak_memory_bytes": 10**9,
+    "train": {"product": {"rows": 8, "loss": 0.2, "accuracy": 0.95, "macro_f1": 0.9}},
+    "validation": {
+        "product": {"rows": 2, "loss": 0.4, "accuracy": 0.88, "macro_f1": 0.8, "accuracy_interval": [0.8, 0.9]}
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def recorded_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """In place of the real command: it writes what a training leaves, and notes its options."""
+    asked = []
+
+    def run_training(*options):
+        asked.append(options)
+        named = dict(pairwise(options))
+        folder = Path(named["--output-dir"]) / named.get("--name", "product")
+        folder.mkdir(parents=True)
+        recipe = config.make_recipe(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
+        for name, value in {"metrics": METRICS, "recipe": recipe.to_dict()}.items():
+            (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+        (folder / "history.csv").write_text("epoch,seconds\n1,9.0\n2,2.0\n3,4.0\n", encoding="utf-8")
+
+    monkeypatch.setattr(harness, "run_training", run_training)
+    return asked
+
+
+def test_a_run_is_recorded_with_its_command_and_a_miss_is_a_failure(capsys):
+    assert harness.finish("app", ["--people", "3"], {"people": 3}) == 0
+    assert runs.load("bench_app")["command"] == "python -m research.benchmarks.app --people 3"
+    assert harness.finish("scale", [], {"rows": 1}, ["ray: too slow"], keep=False) == 1
+    assert runs.load("bench_scale") is None
+    assert "MISSED: ray: too slow" in capsys.readouterr().out
+
+
+def test_an_epoch_is_timed_without_the_first(trained):
+    assert epoch.main([]) == 0
+    run = runs.load("bench_epoch")
+    assert run["padded"]["epoch_seconds"] == 3.0
+    assert run["padded"]["first_epoch_seconds"] == 9.0
+    assert run["padded"]["validation_accuracy"] == 0.88
+    assert run["ratio"] == 1
+    assert [("--pad-to" in options) for options in trained] == [False, True]
+
+
+def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(trained, monkeypatch, tmp_path):
+    monkeypatch.setattr(train, "MODELS", tmp_path / "models")
+    for _ in range(2):
+        assert train.main(["--seeds", "0", "1"]) == 0
+    assert len(trained) == 2
+    run = runs.load("bench_train_report")
+    assert (run["rows"], run["reach_target"]) == ({"train": 8, "validation": 2}, 2)
+    assert run["accuracy"]["n"] == 2
+    assert run["seeds"][0]["validation_loss"] == 0.4
+    assert "train_macro_f1" not in run["seeds"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("metrics.json", {"dataset": "sample"}, "on other data than the real dataset"),
+        ("recipe.json", {"epochs": 99}, "by another recipe"),
+    ],
+)
+def test_a_model_of_other_data_or_settings_is_not_counted(trained, monkeypatch, tmp_path, name, change, message):
+    monkeypatch.setattr(train, "MODELS", tmp_path / "models")
+    train.main(["--seeds", "0"])
+    file = tmp_path / "models" / "report-0" / name
+    file.write_text(json.dumps(json.loads(file.read_text()) | change), encoding="utf-8")
+    with pytest.raises(TweetTargetError, match=message):
+        train.main(["--seeds", "0"])
+
+
+def test_a_training_that_fails_is_no_result():
+    with pytest.raises(TweetTargetError, match="training failed"):
+        harness.run_training("--no-such-option")

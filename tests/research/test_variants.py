@@ -1,0 +1,242 @@
+"""The variants: what each one learns from, that nothing else differs, and that later figures are comparable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from research import runs, study, variants
+from tf_model import config, data, device, paths, tasks
+
+CLASSES = variants.CLASSES
+NONE = tasks.NO_LABEL
+
+pytestmark = pytest.mark.timeout(1200)  # several tests train a network or more
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
+
+
+@pytest.fixture
+def settings(tiny_bert, monkeypatch):
+    prepare = device.prepare
+    monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
+    return replace(config.ANSWER, backbone=str(tiny_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def rows(problem) -> data.TrainingRows:
+    return problem.rows.take(np.arange(0, len(problem.rows), 2))  # enough for the mechanics
+
+
+def labels_of(rows: data.TrainingRows, label_ids: list[list[int]]) -> data.TrainingRows:
+    return replace(rows.take(np.arange(len(label_ids))), label_ids=np.array(label_ids))
+
+
+# ---------------------------------------------------------------- what is learned
+
+
+def test_a_row_without_a_label_of_a_task_has_no_target_of_it(rows):
+    few = labels_of(rows, [[0, NONE], [NONE, 2], [3, 1]])
+    for targets in (variants.hard_targets, variants.balanced):
+        product, emotion = np.split(targets(few, config.ANSWER), [CLASSES[0]], axis=1)
+        assert (product.sum(axis=1) > 0).tolist() == [True, False, True]
+        assert (emotion.sum(axis=1) > 0).tolist() == [False, True, True]
+
+
+def test_rare_classes_weigh_more_and_all_together_as_much_as_before(rows):
+    weights = variants.balanced(labels_of(rows, [[0, 1]] * 9 + [[1, 1]]), config.ANSWER).sum(axis=0)
+    assert weights[:2].sum() == pytest.approx(10)
+    assert (weights[1] / 1) / (weights[0] / 9) == pytest.approx(3)  # nine times as rare
+    assert weights[CLASSES[0] + 1] == pytest.approx(10)
+
+
+def test_the_labels_that_the_tfidf_baseline_doubts_most_are_left_out(rows, monkeypatch):
+    doubted = set(rows.texts[::7])
+
+    def out_of_fold(texts, label_ids, folds, classes):
+        assert label_ids.min() >= 0
+        answered = np.concatenate([fold.validation for fold in folds])
+        assert np.array_equal(np.sort(answered), np.arange(len(texts)))
+        assert not any(np.intersect1d(fold.train, fold.validation).size for fold in folds)
+        probabilities = np.full((len(texts), classes), 0.5)
+        probabilities[[text in doubted for text in texts]] = 0.1
+        return probabilities
+
+    monkeypatch.setattr(variants.label_errors, "out_of_fold", out_of_fold)
+    every, kept = (targets(rows, config.ANSWER) for targets in (variants.hard_targets, variants.without_doubtful))
+    for all_of_task, left in zip(*(np.split(targets, [CLASSES[0]], axis=1) for targets in (every, kept)), strict=True):
+        without = np.flatnonzero((all_of_task != left).any(axis=1))
+        assert len(without) == round(0.05 * all_of_task.sum()) > 0
+        assert not left[without].any()
+        assert {rows.texts[position] for position in without} <= doubted
+
+
+# ---------------------------------------------------------------- nothing else differs
+
+
+def test_labels_as_targets_are_the_training_as_it_is(rows, settings):
+    texts = rows.texts[:20]
+    unchanged = variants.train_and_score(variants.VARIANTS[variants.UNCHANGED], rows, settings, texts)
+    as_targets = variants.Variant("the labels", variants.hard_targets)
+    np.testing.assert_allclose(variants.train_and_score(as_targets, rows, settings, texts), unchanged, atol=1e-4)
+    smoothed = variants.train_and_score(variants.VARIANTS["label_smoothing"], rows, settings, texts)
+    assert np.abs(smoothed - unchanged).max() > 1e-3
+
+
+def test_a_model_for_each_task_learns_from_its_own_labels_alone(rows, settings):
+    texts, two_models = rows.texts[:20], variants.VARIANTS["two_models"]
+    apart = variants.train_and_score(two_models, rows, settings, texts)
+    others = rows.label_ids.copy()
+    others[:, 1] = np.where(others[:, 1] == NONE, NONE, 0)  # other emotions
+    changed = variants.train_and_score(two_models, replace(rows, label_ids=others), settings, texts)
+    np.testing.assert_allclose(changed[:, : CLASSES[0]], apart[:, : CLASSES[0]], atol=1e-4)
+    assert np.abs(changed[:, CLASSES[0] :] - apart[:, CLASSES[0] :]).max() > 0.05
+
+
+def test_a_fold_is_trained_on_its_training_part_and_kept(problem, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
+    trained = []
+
+    def train_and_score(variant, rows, settings, texts):
+        trained.append((variant.title, rows.rows.tolist()))
+        return np.full((len(texts), sum(CLASSES)), 0.25, np.float32)
+
+    monkeypatch.setattr(variants, "train_and_score", train_and_score)
+    folds = problem.folds[study.GROUPED]
+    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, config.ANSWER, "0")
+    assert trained == [("as it is", problem.rows.rows[split.train].tolist()) for split in folds]
+    recalibrated = variants.out_of_fold("class_bias", problem, config.ANSWER, "0")
+    assert len(trained) == len(folds), "what recalibrates trains nothing of its own"
+    parts = [split.validation for split in folds]
+    expected = variants.with_class_bias(problem.rows.label_ids, unchanged.scores, parts)
+    np.testing.assert_array_equal(recalibrated.scores, expected)
+    assert recalibrated.seconds == 0
+    variants.out_of_fold("label_smoothing", problem, config.ANSWER, "0")
+    assert len(trained) == 2 * len(folds)
+
+
+# ---------------------------------------------------------------- what is made of the probabilities
+
+
+def test_a_bias_of_each_class_mends_the_shares_by_the_labels_of_the_other_parts():
+    random = np.random.default_rng(0)
+    label_ids = np.stack([random.choice(size, 4000) for size in CLASSES], axis=1)
+    label_ids[:, 1] = random.choice(CLASSES[1], 4000, p=[0.05, 0.65, 0.3])
+    label_ids[::7, 0] = NONE
+    columns = []
+    for ids, size in zip(label_ids.T, CLASSES, strict=True):
+        scores = random.normal(size=(4000, size)) + 1.5 * np.eye(size)[ids]
+        columns.append(np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True))
+    said = np.concatenate(columns, axis=1)  # as if all emotions were equally frequent
+    parts = np.array_split(random.permutation(4000), 4)
+    shares = np.bincount(label_ids[:, 1]) / 4000
+    mended = variants.with_class_bias(label_ids, said, parts)
+    assert np.abs(said[:, CLASSES[0] :].mean(axis=0) - shares).max() > 0.1
+    np.testing.assert_allclose(mended[:, CLASSES[0] :].mean(axis=0), shares, atol=0.005)
+    np.testing.assert_allclose(mended[:, : CLASSES[0]].sum(axis=1), 1, atol=1e-6)
+    own = label_ids.copy()
+    own[parts[0], 1] = 0
+    np.testing.assert_array_equal(variants.with_class_bias(own, said, parts)[parts[0]], mended[parts[0]])
+
+
+# ---------------------------------------------------------------- the record
+
+
+@pytest.fixture
+def made_up(monkeypatch, tmp_path):
+    """The command with a stand-in for the trainings: each variant predicts a share of the rows right."""
+    shares = {variants.UNCHANGED: 0.6, "label_smoothing": 0.7, "two_models": 0.6, "without_doubtful": 0.6}
+    monkeypatch.setattr(runs, "RUNS", tmp_path)
+    asked = []
+
+    def out_of_fold(name, problem, recipe, data_sha256):
+        asked.append((name, recipe.seed))
+        random, parts = np.random.default_rng(recipe.seed), []
+        for ids, size in zip(problem.rows.label_ids.T, CLASSES, strict=True):
+            said = np.where(random.random(len(ids)) < shares[name], np.maximum(ids, 0), (ids + 1) % size)
+            parts.append(np.eye(size, dtype=np.float32)[said] * 0.8 + 0.2 / size)
+        return study.OutOfFold(np.concatenate(parts, axis=1), 10.0)
+
+    monkeypatch.setattr(variants, "out_of_fold", out_of_fold)
+
+    def command(*names: str, seeds: str = "0") -> dict:
+        arguments = ["--data", str(paths.SAMPLE_CORPUS), "--variants", *names, "--seeds", *seeds.split()]
+        variants.main(arguments)
+        return json.loads((tmp_path / "levers.json").read_text())
+
+    command.asked = asked
+    return command
+
+
+def test_a_variant_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
+    made_up(variants.UNCHANGED, seeds="0 1")
+    run = made_up("label_smoothing", seeds="1 0")
+    assert made_up.asked == [
+        (variants.UNCHANGED, 0),
+        (variants.UNCHANGED, 1),
+        ("label_smoothing", 1),
+        ("label_smoothing", 0),
+    ]
+    found = run["levers"]["label_smoothing"]
+    assert list(found["seeds"]) == ["0", "1"]
+    assert found["paired"]["seeds"] == ["0", "1"]
+    low, high = found["paired"]["emotion"]["interval"]
+    assert 0 < low < found["paired"]["emotion"]["difference"] < high
+    assert found["summary"]["emotion_accuracy"]["n"] == 2
+    assert found["paired"]["emotion"]["difference"] == pytest.approx(
+        found["summary"]["emotion_accuracy"]["mean"]
+        - run["levers"][variants.UNCHANGED]["summary"]["emotion_accuracy"]["mean"]
+    )
+    run = made_up("without_doubtful")
+    base = "python -m research.variants --variants"
+    assert run["command"].split(" and ") == [
+        f"{base} unchanged --seeds 0 1",
+        f"{base} label_smoothing --seeds 1 0",
+        f"{base} without_doubtful --seeds 0",
+    ]
+    seeds = {name: found["seeds"]["0"] for name, found in run["levers"].items()}
+    assert [name for name, seed in seeds.items() if seed.get("words") == variants.TFIDF] == ["without_doubtful"]
+
+
+def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
+    run = made_up(variants.UNCHANGED, "label_smoothing")
+    with_emotion = problem.rows.label_ids[:, 1]
+    with_emotion = np.isin(
+        with_emotion, [tasks.EMOTION.labels.index(label) for label in (tasks.NEGATIVE, tasks.POSITIVE)]
+    )
+    sides = []
+    for name in (variants.UNCHANGED, "label_smoothing"):
+        right = runs.unpack(
+            run["levers"][name]["seeds"]["0"]["right"]["answer"], (problem.rows.label_ids[:, 1] >= 0).sum()
+        )
+        sides.append(right[with_emotion[problem.rows.label_ids[:, 1] >= 0]].mean())
+    found = run["levers"]["label_smoothing"]["paired"]
+    assert found["answer_emotion_rows"]["difference"] == pytest.approx(sides[1] - sides[0])
+    assert found["answer_emotion_rows"]["difference"] != pytest.approx(found["answer"]["difference"])
+
+
+def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
+    assert list(made_up("label_smoothing")["levers"]) == [variants.UNCHANGED, "label_smoothing"]
+    made_up("two_models", seeds="0 1")
+    assert made_up.asked[2:] == [("two_models", 0), (variants.UNCHANGED, 1), ("two_models", 1)]
+
+
+def test_figures_from_before_a_setting_was_added_stay(made_up, tmp_path):
+    run = made_up(variants.UNCHANGED)
+    del run["recipe"]["label_smoothing"]
+    (tmp_path / "levers.json").write_text(json.dumps(run))
+    assert list(made_up("label_smoothing")["levers"]) == [variants.UNCHANGED, "label_smoothing"]
+
+
+def test_figures_of_another_recipe_do_not_stay(made_up, monkeypatch):
+    made_up(variants.UNCHANGED, "label_smoothing")
+    monkeypatch.setattr(config, "ANSWER", replace(config.ANSWER, epochs=7))
+    run = made_up(variants.UNCHANGED)
+    assert list(run["levers"]) == [variants.UNCHANGED]
+    assert run["recipe"]["epochs"] == 7
