@@ -34,7 +34,7 @@ def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems
 
 
 def test_report_split_of_the_product_is_the_reports(dataset, problems):
-    expected = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    expected = splits.report_split(data.training_rows(dataset, "product").label_ids[:, 0])
     (split,) = problems["product"].folds[REPORT]
     assert np.array_equal(split.validation, expected.validation)
 
