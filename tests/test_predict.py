@@ -171,7 +171,7 @@ def test_header_only_gives_a_header(stubbed, tmp_path, capsys):
 
 
 def test_standard_input(stubbed, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("an iPad\n\ncafé\n".encode())))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO("an iPad\n\ncafé\n".encode()))))
     assert predict.main(["-", "--format", "json"]) == 0
     captured = capsys.readouterr()
     assert [json.loads(line)["text"] for line in captured.out.splitlines()] == ["an iPad", "", "café"]

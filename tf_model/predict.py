@@ -221,7 +221,7 @@ def _spelled(option: str) -> str:
 
 def _open_input(arguments: argparse.Namespace) -> tables.Table:
     if arguments.text:
-        return tables.table_of_texts(arguments.text)
+        return tables.TextsInMemory(arguments.text)
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
         cli.say("one text a line; end with Ctrl-D")
     table = tables.open_table(arguments.input, arguments.column, arguments.sheet)

@@ -76,7 +76,7 @@ def test_bad_rows_are_set_aside_with_their_place_and_reason(tmp_path):
     assert bad[0]["reason"] == "expected 2 fields, as in the header, found 3"
     assert bad[0]["record"] == "too,many,fields"
     assert "expected after" in bad[1]["reason"]
-    assert bad[2]["reason"] == "it holds a NUL character"
+    assert bad[2]["reason"] == "expected text, found a NUL character, as in UTF-16"
     assert bad[3]["reason"] == "expected 2 fields, as in the header, found 1"
 
 
@@ -114,13 +114,13 @@ def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_pat
         ({"a.csv": b""}, "is empty"),
         ({"a.csv": b"text\n"}, "expected at least one row below the header that can be read, found none"),
         ({"a.csv": b"text\na,b\n"}, "expected at least one row below the header that can be read, found none"),
-        ({"a.csv": "text\nx\n".encode("utf-16-le")}, "line 1: it holds a NUL character"),
+        ({"a.csv": "text\nx\n".encode("utf-16-le")}, "line 1: expected text, found a NUL character"),
         (
             {"a.csv": b"text\nx\n", "b.csv": b"text,n\nx,1\n"},
             r"expected the columns of a.csv, 'text', found 'text', 'n'",
         ),
-        ({"a.csv": b'"te"xt"\nx\n'}, "the row that begins on line 1 cannot be read"),
-        ({"a.csv": b'text\nfine\n"never closed\nmore\nand more\n'}, "begins on line 3.*close each quoted text"),
+        ({"a.csv": b'"te"xt"\nx\n'}, "line 1: ',' expected after"),
+        ({"a.csv": b'text\nfine\n"never closed\nmore\nand more\n'}, "line 3: unexpected end of data; .*double quotes"),
         ({"a.parquet": b"PAR1 nonsense"}, "expected a Parquet file"),
     ],
 )

@@ -11,7 +11,6 @@ from table_files import message_of, read, save
 
 from tf_model.errors import DataError, OutputError
 from tf_model.io import tables
-from tf_model.io.tables import table_writer
 
 
 def test_parquet_keeps_types_and_missing_values(tmp_path):
@@ -43,15 +42,12 @@ def test_parquet_keeps_types_and_missing_values(tmp_path):
 def test_parquet_with_one_name_twice(tmp_path):
     table = pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 2, names=["x", "x"])
     pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
-    assert "more than one column called 'x'" in message_of(DataError, tmp_path / "a.parquet")
+    assert "two columns of the same name" in message_of(DataError, tmp_path / "a.parquet")
 
 
-def test_parquet_without_columns_or_with_a_type_that_cannot_be_written(tmp_path):
+def test_parquet_without_columns(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({}), tmp_path / "a.parquet")
     assert "is empty: expected a column of texts" in message_of(DataError, tmp_path / "a.parquet")
-    nothing = pandas.Series([{}], dtype=pandas.ArrowDtype(pyarrow.struct([])))
-    with pytest.raises(OutputError, match=r"Parquet has no place for .*write \.jsonl or \.csv"):
-        save(pandas.DataFrame({"text": nothing}), tmp_path / "b.parquet")
 
 
 def test_rows_are_numbered_from_1(tmp_path):
@@ -84,7 +80,6 @@ def test_parquet_of_mixed_and_missing_values(tmp_path):
         (True, 1),
         (1, 2**70),
         (2.5, 2**53 + 1),
-        ([1], [2.5]),
     ],
 )
 def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, later):
@@ -101,7 +96,7 @@ def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, la
         (2.5, 3, [2.5, 2.5, 3.0]),
         (1, None, [1, 1, None]),
         (None, 3, [None, None, "3"]),
-        ([1], [2], [[1], [1], [2]]),
+        ([1], [2.5], ["[1]", "[1]", "[2.5]"]),
         ([], [1], ["[]", "[]", "[1]"]),
         ({}, {"a": 1}, ["{}", "{}", '{"a": 1}']),
         ({"a": 1}, {"a": 2, "b": 3}, ['{"a": 1}', '{"a": 1}', '{"a": 2, "b": 3}']),
@@ -110,14 +105,6 @@ def test_a_later_value_that_the_type_cannot_hold_is_refused(tmp_path, begins, la
 def test_later_values_stay_what_they_are(tmp_path, begins, later, kept):
     save(pandas.DataFrame({"n": [begins, begins, later]}, dtype=object), tmp_path / "b.parquet")
     assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["n"].to_pylist() == kept
-
-
-@pytest.mark.parametrize("later", [[[], []], [[None], None], [None, None]])
-def test_a_later_part_in_which_every_list_is_empty_is_kept(tmp_path, later):
-    with table_writer(tmp_path / "b.parquet") as writer:
-        for values in ([["a"], ["b"]], later):
-            writer.write(pandas.DataFrame({"tags": pandas.Series(values, dtype=object)}))
-    assert pyarrow.parquet.read_table(tmp_path / "b.parquet")["tags"].to_pylist() == [["a"], ["b"], *later]
 
 
 # ---------------------------------------------------------------- other people's files
@@ -134,7 +121,7 @@ def test_a_small_parquet_file_of_huge_texts_is_refused_before_it_is_unpacked(tmp
     before = pyarrow.total_allocated_bytes()
     pyarrow.default_memory_pool().release_unused()
     message = message_of(tables.TooLargeError, path, limits=limits())
-    assert "a.parquet has more than 50 MB when it is unpacked, and no more are taken" in message
+    assert "a.parquet has more than 50,000,000 bytes when it is unpacked, and no more are taken" in message
     assert pyarrow.total_allocated_bytes() - before < 10_000_000
     assert len(read(path, limits=limits(bytes=10**9))) == 8_192
 
@@ -165,5 +152,5 @@ def test_texts_in_lists_are_counted_before_many_of_them_are_unpacked(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", watched)
-        assert "more than 5 MB" in message_of(tables.TooLargeError, path, limits=limits(bytes=5_000_000))
+        assert "more than 5,000,000 bytes" in message_of(tables.TooLargeError, path, limits=limits(bytes=5_000_000))
     assert max(seen) < 15_000_000, "of 200 MB"

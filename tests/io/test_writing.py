@@ -24,7 +24,7 @@ def test_collisions_are_refused(tmp_path):
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
 def test_formats_that_need_unique_names(tmp_path, suffix):
     frame = pandas.DataFrame([["a", "b"]], columns=["x", "x"])
-    with pytest.raises(OutputError, match=r"cannot hold two columns of the same name.*'x'"):
+    with pytest.raises(OutputError, match=r"cannot hold two columns of the same name"):
         save(frame, tmp_path / f"a{suffix}")
 
 

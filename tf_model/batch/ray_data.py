@@ -22,21 +22,17 @@ from tf_model import paths
 from tf_model.batch.manifest import Job, model_fingerprint
 from tf_model.batch.shards import SHARD_ROWS, Shards, input_files, open_first
 from tf_model.device import cores, import_tensorflow
-from tf_model.errors import TweetTargetError, UsageError, first_line, plural
+from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.io import tables
 from tf_model.model_dir import read_labels
 
-PACKAGE = "ray[data]==2.60.0"
 ADDRESS = "RAY_ADDRESS"
-HERE = (None, "local")  # addresses of no cluster
 # A worker computes on one CPU, and asks Ray for this share of it. The rest leaves room for Ray's own tasks: workers
 # that hold every CPU let a job wait for ever, without a word.
 CPUS = 0.5
 # Times that a shard is begun again after its worker was lost; a shard that ends every worker must not go on for ever.
 RETRIES = 5
-# What Ray keeps in shared memory here are the names of the shards. Its default is 30% of the machine's memory.
-OBJECT_STORE_BYTES = 100 * 2**20
 
 
 def predict_files(
@@ -55,42 +51,32 @@ def predict_files(
     on_start: Callable[[Shards, int], None] = lambda shards, rows: None,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Shards:
-    """Score all texts of a file or a folder of files into a folder of shards.
+    """Score all texts of a .csv or .parquet file, or of a folder of them, into a folder of shards.
 
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
     folders that all machines see under the same path; the code is sent along.
 
     Args:
-        model_folder: The saved model.
-        source: A .csv or .parquet file, or a folder of them. See :func:`tf_model.batch.shards.input_files`.
-        output: The folder of shards. See :mod:`tf_model.batch.manifest`.
-        column: The column of texts. None: see :func:`tf_model.io.tables.choose_text_column`.
         address: Of a Ray cluster, such as ``"10.0.0.1:6379"``. None: ``RAY_ADDRESS``, else this machine alone.
         workers: How many load the model and score. None: one for each CPU, or for each ``gpus`` GPUs.
         gpus: The share of a GPU that a worker computes on: 0.5 lets two share one, 0 keeps off them. None: a whole one,
             or what ``workers`` leave to each, where the cluster has any; on this machine, where TensorFlow can use it.
-        shard_rows: The most rows in a shard: what is done again after an interruption, and what a worker holds.
-        probabilities: See :meth:`~tf_model.inference.predictor.Predictor.predict`.
-        threshold: See :meth:`~tf_model.inference.predictor.Predictor.predict`.
         overwrite: Whether the output of another job, or of a complete run of this one, may be replaced.
-        on_start: Called once, before the work, with the shards and the number of rows that an earlier run did.
+        on_start: Called before the work with the shards and the number of rows that an earlier run did.
         on_progress: Called with the number of rows of each shard that is done.
 
-    Returns:
-        What the input was cut into; all of it is written.
-
     Raises:
-        DataError: The input cannot be read, or has a column that the predictions use.
-        ModelError: The model cannot be used.
-        OutputError: The output cannot be written, or is not ours to write to.
-        TweetTargetError: Workers were lost again and again; the shards that are done are kept.
-        UsageError: Ray is not installed or not there, it has fewer GPUs than are asked for, the output belongs to
-            another job, or input and output lie in one another.
+        TweetTargetError: Input, model, output or cluster cannot be used, each by its own class; or workers were lost
+            again and again, and the shards that are done are kept.
     """
     ray = import_ray()
     # Whole paths, because the workers have working directories of their own.
     model_folder, output = Path(model_folder).resolve(), Path(output).resolve()
-    files = _check_places(Path(source), output)
+    if output.suffix.lower() in tables.OUTPUT_SUFFIXES:
+        raise UsageError(f"{output}: this engine writes a folder of shards; give a name without {output.suffix}")
+    files = input_files(source)
+    if output.is_relative_to(Path(source).resolve()) or any(file.is_relative_to(output) for file in files):
+        raise UsageError(f"{source} and {output} lie in one another; give an output folder that is not read as well")
     first = open_first(files, column, columns_of(read_labels(model_folder), probabilities))
     options = {"probabilities": probabilities, "threshold": threshold}
     settings = {"model": model_fingerprint(model_folder), "column": column, "shard_rows": shard_rows}
@@ -100,20 +86,14 @@ def predict_files(
         on_start(shards, shards.rows)
         job.finalize(shards)
         return shards
-    is_here = not ray.is_initialized() and (address or os.environ.get(ADDRESS)) in HERE
-    with connected(ray, address):
+    with connected(ray, address) as is_here:
         # Whatever stands against the job is known before an earlier one is removed.
         share = _share_of_gpu(ray, gpus, workers, is_here)
         if shards is None:
             shards = job.begin(first, shard_rows)
         left = job.left(shards)
         on_start(shards, shards.rows - sum(shards.sizes[index] for index in left))
-        worker = {
-            "load": partial(load_model, model_folder),
-            "job": job,
-            "text_column": shards.text_column,
-            "options": options,
-        }
+        worker = (partial(load_model, model_folder), job, shards.text_column, options)
         try:
             for rows in _run(ray, left, worker, workers, share):
                 on_progress(rows)
@@ -135,47 +115,34 @@ def import_ray() -> Any:
         import ray.exceptions
     except ImportError as error:
         raise UsageError(
-            f"this engine needs the package ray ({first_line(error)}); run `make install`, or "
-            f"`python -m pip install '{PACKAGE}'`, or leave --engine out"
+            f"this engine needs the package ray ({first_line(error)}); run `make install`, or leave --engine out"
         ) from error
     return ray
-
-
-def _check_places(source: Path, output: Path) -> list[Path]:
-    """The input files; :class:`UsageError` if ``output`` is no place for a folder of shards."""
-    if output.suffix.lower() in tables.OUTPUT_SUFFIXES:
-        raise UsageError(
-            f"{output}: this engine writes a folder of shards, not one file; give a name without the ending "
-            f"{output.suffix}"
-        )
-    files = input_files(source)
-    if output.is_relative_to(source.resolve()) or any(file.is_relative_to(output) for file in files):
-        raise UsageError(f"{source} and {output} lie in one another; give an output folder that is not read as well")
-    return files
 
 
 # ---------------------------------------------------------------- Ray
 
 
 @contextmanager
-def connected(ray: Any, address: str | None) -> Iterator[None]:
+def connected(ray: Any, address: str | None) -> Iterator[bool]:
     """Ray, for the length of the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
 
-    Raises:
-        UsageError: There is no cluster at the address.
+    Yields whether it is this machine; :class:`UsageError` if there is no cluster at the address.
     """
     if ray.is_initialized():
-        yield
+        yield False
         return
     address = address or os.environ.get(ADDRESS)
-    if address in HERE:
+    is_here = address in (None, "local")
+    where: dict[str, Any]
+    if is_here:
         # The workers find this package, whatever their working directory.
         python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
-        where: dict[str, Any] = {
+        where = {
             "address": "local",
             "num_cpus": cores(),
             "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
+            "object_store_memory": 100 * 2**20,  # bytes: it keeps the names of the shards
             "runtime_env": {"env_vars": {"PYTHONPATH": python_path}},
         }
         os.environ.setdefault("RAY_worker_niceness", "0")  # the plain command does not step back either
@@ -188,21 +155,17 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address and {ADDRESS}, set "
-            "RAY_AUTH_MODE=token if the cluster asks for a token, or leave the address out to use this machine"
+            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address and {ADDRESS} (and "
+            "RAY_AUTH_MODE=token where it asks for one), or leave them out to use this machine"
         ) from error
     try:
-        yield
+        yield is_here
     finally:
         ray.shutdown()
 
 
 def _share_of_gpu(ray: Any, asked: float | None, workers: int | None, is_here: bool) -> float:
-    """The share of a GPU that each worker gets.
-
-    Raises:
-        UsageError: More is asked for than there is: Ray would wait for it for ever.
-    """
+    """The share of a GPU that each worker gets; more than there is, Ray would wait for for ever."""
     held, count = ray.cluster_resources().get("GPU", 0), workers or 1
     if asked is None:
         # Ray counts what the driver shows; TensorFlow needs CUDA's libraries as well.
@@ -210,13 +173,13 @@ def _share_of_gpu(ray: Any, asked: float | None, workers: int | None, is_here: b
         return min(1.0, math.floor(1e4 * held / count) / 1e4) if usable else 0.0
     if asked * count > held:
         raise UsageError(
-            f"expected at least {asked * count:g} GPUs for {count} {plural(count, 'worker', 'workers')} with {asked:g} "
-            f"each, found {held:g}; give fewer --workers or a smaller --gpus-per-worker"
+            f"expected {asked * count:g} GPUs for {count} --workers with {asked:g} each, found {held:g}; give fewer "
+            "--workers or a smaller --gpus-per-worker"
         )
     return asked
 
 
-def _run(ray: Any, left: Sequence[int], worker: dict[str, Any], workers: int | None, gpus: float) -> Iterator[int]:
+def _run(ray: Any, left: Sequence[int], worker: tuple[Any, ...], workers: int | None, gpus: float) -> Iterator[int]:
     """Have the shards done, and yield the number of rows of each as it is."""
     resources = ray.cluster_resources()
     if workers is None:
@@ -232,7 +195,7 @@ def _run(ray: Any, left: Sequence[int], worker: dict[str, Any], workers: int | N
         warnings.simplefilter("ignore")  # max_task_retries is to get a name of its own in Ray 2.64
         done = shards.map_batches(
             Worker,
-            fn_constructor_kwargs=worker,
+            fn_constructor_args=worker,
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(left))),
             num_cpus=CPUS,
@@ -249,12 +212,6 @@ class Worker:
     """One Ray actor: it loads the model at its first shard, and scores one shard after the other.
 
     An error that a user can act on is handed back as a value: raised, Ray would wrap it, and begin the shard again.
-
-    Args:
-        load: Makes the predictor.
-        job: Where the shards are read and written.
-        text_column: The column of texts.
-        options: Of :meth:`~tf_model.inference.predictor.Predictor.predict_table`.
     """
 
     def __init__(self, load: Callable[[], Predictor], job: Job, text_column: str, options: Mapping[str, Any]) -> None:
@@ -266,7 +223,8 @@ class Worker:
         [index] = batch["shard"]
         try:
             if self._predictor is None:
-                _keep_off_other_gpus()
+                if not import_ray().get_runtime_context().get_accelerator_ids().get("GPU"):
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # of which Ray else leaves it all, and it would fill each
                 self._predictor = self._load()
             with (
                 tables.open_table(self._job.input(index), self._text_column) as table,
@@ -277,12 +235,6 @@ class Worker:
         except TweetTargetError as error:
             return {"rows": [0], "error": [pickle.dumps(error)]}
         return {"rows": [table.total_rows], "error": [b""]}
-
-
-def _keep_off_other_gpus() -> None:
-    """Hide the GPUs from a worker that was given none: Ray leaves it all of them, each of which it would fill."""
-    if not import_ray().get_runtime_context().get_accelerator_ids().get("GPU"):
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def load_model(folder: Path) -> Predictor:

@@ -22,19 +22,12 @@ SHARD_ROWS = tables.CHUNK_ROWS  # what is done again after a worker is lost, and
 
 @dataclass(frozen=True)
 class Shards:
-    """What an input was cut into.
-
-    Attributes:
-        text_column: The column that holds the texts.
-        reason: Why that column, in words.
-        sizes: Number of rows of each shard.
-        bad: Number of rows that could not be read.
-    """
+    """What an input was cut into."""
 
     text_column: str
-    reason: str
-    sizes: tuple[int, ...]
-    bad: int
+    reason: str  # why that column, in words
+    sizes: tuple[int, ...]  # rows of each shard
+    bad: int  # rows that could not be read
 
     @property
     def rows(self) -> int:
@@ -64,11 +57,9 @@ def input_files(source: Path | str) -> list[Path]:
     with explain_read_errors(source):
         if not source.exists():
             raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
-        files = [source]
-        if source.is_dir():
-            below = sorted((path.relative_to(source) for path in source.rglob("*")), key=lambda path: path.parts)
-            shown = (path for path in below if not any(part[0] in "._" for part in path.parts))
-            files = [source / path for path in shown if (source / path).is_file()]
+        below = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+        shown = [source / path for path in below if not any(part[0] in "._" for part in path.parts)]
+        files = shown if source.is_dir() else [source]
     suffixes = sorted({file.suffix.lower() for file in files})
     if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
         raise DataError(
@@ -81,13 +72,8 @@ def input_files(source: Path | str) -> list[Path]:
 def open_first(files: Sequence[Path], column: str | None, ours: Iterable[str]) -> tables.Table:
     """The first of the files, closed again: its columns and its column of texts are those of all.
 
-    Args:
-        files: See :func:`input_files`.
-        column: The column of texts. None: see :func:`tf_model.io.tables.choose_text_column`.
-        ours: Names that no column may have.
-
     Raises:
-        DataError: It cannot be read, or has one of our columns.
+        DataError: It cannot be read, or has a column whose name is one of ``ours``.
         UsageError: There is no such column.
     """
     with tables.open_table(files[0], column, on_bad_row=lambda _: None) as table:
@@ -96,14 +82,9 @@ def open_first(files: Sequence[Path], column: str | None, ours: Iterable[str]) -
 
 
 def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Path) -> Shards:
-    """Copy the rows of the files into shards.
+    """Copy the rows of the files into shards in ``folder``, and the rows that cannot be read into :data:`BAD_ROWS`.
 
-    Args:
-        files: See :func:`input_files`.
-        first: The first of them; see :func:`open_first`.
-        shard_rows: The most rows in a shard.
-        folder: Where the shards are written, and the rows that cannot be read, as :data:`BAD_ROWS`: JSON lines with
-            file, line, reason and record.
+    ``first`` is that of :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
 
     Raises:
         DataError: A file cannot be read, its columns differ from those of the first, or there is no row.

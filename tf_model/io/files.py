@@ -24,20 +24,27 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
         raise DataError(f"cannot read {str(source)!r}: {reason}; check the file and its permissions") from error
 
 
+_FULL = "the disk is full; free some space and run the command again"
+_NOT_PERMITTED = "writing there is not permitted; choose another place or change its permissions"
+_NO_FOLDER = "a part of this path is a file, not a folder; choose another path"
+_ADVICE = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _NOT_PERMITTED,
+    errno.EPERM: _NOT_PERMITTED,
+    errno.EROFS: _NOT_PERMITTED,
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
+}
+
+
 @contextmanager
 def explain_write_errors(target: Path) -> Iterator[None]:
     """Turn an ``OSError`` raised while writing ``target`` into an :class:`OutputError` that says what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            advice = "the disk is full; free some space and run the command again"
-        elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            advice = "writing there is not permitted; choose another place or change its permissions"
-        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
-            advice = "a part of this path is a file, not a folder; choose another path"
-        else:
-            advice = error.strerror or str(error)
+        advice = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
         raise OutputError(f"cannot write {target}: {advice}") from error
 
 
@@ -57,30 +64,16 @@ def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
 
 
-def whole_file(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
+@contextmanager
+def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
 
-    Args:
-        target: The file to make. Its folder is created if need be.
-        overwrite: Whether an existing file may be replaced.
-
-    Returns:
-        A context manager that gives the path to write to. On any error, an interrupt included, it is removed and
-        ``target`` is untouched.
+    On any error, an interrupt included, ``target`` is untouched. Its folder is created if need be.
 
     Raises:
         OutputError: ``target`` exists and ``overwrite`` is false, or it cannot be written.
     """
-    return _whole(Path(target), overwrite, is_folder=False)
-
-
-def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
-    """Like :func:`whole_file`, for a folder, which is there to be filled: it appears complete, or not at all."""
-    return _whole(Path(target), overwrite, is_folder=True)
-
-
-@contextmanager
-def _whole(target: Path, overwrite: bool, is_folder: bool) -> Iterator[Path]:
+    target = Path(target)
     refuse_to_overwrite(target, overwrite)
     with explain_write_errors(target):
         if target.exists() and target.is_dir() != is_folder:
@@ -88,61 +81,35 @@ def _whole(target: Path, overwrite: bool, is_folder: bool) -> Iterator[Path]:
             raise OutputError(f"{target} is {advice}")
         target.parent.mkdir(parents=True, exist_ok=True)
         holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        part = holder / target.name
+        new, old = holder / target.name, holder / "old"
         try:
             if is_folder:
-                part.mkdir()
-            yield part
+                new.mkdir()
+            yield new
             if not is_folder:
-                with part.open("rb") as written:
+                with new.open("rb") as written:
                     os.fsync(written.fileno())
-            if not target.exists() or (overwrite and not is_folder):
-                part.replace(target)
-            elif overwrite:
-                _replace_folder(target, part, holder / "old")
-            else:  # hours of work would replace what somebody else made in them
-                raise _KeptError(
-                    f"{target} was made by another program meanwhile, and is kept; what was written is in {part}: "
-                    "rename it"
-                )
-        except _KeptError:
-            raise
-        except BaseException:
+            refuse_to_overwrite(target, overwrite)  # what another program made meanwhile
+            if is_folder and target.exists():
+                target.rename(old)  # a folder cannot be replaced in one step
+            new.replace(target)
+        finally:
+            if old.exists() and new.exists():
+                old.rename(target)  # where that fails too, the old folder stays in the holder
             shutil.rmtree(holder, ignore_errors=True)
-            raise
-        shutil.rmtree(holder, ignore_errors=True)
 
 
-class _KeptError(OutputError):
-    """What would be lost otherwise is kept under a temporary name, which the message gives."""
-
-
-def _replace_folder(target: Path, new: Path, old: Path) -> None:
-    """Two renames, so that the old folder is there until the new one is complete."""
-    try:
-        target.rename(old)
-        new.rename(target)
-    except BaseException:
-        if new.exists() and old.exists():
-            try:
-                old.rename(target)
-            except OSError as error:
-                raise _KeptError(
-                    f"cannot put {target} back ({error.strerror}); it lies in {old}: rename it yourself"
-                ) from error
-        raise
+def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
+    """Like :func:`whole_file`, for a folder, which is there to be filled: it appears complete, or not at all."""
+    return whole_file(target, overwrite, is_folder=True)
 
 
 @contextmanager
 def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterator[None]:
     """Hold the file ``lock`` while the block runs, so that no other process does the same work meanwhile.
 
-    The system lets go of it when the process ends, however it ends.
-
-    Args:
-        lock: The file; made and removed here, with the number of the process in it.
-        work: What is locked, for the message: "another training of product".
-        advice: What to do about it.
+    The system lets go of it when the process ends, however it ends. ``work`` and ``advice`` are for the message:
+    "another training of product".
 
     Raises:
         OutputError: Another process holds the lock, or the file cannot be made.

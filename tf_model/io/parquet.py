@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model.errors import DataError, OutputError, first_line, listed
-from tf_model.io.characters import well_formed
-from tf_model.io.formats import (
-    CHUNK_ROWS,
-    Table,
-    TableWriter,
-    as_text,
-    explain_empty,
-    repeated,
-    unique_names,
-    values_of,
-)
+from tf_model.errors import DataError, OutputError, first_line
+from tf_model.io.base import CHUNK_ROWS, Table, TableWriter, as_text, explain_empty, unique_names, values_of
 
 if TYPE_CHECKING:
     import pandas
-    import pyarrow
-
-FEW_ROWS = 16  # which may unpack to much, where a text that occurs in many rows is kept once
 
 
 class Parquet(Table):
@@ -40,20 +27,21 @@ class Parquet(Table):
             self.file = pyarrow.parquet.ParquetFile(self.path)
             metadata = self.file.metadata
             self.columns, self.total_rows = self.file.schema_arrow.names, metadata.num_rows
-            self.refuse_beyond_limits(rows=self.total_rows, columns=len(self.columns))
+            self.refuse_beyond_limits(self.total_rows, len(self.columns))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
             # Values within lists count too, as if each took one byte.
             for sizes in ("total_uncompressed_size", "num_values"):
                 self.refuse_beyond_limits(unpacked=sum(getattr(chunk, sizes) for chunk in chunks))
             unpacked = 0
-            for batch in self.file.iter_batches(FEW_ROWS if self.limits else CHUNK_ROWS):
+            # Few rows at a time, because a text that occurs in many rows is kept once and unpacked many times.
+            for batch in self.file.iter_batches(16 if self.limits else CHUNK_ROWS):
                 unpacked += batch.nbytes
                 self.refuse_beyond_limits(unpacked=unpacked)
         if not self.columns:
             raise DataError(explain_empty(self.name, "a column of texts"))
-        if twice := repeated(self.columns):
-            raise DataError(f"{self.name} has more than one column called {listed(twice)}; rename all but one")
+        if len(set(self.columns)) < len(self.columns):
+            raise DataError(f"{self.name} has two columns of the same name; rename one of them")
 
     def row_numbers(self) -> Iterator[int]:
         """From 1."""
@@ -62,13 +50,10 @@ class Parquet(Table):
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pandas.DataFrame]:
         """Yield the rows in order, at most ``rows`` at a time, with their types; at least one frame."""
         import pandas
-        import pyarrow
 
-        empty = self.file.schema_arrow.empty_table()
-        tables = (pyarrow.Table.from_batches([batch]) for batch in self.file.iter_batches(rows))
         with self._explain_damage():
-            for table in tables if self.total_rows else [empty]:
-                yield table.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
+            for batch in self.file.iter_batches(rows) if self.total_rows else [self.file.schema_arrow.empty_table()]:
+                yield batch.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
 
     def close(self) -> None:
         """Close the file."""
@@ -100,68 +85,44 @@ class ParquetWriter(TableWriter):
         import pyarrow.parquet
 
         names = unique_names(frame, "Parquet")
-        columns = [frame.iloc[:, position] for position in range(len(names))]
+        kinds = self.writer.schema.types if self.writer else [None] * len(names)
+        arrays = [_to_arrow(frame.iloc[:, position], kind) for position, kind in enumerate(kinds)]
+        table = pyarrow.Table.from_arrays(arrays, names)
         if self.writer is None:
-            self.schema = pyarrow.schema([(n, _arrow_type(c)) for n, c in zip(names, columns, strict=True)])
-            try:
-                self.writer = pyarrow.parquet.ParquetWriter(self.path, self.schema)
-            except pyarrow.ArrowException as error:
-                raise OutputError(f"Parquet has no place for {first_line(error)}; write .jsonl or .csv") from error
-        arrays = [_to_arrow(column, field) for column, field in zip(columns, self.schema, strict=True)]
+            self.writer = pyarrow.parquet.ParquetWriter(self.path, table.schema)
         if len(frame):
-            self.writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self.schema))
+            self.writer.write_table(table)
 
     def finish(self) -> None:
         """Write the footer, and close the file."""
-        self.writer.close()
-
-    def abandon(self) -> None:
-        """Close the file, whatever it holds."""
-        if self.writer is not None:
-            with suppress(OSError, ValueError):
-                self.writer.close()
+        if self.writer:
+            self.writer.close()
 
 
-def _arrow_type(column: pandas.Series) -> pyarrow.DataType:
-    """The Arrow type of a column: its own where it has one, else what its objects are.
-
-    Text for objects of several kinds, and where later values may be of another type: nothing but missing values, empty
-    lists, and records, whose fields may differ from row to row.
-    """
+def _to_arrow(column: pandas.Series, kind: Any) -> Any:
+    """A column as ``kind``. None: its own type; of objects what they are, or text if of several kinds or nested."""
     import pyarrow
     from pyarrow import types
 
-    if column.dtype == "str":
-        return pyarrow.string()
-    try:
-        kind = pyarrow.array(_arrow_values(column), from_pandas=True).type
-    except (pyarrow.ArrowException, OverflowError):
-        return pyarrow.string()
-    inner = kind.value_type if types.is_list(kind) else kind
-    is_open = column.dtype == object and (types.is_null(inner) or types.is_nested(inner))
-    return pyarrow.string() if is_open else kind
-
-
-def _to_arrow(column: pandas.Series, field: pyarrow.Field) -> pyarrow.Array | pyarrow.ChunkedArray:
-    import pyarrow
-    from pyarrow import types
-
-    values = _arrow_values(column)
-    if column.dtype == object and field.type == pyarrow.string():
-        values = [None if value is None else as_text(value) for value in values]
+    text, is_object, values = pyarrow.string(), column.dtype == object, column
+    if kind is None and column.dtype == "str":
+        kind = text
+    if is_object:
+        values = [as_text(value) if isinstance(value, str) else value for value in values_of(column)]
+        if kind == text:
+            values = [None if value is None else as_text(value) for value in values]
     try:
         array = pyarrow.array(values, from_pandas=True)
-        if types.is_boolean(array.type) != types.is_boolean(field.type) and not types.is_null(array.type):
+        if kind is None:
+            is_open = is_object and (types.is_null(array.type) or types.is_nested(array.type))
+            return _to_arrow(column, text) if is_open else array
+        if types.is_boolean(array.type) != types.is_boolean(kind) and not types.is_null(array.type):
             raise pyarrow.ArrowInvalid(f"it is {array.type}")  # a cast would make numbers of true and false
-        return array.cast(field.type)
+        return array.cast(kind)
     except (pyarrow.ArrowException, OverflowError) as error:
+        if kind is None:
+            return _to_arrow(column, text)
         raise OutputError(
-            f"column {field.name!r} began as {field.type}, and a later value is of another kind "
-            f"({first_line(error)}); Parquet wants one type in a column: write .jsonl or .csv"
+            f"column {column.name!r} began as {kind}, and a later value is of another kind ({first_line(error)}); "
+            "write .jsonl or .csv, which take any"
         ) from error
-
-
-def _arrow_values(column: pandas.Series) -> Any:
-    if column.dtype != object:
-        return column
-    return [well_formed(value) if isinstance(value, str) else value for value in values_of(column)]

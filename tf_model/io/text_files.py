@@ -11,50 +11,31 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any, TextIO
 
-from tf_model.errors import DataError
+from tf_model.errors import DataError, quoted
 from tf_model.io import characters
+from tf_model.io.base import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
 from tf_model.io.files import explain_read_errors
-from tf_model.io.formats import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
 
 if TYPE_CHECKING:
     import pandas
 
+_NUL = "expected text, found a NUL character, as in UTF-16"
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
 # ---------------------------------------------------------------- in
 
 
-def _find_separator(lines: Iterable[str]) -> str:
-    """Comma, semicolon or tab, whichever is most frequent outside of quotes in the header, which is a line or more."""
-    header = ""
-    for line in islice(lines, 1_000):
-        header += line
-        if header.strip() and header.count('"') % 2 == 0:
-            break
-    return max(",;\t", key=re.sub('"[^"]*"', "", header).count)
-
-
 class _TextFile(Table):
     """A file of lines. Only CR, LF and CR LF end a line: U+0085 and U+2028 do not."""
 
-    def numbered_lines(self) -> Iterator[tuple[int, str]]:
-        """Yield (number from 1, line with its ending)."""
+    def lines(self) -> Iterator[str]:
+        """Yield the lines with their endings."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
-            yield from self._number(characters.decoded(stream))
-
-    def _number(self, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-        for number, line in enumerate(lines, 1):
-            if "\0" in line and not self.on_bad_row:
-                raise DataError(
-                    f"{self.name}, line {number}: expected text, found a NUL character: this is not a text file, it is "
-                    "UTF-16 without a byte order mark, or it is damaged; save it as UTF-8"
-                )
-            yield number, line
+            yield from characters.decoded(stream)
 
     def check(self) -> None:
         """Read every row once, and note whether there are bytes that are not UTF-8."""
@@ -76,7 +57,9 @@ class Lines(_TextFile):
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """One line a row, without its ending."""
         number = 0
-        for number, line in self.numbered_lines():
+        for number, line in enumerate(self.lines(), 1):
+            if "\0" in line:
+                raise DataError(f"{self.name}, line {number}: {_NUL}; save it as UTF-8")
             yield number, [line.rstrip("\r\n")]
         if number == 0:
             raise DataError(explain_empty(self.name, "one text a line"))
@@ -90,11 +73,11 @@ class StandardInput(Lines):
         self.name = "standard input"
         self.find_columns()
 
-    def numbered_lines(self) -> Iterator[tuple[int, str]]:
-        """Yield (number from 1, line with its ending)."""
+    def lines(self) -> Iterator[str]:
+        """Yield the lines with their endings."""
         stream = characters.decoded(sys.stdin.buffer)
         try:
-            yield from self._number(stream)
+            yield from stream
         finally:
             stream.detach()
 
@@ -108,24 +91,21 @@ class Delimited(_TextFile):
     quoting: Any = csv.QUOTE_MINIMAL
 
     def check(self) -> None:
-        """Read every row once, of a TSV file that knows no quoting without it."""
+        """Read every row once; a TSV file whose quotes do not pair up, as many tools write it, without quoting."""
         try:
             super().check()
-        except DataError as error:
+        except DataError:
             if self.path.suffix.lower() == ".csv":
                 raise
-            self.notes.clear()
             self.quoting = csv.QUOTE_NONE
-            try:
-                super().check()
-            except DataError:
-                raise error from None
-            self.notes.append('its double quotes do not pair up, so each " was read as an ordinary character')
+            self.notes = ['its double quotes do not pair up, so each " was read as an ordinary character']
+            super().check()
 
     def find_columns(self) -> None:
-        """Find the separator and the header."""
+        """Find the header; the separator of a CSV file is the most frequent in its first line, outside of quotes."""
         if self.path.suffix.lower() == ".csv":
-            self.delimiter = _find_separator(line for _, line in self.numbered_lines())
+            first_line = next((line for line in self.lines() if line.strip()), "")
+            self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
         _, self.columns = next(self._records(), (0, []))
         if not self.columns:
             raise DataError(explain_empty(self.name, "a header line and one row for each text"))
@@ -139,7 +119,7 @@ class Delimited(_TextFile):
         lines: list[str] = []  # of one record
 
         def remember() -> Iterator[str]:
-            for _, each in self.numbered_lines():
+            for each in self.lines():
                 lines.append(each)
                 yield each
 
@@ -148,37 +128,27 @@ class Delimited(_TextFile):
         width = 0
         for number in count(1):
             lines.clear()
-            line = reader.line_num + 1
-            set_aside = self.on_bad_row if width else None  # without its header no row can be read
+            line, reason = reader.line_num + 1, ""
             try:
-                fields = next(reader, None)
-            except csv.Error as error:
-                if not set_aside or str(error) == _UNCLOSED:
-                    raise DataError(
-                        f"{self.name}: the row that begins on line {line} cannot be read ({error}); "
-                        "write a quote inside a quoted text twice, and close each quoted text"
-                    ) from error
-                set_aside(BadRow(line, str(error), "".join(lines).rstrip("\r\n")))
-                continue
-            if fields is None:
+                fields = next(reader)
+                if fields and len(fields) != (width or len(fields)):
+                    reason = f"expected {width} fields, as in the header, found {len(fields)}"
+            except StopIteration:
                 return
-            if not fields:
-                continue
-            width = width or len(fields)
-            reason = ""
-            if len(fields) != width:
-                reason = f"expected {width} fields, as in the header, found {len(fields)}"
-            elif self.on_bad_row and any("\0" in field for field in fields):
-                reason = "it holds a NUL character"
+            except csv.Error as error:
+                reason = str(error)
+            if any("\0" in each for each in lines):
+                reason = _NUL
             if not reason:
-                yield number, fields
-            elif set_aside:
-                set_aside(BadRow(line, reason, "".join(lines).rstrip("\r\n")))
+                if fields:
+                    width = len(fields)
+                    yield number, fields
+            elif self.on_bad_row and width and reason != _UNCLOSED:
+                self.on_bad_row(BadRow(line, reason, "".join(lines).rstrip("\r\n")))
             else:
-                kind = "tab" if self.delimiter == "\t" else repr(self.delimiter)
                 raise DataError(
-                    f"{self.name}, line {line}: {reason}; put texts that hold a {kind}, a quote or a line break in "
-                    "double quotes, their own quotes doubled"
+                    f"{self.name}, line {line}: {reason}; save it as UTF-8, with each text in double quotes and the "
+                    "quotes in it doubled"
                 )
 
 
@@ -190,7 +160,6 @@ class JsonLines(_TextFile):
         fields: dict[str, None] = {}
         for _, record in self._records():
             fields.update(dict.fromkeys(record))
-            self.refuse_beyond_limits(columns=len(fields))
         self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))
@@ -201,21 +170,17 @@ class JsonLines(_TextFile):
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield (line, object), without blank lines."""
-        for number, line in self.numbered_lines():
+        for number, line in enumerate(self.lines(), 1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line, parse_constant=lambda _: None)
-            except (ValueError, RecursionError) as error:
-                reason = getattr(error, "msg", "too large or too deep")
-                raise DataError(
-                    f"{self.name}, line {number}: expected a JSON object, but this line is not JSON ({reason}); "
-                    "correct it, with one whole object on each line"
-                ) from error
+            except (ValueError, RecursionError):
+                record = None
             if not isinstance(record, dict):
                 raise DataError(
-                    f'{self.name}, line {number}: expected a JSON object such as {{"text": "..."}}, found a '
-                    f"{type(record).__name__}; turn an array into lines with jq -c '.[]'"
+                    f'{self.name}, line {number}: expected a JSON object on each line, such as {{"text": "..."}}, '
+                    f"found {quoted(line.strip())}; turn an array into lines with jq -c '.[]'"
                 )
             yield number, record
 
@@ -224,8 +189,6 @@ class JsonLines(_TextFile):
 
 
 class _TextWriter(TableWriter):
-    """Rows to a text stream, which it closes."""
-
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self.stream = stream
@@ -233,11 +196,6 @@ class _TextWriter(TableWriter):
     def finish(self) -> None:
         """Close the stream."""
         self.stream.close()
-
-    def abandon(self) -> None:
-        """Close the stream, whatever it still holds."""
-        with suppress(OSError):
-            self.stream.close()
 
 
 class CsvWriter(_TextWriter):

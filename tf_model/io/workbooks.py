@@ -10,32 +10,34 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime, time
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
-from tf_model.io.formats import Table, TableWriter, as_text, explain_empty, rows_of
+from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of
 
 if TYPE_CHECKING:
     import pandas
 
 # Limits of the format: "Excel specifications and limits", support.microsoft.com.
 MOST_ROWS = 1_048_576
-MOST_CHARACTERS = 32_767  # in a cell
+MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
 
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
-_ESCAPED_CONTROL = re.compile("_x(00[01][0-9A-Fa-f]|FFF[EFef]|fff[ef])_|_x005F_(?=x[0-9A-Fa-f]{4}_)")
+# XML has no control characters: Office Open XML writes them as _xHHHH_, and the first underscore of a text that looks
+# like that as _x005F_ (ECMA-376 part 1, 22.9.2.19).
+_TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+_ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 class Workbook(Table):
     """One sheet of a workbook: its first row that is not blank names the columns."""
 
     first_row = 2
-    blank = "blank rows"
     book: Any = None
 
     def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
@@ -50,7 +52,7 @@ class Workbook(Table):
             with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
                 self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
-        self.sheet = self._find_sheet()
+            self.sheet = self._find_sheet()
         _, header = next(self._filled_rows(), (0, None))
         if header is None:
             name = f"{self.name}, sheet {self.sheet.title!r}"
@@ -75,8 +77,6 @@ class Workbook(Table):
 
     def _find_sheet(self) -> Any:
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
-        if not sheets:
-            raise DataError(f"{self.name}: expected a workbook with a sheet, found none")
         name = next(iter(sheets)) if self.sheet_name is None else self.sheet_name
         if name not in sheets:
             raise UsageError(f"{self.name} has no sheet {name!r}; its sheets are {listed(sheets)}")
@@ -93,11 +93,8 @@ class Workbook(Table):
         with _explain_damage(self.name):
             for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
                 if number > MOST_ROWS:  # openpyxl counts up to whatever row a cell says that it is in
-                    raise DataError(
-                        f"{self.name}, sheet {self.sheet.title!r}: a cell stands below row {MOST_ROWS:,}, the last "
-                        "that a sheet has; open it in a spreadsheet program and save it again"
-                    )
-                row = [_from_cell(value) for value in cells]
+                    raise ValueError
+                row = [_unescaped(value) for value in cells]
                 while row and row[-1] is None:
                     row.pop()
                 if row:
@@ -117,10 +114,9 @@ def _explain_damage(name: str) -> Iterator[None]:
     except TweetTargetError:
         raise
     except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
-        reason = "not a zip archive" if isinstance(error, zipfile.BadZipFile) else type(error).__name__
         raise DataError(
-            f"{name}: expected an .xlsx workbook, but it cannot be read ({reason}): it is damaged, protected by a "
-            "password or of another kind; open it in a spreadsheet program and save it again as .xlsx"
+            f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): it is damaged, "
+            "protected by a password or of another kind; open it in a spreadsheet program and save it again as .xlsx"
         ) from error
 
 
@@ -134,8 +130,7 @@ class WorkbookWriter(TableWriter):
         self.path = path
         self.book = openpyxl.Workbook(write_only=True)
         self.sheet = self.book.create_sheet("Predictions")
-        self.rows = 0
-        self.cut = 0
+        self.rows = self.cut = 0
 
     def write(self, frame: pandas.DataFrame) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
@@ -147,36 +142,29 @@ class WorkbookWriter(TableWriter):
     def _append(self, row: Iterable[Any]) -> None:
         self.rows += 1
         if self.rows > MOST_ROWS:
-            raise OutputError(explain_too_many(None))
+            raise OutputError(explain_too_many("there are more"))
         self.sheet.append([self._cell(value) for value in row])
 
     def _cell(self, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
 
-        value = _to_cell(value)
+        value = _exact(value)
         if not isinstance(value, str):
             return value
-        text, whole = _fit_cell(value)
-        self.cut += not whole
-        cell = WriteOnlyCell(self.sheet, value=text)
+        units = value.encode("utf-16-le")
+        if len(units) > 2 * MOST_CHARACTERS:
+            self.cut += 1
+            value = units[: 2 * MOST_CHARACTERS].decode("utf-16-le", "ignore")
+        cell = WriteOnlyCell(self.sheet, value=_TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", value))
         cell.data_type = "s"
         return cell
 
     def finish(self) -> None:
         """Save the workbook."""
-        from openpyxl.writer.excel import ExcelWriter
-
-        # As openpyxl's own `save`, which on a full disk leaves the archive open: collected later, it would try to write
-        # its end once more, and Python would print a traceback.
-        archive = zipfile.ZipFile(self.path, "w", zipfile.ZIP_DEFLATED)
-        try:
-            ExcelWriter(self.book, archive).save()
-        except BaseException:
-            file, archive.fp = archive.fp, None
-            if file:
-                with suppress(OSError):
-                    file.close()
-            raise
+        # By way of memory: on a full disk openpyxl would leave the file open, and Python print a traceback later.
+        content = BytesIO()
+        self.book.save(content)
+        self.path.write_bytes(content.getbuffer())
         if self.cut:
             self.notes.append(
                 f"texts cut to {MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds: {self.cut}; "
@@ -186,45 +174,27 @@ class WorkbookWriter(TableWriter):
     def abandon(self) -> None:
         """Close the sheet and its temporary file."""
         if not self.sheet.closed:
-            with suppress(OSError, ValueError):
-                self.sheet.close()
+            self.sheet.close()
 
 
-def explain_too_many(rows: int | None) -> str:
-    """The message for ``rows`` rows, or None for an unknown number, that are too many for a sheet."""
-    found = "there are more" if rows is None else f"there are {rows:,}"
-    return f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, and {found}; write .csv or .parquet"
+def explain_too_many(how_many: str) -> str:
+    """The message for rows that are too many for a sheet."""
+    return (
+        f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, and {how_many}; write .csv or .parquet"
+    )
 
 
-def _to_cell(value: Any) -> Any:
+def _exact(value: Any) -> Any:
     """A value as a type that a workbook knows; what it could not hold exactly becomes text."""
-    if value is None or isinstance(value, bool):
-        return value
+    if isinstance(value, datetime | time):
+        return value if value.tzinfo is None and getattr(value, "year", 1900) >= 1900 else value.isoformat()
     if isinstance(value, int):
         return value if abs(value) < MOST_EXACT_INTEGER else str(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
-    if isinstance(value, datetime | time):
-        return value if value.tzinfo is None and getattr(value, "year", 1900) >= 1900 else value.isoformat()
-    if type(value).__module__ == "datetime":
-        return value
-    return as_text(value)
+    return value if value is None or isinstance(value, date | timedelta) else as_text(value)
 
 
-def _fit_cell(text: str) -> tuple[str, bool]:
-    """The text as a workbook holds it, and whether it is whole.
-
-    XML has no control characters: Office Open XML writes them as ``_xHHHH_`` (ECMA-376 part 1, 22.9.2.19), and a text
-    that looks like that with its first underscore so escaped. Length is counted in UTF-16 units.
-    """
-    units = text.encode("utf-16-le")
-    whole = len(units) <= 2 * MOST_CHARACTERS
-    text = text if whole else units[: 2 * MOST_CHARACTERS].decode("utf-16-le", "ignore")
-    return _CONTROL.sub(lambda found: f"_x{ord(found[0]):04X}_", text), whole
-
-
-def _from_cell(value: Any) -> Any:
-    """The value of a cell with what :func:`_fit_cell` escaped in a text put back, as every program that reads must."""
-    if not isinstance(value, str) or "_x" not in value:
-        return value
-    return _ESCAPED_CONTROL.sub(lambda found: chr(int(found[1], 16)) if found[1] else "_", value)
+def _unescaped(value: Any) -> Any:
+    """The value of a cell, with the characters that a workbook escapes put back."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if isinstance(value, str) else value

@@ -1,87 +1,63 @@
-"""What every format provides, a :class:`Table` to read and a :class:`TableWriter`, and the values in them."""
+"""What every format provides: a :class:`Table` to read, a :class:`TableWriter`, and the values in them."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model.errors import DataError, OutputError, listed
+from tf_model.errors import DataError, OutputError
 from tf_model.io.characters import well_formed
 
 if TYPE_CHECKING:
     import pandas
 
 CHUNK_ROWS = 8_192
-CHUNK_CHARACTERS = 2**25  # a chunk of huge cells ends early, so that rows of 10 MB need no 80 GB
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much of other people's files is read at most, so that none takes the whole machine.
+    """How much is read at most of a file that somebody uploads."""
 
-    Attributes:
-        rows: Below the header.
-        columns: Of the table.
-        bytes: Of the table when it is unpacked: workbooks and Parquet may hold a thousand times of what they weigh.
-    """
-
-    rows: int
+    rows: int  # below the header
     columns: int
-    bytes: int
+    bytes: int  # unpacked: a workbook or a Parquet file may hold a thousand times of what it weighs
 
 
 class TooLargeError(DataError):
-    """A file is whole, and larger than the limits."""
+    """A file is beyond the limits."""
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row of a CSV file that cannot be read.
+    """A row of a CSV file that cannot be read."""
 
-    Attributes:
-        line: The line on which it begins, from 1.
-        reason: What is wrong with it.
-        record: The row as it stands in the file.
-    """
-
-    line: int
+    line: int  # on which it begins, from 1
     reason: str
-    record: str
+    record: str  # the row as it stands in the file
 
 
-class Table:
-    """An input, read in chunks. It is a context manager that closes what it holds.
+class Table(AbstractContextManager["Table"]):
+    """An input, read in chunks; a context manager that closes the file."""
 
-    Attributes:
-        name: What to call the input in messages.
-        columns: Column names in the order of the file. They may repeat, as CSV allows.
-        text_column: The column that holds the texts.
-        reason: Why that column, in words.
-        total_rows: Number of rows, or None where only the end of the input will tell.
-        first_row: The number that the file itself gives to its first row: 2 below a header, else 1.
-        notes: Remarks for the user: bytes that were not UTF-8, blank rows, which sheet.
-        limits: For a file of somebody else; None: any size.
-        on_bad_row: Is given the rows of a CSV file that cannot be read; None: such a row is an error.
-    """
-
-    first_row = 1
+    first_row = 1  # the number that the file itself gives to its first row: 2 below a header
     dtype: Any = object  # of every column of the chunks
-    blank = "blank lines"  # what is left out
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.name = str(path)
-        self.columns: list[str] = []
-        self.text_column, self.text_position, self.reason = "", 0, ""
-        self.total_rows: int | None = None
-        self.notes: list[str] = []
-        self.limits: Limits | None = None
-        self.on_bad_row: Callable[[BadRow], None] | None = None
+        self.name = str(path)  # in messages
+        self.columns: list[str] = []  # in the order of the file; names may repeat, as CSV allows
+        self.text_column, self.text_position = "", 0  # the column that holds the texts
+        self.reason = ""  # why that column, in words
+        self.total_rows: int | None = None  # None: only the end of the input will tell
+        self.notes: list[str] = []  # remarks for the user
+        self.limits: Limits | None = None  # None: any size
+        self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
 
     def check(self) -> None:
         """Find the columns, count the rows, and raise :class:`DataError` for what is wrong with any of them."""
@@ -95,7 +71,7 @@ class Table:
             self.total_rows += 1
             self.refuse_beyond_limits(rows=self.total_rows)
         if blank:
-            self.notes.append(f"{self.blank} were left out: {blank}")
+            self.notes.append(f"blank rows were left out: {blank}")
         if self.total_rows == 0:
             self.notes.append("there is a header and not one row")
 
@@ -104,10 +80,7 @@ class Table:
         raise NotImplementedError
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """The number of every row as whoever opens the file finds it, and its values in the order of ``columns``.
-
-        Numbers are those of a spreadsheet, of JSON the lines. Blank rows are left out and counted.
-        """
+        """Each row that is not blank: its number in a spreadsheet (JSON: its line), and its values."""
         raise NotImplementedError
 
     def row_numbers(self) -> Iterator[int]:
@@ -119,19 +92,10 @@ class Table:
 
         Text files give strings only ("007", "1e5" and "NA" stay what they are), Parquet its own types, workbooks
         and JSON lines the values of each cell as objects.
-
-        Raises:
-            DataError: The input cannot be read on.
         """
-        chunk: list[Sequence[Any]] = []
-        characters, is_first = 0, True
-        for _, row in self.rows():
-            chunk.append(row)
-            characters += sum(len(value) for value in row if isinstance(value, str))
-            if len(chunk) >= rows or characters >= CHUNK_CHARACTERS:
-                yield self.frame(chunk)
-                chunk, characters, is_first = [], 0, False
-        if chunk or is_first:
+        values = (row for _, row in self.rows())
+        yield self.frame(list(islice(values, rows)))
+        while chunk := list(islice(values, rows)):
             yield self.frame(chunk)
 
     def texts(self, frame: pandas.DataFrame) -> list[Any]:
@@ -144,24 +108,20 @@ class Table:
 
         return pandas.DataFrame(rows, columns=self.columns, dtype=self.dtype)
 
-    def refuse_beyond_limits(self, *, rows: int = 0, columns: int = 0, unpacked: int = 0) -> None:
+    def refuse_beyond_limits(self, rows: int = 0, columns: int = 0, unpacked: int = 0) -> None:
         """Raise :class:`TooLargeError` for what is more than the limits."""
-        if not self.limits:
+        if self.limits is None:
             return
-        for size, limit, what in (
-            (rows, self.limits.rows, f"{self.limits.rows:,} rows"),
-            (columns, self.limits.columns, f"{self.limits.columns:,} columns"),
-            (unpacked, self.limits.bytes, f"{self.limits.bytes / 1e6:,.0f} MB when it is unpacked"),
+        for size, limit, unit in (
+            (rows, self.limits.rows, "rows"),
+            (columns, self.limits.columns, "columns"),
+            (unpacked, self.limits.bytes, "bytes when it is unpacked"),
         ):
             if size > limit:
-                raise TooLargeError(f"{self.name} has more than {what}, and no more are taken")
+                raise TooLargeError(f"{self.name} has more than {limit:,} {unit}, and no more are taken")
 
     def close(self) -> None:
         """Close the file, if it is held open."""
-
-    def __enter__(self) -> Table:
-        """Return the table itself."""
-        return self
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
@@ -169,12 +129,11 @@ class Table:
 
 
 class TextsInMemory(Table):
-    """Texts that were given one by one."""
+    """Texts that were given one by one, as a table with the one column ``text``."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         super().__init__("the given texts")
-        self.columns = ["text"]
-        self.text_column, self.reason = "text", "given one by one"
+        self.columns, self.text_column, self.reason = ["text"], "text", "the only column"
         self.total_rows = len(texts)
         self._texts = texts
 
@@ -184,14 +143,10 @@ class TextsInMemory(Table):
 
 
 class TableWriter:
-    """Writes frames of one shape, one after the other.
-
-    Attributes:
-        notes: Remarks for the user, known when the last frame is written.
-    """
+    """Writes frames of one shape, one after the other."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # for the user, known when the last frame is written
 
     def write(self, frame: pandas.DataFrame) -> None:
         """Append the rows of ``frame``; the first frame, which may be empty, also gives the header."""
@@ -199,9 +154,11 @@ class TableWriter:
 
     def finish(self) -> None:
         """Write what is still held back, and close the file."""
+        raise NotImplementedError
 
     def abandon(self) -> None:
         """Let go of the file after an error."""
+        self.finish()
 
 
 def explain_empty(name: str, expected: str) -> str:
@@ -255,15 +212,6 @@ def as_json(value: Any) -> Any:
 def unique_names(frame: pandas.DataFrame, kind: str) -> list[str]:
     """The names of the columns; :class:`OutputError` if two are the same, for a format that must tell them apart."""
     names = [str(name) for name in frame.columns]
-    twice = repeated(names)
-    if twice:
-        raise OutputError(
-            f"{kind} cannot hold two columns of the same name, and the input has {listed(twice)} more than once; "
-            "write .csv, or rename them"
-        )
+    if len(set(names)) < len(names):
+        raise OutputError(f"{kind} cannot hold two columns of the same name; write .csv, or rename them in the input")
     return names
-
-
-def repeated(names: list[str]) -> list[str]:
-    """The names that occur more than once."""
-    return [name for name, count in Counter(names).items() if count > 1]
