@@ -209,7 +209,7 @@ def test_a_recipe_cannot_be_changed():
 def test_the_recipe_of_a_model_is_its_own_and_never_a_default():
     recipe = make_recipe("tuned", epochs=3)
     assert of_model(Path("m"), recipe.to_dict()) == recipe
-    with pytest.raises(ModelError, match=r"recipe\.json of m cannot be used \(it is not there\); train"):
+    with pytest.raises(ModelError, match=r"recipe\.json of m is not there; train"):
         of_model(Path("m"), {})
     with pytest.raises(ModelError, match="colour of a recipe: unexpected"):
         of_model(Path("m"), {"colour": "red"})

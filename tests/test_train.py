@@ -22,6 +22,7 @@ from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
+EPOCHS = 16
 FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
 
 
@@ -29,12 +30,17 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tf_model.train", *SAMPLE, *FAST, *arguments]
 
 
+def resumable(bert: Path) -> list[str]:
+    """Options of a run that can be stopped in the middle and must give the same numbers again."""
+    return ["--backbone", str(bert), "--epochs", str(EPOCHS), "--deterministic"]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, tiny_bert) -> tuple[Path, subprocess.CompletedProcess]:
-    """A model that the real command trained for two epochs, and what the command printed."""
+    """A model that the real command trained, and what the command printed."""
     folder = tmp_path_factory.mktemp("models")
     done = subprocess.run(
-        command("--backbone", str(tiny_bert), "--epochs", "2", "--output-dir", str(folder)),
+        command(*resumable(tiny_bert), "--output-dir", str(folder)),
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
@@ -72,7 +78,7 @@ def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
 def test_the_recipe_is_saved_as_it_was_used(trained, tiny_bert):
     folder, _ = trained
     saved = Recipe.from_dict(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
-    assert saved == make_recipe("report", backbone=str(tiny_bert), epochs=2, learning_rate=1e-2, batch_size=64)
+    assert saved == make_recipe("report", backbone=str(tiny_bert), epochs=EPOCHS, learning_rate=1e-2, batch_size=64)
 
 
 def test_validation_predictions_name_rows_and_hold_no_text(trained):
@@ -95,7 +101,7 @@ def test_validation_predictions_name_rows_and_hold_no_text(trained):
 def test_the_history_has_a_row_for_each_epoch(trained):
     folder, _ = trained
     rows = list(csv.DictReader((folder / "history.csv").read_text(encoding="utf-8").splitlines()))
-    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, EPOCHS + 1)]
     assert all(0 <= float(row["val_accuracy"]) <= 1 for row in rows)
 
 
@@ -104,7 +110,7 @@ def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
     assert "THIS IS NOT THE REAL DATASET" in done.stderr
     assert "learning_rate 0.01" in done.stderr
     assert "device: CPU" in done.stderr
-    assert "epoch 2/2" in done.stderr
+    assert f"epoch {EPOCHS}/{EPOCHS}" in done.stderr
     assert "train" in done.stdout
     assert "validation" in done.stdout
     assert "0.8741" not in done.stdout  # the report's figures stand beside the real data only
@@ -174,18 +180,31 @@ def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, t
     assert "epoch 1/" not in capsys.readouterr().err
 
 
-def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, tiny_bert, capsys):
+class Begun(Exception):
+    """In place of a training: it would begin now."""
+
+
+@pytest.fixture
+def begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is trained: :class:`Begun` is raised instead."""
+
+    def begin(*_):
+        raise Begun
+
+    monkeypatch.setattr(train, "_train", begin)
+
+
+@pytest.mark.usefixtures("begins")
+def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, tiny_bert):
     arguments = [*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
-    with (
-        train._lock(tmp_path / "product", place=0),
-        pytest.raises(OutputError, match=r"another training of .*product is under way .*choose another --name"),
-    ):
+    with train._lock(tmp_path / "product", worker=0):
+        with pytest.raises(OutputError, match=r"another training of .*product is under way .*choose another --name"):
+            train.main(arguments)
+        assert not (tmp_path / ".checkpoints" / "product").exists()
+        with pytest.raises(Begun):
+            train.main([*arguments, "--name", "other"])
+    with pytest.raises(Begun):  # the lock is gone
         train.main(arguments)
-    assert "epoch 1/" not in capsys.readouterr().err
-    assert not (tmp_path / ".checkpoints" / "product").exists()
-    with train._lock(tmp_path / "product", place=0):
-        assert train.main([*arguments, "--name", "other"]) == 0
-    assert list((tmp_path / ".checkpoints").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -197,47 +216,43 @@ def test_wrong_usage_exits_with_2(arguments):
     assert stopped.value.code == 2
 
 
-def test_a_killed_run_resumes_to_the_figures_it_would_have_had(tmp_path, tiny_bert):
-    """SIGKILL in the middle, then --resume; an interrupt in the middle too, which says how to go on."""
-    shared = ["--backbone", str(tiny_bert), "--epochs", "16", "--deterministic", "--output-dir"]
+def test_a_killed_run_resumes_to_the_metrics_it_would_have_had(trained, tmp_path, tiny_bert):
+    """SIGKILL in the middle, then --resume."""
+    whole, _ = trained
     run = {"cwd": paths.ROOT, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    arguments = command(*resumable(tiny_bert), "--output-dir", str(tmp_path))
+    killed = subprocess.Popen(arguments, **run)
+    for line in killed.stderr:
+        if line.startswith("epoch 2/"):
+            break
+    time.sleep(0.05)
+    killed.kill()
+    killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+    assert not (tmp_path / "product").exists()
 
-    uninterrupted = subprocess.Popen(command(*shared, str(tmp_path / "whole")), **run)
-    broken = tmp_path / "broken"
-    stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken)), **run), signal.SIGKILL)
-    assert not (broken / "product").exists()
-
-    code, said = stop_after_an_epoch(subprocess.Popen(command(*shared, str(broken), "--resume"), **run), signal.SIGINT)
-    assert code == 130
-    assert "run the same command with --resume to go on" in said
-    assert "Traceback" not in said
-
-    resumed = subprocess.run(command(*shared, str(broken), "--resume"), timeout=280, **run)
+    resumed = subprocess.run([*arguments, "--resume"], timeout=280, **run)
     assert resumed.returncode == 0, resumed.stderr
     assert "resuming after " in resumed.stderr
-    said = uninterrupted.communicate(timeout=280)[1]
-    assert uninterrupted.returncode == 0, said
     for name in ("train", "validation"):
-        assert figures(broken, name) == figures(tmp_path / "whole", name)
-    assert predictions(broken) == predictions(tmp_path / "whole")
+        assert metrics_of(tmp_path / "product", name) == metrics_of(whole, name)
+    predictions = [(folder / "validation_predictions.csv").read_bytes() for folder in (tmp_path / "product", whole)]
+    assert predictions[0] == predictions[1]
 
 
-class Begun(Exception):
-    """In place of a training: it would begin now."""
+def metrics_of(folder: Path, part: str) -> dict:
+    return json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[part]
 
 
 @pytest.mark.parametrize("changed", ["mine.csv", "corrections.csv"])
+@pytest.mark.usefixtures("begins")
 def test_a_run_does_not_go_on_with_other_rows(tmp_path, tiny_bert, monkeypatch, changed):
-    def begin(*_):
-        raise Begun
-
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
     own, extra = tmp_path / "mine.csv", tmp_path / "corrections.csv"
     own.write_text("".join(lines), encoding="utf-8")
     extra.write_text(f"{lines[0]}my toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
     arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(tiny_bert), "--resume"]
     arguments += ["--output-dir", str(tmp_path / "models")]
-    monkeypatch.setattr(train, "_train", begin)
     with pytest.raises(Begun):
         train.main(arguments)
     monkeypatch.setattr(Checkpoint, "epochs_done", lambda self: 1)
@@ -262,26 +277,26 @@ def terminable() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("terminable")
-def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_bert, capsys, monkeypatch):
-    """SIGTERM after an epoch, and again while the model is written; in between, what the command says to do."""
+def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady_bert, capsys, monkeypatch):
+    """SIGTERM after an epoch, Ctrl-C after the next, SIGTERM while the model is written; each time, what to do."""
     import tensorflow as tf
 
     def run(*more: str) -> tuple[int, str]:
-        arguments = [*SAMPLE, *FAST, "--task", "emotion", "--backbone", str(tiny_bert), "--epochs", "2"]
+        arguments = [*SAMPLE, *FAST, "--task", "emotion", "--backbone", str(steady_bert), "--epochs", "2"]
         with pytest.raises(SystemExit) as stopped:
             cli.run(lambda _: train.main([*arguments, "--output-dir", str(tmp_path), *more]))
         return stopped.value.code, capsys.readouterr().err
 
-    def terminated_after(owner, name: str) -> None:
+    def signalled_after(owner, name: str, number: signal.Signals) -> None:
         function = getattr(owner, name)
 
         def call(*arguments, **options):
             function(*arguments, **options)
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
         monkeypatch.setattr(owner, name, call)
 
-    terminated_after(Checkpoint, "save")
+    signalled_after(Checkpoint, "save", signal.SIGTERM)
     code, said = run()
     assert code == 143
     assert "terminated" in said
@@ -296,7 +311,15 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_b
     assert code == 2
     assert "had other settings (batch_size was 64, learning_rate was 0.01); resume with those, or add --rest" in said
 
-    terminated_after(tf.saved_model, "save")
+    signalled_after(Checkpoint, "save", signal.SIGINT)
+    code, said = run("--resume")
+    assert code == 130
+    assert "stopped; 2 epochs kept in " in said
+    assert "run the same command with --resume to go on" in said
+    assert "Traceback" not in said
+    monkeypatch.undo()
+
+    signalled_after(tf.saved_model, "save", signal.SIGTERM)
     code, said = run("--restart")
     assert code == 143
     assert "resuming" not in said
@@ -324,39 +347,14 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, tiny_b
     assert "emotion already exists; add --overwrite to replace it" in said
 
 
-def stop_after_an_epoch(process: subprocess.Popen, how: signal.Signals) -> tuple[int, str]:
-    """Send ``how`` once a further epoch has been reported; the exit code and what was said."""
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if line.startswith("epoch "):
-            break
-    time.sleep(0.05)
-    process.send_signal(how)
-    said.append(process.stderr.read())
-    code = process.wait(timeout=120)
-    assert code != 0, "the run was over before it could be stopped"
-    return code, "".join(said)
-
-
-def figures(folder: Path, part: str) -> dict:
-    return json.loads((folder / "product" / "metrics.json").read_text(encoding="utf-8"))[part]
-
-
-def predictions(folder: Path) -> str:
-    return (folder / "product" / "validation_predictions.csv").read_text(encoding="utf-8")
-
-
-def test_extra_rows_are_trained_on_and_never_validated(tmp_path, tiny_bert, capsys):
+def test_extra_rows_are_trained_on_and_never_validated(trained, tmp_path, steady_bert):
     extra = tmp_path / "corrections.csv"
     header = f"{tasks.TEXT_COLUMN},{tasks.PRODUCT_COLUMN},{tasks.EMOTION_COLUMN}"
     extra.write_text(f"{header}\nmy toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
-    arguments = [*SAMPLE, "--backbone", str(tiny_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
-    assert train.main([*arguments, "--name", "plain"]) == 0
-    assert train.main([*arguments, "--name", "more", "--extra", str(extra)]) == 0
-    plain, more = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("plain", "more"))
+    arguments = [*SAMPLE, "--backbone", str(steady_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
+    assert train.main([*arguments, "--extra", str(extra)]) == 0
+    plain, more = (json.loads((folder / "metrics.json").read_text()) for folder in (trained[0], tmp_path / "product"))
     assert more["train"]["product"]["rows"] == plain["train"]["product"]["rows"] + 1
     assert more["validation"]["product"]["rows"] == plain["validation"]["product"]["rows"]
     assert "extra" in more
     assert "extra" not in plain
-    capsys.readouterr()

@@ -78,16 +78,14 @@ class Recipe:
             raise UsageError(f"{name} of a recipe: {message}, got {first['input']!r}") from error
 
 
-# The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged 6-layer BERT learns more
-# slowly at the same rate. Its number was fixed by cross-validation inside the training part of the report's split
-# (`make choose-epochs`, research/benchmarks.md), where accuracy was highest after 20, the most that were tried. It is
-# never changed in view of the validation part.
+# The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged BERT of 6 layers learns
+# more slowly at the same rate and takes 20: the best, and the most that were tried, in a cross-validation inside the
+# training part (`make choose-epochs`, research/benchmarks.md). Never changed in view of the validation part.
 REPORT = Recipe(name="report")
 REPORT_EPOCHS = {PACKAGED_BACKBONE: 20}
 
 # Lightly normalised text, the pooling that the packaged backbone was pretrained with, a higher rate with warm-up and
-# decay: less than half the steps. A first choice on other folds than those that are reported, not the outcome of a
-# recorded search.
+# decay. A first choice on other folds than those that are reported, not the outcome of a recorded search.
 TUNED = Recipe(
     name="tuned",
     cleaning="normalized",
@@ -98,7 +96,7 @@ TUNED = Recipe(
     warmup=0.1,
 )
 # Product and emotion in one model: 2.6 times as many rows, so fewer passes. A model that sees "RT @user:" learns that
-# retweets carry less emotion, and answers the same words differently with it.
+# retweets are more often neutral, and answers the same words differently with it.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_no_retweet", epochs=4)
 RECIPES = {recipe.name: recipe for recipe in (REPORT, TUNED, ANSWER)}
 
@@ -122,23 +120,18 @@ def make_recipe(name: str, **overrides: Any) -> Recipe:
 REPORT_DEFAULT = make_recipe(REPORT.name)
 
 
-def of_model(folder: Path, found: Mapping[str, Any]) -> Recipe:
-    """The recipe that a saved model was trained with.
-
-    Args:
-        folder: Of the model, for messages.
-        found: What its ``recipe.json`` holds, empty where there is none.
+def of_model(folder: Path, values: Mapping[str, Any]) -> Recipe:
+    """The recipe that a saved model was trained with, from the ``values`` of its ``recipe.json``.
 
     Raises:
-        ModelError: It cannot be used. A recipe that is not there is none, and not the default one.
+        ModelError: It is not there (no default takes its place), or cannot be used.
     """
+    if not values:
+        raise ModelError(f"{RECIPE} of {folder} is not there; train the model again")
     try:
-        if found:
-            return Recipe.from_dict(found)
-        reason = "it is not there"
+        return Recipe.from_dict(values)
     except UsageError as error:
-        reason = str(error)
-    raise ModelError(f"{RECIPE} of {folder} cannot be used ({reason}); train the model again")
+        raise ModelError(f"{RECIPE} of {folder} cannot be used ({error}); train the model again") from error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,14 +10,13 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from tf_model.distributed import STARTUP_SECONDS, Cluster, Workers, connect
-from tf_model.errors import UsageError
 
 _CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
 PRECISIONS = ("auto", "float32", "mixed_bfloat16")
@@ -46,13 +45,13 @@ class Runtime:
     def describe(self) -> str:
         """One line for the log."""
         extras = [name for name, on in (("XLA", self.xla), ("deterministic", self.deterministic)) if on]
-        place = [self.workers.cluster.describe()] if self.workers else []
-        return ", ".join([self.device, self.precision, *extras, *place])
+        worker = [self.workers.cluster.describe()] if self.workers else []
+        return ", ".join([self.device, self.precision, *extras, *worker])
 
     @property
-    def place(self) -> int:
+    def worker_index(self) -> int:
         """Which worker this process is, from 0, which is the chief."""
-        return self.workers.cluster.place if self.workers else 0
+        return self.workers.cluster.index if self.workers else 0
 
     def strategy(self) -> Any:
         """That of several workers, ``tf.distribute.MirroredStrategy`` for several GPUs, else the default one."""
@@ -64,11 +63,7 @@ class Runtime:
 
 
 def import_tensorflow() -> Any:
-    """Import TensorFlow without its start-up chatter, with legacy Keras for transformers.
-
-    Returns:
-        The ``tensorflow`` module.
-    """
+    """The ``tensorflow`` module, imported without its start-up chatter and with legacy Keras for transformers."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if find_spec("tf_keras"):  # not there where models are only served
         os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
@@ -111,23 +106,17 @@ def prepare(
     cluster: Cluster | None = None,
     cluster_seconds: float = STARTUP_SECONDS,
 ) -> Runtime:
-    """Seed every generator, set the devices and the number format, and find the other workers.
+    """Seed every generator, set the devices and the number format, and wait for the other workers.
 
     Args:
         seed: For Python, NumPy and TensorFlow.
         precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
-            a CPU with AVX512_BF16 or AMX), ``"float32"`` elsewhere. Weights and the exported model are float32 either
-            way.
+            a CPU with AVX512_BF16 or AMX), ``"float32"`` elsewhere. Weights are float32 either way.
         xla: Compile training steps; pays only for long runs.
         deterministic: Ask TensorFlow for operations that give the same result each time.
         cluster: The processes to train with.
         cluster_seconds: How long to wait for them; see :func:`tf_model.distributed.connect`.
-
-    Raises:
-        UsageError: ``precision`` is not one of :data:`PRECISIONS`.
     """
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
     tf = import_tensorflow()
     import tf_keras
 
@@ -135,39 +124,28 @@ def prepare(
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     workers = connect(cluster, cluster_seconds) if cluster else None  # before any operation
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     if precision == "auto":
-        native = all(map(_gpu_has_bfloat16, gpus)) if gpus else _cpu_has_bfloat16()
-        precision = "mixed_bfloat16" if native else "float32"
+        ampere = [each.get("compute_capability", (0, 0)) >= (8, 0) for each in details]
+        precision = "mixed_bfloat16" if (all(ampere) if gpus else _cpu_has_bfloat16()) else "float32"
     tf_keras.mixed_precision.set_global_policy(precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     # Random numbers that live in variables, so that each epoch can start from a seed of its own.
     tf_keras.backend.experimental.enable_tf_random_generator()
     tf_keras.utils.set_random_seed(seed)
-    return Runtime(_device_name(tf, gpus), len(gpus), precision, xla, deterministic, workers)
-
-
-def _gpu_has_bfloat16(gpu: Any) -> bool:
-    """Whether a GPU is of NVIDIA's Ampere generation or later."""
-    import tensorflow as tf
-
-    return tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) >= (8, 0)
+    name = details[0].get("device_name", "GPU") if gpus else f"CPU, {cores()} cores"
+    name = f"{len(gpus)} x {name}" if len(gpus) > 1 else name
+    return Runtime(name, len(gpus), precision, xla, deterministic, workers)
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies matrices of bfloat16 itself; without that, they are slower than float32."""
+    """Whether the CPU multiplies bfloat16 itself; without that, it is slower than float32."""
     try:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")
     except OSError:  # not Linux
         return False
     return bool(re.search(r"^flags\s*:.*\b(avx512_bf16|amx_bf16)\b", text, re.MULTILINE))
-
-
-def _device_name(tf: Any, gpus: list[Any]) -> str:
-    if not gpus:
-        return f"CPU, {cores()} cores"
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return name if len(gpus) == 1 else f"{len(gpus)} x {name}"
 
 
 def cores() -> int:
@@ -180,10 +158,8 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for package in ("tensorflow", "tf-keras", "tensorflow-text", "transformers", "keras-nlp", "keras", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):  # some are not there where models are only served
+            versions[package] = version(package)
+    return versions

@@ -22,8 +22,8 @@ VARIABLE = "TF_CONFIG"
 STARTUP_SECONDS = 300
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}'
 
-# Waits for the end of its standard input. While TensorFlow waits for the other workers it holds Python's lock and lets
-# no signal through, so that only another process can end the wait: after the time is over, or on Ctrl-C.
+# While TensorFlow waits for the other workers it holds Python's lock and lets no signal through, so that only another
+# process can end the wait: this one, after the time is over or on Ctrl-C, unless its standard input ends before.
 _WATCHER = """
 import os, select, signal, sys
 
@@ -44,32 +44,23 @@ class WorkerLost(TweetTargetError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of a training.
-
-    Attributes:
-        addresses: Host and port of each, the chief's first.
-        place: Which of them this process is, from 0.
-    """
+    """The workers of a training: host and port of each, the chief's first; ``index``, from 0, is of this process."""
 
     addresses: tuple[str, ...]
-    place: int
+    index: int
 
     @property
     def is_chief(self) -> bool:
         """Whether this process keeps the checkpoint and saves the model."""
-        return self.place == 0
+        return self.index == 0
 
     def describe(self) -> str:
         """``"worker 1 of 2"``."""
-        return f"worker {self.place + 1} of {len(self.addresses)}"
+        return f"worker {self.index + 1} of {len(self.addresses)}"
 
 
 def from_environment() -> Cluster | None:
-    """What ``TF_CONFIG`` says; None where it names no other worker.
-
-    Raises:
-        UsageError: It is not what TensorFlow understands.
-    """
+    """The cluster of ``TF_CONFIG``, None where it names no other worker; :class:`UsageError` if it is malformed."""
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
         return None
@@ -93,25 +84,16 @@ def from_environment() -> Cluster | None:
 
 @dataclass(frozen=True)
 class Workers:
-    """A cluster whose workers have found each other.
-
-    Attributes:
-        cluster: The workers.
-        strategy: A ``tf.distribute.MultiWorkerMirroredStrategy``.
-    """
+    """A cluster whose workers are connected, by ``strategy``, a ``tf.distribute.MultiWorkerMirroredStrategy``."""
 
     cluster: Cluster
     strategy: Any
 
-    def agree(self, **found: Any) -> list[str]:
-        """Wait for all workers, and name what they do not all have alike.
-
-        Args:
-            found: What must be the same, JSON-ready, by what it is called.
-        """
+    def agree(self, **values: Any) -> list[str]:
+        """Wait for all workers; the names of the JSON-ready ``values`` that are not the same on all of them."""
         import tensorflow as tf
 
-        digests = [hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:4] for value in found.values()]
+        digests = [hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:4] for value in values.values()]
         own = tf.constant([[int.from_bytes(digest, "big", signed=True) for digest in digests]], tf.int32)  # (1, things)
 
         def gather() -> Any:
@@ -119,23 +101,15 @@ class Workers:
 
         with self.losses_explained():
             gathered = self.strategy.experimental_local_results(self.strategy.run(tf.function(gather)))[0].numpy()
-        return [name for name, values in zip(found, gathered.T, strict=True) if len(set(values.tolist())) > 1]
+        return [name for name, column in zip(values, gathered.T, strict=True) if len(set(column.tolist())) > 1]
 
     def wait(self) -> None:
-        """Wait until all workers have come this far.
-
-        Raises:
-            WorkerLost: One of them is gone.
-        """
+        """Wait until all workers have come this far; :class:`WorkerLost` if one of them is gone."""
         self.agree(here=True)
 
     @contextmanager
     def losses_explained(self) -> Iterator[None]:
-        """Say in one line that another worker is gone, where TensorFlow says it in many.
-
-        Raises:
-            WorkerLost: A step could not be finished because of that.
-        """
+        """Raise :class:`WorkerLost`, in one line, where TensorFlow reports a lost worker in many."""
         import tensorflow as tf
 
         try:
@@ -148,18 +122,15 @@ class Workers:
 
 
 def connect(cluster: Cluster, seconds: float = STARTUP_SECONDS) -> Workers:
-    """Wait until all workers are there. Call it before any other operation of TensorFlow.
+    """Wait until all workers are there, before any other operation of TensorFlow.
 
-    Args:
-        cluster: The workers.
-        seconds: How long to wait. Then the process ends by SIGKILL, which alone can end TensorFlow's waiting, after
-            one line that says why.
+    After ``seconds`` the process ends by SIGKILL, which alone can end TensorFlow's waiting, and one line says why.
     """
     import tensorflow as tf
 
     words = (
         f"error: the other workers of {', '.join(cluster.addresses)} did not come within {seconds:g} s; start the same "
-        f"command on each, with its own place in {VARIABLE}, and check that the ports can be reached"
+        f"command on each, with its own index in {VARIABLE}, and check that the ports can be reached"
     )
     command = [sys.executable, "-c", _WATCHER, str(seconds), str(os.getpid()), words]
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE)

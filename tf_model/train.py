@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
     data_sha256 = [dataset.sha256, *([added.sha256] if added else [])]
-    with _lock(folder, runtime.place), cli.stopped_cleanly():
+    with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, recipe, data_sha256, weights, runtime)
         try:
             calibration = _calibrate(rows.take(split.train), recipe, weights, runtime, checkpoint, data_sha256)
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
                 where = paths.shown(checkpoint.folder)
                 cli.say(f"stopped; {kept} kept in {where}: run the same command with --resume to go on")
             raise
-        if runtime.place:
+        if runtime.worker_index:
             runtime.workers.wait()
             cli.say(f"{runtime.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
@@ -105,12 +105,12 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _lock(folder: Path, place: int) -> Any:
+def _lock(folder: Path, worker: int) -> Any:
     """Let no other training of this model in: two would take each other's checkpoints for their own.
 
-    Of several workers of one training the chief, at place 0, holds the lock for all.
+    Of several workers of one training the chief, worker 0, holds the lock for all.
     """
-    if place:
+    if worker:
         return nullcontext()
     lock = _checkpoint_folder(folder).with_name(f"{folder.name}.lock")
     return files.locked(
@@ -137,8 +137,8 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, data_sha256: list[str],
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
-    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, runtime.place)
-    if not runtime.place:  # what becomes of an earlier run is the chief's to decide
+    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, runtime.worker_index)
+    if not runtime.worker_index:  # what becomes of an earlier run is the chief's to decide
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
     if runtime.workers:

@@ -13,7 +13,6 @@ from tf_model.errors import DataError
 from tf_model.evaluation.metrics import (
     REPORT,
     comparison_table,
-    confusion_table,
     evaluate_probabilities,
     print_metrics,
     summarize,
@@ -181,7 +180,9 @@ class TestTables:
     def test_narrow_terminals_keep_the_numbers(self):
         label_ids, probabilities = random_part(0, rows=3000)
         metrics = evaluate_probabilities(label_ids, probabilities, PRODUCTS)
-        text = printed(confusion_table(metrics), width=60)
+        console = Console(width=60, record=True, file=io.StringIO())
+        print_metrics(console, "validation", metrics)
+        text = console.export_text()
         assert all(f" {count} " in text for row in metrics["confusion_matrix"] for count in row)
 
     def test_labels_and_titles_are_no_markup(self):

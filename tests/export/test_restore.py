@@ -12,138 +12,154 @@ import pytest
 
 from tf_model import config, data, evaluate, paths, tasks, train
 from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.export import __main__ as export
 from tf_model.export import restore, saved_model
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
-TEMPERATURES = {"product": 1.7, "emotion": 0.8}
-PAPERS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
+CALIBRATIONS = {"product": {}, "answer": {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}}
+ARTIFACTS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
+UNSEEN = list(range(0, 503, 5))  # rows that validated
 
 
-@pytest.fixture(scope="module", params=[("product", "cls"), ("answer", "mean")], ids=lambda each: each[0])
-def folder(request, tiny_bert: Path, tmp_path_factory) -> Path:
+def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
     """A saved model of a tiny BERT with random weights, large enough for texts to differ in their classes."""
     from tf_model.device import prepare
     from tf_model.io.files import write_json
     from tf_model.modeling import classifier
-    from tf_model.preprocessing.tokenizer import TextEncoder
-    from tf_model.training.trainer import Fitted
+    from tf_model.training.trainer import Fitted, text_encoder
 
-    name, pooling = request.param
     recipe = config.make_recipe("answer", backbone=str(tiny_bert), pooling=pooling)
     chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
-    labels = {task.name: task.labels for task in chosen}
     prepare(3, precision="float32")
     tiny = backbone.find(str(tiny_bert))
-    bert = classifier.build(tiny, [len(names) for names in labels.values()], pooling)
+    bert = classifier.build(tiny, [len(task.labels) for task in chosen], pooling)
     for variable in bert.trainable_variables:
         if "LayerNorm" not in variable.name:
             variable.assign(variable * 12)
-    fitted = Fitted(bert, TextEncoder(tiny.vocabulary, recipe.cleaning, tiny.lower_case, recipe.max_tokens))
-    folder = tmp_path_factory.mktemp("models") / name
-    if len(chosen) == 1:
-        saved_model.save_graph(fitted, chosen[0], folder)
-        written = {"task": name, "labels": chosen[0].labels}
-    else:
-        saved_model.save_answer_graph(fitted, labels, folder, TEMPERATURES, 0.4)
-        written = {"task": name, **labels}
-        write_json(folder / "calibration.json", {"temperature": TEMPERATURES, "threshold": 0.4})
-    write_json(folder / "labels.json", written)
+    saved_model.save_graph(Fitted(bert, text_encoder(recipe, tiny)), chosen, folder, CALIBRATIONS[name])
+    if CALIBRATIONS[name]:
+        write_json(folder / "calibration.json", CALIBRATIONS[name])
+    write_json(folder / "labels.json", {"task": name, "labels": {task.name: task.labels for task in chosen}})
     write_json(folder / "recipe.json", recipe.to_dict())
-    write_json(folder / "metrics.json", {"dataset": "custom", "backbone": {"sha256": tiny.sha256}})
-    for paper in PAPERS[1:]:
-        (folder / paper).write_text(paper, encoding="utf-8")
+    metrics = {"dataset": "custom", "data_sha256": data.read(paths.SAMPLE_CORPUS).sha256}
+    metrics |= {"backbone": {"sha256": tiny.sha256}, "extra": {"file": "more.csv", "sha256": "of more"}}
+    write_json(folder / "metrics.json", metrics)
+    for artifact in ARTIFACTS[1:]:
+        (folder / artifact).write_text(artifact, encoding="utf-8")
+    (folder / "validation_predictions.csv").write_text("\n".join(["row,product", *(f"{row},x" for row in UNSEEN)]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def product(tiny_bert: Path, tmp_path_factory) -> Path:
+    return save("product", "cls", tiny_bert, tmp_path_factory.mktemp("models") / "product")
+
+
+@pytest.fixture(scope="module")
+def answer(tiny_bert: Path, tmp_path_factory) -> Path:
+    return save("answer", "mean", tiny_bert, tmp_path_factory.mktemp("models") / "answer")
+
+
+@pytest.fixture(params=["product", "answer"])
+def folder(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def copy(product, tmp_path) -> Path:
+    """The model of the product, that a test may damage."""
+    return shutil.copytree(product, tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def weights(product, tmp_path_factory) -> Path:
+    """The weights of the model of the product, exported."""
+    folder = tmp_path_factory.mktemp("weights") / "product"
+    assert export.main([str(product), "--output", str(folder), "--format", "weights"]) == 0
     return folder
 
 
 def same(one: Path, other: Path) -> None:
     """Both models give the same answers with the same probabilities."""
-    left, right = (Predictor.load(each).predict(TEXTS, probabilities=True) for each in (one, other))
-    numbers = left.select_dtypes("number").columns
-    np.testing.assert_allclose(left[numbers], right[numbers], atol=1e-6)
-    assert (left[numbers].std() > 1e-3).any()  # or any weights would do
-    assert left.drop(columns=numbers).equals(right.drop(columns=numbers))
+    first, second = (Predictor.load(each).predict(TEXTS, probabilities=True) for each in (one, other))
+    numbers = first.select_dtypes("number").columns
+    np.testing.assert_allclose(first[numbers], second[numbers], atol=1e-6)
+    assert (first[numbers].std() > 1e-3).any()  # or any weights would do
+    assert first.drop(columns=numbers).equals(second.drop(columns=numbers))
 
 
 def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, capsys):
     again = tmp_path / "again"
-    assert saved_model.main([str(folder), "--output", str(again)]) == 0
+    assert export.main([str(folder), "--output", str(again)]) == 0
     assert "use it with `python -m tf_model.predict --model" in capsys.readouterr().err
     same(folder, again)
-    assert all((again / paper).read_bytes() == (folder / paper).read_bytes() for paper in PAPERS)
+    assert all((again / artifact).read_bytes() == (folder / artifact).read_bytes() for artifact in ARTIFACTS)
     assert Predictor.load(again).can_explain
     with pytest.raises(OutputError, match="again already exists; add --overwrite"):
-        saved_model.main([str(folder), "--output", str(again)])
+        export.main([str(folder), "--output", str(again)])
 
 
-@pytest.mark.parametrize("kind", saved_model.FORMATS)
-def test_only_an_earlier_export_is_replaced(folder, tmp_path, kind):
+@pytest.mark.parametrize("kind", export.FORMATS)
+def test_only_an_earlier_export_is_replaced(product, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(restore, "load", lambda folder: folder)
+    monkeypatch.setattr(export, "_write_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
+    monkeypatch.setattr(export, "_write_weights", lambda _, folder: (folder / "model.safetensors").write_text("new"))
     mine = tmp_path / "results"
     mine.mkdir()
     (mine / "mine.txt").write_text("mine")
-    command = [str(folder), "--format", kind, "--overwrite", "--output"]
+    command = [str(product), "--format", kind, "--overwrite", "--output"]
     with pytest.raises(OutputError, match="holds neither a saved model nor weights and is not replaced"):
-        saved_model.main([*command, str(mine)])
+        export.main([*command, str(mine)])
     assert (mine / "mine.txt").read_text() == "mine"
-    for place in (folder, folder.parent):
+    for output in (product, product.parent):
         with pytest.raises(UsageError, match="is or holds the model that is exported"):
-            saved_model.main([*command, str(place)])
-    assert (folder / "saved_model.pb").is_file()
-    assert saved_model.main([*command, str(tmp_path / "new")]) == 0
-    assert saved_model.main([*command, str(tmp_path / "new")]) == 0
+            export.main([*command, str(output)])
+    assert (product / "saved_model.pb").is_file()
+    assert export.main([*command, str(tmp_path / "new")]) == 0
+    assert export.main([*command, str(tmp_path / "new")]) == 0
 
 
-def test_its_weights_are_a_backbone(folder, tmp_path):
-    assert saved_model.main([str(folder), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
-    found = backbone.find(str(tmp_path / "weights"))
+@pytest.mark.parametrize("name", ["product", "answer"])
+def test_its_weights_are_a_backbone(name, request, tmp_path):
     from tf_model.modeling import classifier
 
-    labels = Predictor.load(folder).labels
-    pooling = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["pooling"]
-    again = classifier.build(found, [len(names) for names in labels.values()], pooling)
-    kept = {restore._name(variable): variable for variable in restore.load(folder).fitted.model.variables}
+    folder = request.getfixturevalue(name)
+    if name == "product":
+        exported = request.getfixturevalue("weights")
+    else:
+        exported = tmp_path / "weights"
+        assert export.main([str(folder), "--output", str(exported), "--format", "weights"]) == 0
+    restored = restore.load(folder)
+    pooling = restored.predictor.recipe["pooling"]
+    again = classifier.build(backbone.find(str(exported)), restored.fitted.model.config.task_classes, pooling)
+    expected = {restore._name(variable): variable for variable in restored.fitted.model.variables}
     for variable in again.variables:
-        np.testing.assert_array_equal(variable, kept[restore._name(variable)])
+        np.testing.assert_array_equal(variable, expected[restore._name(variable)])
 
 
-def test_weights_know_which_labels_they_have_learned(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    sample = data.read(paths.SAMPLE_CORPUS)
-    metrics = json.loads((copy / "metrics.json").read_text(encoding="utf-8")) | {"data_sha256": sample.sha256}
-    (copy / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    unseen = list(range(0, 503, 5))
-    (copy / "validation_predictions.csv").write_text("\n".join(["row,label", *(f"{row},x" for row in unseen)]))
-    assert saved_model.main([str(copy), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
-    found = backbone.find(str(tmp_path / "weights"))
-    assert found.trained_on == (backbone.TrainedOn(sample.sha256, frozenset(unseen)),)
-    found.refuse_seen(sample.sha256, unseen)
-    found.refuse_seen("of other data", range(503))
+def test_weights_know_which_labels_they_have_learned(weights, tmp_path):
+    loaded = backbone.find(str(weights))
+    sample = data.read(paths.SAMPLE_CORPUS).sha256
+    extra = backbone.TrainedOn("of more", frozenset())
+    assert loaded.trained_on == (backbone.TrainedOn(sample, frozenset(UNSEEN)), extra)
+    loaded.refuse_seen(sample, UNSEEN)
+    loaded.refuse_seen("of other data", range(503))
     with pytest.raises(UsageError, match="has learned the labels of 1 of the 102 rows that are to judge the model"):
-        found.refuse_seen(sample.sha256, [*unseen, 3])
-    chosen = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tmp_path / "weights")]
+        loaded.refuse_seen(sample, [*UNSEEN, 3])
+    with pytest.raises(UsageError, match="has learned the labels of 2 of the 2 rows"):
+        loaded.refuse_seen("of more", [0, 1])
+    chosen = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(weights)]
     for command in (train.main, evaluate.main):
         options = ["--protocol", "grouped"] if command == evaluate.main else ["--output-dir", str(tmp_path / "new")]
-        with pytest.raises(UsageError, match="rows that are to judge the model, whose figures would say too much"):
+        with pytest.raises(UsageError, match="rows that are to judge the model, whose metrics would be too good"):
             command([*chosen, *options])
-    (tmp_path / "weights" / backbone.TRAINED_ON).write_text("{", encoding="utf-8")
-    with pytest.raises(ModelError, match=r"trained_on.json of the backbone .* cannot be read"):
-        backbone.find(str(tmp_path / "weights"))
-
-
-def test_weights_know_that_they_have_learned_extra_rows(folder, tmp_path):
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    metrics = json.loads((copy / "metrics.json").read_text(encoding="utf-8"))
-    metrics["extra"] = {"file": "more.csv", "sha256": "of more"}
-    (copy / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    assert saved_model.main([str(copy), "--output", str(tmp_path / "weights"), "--format", "weights"]) == 0
-    with pytest.raises(UsageError, match="has learned the labels of 2 of the 2 rows"):
-        backbone.find(str(tmp_path / "weights")).refuse_seen("of more", [0, 1])
 
 
 def refusal(folder: Path, *more: str) -> str:
     with pytest.raises(ModelError) as refused:
-        saved_model.main([str(folder), "--output", str(folder.parent / "new"), *more])
+        export.main([str(folder), "--output", str(folder.parent / "new"), *more])
     assert not (folder.parent / "new").exists()
     return str(refused.value)
 
@@ -152,19 +168,19 @@ def refusal(folder: Path, *more: str) -> str:
     ("name", "change", "words"),
     [
         ("recipe.json", {"cleaning": "report"}, r"and its export differ by .* reads texts in another way; train it ag"),
-        ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(unknown recipe fields colour"),
+        ("recipe.json", {"colour": "red"}, r"recipe.json of .* cannot be used \(colour of a recipe: unexpected"),
         ("metrics.json", {"backbone": {"sha256": "0" * 64}}, r"was trained from other weights \(sha256 000"),
     ],
 )
-def test_what_would_not_be_the_same_model_is_refused(folder, tmp_path, name, change, words):
-    copy = shutil.copytree(folder, tmp_path / "copy")
+def test_what_would_not_be_the_same_model_is_refused(copy, name, change, words):
     value = json.loads((copy / name).read_text(encoding="utf-8"))
     (copy / name).write_text(json.dumps(value | change), encoding="utf-8")
     assert re.search(words, refusal(copy))
 
 
-def test_a_model_of_another_project_is_refused(folder, tmp_path, monkeypatch):
+def test_a_model_of_another_project_is_refused(copy, monkeypatch):
     monkeypatch.setattr(restore, "_saved_variables", lambda folder: {})
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    assert "lacks" in refusal(copy)
-    assert "train it again" in refusal(copy, "--format", "weights")
+    for kind in export.FORMATS:
+        message = refusal(copy, "--format", kind)
+        assert "lacks" in message
+        assert "train it again" in message

@@ -1,4 +1,4 @@
-"""Backbones: found, checked, and refused in one clear line."""
+"""Backbones: located, checked, and refused in one clear line."""
 
 import json
 import shutil
@@ -98,10 +98,10 @@ def test_inputs_longer_than_the_backbone_has_positions_for_are_refused(folder):
         found.check_length(21)
 
 
-@pytest.mark.parametrize("wrong", ["many", 0, None])
-def test_a_number_of_positions_that_is_none_is_refused(folder, wrong):
-    change_settings(folder, max_position_embeddings=wrong)
-    assert f"says max_position_embeddings {wrong!r}, expected a whole number" in refusal(folder)
+@pytest.mark.parametrize("value", ["many", None])
+def test_a_number_of_positions_that_is_none_is_refused(folder, value):
+    change_settings(folder, max_position_embeddings=value)
+    assert refusal(folder).startswith(f"config.json of the backbone {folder} is damaged or in another format (")
 
 
 @pytest.mark.parametrize("file", backbone.FILES)
@@ -109,22 +109,21 @@ def test_a_missing_file_is_named(folder, file):
     (folder / file).unlink()
     message = refusal(folder)
     assert f"has no {file}" in message
-    assert all(other in message for other in backbone.FILES if other != file)
+    assert str(folder) in message
     assert "choose another backbone" in message
 
 
 def test_an_empty_folder_lacks_everything(tmp_path):
-    message = refusal(tmp_path)
-    assert "has no config.json, vocab.txt, model.safetensors" in message
-    assert "holds nothing" in message
+    assert "has no config.json, vocab.txt, model.safetensors in" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "tf_model.h5"])
 def test_weights_in_pickle_or_hdf5_are_not_read(folder, file):
     (folder / "model.safetensors").rename(folder / file)
-    message = refusal(folder)
-    assert "has no model.safetensors (weights in pickle or HDF5 files are not read)" in message
-    assert file in message
+    assert f"has no model.safetensors in {folder} (weights in pickle or HDF5 files are not read)" in refusal(folder)
+
+
+DAMAGED = "is damaged or in another format"
 
 
 @pytest.mark.parametrize("size", [0, 5, 2000, -1])
@@ -132,14 +131,13 @@ def test_half_downloaded_weights_are_refused(folder, size):
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:size])
     message = refusal(folder)
-    assert str(weights) in message
-    assert "incomplete or not in safetensors format" in message
-    assert "download them again" in message
+    assert message.startswith(f"model.safetensors of the backbone {folder} {DAMAGED} (")
+    assert "download it again" in message
 
 
 def test_a_pickle_under_the_name_of_safetensors_is_refused(folder):
     (folder / "model.safetensors").write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR." + b"\0" * 100)
-    assert "not in safetensors format" in refusal(folder)
+    assert refusal(folder).startswith(f"model.safetensors of the backbone {folder} {DAMAGED} (")
 
 
 def test_weights_of_something_else_are_refused(folder):
@@ -147,7 +145,7 @@ def test_weights_of_something_else_are_refused(folder):
     from safetensors.numpy import save_file
 
     save_file({"layer.weight": numpy.zeros((2, 2), numpy.float32)}, folder / "model.safetensors")
-    assert "hold no BERT embeddings; choose another backbone" in refusal(folder)
+    assert "holds no BERT embeddings; choose another backbone" in refusal(folder)
 
 
 @pytest.mark.parametrize("model_type", ["roberta", None])
@@ -160,21 +158,12 @@ def test_what_is_not_a_bert_is_refused(folder, model_type):
     assert '"model_type": "bert"' in message
 
 
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", "cannot be read"),
-        (b"<html>404</html>", "cannot be read"),
-        (b"\xff\xfe", "cannot be read"),
-        (b"[]", "JSON object"),
-    ],
-)
-def test_settings_that_are_no_json_are_refused(folder, file, content, expected):
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "trained_on.json"])
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\xff\xfe", b'["x"]'])
+def test_settings_in_another_format_are_refused(folder, file, content):
     (folder / file).write_bytes(content)
     message = refusal(folder)
-    assert message.startswith(f"{file} of the backbone {folder} ")
-    assert expected in message
+    assert message.startswith(f"{file} of the backbone {folder} {DAMAGED} (")
     assert "download it again" in message
 
 
@@ -197,7 +186,7 @@ def test_a_vocabulary_that_does_not_fit_is_refused(folder, vocabulary, change, e
 
 def test_a_vocabulary_that_is_not_utf8_is_refused(folder):
     (folder / "vocab.txt").write_bytes(b"[PAD]\n\xff\xfe")
-    assert "vocab.txt of the backbone" in refusal(folder)
+    assert refusal(folder).startswith(f"vocab.txt of the backbone {folder} {DAMAGED} (")
 
 
 def test_a_token_may_be_a_character_that_separates_lines(folder, vocabulary):
@@ -213,7 +202,7 @@ def test_what_cannot_be_a_path_is_refused(name):
 
 def test_a_file_instead_of_a_folder_is_refused(tiny_bert):
     message = refusal(tiny_bert / "config.json")
-    assert "is a file; give the folder that holds config.json, vocab.txt, model.safetensors" in message
+    assert "is a file; give a folder that holds config.json, vocab.txt, model.safetensors" in message
 
 
 @pytest.mark.parametrize("name", ["./no-such-folder", "/no/such/folder", "~/no-such-folder", "no/such/folder"])

@@ -45,18 +45,25 @@ def test_without_a_mask_every_token_counts(model):
     np.testing.assert_allclose(model({"input_ids": ids}).logits.numpy(), masked, atol=1e-6)
 
 
-def test_a_tuple_holds_what_was_asked_for_and_no_pooled_output(model):
-    import tensorflow as tf
-
-    ids = tf.constant(IDS)
-    [logits] = model(ids, return_dict=False)
-    assert logits.shape == (1, CLASSES)
-    named = model(ids, output_hidden_states=True, output_attentions=True)
-    logits, hidden_states, attentions = model(ids, output_hidden_states=True, output_attentions=True, return_dict=False)
-    np.testing.assert_allclose(logits.numpy(), named.logits.numpy(), atol=1e-6)
-    assert len(hidden_states) == len(named.hidden_states) == 3  # the embeddings and two layers
-    assert len(attentions) == len(named.attentions) == 2
-
-
 def test_there_is_no_pooling_layer(model):
     assert not any("pooler" in variable.name for variable in model.variables)
+
+
+def test_it_is_exported_in_float32(tiny_bert):
+    import tensorflow as tf
+    import tf_keras
+
+    from tf_model.training.trainer import Fitted
+
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        mixed = Fitted(build(backbone.find(str(tiny_bert)), [CLASSES], "mean"), None)
+        exact = mixed.in_float32()
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+    inputs = {"input_ids": tf.constant(IDS), "attention_mask": tf.constant(MASK)}
+    assert exact.model.bert(inputs).last_hidden_state.dtype == tf.float32
+    assert len(exact.model.get_weights()) > 20
+    for ours, theirs in zip(exact.model.get_weights(), mixed.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(exact.model(inputs).logits, mixed.model(inputs).logits, atol=0.03)

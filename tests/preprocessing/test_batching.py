@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tf_model.device import import_tensorflow
 from tf_model.preprocessing import batching
-from tf_model.preprocessing.batching import encode, evaluation_batches, steps_per_epoch, training_batches
+from tf_model.preprocessing.batching import encode, steps_per_epoch, training_batches
 from tf_model.preprocessing.tokenizer import TextEncoder
 
 tf = import_tensorflow()
@@ -168,41 +168,26 @@ def test_one_example():
 
 
 @pytest.mark.parametrize(("rows", "batch_size"), [(1, 64), (64, 64), (65, 64), (333, 10), (7, 1)])
-def test_positions_put_evaluated_rows_back_into_order(rows, batch_size):
+def test_scores_come_in_the_order_of_the_texts_from_one_trace_for_all_lengths(rows, batch_size):
     token_ids, _ = examples(rows)
-    batches, positions = evaluation_batches(token_ids, batch_size=batch_size, max_tokens=MAX_TOKENS)
-    batches = list(batches.as_numpy_iterator())
-    assert [len(batch["input_ids"]) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
-    first = np.concatenate([batch["input_ids"][:, 0] for batch in batches])
-    tokens = np.concatenate([batch["attention_mask"].sum(axis=1) for batch in batches])
-    assert first[positions].tolist() == list(range(1000, 1000 + rows))
-    assert tokens[positions].tolist() == token_ids.row_lengths().numpy().tolist()
-    assert tokens.tolist() == sorted(tokens)
-    for batch in batches:
-        assert batch["input_ids"].shape[1] == -(-batch["attention_mask"].sum(axis=1).max() // 8) * 8
-
-
-def test_nothing_to_evaluate_gives_no_batch():
-    batches, positions = evaluation_batches(
-        tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), []), batch_size=4, max_tokens=MAX_TOKENS
-    )
-    assert list(batches) == []
-    assert positions.tolist() == []
-
-
-def test_scores_come_in_the_order_of_the_texts_from_one_trace_for_all_lengths():
-    token_ids, _ = examples(333)
-    traces = []
+    traces, shapes = [], []
 
     @batching.traced_once
     def first_and_length(inputs):
         traces.append(inputs["input_ids"].shape.as_list())
         return tf.stack([inputs["input_ids"][:, 0], tf.reduce_sum(inputs["attention_mask"], axis=1)], axis=1)
 
-    found = batching.scores(first_and_length, token_ids, batch_size=10, max_tokens=MAX_TOKENS)
-    assert found[:, 0].tolist() == list(range(1000, 1333))
-    assert found[:, 1].tolist() == token_ids.row_lengths().numpy().tolist()
+    def watched(inputs):
+        shapes.append(inputs["input_ids"].shape.as_list())
+        assert shapes[-1][1] == -(-inputs["attention_mask"].numpy().sum(axis=1).max() // 8) * 8
+        return first_and_length(inputs)
+
+    scored = batching.scores(watched, token_ids, batch_size=batch_size, max_tokens=MAX_TOKENS)
+    assert scored[:, 0].tolist() == list(range(1000, 1000 + rows))
+    assert scored[:, 1].tolist() == token_ids.row_lengths().numpy().tolist()
     assert traces == [[None, None]]
+    assert [count for count, _ in shapes[:-1]] == [batch_size] * (len(shapes) - 1)
+    assert [length for _, length in shapes] == sorted(length for _, length in shapes)  # texts of one length together
 
 
 # ------------------------------------------------------------------------------------------------------- encode

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says: temperature scaling, reliability, and what abstaining would gain."""
+"""Whether a probability can be taken at its word: temperature scaling, reliability, and what abstaining would gain."""
 
 from __future__ import annotations
 
@@ -13,15 +13,7 @@ TEMPERATURES = (0.05, 20.0)
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Softmax of ``log(probabilities) / temperature``: the same order of classes, more or less sure.
-
-    Args:
-        probabilities: Float array [N, classes].
-        temperature: Above 1 makes less sure, below 1 surer.
-
-    Returns:
-        float64 [N, classes].
-    """
+    """Softmax of ``log(probabilities) / temperature``, float64 [N, classes]; above 1 less sure, below 1 surer."""
     logits = np.log(np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     powers = np.exp(logits)
@@ -31,12 +23,8 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
     """The temperature with the least negative log-likelihood of the true classes.
 
-    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017. Fit it on predictions of rows that the
-    model has not been trained on.
-
-    Args:
-        label_ids: True classes, int [N].
-        probabilities: Float [N, classes].
+    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017. Fit it on rows that the model has not
+    been trained on: true classes, int [N], and probabilities, float [N, classes].
     """
     from scipy.optimize import minimize_scalar
 
@@ -47,20 +35,18 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
         scaled = scale(probabilities, float(np.exp(log_temperature)))[rows, label_ids]
         return -float(np.log(np.maximum(scaled, SMALLEST_PROBABILITY)).mean())
 
-    found = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
+    result = minimize_scalar(loss, bounds=tuple(np.log(TEMPERATURES)), method="bounded")
+    return float(np.exp(result.x))
 
 
 def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> list[dict[str, float | int]]:
-    """Mean confidence beside accuracy, in bins of equal width of the greatest probability.
+    """Mean ``confidence`` and ``accuracy`` of each bin of the greatest probability that holds ``rows``.
 
-    Returns:
-        For each bin that holds a row: ``low``, ``high`` (its limits; low < confidence <= high), ``rows``,
-        ``confidence`` (mean) and ``accuracy``, all shares from 0 to 1.
+    Bins are of equal width: ``low`` < confidence <= ``high``.
     """
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == label_ids
+    correct = probabilities.argmax(axis=1) == label_ids
     numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     return [
         {
@@ -68,7 +54,7 @@ def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BI
             "high": (number + 1) / bins,
             "rows": int((numbers == number).sum()),
             "confidence": float(confidence[numbers == number].mean()),
-            "accuracy": float(right[numbers == number].mean()),
+            "accuracy": float(correct[numbers == number].mean()),
         }
         for number in np.unique(numbers)
     ]
@@ -79,9 +65,9 @@ def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray,
 
     Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
     """
-    found = reliability(label_ids, probabilities, bins)
-    rows = sum(each["rows"] for each in found)
-    return float(sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in found))
+    table = reliability(label_ids, probabilities, bins)
+    rows = sum(each["rows"] for each in table)
+    return float(sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in table))
 
 
 def brier_score(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
@@ -105,19 +91,19 @@ def calibration_metrics(label_ids: np.ndarray, probabilities: np.ndarray) -> dic
     }
 
 
-def risk_coverage(confidence: np.ndarray, right: np.ndarray, points: int = 101) -> list[dict[str, float | int]]:
-    """What is left, and how right it is, where answers below a confidence are withheld.
+def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101) -> list[dict[str, float | int]]:
+    """What is left, and how accurate it is, where answers below a confidence are abstained from.
 
     Args:
         confidence: Of each answer, float [N].
-        right: Whether each answer is right, bool [N].
+        correct: Whether each answer is correct, bool [N].
         points: Thresholds from 0 to 1, evenly spaced.
 
     Returns:
         For each threshold that leaves an answer: ``threshold``, ``coverage`` (share answered), ``accuracy`` (of the
         answered) and ``rows`` (answered).
     """
-    confidence, right = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     table = []
     for threshold in np.linspace(0, 1, points).round(6):
         answered = confidence >= threshold
@@ -126,7 +112,7 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray, points: int = 101) 
                 {
                     "threshold": float(threshold),
                     "coverage": float(answered.mean()),
-                    "accuracy": float(right[answered].mean()),
+                    "accuracy": float(correct[answered].mean()),
                     "rows": int(answered.sum()),
                 }
             )
@@ -134,17 +120,14 @@ def risk_coverage(confidence: np.ndarray, right: np.ndarray, points: int = 101) 
 
 
 def choose_threshold(table: list[dict[str, float | int]], accuracy: float) -> float:
-    """The lowest threshold of a :func:`risk_coverage` table from which on answers are right at least so often.
-
-    Where no threshold reaches it, the one with the highest accuracy.
-    """
+    """The lowest threshold of a :func:`risk_coverage` table with this accuracy, else the one with the highest."""
     reached = [row for row in table if row["accuracy"] >= accuracy]
     best = reached[0] if reached else max(table, key=lambda row: row["accuracy"])
     return float(best["threshold"])
 
 
-def accuracy_at_coverage(confidence: np.ndarray, right: np.ndarray, coverage: float) -> float:
+def accuracy_at_coverage(confidence: np.ndarray, correct: np.ndarray, coverage: float) -> float:
     """Accuracy of the surest ``coverage`` (0 to 1) of the answers; equal confidences in the order of the rows."""
     count = max(1, round(coverage * len(confidence)))
     surest = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
-    return float(np.asarray(right)[surest].mean())
+    return float(np.asarray(correct)[surest].mean())

@@ -31,7 +31,7 @@ from tf_model.evaluation.metrics import (
     summarize,
     wilson_interval,
 )
-from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.modeling.joint_label import NEUTRAL, confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ Tasks = Sequence[Task]
 # The threshold of "Not sure" is chosen so that this share of the answers that are given is correct.
 TARGET_ACCURACY = 0.8
 COVERAGE = 0.8  # the share of most confident products whose accuracy is reported
-NO_EMOTION = tasks.EMOTIONS.index(tasks.NO_EMOTION)
 
 
 def by_task(probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, np.ndarray]:
@@ -83,23 +82,19 @@ def threshold_for(
     label_ids: np.ndarray, probabilities: np.ndarray, accuracy: float = TARGET_ACCURACY
 ) -> dict[str, Any]:
     """The threshold that ``accuracy`` asks for, with the table it was chosen from: ``threshold``, ``risk_coverage``."""
-    _, confidence, right = _joint(label_ids, probabilities)
-    table = risk_coverage(confidence, right)
+    _, confidence, correct = _joint(label_ids, probabilities)
+    table = risk_coverage(confidence, correct)
     return {"threshold": choose_threshold(table, accuracy), "target_accuracy": accuracy, "risk_coverage": table}
 
 
 def evaluate_predictions(
     label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
 ) -> dict[str, Any]:
-    """Compare a model's probabilities with the truth.
+    """Metrics of a model's probabilities, ready for JSON.
 
-    Args:
-        threshold: Of "Not sure"; None: there is no joint label.
-
-    Returns:
-        By task, on the rows with its label, :func:`tf_model.evaluation.metrics.evaluate_probabilities` with ``ece`` and
-        ``brier``; with a threshold also ``answer``: :func:`answer_metrics` on the rows with an emotion label,
-        ``unknown_target_rows`` (of which only the emotion is judged) and :func:`emotion_shares`. Ready for JSON.
+    By task, on the rows with its label, :func:`tf_model.evaluation.metrics.evaluate_probabilities` with ``ece`` and
+    ``brier``. With a ``threshold`` of "Not sure" also ``answer``: :func:`answer_metrics` on the rows with an emotion
+    label, ``unknown_target_rows`` (of which only the emotion is judged) and :func:`emotion_shares`.
     """
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
@@ -110,7 +105,7 @@ def evaluate_predictions(
         return metrics
     emotion_ids, confidence, correct = _joint(label_ids, probabilities)
     product_ids, all_emotion_ids = label_ids.T
-    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != NO_EMOTION)
+    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != NEUTRAL)
     guesses = by_task(probabilities)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
     return metrics | {
         tasks.ANSWER: answer_metrics(emotion_ids, confidence, correct, threshold)
@@ -124,7 +119,7 @@ def evaluate_predictions(
 def answer_metrics(
     emotion_ids: np.ndarray, confidence: np.ndarray, correct: np.ndarray, threshold: float
 ) -> dict[str, Any]:
-    """Figures of the joined answer, ready for JSON.
+    """Metrics of the joint label, ready for JSON.
 
     Args:
         emotion_ids: True emotions, int [N].
@@ -133,12 +128,11 @@ def answer_metrics(
         threshold: Below this confidence the answer is "Not sure".
 
     Returns:
-        ``rows``; ``accuracy``, ``accuracy_interval`` and ``emotion_rows_accuracy`` (of the rows that are not neutral)
-        of the best guess, as if nothing was withheld; ``threshold``; and with it ``not_sure_share``,
-        ``answered_accuracy`` (of what is answered, None if nothing is) and ``accuracy_not_sure_wrong`` (of all rows,
-        "Not sure" counted as wrong).
+        ``rows``; of the best guess ``accuracy``, ``accuracy_interval`` and ``emotion_rows_accuracy`` (of non-neutral
+        rows); ``threshold`` and with it ``not_sure_share``, ``answered_accuracy`` (None if nothing is answered) and
+        ``accuracy_not_sure_wrong`` (of all rows, "Not sure" counted as wrong).
     """
-    non_neutral = emotion_ids != NO_EMOTION
+    non_neutral = emotion_ids != NEUTRAL
     answered = confidence >= threshold
     return {
         "rows": len(correct),
@@ -154,28 +148,24 @@ def answer_metrics(
 
 
 def emotion_shares(emotion_ids: np.ndarray, guesses: np.ndarray, answered: np.ndarray) -> dict[str, Any]:
-    """What counting gives: how frequent each emotion is by the labels, by the best guesses, and among what is answered.
+    """Share of each emotion by the ``labels``, by the ``best_guess``, and among what is ``answered`` (None if nothing).
 
-    What is withheld as "Not sure" has an emotion more often than what is answered, so the last is no estimate of the
-    first.
+    What is abstained from is more often non-neutral, so the last is no estimate of the first.
 
     Args:
         emotion_ids: True emotions, int [N].
         guesses: The most probable emotions, int [N].
         answered: Whether the answer is not "Not sure", bool [N].
-
-    Returns:
-        By emotion ``labels``, ``best_guess`` and ``answered``, shares 0 to 1; the last is None where nothing is.
     """
-    found = {}
+    shares = {}
     for number, emotion in enumerate(tasks.EMOTIONS):
         guessed = guesses == number
-        found[emotion] = {
+        shares[emotion] = {
             "labels": float((emotion_ids == number).mean()),
             "best_guess": float(guessed.mean()),
             "answered": float(guessed[answered].mean()) if answered.any() else None,
         }
-    return found
+    return shares
 
 
 def evaluate_out_of_fold(
@@ -185,19 +175,18 @@ def evaluate_out_of_fold(
     groups: np.ndarray | None = None,
     chosen: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
-    """Compare the probabilities of a cross-validation with the truth.
+    """Metrics of the out-of-fold probabilities of a cross-validation, ready for JSON.
 
-    Those of both tasks are calibrated first: for each part with temperatures from the other parts. The threshold, one
-    number, comes from all predictions.
+    Those of both tasks are calibrated first, each part with temperatures from the other parts; the threshold comes from
+    all predictions.
 
     Args:
-        probabilities: Out of fold, as the models gave them.
         parts: Positions of the rows of each fold.
         groups: Near-duplicates; see :func:`evaluate_calibration`.
 
     Returns:
-        What :func:`evaluate_predictions` returns, and ``headline`` (:func:`headline`); of both tasks also
-        ``calibration`` (:func:`evaluate_calibration` and :func:`threshold_for`).
+        :func:`evaluate_predictions` with :func:`headline`; of both tasks also ``calibration``:
+        :func:`evaluate_calibration` with :func:`threshold_for`.
     """
     if len(chosen) == 1:
         metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
@@ -212,11 +201,7 @@ def evaluate_out_of_fold(
 def predictions(
     probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
 ) -> pandas.DataFrame:
-    """``probabilities`` with the columns of :meth:`tf_model.inference.predictor.Predictor.predict`.
-
-    Of each task its name and ``<task>_confidence``; with a threshold of "Not sure" also ``answer`` and
-    ``answer_confidence``.
-    """
+    """``<task>`` and ``<task>_confidence`` of each row; with a threshold also ``answer`` and ``answer_confidence``."""
     import pandas
 
     from tf_model.device import import_tensorflow
@@ -239,32 +224,25 @@ def predictions(
 def accuracy_intervals(
     label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, chosen: Tasks = ANSWER_TASKS
 ) -> dict[str, list[float]]:
-    """95% intervals of the accuracies in :func:`headline`, of the mean over seeds.
+    """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, of the mean over seeds.
 
     Args:
         probabilities: Of each seed; of both tasks calibrated.
-        groups: Near-duplicates, int [N], which are drawn together; see :func:`mean_interval`.
-
-    Returns:
-        ``[low, high]`` by the name of the metric; one over fewer than two groups has none.
+        groups: Near-duplicates, int [N]; see :func:`mean_interval`. A metric over fewer than two has no interval.
     """
-    rows = {f"{task.name}_accuracy": ids >= 0 for task, ids in zip(chosen, label_ids.T, strict=True)}
+    correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
+    for task, ids in zip(chosen, label_ids.T, strict=True):
+        guesses = [by_task(each, chosen)[task.name].argmax(axis=1) for each in probabilities]
+        correct[f"{task.name}_accuracy"] = ids >= 0, guesses == ids
     if len(chosen) > 1:
         has_emotion = label_ids[:, 1] >= 0
-        rows |= {
-            "answer_accuracy": has_emotion,
-            "answer_emotion_rows_accuracy": has_emotion & (label_ids[:, 1] != NO_EMOTION),
-        }
-    correct = {name: np.zeros(len(label_ids)) for name in rows}
-    for each in probabilities:
-        for task, ids in zip(chosen, label_ids.T, strict=True):
-            correct[f"{task.name}_accuracy"] += by_task(each, chosen)[task.name].argmax(axis=1) == ids
-        if len(chosen) > 1:
-            correct["answer_accuracy"][has_emotion] += _joint(label_ids, each)[2]
-            correct["answer_emotion_rows_accuracy"] = correct["answer_accuracy"]
+        joint = np.zeros((len(probabilities), len(label_ids)), bool)
+        joint[:, has_emotion] = [_joint(label_ids, each)[2] for each in probabilities]
+        correct["answer_accuracy"] = has_emotion, joint
+        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, 1] != NEUTRAL), joint
     return {
-        name: list(mean_interval(correct[name][known] / len(probabilities), groups[known]))
-        for name, known in rows.items()
+        name: list(mean_interval(np.mean(of_seeds, axis=0)[known], groups[known]))
+        for name, (known, of_seeds) in correct.items()
         if len(np.unique(groups[known])) > 1
     }
 
@@ -274,9 +252,8 @@ def evaluate_calibration(
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
-    With ``groups``, near-duplicates as :func:`tf_model.evaluation.metrics.mean_interval` takes them, also
-    ``brier_gain``: by how much calibration lowers the Brier score, ``difference`` and its 95% ``interval``, tweet by
-    tweet; a task of which fewer than two groups are labelled has none.
+    With ``groups``, near-duplicates, also ``brier_gain``: by how much calibration lowers the Brier score,
+    ``difference`` and its 95% ``interval``, where at least two groups are labelled.
     """
     metrics: dict[str, Any] = {}
     pairs = zip(labelled(label_ids, before), labelled(label_ids, after), label_ids.T, strict=True)
@@ -314,7 +291,7 @@ def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None)
 
 
 def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Mean and spread over seeds of each figure of :func:`headline`."""
+    """Mean and spread over seeds of each metric of :func:`headline`."""
     return {name: summarize(each[name] for each in headlines) for name in headlines[0]}
 
 
@@ -332,7 +309,7 @@ def print_evaluation(console: Console, title: str, metrics: dict[str, Any]) -> N
     unknown = f" (of {answer['unknown_target_rows']:,} only the emotion is judged: they have no product label)"
     shares = (f"{name} {', '.join(map(figure, each.values()))}" for name, each in answer["emotion_shares"].items())
     lines = [
-        f"answer, {title}: exactly right {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
+        f"answer, {title}: exactly correct {answer['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}) of "
         f"{answer['rows']:,} tweets, {figure(answer['emotion_rows_accuracy'])} of the {answer['emotion_rows']:,} "
         f"non-neutral{unknown if answer['unknown_target_rows'] else ''}",
         f"with 'Not sure' below {answer['threshold']:.2f}: {answer['not_sure_share']:.1%} not sure, "

@@ -11,33 +11,25 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# The figures of the report that this project reproduces: bert-base-uncased, 9 products, 10 epochs, the last epoch's
-# training part (2,632 tweets) and validation part (659 tweets, 576 of them right). It gives no macro-F1.
+# Of the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part (2,632
+# tweets) and validation part (659 tweets, 576 of them correct). It gives no macro-F1.
 REPORT: Mapping[str, Mapping[str, float]] = {
     "train": {"loss": 0.2608, "accuracy": 0.9487},
     "validation": {"loss": 0.4569, "accuracy": 0.8741},
 }
 SMALLEST_PROBABILITY = 1e-7  # Keras' epsilon: an answer that was ruled out costs 16.1 nats, not infinitely many
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
-NOT_REPORTED = "-"
 CONFIDENCE = 0.95  # coverage of intervals
 RESAMPLES = 9999  # of a bootstrap
 
 
 def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval of a proportion, such as an accuracy, without continuity correction.
-
-    Unlike the normal approximation it stays within 0 and 1 and keeps its coverage for small totals and for shares
-    near 0 or 1. Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal
-    of the American Statistical Association 22 (1927), as in ``scipy.stats``.
+    """Wilson's score interval (1927) of a proportion, such as an accuracy: lower and upper bound, 0 to 1.
 
     Args:
-        successes: Number of successes, 0 to ``total``.
+        successes: 0 to ``total``.
         total: Number of independent trials, at least 1.
         confidence: Coverage, between 0 and 1.
-
-    Returns:
-        Lower and upper bound, 0 to 1.
     """
     from scipy.stats import binomtest
 
@@ -52,17 +44,13 @@ def mean_interval(
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Percentile interval of a mean over rows, such as an accuracy, by a bootstrap.
+    """Percentile interval of a mean over rows, such as an accuracy, by a bootstrap: lower and upper bound.
 
     Args:
-        values: float [N], such as whether each row was answered right, or by what share of several models.
-        groups: int [N], such as :func:`tf_model.data.splits.near_duplicate_groups` gives. Rows of one group are drawn
-            together, because retweets are right or wrong together; None draws each row by itself.
+        values: float [N], such as whether each row was answered correctly.
+        groups: int [N], near-duplicates, which are drawn together; None draws each row by itself.
         confidence: Coverage, between 0 and 1.
         resamples: How often rows are drawn with replacement.
-
-    Returns:
-        Lower and upper bound.
 
     Raises:
         DataError: There are fewer than two rows or groups to draw from.
@@ -81,7 +69,7 @@ def mean_interval(
     def mean(sums: np.ndarray, sizes: np.ndarray, axis: int) -> np.ndarray:
         return sums.sum(axis=axis) / sizes.sum(axis=axis)
 
-    found = bootstrap(
+    interval = bootstrap(
         (sums, sizes),
         mean,
         paired=True,
@@ -92,34 +80,26 @@ def mean_interval(
         method="percentile",
         rng=np.random.default_rng(0),  # the same models, the same interval
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(interval.low), float(interval.high)
 
 
 def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """Compare the probabilities that a model gave with the true classes.
 
     Args:
-        label_ids: True class ids, int array of shape [N], values from 0 to C - 1.
-        probabilities: Float array of shape [N, C], each row a distribution over the classes.
+        label_ids: True class ids, int [N], from 0 to C - 1.
+        probabilities: Float [N, C], each row a distribution over the classes.
         labels: The C class names, in the order of their ids.
 
     Returns:
-        Plain numbers, strings, lists and dicts, ready for JSON:
-
-        - ``rows``: N.
-        - ``loss``: mean negative log-likelihood of the true class, in nats. Probabilities are clipped at 1e-7 and
-          normalised, as Keras' ``SparseCategoricalCrossentropy`` does.
-        - ``accuracy``: share of rows whose most probable class (the first of several) is the true one, 0 to 1.
-        - ``accuracy_interval``: ``[low, high]``, its 95% :func:`wilson_interval`.
-        - ``macro_f1``: unweighted mean of F1 over all C classes, 0 to 1. A class without a row here counts as 0, be it
-          predicted or not, so a part that lacks a class cannot reach 1.
-        - ``per_class``: for each label ``precision``, ``recall``, ``f1`` (0 where there is nothing to divide by) and
-          ``support``, its number of true rows.
-        - ``confusion_matrix``: C lists of C counts; the row is the true class, the column the predicted one.
+        ``rows``; ``loss``, in nats, of probabilities clipped at 1e-7 and normalised as Keras does; ``accuracy`` with
+        its 95% Wilson ``accuracy_interval``; ``macro_f1`` over all C classes (one without a row counts as 0);
+        ``per_class`` with ``precision``, ``recall``, ``f1`` and ``support``; ``confusion_matrix``, C lists of C counts,
+        the row is the true class. Ready for JSON.
 
     Raises:
-        DataError: Shapes do not fit together, there is no row, or a row of ``probabilities`` is not a distribution
-            within 0.001, such as after a training that diverged.
+        DataError: Shapes do not fit together, there is no row, or a row of ``probabilities`` is not a distribution,
+            such as after a training that diverged.
     """
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -145,15 +125,7 @@ def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, lab
 
 
 def summarize(values: Iterable[float]) -> dict[str, float | int | None]:
-    """Mean and spread of one figure over several seeds or folds, ready for JSON.
-
-    Args:
-        values: Finite numbers, at least one.
-
-    Returns:
-        ``mean``, ``sd`` (of the sample, dividing by n - 1; None for a single value, which shows no spread), ``min``,
-        ``max`` and ``n``.
-    """
+    """``mean``, ``sd`` (of the sample; None of a single value), ``min``, ``max`` and ``n`` of at least one number."""
     numbers = [float(value) for value in values]
     return {
         "mean": float(np.mean(numbers)),
@@ -167,38 +139,26 @@ def summarize(values: Iterable[float]) -> dict[str, float | int | None]:
 def print_metrics(console: "Console", title: str, metrics: Mapping[str, Any]) -> None:
     """Print what :func:`evaluate_probabilities` returned: one line over all, each class, the confusion matrix.
 
-    Nine classes with the names of the products fit in 80 columns; where there is less room, names wrap and numbers
-    stay whole. Titles and labels are printed as they are, never as rich markup.
+    Nine products fit in 80 columns; titles and labels are printed as they are, never as rich markup.
     """
     from rich.text import Text
 
     low, high = metrics["accuracy_interval"]
-    console.print(
-        Text(
-            f"{title}: accuracy {metrics['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}), "
-            f"macro-F1 {metrics['macro_f1']:.4f}, loss {metrics['loss']:.4f}, {metrics['rows']:,} rows"
-        )
+    line = (
+        f"{title}: accuracy {metrics['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}), "
+        f"macro-F1 {metrics['macro_f1']:.4f}, loss {metrics['loss']:.4f}, {metrics['rows']:,} rows"
     )
-    console.print(per_class_table(metrics))
-    console.print(confusion_table(metrics))
-
-
-def per_class_table(metrics: Mapping[str, Any]) -> "Table":
-    """A rich table of precision, recall, F1 (0 to 1) and rows of each class."""
-    table = _table("each class", ("class", "precision", "recall", "F1", "rows"))
+    per_class = _table("each class", ("class", "precision", "recall", "F1", "rows"))
+    numbers = map(str, range(len(metrics["per_class"])))
+    confusion = _table("true class (rows), predicted class (columns, by number)", ("class", *numbers))
     for number, (label, scores) in enumerate(metrics["per_class"].items()):
-        shares = (f"{scores[name]:.3f}" for name in ("precision", "recall", "f1"))
-        table.add_row(_numbered(number, label), *shares, f"{scores['support']:,}")
-    return table
-
-
-def confusion_table(metrics: Mapping[str, Any]) -> "Table":
-    """A rich table of counts: the row is the true class, the column the predicted one, by its number in the rows."""
-    matrix = metrics["confusion_matrix"]
-    table = _table("true class (rows), predicted class (columns, by number)", ("class", *map(str, range(len(matrix)))))
-    for number, (label, counts) in enumerate(zip(metrics["per_class"], matrix, strict=True)):
-        table.add_row(_numbered(number, label), *(str(count) if count else "." for count in counts))
-    return table
+        name, counts = Text(f"{number} {label}"), metrics["confusion_matrix"][number]
+        per_class.add_row(
+            name, *(f"{scores[key]:.3f}" for key in ("precision", "recall", "f1")), f"{scores['support']:,}"
+        )
+        confusion.add_row(name, *(str(count) if count else "." for count in counts))
+    for part in (Text(line), per_class, confusion):
+        console.print(part)
 
 
 def comparison_table(
@@ -206,19 +166,15 @@ def comparison_table(
     validation_metrics: Mapping[str, Any],
     reference: Mapping[str, Mapping[str, float]] = REPORT,
 ) -> "Table":
-    """A rich table of loss, accuracy and macro-F1 of both parts, each beside the report's figure.
+    """A rich table of loss, accuracy and macro-F1 of both parts (:func:`evaluate_probabilities`).
 
-    Args:
-        train_metrics: Figures of the training part, as :func:`evaluate_probabilities` gives them.
-        validation_metrics: The same of the validation part.
-        reference: Figures to show beside them, by part ("train", "validation") and name ("loss", "accuracy",
-            "macro_f1"); one that is not there is shown as "-".
+    ``reference`` has what to show beside them, by part and metric; "-" where it has none.
     """
-    figures = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
-    columns = [name for title in figures.values() for name in (title, "report")]
+    titles = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+    columns = [name for title in titles.values() for name in (title, "report")]
     table = _table("beside the report", ("part", "rows", *columns))
     for part, metrics in (("train", train_metrics), ("validation", validation_metrics)):
-        pairs = ((metrics[key], reference.get(part, {}).get(key)) for key in figures)
+        pairs = ((metrics[key], reference.get(part, {}).get(key)) for key in titles)
         table.add_row(part, f"{metrics['rows']:,}", *(figure(value) for pair in pairs for value in pair))
     return table
 
@@ -235,15 +191,9 @@ def _table(title: str, columns: Sequence[str]) -> "Table":
     return table
 
 
-def _numbered(number: int, label: str) -> Any:
-    from rich.text import Text
-
-    return Text(f"{number} {label}")
-
-
 def figure(value: float | None) -> str:
-    """A share or a loss with four decimals; :data:`NOT_REPORTED` where there is none."""
-    return NOT_REPORTED if value is None else f"{value:.4f}"
+    """A share or a loss with four decimals; "-" where there is none."""
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _check(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> None:

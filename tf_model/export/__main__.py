@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import numpy as np
 from tf_model import cli, model_dir, paths
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.export.saved_model import save_graph
-from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.inference.predictor import Predictor, find_model, probability_column
 from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
 from tf_model.modeling.backbone import TRAINED_ON
 
@@ -31,25 +30,21 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m tf_model.export``: export a trained model once more."""
     arguments = _parser().parse_args(argv)
     refuse_to_overwrite(arguments.output, arguments.overwrite)
+    folder = find_model(arguments.model)
+    _check_place(arguments.output, folder)
     from tf_model.export import restore
 
-    restored = restore.load(arguments.model)
-    _check_place(arguments.output, restored.predictor.folder)
+    restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
         (_write_weights if arguments.format == "weights" else _write_again)(restored, part)
-    said = f"exported {paths.shown(restored.predictor.folder)} into {paths.shown(arguments.output)}"
+    model, output = paths.shown(folder), paths.shown(arguments.output)
     use = "train --backbone" if arguments.format == "weights" else "predict --model"
-    cli.say(f"{said}; use it with `python -m tf_model.{use} {paths.shown(arguments.output)}`")
+    cli.say(f"exported {model} into {output}; use it with `python -m tf_model.{use} {output}`")
     return 0
 
 
 def _check_place(output: Path, model: Path) -> None:
-    """Refuse to replace anything but an earlier export.
-
-    Raises:
-        OutputError: ``output`` is a folder of something else.
-        UsageError: It is the model itself, or holds it.
-    """
+    """Refuse to replace anything but an earlier export, and least of all the model itself."""
     with explain_write_errors(output):
         if not output.is_dir():
             return
@@ -71,9 +66,7 @@ def _write_again(restored: Restored, folder: Path) -> None:
     shutil.copytree(
         restored.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
     )
-    kept = folder / model_dir.CALIBRATION
-    calibration = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
-    save_graph(restored.fitted, restored.tasks, folder, calibration)
+    save_graph(restored.fitted, restored.tasks, folder, model_dir.read_json(folder / model_dir.CALIBRATION))
     difference = _difference(restored.predictor, Predictor.load(folder))
     if difference > SAME_PROBABILITIES:
         raise ModelError(

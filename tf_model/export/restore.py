@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Restored:
-    """A classifier that was read back from a saved model.
-
-    Attributes:
-        fitted: The classifier, in float32, without a history.
-        tasks: What it answers.
-        predictor: The saved model itself.
-        backbone: What it started from: its vocabulary and its architecture.
-    """
+    """The classifier of a saved model, in float32 and without a history; the model itself, and its backbone."""
 
     fitted: Fitted
     tasks: tuple[tasks.Task, ...]
@@ -37,12 +30,9 @@ class Restored:
 def load(folder: Path | str | None) -> Restored:
     """Read a saved model back; its architecture and vocabulary come from the backbone that its recipe names.
 
-    Args:
-        folder: See :meth:`tf_model.inference.predictor.Predictor.load`.
-
     Raises:
-        ModelError: It is no whole model, it does not say its recipe, its backbone cannot be had or is another one, or
-            the weights do not fit.
+        ModelError: It is no whole model, it has no recipe, its backbone cannot be had or has changed, or the weights do
+            not fit.
     """
     predictor = Predictor.load(folder)
     recipe = config.of_model(predictor.folder, predictor.recipe)
@@ -70,14 +60,14 @@ def _saved_variables(folder: Path) -> dict[str, Any]:
 
 
 def _assign(variables: Sequence[Any], saved: Mapping[str, Any], folder: Path) -> None:
-    wrong = [
+    missing = [
         _name(variable)
         for variable in variables
         if _name(variable) not in saved or saved[_name(variable)].shape != variable.shape
     ]
-    if wrong:
+    if missing:
         raise ModelError(
-            f"{folder} lacks {len(wrong)} of the {len(variables)} weights of its classifier, such as {wrong[0]}; "
+            f"{folder} lacks {len(missing)} of the {len(variables)} weights of its classifier, such as {missing[0]}; "
             "it was not exported by this project: train it again"
         )
     for variable in variables:

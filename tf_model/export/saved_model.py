@@ -7,7 +7,6 @@ Training exports by itself; ``python -m tf_model.export`` exports a model that i
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +33,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Validated:
-    """What the classifier said of the validation part, to be kept beside it without any text.
+    """The predictions for the validation part, without any text.
 
     Attributes:
         rows: int64 [N], row numbers in the data file.
         label_ids: int64 [N, tasks], the true classes, -1 where there is no label.
-        probabilities: float [N, classes], those of several tasks side by side.
+        probabilities: float [N, classes of all tasks].
     """
 
     rows: np.ndarray
@@ -61,22 +60,21 @@ def export(
 ) -> None:
     """Write a model folder, whole or not at all.
 
-    It holds the SavedModel and ``recipe.json``, ``labels.json``, ``metrics.json``, ``history.csv``,
-    ``validation_predictions.csv`` (row numbers, labels and probabilities, no text), ``model_card.md``, of a calibrated
-    model ``calibration.json``, and ``reference.json``.
+    It holds the SavedModel and the files that :mod:`tf_model.model_dir` names.
 
     Args:
         fitted: The trained classifier.
         folder: Where to; usually ``saved_models/<name>``.
         tasks: What it answers: one task, or both.
-        calibration: ``temperature`` by task and ``threshold``, and whatever else is to be kept. A model of both tasks
-            needs it.
+        calibration: ``temperature`` by task and ``threshold``, and whatever else is to be kept, of both tasks.
         reference: What its predictions look like where all is well, for monitoring.
         overwrite: Whether a model that is there may be replaced.
 
     Raises:
         OutputError: The folder is there already, or cannot be written.
     """
+    import pandas
+
     with whole_folder(folder, overwrite) as part:
         save_graph(fitted, tasks, part, calibration)
         labels = {task.name: list(task.labels) for task in tasks}
@@ -87,8 +85,8 @@ def export(
             reference.save(part)
         write_json(part / model_dir.RECIPE, recipe.to_dict())
         write_json(part / model_dir.METRICS, metrics)
-        _write_rows(part / model_dir.HISTORY, fitted.history)
-        _write_rows(part / model_dir.PREDICTIONS, _prediction_rows(validated, tasks))
+        pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
+        _write_predictions(part / model_dir.PREDICTIONS, validated, tasks)
         card = model_card(folder.name, tasks, recipe, metrics, calibration)
         (part / model_dir.CARD).write_text(card, encoding="utf-8")
 
@@ -98,19 +96,16 @@ def save_graph(
 ) -> None:
     """Save the graph and its variables into ``folder``.
 
-    The signature ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
-    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated, in the order of its
-    labels. A model of one task returns them as ``label``, ``confidence`` and ``probabilities`` as well. One of both
-    tasks also returns ``answer`` string [N] and what it was decided from (:mod:`tf_model.modeling.joint_label`):
-    ``answer_confidence`` float32 [N], ``best_guess`` and ``second_guess`` string [N].
+    ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
+    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. One task alone also
+    has them as ``label``, ``confidence`` and ``probabilities``; both tasks have the joint label as well:
+    :func:`tf_model.modeling.joint_label.joint_outputs`.
 
-    ``measure`` returns that and ``unknown_share``, float32 [N], the share of each text's tokens that the vocabulary
-    does not know; ``tokenize_seconds`` and ``model_seconds``, float64, how long cleaning and tokenizing took, and what
-    came after. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
+    ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and
+    ``model_seconds``, float64. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
 
     Args:
-        calibration: With ``temperature`` by task, and of both tasks ``threshold``, the least confidence of an answer
-            that is not "Not sure". None: the probabilities as they are.
+        calibration: ``temperature`` by task, and of both tasks ``threshold``; None leaves probabilities as they are.
 
     Raises:
         ModelError: TensorFlow cannot save the graph.
@@ -171,21 +166,12 @@ def save_graph(
         raise ModelError(f"the model cannot be saved: {first_line(error)}") from error
 
 
-def _prediction_rows(validated: Validated, tasks: Sequence[Task]) -> list[dict[str, Any]]:
+def _write_predictions(path: Path, validated: Validated, tasks: Sequence[Task]) -> None:
+    import pandas
+
+    frame = pandas.DataFrame({"row": validated.rows})
+    for task, label_ids in zip(tasks, validated.label_ids.T, strict=True):
+        frame[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the last where there is no label: -1
     columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
-    rows = []
-    for row, label_ids, scores in zip(validated.rows, validated.label_ids, validated.probabilities, strict=True):
-        labels = {
-            task.name: task.labels[label_id] if label_id >= 0 else ""
-            for task, label_id in zip(tasks, label_ids, strict=True)
-        }
-        probabilities = {name: f"{score:.6f}" for name, score in zip(columns, scores, strict=True)}
-        rows.append({"row": int(row), **labels, **probabilities})
-    return rows
-
-
-def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    frame[columns] = validated.probabilities
+    frame.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")

@@ -28,22 +28,25 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
 
     Args:
         backbone: Weights to start from.
-        classes: Number of classes of each task that the model answers. The logits of several tasks stand side by
-            side, in their order.
+        classes: Number of classes of each task; the logits of the tasks stand side by side, in this order.
         pooling: See :class:`tf_model.config.Recipe`.
 
     Raises:
         ModelError: The weights do not fit the configuration.
     """
     import_tensorflow()
+    import tf_keras
     import transformers
 
+    architecture = transformers.TFBertForSequenceClassification
+    if pooling == "mean":
+        from tf_model.modeling.mean_pooling import MeanPooledBertForSequenceClassification as architecture
     transformers.logging.set_verbosity_error()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        # Local files in safetensors format only: nothing is fetched here and nothing is unpickled. A layer of another
-        # number of classes, from an earlier fine-tuning, is replaced; anything else that does not fit is refused below.
-        model, loaded = _architecture(pooling).from_pretrained(
+        # Local safetensors only: nothing is fetched, nothing is unpickled. A classification layer of an earlier
+        # fine-tuning may have another size and is replaced; anything else that does not fit is refused below.
+        model, loaded = architecture.from_pretrained(
             backbone.folder,
             num_labels=sum(classes),
             use_safetensors=True,
@@ -60,29 +63,10 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
             f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
             f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
         )
-    _keep_logits_in_float32(model)
+    # In mixed precision the logits, and so the loss, stay in float32, as TensorFlow's guide asks of the last layer.
+    model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
     model.config.task_classes = list(classes)  # kept in the configuration, which a copy of the model shares
     return model
-
-
-def _architecture(pooling: str) -> type[TFBertForSequenceClassification]:
-    if pooling == "mean":
-        from tf_model.modeling.mean_pooling import MeanPooledBertForSequenceClassification
-
-        return MeanPooledBertForSequenceClassification
-    import transformers
-
-    return transformers.TFBertForSequenceClassification
-
-
-def _keep_logits_in_float32(model: TFBertForSequenceClassification) -> None:
-    """In mixed precision, compute the logits, and so the loss and its gradient, in float32.
-
-    As TensorFlow's guide to mixed precision asks of the last layer; transformers leaves it in bfloat16.
-    """
-    import tf_keras
-
-    model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
 
 
 def compile_model(
@@ -90,18 +74,15 @@ def compile_model(
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
-    With a recipe's ``label_smoothing`` the targets of the cross-entropy are smoothed.
-
-    Within the scope of a strategy of several devices, labels are int32 [B, tasks], -1 where there is none, also of one
-    task; see :func:`tf_model.preprocessing.batching.training_batches`.
+    Labels are int32 [B, tasks], -1 where there is none.
 
     Args:
         model: What :func:`build` returns.
         recipe: Its ``learning_rate``, ``schedule``, ``warmup`` and ``label_smoothing`` are used.
         steps: Steps of the whole run, over which the schedule stretches.
         xla: Compile the training step.
-        loss: Another loss, of the labels and the logits of all tasks, float32 [B, classes of all tasks]. No accuracy is
-            watched then: what the labels are is the loss's own matter.
+        loss: Another loss, of the labels and the logits, float32 [B, classes of all tasks]; no accuracy is watched
+            then.
     """
     import tensorflow as tf
     import tf_keras
@@ -124,7 +105,7 @@ def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray)
 
     Args:
         model: Compiled, in the scope of a strategy of one device.
-        label_ids: Of one example, as the loss takes them: [1] or [1, tasks].
+        label_ids: Of one example, int [1, tasks].
     """
     import tensorflow as tf
 
@@ -137,14 +118,9 @@ def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray)
 def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
     """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
 
-    A share of each label, ``smoothing``, is spread evenly over all classes of its task, as by C. Szegedy et al.,
-    "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
-
-    The batch is the whole one where several devices share it: the mean of its shares' means would depend on who got
-    what. Keras divides by the number of devices before it adds up what they found.
-
-    Its arguments are labels, int32 [B, tasks] (or [B] of one task), -1 where there is none, and logits, float32 [B,
-    classes of all tasks].
+    ``smoothing`` spreads a share of each label evenly over all classes of its task (C. Szegedy et al., "Rethinking the
+    Inception Architecture for Computer Vision", CVPR 2016). The batch is the whole one where several devices share it;
+    Keras divides by the number of devices before it adds up their losses.
     """
     import tensorflow as tf
 
@@ -179,8 +155,8 @@ def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
         def update_state(self, label_ids, logits, sample_weight=None):
             guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
             label_ids = tf.reshape(tf.cast(label_ids, tf.int64), [-1, len(classes)])
-            right = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
-            return super().update_state(right, sample_weight=tf.cast(label_ids >= 0, tf.float32))
+            correct = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
+            return super().update_state(correct, sample_weight=tf.cast(label_ids >= 0, tf.float32))
 
     return Accuracy("accuracy")
 

@@ -10,7 +10,6 @@ from typing import Any
 import tensorflow as tf
 from transformers import TFBertForSequenceClassification
 from transformers.modeling_tf_outputs import TFSequenceClassifierOutput
-from transformers.modeling_tf_utils import unpack_inputs
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 
@@ -25,42 +24,19 @@ class MeanPooledBertForSequenceClassification(TFBertForSequenceClassification):
         super().__init__(config, *inputs, **kwargs)
         self.bert = TFBertMainLayer(config, add_pooling_layer=False, name="bert")
 
-    @unpack_inputs
-    def call(
-        self,
-        input_ids: tf.Tensor | None = None,
-        attention_mask: tf.Tensor | None = None,
-        token_type_ids: tf.Tensor | None = None,
-        position_ids: tf.Tensor | None = None,
-        head_mask: tf.Tensor | None = None,
-        inputs_embeds: tf.Tensor | None = None,
-        output_attentions: bool | None = None,
-        output_hidden_states: bool | None = None,
-        return_dict: bool | None = None,
-        labels: tf.Tensor | None = None,
-        training: bool | None = False,
-    ) -> TFSequenceClassifierOutput | tuple[tf.Tensor, ...]:
-        """As its base class; without ``attention_mask`` every token counts. The loss is Keras' own: no ``labels``."""
-        outputs = self.bert(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            head_mask=head_mask,
-            inputs_embeds=inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-            training=training,
-        )
-        tokens = tf.cast(outputs[0], tf.float32)  # (B, L, hidden)
-        counted = tf.ones(tf.shape(tokens)[:2]) if attention_mask is None else attention_mask  # (B, L)
-        weights = tf.cast(counted, tf.float32)
+    def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> TFSequenceClassifierOutput:
+        """Logits, float32 [B, classes].
+
+        Args:
+            inputs: ``attention_mask`` int32 [B, L], and ``input_ids`` int32 [B, L] or ``inputs_embeds`` float32
+                [B, L, hidden]; without a mask every token counts.
+            training: Whether dropout is on.
+        """
+        tokens = tf.cast(self.bert(inputs, training=training).last_hidden_state, tf.float32)  # (B, L, hidden)
+        mask = inputs.get("attention_mask")
+        weights = tf.ones(tf.shape(tokens)[:2]) if mask is None else tf.cast(mask, tf.float32)  # (B, L)
         total = tf.reduce_sum(tokens * weights[..., tf.newaxis], axis=1)  # (B, hidden)
         mean = total / tf.reduce_sum(weights, axis=1, keepdims=True)
-        logits = self.classifier(inputs=self.dropout(inputs=mean, training=training))  # (B, classes)
-        if not return_dict:
-            return (logits, *outputs[2:])  # outputs[1] is the pooled output, of which there is none
         return TFSequenceClassifierOutput(
-            logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+            logits=self.classifier(inputs=self.dropout(inputs=mean, training=training))  # (B, classes)
         )

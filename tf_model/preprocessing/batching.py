@@ -44,25 +44,24 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches of the epochs from ``first_epoch`` to ``epochs``, one after the other.
 
-    The order of the texts in an epoch depends on ``seed`` and the number of the epoch alone, so that a run that
-    resumes sees what it would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each
-    batch is padded to its own longest text, and the batches are shuffled again.
+    The order in an epoch depends on ``seed`` and the number of the epoch alone, so that a resumed run sees what it
+    would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its
+    own longest text, and the batches are shuffled.
 
     Args:
         token_ids: int32 [N, (tokens)].
-        label_ids: int [N], or [N, tasks], -1 where a text has no label of a task.
+        label_ids: int [N, tasks], -1 where a text has no label of a task.
         pad_to: Pad every batch to this many tokens instead, unsorted: the plain pipeline, kept for comparison.
         replicas: Among how many devices each batch is shared.
         own: Which of these shares to give, one after the other.
 
     Returns:
-        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B] or [B, tasks])``, with
+        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B, tasks])``, with
         :func:`steps_per_epoch` batches an epoch. With several replicas, shares of all batches instead, of
-        ``ceil(B / replicas)`` rows each, whose labels are int32 [share, tasks]: -1 in rows that only fill it up.
+        ``ceil(B / replicas)`` rows each, with the label -1 in rows that only fill it up.
     """
     rows = len(label_ids)
-    label_ids = tf.constant(label_ids if replicas == 1 else np.reshape(label_ids, (rows, -1)), tf.int32)
-    lengths = token_ids.row_lengths()
+    label_ids, lengths = tf.constant(label_ids, tf.int32), token_ids.row_lengths()
     batches_per_epoch = steps_per_epoch(rows, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
@@ -96,24 +95,8 @@ def training_batches(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(
-    token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
-) -> tuple[tf.data.Dataset, np.ndarray]:
-    """Batches sorted by length, and the positions that put their rows back into the order of ``token_ids``.
-
-    Returns:
-        Dataset of ``{"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}`` and int64 [N]: row ``i`` of
-        ``token_ids`` stands at place ``positions[i]`` of the batches.
-    """
-    order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
-    positions = np.empty_like(order)
-    positions[order] = np.arange(len(order))
-    batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
-    return batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE), positions
-
-
 def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-    """A graph of what answers a batch of :func:`evaluation_batches`, traced once for all sizes and lengths."""
+    """The graph of ``score``, a function of a batch of inputs, traced once for all sizes and lengths."""
     batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
     return tf.function(score, input_signature=[{"input_ids": batch, "attention_mask": batch}])
 
@@ -121,6 +104,11 @@ def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[
 def scores(
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
 ) -> np.ndarray:
-    """What ``score``, of :func:`traced_once`, says of each text, [N, ...], in the order of ``token_ids``."""
-    batches, positions = evaluation_batches(token_ids, batch_size=batch_size, max_tokens=max_tokens)
-    return np.concatenate([score(inputs).numpy() for inputs in batches])[positions]
+    """What ``score``, of :func:`traced_once`, gives for each text, [N, ...], in the order of ``token_ids``.
+
+    Texts of one length go in together, so that little is padded.
+    """
+    order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
+    batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
+    batches = batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE)
+    return np.concatenate([score(inputs).numpy() for inputs in batches])[np.argsort(order)]

@@ -47,28 +47,14 @@ class TextEncoder(tf.Module):
             raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
 
     def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Token ids of each text, ``[CLS]`` and ``[SEP]`` included.
-
-        Args:
-            texts: string [N], raw.
-
-        Returns:
-            int32 [N, (tokens)], ragged, each row from 2 to ``max_tokens`` long.
-        """
+        """Token ids of raw ``texts`` (string [N]), ``[CLS]`` and ``[SEP]`` included: int32 [N, (tokens)], ragged."""
         ids = self._tokenizer(self._clean(texts))[:, : self.max_tokens - 2]  # (N, (tokens))
         rows = ids.nrows(out_type=tf.int32)
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
 
     def unknown_shares(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Share of each text's tokens that the vocabulary does not know.
-
-        Args:
-            inputs: As :func:`pad` gives them.
-
-        Returns:
-            float32 [N], 0 to 1, of the tokens without ``[CLS]`` and ``[SEP]``; 0 where there are no others.
-        """
+        """UNK rate of each text of :func:`pad`, float32 [N], 0 to 1; ``[CLS]`` and ``[SEP]`` do not count."""
         is_unknown = tf.cast(inputs["input_ids"] == self._unknown, tf.int32)  # (N, L)
         counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
         return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)

@@ -25,13 +25,13 @@ class Checkpoint:
     Args:
         folder: Where it is kept; of several workers, one folder that all of them see.
         fingerprint: What must be the same for a run to be resumed: configuration, data, task. JSON-ready.
-        place: Which worker this process is. Only the chief's state, that of worker 0, is resumed from; the others save
-            along, each into a folder of its own, because TensorFlow may ask them for their part of it.
+        worker: Index of this process. Only the chief's state, that of worker 0, is resumed from; the others save into
+            folders of their own, because TensorFlow may ask them for their part of it.
     """
 
-    def __init__(self, folder: Path, fingerprint: dict[str, Any], place: int = 0):
+    def __init__(self, folder: Path, fingerprint: dict[str, Any], worker: int = 0):
         self.folder = folder
-        self._own = folder / f"worker-{place}" if place else folder
+        self._own = folder / f"worker-{worker}" if worker else folder
         self.fingerprint = json.loads(json.dumps(fingerprint))
         self._manager: Any = None
         self._history: Any = None
@@ -43,15 +43,11 @@ class Checkpoint:
         latest = tf.train.latest_checkpoint(str(self.folder))
         return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else 0
 
-    def folds_done(self) -> int:
-        """Folds of the calibration that need not be trained again."""
-        return len(list((self.folder / CALIBRATION).rglob("*.npz")))
-
     def progress(self) -> str:
         """What is kept, in words; empty where nothing is."""
         if epochs := self.epochs_done():
             return f"{epochs} {plural(epochs, 'epoch', 'epochs')}"
-        folds = self.folds_done()
+        folds = len(list((self.folder / CALIBRATION).rglob("*.npz")))  # that need not be trained again
         return f"{folds} {plural(folds, 'fold', 'folds')} of the calibration" if folds else ""
 
     def open(self, *, resume: bool, restart: bool) -> None:
@@ -85,11 +81,7 @@ class Checkpoint:
             )
 
     def make_folder(self) -> None:
-        """Make the folder: a place that cannot be written to fails before the training.
-
-        Raises:
-            OutputError: It cannot be written to.
-        """
+        """Make the folder; :class:`OutputError` where it cannot be, before the training rather than after it."""
         with explain_write_errors(self._own):
             self._own.mkdir(parents=True, exist_ok=True)
         if self._own == self.folder and not (self.folder / FINGERPRINT).is_file():

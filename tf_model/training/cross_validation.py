@@ -61,20 +61,16 @@ def cross_validate(
     each_epoch: bool = False,
     title: Callable[[int, int], str] | None = None,
 ) -> Iterator[FoldResult]:
-    """Train on each fold's training part with each seed, and score its validation part.
+    """Train on each fold's training part with each seed, and score its validation part: one result each.
 
     Args:
         classes: Number of classes of each task.
         texts: N raw texts.
         label_ids: int64 [N, tasks], -1 where a text has no label of a task.
         folds: From :func:`tf_model.data.splits.grouped_folds`.
-        seeds: One training per seed and fold.
         store: Folder that keeps finished folds: a run that was stopped goes on where it was.
         each_epoch: Score the validation part after every epoch, for the history.
         title: What the progress of ``seed`` and ``fold`` is called; None shows none.
-
-    Yields:
-        One result per seed and fold.
     """
 
     @cache
@@ -135,12 +131,7 @@ def fold_store(
     recipe: Recipe,
     **more: Any,
 ) -> Path:
-    """A folder under ``base`` of its own for everything that a cross-validation depends on.
-
-    Args:
-        data: Hash of the data.
-        more: What else tells two runs apart, JSON-ready.
-    """
+    """A folder under ``base`` of its own for everything that decides the predictions; ``data`` is the data's hash."""
     fingerprint = {
         "data": data,
         "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
@@ -163,13 +154,13 @@ def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarr
 
 
 def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, history: list[dict[str, float]]) -> None:
-    """Keep the predictions for the rows at ``positions``, whole or not at all."""
+    """Write the predictions for the rows at ``positions``, whole or not at all."""
     with whole_file(path, overwrite=True) as part, part.open("wb") as file:
         np.savez(file, positions=positions, probabilities=probabilities, history=np.array(json.dumps(history)))
 
 
 def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
-    """What :func:`write_fold` kept."""
+    """The opposite of :func:`write_fold`."""
     with np.load(path, allow_pickle=False) as kept:
         return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))
 
@@ -187,12 +178,10 @@ def out_of_fold_probabilities(
     data_sha256: list[str],
     purpose: str,
 ) -> np.ndarray:
-    """Predictions for each row by a model trained on the other two thirds, float32 [N, classes of all tasks].
-
-    No near-duplicate of a row is among what its model was trained on.
+    """Predictions for each row by a model that saw neither it nor a near-duplicate, float32 [N, classes of all tasks].
 
     Args:
-        rows: The training part; the validation part stays out, so that it can judge what is made of this.
+        rows: The training part alone, so that the validation part can judge what is made of this.
         store: Folder under which finished folds are kept.
         data_sha256: Of the dataset, and of the extra rows if there are any.
         purpose: What the progress is called.
@@ -220,12 +209,11 @@ def out_of_fold_probabilities(
 def calibrate_out_of_fold(
     rows: TrainingRows, recipe: Recipe, backbone: Backbone, runtime: Runtime, *, store: Path, data_sha256: list[str]
 ) -> dict[str, Any]:
-    """Temperatures and threshold from out-of-fold predictions; see :func:`out_of_fold_probabilities`.
+    """What ``calibration.json`` holds, from :func:`out_of_fold_probabilities`.
 
-    Returns:
-        What ``calibration.json`` holds: ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``,
-        ``risk_coverage``, and by task ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``. These are
-        the very rows that the temperatures were fitted on: judge them by the validation part.
+    ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``, ``risk_coverage``, and by task
+    ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``, on the rows that the temperatures were fitted
+    on: judge them by the validation part.
     """
     cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
     before = out_of_fold_probabilities(

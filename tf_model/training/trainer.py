@@ -28,12 +28,7 @@ EVALUATION_BATCH = 64
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded texts and their classes.
-
-    Attributes:
-        token_ids: int32 [N, (tokens)], ragged.
-        label_ids: int64 [N, tasks], -1 where a text has no label of a task.
-    """
+    """Encoded texts, int32 [N, (tokens)], and their classes, int64 [N, tasks], -1 where a text has no label."""
 
     token_ids: tf.RaggedTensor
     label_ids: np.ndarray
@@ -49,11 +44,7 @@ class Examples:
 
 
 def text_encoder(recipe: Recipe, backbone: Backbone) -> TextEncoder:
-    """From raw strings to token ids, as ``recipe`` says and ``backbone`` knows them.
-
-    Raises:
-        UsageError: The backbone cannot read inputs of that many tokens.
-    """
+    """From raw strings to token ids; :class:`UsageError` if the backbone cannot read that many tokens."""
     from tf_model.preprocessing.tokenizer import TextEncoder
 
     backbone.check_length(recipe.max_tokens)
@@ -68,7 +59,7 @@ class Fitted:
         model: The compiled classifier.
         encoder: From raw strings to its inputs.
         history: One row per epoch: ``epoch``, ``seconds``, ``loss``, ``accuracy``, and with a validation part
-            ``val_loss`` and ``val_accuracy``. Training figures are running means with dropout, as Keras reports them.
+            ``val_loss`` and ``val_accuracy``. Training metrics are running means with dropout, as Keras reports them.
     """
 
     model: TFBertForSequenceClassification
@@ -82,19 +73,18 @@ class Fitted:
 
     @cached_property
     def _score(self) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-        """Traced once, for all lengths and epochs."""
         from tf_model.preprocessing.batching import traced_once
 
         return traced_once(lambda inputs: bert.class_probabilities(self.model, inputs))
 
     def probabilities(self, token_ids: tf.RaggedTensor) -> np.ndarray:
-        """Class probabilities, float32 [N, classes], of encoded texts (int32 [N, (tokens)]), in their order."""
+        """Class probabilities, float32 [N, classes], of encoded texts, int32 [N, (tokens)], in their order."""
         from tf_model.preprocessing.batching import scores
 
         return scores(self._score, token_ids, batch_size=EVALUATION_BATCH, max_tokens=self.encoder.max_tokens)
 
     def in_float32(self) -> Fitted:
-        """The same classifier on one device, computing in float32, as it is exported; itself if it does so already."""
+        """The same classifier on one device in float32, as it is exported; itself if it is so already."""
         import tf_keras
 
         shared = self.model.distribute_strategy.num_replicas_in_sync > 1
@@ -104,7 +94,7 @@ class Fitted:
         tf_keras.mixed_precision.set_global_policy("float32")
         try:
             model = type(self.model)(self.model.config)
-            model(self.model.dummy_inputs)  # makes the variables
+            model.build_in_name_scope()  # makes the variables
         finally:
             tf_keras.mixed_precision.set_global_policy(policy)
         model.set_weights(self.model.get_weights())
@@ -179,7 +169,7 @@ def fit(
             epochs=recipe.epochs,
             steps_per_epoch=steps,
             verbose=0,
-            callbacks=[_epochs(fitted, recipe, validation, checkpoint, runtime.place), *callbacks],
+            callbacks=[_epochs(fitted, recipe, validation, checkpoint, runtime.worker_index), *callbacks],
         )
     return fitted
 
@@ -188,24 +178,17 @@ def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
     """Every batch shared among the devices of all workers."""
 
     def own(context: Any) -> tf.data.Dataset:
-        replicas, workers, worker = (
-            context.num_replicas_in_sync,
-            context.num_input_pipelines,
-            context.input_pipeline_id,
-        )
-        here = replicas // workers
-        return batches(replicas=replicas, own=range(worker * here, (worker + 1) * here))
+        here = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * here
+        return batches(replicas=context.num_replicas_in_sync, own=range(first, first + here))
 
     return strategy.distribute_datasets_from_function(own)
 
 
 def _epochs(
-    fitted: Fitted, recipe: Recipe, validation: Examples | None, checkpoint: Checkpoint | None, place: int
+    fitted: Fitted, recipe: Recipe, validation: Examples | None, checkpoint: Checkpoint | None, worker: int
 ) -> Any:
-    """A Keras callback that frames each epoch: reseeds before it; times, scores and saves after it.
-
-    Each worker draws its dropout from a seed of its own, or the shares of a batch would all lose the same units.
-    """
+    """A Keras callback that reseeds before each epoch, and times, scores and saves after it."""
     import tf_keras
 
     model, begun = fitted.model, 0.0
@@ -213,7 +196,8 @@ def _epochs(
     def on_epoch_begin(epoch, logs=None):
         nonlocal begun
         begun = time.perf_counter()
-        bert.reseed_dropout(model, recipe.seed * 1_000_003 + place * 7919 + epoch)
+        # A seed of its own for each worker, or the shares of a batch would all lose the same units.
+        bert.reseed_dropout(model, recipe.seed * 1_000_003 + worker * 7919 + epoch)
 
     def on_epoch_end(epoch, logs=None):
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begun}
@@ -233,11 +217,11 @@ def _validated(label_ids: np.ndarray, probabilities: np.ndarray, classes: Sequen
     """Loss (summed over the tasks) and accuracy (of all labels) of a validation part, for the history."""
     from tf_model.evaluation.metrics import evaluate_probabilities
 
-    by_task = []
     columns = np.split(probabilities, np.cumsum(classes)[:-1], axis=1)
-    for ids, scores in zip(label_ids.T, columns, strict=True):
-        if (ids >= 0).any():
-            labels = [str(number) for number in range(scores.shape[1])]
-            by_task.append(evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], labels))
+    by_task = [
+        evaluate_probabilities(ids[ids >= 0], scores[ids >= 0], [str(number) for number in range(scores.shape[1])])
+        for ids, scores in zip(label_ids.T, columns, strict=True)
+        if (ids >= 0).any()
+    ]
     accuracy = np.average([task["accuracy"] for task in by_task], weights=[task["rows"] for task in by_task])
     return {"val_loss": sum(task["loss"] for task in by_task), "val_accuracy": float(accuracy)}
