@@ -142,7 +142,7 @@ class TestReadReport:
         folder = write_single(tmp_path)
         (folder / file).unlink()
         report = read_report(folder)
-        assert report.problems == (f"product/{file} is missing; train the model again to have it",)
+        assert report.problems == (f"product/{file} is missing; train the model again",)
         assert report.is_whole
         assert report.part("validation", "product")["rows"] == ROWS
 
@@ -163,16 +163,16 @@ class TestReadReport:
         ("file", "content", "words"),
         [
             ("metrics.json", '{"rows": 3', "metrics.json cannot be read"),
-            ("metrics.json", "[]", "metrics.json: expected a JSON object, got a list"),
-            ("metrics.json", '{"train": {"rows": 1}}', "metrics of the part 'train' are not complete"),
-            ("metrics.json", '{"train": {"product": 1}}', "metrics of the part 'train' are not complete"),
-            ("metrics.json", '{"train": {"product": {"rows": 1}}}', "metrics of the part 'train' are not complete"),
+            ("metrics.json", "[]", "metrics.json should be a JSON object, not a list"),
+            ("metrics.json", '{"train": {"rows": 1}}', "metrics.json lacks metrics of the part 'train'"),
+            ("metrics.json", '{"train": {"product": 1}}', "metrics.json lacks metrics of the part 'train'"),
+            ("metrics.json", '{"train": {"product": {"rows": 1}}}', "metrics.json lacks metrics of the part 'train'"),
             ("metrics.json", b"\xff\xfe", "metrics.json cannot be read"),
             ("labels.json", '{"task": ["product"]}', "labels.json: expected the classes of each task"),
-            ("history.csv", "step,loss\n1,2\n", "history.csv: the columns 'epoch', 'accuracy' are missing"),
-            ("history.csv", "epoch,loss,accuracy\n", "history.csv: it has no rows"),
+            ("history.csv", "step,loss\n1,2\n", "history.csv lacks the columns 'epoch', 'accuracy'"),
+            ("history.csv", "epoch,loss,accuracy\n", "history.csv has no rows"),
             ("history.csv", "", "history.csv cannot be read"),
-            ("validation_predictions.csv", "row,product\n1,iPad\n", "the columns 'product_probability_iPhone'"),
+            ("validation_predictions.csv", "row,product\n1,iPad\n", "lacks the columns 'product_probability_iPhone'"),
         ],
     )
     def test_a_damaged_file_is_told_in_a_line(self, tmp_path, file, content, words):
@@ -185,10 +185,10 @@ class TestReadReport:
     @pytest.mark.parametrize(
         ("column", "value", "words"),
         [
-            ("product", "Zune", "expected the labels of labels.json, got 'Zune'"),
+            ("product", "Zune", "has labels that are not in labels.json: 'Zune'"),
             ("product_probability_iPad", "0.99", "probabilities that sum to 1"),
             ("product_probability_iPad", "much", "probabilities that sum to 1"),
-            ("row", "first", "expected row numbers"),
+            ("row", "first", "should have row numbers in the column 'row'"),
         ],
     )
     def test_predictions_that_cannot_be_true(self, tmp_path, column, value, words):

@@ -347,7 +347,10 @@ def test_the_file_that_the_report_delivered(stubbed, dataset, tmp_path, capsys):
     assert capsys.readouterr().err.endswith("test_predictions.csv (2 tweets)\n")
     with pytest.raises(OutputError, match="already exists; add --overwrite"):
         predict.main(["--test-predictions"])
-    assert predict.write_test_predictions(stub(has_emotion=True), output=tmp_path / "b.csv") == 2
+
+
+def test_the_file_of_a_model_that_answers_says_more(answering, dataset, tmp_path):
+    assert predict.main(["--test-predictions", "--output", str(tmp_path / "b.csv")]) == 0
     assert rows_of(tmp_path / "b.csv")[0][2:] == ["product_confidence", "emotion", "emotion_confidence", "answer"]
 
 

@@ -11,14 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from tf_model.errors import TweetTargetError, UsageError
 from tf_model.io.characters import visible
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import Progress
 
 
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -29,7 +25,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a command line, not below all options that there are."""
+    """Says in one line what is wrong with a command line, without listing all options."""
 
     def error(self, message: str) -> NoReturn:
         say(f"error: {message}; see `{self.prog} --help`")
@@ -43,20 +39,15 @@ def parser(module: str, description: str) -> argparse.ArgumentParser:
 
 def positive_integer(text: str) -> int:
     """The type of an option that takes a whole number above 0."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
-    return number
+    return int(text)
 
 
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Run a command's ``main`` and exit: 0 done, 1 unusable data, model or output, 2 wrong usage, 130 interrupted.
 
-    A :class:`TweetTargetError` becomes one line on standard error; any other exception is our own mistake and keeps
-    its traceback.
+    A :class:`TweetTargetError` becomes one line on standard error; our own mistakes keep their traceback.
     """
     try:
         code = main(None) or 0
@@ -91,14 +82,14 @@ def say(line: str) -> None:
     print(visible(line), file=sys.stderr, flush=True)
 
 
-def stdout() -> Console:
+def stdout() -> Any:
     """A rich console for results."""
     from rich.console import Console
 
     return Console()
 
 
-def stderr() -> Console:
+def stderr() -> Any:
     """A rich console for progress and notes."""
     from rich.console import Console
 
@@ -124,7 +115,7 @@ def stopped_cleanly() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def progress_bar(console: Console, shown: bool = True) -> Progress:
+def progress_bar(console: Any, shown: bool = True) -> Any:
     """A bar of what is done, of how much, and the time left; on a terminal only, and gone when it is stopped."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -132,7 +123,7 @@ def progress_bar(console: Console, shown: bool = True) -> Progress:
     return Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True)
 
 
-def show_epochs(console: Console, epochs: int, steps: int) -> Any:
+def show_epochs(console: Any, epochs: int, steps: int) -> Any:
     """A Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
     import tf_keras
 

@@ -1,7 +1,7 @@
 """Errors that a user can act on, and the words that their messages share.
 
-Each message is one line that says what was expected, what came instead and what to do next. The command lines
-print it without a traceback and exit with :attr:`TweetTargetError.exit_code`.
+Each message is one line: what was expected, what came instead, what to do next. The command lines print it without a
+traceback and exit with :attr:`TweetTargetError.exit_code`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,15 @@ class OutputError(TweetTargetError):
 
 
 class UsageError(TweetTargetError):
-    """The command line or a recipe asks for something impossible."""
+    """The command line or a training configuration asks for something impossible."""
 
     exit_code = 2
 
 
-LONGEST_QUOTE = 60  # characters
-
-
 def quoted(value: object) -> str:
-    """``value`` in quotes, on one line, cut to :data:`LONGEST_QUOTE` characters."""
+    """``value`` in quotes, on one line, cut to 60 characters."""
     text = str(value)
-    return repr(text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 3] + "...")
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def listed(names: Iterable[object], most: int = 20) -> str:

@@ -1,8 +1,6 @@
-"""The folder of a saved model: its files, how each is read, and which training the model comes from.
+"""The files of a saved model, how each is read, and which training the model comes from.
 
-A reader raises a :class:`~tf_model.errors.ModelError` that says in one line what is wrong with the file.
-:func:`read_report` reads everything but the graph and raises nothing: what is missing or damaged costs what it would
-have shown. TensorFlow is not needed.
+A reader raises a :class:`~tf_model.errors.ModelError` of one line; :func:`read_report` collects these lines instead.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
 SAMPLE = "sample"  # the dataset in the metrics of a model of the sample corpus
-SUM_TOLERANCE = 1e-3  # of probabilities, which are rounded in the file
+SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
 
 Fingerprint = tuple[tuple[str, int, int], ...]
@@ -41,15 +39,16 @@ def probability_column(task: str, label: str) -> str:
     return f"{task}_probability_{label}"
 
 
+def probabilities_sum_to_1(probabilities: np.ndarray) -> bool:
+    """Whether each row of a float [N, C] does; NaN does not."""
+    return bool((abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
+
+
 # ---------------------------------------------------------------- its files
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
-    """The classes of each task that the model answers, from ``labels.json``: ``{"labels": {TASK: [CLASS, ...]}}``.
-
-    Raises:
-        ModelError: There is no whole model in the folder, or its labels cannot be read.
-    """
+    """The classes of each task that the model answers; :class:`ModelError` where there is no whole model."""
     from pydantic import Field, TypeAdapter, ValidationError
 
     try:
@@ -73,44 +72,57 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def read_json(file: Path, required: bool = False) -> dict[str, Any]:
-    """The JSON object in a file of the folder, empty if there is no such file and none is ``required``.
-
-    Raises:
-        ModelError: It cannot be read, or is no object.
-    """
+    """The JSON object in a file of the folder, empty if there is no such file and none is ``required``."""
     if not required and not file.exists():
         return {}
     try:
-        value = json.loads(read_text(file))
+        value = json.loads(_read_text(file))
     except ValueError as error:
-        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
+        raise _unusable(file, f"cannot be read ({first_line(error)})") from error
     if not isinstance(value, dict):
-        raise ModelError(
-            f"{paths.shown(file)}: expected a JSON object, got a {type(value).__name__}; train the model again"
-        )
+        raise _unusable(file, f"should be a JSON object, not a {type(value).__name__}")
     return value
 
 
-def read_text(file: Path) -> str:
-    """The text in a file of the folder.
+def read_validation_rows(folder: Path) -> np.ndarray:
+    """The numbers of the rows that the model validated on, and so did not learn from, int64 [N]."""
+    return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy("int64")
 
-    Raises:
-        ModelError: It is missing or cannot be read.
-    """
+
+def _unusable(file: Path, reason: str) -> ModelError:
+    return ModelError(f"{paths.shown(file)} {reason}; train the model again")
+
+
+def _read_text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ModelError(f"{paths.shown(file)} is missing; train the model again to have it") from error
+        raise _unusable(file, "is missing") from error
     except (OSError, ValueError) as error:
-        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
+        raise _unusable(file, f"cannot be read ({first_line(error)})") from error
 
 
-def read_metrics(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """``metrics.json``, with the metrics of each task under ``train`` and ``validation``.
+def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A CSV file with at least these columns and one row; ``row`` holds whole numbers."""
+    import pandas as pd
 
-    Raises:
-        ModelError: It cannot be read, or lacks the metrics of a task.
-    """
+    try:
+        # Labels are text: "None" or "NA" among them would be a label, not a missing one.
+        frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise _unusable(file, f"cannot be read ({first_line(error)})") from error
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise _unusable(file, f"lacks the columns {listed(missing)}")
+    if frame.empty:
+        raise _unusable(file, "has no rows")
+    if "row" in columns and frame["row"].dtype.kind != "i":
+        raise _unusable(file, "should have row numbers in the column 'row'")
+    return frame
+
+
+def _read_metrics(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """``metrics.json``, with the metrics of each task under ``train`` and ``validation``."""
     metrics = read_json(file, required=True)
     for part in ("train", "validation"):
         try:
@@ -118,36 +130,18 @@ def read_metrics(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, A
         except (KeyError, TypeError, AttributeError):
             complete = False
         if not complete:
-            raise ModelError(
-                f"{paths.shown(file)}: the metrics of the part {part!r} are not complete; train the model again"
-            )
+            raise _unusable(file, f"lacks metrics of the part {part!r}")
     return metrics
-
-
-def read_history(file: Path) -> pd.DataFrame:
-    """``history.csv``, a row per epoch, with at least ``epoch``, ``loss`` and ``accuracy``.
-
-    Raises:
-        ModelError: It cannot be read.
-    """
-    return _read_table(file, ["epoch", "loss", "accuracy"])
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What a model predicted for validation rows, of one task.
+    """What a model predicted for N validation rows, of one task with C classes."""
 
-    Attributes:
-        labels: The C classes, in the order of their ids.
-        rows: int64 [N], row numbers in the data file, counted from 0.
-        label_ids: int64 [N], the true classes; -1 where there is none.
-        probabilities: float64 [N, C], each row a distribution.
-    """
-
-    labels: tuple[str, ...]
-    rows: np.ndarray
-    label_ids: np.ndarray
-    probabilities: np.ndarray
+    labels: tuple[str, ...]  # C, in the order of their ids
+    rows: np.ndarray  # int64 [N], row numbers in the data file, counted from 0
+    label_ids: np.ndarray  # int64 [N], the true classes; -1 where there is none
+    probabilities: np.ndarray  # float64 [N, C], each row a distribution
 
     @property
     def predicted_ids(self) -> np.ndarray:
@@ -169,14 +163,8 @@ class Predictions:
         return Predictions(self.labels, self.rows[chosen], self.label_ids[chosen], self.probabilities[chosen])
 
 
-def read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
-    """``validation_predictions.csv`` by task, each with all rows of the file.
-
-    It has the columns ``row``, ``<task>`` with the true class or nothing, and ``<task>_probability_<class>``.
-
-    Raises:
-        ModelError: It cannot be read, or holds other classes or what are no probabilities.
-    """
+def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[str, Predictions]:
+    """``validation_predictions.csv`` by task, each with all rows of the file."""
     import pandas as pd
 
     columns = {task: [probability_column(task, label) for label in labels[task]] for task in labels}
@@ -185,49 +173,13 @@ def read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[st
     for task, classes in labels.items():
         unknown = set(frame[task].dropna().astype(str)) - set(classes)
         if unknown:
-            raise ModelError(
-                f"{paths.shown(file)}: expected the labels of {LABELS}, got {listed(sorted(unknown))}; train the model "
-                "again"
-            )
+            raise _unusable(file, f"has labels that are not in {LABELS}: {listed(sorted(unknown))}")
         label_ids = pd.Categorical(frame[task].astype("str"), categories=classes).codes.astype("int64")
         probabilities = frame[columns[task]].apply(pd.to_numeric, errors="coerce").to_numpy("float64")
-        if not (abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all():  # so written, NaN is refused as well
-            raise ModelError(
-                f"{paths.shown(file)}: expected probabilities that sum to 1, got others; train the model again"
-            )
+        if not probabilities_sum_to_1(probabilities):
+            raise _unusable(file, "should have probabilities that sum to 1")
         predictions[task] = Predictions(tuple(classes), frame["row"].to_numpy("int64"), label_ids, probabilities)
     return predictions
-
-
-def read_validation_rows(folder: Path) -> np.ndarray:
-    """The numbers of the rows that the model validated on, and so did not learn from, int64 [N].
-
-    Raises:
-        ModelError: The model does not say.
-    """
-    return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy("int64")
-
-
-def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file of the folder with at least these columns and one row; ``row`` holds whole numbers."""
-    import pandas as pd
-
-    content = read_text(file)
-    try:
-        # Labels are text: "None" or "NA" among them would be a label, not a missing one.
-        frame = pd.read_csv(io.StringIO(content), keep_default_na=False, na_values=[""])
-    except ValueError as error:
-        raise ModelError(f"{paths.shown(file)} cannot be read ({first_line(error)}); train the model again") from error
-    missing = [name for name in columns if name not in frame]
-    if missing:
-        reason = f"the columns {listed(missing)} are missing"
-    elif frame.empty:
-        reason = "it has no rows"
-    elif "row" in columns and frame["row"].dtype.kind != "i":
-        reason = "expected row numbers, got other values"
-    else:
-        return frame
-    raise ModelError(f"{paths.shown(file)}: {reason}; train the model again")
 
 
 # ---------------------------------------------------------------- all of it
@@ -235,29 +187,17 @@ def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 @dataclass(frozen=True, eq=False)
 class ModelReport:
-    """One folder of a saved model, as far as it can be read.
-
-    Attributes:
-        folder: Where it is; its last part is the model's name.
-        labels: The classes of each task; empty where the folder holds no model that can be loaded.
-        metrics: ``metrics.json``, empty if it cannot be read.
-        recipe: ``recipe.json``, empty if it cannot be read.
-        history: ``history.csv``, one line per epoch.
-        predictions: ``validation_predictions.csv`` by task; the rows without a label of the task as well.
-        calibration: ``calibration.json``.
-        card: ``model_card.md``.
-        problems: What is missing or damaged, one line each, the gravest first.
-    """
+    """One folder of a saved model, as far as it can be read; what cannot be is empty or None."""
 
     folder: Path
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    history: pd.DataFrame | None = None
-    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    history: pd.DataFrame | None = None  # one line per epoch
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)  # also of rows without a label of the task
     calibration: Mapping[str, Any] = field(default_factory=dict)
     card: str | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # what is missing or damaged, one line each, the gravest first
 
     @property
     def name(self) -> str:
@@ -318,12 +258,12 @@ def read_report(folder: Path | str) -> ModelReport:
     return ModelReport(
         folder=folder,
         labels=labels,
-        metrics=attempt({}, read_metrics, folder / METRICS, labels),
+        metrics=attempt({}, _read_metrics, folder / METRICS, labels),
         recipe=attempt({}, read_json, folder / RECIPE, True),
-        history=attempt(None, read_history, folder / HISTORY),
-        predictions=attempt({}, read_predictions, folder / PREDICTIONS, labels),
+        history=attempt(None, _read_table, folder / HISTORY, ["epoch", "loss", "accuracy"]),
+        predictions=attempt({}, _read_predictions, folder / PREDICTIONS, labels),
         calibration=attempt({}, read_json, folder / CALIBRATION, len(labels) > 1),
-        card=attempt(None, read_text, folder / CARD),
+        card=attempt(None, _read_text, folder / CARD),
         problems=tuple(problems),
     )
 
@@ -360,13 +300,9 @@ def training_of(folder: Path) -> str:
 
 
 def served_version(training: str, seconds: int) -> int:
-    """The number of a version on a server: when it was saved, then six digits of which training it is.
+    """The number of a version on a server: when it was saved, in seconds since 1970, then six digits of the training.
 
     A later one is higher, as a server wants it, and of each it can be told whether it is the model in a folder.
-
-    Args:
-        training: See :func:`training_of`.
-        seconds: Since 1970.
     """
     return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
 

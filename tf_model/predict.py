@@ -10,18 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, UsageError, plural
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.io import tables
-
-if TYPE_CHECKING:
-    import pandas
-
-    from tf_model.monitor.recorder import Recorder
+from tf_model.model_dir import SAMPLE
 
 TEST_PREDICTIONS = "test_predictions.csv"
 RECORDED = "predict"  # the source that --record names
@@ -43,64 +39,6 @@ EXCLUDES = {
     "test_predictions": ("record", "format"),
     "engine": ("server", "sheet", "record"),
 }
-
-
-def write_test_predictions(
-    predictor: Predictor,
-    data: Path | str | None = None,
-    output: Path | None = None,
-    overwrite: bool = False,
-    probabilities: bool = False,
-    threshold: float | None = None,
-) -> int:
-    """Write the file that the report delivered: the dataset's unlabelled tweets and what each is directed at.
-
-    Its columns are ``Tweet`` and ``Tweet_is_directed_at`` (the predicted product), then ``product_confidence`` and
-    whatever else the model predicts.
-
-    Args:
-        predictor: A model that knows products.
-        data: The dataset; None: see :func:`tf_model.data.resolve`.
-        output: The file; None: ``saved_models/test_predictions.csv``. It is replaced only with ``overwrite``.
-        probabilities: As ``threshold``, see :meth:`~tf_model.inference.predictor.Predictor.predict`.
-
-    Returns:
-        The number of tweets.
-
-    Raises:
-        ModelError: The model does not predict products.
-        DataError: The dataset has no unlabelled tweets.
-        OutputError: ``output`` exists and ``overwrite`` is false, or it cannot be written.
-    """
-    from tf_model import data as datasets
-    from tf_model.data.dataset import UNLABELLED_COLUMN, UNLABELLED_SHEET
-
-    output = Path(output) if output else paths.SAVED_MODELS / TEST_PREDICTIONS
-    tables.check_output(output, overwrite)
-    if tasks.PRODUCT.name not in predictor.labels:
-        raise ModelError(
-            f"{predictor.folder} predicts {', '.join(predictor.labels)}, not the product; give another --model"
-        )
-    source = datasets.resolve(data)
-    datasets.announce(source)
-    if output.exists() and output.samefile(source.path):
-        raise UsageError(f"{output} is the dataset itself, which is never changed; choose another name for --output")
-    unlabelled = datasets.read(source.path).unlabelled
-    if unlabelled is None:
-        raise DataError(
-            f"{source.path} has no sheet {UNLABELLED_SHEET!r} with unlabelled tweets; "
-            "give the workbook that has one with --data PATH"
-        )
-    tweets = unlabelled[UNLABELLED_COLUMN]
-    predictions = predictor.predict(tweets, probabilities=probabilities, threshold=threshold)
-    predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
-    predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
-    with tables.table_writer(output, overwrite) as writer:
-        writer.write(predictions)
-    return len(predictions)
-
-
-# ---------------------------------------------------------------- command line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -127,42 +65,20 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     inputs, outputs = ", ".join(tables.INPUT_SUFFIXES), ", ".join(tables.OUTPUT_SUFFIXES)
     add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text a line")
-    add(
-        "--text",
-        action="append",
-        metavar="TEXT",
-        help="a text instead of a file; repeat it for several, write --text=TEXT if it begins with a dash",
-    )
+    add("--text", action="append", help="a text instead of a file, repeatable; --text=TEXT if it begins with a dash")
     add("--output", type=Path, metavar="OUTPUT", help=f"the file to write ({outputs})")
     add(
         "--format",
         choices=("table", "csv", "json"),
-        help="how to print where there is no --output: a table on a terminal, else csv; json is one object a line",
+        help="how to print: a table on a terminal, else csv; json: an object a line",
     )
-    add(
-        "--overwrite",
-        action="store_true",
-        help="replace OUTPUT if it exists; an unfinished run of --engine ray goes on instead",
-    )
+    add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray goes on with its own")
     add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
     add("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
-    add(
-        "--model",
-        type=Path,
-        metavar="DIR",
-        help="the model, a program: one that you trust; if not given, saved_models/answer, or saved_models/product",
-    )
-    add(
-        "--probabilities",
-        action="store_true",
-        help="add the two best answers and how sure the better one is, and the probability of each class",
-    )
+    add("--model", type=Path, metavar="DIR", help="a model that you trust; saved_models/answer or product if not given")
+    add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
     add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
-    add(
-        "--record",
-        action="store_true",
-        help="add the predictions to the log that `python -m tf_model.monitor` reads; of the texts only hashes",
-    )
+    add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
     add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
     add(
         "--test-predictions",
@@ -170,21 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         help="predict the unlabelled tweets of the dataset into saved_models/test_predictions.csv, or OUTPUT",
     )
     add("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
-    add(
-        "--server",
-        metavar="URL",
-        help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model",
-    )
+    add("--server", metavar="URL", help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model")
     add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of shards)").add_argument
     add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
     add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
     add("--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given")
-    add(
-        "--gpus-per-worker",
-        type=_share,
-        metavar="SHARE",
-        help="of a GPU, for each model: 0.5 lets two share one, 0 is none; a whole one where there are any",
-    )
+    add("--gpus-per-worker", type=_share, metavar="SHARE", help="of a GPU, for each model; a whole one if there is any")
     return parser
 
 
@@ -237,8 +144,6 @@ def _load(arguments: argparse.Namespace) -> Predictor:
         from tf_model.serving.remote import RemotePredictor
 
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
-    from tf_model.data.dataset import SAMPLE
-
     predictor = Predictor.load(arguments.model)
     if predictor.metrics.get("dataset") == SAMPLE:
         cli.say(
@@ -249,28 +154,49 @@ def _load(arguments: argparse.Namespace) -> Predictor:
 
 
 def _predict_test_sheet(arguments: argparse.Namespace) -> None:
+    """Write the file that the report delivered: the dataset's unlabelled tweets and what each is directed at."""
+    from tf_model import data
+    from tf_model.data.dataset import UNLABELLED_COLUMN, UNLABELLED_SHEET
+
     output = arguments.output or paths.SAVED_MODELS / TEST_PREDICTIONS
-    tables.check_output(output, arguments.overwrite)  # before the model is loaded
+    tables.check_output(output, arguments.overwrite)
     predictor = _load(arguments)
-    rows = write_test_predictions(
-        predictor, arguments.data, output, arguments.overwrite, arguments.probabilities, arguments.threshold
-    )
-    cli.say(f"wrote {paths.shown(output)} ({rows:,} tweets)")
+    if tasks.PRODUCT.name not in predictor.labels:
+        raise ModelError(
+            f"{predictor.folder} predicts {', '.join(predictor.labels)}, not the product; give another --model"
+        )
+    source = data.resolve(arguments.data)
+    data.announce(source)
+    if output.exists() and output.samefile(source.path):
+        raise UsageError(f"{output} is the dataset itself, which is never changed; choose another name for --output")
+    unlabelled = data.read(source.path).unlabelled
+    if unlabelled is None:
+        raise DataError(
+            f"{source.path} has no sheet {UNLABELLED_SHEET!r} with unlabelled tweets; "
+            "give the workbook that has one with --data PATH"
+        )
+    tweets = unlabelled[UNLABELLED_COLUMN]
+    predictions = predictor.predict(tweets, probabilities=arguments.probabilities, threshold=arguments.threshold)
+    predictions = predictions.rename(columns={tasks.PRODUCT.name: "Tweet_is_directed_at"})
+    predictions.insert(0, "Tweet", tweets.reset_index(drop=True))
+    with tables.table_writer(output, arguments.overwrite) as writer:
+        writer.write(predictions)
+    cli.say(f"wrote {paths.shown(output)} ({len(predictions):,} tweets)")
 
 
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
     from tf_model.batch.ray_data import predict_files
-    from tf_model.batch.shards import Shards
 
+    advance: Callable[[int], None]
     with ExitStack() as stack:
-        advance: list[Callable[[int], None]] = []
 
-        def start(shards: Shards, done: int) -> None:
+        def start(shards: Any, done: int) -> None:
+            nonlocal advance
             cli.say(f"reading the texts of column {shards.text_column!r} ({shards.reason})")
             before = f"; {done:,} of them were done by an earlier run" if done else ""
             count = len(shards.sizes)
             cli.say(f"{shards.rows:,} rows in {count:,} {plural(count, 'shard', 'shards')}{before}")
-            advance.append(stack.enter_context(count_progress(shards.rows - done, shown=True)))
+            advance = stack.enter_context(count_progress(shards.rows - done, shown=True))
 
         shards = predict_files(
             find_model(arguments.model),
@@ -284,7 +210,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             threshold=arguments.threshold,
             overwrite=arguments.overwrite,
             on_start=start,
-            on_progress=lambda rows: advance[0](rows),
+            on_progress=lambda rows: advance(rows),
         )
     bad = f"; {shards.bad:,} were set aside in _bad/, with the reason" if shards.bad else ""
     cli.say(f"{shards.rows:,} rows are in {paths.shown(arguments.output)}{bad}")
@@ -312,20 +238,16 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             with tables.table_writer(arguments.output, arguments.overwrite) as writer:
                 for chunk in chunks:
                     writer.write(chunk)
-            notes = writer.notes
+            notes = [*(f"note: {note}" for note in writer.notes), f"wrote {arguments.output}"]
         elif (arguments.format or ("table" if to_terminal else "csv")) == "table":
             print_table(chunks, table, list(predictor.columns(arguments.probabilities)))
         else:
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
-        cli.say(f"note: {note}")
-    if arguments.output:
-        cli.say(f"wrote {arguments.output}")
+        cli.say(note)
 
 
-def _recorded(
-    recorder: Recorder, predictor: Predictor, table: tables.Table, options: dict[str, Any]
-) -> Iterator[pandas.DataFrame]:
+def _recorded(recorder: Any, predictor: Predictor, table: tables.Table, options: dict[str, Any]) -> Iterator[Any]:
     """The predictions, which are recorded; so is what goes wrong in reading and scoring, but not in writing."""
     with recorder.recording_errors(RECORDED):
         yield from predictor.predict_table(

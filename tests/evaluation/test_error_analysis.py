@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from model_folders import ROWS, SHA256, write_answer, write_single
 from sample_datasets import line_of, write_csv
@@ -16,7 +15,6 @@ from tf_model.evaluation.error_analysis import (
     report_metrics,
     texts_of,
     threshold_effect,
-    with_texts,
 )
 from tf_model.evaluation.metrics import REPORT, wilson_interval
 from tf_model.model_dir import Predictions, read_report
@@ -135,12 +133,6 @@ class TestMistakes:
 
     def test_no_mistake(self):
         assert hardest_mistakes(predictions((1, 0, [1, 0, 0]))).empty
-
-    def test_texts_by_row_number(self):
-        frame = with_texts(hardest_mistakes(FOUR), {9: "nine", 7: "seven"})
-        assert frame.columns[0] == "text"
-        assert frame["text"].tolist()[0] == "nine"
-        assert pd.isna(frame["text"].tolist()[1])
 
     def test_texts_of_the_same_file_only(self, tmp_path):
         dataset = read(write_csv(tmp_path / "mine.csv"))

@@ -368,7 +368,7 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
     damaged = shutil.copytree(tmp_path / "new", tmp_path / "damaged")
     graph = damaged / "saved_model.pb"
     graph.write_bytes(graph.read_bytes()[:200])
-    with pytest.raises(ModelError, match="holds no model that TensorFlow"):
+    with pytest.raises(ModelError, match=r"TensorFlow .* cannot load it"):
         command.main([str(damaged), "--to", "saved_models/product", "--force"])
     assert command.main(["--rollback", "saved_models/product"]) == 0
     assert not (tmp_path / "saved_models" / "product" / "model_card.md").exists()

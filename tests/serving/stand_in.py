@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,7 +56,7 @@ class StandIn:
     Attributes:
         models: The models it has, by name.
         faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection,
-            ``"half"`` for one that breaks within the reply, ``"drip"`` for a reply that comes a byte every 20 ms, a
+            ``"half"`` for one that breaks within the reply, a
             number of seconds to wait, or bytes to send instead of the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
@@ -132,8 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        if fault in ("half", "drip"):
-            self._send(200, b" " * 1000, "application/json", half=fault == "half", seconds=0.02)
+        if fault == "half":
+            self._send(200, b" " * 1000, "application/json", half=True)
             return
         if isinstance(fault, float):
             time.sleep(fault)
@@ -174,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, status: int, value: object) -> None:
         self._send(status, json.dumps(value, indent=4).encode(), "application/json")
 
-    def _send(self, status: int, body: bytes, kind: str, half: bool = False, seconds: float = 0.0) -> None:
+    def _send(self, status: int, body: bytes, kind: str, half: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -182,10 +182,5 @@ class _Handler(BaseHTTPRequestHandler):
         if half:
             self.close_connection = True
             self.wfile.write(body[: len(body) // 2])
-        elif seconds:
-            with suppress(OSError):  # the client has had enough
-                for each in body:
-                    self.wfile.write(bytes([each]))
-                    time.sleep(seconds)
         else:
             self.wfile.write(body)

@@ -12,7 +12,6 @@ from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_output
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, UsageError
-from tf_model.serving import remote
 from tf_model.serving.remote import RemotePredictor
 
 QUICK = {"timeout": 5.0, "retries": 2, "backoff": 0.001}
@@ -24,8 +23,9 @@ def server():
         yield stand_in
 
 
-def connect(server, *arguments, **options):
-    return RemotePredictor.connect(server.url, *arguments, **QUICK | options)
+def connect(server, model="", folder=None, **options):
+    address = f"{server.url}/v1/models/{model}" if model else server.url
+    return RemotePredictor.connect(address, folder, **QUICK | options)
 
 
 # ---------------------------------------------------------------- like a local one
@@ -56,14 +56,12 @@ def test_the_answer_is_preferred_and_has_all_its_columns(server):
     assert frame["best_guess"].tolist() == [ANSWERS["best_guess"]]
 
 
-@pytest.mark.parametrize("path", ["/v1/models/product", f"/v1/models/product/versions/{VERSION}", "/"])
+@pytest.mark.parametrize("path", ["/v1/models/product", f"/v1/models/product/versions/{VERSION}"])
 def test_the_address_may_name_the_model_and_its_version(server, path):
     server.models = ("product", "answer")
-    predictor = RemotePredictor.connect(server.url + path, "product" if path == "/" else None, **QUICK)
-    assert set(predictor.labels) == {"product"}
-    assert {found.split(":")[0] for _, found, _ in server.requests} == {
-        f"{path}/metadata".replace("//", "/v1/models/product/")
-    }
+    for address in (server.url + path, f"{server.url}{path}/"):
+        assert set(RemotePredictor.connect(address, **QUICK).labels) == {"product"}
+    assert {asked for _, asked, _ in server.requests} == {f"{path}/metadata"}
 
 
 def test_the_names_of_other_classes_come_from_a_local_folder(server, tmp_path, monkeypatch):
@@ -162,21 +160,6 @@ def test_a_server_that_is_too_slow_is_asked_once(server):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
-def test_a_server_that_never_ends_its_reply(server):
-    began = time.monotonic()
-    assert "did not answer within 0.3 s" in failure(server, ["drip"], timeout=0.3)
-    assert time.monotonic() - began < 2
-    assert connect(server).predict(["ipad"])["product"].tolist() == ["iPad"]
-
-
-def test_a_server_that_sends_too_much(server, monkeypatch):
-    predictor = connect(server)
-    monkeypatch.setattr(remote, "MAX_REPLY", 10_000)
-    server.faults.append(b"[" * 10_001)
-    with pytest.raises(ModelError, match="larger than 10,000 bytes; check --server"):
-        predictor.predict(["ipad"])
-
-
 @pytest.mark.parametrize("fault", ["close", "half"])
 def test_a_server_that_breaks_every_connection(server, fault):
     assert "tried 3 times); check --server" in failure(server, [fault] * 9)
@@ -218,10 +201,9 @@ def test_a_server_without_our_models(server):
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (b"<html>hello</html>", r"expected a JSON object, got something else.*usually 8501"),
+        (b"<html>hello</html>", r"expected a JSON object, got another reply.*usually 8501"),
         (b"", "expected a JSON object"),
         (b'{"outputs": {"label": ["iPad"]', "expected a JSON object"),
-        (b"[" * 100_000, "expected a JSON object"),
         (b"[1, 2]", "expected a JSON object"),
         (b'{"predictions": ["iPad"]}', "expected outputs by name"),
         (b'{"outputs": ["iPad"]}', "expected outputs by name"),
@@ -252,7 +234,7 @@ def test_a_malformed_reply(server, reply, message):
         ({"product_probabilities": [[0.5, 0.5]]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
         ({"product_probabilities": [[-0.1] * 9]}, "expected 1 x 9 numbers from 0 to 1 as 'product_probabilities'"),
         ({"product_probabilities": [[0.5], [0.5, 1]]}, "expected 1 x 9 numbers from 0 to 1"),
-        ({"product": ["Nokia"]}, "names of its classes are not"),
+        ({"product": ["Nokia"]}, "its classes are not"),
     ],
 )
 def test_outputs_that_cannot_be_right(server, changes, message):
@@ -282,7 +264,7 @@ def test_an_answer_without_its_guesses_is_refused(server, monkeypatch):
         MODELS, "answer", lambda texts: {name: complete(texts)[name] for name in complete(texts) if "guess" not in name}
     )
     server.models = ("answer",)
-    with pytest.raises(ModelError, match="is not what a model of the usual tasks returns"):
+    with pytest.raises(ModelError, match="not what a model of the usual tasks does"):
         connect(server)
 
 
@@ -311,7 +293,7 @@ def test_grpc_is_not_spoken():
     ],
 )
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(UsageError, match=r"expected the address of a TensorFlow Serving server, such as http"):
+    with pytest.raises(UsageError, match=r"expected the address of a model server, such as http"):
         RemotePredictor.connect(address)
 
 

@@ -16,6 +16,7 @@ from tf_model import paths, tasks
 from tf_model.errors import DataError, UsageError, listed, nearest, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors
+from tf_model.model_dir import SAMPLE
 from tf_model.tasks import COLUMNS, TEXT_COLUMN
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ FIRST_ROW = 2
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
 MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
 
-ASSIGNMENT, SAMPLE, CUSTOM = "assignment", "sample", "custom"
+ASSIGNMENT, CUSTOM = "assignment", "custom"
 # Of the workbook that the report worked from; data/README.md says where it comes from.
 ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d66b447"
 

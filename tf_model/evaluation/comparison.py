@@ -1,29 +1,25 @@
 """Whether one model is better than another: both answer the same labelled texts, which neither has trained on.
 
-Two accuracies on the same rows differ by the rows that only one of the models gets right, so these are what is tested:
-an exact McNemar test says how surprising their numbers are if both models are equally good, and a paired bootstrap how
-large the difference may be. Intervals of two separate accuracies would hide most differences that are real.
+Two accuracies on the same rows differ by the rows that only one of the models gets right, so these are tested: an exact
+McNemar test says how surprising their numbers are if both models are equally good, and a paired bootstrap how large the
+difference may be. Intervals of two separate accuracies would hide most differences that are real.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tf_model import data, paths, tasks
 from tf_model.data.splits import near_duplicate_groups
-from tf_model.errors import DataError, ModelError, plural
+from tf_model.errors import ModelError, plural
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, wilson_interval
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import probability_column, read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_right
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import Console
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
@@ -33,18 +29,11 @@ SIGNIFICANCE = 0.05
 
 
 def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
-    """Exact two-sided p-value of McNemar's test that both models are correct equally often.
+    """Exact two-sided p-value, 0 to 1, of McNemar's test that both models are correct equally often; both bool [N].
 
     Rows that both models get right, or both wrong, say nothing; of the others, each model should win half. Source:
     Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12 (1947), in its exact binomial form.
-
-    Args:
-        old_correct: bool [N], whether the old model is correct.
-        new_correct: bool [N], the same of the new one, in the same order.
-
-    Returns:
-        Probability of a difference at least as large if there is none, 0 to 1; 1 where the models never differ.
     """
     from scipy.stats import binomtest
 
@@ -53,30 +42,11 @@ def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
 
 
 def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
-    """Everything about two models that answered the same rows, ready for JSON.
+    """Everything about two models that answered the same rows (correct: bool [N]; near-duplicate group: int [N]).
 
-    Args:
-        old_correct: bool [N], whether the old model is correct.
-        new_correct: bool [N], the same of the new one, in the same order.
-        groups: int [N], see :func:`tf_model.evaluation.metrics.mean_interval`.
-
-    Returns:
-        ``rows``; ``groups`` (the number of rows that are no near-duplicates of each other); ``difference`` (new less
-        old accuracy, -1 to 1) and ``difference_interval`` (95%, by a paired bootstrap); ``only_old_right`` and
-        ``only_new_right``, numbers of rows; ``p_value`` of :func:`mcnemar_test`; and ``verdict`` on the new model:
-        :data:`BETTER` or :data:`WORSE` where ``p_value`` is below :data:`SIGNIFICANCE` and the interval leaves 0 out,
-        else :data:`NO_DIFFERENCE`.
-
-    Raises:
-        DataError: The arrays do not fit together, or there are fewer than two rows or groups.
+    ``difference`` is new less old accuracy, ``difference_interval`` its 95% interval by a paired bootstrap, ``p_value``
+    that of :func:`mcnemar_test`, and ``verdict`` says whether the new model is better where test and interval agree.
     """
-    for correct in (old_correct, new_correct):
-        if correct.ndim != 1 or correct.dtype != bool or len(correct) != len(old_correct):
-            raise DataError(
-                "expected for each row whether each of the two models is right, as two bool arrays of one length, got "
-                f"{old_correct.dtype} {list(old_correct.shape)} and {new_correct.dtype} {list(new_correct.shape)}; let "
-                "both models answer the same rows"
-            )
     p_value = mcnemar_test(old_correct, new_correct)
     difference = float(new_correct.mean() - old_correct.mean())
     low, high = mean_interval(new_correct.astype(float) - old_correct, groups)
@@ -97,17 +67,7 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
 
 
 def compare(old: Path | str, new: Path | str, path: Path | str | None = None) -> dict[str, Any]:
-    """Load two models and a dataset and compare them, saying which data is used; see :func:`compare_models`.
-
-    Args:
-        old: Folder of a saved model.
-        new: Folder of another one.
-        path: The dataset; None: see :func:`tf_model.data.resolve`.
-
-    Raises:
-        DataError: The dataset cannot be had.
-        ModelError: A model cannot be loaded, or the two cannot be compared.
-    """
+    """Load two models and a dataset and compare them, saying which data is used; see :func:`compare_models`."""
     predictors = [Predictor.load(folder) for folder in (old, new)]
     source = data.resolve(path)
     data.announce(source)
@@ -117,30 +77,22 @@ def compare(old: Path | str, new: Path | str, path: Path | str | None = None) ->
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
     """Let two models answer the texts that both of them validated on, and compare what they answer.
 
-    The rows are those in ``validation_predictions.csv`` of both: the validation part of the report's split where both
-    were trained with it. Each task that both models know is compared, and the answer as a whole where both give one.
-
-    Returns:
-        ``old`` and ``new`` (the folders), ``dataset``, ``data_sha256``, ``rows``, ``tasks``: for each task what
-        :func:`compare_right` gives and under ``old`` and ``new`` the ``accuracy``, ``accuracy_interval`` and, but for
-        the answer, ``macro_f1`` and ``loss`` of each; ``task``, the one that decides: the answer if both give one, else
-        the first; and ``verdict``, that of this task.
-
-    Raises:
-        ModelError: They have no task in common, or it cannot be told which rows neither has trained on.
-        DataError: There are fewer than two rows to compare on.
+    ``tasks`` holds for each task that both know, and for the answer if both give one, what :func:`compare_right` gives
+    and the metrics of ``old`` and ``new``; ``task`` is the one that decides, the answer or else the first, and
+    ``verdict`` that of this task. Raises :class:`ModelError` if there is nothing to compare on.
     """
+    old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
     names = [name for name in tasks.TASKS if name in old.labels and name in new.labels]
     if not names:
         raise ModelError(
-            f"{_shown(old)} predicts {', '.join(old.labels)} and {_shown(new)} predicts {', '.join(new.labels)}; "
+            f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
             "compare models of one task"
         )
     unseen = _unseen_rows(old, dataset) & _unseen_rows(new, dataset)
     frame = dataset.labelled[dataset.labelled["row"].isin(unseen)]
     if len(frame) < 2:
         raise ModelError(
-            f"{_shown(old)} and {_shown(new)} validated on different rows: only {len(frame)} "
+            f"{old_name} and {new_name} validated on different rows: only {len(frame)} "
             f"{plural(len(frame), 'row is', 'rows are')} unknown to both; train them with one --split-seed"
         )
     texts = frame[tasks.TEXT_COLUMN].tolist()
@@ -151,8 +103,8 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         compared[tasks.ANSWER] = _compare_answer(predictions, frame, groups)
     deciding = tasks.ANSWER if tasks.ANSWER in compared else names[0]
     return {
-        "old": _shown(old),
-        "new": _shown(new),
+        "old": old_name,
+        "new": new_name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "rows": len(frame),
@@ -162,9 +114,8 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     }
 
 
-_Predictions = Mapping[
-    str, tuple[Predictor, Mapping[str, np.ndarray]]
-]  # "old", "new": model, its probabilities by task
+# By "old" and "new": the model, and its probabilities by task.
+_Predictions = Mapping[str, tuple[Predictor, Mapping[str, np.ndarray]]]
 
 
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
@@ -172,8 +123,8 @@ def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
     trained_on = model.metrics.get("data_sha256")
     if trained_on != dataset.sha256:
         raise ModelError(
-            f"{_shown(model)} was trained on other data (sha256 {trained_on}) than {paths.shown(dataset.path)}: which "
-            "of these rows it has seen cannot be told; name its own data with --data"
+            f"{paths.shown(model.folder)} was trained on other data (sha256 {trained_on}) than "
+            f"{paths.shown(dataset.path)}; give its own with --data"
         )
     return set(read_validation_rows(model.folder).tolist())
 
@@ -187,9 +138,7 @@ def _probabilities(model: Predictor, texts: Sequence[str]) -> dict[str, np.ndarr
     }
 
 
-def _compare_task(
-    task: tasks.Task, predictions: _Predictions, frame: pd.DataFrame, groups: np.ndarray
-) -> dict[str, Any]:
+def _compare_task(task: tasks.Task, predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
     known = frame[task.column].isin(task.labels).to_numpy()
     metrics, correct = {}, []
     for name, (model, probabilities) in predictions.items():
@@ -200,7 +149,7 @@ def _compare_task(
     return metrics | compare_right(*correct, groups[known])
 
 
-def _compare_answer(predictions: _Predictions, frame: pd.DataFrame, groups: np.ndarray) -> dict[str, Any]:
+def _compare_answer(predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
     """The best guesses, so that a model gains nothing by saying "Not sure"."""
     known = frame[tasks.EMOTION_COLUMN].isin(tasks.EMOTIONS).to_numpy()
     metrics, answers_correct = {}, []
@@ -216,20 +165,16 @@ def _compare_answer(predictions: _Predictions, frame: pd.DataFrame, groups: np.n
     return metrics | compare_right(*answers_correct, groups[known])
 
 
-def _ids(labels: pd.Series, classes: Sequence[str]) -> np.ndarray:
+def _ids(labels: Any, classes: Sequence[str]) -> np.ndarray:
     """int64 [N], positions of the labels in ``classes``, -1 for any that is not there."""
     ids = {label: number for number, label in enumerate(classes)}
     return labels.map(ids).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
-def _shown(model: Predictor) -> str:
-    return paths.shown(model.folder) if model.folder else "the model"
-
-
 # ---------------------------------------------------------------- printed
 
 
-def print_comparison(console: Console, comparison: Mapping[str, Any]) -> None:
+def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
     """Print what :func:`compare_models` returned: a line per task, and the result.
 
     The new model has ``won`` the rows that it alone gets right, and ``lost`` those that the old one alone does.

@@ -8,30 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tf_model import config, paths, tasks
-from tf_model.data.dataset import ASSIGNMENT
+from tf_model import config, data, paths, tasks
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import REPORT, wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
+from tf_model.modeling.joint_label import confidence_and_right
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tf_model.data.dataset import Dataset
 
 REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded up
 
 
 def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[str, float]], str]:
-    """The report's metrics for a task, and whether they were measured alike, in words.
-
-    Returns:
-        :data:`tf_model.evaluation.metrics.REPORT` for products, nothing for other tasks; and one sentence.
-    """
+    """The report's metrics for a task (none but of products), and in a sentence whether they were measured alike."""
     if task != tasks.PRODUCT.name:
         return {}, f"The report gives no figure for the {task}."
     split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
-    if model.metrics.get("dataset") != ASSIGNMENT:
+    if model.metrics.get("dataset") != data.ASSIGNMENT:
         return REPORT, "Not comparable: the report used another dataset."
     if split.items() <= model.recipe.items() and model.part("validation", task).get("rows") == REPORT_VALIDATION_ROWS:
         return REPORT, "Comparable: measured on the same 659 tweets as the report's figure."
@@ -40,20 +34,12 @@ def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[
 
 @dataclass(frozen=True)
 class ThresholdEffect:
-    """What would happen if a model answered only where it is at least so confident, and abstained elsewhere.
+    """What would happen if a model answered only where it is at least so confident, and abstained elsewhere."""
 
-    Attributes:
-        rows: All rows, at least one.
-        answered: Rows that still get an answer.
-        correct: Of these, the correct ones.
-        abstained_correct: Correct answers that would not be given.
-        abstained_wrong: Wrong answers that would not be given.
-    """
-
-    rows: int
+    rows: int  # at least one
     answered: int
-    correct: int
-    abstained_correct: int
+    correct: int  # of those answered
+    abstained_correct: int  # correct answers that would not be given
     abstained_wrong: int
 
     @property
@@ -73,13 +59,7 @@ class ThresholdEffect:
 
 
 def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
-    """Count what a threshold would let through, and where the model would abstain.
-
-    Args:
-        confidences: float [N], N at least 1.
-        correct: bool [N], whether each answer is correct.
-        threshold: Answers with at least this confidence are given.
-    """
+    """Count what a threshold would let through, and where the model would abstain; float and bool [N], N at least 1."""
     answered = confidences >= threshold
     return ThresholdEffect(
         rows=len(correct),
@@ -91,14 +71,10 @@ def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: fl
 
 
 def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
-    """How confident a model of both tasks was of each joint answer, and whether it was exactly correct.
+    """How confident a model of both tasks was of each joint answer, float [N], and whether it was correct, bool [N].
 
-    Returns:
-        ``confidences`` float [N] and ``correct`` bool [N] over the validation rows with a known emotion, by the rule of
-        :mod:`tf_model.modeling.joint_label`; None for another model, or one without such rows.
+    N are the validation rows with a known emotion; None for another model, or one without such rows.
     """
-    from tf_model.modeling.joint_label import confidence_and_right
-
     if model.task != tasks.ANSWER or model.labelled("emotion") is None:
         return None
     product, emotion = model.predictions["product"], model.predictions["emotion"]
@@ -108,15 +84,9 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
-    """The wrong predictions that were made with the least doubt: the true class was thought least probable.
+    """The wrong predictions of labelled rows whose true class was thought least probable, the hardest first.
 
-    Args:
-        predictions: Of labelled rows.
-        most: How many at most.
-
-    Returns:
-        ``row`` (int64), ``label``, ``predicted`` (str), ``confidence`` and ``true_probability`` (float64, 0 to 1), the
-        hardest first.
+    Columns: ``row`` (int64), ``label``, ``predicted`` (str), ``confidence`` and ``true_probability`` (float64, 0 to 1).
     """
     import pandas as pd
 
@@ -135,23 +105,8 @@ def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
     )
 
 
-def with_texts(mistakes: pd.DataFrame, texts: Mapping[int, str]) -> pd.DataFrame:
-    """``mistakes`` with a first column ``text``: that of the same row number, missing where there is none."""
-    frame = mistakes.copy()
-    frame.insert(0, "text", mistakes["row"].map(texts))
-    return frame
-
-
-def texts_of(dataset: Dataset, data_sha256: str | None) -> dict[int, str]:
-    """The texts of a dataset by row number.
-
-    Args:
-        dataset: The dataset at hand.
-        data_sha256: Of the file that the row numbers belong to.
-
-    Raises:
-        DataError: It is another file, where the same row number is another text.
-    """
+def texts_of(dataset: data.Dataset, data_sha256: str | None) -> dict[int, str]:
+    """The texts of a dataset by row number; :class:`DataError` if it is not the file with this hash."""
     if dataset.sha256 != data_sha256:
         wanted = (data_sha256 or "not recorded")[:12]
         raise DataError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model.errors import DataError
+from tf_model.model_dir import SUM_TOLERANCE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +19,6 @@ REPORT: Mapping[str, Mapping[str, float]] = {
     "validation": {"loss": 0.4569, "accuracy": 0.8741},
 }
 SMALLEST_PROBABILITY = 1e-7  # Keras' epsilon: an answer that was ruled out costs 16.1 nats, not infinitely many
-SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 CONFIDENCE = 0.95  # coverage of intervals
 RESAMPLES = 9999  # of a bootstrap
 

@@ -9,16 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tf_model.tasks import TASKS
-
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-    from tf_model.training.trainer import Fitted
 
 SIGNATURE = "explain"
 # The integral is taken by Clenshaw-Curtis rules. Each has all points of the one before it, so that points are added
@@ -32,44 +27,27 @@ POINTS_AT_ONCE = 8  # few, for the sake of memory, and so that an answer to some
 
 @dataclass(frozen=True)
 class Attribution:
-    """What the words of a text say about one task.
+    """What the words of a text say about one task."""
 
-    Attributes:
-        label: The most probable class.
-        weights: One a word, in nats of the class's log-probability: above 0 the word speaks for it, below 0 against it.
-        change: By how much all words together change the log-probability.
-    """
-
-    label: str
-    weights: tuple[float, ...]
-    change: float
+    label: str  # the most probable class
+    weights: tuple[float, ...]  # one a word, in nats of log-probability: above 0 it speaks for the class, below against
+    change: float  # by how much all words together change the log-probability
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the words of a text say about the classes that the model chose.
+    """What the words of a text say about the classes that the model chose."""
 
-    Attributes:
-        words: The words as the model reads them, after cleaning.
-        tasks: What they say, by task.
-    """
-
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # as the model reads them, after cleaning
     tasks: dict[str, Attribution]
 
 
-def explain_function(
-    fitted: Fitted, labels: Mapping[str, Sequence[str]], temperatures: Mapping[str, float]
-) -> tf.types.experimental.PolymorphicFunction:
-    """The graph function that is exported as the signature ``explain``.
+def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatures: Mapping[str, float]) -> Any:
+    """The graph function of a ``Fitted`` classifier (float32) that is exported as the signature ``explain``.
 
     It takes ``text``, one string, and returns ``words`` (string [W]) and, for each task, ``<task>`` (string, the most
-    probable class), ``<task>_weights`` (float32 [W]) and ``<task>_change`` (float32).
-
-    Args:
-        fitted: The trained classifier, in float32.
-        labels: Classes of each task, in the order of the logits.
-        temperatures: By which each task's logits are divided.
+    probable class), ``<task>_weights`` (float32 [W]) and ``<task>_change`` (float32). ``temperatures`` divide the
+    logits of each task.
     """
     import tensorflow as tf
 
@@ -115,12 +93,9 @@ def explain_function(
             return tf.logical_not(tf.reduce_all(missed <= SHARE_OFF * tf.abs(change) + NATS_OFF))  # NaN is off
 
         length = tf.shape(embedded)[0]
-        start = (
-            tf.constant(0),
-            tf.zeros([len(labels), 0, length]),
-            tf.fill([len(labels), length], np.float32(np.nan)),
-        )
+        nothing = tf.zeros([len(labels), 0, length]), tf.fill([len(labels), length], np.float32(np.nan))
         shapes = (tf.TensorShape([]), tf.TensorShape([len(labels), None, None]), tf.TensorShape([len(labels), None]))
+        start = (tf.constant(0), *nothing)
         _, _, weights = tf.while_loop(
             is_off, refine, start, shape_invariants=shapes, maximum_iterations=len(rules), parallel_iterations=1
         )
@@ -153,10 +128,9 @@ def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
 def nested_rules() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rules of :data:`INTERVALS`, in steps of about :data:`POINTS_AT_ONCE` points.
 
-    Returns:
-        The points in the order in which they are computed, float32 [P]; how many there are before each step and after
-        the last, int32 [steps + 1]; and the weights of the points after each step, float32 [steps, P]: NaN where
-        those of no rule are complete.
+    Returns the points in the order in which they are computed, float32 [P]; how many there are before each step and
+    after the last, int32 [steps + 1]; and the weights of the points after each step, float32 [steps, P]: NaN where no
+    rule is complete.
     """
     finest = INTERVALS[-1]
     order: list[int] = []  # indices of the points in the finest rule

@@ -8,22 +8,23 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tf_model import model_dir, paths, tasks
-from tf_model.errors import ModelError, UsageError, first_line
+from tf_model.errors import ModelError, UsageError, first_line, listed
+from tf_model.inference import attribution
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
 from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
 if TYPE_CHECKING:
-    import numpy
     import pandas
-
-    from tf_model.inference.attribution import Explanation
 
 # A model reads the first 128 tokens. 20,000 characters hold them even where cleaning takes most of a text away, and
 # keep a pasted file of 10 MB from costing more than a tweet.
@@ -36,80 +37,57 @@ ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 MEASURE = "measure"  # the signature that also says how long each stage took, and what the vocabulary does not know
 
-Outputs = dict[str, "numpy.ndarray"]
+Outputs = dict[str, np.ndarray]
 _calls: list[None] = []  # one entry for each call under way; appending and popping need no lock
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Predictions and how they came about.
+    """Predictions and how they came about."""
 
-    Attributes:
-        predictions: One row a text, with every column that the model has: those of :meth:`Predictor.columns` with
-            ``probabilities``.
-        seconds: How long the call took, by stage: ``"tokenize"`` (cleaning and tokenizing), ``"model"`` and ``"rest"``;
-            of a model that does not tell ``"model"`` alone.
-        unknown_shares: For each text the share of its tokens that the vocabulary does not know, 0 to 1; None where the
-            model does not tell.
-    """
-
-    predictions: pandas.DataFrame
-    seconds: Mapping[str, float]
-    unknown_shares: Sequence[float] | None
+    predictions: pandas.DataFrame  # one row a text, with the columns of :func:`columns_of` with ``probabilities``
+    seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; "model" alone if it does not tell
+    unknown_shares: Sequence[float] | None  # of each text's tokens, 0 to 1; None if the model does not tell
 
 
 @dataclass(frozen=True)
 class Predictor:
     """A trained model, ready to score.
 
-    Attributes:
-        labels: The classes of each task that the model knows, by task name, in the order of the probabilities.
-        score: Scores one batch: from N texts as UTF-8 bytes, N at least 1, to ``<task>`` (object [N], str),
-            ``<task>_confidence`` (float32 [N]) and ``<task>_probabilities`` (float32 [N, classes]) for each task. Of a
-            model of both tasks also ``answer`` (object [N], str) and what it was decided from: ``answer_confidence``
-            (float32 [N]), ``best_guess`` and ``second_guess`` (object [N], str). Where the model can tell how it
-            scored, also ``unknown_share`` (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float).
-        folder: Where the model was read from.
-        recipe: ``recipe.json`` of that folder, empty if there is none.
-        metrics: ``metrics.json`` of that folder, empty if there is none.
-        threshold: The confidence below which the model's answer is "Not sure", where it gives one.
-        explainer: Explains one text as UTF-8 bytes, where the model can.
+    ``score`` takes a batch of N texts as UTF-8 bytes, N at least 1, and returns :func:`outputs_of` its labels: str as
+    object [N], float32 [N], and the probabilities float32 [N, classes]. Where the model can tell, it also returns
+    ``unknown_share`` (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float).
     """
 
-    labels: dict[str, tuple[str, ...]]
+    labels: dict[str, tuple[str, ...]]  # the classes of each task, in the order of the probabilities
     score: Callable[[Sequence[bytes]], Outputs]
     folder: Path | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    threshold: float | None = None
-    explainer: Callable[[bytes], Explanation] | None = None
+    threshold: float | None = None  # the confidence below which the model's answer is "Not sure"
+    explainer: Callable[[bytes], attribution.Explanation] | None = None
+    version: str = ""  # which training it is, see model_dir.training_of; of a model on a server its number there
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> Predictor:
-        """Load a saved model; tensorflow and tensorflow-text are all that this needs.
+        """Load a saved model, see :func:`find_model`; tensorflow and tensorflow-text are all that this needs.
 
-        Args:
-            folder: The model's folder. None: ``saved_models/answer`` if it is there, else ``saved_models/product``.
-
-        Raises:
-            ModelError: There is no such model, or the folder does not hold a whole one.
+        Raises :class:`ModelError` if the folder does not hold a whole model.
         """
         folder = find_model(folder)
-        labels = model_dir.read_labels(folder)
+        # A link is followed once: a promotion that moves it meanwhile cannot mix the files of two versions.
+        files = folder.resolve() if folder.is_symlink() else folder
+        labels = model_dir.read_labels(files)
         names = (model_dir.RECIPE, model_dir.METRICS, model_dir.CALIBRATION)
-        recipe, metrics, calibration = (model_dir.read_json(folder / name) for name in names)
-        model = _load_graph(folder, labels)
-        return cls(labels, _scorer(model), folder, recipe, metrics, calibration.get("threshold"), _explainer(model))
+        recipe, metrics, calibration = (model_dir.read_json(files / name) for name in names)
+        model = _load_graph(files, labels)
+        threshold, version = calibration.get("threshold"), model_dir.training_of(files)
+        return cls(labels, _scorer(model), folder, recipe, metrics, threshold, _explainer(model), version)
 
     @property
     def name(self) -> str:
         """What the model is called: the name of its folder."""
         return self.folder.name if self.folder else ""
-
-    @property
-    def version(self) -> str:
-        """Which training this is; see :func:`tf_model.model_dir.training_of`."""
-        return model_dir.training_of(self.folder)
 
     @property
     def has_answer(self) -> bool:
@@ -121,16 +99,10 @@ class Predictor:
         """Whether :meth:`explain` works."""
         return self.explainer is not None
 
-    def explain(self, text: Any) -> Explanation:
-        """How much each word of ``text`` speaks for the class that the model chose, for each task.
-
-        Raises:
-            ModelError: The model cannot explain.
-        """
+    def explain(self, text: Any) -> attribution.Explanation:
+        """How much each word of ``text`` speaks for the class that the model chose, for each task."""
         if self.explainer is None:
-            raise ModelError(
-                f"{self.folder} cannot explain its answers; train it again with `python -m tf_model.train`"
-            )
+            raise ModelError(f"{self.folder} cannot explain its answers; train it again")
         return self.explainer(model_input(text))
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
@@ -145,24 +117,12 @@ class Predictor:
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> pandas.DataFrame:
-        """Score texts.
+        """Score N texts: N rows in their order, indexed from 0, with the columns and dtypes of :meth:`columns`.
 
-        A text's prediction depends on that text alone, whatever else is in the list. Texts of about one length share a
-        batch, and a text that occurs twice in a window is scored once.
-
-        Args:
-            texts: N texts. None, NaN and NA are empty texts, half a surrogate pair is U+FFFD, anything else that is not
-                a string is taken as ``str`` writes it. Only the first :data:`MAX_CHARACTERS` characters are read.
-            batch_size: Texts scored at once, at least 1.
-            probabilities: Add the columns that :func:`columns_of` names.
-            on_progress: Called after each batch with the number of texts done since the last call.
-            threshold: Least confidence of an answer that is not "Not sure", 0 to 1. None: the model's own.
-
-        Returns:
-            N rows in the order of ``texts``, indexed from 0, with the columns and dtypes of :meth:`columns`.
-
-        Raises:
-            UsageError: ``threshold`` is not from 0 to 1, or the model gives no answers to be unsure of.
+        A prediction depends on its text alone. None, NaN and NA are empty texts, half a surrogate pair is U+FFFD,
+        anything else that is not a string is taken as ``str`` writes it; see also :data:`MAX_CHARACTERS`.
+        ``on_progress`` is called after each batch with the number of texts done since the last call. An answer below
+        ``threshold`` (0 to 1; None: the model's own) is "Not sure".
         """
         measured = self.predict_measured(texts, batch_size, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
@@ -177,10 +137,8 @@ class Predictor:
     ) -> Iterator[pandas.DataFrame]:
         """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
 
-        ``record`` is given the texts of each chunk that has any, and what was measured.
-
-        Raises:
-            DataError: The table already has one of these columns, or cannot be read on.
+        ``record`` is given the texts of each chunk that has any, and what was measured. Raises :class:`DataError` if
+        the table already has one of these columns, or cannot be read on.
         """
         import pandas
 
@@ -201,7 +159,6 @@ class Predictor:
         threshold: float | None = None,
     ) -> Measured:
         """Score texts and say how that went; for the arguments see :meth:`predict`."""
-        import numpy
         import pandas
 
         if isinstance(texts, str | bytes):
@@ -220,7 +177,7 @@ class Predictor:
         outputs = _joined(windows) if windows else {}
         if threshold is not None and outputs:
             is_sure = outputs["answer_confidence"] >= threshold
-            outputs[ANSWER] = numpy.where(is_sure, outputs["best_guess"], NOT_SURE)
+            outputs[ANSWER] = np.where(is_sure, outputs["best_guess"], NOT_SURE)
         for task, classes in self.labels.items():
             for number, label in enumerate(classes if outputs else ()):
                 outputs[probability_column(task, label)] = outputs[f"{task}_probabilities"][:, number]
@@ -228,7 +185,7 @@ class Predictor:
         for name, dtype in self.columns(probabilities=True).items():
             values = outputs.get(name, [])
             # Arrays: to make a Series of each would take longer than a small model does.
-            columns[name] = pandas.array(values, dtype="str") if dtype == "str" else numpy.asarray(values, dtype)
+            columns[name] = pandas.array(values, dtype="str") if dtype == "str" else np.asarray(values, dtype)
         predictions = pandas.DataFrame(columns)
         seconds = {"model": time.perf_counter() - began}
         if "unknown_share" not in outputs:
@@ -238,7 +195,7 @@ class Predictor:
         return Measured(predictions, stages | {"rest": rest}, outputs["unknown_share"].tolist())
 
     def _score_window(self, window: list[bytes], batch_size: int, on_progress: Callable[[int], None] | None) -> Outputs:
-        """The outputs of all texts of a window, in its order."""
+        """The outputs of all texts of a window, in its order; a text that occurs twice is scored once."""
         copies = Counter(window)
         # The longest first: a batch that does not fit into memory fails at once.
         texts = sorted(copies, key=len, reverse=True)
@@ -254,12 +211,11 @@ class Predictor:
 
     def check_threshold(self, threshold: float | None) -> None:
         """Raise :class:`UsageError` where the model gives no answers, or the threshold is not from 0 to 1."""
-        if threshold is None:
-            return
-        if not self.has_answer:
-            model = self.folder or self.name
-            raise UsageError(f"a threshold is for answers, which {model} does not give; run `make answer`")
-        if not 0 <= threshold <= 1:
+        if threshold is not None and not self.has_answer:
+            raise UsageError(
+                f"a threshold is for answers, which {self.folder or self.name} does not give; run `make answer`"
+            )
+        if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
 
@@ -269,15 +225,10 @@ def in_flight() -> int:
 
 
 def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
-    """The columns of predictions in their order, with their dtypes.
+    """The columns of predictions in their order, with their dtypes, from the classes of each task.
 
-    For each task ``<task>`` (str) and ``<task>_confidence`` (float32, 0 to 1), then, of a model of both tasks,
-    ``answer`` (str).
-
-    Args:
-        labels: The classes of each task of the model.
-        probabilities: Add, of a model of both tasks, how sure the best answer is, and the two best: see
-            :data:`GUESSES`; then ``<task>_probability_<label>`` for each class of each task.
+    For each task ``<task>`` and ``<task>_confidence`` (0 to 1), then, of a model of both tasks, ``answer``. With
+    ``probabilities`` also what the answer was decided from (:data:`GUESSES`), and ``<task>_probability_<label>``.
     """
     columns = {}
     for task in labels:
@@ -287,6 +238,12 @@ def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False)
     if probabilities:
         columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
     return columns
+
+
+def outputs_of(labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The outputs of a model with these classes, with their dtypes."""
+    probabilities = {f"{task}_probabilities": "float32" for task in labels}
+    return columns_of(labels) | probabilities | (GUESSES if len(labels) > 1 else {})
 
 
 def has_text(text: Any) -> bool:
@@ -311,26 +268,18 @@ def model_input(text: Any) -> bytes:
 def find_model(folder: Path | str | None) -> Path:
     """The folder of a saved model; None: ``saved_models/answer`` if it is there, else ``saved_models/product``.
 
-    Raises:
-        ModelError: There is none.
+    Raises :class:`ModelError` if there is none.
     """
+    saved = paths.SAVED_MODELS
     if folder is None:
-        for name in DEFAULT_MODELS:
-            if (paths.SAVED_MODELS / name).is_dir():
-                return paths.SAVED_MODELS / name
-        raise ModelError(
-            f"no trained model in {paths.SAVED_MODELS.name}/; run `make train`, or give another model with --model DIR"
-        )
-    folder = Path(folder)
-    try:
-        if folder.is_dir():
-            return folder
-        problem = "is a file" if folder.exists() else "does not exist"
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-    is_known = folder.name in (*DEFAULT_MODELS, *tasks.TASKS) and (paths.SAVED_MODELS / folder.name).is_dir()
-    hint = f"did you mean {paths.SAVED_MODELS.name}/{folder.name}? Else " if is_known else ""
-    raise ModelError(f"{str(folder)[:200]} {problem}; {hint}run `make train`, or give the folder of a saved model")
+        folder = next((saved / name for name in DEFAULT_MODELS if (saved / name).is_dir()), None)
+        if folder is None:
+            raise ModelError(f"no trained model in {saved.name}/; run `make train`, or give one with --model DIR")
+        return folder
+    with suppress(OSError):  # such as a name that is too long
+        if Path(folder).is_dir():
+            return Path(folder)
+    raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {saved.name}/{ANSWER}")
 
 
 def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]]) -> Any:
@@ -344,24 +293,20 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]]) -> Any:
         model = tf.saved_model.load(str(folder))
     except Exception as error:  # damaged files show as OSError, ValueError, KeyError, protobuf and tf.errors
         raise ModelError(
-            f"{folder} holds no model that TensorFlow {tf.__version__} can load ({first_line(error)[:300]}); "
-            "export it again, or give another folder"
+            f"{folder}: TensorFlow {tf.__version__} cannot load it ({first_line(error)[:300]}); export it again"
         ) from error
     signature = model.signatures.get(model_dir.SIGNATURE)
     outputs = signature.structured_outputs if signature else {}
-    expected = [f"{task}{ending}" for task in labels for ending in ("", "_confidence", "_probabilities")]
-    expected += [ANSWER, *GUESSES] if len(labels) > 1 else []
-    if not set(expected) <= set(outputs):
+    missing = outputs_of(labels).keys() - set(outputs)
+    if missing:
         raise ModelError(
-            f"{folder}: expected {model_dir.SIGNATURE} to return {', '.join(expected)}, found "
-            f"{', '.join(sorted(outputs)) or 'nothing'}; train the model again with `python -m tf_model.train`"
+            f"{folder}: {model_dir.SIGNATURE} does not return {listed(sorted(missing))}; train the model again"
         )
     for task, classes in labels.items():
         width = outputs[f"{task}_probabilities"].shape[-1]
         if width not in (None, len(classes)):
             raise ModelError(
-                f"{folder}: the model has {width} classes and {model_dir.LABELS} names {len(classes)}; "
-                "export the model again"
+                f"{folder} has {width} classes and {model_dir.LABELS} names {len(classes)}; train the model again"
             )
     return model
 
@@ -385,22 +330,17 @@ def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
     return score
 
 
-def _explainer(model: Any) -> Callable[[bytes], Explanation] | None:
-    from tf_model.inference import attribution
-
+def _explainer(model: Any) -> Callable[[bytes], attribution.Explanation] | None:
     if attribution.SIGNATURE not in model.signatures:
         return None
     import tensorflow as tf
 
-    return lambda text: attribution.read_explanation(
-        model.signatures[attribution.SIGNATURE](text=tf.constant(text, tf.string))
-    )
+    explain = model.signatures[attribution.SIGNATURE]
+    return lambda text: attribution.read_explanation(explain(text=tf.constant(text, tf.string)))
 
 
-def _as_numpy(tensor: Any) -> numpy.ndarray:
-    import numpy
-
-    values = numpy.asarray(tensor.numpy())
+def _as_numpy(tensor: Any) -> np.ndarray:
+    values = np.asarray(tensor.numpy())
     if values.dtype == object:
         values[:] = [text.decode("utf-8") for text in values]
     return values
@@ -408,9 +348,8 @@ def _as_numpy(tensor: Any) -> numpy.ndarray:
 
 def _joined(parts: Sequence[Outputs]) -> Outputs:
     """The outputs of several batches as of one: rows one below the other, seconds added up."""
-    import numpy
 
-    def join(values: list[numpy.ndarray]) -> numpy.ndarray:
-        return numpy.concatenate(values) if values[0].ndim else numpy.sum(values, axis=0)
+    def join(values: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(values) if values[0].ndim else np.sum(values, axis=0)
 
     return {name: join([part[name] for part in parts]) for name in parts[0]}

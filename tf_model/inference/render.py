@@ -7,39 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model import cli
 from tf_model.errors import plural
-from tf_model.inference.predictor import model_input
+from tf_model.inference.attribution import Explanation
+from tf_model.inference.predictor import Predictor, model_input
 from tf_model.io import tables
 from tf_model.io.characters import visible
 from tf_model.io.text_files import json_line
 
-if TYPE_CHECKING:
-    import pandas
-
-    from tf_model.inference.attribution import Explanation
-    from tf_model.inference.predictor import Predictor
-
 SHOWN_CHARACTERS = 280  # of a text in a table for a person
 BAR = 12  # characters of the bar of the word that counts most
 SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal to draw a bar on
-
-
-def print_rows(chunks: Iterator[pandas.DataFrame], kind: str) -> None:
-    """Print rows as they would stand in a file, with no raw control character to a terminal.
-
-    Args:
-        chunks: The rows.
-        kind: ``"csv"``, or ``"json"`` for one object a line.
-    """
-    _write_utf8()
-    target = _Harmless() if sys.stdout.isatty() else sys.stdout
-    writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
-    for chunk in chunks:
-        writer.write(chunk)
-        sys.stdout.flush()
 
 
 class _Harmless:
@@ -49,14 +29,18 @@ class _Harmless:
         sys.stdout.write("\n".join(visible(line) for line in text.split("\n")))
 
 
-def _write_utf8() -> None:
-    """Make standard output UTF-8, with line endings left as they are."""
-    sys.stdout.reconfigure(encoding="utf-8", newline="")
+def print_rows(chunks: Iterator[Any], kind: str) -> None:
+    """Print rows as they would stand in a file, ``kind`` "csv" or "json" (one object a line)."""
+    sys.stdout.reconfigure(encoding="utf-8", newline="")  # line endings are left as they are
+    target = _Harmless() if sys.stdout.isatty() else sys.stdout
+    writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
+    for chunk in chunks:
+        writer.write(chunk)
+        sys.stdout.flush()
 
 
-def print_table(chunks: Iterator[pandas.DataFrame], table: tables.Table, names: Sequence[str]) -> None:
+def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]) -> None:
     """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -66,22 +50,16 @@ def print_table(chunks: Iterator[pandas.DataFrame], table: tables.Table, names: 
         for name in names:
             shown.add_column(Text(visible(name.replace("_", " "))), justify="right" if "_" in name else "left")
         for text, *values in zip(table.texts(chunk), *(chunk[name] for name in names), strict=True):
+            text = model_input(text).decode("utf-8")
+            text = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
             cells = [value if isinstance(value, str) else f"{value:.1%}" for value in values]
-            shown.add_row(Text(_shortened(text)), *(Text(visible(cell)) for cell in cells))
-        Console(markup=False, highlight=False).print(shown)
-
-
-def _shortened(text: Any) -> str:
-    text = model_input(text).decode("utf-8")
-    return visible(text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…")
-
-
-# ---------------------------------------------------------------- explanations
+            shown.add_row(*(Text(visible(cell)) for cell in (text, *cells)))
+        cli.stdout().print(shown)
 
 
 def explain_texts(predictor: Predictor, texts: Sequence[str], threshold: float | None, kind: str | None) -> None:
     """Print the prediction for each text and the weights of its words; ``kind`` "json" prints one object a line."""
-    _write_utf8()
+    sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
     for text, row in zip(texts, predictions.to_dict("records"), strict=True):
         explanation = predictor.explain(text)
@@ -113,9 +91,6 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
     stdout.print(Text(visible(text)[:500]), soft_wrap=True)
     stdout.print(Text(visible(headline)), soft_wrap=True)
     stdout.print(table if explanation.words else "no word is left after cleaning: nothing to explain")
-
-
-# ---------------------------------------------------------------- progress
 
 
 @contextmanager

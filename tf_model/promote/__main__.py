@@ -13,27 +13,18 @@ from tf_model.promote.promotion import promote, rollback
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``python -m tf_model.promote``: promote a model, or go back to the previous one."""
+    """Promote a model, or go back to the previous one."""
     arguments = _parser().parse_args(argv)
     if (arguments.new is None) == (arguments.rollback is None):
         raise UsageError("expected the folder of a new model, or --rollback NAME, and not both; see --help")
     with cli.stopped_cleanly():
-        if arguments.rollback is not None:
-            name = arguments.rollback
-            target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
-            kept = rollback(target)
-            cli.say(
-                f"{paths.shown(target)} is the previous version again"
-                + (f"; the other is in {paths.shown(kept)}" if kept else "")
-            )
-            return 0
-        done = promote(
-            arguments.new,
-            arguments.to,
-            path=arguments.data,
-            force=arguments.force,
-            allow_worse=arguments.allow_worse,
-        )
+        (_promote if arguments.rollback is None else _roll_back)(arguments)
+    return 0
+
+
+def _promote(arguments: argparse.Namespace) -> None:
+    force, allow_worse = arguments.force, arguments.allow_worse
+    done = promote(arguments.new, arguments.to, path=arguments.data, force=force, allow_worse=allow_worse)
     if done.comparison:
         from tf_model.evaluation.comparison import print_comparison
 
@@ -45,26 +36,28 @@ def main(argv: list[str] | None = None) -> int:
             f"the version before is kept in {paths.shown(done.previous)}; to go back: "
             f"python -m tf_model.promote --rollback {shlex.quote(name)}"
         )
-    return 0
+
+
+def _roll_back(arguments: argparse.Namespace) -> None:
+    name = arguments.rollback
+    target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
+    kept = rollback(target)
+    other = f"; the other is in {paths.shown(kept)}" if kept else ""
+    cli.say(f"{paths.shown(target)} is the previous version again{other}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.promote", "Put a new model in the place of the one in use, or go back.")
-    parser.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
-    parser.add_argument(
-        "--to",
-        type=Path,
-        metavar="DIR",
-        help="the model to replace; if not given, saved_models/answer, product or emotion, as the new one predicts",
-    )
-    parser.add_argument("--rollback", metavar="NAME", help="exchange a model and its previous version")
-    parser.add_argument("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
-    parser.add_argument("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
-    parser.add_argument(
+    add = parser.add_argument
+    add("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
+    add("--to", type=Path, metavar="DIR", help="the model to replace; answer, product or emotion if not given")
+    add("--rollback", metavar="NAME", help="exchange a model and its previous version")
+    add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
+    add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
+    add(
         "--force",
         action="store_true",
-        help="promote also a model of the sample corpus over one of real tweets, one of another task, and one that "
-        "cannot be compared",
+        help="promote also a model of the sample corpus, one of another task, and one that cannot be compared",
     )
     return parser
 

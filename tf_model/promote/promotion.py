@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
-from tf_model.evaluation.metrics import SUM_TOLERANCE
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import GRAPH, probability_column, training_of
+from tf_model.model_dir import GRAPH, SAMPLE, probabilities_sum_to_1, probability_column, training_of
 from tf_model.promote import versions
 
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
@@ -26,17 +23,11 @@ TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was done.
+    """What was done."""
 
-    Attributes:
-        target: Where the new model is.
-        previous: The version that it replaced; None if there was none.
-        comparison: Of the two, see ``compare_models``; None if they were not compared.
-    """
-
-    target: Path
-    previous: Path | None
-    comparison: Mapping[str, Any] | None
+    target: Path  # where the new model is
+    previous: Path | None  # the version that it replaced, if any
+    comparison: Mapping[str, Any] | None  # of the two, see ``compare_models``, if they were compared
 
 
 def promote(
@@ -50,24 +41,14 @@ def promote(
 ) -> Promotion:
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
-    Args:
-        new: Folder of a saved model; it stays as it is.
-        target: Where the model is loaded from; it need not exist. None: ``saved_models/`` and what the model predicts,
-            ``answer``, ``product`` or ``emotion``.
-        comparison: What ``compare_models`` returned for exactly these two; None: compare them now.
-        path: The dataset to compare on; None: see :func:`tf_model.data.resolve`.
-        force: Promote also a model of the sample corpus over one of real tweets, one of another task, and one that
-            cannot be compared. A model that does not work is never promoted.
-        allow_worse: Promote also a model with a lower accuracy.
-
-    Raises:
-        ModelError: The new model is refused; the message says why, and which option allows it.
-        OutputError: It cannot be copied. What was there is still there.
-        UsageError: It is the model in use already, or ``target`` is no place for a model.
+    ``target`` need not exist; None: ``saved_models/`` and what the model predicts. ``comparison`` is what
+    ``compare_models`` returned for these two; None: they are compared now, on the dataset ``path``. ``force`` and
+    ``allow_worse`` are the options of the command. A model that does not work is never promoted, and an error
+    leaves everything as it was.
     """
     model = load_and_try(Path(new))
     if target is None:
-        target = paths.SAVED_MODELS / (tasks.ANSWER if len(model.labels) > 1 else next(iter(model.labels)))
+        target = paths.SAVED_MODELS / (tasks.ANSWER if model.has_answer else next(iter(model.labels)))
     new, target = Path(new), _place(target)
     with versions.locked(target):
         versions.recover(target)
@@ -83,17 +64,9 @@ def promote(
 
 
 def rollback(target: Path | str) -> Path | None:
-    """Exchange a model and its previous version; a second rollback undoes the first.
+    """Exchange a model and its previous version, which must work; a second rollback undoes the first.
 
-    Args:
-        target: The model's folder. Where it is missing, its newest version comes back.
-
-    Returns:
-        The version that was in use; None if there is no other.
-
-    Raises:
-        ModelError: There is no previous version, or it does not work.
-        OutputError: The link cannot be moved.
+    Where the model is missing, its newest version comes back. Returns the version that was in use, if there is another.
     """
     target = _place(target)
     if versions.versions(target):
@@ -111,11 +84,7 @@ def rollback(target: Path | str) -> Path | None:
 
 
 def load_and_try(folder: Path) -> Predictor:
-    """Load a model and let it answer two texts.
-
-    Raises:
-        ModelError: It cannot be loaded, it fails, or what it gives are no probabilities.
-    """
+    """Load a model and let it answer two texts; :class:`ModelError` if it cannot, or gives no probabilities."""
     model = Predictor.load(folder)
     try:
         answered = model.predict([TRIAL, ""], probabilities=True)
@@ -125,7 +94,7 @@ def load_and_try(folder: Path) -> Predictor:
         raise ModelError(f"{folder} was loaded and cannot answer ({type(error).__name__}); train it again") from error
     for task, labels in model.labels.items():
         probabilities = answered[[probability_column(task, label) for label in labels]].to_numpy()
-        if not (np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all():  # so written, NaN is refused as well
+        if not probabilities_sum_to_1(probabilities):
             raise ModelError(
                 f"expected probabilities of the {task} that sum to 1, {folder} gives {probabilities[0].tolist()}; "
                 "train it again"
@@ -134,11 +103,7 @@ def load_and_try(folder: Path) -> Predictor:
 
 
 def _place(target: Path | str) -> Path:
-    """The name that stands for a model, in full; the link itself, not the version that it leads to.
-
-    Raises:
-        UsageError: It is no name for a model.
-    """
+    """The name that stands for a model, in full; the link itself, not the version that it leads to."""
     target = Path(target)
     target = target.parent.resolve() / target.name
     if not target.name or target.name.startswith(".") or versions.FOLDER in target.parts:
@@ -159,11 +124,12 @@ def _judge(
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
 
-    assert model.folder is not None
     new, old = paths.shown(model.folder), paths.shown(target)
 
-    def anyway(**options: bool) -> str:
-        return _command(new, old, path, **{"force": force, "allow_worse": allow_worse} | options)
+    def anyway(option: str) -> str:
+        given = [word for word, is_given in (("--force", force), ("--allow-worse", allow_worse)) if is_given]
+        words = ["python", "-m", "tf_model.promote", new, "--to", old, *(["--data", str(path)] if path else [])]
+        return f"`{shlex.join([*words, *given, option])}` promotes it all the same"
 
     try:
         current = Predictor.load(target)
@@ -172,15 +138,15 @@ def _judge(
         return None
     if training_of(model.folder) == training_of(target):  # a copy would take the place of the version to go back to
         raise UsageError(f"{new} is the model in use already; give the folder of another one")
-    from_sample, replaces_sample = (each.metrics.get("dataset") == data.SAMPLE for each in (model, current))
+    from_sample, replaces_sample = (each.metrics.get("dataset") == SAMPLE for each in (model, current))
     if from_sample and not replaces_sample and not force:
         raise ModelError(
-            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway(force=True)}"
+            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway('--force')}"
         )
     if set(model.labels) != set(current.labels) and not force:
         raise ModelError(
             f"{new} predicts {', '.join(model.labels)} and {old} {', '.join(current.labels)}; promote it to another "
-            f"name, or {anyway(force=True)}"
+            f"name, or {anyway('--force')}"
         )
     if comparison is None and replaces_sample and not from_sample:
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
@@ -192,17 +158,9 @@ def _judge(
             comparison = compare_models(current, model, data.read(source.path))
         except TweetTargetError as error:
             if not force:
-                raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway(force=True)}") from error
+                raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway('--force')}") from error
             cli.say(f"note: {new} and {old} were not compared: {error}")
             return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        raise ModelError(f"{result_line(comparison)}; {anyway(allow_worse=True)}")
+        raise ModelError(f"{result_line(comparison)}; {anyway('--allow-worse')}")
     return comparison
-
-
-def _command(new: str, old: str, path: Path | str | None, *, force: bool, allow_worse: bool) -> str:
-    """The command that promotes what was refused, in words."""
-    words = ["python", "-m", "tf_model.promote", new, "--to", old]
-    words += ["--data", str(path)] if path else []
-    words += ["--force"] * force + ["--allow-worse"] * allow_worse
-    return f"`{shlex.join(words)}` promotes it all the same"

@@ -7,9 +7,8 @@
     saved_models/.versions/answer/2
 
 The link is moved in one step: whoever opens the name gets a whole version, also if the program is killed. Only where
-the name is still a plain folder, as training leaves it, it takes two renames: the folder goes among the versions, and
-the link takes its name. Killed between the two, both versions are whole and the name is missing; the next promotion or
-rollback puts it back, see :func:`recover`.
+the name is still a plain folder, as training leaves it, it takes two renames: killed between them, both versions are
+whole and the name is missing; the next promotion or rollback puts it back, see :func:`recover`.
 """
 
 from __future__ import annotations
@@ -29,10 +28,8 @@ FOLDER = ".versions"
 def add_version(new: Path, target: Path) -> None:
     """Copy ``new`` among the versions of ``target`` and use it; only the version before it is kept.
 
-    Call it with the lock held, as everything here that changes a folder.
-
-    Raises:
-        OutputError: It cannot be written; ``target`` is what it was.
+    Call it with the lock held, as everything here that changes a folder. After an :class:`OutputError` ``target`` is
+    what it was.
     """
     version = _next_version(target)
     with explain_write_errors(target):
@@ -44,15 +41,16 @@ def add_version(new: Path, target: Path) -> None:
                         os.fsync(copied.fileno())  # so that the link never leads to what a power cut has taken
             for each in versions(target):
                 if each != in_use(target):
-                    _remove(each)
+                    hidden = each.with_name(f".{each.name}.old")  # half a version is never among the others
+                    each.rename(hidden)
+                    shutil.rmtree(hidden, ignore_errors=True)
         use_version(target, version)
 
 
 def use_version(target: Path, version: Path) -> None:
     """Let the name ``target`` stand for ``version``; what was there stays as the other version.
 
-    Raises:
-        OutputError: The link cannot be moved; ``target`` is what it was.
+    After an :class:`OutputError` ``target`` is what it was.
     """
     link = _link_beside(target)
     with explain_write_errors(target):
@@ -74,11 +72,7 @@ def use_version(target: Path, version: Path) -> None:
 def recover(target: Path) -> bool:
     """Remove what a killed promotion has left behind; where the name is missing, use the newest version.
 
-    Returns:
-        Whether the name was missing.
-
-    Raises:
-        OutputError: The link cannot be made.
+    Returns whether the name was missing.
     """
     for each in versions_folder(target).glob(".*"):
         shutil.rmtree(each, ignore_errors=True)
@@ -124,10 +118,3 @@ def _link_beside(target: Path) -> Path:
 def _next_version(target: Path) -> Path:
     newest = next(reversed(versions(target)), None)
     return versions_folder(target) / str(int(newest.name) + 1 if newest else 1)
-
-
-def _remove(version: Path) -> None:
-    """Take a version away in one step, then remove it: half a version is never among the others."""
-    hidden = version.with_name(f".{version.name}.old")
-    version.rename(hidden)
-    shutil.rmtree(hidden, ignore_errors=True)

@@ -34,14 +34,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.serving", "Lay saved models out for TensorFlow Serving, with warm-up requests.")
-    parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given"
-    )
-    parser.add_argument("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
-    parser.add_argument(
-        "--cores", type=cli.positive_integer, help="batches computed at once; this machine's cores if not given"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="write models and settings that are there already")
+    add = parser.add_argument
+    add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given")
+    add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
+    add("--cores", type=cli.positive_integer, help="batches computed at once; this machine's cores if not given")
+    add("--overwrite", action="store_true", help="write models and settings that are there already")
     return parser
 
 

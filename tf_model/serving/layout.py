@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tf_model.device import import_tensorflow
-from tf_model.errors import OutputError, UsageError, first_line
-from tf_model.io.files import explain_read_errors, explain_write_errors, whole_file, whole_folder
+from tf_model.errors import UsageError
+from tf_model.io.files import explain_read_errors, whole_file, whole_folder
 from tf_model.model_dir import (
     GRAPH,
     SAVED_MODEL,
@@ -33,8 +33,7 @@ from tf_model.model_dir import (
     training_of,
 )
 
-# Where the server finds the folder; compose.yaml mounts it there.
-BASE = "/models"
+BASE = "/models"  # where the server finds the folder; compose.yaml mounts it there
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 METRICS = "/monitoring/prometheus/metrics"
 # At the beginning of each file of settings. Whoever changes one takes it off, and keeps what he has changed.
@@ -46,31 +45,33 @@ WARMUP_WORDS = "My new iPad is great but the phone is slow"
 WARMUP_LENGTHS = (1, 2, 4, 6, 8, 12)
 WARMUP_SIZES = (1, 8, 64)
 
+# Texts that arrive within 2 ms of each other share a batch; what is more than 64 at once is cut up, and what does not
+# fit into a queue of 100 batches is told to come again (the client does).
+BATCHING = """max_batch_size {{ value: 64 }}
+batch_timeout_micros {{ value: 2000 }}
+num_batch_threads {{ value: {cores} }}
+max_enqueued_batches {{ value: 100 }}
+enable_large_batch_splitting {{ value: true }}
+"""
+MODEL = """  config {{
+    name: "{name}"
+    base_path: "{base}/{name}"
+    model_platform: "tensorflow"
+    model_version_policy {{ latest {{ num_versions: 1 }} }}
+  }}
+"""
+
 
 def write_layout(
     models: Sequence[Path | str], folder: Path | str, *, cores: int | None = None, overwrite: bool = False
 ) -> Path:
-    """Lay out saved models for a server.
+    """Lay out saved models for a server in ``folder``, by the names of their own folders, and return it.
 
-    A version is numbered by the time when its model was saved, or a second after the newest that is there: the server
-    serves the highest number, also where a model was rolled back. Its last digits say which training it is, see
-    :func:`tf_model.model_dir.served_version`. Versions that are there already stay, so that a server that watches
-    the folder goes over to the new one by itself; a model that is the newest one there already is left alone.
-
-    Args:
-        models: Folders of saved models; the name of each is its name on the server.
-        folder: Where to.
-        cores: Batches that the server computes at once. None: the cores of this machine.
-        overwrite: Whether a model that is there already is written once more, and settings that somebody has
-            made his own (:func:`changed_settings`) are replaced; else these are kept.
-
-    Returns:
-        ``folder``.
-
-    Raises:
-        ModelError: A folder holds no saved model.
-        OutputError: Something cannot be written.
-        UsageError: Two models have one name.
+    A version is numbered by the time when its model was saved and by its training, see
+    :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the newest, as the server serves
+    the highest. Versions that are there stay, and a model that is the newest one already is left alone. ``cores``
+    batches are computed at once (None: this machine's cores). ``overwrite`` writes a model that is there once more, and
+    replaces :func:`changed_settings`.
     """
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
@@ -105,37 +106,20 @@ def changed_settings(folder: Path) -> list[str]:
 
 def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
     """The server's settings, by the name of the file: text protos of its published messages."""
-    models = "".join(
-        f"""  config {{
-    name: "{name}"
-    base_path: "{BASE}/{name}"
-    model_platform: "tensorflow"
-    model_version_policy {{ latest {{ num_versions: 1 }} }}
-  }}
-"""
-        for name in names
-    )
-    # Texts that arrive within 2 ms of each other share a batch; what is more than 64 at once is cut up, and what does
-    # not fit into a queue of 100 batches is told to come again (the client does).
-    batching = f"""max_batch_size {{ value: 64 }}
-batch_timeout_micros {{ value: 2000 }}
-num_batch_threads {{ value: {cores or os.cpu_count() or 1} }}
-max_enqueued_batches {{ value: 100 }}
-enable_large_batch_splitting {{ value: true }}
-"""
+    models = "".join(MODEL.format(name=name, base=BASE) for name in names)
     return {
         "models.config": f"{MARK}model_config_list {{\n{models}}}\n",
-        "batching.config": MARK + batching,
+        "batching.config": MARK + BATCHING.format(cores=cores or os.cpu_count() or 1),
         "monitoring.config": f'{MARK}prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
     }
 
 
 def warmup_requests() -> Iterator[bytes]:
-    """Requests of each size and each length that the server is to have seen.
+    """Serialized ``tensorflow.serving.PredictionLog`` of each size and length that the server is to have seen.
 
-    Each is a serialized ``tensorflow.serving.PredictionLog``. Only these fields of it are needed, so its messages are
-    put together here, and no package is: a field is its number and wire type, the length of its content, the content
-    (https://protobuf.dev/programming-guides/encoding; tensorflow_serving/apis/prediction_log.proto, predict.proto).
+    Only these fields are needed, so the messages are put together here: a field is its number and wire type, the length
+    of its content, the content (https://protobuf.dev/programming-guides/encoding; tensorflow_serving/apis/predict.proto
+    and prediction_log.proto). A request names no model: it is replayed for the one in whose folder it lies.
     """
     tf = import_tensorflow()
 
@@ -143,11 +127,9 @@ def warmup_requests() -> Iterator[bytes]:
         for length in WARMUP_LENGTHS:
             texts = [f"{' '.join([WARMUP_WORDS] * length)} {number}" for number in range(size)]
             tensor = tf.make_tensor_proto(texts, tf.string).SerializeToString()
-            # No name of a model: the server replays a request for the model in whose folder it lies.
             model_spec = _field(1, _field(3, SIGNATURE.encode()))
             inputs = _field(2, _field(1, b"text") + _field(2, tensor))
-            request = _field(1, model_spec + inputs)
-            yield _field(6, request)
+            yield _field(6, _field(1, model_spec + inputs))
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -163,26 +145,13 @@ def _field(number: int, content: bytes) -> bytes:
 def _write_version(source: Path, target: Path) -> None:
     tf = import_tensorflow()
 
-    with explain_write_errors(target), whole_folder(target, overwrite=True) as part:
+    with whole_folder(target, overwrite=True) as part:
         for name in SAVED_MODEL:
             if (source / name).is_dir():
-                shutil.copytree(source / name, part / name, copy_function=_link_or_copy)
+                shutil.copytree(source / name, part / name)
             elif (source / name).is_file():
-                _link_or_copy(source / name, part / name)
+                shutil.copy2(source / name, part / name)
         (part / WARMUP).parent.mkdir()
-        try:
-            with tf.io.TFRecordWriter(str(part / WARMUP)) as writer:
-                for request in warmup_requests():
-                    writer.write(request)
-        except tf.errors.OpError as error:
-            raise OutputError(
-                f"cannot write {target}: {first_line(error)}; free some space and run the command again"
-            ) from error
-
-
-def _link_or_copy(source: Path | str, target: Path | str) -> None:
-    """Without a second copy on the disk where both are on one."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
+        with tf.io.TFRecordWriter(str(part / WARMUP)) as writer:
+            for request in warmup_requests():
+                writer.write(request)

@@ -12,21 +12,19 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
-from tf_model.inference.predictor import ANSWER, DEFAULT_MODELS, Outputs, Predictor
+from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of
 from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels
-
-if TYPE_CHECKING:
-    import numpy
 
 TIMEOUT = 60.0  # seconds; a batch of 64 long texts on a busy core takes about two
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
-MAX_REPLY = 64 * 2**20  # bytes; a batch of 64 texts is answered with about 50,000
 # What a server that starts, restarts or is full answers with; any other status says that trying again is no use.
 BUSY = (429, 502, 503, 504)
 _ADDRESS = re.compile(
@@ -37,15 +35,9 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class RemotePredictor(Predictor):
-    """A model on a server. :meth:`~tf_model.inference.predictor.Predictor.predict` takes it like any other.
+    """A model on a server. :meth:`~tf_model.inference.predictor.Predictor.predict` takes it like any other."""
 
-    Attributes:
-        url: Address of the model on the server.
-        version: The version of the model that answered first.
-    """
-
-    url: str = ""
-    version: str = ""
+    url: str = ""  # address of the model on the server
 
     @property
     def name(self) -> str:
@@ -56,38 +48,25 @@ class RemotePredictor(Predictor):
     def connect(
         cls,
         server: str,
-        model: str | None = None,
         folder: Path | str | None = None,
         *,
         timeout: float = TIMEOUT,
         retries: int = RETRIES,
         backoff: float = BACKOFF,
     ) -> RemotePredictor:
-        """Find a model on a server.
+        """Find a model at ``http://HOST:8501/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
-        Args:
-            server: ``http://HOST:8501`` or ``https://...``; it may go on with ``/v1/models/NAME`` and ``/versions/N``
-                or ``/labels/LABEL``.
-            model: The model's name. None: as ``server`` says, else ``answer`` if it is there, else ``product``.
-            folder: A local copy of the saved model, for the names of classes that are not the project's own, and for
-                its recipe and metrics: a server tells none of them. Its graph is not loaded.
-            timeout: Seconds that an answer may take.
-            retries: How often a call is tried again when nobody answers or the server is busy.
-            backoff: Seconds before the second retry, doubled before each further one.
-
-        Raises:
-            UsageError: ``server`` is no address.
-            ModelError: The server cannot be reached, has no such model, or does not answer as expected.
+        A local copy of it in ``folder`` gives its recipe and metrics and the names of its classes if they are not the
+        project's own: a server tells none of them. ``timeout`` and ``backoff`` are in seconds. Raises
+        :class:`UsageError` if ``server`` is no address, and :class:`ModelError` if it does not answer as expected.
         """
         if server.startswith("grpc:"):
             raise UsageError("gRPC is not supported; give the server's REST address, such as http://HOST:8501")
         match = _ADDRESS.fullmatch(server)
         if not match:
-            raise UsageError(
-                f"expected the address of a TensorFlow Serving server, such as http://localhost:8501, got {server!r}"
-            )
+            raise UsageError(f"expected the address of a model server, such as http://localhost:8501, got {server!r}")
         base, named, version = match.groups("")
-        *others, last = [model or named] if model or named else DEFAULT_MODELS
+        *others, last = [named] if named else DEFAULT_MODELS
         for name in (*others, last):
             client = _Client(f"{base}/v1/models/{name}{version}", timeout, retries, backoff)
             try:
@@ -119,67 +98,48 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
         labels = read_labels(folder)
     else:
         labels = {task.name: task.labels for task in tasks.TASKS.values() if f"{task.name}_probabilities" in outputs}
-    if not labels or not set(_output_kinds(labels)) <= set(outputs):
+    if not labels or not outputs_of(labels).keys() <= set(outputs):
         raise ModelError(
-            f"{url} returns {listed(outputs)}, which is not what "
-            f"{f'the model in {folder}' if folder else 'a model of the usual tasks'} returns; serve one that "
-            "`python -m tf_model.train` made, and give the folder of the same model with --model DIR"
+            f"{url} returns {listed(outputs)}, and not what {folder or 'a model of the usual tasks'} does; give the "
+            "folder of the same model with --model DIR"
         )
     return labels
 
 
-def _output_kinds(labels: Mapping[str, Sequence[str]]) -> dict[str, type]:
-    """The outputs that a model has, by name, and whether each holds texts or numbers."""
-    kinds: dict[str, type] = {}
-    for task in labels:
-        kinds |= {task: str, f"{task}_confidence": float, f"{task}_probabilities": float}
-    if len(labels) > 1:
-        kinds |= {ANSWER: str, "answer_confidence": float, "best_guess": str, "second_guess": str}
-    return kinds
-
-
 def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
-    """The outputs of a reply as arrays, checked.
-
-    Raises:
-        ModelError: One is missing, has another shape or is no number from 0 to 1, or the most probable class has not
-            the name that the server gives it: then the names of classes known here are another model's.
-    """
-    kinds = _output_kinds(labels)
-    missing = [name for name in kinds if name not in reply]
+    """The outputs of a reply as arrays, checked: their shapes, and that the classes are those that are known here."""
+    dtypes = outputs_of(labels)
+    missing = [name for name in dtypes if name not in reply]
     if missing:
         raise ModelError(f"{url}: the reply lacks {listed(missing)}; serve the model anew")
     outputs = {}
-    for name, kind in kinds.items():
+    for name, dtype in dtypes.items():
         task = name.removesuffix("_probabilities")
         shape = (rows,) if task == name else (rows, len(labels[task]))
-        outputs[name] = _array(reply[name], kind)
+        outputs[name] = _array(reply[name], dtype)
         if outputs[name] is None or outputs[name].shape != shape:
+            expected = f"{' x '.join(map(str, shape))} {'texts' if dtype == 'str' else 'numbers from 0 to 1'}"
             raise ModelError(
-                f"{url}: expected {' x '.join(map(str, shape))} {'texts' if kind is str else 'numbers from 0 to 1'} as "
-                f"{name!r}, and the reply holds something else: {str(reply[name])[:80]}; give the folder of the same "
+                f"{url}: expected {expected} as {name!r}, got {str(reply[name])[:80]}; give the folder of the same "
                 "model with --model DIR, or serve it anew"
             )
     for task, classes in labels.items():
         if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
             raise ModelError(
-                f"{url}: the names of its classes are not {listed(classes)}; give the folder of the same model with "
-                "--model DIR"
+                f"{url}: its classes are not {listed(classes)}; give the folder of the same model with --model DIR"
             )
     return outputs
 
 
-def _array(values: Any, kind: type) -> numpy.ndarray | None:
+def _array(values: Any, dtype: str) -> np.ndarray | None:
     """Texts as object, or numbers from 0 to 1 as float32; None where ``values`` holds anything else."""
-    import numpy
-
     try:
-        array = numpy.asarray(values)
+        array = np.asarray(values)
     except ValueError:  # lists of several lengths
         return None
-    if kind is str:
+    if dtype == "str":
         return array.astype(object) if array.dtype.kind == "U" else None
-    return array.astype("float32") if array.dtype.kind in "fi" and ((array >= 0) & (array <= 1)).all() else None
+    return array.astype(dtype) if array.dtype.kind in "fi" and ((array >= 0) & (array <= 1)).all() else None
 
 
 # ---------------------------------------------------------------- the protocol
@@ -210,8 +170,8 @@ class _Client:
             inputs = []
         if inputs != ["text"]:
             raise ModelError(
-                f"{self.url}/metadata: expected the signature {SIGNATURE}(text: string[N]), got {str(reply)[:120]}; "
-                "serve a model that `python -m tf_model.train` made"
+                f"{self.url}: expected the signature {SIGNATURE}(text: string[N]), got {str(reply)[:120]}; serve "
+                "a model of `python -m tf_model.train`"
             )
         return version, outputs
 
@@ -232,7 +192,9 @@ class _Client:
             try:
                 status, reply = self._request(method, what, body)
             except ReadTimeoutError as error:
-                raise self._too_slow() from error
+                raise ModelError(
+                    f"the model server at {self.url} did not answer within {self._timeout:g} s; look at its load"
+                ) from error
             except HTTPError as error:
                 failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
                 advice = "check --server, and that the server is running"
@@ -245,44 +207,18 @@ class _Client:
         else:
             raise ModelError(f"{failure}; tried {self._tries} times); {advice}")
         if status == 404:
-            raise _NoSuchModel(
-                f"the server has no model at {self.url} ({reason}); check the name and version, or wait until it is "
-                "loaded"
-            )
+            raise _NoSuchModel(f"the server has no model at {self.url} ({reason}); check its name, or wait for it")
         if status != 200:
             raise ModelError(f"the model server at {self.url} refused ({reason}); its log says why")
         if not isinstance(reply, dict):
-            raise ModelError(
-                f"{self.url}: expected a JSON object, got something else; give the address of TensorFlow Serving's "
-                "REST port, usually 8501"
-            )
+            raise ModelError(f"{self.url}: expected a JSON object, got another reply; give its REST port, usually 8501")
         return reply
 
     def _request(self, method: str, what: str, body: bytes | None) -> tuple[int, Any]:
-        """Status and JSON value (None: it is none) of a reply of ``timeout`` seconds and :data:`MAX_REPLY` bytes."""
-        deadline, content = time.monotonic() + self._timeout, bytearray()
+        """Status and JSON value of a reply; None where it is no JSON."""
         headers = {"Content-Type": "application/json"} if body else {}
-        response = self._pool.request(
-            method, self.url + what, body=body, headers=headers, redirect=False, preload_content=False
-        )
+        response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
         try:
-            while chunk := response.read1(2**20):
-                content += chunk
-                if time.monotonic() > deadline:
-                    raise self._too_slow()
-                if len(content) > MAX_REPLY:
-                    raise ModelError(f"{self.url}: the reply is larger than {MAX_REPLY:,} bytes; check --server")
-        except BaseException:
-            response.close()  # what is left of it is not to be taken for the next reply
-            raise
-        response.release_conn()
-        try:
-            return response.status, json.loads(content)
-        except (ValueError, RecursionError):
+            return response.status, json.loads(response.data)
+        except ValueError:
             return response.status, None
-
-    def _too_slow(self) -> ModelError:
-        return ModelError(
-            f"the model server at {self.url} did not answer within {self._timeout:g} s; look at its load, or try "
-            "again later"
-        )
