@@ -5,6 +5,7 @@ The only module that sets TensorFlow's environment variables; call :func:`prepar
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
@@ -163,3 +164,18 @@ def versions() -> dict[str, str]:
         with suppress(PackageNotFoundError):  # some are not there where models are only served
             versions[package] = version(package)
     return versions
+
+
+def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:
+    """Options that decide how a run computes."""
+    group = parser.add_argument_group(title)
+    group.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="number format of the layers; auto, by the device, if not given",
+    )
+    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
+    group.add_argument(
+        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
+    )

@@ -19,7 +19,6 @@ from tf_model.evaluation import joint_metrics
 from tf_model.io import files
 from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
-from tf_model.train import add_runtime_arguments
 from tf_model.training import cross_validation
 
 PROTOCOLS = ("report", "grouped")
@@ -284,7 +283,7 @@ def _parser() -> argparse.ArgumentParser:
         help="rows to use: all (if not given), or train, those that `tf_model.train` trains on, to choose settings on",
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
-    add_runtime_arguments(parser, "how to compute (--protocol grouped)")
+    device.add_arguments(parser, "how to compute (--protocol grouped)")
     config.add_arguments(parser)
     parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser

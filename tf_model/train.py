@@ -324,7 +324,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pad-to", type=_padding, help="pad all batches to this many tokens (for comparison: it is slower)"
     )
-    add_runtime_arguments(parser)
+    device.add_arguments(parser)
     parser.add_argument(
         "--workers-timeout",
         type=_seconds,
@@ -334,21 +334,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     config.add_arguments(parser)
     return parser
-
-
-def add_runtime_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:
-    """Options that decide how a run computes."""
-    group = parser.add_argument_group(title)
-    group.add_argument(
-        "--precision",
-        choices=device.PRECISIONS,
-        default="auto",
-        help="number format of the layers; auto, by the device, if not given",
-    )
-    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
-    group.add_argument(
-        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
-    )
 
 
 def _seconds(text: str) -> float:
