@@ -6,9 +6,7 @@ Run ``streamlit run streamlit_app/app.py``; after ``--`` its own options: ``--mo
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -69,19 +67,15 @@ def _describe(state: ModelState) -> None:
     metrics = state.predictor.metrics
     st.caption(f"**{plain_markdown(state.name)}** predicts {' and '.join(state.predictor.labels)}.")
     for task, values in metrics.get("validation", {}).items():
-        st.caption(_accuracy_line(task, values))
+        guess = " of the best guess" if task == tasks.ANSWER else ""  # before the model abstains
+        interval = ""
+        if "accuracy_interval" in values:
+            interval = " (95% CI {:.3f} to {:.3f})".format(*values["accuracy_interval"])
+        accuracy = f"{task.capitalize()} accuracy{guess} {values['accuracy']:.3f}{interval}"
+        st.caption(f"{accuracy}, {values['rows']:,} validation tweets")
     if metrics.get("protocol"):
         st.caption(f"Protocol: {plain_markdown(str(metrics['protocol']))}")
     st.caption(plain_markdown(f"{state.which}, asked at {state.served}" if state.served else state.which))
-
-
-def _accuracy_line(task: str, values: Mapping[str, Any]) -> str:
-    guess = " of the best guess" if task == tasks.ANSWER else ""  # before the model abstains
-    line = f"{task.capitalize()} accuracy{guess} {values['accuracy']:.3f}"
-    if "accuracy_interval" in values:
-        low, high = values["accuracy_interval"]
-        line += f" (95% CI {low:.3f} to {high:.3f})"
-    return f"{line}, {values['rows']:,} validation tweets"
 
 
 main()

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import BLUE, DARK_GREY, ORANGE, SEQUENTIAL, VERMILION, layout, plain
 from tf_model.evaluation.metrics import wilson_interval
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import plotly.graph_objects as go
 
 HEIGHT = 380
 REFERENCE_LINE = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
 
 
 def learning_curve(history: pd.DataFrame, metric: str, reference: float | None = None) -> go.Figure:
-    """A metric of the training and the validation part after each epoch.
+    """A metric of both parts after each epoch, ``"loss"`` or ``"accuracy"``.
 
-    Args:
-        history: The columns ``epoch``, ``metric`` and, where there is one, ``val_<metric>``.
-        metric: ``"loss"`` or ``"accuracy"``.
-        reference: The report's value for the validation part, drawn as a dotted line.
+    ``reference`` is the report's value for the validation part, drawn as a dotted line.
     """
-    import plotly.graph_objects as go
-
     figure = go.Figure()
     # Told apart by dash and symbol as well as by colour.
     for column, name, colour, dash, symbol in (
@@ -55,47 +48,35 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
     """Counts, coloured by their share of the true class; the row is the true class, the column the predicted one."""
-    import plotly.graph_objects as go
-
-    counts = np.asarray(matrix)
-    names = [plain(label) for label in labels]
-    positions = list(range(len(names)))
+    counts, names = np.asarray(matrix), [plain(label) for label in labels]
     figure = go.Figure(
         go.Heatmap(
             z=counts / np.maximum(counts.sum(axis=1, keepdims=True), 1),
-            x=positions,
-            y=positions,
+            x=names,
+            y=names,
             zmin=0,
             zmax=1,
             colorscale=[list(step) for step in SEQUENTIAL],
-            colorbar={"title": {"text": "share of<br>true class"}, "tickformat": ".0%", "thickness": 12},
+            showscale=False,
             text=[[f"{count:,}" if count else "" for count in row] for row in counts],
             texttemplate="%{text}",
-            customdata=[
-                [[true, name, count] for name, count in zip(names, row, strict=True)]
-                for true, row in zip(names, counts, strict=True)
-            ],
-            hovertemplate="%{customdata[0]}, predicted as %{customdata[1]}: "
-            "%{customdata[2]:,} (%{z:.1%})<extra></extra>",
+            customdata=counts,
+            hovertemplate="%{y}, predicted as %{x}: %{customdata:,} (%{z:.1%})<extra></extra>",
             xgap=1,
             ygap=1,
         )
     )
     many = len(names) > 4
     layout(figure, height=160 + 38 * len(names) + (90 if many else 40), x_title="predicted", y_title="true")
-    ticks = {"tickmode": "array", "tickvals": positions, "ticktext": names, "showgrid": False, "zeroline": False}
-    figure.update_xaxes(**ticks, tickangle=-35 if many else 0)
-    return figure.update_yaxes(**ticks, autorange="reversed")
+    figure.update_xaxes(type="category", tickangle=-35 if many else 0)
+    return figure.update_yaxes(type="category", autorange="reversed")
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Accuracy by confidence, the more rows in a bin the larger its point; a calibrated model lies on the diagonal.
+    """Accuracy by confidence, of what :func:`tf_model.evaluation.calibration.reliability` returns.
 
-    Args:
-        bins: What :func:`tf_model.evaluation.calibration.reliability` returns.
+    The more rows in a bin, the larger its point; a calibrated model lies on the diagonal.
     """
-    import plotly.graph_objects as go
-
     rows, accuracies = [each["rows"] for each in bins], [each["accuracy"] for each in bins]
     intervals = [wilson_interval(round(accuracy * n), n) for accuracy, n in zip(accuracies, rows, strict=True)]
     figure = go.Figure()
@@ -124,14 +105,11 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, float] | None = None) -> go.Figure:
-    """Accuracy of the answers that are given, against the share of texts that get one.
+    """Accuracy of the given answers by the share of texts that get one.
 
-    Args:
-        points: What :func:`tf_model.evaluation.calibration.risk_coverage` returns.
-        chosen: Coverage and accuracy at the chosen threshold, shown as a large diamond.
+    ``points`` are those of :func:`tf_model.evaluation.calibration.risk_coverage`; ``chosen`` is the coverage and the
+    accuracy at the chosen threshold, shown as a diamond.
     """
-    import plotly.graph_objects as go
-
     figure = go.Figure(
         go.Scatter(
             x=[each["coverage"] for each in points],

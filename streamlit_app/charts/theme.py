@@ -1,19 +1,19 @@
-"""How every chart looks: colours, layout, bars, and the words that describe a chart to those who cannot see it.
+"""How every chart looks: colours, layout, plain bars.
 
-Text, grid and background follow the theme of the page, light or dark (``.streamlit/config.toml``): a figure sets
-none of them. A figure sets the colour of its marks, from :data:`PALETTE`, which is read on both backgrounds.
+Text, grid and background follow the theme of the page, light or dark (``.streamlit/config.toml``). A figure sets only
+the colour of its marks, from :data:`PALETTE`, which is read on both backgrounds.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
 
 from tf_model import tasks
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
 
 # The seven hues of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind tell apart, and two greys
 # in the place of their black, which a dark page would swallow.
@@ -45,19 +45,11 @@ _COLOURS = {
 
 AXIS_FORMAT = ",~r"  # of d3: thousands apart, no µ for millionths
 BAR_HEIGHT = 30  # pixels for one bar with its gap
-_AROUND = 70  # pixels above and below the bars: title, axis, margins
-_AXIS_TITLE = 28  # pixels
-_LEGEND = 62  # pixels below the plot: the numbers of the axis, then the legend
 
 
 def colour_of(label: str) -> str:
     """The colour of a product or an emotion, the same on every page; grey for anything else."""
     return _COLOURS.get(label, GREY)
-
-
-def lighter(colour: str) -> str:
-    """``#RRGGBB`` halfway to white: solid, so that what is written on it is read on a dark page as on a light one."""
-    return "#" + "".join(f"{(int(colour[place : place + 2], 16) + 255) // 2:02X}" for place in (1, 3, 5))
 
 
 def percent(share: float) -> str:
@@ -76,18 +68,13 @@ def layout(
     figure: go.Figure,
     *,
     title: str | None = None,
-    height: int | None = None,
+    height: int,
     x_title: str | None = None,
     y_title: str | None = None,
 ) -> go.Figure:
-    """Give ``figure`` the layout of the house, and return it.
+    """Give ``figure`` the layout of the house, with a height in pixels, and return it.
 
-    Args:
-        figure: Any plotly figure. Its own settings stay where they are not named here.
-        title: What the chart shows, in words; our own, or through :func:`plain`.
-        height: In pixels; None: plotly's 450.
-        x_title: The title of the horizontal axis, with its unit.
-        y_title: The title of the vertical axis, with its unit.
+    Titles are our own words, or go through :func:`plain`.
     """
     figure.update_layout(
         title={"text": title or "", "x": 0, "xanchor": "left"},
@@ -104,15 +91,10 @@ def layout(
 
 
 def legend_below(figure: go.Figure, x_title: bool = False) -> go.Figure:
-    """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure.
-
-    Args:
-        figure: With the height that it is shown at.
-        x_title: Whether the horizontal axis has a title.
-    """
+    """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure."""
     legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
-    figure.update_layout(legend=legend, margin_b=_LEGEND + (_AXIS_TITLE if x_title else 0))
-    return figure
+    below = 90 if x_title else 62  # pixels below the plot: the numbers of the axis and its title, then the legend
+    return figure.update_layout(legend=legend, margin_b=below)
 
 
 def say_empty(figure: go.Figure, words: str) -> go.Figure:
@@ -128,25 +110,15 @@ def horizontal_bars(
     title: str | None = None,
     form: str = ",d",
     colour: str | None = None,
-    x_title: str | None = None,
 ) -> go.Figure:
-    """Horizontal bars, the first at the top, each with its value written beside it.
+    """Horizontal bars, the first at the top, each with its value beside it in a d3 format; no label occurs twice.
 
-    Args:
-        labels: N labels, shown letter by letter.
-        values: N values.
-        title: What the chart shows.
-        form: A d3 format for the values; one that ends in ``%`` also makes the axis go from 0 to 100%.
-        colour: Of all bars; None: :func:`colour_of` each label.
-        x_title: The title of the value axis.
+    A format that ends in ``%`` makes the axis go from 0 to 100%. Without a ``colour`` each bar has that of its label.
     """
-    import plotly.graph_objects as go
-
-    names, positions = [plain(label) for label in labels], list(range(len(labels)))  # labels may repeat
     figure = go.Figure(
         go.Bar(
             x=list(values),
-            y=positions,
+            y=[plain(label) for label in labels],
             orientation="h",
             marker={
                 "color": colour or [colour_of(label) for label in labels],
@@ -155,33 +127,19 @@ def horizontal_bars(
             texttemplate=f"%{{x:{form}}}",
             textposition="outside",
             cliponaxis=False,
-            customdata=names,
-            hovertemplate=f"%{{customdata}}: %{{x:{'.1%' if form.endswith('%') else form}}}<extra></extra>",
+            hovertemplate=f"%{{y}}: %{{x:{'.1%' if form.endswith('%') else form}}}<extra></extra>",
         )
     )
-    around = _AROUND + (_AXIS_TITLE if x_title else 0)
-    layout(figure, title=title, height=around + BAR_HEIGHT * max(len(names), 1), x_title=x_title)
+    layout(figure, title=title, height=70 + BAR_HEIGHT * max(len(labels), 1))
     if form.endswith("%"):
         figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     else:
         figure.update_xaxes(tickformat=AXIS_FORMAT)
-    return figure.update_yaxes(
-        tickmode="array", tickvals=positions, ticktext=names, autorange="reversed", showgrid=False
-    )
+    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 
-def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str | None = None, **options: Any) -> None:
-    """Show a figure on the page, with the words that a screen reader reads in its place.
-
-    Args:
-        figure: The figure.
-        alt: What the chart shows and what is to be seen in it, in a sentence or two.
-        caption: A line under the chart for everybody: what is counted, of how many, how to read it.
-        key: The widget's key.
-        options: Further options of ``st.plotly_chart``, such as ``on_select``.
-    """
-    import streamlit as st
-
+def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str, **options: Any) -> None:
+    """Show a figure: ``alt`` is what a screen reader reads in its place, ``caption`` a line below it for everybody."""
     settings = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
     st.plotly_chart(figure, theme="streamlit", config=settings, key=key, alt=alt, **options)
     if caption:

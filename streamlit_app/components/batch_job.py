@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-from streamlit_app.components import recording
+import pandas as pd
+
+from streamlit_app.components import files, recording
+from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
-from streamlit_app.components.uploads import Upload, explained
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
+from tf_model.inference.predictor import has_text
 from tf_model.io import tables
+from tf_model.monitor.recorder import Recorder
 
-if TYPE_CHECKING:
-    import pandas
-
-    from tf_model.inference.predictor import Measured
-    from tf_model.monitor.recorder import Recorder
-
-JOB = "batch_job"  # where a session keeps it
 RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
 
 
@@ -28,33 +23,22 @@ class _Cancelled(Exception):
 
 
 class BatchJob:
-    """One file being scored.
-
-    Attributes:
-        state: The model.
-        upload: The file.
-        column: Its column of texts.
-        status: :data:`RUNNING`, then :data:`DONE`, :data:`CANCELLED` or :data:`FAILED`.
-        done: Rows scored so far.
-        total: Rows in all.
-        result: Once done, the file's own columns and then the predictions, indexed from 0.
-        has_text: Once done, for each row whether there was anything to read.
-        predicted: The names of the prediction columns.
-        problem: Once failed, why, in one line.
-        seconds: How long it took.
-    """
+    """One file being scored. It starts at once; predictions and failures of the model go into ``log``."""
 
     def __init__(self, state: ModelState, upload: Upload, column: str, log: Recorder | None = None) -> None:
-        """Start scoring; predictions and failures of the model go into ``log``, if there is one."""
         self.state, self.upload, self.column = state, upload, column
         self.status = RUNNING
-        self.done, self.total = 0, upload.rows
-        self.result: pandas.DataFrame | None = None
+        self.done, self.total = 0, upload.rows  # rows
+        self.seconds = 0.0  # that it took
+        self.problem = ""  # once failed, why, in one line
+        every = list(state.predictor.columns(probabilities=True))  # of which the page needs no probabilities
+        self._classes = sum(map(len, state.predictor.labels.values()))
+        self.predicted = every[: -self._classes]
+        # Once done: the file's own columns and then the predictions, the same as a page shows it, and for each row
+        # whether there was anything to read.
+        self.result: pd.DataFrame | None = None
+        self.shown: pd.DataFrame | None = None
         self.has_text: list[bool] = []
-        self._classes = sum(map(len, state.predictor.labels.values()))  # the last columns, which the page does not need
-        self.predicted = list(state.predictor.columns(probabilities=True))[: -self._classes]
-        self.problem = ""
-        self.seconds = 0.0
         self._log = log
         self._stop = threading.Event()
         self._began = time.monotonic()
@@ -85,34 +69,32 @@ class BatchJob:
     def _run(self) -> None:
         try:
             self.result = self._score()
+            self.shown = files.showable(self.result)
             status = DONE
         except _Cancelled:
             status = CANCELLED
         except BaseException as error:  # nobody else hears of an error in a thread
             status = FAILED
             known = isinstance(error, TweetTargetError)
-            self.problem = explained(error, self.upload.path, self.upload.name) if known else first_line(error)[:300]
+            name = self.upload.name
+            self.problem = files.explained(error, self.upload.path, name) if known else first_line(error)[:300]
             if not isinstance(error, DataError | UsageError):  # what is wrong with a file is no failure of the model
                 recording.record_error(self._log, error, recording.BATCH)
         self.seconds = time.monotonic() - self._began
         self.status = status  # last: whoever sees it reads the rest
 
-    def _score(self) -> pandas.DataFrame:
-        import pandas
-
-        from tf_model.inference.predictor import has_text
+    def _score(self) -> pd.DataFrame:
+        def record(texts, measured):
+            recording.record(self._log, texts, measured, recording.BATCH)
 
         chunks = []
         with tables.open_table(self.upload.path, self.column) as table:
             for chunk in self.state.predictor.predict_table(
-                table, probabilities=True, on_progress=self._advance, record=self._record
+                table, probabilities=True, on_progress=self._advance, record=record
             ):
                 self.has_text += map(has_text, table.texts(chunk))
                 chunks.append(chunk.iloc[:, : -self._classes])
-        return pandas.concat(chunks, ignore_index=True)
-
-    def _record(self, texts: Sequence[Any], measured: Measured) -> None:
-        recording.record(self._log, texts, measured, recording.BATCH)
+        return pd.concat(chunks, ignore_index=True)
 
     def _advance(self, rows: int) -> None:
         self.done += rows

@@ -14,20 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from tf_model import paths
 from tf_model.errors import ModelError, TweetTargetError, first_line
-from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
-from tf_model.model_dir import GRAPH
+from tf_model.inference.attribution import Explanation
+from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Measured, Predictor
+from tf_model.model_dir import GRAPH, model_folders
 
-if TYPE_CHECKING:
-    from tf_model.inference.attribution import Explanation
-    from tf_model.inference.predictor import Measured
-
-SAMPLE_MODEL = "sample"  # what training from the page makes
 CHOICE = "model_in_use"  # the model chosen in this session
 WARM_UP = ("My iPad is great!", "ok")
 SERVER_SECONDS = 60.0  # after which a server is asked again which version it serves
@@ -37,23 +32,14 @@ _EXPLAINING = threading.Lock()
 
 @dataclass(frozen=True)
 class ModelState:
-    """The model as the pages see it.
+    """The model as the pages see it."""
 
-    Attributes:
-        name: The name of its folder; empty if there is no model.
-        folder: The model's folder, or the folder of models.
-        version: Changes when the model is replaced: time (ns) and inode of its graph, or the version on its server.
-        predictor: The model; None if it cannot be used.
-        problem: Why it cannot be used, in one line; empty if there is simply no model.
-        served: The address of the model server; empty for a model that is loaded here.
-    """
-
-    name: str
-    folder: Path
-    version: str = ""
-    predictor: Predictor | None = None
-    problem: str = ""
-    served: str = ""
+    name: str  # of its folder; empty if there is no model
+    folder: Path  # the model's, or that of all models
+    version: str = ""  # changes when the model is replaced: time (ns) and inode of its graph, or that on its server
+    predictor: Predictor | None = None  # None if it cannot be used
+    problem: str = ""  # why it cannot be used, in one line; empty if there is simply no model
+    served: str = ""  # the address of the model server; empty for a model that is loaded here
 
     @property
     def on_sample(self) -> bool:
@@ -78,8 +64,7 @@ class ModelState:
 
 def models_folder() -> Path:
     """The folder of models: that of ``--models DIR``, else ``saved_models/``."""
-    given = _option("--models")
-    return Path(given) if given else paths.SAVED_MODELS
+    return Path(_option("--models") or paths.SAVED_MODELS)
 
 
 def monitor_log() -> Path:
@@ -97,11 +82,9 @@ def model_names() -> list[str]:
     """The models to choose from, those that are looked for by default first; none of a server."""
     if _option("--server"):
         return []
-    folder = models_folder()
-    names = {each.parent.name for each in folder.glob(f"*/{GRAPH}") if not each.parent.name.startswith(".")}
-    names |= {name for name in DEFAULT_MODELS if (folder / name).is_dir()}  # without a graph: broken, and to be shown
-    first = [name for name in (*DEFAULT_MODELS, SAMPLE_MODEL) if name in names]
-    return first + sorted(names.difference(first))
+    # A default one without a graph is broken, and is to be shown as such.
+    folders = model_folders(models_folder())
+    return [each.name for each in folders if (each / GRAPH).is_file() or each.name in DEFAULT_MODELS]
 
 
 def chosen(names: Sequence[str]) -> str:
@@ -121,11 +104,10 @@ def current() -> ModelState:
     folder = models_folder() / name
     try:
         version = _version(folder)
-        predictor = _load(str(folder), version)
+        with _one_kind_of_error(f"{name} cannot be asked"):
+            predictor = _load(str(folder), version)
     except TweetTargetError as error:
         return ModelState(name, folder, problem=str(error))
-    except Exception as error:  # whatever a damaged model makes TensorFlow raise when it is first asked
-        return ModelState(name, folder, problem=f"{name} cannot be asked ({first_line(error)[:300]})")
     return ModelState(name, folder, version, predictor)
 
 
@@ -134,9 +116,8 @@ def _served(address: str) -> ModelState:
         predictor = _connect(address)
     except TweetTargetError as error:
         return ModelState("", models_folder(), problem=str(error), served=address)
-    return ModelState(
-        predictor.name, models_folder() / predictor.name, predictor.version, predictor, served=predictor.url
-    )
+    folder = models_folder() / predictor.name
+    return ModelState(predictor.name, folder, predictor.version, predictor, served=predictor.url)
 
 
 @st.cache_resource(ttl=SERVER_SECONDS, show_spinner="Looking for the model server…")
@@ -161,7 +142,7 @@ def _load(folder: str, version: str) -> Predictor:
     predictor = Predictor.load(folder)
     predictor.predict_measured(WARM_UP)
     _spare_the_collector()
-    if getattr(predictor, "can_explain", False):
+    if predictor.can_explain:
         # The first explanation takes seconds to set up: in a thread, so that the page need not wait.
         threading.Thread(target=_warm_up_explaining, args=(predictor,), daemon=True, name="warm-up").start()
     return predictor
@@ -183,33 +164,25 @@ def _spare_the_collector() -> None:
 
 
 @contextmanager
-def _one_kind_of_error(name: str) -> Iterator[None]:
+def _one_kind_of_error(words: str) -> Iterator[None]:
     """Whatever TensorFlow raises, as an error that a page can show."""
     try:
         yield
     except TweetTargetError:
         raise
     except Exception as error:
-        raise ModelError(f"{name} fails at this text ({first_line(error)[:300]})") from error
+        raise ModelError(f"{words} ({first_line(error)[:300]})") from error
 
 
 def ask(state: ModelState, text: str) -> Measured:
-    """The model's prediction for one text, with all probabilities, and how long it took.
-
-    Raises:
-        ModelError: The model fails.
-    """
-    with _one_kind_of_error(state.name):
+    """The prediction for one text, with all probabilities and the time it took; ModelError if the model fails."""
+    with _one_kind_of_error(f"{state.name} fails at this text"):
         return state.predictor.predict_measured([text[:MAX_CHARACTERS]])
 
 
 def explain(state: ModelState, text: str) -> Explanation:
-    """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers.
-
-    Raises:
-        ModelError: The model fails.
-    """
-    with _one_kind_of_error(state.name):
+    """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers."""
+    with _one_kind_of_error(f"{state.name} fails at this text"):
         return _explain(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
 
 

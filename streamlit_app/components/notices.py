@@ -6,9 +6,9 @@ import re
 
 import streamlit as st
 
-from streamlit_app.components import loading, sample_training
+from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
-from tf_model import tasks
+from tf_model import paths, tasks
 from tf_model.data.dataset import ASSIGNMENT
 from tf_model.paths import shown
 
@@ -25,6 +25,12 @@ def say_problem(heading: str, detail: str) -> None:
     """An error: our own heading, then the detail letter by letter, since it may hold a user's words."""
     st.error(heading, icon=":material/error:")
     st.text(detail)
+
+
+def sample_command() -> str:
+    """The command that trains a model on the sample corpus."""
+    options = f"--data {shown(paths.SAMPLE_CORPUS)} --output-dir {shown(loading.models_folder())}"
+    return f"python -m tf_model.train --recipe tuned --name sample {options}"
 
 
 def usable_model() -> ModelState | None:
@@ -48,12 +54,14 @@ def usable_model() -> ModelState | None:
     else:
         st.warning("There is no trained model yet.", icon=":material/model_training:")
         st.text(f"Models are looked for in {shown(loading.models_folder())}.")
-    st.markdown(
-        "**To train on the real tweets**, run this in a terminal, in the project's folder. The page finds the model "
-        "as soon as it is there."
-    )
+    st.markdown("**To train on the real tweets**, run this in a terminal, in the project's folder:")
     st.code(FULL_ANSWER, language="bash")
-    sample_training.offer(loading.models_folder())
+    st.markdown(
+        "**Or try the app with a model of the sample corpus**, about 500 sentences written for this project. Training "
+        "takes about a minute; the model's answers mean nothing:"
+    )
+    st.code(sample_command(), language="bash", wrap_lines=True)
+    st.markdown("Then load this page again.")
     return None
 
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from streamlit_app.charts import theme
-from streamlit_app.components import loading, notices, recording, token_highlighting
+from streamlit_app.charts import theme, token_highlighting
+from streamlit_app.components import loading, notices, recording
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
-from tf_model.inference.predictor import MAX_CHARACTERS, probability_column
+from tf_model.inference.predictor import MAX_CHARACTERS, Measured, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, confidence_of
-from tf_model.monitor.recorder import LOST, WAITING
-
-if TYPE_CHECKING:
-    from streamlit.delta_generator import DeltaGenerator
-
-    from tf_model.inference.predictor import Measured
-    from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.recorder import LOST, WAITING, Recorder
 
 EXAMPLES = {
     "A happy one": "Loving the new iPad, the screen is gorgeous and the battery lasts all day! #sxsw",
@@ -32,7 +26,7 @@ EXAMPLES = {
     "Hard to say": "well that was quite a launch",
 }
 NOT_KNOWN = "I don't know"
-TEXT, LAST = "ask_text", "ask_last"  # in the session: the text, and the last question with its prediction
+TEXT, THANKS = "ask_text", "ask_thanks"  # in the session: the text, and what was said to each judgement
 
 
 def main() -> None:
@@ -53,7 +47,7 @@ def main() -> None:
             icon=":material/content_cut:",
         )
     try:
-        measured = _predict_once(state, text)
+        measured = _predict_once(state, state.name, state.version, text)
     except TweetTargetError as error:
         _report_failure(state, "This text could not be answered.", error)
         return
@@ -83,19 +77,12 @@ def _text_input() -> str:
     return text or ""
 
 
-def _key(state: ModelState, text: str) -> str:
-    """A short name of this text asked of this model, for the keys of widgets."""
-    return hashlib.sha256(f"{state.name}\0{state.version}\0{text}".encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def _predict_once(state: ModelState, text: str) -> Measured:
+@st.cache_data(max_entries=1, scope="session", show_spinner=False)
+def _predict_once(_state: ModelState, name: str, version: str, text: str) -> Measured:
     """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
-    key = _key(state, text)
-    if st.session_state.get(LAST, (None,))[0] != key:
-        measured = loading.ask(state, text)
-        recording.record(recording.recorder(state), [text], measured, recording.APP)
-        st.session_state[LAST] = key, measured
-    return st.session_state[LAST][1]
+    measured = loading.ask(_state, text)
+    recording.record(recording.recorder(_state), [text], measured, recording.APP)
+    return measured
 
 
 def _report_failure(state: ModelState, heading: str, error: TweetTargetError) -> None:
@@ -151,14 +138,10 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
         caption = f"Probability of each {task}."
         if task == tasks.PRODUCT.name and row.get("emotion") == tasks.NO_EMOTION:
             caption = "Probability of each product, if an emotion were directed at one."
+        values, names = zip(*shares, strict=True)
         with column:
             theme.show(
-                theme.horizontal_bars(
-                    [label for _, label in shares],
-                    [share for share, _ in shares],
-                    title=task.capitalize(),
-                    form=".0%",
-                ),
+                theme.horizontal_bars(names, values, title=task.capitalize(), form=".0%"),
                 alt=f"{caption} {', '.join(f'{label} {theme.percent(share)}' for share, label in shares)}",
                 caption=caption,
                 key=f"chart_{task}",
@@ -220,8 +203,8 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if log is None:
         st.caption("Feedback cannot be kept here: there is no log of predictions to keep it in.")
         return
-    key = _key(state, text)
-    thanks: dict[str, str] = st.session_state.setdefault("ask_thanks", {})
+    key = f"{hash((state.name, state.version, text)):x}"  # names the widgets of this text asked of this model
+    thanks: dict[str, str] = st.session_state.setdefault(THANKS, {})
     if key in thanks:
         st.success(thanks[key], icon=":material/check_circle:")
         return
@@ -264,7 +247,7 @@ def _store(
         notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
         return
     waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
-    st.session_state["ask_thanks"][key] = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
+    st.session_state[THANKS][key] = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
     st.rerun()
 
 

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import batch_charts, theme
-from streamlit_app.components import batch_job, downloads, notices, recording, uploads
-from streamlit_app.components.batch_job import JOB, BatchJob
+from streamlit_app.charts import bar_charts, theme
+from streamlit_app.components import batch_job, files, notices, recording
+from streamlit_app.components.batch_job import BatchJob
+from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
-from streamlit_app.components.uploads import LIMITS, Upload
 from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.errors import plural
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
-UPLOAD, RESULT = "batch_upload", "batch_result"  # in the session: the file, and its result as the page shows it
+UPLOAD, JOB = "batch_upload", "batch_job"  # in the session: the file, and the scoring of it
 POLL_SECONDS = 0.5
 ANSWER, ANSWER_CONFIDENCE = "answer", "answer_confidence"
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -38,17 +37,16 @@ def main() -> None:
     if upload.problem:
         notices.say_problem("This file cannot be used here.", upload.problem)
         return
-    column = _choose_column(upload)
-    _show_first_rows(upload)
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
+    column = _choose_column(upload, disabled=running)
+    _show_first_rows(upload)
     if st.button(
         f"Answer {upload.rows:,} {plural(upload.rows, 'row', 'rows')}",
         type="primary",
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
     ):
-        st.session_state.pop(RESULT, None)
         st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state))
         st.rerun()
     if running:
@@ -64,16 +62,16 @@ def _choose_file() -> Upload | None:
     """The file in the uploader; if the browser forgot it because another page was opened, that of the session."""
     file = st.file_uploader(
         "A file with one text in each row",
-        type=uploads.TYPES,
+        type=files.TYPES,
         help="CSV, TSV, XLSX, Parquet or JSON lines, or plain text with one text per line",
         key="batch_file",
         on_change=_forget,
     )
-    st.caption(f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `{uploads.COMMAND_LINE}`")
+    st.caption(f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `{files.COMMAND_LINE}`")
     upload: Upload | None = st.session_state.get(UPLOAD)
     if file is not None and (upload is None or upload.id != file.file_id):
         with st.spinner("Reading the file…"):
-            upload = st.session_state[UPLOAD] = uploads.keep(file.file_id, file.name, file.getbuffer())
+            upload = st.session_state[UPLOAD] = files.keep(file.file_id, file.name, file.getbuffer())
     elif file is None and upload is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"Still here: {upload.name}")
@@ -83,21 +81,19 @@ def _choose_file() -> Upload | None:
 
 def _forget() -> None:
     """Another file was chosen, or this one removed."""
+    st.session_state.pop(UPLOAD, None)
     job: BatchJob | None = st.session_state.pop(JOB, None)
     if job is not None:
         job.cancel()
-    for name in (UPLOAD, RESULT):
-        st.session_state.pop(name, None)
 
 
-def _choose_column(upload: Upload) -> str:
+def _choose_column(upload: Upload, disabled: bool) -> str:
     columns = list(dict.fromkeys(upload.columns))
-    job: BatchJob | None = st.session_state.get(JOB)
     column = st.selectbox(
         "Column with the texts",
         columns,
         index=columns.index(upload.text_column),
-        disabled=job is not None and job.running,
+        disabled=disabled,
         key=f"column_{upload.id}",
         persist_state="session",  # as the file is
     )
@@ -163,15 +159,14 @@ def _show_outcome(job: BatchJob, state: ModelState) -> None:
             icon=":material/help:",
         )
     _offer_downloads(job)
-    _show_charts(job.result.loc[job.has_text, job.predicted])
-    if RESULT not in st.session_state:
-        st.session_state[RESULT] = uploads.showable(job.result)
-    _show_table(st.session_state[RESULT], job.column, job.predicted)
+    if any(job.has_text):
+        _show_charts(job.result.loc[job.has_text, job.predicted])
+    _show_table(job)
 
 
 def _offer_downloads(job: BatchJob) -> None:
     with st.container(horizontal=True):
-        for kind, write, mime in (("CSV", downloads.as_csv, "text/csv"), ("XLSX", downloads.as_xlsx, WORKBOOK)):
+        for kind, write, mime in (("CSV", files.as_csv, "text/csv"), ("XLSX", files.as_xlsx, WORKBOOK)):
             st.download_button(
                 f"Download {kind}",
                 data=lambda write=write: write(job.result),  # made when it is asked for
@@ -188,25 +183,16 @@ def _offer_downloads(job: BatchJob) -> None:
             "emotion."
         )
     st.caption(
-        "Your columns come first, unchanged, then the answers. In the CSV, a text that a spreadsheet would run as a "
-        "formula gets an apostrophe in front. The XLSX keeps such a text, and of each text the first "
-        f"{MOST_CHARACTERS:,} characters."
+        "In the CSV, a text that a spreadsheet would run as a formula gets an apostrophe in front. The XLSX keeps such "
+        f"a text, and of each text the first {MOST_CHARACTERS:,} characters."
     )
 
 
 def _show_charts(predictions: pd.DataFrame) -> None:
-    if predictions.empty:
-        return
     left, right = st.columns(2)
     with left:
         if ANSWER in predictions:
-            counts = batch_charts.counts_by_product(predictions)
-            theme.show(
-                batch_charts.emotion_by_product(counts),
-                alt=f"Rows by product and emotion. {batch_charts.counts_in_words(counts)}",
-                caption=batch_charts.totals_in_words(counts),
-                key="batch_by_product",
-            )
+            _show_emotion_by_product(predictions)
         else:
             task = predictions.columns[0]
             counts = predictions[task].value_counts()
@@ -217,43 +203,66 @@ def _show_charts(predictions: pd.DataFrame) -> None:
                 key="batch_by_task",
             )
     with right:
-        name = _confidence(predictions.columns)
-        figure, words = batch_charts.confidence(predictions[name], name.replace("_", " ").capitalize())
-        theme.show(figure, alt=words, caption=words + ".", key="batch_confidence")
+        values = predictions[_confidence(predictions)]
+        words = f"Half of the rows have a confidence above {values.median():.0%}."
+        theme.show(
+            bar_charts.confidences(values, "How sure the model is"), alt=words, caption=words, key="batch_confidence"
+        )
 
 
-def _confidence(columns: Sequence[str]) -> str:
+def _show_emotion_by_product(predictions: pd.DataFrame) -> None:
+    """The best guesses, not the answers: the model abstains from emotional texts more often than from others."""
+    emotional = predictions[predictions["emotion"] != tasks.NO_EMOTION]
+    rows, unsure = len(emotional), (emotional[ANSWER] == NOT_SURE).sum()
+    caption = (
+        f"By the best guess, {rows:,} {plural(rows, 'row has', 'rows have')} an emotion toward a product ({unsure:,} "
+        f"of them not sure) and {len(predictions) - rows:,} {plural(len(predictions) - rows, 'has', 'have')} none."
+    )
+    if emotional.empty:
+        st.caption(caption)
+        return
+    counts = emotional.value_counts(["emotion", "product"]).reset_index(name="tweets")
+    words = [
+        f"{emotion}: {', '.join(f'{bar.product} {bar.tweets:,}' for bar in part.itertuples())}"
+        for emotion, part in counts.groupby("emotion")
+    ]
+    theme.show(
+        bar_charts.emotion_by_product(counts, "Rows by product and emotion", "tweets"),
+        alt=f"Rows by product and emotion. {'; '.join(words)}",
+        caption=caption,
+        key="batch_by_product",
+    )
+
+
+def _confidence(predictions: pd.DataFrame) -> str:
     """The column that says how sure a row is: that of the answer, or of the only task."""
-    return ANSWER_CONFIDENCE if ANSWER_CONFIDENCE in columns else f"{columns[0]}_confidence"
+    return ANSWER_CONFIDENCE if ANSWER_CONFIDENCE in predictions else f"{predictions.columns[0]}_confidence"
 
 
 @st.fragment
-def _show_table(frame: pd.DataFrame, text_column: str, predicted: Sequence[str]) -> None:
+def _show_table(job: BatchJob) -> None:
     st.subheader("Rows", anchor=False)
+    frame = job.shown
     keep = pd.Series(True, index=frame.index)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for name in (ANSWER, *tasks.TASKS):
-            if name in predicted:
+            if name in job.predicted:
                 labels = sorted(frame[name].unique())
                 wanted = st.multiselect(name.capitalize(), labels, key=f"filter_{name}", placeholder="All")
                 keep &= frame[name].isin(wanted or labels)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
         words = st.text_input("Text contains", key="filter_words", placeholder="Any text")
-        least = st.slider("Confidence of at least", 0.0, 1.0, 0.0, 0.05, key="filter_confidence")
-    keep &= frame[text_column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
-    keep &= frame[_confidence(predicted)] >= least
-    first = [name for name in (text_column, ANSWER, ANSWER_CONFIDENCE) if name in frame]  # what matters is seen first
+    keep &= frame[job.column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
+    first = [name for name in (job.column, ANSWER, ANSWER_CONFIDENCE) if name in frame]  # what matters is seen first
+    percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         frame[keep],
         lazy=True,
         hide_index=True,
-        column_order=list(dict.fromkeys([*first, *predicted, *frame.columns])),
-        column_config={
-            name: st.column_config.NumberColumn(format="percent") for name in predicted if name.endswith("_confidence")
-        },
+        column_order=list(dict.fromkeys([*first, *job.predicted, *frame.columns])),
+        column_config={name: percent for name in job.predicted if name.endswith("_confidence")},
         alt=f"{keep.sum():,} of {len(frame):,} rows with their answers",
     )
-    st.caption(f"{keep.sum():,} of {len(frame):,} rows")
+    st.caption(f"{keep.sum():,} of {len(frame):,} rows. A click on the head of a column sorts by it.")
 
 
 main()

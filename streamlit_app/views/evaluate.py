@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -19,17 +20,11 @@ from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
-if TYPE_CHECKING:
-    import numpy as np
-
 ANSWER = "answer"
 TASK_NAMES = {ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
-PARTS = {"train": "Training", "validation": "Validation"}
-METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1", "loss": "loss"}
-DEFAULT_THRESHOLD = 0.5
 MOST_MISTAKES = 50
-_HIGH_ROW = 70  # pixels: cells wrap from about 64 on
-_FOUR_DIGITS = st.column_config.NumberColumn(format="%.4f")
+HIGH_ROW = 70  # pixels: cells wrap from about 64 on
+DIGITS = dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f"))
 
 
 def main() -> None:
@@ -61,7 +56,10 @@ def main() -> None:
     else:
         _show_task(report, task)
     _show_learning_curves(report)
-    _show_card(report)
+    if report.card is not None:
+        with st.expander("Model card"):
+            body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
+            st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever it says
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -114,12 +112,8 @@ def _show_all(reports: Sequence[ModelReport]) -> None:
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        column_config={
-            "accuracy": _FOUR_DIGITS,
-            "macro-F1": _FOUR_DIGITS,
-            "protocol": st.column_config.TextColumn(width="medium"),
-        },
-        row_height=_HIGH_ROW,
+        column_config=DIGITS | {"protocol": st.column_config.TextColumn(width="medium")},
+        row_height=HIGH_ROW,
         placeholder="-",  # the joined answer has no macro-F1
         alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
     )
@@ -172,30 +166,24 @@ def _show_task(report: ModelReport, task: str) -> None:
 
 
 def _show_metrics(report: ModelReport, task: str) -> None:
-    """Accuracy, macro-F1 and loss of both parts, each beside the report's where there is one."""
+    """Accuracy, macro-F1 and loss of both parts, each above the report's where there are such."""
     reference, words = error_analysis.report_metrics(report, task)
+    rows = []
+    for part, name in (("train", "training"), ("validation", "validation")):
+        rows.append({"part": name} | dict(report.part(part, task)))
+        if part in reference:
+            rows.append({"part": f"{name}, the report's"} | dict(reference[part]))
+    frame = pd.DataFrame(rows, columns=["part", "accuracy", "macro_f1", "loss", "rows"])
     st.subheader("Metrics beside the report's", anchor=False)
-    for part, part_name in PARTS.items():
-        metrics, others = report.part(part, task), reference.get(part, {})
-        *columns, last = st.columns(len(METRICS) + 1)
-        for column, (key, name) in zip(columns, METRICS.items(), strict=True):
-            _show_metric(column, f"{part_name} {name}", metrics.get(key), others.get(key), words, key == "loss")
-        last.metric(f"{part_name} tweets", f"{metrics.get('rows', 0):,}", border=True, height="stretch")
+    st.dataframe(
+        frame.rename(columns={"macro_f1": "macro-F1", "rows": "tweets"}),
+        hide_index=True,
+        column_config=DIGITS,
+        placeholder="-",
+        alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where there are such",
+    )
     interval = f"95% CI of the validation accuracy: {_interval(report.part('validation', task))}."
     st.caption(plain_markdown(f"{words} {interval} Protocol: {report.protocol}."))
-
-
-def _show_metric(
-    place: Any, name: str, value: float | None, reference: float | None, words: str, less_is_better: bool
-) -> None:
-    delta, comparison = None, {}
-    if value is not None and reference is not None:
-        delta, comparison = f"report: {reference:.4f}", {"delta_color": "off", "delta_arrow": "off"}
-        if words.startswith("Comparable"):
-            comparison = {"delta_color": "inverse" if less_is_better else "normal", "delta_description": delta}
-            delta = f"{value - reference:+.4f}"
-    shown = "-" if value is None else f"{value:.4f}"
-    place.metric(name, shown, delta=delta, border=True, height="stretch", **comparison)
 
 
 def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
@@ -216,7 +204,8 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
         theme.show(
             evaluate_charts.confusion(matrix, labels),
             alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {most or 'nothing'}.",
-            caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct.",
+            caption=f"The {validation['rows']:,} validation tweets; the diagonal is correct. The darker, the larger "
+            "the share of the true class.",
             key="evaluate_confusion",
         )
     if per_class:
@@ -275,7 +264,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         'Answer only from this confidence on, else "Not sure"',
         min_value=0.0,
         max_value=1.0,
-        value=DEFAULT_THRESHOLD if own is None else float(own),
+        value=0.5 if own is None else float(own),
         step=0.01,
         key=f"evaluate_threshold_{task}_{report.name}",  # each model begins at its own threshold
     )
@@ -325,7 +314,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     st.dataframe(
         mistakes,
         hide_index=True,
-        row_height=_HIGH_ROW,
+        row_height=HIGH_ROW,
         column_config={
             "text": st.column_config.TextColumn("tweet", width=300),
             "row": st.column_config.NumberColumn("row", format="%d", help="In the data file, counted from 0"),
@@ -387,14 +376,6 @@ def _show_learning_curves(report: ModelReport) -> None:
                 key=f"evaluate_curve_{name}",
             )
     st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
-
-
-def _show_card(report: ModelReport) -> None:
-    if report.card is None:
-        return
-    with st.expander("Model card"):
-        body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-        st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever the card says
 
 
 def _show_numbers(numbers: Mapping[str, str]) -> None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import explore_charts, theme
-from streamlit_app.components import drill_down, notices
+from streamlit_app.charts import bar_charts, theme
+from streamlit_app.components import notices
 from tf_model import data, eda, tasks
 from tf_model.data import Source
 from tf_model.eda import Filter
 from tf_model.errors import TweetTargetError, plural
 from tf_model.paths import shown
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 RETWEETS = {"With": None, "Without": False, "Only": True}
 ONCE = "Count each text once"
+ROW = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
 def main() -> None:
@@ -35,8 +33,7 @@ def main() -> None:
     )
     try:
         source = _source(os.environ.get(data.DATA_VARIABLE))
-        file = str(source.path), source.path.stat().st_mtime_ns
-        dataset, every = _read(*file)
+        dataset, every = _read(str(source.path), source.path.stat().st_mtime_ns)
     except (TweetTargetError, OSError) as error:
         notices.say_problem("The dataset cannot be read.", str(error))
         return
@@ -52,21 +49,11 @@ def main() -> None:
     if tweets.empty:
         st.info("No tweet passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
         return
-    tabs = {
-        "Labels": _labels,
-        "Lengths": _lengths,
-        "Words": _words,
-        "Repeats": partial(_repeats, file),
-        "Brands named": _brands,
-        "Characters": _characters,
-    }
+    tabs = {"Labels": _labels, "Lengths": _lengths, "Words": _words, "Repeats": _repeats, "Brands named": _brands}
     for tab, draw in zip(st.tabs(list(tabs), on_change="rerun", key="explore_tab"), tabs.values(), strict=True):
         if tab.open:  # nothing is computed for the other tabs
             with tab:
                 draw(tweets)
-
-
-# ---------------------------------------------------------------- data
 
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")
@@ -82,42 +69,35 @@ def _read(path: str, changed: int) -> tuple[str, pd.DataFrame]:
     return dataset.name, eda.describe(dataset.labelled)
 
 
-@st.cache_data(max_entries=6, show_spinner="Comparing the tweets with each other (up to a minute, once)")
-def _groups(notion: str, path: str, changed: int) -> Any:
-    """Group of each tweet of a file, int64 [N]: those that are the same by ``notion`` share a number."""
-    return eda.groups_by(_read(path, changed)[1], notion)
-
-
 # ---------------------------------------------------------------- filters and totals
 
 
 def _filter(every: pd.DataFrame) -> pd.DataFrame:
     """The tweets that pass the filters of the page."""
     with st.container(border=True):
-        one, two, three = st.columns([3, 2, 2])
+        one, two = st.columns([3, 2])
         products = one.multiselect(
             "Products", eda.label_order(every, "product"), key="explore_products", placeholder="All products"
         )
         emotions = two.multiselect(
             "Emotions", eda.label_order(every, "emotion"), key="explore_emotions", placeholder="All emotions"
         )
-        contains = three.text_input("Text contains", key="explore_contains", placeholder="Any text")
         one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
-        retweets = RETWEETS[_pick("Retweets", RETWEETS, "explore_retweets", one)]
-        longest = max(int(every["characters"].max()), 1)
-        characters = two.slider("Length in characters", 0, longest, (0, longest), key="explore_length")
+        contains = one.text_input("Text contains", key="explore_contains", placeholder="Any text")
+        with two:
+            retweets = RETWEETS[_pick("Retweets", RETWEETS, "explore_retweets")]
         once = three.toggle(
             ONCE,
             key="explore_once",
             help="Of tweets with the same words, whatever their case, punctuation and retweet marks, the first counts",
         )
-    return Filter(tuple(products), tuple(emotions), retweets, once, characters, contains.strip())(every)
+    return Filter(tuple(products), tuple(emotions), retweets, once, contains=contains.strip())(every)
 
 
-def _pick(label: str, options: Any, key: str, place: Any = st, **more: Any) -> str:
+def _pick(label: str, options: Any, key: str) -> str:
     """One of a few options, the first unless another is picked."""
     options = list(options)
-    return place.segmented_control(label, options, default=options[0], required=True, key=key, **more)
+    return st.segmented_control(label, options, default=options[0], required=True, key=key)
 
 
 def _show_totals(tweets: pd.DataFrame) -> None:
@@ -139,7 +119,7 @@ def _labels(tweets: pd.DataFrame) -> None:
     for place, column, count in zip(st.columns(2), COLUMNS.values(), (eda.products, eda.emotions), strict=True):
         with place:
             _show_bars(
-                _named(count(tweets), column),
+                count(tweets).rename(columns={column: "name"}),
                 lambda bar, column=column: tweets[tweets[column] == bar["name"]],
                 key=f"explore_{column}",
                 title=f"{column.capitalize()}s",
@@ -150,8 +130,8 @@ def _labels(tweets: pd.DataFrame) -> None:
         "emotion", key=lambda names: names.map(names.unique().tolist().index), kind="stable", ignore_index=True
     )
     by_product = [f"{name}: {_in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
-    drill_down.chart(
-        explore_charts.emotion_shares(bars, "Emotion by product"),
+    _drill_down(
+        bar_charts.emotion_by_product(bars, "Emotion by product"),
         bars.assign(name=bars["product"] + " · " + bars["emotion"]),
         lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
         key="explore_emotion_by_product",
@@ -163,8 +143,8 @@ def _labels(tweets: pd.DataFrame) -> None:
 def _lengths(tweets: pd.DataFrame) -> None:
     unit = _pick("Count", ("Characters", "Words"), "explore_unit").lower()
     bars = eda.lengths(tweets, unit=unit)
-    drill_down.chart(
-        explore_charts.histogram(bars, unit, f"Length in {unit}"),
+    _drill_down(
+        bar_charts.lengths(bars, unit),
         bars.assign(name=[f"{bar.low} to {bar.high - 1} {unit} · {bar.label}" for bar in bars.itertuples()]),
         lambda bar: tweets[tweets[unit].between(bar["low"], bar["high"] - 1) & (tweets["emotion"] == bar["label"])],
         key=f"explore_{unit}",
@@ -180,7 +160,7 @@ def _words(tweets: pd.DataFrame) -> None:
     with left:
         st.subheader("Most frequent", anchor=False)
         st.caption("Number of tweets with the word. English function words are left out.")
-        bars = _named(eda.frequent_words(tweets, pairs=pairs).head(MOST_WORDS), "words")
+        bars = eda.frequent_words(tweets, pairs=pairs).head(MOST_WORDS).rename(columns={"words": "name"})
         if bars.empty:
             st.info("No words are left to count.")
         else:
@@ -196,16 +176,15 @@ def _words(tweets: pd.DataFrame) -> None:
 
 
 def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
-    one, two = st.columns(2)
-    column = COLUMNS[_pick("Compare", COLUMNS, "explore_compare", one)]
+    column = COLUMNS[_pick("Compare", COLUMNS, "explore_compare")]
     telling = eda.telling_words(tweets, by=column, pairs=pairs)
     if telling.empty:
         st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
         return
-    label = two.selectbox("Words of", telling["label"].unique(), key=f"explore_label_{column}")
+    label = st.selectbox("Words of", telling["label"].unique(), key=f"explore_label_{column}")
     bars = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS)
     _show_bars(
-        _named(bars, "words"),
+        bars.rename(columns={"words": "name"}),
         lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
         key=f"explore_telling_{pairs}_{label}",
         alt=f"Most telling words of {label}, by z-score",
@@ -220,49 +199,43 @@ def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
     )
 
 
-def _repeats(file: tuple[str, int], tweets: pd.DataFrame) -> None:
-    notion = _pick(
-        "Two tweets are the same if they have",
-        sorted(eda.NOTIONS, key=lambda name: name != "same words"),
-        "explore_notion",
-        help="Same words: apart from case, punctuation and leading retweet marks. Near-duplicates: similar letters "
-        "(cosine of TF-IDF 0.8), and chains of these",
-    )
-    groups = _groups(notion, *file)[tweets.index]
-    tweets = tweets.assign(group=groups, size=tweets.groupby(groups)["text"].transform("size"))
+def _repeats(tweets: pd.DataFrame) -> None:
+    st.caption("Two tweets are the same if their words are, whatever their case, punctuation and retweet marks.")
+    groups = tweets["same_words"]
+    size = tweets.groupby(groups)["text"].transform("size")
     bars = eda.repeats(tweets, groups)
-    bars = bars.assign(name=[f"{size} times" if size > 1 else "once" for size in bars["size"]])
     _show_bars(
-        bars,
-        lambda bar: tweets[tweets["size"] == bar["size"]].sort_values("group", kind="stable"),
-        key=f"explore_repeats_{notion}",
+        bars.assign(name=[f"{size} times" if size > 1 else "once" for size in bars["size"]]),
+        lambda bar: tweets[size == bar["size"]].sort_values("same_words", kind="stable"),
+        key="explore_repeats",
         title="Tweets by how often they occur",
         alt="Number of tweets that occur once, twice and so on",
     )
     for place, column in zip(st.columns(2), COLUMNS.values(), strict=True):
         with place:
-            _conflicting_labels(tweets, column, notion)
+            _conflicting_labels(tweets, column)
 
 
-def _conflicting_labels(tweets: pd.DataFrame, column: str, notion: str) -> None:
-    texts = eda.conflicts(tweets, tweets["group"], column)
+def _conflicting_labels(tweets: pd.DataFrame, column: str) -> None:
+    groups = tweets["same_words"]
+    texts = eda.conflicts(tweets, groups, column)
     st.subheader(f"Conflicting labels: {column}", anchor=False)
     st.caption(
         f"{(texts['labels'] > 1).sum():,} of the {len(texts):,} texts with a label on two or more copies have "
         "conflicting labels."
     )
-    bars = eda.conflicting_labels(tweets, tweets["group"], column).head(MOST_WORDS)
+    bars = eda.conflicting_labels(tweets, groups, column).head(MOST_WORDS)
     if bars.empty:
         return
 
     def with_both(bar: Any) -> pd.DataFrame:
-        one, other = (set(tweets.loc[tweets[column] == bar[side], "group"]) for side in ("one", "other"))
-        return tweets[tweets["group"].isin(one & other)].sort_values("group", kind="stable")
+        one, other = (set(groups[tweets[column] == bar[side]]) for side in ("one", "other"))
+        return tweets[groups.isin(one & other)].sort_values("same_words", kind="stable")
 
     _show_bars(
         bars.assign(name=bars["one"] + " / " + bars["other"], tweets=bars["groups"]),
         with_both,
-        key=f"explore_conflicts_{column}_{notion}",
+        key=f"explore_conflicts_{column}",
         alt="Pairs of labels on the same text",
         caption="Number of texts that have both labels.",
     )
@@ -278,28 +251,9 @@ def _brands(tweets: pd.DataFrame) -> None:
         alt="Number of tweets that name several brands",
         caption="By the words iPhone, iPad, Google, Android and Apple.",
     )
-    scores, _ = eda.keyword_scores(tweets)
-    if scores["rows"]:
-        st.caption(
-            f"A rule of keywords predicts the product of {scores['accuracy']:.1%} of the {scores['rows']:,} tweets "
-            f"with a product (95% CI {scores['low']:.1%} to {scores['high']:.1%})."
-        )
 
 
-def _characters(tweets: pd.DataFrame) -> None:
-    _show_bars(
-        _named(eda.count_surface_features(tweets), "feature"),
-        lambda bar: eda.with_surface_feature(tweets, bar["name"]),
-        key="explore_features",
-        title="What tweets hold beside words",
-        alt="Number of tweets with digits, emoticons, placeholders and damage",
-        caption="Number of tweets. The dataset replaces user names by @mention and addresses by {link}.",
-    )
-
-
-def _named(frame: pd.DataFrame, column: str) -> pd.DataFrame:
-    """``frame`` as bars that are named by one of its columns."""
-    return frame.assign(name=frame[column])
+# ---------------------------------------------------------------- bars that open their tweets
 
 
 def _show_bars(
@@ -314,14 +268,60 @@ def _show_bars(
     form: str = ",d",
     colour: str | None = theme.BLUE,
 ) -> None:
-    """Horizontal bars with their drill-down; the arguments are those of the two functions."""
+    """Horizontal bars of the column ``value`` with their drill-down."""
     figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)
     words = _in_words(bars, "name", value, form)
-    drill_down.chart(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
+    _drill_down(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
 
 
 def _in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
     return ", ".join(f"{label} {number:{form}}" for label, number in zip(bars[name], bars[value], strict=True))
+
+
+@st.fragment
+def _drill_down(
+    figure: Any,
+    bars: pd.DataFrame,
+    tweets_of: Callable[[Any], pd.DataFrame],
+    *,
+    key: str,
+    alt: str,
+    caption: str | None = None,
+) -> None:
+    """A chart, and below it the tweets of a bar that is clicked, or chosen from a list, which the keyboard reaches.
+
+    The bars of the figure, over all traces in order, are the lines of ``bars``, each with a ``name`` of its own.
+    """
+    names = bars["name"].tolist()
+
+    def pick() -> None:
+        position = bar_charts.clicked(figure, st.session_state[f"{key}_chart"])
+        if position is not None:
+            st.session_state[f"{key}_bar"] = names[position]
+
+    theme.show(figure, alt=alt, caption=caption, key=f"{key}_chart", on_select=pick, selection_mode="points")
+    name = st.selectbox(
+        "Read the tweets of", names, index=None, key=f"{key}_bar", placeholder="Click a bar, or choose it here"
+    )
+    if name is None:
+        return
+    tweets = tweets_of(bars.iloc[names.index(name)])
+    # A dataframe shows texts letter by letter: no markup in them is read.
+    st.dataframe(
+        tweets[["text", "product", "emotion"]],
+        lazy=True,
+        hide_index=True,
+        row_height=ROW,
+        height=ROW * min(max(len(tweets), 1), 5) + 40,
+        column_config={
+            "text": st.column_config.TextColumn("tweet", width=330),
+            "product": st.column_config.TextColumn("labelled product", width=130),
+            "emotion": st.column_config.TextColumn("labelled emotion", width=130),
+        },
+        alt=f"Tweets of the bar {name}",
+        key=f"{key}_tweets",
+    )
+    st.caption(f"{len(tweets):,} {plural(len(tweets), 'tweet', 'tweets')}.")
 
 
 main()

@@ -14,7 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.components import loading, recording, sample_training
+from streamlit_app.components import loading, recording
 from tf_model import paths, tasks
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import Measured, Predictor, columns_of, probability_column
@@ -136,7 +136,6 @@ def models(tmp_path, monkeypatch):
 
 def _forget() -> None:
     st.cache_data.clear()
-    sample_training._runs.clear()
     loading._load.clear()
     recording._recorder.clear()
 

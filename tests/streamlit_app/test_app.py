@@ -1,21 +1,17 @@
-"""The frame: its pages, the state of the model beside them, and the offer to train where there is none."""
+"""The frame: its pages, the state of the model beside them, and what to run where there is none."""
 
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 from app_stub import APP, StubPredictor, make_model, open_app, words_of
 
-from streamlit_app.components import sample_training
+from streamlit_app.components import notices
 from tf_model import paths
 from tf_model.inference.predictor import Predictor
 
 VIEWS = APP.parent / "views"
-EPOCHS = (
-    "import time\nfor n in (1, 2):\n    print(f'epoch {n}/2  loss 0.5  0 s left', flush=True)\n    time.sleep(0.1)\n"
-)
 
 
 def badges(app) -> str:
@@ -45,7 +41,7 @@ def test_nothing_renders_html(module):
     assert "st.html(" not in source
 
 
-def test_without_a_model_the_page_says_so_and_offers_to_train(models):
+def test_without_a_model_the_page_says_so_and_how_to_train_one(models):
     for page in ("ask", "batch"):
         app = open_app(page)
         assert app.warning[0].value == "There is no trained model yet."
@@ -135,62 +131,13 @@ def test_a_session_keeps_its_model_until_it_chooses_another_or_it_is_gone(models
     assert app.selectbox(key="model_in_use").value == "answer"
 
 
-# ---------------------------------------------------------------- training from the page
-
-
-def pressed(app, label):
-    next(each for each in app.button if each.label == label).click().run()
-    assert not app.exception, app.exception
-    return app
-
-
-def test_the_training_command_is_one_that_the_trainer_takes(models):
-    command = sample_training.command(models)
+def test_the_command_for_the_sample_corpus_is_one_that_the_trainer_takes(models):
+    command = notices.sample_command().split()
     assert command[:3] == ["python", "-m", "tf_model.train"]
     refused = subprocess.run(
         [sys.executable, *command[1:], "--name", ".hidden"], capture_output=True, text=True, cwd=paths.ROOT, check=False
     )
     assert "--name is the name of a folder" in refused.stderr  # every option before it was understood
-
-
-def test_training_shows_its_progress_and_then_the_model(models, monkeypatch, stub_later):
-    script = EPOCHS + f"import pathlib; p = pathlib.Path({str(models)!r}) / 'sample'; p.mkdir()\n"
-    script += "(p / 'saved_model.pb').write_bytes(b'x')\n"
-    monkeypatch.setattr(sample_training, "command", lambda _: ["python", "-c", script])
-    app = pressed(open_app(), "Train on the sample corpus")
-    sample_training._runs()[-1].wait(20)
-    assert (sample_training._runs()[-1].done, sample_training._runs()[-1].total) == (2, 2)
-    app.run()
-    assert app.text_area
-    assert "trained on the small sample corpus" in app.warning[0].value
-
-
-def test_a_running_training_is_seen_by_everybody_and_can_be_cancelled(models, monkeypatch):
-    script = EPOCHS + "time.sleep(60)\n"
-    monkeypatch.setattr(sample_training, "command", lambda _: ["python", "-c", script])
-    pressed(open_app(), "Train on the sample corpus")
-    run = sample_training._runs()[-1]
-    until = time.monotonic() + 20
-    while run.done < 2 and time.monotonic() < until:
-        time.sleep(0.05)
-    other = open_app()
-    assert any("epoch 2/2" in each.value for each in other.code)
-    assert not any(each.label == "Train on the sample corpus" for each in other.button)
-    pressed(other, "Cancel the training")
-    assert not run.running
-    assert run.cancelled
-    assert "The training was cancelled." in words_of(other)
-
-
-def test_a_failed_training_shows_what_it_said(models, monkeypatch):
-    monkeypatch.setattr(
-        sample_training, "command", lambda _: ["python", "-c", "raise SystemExit('error: no backbone')"]
-    )
-    app = pressed(open_app(), "Train on the sample corpus")
-    sample_training._runs()[-1].wait(20)
-    app.run()
-    assert "The training ended with an error." in words_of(app)
-    assert any("error: no backbone" in each.value for each in app.code)
 
 
 @pytest.fixture

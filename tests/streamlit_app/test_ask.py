@@ -4,8 +4,8 @@ import pandas
 import pytest
 from app_stub import open_app, words_of
 
-from streamlit_app.charts import theme
-from streamlit_app.components import loading, recording, token_highlighting
+from streamlit_app.charts import theme, token_highlighting
+from streamlit_app.components import loading, recording
 from tf_model import tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import MAX_CHARACTERS

@@ -8,8 +8,8 @@ import pandas
 import pytest
 from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
-from streamlit_app.charts import batch_charts, theme
-from streamlit_app.components import batch_job, downloads, loading, recording, uploads
+from streamlit_app.charts import bar_charts
+from streamlit_app.components import batch_job, files, loading, recording
 from streamlit_app.components.batch_job import BatchJob
 from streamlit_app.components.loading import ModelState
 from tf_model import tasks
@@ -44,7 +44,7 @@ def upload(content: bytes, name: str):
 
 def job_of(stub, path, column="text") -> BatchJob:
     """A job for a file as the page would start it."""
-    upload = uploads.keep("1", path.name, path.read_bytes())
+    upload = files.keep("1", path.name, path.read_bytes())
     return BatchJob(ModelState("answer", path.parent, predictor=stub), upload, column)
 
 
@@ -116,7 +116,7 @@ def test_filters_act_together(stub, tmp_path):
     assert app.dataframe[-1].value["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
     app.multiselect(key="filter_answer").set_value(["Not sure"]).run()
     assert app.dataframe[-1].value["Tweet"].tolist() == [TEXTS[2]]
-    app.slider(key="filter_confidence").set_value(0.5).run()
+    app.multiselect(key="filter_product").set_value(["iPad"]).run()
     assert app.dataframe[-1].value.empty
     assert "0 of 4 rows" in words_of(app)
 
@@ -131,8 +131,12 @@ def test_the_answer_stands_beside_the_text(stub, tmp_path):
 def test_charts_have_words(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     spoken = [chart.proto.alt for chart in app.get("plotly_chart")]
-    assert "iPad: Positive emotion 1; iPhone: Negative emotion 1" in spoken[0]
-    assert spoken[1:] == ["Answer confidence: half of the rows have a confidence above 94%"]
+    assert spoken == [
+        "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 1, Google 1",
+        "Half of the rows have a confidence above 94%.",
+    ]
+    caption = "By the best guess, 3 rows have an emotion toward a product (1 of them not sure) and 1 has none."
+    assert caption in words_of(app)
     assert {each.label for each in app.get("download_button")} == {"Download CSV", "Download XLSX"}
 
 
@@ -142,7 +146,7 @@ def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
     assert len(app.dataframe[-1].value) == 4
     spoken = app.get("plotly_chart")[0].proto.alt
-    assert spoken == "Rows by product and emotion. iPad: Positive emotion 1; iPhone: Negative emotion 1"
+    assert spoken == "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 1"
     assert not answer(upload(b"text\nI love the iPad\n", "b.csv")).info
 
 
@@ -194,7 +198,7 @@ def test_the_chosen_column_stays_with_its_result(stub):
 
 
 def test_too_many_rows_are_sent_to_the_command_line(stub, monkeypatch):
-    monkeypatch.setattr(uploads, "LIMITS", tables.Limits(rows=3, columns=2, bytes=10**6))
+    monkeypatch.setattr(files, "LIMITS", tables.Limits(rows=3, columns=2, bytes=10**6))
     app = upload("text\n{}".format("a\n" * 4).encode(), "big.csv")
     assert app.error[0].value == "This file cannot be used here."
     assert "big.csv has more than 3 rows, and no more are taken here" in words_of(app)
@@ -303,28 +307,28 @@ def test_progress_and_time_left(stub, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1 great", "-x", "@SUM(A1)", " =1", "\t=1", "\r=1", "＝1", "\ufeff=1"])
 def test_a_text_like_a_formula_gets_an_apostrophe(text):
-    assert downloads.harmless(text) == f"'{text}"
+    assert files.harmless(text) == f"'{text}"
 
 
 def test_bytes_are_shown_as_text():
-    assert downloads.harmless(b"=1") == "'=1"
+    assert files.harmless(b"=1") == "'=1"
 
 
 def test_what_follows_a_semicolon_begins_a_cell_in_germany():
-    assert downloads.harmless('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
-    assert downloads.harmless("=1;=2") == "'=1;'=2"
-    assert downloads.harmless('a\n=1;"=2') == "a\n'=1;\"'=2"
+    assert files.harmless('hello; =HYPERLINK("x")') == 'hello; \'=HYPERLINK("x")'
+    assert files.harmless("=1;=2") == "'=1;'=2"
+    assert files.harmless('a\n=1;"=2') == "a\n'=1;\"'=2"
 
 
 @pytest.mark.parametrize("value", ["-5", "+1.5e3", "iPad = love", "", 5, -5.5, None, "1-2", "love it ;-)", "a;@user"])
 def test_numbers_and_other_texts_stay(value):
-    assert downloads.harmless(value) == value
+    assert files.harmless(value) == value
 
 
 def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
     app = answer(upload(written(table().rename(columns={"n": "=n"}), ".csv", tmp_path), "a.csv"))
-    content = downloads.as_csv(app.session_state["batch_job"].result)
-    assert content.startswith(downloads.BYTE_ORDER_MARK)
+    content = files.as_csv(app.session_state["batch_job"].result)
+    assert content.startswith(files.BYTE_ORDER_MARK)
     read = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     assert list(read) == ["id", "Tweet", "'=n", *PREDICTED]
     assert read["id"].tolist() == ["007", "1e5", "", "x"]
@@ -334,7 +338,7 @@ def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
 
 def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    sheet = openpyxl.load_workbook(io.BytesIO(downloads.as_xlsx(app.session_state["batch_job"].result))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(app.session_state["batch_job"].result))).active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
     assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
@@ -343,73 +347,53 @@ def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
 
 def test_columns_of_one_name_are_kept_apart():
     frame = pandas.DataFrame([["a", "=b"]], columns=["text", "text"])
-    assert downloads.as_csv(frame) == downloads.BYTE_ORDER_MARK + b"text,text\na,'=b\n"
-    assert list(uploads.showable(frame)) == ["text", "text (2)"]
+    assert files.as_csv(frame) == files.BYTE_ORDER_MARK + b"text,text\na,'=b\n"
+    assert list(files.showable(frame)) == ["text", "text (2)"]
     frame = pandas.DataFrame([["a", "b", "c"]], columns=["x", "x", "x (2)"])
-    assert uploads.showable(frame).iloc[0].tolist() == ["a", "b", "c"]
+    assert files.showable(frame).iloc[0].tolist() == ["a", "b", "c"]
 
 
 def test_nothing_gives_a_header():
     frame = pandas.DataFrame({"text": [], "answer": []})
-    assert downloads.as_csv(frame) == downloads.BYTE_ORDER_MARK + b"text,answer\n"
+    assert files.as_csv(frame) == files.BYTE_ORDER_MARK + b"text,answer\n"
 
 
 def test_mixed_values_can_be_shown():
     frame = pandas.DataFrame({"a": [1, "x", None, {"k": [1]}]}, dtype=object)
-    assert uploads.showable(frame)["a"].tolist()[:2] == ["1", "x"]
-    assert uploads.showable(frame)["a"].isna().tolist() == [False, False, True, False]
+    assert files.showable(frame)["a"].tolist()[:2] == ["1", "x"]
+    assert files.showable(frame)["a"].isna().tolist() == [False, False, True, False]
 
 
 # ---------------------------------------------------------------- charts
 
 
-def test_counts_by_product_are_best_guesses_and_tell_what_is_not_sure_apart(stub):
-    texts = [*TEXTS, TEXTS[1], "hmm what a day"]
-    counts = batch_charts.counts_by_product(stub_predict_texts(stub, texts))
-    assert counts.index.tolist() == ["iPhone", "Google", "iPad", tasks.NO_EMOTION]
-    assert counts.loc["iPhone"].to_dict() == {
-        tasks.POSITIVE: 0,
-        "Positive emotion, not sure": 0,
-        tasks.NEGATIVE: 2,
-        "Negative emotion, not sure": 0,
-        tasks.NO_EMOTION: 0,
-        f"{tasks.NO_EMOTION}, not sure": 0,
-    }
-    assert counts.loc["Google", "Positive emotion, not sure"] == 1
-    assert counts.to_numpy().sum() == 6
-    figure = batch_charts.emotion_by_product(counts)
-    assert [(trace.name, sum(trace.x)) for trace in figure.data] == [
-        ("+ Positive emotion", 1),
-        ("+ Positive emotion, not sure", 1),
-        ("− Negative emotion", 2),
-    ]
-    assert batch_charts.totals_in_words(counts) == (
-        "By the best guess. An emotion toward a product: 4 rows, 1 of them not sure. "
-        "No emotion toward one: 2 rows, 1 of them not sure."
+def test_without_an_emotion_there_are_words_and_no_bars(stub):
+    app = answer(upload(b"text\nAndroid is there\nhmm\n", "a.csv"))
+    assert len(app.get("plotly_chart")) == 1
+    caption = "By the best guess, 0 rows have an emotion toward a product (0 of them not sure) and 2 have none."
+    assert caption in words_of(app)
+
+
+def test_a_file_without_a_text_has_no_charts(stub):
+    app = answer(upload(b"id,text\n1,\n2, \n", "a.csv"))
+    assert not app.get("plotly_chart")
+    assert len(app.dataframe[-1].value) == 2
+
+
+def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
+    counts = pandas.DataFrame(
+        [(tasks.NEGATIVE, "a <b>", 99), (tasks.POSITIVE, "a <b>", 1)], columns=["emotion", "product", "tweets"]
     )
-    assert batch_charts.counts_in_words(counts) == (
-        "iPhone: Negative emotion 2; Google: Positive emotion, not sure 1; iPad: Positive emotion 1; "
-        f"{tasks.NO_EMOTION}: {tasks.NO_EMOTION} 1, {tasks.NO_EMOTION}, not sure 1"
-    )
-    empty = batch_charts.emotion_by_product(counts.loc[[tasks.NO_EMOTION]])
-    assert not empty.data
-    assert empty.layout.annotations[0].text == "No row with an emotion"
+    negative, positive = bar_charts.emotion_by_product(counts, "title", "tweets").data
+    assert (list(negative.x), list(negative.y)) == ([99], ["a &lt;b&gt;"])
+    assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")
+    assert (negative.text, positive.text) == (("99",), ("",)), "a narrow part has no room for its number"
 
 
-def test_what_is_not_sure_is_told_apart_without_colour_too(stub):
-    figure = batch_charts.emotion_by_product(batch_charts.counts_by_product(stub_predict_texts(stub, TEXTS)))
-    sure, unsure, _ = figure.data
-    assert (sure.marker.color, unsure.marker.color) == (theme.POSITIVE, theme.lighter(theme.POSITIVE))
-    assert (sure.marker.pattern.shape, unsure.marker.pattern.shape) == (None, "/")
-    assert unsure.marker.pattern.bgcolor == unsure.marker.color, "or a dark page shows through"
-    assert (sure.texttemplate, unsure.texttemplate) == ("+ %{x:,d}", "+ %{x:,d} ?")
-    assert theme.lighter("#0072B2") == "#7FB8D8"
-
-
-def test_confidence_says_where_half_of_the_rows_are():
-    figure, spoken = batch_charts.confidence(pandas.Series([0.2, 0.6, 0.9], dtype="float32"), "Product confidence")
-    assert spoken == "Product confidence: half of the rows have a confidence above 60%"
+def test_confidences_are_counted_in_bins():
+    figure = bar_charts.confidences(pandas.Series([0.2, 0.6, 1.0], dtype="float32"), "title")
     assert sum(figure.data[0].y) == 3
+    assert figure.data[0].y[-1] == 1
 
 
 def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
@@ -424,12 +408,12 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     assert job.status == batch_job.DONE, job.problem
     assert len(job.result) == rows
     assert job.result["id"].tolist()[-1] == "99999"
-    read = pandas.read_csv(io.BytesIO(downloads.as_csv(job.result)))
+    read = pandas.read_csv(io.BytesIO(files.as_csv(job.result)))
     assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
 
 
 def test_the_files_of_an_upload_go_with_it(tmp_path):
-    kept = uploads.keep("1", "a.csv", b"text\na\n")
+    kept = files.keep("1", "a.csv", b"text\na\n")
     folder = kept.path.parent
     assert folder.is_dir()
     del kept

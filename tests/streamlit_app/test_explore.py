@@ -9,15 +9,14 @@ import pytest
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts import explore_charts
-from streamlit_app.components import drill_down
+from streamlit_app.charts import bar_charts
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
 models = app_stub.models  # a fixture: nothing remembered from another test
 PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
-TABS = ("Labels", "Lengths", "Words", "Repeats", "Brands named", "Characters")
+TABS = ("Labels", "Lengths", "Words", "Repeats", "Brands named")
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +109,6 @@ def test_bars_hold_the_counts(sample, tweets):
             eda.Filter(retweets=True),
             lambda page: page.segmented_control(key="explore_retweets").set_value("Only"),
         ),
-        (eda.Filter(characters=(0, 60)), lambda page: page.slider(key="explore_length").set_range(0, 60)),
     ],
 )
 def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
@@ -125,10 +123,10 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page = open_page()
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
-    page.session_state["explore_tab"] = "Characters"
+    page.session_state["explore_tab"] = "Brands named"
     checked(page.run())
     kept = eda.Filter(products=("iPad",))(tweets)
-    assert chart(page, "digits, emoticons")["data"][0]["x"] == eda.count_surface_features(kept)["tweets"].tolist()
+    assert chart(page, "name several brands")["data"][0]["x"] == eda.several_named(kept)["tweets"].tolist()
 
 
 def test_nothing_left_is_said(sample):
@@ -149,34 +147,25 @@ def test_nothing_left_is_said(sample):
             lambda t: t[(t["product"] == "iPad") & (t["emotion"] == tasks.NEGATIVE)],
         ),
         ("Words", "explore_frequent_False", "iphone", lambda t: eda.with_words(t, "iphone")),
-        ("Repeats", "explore_repeats_same words", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
+        ("Repeats", "explore_repeats", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
         ("Brands named", "explore_named", "2 brands", lambda t: t[t["named"].map(len) == 2]),
-        ("Characters", "explore_features", "emoticons", lambda t: eda.with_surface_feature(t, "emoticons")),
     ],
 )
 def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, expected):
     table = choose_bar(open_page(tab), key, bar)
     counted = expected(tweets)
-    assert set(table["text"]) <= set(counted["text"])
-    assert len(table) == min(len(counted), drill_down.MOST_TWEETS) > 0
-
-
-def test_other_tweets_can_be_drawn(sample):
-    page = open_page()
-    first = choose_bar(page, "explore_product", "iPad")
-    checked(page.button(key="explore_product_again").click().run())
-    [second] = [each.value for each in page.dataframe if "text" in each.value]
-    assert first["text"].tolist() != second["text"].tolist()
+    assert sorted(table["text"]) == sorted(counted["text"])
+    assert len(table) > 0
 
 
 def test_a_click_chooses_the_bar_of_its_trace(tweets):
     frame = eda.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
-    figure = explore_charts.emotion_shares(frame, "title")
+    figure = bar_charts.emotion_by_product(frame, "title")
     trace = 2
     point = {"curve_number": trace, "point_index": 1}
-    line = frame.iloc[drill_down.clicked(figure, {"selection": {"points": [point]}})]
+    line = frame.iloc[bar_charts.clicked(figure, {"selection": {"points": [point]}})]
     assert (line["product"], line["emotion"]) == (figure.data[trace].y[1], figure.data[trace].name)
-    assert drill_down.clicked(figure, {"selection": {"points": []}}) is None
+    assert bar_charts.clicked(figure, {"selection": {"points": []}}) is None
 
 
 def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
@@ -210,7 +199,7 @@ def test_a_pair_of_conflicting_labels_opens_the_texts_that_have_both(models, mon
     monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
     page = open_page("Repeats")
     assert "1 of the 1 texts with a label on two or more copies have conflicting labels." in captions(page)
-    table = choose_bar(page, "explore_conflicts_product_same words", "Apple / iPad")
+    table = choose_bar(page, "explore_conflicts_product", "Apple / iPad")
     assert table["text"].tolist() == ["the same", "The same!"]
 
 

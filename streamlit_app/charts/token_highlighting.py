@@ -62,9 +62,7 @@ def _component() -> Any:
 def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[tuple[str, float, str]]:
     """At most :data:`MOST_WORDS` words, each with its strength (-1 to 1, 0: no colour) and its CSS background colour.
 
-    Args:
-        words: N words.
-        weights: N weights; positive speaks for the answer.
+    A positive weight speaks for the answer.
     """
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
     result = []

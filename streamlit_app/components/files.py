@@ -1,0 +1,131 @@
+"""A file in, kept in a temporary folder of its session, and a file out that no spreadsheet would run."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tf_model.errors import TweetTargetError, first_line
+from tf_model.io import tables
+
+LIMITS = tables.Limits(rows=200_000, columns=1_000, bytes=250_000_000)  # more would fill the server's memory
+COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
+FIRST_ROWS = 5
+TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
+# "CSV injection", OWASP: what begins so is a formula to a spreadsheet. The full-width signs are so in Japanese ones.
+FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+_INVISIBLE = "\t\r\n \0\ufeff"
+# Where lists are separated by semicolons, as in Germany, Excel begins a cell after each of them.
+_WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+
+
+# ---------------------------------------------------------------- in
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An uploaded file and what was seen of it."""
+
+    id: str  # tells one upload from another
+    name: str  # what the user calls it
+    path: Path  # where it lies while this object exists
+    columns: tuple[str, ...] = ()
+    text_column: str = ""  # the one that probably holds the texts
+    reason: str = ""  # why that one
+    rows: int = 0
+    notes: tuple[str, ...] = ()  # on how it was read
+    first_rows: pd.DataFrame | None = None
+    problem: str = ""  # why it cannot be used, in one line
+    _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+
+def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
+    """Write an upload into a temporary folder, which goes when the upload is forgotten, and look at it."""
+    folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
+    path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # of a name from a browser the ending alone is safe
+    kept = {"id": file_id, "name": name, "path": path, "_folder": folder}
+    try:
+        path.write_bytes(content)
+        with tables.open_table(path, limits=LIMITS) as table:
+            return Upload(
+                **kept,
+                columns=tuple(table.columns),
+                text_column=table.text_column,
+                reason=table.reason,
+                rows=table.total_rows or 0,
+                notes=tuple(table.notes),
+                first_rows=showable(next(table.chunks(FIRST_ROWS))),
+            )
+    except tables.TooLargeError as error:
+        return Upload(**kept, problem=f"{explained(error, path, name)} here; any size: {COMMAND_LINE}")
+    except TweetTargetError as error:
+        return Upload(**kept, problem=explained(error, path, name))
+    except Exception as error:  # a damaged file may make its library raise anything
+        return Upload(**kept, problem=f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv")
+
+
+def explained(error: Exception, path: Path, name: str) -> str:
+    """The message of an error with the user's own name of the file."""
+    return str(error).replace(str(path), name)
+
+
+def showable(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` as a page can show it: different names, and one kind of value in each column."""
+    columns: dict[str, pd.Series] = {}
+    for position, original in enumerate(map(str, frame.columns)):
+        name, number = original, 1
+        while name in columns:
+            number += 1
+            name = f"{original} ({number})"
+        column = frame.iloc[:, position]
+        if column.dtype == object:
+            column = column.map(tables.as_text, na_action="ignore").astype("str")
+        columns[name] = column
+    return pd.DataFrame(columns, index=frame.index)
+
+
+# ---------------------------------------------------------------- out
+
+
+def as_csv(frame: pd.DataFrame) -> bytes:
+    """``frame`` as a CSV file in UTF-8; a text like a formula gets an apostrophe in front."""
+    frame = frame.copy()
+    for position, dtype in enumerate(frame.dtypes):
+        if dtype.kind not in "biufcmM":
+            frame.isetitem(position, frame.iloc[:, position].astype(object).map(harmless))
+    frame.columns = [harmless(str(name)) for name in frame.columns]
+    return BYTE_ORDER_MARK + _written(frame, ".csv")
+
+
+def as_xlsx(frame: pd.DataFrame) -> bytes:
+    """``frame`` as a workbook; a text like a formula stays as it is, in a cell that is text."""
+    return _written(frame, ".xlsx")
+
+
+def harmless(value: Any) -> Any:
+    """``value`` with an apostrophe in front of what a spreadsheet would take for a formula; numbers stay."""
+    if isinstance(value, bytes):
+        value = tables.as_text(value)
+    if not isinstance(value, str):
+        return value
+    value = _WITHIN.sub(r"\1'", value)
+    if value.lstrip(_INVISIBLE).startswith(FORMULA_SIGNS) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def _written(frame: pd.DataFrame, suffix: str) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="tweet-target-") as folder:
+        path = Path(folder) / f"answers{suffix}"
+        with tables.table_writer(path) as writer:
+            for start in range(0, max(len(frame), 1), tables.CHUNK_ROWS):
+                writer.write(frame.iloc[start : start + tables.CHUNK_ROWS])
+        return path.read_bytes()
