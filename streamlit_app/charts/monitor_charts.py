@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
     BLUE,
@@ -17,12 +18,8 @@ from streamlit_app.charts.theme import (
     plain,
     say_empty,
 )
-
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-    from tf_model.monitor.accuracy import Accuracy
-    from tf_model.monitor.aggregates import Window
+from tf_model.monitor.accuracy import Accuracy
+from tf_model.monitor.aggregates import Window
 
 HEIGHT = 320
 # Told apart by dash and symbol as well as by colour.
@@ -40,18 +37,8 @@ def lines(
     scale: float = 1.0,
     empty: str = "Nothing measured in this time",
 ) -> go.Figure:
-    """Values over time, a gap where nothing was measured.
-
-    Args:
-        windows: Pieces of time.
-        values: For each line, three at most, one value a piece.
-        title: With the unit.
-        form: A d3 format of the values.
-        scale: What the values are multiplied by.
-        empty: What is written where there is no value at all; empty: nothing.
-    """
-    import plotly.graph_objects as go
-
+    """Three lines at most over time, with one value, multiplied by ``scale``, for each window, and a gap where nothing
+    was measured. ``form`` is a d3 format; ``empty`` is written where there is no value at all."""
     figure = go.Figure()
     for (name, line), (colour, dash, symbol) in zip(values.items(), STYLES, strict=False):
         figure.add_trace(
@@ -73,16 +60,8 @@ def lines(
 
 
 def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: str, empty: str = "") -> go.Figure:
-    """Counts over time, stacked; the largest five, and the others as one.
-
-    Args:
-        windows: Pieces of time.
-        counts: For each name one count a piece.
-        title: Of the chart.
-        empty: What is written where there is no name.
-    """
-    import plotly.graph_objects as go
-
+    """Counts by name over time, one for each window, stacked; the largest five, and the others as one. ``empty`` is
+    written where there is no name."""
     names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
     shown = {name: counts[name] for name in names[:MOST_KINDS]}
     if len(names) > MOST_KINDS:
@@ -110,16 +89,7 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
 def accuracy(
     windows: Sequence[Window], corrected: Sequence[Accuracy], estimated: Mapping[str, Sequence[Accuracy]], title: str
 ) -> go.Figure:
-    """What users called correct, with 95% intervals, and what the model's own confidence promises.
-
-    Args:
-        windows: Pieces of time.
-        corrected: From corrections, one a piece.
-        estimated: From confidences, by task, one a piece.
-        title: Of the chart.
-    """
-    import plotly.graph_objects as go
-
+    """What users called correct, with 95% intervals, and what the confidences promise by task, for each window."""
     values = {task: [figure.accuracy for figure in figures] for task, figures in estimated.items()}
     judged = [(time, each) for time, each in zip(_times(windows), corrected, strict=True) if each.accuracy is not None]
     empty = "" if judged else "Too few predictions and judgements"
@@ -164,8 +134,6 @@ def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str
 
 def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], title: str) -> go.Figure:
     """Share of each label, or span of values, in the reference and now."""
-    import plotly.graph_objects as go
-
     cells = list(dict.fromkeys([*reference, *current]))
     names, rows = [plain(cell) for cell in cells], list(range(len(cells)))
     figure = go.Figure()

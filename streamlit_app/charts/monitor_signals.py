@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -11,12 +12,18 @@ from streamlit_app.charts import monitor_charts, theme
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import plural
-from tf_model.monitor import accuracy, aggregates, drift
-from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS, waited
-from tf_model.monitor.events import ABSTAINED, STAGES
+from tf_model.monitor import accuracy, drift
+from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
+from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.report import PERCENTILES, Limits, Report
 
 MEBIBYTE = 2**20
+RESOURCES = {  # title, words for the mean, d3 format, scale
+    CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
+    MEMORY: ("Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE),
+    GPU_UTILIZATION: ("GPUs, share of the time busy", "{:.0%} busy", ".0%", 1.0),
+    GPU_MEMORY: ("Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE),
+}
 FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
 SIGNAL_NAMES = {
     "errors": "Errors",
@@ -29,41 +36,30 @@ SIGNAL_NAMES = {
 
 def show_alarms(report: Report) -> None:
     """What somebody should look at, in words, or that there is nothing; and which signals could not be judged."""
-    if report.alarms:
-        count = len(report.alarms)
+    few = [SIGNAL_NAMES[each].lower() for each in report.judged if each not in report.decided]
+    unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judged]
+    reasons = [f"{', '.join(few)} (too few records so far)"] if few else []
+    reasons += [f"{', '.join(unknown)} (no reference to compare with)"] if unknown else []
+    undecided = f"Not judged: {'; '.join(reasons)}." if reasons else ""
+    requests, count = report.window.requests, len(report.alarms)
+    counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
+    if count:
         lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
-        st.error("\n".join([*lines, "", _undecided(report)]), icon=":material/notification_important:")
-        return
-    requests = report.window.requests
-    counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
-    if report.decided == ("log",):
+        st.error("\n".join([*lines, "", undecided]), icon=":material/notification_important:")
+    elif report.decided == ("log",):
         words = f"Too little to judge: {counted} in this time, alarms need {report.limits.requests}."
         st.info(words, icon=":material/hourglass_empty:")
-        return
-    words = f"No alarm over {counted}. Judged: {_names(report.decided)}. {_undecided(report)}"
-    st.success(words.strip(), icon=":material/check_circle:")
-
-
-def _undecided(report: Report) -> str:
-    """Which signals raise no alarm because nobody could tell, and why; empty if there are none."""
-    reasons = {
-        "too few records so far": [signal for signal in report.judged if signal not in report.decided],
-        "no reference to compare with": [signal for signal in SIGNAL_NAMES if signal not in report.judged],
-    }
-    named = [f"{_names(signals)} ({reason})" for reason, signals in reasons.items() if signals]
-    return f"Not judged: {'; '.join(named)}." if named else ""
-
-
-def _names(signals: Any) -> str:
-    return ", ".join(SIGNAL_NAMES[signal].lower() for signal in signals)
+    else:
+        judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)
+        st.success(f"No alarm over {counted}. Judged: {judged}. {undecided}".strip(), icon=":material/check_circle:")
 
 
 def show_summary(report: Report) -> None:
     """The figures of the whole time."""
     window = report.window
     outcomes = window.labels("outcome")
-    p95, memory = window.histogram(waited(SECONDS)).quantile(0.95), window.mean(MEMORY)
+    p95, memory = window.histogram(SECONDS).quantile(0.95), window.mean(MEMORY)
     figures = {
         "Predictions": f"{window.predictions:,}",
         "95% of requests within": "-" if p95 is None else milliseconds(p95),
@@ -85,15 +81,11 @@ def show_signals(report: Report) -> None:
     with left:
         _show_accuracy(report, piece)
     with right:
-        histograms = [window.histogram(waited(SECONDS)) for window in windows]
-        times = {f"p{share}": [each.quantile(share / 100) for each in histograms] for share in PERCENTILES}
-        chart = monitor_charts.lines(windows, times, "Latency of a request, ms", ",.0f", scale=1000)
-        note = "Whole files are left out: they take as long as they take."
-        _show(chart, "Latency", _spoken_latency(report), f"{_spoken_stages(report)}{note}")
+        _show_latency(report)
     left, right = st.columns(2)
     with left:
         rate = report.window.predictions / max(report.window.until - report.window.since, 1)
-        spoken = f"{report.window.predictions:,} predictions, {rate_in_words(rate * 60)} a minute on average."
+        spoken = f"{report.window.predictions:,} predictions, {rate * 60:,.1f} a minute on average."
         counts = {"predictions": [window.predictions for window in windows]}
         _show(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
     with right:
@@ -133,45 +125,33 @@ def _accuracy_words(figure: accuracy.Accuracy) -> str:
     return f"{figure.accuracy:.0%} (95%: {figure.low:.0%} to {figure.high:.0%}, of {figure.rows:,})"
 
 
-def _spoken_latency(report: Report) -> str:
-    times = report.window.histogram(waited(SECONDS))
-    if not times.count:
-        return "Nobody waited for an answer in this time."
-    shown = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
-    return f"{shown} over {times.count:,} {plural(times.count, 'request', 'requests')}."
-
-
-def _spoken_stages(report: Report) -> str:
-    """The mean time of each stage, where more than one was measured."""
-    means = {stage: report.window.histogram(waited(f"{stage}_seconds")).mean for stage in STAGES}
-    shown = [f"{stage} {milliseconds(mean)}" for stage, mean in means.items() if mean is not None]
-    return f"On average {', '.join(shown)}. " if len(shown) > 1 else ""
+def _show_latency(report: Report) -> None:
+    histograms = [window.histogram(SECONDS) for window in report.windows]
+    values = {f"p{share}": [each.quantile(share / 100) for each in histograms] for share in PERCENTILES}
+    chart = monitor_charts.lines(report.windows, values, "Latency of a request, ms", ",.0f", scale=1000)
+    stages = report.seconds()
+    times = stages.pop("total", None)
+    spoken, note = "Nobody waited for an answer in this time.", "Whole files are left out."
+    if times is not None:
+        shown = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
+        spoken = f"{shown} over {times.count:,} {plural(times.count, 'request', 'requests')}."
+        means = ", ".join(f"{stage} {milliseconds(each.mean)}" for stage, each in stages.items())
+        note = f"On average {means}. {note}"
+    _show(chart, "Latency", spoken, note)
 
 
 def _show_resources(report: Report) -> None:
-    means = {name: report.window.mean(name) for name in aggregates.SAMPLED}
-
-    def show(name: str, title: str, spoken: str, form: str, scale: float = 1.0, note: str = "") -> None:
-        values = [window.mean(name) for window in report.windows]
-        words = "" if means[name] is None else f"{spoken.format(means[name] * scale)} on average."
-        _show(monitor_charts.lines(report.windows, {title: values}, title, form, scale), title, words, note)
-
-    if means[CPU] is None and means[MEMORY] is None:
+    means = {name: mean for name in RESOURCES if (mean := report.window.mean(name)) is not None}
+    for (name, mean), column in zip(means.items(), [*st.columns(2), *st.columns(2)], strict=False):
+        title, words, form, scale = RESOURCES[name]
+        values = {title: [window.mean(name) for window in report.windows]}
+        chart = monitor_charts.lines(report.windows, values, title, form, scale)
+        with column:
+            _show(chart, title, f"{words.format(mean * scale)} on average.")
+    if CPU not in means:
         st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
-    left, right = st.columns(2)
-    with left:
-        show(CPU, "Processor, cores in use", "{:.2f} cores in use", ".2~f")
-    with right:
-        show(MEMORY, "Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
-    if means[GPU_UTILIZATION] is None and means[GPU_MEMORY] is None:
+    if not {GPU_UTILIZATION, GPU_MEMORY} & means.keys():
         st.caption("No GPU was seen in this time.")
-        return
-    left, right = st.columns(2)
-    with left:
-        note = "All GPUs of the machine, whoever uses them."
-        show(GPU_UTILIZATION, "GPUs, share of the time busy", "{:.0%} busy", ".0%", note=note)
-    with right:
-        show(GPU_MEMORY, "Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE)
 
 
 # ---------------------------------------------------------------- tables
@@ -189,10 +169,8 @@ def show_errors(errors: pd.DataFrame, report: Report, most: int) -> None:
         column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
         alt="The newest errors: when, where, of which kind, and their message",
     )
-    if len(errors) < most:  # the counts are of whole minutes or hours: they may hold one of before this time
-        st.caption(f"All {len(errors):,} that the log has of this time.")
-    else:
-        st.caption(f"The newest {len(errors):,} of {report.window.failures:,}.")
+    if len(errors) == most:
+        st.caption(f"The newest {most:,} of {report.window.failures:,}.")
 
 
 def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
@@ -227,53 +205,40 @@ def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
     )
 
 
-def show_drift(report: Report, problem: str) -> None:
+def show_drift(report: Report) -> None:
     """Each feature against the reference, and the distributions of one of them side by side."""
     st.subheader("Drift", anchor=False)
     if report.reference is None:
-        st.info(f"Not judged: {plain_markdown(problem)}.", icon=":material/info:")
+        st.info("Not judged: there is no reference.json of this version of the model.", icon=":material/info:")
         return
     if not report.drifts:
         words = f"that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this time."
         st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
         return
-    rows = [
-        {
-            "feature": drift.IN_WORDS[each.feature],
-            "state": "ALARM" if each.alarm else "ok",
-            "index": each.index,
-            "bound": each.bound,
-            "p": each.p_value,
-            "predictions": each.rows,
-        }
-        for each in report.drifts
-    ]
+    frame = pd.DataFrame([asdict(each) for each in report.drifts])
+    frame = frame.assign(
+        feature=frame["feature"].map(drift.IN_WORDS), state=frame["alarm"].map({True: "ALARM", False: "ok"})
+    )
     st.dataframe(
-        pd.DataFrame(rows),
+        frame[["feature", "state", "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
             "index": st.column_config.NumberColumn("stability index", format="%.3f", help="0 where nothing changed"),
             "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
-            "p": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
-            "predictions": st.column_config.NumberColumn(format="localized"),
+            "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
+            "rows": st.column_config.NumberColumn("predictions", format="localized"),
         },
         alt="Each feature with its population stability index, the bound of an alarm and its p-value",
     )
-    st.caption(
-        plain_markdown(
-            f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: an index "
-            f"at its bound, and a p-value below {report.drifts[0].level:.2g}."
-        )
+    words = (
+        f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: an index at"
     )
+    st.caption(plain_markdown(f"{words} its bound, and a p-value below {report.drifts[0].level:.2g}."))
     by_name = {each.feature: each for each in report.drifts}
-    names = list(by_name)
-    worst = max(names, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))
-    chosen = st.selectbox(
-        "Distribution of", names, index=names.index(worst), format_func=drift.IN_WORDS.get, key="monitor_feature"
-    )
-    feature = by_name[chosen]
+    names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
+    feature = by_name[st.selectbox("Distribution of", names, format_func=drift.IN_WORDS.get, key="monitor_feature")]
     theme.show(
-        monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[chosen].capitalize()),
+        monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[feature.feature].capitalize()),
         alt=f"Reference and now side by side. {feature.in_words()}",
         caption=f"Reference: {feature.reference_rows:,} predictions; now: {feature.rows:,}.",
         key="monitor_distribution",
@@ -285,16 +250,7 @@ def show_drift(report: Report, problem: str) -> None:
 
 def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
-    if seconds >= 0.9995:
-        return f"{seconds:,.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
-    return f"{seconds * 1000:.3g} ms"
-
-
-def rate_in_words(per_minute: float) -> str:
-    """``1,642``, or ``0.69`` below ten."""
-    if per_minute >= 9.95:
-        return f"{per_minute:,.0f}"
-    return f"{per_minute:.2g}" if per_minute >= 0.01 or not per_minute else "less than 0.01"
+    return f"{seconds:,.1f} s" if seconds >= 0.9995 else f"{seconds * 1000:.3g} ms"
 
 
 def _duration(seconds: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
@@ -16,57 +16,46 @@ from tf_model import cli
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.model_dir import training_of
 
-if TYPE_CHECKING:
-    from tf_model.inference.predictor import Measured
-    from tf_model.monitor.prometheus import Exporter
-    from tf_model.monitor.recorder import Recorder
-    from tf_model.monitor.reference import Reference
-
 APP, BATCH = "app", "batch"
 WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 
-def recorder(state: ModelState) -> Recorder | None:
-    """The recorder of this model's predictions, shared by all sessions; None where there can be none."""
+def recorder(state: ModelState) -> Any:
+    """The :class:`~tf_model.monitor.recorder.Recorder` of this model, shared by all sessions; None where there can be
+    none."""
     version = state.version if state.served else training_of(state.folder)
     try:
-        shared = _recorder(str(loading.monitor_log()), state.name, version)
+        return _recorder(str(loading.monitor_log()), state.name, version)
     except (ImportError, OSError, TweetTargetError):
         return None
-    exporter = serve_metrics()
-    if exporter is not None:
-        # Each time: a model that was taken back answers again, and is the one to be judged.
-        exporter.attach(shared, None if exporter.follows(shared) else _reference(state, version))
-    return shared
 
 
 # None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
 @st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
-def _recorder(path: str, model: str, version: str) -> Recorder:
+def _recorder(path: str, model: str, version: str) -> Any:
+    from tf_model.monitor import reference
     from tf_model.monitor.recorder import Recorder
 
-    return Recorder(path, model=model, version=version)
+    made = Recorder(path, model=model, version=version)
+    exporter = serve_metrics()
+    if exporter is not None:
+        try:
+            known = reference.load(loading.models_folder() / model, version)
+        except TweetTargetError as error:
+            cli.say(f"warning: drift is not judged: {error}")
+            known = None
+        exporter.attach(made, known)
+    return made
 
 
-def _reference(state: ModelState, version: str) -> Reference | None:
-    from tf_model.monitor.reference import load_of
-
-    try:
-        return load_of(loading.models_folder() / state.name, version)[0]
-    except TweetTargetError as error:
-        cli.say(f"warning: drift is not judged: {error}")
-        return None
-
-
-def serve_metrics() -> Exporter | None:
+def serve_metrics() -> Any:
     """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
     address = os.environ.get(METRICS_VARIABLE)
     return _exporter(address) if address else None
 
 
 @st.cache_resource(show_spinner=False)
-def _exporter(address: str) -> Exporter | None:
-    """Metrics for Prometheus, served once for the whole app; None, and a line in its output, where that fails."""
+def _exporter(address: str) -> Any:
     from tf_model.monitor.prometheus import Exporter
 
     host, _, port = address.rpartition(":")
@@ -81,20 +70,18 @@ def _exporter(address: str) -> Exporter | None:
     return exporter
 
 
-def record(
-    log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str, *, remembered: bool = False
-) -> None:
+def record(log: Any, texts: Sequence[Any], measured: Any, source: str, *, remembered: bool = False) -> None:
     """Keep predictions, if there is a log; of an answer that was remembered, without the time that it once took."""
     if log is not None:
         log.record_measured(texts, replace(measured, seconds={}) if remembered else measured, source)
 
 
-def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
+def record_error(log: Any, error: BaseException, source: str) -> None:
     """Keep that something failed, if there is a log."""
     if log is not None:
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: str | None) -> str:
+def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: str | None) -> str:
     """Keep what a person thinks of an answer; what became of it: see :meth:`Recorder.correct`."""
     return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pandas as pd
 import streamlit as st
@@ -10,8 +12,7 @@ import streamlit as st
 from streamlit_app.charts import monitor_signals
 from streamlit_app.components import loading, notices
 from tf_model.errors import TweetTargetError
-from tf_model.monitor import report
-from tf_model.monitor.reference import Reference, load_of
+from tf_model.monitor import reference, report
 from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
 
 WINDOWS = {
@@ -34,25 +35,27 @@ def main() -> None:
     st.title("Monitor")
     st.markdown("How the model is doing in use, from the log of every prediction, error and correction.")
     store = Store(loading.monitor_log())
-    if not store.exists:
-        words = "Ask something on the page Ask, or answer a file on the page Batch, and it shows here."
-        st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
-        return
-    try:
-        versions = store.versions()
-        if not versions:
-            st.info("The log is empty so far. Ask something, and it shows here.", icon=":material/monitoring:")
+    with _explained_problems():
+        names = _names(store.versions() if store.exists else [])
+        if not names:
+            words = "Ask something on the page Ask, or answer a file on the page Batch, and it shows here."
+            st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
             return
         window = st.segmented_control(
             "Time", list(WINDOWS), default=DEFAULT_WINDOW, required=True, key="monitor_window"
         )
         left, right = st.columns([4, 1], vertical_alignment="bottom")
-        names = _names(versions)
         model, version = left.selectbox("Model", list(names), format_func=names.get, key="monitor_stream")
         help_text = f"Look again every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", help=help_text)
         # A fragment, so that looking again draws nothing else.
-        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(store, model, version, window)
+        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(store, model, version, WINDOWS[window])
+
+
+@contextmanager
+def _explained_problems() -> Iterator[None]:
+    try:
+        yield
     except TweetTargetError as error:
         notices.say_problem("The log of predictions cannot be read.", str(error))
 
@@ -66,19 +69,17 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
     return names
 
 
-def _show(store: Store, model: str, version: str, window: str) -> None:
+@_explained_problems()
+def _show(store: Store, model: str, version: str, seconds: float | None) -> None:
     """All figures of one version of a model: those of two are never mixed."""
-    try:
-        _show_figures(store, model, version, WINDOWS[window])
-    except TweetTargetError as error:
-        notices.say_problem("The log of predictions cannot be read.", str(error))
-
-
-def _show_figures(store: Store, model: str, version: str, seconds: float | None) -> None:
     until = time.time()
     since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
-    reference, problem = _reference(model, version)
-    judged = report.make(store, since, until, reference, None, model, version, step=(until - since) / POINTS)
+    try:
+        known = reference.load(loading.models_folder() / model, version)
+    except TweetTargetError as error:
+        st.warning(notices.plain_markdown(str(error)), icon=":material/warning:")
+        known = None
+    judged = report.make(store, since, until, known, None, model, version, step=(until - since) / POINTS)
     corrections = store.corrections(since, until, MOST_CORRECTIONS, (model, version))
     if not judged.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]
@@ -88,19 +89,10 @@ def _show_figures(store: Store, model: str, version: str, seconds: float | None)
     monitor_signals.show_alarms(judged)
     monitor_signals.show_summary(judged)
     monitor_signals.show_signals(judged)
-    errors = store.errors(since, until, MOST_ERRORS, (model, version))
-    monitor_signals.show_errors(errors, judged, MOST_ERRORS)
+    monitor_signals.show_errors(store.errors(since, until, MOST_ERRORS, (model, version)), judged, MOST_ERRORS)
     monitor_signals.show_corrections(corrections, judged)
-    monitor_signals.show_drift(judged, problem)
+    monitor_signals.show_drift(judged)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {notices.plain_markdown(version)}.")
-
-
-def _reference(model: str, version: str) -> tuple[Reference | None, str]:
-    """What the model is compared with, and why there is nothing to compare with."""
-    try:
-        return load_of(loading.models_folder() / model, version)
-    except TweetTargetError as error:
-        return None, str(error)
 
 
 def _clock(seconds: float) -> str:

@@ -11,9 +11,9 @@ import pandas
 
 from tf_model import tasks
 from tf_model.inference.predictor import Measured
-from tf_model.monitor.aggregates import Window
+from tf_model.monitor.aggregates import Window, of_predictions
 from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
-from tf_model.monitor.store import Store, counts_of
+from tf_model.monitor.store import Store
 
 APP = Stream("answer", "v1", "app")
 NOON = time.time() // 86_400 * 86_400 - 43_200  # of yesterday: recent, whole minutes, far from the end of a day
@@ -56,8 +56,7 @@ def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
     if chosen is not None:
         chosen = list(chosen)
         columns = {name: [values[each] for each in chosen] for name, values in columns.items()}
-    rows = len(columns["outcome"])
-    return Window(0, 60, counts_of(Answered(0.0, APP, {}, columns, [0] * rows)))
+    return Window(0, 60, of_predictions(columns))
 
 
 def corrected(is_correct: bool, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:

@@ -64,24 +64,26 @@ def test_counts_of_two_parts_add_up_to_those_of_the_whole():
     whole = aggregates.join(windows)
     assert (whole.since, whole.until) == (0, 3)
     assert whole.counts[aggregates.REQUESTS, aggregates.OK] == (2, 3)
-    assert whole.counts[aggregates.REQUESTS, aggregates.ERROR] == (1, 0)
+    assert (whole.requests, whole.failures, whole.predictions) == (3, 1, 3)
     assert whole.labels(aggregates.ERRORS) == {"ModelError": 1}
 
 
 def test_the_time_of_a_call_is_the_sum_of_its_stages():
     window = Window(0, 60, aggregates.of_event(answered(0, seconds=0.5)))
     assert window.histogram(aggregates.SECONDS).mean == pytest.approx(0.5)
-    assert window.histogram("model_seconds").mean == pytest.approx(0.45)
-    assert window.histogram("rest_seconds").count == 0  # it was not measured
+    assert window.histogram(aggregates.STAGE_SECONDS["model"]).mean == pytest.approx(0.45)
+    assert window.histogram(aggregates.STAGE_SECONDS["rest"]).count == 0  # it was not measured
 
 
-def test_values_are_put_into_the_same_bins_in_sql():
-    values = [*numpy.linspace(0, 1, 101).tolist(), 0.9999, 0.02 - 1e-12]
-    window = window_of(predictions(len(values), sure=values), ["x" * number * 11 for number in range(len(values))])
-    for name, bins in aggregates.NUMBERS.items():
-        stored = numpy.float32(values).tolist() if name.endswith("confidence") else []
-        stored = [number * 11 for number in range(len(values))] if name == "length" else stored
-        assert window.histogram(name).counts == Counter(map(bins.key, stored)), name
+def test_each_value_of_a_prediction_is_counted_in_its_bin():
+    values = numpy.linspace(0, 1, 101).tolist()
+    window = window_of(predictions(101, sure=values), ["x" * number * 11 for number in range(101)])
+    counted = dict.fromkeys(
+        ("product_confidence", "emotion_confidence", "answer_confidence"), numpy.float32(values).tolist()
+    )
+    for name, expected in (counted | {"length": [number * 11 for number in range(101)]}).items():
+        assert window.histogram(name).counts == Counter(map(aggregates.BINS[name].key, expected)), name
+    assert window.histogram("unk_rate").count == 0
 
 
 def test_confidence_in_a_product_is_counted_apart_where_an_emotion_is_directed_at_one():

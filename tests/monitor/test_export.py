@@ -51,7 +51,7 @@ def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction,
 def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
     nothing = [wrong("a"), agreed("b", predicted=(IPAD, GOOD, NOT_SURE)), agreed(" ")]
     store = store_with(tmp_path / "log", [*nothing, agreed("c")])
-    assert export(store, tmp_path / "out.csv") == (1, 3, ())
+    assert export(store, tmp_path / "out.csv") == (1, 3, [])
 
 
 def test_the_last_correction_of_a_text_counts(tmp_path):
@@ -83,8 +83,8 @@ def test_training_reads_the_file_with_the_texts_as_they_were(tmp_path, suffix):
 
 def test_a_text_that_a_workbook_cannot_hold_is_cut_and_that_is_said(tmp_path):
     store = store_with(tmp_path / "log", [agreed("ab" * 20_000)])
-    assert export(store, tmp_path / "whole.csv") == (1, 0, ())
-    [note] = export(store, tmp_path / "cut.xlsx").notes
+    assert export(store, tmp_path / "whole.csv") == (1, 0, [])
+    _, _, [note] = export(store, tmp_path / "cut.xlsx")
     assert note.startswith("texts cut to 32,767 characters")
     assert note.endswith(": 1; write a .csv file to keep them whole")
 
@@ -96,7 +96,7 @@ def test_a_nul_character_does_not_spoil_the_file(tmp_path):
 
 def test_a_span_of_time_can_be_chosen(tmp_path):
     store = store_with(tmp_path / "log", [agreed("old", when=NOON - 100), agreed("new")])
-    assert export(store, tmp_path / "out.csv", since=NOON - 50) == (1, 0, ())
+    assert export(store, tmp_path / "out.csv", since=NOON - 50) == (1, 0, [])
 
 
 def test_a_file_is_never_replaced_unasked(tmp_path):

@@ -133,8 +133,8 @@ def test_help_needs_no_heavy_package(arguments):
 def test_the_command_keeps_and_judges_as_the_recorder_and_the_report_do():
     from tf_model.monitor.__main__ import MEGABYTE, _parser
     from tf_model.monitor.report import Limits
-    from tf_model.monitor.store import DAY, Retention
+    from tf_model.monitor.store import DAY, KEPT_BYTES, KEPT_SECONDS
 
     prune, report = _parser().parse_args(["prune"]), _parser().parse_args(["report"])
-    assert Retention(prune.days * DAY, round(prune.megabytes * MEGABYTE)) == Retention()
+    assert (prune.days * DAY, round(prune.megabytes * MEGABYTE)) == (KEPT_SECONDS, KEPT_BYTES)
     assert Limits(report.max_error_share, report.max_p95, accuracy_drop=report.max_accuracy_drop) == Limits()

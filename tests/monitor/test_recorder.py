@@ -211,7 +211,8 @@ def test_eight_threads_record_and_nothing_is_lost(recorder, path):
 
 def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, monkeypatch):
     gate = threading.Event()
-    with Recorder(path, model="m", version="1", capacity=10) as recorder:
+    monkeypatch.setattr(recording, "CAPACITY", 10)
+    with Recorder(path, model="m", version="1") as recorder:
         recorder.observers.append(lambda event: gate.wait(30))  # a writer that cannot go on
         for number in range(25):
             record(recorder, [f"{number}"], predictions(), {}, "app")
@@ -259,7 +260,7 @@ def test_observers_get_each_event_once_and_their_errors_go_no_further(recorder, 
 
 def test_the_machine_is_sampled(path, monkeypatch):
     monkeypatch.setattr(recording, "SAMPLE_SECONDS", 0.02)
-    with Recorder(path, model="m", version="1", interval=0.01):
+    with Recorder(path, model="m", version="1"):
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and Store(path).window(time.time() - 60, time.time()).mean("cpu") is None:
             time.sleep(0.05)
@@ -298,7 +299,7 @@ def test_old_rows_that_cannot_be_removed_are_said_once_and_records_go_on(path, m
         raise DataError("database is locked")
 
     monkeypatch.setattr(Store, "prune", locked)
-    with caplog.at_level(logging.ERROR), Recorder(path, model="m", version="1", interval=0.01) as recorder:
+    with caplog.at_level(logging.ERROR), Recorder(path, model="m", version="1") as recorder:
         deadline = time.monotonic() + 20
         while recorder.failure is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -399,8 +400,9 @@ RECORD = """
 import pandas, sys, time
 from tf_model import cli
 from tf_model.inference.predictor import Measured
-from tf_model.monitor.recorder import Recorder
-recorder = Recorder(sys.argv[1], model="m", version="1", interval={interval})
+from tf_model.monitor import recorder as recording
+recording.INTERVAL = {interval}
+recorder = recording.Recorder(sys.argv[1], model="m", version="1")
 frame = pandas.DataFrame({{"product": ["iPad"], "product_confidence": [0.9]}})
 for number in range(20):
     recorder.record_measured([str(number)], Measured(frame, {{}}, None), "app")

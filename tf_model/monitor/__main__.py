@@ -8,13 +8,9 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tf_model import cli, paths
-
-if TYPE_CHECKING:
-    from tf_model.monitor.reference import Reference
-    from tf_model.monitor.store import Store
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
 MOST = 1e6  # hours, days, megabytes or seconds: more is a slip, and no date
@@ -37,8 +33,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
-    # The defaults are those of `report.Limits` and `store.Retention`, and a test holds them to these: asking them
-    # would load numpy and sqlite3 for --help.
+    # The defaults are those of `report.Limits` and `store`, and a test holds them to these: asking them would load
+    # numpy and sqlite3 for --help.
     report = command("report", "Say how the model is doing; exit code 1 if there is an alarm.")
     report.add_argument("--hours", type=_below(MOST), default=24.0, metavar="H", help="how far to look back")
     report.add_argument("--model", metavar="NAME", help="which model; the one that was used last if not given")
@@ -103,12 +99,8 @@ def _report(arguments: argparse.Namespace) -> int:
     return 1 if judged.alarms else 0
 
 
-def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None]:
-    """Model and version to report on: one version only, so that a reference fits; None, None: there are only errors.
-
-    Raises:
-        DataError: There is no log, or nothing of the model in it.
-    """
+def _which_model(store: Any, name: str | None) -> tuple[str | None, str | None]:
+    """Model and version to report on: one version only, so that a reference fits; None, None: nothing was asked."""
     from tf_model.errors import DataError, listed
 
     newest = store.newest(name)
@@ -118,18 +110,16 @@ def _which_model(store: Store, name: str | None) -> tuple[str | None, str | None
     return newest or (None, None)
 
 
-def _reference(folder: Path | None, model: str | None, version: str | None) -> Reference | None:
+def _reference(folder: Path | None, model: str | None, version: str | None) -> Any:
     from tf_model.errors import ModelError
     from tf_model.monitor import reference
 
-    if folder is not None:
-        given = reference.load(folder)
-        if given is None:
-            raise ModelError(f"expected {reference.FILE} in {folder}, got none; give the folder of a model that has it")
-        return given
-    if not model:
-        return None
-    return reference.load_of(paths.SAVED_MODELS / model, version or "")[0]
+    if folder is None:
+        return reference.load(paths.SAVED_MODELS / model, version) if model else None
+    given = reference.load(folder)
+    if given is None:
+        raise ModelError(f"expected {reference.FILE} in {folder}, got none; give the folder of a model that has it")
+    return given
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -150,15 +140,13 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     from tf_model.errors import DataError
-    from tf_model.monitor.store import Retention, Store, size
+    from tf_model.monitor.store import Store, size
 
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
-    retention = Retention(arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections)
-    total = 0
-    while removed := store.prune(retention):
-        total += removed
+    kept = arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections
+    total = sum(iter(lambda: store.prune(*kept), 0))
     cli.say(f"removed {total:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
     store.close()
     return 0

@@ -1,16 +1,13 @@
 """How often the answers are correct, as far as that can be known while the model is in use.
 
-**From corrections**: the share of judged answers that users called correct, with its interval. "Not sure" is no answer
-and counts neither way. Users click on mistakes more readily than on what is correct, so the figure is rather too low
-than too high, and comparable with itself over time.
+**From corrections**: the share of judged answers that users called correct. Users click on mistakes more readily than
+on what is correct, so the figure is rather too low than too high, and comparable with itself over time.
 
 **Without labels**: the mean confidence (:data:`ASSUMPTION`), the "average confidence" of S. Garg et al., "Leveraging
 unlabeled data to predict out-of-distribution performance", ICLR 2022. If the probabilities are calibrated, a text that
-is answered with 0.8 is correct with probability 0.8, so the mean over a window is the accuracy to be expected in it.
-That of the product, where the model also tells the emotion, is taken over the texts with an emotion: the others have no
-product. It follows a drop that the model notices, such as harder texts. It is blind where labels come to mean something
-else, and far from the texts of the training no probability is calibrated, which :mod:`~tf_model.monitor.drift` notices
-(``tests/model/test_monitor.py`` has both on real tweets).
+is answered with 0.8 is correct with probability 0.8. It follows a drop that the model notices, such as harder texts. It
+is blind where labels come to mean something else, and far from the texts of the training no probability is calibrated,
+which :mod:`~tf_model.monitor.drift` notices.
 """
 
 from __future__ import annotations
@@ -33,57 +30,38 @@ TASKS = ("product", "emotion", "answer")
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One figure for a span of time.
+    """Accuracy, 0 to 1, with its 95% interval; all three None where there are too few rows."""
 
-    Attributes:
-        since: Beginning, in seconds since 1970.
-        until: End, exclusive.
-        rows: What it is computed from: judged predictions, or predictions.
-        correct: How many were called correct; None for an estimate.
-        accuracy: 0 to 1, None where there are fewer rows than the minimum.
-        low: Lower bound of the 95% interval, None likewise.
-        high: Upper bound, None likewise.
-    """
-
-    since: float
-    until: float
-    rows: int
-    correct: int | None = None
+    rows: int  # what it is computed from: judged predictions, or predictions
+    correct: int | None = None  # how many were called correct; None for an estimate
     accuracy: float | None = None
     low: float | None = None
     high: float | None = None
 
 
 def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
-    """Share of the judged answers that users called correct, with Wilson's 95% interval; none of fewer than
-    ``minimum`` judgements."""
+    """Share of the judged answers that users called correct, with Wilson's interval; "Not sure" is no answer."""
     correct, judged = window.feedback
     if judged < max(minimum, 1):
-        return Accuracy(window.since, window.until, judged, correct)
-    return Accuracy(window.since, window.until, judged, correct, correct / judged, *wilson_interval(correct, judged))
+        return Accuracy(judged, correct)
+    return Accuracy(judged, correct, correct / judged, *wilson_interval(correct, judged))
 
 
 def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accuracy:
-    """The accuracy that the confidences promise; see :data:`ASSUMPTION`.
+    """The accuracy of one of :data:`TASKS` that the confidences promise; see :data:`ASSUMPTION`.
 
-    Args:
-        window: The predictions.
-        task: One of :data:`TASKS`.
-        minimum: The fewest predictions that make a figure.
-
-    Returns:
-        The mean confidence. The interval holds the true share of correct answers in 95% of such windows, if the
-        assumption holds: the sum of independent trials, each correct with the probability of its confidence, by the
-        normal approximation.
+    That of the product, where the model also tells the emotion, is taken over the texts with an emotion: the others
+    have no product. The interval is that of a sum of independent trials, each correct with the probability of its
+    confidence, by the normal approximation.
     """
     tells_emotion = any(name == tasks.EMOTION.name for name, _ in window.counts)
     directed = task == tasks.PRODUCT.name and tells_emotion
     histogram = window.histogram(DIRECTED_CONFIDENCE if directed else f"{task}_confidence")
     rows, mean = histogram.count, histogram.mean
     if rows < max(minimum, 1) or mean is None:
-        return Accuracy(window.since, window.until, rows)
+        return Accuracy(rows)
     # Sum of p(1 - p) over the values p, with the mean of each bin for its values: bins are 0.02 wide.
     means = ((count, histogram.totals[key] / count) for key, count in histogram.counts.items())
     variance = sum(count * share * (1 - share) for count, share in means)
     spread = _STANDARD_NORMAL * math.sqrt(max(variance, 0.0)) / rows
-    return Accuracy(window.since, window.until, rows, None, mean, max(mean - spread, 0.0), min(mean + spread, 1.0))
+    return Accuracy(rows, None, mean, max(mean - spread, 0.0), min(mean + spread, 1.0))

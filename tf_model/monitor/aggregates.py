@@ -1,16 +1,18 @@
 """Counts that can be added up: how often each label came, and histograms of times, confidences and lengths.
 
-The log adds them up by the minute and by the hour (:mod:`~tf_model.monitor.store`), and the reference of a model holds
-the same, so that the two can be compared. They map (name, key) to a count and a sum; the key is a label or the number
-of a bin.
+The log adds them up by the minute and by the hour, and the reference of a model holds the same, so that the two can be
+compared. They map (name, key) to a count and a sum; the key is a label or the number of a bin.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from tf_model import tasks
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.events import ABSTAINED, BULK_SOURCES, STAGES, Corrected, Event, Failed
 
@@ -18,16 +20,16 @@ Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
 
 # Names of what is counted. The sum of a histogram is that of its values, so that means are exact.
-REQUESTS = "requests"  # key: status; the sum is that of the texts
-OK, ERROR = "ok", "error"
-ERRORS = "errors"  # key: the kind
+REQUESTS, OK = "requests", "ok"  # calls that were answered; the sum is that of the texts
+ERRORS = "errors"  # calls that failed; key: the kind
 FEEDBACK = "feedback"  # key: "correct" or "wrong", or "not_sure" where nothing was answered that could be judged
 CORRECT, WRONG = "correct", "wrong"
 DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is that of the samples
 GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of the time, mean of all GPUs; bytes of them all
 SAMPLED = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
-SECONDS = "seconds"  # of a whole call; of its stages: "<stage>_seconds"
+SECONDS = "waited_seconds"  # of a whole call, those for files left out: nobody waits for them
+STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
 DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, of the texts that direct an emotion at one
 LABELS = ("product", "emotion", "outcome")
 
@@ -42,10 +44,6 @@ class LinearBins:
     def key(self, value: float) -> int:
         """The number of the bin that holds ``value``."""
         return min(max(int(value / self.width + 1e-9), 0), self.last)
-
-    def sql(self, column: str) -> str:
-        """The same in SQL, for the values of a column."""
-        return f"min(max(CAST({column} / {self.width!r} + 1e-9 AS INTEGER), 0), {self.last})"
 
     def edges(self, key: int) -> tuple[float, float]:
         """Lower and upper bound of a bin."""
@@ -68,15 +66,8 @@ class LogBins:
         return 2 ** (key / self.per_double), 2 ** ((key + 1) / self.per_double)
 
 
-def waited(name: str) -> str:
-    """The name of a histogram of seconds without the calls for whole files."""
-    return f"waited_{name}"
-
-
 _SHARE = LinearBins(0.02, 49)
 _TIME = LogBins(8, 1e-6)  # a bin is 9% wide: percentiles are within that
-_TIMES = (SECONDS, *(f"{stage}_seconds" for stage in STAGES))
-# Of each prediction, counted in SQL.
 NUMBERS: Mapping[str, LinearBins] = {
     "product_confidence": _SHARE,
     "emotion_confidence": _SHARE,
@@ -87,44 +78,59 @@ NUMBERS: Mapping[str, LinearBins] = {
 BINS: Mapping[str, LinearBins | LogBins] = {
     **NUMBERS,
     DIRECTED_CONFIDENCE: _SHARE,
-    **dict.fromkeys((*_TIMES, *map(waited, _TIMES)), _TIME),
+    **dict.fromkeys((SECONDS, *STAGE_SECONDS.values()), _TIME),
 }
 
 
 def of_event(event: Event) -> Counts:
-    """What one event counts for, without its predictions, which the log counts in SQL."""
+    """What one event counts for."""
     if isinstance(event, Failed):
-        return {(REQUESTS, ERROR): (1, 0.0), (ERRORS, event.kind): (1, 0.0)}
+        return {(ERRORS, event.kind): (1, 0.0)}
     if isinstance(event, Corrected):
         is_answer = event.prediction.get("answer") != NOT_SURE
         key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
         return {(FEEDBACK, key): (1, 0.0)}
-    stages = {f"{stage}_seconds": event.seconds[stage] for stage in STAGES if stage in event.seconds}
-    times = stages | ({SECONDS: sum(stages.values())} if stages else {})
-    counts: Counts = {(REQUESTS, OK): (1, event.rows)}
-    for name, seconds in times.items():
-        counts[name, _TIME.key(seconds)] = (1, seconds)
-        if event.stream.source not in BULK_SOURCES:
-            counts[waited(name), _TIME.key(seconds)] = (1, seconds)
+    counts = of_predictions(event.columns) | {(REQUESTS, OK): (1, event.rows)}
+    if event.seconds and event.stream.source not in BULK_SOURCES:
+        times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}
+        for name, seconds in (times | {SECONDS: sum(times.values())}).items():
+            counts[name, _TIME.key(seconds)] = (1, seconds)
+    return counts
+
+
+def of_predictions(columns: Mapping[str, Sequence[Any]]) -> Counts:
+    """What predictions count for, from their :data:`~tf_model.monitor.events.COLUMNS`."""
+    counts: Counts = {}
+    for name in LABELS:
+        for label, count in Counter(columns.get(name, ())).items():
+            if label is not None:
+                counts[name, label] = (count, 0.0)
+    numbers = {name: columns.get(name, ()) for name in NUMBERS}
+    # Once more of the texts with an emotion, by the best guess: the others have no product to be sure of.
+    pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
+    numbers[DIRECTED_CONFIDENCE] = [sure for sure, emotion in pairs if emotion not in (None, tasks.NO_EMOTION)]
+    for name, values in numbers.items():
+        bin_of = BINS[name].key
+        for value in values:
+            if value is not None:
+                _add(counts, (name, bin_of(value)), 1, value)
     return counts
 
 
 def merge(counts: Counts, more: Counts) -> None:
     """Add ``more`` to ``counts``."""
     for key, (count, total) in more.items():
-        before, summed = counts.get(key, (0, 0.0))
-        counts[key] = before + count, summed + total
+        _add(counts, key, count, total)
+
+
+def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None:
+    before, summed = counts.get(key, (0, 0.0))
+    counts[key] = before + count, summed + total
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts by bin.
-
-    Attributes:
-        bins: How values are put into bins.
-        counts: The number of values in each bin that has any, by its number.
-        totals: The sum of the values in each bin.
-    """
+    """Number and sum of the values in each bin that has any, by the number of the bin."""
 
     bins: LinearBins | LogBins
     counts: Mapping[int, int]
@@ -153,13 +159,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Window:
-    """What was counted in a span of time.
-
-    Attributes:
-        since: Its beginning, in seconds since 1970 (UTC).
-        until: Its end, exclusive.
-        counts: By name and key.
-    """
+    """What was counted from ``since`` to ``until``, exclusive, in seconds since 1970 (UTC)."""
 
     since: float
     until: float
@@ -168,12 +168,12 @@ class Window:
     @property
     def requests(self) -> int:
         """Calls, those that failed included."""
-        return self._total(REQUESTS)[0]
+        return self.counts.get((REQUESTS, OK), (0, 0.0))[0] + self.failures
 
     @property
     def failures(self) -> int:
         """Calls that failed."""
-        return self.counts.get((REQUESTS, ERROR), (0, 0.0))[0]
+        return self._total(ERRORS)[0]
 
     @property
     def predictions(self) -> int:
@@ -182,7 +182,7 @@ class Window:
 
     @property
     def dropped(self) -> int:
-        """Records that the log lost because they could not be written: too many waited, or they never can be."""
+        """Records that the log lost: too many waited, or they never can be written."""
         return self._total(DROPPED)[0]
 
     @property
@@ -192,13 +192,12 @@ class Window:
         return judged.get(CORRECT, 0), judged.get(CORRECT, 0) + judged.get(WRONG, 0)
 
     def labels(self, name: str) -> dict[str, int]:
-        """How often each label came, the most frequent first; of ``"product"``, ``"emotion"``, ``"outcome"``,
-        ``"errors"`` or ``"feedback"``."""
+        """How often each label came, the most frequent first: one of :data:`LABELS`, ``"errors"`` or ``"feedback"``."""
         counts = {str(key): count for (each, key), (count, _) in self.counts.items() if each == name}
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def histogram(self, name: str) -> Histogram:
-        """One of :data:`BINS`, such as ``"seconds"`` or ``"product_confidence"``."""
+        """One of :data:`BINS`, such as :data:`SECONDS` or ``"product_confidence"``."""
         bins = {int(key): sums for (each, key), sums in self.counts.items() if each == name}
         counts = {key: count for key, (count, _) in bins.items()}
         return Histogram(BINS[name], counts, {key: total for key, (_, total) in bins.items()})

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy
+from scipy import stats
 
 from tf_model.monitor.aggregates import NUMBERS, Window
 from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.reference import Reference
-
-if TYPE_CHECKING:
-    import numpy
 
 ALPHA = 0.01  # how often a window of ordinary texts may raise an alarm
 SMALLEST_INDEX = 0.1  # a smaller population stability index is no alarm, however certain it is
@@ -33,8 +33,6 @@ FEWEST_EXPECTED = 5.0  # rows in a cell of a chi-squared test; rarer cells are p
 CELLS = 10  # of the index of a number: tenths of the reference
 
 ABSTENTION = "abstention"
-_LABELS = ("product", "emotion")
-FEATURES = (*_LABELS, ABSTENTION, *NUMBERS)
 IN_WORDS: Mapping[str, str] = {
     "product": "mix of products",
     "emotion": "mix of emotions",
@@ -45,33 +43,21 @@ IN_WORDS: Mapping[str, str] = {
     "unk_rate": "UNK rate of the tokens",
     "length": "length of the texts",
 }
+FEATURES = tuple(IN_WORDS)
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How one feature differs from the reference.
+    """How one feature differs from the reference; ``alarm`` where index and p-value both cross their bound."""
 
-    Attributes:
-        feature: One of :data:`FEATURES`.
-        rows: Predictions of the window that have it.
-        reference_rows: Those of the reference.
-        index: Population stability index, 0 where the two are alike.
-        bound: What the index must reach for an alarm.
-        p_value: How probable a difference of this size is by chance alone.
-        level: What the p-value must stay below for an alarm.
-        reference: Share of each cell in the reference: of a label, or of a span of values.
-        current: The same of the window.
-        alarm: Whether both bounds are crossed.
-    """
-
-    feature: str
-    rows: int
+    feature: str  # one of FEATURES
+    rows: int  # predictions of the window that have it
     reference_rows: int
-    index: float
-    bound: float
-    p_value: float
-    level: float
-    reference: Mapping[str, float]
+    index: float  # population stability index, 0 where the two are alike
+    bound: float  # what the index must reach for an alarm
+    p_value: float  # how probable a difference of this size is by chance alone
+    level: float  # what the p-value must stay below for an alarm
+    reference: Mapping[str, float]  # share of each cell: of a label, or of a span of values
     current: Mapping[str, float]
     alarm: bool
 
@@ -86,16 +72,8 @@ class Drift:
 
 
 def compare(reference: Reference, window: Window) -> list[Drift]:
-    """Compare a window with the reference, feature by feature.
-
-    Args:
-        reference: Of the model, and of the version of it, that made the predictions of the window.
-        window: Its predictions.
-
-    Returns:
-        One entry for each feature that both have, in the order of :data:`FEATURES`; none at all where the window has
-        fewer than :data:`MINIMUM_ROWS` predictions, too few to judge.
-    """
+    """Compare a window with the reference of the same version, for each of :data:`FEATURES` that both have and that
+    the window has at least :data:`MINIMUM_ROWS` predictions of."""
     known = Window(0, 1, reference.counts)
     pairs = {feature: (_cells(known, feature), _cells(window, feature)) for feature in FEATURES}
     both = {feature: pair for feature, pair in pairs.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
@@ -107,7 +85,7 @@ def _cells(window: Window, feature: str) -> dict[Any, int]:
     """Counts of a feature by label, or by bin for numbers."""
     if feature in NUMBERS:
         return dict(window.histogram(feature).counts)
-    if feature in _LABELS:
+    if feature != ABSTENTION:
         return window.labels(feature)
     outcomes = window.labels("outcome")
     abstained = outcomes.pop(ABSTAINED, 0)
@@ -115,9 +93,6 @@ def _cells(window: Window, feature: str) -> dict[Any, int]:
 
 
 def _compare(feature: str, expected: dict[Any, int], seen: dict[Any, int], level: float) -> Drift:
-    import numpy
-    from scipy import stats
-
     keys = sorted({*expected, *seen}) if feature in NUMBERS else list(dict.fromkeys([*expected, *seen]))
     table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, seen)])  # (2, keys)
     n, m = table.sum(axis=1)
@@ -137,9 +112,6 @@ def _compare(feature: str, expected: dict[Any, int], seen: dict[Any, int], level
 
 def _chi_squared(table: numpy.ndarray) -> float:
     """p-value of a chi-squared test of two rows of counts; labels too rare for it are put together."""
-    import numpy
-    from scipy import stats
-
     expected = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum())
     rare = expected < FEWEST_EXPECTED
     cells = numpy.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
@@ -148,14 +120,8 @@ def _chi_squared(table: numpy.ndarray) -> float:
 
 
 def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
-    """p-value of the two-sample test, from counts by bin in order; as values of a bin are ties, it is too large if
-    anything.
-
-    The same as ``scipy.stats.ks_2samp(..., method="asymp")`` of the numbers of the bins, without spelling them out.
-    """
-    import numpy
-    from scipy import stats
-
+    """p-value of the two-sample test from counts by bin in order: ``scipy.stats.ks_2samp(..., method="asymp")`` of the
+    numbers of the bins, without spelling them out. Values of a bin are ties, so it is too large if anything."""
     n, m = (float(count) for count in table.sum(axis=1))
     reference, current = numpy.cumsum(table, axis=1) / numpy.array([[n], [m]])
     distance = float(numpy.abs(reference - current).max())
@@ -163,12 +129,8 @@ def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
 
 
 def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
-    """Neighbouring bins put together, so that each cell holds about a tenth of the reference.
-
-    What lies below all of the reference, or above, has a cell of its own.
-    """
-    import numpy
-
+    """Names and counts of cells that hold about a tenth of the reference each: neighbouring bins put together. What
+    lies below all of the reference, or above, has a cell of its own."""
     seen = numpy.flatnonzero(table[0])
     groups = [list(range(seen[0]))]
     held = table[0].sum()  # so that the first bin of the reference begins a cell
@@ -190,8 +152,6 @@ def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[s
 def _stability_index(table: numpy.ndarray) -> tuple[float, int]:
     """Population stability index of two rows of counts, and of how many cells; half a row is added to each cell, so
     that an empty one counts for much but not for infinitely much."""
-    import numpy
-
     table = table[:, table.sum(axis=0) > 0] + 0.5
     reference, current = table / table.sum(axis=1, keepdims=True)
     return float(((current - reference) * numpy.log(current / reference)).sum()), table.shape[1]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas
 
 from tf_model import tasks
-
-if TYPE_CHECKING:
-    import pandas
+from tf_model.inference.predictor import model_input
+from tf_model.modeling.joint_label import NOT_SURE
 
 STAGES = ("tokenize", "model", "rest")
 ANSWERED, NO_EMOTION, ABSTAINED = OUTCOMES = ("answered", "no_emotion", "not_sure")
@@ -28,36 +28,22 @@ COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unk_rate")
 
 @dataclass(frozen=True)
 class Stream:
-    """Which predictions belong together.
+    """Which predictions belong together: the model, which training of it, and who asked."""
 
-    Attributes:
-        model: Name of the model, as its folder is called.
-        version: Which training of it; a reference belongs to one version.
-        source: Who asked: ``"app"``, ``"batch"``, ``"predict"``, ...
-    """
-
-    model: str
+    model: str  # as its folder is called
     version: str
-    source: str
+    source: str  # "app", "batch", "predict", ...
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One call that was answered.
+    """One call that was answered, with one or more texts."""
 
-    Attributes:
-        time: When it was recorded, in seconds since 1970 (UTC).
-        stream: Model, version and source.
-        seconds: How long each stage took, keys among :data:`STAGES`; for the whole call, however many texts it had.
-        columns: One list of N values for each of :data:`COLUMNS` that is known.
-        text_hashes: N salted hashes, 64 bits each. The texts themselves are not kept.
-    """
-
-    time: float
+    time: float  # seconds since 1970 (UTC), here and below
     stream: Stream
-    seconds: Mapping[str, float]
-    columns: Mapping[str, Sequence[Any]]
-    text_hashes: Sequence[int]
+    seconds: Mapping[str, float]  # of the whole call, by stage
+    columns: Mapping[str, Sequence[Any]]  # one list of N values for each of COLUMNS that is known
+    text_hashes: Sequence[int]  # N salted hashes, 64 bits each; the texts themselves are not kept
 
     @property
     def rows(self) -> int:
@@ -67,33 +53,25 @@ class Answered:
 
 @dataclass(frozen=True)
 class Failed:
-    """One call that failed. The message is one line; it may quote a text, so only the owner of the log sees it."""
+    """One call that failed."""
 
     time: float
     stream: Stream
     kind: str
-    message: str
+    message: str  # one line; it may quote a text, so only the owner of the log sees it
 
 
 @dataclass(frozen=True)
 class Corrected:
-    """What a user thinks of one prediction.
-
-    Attributes:
-        text: The text: a correction is worth nothing without it.
-        prediction: What the model answered: labels and confidences, where known.
-        is_correct: Whether the user agrees.
-        product: According to the user, None if that was not told.
-        emotion: Likewise.
-    """
+    """What a user thinks of one prediction. It keeps the text: a correction is worth nothing without it."""
 
     time: float
     stream: Stream
     text: str
     text_hash: int
-    prediction: Mapping[str, Any]
+    prediction: Mapping[str, Any]  # labels and confidences, where known
     is_correct: bool
-    product: str | None
+    product: str | None  # according to the user, None if that was not told; likewise the emotion
     emotion: str | None
 
 
@@ -102,8 +80,6 @@ Event = Answered | Failed | Corrected
 
 def outcome(answer: str | None, emotion: str | None) -> str:
     """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
-    from tf_model.modeling.joint_label import NOT_SURE
-
     if answer == NOT_SURE:
         return ABSTAINED
     return NO_EMOTION if emotion == tasks.NO_EMOTION else ANSWERED
@@ -112,30 +88,25 @@ def outcome(answer: str | None, emotion: str | None) -> str:
 def columns_of(
     texts: Sequence[Any], predictions: pandas.DataFrame, unk_rates: Sequence[float | None] | None = None
 ) -> dict[str, list[Any]]:
-    """The columns of :data:`COLUMNS` that can be had, N values each, None for missing ones.
-
-    Args:
-        texts: N texts of any kind that can be predicted.
-        predictions: N rows; columns that are not recorded are left out.
-        unk_rates: For each text the share of its tokens that are [UNK], 0 to 1.
+    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each where it is known.
 
     Raises:
         ValueError: The lengths differ.
     """
-    from tf_model.inference.predictor import model_input
-
     if len(texts) != len(predictions) or (unk_rates is not None and len(unk_rates) != len(texts)):
         raise ValueError(f"expected a prediction, and a rate, for each of {len(texts)} texts")
     values = predictions.to_numpy(dtype=object)  # at once: for one row several times as fast as column by column
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(predictions.columns):
-        if name in _CONVERT:
-            columns[name] = [_CONVERT[name](value) for value in values[:, index]]
+        if name in LABEL_COLUMNS:
+            columns[name] = [label(value) for value in values[:, index]]
+        elif name in CONFIDENCE_COLUMNS:
+            columns[name] = [number(value) for value in values[:, index]]
     columns["length"] = [len(model_input(text).decode()) for text in texts]
     if unk_rates is not None:
         columns["unk_rate"] = [number(rate) for rate in unk_rates]
-    nothing = [None] * len(texts)
-    pairs = zip(columns.get(tasks.ANSWER, nothing), columns.get(tasks.EMOTION.name, nothing), strict=True)
+    unknown = [None] * len(texts)
+    pairs = zip(columns.get(tasks.ANSWER, unknown), columns.get(tasks.EMOTION.name, unknown), strict=True)
     columns["outcome"] = [outcome(answer, emotion) for answer, emotion in pairs]
     return columns
 
@@ -147,11 +118,8 @@ def label(value: Any) -> str | None:
 
 def number(value: Any) -> float | None:
     """A finite number, None for anything else."""
-    with suppress(TypeError, ValueError):  # None and NA are no numbers
+    try:
         converted = float(value)
-        if math.isfinite(converted):
-            return converted
-    return None
-
-
-_CONVERT = dict.fromkeys(LABEL_COLUMNS, label) | dict.fromkeys(CONFIDENCE_COLUMNS, number)
+    except (TypeError, ValueError):  # None and NA
+        return None
+    return converted if math.isfinite(converted) else None

@@ -16,12 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, Self
+
+import pandas
 
 from tf_model.errors import TweetTargetError, first_line
+from tf_model.inference.predictor import Measured, Predictor, model_input
+from tf_model.io.characters import well_formed
 from tf_model.monitor import resources
 from tf_model.monitor.aggregates import DROPPED, Counts
 from tf_model.monitor.events import (
@@ -37,16 +41,10 @@ from tf_model.monitor.events import (
     label,
     number,
 )
-from tf_model.monitor.store import Retention, Store
-
-if TYPE_CHECKING:
-    import pandas
-
-    from tf_model.inference.predictor import Measured, Predictor
+from tf_model.monitor.store import Store
 
 INTERVAL = 0.05  # seconds between two commits; with the commit itself a record is safe well within 0.2
 CAPACITY = 100_000  # texts that wait to be written; what comes when there are more is dropped, and counted
-MOST_ROWS = 1_000  # texts of one transaction, or one larger call; when there are more, the next begins at once
 SAMPLE_SECONDS = 10.0  # between two looks at the processor and the memory
 PRUNE_SECONDS = 60.0
 RETRY_SECONDS = 1.0  # after a failed transaction
@@ -57,63 +55,36 @@ WRITTEN, WAITING, LOST = "written", "waiting", "lost"  # what became of a correc
 logger = logging.getLogger(__name__)
 
 
-class _Item(NamedTuple):
-    """Something on the queue.
+@dataclass
+class _Item:
+    """Something on the queue."""
 
-    Attributes:
-        make: Works out what to write, in the thread that writes, so that the caller does not wait; None: nothing.
-        texts: How many texts wait with it.
-        done: Resolved once it is written (True) or never will be (False); None: nobody asks.
-        last: Whether the thread ends after it.
-    """
-
-    make: Callable[[], Event] | None
-    texts: int = 0
-    done: Future[bool] | None = None
-    last: bool = False
+    make: Callable[[], Event | None]  # works out what to write, in the thread that writes: the caller does not wait
+    texts: int = 0  # that wait with it
+    done: Future[bool] | None = None  # resolved once it is written (True) or never will be (False)
+    event: Event | None = None
 
 
 class Recorder:
-    """Records what a model answers, in the background. Any thread may call any method.
-
-    Args:
-        path: The log; None: :data:`tf_model.paths.MONITOR_LOG`. Several processes may write to it.
-        model: Name of the model, as its folder is called.
-        version: Which training of it.
-        capacity: Texts that may wait to be written, at least 1.
-        interval: Seconds between two commits.
+    """Records what a model answers, in the background. Any thread may call any method; several processes may write to
+    one log. Making it raises :class:`DataError` if the file is no prediction log, :class:`OutputError` if it cannot be
+    made.
 
     Attributes:
-        path: The log.
+        path: The log; :data:`tf_model.paths.MONITOR_LOG` if none is given.
         observers: Called with each :data:`~tf_model.monitor.events.Event`, by the thread that writes, before it is
             written. What they raise is logged and goes no further.
         failure: Why nothing can be written just now, None while all is well.
         dropped: Texts, errors and corrections that were not kept: they came too fast or after the end, or never can be
             written.
-
-    Raises:
-        DataError: The file is no prediction log.
-        OutputError: It cannot be made.
     """
 
-    def __init__(
-        self,
-        path: Path | str | None = None,
-        *,
-        model: str,
-        version: str,
-        capacity: int = CAPACITY,
-        interval: float = INTERVAL,
-    ) -> None:
-        # Now, so that the first record does not wait in the queue for it.
-        from tf_model.inference import predictor  # noqa: F401
-
+    def __init__(self, path: Path | str | None = None, *, model: str, version: str) -> None:
         self.model, self.version = model, version
         self._store = Store(path)
         self._store.open()
         self.path = self._store.path
         self._salt = self._store.salt()
-        self._capacity, self._interval = capacity, interval
         self.observers: list[Callable[[Event], None]] = []
         self.failure: str | None = None
         self.dropped = self._dropped_written = 0
@@ -144,14 +115,7 @@ class Recorder:
     ) -> pandas.DataFrame:
         """Score texts and record it; if that fails, record the error and raise it.
 
-        Args:
-            predictor: The model.
-            texts: See :meth:`~tf_model.inference.predictor.Predictor.predict_measured`.
-            source: Who asks: ``"app"``, ``"batch"``, ``"predict"``, ... A handful of words, never a user.
-            options: Further arguments of that method.
-
-        Returns:
-            Its predictions, with every column that the model has.
+        ``source`` is who asks, one of a handful of words, never a user; ``options`` are those of ``predict_measured``.
         """
         with self.recording_errors(source):
             measured = predictor.predict_measured(texts, **options)
@@ -177,7 +141,7 @@ class Recorder:
 
     def record_error(self, kind: str, message: str, source: str) -> None:
         """Record a call that failed: the name of the error's class, and the first line of its message."""
-        line = (message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE]
+        line = well_formed((message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE])
         failed = Failed(time.time(), self._stream(source), kind, line)
         self._put(_Item(lambda: failed, 1))
 
@@ -192,22 +156,11 @@ class Recorder:
         source: str = "app",
         timeout: float = 0,
     ) -> str:
-        """Record what a user thinks of a prediction. It is dropped only after :meth:`close`, however many texts wait.
+        """Record what a user thinks of a prediction, with the text and the labels that the user named, if any.
 
-        Args:
-            text: The text. It is kept.
-            prediction: What the model answered: a row of predictions.
-            is_correct: Whether the user agrees.
-            product: According to the user, None if that was not told, or there is none.
-            emotion: According to the user, None if that was not told.
-            source: See :meth:`predict`.
-            timeout: Seconds to wait at most until it is written.
-
-        Returns:
-            :data:`WRITTEN`; :data:`WAITING`, if it may still come; :data:`LOST`, if it never will.
+        It is dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`; :data:`WAITING`, if
+        that takes longer than ``timeout`` seconds; or :data:`LOST`, if it never will be.
         """
-        from tf_model.inference.predictor import model_input
-
         answered: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
         answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
@@ -221,12 +174,21 @@ class Recorder:
     def _stream(self, source: str) -> Stream:
         return Stream(self.model, self.version, source)
 
+    def _answered(self, now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
+        columns = columns_of(texts, measured.predictions, measured.unknown_shares)
+        seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
+        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts])
+
+    def _hash(self, text: bytes) -> int:
+        digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
+        return int.from_bytes(digest, "little", signed=True)
+
     def _put(self, item: _Item) -> bool:
         """Have something written; False if it was dropped, because too many texts wait or the recorder is closed."""
         with self._lock:
             waiting = self.waiting
             # One call that is larger than the whole capacity is still taken when nothing else waits.
-            if self._is_closed or (item.texts and waiting and waiting + item.texts > self._capacity):
+            if self._is_closed or (item.texts and waiting and waiting + item.texts > CAPACITY):
                 self.dropped += max(item.texts, 1)
                 return False
             self._given += item.texts
@@ -236,30 +198,26 @@ class Recorder:
     def _wait(self, item: _Item, timeout: float) -> str:
         try:
             return WRITTEN if item.done.result(timeout) else LOST
-        except FutureTimeoutError:
+        except TimeoutError:
             return WAITING if self._thread.is_alive() else LOST
 
     # ------------------------------------------------------------ the end
 
     def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Wait until nothing that was recorded so far waits any more, ``timeout`` seconds at most.
+        """Wait until nothing that was recorded so far waits any more, ``timeout`` seconds at most; whether that is so.
 
-        Returns:
-            Whether that is so. What could not be kept is counted in :attr:`dropped`.
+        What could not be kept is counted in :attr:`dropped`.
         """
-        if not self._thread.is_alive():
+        if self._is_closed:
             return not self.waiting
-        item = _Item(None, done=Future())
-        self._queue.put(item)
-        return self._wait(item, timeout) == WRITTEN
+        item = _Item(lambda: None, done=Future())
+        return self._put(item) and self._wait(item, timeout) == WRITTEN
 
     def close(self) -> None:
         """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""
         atexit.unregister(self.close)
         with self._lock:
-            if not self._is_closed:
-                self._is_closed = True
-                self._queue.put(_Item(None, last=True))
+            self._is_closed = True
         self._thread.join(CLOSE_SECONDS)
         if self.waiting:
             logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, self.failure)
@@ -267,61 +225,53 @@ class Recorder:
     # ------------------------------------------------------------ the thread
 
     def _work(self) -> None:
-        next_sample = next_prune = time.monotonic() + self._interval
-        is_behind = False
-        try:
-            while True:
-                if not is_behind:
-                    # The interval goes by whether something comes or not: to wake a thread that waits for the first
-                    # text would cost the caller more than all the rest of recording it.
-                    time.sleep(self._interval)
-                items = self._collect()
-                is_behind = sum(item.texts for item in items) >= MOST_ROWS
-                now, counts = time.monotonic(), {}
-                if now >= next_sample:
-                    next_sample = now + SAMPLE_SECONDS
-                    counts = {(name, ""): (1, value) for name, value in self._sample().items()}
-                if not self._write(items, counts) or any(item.last for item in items):
-                    return
-                if now >= next_prune:
-                    next_prune = now + (0 if self._prune() else PRUNE_SECONDS)
-        finally:
-            self._store.close()
+        next_sample = next_prune = time.monotonic() + INTERVAL
+        is_last = False
+        while not is_last:
+            # The interval goes by whether something comes or not: to wake a thread that waits for the first text would
+            # cost the caller more than all the rest of recording it.
+            time.sleep(INTERVAL)
+            is_last = self._is_closed  # before the rest is collected: nothing comes later
+            items = self._collect()
+            counts: Counts = {}
+            if time.monotonic() >= next_sample:
+                next_sample = time.monotonic() + SAMPLE_SECONDS
+                counts = {(name, ""): (1, value) for name, value in self._sample().items()}
+            is_last |= not self._write(items, counts)
+            if time.monotonic() >= next_prune and not is_last:
+                next_prune = time.monotonic() + (0 if self._prune() else PRUNE_SECONDS)
+        self._store.close()
 
     def _collect(self) -> list[_Item]:
-        """What came in one interval, in order."""
+        """What came in one interval, in order, with its event."""
         items: list[_Item] = []
-        texts = 0
-        while texts < MOST_ROWS and not self._queue.empty():
-            items.append(self._queue.get_nowait())
-            texts += items[-1].texts
+        for _ in range(self._queue.qsize()):
+            item = self._queue.get_nowait()
+            try:
+                item.event = item.make()
+            except Exception as error:
+                self._give_up(item, error)
+                continue
+            items.append(item)
+            for observer in list(self.observers) if item.event else ():
+                try:
+                    observer(item.event)
+                except Exception:
+                    logger.exception("an observer of the prediction log failed")
         return items
 
     def _write(self, items: list[_Item], counts: Counts) -> bool:
-        """Write until it works; False when there is no time left for that."""
-        understood: list[tuple[_Item, Event | None]] = []
-        for item in items:
-            try:
-                event = item.make() if item.make else None
-            except Exception as error:
-                self._give_up(item, error)
-            else:
-                understood.append((item, event))
-                self._notify(event)
+        """Write until it works, one by one where something never will; False when there is no time left for that."""
         lost = self.dropped - self._dropped_written
         if lost:
             counts[DROPPED, ""] = (lost, 0.0)
-        return self._commit(understood, counts)
-
-    def _commit(self, understood: list[tuple[_Item, Event | None]], counts: Counts) -> bool:
-        """Write until it works, one by one where something never will; False when there is no time left for that."""
-        events = [event for _, event in understood if event]
-        more = [(time.time(), self._stream(PROCESS), counts)] if counts else []
-        while events or more:
+        events = [item.event for item in items if item.event]
+        samples = [(time.time(), self._stream(PROCESS), counts)] if counts else []
+        while events or samples:
             try:
-                self._store.write(events, more)
+                self._store.write(events, samples)
                 self.failure = None
-                self._dropped_written += counts.get((DROPPED, ""), (0, 0.0))[0]
+                self._dropped_written += lost
                 break
             except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
                 # Locked, or the disk is full: that may pass. Meanwhile texts wait, and are dropped when too many do.
@@ -330,25 +280,14 @@ class Recorder:
                     return False
                 time.sleep(RETRY_SECONDS)
             except Exception as error:
-                if len(understood) > 1:  # so that what cannot be written takes nothing else with it
-                    return all(self._commit([pair], {}) for pair in understood)
-                for item, _ in understood:
+                if len(items) > 1:  # so that what cannot be written takes nothing else with it
+                    return all(self._write([item], {}) for item in items)
+                for item in items:
                     self._give_up(item, error)
                 return True
-        for item, _ in understood:
+        for item in items:
             self._finish(item, True)
         return True
-
-    def _answered(self, now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
-        from tf_model.inference.predictor import model_input
-
-        columns = columns_of(texts, measured.predictions, measured.unknown_shares)
-        seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
-        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts])
-
-    def _hash(self, text: bytes) -> int:
-        digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()
-        return int.from_bytes(digest, "little", signed=True)
 
     def _give_up(self, item: _Item, error: Exception) -> None:
         self._fail(error)
@@ -366,16 +305,9 @@ class Recorder:
             logger.error("cannot write to the prediction log %s: %s", self.path, first_line(error))
         self.failure = first_line(error)
 
-    def _notify(self, event: Event | None) -> None:
-        for observer in list(self.observers) if event else ():
-            try:
-                observer(event)
-            except Exception:
-                logger.exception("an observer of the prediction log failed")
-
     def _prune(self) -> int:
         try:
-            return self._store.prune(Retention())
+            return self._store.prune()
         except (sqlite3.Error, TweetTargetError) as error:
             self._fail(error)
             return 0

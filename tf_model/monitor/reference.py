@@ -6,48 +6,34 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tf_model import tasks
+import pandas
+
 from tf_model.errors import DataError, ModelError, first_line
 from tf_model.io.files import write_json
 from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
 from tf_model.model_dir import REFERENCE as FILE
-from tf_model.monitor.aggregates import BINS, Counts
-from tf_model.monitor.events import Answered, Stream, columns_of
-
-if TYPE_CHECKING:
-    import pandas
+from tf_model.monitor.aggregates import BINS, Counts, of_predictions
+from tf_model.monitor.events import columns_of
 
 FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Predictions of known good data, counted as the log counts.
+    """Predictions of known good data, counted as the log counts."""
 
-    Attributes:
-        origin: Which predictions these are, in words.
-        rows: How many.
-        counts: Labels of ``product``, ``emotion`` and ``outcome``; histograms of confidences, length and UNK rate.
-        accuracy: Share of correct predictions among them by task (``product``, ``emotion``, ``answer``), where known;
-            that of the answer is of the best guess, without abstention.
-        answered_accuracy: Share of correct answers among those that are not "Not sure", where known. It stands in the
-            model's metrics, not in this file.
-    """
-
-    origin: str
+    origin: str  # which predictions these are, in words
     rows: int
     counts: Counts
+    # Share of correct predictions by task, where known; that of the answer is of the best guess, without abstention.
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    # Of the answers that are not "Not sure", where known. It stands in the model's metrics, not in this file.
     answered_accuracy: float | None = None
 
     def save(self, folder: Path, overwrite: bool = False) -> Path:
-        """Write ``reference.json`` into a model's folder.
-
-        Raises:
-            OutputError: It exists and ``overwrite`` is false, or it cannot be written.
-        """
+        """Write ``reference.json`` into a model's folder; :class:`OutputError` if it exists or cannot be written."""
         counts: dict[str, dict[str, Any]] = {}  # a label or bin comes with its count and its sum
         for (name, key), (count, total) in sorted(self.counts.items(), key=lambda item: (item[0][0], str(item[0][1]))):
             counts.setdefault(name, {})[str(key)] = [count, round(total, 6)]
@@ -64,30 +50,23 @@ def build(
     unk_rates: Sequence[float | None] | None = None,
     accuracy: Mapping[str, float] | None = None,
 ) -> Reference:
-    """A reference from predictions that the model made of texts it was not trained on.
-
-    Args:
-        texts: The N texts, raw, as the model is given them later.
-        predictions: N rows, as ``predict`` gives them, by the same threshold as later.
-        origin: See :class:`Reference`, as of ``accuracy``.
-        unk_rates: For each text the share of its tokens that are [UNK], 0 to 1.
-        accuracy: By task.
+    """A reference from predictions of raw texts that the model was not trained on, by the same threshold as later.
 
     Raises:
         DataError: There are none.
         ValueError: The lengths differ.
     """
-    from tf_model.monitor.store import counts_of
-
     if not len(texts):
         raise DataError("expected predictions to make a reference of, got none; give a part with rows")
-    columns = columns_of(texts, predictions, unk_rates)
-    call = Answered(0.0, Stream("", "", ""), {}, columns, [0] * len(texts))
-    return Reference(origin, len(texts), counts_of(call), dict(accuracy or {}))
+    counts = of_predictions(columns_of(texts, predictions, unk_rates))
+    return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
 
-def load(folder: Path) -> Reference | None:
-    """The reference of the model in ``folder``, None if there is none.
+def load(folder: Path, version: str | None = None) -> Reference | None:
+    """The reference of the model in ``folder``; None if it has none, or belongs to another version of the model.
+
+    ``version`` is as the log has it: which training a model comes from (:func:`tf_model.model_dir.training_of`), or its
+    number on a server (:func:`tf_model.model_dir.served_version`); None: any.
 
     Raises:
         ModelError: It cannot be read.
@@ -108,30 +87,7 @@ def load(folder: Path) -> Reference | None:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} cannot be used ({first_line(error)}); train the model again") from error
-    return replace(reference, answered_accuracy=_answered_accuracy(Path(folder)))
-
-
-def _answered_accuracy(folder: Path) -> float | None:
-    """Of the same part, by the model's own threshold; None where the model gives no answers, or has no metrics."""
-    value: Any = read_json(folder / METRICS)
-    for name in ("validation", tasks.ANSWER, "answered_accuracy"):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value if isinstance(value, float) else None
-
-
-def load_of(folder: Path, version: str) -> tuple[Reference | None, str]:
-    """The reference of one version of the model in ``folder``, or None and why there is none.
-
-    The version is as the log has it: which training a model comes from (:func:`tf_model.model_dir.training_of`), or its
-    number on a server (:func:`tf_model.model_dir.served_version`).
-
-    Raises:
-        ModelError: It cannot be read.
-    """
-    folder = Path(folder)
-    reference = load(folder)
-    if reference is None:
-        return None, f"{folder.name} has no {FILE}: it was saved without one"
-    if not is_of_training(version, training_of(folder)):
-        return None, f"the {FILE} of {folder.name} belongs to another version of it"
-    return reference, ""
+    if version is not None and not is_of_training(version, training_of(path.parent)):
+        return None
+    of_answer = read_json(path.parent / METRICS).get("validation", {}).get("answer", {})
+    return replace(reference, answered_accuracy=of_answer.get("answered_accuracy"))

@@ -5,26 +5,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tf_model.monitor.aggregates import CPU, GPU_MEMORY, GPU_UTILIZATION, MEMORY
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """One GPU, whoever uses it.
+class Gpu(NamedTuple):
+    """One GPU, whoever uses it: memory in bytes, and the share of the time that it works, 0 to 1."""
 
-    Attributes:
-        index: Its number.
-        used: Memory in use, in bytes.
-        size: Memory, in bytes.
-        utilization: Share of the time that it works, 0 to 1; NaN where the driver does not tell, as under MIG.
-    """
-
-    index: str
     used: int
     size: int
-    utilization: float
+    utilization: float  # NaN where the driver does not tell, as under MIG
 
 
 def gpus() -> list[Gpu]:
@@ -41,28 +32,28 @@ def gpus() -> list[Gpu]:
                 busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
             except pynvml.NVMLError:
                 busy = math.nan
-            seen.append(Gpu(str(index), memory.used, memory.total, busy))
+            seen.append(Gpu(memory.used, memory.total, busy))
     except pynvml.NVMLError:
         pass
     return seen
 
 
-def tensorflow_memory() -> dict[str, int]:
-    """Bytes that TensorFlow uses of each GPU in this process, by its number; nothing if TensorFlow is not loaded.
+def tensorflow_memory() -> list[int]:
+    """Bytes that TensorFlow uses of each GPU in this process; nothing if it is not loaded.
 
     Call it only when a model is loaded: asking sets up the GPUs, and settings such as memory growth then come too late.
     """
     tf = sys.modules.get("tensorflow")
     try:
         count = len(tf.config.list_physical_devices("GPU")) if tf else 0
-        return {str(i): tf.config.experimental.get_memory_info(f"GPU:{i}")["current"] for i in range(count)}
+        return [tf.config.experimental.get_memory_info(f"GPU:{index}")["current"] for index in range(count)]
     except Exception:  # of any kind: a figure that cannot be had must not take the others away
-        return {}
+        return []
 
 
 def sampler() -> Callable[[], dict[str, float]]:
-    """A function that gives ``cpu``, the cores in use since it was last called, or made; ``memory``, in bytes; and
-    where there are GPUs ``gpu_utilization``, their mean, 0 to 1, and ``gpu_memory`` of all, in bytes."""
+    """A function that gives a value for each of :data:`~tf_model.monitor.aggregates.SAMPLED` that can be had, the cores
+    in use since it was last called, or made."""
     import psutil
 
     process = psutil.Process()
@@ -70,13 +61,13 @@ def sampler() -> Callable[[], dict[str, float]]:
     gpus()  # the first time takes a while
 
     def sample() -> dict[str, float]:
+        sampled = {CPU: process.cpu_percent() / 100, MEMORY: float(process.memory_info().rss)}
         seen = gpus()
         busy = [gpu.utilization for gpu in seen if math.isfinite(gpu.utilization)]
-        return {
-            CPU: process.cpu_percent() / 100,
-            MEMORY: float(process.memory_info().rss),
-            **({GPU_UTILIZATION: sum(busy) / len(busy)} if busy else {}),
-            **({GPU_MEMORY: float(sum(gpu.used for gpu in seen))} if seen else {}),
-        }
+        if busy:
+            sampled[GPU_UTILIZATION] = sum(busy) / len(busy)
+        if seen:
+            sampled[GPU_MEMORY] = float(sum(gpu.used for gpu in seen))
+        return sampled
 
     return sample
