@@ -1,10 +1,8 @@
 """``python -m research.ablation``: what each bug of the report's code did, one switch at a time.
 
-Everything but the switch stays as it is here: settings, seeds, order of the batches. Each switch is measured on the
-report's split and on the grouped protocol, and compared with the unchanged training tweet by tweet where both predict
-the same tweets. Finished folds are kept and the run is recorded after each seed, so it may be stopped at any time; what
-is recorded stays, with which tweets were predicted correctly, so that seeds of several days are compared alike. The
-setting ``quick`` learns at ten times the rate in 3 epochs: a seed takes minutes, not an hour.
+Settings, seeds and the order of the batches stay as they are here. Each switch is compared with the unchanged training
+tweet by tweet where both predict the same tweets. The run is recorded after each seed and may be stopped at any time;
+what is recorded stays. The setting ``quick`` learns at ten times the rate in 3 epochs.
 """
 
 from __future__ import annotations
@@ -20,10 +18,10 @@ from research.methods.baseline_models import SEEDS, Method
 from research.methods.bugs import NO_MASK, SECOND_LAYER, URLS_FIRST, BuggyBert
 from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
-from research.training import FOLD_SEED, FOLDS
 from tf_model import cli, config, paths, tasks
 from tf_model.data import splits
 from tf_model.evaluation.metrics import summarize
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 SETTINGS = {
     "report": config.REPORT_DEFAULT,
@@ -34,26 +32,14 @@ FIGURES = ("accuracy", "macro_f1", "loss")
 
 @dataclass(frozen=True)
 class Switch:
-    """One thing that is done otherwise.
-
-    Attributes:
-        title: For tables.
-        bugs: Of :class:`research.methods.bugs.BuggyBert`.
-        settings: Fields of the training configuration that are otherwise.
-        folds: By protocol, who trains for whom instead, from the problem and a seed; a protocol without an entry keeps
-            its own folds if this is None, else the switch has no meaning there.
-        control: The switch that shares with this one what it is not about, and is compared with it as well.
-    """
+    """One thing that is done otherwise."""
 
     title: str
-    bugs: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    bugs: tuple[str, ...] = ()  # of BuggyBert
+    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
+    # By protocol, the folds of a problem and a seed in place of its own; the switch has no meaning elsewhere.
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
-    control: str | None = None
-
-    def applies(self, protocol: str) -> bool:
-        """Whether it changes anything under a protocol."""
-        return self.folds is None or protocol in self.folds
+    control: str | None = None  # the switch that differs from this one only by what it is about
 
 
 # ---------------------------------------------------------------- other splits
@@ -144,10 +130,12 @@ def main(argv: list[str] | None = None) -> int:
             for protocol in arguments.protocols:
                 switches = settings[setting]["protocols"].setdefault(protocol, {})
                 for name in study.with_unchanged(SWITCHES, arguments.switches, switches, seed):
-                    if not SWITCHES[name].applies(protocol):
+                    switch = SWITCHES[name]
+                    if switch.folds is not None and protocol not in switch.folds:
                         continue
                     result = score_switch(setting, name, problem, protocol, seed, dataset.sha256)
-                    study.add_seed(switches, name, SWITCHES[name].title, seed, figures(problem, result))
+                    entry = switches.setdefault(name, {"title": switch.title})
+                    entry["seeds"] = study.with_seed(entry, seed, figures(problem, result))
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
                     path = record("ablation", command, run)
                     _print(f"{setting}, {protocol}, seed {seed}, {name}", switches[name], seed)
@@ -186,14 +174,7 @@ def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
 
 
 def compare(groups: np.ndarray, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
-    """:func:`research.study.paired_difference` of two switches; None where they predicted other tweets, or no seed is
-    in both.
-
-    Args:
-        groups: Near-duplicates among all rows, int64 [N].
-        old: :func:`figures` by seed, such as those of the unchanged training.
-        new: The same of the switch.
-    """
+    """The paired difference of two switches, of :func:`figures` by seed; None if not of the same tweets and seeds."""
     seeds = [seed for seed in new if seed in old]
     predicted = {side[seed]["answered"] for side in (old, new) for seed in seeds}
     if len(predicted) != 1:
@@ -220,9 +201,8 @@ def summarized(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any
 def _print(title: str, entry: Mapping[str, Any], seed: int) -> None:
     line = f"{title}: accuracy {entry['seeds'][str(seed)]['accuracy']:.4f}"
     if paired := entry["paired"]:
-        low, high = paired["interval"]
-        line += f"; over {len(paired['seeds'])} seeds {paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-    study.show(line)
+        line += f"; over {len(paired['seeds'])} seeds {study.with_interval(paired)}"
+    print(line)
 
 
 if __name__ == "__main__":

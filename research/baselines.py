@@ -1,9 +1,8 @@
 """``python -m research.baselines``: other methods on the same rows and protocols as our models.
 
-Each method predicts the product (3,291 tweets), the emotion (8,579), and, if it is quick, the whole question: which
-emotion towards which product. Scores of rows that a method was not fitted on are kept in saved_models/.checkpoints, so
-that a run that was stopped goes on, and a model can be compared row by row (research.compare). The recorded run grows:
-what it has of the same data and folds stays in it.
+Each method predicts the product, the emotion, and, if it is quick, the whole question: which emotion towards which
+product. Finished folds are kept, so that a run that was stopped goes on; what is recorded of the same data and folds
+stays, with which tweets were predicted correctly (for research.compare).
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import CHOICES, Method, methods, with_choice
-from research.runs import load_to_extend, pack, record, still_valid, unpack
+from research.runs import load_to_extend, record, still_valid, unpack
 from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_problem
-from research.training import FOLD_SEED, FOLDS
 from tf_model import cli, data, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 from tf_model.evaluation.comparison import compare_right
 from tf_model.evaluation.joint_metrics import answer_metrics
 from tf_model.evaluation.metrics import mean_interval, summarize
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 COPIES = "report_less_grouped"  # key of what near-duplicates on both sides are worth to a method
 CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
@@ -89,19 +88,10 @@ def evaluate_method(
     data_sha256: str,
     recorded: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """All metrics of one method, ready for JSON: by problem and protocol, of each seed and their spread.
+    """The entry of one method after each problem, protocol and seed: metrics by these, and their spread over seeds.
 
-    Args:
-        method: The method.
-        problems: What it is to predict, by name; a slow one does not predict the whole answer.
-        protocols: On which rows.
-        seeds: In place of the method's own; one without randomness has no others.
-        data_sha256: Of the dataset.
-        recorded: Its entry of earlier runs, which stays.
-
-    Yields:
-        The entry after each problem, protocol and seed. Once a task has been predicted under both protocols, it holds
-        under :data:`COPIES`, by task and seed, what :func:`worth_of_duplicates` says.
+    ``seeds`` replace the method's own, if it has randomness; ``recorded`` is its entry of earlier runs, which stays.
+    Under :data:`COPIES` stands what :func:`worth_of_duplicates` says of tasks predicted under both protocols.
     """
     entry: dict[str, Any] = {"title": method.title, "settings": method.settings, **(recorded or {})}
     for seed in seeds if seeds and len(method.seeds) > 1 else method.seeds:
@@ -116,12 +106,11 @@ def evaluate_method(
                 }
                 predicted = {task: result.predicted for task, result in results.items()}
                 correct = study.correct_by_question(problem, predicted)
-                figures = _metrics(problem, results, method.has_probabilities) | {
-                    "right": {question: pack(each) for question, (_, each) in correct.items()},
+                metrics = _metrics(problem, results, correct, method.has_probabilities) | {
+                    "right": study.packed(correct),
                     "seconds": sum(result.seconds for result in results.values()),
                 }
-                by_seed = of_problem.get(protocol, {}).get("seeds", {}) | {str(seed): figures}
-                by_seed = dict(sorted(by_seed.items(), key=lambda item: int(item[0])))
+                by_seed = study.with_seed(of_problem.get(protocol, {}), seed, metrics)
                 of_problem[protocol] = {
                     "seeds": by_seed,
                     "summary": _summary(by_seed),
@@ -140,16 +129,8 @@ def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str
     """What it is worth to a method that near-duplicates of the tweets it predicts were among those it learned from.
 
     Both protocols train on four fifths of the same tweets; the rows that the report's split validates are predicted
-    once with near-duplicates in training and once without.
-
-    Args:
-        problem: Of a single task, all rows of which have a label.
-        grouped: Which rows are correct under the grouped folds, as :func:`research.runs.pack` writes it.
-        report: The same of the rows that the report's split validates.
-
-    Returns:
-        What ``compare_right`` says of the report's split (new) less the grouped folds (old), and ``accuracy`` on these
-        rows by protocol.
+    once with near-duplicates in training (new) and once without (old). ``grouped`` and ``report`` say as
+    :func:`research.runs.pack` writes it which rows are correct.
     """
     rows = np.sort(problem.folds[REPORT][0].validation)
     correct = {GROUPED: unpack(grouped, len(problem.rows))[rows], REPORT: unpack(report, len(rows))}
@@ -157,7 +138,9 @@ def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str
     return {"accuracy": accuracy, **compare_right(correct[GROUPED], correct[REPORT], problem.groups[rows])}
 
 
-def _metrics(problem: Problem, results: Mapping[str, study.OutOfFold], has_probabilities: bool) -> dict[str, Any]:
+def _metrics(
+    problem: Problem, results: Mapping[str, study.OutOfFold], correct: study.Correct, has_probabilities: bool
+) -> dict[str, Any]:
     """Metrics of a single task; of both tasks and the joined answer: ``product``, ``emotion`` and ``answer``."""
     metrics = {
         task.name: study.evaluate(task, problem.label_ids(task), results[task.name], has_probabilities)
@@ -165,8 +148,8 @@ def _metrics(problem: Problem, results: Mapping[str, study.OutOfFold], has_proba
     }
     if problem.name != tasks.ANSWER:
         return metrics[problem.name]
-    rows, correct = study.correct_answers(problem, {task: result.predicted for task, result in results.items()})
-    joined = answer_metrics(problem.label_ids(tasks.EMOTION)[rows], np.ones(len(rows)), correct, threshold=0.0)
+    rows, is_correct = correct[tasks.ANSWER]
+    joined = answer_metrics(problem.label_ids(tasks.EMOTION)[rows], np.ones(len(rows)), is_correct, threshold=0.0)
     shares = ("rows", "accuracy", "accuracy_interval", "emotion_rows", "emotion_rows_accuracy")
     return {**metrics, tasks.ANSWER: {name: joined[name] for name in shares}}
 
@@ -198,14 +181,14 @@ def _seconds(entry: Mapping[str, Any]) -> float:
 
 
 def _print(entry: Mapping[str, Any]) -> None:
-    study.show(f"{entry['title']} ({entry['settings'] or 'nothing to set'})")
+    print(f"{entry['title']} ({entry['settings'] or 'nothing to set'})")
     for name in PROBLEMS:
         for protocol, figures in entry.get(name, {}).items():
             summary = figures["summary"].get(tasks.ANSWER, figures["summary"])
             means = {
                 key: summary[key]["mean"] for key in ("accuracy", "macro_f1", "emotion_rows_accuracy") if key in summary
             }
-            study.show(f"  {name}, {protocol}: {', '.join(f'{key} {mean:.4f}' for key, mean in means.items())}")
+            print(f"  {name}, {protocol}: {', '.join(f'{key} {mean:.4f}' for key, mean in means.items())}")
 
 
 # ---------------------------------------------------------------- choose

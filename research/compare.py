@@ -1,10 +1,9 @@
 """``python -m research.compare``: our model against each recorded baseline, row by row, on either protocol.
 
 Both sides predicted the same rows, none of which they were trained on. Which rows a baseline predicts correctly, with
-its first seed, stands in the record of ``make baselines``. On the leak-free folds our model's predictions are those
-that ``python -m tf_model.evaluate --protocol grouped`` kept; it prints in which folder. On the report's split
-(``--models``) they are the validation predictions that were saved with each model. Where the folds are gone,
-``--recorded`` takes the record of ``make variants``, which has our answer model seed by seed.
+its first seed, stands in the record of ``make baselines``. Our model's predictions are those that ``python -m
+tf_model.evaluate --protocol grouped`` kept; with ``--models`` the validation predictions that were saved with each;
+with ``--recorded`` those of the record of ``make variants``.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from research import study, training
+from research import study
 from research.methods.baseline_models import Method, baselines
-from research.runs import UNCHANGED, load, load_to_extend, record, still_valid, today, unpack, write_run
+from research.runs import UNCHANGED, load, load_to_extend, record, still_valid, today, write_run
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import compare_right
 from tf_model.model_dir import read_report
+from tf_model.training.cross_validation import read_fold
 
 AVERAGED = "averaged"
 RECORDED = "recorded"  # key of what says that a method was compared by the record of our model
@@ -37,23 +37,20 @@ def main(argv: list[str] | None = None) -> int:
     quick = [name for name, method in known.items() if not method.slow]
     parser = study.parser("compare", __doc__.splitlines()[0])
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
-    parser.add_argument(
-        "--store", type=Path, help="folder of the folds that evaluate kept; found by itself where one alone fits"
-    )
-    parser.add_argument(
+    ours = parser.add_mutually_exclusive_group()
+    ours.add_argument("--store", type=Path, help="folder of the folds that evaluate kept, where not one alone fits")
+    ours.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
-    parser.add_argument("--recorded", action="store_true", help="take our answer model from the record of the variants")
+    ours.add_argument("--recorded", action="store_true", help="take our answer model from the record of the variants")
     parser.add_argument("--methods", nargs="+", choices=list(known), default=quick, help="which baselines")
     arguments = parser.parse_args(argv)
-    if arguments.models and arguments.store:
-        raise UsageError("expected --store, for the leak-free folds, or --models, for the report's split, got both")
-    if arguments.recorded and (arguments.models or arguments.store or arguments.task != tasks.ANSWER):
-        raise UsageError("--recorded takes the recorded answer model; leave out --store, --models and --task")
+    if arguments.recorded and arguments.task != tasks.ANSWER:
+        raise UsageError("--recorded takes the recorded answer model; leave out --task")
     command = study.command_line("compare", argv)
     dataset = study.read_dataset(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
-    ours, folds = _ours(arguments, problem, dataset), problem.folds[protocol]
+    by_seed, folds = _ours(arguments, problem, dataset), problem.folds[protocol]
     name = f"compare_{REPORT}_{arguments.task}" if arguments.models else f"compare_{arguments.task}"
     same = {
         "protocol": f"grouped {len(folds)}-fold" if protocol == GROUPED else "the report's random split, seed 42",
@@ -67,13 +64,13 @@ def main(argv: list[str] | None = None) -> int:
         before = still_valid(entries, {method.name: method}).get(method.name, {})
         kept = {question: tests for question, tests in tests_of(before).items() if AVERAGED in tests}
         theirs = recorded_baseline(method, problem, protocol, dataset)
-        tests = compare_all(problem, ours, {key: each for key, each in theirs.items() if key not in kept}, method.title)
-        if not tests:
+        missing = {question: each for question, each in theirs.items() if question not in kept}
+        if not missing:
             cli.say(f"{method.name} was compared with our seeds averaged too; it stays so")
             continue
+        tests = compare_all(problem, by_seed, missing, method.title)
         made = {RECORDED: {"command": command, "date": today(), "questions": list(tests)}} if arguments.recorded else {}
         entries[method.name] = {"title": method.title, "settings": method.settings, **made, **kept, **tests}
-    _refuse_other_seeds(entries)
     run["methods"] = {name: entries[name] for name in known if name in entries}
     # A run that methods were added to keeps its command and date: what was added has its own.
     path = write_run(name, run) if "command" in run else record(name, command, run)
@@ -82,12 +79,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, title: str) -> dict[str, Any]:
-    """Paired tests of every question that a baseline predicts, by question and by seed of ours; each is printed.
+    """``compare_right`` of ours less a baseline, by question that the baseline predicts and by seed; each is printed.
 
-    They are those of :func:`tf_model.evaluation.comparison.compare_right` with the baseline as the old model.
-
-    Raises:
-        DataError: The two sides predicted other rows.
+    DataError if the two sides predicted other rows.
     """
     tests: dict[str, dict[str, Any]] = {question: {} for question in theirs}
     for question, (old_rows, old_correct) in theirs.items():
@@ -96,27 +90,14 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
             if not np.array_equal(rows, old_rows):
                 raise DataError("expected predictions of the same rows from both sides; run both on all folds")
             tests[question][key] = test = compare_right(old_correct, correct, problem.groups[rows])
-            low, high = test["difference_interval"]
-            study.show(
-                f"{question}, seed {key}, less {title}: {test['difference']:+.4f} ({low:+.4f} to {high:+.4f}), "
-                f"p {test['p_value']:.2g}"
-            )
+            shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
+            print(f"{question}, seed {key}, less {title}: {shown}")
     return tests
 
 
 def tests_of(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What :func:`compare_all` returned of a recorded method, without what else is recorded of it."""
-    return {question: tests for question, tests in entry.items() if question not in ("title", "settings", RECORDED)}
-
-
-def _refuse_other_seeds(entries: Mapping[str, Any]) -> None:
-    of_questions = (tests for entry in entries.values() for tests in tests_of(entry).values())
-    seeds = {tuple(key for key in tests if key != AVERAGED) for tests in of_questions}
-    if len(seeds) > 1:
-        raise DataError(
-            f"the recorded comparison and the record of our answer model have other seeds, {sorted(seeds)}; run `make "
-            "compare` after `make grouped-answer` instead"
-        )
+    return {question: entry[question] for question in study.PROBLEMS if question in entry}
 
 
 # ---------------------------------------------------------------- the baselines
@@ -125,28 +106,21 @@ def _refuse_other_seeds(entries: Mapping[str, Any]) -> None:
 def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> Correct:
     """Which rows a baseline predicts correctly with its first seed, from the record of ``make baselines``.
 
-    A slow one is recorded of each task by itself, on folds of that task alone, and not of the whole answer. These
-    folds keep near-duplicates together as well and leave as many tweets to train on.
-
-    Raises:
-        DataError: It is not recorded.
+    A slow one is recorded of each task on folds of that task alone, which keep near-duplicates together as well and
+    leave as many tweets to train on. DataError if it is not recorded.
     """
     run, seed, packed = load("baselines"), str(method.seeds[0]), {}
     if run is not None and run["data_sha256"] == dataset.sha256:
         entry = still_valid(run["methods"], {method.name: method}).get(method.name, {})
         for name in tasks.TASKS if method.slow else (problem.name,):
             packed |= entry.get(name, {}).get(protocol, {}).get("seeds", {}).get(seed, {}).get("right", {})
-    correct = _unpacked(packed, study.question_rows(problem, protocol))
+    correct = study.unpacked(packed, study.question_rows(problem, protocol))
     if not correct:
         raise DataError(
             f"{method.name}, as it is fitted now, is not recorded on this dataset; run `python -m research.baselines "
             f"--methods {method.name} --protocols {protocol}` first, or leave it out"
         )
     return correct
-
-
-def _unpacked(packed: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> Correct:
-    return {key: (rows[key], unpack(packed[key], len(rows[key]))) for key in rows if key in packed}
 
 
 # ---------------------------------------------------------------- our model
@@ -169,24 +143,18 @@ def _ours(arguments: argparse.Namespace, problem: Problem, dataset: data.Dataset
 
 
 def recorded_ours(problem: Problem, dataset: data.Dataset) -> dict[str, Correct] | None:
-    """Our answer model by seed, on the questions of ``problem``, from the record of ``make variants``.
-
-    None where nothing is recorded of this dataset and of the training as it is now.
-    """
-    run = load("levers")
-    if run is None or run["data_sha256"] != dataset.sha256:
-        return None
-    if not study.is_recorded_config(run["recipe"], replace(config.ANSWER, seed=0)):
+    """Our answer model by seed, on the questions of ``problem``; None if ``make variants`` has not recorded it."""
+    run, settings = load("levers"), replace(config.ANSWER, seed=0)
+    if not run or run["data_sha256"] != dataset.sha256 or not study.is_recorded_config(run["recipe"], settings):
         return None
     seeds, rows = run["levers"][UNCHANGED]["seeds"], study.question_rows(problem, GROUPED)
-    return {seed: _unpacked(figures["right"], rows) for seed, figures in seeds.items()}
+    return {seed: study.unpacked(figures["right"], rows) for seed, figures in seeds.items()}
 
 
 def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
     """What ``evaluate --protocol grouped`` kept: float32 [N, classes of all tasks] by seed, and averaged.
 
-    Raises:
-        DataError: No seed has all folds, or they are not the folds of this problem.
+    DataError if no seed has all folds, or they are not the folds of this problem.
     """
     folds, classes = problem.folds[GROUPED], sum(len(task.labels) for task in problem.rows.tasks)
     by_seed: dict[str, np.ndarray] = {}
@@ -197,10 +165,10 @@ def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
             continue
         by_seed[seed] = np.zeros((len(problem.rows), classes), np.float32)
         for file, split in zip(files, folds, strict=True):
-            positions, probabilities = training.read_fold(file)
-            if not np.array_equal(positions, split.validation) or probabilities.shape[1] != classes:
+            fold = read_fold(file, seed=0, fold=0)
+            if not np.array_equal(fold.positions, split.validation) or fold.probabilities.shape[1] != classes:
                 raise DataError(f"{file} holds other rows or classes than {problem.name}; give the store of this task")
-            by_seed[seed][positions] = probabilities
+            by_seed[seed][fold.positions] = fold.probabilities
     if not by_seed:
         raise DataError(
             f"expected all {len(folds)} folds of a seed in {store}, found none complete; run `python -m "
@@ -210,11 +178,7 @@ def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
 
 
 def find_store(problem: Problem) -> Path:
-    """The one folder in saved_models/.checkpoints that holds all folds of a seed of this problem.
-
-    Raises:
-        DataError: There is none, or more than one.
-    """
+    """The one folder in saved_models/.checkpoints that holds all folds of a seed; DataError if it is not just one."""
     fitting = []
     for store in sorted(paths.CHECKPOINTS.glob("grouped-*")):
         with suppress(DataError):
@@ -232,8 +196,7 @@ def find_store(problem: Problem) -> Path:
 def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -> dict[str, np.ndarray]:
     """What models predicted of the validation part of the report's split: as :func:`load_out_of_fold`, NaN elsewhere.
 
-    Raises:
-        DataError: A model is of another task, dataset or split, or two have the same seed.
+    DataError if a model is of another task, dataset or split, or two have the same seed.
     """
     (split,), (task, *others) = problem.folds[REPORT], problem.rows.tasks
     if others:

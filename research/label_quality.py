@@ -1,8 +1,7 @@
 """``python -m research.label_quality``: how far the labels can be trusted, and what that costs.
 
-Three views: what people said of a text that occurs twice, which labels a model that never saw them doubts, and whether
-training gets better when the most doubtful labels are left out. What is fitted is kept in saved_models/.checkpoints,
-and the run is recorded method by method.
+Three views: how far labels of a text that occurs twice agree, which labels a model that never saw them doubts, and
+whether training gets better when the most doubtful labels are left out. The run is recorded method by method.
 """
 
 from __future__ import annotations
@@ -20,12 +19,11 @@ from research.compare import AVERAGED, load_out_of_fold, recorded_ours
 from research.methods.baseline_models import OURS, Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
-from research.training import FOLD_SEED, FOLDS
 from tf_model import cli, data, paths, tasks
 from tf_model.data import label_errors, splits
-from tf_model.evaluation.comparison import compare_right
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import summarize
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 SAME_TEXT = 0.95  # least cosine of texts most of which differ in a link or a mention only
 SHARES = (0.02, 0.05, 0.10)
@@ -109,9 +107,9 @@ def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def our_accuracy(problem: Problem, dataset: data.Dataset) -> np.ndarray | None:
-    """How many of our answer model's recorded seeds are correct on each row, 0 to 1, float [N], out of fold.
+    """How many of our answer model's recorded seeds are correct on each row, 0 to 1, float [N]; None if none is.
 
-    NaN in rows that the question is not asked of; None where nothing is recorded.
+    NaN in rows that the question is not asked of.
     """
     seeds = recorded_ours(problem, dataset)
     if seeds is None:
@@ -133,18 +131,8 @@ def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None
     most the root of the mean).
 
     It holds for texts that occur more than once, which are mostly retweets of news, and takes their labels as given
-    independently.
-
-    Args:
-        groups: Group of each row, int64 [N].
-        label_ids: int64 [N].
-        ours: :func:`our_accuracy` of these rows.
-
-    Returns:
-        ``groups`` and ``rows`` of texts that occur more than once, ``disagreeing_groups``, ``pairwise`` (each group
-        weighs as many as its rows, 0 to 1) with its ``interval`` (95%, groups resampled), and the ``ceiling``: from the
-        low end of that interval to the root of its high one; with ``ours`` also ``our_accuracy`` on these rows and its
-        ``our_interval``, likewise.
+    independently. ``groups`` and ``label_ids`` are int64 [N], ``ours`` is :func:`our_accuracy` of these rows. In
+    ``pairwise`` each group weighs as many as its rows; for the 95% intervals groups are resampled.
     """
     members = [np.flatnonzero(groups == number) for number in np.flatnonzero(np.bincount(groups) > 1)]
     if not members:
@@ -194,12 +182,7 @@ def our_probabilities(dataset: data.Dataset, store: Path) -> dict[str, np.ndarra
 
 
 def doubts(problem: Problem, tfidf: np.ndarray, ours: np.ndarray | None = None) -> dict[str, Any]:
-    """Labels that confident learning takes for wrong, by the TF-IDF baseline and, where it is given, by our model.
-
-    Returns:
-        For ``words`` (the TF-IDF baseline) and ``ours`` (None where not given) ``rows``, ``share`` (0 to 1) and
-        ``by_class``; ``both``, the number of rows that both doubt.
-    """
+    """Labels that confident learning takes for wrong, by the TF-IDF baseline (``words``), by our model, and by both."""
     (task,) = problem.rows.tasks
     label_ids = problem.label_ids(task)
     results: dict[str, Any] = {"words": None, "ours": None, "both": None}
@@ -222,29 +205,13 @@ def doubts(problem: Problem, tfidf: np.ndarray, ours: np.ndarray | None = None) 
 
 
 def without_doubtful(
-    method: Method,
-    problem: Problem,
-    orders: Sequence[np.ndarray],
-    data_sha256: str,
-    shares: Sequence[float] = SHARES,
+    method: Method, problem: Problem, orders: Sequence[np.ndarray], data_sha256: str
 ) -> dict[str, Any]:
-    """A method, trained without the most doubtful labels, and :data:`DRAWS` times without as many of each class at
-    random.
+    """A method trained without the most doubtful labels, less :data:`DRAWS` trainings without as many random ones.
 
-    Doubts fall on rare classes most: without as many of the same classes, the difference would be that of the balance.
-    The validation part keeps all of its labels, wrong ones included.
-
-    Args:
-        method: What is trained, with its first seed.
-        problem: The rows, of one task.
-        orders: Of each fold's training part, see :func:`most_doubtful_first`.
-        data_sha256: Of the dataset.
-        shares: How much is left out, 0 to 1.
-
-    Returns:
-        ``all`` (nothing left out) and by share ("0.02"): ``doubtful``, metrics; ``random``, their spread over draws;
-        ``difference``, what leaving out doubtful ones gains over random ones on the same tweets, and its ``interval``
-        (95%), for which groups of near-duplicates are drawn with the predictions of all draws.
+    Those are of the same classes: doubts fall on rare classes most, and the difference would be that of the balance.
+    The validation part keeps all of its labels, wrong ones included. ``orders`` has :func:`most_doubtful_first` of
+    each fold's training part.
     """
     (task,) = problem.rows.tasks
     folds, label_ids = problem.folds[GROUPED], problem.label_ids(task)
@@ -263,7 +230,7 @@ def without_doubtful(
 
     whole = study.score_method(method, problem, task, GROUPED, method.seeds[0], data_sha256)
     figures: dict[str, Any] = {"all": metrics(whole)}
-    for share in shares:
+    for share in SHARES:
         left_out = [order[: round(share * len(order))] for order in orders]
         doubtful = without(left_out, f"without-{share:g}-doubtful")
         random = []
@@ -274,16 +241,15 @@ def without_doubtful(
             ]
             random.append(without(as_many, f"without-{share:g}-random"))
         of_random = [metrics(each) for each in random]
-        test = compare_right(
-            np.concatenate([each.predicted == label_ids for each in random]),
-            np.tile(doubtful.predicted == label_ids, DRAWS),
-            np.tile(problem.groups, DRAWS),
+        by_draw = {number: each.predicted == label_ids for number, each in enumerate(random)}
+        paired = study.paired_difference(
+            by_draw, dict.fromkeys(by_draw, doubtful.predicted == label_ids), problem.groups
         )
         figures[f"{share:g}"] = {
             "doubtful": metrics(doubtful),
             "random": {name: summarize(each[name] for each in of_random) for name in of_random[0]},
-            "difference": test["difference"],
-            "interval": test["difference_interval"],
+            "difference": paired["difference"],
+            "interval": paired["interval"],
         }
     return figures
 
@@ -297,14 +263,11 @@ def as_many_of_each_class(
         generator.choice(positions[label_ids[positions] == number], count, replace=False)
         for number, count in zip(*np.unique(label_ids[some], return_counts=True), strict=True)
     ]
-    return np.concatenate(drawn) if drawn else np.array([], dtype=np.int64)
+    return np.concatenate(drawn)
 
 
 def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:
-    """Positions of a training part, by the probability that the TF-IDF baseline, fitted on its other folds, gives them.
-
-    The labels of the validation part have no say in it.
-    """
+    """Positions of a training part, by the probability that the TF-IDF baseline, fitted on other folds of it, gives."""
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
     part = Problem(problem.name, rows, groups, {"inner": splits.folds_of(rows, groups, FOLDS, FOLD_SEED)})
@@ -318,13 +281,12 @@ def _print(name: str, entry: Mapping[str, Any]) -> None:
         if values["groups"]:
             low, high = values["ceiling"]
             shown = f"{values['pairwise']:.1%} of pairs of labels agree, so the ceiling is {low:.3f} to {high:.3f}"
-            study.show(f"{name}: {values['rows']:,} rows repeat a text (cosine {threshold}); {shown}")
-    study.show(f"{name}: {entry['doubts']['words']['rows']:,} labels doubted by the TF-IDF baseline")
+            print(f"{name}: {values['rows']:,} rows repeat a text (cosine {threshold}); {shown}")
+    print(f"{name}: {entry['doubts']['words']['rows']:,} labels doubted by the TF-IDF baseline")
     for method in entry["without_doubtful"].values():
         for share in (key for key in method if key.startswith("0.")):
-            values, (low, high) = method[share], method[share]["interval"]
-            shown = f"accuracy {values['difference']:+.4f} ({low:+.4f} to {high:+.4f}) beside as many at random"
-            study.show(f"{name}: {method['title']}, without the most doubtful {float(share):.0%}: {shown}")
+            shown = f"accuracy {study.with_interval(method[share])} beside as many at random"
+            print(f"{name}: {method['title']}, without the most doubtful {float(share):.0%}: {shown}")
 
 
 if __name__ == "__main__":

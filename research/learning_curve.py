@@ -1,8 +1,7 @@
 """``python -m research.learning_curve``: accuracy and cost against the number of labelled tweets, 50 to all.
 
 In each fold of the leak-free protocol, a method trains on tweets drawn at random from the training part, more and more
-of them, and predicts the whole validation part. What is fitted is kept, and the run is recorded after each size: what
-it has of the same rows and draws stays in it.
+of them, and predicts the whole validation part. The run is recorded after each size; what is recorded stays.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from research import study
 from research.methods.baseline_models import OURS, Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, Problem, make_problem
-from research.training import FOLDS
 from tf_model import cli, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import summarize
+from tf_model.training.cross_validation import FOLDS
 
 SIZES = (50, 100, 200, 400, 800, 1600, 2632)  # the last is the size of the report's training part
 DRAWS = 3
@@ -34,7 +33,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("learning_curve", __doc__.splitlines()[0])
     parser.add_argument("--task", choices=list(tasks.TASKS), default=tasks.PRODUCT.name, help="what is predicted")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of labelled tweets")
-    parser.add_argument("--draws", type=int, default=DRAWS, help="random draws of the tweets")
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -43,8 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         help=f"which methods; {OURS}, our own model, takes hours on a CPU",
     )
     arguments = parser.parse_args(argv)
-    if min(arguments.sizes) < 20 or arguments.draws < 1:
-        raise UsageError("--sizes must be at least 20 tweets and --draws at least 1; leave them out for the usual ones")
+    if min(arguments.sizes) < 20:
+        raise UsageError(f"expected --sizes of at least 20 tweets, got {min(arguments.sizes)}; leave it out")
     dataset = study.read_dataset(arguments.data)
     problem = make_problem(dataset, arguments.task)
     most = min(len(split.train) for split in problem.folds[GROUPED])
@@ -53,28 +51,24 @@ def main(argv: list[str] | None = None) -> int:
         "protocol": f"grouped {FOLDS}-fold, training parts drawn down to the size",
         "task": arguments.task,
         "rows": len(problem.rows),
-        "draws": arguments.draws,
+        "draws": DRAWS,
         "data_sha256": dataset.sha256,
     }
-    name, command = run_name(arguments.task), study.command_line("learning_curve", argv)
+    name = "learning_curve" if arguments.task == tasks.PRODUCT.name else f"learning_curve_{arguments.task}"
+    command = study.command_line("learning_curve", argv)
     run = load_to_extend(name, same)
     entries = run.get("methods", {})
     with cli.stopped_cleanly():
         for method in (known[each] for each in arguments.methods):
             before = still_valid(entries, known).get(method.name, {})
-            for entry in curve(method, problem, sizes, arguments.draws, dataset.sha256, before):
+            for entry in curve(method, problem, sizes, dataset.sha256, before):
                 entries[method.name] = entry
                 run["methods"] = still_valid(entries, known)
                 path = record(name, command, run)
             points = (f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in entry["points"])
-            study.show(f"{method.title}: {', '.join(points)}")
+            print(f"{method.title}: {', '.join(points)}")
     cli.say(f"written to {paths.shown(path)}")
     return 0
-
-
-def run_name(task: str) -> str:
-    """Name of the recorded run of a task."""
-    return "learning_curve" if task == tasks.PRODUCT.name else f"learning_curve_{task}"
 
 
 def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
@@ -87,23 +81,14 @@ def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
 
 
 def curve(
-    method: Method,
-    problem: Problem,
-    sizes: Sequence[int],
-    draws: int,
-    data_sha256: str,
-    recorded: Mapping[str, Any],
+    method: Method, problem: Problem, sizes: Sequence[int], data_sha256: str, recorded: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Accuracy, macro-F1 and seconds of a method at each size, with their spread over the draws.
-
-    Yields:
-        The entry with all points so far, those of ``recorded`` among them, after each size.
-    """
+    """The entry of a method after each size, with the points of ``recorded``: metrics and their spread over draws."""
     (task,), folds = problem.rows.tasks, len(problem.folds[GROUPED])
     points = {point["size"]: point for point in recorded.get("points", ())}
     for size in sizes:
         metrics = []
-        for number in range(draws):
+        for number in range(DRAWS):
             drawn = replace(problem, folds={f"{size}-rows": draw(problem, size, number)})
             result = study.score_method(method, drawn, task, f"{size}-rows", number, data_sha256)
             of_draw = study.evaluate(task, problem.label_ids(task), result, method.has_probabilities)
@@ -115,7 +100,7 @@ def curve(
             "title": method.title,
             "settings": method.settings,
             "points": [points[size] for size in sorted(points)],
-            "seconds": sum(point["seconds"]["mean"] * draws * folds for point in points.values()),
+            "seconds": sum(point["seconds"]["mean"] * DRAWS * folds for point in points.values()),
         }
 
 

@@ -43,10 +43,7 @@ def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[st
 
 
 def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
-    """Write ``research/runs/<name>.json``: the results, the command that made them, the machine and the versions.
-
-    A run from :func:`load_to_extend` keeps the commands that it was made with before.
-    """
+    """Write a run with the commands that made it, those of a run that is extended too, the machine and the versions."""
     commands = [*filter(None, results.get("command", "").split(" and ")), command]
     made = {
         "command": " and ".join(dict.fromkeys(commands)),
@@ -75,11 +72,7 @@ def pack(correct: np.ndarray) -> str:
 
 
 def unpack(packed: str, rows: int) -> np.ndarray:
-    """The opposite of :func:`pack`, bool [rows].
-
-    Raises:
-        ValueError: It was packed of another number of rows.
-    """
+    """The opposite of :func:`pack`, bool [rows]; ValueError if it was packed of another number of rows."""
     octets = np.frombuffer(base64.b64decode(packed), np.uint8)
     if len(octets) != -(-rows // 8):
         raise ValueError(f"expected the answers to {rows} rows, got {len(octets)} octets")

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from research.runs import UNCHANGED
-from research.training import FOLD_SEED, FOLDS
+from research.methods.baseline_models import Method
+from research.runs import UNCHANGED, pack, unpack
 from tf_model import cli, data, paths, tasks
 from tf_model.data import splits
 from tf_model.device import versions
@@ -27,10 +27,7 @@ from tf_model.evaluation.joint_metrics import COVERAGE, by_task
 from tf_model.evaluation.metrics import evaluate_probabilities
 from tf_model.io.files import whole_file
 from tf_model.modeling.joint_label import confidence_and_right
-
-if TYPE_CHECKING:
-    from research.methods.baseline_models import Method
-    from tf_model.config import TrainingConfig
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 REPORT, GROUPED = "report", "grouped"
 PROTOCOLS = (GROUPED, REPORT)
@@ -58,14 +55,9 @@ def command_line(name: str, argv: Sequence[str] | None) -> str:
     """The command as it was given, for the record; where the data lie is this machine's own and left out."""
     words = list(sys.argv[1:] if argv is None else argv)
     if "--data" in words:
-        place = words.index("--data")
-        del words[place : place + 2]
+        index = words.index("--data")
+        del words[index : index + 2]
     return shlex.join(["python", "-m", f"research.{name}", *words])
-
-
-def show(line: str) -> None:
-    """Print one line of results."""
-    cli.stdout().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 # ---------------------------------------------------------------- rows and folds
@@ -73,19 +65,12 @@ def show(line: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows to be classified, and who trains for whom.
+    """Rows to be classified, and who trains for whom."""
 
-    Attributes:
-        name: ``"product"``, ``"emotion"``, or ``"answer"`` for both on the same rows.
-        rows: Texts and labels; a row without a label of a task is predicted, but not learned from.
-        groups: Near-duplicates, int64 [N].
-        folds: By protocol.
-    """
-
-    name: str
-    rows: data.TrainingRows
-    groups: np.ndarray
-    folds: Mapping[str, Sequence[splits.Split]]
+    name: str  # "product", "emotion", or "answer" for both on the same rows
+    rows: data.TrainingRows  # a row without a label of a task is predicted, but not learned from
+    groups: np.ndarray  # near-duplicates, int64 [N]
+    folds: Mapping[str, Sequence[splits.Split]]  # by protocol
 
     def label_ids(self, task: tasks.Task) -> np.ndarray:
         """Class ids of a task, int64 [N], -1 where there is none."""
@@ -93,11 +78,7 @@ class Problem:
 
 
 def make_problem(dataset: data.Dataset, name: str) -> Problem:
-    """Rows, groups and folds exactly as ``python -m tf_model.evaluate --task NAME`` makes them.
-
-    The whole answer takes its folds over all rows with an emotion or a product: each row is predicted by models that
-    saw neither the row nor a near-duplicate of it, be it for the emotion or for the product.
-    """
+    """Rows, groups and folds exactly as ``python -m tf_model.evaluate --task NAME`` makes them."""
     rows = data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
     report = splits.report_split(rows.strata, labels=rows.strata_names)
@@ -106,11 +87,7 @@ def make_problem(dataset: data.Dataset, name: str) -> Problem:
 
 def size_of(dataset: data.Dataset, problem: Problem) -> dict[str, Any]:
     """What tells in a record which rows a run is of."""
-    return {
-        "data_sha256": dataset.sha256,
-        "rows": len(problem.rows),
-        "groups": int(problem.groups.max()) + 1,
-    }
+    return {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
 
 
 # ---------------------------------------------------------------- scores out of fold
@@ -120,14 +97,12 @@ def size_of(dataset: data.Dataset, problem: Problem) -> dict[str, Any]:
 class OutOfFold:
     """What models gave for the rows that they were not fitted on.
 
-    Attributes:
-        scores: float32 [N, classes], NaN in rows that never validate; 1 for the predicted class and 0 for the others
-            where a method has no probabilities.
-        seconds: Fitting and predicting.
+    ``scores`` is float32 [N, classes], NaN in rows that never validate; 1 for the predicted class and 0 for the others
+    where a method has no probabilities.
     """
 
     scores: np.ndarray
-    seconds: float
+    seconds: float  # of fitting and predicting
 
     @property
     def predicted(self) -> np.ndarray:
@@ -160,12 +135,7 @@ def score_folds(
 ) -> OutOfFold:
     """Scores of all rows, each by what was fitted without it. Finished folds are kept: a run that was stopped goes on.
 
-    Args:
-        path: Where the whole is kept, and beside it each fold until all are finished.
-        rows: N.
-        folds: Who trains for whom.
-        fit_and_score: Fits on the training part and scores the validation part, float [V, classes].
-        title: Printed with each fold, if given.
+    ``fit_and_score`` scores the validation part, float [V, classes]. A ``title`` is printed with each fold.
     """
     if not path.is_file():
         parts = [path.with_suffix(f".fold-{number}.npz") for number in range(1, len(folds) + 1)]
@@ -199,10 +169,7 @@ def _read(path: Path) -> OutOfFold:
 def score_method(
     method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str
 ) -> OutOfFold:
-    """Scores of a method, from the store or computed and kept there.
-
-    It is fitted on each fold's training rows that have a label of the task, and scores all validation rows.
-    """
+    """Scores of a method, fitted on each fold's training rows with a label of the task, for all validation rows."""
     label_ids, folds = problem.label_ids(task), problem.folds[protocol]
     name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}"
     path = kept_path(name, data_sha256, problem.rows.rows.tolist(), method.settings, as_lists(folds))
@@ -227,10 +194,9 @@ def score_method(
 def evaluate(
     task: tasks.Task, label_ids: np.ndarray, result: OutOfFold, has_probabilities: bool = True
 ) -> dict[str, Any]:
-    """Metrics of one task over the rows that were predicted and have a label.
+    """Metrics of one task over the rows that were predicted and have a label, without the confusion matrix.
 
-    As ``evaluate_probabilities`` gives them, without the confusion matrix; with ``accuracy_at_80_percent``, that of the
-    most confident 80%, or without the loss where a method has no probabilities.
+    With ``accuracy_at_80_percent``, or without the loss where a method has no probabilities.
     """
     rows = np.flatnonzero((result.predicted >= 0) & (label_ids != tasks.NO_LABEL))
     label_ids, scores = label_ids[rows], result.scores[rows]
@@ -244,8 +210,8 @@ def evaluate(
     return metrics
 
 
+# By question, positions of the rows that it can be judged on, int64 [M], and whether they are correct, bool [M].
 Correct = Mapping[str, tuple[np.ndarray, np.ndarray]]
-"""By question, positions of the rows that it can be judged on, int64 [M], and whether they are correct, bool [M]."""
 
 
 def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -> Correct:
@@ -262,18 +228,27 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
     if problem.name == tasks.ANSWER and len(predicted) == len(tasks.ANSWER_TASKS):
         product, emotion = (predicted[task.name] >= 0 for task in tasks.ANSWER_TASKS)
         if np.array_equal(product, emotion):
-            by_question[tasks.ANSWER] = correct_answers(problem, predicted)
+            by_question[tasks.ANSWER] = _correct_answers(problem, predicted)
     return by_question
 
 
-def correct_answers(problem: Problem, predicted: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the predicted rows with an emotion label, and whether the whole answer is exactly correct."""
+def _correct_answers(problem: Problem, predicted: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     labelled = problem.label_ids(tasks.EMOTION) != tasks.NO_LABEL
     rows = np.flatnonzero(labelled & (predicted[tasks.EMOTION.name] >= 0))
     label_ids = [problem.label_ids(task)[rows] for task in tasks.ANSWER_TASKS]
     scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in tasks.ANSWER_TASKS]
     _, correct = confidence_and_right(*label_ids, *scores)
     return rows, correct
+
+
+def packed(correct: Correct) -> dict[str, str]:
+    """Which rows of each question are correct, for the record."""
+    return {question: pack(each) for question, (_, each) in correct.items()}
+
+
+def unpacked(record: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> Correct:
+    """The opposite of :func:`packed`, of the questions whose :func:`question_rows` are given."""
+    return {key: (rows[key], unpack(record[key], len(rows[key]))) for key in rows if key in record}
 
 
 def question_rows(problem: Problem, protocol: str = GROUPED) -> dict[str, np.ndarray]:
@@ -291,9 +266,9 @@ def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndar
 # ---------------------------------------------------------------- one thing at a time
 
 
-def is_recorded_config(recorded: Mapping[str, Any], config: TrainingConfig) -> bool:
+def is_recorded_config(recorded: Mapping[str, Any], settings: Any) -> bool:
     """Whether a recorded training configuration is this one; a field that was added since has its default."""
-    return type(config).from_dict(recorded) == config
+    return type(settings).from_dict(recorded) == settings
 
 
 def with_unchanged(variants: Mapping[str, Any], wanted: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:
@@ -302,26 +277,25 @@ def with_unchanged(variants: Mapping[str, Any], wanted: Sequence[str], recorded:
     return [name for name in variants if name in wanted or (missing and name == UNCHANGED)]
 
 
-def add_seed(results: dict[str, Any], name: str, title: str, seed: int, figures: Mapping[str, Any]) -> None:
-    """Add what one seed of a variant gave to its ``seeds``, in their order."""
-    entry = results.setdefault(name, {"title": title, "seeds": {}})
-    seeds = entry["seeds"] | {str(seed): figures}
-    entry["seeds"] = dict(sorted(seeds.items(), key=lambda item: int(item[0])))
+def with_seed(entry: Mapping[str, Any], seed: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded ``seeds`` of an entry with what one more of them gave, in their order."""
+    seeds = entry.get("seeds", {}) | {str(seed): metrics}
+    return dict(sorted(seeds.items(), key=lambda item: int(item[0])))
+
+
+def with_interval(paired: Mapping[str, Any]) -> str:
+    """A difference with its interval, for a line of results."""
+    low, high = paired.get("interval") or paired["difference_interval"]
+    return f"{paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
 def paired_difference(
     old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], groups: np.ndarray
 ) -> dict[str, Any]:
-    """The accuracy of a variant less that of another on the same rows, seed by seed.
+    """The accuracy of a variant less that of another on the same rows, mean over the seeds that both have.
 
-    Args:
-        old: By seed, whether each row is correct, bool [N].
-        new: The same of the variant; at least one seed is in both.
-        groups: Near-duplicates, int64 [N].
-
-    Returns:
-        ``seeds`` that both have, ``difference`` (mean over them, -1 to 1) and its ``interval`` (95%), for which groups
-        of near-duplicates are drawn with the predictions of all seeds.
+    ``old`` and ``new`` say by seed whether each row is correct, bool [N]; at least one seed is in both. For the 95%
+    interval groups of near-duplicates are resampled with the predictions of all seeds.
     """
     seeds = [seed for seed in new if seed in old]
     before, after = (np.concatenate([side[seed] for seed in seeds]) for side in (old, new))

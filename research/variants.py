@@ -1,31 +1,26 @@
 """``python -m research.variants``: what might better the answer model, each variant beside the training as it is.
 
-Leak-free folds, the same seeds, the same order of batches: nothing but the variant differs. A variant that wins belongs
-into the training configuration; those that lose stay here, with their figures. Finished folds are kept and the run
-(research/runs/levers.json) is recorded after each seed, so it may be stopped at any time. What is recorded stays, with
-which tweets were predicted correctly: a variant that is measured later is compared tweet by tweet all the same.
+Leak-free folds, the same seeds, the same order of batches: nothing but the variant differs. The run
+(research/runs/levers.json) is recorded after each seed, so it may be stopped at any time; what is recorded stays.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from research import study, training
-from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
+from research import study
+from research.methods.neural import FineTuned
+from research.runs import UNCHANGED, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.data import label_errors, splits
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
-from tf_model.modeling import backbone
-
-if TYPE_CHECKING:
-    from tf_model.config import TrainingConfig
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
@@ -35,38 +30,29 @@ DOUBTING_FOLDS = 3
 TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
-Targets = Callable[[data.TrainingRows, "TrainingConfig"], np.ndarray]
+Targets = Callable[[data.TrainingRows, "config.TrainingConfig"], np.ndarray]
 Recalibrate = Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing that is done otherwise.
-
-    Attributes:
-        title: For tables.
-        targets: What is learned instead of the labels, float32 [N, classes of all tasks]: of each task the share of
-            each class, all of it 0 where a row has no label.
-        settings: Fields of the training configuration that are otherwise.
-        apart: A model for each task, which costs twice as much to predict with.
-        recalibrate: What is made of the probabilities of the training as it is, in place of a training: a function of
-            label ids int [N, tasks], their out-of-fold probabilities float [N, classes of all tasks], and the rows of
-            each fold.
-        doubts: It asks the TF-IDF baseline, fitted as :data:`TFIDF` says, which labels look wrong.
-    """
+    """One thing that is done otherwise."""
 
     title: str
+    # What is learned instead of the labels, float32 [N, classes of all tasks]: the share of each class of a task, 0 for
+    # all of them where a row has no label.
     targets: Targets | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    apart: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
+    apart: bool = False  # a model for each task, which costs twice as much to predict with
+    # What is made of the probabilities of the training as it is, in place of a training.
     recalibrate: Recalibrate | None = None
-    doubts: bool = False
+    doubts: bool = False  # it asks the TF-IDF baseline, fitted as TFIDF says, which labels look wrong
 
 
 # ---------------------------------------------------------------- what is learned
 
 
-def hard_targets(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
+def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """The labels themselves."""
     columns = []
     for ids, size in zip(rows.label_ids.T, CLASSES, strict=True):
@@ -74,7 +60,7 @@ def hard_targets(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarra
     return np.concatenate(columns, axis=1)
 
 
-def balanced(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
+def balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """Labels that weigh as the root of how rare their class is, 1 on average."""
     columns = []
     for part in _by_task(hard_targets(rows, settings)):
@@ -84,11 +70,8 @@ def balanced(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def without_doubtful(rows: data.TrainingRows, settings: TrainingConfig) -> np.ndarray:
-    """The labels but for the most doubtful: the least probable to the TF-IDF baseline, fitted on other folds of them.
-
-    A row whose label of a task is left out may keep that of the other.
-    """
+def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
+    """The labels but for those that are least probable to the TF-IDF baseline, fitted on other folds of them."""
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, DOUBTING_FOLDS, settings.split_seed)
     columns = []
@@ -111,18 +94,11 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
 
 
 def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Probabilities to whose logarithm, over a temperature, a bias of each class was added.
+    """Probabilities to whose logarithm, over a temperature, a bias of each class was added, float64 as they come in.
 
+    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
-
-    Args:
-        label_ids: int [N, tasks], -1 where a row has no label of a task.
-        probabilities: Out of fold, float [N, classes of all tasks].
-        parts: Positions of the rows of each fold; temperature and biases of a part come from the labels of the others.
-
-    Returns:
-        float64 [N, classes of all tasks].
     """
     columns = []
     for ids, scores in zip(label_ids.T, _by_task(probabilities), strict=True):
@@ -184,7 +160,8 @@ def main(argv: list[str] | None = None) -> int:
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
                 figures = measure(name, problem, replace(settings, seed=seed), dataset.sha256)
-                study.add_seed(entries, name, VARIANTS[name].title, seed, figures)
+                entry = entries.setdefault(name, {"title": VARIANTS[name].title})
+                entry["seeds"] = study.with_seed(entry, seed, figures)
                 entries = run[RECORD] = summarized(entries, problem)
                 path = record(RECORD, command, run)
                 _print(name, seed, entries[name])
@@ -192,24 +169,18 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, problem: Problem, settings: TrainingConfig, data_sha256: str) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_sha256: str) -> dict[str, Any]:
     """One seed of a variant: its headline figures, and which rows each question is predicted correctly on."""
     result = out_of_fold(name, problem, settings, data_sha256)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
-    figures = {
-        "headline": headline,
-        "right": {question: pack(each) for question, (_, each) in correct.items()},
-        "seconds": result.seconds,
-    }
+    figures = {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
     return figures | ({"words": TFIDF} if VARIANTS[name].doubts else {})
 
 
-def out_of_fold(name: str, problem: Problem, settings: TrainingConfig, data_sha256: str) -> study.OutOfFold:
-    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; finished folds are
-    kept.
-    """
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_sha256: str) -> study.OutOfFold:
+    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; folds are kept."""
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.recalibrate:
         unchanged = out_of_fold(UNCHANGED, problem, settings, data_sha256)
@@ -220,19 +191,14 @@ def out_of_fold(name: str, problem: Problem, settings: TrainingConfig, data_sha2
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    depends_on = [
-        data_sha256,
-        study.as_lists(folds),
-        settings.to_dict(),
-        variant.title,
-        TFIDF if variant.doubts else "",
-    ]
+    doubts = TFIDF if variant.doubts else ""
+    depends_on = [data_sha256, study.as_lists(folds), settings.to_dict(), variant.title, doubts]
     path = study.kept_path(f"variant-{name}-seed-{settings.seed}", *depends_on)
     return study.score_folds(path, len(rows), folds, fit_and_score, f"{name}, seed {settings.seed}")
 
 
 def train_and_score(
-    variant: Variant, rows: data.TrainingRows, settings: TrainingConfig, texts: Sequence[str]
+    variant: Variant, rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str]
 ) -> np.ndarray:
     """Train a variant on ``rows`` and score ``texts``: float32 [texts, classes of all tasks]."""
     settings = replace(settings, **variant.settings)
@@ -248,25 +214,23 @@ def train_and_score(
 
 
 def _train_and_score(
-    rows: data.TrainingRows, settings: TrainingConfig, texts: Sequence[str], targets: Targets | None = None
+    rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str], targets: Targets | None = None
 ) -> np.ndarray:
     """Train on the labels, or on ``targets`` in their place."""
     from tf_model.preprocessing.batching import steps_per_epoch
 
     label_ids, loss = rows.label_ids, None
     if targets:
-        label_ids, loss = np.arange(len(rows))[:, np.newaxis], cross_entropy(targets(rows, settings))
-    weights = backbone.find(settings.backbone)
+        label_ids, loss = np.arange(len(rows)), cross_entropy(targets(rows, settings))
     shown = cli.show_epochs(cli.stderr(), settings.epochs, steps_per_epoch(len(rows), settings.batch_size))
-    fitted = training.fit(settings, weights, CLASSES, rows.texts, label_ids, loss=loss, callbacks=[shown])
-    return training.predict(fitted, texts)
+    model = FineTuned(settings, CLASSES, loss=loss, callbacks=[shown])
+    return model.fit(rows.texts, label_ids).predict_proba(texts)
 
 
 def cross_entropy(targets: np.ndarray) -> Any:
-    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a target of the task.
+    """The loss of the training as it is, with ``targets`` for labels.
 
-    With the labels as targets it is the loss of the training as it is. Its arguments are positions among the targets,
-    int32 [B, 1], and logits, float32 [B, classes of all tasks].
+    Its arguments are positions among the targets, int32 [B, 1], and logits, float32 [B, classes of all tasks].
     """
     import tensorflow as tf
 
@@ -286,11 +250,9 @@ def cross_entropy(targets: np.ndarray) -> Any:
 
 
 def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    """Each variant with ``summary``, mean and spread of its headline figures, and ``paired``.
+    """Each variant with ``summary`` of its headline figures and ``paired``, how it differs from the unchanged training.
 
-    ``paired`` holds the ``seeds`` that it shares with the unchanged training, and by question, and for the answers to
-    tweets with an emotion alone (:data:`EMOTION_ROWS`), ``difference`` and ``interval`` of
-    :func:`research.study.paired_difference`.
+    ``paired`` is by question, and for the answers to tweets with an emotion alone (:data:`EMOTION_ROWS`).
     """
     rows = study.question_rows(problem)
     emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
@@ -321,10 +283,8 @@ def _print(name: str, seed: int, entry: Mapping[str, Any]) -> None:
         for figure in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
     )
     if name != UNCHANGED:
-        for question in tasks.TASKS:
-            low, high = entry["paired"][question]["interval"]
-            line += f"; {question} {entry['paired'][question]['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
-    study.show(line)
+        line += "".join(f"; {task} {study.with_interval(entry['paired'][task])}" for task in tasks.TASKS)
+    print(line)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """``python -m research.benchmarks.app``: how the app bears a working day: a first answer, 20 people, 2,000 questions.
 
-The app runs on loopback with the model that it finds. The first answer is timed in a real browser; the many people are
-sessions without a browser (``app_client``), for which the server does what it does for browsers. All of it runs on one
-machine, clients included.
+The first answer is timed in a real browser; the many people are sessions without a browser (``app_client``), for which
+the server does what it does for browsers. All of it runs on one machine, clients included.
 """
 
 from __future__ import annotations
@@ -19,29 +18,26 @@ from research.tools.browser import chromium, running_app, staged_models
 from tf_model import cli
 
 FIRST_ANSWERS = 10
+PEOPLE, QUESTIONS = 20, 10  # sessions at once, and what each asks
+THINK_SECONDS = 5.0  # mean between an answer and the next question
 WARM_UP_QUESTIONS = 200  # before the memory is looked at first
-MEMORY_PEOPLE = 4
+MEMORY_PEOPLE, MEMORY_QUESTIONS = 4, 2_000
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
     parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, help="the folder of models; saved_models/ if not given")
-    parser.add_argument("--people", type=int, default=20, help="sessions at once")
-    parser.add_argument("--questions", type=int, default=10, help="that each of them asks")
-    parser.add_argument("--think", type=float, default=5.0, help="mean seconds between an answer and the next question")
-    parser.add_argument("--predictions", type=int, default=2_000, help="questions over which the memory is watched")
     arguments = parser.parse_args(argv)
-    people = arguments.people
     with staged_models(arguments.models) as models, running_app(models) as address:
         asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
         results = {
-            "people": people,
-            "think_seconds": arguments.think,
+            "people": PEOPLE,
+            "think_seconds": THINK_SECONDS,
             "first_answer_seconds": {"browser": _first_answers(address)},
-            "crowd": _summary(asyncio.run(crowd(address, people, arguments.questions, arguments.think, seed=2))),
-            "all_at_the_same_moment": _summary(asyncio.run(crowd(address, people, 2, 0, seed=3))),
-            "memory": _memory(address, arguments.predictions),
+            "crowd": _summary(asyncio.run(crowd(address, PEOPLE, QUESTIONS, THINK_SECONDS, seed=2))),
+            "all_at_the_same_moment": _summary(asyncio.run(crowd(address, PEOPLE, 2, 0, seed=3))),
+            "memory": _memory(address),
         }
     for name, value in results.items():
         print(f"{name}: {value}")
@@ -77,8 +73,8 @@ def _first_answers(address: str) -> dict[str, float]:
     return {"questions": len(seconds), **harness.percentiles(seconds, (50,)), "greatest": max(seconds)}
 
 
-def _memory(address: str, predictions: int) -> dict[str, float]:
-    """The server's memory after a warm-up, its growth over ``predictions`` more questions, and their CPU time."""
+def _memory(address: str) -> dict[str, float]:
+    """The server's memory after a warm-up, its growth over more questions, and their CPU time."""
     import psutil
 
     port = int(address.rpartition(":")[2])
@@ -86,14 +82,14 @@ def _memory(address: str, predictions: int) -> dict[str, float]:
     server = next(psutil.Process(each.pid) for each in listening if each.laddr.port == port)
     asyncio.run(crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4))
     before, used = server.memory_info().rss, sum(server.cpu_times()[:2])
-    asyncio.run(crowd(address, MEMORY_PEOPLE, predictions // MEMORY_PEOPLE, 0, seed=5))
+    asyncio.run(crowd(address, MEMORY_PEOPLE, MEMORY_QUESTIONS // MEMORY_PEOPLE, 0, seed=5))
     after, used = server.memory_info().rss, sum(server.cpu_times()[:2]) - used
     return {
-        "questions": predictions,
+        "questions": MEMORY_QUESTIONS,
         "before_bytes": before,
         "after_bytes": after,
         "grown_bytes": after - before,
-        "cpu_seconds_per_question": used / predictions,
+        "cpu_seconds_per_question": used / MEMORY_QUESTIONS,
     }
 
 

@@ -6,6 +6,7 @@ and for a BERT of bert-base's size with random weights, which is as fast as a tr
 
 from __future__ import annotations
 
+import csv
 import shutil
 import tempfile
 from pathlib import Path
@@ -28,14 +29,13 @@ FORMATS = {
 def main(argv: list[str] | None = None) -> int:
     """Train a few epochs each way, at a rate at which they are enough to compare what was learned."""
     parser = cli.parser("research.benchmarks.epoch", __doc__.splitlines()[0])
-    parser.add_argument("--precision", default="auto", help="number format of the layers")
     parser.add_argument("--gpu", action="store_true", help="compare number formats on a GPU instead")
     arguments = parser.parse_args(argv)
     if arguments.gpu:
         return harness.finish("epoch", argv, {"runs": _by_format()}, name="gpu")
     ways = {
-        "bucketed": train_epochs("--precision", arguments.precision),
-        "padded": train_epochs("--precision", arguments.precision, "--pad-to", str(PADDED)),
+        "bucketed": train_epochs(),
+        "padded": train_epochs("--pad-to", str(PADDED)),
     }
     ratio = ways["bucketed"]["epoch_seconds"] / ways["padded"]["epoch_seconds"]
     for name, run in ways.items():
@@ -45,15 +45,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train_epochs(*options: str) -> dict[str, Any]:
-    """Train by the real command with more ``options``.
-
-    Returns:
-        The mean time of all epochs but the first, which also builds the graph, the accuracy after the last, and more.
-    """
+    """Train by the real command with more ``options``; the first epoch, which also builds the graph, counts apart."""
     with tempfile.TemporaryDirectory() as folder:
         harness.run_training("--learning-rate", "1e-4", "--epochs", str(EPOCHS), "--output-dir", folder, *options)
         model = Path(folder) / tasks.PRODUCT.name
-        metrics, (first, *others) = harness.read_json(model / "metrics.json"), harness.epoch_seconds(model)
+        metrics = harness.read_json(model / "metrics.json")
+        with (model / "history.csv").open(encoding="utf-8", newline="") as file:
+            first, *others = (float(row["seconds"]) for row in csv.DictReader(file))
     validation = metrics["validation"][tasks.PRODUCT.name]
     return {
         "device": metrics["device"],

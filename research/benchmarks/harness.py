@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
@@ -25,11 +24,7 @@ def finish(
     name: str | None = None,
     keep: bool = True,
 ) -> int:
-    """Say which targets a run missed and, unless ``keep`` is False, record it as ``bench_<name>``, else ``<module>``.
-
-    Returns:
-        The exit code: 1 if it missed any, else 0.
-    """
+    """Say which targets a run missed, record it as ``bench_<name>``, and return the exit code: 1 if it missed any."""
     for line in missed:
         print(f"MISSED: {line}")
     if keep:
@@ -52,11 +47,7 @@ def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -
 
 
 def run_training(*options: str) -> None:
-    """Train by the real command.
-
-    Raises:
-        TweetTargetError: It fails.
-    """
+    """Train by the real command; TweetTargetError if it fails."""
     command = [sys.executable, "-m", "tf_model.train", *options]
     if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
         raise TweetTargetError("training failed; its own message stands above")
@@ -65,9 +56,3 @@ def run_training(*options: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def epoch_seconds(model: Path) -> list[float]:
-    """Seconds of each epoch of a training, from the folder of its model."""
-    with (model / "history.csv").open(encoding="utf-8", newline="") as file:
-        return [float(row["seconds"]) for row in csv.DictReader(file)]

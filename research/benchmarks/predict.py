@@ -1,10 +1,8 @@
 """``python -m research.benchmarks.predict``: how fast the exported model answers.
 
 The Test tweets, one by one and in batches, padded to each batch's longest text and to 64 tokens. The weights do not
-matter for speed: a freshly built classifier is exported twice, once for each way to pad.
-
-Where ``saved_models/`` holds both ``product`` and ``answer``, it is also measured what the whole question costs: the
-time of ``answer`` for one tweet beside that of ``product``, as they were saved and with the text that each is given.
+matter for speed: a freshly built classifier is exported twice, once for each way to pad. Where ``saved_models/`` holds
+both ``product`` and ``answer``, the time of each for one tweet is measured as well.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ from tf_model.io.files import write_json
 from tf_model.model_dir import LABELS
 
 PADDED = 64
-ROUNDS = 5
+ROUNDS, BATCH = 5, 32
 PAIR = (tasks.PRODUCT.name, tasks.ANSWER)
 
 
@@ -33,7 +31,6 @@ def main(argv: list[str] | None = None) -> int:
     """Measure latency and throughput, print and record them."""
     parser = cli.parser("research.benchmarks.predict", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
-    parser.add_argument("--batch-size", type=int, default=32, help="texts in a batch")
     arguments = parser.parse_args(argv)
     dataset = read_dataset(arguments.data)
     if dataset.unlabelled is None:
@@ -41,12 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     texts = dataset.unlabelled["Tweet"].tolist()
     with tempfile.TemporaryDirectory() as folder:
         bucketed, padded = (_export(Path(folder) / str(bucket), bucket) for bucket in (None, PADDED))
-        throughput = _throughput({"bucketed": bucketed, "padded": padded}, texts, arguments.batch_size)
+        throughput = _throughput({"bucketed": bucketed, "padded": padded}, texts)
         (latency,) = _latencies([bucketed], texts)
     pair = _answer_beside_product(texts)
+    for name in PAIR if pair else ():
+        harness.show(f"milliseconds of one tweet by saved_models/{name}", pair[name])
     results = {
         "texts": len(texts),
-        "batch_size": arguments.batch_size,
+        "batch_size": BATCH,
         "padded_to": PADDED,
         "tweets_per_second": throughput,
         "ratio": throughput["bucketed"] / throughput["padded"],
@@ -55,10 +54,6 @@ def main(argv: list[str] | None = None) -> int:
     }
     harness.show("tweets a second", throughput)
     harness.show("milliseconds of one tweet", latency)
-    for name in PAIR if pair else ():
-        harness.show(f"milliseconds of one tweet by saved_models/{name}", pair[name])
-    if not pair:
-        cli.say(f"the cost of the whole question was not measured: {' and '.join(PAIR)} are not both saved")
     return harness.finish("predict", argv, results)
 
 
@@ -84,23 +79,24 @@ def _answer_beside_product(texts: Sequence[str]) -> dict[str, Any] | None:
     """Milliseconds of both saved models for one tweet, and the ratio of their medians; None unless both are saved."""
     folders = [paths.SAVED_MODELS / name for name in PAIR]
     if not all(folder.is_dir() for folder in folders):
+        cli.say(f"the cost of the whole question was not measured: {' and '.join(PAIR)} are not both saved")
         return None
     predictors = [Predictor.load(folder) for folder in folders]
-    pair: dict[str, Any] = {}
-    for name, predictor, latency in zip(PAIR, predictors, _latencies(predictors, texts), strict=True):
-        # What decides how many tokens a saved model reads, and how.
-        read = {key: predictor.recipe.get(key, "not recorded") for key in ("backbone", "cleaning")}
-        pair[name] = latency | read
+    pair = {
+        # The backbone and the cleaning decide how many tokens a model reads.
+        name: latency | {key: predictor.recipe[key] for key in ("backbone", "cleaning")}
+        for name, predictor, latency in zip(PAIR, predictors, _latencies(predictors, texts), strict=True)
+    }
     return pair | {"ratio": pair[tasks.ANSWER]["p50"] / pair[tasks.PRODUCT.name]["p50"]}
 
 
-def _throughput(predictors: dict[str, Predictor], texts: Sequence[str], batch_size: int) -> dict[str, float]:
+def _throughput(predictors: dict[str, Predictor], texts: Sequence[str]) -> dict[str, float]:
     """Texts per second: the median of rounds in which each takes its turn, so that drift hits all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in predictors}
     for _ in range(ROUNDS + 1):
         for name, predictor in predictors.items():
             begin = time.perf_counter()
-            predictor.predict(texts, batch_size=batch_size)
+            predictor.predict(texts, batch_size=BATCH)
             seconds[name].append(time.perf_counter() - begin)
     return {name: len(texts) / statistics.median(values[1:]) for name, values in seconds.items()}  # the first warms up
 

@@ -1,9 +1,9 @@
 """``python -m research.benchmarks.scale``: rows a second and memory of ``--engine ray`` beside the plain command.
 
-Both score the same Parquet files on the same cores, the one after the other. The rows are made from real tweets, the
-beginning of one and the end of another, so that hardly two are alike: a text that occurs twice within a window is
-scored once, which would flatter both. What either needs to start and to load the model is measured by a run over few
-rows and left out of the rates: it says nothing of millions of rows. The exit code is 1 where a target is missed.
+Both score the same Parquet files on the same cores, the one after the other. The rows are made from real tweets, so
+that hardly two are alike: a text that occurs twice within a window is scored once, which would flatter both. What
+either needs to start is measured by a run over few rows and left out of the rates. The exit code is 1 where a target
+is missed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +40,27 @@ def main(argv: list[str] | None = None) -> int:
     """Make the rows, run both, print and record."""
     parser = cli.parser("research.benchmarks.scale", "Compare the distributed engine with the plain command.")
     parser.add_argument("--rows", type=int, default=ROWS, help="rows for the engine")
-    parser.add_argument("--plain-rows", type=int, default=PLAIN_ROWS, help="rows for the plain command, the first ones")
-    parser.add_argument("--workers", type=int, help="workers of the engine; one a core if not given")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
     parser.add_argument("--data", type=Path, help="the dataset; found by itself if not given")
-    parser.add_argument("--scratch", type=Path, metavar="DIR", help="where the rows are written for the while")
-    parser.add_argument(
-        "--remark", default="", help="what a reader of the record must know, such as other work meanwhile"
-    )
+    parser.add_argument("--remark", default="", help="what a reader of the record must know, such as other work")
     parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
     arguments = parser.parse_args(argv)
+    import pyarrow.parquet
+
     model = find_model(arguments.model)
     tweets = [text for text in read_dataset(arguments.data).labelled[tasks.TEXT_COLUMN].dropna() if text.strip()]
-    ray = ["--engine", "ray", *(["--workers", str(arguments.workers)] if arguments.workers else [])]
     runs = {}
-    with tempfile.TemporaryDirectory(prefix="bench-scale-", dir=arguments.scratch) as name:
+    with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
         scratch = Path(name)
         write_rows(scratch / "few", tweets, FEW_ROWS)
-        for engine, rows, options in (
-            ("plain", min(arguments.plain_rows, arguments.rows), []),
-            ("ray", arguments.rows, ray),
-        ):
+        for engine, rows in (("plain", min(PLAIN_ROWS, arguments.rows)), ("ray", arguments.rows)):
             source, output = scratch / f"{engine}-rows", scratch / f"{engine}-output"
             write_rows(source, tweets, rows, whole=engine == "plain")
             cli.say(f"{engine}: {rows:,} rows, after {FEW_ROWS:,} to see what starting takes")
-            few = measure(_command(model, scratch / "few", scratch / f"{engine}-few", options), FEW_ROWS)
-            runs[engine] = rates(few, measure(_command(model, source, output, options), rows))
+            few = measure(_command(engine, model, scratch / "few", scratch / f"{engine}-few"), FEW_ROWS)
+            runs[engine] = rates(few, measure(_command(engine, model, source, output), rows))
             harness.show(engine, runs[engine])
-        written = _rows_of(output)
+        written = sum(pyarrow.parquet.read_metadata(file).num_rows for file in output.glob("*.parquet"))
     if written != arguments.rows:
         raise TweetTargetError(f"expected {arguments.rows:,} rows in the output, found {written:,}")
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
@@ -119,27 +113,18 @@ def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = Fal
         pyarrow.parquet.write_table(table, folder / f"{number:04}.parquet", row_group_size=10_000)
 
 
-def _rows_of(folder: Path) -> int:
-    import pyarrow.parquet
-
-    return sum(pyarrow.parquet.read_metadata(file).num_rows for file in folder.glob("*.parquet"))
-
-
 # ---------------------------------------------------------------- runs
 
 
-def _command(model: Path, source: Path, output: Path, options: Sequence[str]) -> list[str]:
-    if not options:  # the plain command takes a file
+def _command(engine: str, model: Path, source: Path, output: Path) -> list[str]:
+    if engine == "plain":  # it takes a file
         source, output = source / "0000.parquet", output.with_suffix(".parquet")
-    words = ["tf_model.predict", source, "--column", "text", "--model", model, "--output", output, *options]
-    return [sys.executable, "-m", *map(str, words)]
+    words = ["tf_model.predict", source, "--column", "text", "--model", model, "--output", output]
+    return [sys.executable, "-m", *map(str, words), *(["--engine", "ray"] if engine == "ray" else [])]
 
 
 def measure(command: list[str], rows: int) -> dict[str, Any]:
-    """Run a command, watch the memory of all its processes, and give ``rows``, ``seconds`` and bytes.
-
-    Memory is the proportional share of each process, so that what several share is counted once.
-    """
+    """Run a command, watch the memory of all its processes, and give ``rows``, ``seconds`` and bytes."""
     begun, samples = time.perf_counter(), []
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=errors)
@@ -166,20 +151,15 @@ def measure(command: list[str], rows: int) -> dict[str, Any]:
 
 
 def _memory(pid: int) -> int:
-    """Bytes of a process and all that it started; 0 once it has ended."""
+    """Bytes of a process and all that it started, what several share counted once; 0 once it has ended."""
     import psutil
 
     total = 0
-    try:
+    with suppress(psutil.Error):
         parent = psutil.Process(pid)
-        processes = [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return 0
-    for each in processes:
-        try:
-            total += each.memory_full_info().pss
-        except psutil.Error:  # it ended in between
-            continue
+        for each in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.Error):  # it ended in between
+                total += each.memory_full_info().pss
     return total
 
 

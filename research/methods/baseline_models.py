@@ -1,23 +1,17 @@
-"""The methods that are compared on equal terms: each is a scikit-learn classifier of some inputs.
-
-:func:`methods` has the baselines, and our own model for studies that train many of it.
-"""
+"""The methods that are compared on equal terms: each is a scikit-learn classifier of some inputs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tf_model import config, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
 from tf_model.eda import keyword_rule
-
-if TYPE_CHECKING:
-    from tf_model.config import TrainingConfig
 
 EMBEDDING_BATCH = 64
 OURS = "tuned"  # our own model among the methods
@@ -37,28 +31,17 @@ BAD = re.compile(
 
 @dataclass(frozen=True)
 class Method:
-    """A method.
-
-    Attributes:
-        name: On the command line and in the recorded runs.
-        title: For tables.
-        make: Makes an unfitted classifier for a task and a seed.
-        inputs: What it reads, [N, ...], of N raw texts: the texts themselves, or :func:`embeddings`.
-        seeds: One for a method without randomness.
-        has_probabilities: Whether its classifier gives probabilities that mean something.
-        settings: Everything that changes what it learns, in words.
-        slow: Whether it trains for minutes: it predicts product and emotion each on its own folds, not once more on
-            those of the joined answer.
-    """
+    """A method under the name that it has on the command line and in the recorded runs."""
 
     name: str
-    title: str
-    make: Callable[[tasks.Task, int], Any]
+    title: str  # for tables
+    make: Callable[[tasks.Task, int], Any]  # an unfitted classifier for a task and a seed
+    # What it reads, [N, ...], of N raw texts: the texts themselves, or :func:`embeddings`.
     inputs: Callable[[Sequence[str]], np.ndarray] = lambda texts: np.array(texts, dtype=object)
-    seeds: tuple[int, ...] = (0,)
-    has_probabilities: bool = False
-    settings: str = ""
-    slow: bool = False
+    seeds: tuple[int, ...] = (0,)  # one for a method without randomness
+    has_probabilities: bool = False  # that mean something
+    settings: str = ""  # everything that changes what it learns, in words
+    slow: bool = False  # trains for minutes: it predicts each task on its own folds, not on those of the joined answer
 
 
 class KeywordRules:
@@ -66,7 +49,6 @@ class KeywordRules:
 
     def __init__(self, task: tasks.Task):
         self._task = task
-        self._otherwise = 0
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KeywordRules:
         """Count the classes."""
@@ -75,10 +57,9 @@ class KeywordRules:
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Class ids of texts, int64 [N]."""
-        answer = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
-        labels = [answer(str(text).lower()) for text in texts]
-        ids = [self._otherwise if label is None else self._task.labels.index(label) for label in labels]
-        return np.array(ids, dtype=np.int64)
+        rule = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
+        labels = [rule(text.lower()) for text in texts]
+        return np.array([self._otherwise if label is None else self._task.labels.index(label) for label in labels])
 
 
 def _emotion_by_rules(text: str) -> str:
@@ -103,8 +84,8 @@ def _linear_svm(inverse_penalty: float) -> Any:
 def _on_embeddings(inverse_penalty: float) -> Any:
     """Logistic regression, to the minimum of its loss.
 
-    At the default tolerance it stops early, and where depends on the seventh digit of the embeddings, which differs
-    between machines: its accuracy then differed by up to 0.003.
+    At the default tolerance it stops early, at a place that depends on the seventh digit of the embeddings: between
+    machines its accuracy then differed by up to 0.003.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -140,40 +121,30 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
             for task, rate in values.items()
         }
         return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
-    features, settings = "TF-IDF (words 1-2, characters 2-5)", f"C={of_tasks(values)}"
-    if name == "words_svm":
+    is_same = len(set(values.values())) == 1
+    by_task = ", ".join(f"{value:g} ({task})" for task, value in values.items())
+    settings = f"C={values['product']:g}" if is_same else f"C={by_task}"
+    features, is_svm = "TF-IDF (words 1-2, characters 2-5)", name == "words_svm"
+    if name == "frozen_minilm":
         return Method(
             name,
-            f"{features} + linear SVM",
-            lambda task, seed: _linear_svm(values[task.name]),
-            settings=f"{settings}, primal",
-        )
-    if name == "words_logistic":
-        return Method(
-            name,
-            f"{features} + logistic regression",
-            lambda task, seed: tfidf_classifier(values[task.name]),
+            "frozen MiniLM, mean-pooled + logistic regression",
+            lambda task, seed: _on_embeddings(values[task.name]),
+            inputs=embeddings,
             has_probabilities=True,
-            settings=f"{settings}, to convergence",
+            settings=f"{settings}, to convergence, cleaning normalized",
         )
+    classifier = _linear_svm if is_svm else tfidf_classifier
     return Method(
         name,
-        "frozen MiniLM, mean-pooled + logistic regression",
-        lambda task, seed: _on_embeddings(values[task.name]),
-        inputs=embeddings,
-        has_probabilities=True,
-        settings=f"{settings}, to convergence, cleaning normalized",
+        f"{features} + {'linear SVM' if is_svm else 'logistic regression'}",
+        lambda task, seed: classifier(values[task.name]),
+        has_probabilities=not is_svm,
+        settings=f"{settings}, {'primal' if is_svm else 'to convergence'}",
     )
 
 
-def of_tasks(values: Mapping[str, float]) -> str:
-    """``"3"``, or ``"10 (product), 1 (emotion)"``."""
-    if len(set(values.values())) == 1:
-        return f"{next(iter(values.values())):g}"
-    return ", ".join(f"{value:g} ({task})" for task, value in values.items())
-
-
-def _keras_nlp(name: str, title: str, by_task: Mapping[str, TrainingConfig], pretrained: bool) -> Method:
+def _keras_nlp(name: str, title: str, by_task: Mapping[str, config.TrainingConfig], pretrained: bool) -> Method:
     def make(task: tasks.Task, seed: int) -> Any:
         from research.methods.neural import KerasNlpBert
 
@@ -184,19 +155,17 @@ def _keras_nlp(name: str, title: str, by_task: Mapping[str, TrainingConfig], pre
 
 
 def _ours() -> Method:
-    """Our own model, trained by the configuration :data:`OURS`."""
-
     def make(task: tasks.Task, seed: int) -> Any:
         from research.methods.neural import FineTuned
 
-        return FineTuned(replace(config.TUNED, seed=seed), len(task.labels))
+        return FineTuned(replace(config.TUNED, seed=seed), [len(task.labels)])
 
     settings = in_words(config.TUNED)
     title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as it is recorded
     return Method(OURS, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
-def in_words(settings: TrainingConfig) -> str:
+def in_words(settings: config.TrainingConfig) -> str:
     """The settings of a training that decide what is learned, for tables and for what is kept."""
     return (
         f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
@@ -210,10 +179,7 @@ def methods() -> dict[str, Method]:
     every = (
         Method("majority", "always the most frequent class", _majority),
         Method(
-            "keywords",
-            "keyword rules",
-            lambda task, seed: KeywordRules(task),
-            settings="rules of research.methods",
+            "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
         ),
         *(with_choice(name, CHOSEN[name]) for name in CHOSEN),
         _keras_nlp(
@@ -236,17 +202,10 @@ _embedded: dict[tuple[str, str], np.ndarray] = {}  # by backbone and text: many 
 
 
 def embeddings(texts: Sequence[str], backbone_name: str = "minilm") -> np.ndarray:
-    """Frozen sentence embeddings: the mean of the last layer over a text's tokens, scaled to length 1.
+    """Frozen sentence embeddings, float32 [N, hidden]: the mean of the last layer over a text's tokens, of length 1.
 
     Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
     pretrained. Each text is embedded once in a process.
-
-    Args:
-        texts: N raw texts.
-        backbone_name: See :func:`tf_model.modeling.backbone.find`.
-
-    Returns:
-        float32 [N, hidden].
     """
     missing = [text for text in dict.fromkeys(texts) if (backbone_name, text) not in _embedded]
     if missing:
@@ -255,7 +214,7 @@ def embeddings(texts: Sequence[str], backbone_name: str = "minilm") -> np.ndarra
     return np.stack([_embedded[backbone_name, text] for text in texts])
 
 
-def _embed(texts: Sequence[str], backbone_name: str, cleaning: str = "normalized") -> np.ndarray:
+def _embed(texts: Sequence[str], backbone_name: str) -> np.ndarray:
     from tf_model import device
 
     tf = device.import_tensorflow()
@@ -265,7 +224,7 @@ def _embed(texts: Sequence[str], backbone_name: str, cleaning: str = "normalized
     from tf_model.preprocessing.tokenizer import TextEncoder
 
     weights = backbone.find(backbone_name)
-    encoder = TextEncoder(weights.vocabulary, cleaning, weights.lower_case)
+    encoder = TextEncoder(weights.vocabulary, "normalized", weights.lower_case)
     bert = classifier.build(weights, [2]).bert
 
     @batching.traced_once

@@ -1,7 +1,8 @@
 """The bugs of the report's published code, to measure what each did. Nothing that ships has them.
 
-* The Keras ``Sequential`` wrapper dropped ``attention_mask``, so padding was attended to.
-* A second ``Dense(classes, softmax)`` read the classifier's logits.
+* No mask: the Keras ``Sequential`` wrapper dropped ``attention_mask``, so padding was attended to.
+* Second layer: a second ``Dense(classes, softmax)`` read the classifier's logits.
+* URLs first is no bug but what the report meant: they are removed while they can still be told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from research.methods.neural import Inputs, score, training_batches
+from tf_model import device
 from tf_model.modeling import backbone
 from tf_model.modeling import classifier as bert
 
@@ -27,14 +29,7 @@ URL = re.compile(r"http[s]?://\S+")
 
 
 class BuggyBert:
-    """Our model and training, with some of the bugs; without any it is :class:`research.methods.neural.FineTuned`.
-
-    Args:
-        config: Settings; its seed is the training seed.
-        classes: Number of classes.
-        bugs: Some of :data:`NO_MASK`, :data:`SECOND_LAYER`, and :data:`URLS_FIRST`, which is no bug but what the
-            report meant: URLs are removed while they can still be told, then everything that is no letter.
-    """
+    """Our model and training, with some of the bugs; without any it is :class:`research.methods.neural.FineTuned`."""
 
     def __init__(self, config: TrainingConfig, classes: int, bugs: Sequence[str] = ()):
         self._config = config
@@ -43,8 +38,6 @@ class BuggyBert:
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> BuggyBert:
         """Train as :func:`tf_model.training.trainer.fit` does, epoch by epoch from the same seeds, bugs apart."""
-        from tf_model import device
-
         config = self._config
         used = device.prepare(config.seed)
         import tf_keras

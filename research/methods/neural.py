@@ -1,7 +1,7 @@
 """Neural networks as scikit-learn classifiers of raw texts, so that they stand among the baselines on equal terms.
 
-Two libraries live in one process: Keras 3, which keras-nlp builds on, and tf_keras, which transformers builds on. They
-share TensorFlow and nothing else; :func:`tf_model.device.prepare` sets tf_keras up, the classes here set up Keras 3.
+Two libraries live in one process: Keras 3, which keras-nlp builds on, and tf_keras, which transformers builds on.
+:func:`tf_model.device.prepare` sets tf_keras up, the classes here set up Keras 3.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from research import training
+from tf_model import device
 from tf_model.modeling import backbone
 
 if TYPE_CHECKING:
@@ -28,36 +28,43 @@ Inputs = dict[str, Any]
 class FineTuned:
     """Our own model, trained as ``python -m tf_model.train`` does it, scored in float32.
 
-    Args:
-        config: Settings; its seed is the training seed.
-        classes: Number of classes.
+    ``classes`` is the number of each task's; ``options`` are more of ``tf_model.training.trainer.fit``.
     """
 
-    def __init__(self, config: TrainingConfig, classes: int):
+    def __init__(self, config: TrainingConfig, classes: Sequence[int], **options: Any):
         self._config = config
-        self.classes_ = np.arange(classes)
+        self._classes, self._options = classes, options
+        self.classes_ = np.arange(sum(classes))
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> FineTuned:
-        """Train from the pretrained weights; ``label_ids`` int [N]."""
-        weights, ids = backbone.find(self._config.backbone), np.reshape(label_ids, (-1, 1))
-        self._fitted = training.fit(self._config, weights, [len(self.classes_)], texts, ids)
+        """Train from the pretrained weights; ``label_ids`` int [N], or [N, tasks] with -1 for none."""
+        used = device.prepare(self._config.seed)
+        import tf_keras
+
+        from tf_model.preprocessing.batching import encode
+        from tf_model.training import trainer
+
+        tf_keras.backend.clear_session()
+        weights = backbone.find(self._config.backbone)
+        encoder = trainer.text_encoder(self._config, weights)
+        examples = trainer.Examples(encode(encoder, list(texts)), np.reshape(label_ids, (len(texts), -1)))
+        fitted = trainer.fit(self._config, weights, self._classes, encoder, examples, runtime=used, **self._options)
+        self._fitted = fitted.in_float32()
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 [N, classes]."""
-        return training.predict(self._fitted, texts)
+        """Float32 [N, classes of all tasks]."""
+        from tf_model.preprocessing.batching import encode
+
+        return self._fitted.probabilities(encode(self._fitted.encoder, list(texts)))
 
 
 class KerasNlpBert:
     """keras-nlp's ``BertTextClassifier``: dropout and a dense layer on the tanh layer over ``[CLS]``.
 
     Texts, batches, loss, optimizer and learning rate are those of our own training; only the network is theirs. It
-    computes GELU by the tanh approximation, whatever the weights were trained with.
-
-    Args:
-        config: Settings; its pooling is not used.
-        classes: Number of classes.
-        pretrained: Start from the backbone of ``config``, else from random weights of the same shapes.
+    computes GELU by the tanh approximation, whatever the weights were trained with. Unless ``pretrained`` it starts
+    from random weights of the same shapes.
     """
 
     def __init__(self, config: TrainingConfig, classes: int, pretrained: bool = True):
@@ -67,8 +74,6 @@ class KerasNlpBert:
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KerasNlpBert:
         """Train the whole network; ``label_ids`` int [N]."""
-        from tf_model import device
-
         config = self._config
         used = device.prepare(config.seed)
         import keras
@@ -101,9 +106,6 @@ class KerasNlpBert:
         return score(probabilities, self._encoder, texts)
 
 
-# ---------------------------------------------------------------- the data of a training of its own
-
-
 def training_batches(
     config: TrainingConfig,
     encoder: TextEncoder,
@@ -113,12 +115,7 @@ def training_batches(
 ) -> tuple[tf.data.Dataset, int]:
     """The batches of all epochs in the order of our own training, and how many an epoch has.
 
-    Args:
-        config: Settings.
-        encoder: From raw strings to token ids.
-        texts: N raw texts.
-        label_ids: int [N].
-        convert: Makes a network's inputs of ``input_ids`` and ``attention_mask``, int32 [B, L].
+    ``convert`` makes a network's inputs of ``input_ids`` and ``attention_mask``, int32 [B, L].
     """
     from tf_model.preprocessing import batching
 
@@ -147,16 +144,10 @@ def score(probabilities: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, te
     )
 
 
-# ---------------------------------------------------------------- keras-nlp
-
-
 def keras_nlp_backbone(weights: backbone.Backbone, pretrained: bool = True, dtype: str = "float32") -> Any:
     """keras-nlp's ``BertBackbone`` of the size of ``weights``, whose tensors it maps to its own names.
 
-    Args:
-        weights: A BERT in the format of transformers; its safetensors file is read, nothing is fetched or unpickled.
-        pretrained: Load the tensors, else leave the layers as they are initialised.
-        dtype: ``"float32"`` or ``"mixed_bfloat16"``.
+    Their safetensors file is read, nothing is fetched or unpickled. ``dtype`` is ``"float32"`` or ``"mixed_bfloat16"``.
     """
     import keras_nlp
 

@@ -1,44 +1,32 @@
 """A session of the app without a browser: what a browser sends when a text is asked, and when the answer is back.
 
-It speaks the app's own protocol over the websocket, so that the server does for it all that it does for a browser,
-and this machine need not draw pages for many.
+It speaks the app's own protocol over the websocket, so one machine can play many visitors without drawing pages.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 TEXT_LABEL = "Your text"
-LARGEST_MESSAGE = 2**26  # bytes
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How long one question took, in seconds from sending it.
+    """How long one question took, in seconds from sending it."""
 
-    Attributes:
-        answer: Until the sentence with the answer had come.
-        page: Until the whole page had come: charts, the words behind the answer, the form.
-        sentence: That sentence.
-    """
-
-    answer: float
-    page: float
+    answer: float  # until the sentence with the answer had come
+    page: float  # until the whole page had come: charts, the words behind the answer, the form
     sentence: str
 
 
 class Session:
-    """One visitor of the page Ask. Use it in an ``async with`` block.
-
-    Args:
-        address: Of the app, such as ``http://127.0.0.1:8501``.
-    """
+    """One visitor of the page Ask of the app at ``address``, for an ``async with`` block."""
 
     def __init__(self, address: str) -> None:
-        self._url = f"{address.replace('http', 'ws', 1)}/_stcore/stream"
         self._address = address
         self._text_id = ""
         self._page_hash = ""
@@ -48,10 +36,10 @@ class Session:
         from websockets.asyncio.client import connect
 
         self._socket = await connect(
-            self._url,
+            f"{self._address.replace('http', 'ws', 1)}/_stcore/stream",
             origin=self._address,
             subprotocols=["streamlit"],
-            max_size=LARGEST_MESSAGE,
+            max_size=2**26,
             open_timeout=60,
             ping_interval=None,
         )
@@ -66,11 +54,7 @@ class Session:
         await self._socket.close()
 
     async def ask(self, text: str) -> Asked:
-        """Ask a text.
-
-        Raises:
-            RuntimeError: The page came without an answer.
-        """
+        """Ask a text; raises RuntimeError if the page comes without an answer."""
         began = time.perf_counter()
         await self._send({self._text_id: text})
         answered, sentence = await self._receive()
@@ -112,19 +96,13 @@ class Session:
                 return answered, sentence
 
 
-async def crowd(address: str, people: int, questions: int, think: float, seed: int = 0) -> list[Asked]:
-    """Many visitors at once, each of whom reads for a while between two questions.
+async def crowd(
+    address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
+) -> list[Asked]:
+    """``people`` sessions, all open before the first question, each of which asks ``questions`` of the ``texts``.
 
-    Args:
-        address: Of the app.
-        people: Sessions, all open before the first question.
-        questions: That each asks; no text is asked twice.
-        think: Mean of the seconds between an answer and the next question (uniform from 0 to twice that); 0: everybody
-            asks at the same moment, and again as soon as the page has come.
-        seed: Of the waiting times.
-
-    Returns:
-        All questions.
+    Without texts they ask made-up ones of which no two are alike. They wait between an answer and the next question,
+    uniformly from 0 to twice ``think`` seconds; 0: everybody asks at the same moment.
     """
     import numpy as np
 
@@ -135,7 +113,8 @@ async def crowd(address: str, people: int, questions: int, think: float, seed: i
         asked = []
         for question in range(questions):
             await asyncio.sleep(waits[number, question])
-            asked.append(await session.ask(f"visitor {number} of {seed} loves the new iPad, question {question}"))
+            made_up = f"visitor {number} of {seed} loves the new iPad, question {question}"
+            asked.append(await session.ask(texts[number * questions + question] if texts else made_up))
         return asked
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import csv
 import io
@@ -21,7 +22,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from research.tools.app_client import Session
+from research.tools.app_client import crowd
 from tf_model import cli, data, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.model_dir import model_folders
@@ -59,20 +60,9 @@ def running_app(
     folder: Path = paths.ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """The app on a free port of loopback, stopped at the end.
+    """The app on a free port of loopback, by its address; stopped at the end. TweetTargetError if it does not start.
 
-    Args:
-        models: The folder of models; None: ``saved_models/``.
-        data: The dataset; None: as :func:`tf_model.data.resolve` finds it.
-        python: That runs it.
-        folder: A copy of the code to run instead of this one.
-        environment: In place of this process's own.
-
-    Yields:
-        Its address, such as ``http://127.0.0.1:40123``.
-
-    Raises:
-        TweetTargetError: It does not start.
+    ``folder`` is the code that ``python`` runs, ``environment`` replaces this process's own.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -82,8 +72,7 @@ def running_app(
     command += ["--", "--models", str(models)] if models else []
     variables = {**(os.environ if environment is None else environment), **({"TWEETS_DATA": str(data)} if data else {})}
     # A file and not a pipe: nobody reads while the app runs, and a full pipe would stop it.
-    kept = {"mode": "w+", "encoding": "utf-8", "errors": "replace"}
-    with cli.stopped_cleanly(), tempfile.TemporaryFile(**kept) as errors:
+    with cli.stopped_cleanly(), tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         app = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             _wait_until_up(app, f"http://127.0.0.1:{port}", errors)
@@ -116,12 +105,7 @@ def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None
 def staged_models(models: Path | None = None, log: Path | None = None) -> Iterator[Path]:
     """The models in a folder of its own for a while, so that what is shown and asked stays out of the user's log.
 
-    Args:
-        models: The folder of models; None: ``saved_models/``.
-        log: A log of predictions that the page Monitor is to show; it is copied.
-
-    Raises:
-        TweetTargetError: There is no model, or no such log.
+    ``log`` is a log of predictions for the page Monitor; it is copied. TweetTargetError if there is none, or no model.
     """
     folders = model_folders(models or paths.SAVED_MODELS)
     if not folders:
@@ -142,30 +126,38 @@ def staged_models(models: Path | None = None, log: Path | None = None) -> Iterat
         yield stage
 
 
-async def ask_for_a_while(address: str, questions_each: int = 40, rest: float = 4.0) -> None:
-    """Have some people ask the sentences of the sample corpus, and rest ``rest`` seconds after each answer."""
-    corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
-    texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
-
-    async def visit(questions: list[str]) -> None:
-        async with Session(address) as session:
-            for question in questions:
-                await session.ask(question)
-                await asyncio.sleep(rest)
-
-    await asyncio.gather(*(visit(texts[first::PEOPLE]) for first in range(PEOPLE)))
-
-
 # ---------------------------------------------------------------- the browser
+
+
+def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser:
+    """The options of a command that shows the app; what it makes goes into ``folder``."""
+    made = cli.parser(f"research.tools.{name}", description)
+    made.add_argument("--models", type=Path, help="folder of models; saved_models/ if not given")
+    made.add_argument("--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed")
+    made.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="where it goes")
+    made.add_argument("--data", type=Path, default=paths.SAMPLE_CORPUS, help="dataset whose texts are shown")
+    return made
+
+
+@contextmanager
+def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float) -> Iterator[tuple[Browser, str]]:
+    """A browser and the address of the app that it is to look at, by the options of :func:`parser`.
+
+    Without a log some people first ask ``questions_each`` sentences of the sample corpus, about ``rest`` seconds
+    after each answer: else the page Monitor would have nothing to show.
+    """
+    with staged_models(arguments.models, arguments.log) as models, running_app(models, arguments.data) as address:
+        if arguments.log is None:
+            corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
+            texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
+            asyncio.run(crowd(address, PEOPLE, questions_each, rest, texts=texts))
+        with chromium() as browser:
+            yield browser, address
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window, that records with the system's ffmpeg. Nothing is ever downloaded.
-
-    Raises:
-        TweetTargetError: There is no Chromium.
-    """
+    """The system's Chromium, without a window, that records with the system's ffmpeg. Nothing is ever downloaded."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         raise TweetTargetError("expected Chromium on this machine, found none; on Debian: apt-get install chromium")
@@ -186,12 +178,12 @@ def _system_ffmpeg() -> Iterator[None]:
     import playwright
 
     ffmpeg = shutil.which("ffmpeg")
-    listed = Path(playwright.__file__).parent / "driver" / "package" / "browsers.json"
-    browsers = json.loads(listed.read_text(encoding="utf-8"))["browsers"]
-    revision = next((each["revision"] for each in browsers if each["name"] == "ffmpeg"), None)
-    if ffmpeg is None or revision is None or "PLAYWRIGHT_BROWSERS_PATH" in os.environ:
+    if ffmpeg is None or "PLAYWRIGHT_BROWSERS_PATH" in os.environ:
         yield
         return
+    listed = Path(playwright.__file__).parent / "driver" / "package" / "browsers.json"
+    browsers = json.loads(listed.read_text(encoding="utf-8"))["browsers"]
+    [revision] = [each["revision"] for each in browsers if each["name"] == "ffmpeg"]
     with tempfile.TemporaryDirectory() as name:
         link = Path(name) / f"ffmpeg-{revision}" / ("ffmpeg-mac" if sys.platform == "darwin" else "ffmpeg-linux")
         link.parent.mkdir()
@@ -259,10 +251,7 @@ def upload(page: Page) -> None:
 
 def show_log(page: Page, whole: bool = False) -> None:
     """Show the last minutes of the page Monitor, or all of a log that was given, and keep it still."""
-    window = page.get_by_text("Whole log" if whole else "15 min", exact=True)
-    if not window.count():  # nothing was recorded
-        return
-    window.first.click()
+    page.get_by_text("Whole log" if whole else "15 min", exact=True).first.click()
     page.get_by_text("Live", exact=True).first.click()
     wait_until_done(page)
     if whole:

@@ -1,13 +1,13 @@
 """``make demo-monitoring``: real tweets through the model while things go wrong on purpose, one after the other.
 
-A healthy phase, one in which people write about something else, one in which the model is slow, one in which it fails.
-Everything is recorded in a log of its own. After each phase the report, which the page and the command show, and
-``/metrics`` must see what was done and nothing else.
+After each phase the report, which the page and the command show, and ``/metrics`` must see what was done and nothing
+else. Everything is recorded in a log of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 import shutil
 import tempfile
@@ -26,7 +26,6 @@ from tf_model.modeling.joint_label import answer_text
 from tf_model.monitor import reference, report
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
-from tf_model.monitor.reference import Reference
 from tf_model.monitor.report import Report
 from tf_model.monitor.store import Store
 
@@ -46,21 +45,13 @@ THINGS = ("salt and lemon", "a good rain", "three hours of delay", "a new coat o
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of the demonstration.
-
-    Attributes:
-        name: What goes on.
-        expected: Signals of which an alarm is expected, see :class:`tf_model.monitor.report.Alarm`.
-        other_topic: Share of the texts that are about something else.
-        pause: Seconds added to each request.
-        failing: Share of the requests that fail.
-    """
+    """A stretch of the demonstration."""
 
     name: str
-    expected: frozenset[str] = frozenset()
-    other_topic: float = 0.0
-    pause: float = 0.0
-    failing: float = 0.0
+    expected: frozenset[str] = frozenset()  # signals of which an alarm is expected, see report.Alarm
+    other_topic: float = 0.0  # share of the texts that are about something else
+    pause: float = 0.0  # seconds added to each request
+    failing: float = 0.0  # share of the requests that fail
 
 
 PHASES = (
@@ -95,94 +86,73 @@ def main(argv: list[str] | None = None) -> int:
         home = arguments.models_copy or Path(temporary) / "models"
         refuse_to_overwrite(home / predictor.folder.name, overwrite=False)
         shutil.copytree(predictor.folder, home / predictor.folder.name)
-        demonstration = Demonstration(predictor, home, _tweets(predictor), arguments.port)
-        return demonstration.run(60 * arguments.minutes - REST)
+        return run(predictor, home, _tweets(predictor), arguments.port, 60 * arguments.minutes - REST)
 
 
-class Demonstration:
-    """The phases, and what is seen of them.
+def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, seconds: float) -> int:
+    """All phases of ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
-    Args:
-        predictor: The model.
-        home: A folder of models that holds a copy of it; the log is written there.
-        tweets: What people ask, see :func:`_tweets`.
-        port: For ``/metrics``.
+    ``home`` is a folder of models that holds a copy of the model; the log is written there.
     """
-
-    def __init__(self, predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int) -> None:
-        self.predictor, self.home, self.port = predictor, home, port
-        self.name = predictor.folder.name
-        self.log = home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
-        self.expected: Reference = reference.load(home / self.name)
-        self.exporter = Exporter()
-        self._tweets = _endless(tweets)
-        self._count = 0
-
-    def run(self, seconds: float) -> int:
-        """All phases of ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else."""
-        well = []
-        with (
-            Recorder(self.log, model=self.name, version=self.predictor.version) as recorder,
-            self.exporter.serve(self.port) as server,
-        ):
-            self.exporter.attach(recorder)
-            cli.say(f"the log is {paths.shown(self.log)}; metrics are at {server.url}")
-            for phase in PHASES:
-                began = _next_minute()
-                self._replay(phase, recorder, seconds)
-                recorder.flush()
-                found = self._report(began)
-                self.exporter.judge_by(lambda found=found: found)
-                raised = {alarm.signal for alarm in found.alarms}
-                served = self._served(server.url)
-                well.append(phase.expected <= raised == served and (bool(phase.expected) or not raised))
-                _say(phase, found, served)
-        cli.say("the monitor saw what was done" if all(well) else "the monitor did NOT see what was done")
-        return 0 if all(well) else 1
-
-    def _report(self, since: float) -> Report:
-        return report.make(Store(self.log), since, time.time(), self.expected, None, self.name, self.predictor.version)
-
-    def _replay(self, phase: Phase, recorder: Recorder, seconds: float) -> None:
-        chance = random.Random(phase.name)
-        slowed = _slowed(self.predictor, phase.pause) if phase.pause else self.predictor
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            asked = [None if chance.random() < phase.other_topic else next(self._tweets) for _ in range(BATCH)]
-            texts = [_other_topic(chance) if tweet is None else tweet.text for tweet in asked]
-            failing = chance.random() < phase.failing
-            with contextlib.suppress(ModelError):
-                predictions = recorder.predict(_broken(slowed) if failing else slowed, texts, SOURCE)
-                self._judge(asked, predictions, recorder)
-
-    def _judge(self, asked: Sequence[Any], predictions: pandas.DataFrame, recorder: Recorder) -> None:
-        """What users say of some answers. The tweet itself is not kept: the log may be shown in public."""
-        for tweet, row in zip(asked, predictions.to_dict("records"), strict=True):
-            self._count += tweet is not None and tweet.answer is not None
-            if tweet is not None and tweet.answer is not None and self._count % JUDGED == 0:
-                is_right = row["best_guess"] == tweet.answer
-                recorder.correct(
-                    f"the tweet in row {tweet.row} of the dataset",
-                    row,
-                    is_correct=is_right,
-                    product=None if is_right else tweet.product,
-                    emotion=None if is_right else tweet.emotion,
-                )
-
-    def _served(self, url: str) -> frozenset[str]:
-        """The signals that have an alarm on ``/metrics``."""
-        from prometheus_client.parser import text_string_to_metric_families
-
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-        samples = (sample for family in families for sample in family.samples)
-        return frozenset(each.labels["signal"] for each in samples if each.name == "tweet_target_alarm" and each.value)
+    log, name = home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS), predictor.folder.name
+    expected, exporter, asked = reference.load(home / name), Exporter(), itertools.cycle(tweets.itertuples())
+    well = []
+    with Recorder(log, model=name, version=predictor.version) as recorder, exporter.serve(port) as server:
+        exporter.attach(recorder)
+        cli.say(f"the log is {paths.shown(log)}; metrics are at {server.url}")
+        for phase in PHASES:
+            time.sleep(_until_next_minute())  # no phase is counted in with another
+            began = time.time()
+            _replay(phase, predictor, recorder, asked, seconds)
+            recorder.flush()
+            seen = report.make(Store(log), began, time.time(), expected, None, name, predictor.version)
+            exporter.judge_by(lambda seen=seen: seen)
+            raised, served = {alarm.signal for alarm in seen.alarms}, _served(server.url)
+            well.append(phase.expected <= raised == served and (bool(phase.expected) or not raised))
+            _say(phase, seen, served)
+    cli.say("the monitor saw what was done" if all(well) else "the monitor did NOT see what was done")
+    return 0 if all(well) else 1
 
 
-def _next_minute() -> float:
-    """Wait for the next full minute, so that no phase is counted in with another; when it began, since 1970."""
-    time.sleep(60 - time.time() % 60)
-    return time.time()
+def _until_next_minute() -> float:
+    return 60 - time.time() % 60
+
+
+def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Any], seconds: float) -> None:
+    chance, judgeable = random.Random(phase.name), itertools.count(1)
+    slowed = _slowed(predictor, phase.pause) if phase.pause else predictor
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        asked = [None if chance.random() < phase.other_topic else next(tweets) for _ in range(BATCH)]
+        texts = [_other_topic(chance) if tweet is None else tweet.text for tweet in asked]
+        failing = chance.random() < phase.failing
+        with contextlib.suppress(ModelError):
+            predictions = recorder.predict(_broken(slowed) if failing else slowed, texts, SOURCE)
+            for tweet, row in zip(asked, predictions.to_dict("records"), strict=True):
+                if tweet is not None and tweet.answer is not None and next(judgeable) % JUDGED == 0:
+                    _judge(tweet, row, recorder)
+
+
+def _judge(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
+    """What a user says of an answer. The tweet itself is not kept: the log may be shown in public."""
+    is_correct = row["best_guess"] == tweet.answer
+    recorder.correct(
+        f"the tweet in row {tweet.row} of the dataset",
+        row,
+        is_correct=is_correct,
+        product=None if is_correct else tweet.product,
+        emotion=None if is_correct else tweet.emotion,
+    )
+
+
+def _served(url: str) -> frozenset[str]:
+    """The signals that have an alarm on ``/metrics``."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    samples = (sample for family in families for sample in family.samples)
+    return frozenset(each.labels["signal"] for each in samples if each.name == "tweet_target_alarm" and each.value)
 
 
 def _slowed(predictor: Predictor, pause: float) -> Predictor:
@@ -208,10 +178,9 @@ def _broken(predictor: Predictor) -> Predictor:
 
 
 def _tweets(predictor: Predictor) -> pandas.DataFrame:
-    """Real tweets that the model was not trained on, its own validation part, in random order.
+    """Real tweets that the model was not trained on, in random order.
 
-    Returns:
-        ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
+    Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
     """
     import pandas
 
@@ -219,11 +188,11 @@ def _tweets(predictor: Predictor) -> pandas.DataFrame:
     data.announce(source)
     labelled = data.read(source.path).labelled
     validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
-    found = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
+    tweets = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
     columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}
-    found = found.rename(columns=columns)[["row", *columns.values()]].astype(object)
-    found = found.where(found.notna(), None)
-    return found.assign(answer=[_gold(row.product, row.emotion) for row in found.itertuples()])
+    tweets = tweets.rename(columns=columns)[["row", *columns.values()]].astype(object)
+    tweets = tweets.where(tweets.notna(), None)
+    return tweets.assign(answer=[_gold(row.product, row.emotion) for row in tweets.itertuples()])
 
 
 def _gold(product: str | None, emotion: str | None) -> str | None:
@@ -233,26 +202,19 @@ def _gold(product: str | None, emotion: str | None) -> str | None:
     return answer_text(emotion, product) if is_known else None
 
 
-def _endless(tweets: pandas.DataFrame) -> Iterator[Any]:
-    while True:
-        yield from tweets.itertuples()
-
-
 def _other_topic(chance: random.Random) -> str:
     return f"{chance.choice(SUBJECTS)} {chance.choice(VERBS)} {chance.choice(THINGS)}"
 
 
-def _say(phase: Phase, found: Report, served: frozenset[str]) -> None:
-    window = found.window
-    p95 = found.seconds()["total"].quantile(0.95) if found.seconds() else None
+def _say(phase: Phase, seen: Report, served: frozenset[str]) -> None:
+    window = seen.window
+    p95 = f"{seen.seconds()['total'].quantile(0.95):.3f} s" if seen.seconds() else "-"
     cli.say(
         f"{phase.name}: {window.requests:,} requests, {window.predictions:,} predictions, {window.failures:,} failed, "
-        f"p95 {'-' if p95 is None else f'{p95:.3f} s'}; alarms on /metrics: {', '.join(sorted(served)) or 'none'}"
+        f"p95 {p95}; alarms on /metrics: {', '.join(sorted(served)) or 'none'}"
     )
-    for alarm in found.alarms:
+    for alarm in seen.alarms:
         cli.say(f"  alarm ({alarm.signal}): {alarm.words}")
-    if not found.alarms:
-        cli.say("  no alarm")
 
 
 if __name__ == "__main__":

@@ -1,103 +1,82 @@
 """``python -m research.tools.notebooks``: execute the notebooks of research/ from top to bottom, and fail on any error.
 
 Each runs in a temporary copy, so that outputs, which hold other people's tweets, are never written beside it. Cells
-tagged ``colab-only`` are left out, and training is cut to one epoch unless ``--full`` is given. With ``--clean`` a
-notebook that has such cells runs in a virtual environment of its own, built as those cells would build it.
+tagged ``colab-only`` are left out, and training is cut to one epoch; the variable NOTEBOOK_TRAINING replaces that. With
+``--clean`` a notebook that has such cells runs in a virtual environment that is built as those cells would build it.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from research.tools.serve_check import install
 from tf_model import cli, paths
 from tf_model.cli import duration
 from tf_model.data import DATA_VARIABLE, announce, resolve
 from tf_model.errors import DataError, TweetTargetError, listed, plural
-from tf_model.io.files import whole_file
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 COLAB_ONLY = "colab-only"
-# Options that a notebook adds to each training command; the notebooks that train say so.
-TRAINING_VARIABLE = "NOTEBOOK_TRAINING"
+TRAINING_VARIABLE = "NOTEBOOK_TRAINING"  # options that a notebook adds to each training command
 SHORT_TRAINING = "--epochs 1 --backbone minilm"
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+MOST_SECONDS = 3600  # of one cell
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Execute the notebooks and say how long each took."""
-    arguments = _parser().parse_args(argv)
-    import nbformat
-
+    parser = cli.parser("research.tools.notebooks", "Execute the notebooks of research/ and fail on any error.")
+    parser.add_argument("names", nargs="*", metavar="NAMES", help="notebooks; all of research/ if none is given")
+    parser.add_argument("--data", metavar="PATH", help=f"the dataset; else {DATA_VARIABLE}, else search")
+    parser.add_argument(
+        "--clean", action="store_true", help="execute those for Colab in a virtual environment that is built for them"
+    )
+    arguments = parser.parse_args(argv)
     notebooks = find(arguments.names)
     source = resolve(arguments.data)
     announce(source)
-    environment = {DATA_VARIABLE: str(source.path.resolve()), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    if not arguments.full:
-        environment[TRAINING_VARIABLE] = os.environ.get(TRAINING_VARIABLE, SHORT_TRAINING)
-    failed = []
+    environment = {
+        DATA_VARIABLE: str(source.path.resolve()),
+        TRAINING_VARIABLE: os.environ.get(TRAINING_VARIABLE, SHORT_TRAINING),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    failed, clean_python = [], None
     with cli.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="clean-environment-") as clean:
         for path in notebooks:
-            python = build_environment(Path(clean)) if arguments.clean and has_colab_cells(path) else None
+            is_clean = arguments.clean and has_colab_cells(path)
+            if is_clean and clean_python is None:
+                clean_python = install(paths.ROOT / "requirements.lock", Path(clean))
             began = time.monotonic()
-            executed, error = execute(path, environment, arguments.timeout, python)
+            executed, error = execute(path, environment, MOST_SECONDS, clean_python if is_clean else None)
             outcome = f"failed: {error}" if error else "passed"
             cells, took = count_cells(executed), duration(time.monotonic() - began)
             cli.say(f"{path.stem}: {outcome} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
-            if arguments.keep:
-                with whole_file(arguments.keep / path.name, arguments.overwrite) as part:
-                    nbformat.write(executed, part)
             if error:
                 failed.append(path.stem)
     if failed:
         raise TweetTargetError(
             f"{len(failed)} of {len(notebooks)} {plural(len(notebooks), 'notebook', 'notebooks')} failed: "
-            f"{listed(failed)}; see the lines above, or add --keep DIR to look at the outputs"
+            f"{listed(failed)}; see the lines above"
         )
     return 0
 
 
 def find(names: Sequence[str] = ()) -> list[Path]:
-    """The notebooks of research/, or those with the given names (with or without ``.ipynb``), in the given order.
-
-    Raises:
-        DataError: There is none of a name.
-    """
+    """The notebooks of research/, or those with the given names, with or without ``.ipynb``; DataError if none is."""
     known = {path.stem: path for path in sorted(paths.RESEARCH.glob("*.ipynb"))}
-    wanted = [Path(name).name.removesuffix(".ipynb") for name in names] or list(known)
+    wanted = [Path(name).stem for name in names] or list(known)
     missing = [name for name in wanted if name not in known]
     if missing:
         raise DataError(f"no notebook {listed(missing)} in {paths.shown(paths.RESEARCH)}; there are {listed(known)}")
     return [known[name] for name in wanted]
-
-
-def build_environment(folder: Path) -> Path:
-    """A virtual environment in ``folder`` with what requirements.lock pins and nothing else; its Python.
-
-    Raises:
-        TweetTargetError: It cannot be built; the reason stands above.
-    """
-    python = folder / "bin" / "python"
-    if not python.is_file():
-        cli.say("installing requirements.lock into a clean virtual environment (a few minutes)")
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        for command in (
-            [sys.executable, "-m", "venv", folder],
-            [*pip, "--require-hashes", "-r", paths.ROOT / "requirements.lock"],
-        ):
-            if subprocess.run(command).returncode:
-                raise TweetTargetError(f"the clean environment cannot be built: {' '.join(map(str, command))} failed")
-    return python
 
 
 def has_colab_cells(path: Path) -> bool:
@@ -106,7 +85,6 @@ def has_colab_cells(path: Path) -> bool:
 
 
 def _read(path: Path, colab: bool = False) -> NotebookNode:
-    """A notebook, without the cells that only work in Google Colab unless they are asked for."""
     import nbformat
 
     notebook = nbformat.read(path, as_version=4)
@@ -117,16 +95,10 @@ def _read(path: Path, colab: bool = False) -> NotebookNode:
 def execute(
     path: Path, environment: dict[str, str], timeout: float, python: Path | None = None
 ) -> tuple[NotebookNode, str | None]:
-    """Execute a notebook in a temporary folder, which is its working directory.
+    """Execute a notebook by ``python``, else our own, in a temporary folder that is its working directory.
 
-    Args:
-        path: The notebook, which is not changed.
-        environment: Variables for its kernel, beside our own.
-        timeout: The longest time of one cell, in seconds.
-        python: Interpreter of its kernel; our own if not given.
-
-    Returns:
-        The notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did.
+    Returns the notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did. A cell
+    may take ``timeout`` seconds.
     """
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -145,45 +117,22 @@ def execute(
             client.create_kernel_manager().kernel_spec.argv[0] = str(python)
         try:
             client.execute(env={**os.environ, "PYTHONPATH": python_path, **environment})
+            return notebook, None
         except CellExecutionError as error:
-            return notebook, f"cell {_last_cell(notebook)}: {error.ename}: {_one_line(error.evalue)}"
+            message = " ".join(COLOURS.sub("", str(error.evalue)).split())[:300]
+            error_line = f"{error.ename}: {message}"
         except CellTimeoutError:
-            return notebook, f"cell {_last_cell(notebook)}: not done after {duration(timeout)}; see --timeout"
+            error_line = f"not done after {duration(timeout)}"
         except DeadKernelError:
-            return notebook, f"cell {_last_cell(notebook)}: the kernel died, perhaps for want of memory"
-    return notebook, None
+            error_line = "the kernel died, perhaps for want of memory"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    started = [number for number, cell in enumerate(code, 1) if cell.get("execution_count") or cell.outputs]
+    return notebook, f"cell {max(started, default=1)}: {error_line}"
 
 
 def count_cells(notebook: NotebookNode) -> int:
     """How many cells of code were executed."""
     return sum(cell.cell_type == "code" and cell.get("execution_count") is not None for cell in notebook.cells)
-
-
-def _last_cell(notebook: NotebookNode) -> int:
-    """Number of the cell that failed, counted from 1 over the cells of code."""
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    started = [number for number, cell in enumerate(code, 1) if cell.get("execution_count") or cell.outputs]
-    return max(started, default=1)
-
-
-def _one_line(message: Any) -> str:
-    return " ".join(_COLOURS.sub("", str(message)).split())[:300]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("research.tools.notebooks", "Execute the notebooks of research/ and fail on any error.")
-    parser.add_argument("names", nargs="*", metavar="NAMES", help="notebooks; all of research/ if none is given")
-    parser.add_argument("--data", metavar="PATH", help=f"the dataset; else {DATA_VARIABLE}, else search")
-    parser.add_argument("--full", action="store_true", help="train as long as the notebooks say, not one epoch")
-    parser.add_argument(
-        "--clean", action="store_true", help="execute those for Colab in a virtual environment that is built for them"
-    )
-    parser.add_argument("--timeout", type=float, default=3600, metavar="SECONDS", help="longest time of one cell")
-    parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="write the executed notebooks, outputs included, into this folder"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace notebooks in the folder of --keep")
-    return parser
 
 
 if __name__ == "__main__":

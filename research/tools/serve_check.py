@@ -26,8 +26,7 @@ LOCK = paths.ROOT / "requirements-serve.lock"
 MOST_OF_FULL = 0.60
 # What an image has beside the packages; the Dockerfile copies the same.
 COPIED = ("tf_model", "streamlit_app", "pyproject.toml", "data/sample.csv", "data/README.md")
-# Folders of C++ headers, which the image leaves out as well.
-HEADERS = "include"
+HEADERS = "include"  # folders of C++ headers, which the image leaves out as well
 # Only training needs them; the prediction must never come to want them unnoticed.
 ABSENT = ("transformers", "keras_nlp", "keras_hub", "tf_keras", "ray", "torch", "tensorflow_serving", "pytest")
 QUESTION = "Loving the new iPad, the screen is gorgeous!"
@@ -42,7 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     model = find_model(arguments.model)
     with tempfile.TemporaryDirectory(prefix="serve-check-") as scratch:
         environment, app = Path(scratch) / "venv", Path(scratch) / "app"
-        python = install(environment)
+        python = install(LOCK, environment)
+        for headers in sorted(packages_of(environment).rglob(HEADERS)):
+            shutil.rmtree(headers, ignore_errors=True)
         installed, full = size_of(environment), size_of(Path(sys.prefix))
         present = [name for name in ABSENT if imports(python, name)]
         copy_app(app, model)
@@ -74,15 +75,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def install(environment: Path) -> Path:
-    """Install the serve set into a new environment, and return its Python."""
-    cli.say("installing the serve set (a minute or two)")
+def install(lock: Path, environment: Path) -> Path:
+    """Install what ``lock`` pins, and nothing else, into a new virtual environment, and return its Python."""
+    cli.say(f"installing {lock.name} into a clean environment (a few minutes)")
     venv.create(environment, with_pip=False)
     python = environment / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
-    _run([*pip, "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", str(LOCK)])
-    for headers in sorted(packages_of(environment).rglob(HEADERS)):
-        shutil.rmtree(headers, ignore_errors=True)
+    _run([*pip, "install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", str(lock)])
     return python
 
 
@@ -116,7 +115,7 @@ def copy_app(folder: Path, model: Path) -> None:
 
 
 def predict(python: Path, app: Path) -> str:
-    """What the command line says of the question."""
+    """What the command line answers to the question."""
     output = _run([str(python), "-m", "tf_model.predict", "--text", QUESTION, "--format", "csv"], app)
     line = output.splitlines()[-1]
     if not any(label in line for label in tasks.PRODUCTS):
@@ -130,7 +129,7 @@ def running(python: Path, app: Path) -> AbstractContextManager[str]:
 
 
 def _clean() -> dict[str, str]:
-    """The environment without what would lead back to this one."""
+    """The variables without what would lead back to this environment."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 

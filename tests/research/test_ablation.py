@@ -41,7 +41,7 @@ def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:
 
 
 def test_without_a_bug_it_is_our_own_training(recipe):
-    ours = FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
+    ours = FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
     assert np.allclose(answered(recipe), ours, atol=1e-6)
 
 

@@ -91,7 +91,7 @@ def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
     monkeypatch.setattr(baselines, "CHOICES", {"words_svm": (0.01, 1.0)})
     assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "words_svm"]) == 0
     run = runs.load("choose_baselines")
-    split = splits.report_split(data.examples(dataset, tasks.PRODUCT)["label_id"].to_numpy())
+    split = splits.report_split(data.training_rows(dataset, "product").label_ids[:, 0])
     assert run["rows"]["product"] == len(split.train)
     found = run["methods"]["words_svm"]
     for task, best in found["best"].items():

@@ -139,11 +139,12 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
 
     monkeypatch.setattr(study, "score_method", watched)
     monkeypatch.setattr(label_quality, "DRAWS", 2)
+    monkeypatch.setattr(label_quality, "SHARES", [0.1])
     orders = [label_quality.most_doubtful_first(problem, split, "sha") for split in problem.folds[GROUPED]]
     method = baseline_models.with_choice(
         "words_logistic", {"product": 10.0, "emotion": 10.0}
     )  # close enough to be misled
-    found = label_quality.without_doubtful(method, problem, orders, "sha", shares=[0.1])
+    found = label_quality.without_doubtful(method, problem, orders, "sha")
     assert set(found) == {"all", "0.1"}
     left_out = found["0.1"]
     assert left_out["random"]["accuracy"]["n"] == 2

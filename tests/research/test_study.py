@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from research import study, training
+from research import study
 from research.study import GROUPED, REPORT, OutOfFold, Problem
 from tests.research.watched_method import Watched, watched_method
 from tf_model import config, data, paths, tasks
 from tf_model.data import splits
+from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 pytestmark = pytest.mark.usefixtures("stores")
 NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE, tasks.NEGATIVE))
@@ -24,7 +25,7 @@ NONE, GOOD, BAD = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, t
 def test_folds_are_those_of_evaluate_and_no_group_crosses_them(dataset, problems, name):
     problem, rows = problems[name], data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
-    expected = splits.folds_of(rows, groups, training.FOLDS, training.FOLD_SEED)
+    expected = splits.folds_of(rows, groups, FOLDS, FOLD_SEED)
     for fold, other in zip(problem.folds[GROUPED], expected, strict=True):
         assert np.array_equal(fold.train, other.train)
         assert np.array_equal(fold.validation, other.validation)
@@ -111,7 +112,7 @@ def test_a_method_goes_on_where_it_was_stopped(problems, capsys, slow):
     with pytest.raises(KeyboardInterrupt):
         study.score_method(stopped, problem, tasks.PRODUCT, GROUPED, 0, "sha")
     result = study.score_method(method, problem, tasks.PRODUCT, GROUPED, 0, "sha")
-    assert len(fitted) == training.FOLDS, "no fold is fitted twice"
+    assert len(fitted) == FOLDS, "no fold is fitted twice"
     assert np.array_equal(result.scores, whole.scores)
     assert len(list((paths.CHECKPOINTS / "studies").iterdir())) == 2, "folds are not kept beside the whole"
     assert ("watched, product, grouped, seed 0, fold 5 of 5" in capsys.readouterr().err) == slow
@@ -163,7 +164,7 @@ def answer_problem(products, emotions) -> Problem:
 def test_an_answer_is_exactly_correct(product, emotion, predicted_product, predicted_emotion, is_correct):
     problem = answer_problem([product], [emotion])
     predicted = {"product": np.array([predicted_product]), "emotion": np.array([predicted_emotion])}
-    rows, correct = study.correct_answers(problem, predicted)
+    rows, correct = study.correct_by_question(problem, predicted)["answer"]
     assert rows.tolist() == [0]
     assert correct.tolist() == [is_correct]
 
@@ -171,7 +172,7 @@ def test_an_answer_is_exactly_correct(product, emotion, predicted_product, predi
 def test_rows_without_an_emotion_label_are_not_judged():
     problem = answer_problem([3, 3], [-1, GOOD])
     predicted = {"product": np.array([3, 3]), "emotion": np.array([GOOD, GOOD])}
-    assert study.correct_answers(problem, predicted)[0].tolist() == [1]
+    assert study.correct_by_question(problem, predicted)["answer"][0].tolist() == [1]
 
 
 def test_the_whole_answer_is_judged_where_both_tasks_were_predicted_on_the_same_rows():

@@ -70,7 +70,7 @@ def test_rows_that_are_missing_are_no_result(monkeypatch, tmp_path):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     figures = run_of()["runs"]["ray"]
     monkeypatch.setattr(scale, "measure", lambda command, rows: figures | {"rows": rows, "seconds": rows / 100})
-    command = ["--data", str(paths.SAMPLE_CORPUS), "--rows", "4000", "--plain-rows", "3000", "--model", str(tmp_path)]
+    command = ["--data", str(paths.SAMPLE_CORPUS), "--rows", "4000", "--model", str(tmp_path)]
     with pytest.raises(scale.TweetTargetError, match="expected 4,000 rows in the output, found 0"):
         scale.main([*command, "--record"])
     assert not list(tmp_path.glob("bench_scale.json"))

@@ -11,10 +11,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from research import training
 from research.methods import neural
 from tf_model import config, device
 from tf_model.modeling import backbone, classifier
+from tf_model.preprocessing import batching
+from tf_model.training import trainer
 
 TEXTS = ["i love my ipad", "the new google maps are bad", "android at sxsw", "my iphone is great"] * 4
 LABEL_IDS = np.array([0, 1, 2, 0] * 4)
@@ -127,6 +128,10 @@ def test_the_rate_rises_and_falls_as_in_our_own_training(recipe):
 
 
 def test_our_own_model_is_the_one_that_is_trained(recipe):
-    probabilities = neural.FineTuned(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    fitted = training.fit(recipe, backbone.find(recipe.backbone), [3], TEXTS, LABEL_IDS[:, np.newaxis])
-    assert np.allclose(probabilities, training.predict(fitted, TEXTS), atol=1e-6)
+    probabilities = neural.FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
+    weights = backbone.find(recipe.backbone)
+    encoder = trainer.text_encoder(recipe, weights)
+    encoded = batching.encode(encoder, TEXTS)
+    examples = trainer.Examples(encoded, LABEL_IDS[:, np.newaxis])
+    fitted = trainer.fit(recipe, weights, [3], encoder, examples, runtime=device.prepare(recipe.seed))
+    assert np.allclose(probabilities, fitted.in_float32().probabilities(encoded), atol=1e-6)

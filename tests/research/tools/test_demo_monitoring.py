@@ -1,6 +1,5 @@
 """The demonstration of the monitor: what is done to the model, and that the report and /metrics see it."""
 
-import time
 from dataclasses import replace
 
 import numpy
@@ -8,9 +7,9 @@ import pandas
 import pytest
 
 from research.tools import demo_monitoring
-from research.tools.demo_monitoring import Demonstration, Phase
+from research.tools.demo_monitoring import Phase
 from tests.stub_model import stub
-from tf_model import tasks
+from tf_model import paths, tasks
 from tf_model.errors import ModelError
 from tf_model.monitor import reference
 from tf_model.monitor.store import Store
@@ -54,15 +53,15 @@ def tweets() -> pandas.DataFrame:
     ids=lambda value: value.name if isinstance(value, Phase) else str(value),
 )
 def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, phase, code):
-    monkeypatch.setattr(demo_monitoring, "_next_minute", time.time)
+    monkeypatch.setattr(demo_monitoring, "_until_next_minute", lambda: 0)
     monkeypatch.setattr(demo_monitoring, "PHASES", (phase,))
-    demonstration = Demonstration(predictor, predictor.folder.parent, tweets(), port=0)
-    assert demonstration.run(seconds=1.5) == code
+    home = predictor.folder.parent
+    assert demo_monitoring.run(predictor, home, tweets(), port=0, seconds=1.5) == code
     output = capsys.readouterr().err
     assert f"alarms on /metrics: {'errors' if phase.failing else 'none'}" in output
     assert ("alarm (errors): " in output) == bool(phase.failing)
     assert ("did NOT see" in output) == bool(code)
-    corrections = Store(demonstration.log).corrections()
+    corrections = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).corrections()
     assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()
     assert set(corrections["is_correct"]) == {True, False}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import sys
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -136,45 +135,38 @@ class TestCommand:
         python.write_text(f'#!/bin/sh\nCLEAN=yes exec {sys.executable} "$@"\n', encoding="utf-8")
         python.chmod(0o755)
         built = []
-        monkeypatch.setattr(notebooks, "build_environment", lambda path: built.append(path) or python)
-        write_notebook(
-            folder, "colab", "never", "import os\nassert os.environ['CLEAN']", tags=([notebooks.COLAB_ONLY],)
-        )
+        monkeypatch.setattr(notebooks, "install", lambda lock, environment: built.append((lock, environment)) or python)
+        for name in ("colab", "colab_too"):
+            source = "import os\nassert os.environ['CLEAN']"
+            write_notebook(folder, name, "never", source, tags=([notebooks.COLAB_ONLY],))
         write_notebook(folder, "eda", "import os\nassert 'CLEAN' not in os.environ")
         assert notebooks.main(["--clean"]) == 0
-        assert len(built) == 1
-        assert not built[0].exists(), "it is removed at the end"
+        [(lock, environment)] = built
+        assert lock == paths.ROOT / "requirements.lock"
+        assert not environment.exists(), "it is removed at the end"
 
-    def test_a_clean_environment_that_cannot_be_built(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(paths, "ROOT", tmp_path)  # without a requirements.lock
-        monkeypatch.setattr(
-            notebooks.subprocess, "run", lambda command: SimpleNamespace(returncode=int("pip" in command))
-        )
-        with pytest.raises(TweetTargetError, match=r"cannot be built: .*requirements.lock failed"):
-            notebooks.build_environment(tmp_path / "clean")
-
-    def test_what_a_notebook_is_told(self, folder, monkeypatch):
+    @pytest.mark.parametrize("training", [None, ""])
+    def test_what_a_notebook_is_told(self, folder, monkeypatch, training):
         monkeypatch.delenv(notebooks.TRAINING_VARIABLE, raising=False)
+        if training is not None:
+            monkeypatch.setenv(notebooks.TRAINING_VARIABLE, training)
         source = (
             "import os, pathlib\n"
             f"assert pathlib.Path(os.environ['{DATA_VARIABLE}']).samefile({str(paths.SAMPLE_CORPUS)!r})\n"
-            f"training = os.environ.get('{notebooks.TRAINING_VARIABLE}', '')\n"
-            "pathlib.Path('made.txt').write_text(training)\n"
-            f"print('[' + training + ']')"
+            f"expected = {notebooks.SHORT_TRAINING if training is None else training!r}\n"
+            f"assert os.environ['{notebooks.TRAINING_VARIABLE}'] == expected\n"
+            "pathlib.Path('made.txt').write_text('')\n"
         )
         write_notebook(folder, "told", source)
-        for options, training in (((), notebooks.SHORT_TRAINING), (("--full",), "")):
-            keep = folder / f"kept{len(options)}"
-            assert notebooks.main(["told.ipynb", "--keep", str(keep), *options]) == 0
-            [cell] = nbformat.read(keep / "told.ipynb", as_version=4).cells
-            assert cell.outputs[0].text == f"[{training}]\n"
+        assert notebooks.main(["told.ipynb"]) == 0
         assert not (folder / "made.txt").exists()
 
-    def test_a_cell_that_takes_too_long(self, folder, capsys):
+    def test_a_cell_that_takes_too_long(self, folder, capsys, monkeypatch):
+        monkeypatch.setattr(notebooks, "MOST_SECONDS", 1)
         write_notebook(folder, "slow", "import time\ntime.sleep(600)")
         with pytest.raises(TweetTargetError, match="1 of 1 notebook failed: 'slow'"):
-            notebooks.main(["--timeout", "1"])
-        assert "cell 1: not done after 1 s; see --timeout" in capsys.readouterr().err
+            notebooks.main([])
+        assert "cell 1: not done after 1 s" in capsys.readouterr().err
 
     def test_an_unknown_name(self, folder):
         write_notebook(folder, "one", "1")
