@@ -1,7 +1,4 @@
-"""The files of a saved model, how each is read, and which training the model comes from.
-
-A reader raises a :class:`~tf_model.errors.ModelError` of one line; :func:`read_report` collects these lines instead.
-"""
+"""The files of a saved model, how each is read, and which training the model comes from."""
 
 from __future__ import annotations
 
@@ -42,9 +39,6 @@ def probability_column(task: str, label: str) -> str:
 def probabilities_sum_to_1(probabilities: np.ndarray) -> bool:
     """Whether each row of a float [N, C] does; NaN does not."""
     return bool((abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
-
-
-# ---------------------------------------------------------------- its files
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
@@ -182,9 +176,6 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
     return predictions
 
 
-# ---------------------------------------------------------------- all of it
-
-
 @dataclass(frozen=True, eq=False)
 class ModelReport:
     """One folder of a saved model, as far as it can be read; what cannot be is empty or None."""
@@ -300,10 +291,7 @@ def training_of(folder: Path) -> str:
 
 
 def served_version(training: str, seconds: int) -> int:
-    """The number of a version on a server: when it was saved, in seconds since 1970, then six digits of the training.
-
-    A later one is higher, as a server wants it, and of each it can be told whether it is the model in a folder.
-    """
+    """The number of a version on a server, a later one higher: seconds since 1970, then six digits of the training."""
     return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
 
 

@@ -197,7 +197,7 @@ def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row():
 
 
 def test_without_cleanlab_one_line_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(label_errors, "is_available", lambda: False)
+    monkeypatch.setattr("tf_model.data.audit.find_spec", lambda name: None)
     audited = audit(read(tmp_path, plain_rows(20)))["tasks"]["product"]
     assert audited["label_errors"] is None
     assert audited["remark"] == "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
@@ -223,7 +223,7 @@ def test_a_dataset_without_products_is_audited_for_emotions(tmp_path):
 
 
 def test_real_dataset_leaks_as_splits_says(real_data, monkeypatch):
-    monkeypatch.setattr(label_errors, "is_available", lambda: False)
+    monkeypatch.setattr("tf_model.data.audit.find_spec", lambda name: None)
     dataset = data.read(real_data)
     product = dataset.labelled[dataset.labelled[tasks.PRODUCT_COLUMN].notna()].reset_index(drop=True)
     only_products = replace(dataset, labelled=product, tasks=(tasks.PRODUCT,))

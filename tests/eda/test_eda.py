@@ -102,7 +102,6 @@ class TestFilter:
             (eda.Filter(once=True, retweets=True), [1]),
             (eda.Filter(contains="IPHONE"), [2, 3, 5]),
             (eda.Filter(contains=".*"), []),
-            (eda.Filter(characters=(25, 25)), [0, 3]),
         ],
     )
     def test_which_rows_pass(self, tweets, chosen, rows):

@@ -194,7 +194,7 @@ def test_the_threshold_is_the_lowest_that_reaches_what_it_is_chosen_for():
     emotion = np.where(random.uniform(size=3000) < confidence, NONE, POSITIVE)  # right as often as it says
     probabilities = np.stack([surely(IPAD, NONE, each) for each in confidence])
     label_ids = np.stack([np.full(3000, UNKNOWN), emotion], axis=1)
-    chosen = joint_metrics.threshold_for(label_ids, probabilities, accuracy=0.8)
+    chosen = joint_metrics.threshold_for(label_ids, probabilities)
     rows = chosen["risk_coverage"]
     assert chosen["target_accuracy"] == 0.8
     reached = [row["threshold"] for row in rows if row["accuracy"] >= 0.8]

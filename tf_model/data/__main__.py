@@ -100,11 +100,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
 
 
 def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
-    if as_json:
-        print(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        for line in lines:
-            print(visible(line))
+    print(json.dumps(value, indent=2, ensure_ascii=False) if as_json else "\n".join(map(visible, lines)))
 
 
 def summarize(dataset: Dataset, reason: str = "") -> dict[str, Any]:

@@ -1,12 +1,9 @@
-"""What is wrong with a labelled dataset before anything is trained on it.
-
-``python -m tf_model.data --audit FILE`` prints near-duplicates, near-duplicates whose labels disagree, how much of a
-validation part leaks from the training part, rare classes, and label errors.
-"""
+"""What is wrong with a labelled dataset before anything is trained on it: ``python -m tf_model.data --audit FILE``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -24,17 +21,10 @@ SHOWN_ROWS = 10
 def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | None = None) -> dict[str, Any]:
     """Look for near-duplicates, conflicting labels, leakage, rare classes and label errors.
 
-    Leakage is looked for from ``against``, on which the model is trained, into ``dataset``; else between the rows whose
-    ``split_column`` says "train" or "training" and the others that have a value there; else across the report's split.
-    A table with other labels than this project's has no such split. Raises :class:`DataError` if the split column names
-    no training or no validation row.
-
-    Returns values ready for JSON, without any text. Rows are numbered as in the ``row`` column, from 0;
-    ``first_row`` and ``first_training_row`` are what the files call their row 0. ``tasks`` holds for each task with
-    labels the ``classes`` (``rows``, ``groups``: near-duplicates counted once, ``rare``: of fewer groups than folds),
-    the ``conflicts`` (``exact``: whether the very same text has two labels) and the ``label_errors``, the surest first
-    (with the ``probability`` that the TF-IDF baseline gives to the label; None where they were not looked for).
-    ``remarks`` say what was not looked for, and why.
+    Leakage is looked for from ``against``, on which the model is trained, into ``dataset``; else between the rows that
+    ``split_column`` calls "train" or "training" and the others; else across the report's split. Returns values ready
+    for JSON, without any text; rows are numbered from 0, which the files call ``first_row``. Raises :class:`DataError`
+    if the split column names no training or no validation row.
     """
     labelled = dataset.labelled
     frame = pd.DataFrame({"row": labelled["row"], "text": labelled[tasks.TEXT_COLUMN]})
@@ -88,11 +78,8 @@ def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     classes = {}
     for label in task.labels:
         own = frame["group"][frame["label"] == label]
-        classes[label] = {
-            "rows": len(own),
-            "groups": own.nunique(),
-            "rare": 0 < own.nunique() < label_errors.FOLDS,
-        }
+        groups = own.nunique()
+        classes[label] = {"rows": len(own), "groups": groups, "rare": 0 < groups < label_errors.FOLDS}
     disagrees = frame.groupby("text")["label"].transform("nunique") > 1
     conflicts = [
         {"rows": own["row"].tolist(), "labels": own["label"].tolist(), "exact": bool(disagrees[own.index].any())}
@@ -100,18 +87,13 @@ def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
         if own["label"].nunique() > 1
     ]
     errors, remark = _find_label_errors(frame, task)
-    return {
-        "examples": len(frame),
-        "classes": classes,
-        "conflicts": conflicts,
-        "label_errors": errors,
-        "remark": remark,
-    }
+    labels = {"examples": len(frame), "classes": classes, "conflicts": conflicts}
+    return labels | {"label_errors": errors, "remark": remark}
 
 
 def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> tuple[list[dict[str, Any]] | None, str]:
     """The label errors, or None, and a remark. Classes of a single group are left out: some fold cannot learn them."""
-    if not label_errors.is_available():
+    if find_spec("cleanlab") is None:
         return None, "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
     counts = frame.groupby("label")["group"].nunique()
     alone = [label for label in task.labels if counts.get(label) == 1]
@@ -191,10 +173,7 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
 
 
 def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
-    """What :func:`audit` returns, in lines; of each kind the first rows, with their ``texts`` (by row) if given.
-
-    Rows are numbered as the file shows them: in a table the header is row 1, JSON lines and Parquet begin with 1.
-    """
+    """What :func:`audit` returns, in lines; of each kind the first rows, as the file numbers them, with ``texts``."""
     first_row = audited["first_row"]
 
     def name_rows(rows: list[tuple[int, str]]) -> Iterator[str]:

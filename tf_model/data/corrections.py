@@ -1,8 +1,4 @@
-"""Labelled texts beside the dataset, such as the corrections of users: they train, and never validate.
-
-The split of the dataset stays what it is without them, so that a model trained with them can be compared with one that
-was not. To be honest the comparison needs more: none of them may be a near-duplicate of a text that validates.
-"""
+"""Labelled texts beside the dataset, such as the corrections of users: they train, and never validate."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ class Extra:
     path: Path
     sha256: str
     rows: int
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[Dropped, ...]
 
     def describe(self) -> list[str]:
         """What is used and what is left out, one line each."""
@@ -44,7 +40,7 @@ class Extra:
 
 
 class Joined(NamedTuple):
-    """Rows of the dataset, in their places, followed by extra ones; the split, in which these train; and the extra."""
+    """Rows of the dataset, in their places, followed by the extra ones, which train."""
 
     rows: TrainingRows
     split: splits.Split
@@ -52,12 +48,10 @@ class Joined(NamedTuple):
 
 
 def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split) -> Joined:
-    """Read extra rows and add them to the training part of a split of the dataset's rows.
+    """Add rows of a file with the columns of the dataset to the training part of a split, which validates as before.
 
-    The file has the columns of the dataset, as ``python -m tf_model.monitor export`` writes them. Of several rows with
-    one text the last counts. A text of the dataset is left out whatever its labels: those of the dataset are corrected
-    in the dataset. So is a near-duplicate of a text that validates. Raises :class:`DataError` if the file cannot be
-    used, or no row of it is left.
+    Texts of the dataset and near-duplicates of those that validate are left out. Raises :class:`DataError` if the file
+    cannot be used, or no row of it is left.
     """
     import pandas as pd
 
@@ -78,8 +72,12 @@ def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.S
     leave_out(
         "the text is in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
     )
-    judged = [rows.texts[position] for position in split.validation]
-    leave_out("it is a near-duplicate of a text that validates", _is_near_duplicate(frame, judged, dataset))
+    if not frame.empty:
+        judged = [rows.texts[position] for position in split.validation]
+        # n-grams are weighted over all texts.
+        texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
+        similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
+        leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
     extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
     if frame.empty:
         raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
@@ -93,12 +91,3 @@ def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.S
 
 def _plain_texts(frame: Any) -> Any:
     return frame[tasks.TEXT_COLUMN].str.strip()
-
-
-def _is_near_duplicate(frame: Any, judged: list[str], dataset: Dataset) -> np.ndarray:
-    """Whether each row is like one of ``judged``; n-grams are weighted over all texts, bool [rows]."""
-    if frame.empty:
-        return np.zeros(0, bool)
-    texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
-    similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
-    return similarity >= splits.THRESHOLD

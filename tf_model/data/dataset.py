@@ -1,7 +1,6 @@
 """Read a labelled table and check its columns, its texts and its labels.
 
-In messages a row is numbered as a spreadsheet shows it (the header is row 1); the ``row`` column counts from 0 in the
-data part, so row 0 is row :data:`FIRST_ROW` of the file.
+In messages a row is numbered as a spreadsheet shows it; the ``row`` column counts from 0 below the header.
 """
 
 from __future__ import annotations
@@ -55,37 +54,29 @@ class Dropped:
 class Dataset:
     """A labelled table that was read and checked.
 
-    Attributes:
-        name: :data:`ASSIGNMENT` for the report's workbook (known by its sha256), :data:`SAMPLE`, else :data:`CUSTOM`.
-        labelled: One line per usable row, in file order, with the columns ``row`` (int64, counted from 0 in the data
-            part), :data:`tf_model.tasks.TEXT_COLUMN` (str, as in the file, never blank), and the column of each task
-            (str, stripped, missing where there is no label).
-        unlabelled: The sheet ``Test``: the column ``Tweet`` (str; an empty cell is an empty string), in file order.
-        dropped: Rows that ``labelled`` leaves out.
-        warnings: What a user should know and need not act on, one line each.
-        first_row: The number that the file itself gives to row 0: 2 below a header, else 1.
-        tasks: What its labels are of.
+    ``labelled`` has the column ``row`` (int64), the text (as in the file, never blank) and a column of each task (str,
+    stripped, missing where there is no label), in file order.
     """
 
-    name: str
+    name: str  # ASSIGNMENT for the report's workbook (known by its sha256), SAMPLE, else CUSTOM
     path: Path
     sha256: str
     labelled: pd.DataFrame
-    unlabelled: pd.DataFrame | None = None
-    dropped: tuple[Dropped, ...] = ()
-    warnings: tuple[str, ...] = ()
-    first_row: int = FIRST_ROW
+    unlabelled: pd.DataFrame | None = None  # the sheet "Test": the column "Tweet", an empty cell is an empty string
+    dropped: tuple[Dropped, ...] = ()  # rows that ``labelled`` leaves out
+    warnings: tuple[str, ...] = ()  # one line each
+    first_row: int = FIRST_ROW  # what the file itself calls row 0: 2 below a header, else 1
     tasks: tuple[tasks.Task, ...] = tuple(tasks.TASKS.values())
 
 
 def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
-    """Read and check a dataset; ``keep`` names other columns to keep.
+    """Read and check a dataset; ``keep`` names other columns to keep. Duplicates are kept, as the report kept them.
 
-    A workbook (.xlsx) holds the labelled rows in a sheet ``Train``, else in its first sheet, and may hold unlabelled
-    ones in a sheet ``Test``. A .csv or .tsv file holds labelled rows. Case and spaces of column names do not matter.
-    Duplicates are kept, as the report kept them. Raises :class:`DataError` where the file, a column, a text or a label
-    cannot be used, and :class:`UsageError` where a column of ``keep`` is not there.
+    Raises :class:`DataError` where the file, a column, a text or a label cannot be used, and :class:`UsageError` where
+    a column of ``keep`` is not there.
     """
+    import pandas as pd
+
     path = Path(path)
     check_file(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -97,9 +88,11 @@ def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
         raise DataError(f"expected the columns {listed(COLUMNS)}, but {error}; rename or add it") from error
     labelled, dropped = _tidy(path, frame.index, columns | _columns(path, frame, keep))
     _check_schema(path, labelled)
+    sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
+    unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[0].texts(sheet[1]))}) if sheet else None
     sha256 = _sha256(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
-    return Dataset(name, path, sha256, labelled, _read_unlabelled(path), dropped, tuple(table.notes))
+    return Dataset(name, path, sha256, labelled, unlabelled, dropped, tuple(table.notes))
 
 
 def read_labelled(
@@ -110,10 +103,9 @@ def read_labelled(
     sheet: str | None = None,
     sheet_option: str = "--sheet",
 ) -> Dataset:
-    """Read any .csv, .tsv, .xlsx, .parquet or .jsonl table for an audit; nothing is trained on it.
+    """Read any .csv, .tsv, .xlsx, .parquet or .jsonl table for an audit; each label column is a task of its own.
 
-    Each label column is a task; its classes are the values that occur, sorted, and an empty cell is no label. Raises
-    :class:`DataError` where there are no texts, no labels, or more than :data:`MOST_CLASSES`, and :class:`UsageError`
+    Raises :class:`DataError` where there are no texts, no labels or too many different ones, and :class:`UsageError`
     where a column or the sheet is not there. ``sheet_option`` is what messages call the option for the sheet.
     """
     path = Path(path)
@@ -162,13 +154,6 @@ def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple
         return _load(path, text_column, sheet)
     except UsageError:
         return None
-
-
-def _read_unlabelled(path: Path) -> pd.DataFrame | None:
-    import pandas as pd
-
-    loaded = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
-    return loaded and pd.DataFrame({UNLABELLED_COLUMN: _as_texts(loaded[0].texts(loaded[1]))})
 
 
 def _columns(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:

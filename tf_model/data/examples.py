@@ -13,38 +13,27 @@ from tf_model.errors import DataError, listed, plural
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What a model is trained on and judged by.
-
-    Attributes:
-        tasks: What it answers, one task or several.
-        rows: Row numbers in the file, int64 [N].
-        texts: N raw texts.
-        label_ids: int64 [N, tasks], -1 where a text has no label of a task.
-        ignored: How many rows of the dataset have a label that no model learns, by task and label.
-    """
+    """What a model is trained on and judged by."""
 
     tasks: tuple[tasks.Task, ...]
-    rows: np.ndarray
+    rows: np.ndarray  # int64 [N], row numbers in the file
     texts: list[str]
-    label_ids: np.ndarray
-    ignored: dict[str, dict[str, int]] = field(default_factory=dict)
+    label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
+    ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # rows with a label that no model learns
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def strata(self) -> np.ndarray:
-        """Of which the parts of a split hold equal shares, int64 [N]: a row's first label, numbered through all tasks.
-
-        :attr:`strata_names` are their names.
-        """
+        """What the parts of a split hold equal shares of: the first label, numbered through all tasks, int64 [N]."""
         offsets = np.cumsum([0, *(len(task.labels) for task in self.tasks)])
         first = (self.label_ids != tasks.NO_LABEL).argmax(axis=1)
         return offsets[first] + self.label_ids[np.arange(len(first)), first]
 
     @property
     def strata_names(self) -> tuple[str, ...]:
-        """The classes of all tasks, one after the other."""
+        """The names of the strata: the classes of all tasks, one after the other."""
         return sum((task.labels for task in self.tasks), ())
 
     def take(self, positions: np.ndarray) -> TrainingRows:

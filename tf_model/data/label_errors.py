@@ -1,15 +1,12 @@
 """Label errors: labels that a TF-IDF baseline, which never saw the row, contradicts.
 
-The model is TF-IDF with logistic regression, fitted on folds that no near-duplicate crosses. A confident answer of it
-against a label is evidence that the label is wrong, not proof. How many labels of each class are wrong, and which, is
-estimated by confident learning (C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in
-Dataset Labels", Journal of Artificial Intelligence Research 70 (2021)), as the package cleanlab does it.
+Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", Journal of
+Artificial Intelligence Research 70 (2021), as the package cleanlab does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -63,11 +60,6 @@ def out_of_fold(
         scores = model.predict_proba([texts[position] for position in split.validation])
         probabilities[np.ix_(split.validation, model.classes_)] = scores
     return probabilities
-
-
-def is_available() -> bool:
-    """Whether cleanlab, of the extra ``research``, is installed."""
-    return find_spec("cleanlab") is not None
 
 
 def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, check_file, is_sa
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.io.files import explain_read_errors, explain_write_errors
 
-# The workbook that the report worked from; data/README.md says where it comes from.
 ADDRESS = (
     "https://raw.githubusercontent.com/GargPriyanshu1112/Wysa_NLP_Engineer_Assignment/"
     "8b353af3ec79f8b577796a73eb7cf5db96b2ebc3/dataset.xlsx"
@@ -46,12 +45,9 @@ class Source:
 
 
 def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source:
-    """Choose the data file; the first hit wins.
+    """The data file: ``path``, ``TWEETS_DATA``, ``data/raw/``, ``../shared/data/``, a download, or the sample corpus.
 
-    In order: ``path``, which the user named with ``option``; the environment variable ``TWEETS_DATA``; ``data/raw/``;
-    ``../shared/data/``; a download into ``data/raw/``, unless ``TWEETS_OFFLINE=1`` or ``HF_HUB_OFFLINE=1``; the sample
-    corpus. Raises :class:`DataError` where a named file is missing, ``data/raw/`` holds several candidates, or there is
-    no data at all.
+    Raises :class:`DataError` where a named file is missing, ``data/raw/`` holds several, or there is no data.
     """
     for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
@@ -83,10 +79,7 @@ def announce(source: Source) -> None:
 
 
 def download(url: str, target: Path, sha256: str) -> Path:
-    """Download a file whose sha256 is known. It appears under its name only when it is complete and correct.
-
-    Raises :class:`DataError` if it cannot be had or is another, :class:`OutputError` if it cannot be written.
-    """
+    """Download a file whose sha256 is known. It appears under its name only when it is complete and correct."""
     import pooch
     import requests
 

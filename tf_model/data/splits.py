@@ -1,8 +1,6 @@
 """Which rows train and which validate: the report's split, and folds that no near-duplicate crosses.
 
-A retweet repeats another tweet, often word for word. Where one of the two trains and the other validates, the
-accuracy of a validation part says too much; :func:`nearest` finds such pairs, :func:`near_duplicate_groups` and
-:func:`grouped_folds` keep them together.
+Where one of two near-duplicates trains and the other validates, the accuracy of a validation part says too much.
 """
 
 from __future__ import annotations
@@ -20,8 +18,6 @@ from tf_model.errors import DataError, UsageError, listed
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
-NOT_A_WORD = re.compile(r"[\W_]+")
-NGRAM_RANGE = (3, 5)
 THRESHOLD = 0.8  # least cosine of a near-duplicate
 BLOCK_ROWS = 1000  # rows of similarities held at once; 9,093 tweets then stay within a few hundred megabytes
 
@@ -38,9 +34,8 @@ def report_split(
 ) -> Split:
     """The report's split: ``train_test_split(test_size=0.2, random_state=42)`` over the rows in file order.
 
-    It is not stratified, and near-duplicates fall on both sides: it serves to compare with the report,
-    :func:`grouped_folds` to judge a model. Positions come in shuffled order. Raises :class:`DataError` if there are too
-    few rows or a class (of the names ``labels``) has no example in the training part.
+    It serves to compare with the report, :func:`grouped_folds` to judge a model. Raises :class:`DataError` if there are
+    too few rows, or the training part is without a class (of the names ``labels``).
     """
     from sklearn.model_selection import train_test_split
 
@@ -60,11 +55,9 @@ def report_split(
 
 
 def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tuple[Split, str]:
-    """Training and validation part, and in words how they were made.
+    """Training and validation part, and in words how they were made: one task as in the report, both by groups.
 
-    One task is split as in the report, to compare with it; both tasks so that no near-duplicate is on both sides.
-    Raises :class:`DataError` if rows, of a class or a task, are too few, :class:`UsageError` for another share to
-    validate than 1 / n.
+    Raises :class:`DataError` if rows are too few, :class:`UsageError` for another share to validate than 1 / n.
     """
     if len(rows.tasks) == 1:
         split = report_split(rows.strata, seed, validation_size, rows.strata_names)
@@ -91,13 +84,10 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
 
 
 def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) -> np.ndarray:
-    """Number the texts so that near-duplicates, and near-duplicates of near-duplicates, share a number.
+    """Number the texts so that near-duplicates, and near-duplicates of near-duplicates, share a number: int64 [N].
 
-    Two texts are near-duplicates if the cosine of their TF-IDF vectors is at least ``threshold``, or if their words
-    are the same once case, punctuation and leading retweet marks ("RT @user:") are put aside. The vectors count the
-    character 3- to 5-grams inside word boundaries (scikit-learn's ``char_wb``) of the lower-cased text, weighted over
-    all the given texts. Texts without words are compared as they stand, so empty texts share one group. Time grows with
-    the square of the number of texts, memory only with the number. Returns int64 [N], numbered from 0.
+    Two texts are near-duplicates if the cosine of their TF-IDF vectors of 3 to 5 characters is at least ``threshold``,
+    or their :func:`bare_words` are the same. Time grows with the square of the number of texts, memory does not.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -113,10 +103,7 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
 
 
 def folds_of(rows: TrainingRows, groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
-    """:func:`grouped_folds` alike in the strata of the rows; no training part is without a class of a task.
-
-    It may be without a stratum of few rows, such as tweets with an emotion and no product.
-    """
+    """:func:`grouped_folds` alike in the strata of the rows; no training part is without a class of a task."""
     classes = [(ids, task.labels) for ids, task in zip(rows.label_ids.T, rows.tasks, strict=True)]
     return grouped_folds(rows.strata, groups, folds, seed, classes)
 
@@ -128,12 +115,10 @@ def grouped_folds(
     seed: int = 0,
     classes: Sequence[tuple[np.ndarray, Sequence[str]]] = (),
 ) -> tuple[Split, ...]:
-    """Cross-validation folds, alike in their strata (int [N]) as far as can be, with each group on one side only.
+    """scikit-learn's ``StratifiedGroupKFold(shuffle=True)``: folds alike in their strata, each group on one side only.
 
-    They are those of scikit-learn's ``StratifiedGroupKFold(shuffle=True)``, positions ascending. Each row validates in
-    exactly one fold; a class in fewer groups than folds is missing from some validation parts. ``groups`` are as
-    :func:`near_duplicate_groups` gives them. ``classes`` are ids (int [N], -1: none) with their names, by default the
-    strata. Raises :class:`DataError` if a training part would lack one of them, or there are too few rows or groups.
+    ``classes`` are ids (int [N], -1: none) with their names, by default the strata. Raises :class:`DataError` if a
+    training part would lack one of them, or there are too few rows or groups.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -169,8 +154,7 @@ def grouped_folds(
 def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The text among ``columns`` that is most similar to each of ``rows``, both positions in ``texts``.
 
-    Texts are compared as by :func:`near_duplicate_groups`. Returns the similarities (0 to 1, float32 [rows]; a
-    near-duplicate from :data:`THRESHOLD` on) and the positions of those texts (int64 [rows]).
+    Returns the similarities, float32 [rows], 0 to 1, and the positions of those texts, int64 [rows].
     """
     blocks = [
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())
@@ -198,7 +182,7 @@ def _ngram_vectors(texts: Sequence[str]) -> Any:
 
     if not any(text.strip() for text in texts):
         return csr_array((len(texts), 1), dtype=np.float32)
-    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=NGRAM_RANGE, lowercase=True, dtype=np.float32)
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), dtype=np.float32)
     return csr_array(vectorizer.fit_transform(texts))
 
 
@@ -213,7 +197,7 @@ def _word_vectors(texts: Sequence[str]) -> Any:
 def bare_words(text: str) -> str:
     """The words of a text in lower case, without punctuation and retweet marks; a text without words as it stands."""
     lower = text.lower()
-    return NOT_A_WORD.sub(" ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
+    return re.sub(r"[\W_]+", " ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
 
 
 def _class_names(ids: np.ndarray, labels: Sequence[str]) -> str:

@@ -12,12 +12,12 @@ BINS = {"characters": 10, "words": 2}  # width of a bin of each unit of length
 
 
 def products(tweets: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``product``, ``tweets`` (int64) and ``share`` (of all tweets, 0 to 1), in the order of the task."""
+    """How many ``tweets`` each ``product`` has, and their ``share`` of all (0 to 1), in the order of the task."""
     return _counts(tweets, "product")
 
 
 def emotions(tweets: pd.DataFrame) -> pd.DataFrame:
-    """Columns ``emotion``, ``tweets`` (int64) and ``share`` (of all tweets, 0 to 1), in the order of the task."""
+    """The same of each ``emotion``."""
     return _counts(tweets, "emotion")
 
 
@@ -28,11 +28,7 @@ def _counts(tweets: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def emotion_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How the tweets of each product that occurs divide into emotions.
-
-    Columns ``product``, ``emotion``, ``tweets``, ``share`` (of the product's tweets, 0 to 1), and ``low`` and ``high``,
-    the 95% Wilson interval of the share.
-    """
+    """How the ``tweets`` of each product divide into emotions: ``share``, with its 95% interval ``low``, ``high``."""
     lines = []
     for product, own in _parts(tweets, "product"):
         for emotion in label_order(tweets, "emotion"):
@@ -51,11 +47,7 @@ def without_product(tweets: pd.DataFrame) -> pd.DataFrame:
 
 
 def lengths(tweets: pd.DataFrame, unit: str = "characters") -> pd.DataFrame:
-    """The distribution of lengths in ``characters`` or ``words``, by emotion.
-
-    One line per emotion that occurs and bin: ``label``, ``low`` (included), ``high`` (not included), ``tweets`` and
-    ``share`` (of the emotion's tweets, 0 to 1).
-    """
+    """By emotion, how many ``tweets`` are from ``low`` to below ``high`` long (``characters`` or ``words``)."""
     width, lines = BINS[unit], []
     for label, own in _parts(tweets, "emotion"):
         counts = np.bincount(own[unit] // width, minlength=tweets[unit].max() // width + 1).tolist()

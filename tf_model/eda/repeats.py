@@ -14,10 +14,9 @@ NOTIONS = ("exact text", "same words", "near-duplicates")  # of what is the same
 
 
 def groups_by(tweets: pd.DataFrame, notion: str) -> np.ndarray:
-    """Number the tweets so that those which are the same to a notion share a number, int64 [N].
+    """Number the tweets so that those which are the same to one of :data:`NOTIONS` share a number, int64 [N].
 
-    ``notion`` is ``exact text``; ``same words``, once case, punctuation and leading retweet marks are put aside; or
-    ``near-duplicates`` (:func:`tf_model.data.splits.near_duplicate_groups`, about 15 seconds for 8,588 tweets).
+    ``near-duplicates`` take about 15 seconds for 8,588 tweets.
     """
     if notion == "near-duplicates":
         return near_duplicate_groups(tweets["text"].tolist())
@@ -26,19 +25,15 @@ def groups_by(tweets: pd.DataFrame, notion: str) -> np.ndarray:
 
 
 def repeats(tweets: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
-    """How many ``groups`` of each ``size`` there are, and how many ``tweets`` (size times groups), the smallest first.
-
-    ``groups`` are those of :func:`groups_by`. Size 1 are tweets that nothing repeats.
-    """
+    """How many ``groups`` of each ``size`` there are, and how many ``tweets``; nothing repeats those of size 1."""
     size, number = np.unique(np.unique(groups, return_counts=True)[1], return_counts=True)
     return pd.DataFrame({"size": size, "groups": number, "tweets": size * number}).astype(np.int64)
 
 
 def conflicts(tweets: pd.DataFrame, groups: np.ndarray, column: str) -> pd.DataFrame:
-    """The groups of repeated tweets with at least two labels in ``column``, and whether these agree.
+    """The groups of at least two labelled ``tweets``, and whether these agree; "I can't tell" is no label here.
 
-    A missing label contradicts nothing; neither does "I can't tell". Columns ``group``, ``tweets`` (the labelled
-    ones), ``labels`` (how many different ones) and ``agreement`` (share of the most frequent label, 0 to 1).
+    ``labels``: how many different ones; ``agreement``: share of the most frequent one, 0 to 1.
     """
     counts = _labelled(tweets, groups, column).value_counts().groupby("group")
     table = pd.DataFrame({"tweets": counts.sum(), "labels": counts.size(), "agreement": counts.max() / counts.sum()})

@@ -26,11 +26,7 @@ _WORD = re.compile(r"\w+(?:['&]\w+)*")
 def describe(labelled: pd.DataFrame) -> pd.DataFrame:
     """Everything about each tweet that the other functions count, one line per row of ``Dataset.labelled``.
 
-    ``row`` and ``text`` are as in the file, ``product`` and ``emotion`` the labels (:data:`NO_PRODUCT`,
-    :data:`NO_LABEL` where there is none), ``characters`` and ``words`` the length in code points and in words between
-    spaces, ``terms`` and ``named`` what :func:`terms` and :func:`named` return. ``is_retweet``: it begins with a mark
-    such as "RT @user". ``same_words``: a number that tweets share whose words are the same once case, punctuation and
-    leading retweet marks are put aside.
+    ``same_words`` is a number that tweets share whose :func:`~tf_model.data.splits.bare_words` are the same.
     """
     text = labelled[tasks.TEXT_COLUMN].reset_index(drop=True)
     return pd.DataFrame(
@@ -56,10 +52,7 @@ def named(text: str) -> tuple[str, ...]:
 
 
 def terms(text: str) -> tuple[str, ...]:
-    """The words of a text for counting: lower case, without ``#``, user names, addresses and placeholders.
-
-    HTML entities are read as the characters they stand for; "don't" and "AT&T" are one word each.
-    """
+    """The words of a text for counting: lower case, without ``#``, user names, addresses and placeholders."""
     plain = _APOSTROPHE.sub("'", html.unescape(text))
     return tuple(_WORD.findall(_NO_WORDS.sub(" ", plain).lower()))
 
@@ -72,7 +65,6 @@ class Filter:
     emotions: tuple[str, ...] = ()
     retweets: bool | None = None  # True keeps retweets only, False all others
     once: bool = False  # keep only the first of the tweets whose words are the same and that pass otherwise
-    characters: tuple[int, int] | None = None  # least and greatest length, both included
     contains: str = ""  # letters that the text must hold, whatever their case
 
     def __call__(self, tweets: pd.DataFrame) -> pd.DataFrame:
@@ -82,19 +74,13 @@ class Filter:
                 tweets = tweets[tweets[column].isin(labels)]
         if self.retweets is not None:
             tweets = tweets[tweets["is_retweet"] == self.retweets]
-        if self.characters is not None:
-            tweets = tweets[tweets["characters"].between(*self.characters)]
         if self.contains:
             tweets = tweets[tweets["text"].str.lower().str.contains(self.contains.lower(), regex=False)]
         return tweets.drop_duplicates("same_words") if self.once else tweets
 
 
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
-    """The labels of ``product`` or ``emotion`` in the order in which to show them.
-
-    Those of the task come first, whether they occur or not; then, if they occur, those that it ignores, and what stands
-    for a missing label.
-    """
+    """All labels of ``product`` or ``emotion`` as they are shown, then ignored and missing ones if they occur."""
     task, occurring = tasks.TASKS[column], set(tweets[column])
     extra = (*task.ignored_labels, NO_PRODUCT, NO_LABEL)
     return (*task.labels, *(label for label in extra if label in occurring))

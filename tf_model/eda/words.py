@@ -13,7 +13,7 @@ from tf_model.evaluation.metrics import wilson_interval
 
 RETWEET = "rt"  # a mark, not a word
 LEAST_TWEETS = 5  # in which a telling word must occur
-PRIOR_WORDS = 1000  # weight of the prior: the greater, the more rare words are drawn towards no difference
+PRIOR_WORDS = 1000  # weight of the words' frequencies in all tweets: the greater, the less rare words differ
 
 _APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
 # Patterns for lower-cased texts, which must all match, and the product that they speak for; the first rule that
@@ -36,10 +36,7 @@ PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
-    """In how many ``tweets`` which ``words`` occur, and their ``share``, the most frequent first; or pairs in a row.
-
-    Left out are "rt", scikit-learn's English stop words, and pairs of nothing else.
-    """
+    """In how many ``tweets`` which ``words`` (or pairs in a row) occur, and their ``share``; no "rt", no stop words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts, words = _occurrences(tweets, pairs)
@@ -53,15 +50,9 @@ def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
 def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
     """Which words, or pairs in a row, tell the tweets of a label (``by``: ``product`` or ``emotion``) from the others.
 
-    Log-odds ratio with an informative Dirichlet prior: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words:
-    Lexical Feature Selection and Evaluation for Identifying the Content of Political Conflict", Political Analysis 16
-    (2008), equations 15, 16, 20 and 22. The prior is the frequency of each word in all the tweets, with the weight of
-    :data:`PRIOR_WORDS`. A word counts once a tweet; those of fewer than :data:`LEAST_TWEETS` are left out, and so are
-    missing and ignored labels.
-
-    Returns ``label``, ``words``, ``tweets`` and ``others`` (in how many tweets of the label and of the other labels),
-    ``log_odds`` (natural logarithm; positive: more frequent here) and ``z`` (the same over its standard deviation); of
-    each label the greatest ``z`` first. Empty where there are fewer than two labels to compare.
+    Source: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words: Lexical Feature Selection and Evaluation for
+    Identifying the Content of Political Conflict", Political Analysis 16 (2008), equations 15, 16, 20 and 22. Returns
+    the ``tweets`` of the label and the ``others`` with the words, the ``log_odds`` and their ``z``, greatest first.
     """
     tweets = tweets[tweets[by].map(is_label).astype(bool)]
     labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
@@ -124,10 +115,9 @@ def several_named(tweets: pd.DataFrame) -> pd.DataFrame:
 
 
 def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
-    """How often :func:`keyword_rule` gives the labelled product, over the tweets with a product.
+    """How often :func:`keyword_rule` gives the labelled product, with the 95% interval ``low``, ``high``.
 
-    Returns ``{"rows", "correct", "accuracy", "low", "high"}`` (accuracy with its 95% Wilson interval, NaN without any
-    tweet), and how many ``tweets`` of each ``product`` the rule gives which ``answer`` (:data:`NO_PRODUCT`: none fits).
+    Beside it how many ``tweets`` of each ``product`` the rule gives which ``answer`` (:data:`NO_PRODUCT`: none fits).
     """
     labelled = tweets[tweets["product"] != NO_PRODUCT]
     answers = labelled.assign(answer=[keyword_rule(text) or NO_PRODUCT for text in labelled["text"]])

@@ -21,10 +21,9 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
-    """The temperature with the least negative log-likelihood of the true classes.
+    """The temperature with the least negative log-likelihood of the true classes, on rows that did not train.
 
-    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017. Fit it on rows that the model has not
-    been trained on: true classes, int [N], and probabilities, float [N, classes].
+    Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
     from scipy.optimize import minimize_scalar
 
@@ -40,10 +39,7 @@ def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> list[dict[str, float | int]]:
-    """Mean ``confidence`` and ``accuracy`` of each bin of the greatest probability that holds ``rows``.
-
-    Bins are of equal width: ``low`` < confidence <= ``high``.
-    """
+    """Mean ``confidence`` and ``accuracy`` of each bin (``low`` < confidence <= ``high``) that holds ``rows``."""
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == label_ids
@@ -65,8 +61,7 @@ def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray,
 
     Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
     """
-    table = reliability(label_ids, probabilities, bins)
-    rows = sum(each["rows"] for each in table)
+    table, rows = reliability(label_ids, probabilities, bins), len(label_ids)
     return float(sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in table))
 
 
@@ -92,16 +87,9 @@ def calibration_metrics(label_ids: np.ndarray, probabilities: np.ndarray) -> dic
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101) -> list[dict[str, float | int]]:
-    """What is left, and how accurate it is, where answers below a confidence are abstained from.
+    """By threshold, ``points`` from 0 to 1: the share answered (``coverage``), and ``accuracy`` and ``rows`` of that.
 
-    Args:
-        confidence: Of each answer, float [N].
-        correct: Whether each answer is correct, bool [N].
-        points: Thresholds from 0 to 1, evenly spaced.
-
-    Returns:
-        For each threshold that leaves an answer: ``threshold``, ``coverage`` (share answered), ``accuracy`` (of the
-        answered) and ``rows`` (answered).
+    Thresholds that leave no answer are left out.
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     table = []

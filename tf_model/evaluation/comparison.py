@@ -1,8 +1,7 @@
 """Whether one model is better than another: both answer the same labelled texts, which neither has trained on.
 
-Two accuracies on the same rows differ by the rows that only one of the models gets right, so these are tested: an exact
-McNemar test says how surprising their numbers are if both models are equally good, and a paired bootstrap how large the
-difference may be. Intervals of two separate accuracies would hide most differences that are real.
+An exact McNemar test says how surprising the rows are that only one of them gets right, a paired bootstrap how large
+the difference may be.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from tf_model import data, paths, tasks
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import ModelError, plural
-from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, wilson_interval
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import probability_column, read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_right
@@ -31,8 +30,7 @@ SIGNIFICANCE = 0.05
 def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
     """Exact two-sided p-value, 0 to 1, of McNemar's test that both models are correct equally often; both bool [N].
 
-    Rows that both models get right, or both wrong, say nothing; of the others, each model should win half. Source:
-    Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+    Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12 (1947), in its exact binomial form.
     """
     from scipy.stats import binomtest
@@ -42,10 +40,9 @@ def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
 
 
 def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any]:
-    """Everything about two models that answered the same rows (correct: bool [N]; near-duplicate group: int [N]).
+    """How two models differ on the same rows (correct: bool [N]; near-duplicate group: int [N]).
 
-    ``difference`` is new less old accuracy, ``difference_interval`` its 95% interval by a paired bootstrap, ``p_value``
-    that of :func:`mcnemar_test`, and ``verdict`` says whether the new model is better where test and interval agree.
+    ``difference`` is new less old accuracy; ``verdict`` says which is better where test and interval agree.
     """
     p_value = mcnemar_test(old_correct, new_correct)
     difference = float(new_correct.mean() - old_correct.mean())
@@ -77,9 +74,8 @@ def compare(old: Path | str, new: Path | str, path: Path | str | None = None) ->
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
     """Let two models answer the texts that both of them validated on, and compare what they answer.
 
-    ``tasks`` holds for each task that both know, and for the answer if both give one, what :func:`compare_right` gives
-    and the metrics of ``old`` and ``new``; ``task`` is the one that decides, the answer or else the first, and
-    ``verdict`` that of this task. Raises :class:`ModelError` if there is nothing to compare on.
+    ``tasks`` holds :func:`compare_right` and the metrics of both for each task that both know, and for the answer;
+    ``task`` is the one that decides. Raises :class:`ModelError` if there is nothing to compare on.
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
     names = [name for name in tasks.TASKS if name in old.labels and name in new.labels]
@@ -114,8 +110,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     }
 
 
-# By "old" and "new": the model, and its probabilities by task.
-_Predictions = Mapping[str, tuple[Predictor, Mapping[str, np.ndarray]]]
+_Predictions = Mapping[str, tuple[Predictor, Mapping[str, np.ndarray]]]  # "old" and "new": probabilities by task
 
 
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
@@ -130,7 +125,7 @@ def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
 
 
 def _probabilities(model: Predictor, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Float32 [N, classes] by task, in the order of the model's labels."""
+    """Float32 [N, classes] by task."""
     predicted = model.predict(texts, probabilities=True)
     return {
         task: predicted[[probability_column(task, label) for label in labels]].to_numpy()
@@ -157,10 +152,8 @@ def _compare_answer(predictions: _Predictions, frame: Any, groups: np.ndarray) -
         ids = [_ids(frame[task.column][known], model.labels[task.name]) for task in tasks.ANSWER_TASKS]
         scores = [probabilities[task.name][known] for task in tasks.ANSWER_TASKS]
         correct = confidence_and_right(*ids, *scores)[1]
-        metrics[name] = {
-            "accuracy": float(correct.mean()),
-            "accuracy_interval": list(wilson_interval(int(correct.sum()), len(correct))),
-        }
+        interval = list(wilson_interval(int(correct.sum()), len(correct)))
+        metrics[name] = {"accuracy": float(correct.mean()), "accuracy_interval": interval}
         answers_correct.append(correct)
     return metrics | compare_right(*answers_correct, groups[known])
 
@@ -175,19 +168,11 @@ def _ids(labels: Any, classes: Sequence[str]) -> np.ndarray:
 
 
 def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
-    """Print what :func:`compare_models` returned: a line per task, and the result.
-
-    The new model has ``won`` the rows that it alone gets right, and ``lost`` those that the old one alone does.
-    """
-    from rich.box import SIMPLE
-    from rich.table import Table
+    """Print what :func:`compare_models` returned: a line per task with the rows lost and won, and the result."""
     from rich.text import Text
 
     title = f"{comparison['new']} (new) against {comparison['old']} (old), on {comparison['rows']:,} rows new to both"
-    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 0, 0, 1))
-    table.add_column("accuracy", no_wrap=True)
-    for column in ("rows", "old", "new", "gain", "95% interval", "lost", "won", "p"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = table_of_numbers(("accuracy", "rows", "old", "new", "gain", "95% interval", "lost", "won", "p"))
     for name, result in comparison["tasks"].items():
         low, high = result["difference_interval"]
         accuracies = (f"{result[model]['accuracy']:.4f}" for model in ("old", "new"))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from tf_model import config, data, paths, tasks
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import REPORT, wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 from tf_model.modeling.joint_label import confidence_and_right
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded up
 
@@ -36,60 +33,46 @@ def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[
 class ThresholdEffect:
     """What would happen if a model answered only where it is at least so confident, and abstained elsewhere."""
 
-    rows: int  # at least one
+    rows: int
     answered: int
     correct: int  # of those answered
     abstained_correct: int  # correct answers that would not be given
     abstained_wrong: int
-
-    @property
-    def coverage(self) -> float:
-        """Share of the rows that get an answer, 0 to 1."""
-        return self.answered / self.rows
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of the answers that are correct, 0 to 1; None where nothing is answered."""
-        return self.correct / self.answered if self.answered else None
-
-    @property
-    def accuracy_interval(self) -> tuple[float, float] | None:
-        """Its 95% Wilson interval."""
-        return wilson_interval(self.correct, self.answered) if self.answered else None
+    coverage: float  # share of the rows that get an answer, 0 to 1
+    accuracy: float | None  # share of the answers that are correct, 0 to 1; None where nothing is answered
+    accuracy_interval: tuple[float, float] | None  # 95% Wilson interval
 
 
 def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
     """Count what a threshold would let through, and where the model would abstain; float and bool [N], N at least 1."""
     answered = confidences >= threshold
+    count, right = int(answered.sum()), int((answered & correct).sum())
     return ThresholdEffect(
         rows=len(correct),
-        answered=int(answered.sum()),
-        correct=int((answered & correct).sum()),
+        answered=count,
+        correct=right,
         abstained_correct=int((~answered & correct).sum()),
         abstained_wrong=int((~answered & ~correct).sum()),
+        coverage=count / len(correct),
+        accuracy=right / count if count else None,
+        accuracy_interval=wilson_interval(right, count) if count else None,
     )
 
 
 def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | None:
-    """How confident a model of both tasks was of each joint answer, float [N], and whether it was correct, bool [N].
+    """Confidence, float [N], and correctness, bool [N], of the joint answer on validation rows with an emotion label.
 
-    N are the validation rows with a known emotion; None for another model, or one without such rows.
+    None for a model of one task, or without such rows.
     """
-    if model.task != tasks.ANSWER or model.labelled("emotion") is None:
+    emotion = model.labelled("emotion")
+    if model.task != tasks.ANSWER or emotion is None:
         return None
-    product, emotion = model.predictions["product"], model.predictions["emotion"]
-    known = emotion.label_ids != tasks.NO_LABEL
-    product, emotion = product.take(known), emotion.take(known)
+    product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
     return confidence_and_right(product.label_ids, emotion.label_ids, product.probabilities, emotion.probabilities)
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
-    """The wrong predictions of labelled rows whose true class was thought least probable, the hardest first.
-
-    Columns: ``row`` (int64), ``label``, ``predicted`` (str), ``confidence`` and ``true_probability`` (float64, 0 to 1).
-    """
-    import pandas as pd
-
+    """The wrong predictions of labelled rows whose true class was thought least probable, the hardest first."""
     wrong = np.flatnonzero(~predictions.correct)
     true = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
     hardest = wrong[np.lexsort((predictions.rows[wrong], true[wrong]))][:most]

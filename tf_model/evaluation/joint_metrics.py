@@ -7,7 +7,7 @@ those of the tasks side by side. A model of :data:`tf_model.tasks.ANSWER_TASKS` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +34,8 @@ from tf_model.evaluation.metrics import (
 from tf_model.modeling.joint_label import NEUTRAL, confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
-if TYPE_CHECKING:
-    import pandas
-    from rich.console import Console
-
 Tasks = Sequence[Task]
-# The threshold of "Not sure" is chosen so that this share of the answers that are given is correct.
-TARGET_ACCURACY = 0.8
+TARGET_ACCURACY = 0.8  # of the answers that are given: the threshold of "Not sure" is chosen for it
 COVERAGE = 0.8  # the share of most confident products whose accuracy is reported
 
 
@@ -78,23 +73,25 @@ def calibrate_across(label_ids: np.ndarray, probabilities: np.ndarray, parts: Se
     return calibrated
 
 
-def threshold_for(
-    label_ids: np.ndarray, probabilities: np.ndarray, accuracy: float = TARGET_ACCURACY
-) -> dict[str, Any]:
-    """The threshold that ``accuracy`` asks for, with the table it was chosen from: ``threshold``, ``risk_coverage``."""
+def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """The threshold that :data:`TARGET_ACCURACY` asks for, with the table it was chosen from."""
     _, confidence, correct = _joint(label_ids, probabilities)
     table = risk_coverage(confidence, correct)
-    return {"threshold": choose_threshold(table, accuracy), "target_accuracy": accuracy, "risk_coverage": table}
+    return {
+        "threshold": choose_threshold(table, TARGET_ACCURACY),
+        "target_accuracy": TARGET_ACCURACY,
+        "risk_coverage": table,
+    }
 
 
 def evaluate_predictions(
     label_ids: np.ndarray, probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
 ) -> dict[str, Any]:
-    """Metrics of a model's probabilities, ready for JSON.
+    """Metrics of a model's probabilities by task, each on the rows with its label; ready for JSON.
 
-    By task, on the rows with its label, :func:`tf_model.evaluation.metrics.evaluate_probabilities` with ``ece`` and
-    ``brier``. With a ``threshold`` of "Not sure" also ``answer``: :func:`answer_metrics` on the rows with an emotion
-    label, ``unknown_target_rows`` (of which only the emotion is judged) and :func:`emotion_shares`.
+    With a ``threshold`` of "Not sure" also ``answer``, on the rows with an emotion label: :func:`answer_metrics`;
+    ``unknown_target_rows``, of which only the emotion is judged; and the shares of each emotion. What is abstained from
+    is more often non-neutral, so the shares among what is ``answered`` are no estimate of those by the ``labels``.
     """
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
@@ -107,30 +104,26 @@ def evaluate_predictions(
     product_ids, all_emotion_ids = label_ids.T
     non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != NEUTRAL)
     guesses = by_task(probabilities)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
-    return metrics | {
-        tasks.ANSWER: answer_metrics(emotion_ids, confidence, correct, threshold)
-        | {
-            "unknown_target_rows": int((non_neutral & (product_ids == tasks.NO_LABEL)).sum()),
-            "emotion_shares": emotion_shares(emotion_ids, guesses, confidence >= threshold),
+    answered = guesses[confidence >= threshold]
+    shares = {
+        emotion: {
+            "labels": float((emotion_ids == number).mean()),
+            "best_guess": float((guesses == number).mean()),
+            "answered": float((answered == number).mean()) if answered.size else None,
         }
+        for number, emotion in enumerate(tasks.EMOTIONS)
     }
+    unknown = int((non_neutral & (product_ids == tasks.NO_LABEL)).sum())
+    answer = answer_metrics(emotion_ids, confidence, correct, threshold)
+    return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown, "emotion_shares": shares}}
 
 
 def answer_metrics(
     emotion_ids: np.ndarray, confidence: np.ndarray, correct: np.ndarray, threshold: float
 ) -> dict[str, Any]:
-    """Metrics of the joint label, ready for JSON.
+    """Metrics of the joint label of N rows, ready for JSON: of the best guess, and with "Not sure" below ``threshold``.
 
-    Args:
-        emotion_ids: True emotions, int [N].
-        confidence: See :func:`confidence_and_right`.
-        correct: See :func:`confidence_and_right`.
-        threshold: Below this confidence the answer is "Not sure".
-
-    Returns:
-        ``rows``; of the best guess ``accuracy``, ``accuracy_interval`` and ``emotion_rows_accuracy`` (of non-neutral
-        rows); ``threshold`` and with it ``not_sure_share``, ``answered_accuracy`` (None if nothing is answered) and
-        ``accuracy_not_sure_wrong`` (of all rows, "Not sure" counted as wrong).
+    ``emotion_rows`` are the non-neutral ones; ``accuracy_not_sure_wrong`` is of all rows, "Not sure" counted as wrong.
     """
     non_neutral = emotion_ids != NEUTRAL
     answered = confidence >= threshold
@@ -147,27 +140,6 @@ def answer_metrics(
     }
 
 
-def emotion_shares(emotion_ids: np.ndarray, guesses: np.ndarray, answered: np.ndarray) -> dict[str, Any]:
-    """Share of each emotion by the ``labels``, by the ``best_guess``, and among what is ``answered`` (None if nothing).
-
-    What is abstained from is more often non-neutral, so the last is no estimate of the first.
-
-    Args:
-        emotion_ids: True emotions, int [N].
-        guesses: The most probable emotions, int [N].
-        answered: Whether the answer is not "Not sure", bool [N].
-    """
-    shares = {}
-    for number, emotion in enumerate(tasks.EMOTIONS):
-        guessed = guesses == number
-        shares[emotion] = {
-            "labels": float((emotion_ids == number).mean()),
-            "best_guess": float(guessed.mean()),
-            "answered": float(guessed[answered].mean()) if answered.any() else None,
-        }
-    return shares
-
-
 def evaluate_out_of_fold(
     label_ids: np.ndarray,
     probabilities: np.ndarray,
@@ -175,18 +147,10 @@ def evaluate_out_of_fold(
     groups: np.ndarray | None = None,
     chosen: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
-    """Metrics of the out-of-fold probabilities of a cross-validation, ready for JSON.
+    """:func:`evaluate_predictions` with :func:`headline` of a cross-validation; ``parts``: the rows of each fold.
 
-    Those of both tasks are calibrated first, each part with temperatures from the other parts; the threshold comes from
-    all predictions.
-
-    Args:
-        parts: Positions of the rows of each fold.
-        groups: Near-duplicates; see :func:`evaluate_calibration`.
-
-    Returns:
-        :func:`evaluate_predictions` with :func:`headline`; of both tasks also ``calibration``:
-        :func:`evaluate_calibration` with :func:`threshold_for`.
+    Both tasks are calibrated first, each part with temperatures from the other parts, which ``calibration`` describes;
+    the threshold comes from all predictions.
     """
     if len(chosen) == 1:
         metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
@@ -198,11 +162,9 @@ def evaluate_out_of_fold(
     return {**metrics, "calibration": calibration | threshold, "headline": headline(metrics, calibration)}
 
 
-def predictions(
-    probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS
-) -> pandas.DataFrame:
-    """``<task>`` and ``<task>_confidence`` of each row; with a threshold also ``answer`` and ``answer_confidence``."""
-    import pandas
+def predictions(probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS) -> Any:
+    """A table of ``<task>`` and ``<task>_confidence``; with a threshold also ``answer`` and ``answer_confidence``."""
+    import pandas as pd
 
     from tf_model.device import import_tensorflow
     from tf_model.modeling.joint_label import NOT_SURE, best_two, candidates
@@ -218,7 +180,7 @@ def predictions(
         guesses = np.array(candidates(PRODUCT.labels, EMOTION.labels), object)[two["best"].numpy()]
         confidence = two["confidence"].numpy()
         columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
-    return pandas.DataFrame(columns)
+    return pd.DataFrame(columns)
 
 
 def accuracy_intervals(
@@ -226,9 +188,7 @@ def accuracy_intervals(
 ) -> dict[str, list[float]]:
     """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, of the mean over seeds.
 
-    Args:
-        probabilities: Of each seed; of both tasks calibrated.
-        groups: Near-duplicates, int [N]; see :func:`mean_interval`. A metric over fewer than two has no interval.
+    ``probabilities`` are those of each seed; a metric over fewer than two groups has no interval.
     """
     correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
     for task, ids in zip(chosen, label_ids.T, strict=True):
@@ -252,8 +212,7 @@ def evaluate_calibration(
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
-    With ``groups``, near-duplicates, also ``brier_gain``: by how much calibration lowers the Brier score,
-    ``difference`` and its 95% ``interval``, where at least two groups are labelled.
+    With ``groups`` also ``brier_gain``: by how much calibration lowers the Brier score, with its 95% interval.
     """
     metrics: dict[str, Any] = {}
     pairs = zip(labelled(label_ids, before), labelled(label_ids, after), label_ids.T, strict=True)
@@ -295,7 +254,7 @@ def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]
     return {name: summarize(each[name] for each in headlines) for name in headlines[0]}
 
 
-def print_evaluation(console: Console, title: str, metrics: dict[str, Any]) -> None:
+def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     """Print what :func:`evaluate_predictions` returned."""
     for name, of_task in metrics.items():
         if name in tasks.TASKS:

@@ -1,16 +1,12 @@
 """How good the answers are: loss, accuracy with its interval, macro-F1, each class, and tables that show them."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tf_model.errors import DataError
 from tf_model.model_dir import SUM_TOLERANCE
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
 
 # Of the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part (2,632
 # tweets) and validation part (659 tweets, 576 of them correct). It gives no macro-F1.
@@ -23,37 +19,18 @@ CONFIDENCE = 0.95  # coverage of intervals
 RESAMPLES = 9999  # of a bootstrap
 
 
-def wilson_interval(successes: int, total: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval (1927) of a proportion, such as an accuracy: lower and upper bound, 0 to 1.
-
-    Args:
-        successes: 0 to ``total``.
-        total: Number of independent trials, at least 1.
-        confidence: Coverage, between 0 and 1.
-    """
+def wilson_interval(successes: int, total: int) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a proportion, such as an accuracy: lower and upper bound, 0 to 1."""
     from scipy.stats import binomtest
 
-    interval = binomtest(int(successes), int(total)).proportion_ci(confidence, method="wilson")
+    interval = binomtest(int(successes), int(total)).proportion_ci(CONFIDENCE, method="wilson")
     return float(interval.low), float(interval.high)
 
 
-def mean_interval(
-    values: np.ndarray,
-    groups: np.ndarray | None = None,
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
-) -> tuple[float, float]:
-    """Percentile interval of a mean over rows, such as an accuracy, by a bootstrap: lower and upper bound.
+def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
+    """Percentile interval of a mean over rows, float [N], by a bootstrap that draws each of the groups, int [N], whole.
 
-    Args:
-        values: float [N], such as whether each row was answered correctly.
-        groups: int [N], near-duplicates, which are drawn together; None draws each row by itself.
-        confidence: Coverage, between 0 and 1.
-        resamples: How often rows are drawn with replacement.
-
-    Raises:
-        DataError: There are fewer than two rows or groups to draw from.
+    Raises :class:`DataError` where fewer than two rows or groups can be drawn.
     """
     from scipy.stats import bootstrap
 
@@ -74,9 +51,9 @@ def mean_interval(
         mean,
         paired=True,
         vectorized=True,
-        n_resamples=resamples,
+        n_resamples=RESAMPLES,
         batch=1000,  # some 10 MB for a thousand rows
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=np.random.default_rng(0),  # the same models, the same interval
     ).confidence_interval
@@ -84,22 +61,10 @@ def mean_interval(
 
 
 def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """Compare the probabilities that a model gave with the true classes.
+    """Metrics of the probabilities, float [N, C], that a model gave to rows of true classes, int [N]; ready for JSON.
 
-    Args:
-        label_ids: True class ids, int [N], from 0 to C - 1.
-        probabilities: Float [N, C], each row a distribution over the classes.
-        labels: The C class names, in the order of their ids.
-
-    Returns:
-        ``rows``; ``loss``, in nats, of probabilities clipped at 1e-7 and normalised as Keras does; ``accuracy`` with
-        its 95% Wilson ``accuracy_interval``; ``macro_f1`` over all C classes (one without a row counts as 0);
-        ``per_class`` with ``precision``, ``recall``, ``f1`` and ``support``; ``confusion_matrix``, C lists of C counts,
-        the row is the true class. Ready for JSON.
-
-    Raises:
-        DataError: Shapes do not fit together, there is no row, or a row of ``probabilities`` is not a distribution,
-            such as after a training that diverged.
+    ``loss`` is in nats, as Keras has it; ``macro_f1`` is over all C classes; a row of ``confusion_matrix`` is a true
+    class. Raises :class:`DataError` where a row is no distribution, such as after a training that diverged.
     """
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -136,11 +101,8 @@ def summarize(values: Iterable[float]) -> dict[str, float | int | None]:
     }
 
 
-def print_metrics(console: "Console", title: str, metrics: Mapping[str, Any]) -> None:
-    """Print what :func:`evaluate_probabilities` returned: one line over all, each class, the confusion matrix.
-
-    Nine products fit in 80 columns; titles and labels are printed as they are, never as rich markup.
-    """
+def print_metrics(console: Any, title: str, metrics: Mapping[str, Any]) -> None:
+    """Print what :func:`evaluate_probabilities` returned: one line over all, each class, the confusion matrix."""
     from rich.text import Text
 
     low, high = metrics["accuracy_interval"]
@@ -148,9 +110,9 @@ def print_metrics(console: "Console", title: str, metrics: Mapping[str, Any]) ->
         f"{title}: accuracy {metrics['accuracy']:.4f} (95% interval {low:.3f} to {high:.3f}), "
         f"macro-F1 {metrics['macro_f1']:.4f}, loss {metrics['loss']:.4f}, {metrics['rows']:,} rows"
     )
-    per_class = _table("each class", ("class", "precision", "recall", "F1", "rows"))
+    per_class = table_of_numbers(("class", "precision", "recall", "F1", "rows"), "each class")
     numbers = map(str, range(len(metrics["per_class"])))
-    confusion = _table("true class (rows), predicted class (columns, by number)", ("class", *numbers))
+    confusion = table_of_numbers(("class", *numbers), "true class (rows), predicted class (columns, by number)")
     for number, (label, scores) in enumerate(metrics["per_class"].items()):
         name, counts = Text(f"{number} {label}"), metrics["confusion_matrix"][number]
         per_class.add_row(
@@ -165,22 +127,19 @@ def comparison_table(
     train_metrics: Mapping[str, Any],
     validation_metrics: Mapping[str, Any],
     reference: Mapping[str, Mapping[str, float]] = REPORT,
-) -> "Table":
-    """A rich table of loss, accuracy and macro-F1 of both parts (:func:`evaluate_probabilities`).
-
-    ``reference`` has what to show beside them, by part and metric; "-" where it has none.
-    """
+) -> Any:
+    """A rich table of loss, accuracy and macro-F1 of both parts, beside those of ``reference`` by part and metric."""
     titles = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
     columns = [name for title in titles.values() for name in (title, "report")]
-    table = _table("beside the report", ("part", "rows", *columns))
+    table = table_of_numbers(("part", "rows", *columns), "beside the report")
     for part, metrics in (("train", train_metrics), ("validation", validation_metrics)):
         pairs = ((metrics[key], reference.get(part, {}).get(key)) for key in titles)
         table.add_row(part, f"{metrics['rows']:,}", *(figure(value) for pair in pairs for value in pair))
     return table
 
 
-def _table(title: str, columns: Sequence[str]) -> "Table":
-    """An empty table; the first column is text that may wrap, the others are numbers."""
+def table_of_numbers(columns: Sequence[str], title: str | None = None) -> Any:
+    """An empty rich table; the first column is text that may wrap, the others are numbers."""
     from rich.box import SIMPLE
     from rich.table import Table
 
