@@ -19,7 +19,6 @@ from tf_model.inference.render import count_progress, explain_texts, print_rows,
 from tf_model.io import tables
 from tf_model.model_dir import SAMPLE
 
-TEST_PREDICTIONS = "test_predictions.csv"
 RECORDED = "predict"  # the source that --record names
 
 # By the names of the parsed arguments: what an option needs, and what it does not go with.
@@ -67,11 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text a line")
     add("--text", action="append", help="a text instead of a file, repeatable; --text=TEXT if it begins with a dash")
     add("--output", type=Path, metavar="OUTPUT", help=f"the file to write ({outputs})")
-    add(
-        "--format",
-        choices=("table", "csv", "json"),
-        help="how to print: a table on a terminal, else csv; json: an object a line",
-    )
+    add("--format", choices=("table", "csv", "json"), help="how to print: a table on a terminal, else csv")
     add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray goes on with its own")
     add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
     add("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
@@ -80,11 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
     add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
     add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
-    add(
-        "--test-predictions",
-        action="store_true",
-        help="predict the unlabelled tweets of the dataset into saved_models/test_predictions.csv, or OUTPUT",
-    )
+    where = "saved_models/test_predictions.csv, or OUTPUT"
+    add("--test-predictions", action="store_true", help=f"predict the dataset's unlabelled tweets into {where}")
     add("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
     add("--server", metavar="URL", help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model")
     add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of shards)").add_argument
@@ -106,16 +98,15 @@ def _share(text: str) -> float:
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:
-    given = {name for name, value in vars(arguments).items() if value is not None and value is not False}
-    if len(given & {"input", "text", "test_predictions"}) != 1:
+    given = [name for name, value in vars(arguments).items() if value is not None and value is not False]
+    if len({*given} & {"input", "text", "test_predictions"}) != 1:
         raise UsageError("expected one of INPUT, - for standard input, --text TEXT and --test-predictions; see --help")
-    for option, needed in NEEDS.items():
-        for other in needed:
-            if option in given and other not in given:
+    for option in given:
+        for other in NEEDS.get(option, ()):
+            if other not in given:
                 raise UsageError(f"{_spelled(option)} needs {_spelled(other)}; see --help")
-    for option, excluded in EXCLUDES.items():
-        for other in excluded:
-            if option in given and other in given:
+        for other in EXCLUDES.get(option, ()):
+            if other in given:
                 raise UsageError(f"{_spelled(option)} does not go with {_spelled(other)}; leave one of them out")
     if arguments.explain and arguments.format == "csv":
         raise UsageError("--explain prints a table, or one object a line with --format json; leave --format csv out")
@@ -158,7 +149,7 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
     from tf_model import data
     from tf_model.data.dataset import UNLABELLED_COLUMN, UNLABELLED_SHEET
 
-    output = arguments.output or paths.SAVED_MODELS / TEST_PREDICTIONS
+    output = arguments.output or paths.SAVED_MODELS / "test_predictions.csv"
     tables.check_output(output, arguments.overwrite)
     predictor = _load(arguments)
     if tasks.PRODUCT.name not in predictor.labels:

@@ -223,7 +223,7 @@ def test_an_address_where_no_cluster_is(monkeypatch):
 
 def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):
     from tf_model import predict
-    from tf_model.batch.shards import Shards
+    from tf_model.batch.job import Shards
 
     given = {}
 

@@ -1,8 +1,8 @@
 """Many texts on all cores of this machine, or of a cluster, by Ray Data (https://docs.ray.io/en/latest/data/data.html).
 
-Each worker is a Ray actor that loads the model once. What goes through Ray are the names of the shards; a worker reads
-a shard, scores it and writes it. A worker that is lost is replaced, and its shard done again: the file of a shard
-appears whole or not at all, so that no row is lost or written twice. Ray's own writers would add to what is there.
+Each worker is a Ray actor that loads the model once and gets the indices of the shards to read, score and write. A
+worker that is lost is replaced, and its shard done again: the file of a shard appears whole or not at all, so that no
+row is lost or written twice. Ray's own writers would add to what is there.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import paths
-from tf_model.batch.manifest import Job, model_fingerprint
-from tf_model.batch.shards import SHARD_ROWS, Shards, input_files, open_first
+from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, model_fingerprint, open_first
 from tf_model.device import cores, import_tensorflow
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import Predictor, columns_of
@@ -28,11 +27,8 @@ from tf_model.io import tables
 from tf_model.model_dir import read_labels
 
 ADDRESS = "RAY_ADDRESS"
-# A worker computes on one CPU, and asks Ray for this share of it. The rest leaves room for Ray's own tasks: workers
-# that hold every CPU let a job wait for ever, without a word.
-CPUS = 0.5
-# Times that a shard is begun again after its worker was lost; a shard that ends every worker must not go on for ever.
-RETRIES = 5
+CPUS = 0.5  # what a worker asks Ray for: workers that hold every CPU leave none to Ray's own tasks, and the job waits
+RETRIES = 5  # of a shard whose worker was lost
 
 
 def predict_files(
@@ -54,20 +50,11 @@ def predict_files(
     """Score all texts of a .csv or .parquet file, or of a folder of them, into a folder of shards.
 
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
-    folders that all machines see under the same path; the code is sent along.
-
-    Args:
-        address: Of a Ray cluster, such as ``"10.0.0.1:6379"``. None: ``RAY_ADDRESS``, else this machine alone.
-        workers: How many load the model and score. None: one for each CPU, or for each ``gpus`` GPUs.
-        gpus: The share of a GPU that a worker computes on: 0.5 lets two share one, 0 keeps off them. None: a whole one,
-            or what ``workers`` leave to each, where the cluster has any; on this machine, where TensorFlow can use it.
-        overwrite: Whether the output of another job, or of a complete run of this one, may be replaced.
-        on_start: Called before the work with the shards and the number of rows that an earlier run did.
-        on_progress: Called with the number of rows of each shard that is done.
-
-    Raises:
-        TweetTargetError: Input, model, output or cluster cannot be used, each by its own class; or workers were lost
-            again and again, and the shards that are done are kept.
+    folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
+    "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). ``workers`` load the model and score (None: one for each
+    CPU, or for each ``gpus`` GPUs), each on ``gpus`` of a GPU (None: what there is for each, at most a whole one).
+    ``on_start`` gets the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each shard.
+    Raises a :class:`TweetTargetError` also if workers are lost again and again; the shards that are done are kept.
     """
     ray = import_ray()
     # Whole paths, because the workers have working directories of their own.
@@ -120,9 +107,6 @@ def import_ray() -> Any:
     return ray
 
 
-# ---------------------------------------------------------------- Ray
-
-
 @contextmanager
 def connected(ray: Any, address: str | None) -> Iterator[bool]:
     """Ray, for the length of the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
@@ -148,15 +132,15 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         os.environ.setdefault("RAY_worker_niceness", "0")  # the plain command does not step back either
     else:
         where = {"address": address, "runtime_env": {"py_modules": [str(paths.ROOT / "tf_model")]}}
-    # Ray reports its use to its makers unless it is told not to, and its C++ writes remarks to standard error.
+    # Ray reports its use to its makers, and its C++ writes to standard error, unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(
-            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address and {ADDRESS} (and "
-            "RAY_AUTH_MODE=token where it asks for one), or leave them out to use this machine"
+            f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address, {ADDRESS} and, where "
+            "it asks for a token, RAY_AUTH_MODE, or leave them out to use this machine"
         ) from error
     try:
         yield is_here
@@ -172,10 +156,8 @@ def _share_of_gpu(ray: Any, asked: float | None, workers: int | None, is_here: b
         usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
         return min(1.0, math.floor(1e4 * held / count) / 1e4) if usable else 0.0
     if asked * count > held:
-        raise UsageError(
-            f"expected {asked * count:g} GPUs for {count} --workers with {asked:g} each, found {held:g}; give fewer "
-            "--workers or a smaller --gpus-per-worker"
-        )
+        expected = f"expected {asked * count:g} GPUs for {count} --workers with {asked:g} each"
+        raise UsageError(f"{expected}, found {held:g}; give fewer --workers or a smaller --gpus-per-worker")
     return asked
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,15 +23,9 @@ from tf_model.io.characters import well_formed
 from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
-if TYPE_CHECKING:
-    import pandas
-
-# A model reads the first 128 tokens. 20,000 characters hold them even where cleaning takes most of a text away, and
-# keep a pasted file of 10 MB from costing more than a tweet.
-MAX_CHARACTERS = 20_000
+MAX_CHARACTERS = 20_000  # they hold the 128 tokens that a model reads; a pasted file of 10 MB costs no more
 BATCH_SIZE = 64
-# Texts are sorted by length within a window, so that a batch is padded to texts of about its own length.
-WINDOW = tables.CHUNK_ROWS
+WINDOW = tables.CHUNK_ROWS  # texts that are sorted by length, so that a batch is padded little
 DEFAULT_MODELS = ("answer", "product")
 ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
@@ -45,7 +39,7 @@ _calls: list[None] = []  # one entry for each call under way; appending and popp
 class Measured:
     """Predictions and how they came about."""
 
-    predictions: pandas.DataFrame  # one row a text, with the columns of :func:`columns_of` with ``probabilities``
+    predictions: Any  # a data frame, one row a text, with the columns of :func:`columns_of` with ``probabilities``
     seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; "model" alone if it does not tell
     unknown_shares: Sequence[float] | None  # of each text's tokens, 0 to 1; None if the model does not tell
 
@@ -70,10 +64,7 @@ class Predictor:
 
     @classmethod
     def load(cls, folder: Path | str | None = None) -> Predictor:
-        """Load a saved model, see :func:`find_model`; tensorflow and tensorflow-text are all that this needs.
-
-        Raises :class:`ModelError` if the folder does not hold a whole model.
-        """
+        """Load a saved model, see :func:`find_model`; :class:`ModelError` if the folder does not hold a whole one."""
         folder = find_model(folder)
         # A link is followed once: a promotion that moves it meanwhile cannot mix the files of two versions.
         files = folder.resolve() if folder.is_symlink() else folder
@@ -106,7 +97,7 @@ class Predictor:
         return self.explainer(model_input(text))
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
-        """The columns of the predictions in their order, with their dtypes; see :func:`columns_of`."""
+        """The columns of the predictions with their dtypes, see :func:`columns_of`."""
         return columns_of(self.labels, probabilities)
 
     def predict(
@@ -116,13 +107,11 @@ class Predictor:
         probabilities: bool = False,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
-    ) -> pandas.DataFrame:
+    ) -> Any:
         """Score N texts: N rows in their order, indexed from 0, with the columns and dtypes of :meth:`columns`.
 
-        A prediction depends on its text alone. None, NaN and NA are empty texts, half a surrogate pair is U+FFFD,
-        anything else that is not a string is taken as ``str`` writes it; see also :data:`MAX_CHARACTERS`.
-        ``on_progress`` is called after each batch with the number of texts done since the last call. An answer below
-        ``threshold`` (0 to 1; None: the model's own) is "Not sure".
+        Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each batch that is done. An
+        answer below ``threshold`` (0 to 1; None: the model's own) is "Not sure".
         """
         measured = self.predict_measured(texts, batch_size, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
@@ -134,11 +123,10 @@ class Predictor:
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
         record: Callable[[Sequence[Any], Measured], None] | None = None,
-    ) -> Iterator[pandas.DataFrame]:
+    ) -> Iterator[Any]:
         """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
 
-        ``record`` is given the texts of each chunk that has any, and what was measured. Raises :class:`DataError` if
-        the table already has one of these columns, or cannot be read on.
+        ``record`` gets the texts of each chunk and what was measured. :class:`DataError` if a column is there already.
         """
         import pandas
 
@@ -197,8 +185,7 @@ class Predictor:
     def _score_window(self, window: list[bytes], batch_size: int, on_progress: Callable[[int], None] | None) -> Outputs:
         """The outputs of all texts of a window, in its order; a text that occurs twice is scored once."""
         copies = Counter(window)
-        # The longest first: a batch that does not fit into memory fails at once.
-        texts = sorted(copies, key=len, reverse=True)
+        texts = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit into memory fails at once
         batches = []
         for first in range(0, len(texts), batch_size):
             batch = texts[first : first + batch_size]
@@ -212,9 +199,8 @@ class Predictor:
     def check_threshold(self, threshold: float | None) -> None:
         """Raise :class:`UsageError` where the model gives no answers, or the threshold is not from 0 to 1."""
         if threshold is not None and not self.has_answer:
-            raise UsageError(
-                f"a threshold is for answers, which {self.folder or self.name} does not give; run `make answer`"
-            )
+            name = self.folder or self.name
+            raise UsageError(f"a threshold is for answers, which {name} does not give; run `make answer`")
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"expected a threshold from 0 to 1, got {threshold}")
 
@@ -252,7 +238,7 @@ def has_text(text: Any) -> bool:
 
 
 def model_input(text: Any) -> bytes:
-    """A text as the model reads it: UTF-8, never missing, not endless."""
+    """A text as the model reads it: UTF-8, cut to :data:`MAX_CHARACTERS`; None, NaN and NA are empty."""
     if not isinstance(text, str):
         import pandas
 
@@ -262,20 +248,14 @@ def model_input(text: Any) -> bytes:
     return well_formed(text[:MAX_CHARACTERS]).encode("utf-8")
 
 
-# ---------------------------------------------------------------- the saved model
-
-
 def find_model(folder: Path | str | None) -> Path:
-    """The folder of a saved model; None: ``saved_models/answer`` if it is there, else ``saved_models/product``.
-
-    Raises :class:`ModelError` if there is none.
-    """
+    """The folder of a saved model; None: ``saved_models/answer`` if it is there, else ``saved_models/product``."""
     saved = paths.SAVED_MODELS
     if folder is None:
-        folder = next((saved / name for name in DEFAULT_MODELS if (saved / name).is_dir()), None)
-        if folder is None:
-            raise ModelError(f"no trained model in {saved.name}/; run `make train`, or give one with --model DIR")
-        return folder
+        for name in DEFAULT_MODELS:
+            if (saved / name).is_dir():
+                return saved / name
+        raise ModelError(f"no trained model in {saved.name}/; run `make train`, or give one with --model DIR")
     with suppress(OSError):  # such as a name that is too long
         if Path(folder).is_dir():
             return Path(folder)
@@ -299,15 +279,13 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]]) -> Any:
     outputs = signature.structured_outputs if signature else {}
     missing = outputs_of(labels).keys() - set(outputs)
     if missing:
-        raise ModelError(
-            f"{folder}: {model_dir.SIGNATURE} does not return {listed(sorted(missing))}; train the model again"
-        )
+        lack = f"{model_dir.SIGNATURE} does not return {listed(sorted(missing))}"
+        raise ModelError(f"{folder}: {lack}; train the model again")
     for task, classes in labels.items():
         width = outputs[f"{task}_probabilities"].shape[-1]
         if width not in (None, len(classes)):
-            raise ModelError(
-                f"{folder} has {width} classes and {model_dir.LABELS} names {len(classes)}; train the model again"
-            )
+            lack = f"has {width} classes and {model_dir.LABELS} names {len(classes)}"
+            raise ModelError(f"{folder} {lack}; train the model again")
     return model
 
 
@@ -320,12 +298,16 @@ def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
     def score(batch: Sequence[bytes]) -> Outputs:
         try:
             outputs = model.signatures[signature](text=tf.constant(batch, tf.string, shape=[len(batch)]))
-            return {name: _as_numpy(values) for name, values in outputs.items()}
+            arrays = {name: np.asarray(values.numpy()) for name, values in outputs.items()}
         except tf.errors.ResourceExhaustedError as error:
             if len(batch) == 1:
                 raise ModelError("not even one text at a time fits into memory; end other programs first") from error
-        half = len(batch) // 2
-        return _joined([score(batch[:half]), score(batch[half:])])
+            half = len(batch) // 2
+            return _joined([score(batch[:half]), score(batch[half:])])
+        for values in arrays.values():
+            if values.dtype == object:
+                values[:] = [text.decode("utf-8") for text in values]
+        return arrays
 
     return score
 
@@ -337,13 +319,6 @@ def _explainer(model: Any) -> Callable[[bytes], attribution.Explanation] | None:
 
     explain = model.signatures[attribution.SIGNATURE]
     return lambda text: attribution.read_explanation(explain(text=tf.constant(text, tf.string)))
-
-
-def _as_numpy(tensor: Any) -> np.ndarray:
-    values = np.asarray(tensor.numpy())
-    if values.dtype == object:
-        values[:] = [text.decode("utf-8") for text in values]
-    return values
 
 
 def _joined(parts: Sequence[Outputs]) -> Outputs:

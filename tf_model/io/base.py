@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model.errors import DataError, OutputError
 from tf_model.io.characters import well_formed
-
-if TYPE_CHECKING:
-    import pandas
 
 CHUNK_ROWS = 8_192
 
@@ -84,25 +81,24 @@ class Table(AbstractContextManager["Table"]):
         raise NotImplementedError
 
     def row_numbers(self) -> Iterator[int]:
-        """The number of each row in the file, for which it is read once more; see :meth:`rows`."""
+        """The number of each row in the file, see :meth:`rows`; the file is read once more."""
         return (number for number, _ in self.rows())
 
-    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pandas.DataFrame]:
-        """Yield the rows in order, at most ``rows`` at a time; at least one frame, which may be empty.
+    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
+        """Yield data frames of at most ``rows`` rows in order; at least one, which may be empty.
 
-        Text files give strings only ("007", "1e5" and "NA" stay what they are), Parquet its own types, workbooks
-        and JSON lines the values of each cell as objects.
+        Text files give strings only ("007" and "NA" stay what they are), Parquet its own types, others objects.
         """
         values = (row for _, row in self.rows())
         yield self.frame(list(islice(values, rows)))
         while chunk := list(islice(values, rows)):
             yield self.frame(chunk)
 
-    def texts(self, frame: pandas.DataFrame) -> list[Any]:
+    def texts(self, frame: Any) -> list[Any]:
         """The texts of one chunk; a missing one is None, NaN or NA."""
         return frame.iloc[:, self.text_position].tolist()
 
-    def frame(self, rows: list[Sequence[Any]]) -> pandas.DataFrame:
+    def frame(self, rows: list[Sequence[Any]]) -> Any:
         """Rows of values as a frame."""
         import pandas
 
@@ -148,7 +144,7 @@ class TableWriter:
     def __init__(self) -> None:
         self.notes: list[str] = []  # for the user, known when the last frame is written
 
-    def write(self, frame: pandas.DataFrame) -> None:
+    def write(self, frame: Any) -> None:
         """Append the rows of ``frame``; the first frame, which may be empty, also gives the header."""
         raise NotImplementedError
 
@@ -166,15 +162,12 @@ def explain_empty(name: str, expected: str) -> str:
     return f"{name} is empty: expected {expected}; check that this is the right input"
 
 
-# ---------------------------------------------------------------- values
-
-
-def rows_of(frame: pandas.DataFrame) -> Iterator[tuple[Any, ...]]:
+def rows_of(frame: Any) -> Iterator[tuple[Any, ...]]:
     """The rows of ``frame`` as Python values; a missing one is None."""
     return zip(*(values_of(frame.iloc[:, position]) for position in range(frame.shape[1])), strict=True)
 
 
-def values_of(column: pandas.Series) -> list[Any]:
+def values_of(column: Any) -> list[Any]:
     """The values of ``column`` as Python values; a missing one is None."""
     values = column.tolist()
     if column.dtype.kind == "f" and column.dtype.itemsize == 4:
@@ -209,7 +202,7 @@ def as_json(value: Any) -> Any:
     return value
 
 
-def unique_names(frame: pandas.DataFrame, kind: str) -> list[str]:
+def unique_names(frame: Any, kind: str) -> list[str]:
     """The names of the columns; :class:`OutputError` if two are the same, for a format that must tell them apart."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):

@@ -69,11 +69,8 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
     """Give a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
 
     On any error, an interrupt included, ``target`` is untouched. Its folder is created if need be.
-
-    Raises:
-        OutputError: ``target`` exists and ``overwrite`` is false, or it cannot be written.
+    Raises :class:`OutputError` if ``target`` exists and ``overwrite`` is false, or it cannot be written.
     """
-    target = Path(target)
     refuse_to_overwrite(target, overwrite)
     with explain_write_errors(target):
         if target.exists() and target.is_dir() != is_folder:
@@ -106,13 +103,9 @@ def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManage
 
 @contextmanager
 def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterator[None]:
-    """Hold the file ``lock`` while the block runs, so that no other process does the same work meanwhile.
+    """Hold the file ``lock`` while the block runs; :class:`OutputError` if another process holds it.
 
-    The system lets go of it when the process ends, however it ends. ``work`` and ``advice`` are for the message:
-    "another training of product".
-
-    Raises:
-        OutputError: Another process holds the lock, or the file cannot be made.
+    The system frees it however the process ends. ``work`` and ``advice`` are for the message: "another training".
     """
     from filelock import FileLock, Timeout
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model.errors import DataError, OutputError, first_line
 from tf_model.io.base import CHUNK_ROWS, Table, TableWriter, as_text, explain_empty, unique_names, values_of
-
-if TYPE_CHECKING:
-    import pandas
 
 
 class Parquet(Table):
@@ -20,7 +17,7 @@ class Parquet(Table):
     file: Any = None
 
     def check(self) -> None:
-        """Read every batch once, and refuse two columns of one name."""
+        """Read every batch once."""
         import pyarrow.parquet
 
         with self._explain_damage():
@@ -30,8 +27,7 @@ class Parquet(Table):
             self.refuse_beyond_limits(self.total_rows, len(self.columns))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-            # Values within lists count too, as if each took one byte.
-            for sizes in ("total_uncompressed_size", "num_values"):
+            for sizes in ("total_uncompressed_size", "num_values"):  # values within lists, as if each took one byte
                 self.refuse_beyond_limits(unpacked=sum(getattr(chunk, sizes) for chunk in chunks))
             unpacked = 0
             # Few rows at a time, because a text that occurs in many rows is kept once and unpacked many times.
@@ -47,8 +43,8 @@ class Parquet(Table):
         """From 1."""
         return iter(range(1, self.file.metadata.num_rows + 1))
 
-    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[pandas.DataFrame]:
-        """Yield the rows in order, at most ``rows`` at a time, with their types; at least one frame."""
+    def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
+        """Yield the rows in order with their types."""
         import pandas
 
         with self._explain_damage():
@@ -67,9 +63,7 @@ class Parquet(Table):
         try:
             yield
         except (pyarrow.ArrowException, OSError) as error:
-            raise DataError(
-                f"{self.name}: expected a Parquet file, but it cannot be read ({first_line(error)}); make it anew"
-            ) from error
+            raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); make it anew") from error
 
 
 class ParquetWriter(TableWriter):
@@ -80,7 +74,7 @@ class ParquetWriter(TableWriter):
         self.path = path
         self.writer: Any = None
 
-    def write(self, frame: pandas.DataFrame) -> None:
+    def write(self, frame: Any) -> None:
         """Append the rows of ``frame``; the first frame also gives the names and types."""
         import pyarrow.parquet
 
@@ -99,7 +93,7 @@ class ParquetWriter(TableWriter):
             self.writer.close()
 
 
-def _to_arrow(column: pandas.Series, kind: Any) -> Any:
+def _to_arrow(column: Any, kind: Any) -> Any:
     """A column as ``kind``. None: its own type; of objects what they are, or text if of several kinds or nested."""
     import pyarrow
     from pyarrow import types
@@ -117,12 +111,9 @@ def _to_arrow(column: pandas.Series, kind: Any) -> Any:
             is_open = is_object and (types.is_null(array.type) or types.is_nested(array.type))
             return _to_arrow(column, text) if is_open else array
         if types.is_boolean(array.type) != types.is_boolean(kind) and not types.is_null(array.type):
-            raise pyarrow.ArrowInvalid(f"it is {array.type}")  # a cast would make numbers of true and false
+            raise pyarrow.ArrowInvalid  # a cast would make numbers of true and false
         return array.cast(kind)
     except (pyarrow.ArrowException, OverflowError) as error:
         if kind is None:
             return _to_arrow(column, text)
-        raise OutputError(
-            f"column {column.name!r} began as {kind}, and a later value is of another kind ({first_line(error)}); "
-            "write .jsonl or .csv, which take any"
-        ) from error
+        raise OutputError(f"column {column.name!r} began as {kind} but not all is; write .jsonl or .csv") from error

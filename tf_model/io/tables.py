@@ -1,9 +1,6 @@
 """Users' files in and out: rows are read and written in chunks, and their values stay as they are.
 
-A file is read once from end to end before anything is made of it: a broken last line is then known in the first
-second and not after an hour of predictions, and so is the number of rows. Memory holds one chunk.
-
-Each format has a module of its own with both its directions: text_files (CSV, JSON lines), workbooks, parquet.
+A file is read from end to end before it is used: a broken last line is known at once, and so is the number of rows.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import Any
 
 from tf_model.errors import DataError, OutputError, UsageError, listed, nearest
 from tf_model.io import workbooks
@@ -21,9 +18,6 @@ from tf_model.io.files import explain_read_errors, explain_write_errors, refuse_
 from tf_model.io.parquet import Parquet, ParquetWriter
 from tf_model.io.text_files import CsvWriter, Delimited, JsonLines, JsonLinesWriter, Lines, StandardInput
 from tf_model.io.workbooks import Workbook, WorkbookWriter
-
-if TYPE_CHECKING:
-    import pandas
 
 __all__ = ["CHUNK_ROWS", "TextsInMemory", "TooLargeError", "as_text"]  # handed on
 
@@ -43,9 +37,6 @@ _READERS: dict[str, type[Table]] = {
 INPUT_SUFFIXES = tuple(_READERS)
 
 
-# ---------------------------------------------------------------- in
-
-
 def open_table(
     path: Path | str,
     column: str | None = None,
@@ -58,13 +49,8 @@ def open_table(
     """Open a user's file, or "-" for standard input, check all of it, and find its column of texts.
 
     Use the table in a ``with`` block. ``on_bad_row`` is given each row of a CSV file that cannot be read, as the chunks
-    are read; without it such a row is an error. ``sheet_option`` is what the user names the sheet with, for messages.
-    See :func:`choose_text_column` for ``column``.
-
-    Raises:
-        DataError: The file is missing, empty, of an unknown kind, corrupt, or has no column of text.
-        TooLargeError: It is beyond the limits.
-        UsageError: There is no such column or sheet.
+    are read; without it such a row is an error. ``sheet_option`` names the option for the sheet in messages.
+    Raises :class:`DataError` for the file, :class:`TooLargeError`, and :class:`UsageError` for the column or sheet.
     """
     table = _reader(path, sheet, sheet_option)
     table.limits = limits
@@ -96,27 +82,20 @@ def _reader(path: Path | str, sheet: str | None, sheet_option: str) -> Table:
             raise DataError(f"{path} is a folder or a pipe; give the name of a file, or - to read standard input")
         path.open("rb").close()  # the permission
     if suffix not in _READERS:
-        raise DataError(
-            f"{name}: expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}, "
-            f"found {suffix or 'no ending'!r}; save it as one of these"
-        )
+        expected = f"expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}"
+        raise DataError(f"{name}: {expected}, found {suffix or 'no ending'!r}; save it as one of these")
     return Workbook(path, sheet, sheet_option) if suffix == ".xlsx" else _READERS[suffix](path)
 
-
-# ---------------------------------------------------------------- the column of texts
 
 # The surest first.
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
 
-def choose_text_column(sample: pandas.DataFrame, column: str | None, name: str) -> tuple[int, str]:
+def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for choosing it, in words.
 
-    It is the one that the user named, else one with a usual name, else the one with the longest texts on average.
-
-    Raises:
-        UsageError: ``column`` is not there, or is there more than once.
-        DataError: No column holds text.
+    It is the one that the user named (else :class:`UsageError`), else one with a usual name, else the one with the
+    longest texts on average; :class:`DataError` if no column holds text.
     """
     columns = [str(each) for each in sample.columns]
     if column is not None:
@@ -156,20 +135,14 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
-# ---------------------------------------------------------------- out
-
-
-def _text(path: Path) -> TextIO:
-    return path.open("w", encoding="utf-8", newline="")
-
-
+_TEXT = {"mode": "w", "encoding": "utf-8", "newline": ""}
 _WRITERS: dict[str, Callable[[Path], TableWriter]] = {
-    ".csv": lambda path: CsvWriter(_text(path)),
-    ".tsv": lambda path: CsvWriter(_text(path), delimiter="\t"),
+    ".csv": lambda path: CsvWriter(path.open(**_TEXT)),
+    ".tsv": lambda path: CsvWriter(path.open(**_TEXT), delimiter="\t"),
     ".xlsx": WorkbookWriter,
     ".parquet": ParquetWriter,
-    ".jsonl": lambda path: JsonLinesWriter(_text(path)),
-    ".ndjson": lambda path: JsonLinesWriter(_text(path)),
+    ".jsonl": lambda path: JsonLinesWriter(path.open(**_TEXT)),
+    ".ndjson": lambda path: JsonLinesWriter(path.open(**_TEXT)),
 }
 OUTPUT_SUFFIXES = tuple(_WRITERS)
 
@@ -186,15 +159,12 @@ def refuse_collisions(table: Table, ours: Iterable[str]) -> None:
 def check_output(output: Path, overwrite: bool = False, table: Table | None = None) -> None:
     """Refuse, before any work is done, an output that could not be written in the end.
 
-    Raises:
-        UsageError: The suffix is unknown, or ``output`` is the input itself.
-        OutputError: ``output`` exists and ``overwrite`` is false, or a workbook cannot hold that many rows.
+    Raises :class:`UsageError` for an unknown suffix or the input itself, :class:`OutputError` if ``output`` exists and
+    ``overwrite`` is false, or if a workbook cannot hold that many rows.
     """
     if output.suffix.lower() not in _WRITERS:
-        raise UsageError(
-            f"{output}: expected an output whose name ends in {', '.join(OUTPUT_SUFFIXES)}, "
-            f"found {output.suffix or 'no ending'!r}; choose one of these"
-        )
+        expected = f"expected an output whose name ends in {', '.join(OUTPUT_SUFFIXES)}"
+        raise UsageError(f"{output}: {expected}, found {output.suffix or 'no ending'!r}; choose one of these")
     with explain_write_errors(output):
         if table and output.exists() and table.path.exists() and output.samefile(table.path):
             raise UsageError(f"{output} is the input itself, which is never changed; choose another name for --output")
@@ -206,12 +176,7 @@ def check_output(output: Path, overwrite: bool = False, table: Table | None = No
 
 @contextmanager
 def table_writer(output: Path, overwrite: bool = False) -> Iterator[TableWriter]:
-    """Write a table, whole or not at all, in the format that the suffix of ``output`` names.
-
-    Raises:
-        UsageError: The suffix is unknown.
-        OutputError: ``output`` exists and ``overwrite`` is false, or it cannot be written.
-    """
+    """Write a table, whole or not at all, in the format that the suffix of ``output`` names."""
     output = Path(output)
     check_output(output, overwrite)
     with whole_file(output, overwrite) as part:

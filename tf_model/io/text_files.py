@@ -1,7 +1,7 @@
 """Text files in and out: CSV, TSV, JSON lines, one text a line, and standard input.
 
-CSV is read by Python's csv module and not by pyarrow.csv, which takes a quote that is never closed for the rest of the
-file, fails at a cell beyond its block and at bytes that are not UTF-8, and does not count blank lines.
+CSV is not read by pyarrow.csv, which takes a quote that is never closed for the rest of the file, fails at bytes that
+are not UTF-8, and does not count blank lines.
 """
 
 from __future__ import annotations
@@ -10,23 +10,17 @@ import csv
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import count, islice
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count, islice
+from typing import Any, TextIO
 
 from tf_model.errors import DataError, quoted
 from tf_model.io import characters
 from tf_model.io.base import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
 from tf_model.io.files import explain_read_errors
 
-if TYPE_CHECKING:
-    import pandas
-
 _NUL = "expected text, found a NUL character, as in UTF-16"
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
-
-
-# ---------------------------------------------------------------- in
 
 
 class _TextFile(Table):
@@ -146,10 +140,8 @@ class Delimited(_TextFile):
             elif self.on_bad_row and width and reason != _UNCLOSED:
                 self.on_bad_row(BadRow(line, reason, "".join(lines).rstrip("\r\n")))
             else:
-                raise DataError(
-                    f"{self.name}, line {line}: {reason}; save it as UTF-8, with each text in double quotes and the "
-                    "quotes in it doubled"
-                )
+                advice = "save it as UTF-8, with each text in double quotes and the quotes in it doubled"
+                raise DataError(f"{self.name}, line {line}: {reason}; {advice}")
 
 
 class JsonLines(_TextFile):
@@ -185,9 +177,6 @@ class JsonLines(_TextFile):
             yield number, record
 
 
-# ---------------------------------------------------------------- out
-
-
 class _TextWriter(TableWriter):
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -208,24 +197,20 @@ class CsvWriter(_TextWriter):
         self._quoting = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._header_written = False
 
-    def write(self, frame: pandas.DataFrame) -> None:
+    def write(self, frame: Any) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
-        if not self._header_written:
-            self._row(frame.columns)
-            self._header_written = True
-        for row in rows_of(frame):
-            self._row(row)
-
-    def _row(self, row: Iterable[Any]) -> None:
-        cells = [as_text(value) for value in row]
-        writer = self._quoting if any("\r" in cell for cell in cells) else self._writer
-        writer.writerow(cells)
+        header = [] if self._header_written else [frame.columns]
+        self._header_written = True
+        for row in chain(header, rows_of(frame)):
+            cells = [as_text(value) for value in row]
+            writer = self._quoting if any("\r" in cell for cell in cells) else self._writer
+            writer.writerow(cells)
 
 
 class JsonLinesWriter(_TextWriter):
     """One JSON object a line to a text stream."""
 
-    def write(self, frame: pandas.DataFrame) -> None:
+    def write(self, frame: Any) -> None:
         """Append the rows of ``frame``."""
         names = unique_names(frame, "JSON lines")
         for row in rows_of(frame):

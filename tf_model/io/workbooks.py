@@ -1,7 +1,6 @@
 """Workbooks (.xlsx) in and out, cell by cell: texts stay texts, and none becomes a formula, a number or an error.
 
-They are read by openpyxl and not by python-calamine, which is ten times as fast but holds a whole sheet in memory, up
-to the cell that is farthest out, makes 1 into 1.0, and leaves out what error cells hold.
+Not by python-calamine, which is faster but holds a whole sheet in memory, makes 1 into 1.0 and leaves out error cells.
 """
 
 from __future__ import annotations
@@ -9,27 +8,23 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
 from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of
-
-if TYPE_CHECKING:
-    import pandas
 
 # Limits of the format: "Excel specifications and limits", support.microsoft.com.
 MOST_ROWS = 1_048_576
 MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
 
-# XML has no control characters: Office Open XML writes them as _xHHHH_, and the first underscore of a text that looks
-# like that as _x005F_ (ECMA-376 part 1, 22.9.2.19).
+# Control characters are written as _xHHHH_, and an underscore before what looks like that as _x005F_ (ECMA-376, 22.9).
 _TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -64,10 +59,8 @@ class Workbook(Table):
         width = len(self.columns)
         for number, row in islice(self._filled_rows(), 1, None):
             if len(row) > width:
-                raise DataError(
-                    f"{self.name}, sheet {self.sheet.title!r}, row {number}: a value stands to the right of the last "
-                    f"heading, {self.columns[-1]!r}; give that column a heading or delete the value"
-                )
+                reason = f"a value stands to the right of the last heading, {self.columns[-1]!r}; name its column"
+                raise DataError(f"{self.name}, sheet {self.sheet.title!r}, row {number}: {reason}")
             yield number, row + [None] * (width - len(row))
 
     def close(self) -> None:
@@ -103,10 +96,7 @@ class Workbook(Table):
 
 @contextmanager
 def _explain_damage(name: str) -> Iterator[None]:
-    """Turn whatever openpyxl meets in a file that is no workbook into one :class:`DataError`.
-
-    Its remarks on styles and validation rules that it skips are held back.
-    """
+    """Turn whatever openpyxl meets in a file that is no workbook into one :class:`DataError`, without its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
@@ -115,8 +105,8 @@ def _explain_damage(name: str) -> Iterator[None]:
         raise
     except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
         raise DataError(
-            f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): it is damaged, "
-            "protected by a password or of another kind; open it in a spreadsheet program and save it again as .xlsx"
+            f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): is it damaged, "
+            "or protected by a password? Save it again as .xlsx"
         ) from error
 
 
@@ -132,18 +122,13 @@ class WorkbookWriter(TableWriter):
         self.sheet = self.book.create_sheet("Predictions")
         self.rows = self.cut = 0
 
-    def write(self, frame: pandas.DataFrame) -> None:
+    def write(self, frame: Any) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
-        if self.rows == 0:
-            self._append(frame.columns)
-        for row in rows_of(frame):
-            self._append(row)
-
-    def _append(self, row: Iterable[Any]) -> None:
-        self.rows += 1
-        if self.rows > MOST_ROWS:
-            raise OutputError(explain_too_many("there are more"))
-        self.sheet.append([self._cell(value) for value in row])
+        for row in chain([] if self.rows else [frame.columns], rows_of(frame)):
+            self.rows += 1
+            if self.rows > MOST_ROWS:
+                raise OutputError(explain_too_many("there are more"))
+            self.sheet.append([self._cell(value) for value in row])
 
     def _cell(self, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
@@ -166,10 +151,8 @@ class WorkbookWriter(TableWriter):
         self.book.save(content)
         self.path.write_bytes(content.getbuffer())
         if self.cut:
-            self.notes.append(
-                f"texts cut to {MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds: {self.cut}; "
-                "write a .csv file to keep them whole"
-            )
+            most = f"{MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds"
+            self.notes.append(f"texts cut to {most}: {self.cut}; write a .csv file to keep them whole")
 
     def abandon(self) -> None:
         """Close the sheet and its temporary file."""

@@ -54,11 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rollback", metavar="NAME", help="exchange a model and its previous version")
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
     add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
-    add(
-        "--force",
-        action="store_true",
-        help="promote also a model of the sample corpus, one of another task, and one that cannot be compared",
-    )
+    add("--force", action="store_true", help="also a model of the sample corpus, of another task, or not comparable")
     return parser
 
 

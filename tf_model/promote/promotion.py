@@ -1,7 +1,6 @@
 """Put a new model in the place of the one in use, unless it is worse, and go back.
 
-The new model is copied among the versions of the one in use; see :mod:`tf_model.promote.versions`. A program keeps the
-model that it has loaded; the app loads the new one by itself.
+The new model is copied among the versions of the one in use, see :mod:`tf_model.promote.versions`.
 """
 
 from __future__ import annotations
@@ -42,9 +41,8 @@ def promote(
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
     ``target`` need not exist; None: ``saved_models/`` and what the model predicts. ``comparison`` is what
-    ``compare_models`` returned for these two; None: they are compared now, on the dataset ``path``. ``force`` and
-    ``allow_worse`` are the options of the command. A model that does not work is never promoted, and an error
-    leaves everything as it was.
+    ``compare_models`` returned for these two; None: they are compared now, on the dataset ``path``. An error leaves
+    everything as it was.
     """
     model = load_and_try(Path(new))
     if target is None:
@@ -55,9 +53,7 @@ def promote(
         replaces = target.exists()
         if replaces:
             if not (target / GRAPH).is_file():
-                raise OutputError(
-                    f"{paths.shown(target)} is not a saved model and is not replaced; choose another place"
-                )
+                raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
             comparison = _judge(model, target, comparison, path, force, allow_worse)
         versions.add_version(new, target)
     return Promotion(target, versions.other_version(target) if replaces else None, comparison)
@@ -77,10 +73,8 @@ def rollback(target: Path | str) -> Path | None:
                 versions.use_version(target, other)
             if other or was_missing:
                 return versions.other_version(target)
-    raise ModelError(
-        f"{paths.shown(target)} has no previous version in {paths.shown(versions.versions_folder(target))}: only a "
-        "promotion keeps one"
-    )
+    folder = paths.shown(versions.versions_folder(target))
+    raise ModelError(f"{paths.shown(target)} has no previous version in {folder}: only a promotion keeps one")
 
 
 def load_and_try(folder: Path) -> Predictor:
@@ -95,10 +89,8 @@ def load_and_try(folder: Path) -> Predictor:
     for task, labels in model.labels.items():
         probabilities = answered[[probability_column(task, label) for label in labels]].to_numpy()
         if not probabilities_sum_to_1(probabilities):
-            raise ModelError(
-                f"expected probabilities of the {task} that sum to 1, {folder} gives {probabilities[0].tolist()}; "
-                "train it again"
-            )
+            expected = f"expected probabilities of the {task} that sum to 1"
+            raise ModelError(f"{expected}, {folder} gives {probabilities[0].tolist()}; train it again")
     return model
 
 

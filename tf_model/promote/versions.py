@@ -6,9 +6,8 @@
     saved_models/.versions/answer/1  the other version, which a rollback goes to
     saved_models/.versions/answer/2
 
-The link is moved in one step: whoever opens the name gets a whole version, also if the program is killed. Only where
-the name is still a plain folder, as training leaves it, it takes two renames: killed between them, both versions are
-whole and the name is missing; the next promotion or rollback puts it back, see :func:`recover`.
+The link is moved in one step: whoever opens the name gets a whole version. Only where the name is still a plain folder,
+as training leaves it, it takes two renames: killed between them, the name is missing until :func:`recover` is called.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ FOLDER = ".versions"
 def add_version(new: Path, target: Path) -> None:
     """Copy ``new`` among the versions of ``target`` and use it; only the version before it is kept.
 
-    Call it with the lock held, as everything here that changes a folder. After an :class:`OutputError` ``target`` is
-    what it was.
+    Call it with the lock held. After an :class:`OutputError` ``target`` is what it was.
     """
     version = _next_version(target)
     with explain_write_errors(target):
@@ -48,10 +46,7 @@ def add_version(new: Path, target: Path) -> None:
 
 
 def use_version(target: Path, version: Path) -> None:
-    """Let the name ``target`` stand for ``version``; what was there stays as the other version.
-
-    After an :class:`OutputError` ``target`` is what it was.
-    """
+    """Let the name ``target`` stand for ``version``; what was there stays as the other version."""
     link = _link_beside(target)
     with explain_write_errors(target):
         link.unlink(missing_ok=True)
@@ -70,10 +65,7 @@ def use_version(target: Path, version: Path) -> None:
 
 
 def recover(target: Path) -> bool:
-    """Remove what a killed promotion has left behind; where the name is missing, use the newest version.
-
-    Returns whether the name was missing.
-    """
+    """Remove what a killed promotion has left; use the newest version where the name is missing. Whether it was."""
     for each in versions_folder(target).glob(".*"):
         shutil.rmtree(each, ignore_errors=True)
     _link_beside(target).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tf_model import cli, paths
 from tf_model.errors import listed, plural
-from tf_model.inference.predictor import DEFAULT_MODELS
+from tf_model.inference.predictor import DEFAULT_MODELS, find_model
 from tf_model.serving.layout import changed_settings, write_layout
 
 FOLDER = paths.SAVED_MODELS / ".serving"
@@ -16,11 +16,9 @@ FOLDER = paths.SAVED_MODELS / ".serving"
 def main(argv: list[str] | None = None) -> int:
     """Write the folder, and say how a server is started on it."""
     arguments = _parser().parse_args(argv)
-    models = arguments.models or [
-        paths.SAVED_MODELS / name for name in DEFAULT_MODELS if (paths.SAVED_MODELS / name).is_dir()
-    ]
-    models = models or [paths.SAVED_MODELS / DEFAULT_MODELS[-1]]  # which is missing, and the error says so
     with cli.stopped_cleanly():
+        existing = [paths.SAVED_MODELS / name for name in DEFAULT_MODELS if (paths.SAVED_MODELS / name).is_dir()]
+        models = arguments.models or existing or [find_model(None)]
         folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
     cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "

@@ -8,8 +8,8 @@
       monitoring.config        metrics for Prometheus, at /monitoring/prometheus/metrics
       answer/1795488000123456/ one version: the SavedModel, with assets.extra/tf_serving_warmup_requests
 
-The server replays the warm-up requests before it says that the version is there, so that no user waits for the first
-call of each shape (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
+The server replays the warm-up requests before a version is ready, so that no user waits for the first call of a shape
+(https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 """
 
 from __future__ import annotations
@@ -36,17 +36,15 @@ from tf_model.model_dir import (
 BASE = "/models"  # where the server finds the folder; compose.yaml mounts it there
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 METRICS = "/monitoring/prometheus/metrics"
-# At the beginning of each file of settings. Whoever changes one takes it off, and keeps what he has changed.
+# At the beginning of each file of settings; whoever changes one takes it off.
 MARK = "# Written by python -m tf_model.serving, which replaces it; without this line it does not.\n"
 
-# Words of no tweet of the dataset. Texts of 1 to 12 times these give batches padded to each multiple of 8 tokens that
-# occurs in tweets; the sizes are those of one question and of a file.
+# Repeated 1 to 12 times, they give batches of each multiple of 8 tokens; the sizes are of one question and of a file.
 WARMUP_WORDS = "My new iPad is great but the phone is slow"
 WARMUP_LENGTHS = (1, 2, 4, 6, 8, 12)
 WARMUP_SIZES = (1, 8, 64)
 
-# Texts that arrive within 2 ms of each other share a batch; what is more than 64 at once is cut up, and what does not
-# fit into a queue of 100 batches is told to come again (the client does).
+# Texts that arrive within 2 ms share a batch of 64 at most; what the queue does not hold is told to come again.
 BATCHING = """max_batch_size {{ value: 64 }}
 batch_timeout_micros {{ value: 2000 }}
 num_batch_threads {{ value: {cores} }}
@@ -67,11 +65,9 @@ def write_layout(
 ) -> Path:
     """Lay out saved models for a server in ``folder``, by the names of their own folders, and return it.
 
-    A version is numbered by the time when its model was saved and by its training, see
-    :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the newest, as the server serves
-    the highest. Versions that are there stay, and a model that is the newest one already is left alone. ``cores``
-    batches are computed at once (None: this machine's cores). ``overwrite`` writes a model that is there once more, and
-    replaces :func:`changed_settings`.
+    A version is numbered by :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the
+    newest, as the server serves the highest. Versions that are there stay. ``cores`` batches are computed at once
+    (None: this machine's cores). ``overwrite`` writes the newest version again, and replaces :func:`changed_settings`.
     """
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
@@ -117,12 +113,10 @@ def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
 def warmup_requests() -> Iterator[bytes]:
     """Serialized ``tensorflow.serving.PredictionLog`` of each size and length that the server is to have seen.
 
-    Only these fields are needed, so the messages are put together here: a field is its number and wire type, the length
-    of its content, the content (https://protobuf.dev/programming-guides/encoding; tensorflow_serving/apis/predict.proto
-    and prediction_log.proto). A request names no model: it is replayed for the one in whose folder it lies.
+    The messages are put together here, as no package of ours has them (tensorflow_serving/apis/prediction_log.proto and
+    predict.proto). A request names no model: it is replayed for the one in whose folder it lies.
     """
     tf = import_tensorflow()
-
     for size in WARMUP_SIZES:
         for length in WARMUP_LENGTHS:
             texts = [f"{' '.join([WARMUP_WORDS] * length)} {number}" for number in range(size)]
@@ -133,18 +127,16 @@ def warmup_requests() -> Iterator[bytes]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of a protocol buffer that holds bytes or a message."""
+    """A field of bytes: number and type, length, content (https://protobuf.dev/programming-guides/encoding)."""
     length, size = len(content), bytearray()
     while length > 127:
         size.append(length % 128 + 128)
         length //= 128
-    size.append(length)
-    return bytes([number * 8 + 2]) + bytes(size) + content
+    return bytes([number * 8 + 2, *size, length]) + content
 
 
 def _write_version(source: Path, target: Path) -> None:
     tf = import_tensorflow()
-
     with whole_folder(target, overwrite=True) as part:
         for name in SAVED_MODEL:
             if (source / name).is_dir():

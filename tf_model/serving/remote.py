@@ -1,7 +1,7 @@
 """A model on a TensorFlow Serving server, with the interface of one that is loaded here.
 
-It speaks the REST protocol (https://www.tensorflow.org/tfx/serving/api_rest). A call that finds nobody or a busy server
-is tried again; one that takes too long is not, which would only add to the load.
+It speaks REST (https://www.tensorflow.org/tfx/serving/api_rest). A call that finds nobody or a busy server is tried
+again; one that takes too long is not, which would only add to the load.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +57,12 @@ class RemotePredictor(Predictor):
     ) -> RemotePredictor:
         """Find a model at ``http://HOST:8501/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
-        A local copy of it in ``folder`` gives its recipe and metrics and the names of its classes if they are not the
-        project's own: a server tells none of them. ``timeout`` and ``backoff`` are in seconds. Raises
-        :class:`UsageError` if ``server`` is no address, and :class:`ModelError` if it does not answer as expected.
+        A local copy of it in ``folder`` gives what a server does not tell: its metrics, and the names of its classes if
+        they are not the project's own. ``timeout`` and ``backoff`` are in seconds.
         """
-        if server.startswith("grpc:"):
-            raise UsageError("gRPC is not supported; give the server's REST address, such as http://HOST:8501")
         match = _ADDRESS.fullmatch(server)
         if not match:
-            raise UsageError(f"expected the address of a model server, such as http://localhost:8501, got {server!r}")
+            raise UsageError(f"expected the REST address of a server, such as http://localhost:8501, got {server!r}")
         base, named, version = match.groups("")
         *others, last = [named] if named else DEFAULT_MODELS
         for name in (*others, last):
@@ -89,9 +87,6 @@ class RemotePredictor(Predictor):
         )
 
 
-# ---------------------------------------------------------------- what the model is, and what it answers
-
-
 def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, tuple[str, ...]]:
     """The classes of each task that the server has outputs for: from a local folder, else the project's own."""
     if folder is not None:
@@ -107,27 +102,21 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
 
 
 def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
-    """The outputs of a reply as arrays, checked: their shapes, and that the classes are those that are known here."""
-    dtypes = outputs_of(labels)
-    missing = [name for name in dtypes if name not in reply]
-    if missing:
-        raise ModelError(f"{url}: the reply lacks {listed(missing)}; serve the model anew")
+    """The outputs of a reply as arrays; :class:`ModelError` if their shapes or classes are not those known here."""
     outputs = {}
-    for name, dtype in dtypes.items():
+    for name, dtype in outputs_of(labels).items():
         task = name.removesuffix("_probabilities")
         shape = (rows,) if task == name else (rows, len(labels[task]))
-        outputs[name] = _array(reply[name], dtype)
+        outputs[name] = _array(reply.get(name), dtype)
         if outputs[name] is None or outputs[name].shape != shape:
             expected = f"{' x '.join(map(str, shape))} {'texts' if dtype == 'str' else 'numbers from 0 to 1'}"
             raise ModelError(
-                f"{url}: expected {expected} as {name!r}, got {str(reply[name])[:80]}; give the folder of the same "
+                f"{url}: expected {expected} as {name!r}, got {str(reply.get(name))[:80]}; give the folder of the same "
                 "model with --model DIR, or serve it anew"
             )
     for task, classes in labels.items():
         if [classes[best] for best in outputs[f"{task}_probabilities"].argmax(axis=1)] != outputs[task].tolist():
-            raise ModelError(
-                f"{url}: its classes are not {listed(classes)}; give the folder of the same model with --model DIR"
-            )
+            raise ModelError(f"{url}: its classes are not {listed(classes)}; give its own folder with --model DIR")
     return outputs
 
 
@@ -140,9 +129,6 @@ def _array(values: Any, dtype: str) -> np.ndarray | None:
     if dtype == "str":
         return array.astype(object) if array.dtype.kind == "U" else None
     return array.astype(dtype) if array.dtype.kind in "fi" and ((array >= 0) & (array <= 1)).all() else None
-
-
-# ---------------------------------------------------------------- the protocol
 
 
 class _NoSuchModel(ModelError):
@@ -169,10 +155,8 @@ class _Client:
         except (KeyError, TypeError, AttributeError):
             inputs = []
         if inputs != ["text"]:
-            raise ModelError(
-                f"{self.url}: expected the signature {SIGNATURE}(text: string[N]), got {str(reply)[:120]}; serve "
-                "a model of `python -m tf_model.train`"
-            )
+            expected = f"expected the signature {SIGNATURE}(text: string[N])"
+            raise ModelError(f"{self.url}: {expected}, got {str(reply)[:120]}; serve a model of this project")
         return version, outputs
 
     def predict(self, texts: Sequence[bytes]) -> Mapping[str, Any]:
@@ -186,19 +170,22 @@ class _Client:
     def _call(self, method: str, what: str, body: bytes | None = None) -> dict[str, Any]:
         from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+        headers = {"Content-Type": "application/json"} if body else {}
         for attempt in range(self._tries):
             if attempt > 1:
                 time.sleep(self._backoff * 2 ** (attempt - 2))
             try:
-                status, reply = self._request(method, what, body)
+                response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
             except ReadTimeoutError as error:
-                raise ModelError(
-                    f"the model server at {self.url} did not answer within {self._timeout:g} s; look at its load"
-                ) from error
+                late = f"did not answer within {self._timeout:g} s"
+                raise ModelError(f"the model server at {self.url} {late}; look at its load") from error
             except HTTPError as error:
                 failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
                 advice = "check --server, and that the server is running"
                 continue
+            status, reply = response.status, None
+            with suppress(ValueError):
+                reply = json.loads(response.data)
             reason = reply.get("error") if isinstance(reply, dict) else None
             reason = " ".join(str(reason or f"status {status}").split())[:200]
             if status not in BUSY:
@@ -213,12 +200,3 @@ class _Client:
         if not isinstance(reply, dict):
             raise ModelError(f"{self.url}: expected a JSON object, got another reply; give its REST port, usually 8501")
         return reply
-
-    def _request(self, method: str, what: str, body: bytes | None) -> tuple[int, Any]:
-        """Status and JSON value of a reply; None where it is no JSON."""
-        headers = {"Content-Type": "application/json"} if body else {}
-        response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
-        try:
-            return response.status, json.loads(response.data)
-        except ValueError:
-            return response.status, None

@@ -1,4 +1,4 @@
-"""A job in its output folder: what it is, and which of its shards are done.
+"""A job in its output folder: the shards that its input is cut into, and which of them are done.
 
 ::
 
@@ -16,18 +16,103 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model.batch.shards import BAD_ROWS, Shards, cut, input_suffix, shard_name
-from tf_model.errors import OutputError, UsageError, listed
+from tf_model.errors import DataError, OutputError, UsageError, listed
+from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, explain_write_errors, whole_folder, write_json
-from tf_model.io.tables import Table
 from tf_model.model_dir import CALIBRATION, LABELS, RECIPE, training_of
 
 MANIFEST, INPUT, BAD = "_manifest.json", "_input", "_bad"
+SUFFIXES = (".csv", ".parquet")
+BAD_ROWS = "rows.jsonl"
+SHARD_ROWS = tables.CHUNK_ROWS  # what is done again after a worker is lost, and what a worker holds in memory
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What an input was cut into."""
+
+    text_column: str
+    reason: str  # why that column, in words
+    sizes: tuple[int, ...]  # rows of each shard
+    bad: int  # rows that could not be read
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(self.sizes)
+
+
+def shard_name(index: int, suffix: str) -> str:
+    """The file name of a shard."""
+    return f"shard-{index:06}{suffix}"
+
+
+def input_suffix(suffix: str) -> str:
+    """How the shards of .csv or .parquet files end: as .tsv the separator of a CSV file need not be guessed again."""
+    return ".tsv" if suffix == ".csv" else suffix
+
+
+def input_files(source: Path | str) -> list[Path]:
+    """The file ``source``, or the .csv or .parquet files in the folder ``source`` and below, by their names.
+
+    Files whose names begin with ``.`` or ``_`` are left out, as every tool for partitioned tables does.
+    Raises :class:`DataError` if there is none, or they are not all of one kind.
+    """
+    source = Path(source)
+    with explain_read_errors(source):
+        if not source.exists():
+            raise DataError(f"{source} does not exist; give a .csv or .parquet file, or a folder of them")
+        below = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+        shown = [source / path for path in below if not any(part[0] in "._" for part in path.parts)]
+        files = shown if source.is_dir() else [source]
+    suffixes = sorted({file.suffix.lower() for file in files})
+    if len(suffixes) != 1 or suffixes[0] not in SUFFIXES:
+        expected = "expected files that all end in .csv or all in .parquet"
+        raise DataError(f"{source}: {expected}, found {listed(suffixes)}; convert them, or give another folder")
+    return [file.resolve() for file in files]
+
+
+def open_first(files: Sequence[Path], column: str | None, ours: Iterable[str]) -> tables.Table:
+    """The first of the files, closed again: its columns, none of them of ``ours``, and text column are those of all."""
+    with tables.open_table(files[0], column, on_bad_row=lambda _: None) as table:
+        tables.refuse_collisions(table, ours)
+    return table
+
+
+def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Path) -> Shards:
+    """Copy the rows of the files into shards in ``folder``, and the rows that cannot be read into :data:`BAD_ROWS`.
+
+    ``first`` is that of :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
+    Raises :class:`DataError` if a file cannot be read, its columns differ from those of the first, or there is no row.
+    """
+    sizes: list[int] = []
+    bad = 0
+    suffix = input_suffix(files[0].suffix.lower())
+    with (folder / BAD_ROWS).open("w", encoding="utf-8") as stream:
+
+        def set_aside(row: tables.BadRow) -> None:
+            nonlocal bad
+            bad += 1
+            stream.write(json.dumps({"file": str(file), **asdict(row)}, ensure_ascii=False) + "\n")
+
+        for file in files:
+            with tables.open_table(file, first.text_column, on_bad_row=set_aside) as table:
+                if table.columns != first.columns:
+                    expected = f"expected the columns of {files[0].name}, {listed(first.columns)}"
+                    raise DataError(f"{file}: {expected}, found {listed(table.columns)}; give files of one shape")
+                for chunk in table.chunks(shard_rows):
+                    if len(chunk):
+                        with tables.table_writer(folder / shard_name(len(sizes), suffix)) as writer:
+                            writer.write(chunk)
+                        sizes.append(len(chunk))
+    if not sizes:
+        raise DataError(f"{first.name}: expected at least one row below the header that can be read, found none")
+    return Shards(first.text_column, first.reason, tuple(sizes), bad)
 
 
 class Job:
@@ -45,12 +130,8 @@ class Job:
     def resume(self, overwrite: bool = False) -> Shards | None:
         """What an earlier run of the same job left to go on with; None where it is to be begun. Nothing is touched.
 
-        With ``overwrite`` the output of another job, or of a complete run of this one, is to be replaced. A run of
-        this job that is not complete is gone on with all the same.
-
-        Raises:
-            OutputError: The folder holds something else, or cannot be read.
-            UsageError: It holds the output of another job, and ``overwrite`` is false.
+        ``overwrite`` replaces the output of another job (else :class:`UsageError`), or of a complete run of this one.
+        Raises :class:`OutputError` if the folder holds something else, or cannot be read.
         """
         with explain_write_errors(self.folder):
             names = sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
@@ -61,9 +142,9 @@ class Job:
                 raise OutputError(f"{self.folder} holds {listed(others)}, which no job made; choose another folder")
         elif manifest["job"] != self._identity:
             if not overwrite:
+                other = "another job (another model, setting or input)"
                 raise UsageError(
-                    f"{self.folder} holds the output of another job (another model, setting or input); choose another "
-                    "folder, or add --overwrite to replace it"
+                    f"{self.folder} holds the output of {other}; choose another folder, or add --overwrite"
                 )
         elif not (overwrite and manifest["complete"]):
             shards = Shards(**manifest["shards"] | {"sizes": tuple(manifest["shards"]["sizes"])})
@@ -71,8 +152,8 @@ class Job:
                 return shards
         return None
 
-    def begin(self, first: Table, shard_rows: int) -> Shards:
-        """Cut the input, remove what an earlier job left, and write the manifest; see :func:`~.shards.cut`."""
+    def begin(self, first: tables.Table, shard_rows: int) -> Shards:
+        """Cut the input, remove what an earlier job left, and write the manifest; see :func:`cut`."""
         with whole_folder(self.folder / INPUT, overwrite=True) as part:
             shards = cut(self.files, first, shard_rows, part)
             for old in self.folder.glob("shard-[0-9]*"):
@@ -99,11 +180,7 @@ class Job:
         return self.folder / shard_name(index, self.suffix)
 
     def finalize(self, shards: Shards) -> None:
-        """Say in the manifest that the job is complete, and remove the copy of the input.
-
-        Raises:
-            OutputError: A shard is missing.
-        """
+        """Mark the job as complete and remove the copy of the input; :class:`OutputError` if a shard is missing."""
         left, count = len(self.left(shards)), len(shards.sizes)
         if left:
             raise OutputError(f"{self.folder}: {left} of {count} shards are missing; run the same command again")

@@ -1,0 +1,332 @@
+"""A job: every row in exactly one shard, what is done stays done, and nobody else's folder is touched."""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tf_model.batch.job import (
+    BAD_ROWS,
+    SHARD_ROWS,
+    Job,
+    input_files,
+    input_suffix,
+    model_fingerprint,
+    open_first,
+    shard_name,
+)
+from tf_model.batch.job import cut as cut_files
+from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.io import tables
+
+CELLS = st.text(st.sampled_from('ab ,"\n\r\t;é☕'), max_size=6)
+
+
+def write_csv(path, rows, delimiter=","):
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+
+
+def cut(source: Path, column=None, shard_rows=SHARD_ROWS, ours=()):
+    """The shards, their frames in order and the bad rows."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = input_files(source)
+        made = cut_files(files, open_first(files, column, ours), shard_rows, folder)
+        frames = []
+        for index, size in enumerate(made.sizes):
+            file = folder / shard_name(index, input_suffix(files[0].suffix.lower()))
+            with tables.open_table(file, made.text_column) as table:
+                frames.append(pandas.concat(table.chunks(), ignore_index=True))
+            assert len(frames[-1]) == size
+        assert len(list(folder.iterdir())) == len(frames) + 1
+        bad = [json.loads(line) for line in (folder / BAD_ROWS).read_text().splitlines()]
+    assert len(bad) == made.bad
+    return made, pandas.concat(frames, ignore_index=True), bad
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=12), shard_rows=st.integers(1, 5))
+def test_csv_shards_hold_each_row_once_and_in_order(tmp_path, rows, shard_rows):
+    path = tmp_path / "tweets.csv"
+    write_csv(path, [("text", "a;b;c"), *rows])
+    made, frame, bad = cut(path, "text", shard_rows)
+    assert bad == []
+    assert list(made.sizes) == [min(shard_rows, len(rows) - first) for first in range(0, len(rows), shard_rows)]
+    assert made.rows == len(rows)
+    assert list(frame.columns) == ["text", "a;b;c"]
+    assert list(frame.itertuples(index=False, name=None)) == [tuple(row) for row in rows]
+
+
+def test_csv_is_read_as_the_plain_command_reads_it(tmp_path):
+    path = tmp_path / "tweets.csv"
+    content = '\ufefftext;n\n"a ""b""; c";007\n\ncaf\u00e9;NA\n'.encode() + b"caf\xe9 \x80;1e5\n"
+    path.write_bytes(content)
+    made, frame, bad = cut(path, shard_rows=1)
+    assert (made.text_column, made.reason, bad) == ("text", "by its name", [])
+    with tables.open_table(path) as table:
+        pandas.testing.assert_frame_equal(frame, pandas.concat(table.chunks(), ignore_index=True))
+    assert frame["text"].tolist() == ['a "b"; c', "café", "café €"]
+
+
+def test_bad_rows_are_set_aside_with_their_place_and_reason(tmp_path):
+    path = tmp_path / "tweets.csv"
+    path.write_bytes(b'text,n\ngood,1\ntoo,many,fields\n"broken" quote,2\nnul\0,3\nfew\n"two\nlines",4\nlast,5\n')
+    made, frame, bad = cut(path, shard_rows=2)
+    assert frame["text"].tolist() == ["good", "two\nlines", "last"]
+    assert (made.sizes, made.bad) == ((2, 1), 4)
+    assert [(row["file"], row["line"]) for row in bad] == [(str(path), line) for line in (3, 4, 5, 6)]
+    assert bad[0]["reason"] == "expected 2 fields, as in the header, found 3"
+    assert bad[0]["record"] == "too,many,fields"
+    assert "expected after" in bad[1]["reason"]
+    assert bad[2]["reason"] == "expected text, found a NUL character, as in UTF-16"
+    assert bad[3]["reason"] == "expected 2 fields, as in the header, found 1"
+
+
+@pytest.mark.parametrize("group_rows", [3, 100])
+@pytest.mark.parametrize("shard_rows", [4, 50])
+def test_parquet_shards_hold_each_row_once_with_its_type(tmp_path, group_rows, shard_rows):
+    table = pyarrow.table(
+        {"id": list(range(23)), "text": [f"tweet {i}" for i in range(23)], "ok": [True, None] * 11 + [True]}
+    )
+    # The case of an ending does not matter.
+    pyarrow.parquet.write_table(table, tmp_path / "TWEETS.PARQUET", row_group_size=group_rows)
+    made, frame, bad = cut(tmp_path / "TWEETS.PARQUET", shard_rows=shard_rows)
+    assert (made.text_column, bad) == ("text", [])
+    assert frame["id"].tolist() == list(range(23))
+    assert str(frame["ok"].dtype) == "bool[pyarrow]"
+    assert len(made.sizes) == -(-23 // shard_rows)
+
+
+def test_a_folder_is_read_in_the_order_of_its_names_without_hidden_files(tmp_path):
+    for name in ("b/2.csv", "a.csv", "_old/x.csv", ".hidden.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        write_csv(path, [("text",), (name,)])
+    (tmp_path / "_SUCCESS").write_text("")
+    made, frame, _ = cut(tmp_path)
+    assert frame["text"].tolist() == ["a.csv", "b/2.csv"]
+    assert made.sizes == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "expected files that all end in .csv or all in .parquet, found none"),
+        ({"a.csv": b"text\nx\n", "b.txt": b"x"}, "found '.csv', '.txt'"),
+        ({"a.csv": b""}, "is empty"),
+        ({"a.csv": b"text\n"}, "expected at least one row below the header that can be read, found none"),
+        ({"a.csv": b"text\na,b\n"}, "expected at least one row below the header that can be read, found none"),
+        ({"a.csv": "text\nx\n".encode("utf-16-le")}, "line 1: expected text, found a NUL character"),
+        (
+            {"a.csv": b"text\nx\n", "b.csv": b"text,n\nx,1\n"},
+            r"expected the columns of a.csv, 'text', found 'text', 'n'",
+        ),
+        ({"a.csv": b'"te"xt"\nx\n'}, "line 1: ',' expected after"),
+        ({"a.csv": b'text\nfine\n"never closed\nmore\nand more\n'}, "line 3: unexpected end of data; .*double quotes"),
+        ({"a.parquet": b"PAR1 nonsense"}, "expected a Parquet file"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused_in_one_line(tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as refused:
+        cut(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_columns_that_cannot_be_used(tmp_path):
+    write_csv(tmp_path / "a.csv", [("text", "text", "product"), ("a", "b", "c")])
+    with pytest.raises(UsageError, match="has 2 columns called 'text'; rename all but one"):
+        cut(tmp_path)
+    with pytest.raises(DataError, match="already has a column called 'product'"):
+        cut(tmp_path, ours=["product"])
+    with pytest.raises(UsageError, match="has no column 'tweet'"):
+        cut(tmp_path, "tweet")
+
+
+# ---------------------------------------------------------------- the manifest
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "in.csv").write_text("text\n" + "tweet\n" * 5)
+    return tmp_path / "in.csv"
+
+
+def job_of(source, **settings):
+    return Job(source.parent / "out", [source], {"model": "abc", "options": {}} | settings)
+
+
+def begin(job):
+    return job.begin(open_first(job.files, None, []), 2)
+
+
+def score(job, *indices):
+    """As a worker does it."""
+    for index in indices:
+        shutil.copy(job.input(index), job.output(index))
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_job_goes_on_with_what_is_not_done(source):
+    source.write_text(source.read_text() + "a,b\n")
+    job = job_of(source)
+    assert job.resume() is None
+    shards = begin(job)
+    assert (shards.sizes, shards.bad, shards.text_column, job.left(shards)) == ((2, 2, 1), 1, "text", [0, 1, 2])
+    score(job, 1)
+    again = job_of(source)
+    assert again.resume() == shards
+    assert again.left(shards) == [0, 2]
+    with pytest.raises(OutputError, match="2 of 3 shards are missing; run the same command again"):
+        again.finalize(shards)
+    score(again, 0, 2)
+    again.finalize(shards)
+    assert shards.rows == 5
+    assert names(job.folder) == ["_bad", "_manifest.json", *(f"shard-{index:06}.csv" for index in range(3))]
+    assert json.loads((job.folder / "_bad" / "rows.jsonl").read_text())["line"] == 7
+    assert job_of(source).resume() == shards
+    assert job_of(source).left(shards) == []
+
+
+def test_a_shard_that_was_removed_is_written_again(source):
+    job = job_of(source)
+    shards = begin(job)
+    score(job, 0, 1, 2)
+    job.output(1).unlink()
+    assert job.resume() == shards
+    assert job.left(shards) == [1]
+    score(job, 1)
+    job.finalize(shards)
+    job.output(1).unlink()
+    assert job.resume() is None, "the copy of the input has gone"
+    begin(job)
+    assert job.left(shards) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("settings", [{"model": "def"}, {"options": {"threshold": 0.5}}])
+def test_the_output_of_another_job_is_kept_unless_asked(source, settings):
+    job = job_of(source)
+    begin(job)
+    score(job, 0)
+    other = job_of(source, **settings)
+    with pytest.raises(UsageError, match=r"another job \(another model, setting or input\); choose another folder"):
+        other.resume()
+    assert other.resume(overwrite=True) is None
+    assert job.output(0).is_file(), "nothing is touched yet"
+    assert other.left(begin(other)) == [0, 1, 2]
+    assert names(job.folder) == ["_input", "_manifest.json"]
+
+
+def test_an_input_that_cannot_be_cut_leaves_an_earlier_job_as_it_was(source):
+    job = job_of(source)
+    begin(job)
+    score(job, 0)
+    before = names(job.folder)
+    source.write_text('text\n"never closed')
+    with pytest.raises(DataError, match="unexpected end of data"):
+        begin(job_of(source))
+    assert names(job.folder) == before
+
+
+def test_overwriting_goes_on_with_an_unfinished_run_of_the_same_job_and_replaces_a_complete_one(source):
+    job = job_of(source)
+    shards = begin(job)
+    score(job, 0)
+    # As the same command does, --overwrite included, after it lost its workers.
+    assert job_of(source).resume(overwrite=True) == shards
+    score(job, 1, 2)
+    assert job_of(source).resume(overwrite=True) == shards
+    job.finalize(shards)
+    assert job_of(source).resume() == shards
+    assert job_of(source).resume(overwrite=True) is None
+
+
+def test_a_changed_input_is_another_job(source):
+    begin(job_of(source))
+    before = source.stat()
+    source.write_text("text\n" + "tweeT\n" * 5)
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    with pytest.raises(UsageError, match=r"another job"):
+        job_of(source).resume()
+
+
+def test_an_input_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="cannot read"):
+        job_of(tmp_path / "nothing.csv")
+
+
+def test_what_no_job_made_is_never_touched(source):
+    job = job_of(source)
+    job.folder.mkdir()
+    mine = job.folder / "mine.txt"
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match=r"holds 'mine\.txt', which no job made; choose another folder"):
+        job.resume(overwrite=True)
+    mine.unlink()
+    score(job, *job.left(begin(job)))
+    mine.write_text("mine")
+    (job.folder / ".shard-000000.csv.abc.part").mkdir()  # of a worker that was killed
+    other = job_of(source, model="def")
+    assert other.resume(overwrite=True) is None
+    begin(other)
+    assert names(job.folder) == ["_input", "_manifest.json", "mine.txt"]
+    shutil.rmtree(job.folder)
+    job.folder.write_text("a file")
+    with pytest.raises(OutputError, match="a part of this path is a file"):
+        job.resume()
+
+
+def test_shards_without_a_manifest_are_never_touched(source):
+    job = job_of(source)
+    score(job, *job.left(begin(job)))
+    (job.folder / "_manifest.json").unlink()
+    with pytest.raises(OutputError, match=r"holds 'shard-000000\.csv', .* which no job made"):
+        job.resume(overwrite=True)
+
+
+def test_what_a_killed_run_left_before_its_manifest_is_replaced(source):
+    job = job_of(source)
+    begin(job)
+    (job.folder / "_manifest.json").unlink()
+    (job.folder / "._input.abc.part").mkdir()
+    assert job.resume() is None
+    assert len(begin(job).sizes) == 3
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"job": 1}', "no JSON"])
+def test_a_file_that_is_only_called_like_a_manifest_is_kept(source, content):
+    job = job_of(source)
+    job.folder.mkdir()
+    (job.folder / "_manifest.json").write_text(content)
+    with pytest.raises(DataError, match=r"cannot read .*_manifest\.json"):
+        job.resume(overwrite=True)
+    assert (job.folder / "_manifest.json").read_text() == content
+
+
+NAMES = ("fingerprint.pb", "labels.json", "calibration.json", "recipe.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fingerprint_changes_with_all_that_decides_what_a_model_predicts(tmp_path, name):
+    for each in NAMES:
+        (tmp_path / each).write_text("a")
+    first = model_fingerprint(tmp_path)
+    assert first == model_fingerprint(tmp_path)
+    (tmp_path / name).write_text("b")
+    second = model_fingerprint(tmp_path)
+    (tmp_path / name).unlink()
+    assert len({first, second, model_fingerprint(tmp_path)}) == 3
