@@ -40,10 +40,10 @@ def test_one_process_is_no_cluster(given, monkeypatch):
 def test_the_first_worker_is_the_chief_unless_there_is_one(monkeypatch):
     monkeypatch.setenv(VARIABLE, config({"type": "worker", "index": 0}, worker=["a:1", "b:2"]))
     assert from_environment() == Cluster(("a:1", "b:2"), 0)
-    assert from_environment().is_chief
+    assert from_environment().index == 0
     monkeypatch.setenv(VARIABLE, config({"type": "worker", "index": "0"}, worker=["a:1", "b:2"], chief=["c:3"]))
     found = from_environment()
-    assert (found, found.is_chief, found.describe()) == (Cluster(("c:3", "a:1", "b:2"), 1), False, "worker 2 of 3")
+    assert (found, found.describe()) == (Cluster(("c:3", "a:1", "b:2"), 1), "worker 2 of 3")
 
 
 @pytest.mark.parametrize(

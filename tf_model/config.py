@@ -1,7 +1,4 @@
-"""Training configurations: every setting that decides what is learned, printed at the start of a run and saved with it.
-
-The command line calls a named one a recipe (``--recipe``), and so does the file beside the model, ``recipe.json``.
-"""
+"""Training configurations, "recipes" on the command line and in ``recipe.json``: all that decides what is learned."""
 
 import argparse
 from collections.abc import Mapping
@@ -23,40 +20,22 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True, config={"strict": True, "extra": "forbid"})
 class Recipe:
-    """All settings of one training run.
+    """All settings of one training run."""
 
-    Attributes:
-        name: Recipe that the settings started from.
-        backbone: ``minilm`` (packaged), a hub name such as ``bert-base-uncased``, or a folder.
-        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
-        pooling: What the classification layer reads: ``cls``, the first token's output as in BERT and the report, or
-            ``mean``, that of all tokens.
-        max_tokens: Longest input in tokens, special tokens included (3 to 512).
-        epochs: Passes over the training part.
-        batch_size: Examples a step, over all devices.
-        learning_rate: Adam's, at its highest.
-        schedule: ``constant``, or ``linear``: warm-up from 0, then linear decay to 0.
-        warmup: Share of the steps spent warming up (``linear`` only).
-        label_smoothing: Share of each label that is spread evenly over all classes, 0 to below 1.
-        seed: For the new classification layer, dropout and the order of examples.
-        split_seed: For the split into training and validation part.
-        validation_size: Share of the examples in the validation part.
-    """
-
-    name: str = "report"
-    backbone: str = PACKAGED_BACKBONE
+    name: str = "report"  # of the recipe that the settings started from
+    backbone: str = PACKAGED_BACKBONE  # or a hub name such as bert-base-uncased, or a folder
     cleaning: Literal[*CLEANINGS] = "report"
-    pooling: Literal["cls", "mean"] = "cls"
-    max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS
+    pooling: Literal["cls", "mean"] = "cls"  # classify by the first token's output, as the report, or by all tokens'
+    max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS  # of an input, special tokens included
     epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 32
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5
-    schedule: Literal["constant", "linear"] = "constant"
-    warmup: Share = 0.0
-    label_smoothing: Share = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42
+    batch_size: Annotated[int, Field(ge=1)] = 32  # examples a step, over all devices
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # Adam's, at its highest
+    schedule: Literal["constant", "linear"] = "constant"  # linear: warm-up from 0, then linear decay to 0
+    warmup: Share = 0.0  # of the steps (linear only)
+    label_smoothing: Share = 0.0  # of each label, spread evenly over all classes
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
-    validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
@@ -64,11 +43,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The opposite of :meth:`to_dict`.
-
-        Raises:
-            UsageError: A field is unknown, or a value is not in its range.
-        """
+        """The opposite of :meth:`to_dict`; :class:`UsageError` if a field is unknown or a value out of its range."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -102,11 +77,7 @@ RECIPES = {recipe.name: recipe for recipe in (REPORT, TUNED, ANSWER)}
 
 
 def make_recipe(name: str, **overrides: Any) -> Recipe:
-    """The recipe ``name`` with some fields replaced; ``None`` leaves a field as it is.
-
-    Raises:
-        UsageError: The recipe is unknown, or a value is out of its range.
-    """
+    """The recipe ``name`` with some fields replaced (not by None); :class:`UsageError` if it or a value is unknown."""
     if name not in RECIPES:
         raise UsageError(f"recipe must be one of {', '.join(RECIPES)}, not {name!r}")
     given = {key: value for key, value in overrides.items() if value is not None}
@@ -121,11 +92,7 @@ REPORT_DEFAULT = make_recipe(REPORT.name)
 
 
 def of_model(folder: Path, values: Mapping[str, Any]) -> Recipe:
-    """The recipe that a saved model was trained with, from the ``values`` of its ``recipe.json``.
-
-    Raises:
-        ModelError: It is not there (no default takes its place), or cannot be used.
-    """
+    """The recipe of a saved model, from the ``values`` of its ``recipe.json``; :class:`ModelError` if unusable."""
     if not values:
         raise ModelError(f"{RECIPE} of {folder} is not there; train the model again")
     try:
@@ -142,24 +109,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"settings to start from; {REPORT.name}, or with --task {tasks.ANSWER} {ANSWER.name}, if not given",
     )
     group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
-    for field in fields(Recipe):
-        if field.name == "name":
-            continue
+    for field in fields(Recipe)[1:]:  # all but the name
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=type(field.default),
             choices=get_args(field.type) if get_origin(field.type) is Literal else None,
             default=None,
-            help=_help(field.name),
+            help="; ".join(f"{recipe}: {getattr(make_recipe(recipe), field.name)}" for recipe in RECIPES),
         )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Recipe:
     """The recipe that parsed arguments ask for."""
-    names = [field.name for field in fields(Recipe) if field.name != "name"]
+    names = [field.name for field in fields(Recipe)[1:]]
     default = ANSWER.name if getattr(arguments, "task", None) == tasks.ANSWER else REPORT.name
     return make_recipe(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})
-
-
-def _help(name: str) -> str:
-    return "; ".join(f"{recipe}: {getattr(make_recipe(recipe), name)}" for recipe in RECIPES)

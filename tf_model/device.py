@@ -20,28 +20,18 @@ from typing import Any
 from tf_model.distributed import STARTUP_SECONDS, Cluster, Workers, connect
 
 _CHATTER = re.compile(r"WARNING: All log messages before|[IWE]\d{4} |To enable the following instructions")
-PRECISIONS = ("auto", "float32", "mixed_bfloat16")
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how a run computes.
+    """Where and how a run computes."""
 
-    Attributes:
-        device: In words, e.g. ``"CPU, 2 cores"`` or ``"NVIDIA H100 80GB HBM3"``.
-        gpus: Number of GPUs used.
-        precision: ``"float32"`` or ``"mixed_bfloat16"``.
-        xla: Whether training steps are compiled by XLA.
-        deterministic: Whether the same run gives the same numbers on the same machine.
-        workers: The processes that train together; None if there is one.
-    """
-
-    device: str
-    gpus: int
-    precision: str
-    xla: bool
-    deterministic: bool
-    workers: Workers | None = None
+    device: str  # in words, e.g. "CPU, 2 cores" or "NVIDIA H100 80GB HBM3"
+    gpus: int  # how many are used
+    precision: str  # "float32" or "mixed_bfloat16"
+    xla: bool  # whether training steps are compiled
+    deterministic: bool  # whether the same run gives the same numbers on the same machine
+    workers: Workers | None = None  # the processes that train together, if there are several
 
     def describe(self) -> str:
         """One line for the log."""
@@ -107,16 +97,10 @@ def prepare(
     cluster: Cluster | None = None,
     cluster_seconds: float = STARTUP_SECONDS,
 ) -> Runtime:
-    """Seed every generator, set the devices and the number format, and wait for the other workers.
+    """Seed Python, NumPy and TensorFlow, set the devices and the number format, and wait for the other workers.
 
-    Args:
-        seed: For Python, NumPy and TensorFlow.
-        precision: ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
-            a CPU with AVX512_BF16 or AMX), ``"float32"`` elsewhere. Weights are float32 either way.
-        xla: Compile training steps; pays only for long runs.
-        deterministic: Ask TensorFlow for operations that give the same result each time.
-        cluster: The processes to train with.
-        cluster_seconds: How long to wait for them; see :func:`tf_model.distributed.connect`.
+    The precision ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
+    a CPU with AVX512_BF16 or AMX), else ``"float32"``. Weights are float32 either way.
     """
     tf = import_tensorflow()
     import tf_keras
@@ -171,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute"
     group = parser.add_argument_group(title)
     group.add_argument(
         "--precision",
-        choices=PRECISIONS,
+        choices=("auto", "float32", "mixed_bfloat16"),
         default="auto",
         help="number format of the layers; auto, by the device, if not given",
     )

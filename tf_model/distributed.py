@@ -49,11 +49,6 @@ class Cluster:
     addresses: tuple[str, ...]
     index: int
 
-    @property
-    def is_chief(self) -> bool:
-        """Whether this process keeps the checkpoint and saves the model."""
-        return self.index == 0
-
     def describe(self) -> str:
         """``"worker 1 of 2"``."""
         return f"worker {self.index + 1} of {len(self.addresses)}"
@@ -104,7 +99,7 @@ class Workers:
         return [name for name, column in zip(values, gathered.T, strict=True) if len(set(column.tolist())) > 1]
 
     def wait(self) -> None:
-        """Wait until all workers have come this far; :class:`WorkerLost` if one of them is gone."""
+        """Wait until all workers have come this far; raise :class:`WorkerLost` if one is gone."""
         self.agree(here=True)
 
     @contextmanager

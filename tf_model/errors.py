@@ -1,8 +1,4 @@
-"""Errors that a user can act on, and the words that their messages share.
-
-Each message is one line: what was expected, what came instead, what to do next. The command lines print it without a
-traceback and exit with :attr:`TweetTargetError.exit_code`.
-"""
+"""Errors that a user can act on, each in one line: what was expected, what came instead, what to do next."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from collections.abc import Iterable
 
 
 class TweetTargetError(Exception):
-    """Base of every error that is explained to the user rather than shown as a traceback."""
+    """Base of the errors that the command lines print without a traceback, exiting with ``exit_code``."""
 
     exit_code = 1
 

@@ -21,8 +21,6 @@ from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import cross_validation
 
-PROTOCOLS = ("report", "grouped")
-PARTS = ("all", "train")
 GROUPED_ONLY: dict[str, Any] = {  # options that belong to cross-validation, and what they are if not given
     "task": tasks.PRODUCT.name,
     "seeds": [0, 1, 2],
@@ -182,19 +180,18 @@ def _evaluate_seeds(
     rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
 ) -> dict[str, Any]:
     """Metrics of each seed's out-of-fold predictions and their spread; of both tasks also of the seeds averaged."""
-    parts, stdout = [split.validation for split in folds], cli.stdout()
+    parts, stdout, scores = [split.validation for split in folds], cli.stdout(), list(probabilities.values())
     is_joint = len(rows.tasks) > 1
-    averaged = (
-        {"averaged": np.mean(list(probabilities.values()), axis=0)} if is_joint and len(probabilities) > 1 else {}
-    )
-    by_seed = {}
-    for name, scores in {**probabilities, **averaged}.items():
+
+    def evaluate(title: str, scores: np.ndarray) -> dict[str, Any]:
         metrics = joint_metrics.evaluate_out_of_fold(rows.label_ids, scores, parts, groups, rows.tasks)
-        by_seed[str(name)] = metrics
-        title = "all seeds averaged" if name == "averaged" else f"seed {name}"
         joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
-    summary = joint_metrics.summarize_headlines([by_seed[str(seed)]["headline"] for seed in probabilities])
-    scores = list(probabilities.values())
+        return metrics
+
+    by_seed = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
+    averaged = is_joint and len(scores) > 1
+    of_average = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if averaged else {}
+    summary = joint_metrics.summarize_headlines([metrics["headline"] for metrics in by_seed.values()])
     if is_joint:
         scores = [joint_metrics.calibrate_across(rows.label_ids, each, parts) for each in scores]
     for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, scores, groups, rows.tasks).items():
@@ -206,22 +203,17 @@ def _evaluate_seeds(
             low, high = values["interval"]
             line += f"; 95% interval {low:.3f} to {high:.3f}, near-duplicates drawn together"
         stdout.print(line, highlight=False, soft_wrap=True)
-    of_average = {"averaged": by_seed.pop("averaged")} if averaged else {}
     return {"seeds": by_seed, "summary": summary, **of_average}
 
 
 def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, float]]:
     """Accuracy after each epoch: the mean over seeds and folds, each weighted by its rows."""
     weights = [len(result.positions) for result in results]
-    epochs = zip(*(result.history for result in results), strict=True)
+    names = ("val_accuracy", "val_loss", "loss")
     return [
-        {
-            "epoch": rows[0]["epoch"],
-            "val_accuracy": float(np.average([row["val_accuracy"] for row in rows], weights=weights)),
-            "val_loss": float(np.average([row["val_loss"] for row in rows], weights=weights)),
-            "loss": float(np.average([row["loss"] for row in rows], weights=weights)),
-        }
-        for rows in epochs
+        {"epoch": rows[0]["epoch"]}
+        | {name: float(np.average([row[name] for row in rows], weights=weights)) for name in names}
+        for rows in zip(*(result.history for result in results), strict=True)
     ]
 
 
@@ -253,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage.")
     parser.add_argument(
         "--protocol",
-        choices=PROTOCOLS,
+        choices=("report", "grouped"),
         default="report",
         help="report: a saved model on the validation part of its own split; grouped: train and score a recipe by "
         "cross-validation with no near-duplicate on both sides",
@@ -279,7 +271,7 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {cross_validation.FOLD_SEED} if not given")
     group.add_argument(
         "--part",
-        choices=PARTS,
+        choices=("all", "train"),
         help="rows to use: all (if not given), or train, those that `tf_model.train` trains on, to choose settings on",
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")

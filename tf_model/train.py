@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import resource
 import secrets
 import shlex
@@ -17,11 +16,14 @@ from tf_model import cli, config, data, device, distributed, model_dir, paths, t
 from tf_model.config import Recipe
 from tf_model.data import corrections, splits
 from tf_model.errors import OutputError, TweetTargetError, UsageError
+from tf_model.evaluation import joint_metrics
+from tf_model.evaluation import metrics as single_task
+from tf_model.export.saved_model import export
 from tf_model.io import files
 from tf_model.modeling import backbone
-
-MOST_SECONDS = 7 * 24 * 3600  # that anybody waits for another worker
-WORKERS_MARK = "workers"
+from tf_model.monitor import reference
+from tf_model.training import checkpoint as checkpoints
+from tf_model.training import cross_validation, trainer
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,7 +67,13 @@ def main(argv: list[str] | None = None) -> int:
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, recipe, data_sha256, weights, runtime)
         try:
-            calibration = _calibrate(rows.take(split.train), recipe, weights, runtime, checkpoint, data_sha256)
+            calibration, threshold = None, None
+            if len(rows.tasks) > 1:
+                store = checkpoint.folder / checkpoints.CALIBRATION
+                calibration = cross_validation.calibrate_out_of_fold(
+                    rows.take(split.train), recipe, weights, runtime, store=store, data_sha256=data_sha256
+                )
+                threshold = calibration["threshold"]
             fitted, scores = _train(recipe, weights, rows, split, runtime, checkpoint, arguments.pad_to)
         except BaseException as error:
             kept = checkpoint.progress()
@@ -77,6 +85,8 @@ def main(argv: list[str] | None = None) -> int:
             runtime.workers.wait()
             cli.say(f"{runtime.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
+        if calibration:
+            scores = joint_metrics.calibrate(scores, calibration["temperature"])
         metrics = {
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,
@@ -86,7 +96,10 @@ def main(argv: list[str] | None = None) -> int:
             "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
             "rows": len(rows),
             "ignored": rows.ignored,
-            **_evaluate(rows, split, scores, calibration),
+            **{
+                name: joint_metrics.evaluate_predictions(rows.label_ids[part], scores[part], threshold, rows.tasks)
+                for name, part in (("train", split.train), ("validation", split.validation))
+            },
             "seconds": fitted.seconds,
             "wall_seconds": time.monotonic() - began,
             "seed": recipe.seed,
@@ -96,7 +109,18 @@ def main(argv: list[str] | None = None) -> int:
             "versions": device.versions(),
             **({"extra": added.to_json()} if added else {}),
         }
-        _export(fitted, folder, rows, split.validation, scores, recipe, metrics, calibration, arguments.overwrite)
+        validation, scores = rows.take(split.validation), scores[split.validation]
+        export(
+            fitted,
+            folder,
+            recipe=recipe,
+            metrics=metrics,
+            validation=validation,
+            probabilities=scores,
+            calibration=calibration,
+            reference=_reference(fitted.encoder, validation, scores, threshold, metrics),
+            overwrite=arguments.overwrite,
+        )
         if runtime.workers:
             with suppress(distributed.WorkerLost):  # it is no longer needed
                 runtime.workers.wait()
@@ -106,25 +130,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _lock(folder: Path, worker: int) -> Any:
-    """Let no other training of this model in: two would take each other's checkpoints for their own.
-
-    Of several workers of one training the chief, worker 0, holds the lock for all.
-    """
+    """Let no other training of this model in, for their checkpoints would mix; the chief locks for all its workers."""
     if worker:
         return nullcontext()
-    lock = _checkpoint_folder(folder).with_name(f"{folder.name}.lock")
+    lock = folder.parent / paths.CHECKPOINTS.name / f"{folder.name}.lock"
     return files.locked(
         lock, f"another training of {paths.shown(folder)}", "wait until it ends, or choose another --name"
     )
 
 
-def _checkpoint_folder(folder: Path) -> Path:
-    return folder.parent / paths.CHECKPOINTS.name / folder.name
-
-
-def _checkpoint(arguments, folder: Path, recipe: Recipe, data_sha256: list[str], weights, runtime) -> Any:
-    from tf_model.training.checkpoint import Checkpoint
-
+def _checkpoint(
+    arguments, folder: Path, recipe: Recipe, data_sha256: list[str], weights, runtime
+) -> checkpoints.Checkpoint:
     fingerprint = {
         "task": arguments.task,
         "data": "+".join(data_sha256),
@@ -137,7 +154,8 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, data_sha256: list[str],
         "pad_to": arguments.pad_to,
         **recipe.to_dict(),
     }
-    checkpoint = Checkpoint(_checkpoint_folder(folder), fingerprint, runtime.worker_index)
+    place = folder.parent / paths.CHECKPOINTS.name / folder.name
+    checkpoint = checkpoints.Checkpoint(place, fingerprint, runtime.worker_index)
     if not runtime.worker_index:  # what becomes of an earlier run is the chief's to decide
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
@@ -146,15 +164,10 @@ def _checkpoint(arguments, folder: Path, recipe: Recipe, data_sha256: list[str],
     return checkpoint
 
 
-def _agree(together: distributed.Workers, checkpoint: Any) -> None:
-    """Begin once all workers are there, with the same settings and data and one folder of checkpoints.
-
-    Raises:
-        UsageError: They differ in these.
-        WorkerLost: One of them is gone.
-    """
-    mark = checkpoint.folder / WORKERS_MARK
-    if together.cluster.is_chief:
+def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) -> None:
+    """Wait for all workers; :class:`UsageError` unless settings, data and the folder of checkpoints are the same."""
+    mark = checkpoint.folder / "workers"
+    if together.cluster.index == 0:
         with files.explain_write_errors(mark):
             mark.write_text(secrets.token_hex(), encoding="utf-8")
     differing = together.agree(**checkpoint.fingerprint)
@@ -168,28 +181,16 @@ def _agree(together: distributed.Workers, checkpoint: Any) -> None:
         )
 
 
-def _calibrate(rows: data.TrainingRows, recipe, weights, runtime, checkpoint, data_sha256) -> dict[str, Any] | None:
-    """Temperatures and threshold from out-of-fold predictions of the training part, for a model of both tasks."""
-    if len(rows.tasks) == 1:
-        return None
-    from tf_model.training.checkpoint import CALIBRATION
-    from tf_model.training.cross_validation import calibrate_out_of_fold
-
-    store = checkpoint.folder / CALIBRATION
-    return calibrate_out_of_fold(rows, recipe, weights, runtime, store=store, data_sha256=data_sha256)
-
-
 def _train(recipe, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
     """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
     from tf_model.preprocessing.batching import encode, steps_per_epoch
-    from tf_model.training.trainer import Examples, fit, text_encoder
 
     # Every worker goes through all of this: what the chief does alone is to save.
-    encoder = text_encoder(recipe, weights)
-    examples = Examples(encode(encoder, rows.texts), rows.label_ids)
+    encoder = trainer.text_encoder(recipe, weights)
+    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids)
     bar = cli.show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(len(split.train), recipe.batch_size))
     try:
-        fitted = fit(
+        fitted = trainer.fit(
             recipe,
             weights,
             [len(task.labels) for task in rows.tasks],
@@ -206,57 +207,22 @@ def _train(recipe, weights, rows: data.TrainingRows, split: splits.Split, runtim
     return fitted, fitted.probabilities(examples.token_ids)
 
 
-def _evaluate(rows: data.TrainingRows, split: splits.Split, scores, calibration) -> dict[str, Any]:
-    """Metrics of both parts, by task."""
-    from tf_model.evaluation import joint_metrics
-
-    threshold = calibration["threshold"] if calibration else None
-    if calibration:
-        scores = joint_metrics.calibrate(scores, calibration["temperature"])
-    return {
-        name: joint_metrics.evaluate_predictions(rows.label_ids[part], scores[part], threshold, rows.tasks)
-        for name, part in (("train", split.train), ("validation", split.validation))
-    }
-
-
-def _export(
-    fitted, folder: Path, rows: data.TrainingRows, part, scores, recipe, metrics, calibration, overwrite
-) -> None:
-    """Write the model folder; ``part`` are the positions of the validation rows."""
-    from tf_model.evaluation import joint_metrics
-    from tf_model.export.saved_model import Validated, export
-    from tf_model.monitor import reference
+def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> reference.Reference:
+    """What predictions look like where all is well, for monitoring."""
     from tf_model.preprocessing.batching import encode
     from tf_model.preprocessing.tokenizer import pad
 
-    validation, scores, encoder = rows.take(part), scores[part], fitted.encoder
-    if calibration:
-        scores = joint_metrics.calibrate(scores, calibration["temperature"])
-    threshold = calibration["threshold"] if calibration else None
     unknown_shares = encoder.unknown_shares(pad(encode(encoder, validation.texts), encoder.max_tokens))
-    export(
-        fitted,
-        folder,
-        tasks=rows.tasks,
-        recipe=recipe,
-        metrics=metrics,
-        validated=Validated(validation.rows, validation.label_ids, scores),
-        calibration=calibration,
-        reference=reference.build(
-            validation.texts,
-            joint_metrics.predictions(scores, threshold, rows.tasks),
-            f"validation part ({metrics['protocol']})",
-            unknown_shares.numpy().tolist(),
-            {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
-        ),
-        overwrite=overwrite,
+    return reference.build(
+        validation.texts,
+        joint_metrics.predictions(scores, threshold, validation.tasks),
+        f"validation part ({metrics['protocol']})",
+        unknown_shares.numpy().tolist(),
+        {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
     )
 
 
 def _show(rows: data.TrainingRows, recipe: Recipe, metrics: dict[str, Any], folder: Path) -> None:
-    from tf_model.evaluation.joint_metrics import print_evaluation
-    from tf_model.evaluation.metrics import REPORT, comparison_table
-
     stdout = cli.stdout()
     validation = metrics["validation"]
     if len(rows.tasks) == 1:
@@ -266,9 +232,9 @@ def _show(rows: data.TrainingRows, recipe: Recipe, metrics: dict[str, Any], fold
         )
         comparable = metrics["dataset"] == data.ASSIGNMENT and task is tasks.PRODUCT and same_split
         parts = (metrics[part][task.name] for part in ("train", "validation"))
-        stdout.print(comparison_table(*parts, REPORT if comparable else {}))
+        stdout.print(single_task.comparison_table(*parts, single_task.REPORT if comparable else {}))
     else:
-        print_evaluation(stdout, "validation part", validation)
+        joint_metrics.print_evaluation(stdout, "validation part", validation)
     whole = validation[metrics["task"]]
     low, high = whole["accuracy_interval"]
     stdout.print(
@@ -327,7 +293,7 @@ def _parser() -> argparse.ArgumentParser:
     device.add_arguments(parser)
     parser.add_argument(
         "--workers-timeout",
-        type=_seconds,
+        type=cli.positive_integer,
         default=distributed.STARTUP_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the other workers that TF_CONFIG names, if it names any",
@@ -336,24 +302,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds <= MOST_SECONDS:
-        raise argparse.ArgumentTypeError(f"expected seconds above 0 and up to {MOST_SECONDS}, got {text!r}")
-    return seconds
-
-
 def _padding(text: str) -> int:
-    try:
-        tokens = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number of tokens, got {text!r}") from None
-    if not 64 <= tokens <= 512:
-        raise argparse.ArgumentTypeError(f"must be between 64, which holds every tweet, and 512, not {tokens}")
-    return tokens
+    if not text.isdecimal() or not 64 <= int(text) <= 512:
+        raise argparse.ArgumentTypeError(f"expected 64, which holds every tweet, to 512 tokens, got {text!r}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,6 @@ from tf_model.config import make_recipe
 from tf_model.errors import ModelError, OutputError
 from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
-from tf_model.export.saved_model import Validated
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 
@@ -94,14 +93,18 @@ def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.fixture(scope="module")
-def validated() -> Validated:
-    scores = np.random.default_rng(0).dirichlet(np.ones(9), 20).astype(np.float32)
-    return Validated(np.arange(100, 120), (np.arange(20) % 9)[:, np.newaxis], scores)
+def validation() -> data.TrainingRows:
+    return data.TrainingRows((TASK,), np.arange(100, 120), ["text"] * 20, (np.arange(20) % 9)[:, np.newaxis])
 
 
 @pytest.fixture(scope="module")
-def metrics(validated: Validated) -> dict:
-    measured = evaluate_predictions(validated.label_ids, validated.probabilities, chosen=[TASK])
+def probabilities() -> np.ndarray:
+    return np.random.default_rng(0).dirichlet(np.ones(9), 20).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def metrics(validation, probabilities) -> dict:
+    measured = evaluate_predictions(validation.label_ids, probabilities, chosen=[TASK])
     return {
         "dataset": data.SAMPLE,
         "data_sha256": "0" * 64,
@@ -121,11 +124,12 @@ def metrics(validated: Validated) -> dict:
 
 
 @pytest.fixture(scope="module")
-def save(fitted, validated, metrics):
+def save(fitted, validation, probabilities, metrics):
     """A function that exports the classifier into a folder."""
 
     def save(folder: Path, **options) -> None:
-        saved_model.export(fitted, folder, tasks=[TASK], recipe=RECIPE, metrics=metrics, validated=validated, **options)
+        options |= {"validation": validation, "probabilities": probabilities}
+        saved_model.export(fitted, folder, recipe=RECIPE, metrics=metrics, **options)
 
     return save
 
@@ -299,13 +303,13 @@ def test_folder_holds_what_the_design_says(folder, metrics):
         assert [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)] == HISTORY
 
 
-def test_validation_predictions_are_rows_labels_and_probabilities(folder, validated):
+def test_validation_predictions_are_rows_labels_and_probabilities(folder, validation, probabilities):
     frame = pandas.read_csv(folder / "validation_predictions.csv")
     columns = [f"product_probability_{label}" for label in TASK.labels]
     assert [*frame] == ["row", "product", *columns]
-    assert frame["row"].tolist() == validated.rows.tolist()
-    assert frame["product"].tolist() == [TASK.labels[i] for i in validated.label_ids[:, 0]]
-    np.testing.assert_allclose(frame[columns], validated.probabilities, atol=1e-6)
+    assert frame["row"].tolist() == validation.rows.tolist()
+    assert frame["product"].tolist() == [TASK.labels[i] for i in validation.label_ids[:, 0]]
+    np.testing.assert_allclose(frame[columns], probabilities, atol=1e-6)
 
 
 def test_only_weights_are_saved_not_the_state_of_the_optimizer(folder, fitted):

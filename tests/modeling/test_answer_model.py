@@ -18,7 +18,6 @@ from tf_model.config import make_recipe
 from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.export import saved_model
-from tf_model.export.saved_model import Validated
 from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
@@ -98,10 +97,10 @@ def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved_model.export(
         fitted,
         folder,
-        tasks=tasks.ANSWER_TASKS,
         recipe=RECIPE,
         metrics=metrics,
-        validated=Validated(np.arange(40), label_ids, scores),
+        validation=data.TrainingRows(tasks.ANSWER_TASKS, np.arange(40), ["text"] * 40, label_ids),
+        probabilities=scores,
         calibration=calibration,
     )
     return folder

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import errors as hub_errors
@@ -43,16 +44,18 @@ def test_the_packaged_backbone_is_the_official_release():
 @pytest.mark.parametrize(("file", "position"), [("vocab.txt", 1000), ("model.safetensors", -5)])
 def test_one_changed_byte_is_refused(file, position, tmp_path, monkeypatch):
     packaged = backbone.find("minilm").folder
+    folder = tmp_path / "model"
+    folder.mkdir()
     for name in ("config.json", "vocab.txt", "model.safetensors"):
-        (tmp_path / name).symlink_to(packaged / name)
+        (folder / name).symlink_to(packaged / name)
     content = bytearray((packaged / file).read_bytes())
     content[position] ^= 1
-    (tmp_path / file).unlink()
-    (tmp_path / file).write_bytes(content)
-    monkeypatch.setattr(backbone, "_packaged_folder", lambda: tmp_path)
+    (folder / file).unlink()
+    (folder / file).write_bytes(content)
+    monkeypatch.setattr(backbone, "find_spec", lambda _: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
     message = refusal("minilm")
-    (tmp_path / file).unlink()  # 90 MB
-    assert str(tmp_path / file) in message
+    (folder / file).unlink()  # 90 MB
+    assert str(folder / file) in message
     assert "has sha256" in message
     assert backbone.PACKAGED_SHA256[file] in message
     assert "damaged or has been changed" in message

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tf_model import cli, model_dir, paths
+from tf_model.data import read
 from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.export import restore
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model, probability_column
 from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
 from tf_model.modeling.backbone import TRAINED_ON
-
-if TYPE_CHECKING:
-    from tf_model.export.restore import Restored
+from tf_model.tasks import TEXT_COLUMN
 
 FORMATS = ("saved-model", "weights")
-EXPORTED = (model_dir.GRAPH, "model.safetensors")  # one of them is in what either makes
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
-CHECKED_TEXTS = 64
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,8 +28,6 @@ def main(argv: list[str] | None = None) -> int:
     refuse_to_overwrite(arguments.output, arguments.overwrite)
     folder = find_model(arguments.model)
     _check_place(arguments.output, folder)
-    from tf_model.export import restore
-
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
         (_write_weights if arguments.format == "weights" else _write_again)(restored, part)
@@ -50,24 +44,24 @@ def _check_place(output: Path, model: Path) -> None:
             return
         if model.resolve().is_relative_to(output.resolve()):
             raise UsageError(f"{paths.shown(output)} is or holds the model that is exported; choose another --output")
-        if any(output.iterdir()) and not any((output / name).is_file() for name in EXPORTED):
+        exported = (model_dir.GRAPH, "model.safetensors")  # one of them is in what either format makes
+        if any(output.iterdir()) and not any((output / name).is_file() for name in exported):
             raise OutputError(
-                f"{paths.shown(output)} holds neither a saved model nor weights and is not replaced; choose another "
-                "place"
+                f"{paths.shown(output)} holds neither a saved model nor weights and is not replaced; choose another one"
             )
 
 
-def _write_again(restored: Restored, folder: Path) -> None:
-    """The SavedModel as the present code makes it, and the artifacts as they are.
-
-    Raises:
-        ModelError: It does not give the same probabilities: the code reads texts in another way than it did.
-    """
+def _write_again(restored: restore.Restored, folder: Path) -> None:
+    """The SavedModel as the present code makes it, and the artifacts; :class:`ModelError` if it answers otherwise."""
     shutil.copytree(
         restored.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
     )
     save_graph(restored.fitted, restored.tasks, folder, model_dir.read_json(folder / model_dir.CALIBRATION))
-    difference = _difference(restored.predictor, Predictor.load(folder))
+    texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()
+    models = restored.predictor, Predictor.load(folder)
+    columns = [probability_column(task, label) for task, labels in models[0].labels.items() for label in labels]
+    one, other = (model.predict(texts, probabilities=True)[columns].to_numpy() for model in models)
+    difference = np.abs(one - other).max()
     if difference > SAME_PROBABILITIES:
         raise ModelError(
             f"{restored.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained "
@@ -75,28 +69,15 @@ def _write_again(restored: Restored, folder: Path) -> None:
         )
 
 
-def _difference(one: Predictor, other: Predictor) -> float:
-    """The largest difference of a probability between two models, on the texts of the sample corpus."""
-    from tf_model.data import read
-    from tf_model.tasks import TEXT_COLUMN
-
-    texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(CHECKED_TEXTS).tolist()
-    frames = [each.predict(texts, probabilities=True) for each in (one, other)]
-    columns = [probability_column(task, label) for task, labels in one.labels.items() for label in labels]
-    return float(np.abs(frames[0][columns].to_numpy() - frames[1][columns].to_numpy()).max())
-
-
-def _write_weights(restored: Restored, folder: Path) -> None:
+def _write_weights(restored: restore.Restored, folder: Path) -> None:
     """The classifier as Hugging Face's libraries keep it, which is what ``--backbone`` reads."""
     restored.fitted.model.save_pretrained(folder, safe_serialization=True)
     (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
     shutil.copy(restored.backbone.vocabulary, folder / "vocab.txt")
     write_json(folder / "tokenizer_config.json", {"do_lower_case": restored.backbone.lower_case})
-    validated, unseen = restored.predictor.folder / model_dir.PREDICTIONS, []
-    if validated.is_file():
-        with validated.open(encoding="utf-8", newline="") as file:
-            unseen = sorted(int(row["row"]) for row in csv.DictReader(file))
-    own = {"data_sha256": restored.predictor.metrics.get("data_sha256", ""), "unseen": unseen}
+    model = restored.predictor.folder
+    unseen = model_dir.read_validation_rows(model).tolist() if (model / model_dir.PREDICTIONS).is_file() else []
+    own = {"data_sha256": restored.predictor.metrics.get("data_sha256", ""), "unseen": sorted(unseen)}
     before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in restored.backbone.trained_on]
     extra = restored.predictor.metrics.get("extra")
     more = [{"data_sha256": extra["sha256"], "unseen": []}] if extra else []

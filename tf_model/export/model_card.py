@@ -11,7 +11,6 @@ from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.evaluation.metrics import figure
 from tf_model.tasks import Task
 
-TEMPLATE = Path(__file__).with_name("model_card.md.j2")
 # The weights that it started from, on the Hugging Face hub; both are Apache-2.0. Those of a folder are not known.
 HUB_NAMES = {
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
@@ -27,13 +26,7 @@ def model_card(
     metrics: Mapping[str, Any],
     calibration: Mapping[str, Any] | None = None,
 ) -> str:
-    """Markdown with the YAML header that the Hugging Face hub reads.
-
-    Args:
-        tasks: What the model answers.
-        metrics: As in ``metrics.json``.
-        calibration: As in ``calibration.json``, of a model of both tasks.
-    """
+    """Markdown with the YAML header that the Hugging Face hub reads."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, autoescape=False)
@@ -43,7 +36,8 @@ def model_card(
         per_class = metrics["validation"][task.name]["per_class"]
         known = [(label, scores["recall"]) for label, scores in per_class.items() if scores["support"]]
         recalls += [pick(known, key=lambda each: each[1]) for pick in (min, max)]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
         name=name,
         header=_header(name, tasks, metrics),
         tasks=tasks,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model import config, device, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 from tf_model.modeling import classifier as bert
-
-if TYPE_CHECKING:
-    from tf_model.training.trainer import Fitted
+from tf_model.training.trainer import Fitted, text_encoder
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,9 @@ class Restored:
 
 
 def load(folder: Path | str | None) -> Restored:
-    """Read a saved model back; its architecture and vocabulary come from the backbone that its recipe names.
+    """Read a saved model back, with the architecture and the vocabulary of the backbone that its recipe names.
 
-    Raises:
-        ModelError: It is no whole model, it has no recipe, its backbone cannot be had or has changed, or the weights do
-            not fit.
+    Raises :class:`ModelError` where it is not whole, its backbone has changed, or the weights do not fit.
     """
     predictor = Predictor.load(folder)
     recipe = config.of_model(predictor.folder, predictor.recipe)
@@ -44,8 +40,6 @@ def load(folder: Path | str | None) -> Restored:
             f"backbone {recipe.backbone} has now; put the old ones in their place, or train it again"
         )
     device.prepare(recipe.seed, precision="float32")
-    from tf_model.training.trainer import Fitted, text_encoder
-
     chosen = tuple(tasks.TASKS[name] for name in predictor.labels)
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], recipe.pooling)
     _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
@@ -59,19 +53,17 @@ def _saved_variables(folder: Path) -> dict[str, Any]:
     return {_name(variable): variable for variable in getattr(tf.saved_model.load(str(folder)), "weights", ())}
 
 
-def _assign(variables: Sequence[Any], saved: Mapping[str, Any], folder: Path) -> None:
-    missing = [
-        _name(variable)
-        for variable in variables
-        if _name(variable) not in saved or saved[_name(variable)].shape != variable.shape
-    ]
+def _assign(variables: list[Any], saved: dict[str, Any], folder: Path) -> None:
+    names = [_name(variable) for variable in variables]
+    pairs = zip(names, variables, strict=True)
+    missing = [name for name, each in pairs if name not in saved or saved[name].shape != each.shape]
     if missing:
         raise ModelError(
             f"{folder} lacks {len(missing)} of the {len(variables)} weights of its classifier, such as {missing[0]}; "
             "it was not exported by this project: train it again"
         )
-    for variable in variables:
-        variable.assign(saved[_name(variable)])
+    for name, variable in zip(names, variables, strict=True):
+        variable.assign(saved[name])
 
 
 def _name(variable: Any) -> str:

@@ -8,7 +8,6 @@ Training exports by itself; ``python -m tf_model.export`` exports a model that i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from tf_model import model_dir
 from tf_model.config import Recipe
+from tf_model.data import TrainingRows
 from tf_model.errors import ModelError, first_line
 from tf_model.export.model_card import model_card
 from tf_model.inference.attribution import SIGNATURE as EXPLAIN
@@ -23,58 +23,33 @@ from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
 from tf_model.tasks import Task
+from tf_model.training.trainer import Fitted
 
 if TYPE_CHECKING:
     import tensorflow as tf
-
-    from tf_model.monitor.reference import Reference
-    from tf_model.training.trainer import Fitted
-
-
-@dataclass(frozen=True)
-class Validated:
-    """The predictions for the validation part, without any text.
-
-    Attributes:
-        rows: int64 [N], row numbers in the data file.
-        label_ids: int64 [N, tasks], the true classes, -1 where there is no label.
-        probabilities: float [N, classes of all tasks].
-    """
-
-    rows: np.ndarray
-    label_ids: np.ndarray
-    probabilities: np.ndarray
 
 
 def export(
     fitted: Fitted,
     folder: Path,
     *,
-    tasks: Sequence[Task],
     recipe: Recipe,
     metrics: Mapping[str, Any],
-    validated: Validated,
+    validation: TrainingRows,
+    probabilities: np.ndarray,
     calibration: Mapping[str, Any] | None = None,
-    reference: Reference | None = None,
+    reference: Any = None,
     overwrite: bool = False,
 ) -> None:
-    """Write a model folder, whole or not at all.
+    """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
-    It holds the SavedModel and the files that :mod:`tf_model.model_dir` names.
-
-    Args:
-        fitted: The trained classifier.
-        folder: Where to; usually ``saved_models/<name>``.
-        tasks: What it answers: one task, or both.
-        calibration: ``temperature`` by task and ``threshold``, and whatever else is to be kept, of both tasks.
-        reference: What its predictions look like where all is well, for monitoring.
-        overwrite: Whether a model that is there may be replaced.
-
-    Raises:
-        OutputError: The folder is there already, or cannot be written.
+    ``probabilities``, float [N, classes of all tasks], are of the rows ``validation``; ``calibration``, of both tasks,
+    is ``temperature`` by task, ``threshold`` and what else is kept; ``reference`` is a
+    :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` where the folder cannot be written.
     """
     import pandas
 
+    tasks = validation.tasks
     with whole_folder(folder, overwrite) as part:
         save_graph(fitted, tasks, part, calibration)
         labels = {task.name: list(task.labels) for task in tasks}
@@ -86,7 +61,12 @@ def export(
         write_json(part / model_dir.RECIPE, recipe.to_dict())
         write_json(part / model_dir.METRICS, metrics)
         pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
-        _write_predictions(part / model_dir.PREDICTIONS, validated, tasks)
+        predictions = pandas.DataFrame({"row": validation.rows})  # without any text
+        for task, label_ids in zip(tasks, validation.label_ids.T, strict=True):
+            predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the last where none is: -1
+        columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
+        predictions[columns] = probabilities
+        predictions.to_csv(part / model_dir.PREDICTIONS, index=False, float_format="%.6f", lineterminator="\r\n")
         card = model_card(folder.name, tasks, recipe, metrics, calibration)
         (part / model_dir.CARD).write_text(card, encoding="utf-8")
 
@@ -94,7 +74,7 @@ def export(
 def save_graph(
     fitted: Fitted, tasks: Sequence[Task], folder: Path, calibration: Mapping[str, Any] | None = None
 ) -> None:
-    """Save the graph and its variables into ``folder``.
+    """Save the graph and its variables into ``folder``; :class:`ModelError` if TensorFlow cannot.
 
     ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
     ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. One task alone also
@@ -103,12 +83,6 @@ def save_graph(
 
     ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and
     ``model_seconds``, float64. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
-
-    Args:
-        calibration: ``temperature`` by task, and of both tasks ``threshold``; None leaves probabilities as they are.
-
-    Raises:
-        ModelError: TensorFlow cannot save the graph.
     """
     import tensorflow as tf
 
@@ -164,14 +138,3 @@ def save_graph(
         raise OSError(28, "No space left on device") from error
     except tf.errors.OpError as error:
         raise ModelError(f"the model cannot be saved: {first_line(error)}") from error
-
-
-def _write_predictions(path: Path, validated: Validated, tasks: Sequence[Task]) -> None:
-    import pandas
-
-    frame = pandas.DataFrame({"row": validated.rows})
-    for task, label_ids in zip(tasks, validated.label_ids.T, strict=True):
-        frame[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the last where there is no label: -1
-    columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
-    frame[columns] = validated.probabilities
-    frame.to_csv(path, index=False, float_format="%.6f", lineterminator="\r\n")

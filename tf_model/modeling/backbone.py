@@ -10,7 +10,9 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from tf_model.config import PACKAGED_BACKBONE
 from tf_model.errors import ModelError, UsageError, first_line
@@ -24,7 +26,6 @@ PACKAGED_SHA256 = {
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 TOKENIZER = "tokenizer_config.json"  # need not be there
 TRAINED_ON = "trained_on.json"  # in the weights of a model that was trained here: on which rows of which data
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 BERT_MAX_TOKENS = 512  # where config.json does not say
 
 
@@ -38,25 +39,15 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained BERT on disk.
+    """A pretrained BERT on disk."""
 
-    Attributes:
-        name: As asked for.
-        folder: Where its files are.
-        source: Where it came from, in words, for the log and the model card.
-        lower_case: Whether its vocabulary is uncased.
-        sha256: Of ``model.safetensors``.
-        max_tokens: The longest input that it has positions for.
-        trained_on: What its weights have learned the labels of, if they come from a model that was trained here.
-    """
-
-    name: str
+    name: str  # as asked for
     folder: Path
-    source: str
-    lower_case: bool
-    sha256: str
-    max_tokens: int = BERT_MAX_TOKENS
-    trained_on: tuple[TrainedOn, ...] = ()
+    source: str  # in words, for the log and the model card
+    lower_case: bool  # whether its vocabulary is uncased
+    sha256: str  # of model.safetensors
+    max_tokens: int = BERT_MAX_TOKENS  # the longest input that it has positions for
+    trained_on: tuple[TrainedOn, ...] = ()  # if its weights come from a model that was trained here
 
     @property
     def vocabulary(self) -> Path:
@@ -85,16 +76,16 @@ class Backbone:
 
 
 def find(name: str) -> Backbone:
-    """The backbone ``name``, with its files checked.
+    """The backbone ``name``: ``minilm``, a folder, or a name on the Hugging Face hub.
 
-    Args:
-        name: ``minilm``, a folder, or the name of a model on the Hugging Face hub.
-
-    Raises:
-        ModelError: It cannot be had, a file is missing or damaged, or it is not a BERT.
+    Raises :class:`ModelError` where it cannot be had, a file is missing or damaged, or it is not a BERT.
     """
     if name == PACKAGED_BACKBONE:
-        backbone = _read(name, _packaged_folder(), f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)")
+        spec = find_spec(PACKAGE.replace("-", "_"))
+        if spec is None or spec.origin is None:
+            raise ModelError(f"the package {PACKAGE} with the weights is not installed; run `make install`")
+        source = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)"
+        backbone = _read(name, Path(spec.origin).parent / "model", source)
         for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": _sha256(backbone.vocabulary)}.items():
             if sha256 != PACKAGED_SHA256[file]:
                 raise ModelError(
@@ -113,15 +104,6 @@ def find(name: str) -> Backbone:
         reason = "is a file" if exists else "does not exist"
         raise ModelError(f"the backbone folder {name} {reason}; give a folder that holds {', '.join(FILES)}")
     return _read(name, _download(name), f"huggingface.co/{name}")
-
-
-def _packaged_folder() -> Path:
-    from importlib.util import find_spec
-
-    spec = find_spec(PACKAGE.replace("-", "_"))
-    if spec is None or spec.origin is None:
-        raise ModelError(f"the package {PACKAGE} with the weights is not installed; run `make install`")
-    return Path(spec.origin).parent / "model"
 
 
 def _download(name: str) -> Path:
@@ -153,7 +135,7 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
             "choose another backbone"
         )
     with _explained(name, "config.json"):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = _read_json(folder / "config.json", {})
         model_type, size = config.get("model_type"), config.get("vocab_size")
         max_tokens = int(config.get("max_position_embeddings", BERT_MAX_TOKENS))
     if model_type != "bert":
@@ -163,22 +145,31 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         )
     with _explained(name, "vocab.txt"):
         text = (folder / "vocab.txt").read_text(encoding="utf-8")
-    _check_vocabulary(name, text.removesuffix("\n").split("\n"), size)  # a token may be U+2028, so no splitlines
+    tokens = text.removesuffix("\n").split("\n")  # a token may be U+2028, so no splitlines
+    absent = [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if token not in tokens]
+    if absent or tokens[0] != "[PAD]":
+        problem = f"lacks {', '.join(absent)}" if absent else "does not begin with [PAD]"
+        raise ModelError(f"vocab.txt of the backbone {name} {problem}; give the vocabulary of a BERT, one token a line")
+    if size is not None and len(tokens) > size:
+        raise ModelError(
+            f"vocab.txt of the backbone {name} has {len(tokens)} tokens, its config.json only {size}; "
+            "the files belong to different models: download the folder again"
+        )
     # The header holds the offset of every tensor: a half-downloaded file fails here, at once.
     with _explained(name, "model.safetensors"), safe_open(folder / "model.safetensors", framework="numpy") as weights:
         is_bert = any("word_embeddings" in key for key in weights.keys())  # noqa: SIM118  it is no dict
     if not is_bert:
         raise ModelError(f"model.safetensors of {name} holds no BERT embeddings; choose another backbone")
-    lower_case, trained_on = True, ()
-    if (folder / TOKENIZER).is_file():
-        with _explained(name, TOKENIZER):
-            options = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
-            lower_case = bool(options.get("do_lower_case", True))
-    if (folder / TRAINED_ON).is_file():
-        with _explained(name, TRAINED_ON):
-            datasets = json.loads((folder / TRAINED_ON).read_text(encoding="utf-8"))
-            trained_on = tuple(TrainedOn(each["data_sha256"], frozenset(each["unseen"])) for each in datasets)
+    with _explained(name, TOKENIZER):
+        lower_case = bool(_read_json(folder / TOKENIZER, {}).get("do_lower_case", True))
+    with _explained(name, TRAINED_ON):
+        datasets = _read_json(folder / TRAINED_ON, [])
+        trained_on = tuple(TrainedOn(each["data_sha256"], frozenset(each["unseen"])) for each in datasets)
     return Backbone(name, folder, source, lower_case, _sha256(folder / "model.safetensors"), max_tokens, trained_on)
+
+
+def _read_json(path: Path, default: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
 
 
 @contextmanager
@@ -192,18 +183,6 @@ def _explained(name: str, file: str) -> Iterator[None]:
         raise ModelError(
             f"{file} of the backbone {name} is damaged or in another format ({first_line(error)}); download it again"
         ) from error
-
-
-def _check_vocabulary(name: str, tokens: list[str], size: int | None) -> None:
-    missing = [token for token in SPECIAL_TOKENS if token not in tokens]
-    if missing or tokens[0] != "[PAD]":
-        problem = f"lacks {', '.join(missing)}" if missing else "does not begin with [PAD]"
-        raise ModelError(f"vocab.txt of the backbone {name} {problem}; give the vocabulary of a BERT, one token a line")
-    if size is not None and len(tokens) > size:
-        raise ModelError(
-            f"vocab.txt of the backbone {name} has {len(tokens)} tokens, its config.json only {size}; "
-            "the files belong to different models: download the folder again"
-        )
 
 
 def _sha256(path: Path) -> str:

@@ -19,20 +19,11 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from transformers import TFBertForSequenceClassification
 
-# Layers that a pretrained BERT may lack: they are new, random and trained from scratch.
-NEW_LAYERS = ("classifier", "pooler")
-
 
 def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> TFBertForSequenceClassification:
-    """A pretrained BERT with a new, random classification layer.
+    """A pretrained BERT with a new, random classification layer; :class:`ModelError` if its weights do not fit.
 
-    Args:
-        backbone: Weights to start from.
-        classes: Number of classes of each task; the logits of the tasks stand side by side, in this order.
-        pooling: See :class:`tf_model.config.Recipe`.
-
-    Raises:
-        ModelError: The weights do not fit the configuration.
+    The logits of the tasks, of so many ``classes`` each, stand side by side.
     """
     import_tensorflow()
     import tf_keras
@@ -57,7 +48,8 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
     names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
-    absent = [name for name in names if not any(layer in name for layer in NEW_LAYERS)]
+    # The layers that a pretrained BERT may lack are new, random and trained from scratch.
+    absent = [name for name in names if "classifier" not in name and "pooler" not in name]
     if absent:
         raise ModelError(
             f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
@@ -74,15 +66,8 @@ def compile_model(
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
-    Labels are int32 [B, tasks], -1 where there is none.
-
-    Args:
-        model: What :func:`build` returns.
-        recipe: Its ``learning_rate``, ``schedule``, ``warmup`` and ``label_smoothing`` are used.
-        steps: Steps of the whole run, over which the schedule stretches.
-        xla: Compile the training step.
-        loss: Another loss, of the labels and the logits, float32 [B, classes of all tasks]; no accuracy is watched
-            then.
+    Labels are int32 [B, tasks], -1 where there is none. The schedule stretches over the ``steps`` of the whole run.
+    With another ``loss``, of labels and logits, float32 [B, classes of all tasks], no accuracy is watched.
     """
     import tensorflow as tf
     import tf_keras
@@ -103,9 +88,7 @@ def compile_model(
 def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
     """Make the variables of the loss and the metrics, which Keras makes in its first step and then traces it again.
 
-    Args:
-        model: Compiled, in the scope of a strategy of one device.
-        label_ids: Of one example, int [1, tasks].
+    ``label_ids``, int [1, tasks], are of one example.
     """
     import tensorflow as tf
 

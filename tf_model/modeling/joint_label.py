@@ -45,14 +45,9 @@ def confidence_of(
 
 
 def best_two(product_probabilities: tf.Tensor, emotion_probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The two best answers of each text.
+    """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions].
 
-    Args:
-        product_probabilities: float32 [N, products].
-        emotion_probabilities: float32 [N, emotions], in the order of :data:`tf_model.tasks.EMOTIONS`.
-
-    Returns:
-        ``best`` and ``second``, int64 [N], indices into :func:`candidates`; ``confidence``, float32 [N], of the best.
+    ``best`` and ``second``, int64 [N], index :func:`candidates`; ``confidence``, float32 [N], is that of the best.
     """
     import tensorflow as tf
 
@@ -80,14 +75,8 @@ def confidence_and_right(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure each best answer is, float [N], and whether it is exactly correct, bool [N].
 
-    A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product label, its
-    product.
-
-    Args:
-        product_ids: True products, int [N], -1 where unknown.
-        emotion_ids: True emotions, int [N], all known.
-        product_probabilities: Float [N, products].
-        emotion_probabilities: Float [N, emotions].
+    A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product label (its id
+    is not -1), its product.
     """
     from tf_model.device import import_tensorflow
 
@@ -104,10 +93,7 @@ def joint_outputs(
 ) -> dict[str, tf.Tensor]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
-    Args:
-        outputs: ``product_probabilities`` and ``emotion_probabilities``, float32 [N, classes].
-        labels: Classes of both tasks.
-        threshold: Below this confidence the answer is "Not sure".
+    ``outputs`` are ``product_probabilities`` and ``emotion_probabilities``, float32 [N, classes].
     """
     import tensorflow as tf
 

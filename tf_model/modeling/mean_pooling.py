@@ -25,12 +25,9 @@ class MeanPooledBertForSequenceClassification(TFBertForSequenceClassification):
         self.bert = TFBertMainLayer(config, add_pooling_layer=False, name="bert")
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> TFSequenceClassifierOutput:
-        """Logits, float32 [B, classes].
+        """Logits, float32 [B, classes], of ``input_ids`` int32 [B, L] or ``inputs_embeds`` float32 [B, L, hidden].
 
-        Args:
-            inputs: ``attention_mask`` int32 [B, L], and ``input_ids`` int32 [B, L] or ``inputs_embeds`` float32
-                [B, L, hidden]; without a mask every token counts.
-            training: Whether dropout is on.
+        Without an ``attention_mask``, int32 [B, L], every token counts.
         """
         tokens = tf.cast(self.bert(inputs, training=training).last_hidden_state, tf.float32)  # (B, L, hidden)
         mask = inputs.get("attention_mask")

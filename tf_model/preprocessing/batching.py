@@ -46,26 +46,19 @@ def training_batches(
 
     The order in an epoch depends on ``seed`` and the number of the epoch alone, so that a resumed run sees what it
     would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its
-    own longest text, and the batches are shuffled.
+    own longest text, and the batches are shuffled. ``pad_to`` pads all to so many tokens instead, unsorted: the plain
+    pipeline, kept for comparison.
 
-    Args:
-        token_ids: int32 [N, (tokens)].
-        label_ids: int [N, tasks], -1 where a text has no label of a task.
-        pad_to: Pad every batch to this many tokens instead, unsorted: the plain pipeline, kept for comparison.
-        replicas: Among how many devices each batch is shared.
-        own: Which of these shares to give, one after the other.
-
-    Returns:
-        Dataset of ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, int32 [B, tasks])``, with
-        :func:`steps_per_epoch` batches an epoch. With several replicas, shares of all batches instead, of
-        ``ceil(B / replicas)`` rows each, with the label -1 in rows that only fill it up.
+    A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. Of several
+    ``replicas`` that share each batch, the shares ``own`` are given instead, one after the other, of ``ceil(B /
+    replicas)`` rows each, with the label -1 in rows that only fill it up.
     """
     rows = len(label_ids)
     label_ids, lengths = tf.constant(label_ids, tf.int32), token_ids.row_lengths()
     batches_per_epoch = steps_per_epoch(rows, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
-        """Positions of the examples of each batch of one epoch, int64 [B]."""
+        # Positions of the examples of each batch, int64 [B].
         order = tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), [seed, 2 * number])
         if not pad_to:
             window = tf.range(rows, dtype=tf.int64) // (batch_size * WINDOW)
@@ -76,7 +69,7 @@ def training_batches(
         )
 
     def shares(positions: tf.Tensor) -> tf.data.Dataset:
-        """Every ``replicas``-th position, so that long and short texts are shared alike; -1 fills up."""
+        # Every ``replicas``-th position, so that long and short texts are shared alike; -1 fills up.
         missing = tf.math.floormod(-tf.size(positions), replicas)
         dealt = tf.reshape(tf.pad(positions, [[0, missing]], constant_values=-1), [-1, replicas])
         return tf.data.Dataset.from_tensor_slices(tf.transpose(dealt)[own.start : own.stop])
@@ -104,10 +97,8 @@ def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[
 def scores(
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
 ) -> np.ndarray:
-    """What ``score``, of :func:`traced_once`, gives for each text, [N, ...], in the order of ``token_ids``.
-
-    Texts of one length go in together, so that little is padded.
-    """
+    """What ``score``, of :func:`traced_once`, gives for each text, [N, ...], in the order of ``token_ids``."""
+    # Texts of one length go in together, so that little is padded.
     order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
     batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
     batches = batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE)

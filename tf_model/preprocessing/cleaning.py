@@ -27,51 +27,30 @@ URL = r"(?i)(?:https?:\S*|www\.\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:
 
 @dataclass(frozen=True)
 class Cleaning:
-    """A named cleaning rule.
-
-    Attributes:
-        name: Its name in a recipe.
-        lower_case: Whether ASCII letters are lower-cased first.
-        decompose: Whether to decompose accented letters (Unicode NFD), so that the letter survives its accent.
-        steps: Pairs of an RE2 pattern and its replacement, applied in this order, each to all its matches.
-        strip: Whether spaces are taken off both ends at last.
-    """
+    """A named cleaning rule."""
 
     name: str
-    steps: tuple[tuple[str, str], ...]
-    lower_case: bool = False
-    decompose: bool = False
-    strip: bool = False
+    steps: tuple[tuple[str, str], ...]  # RE2 patterns and replacements, in this order, each for all its matches
+    lower_case: bool = False  # ASCII letters, first
+    decompose: bool = False  # accented letters (Unicode NFD), so that the letter survives its accent
+    strip: bool = False  # spaces at both ends, last
 
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
-        """Clean texts.
-
-        Args:
-            texts: String tensor of any shape, UTF-8; bytes that are not UTF-8 become U+FFFD.
-
-        Returns:
-            String tensor of the same shape. It holds neither U+FFFD nor any other non-ASCII character.
-        """
+        """Clean texts, a string tensor of any shape, into ASCII; bytes that are not UTF-8 are read as U+FFFD."""
         import tensorflow as tf
 
         texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
         if self.lower_case:
             texts = tf.strings.lower(texts)
-        for pattern, replacement in self._before:
-            texts = tf.strings.regex_replace(texts, pattern, replacement)
         if self.decompose:
             import tensorflow_text
 
+            # First what the decomposition would take apart.
+            texts = tf.strings.regex_replace(texts, BROKEN_APOSTROPHE, "'")
             texts = tensorflow_text.normalize_utf8(texts, "NFD")
         for pattern, replacement in self.steps:
             texts = tf.strings.regex_replace(texts, pattern, replacement)
         return tf.strings.strip(texts) if self.strip else texts
-
-    @property
-    def _before(self) -> tuple[tuple[str, str], ...]:
-        """What must happen before decomposition, which would take the broken sequences apart."""
-        before = _LOWERED if self.lower_case else ()
-        return (*before, (BROKEN_APOSTROPHE, "'")) if self.decompose else before
 
 
 # To the letter: lower-case, everything but a-z to one space, and a URL rule that can never match, because the rule
@@ -80,6 +59,7 @@ REPORT = Cleaning(
     name="report",
     lower_case=True,
     steps=(
+        *_LOWERED,
         (r"[^a-z]+", " "),
         (r"http[s]?://\S+", ""),
     ),

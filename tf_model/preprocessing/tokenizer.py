@@ -15,14 +15,9 @@ UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put toget
 
 
 class TextEncoder(tf.Module):
-    """Cleans and tokenizes raw texts exactly as BERT expects them.
+    """Cleans and tokenizes raw texts exactly as BERT expects them, by a ``vocab.txt`` of one token a line.
 
-    Args:
-        vocabulary: Path of a BERT ``vocab.txt``, one token a line.
-        cleaning: Name of a rule in :data:`tf_model.preprocessing.cleaning.CLEANINGS`.
-        lower_case: Whether the vocabulary is uncased.
-        max_tokens: The longest output, special tokens included; what is beyond is cut off.
-        bucket: Batches are padded to a multiple of this.
+    What is beyond ``max_tokens``, special tokens included, is cut off; batches are padded to a multiple of ``bucket``.
     """
 
     def __init__(
@@ -60,15 +55,10 @@ class TextEncoder(tf.Module):
         return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)
 
     def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """One raw text taken apart, for explaining.
+        """One raw text, a scalar string, taken apart for explaining.
 
-        Args:
-            text: string, a scalar.
-
-        Returns:
-            ``words`` string [W], those of the cleaned text that fit into ``max_tokens``; ``token_ids`` int32 [L], as
-            :meth:`token_ids` gives them; ``word_of_token`` int32 [L], the word that each token is a part of, -1 for
-            ``[CLS]`` and ``[SEP]``.
+        Its words, string [W], as far as they fit; its :meth:`token_ids`, int32 [L]; and of each token the word that it
+        is a part of, int32 [L], -1 for ``[CLS]`` and ``[SEP]``.
         """
         words = tf.strings.split(self._clean(text[tf.newaxis]))[0]  # (words)
         ids = self._tokenizer(words)  # (words, (tokens))
@@ -84,11 +74,7 @@ class TextEncoder(tf.Module):
 
 
 def pad(token_ids: tf.RaggedTensor, max_tokens: int, bucket: int = BUCKET) -> dict[str, tf.Tensor]:
-    """Pad a ragged batch to its own longest row, rounded up to a multiple of ``bucket``.
-
-    Returns:
-        ``input_ids`` int32 [N, L] and ``attention_mask`` int32 [N, L], L at most ``max_tokens``.
-    """
+    """``input_ids`` and ``attention_mask``, int32 [N, L]: L is the longest row's, rounded up to full buckets."""
     input_ids = token_ids.to_tensor(default_value=0)  # (N, longest)
     longest = tf.shape(input_ids)[1]
     length = tf.minimum(tf.maximum(-(-longest // bucket), 1) * bucket, max_tokens)

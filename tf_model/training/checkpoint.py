@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_model import cli, paths
 from tf_model.errors import OutputError, UsageError, first_line, plural
 from tf_model.io.files import explain_write_errors, write_json
-
-if TYPE_CHECKING:
-    from transformers import TFBertForSequenceClassification
 
 FINGERPRINT = "run.json"
 CALIBRATION = "calibration"  # the subfolder that keeps the folds of a model of both tasks
@@ -22,11 +19,8 @@ _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 class Checkpoint:
     """Weights, optimizer and history after the last whole epoch, replaced as one.
 
-    Args:
-        folder: Where it is kept; of several workers, one folder that all of them see.
-        fingerprint: What must be the same for a run to be resumed: configuration, data, task. JSON-ready.
-        worker: Index of this process. Only the chief's state, that of worker 0, is resumed from; the others save into
-            folders of their own, because TensorFlow may ask them for their part of it.
+    ``fingerprint``, JSON-ready, is what must be the same for a run to be resumed. Only the state of ``worker`` 0, the
+    chief, is resumed from; the others save into folders of their own, as TensorFlow may ask them for their part.
     """
 
     def __init__(self, folder: Path, fingerprint: dict[str, Any], worker: int = 0):
@@ -51,11 +45,7 @@ class Checkpoint:
         return f"{folds} {plural(folds, 'fold', 'folds')} of the calibration" if folds else ""
 
     def open(self, *, resume: bool, restart: bool) -> None:
-        """Go on with an unfinished run, or begin a new one.
-
-        Raises:
-            UsageError: There is an unfinished run and neither was asked for, or it had other settings.
-        """
+        """Go on with an unfinished run or begin a new one; :class:`UsageError` if not asked which, or it differs."""
         progress = self.progress()
         if restart or not progress:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -65,20 +55,16 @@ class Checkpoint:
                 "--restart to begin again"
             )
         else:
-            self._check_fingerprint()
+            path = self.folder / FINGERPRINT
+            then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
+            names = sorted({*then, *self.fingerprint})
+            was = [f"{name} was {then.get(name)}" for name in names if then.get(name) != self.fingerprint.get(name)]
+            if was:
+                raise UsageError(
+                    f"the unfinished run in {paths.shown(self.folder)} had other settings ({', '.join(was)}); "
+                    "resume with those, or add --restart to begin again"
+                )
             cli.say(f"resuming after {progress}")
-
-    def _check_fingerprint(self) -> None:
-        path = self.folder / FINGERPRINT
-        then = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else self.fingerprint
-        names = sorted({*then, *self.fingerprint})
-        differing = [name for name in names if then.get(name) != self.fingerprint.get(name)]
-        if differing:
-            was = ", ".join(f"{name} was {then.get(name)}" for name in differing)
-            raise UsageError(
-                f"the unfinished run in {paths.shown(self.folder)} had other settings ({was}); "
-                "resume with those, or add --restart to begin again"
-            )
 
     def make_folder(self) -> None:
         """Make the folder; :class:`OutputError` where it cannot be, before the training rather than after it."""
@@ -87,7 +73,7 @@ class Checkpoint:
         if self._own == self.folder and not (self.folder / FINGERPRINT).is_file():
             write_json(self.folder / FINGERPRINT, self.fingerprint)
 
-    def restore(self, model: TFBertForSequenceClassification) -> list[dict[str, float]]:
+    def restore(self, model: Any) -> list[dict[str, float]]:
         """Load the last state into ``model`` if there is one, and return the history so far."""
         import tensorflow as tf
 

@@ -53,17 +53,12 @@ def text_encoder(recipe: Recipe, backbone: Backbone) -> TextEncoder:
 
 @dataclass
 class Fitted:
-    """A trained classifier with everything needed to use it.
-
-    Attributes:
-        model: The compiled classifier.
-        encoder: From raw strings to its inputs.
-        history: One row per epoch: ``epoch``, ``seconds``, ``loss``, ``accuracy``, and with a validation part
-            ``val_loss`` and ``val_accuracy``. Training metrics are running means with dropout, as Keras reports them.
-    """
+    """A trained classifier with everything needed to use it."""
 
     model: TFBertForSequenceClassification
     encoder: TextEncoder
+    # One row per epoch: ``epoch``, ``seconds``, ``loss``, ``accuracy``, and with a validation part ``val_loss`` and
+    # ``val_accuracy``. Training metrics are running means with dropout, as Keras reports them.
     history: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -115,20 +110,11 @@ def fit(
     pad_to: int | None = None,
     loss: Any = None,
 ) -> Fitted:
-    """Train a classifier.
+    """Train a classifier of ``classes`` of each task on examples that ``encoder`` made.
 
-    Args:
-        recipe: Every setting that decides what is learned.
-        backbone: Weights to start from.
-        classes: Number of classes of each task.
-        encoder: What encoded the examples: :func:`text_encoder`.
-        training: What is learned from.
-        validation: Scored after each epoch, for the history only: nothing is chosen by it.
-        runtime: Devices and number format, from :func:`tf_model.device.prepare`.
-        checkpoint: Where the state is kept after each epoch, and resumed from if it holds any.
-        callbacks: More Keras callbacks, such as a progress bar.
-        pad_to: See :func:`tf_model.preprocessing.batching.training_batches`.
-        loss: See :func:`tf_model.modeling.classifier.compile_model`.
+    ``validation`` is scored after each epoch for the history only: nothing is chosen by it. ``checkpoint`` keeps the
+    state after each epoch, and is resumed from if it holds any. ``pad_to`` is of ``training_batches``, ``loss`` of
+    ``compile_model``.
     """
     import tf_keras
 
