@@ -25,7 +25,7 @@ from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
 SETTINGS = {
     "report": config.REPORT_DEFAULT,
-    "quick": config.make_recipe("report", learning_rate=1e-4, epochs=3),
+    "quick": config.make_config("report", learning_rate=1e-4, epochs=3),
 }
 FIGURES = ("accuracy", "macro_f1", "loss")
 

@@ -8,25 +8,25 @@ from pathlib import Path
 import pytest
 
 from tf_model.config import (
-    RECIPES,
+    CONFIGS,
     REPORT,
     REPORT_EPOCHS,
     TUNED,
-    Recipe,
-    add_arguments,
-    from_arguments,
-    make_recipe,
-    of_model,
+    TrainingConfig,
+    add_config_arguments,
+    config_of,
+    make_config,
+    parse_config,
 )
 from tf_model.errors import ModelError, UsageError
 
-FIELDS = [field.name for field in fields(Recipe)]
+FIELDS = [field.name for field in fields(TrainingConfig)]
 
 
 def parse(*argv):
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return from_arguments(parser.parse_args(argv))
+    add_config_arguments(parser)
+    return parse_config(parser.parse_args(argv))
 
 
 def test_the_report_recipe_is_the_reports_settings_to_the_letter():
@@ -49,8 +49,8 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
 
 
 def test_the_report_recipe_is_the_default():
-    assert parse() == make_recipe("report")
-    assert Recipe() == REPORT
+    assert parse() == make_config("report")
+    assert TrainingConfig() == REPORT
 
 
 @pytest.mark.parametrize(
@@ -58,23 +58,23 @@ def test_the_report_recipe_is_the_default():
     [("bert-base-uncased", 10), ("./folder", 10), ("minilm", REPORT_EPOCHS["minilm"])],
 )
 def test_the_reports_epochs_depend_on_the_backbone(backbone, epochs):
-    assert make_recipe("report", backbone=backbone).epochs == epochs
+    assert make_config("report", backbone=backbone).epochs == epochs
     assert parse("--backbone", backbone).epochs == epochs
-    assert make_recipe("report", backbone=backbone, epochs=3).epochs == 3
+    assert make_config("report", backbone=backbone, epochs=3).epochs == 3
 
 
 def test_the_packaged_backbone_needs_more_epochs_than_the_report():
-    assert make_recipe("report").epochs == REPORT_EPOCHS["minilm"] > 10
+    assert make_config("report").epochs == REPORT_EPOCHS["minilm"] > 10
 
 
 def test_the_tuned_recipe_keeps_the_reports_split():
     assert (TUNED.cleaning, TUNED.schedule) == ("normalized", "linear")
     assert 0 < TUNED.warmup < 1
     assert (TUNED.split_seed, TUNED.validation_size) == (REPORT.split_seed, REPORT.validation_size)
-    assert make_recipe("tuned", backbone="bert-base-uncased").epochs == TUNED.epochs
+    assert make_config("tuned", backbone="bert-base-uncased").epochs == TUNED.epochs
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -96,7 +96,7 @@ def test_the_tuned_recipe_keeps_the_reports_split():
 )
 def test_every_field_can_be_changed_on_the_command_line(name, field, value):
     found = parse("--recipe", name, f"--{field.replace('_', '-')}", str(value))
-    expected = make_recipe(name).to_dict() | {field: value}
+    expected = make_config(name).to_dict() | {field: value}
     if (name, field) == ("report", "backbone"):
         expected["epochs"] = 10
     assert found.to_dict() == expected
@@ -105,14 +105,14 @@ def test_every_field_can_be_changed_on_the_command_line(name, field, value):
 
 def test_no_field_lacks_an_option():
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
+    add_config_arguments(parser)
     options = {option for action in parser._actions for option in action.option_strings}
     assert options >= {f"--{name.replace('_', '-')}" for name in FIELDS if name != "name"} | {"--recipe"}
 
 
 def test_help_shows_the_value_of_each_recipe():
     parser = argparse.ArgumentParser(formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    add_arguments(parser)
+    add_config_arguments(parser)
     text = " ".join(parser.format_help().split())
     assert f"report: {REPORT_EPOCHS['minilm']}; tuned: {TUNED.epochs}" in text
     assert f"report: 1e-05; tuned: {TUNED.learning_rate}" in text
@@ -145,7 +145,7 @@ def test_help_shows_the_value_of_each_recipe():
     ],
 )
 def test_a_value_out_of_range_is_refused_in_one_line(field, value):
-    for make in (lambda: Recipe.from_dict({field: value}), lambda: make_recipe("tuned", **{field: value})):
+    for make in (lambda: TrainingConfig.from_dict({field: value}), lambda: make_config("tuned", **{field: value})):
         with pytest.raises(UsageError) as refused:
             make()
         message = str(refused.value)
@@ -167,7 +167,7 @@ def test_a_value_out_of_range_is_refused_in_one_line(field, value):
     ],
 )
 def test_the_ends_of_a_range_are_allowed(field, value):
-    assert getattr(Recipe(**{field: value}), field) == value
+    assert getattr(TrainingConfig(**{field: value}), field) == value
 
 
 @pytest.mark.parametrize(
@@ -182,34 +182,34 @@ def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, not 'best'$"):
-        make_recipe("best")
+        make_config("best")
 
 
 def test_unknown_fields_are_refused():
     with pytest.raises(UsageError) as refused:
-        Recipe.from_dict({"epochs": 3, "momentum": 0.9, "dropout": 0.1})
+        TrainingConfig.from_dict({"epochs": 3, "momentum": 0.9, "dropout": 0.1})
     assert str(refused.value) == "momentum of a recipe: unexpected keyword argument, got 0.9"
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_a_recipe_survives_json(name):
-    recipe = make_recipe(name, seed=7, learning_rate=3e-5)
+    recipe = make_config(name, seed=7, learning_rate=3e-5)
     kept = json.loads(json.dumps(recipe.to_dict()))
     assert list(kept) == FIELDS
-    assert Recipe.from_dict(kept) == recipe
+    assert TrainingConfig.from_dict(kept) == recipe
 
 
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         REPORT.epochs = 3
-    make_recipe("report", epochs=3)
+    make_config("report", epochs=3)
     assert REPORT.epochs == 10
 
 
 def test_the_recipe_of_a_model_is_its_own_and_never_a_default():
-    recipe = make_recipe("tuned", epochs=3)
-    assert of_model(Path("m"), recipe.to_dict()) == recipe
+    recipe = make_config("tuned", epochs=3)
+    assert config_of(Path("m"), recipe.to_dict()) == recipe
     with pytest.raises(ModelError, match=r"recipe\.json of m is not there; train"):
-        of_model(Path("m"), {})
+        config_of(Path("m"), {})
     with pytest.raises(ModelError, match="colour of a recipe: unexpected"):
-        of_model(Path("m"), {"colour": "red"})
+        config_of(Path("m"), {"colour": "red"})

@@ -16,7 +16,7 @@ import pytest
 from sample_datasets import BAD, GOOD, write_csv
 
 from tf_model import cli, data, paths, tasks, train
-from tf_model.config import Recipe, make_recipe
+from tf_model.config import TrainingConfig, make_config
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.training.checkpoint import Checkpoint
@@ -77,8 +77,8 @@ def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
 
 def test_the_recipe_is_saved_as_it_was_used(trained, tiny_bert):
     folder, _ = trained
-    saved = Recipe.from_dict(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
-    assert saved == make_recipe("report", backbone=str(tiny_bert), epochs=EPOCHS, learning_rate=1e-2, batch_size=64)
+    saved = TrainingConfig.from_dict(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
+    assert saved == make_config("report", backbone=str(tiny_bert), epochs=EPOCHS, learning_rate=1e-2, batch_size=64)
 
 
 def test_validation_predictions_name_rows_and_hold_no_text(trained):

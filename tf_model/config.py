@@ -19,10 +19,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, config={"strict": True, "extra": "forbid"})
-class Recipe:
+class TrainingConfig:
     """All settings of one training run."""
 
-    name: str = "report"  # of the recipe that the settings started from
+    name: str = "report"  # of the configuration that the settings started from
     backbone: str = PACKAGED_BACKBONE  # or a hub name such as bert-base-uncased, or a folder
     cleaning: Literal[*CLEANINGS] = "report"
     pooling: Literal["cls", "mean"] = "cls"  # classify by the first token's output, as the report, or by all tokens'
@@ -56,12 +56,12 @@ class Recipe:
 # The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged BERT of 6 layers learns
 # more slowly at the same rate and takes 20: the best, and the most that were tried, in a cross-validation inside the
 # training part (`make choose-epochs`, research/benchmarks.md). Never changed in view of the validation part.
-REPORT = Recipe(name="report")
+REPORT = TrainingConfig(name="report")
 REPORT_EPOCHS = {PACKAGED_BACKBONE: 20}
 
 # Lightly normalised text, the pooling that the packaged backbone was pretrained with, a higher rate with warm-up and
 # decay. A first choice on other folds than those that are reported, not the outcome of a recorded search.
-TUNED = Recipe(
+TUNED = TrainingConfig(
     name="tuned",
     cleaning="normalized",
     pooling="mean",
@@ -73,54 +73,54 @@ TUNED = Recipe(
 # Product and emotion in one model: 2.6 times as many rows, so fewer passes. A model that sees "RT @user:" learns that
 # retweets are more often neutral, and answers the same words differently with it.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_no_retweet", epochs=4)
-RECIPES = {recipe.name: recipe for recipe in (REPORT, TUNED, ANSWER)}
+CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER)}
 
 
-def make_recipe(name: str, **overrides: Any) -> Recipe:
+def make_config(name: str, **overrides: Any) -> TrainingConfig:
     """The recipe ``name`` with some fields replaced (not by None); :class:`UsageError` if it or a value is unknown."""
-    if name not in RECIPES:
-        raise UsageError(f"recipe must be one of {', '.join(RECIPES)}, not {name!r}")
+    if name not in CONFIGS:
+        raise UsageError(f"recipe must be one of {', '.join(CONFIGS)}, not {name!r}")
     given = {key: value for key, value in overrides.items() if value is not None}
-    recipe = RECIPES[name]
-    backbone = given.get("backbone", recipe.backbone)
+    config = CONFIGS[name]
+    backbone = given.get("backbone", config.backbone)
     if name == REPORT.name and "epochs" not in given:
         given["epochs"] = REPORT_EPOCHS.get(backbone, REPORT.epochs)
-    return Recipe.from_dict(recipe.to_dict() | given)
+    return TrainingConfig.from_dict(config.to_dict() | given)
 
 
-REPORT_DEFAULT = make_recipe(REPORT.name)
+REPORT_DEFAULT = make_config(REPORT.name)
 
 
-def of_model(folder: Path, values: Mapping[str, Any]) -> Recipe:
+def config_of(folder: Path, values: Mapping[str, Any]) -> TrainingConfig:
     """The recipe of a saved model, from the ``values`` of its ``recipe.json``; :class:`ModelError` if unusable."""
     if not values:
         raise ModelError(f"{RECIPE} of {folder} is not there; train the model again")
     try:
-        return Recipe.from_dict(values)
+        return TrainingConfig.from_dict(values)
     except UsageError as error:
         raise ModelError(f"{RECIPE} of {folder} cannot be used ({error}); train the model again") from error
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One option per field of :class:`Recipe`; those not given keep the recipe's value."""
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """One option per field of :class:`TrainingConfig`; those not given keep the recipe's value."""
     parser.add_argument(
         "--recipe",
-        choices=sorted(RECIPES),
+        choices=sorted(CONFIGS),
         help=f"settings to start from; {REPORT.name}, or with --task {tasks.ANSWER} {ANSWER.name}, if not given",
     )
     group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
-    for field in fields(Recipe)[1:]:  # all but the name
+    for field in fields(TrainingConfig)[1:]:  # all but the name
         group.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=type(field.default),
             choices=get_args(field.type) if get_origin(field.type) is Literal else None,
             default=None,
-            help="; ".join(f"{recipe}: {getattr(make_recipe(recipe), field.name)}" for recipe in RECIPES),
+            help="; ".join(f"{config}: {getattr(make_config(config), field.name)}" for config in CONFIGS),
         )
 
 
-def from_arguments(arguments: argparse.Namespace) -> Recipe:
+def parse_config(arguments: argparse.Namespace) -> TrainingConfig:
     """The recipe that parsed arguments ask for."""
-    names = [field.name for field in fields(Recipe)[1:]]
+    names = [field.name for field in fields(TrainingConfig)[1:]]
     default = ANSWER.name if getattr(arguments, "task", None) == tasks.ANSWER else REPORT.name
-    return make_recipe(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})
+    return make_config(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})

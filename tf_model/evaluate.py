@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_model import cli, config, data, device, paths, tasks
+from tf_model import cli, data, device, paths, tasks
+from tf_model.config import REPORT_DEFAULT, add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
 from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation import joint_metrics
@@ -82,9 +83,9 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     name = predictor.metrics.get("task", "")
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
-    recipe = config.of_model(predictor.folder, predictor.recipe)  # it says how the data was split
+    config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
     rows = data.training_rows(dataset, name)
-    split, protocol = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
+    split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
     if predictor.metrics.get("data_sha256") != dataset.sha256:
@@ -104,25 +105,25 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         "data_sha256": dataset.sha256,
         "ignored": rows.ignored,
         "model": paths.shown(predictor.folder),
-        "recipe": recipe.to_dict(),
+        "recipe": config.to_dict(),
         "validation": metrics,
     }
 
 
 def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
     """Cross-validate a configuration on folds that no near-duplicate crosses."""
-    recipe = config.from_arguments(arguments)
+    config = parse_config(arguments)
     rows = data.checked_rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
-        split, _ = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
+        split, _ = splits.training_split(rows, config.split_seed, config.validation_size)
         rows = rows.take(np.sort(split.train))
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
-    weights = backbone.find(recipe.backbone)
+    weights = backbone.find(config.backbone)
     weights.refuse_seen(dataset.sha256, rows.rows)
     runtime = device.prepare(
-        recipe.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
+        config.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
     store = cross_validation.fold_store(
         paths.CHECKPOINTS,
@@ -130,18 +131,18 @@ def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         folds=folds,
         backbone=weights,
         runtime=runtime,
-        recipe=replace(recipe, seed=0),
+        config=replace(config, seed=0),
         task=arguments.task,
         part=arguments.part,
-        cleaning=asdict(CLEANINGS[recipe.cleaning]),
+        cleaning=asdict(CLEANINGS[config.cleaning]),
         each_epoch=arguments.each_epoch,
     )
     files.make_folder(store)
-    cli.say(f"recipe: {recipe}")
+    cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
     results = list(
         cross_validation.cross_validate(
-            recipe,
+            config,
             weights,
             [len(task.labels) for task in rows.tasks],
             rows.texts,
@@ -166,7 +167,7 @@ def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
         "rows": len(rows),
         "ignored": rows.ignored,
         "groups": int(groups.max()) + 1,
-        "recipe": recipe.to_dict(),
+        "recipe": config.to_dict(),
         "backbone_sha256": weights.sha256,
         "device": runtime.describe(),
         "seconds": sum(row["seconds"] for result in results for row in result.history),
@@ -220,12 +221,12 @@ def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, floa
 def _check_usage(arguments: argparse.Namespace) -> None:
     """Refuse options that would change nothing; fill in those of cross-validation that were not given."""
     given = [f"--{name.replace('_', '-')}" for name in GROUPED_ONLY if getattr(arguments, name) is not None]
-    recipe = config.from_arguments(arguments)
+    config = parse_config(arguments)
     if arguments.promote and not arguments.compare:
         raise UsageError("--promote goes with --compare OLD NEW")
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
-    if arguments.protocol == "report" and (given or recipe != config.REPORT_DEFAULT):
+    if arguments.protocol == "report" and (given or config != REPORT_DEFAULT):
         raise UsageError(
             f"a saved model is evaluated as it is, and {', '.join(given) or 'other settings'} would change nothing; "
             "name the model with --model DIR, or add --protocol grouped"
@@ -238,16 +239,18 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
     for seed in (*arguments.seeds, arguments.fold_seed):
-        config.make_recipe(recipe.name, seed=seed)  # now, rather than after an hour of the seeds before it
+        make_config(config.name, seed=seed)  # now, rather than after an hour of the seeds before it
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.evaluate", "Evaluate a saved model, or cross-validate a recipe without leakage.")
+    parser = cli.parser(
+        "tf_model.evaluate", "Evaluate a saved model, or cross-validate a configuration without leakage."
+    )
     parser.add_argument(
         "--protocol",
         choices=("report", "grouped"),
         default="report",
-        help="report: a saved model on the validation part of its own split; grouped: train and score a recipe by "
+        help="report: a saved model on the validation part of its own split; grouped: train and score a configuration by "
         "cross-validation with no near-duplicate on both sides",
     )
     parser.add_argument(
@@ -276,7 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
     device.add_arguments(parser, "how to compute (--protocol grouped)")
-    config.add_arguments(parser)
+    add_config_arguments(parser)
     parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser
 

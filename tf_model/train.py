@@ -12,8 +12,8 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from tf_model import cli, config, data, device, distributed, model_dir, paths, tasks
-from tf_model.config import Recipe
+from tf_model import cli, data, device, distributed, model_dir, paths, tasks
+from tf_model.config import REPORT, TrainingConfig, add_config_arguments, parse_config
 from tf_model.data import corrections, splits
 from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.evaluation import joint_metrics
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     """Resolve, read, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
     began = time.monotonic()
     arguments = _parser().parse_args(argv)
-    recipe = config.from_arguments(arguments)
+    config = parse_config(arguments)
     folder = _model_folder(arguments)
     cluster = distributed.from_environment()
 
@@ -38,20 +38,20 @@ def main(argv: list[str] | None = None) -> int:
     data.announce(source)
     dataset = data.read(source.path)
     rows = data.checked_rows(dataset, arguments.task)
-    split, protocol = splits.training_split(rows, recipe.split_seed, recipe.validation_size)
+    split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     added = None
     if arguments.extra:
         joined = corrections.join(arguments.extra, dataset, rows, split)
         rows, split, added = joined.rows, joined.split, joined.extra
         for line in added.describe():
             cli.say(line)
-    weights = backbone.find(recipe.backbone)
+    weights = backbone.find(config.backbone)
     # The calibration of a model of both tasks is judged by the rows that train it as well.
     weights.refuse_seen(dataset.sha256, rows.rows[split.validation] if len(rows.tasks) == 1 else rows.rows)
     if cluster:
         cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
     runtime = device.prepare(
-        recipe.seed,
+        config.seed,
         precision=arguments.precision,
         xla=arguments.xla,
         deterministic=arguments.deterministic,
@@ -59,22 +59,22 @@ def main(argv: list[str] | None = None) -> int:
         cluster_seconds=arguments.workers_timeout,
     )
     cli.say(f"backbone: {weights.name}, {weights.source}")
-    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in recipe.to_dict().items())}")
+    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in config.to_dict().items())}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
     data_sha256 = [dataset.sha256, *([added.sha256] if added else [])]
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
-        checkpoint = _checkpoint(arguments, folder, recipe, data_sha256, weights, runtime)
+        checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
             calibration, threshold = None, None
             if len(rows.tasks) > 1:
                 store = checkpoint.folder / checkpoints.CALIBRATION
                 calibration = cross_validation.calibrate_out_of_fold(
-                    rows.take(split.train), recipe, weights, runtime, store=store, data_sha256=data_sha256
+                    rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
                 )
                 threshold = calibration["threshold"]
-            fitted, scores = _train(recipe, weights, rows, split, runtime, checkpoint, arguments.pad_to)
+            fitted, scores = _train(config, weights, rows, split, runtime, checkpoint, arguments.pad_to)
         except BaseException as error:
             kept = checkpoint.progress()
             if kept and not isinstance(error, TweetTargetError):
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,
             "task": arguments.task,
-            "recipe": recipe.name,
+            "recipe": config.name,
             "protocol": protocol,
             "backbone": {"name": weights.name, "source": weights.source, "sha256": weights.sha256},
             "rows": len(rows),
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
             },
             "seconds": fitted.seconds,
             "wall_seconds": time.monotonic() - began,
-            "seed": recipe.seed,
+            "seed": config.seed,
             "device": runtime.describe(),
             "peak_memory_bytes": _peak_memory(),
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         export(
             fitted,
             folder,
-            recipe=recipe,
+            config=config,
             metrics=metrics,
             validation=validation,
             probabilities=scores,
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
             with suppress(distributed.WorkerLost):  # it is no longer needed
                 runtime.workers.wait()
         checkpoint.remove()
-    _show(rows, recipe, metrics, folder)
+    _show(rows, config, metrics, folder)
     return 0
 
 
@@ -140,7 +140,7 @@ def _lock(folder: Path, worker: int) -> Any:
 
 
 def _checkpoint(
-    arguments, folder: Path, recipe: Recipe, data_sha256: list[str], weights, runtime
+    arguments, folder: Path, config: TrainingConfig, data_sha256: list[str], weights, runtime
 ) -> checkpoints.Checkpoint:
     fingerprint = {
         "task": arguments.task,
@@ -152,7 +152,7 @@ def _checkpoint(
         "deterministic": runtime.deterministic,
         "versions": device.versions(),
         "pad_to": arguments.pad_to,
-        **recipe.to_dict(),
+        **config.to_dict(),
     }
     place = folder.parent / paths.CHECKPOINTS.name / folder.name
     checkpoint = checkpoints.Checkpoint(place, fingerprint, runtime.worker_index)
@@ -181,17 +181,17 @@ def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) ->
         )
 
 
-def _train(recipe, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
+def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
     """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
     from tf_model.preprocessing.batching import encode, steps_per_epoch
 
     # Every worker goes through all of this: what the chief does alone is to save.
-    encoder = trainer.text_encoder(recipe, weights)
+    encoder = trainer.text_encoder(config, weights)
     examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids)
-    bar = cli.show_epochs(cli.stderr(), recipe.epochs, steps_per_epoch(len(split.train), recipe.batch_size))
+    bar = cli.show_epochs(cli.stderr(), config.epochs, steps_per_epoch(len(split.train), config.batch_size))
     try:
         fitted = trainer.fit(
-            recipe,
+            config,
             weights,
             [len(task.labels) for task in rows.tasks],
             encoder,
@@ -222,14 +222,12 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
     )
 
 
-def _show(rows: data.TrainingRows, recipe: Recipe, metrics: dict[str, Any], folder: Path) -> None:
+def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, Any], folder: Path) -> None:
     stdout = cli.stdout()
     validation = metrics["validation"]
     if len(rows.tasks) == 1:
         (task,) = rows.tasks
-        same_split = all(
-            getattr(recipe, name) == getattr(config.REPORT, name) for name in ("split_seed", "validation_size")
-        )
+        same_split = all(getattr(config, name) == getattr(REPORT, name) for name in ("split_seed", "validation_size"))
         comparable = metrics["dataset"] == data.ASSIGNMENT and task is tasks.PRODUCT and same_split
         parts = (metrics[part][task.name] for part in ("train", "validation"))
         stdout.print(single_task.comparison_table(*parts, single_task.REPORT if comparable else {}))
@@ -298,7 +296,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long to wait for the other workers that TF_CONFIG names, if it names any",
     )
-    config.add_arguments(parser)
+    add_config_arguments(parser)
     return parser
 
 

@@ -67,7 +67,7 @@ def _export(folder: Path, bucket: int | None) -> Predictor:
     from tf_model.preprocessing.tokenizer import BUCKET, TextEncoder
     from tf_model.training.trainer import Fitted
 
-    settings, task = config.make_recipe("report"), tasks.PRODUCT
+    settings, task = config.make_config("report"), tasks.PRODUCT
     weights = backbone.find(settings.backbone)
     encoder = TextEncoder(weights.vocabulary, settings.cleaning, weights.lower_case, bucket=bucket or BUCKET)
     save_graph(Fitted(classifier.build(weights, [len(task.labels)]), encoder), [task], folder)

@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     results = {
         "protocol": runs[0]["protocol"],
         "recipe": arguments.recipe,
-        "settings": config.make_recipe(arguments.recipe).to_dict(),
+        "settings": config.make_config(arguments.recipe).to_dict(),
         "device": runs[0]["device"],
         "rows": {part: runs[0][part][tasks.PRODUCT.name]["rows"] for part in ("train", "validation")},
         "seeds": seeds,
@@ -57,7 +57,7 @@ def _train(recipe: str, seed: int) -> dict[str, Any]:
     if not folder.is_dir():
         options = ["--name", folder.name, "--output-dir", str(MODELS), "--resume"]
         harness.run_training("--recipe", recipe, "--seed", str(seed), *options)
-    if not is_recorded_config(harness.read_json(folder / "recipe.json"), config.make_recipe(recipe, seed=seed)):
+    if not is_recorded_config(harness.read_json(folder / "recipe.json"), config.make_config(recipe, seed=seed)):
         raise TweetTargetError(f"{folder} was trained by another recipe; remove it to train it again")
     metrics = harness.read_json(folder / "metrics.json")
     if metrics["dataset"] != ASSIGNMENT:

@@ -30,7 +30,7 @@ def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
     from tf_model.modeling import classifier
     from tf_model.training.trainer import Fitted, text_encoder
 
-    recipe = config.make_recipe("answer", backbone=str(tiny_bert), pooling=pooling)
+    recipe = config.make_config("answer", backbone=str(tiny_bert), pooling=pooling)
     chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
     prepare(3, precision="float32")
     tiny = backbone.find(str(tiny_bert))

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tf_model import data, model_dir, paths, tasks
-from tf_model.config import make_recipe
+from tf_model.config import make_config
 from tf_model.errors import ModelError, OutputError
 from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
@@ -25,7 +25,7 @@ from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 
 TASK = tasks.PRODUCT
-RECIPE = make_recipe("tuned", epochs=2)
+RECIPE = make_config("tuned", epochs=2)
 OWN_FILES = {
     *("recipe.json", "labels.json", "metrics.json"),
     *("history.csv", "validation_predictions.csv", "model_card.md"),
@@ -129,7 +129,7 @@ def save(fitted, validation, probabilities, metrics):
 
     def save(folder: Path, **options) -> None:
         options |= {"validation": validation, "probabilities": probabilities}
-        saved_model.export(fitted, folder, recipe=RECIPE, metrics=metrics, **options)
+        saved_model.export(fitted, folder, config=RECIPE, metrics=metrics, **options)
 
     return save
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tf_model import data, paths, predict, tasks
-from tf_model.config import make_recipe
+from tf_model.config import make_config
 from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.export import saved_model
@@ -23,7 +23,7 @@ from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 from tf_model.modeling.joint_label import NOT_SURE
 
-RECIPE = make_recipe("answer", epochs=2)
+RECIPE = make_config("answer", epochs=2)
 LABELS = {task.name: task.labels for task in tasks.ANSWER_TASKS}
 TEMPERATURES = {"product": 1.7, "emotion": 0.8}
 THRESHOLD = 0.5
@@ -97,7 +97,7 @@ def folder(fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
     saved_model.export(
         fitted,
         folder,
-        recipe=RECIPE,
+        config=RECIPE,
         metrics=metrics,
         validation=data.TrainingRows(tasks.ANSWER_TASKS, np.arange(40), ["text"] * 40, label_ids),
         probabilities=scores,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tf_model import device
-from tf_model.config import REPORT, TUNED, make_recipe
+from tf_model.config import REPORT, TUNED, make_config
 from tf_model.errors import ModelError
 from tf_model.modeling import backbone
 from tf_model.modeling.classifier import build, class_probabilities, compile_model, reseed_dropout
@@ -144,7 +144,7 @@ def test_it_is_compiled_as_in_the_report(model):
 
 def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert):
     two = build(backbone.find(str(tiny_bert)), [3, 2])
-    loss = compiled(two, make_recipe("answer", label_smoothing=0.3)).loss
+    loss = compiled(two, make_config("answer", label_smoothing=0.3)).loss
     logits = np.array([[2.0, -1.0, 0.5, 1.0, 0.0], [0.0, 1.0, 0.0, -1.0, 3.0]], np.float32)
     first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
     expected = -(first[0] @ [0.1, 0.1, 0.8]) - (second[0] @ [0.85, 0.15] + second[1] @ [0.15, 0.85]) / 2
@@ -152,7 +152,7 @@ def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert
 
 
 def test_a_model_of_one_task_smooths_its_labels_too(model):
-    found = compiled(model, make_recipe("tuned", label_smoothing=0.1))
+    found = compiled(model, make_config("tuned", label_smoothing=0.1))
     logits = np.random.default_rng(0).normal(size=(4, CLASSES)).astype(np.float32)
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     expected = -np.mean(0.9 * logs[np.arange(4), [0, 3, 8, 3]] + 0.1 * logs.mean(axis=1))
@@ -170,13 +170,13 @@ def test_a_constant_rate_stays(model, step):
     ("step", "share"), [(0, 0), (5, 0.5), (10, 1), (11, 89 / 90), (55, 0.5), (99, 1 / 90), (100, 0), (150, 0)]
 )
 def test_a_linear_rate_warms_up_and_decays_to_nothing(model, step, share):
-    recipe = make_recipe("tuned", learning_rate=2e-4, warmup=0.1)
+    recipe = make_config("tuned", learning_rate=2e-4, warmup=0.1)
     assert rate(compiled(model, recipe), step) == pytest.approx(2e-4 * share, abs=1e-9)
 
 
 @pytest.mark.parametrize(("step", "share"), [(0, 1), (50, 0.5), (100, 0)])
 def test_without_warm_up_a_linear_rate_starts_at_its_highest(model, step, share):
-    recipe = make_recipe("tuned", learning_rate=2e-4, warmup=0)
+    recipe = make_config("tuned", learning_rate=2e-4, warmup=0)
     assert rate(compiled(model, recipe), step) == pytest.approx(2e-4 * share, abs=1e-9)
 
 

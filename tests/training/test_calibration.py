@@ -14,7 +14,7 @@ from tf_model.training import cross_validation
 
 TOO_SURE = {"product": 2.0, "emotion": 1.25}
 COPIES = 2
-RECIPE = config.make_recipe("answer")
+RECIPE = config.make_config("answer")
 
 
 def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]:

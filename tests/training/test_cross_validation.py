@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, import_tensorflow
 from tf_model.errors import OutputError
@@ -49,7 +49,7 @@ def probabilities(seed: int, split: Split) -> np.ndarray:
 
 def validate(store: Path, seeds: tuple[int, ...] = (5, 6), **options) -> list[FoldResult]:
     options = {"runtime": RUNTIME, "store": store, "seeds": seeds, **options}
-    return list(cross_validate(Recipe(), BACKBONE, [CLASSES], TEXTS, LABEL_IDS, FOLDS, **options))
+    return list(cross_validate(TrainingConfig(), BACKBONE, [CLASSES], TEXTS, LABEL_IDS, FOLDS, **options))
 
 
 def test_each_row_is_predicted_once_with_each_seed(trainings, tmp_path):
@@ -161,7 +161,7 @@ WHAT_FOLDS_DEPEND_ON = {
     "folds": FOLDS,
     "backbone": BACKBONE,
     "runtime": RUNTIME,
-    "recipe": Recipe(),
+    "config": TrainingConfig(),
     "task": "product",
 }
 
@@ -172,7 +172,7 @@ def test_the_same_run_has_the_same_fold_store(tmp_path):
         "folds": [Split(split.train.copy(), split.validation.copy()) for split in FOLDS],
         "backbone": replace(BACKBONE),
         "runtime": replace(RUNTIME),
-        "recipe": Recipe(),
+        "config": TrainingConfig(),
         "task": "product",
     }
     assert fold_store(tmp_path, **again) == fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
@@ -189,7 +189,7 @@ def test_the_same_run_has_the_same_fold_store(tmp_path):
         {"runtime": replace(RUNTIME, precision="mixed_bfloat16")},
         {"runtime": replace(RUNTIME, xla=True)},
         {"runtime": replace(RUNTIME, deterministic=True)},
-        {"recipe": Recipe(epochs=Recipe().epochs + 1)},
+        {"config": TrainingConfig(epochs=TrainingConfig().epochs + 1)},
         {"task": "emotion"},
         {"each_epoch": True},
     ],

@@ -25,7 +25,7 @@ tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrateg
 # Many rows lack one of the two labels, and the last of the batches is smaller than the others, and odd.
 rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), "answer")
 classes = [len(task.labels) for task in rows.tasks]
-recipe = config.make_recipe("report", backbone=sys.argv[1], epochs=4, learning_rate=3e-3, seed=1)
+recipe = config.make_config("report", backbone=sys.argv[1], epochs=4, learning_rate=3e-3, seed=1)
 weights = backbone.find(sys.argv[1])
 encoder = text_encoder(recipe, weights)
 examples = Examples(encode(encoder, rows.texts[:95]), rows.label_ids[:95])

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.device import import_tensorflow, prepare
 from tf_model.errors import OutputError, UsageError
 from tf_model.modeling import backbone
 from tf_model.training.checkpoint import Checkpoint
 from tf_model.training.trainer import Examples, Fitted, fit, text_encoder
 
-CONSTANT = Recipe(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
+CONSTANT = TrainingConfig(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
 PRODUCTS = ("ipad", "iphone", "android", "google")
 # Of several lengths, so that sorting them by length changes their order.
@@ -59,13 +59,13 @@ def by_heart(tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]
     config = json.loads((folder / "config.json").read_text())
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "config.json").write_text(json.dumps(config | without))
-    recipe = Recipe(epochs=60, batch_size=8, learning_rate=5e-3, seed=2)
+    recipe = TrainingConfig(epochs=60, batch_size=8, learning_rate=5e-3, seed=2)
     yield train(recipe, backbone.find(str(folder)), EASY, None, precision="mixed_bfloat16")
     tf_keras.mixed_precision.set_global_policy("float32")
 
 
 def train(
-    recipe: Recipe,
+    recipe: TrainingConfig,
     tiny: backbone.Backbone,
     training: tuple[list[str], np.ndarray] = TRAINING,
     validation: tuple[list[str], np.ndarray] | None = VALIDATION,

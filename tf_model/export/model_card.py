@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.evaluation.metrics import figure
 from tf_model.tasks import Task
@@ -22,7 +22,7 @@ DATASET_NAMES = {ASSIGNMENT: "CrowdFlower, Brands and Product Emotions (SXSW 201
 def model_card(
     name: str,
     tasks: Sequence[Task],
-    recipe: Recipe,
+    config: TrainingConfig,
     metrics: Mapping[str, Any],
     calibration: Mapping[str, Any] | None = None,
 ) -> str:
@@ -41,7 +41,7 @@ def model_card(
         name=name,
         header=_header(name, tasks, metrics),
         tasks=tasks,
-        recipe=recipe.to_dict(),
+        config=config.to_dict(),
         metrics=metrics,
         calibration=calibration,
         recalls=recalls,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model import config, device, tasks
+from tf_model import device, tasks
+from tf_model.config import config_of
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
@@ -31,19 +32,19 @@ def load(folder: Path | str | None) -> Restored:
     Raises :class:`ModelError` where it is not whole, its backbone has changed, or the weights do not fit.
     """
     predictor = Predictor.load(folder)
-    recipe = config.of_model(predictor.folder, predictor.recipe)
-    weights = backbone.find(recipe.backbone)
+    config = config_of(predictor.folder, predictor.recipe)
+    weights = backbone.find(config.backbone)
     trained_from = predictor.metrics.get("backbone")
     if isinstance(trained_from, Mapping) and trained_from.get("sha256") != weights.sha256:
         raise ModelError(
             f"{predictor.folder} was trained from other weights (sha256 {trained_from.get('sha256')}) than the "
-            f"backbone {recipe.backbone} has now; put the old ones in their place, or train it again"
+            f"backbone {config.backbone} has now; put the old ones in their place, or train it again"
         )
-    device.prepare(recipe.seed, precision="float32")
+    device.prepare(config.seed, precision="float32")
     chosen = tuple(tasks.TASKS[name] for name in predictor.labels)
-    model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], recipe.pooling)
+    model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
     _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
-    return Restored(Fitted(model, text_encoder(recipe, weights)), chosen, predictor, weights)
+    return Restored(Fitted(model, text_encoder(config, weights)), chosen, predictor, weights)
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:

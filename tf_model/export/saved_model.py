@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model import model_dir
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.data import TrainingRows
 from tf_model.errors import ModelError, first_line
 from tf_model.export.model_card import model_card
@@ -33,7 +33,7 @@ def export(
     fitted: Fitted,
     folder: Path,
     *,
-    recipe: Recipe,
+    config: TrainingConfig,
     metrics: Mapping[str, Any],
     validation: TrainingRows,
     probabilities: np.ndarray,
@@ -58,7 +58,7 @@ def export(
             write_json(part / model_dir.CALIBRATION, calibration)
         if reference:
             reference.save(part)
-        write_json(part / model_dir.RECIPE, recipe.to_dict())
+        write_json(part / model_dir.RECIPE, config.to_dict())
         write_json(part / model_dir.METRICS, metrics)
         pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
         predictions = pandas.DataFrame({"row": validation.rows})  # without any text
@@ -67,7 +67,7 @@ def export(
         columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
         predictions[columns] = probabilities
         predictions.to_csv(part / model_dir.PREDICTIONS, index=False, float_format="%.6f", lineterminator="\r\n")
-        card = model_card(folder.name, tasks, recipe, metrics, calibration)
+        card = model_card(folder.name, tasks, config, metrics, calibration)
         (part / model_dir.CARD).write_text(card, encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.device import import_tensorflow
 from tf_model.errors import ModelError, first_line
 from tf_model.modeling.backbone import Backbone
@@ -62,7 +62,7 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
 
 
 def compile_model(
-    model: TFBertForSequenceClassification, recipe: Recipe, steps: int, *, xla: bool = False, loss: Any = None
+    model: TFBertForSequenceClassification, config: TrainingConfig, steps: int, *, xla: bool = False, loss: Any = None
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
@@ -73,8 +73,8 @@ def compile_model(
     import tf_keras
 
     # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
-    optimizer = tf_keras.optimizers.Adam(_learning_rate(recipe, steps), jit_compile=xla)
-    classes, smoothing = model.config.task_classes, recipe.label_smoothing
+    optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=xla)
+    classes, smoothing = model.config.task_classes, config.label_smoothing
     is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
     if loss is not None:
         metrics = []
@@ -144,17 +144,17 @@ def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
     return Accuracy("accuracy")
 
 
-def _learning_rate(recipe: Recipe, steps: int) -> Any:
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
+def _learning_rate(config: TrainingConfig, steps: int) -> Any:
+    if config.schedule == "constant":
+        return config.learning_rate
     import tf_keras
     from transformers import WarmUp
 
-    warmup_steps = int(recipe.warmup * steps)
+    warmup_steps = int(config.warmup * steps)
     decay = tf_keras.optimizers.schedules.PolynomialDecay(
-        recipe.learning_rate, decay_steps=max(steps - warmup_steps, 1), end_learning_rate=0.0
+        config.learning_rate, decay_steps=max(steps - warmup_steps, 1), end_learning_rate=0.0
     )
-    return WarmUp(recipe.learning_rate, decay, warmup_steps) if warmup_steps else decay
+    return WarmUp(config.learning_rate, decay, warmup_steps) if warmup_steps else decay
 
 
 def reseed_dropout(model: TFBertForSequenceClassification, seed: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf_model import cli
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.data import TrainingRows, splits
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, versions
@@ -39,7 +39,7 @@ class FoldResult:
 
 
 def cross_validate(
-    recipe: Recipe,
+    config: TrainingConfig,
     backbone: Backbone,
     classes: Sequence[int],
     texts: Sequence[str],
@@ -63,7 +63,7 @@ def cross_validate(
         """All texts, encoded once, when the first fold needs them."""
         from tf_model.preprocessing.batching import encode
 
-        encoder = trainer.text_encoder(recipe, backbone)
+        encoder = trainer.text_encoder(config, backbone)
         return encoder, trainer.Examples(encode(encoder, texts), label_ids)
 
     for seed in seeds:
@@ -73,16 +73,16 @@ def cross_validate(
                 callbacks = []
                 if title:
                     cli.say(title(seed, number))
-                    steps = -(-len(split.train) // recipe.batch_size)
-                    callbacks = [cli.show_epochs(cli.stderr(), recipe.epochs, steps)]
-                own = replace(recipe, seed=seed)
+                    steps = -(-len(split.train) // config.batch_size)
+                    callbacks = [cli.show_epochs(cli.stderr(), config.epochs, steps)]
+                own = replace(config, seed=seed)
                 options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}
                 probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
                 write_fold(path, split.validation, probabilities, history)
             yield read_fold(path, seed, number)
 
 
-def _train_fold(recipe, backbone, classes, examples, split, *, runtime, each_epoch, callbacks):
+def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epoch, callbacks):
     """What a model trained on one fold predicts for the rest, float32 [V, classes], and its history."""
     import tf_keras
 
@@ -92,7 +92,7 @@ def _train_fold(recipe, backbone, classes, examples, split, *, runtime, each_epo
     watched = validation if each_epoch else None
     try:
         options = {"runtime": runtime, "callbacks": callbacks}
-        fitted = trainer.fit(recipe, backbone, classes, encoder, training, watched, **options).in_float32()
+        fitted = trainer.fit(config, backbone, classes, encoder, training, watched, **options).in_float32()
     except BaseException:
         for callback in callbacks:
             callback.stop()  # Keras does not: a bar would leave the terminal without a cursor
@@ -107,7 +107,7 @@ def fold_store(
     folds: Sequence[Split],
     backbone: Backbone,
     runtime: Runtime,
-    recipe: Recipe,
+    config: TrainingConfig,
     **more: Any,
 ) -> Path:
     """A folder under ``base`` of its own for everything that decides the predictions; ``data`` is the data's hash."""
@@ -117,7 +117,7 @@ def fold_store(
         "backbone": backbone.sha256,
         "computed": [runtime.precision, runtime.xla, runtime.deterministic],
         "versions": versions(),
-        "recipe": recipe.to_dict(),
+        "recipe": config.to_dict(),
         **more,
     }
     return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
@@ -145,7 +145,13 @@ def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
 
 
 def calibrate_out_of_fold(
-    rows: TrainingRows, recipe: Recipe, backbone: Backbone, runtime: Runtime, *, store: Path, data_sha256: list[str]
+    rows: TrainingRows,
+    config: TrainingConfig,
+    backbone: Backbone,
+    runtime: Runtime,
+    *,
+    store: Path,
+    data_sha256: list[str],
 ) -> dict[str, Any]:
     """What ``calibration.json`` holds, from predictions for each of ``rows`` by a model that saw no near-duplicate.
 
@@ -154,20 +160,20 @@ def calibrate_out_of_fold(
     on: the training part, so that the validation part can judge them. ``store`` keeps finished folds.
     """
     cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
-    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, recipe.split_seed)
+    folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, config.split_seed)
     results = cross_validate(
-        recipe,
+        config,
         backbone,
         [len(task.labels) for task in rows.tasks],
         rows.texts,
         rows.label_ids,
         folds,
-        seeds=[recipe.seed],
+        seeds=[config.seed],
         runtime=runtime,
-        store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, recipe=recipe),
+        store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, config=config),
         title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
     )
-    before = out_of_fold(list(results), recipe.seed, len(rows))
+    before = out_of_fold(list(results), config.seed, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows.label_ids, before)
     after = joint_metrics.calibrate(before, temperatures)
     return {

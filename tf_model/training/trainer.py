@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model.config import Recipe
+from tf_model.config import TrainingConfig
 from tf_model.device import Runtime
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
@@ -43,12 +43,12 @@ class Examples:
         return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions])
 
 
-def text_encoder(recipe: Recipe, backbone: Backbone) -> TextEncoder:
+def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
     """From raw strings to token ids; :class:`UsageError` if the backbone cannot read that many tokens."""
     from tf_model.preprocessing.tokenizer import TextEncoder
 
-    backbone.check_length(recipe.max_tokens)
-    return TextEncoder(backbone.vocabulary, recipe.cleaning, backbone.lower_case, recipe.max_tokens)
+    backbone.check_length(config.max_tokens)
+    return TextEncoder(backbone.vocabulary, config.cleaning, backbone.lower_case, config.max_tokens)
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Fitted:
 
 
 def fit(
-    recipe: Recipe,
+    config: TrainingConfig,
     backbone: Backbone,
     classes: Sequence[int],
     encoder: TextEncoder,
@@ -121,41 +121,41 @@ def fit(
     from tf_model.preprocessing.batching import steps_per_epoch, training_batches
 
     backbone.check_length(pad_to or 0)
-    tf_keras.utils.set_random_seed(recipe.seed)
-    steps = steps_per_epoch(len(training), recipe.batch_size)
+    tf_keras.utils.set_random_seed(config.seed)
+    steps = steps_per_epoch(len(training), config.batch_size)
     strategy = runtime.strategy()
     with strategy.scope():
-        model = bert.build(backbone, classes, recipe.pooling)
-        bert.compile_model(model, recipe, steps * recipe.epochs, xla=runtime.xla, loss=loss)
+        model = bert.build(backbone, classes, config.pooling)
+        bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla, loss=loss)
         model.optimizer.build(model.trainable_variables)
         if strategy.num_replicas_in_sync == 1:  # several make theirs inside a step
             bert.build_metrics(model, training.label_ids[:1])
-        bert.reseed_dropout(model, recipe.seed)
+        bert.reseed_dropout(model, config.seed)
     fitted = Fitted(model, encoder)
     if checkpoint:
         fitted.history = checkpoint.restore(model)
     done = len(fitted.history)
-    if done >= recipe.epochs:
+    if done >= config.epochs:
         return fitted
     batches = partial(
         training_batches,
         training.token_ids,
         training.label_ids,
-        batch_size=recipe.batch_size,
-        max_tokens=recipe.max_tokens,
-        seed=recipe.seed,
+        batch_size=config.batch_size,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
         first_epoch=done,
-        epochs=recipe.epochs,
+        epochs=config.epochs,
         pad_to=pad_to,
     )
     with runtime.workers.losses_explained() if runtime.workers else nullcontext():
         model.fit(
             _shared(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
             initial_epoch=done,
-            epochs=recipe.epochs,
+            epochs=config.epochs,
             steps_per_epoch=steps,
             verbose=0,
-            callbacks=[_epochs(fitted, recipe, validation, checkpoint, runtime.worker_index), *callbacks],
+            callbacks=[_epochs(fitted, config, validation, checkpoint, runtime.worker_index), *callbacks],
         )
     return fitted
 
@@ -172,7 +172,7 @@ def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
 
 
 def _epochs(
-    fitted: Fitted, recipe: Recipe, validation: Examples | None, checkpoint: Checkpoint | None, worker: int
+    fitted: Fitted, config: TrainingConfig, validation: Examples | None, checkpoint: Checkpoint | None, worker: int
 ) -> Any:
     """A Keras callback that reseeds before each epoch, and times, scores and saves after it."""
     import tf_keras
@@ -183,7 +183,7 @@ def _epochs(
         nonlocal begun
         begun = time.perf_counter()
         # A seed of its own for each worker, or the shares of a batch would all lose the same units.
-        bert.reseed_dropout(model, recipe.seed * 1_000_003 + worker * 7919 + epoch)
+        bert.reseed_dropout(model, config.seed * 1_000_003 + worker * 7919 + epoch)
 
     def on_epoch_end(epoch, logs=None):
         row = {"epoch": epoch + 1, "seconds": time.perf_counter() - begun}

@@ -42,7 +42,7 @@ def trained(monkeypatch):
         named = dict(pairwise(options))
         folder = Path(named["--output-dir"]) / named.get("--name", "product")
         folder.mkdir(parents=True)
-        recipe = config.make_recipe(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
+        recipe = config.make_config(named.get("--recipe", "report"), seed=int(named.get("--seed", 42)))
         for name, value in {"metrics": METRICS, "recipe": recipe.to_dict()}.items():
             (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
         (folder / "history.csv").write_text("epoch,seconds\n1,9.0\n2,2.0\n3,4.0\n", encoding="utf-8")

@@ -59,7 +59,7 @@ def nothing_changes_the_number_format(monkeypatch):
 
 
 @pytest.fixture
-def recipe(tiny_torch) -> config.Recipe:
+def recipe(tiny_torch) -> config.TrainingConfig:
     return replace(config.TUNED, backbone=str(tiny_torch), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
 
 
