@@ -250,8 +250,8 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol",
         choices=("report", "grouped"),
         default="report",
-        help="report: a saved model on the validation part of its own split; grouped: train and score a configuration by "
-        "cross-validation with no near-duplicate on both sides",
+        help="report: a saved model on the validation part of its own split; grouped: train and score a configuration "
+        "by cross-validation with no near-duplicate on both sides",
     )
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
