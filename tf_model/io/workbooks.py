@@ -106,7 +106,7 @@ def _explain_damage(name: str) -> Iterator[None]:
     except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
         raise DataError(
             f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): is it damaged, "
-            "or protected by a password? Save it again as .xlsx"
+            "or protected by a password? To use it, save it again as .xlsx"
         ) from error
 
 
