@@ -9,6 +9,7 @@ import numpy as np
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
 
 BINS = 15
+TARGET_ACCURACY = 0.8  # of the answers that are given: the threshold of "Not sure" is chosen for it
 TEMPERATURES = (0.05, 20.0)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tf_model import tasks
 from tf_model.evaluation.calibration import (
+    TARGET_ACCURACY,
     accuracy_at_coverage,
     brier_score,
     calibration_metrics,
@@ -35,7 +36,6 @@ from tf_model.modeling.joint_label import NEUTRAL, confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
-TARGET_ACCURACY = 0.8  # of the answers that are given: the threshold of "Not sure" is chosen for it
 COVERAGE = 0.8  # the share of most confident products whose accuracy is reported
 
 
