@@ -40,7 +40,7 @@ train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate,
 tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps, into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
-answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 25 minutes on 2 cores)
+answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 34 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
 answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
@@ -59,7 +59,7 @@ test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the f
 data: $(INSTALLED) ## say which dataset is found and what is in it
 	$(RUN) -m tf_model.data $(ARGS)
 
-audit: $(INSTALLED) ## duplicates, conflicts, leakage and suspicious labels of a dataset (ARGS="--data FILE")
+audit: $(INSTALLED) ## duplicates, conflicts, leakage and label errors of a dataset (ARGS="--data FILE")
 	$(RUN) -m tf_model.data --audit $(ARGS)
 
 ##@ Evaluate
@@ -67,10 +67,10 @@ audit: $(INSTALLED) ## duplicates, conflicts, leakage and suspicious labels of a
 evaluate: $(INSTALLED) ## evaluate the saved model (answer if there is one, else product) on its own validation part
 	$(RUN) -m tf_model.evaluate $(ARGS)
 
-grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (an hour and a half on 2 cores; resumes)
+grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (half an hour to an hour and a half on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --recipe tuned --json research/runs/grouped_tuned.json --overwrite $(ARGS)
 
-grouped-answer: $(INSTALLED) ## cross-validate the answer recipe without leakage, 3 seeds (two hours on 2 cores; resumes)
+grouped-answer: $(INSTALLED) ## cross-validate the answer recipe without leakage, 3 seeds (one to two hours on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --task answer --protocol grouped --json research/runs/grouped_answer.json --overwrite $(ARGS)
 
 test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invariance, direction, plain cases

@@ -103,7 +103,7 @@ def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> D
             st.header(plain_markdown(row[task]), anchor=False)
             st.markdown(f"**{theme.percent(row[f'{task}_confidence'])} sure**")
             st.info(
-                f"This model predicts the {task} only. For the full answer, train the model of both tasks: "
+                f"This model predicts the {task} only. For emotion and product together, train the model of both: "
                 f"`{notices.FULL_ANSWER}`",
                 icon=":material/info:",
             )
@@ -155,9 +155,9 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     st.subheader("Which words counted", anchor=False)
     if not state.can_explain:
         if state.served:
-            st.caption("A model server does not tell; a model that the app loads itself does.")
+            st.caption("A model server gives no explanations; a model that the app loads itself does.")
         else:
-            st.caption(f"This model does not tell. The model of both tasks does: `{notices.FULL_ANSWER}`")
+            st.caption("This model has no explanations; train it again.")
         return
     try:
         with st.spinner("Weighing the words…"):
@@ -169,7 +169,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     skipped = "It skips addresses, emoji and scripts other than Latin, and reads the beginning of a long text."
     if not words:
         remark.warning(
-            f"This answer rests on nothing: the model reads no word of this text. {skipped}", icon=":material/help:"
+            f"The model could read no word of this text, so its answer means nothing. {skipped}", icon=":material/help:"
         )
         st.caption("None.")
         return
@@ -183,7 +183,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
     )
     token_highlighting.show(words, explanation.tasks[task].weights, key="highlighted_words")
     st.caption(
-        "**+** and a solid line: spoke for this answer. **−** and a dotted line: spoke against it. "
+        "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
         "The stronger the colour, the more the word counted (integrated gradients)."
     )
     written = len(text.split())

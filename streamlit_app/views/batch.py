@@ -179,7 +179,7 @@ def _offer_downloads(job: BatchJob) -> None:
     if ANSWER in job.predicted:
         st.caption(
             "To act on single rows, use the column answer. To count, use emotion, and product where emotion is not "
-            f'"{tasks.NO_EMOTION}": emotional texts are "{NOT_SURE}" more often, so shares of the answers lean to no '
+            f'"{tasks.NO_EMOTION}": non-neutral texts are "{NOT_SURE}" more often, so shares of the answers lean to no '
             "emotion."
         )
     st.caption(
@@ -211,17 +211,17 @@ def _show_charts(predictions: pd.DataFrame) -> None:
 
 
 def _show_emotion_by_product(predictions: pd.DataFrame) -> None:
-    """The best guesses, not the answers: the model abstains from emotional texts more often than from others."""
-    emotional = predictions[predictions["emotion"] != tasks.NO_EMOTION]
-    rows, unsure = len(emotional), (emotional[ANSWER] == NOT_SURE).sum()
+    """The best guesses, not the answers: the model abstains from non-neutral texts more often than from others."""
+    non_neutral = predictions[predictions["emotion"] != tasks.NO_EMOTION]
+    rows, unsure = len(non_neutral), (non_neutral[ANSWER] == NOT_SURE).sum()
     caption = (
         f"By the best guess, {rows:,} {plural(rows, 'row has', 'rows have')} an emotion toward a product ({unsure:,} "
         f"of them not sure) and {len(predictions) - rows:,} {plural(len(predictions) - rows, 'has', 'have')} none."
     )
-    if emotional.empty:
+    if non_neutral.empty:
         st.caption(caption)
         return
-    counts = emotional.value_counts(["emotion", "product"]).reset_index(name="tweets")
+    counts = non_neutral.value_counts(["emotion", "product"]).reset_index(name="tweets")
     words = [
         f"{emotion}: {', '.join(f'{bar.product} {bar.tweets:,}' for bar in part.itertuples())}"
         for emotion, part in counts.groupby("emotion")

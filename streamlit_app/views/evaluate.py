@@ -339,7 +339,7 @@ def _show_answer(report: ModelReport) -> None:
     st.subheader("Emotion and product together", anchor=False)
     names = {
         "accuracy": "Correct",
-        "emotion_rows_accuracy": "Correct, emotional tweets",
+        "emotion_rows_accuracy": "Correct, non-neutral tweets",
         "not_sure_share": '"Not sure"',
         "answered_accuracy": "Correct, of those answered",
     }

@@ -171,7 +171,7 @@ def _words(tweets: pd.DataFrame) -> None:
                 alt="Most frequent words",
             )
     with right:
-        st.subheader("Most telling", anchor=False)
+        st.subheader("Most distinctive", anchor=False)
         _telling_words(tweets, pairs)
 
 
@@ -187,7 +187,7 @@ def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
         bars.rename(columns={"words": "name"}),
         lambda bar: eda.with_words(tweets[tweets[column] == label], bar["name"]),
         key=f"explore_telling_{pairs}_{label}",
-        alt=f"Most telling words of {label}, by z-score",
+        alt=f"Most distinctive words of {label}, by z-score",
         value="z",
         form=".1f",
         colour=theme.colour_of(label),
@@ -221,7 +221,7 @@ def _conflicting_labels(tweets: pd.DataFrame, column: str) -> None:
     texts = eda.conflicts(tweets, groups, column)
     st.subheader(f"Conflicting labels: {column}", anchor=False)
     st.caption(
-        f"{(texts['labels'] > 1).sum():,} of the {len(texts):,} texts with a label on two or more copies have "
+        f"{(texts['labels'] > 1).sum():,} of the {len(texts):,} texts with a label on two or more duplicates have "
         "conflicting labels."
     )
     bars = eda.conflicting_labels(tweets, groups, column).head(MOST_WORDS)

@@ -13,7 +13,7 @@ from typing import Any
 from tf_model import cli, paths
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
-MOST = 1e6  # hours, days, megabytes or seconds: more is a slip, and no date
+MOST = 1e6  # hours, days, megabytes or seconds: more is a typing error
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -215,7 +215,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     ("results", "is more accurate than every classical baseline", ahead_of_every_classical_baseline),
     ("results", "barely significant", barely_significant),
-    ("results", "it does not differ significantly", no_seed_differs_from_the_same_weights),
+    ("results", "the keras-nlp classifier does not differ significantly", no_seed_differs_from_the_same_weights),
     (
         "results",
         "disagreement between labels limits it",
