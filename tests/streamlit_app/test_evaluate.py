@@ -222,7 +222,7 @@ class TestAnswer:
         write_answer(models)
         page = open_page()
         assert figures(page)["Correct"] == "75.0%"
-        assert figures(page)["Correct, emotional tweets"] == "58.0%"
+        assert figures(page)["Correct, non-neutral tweets"] == "58.0%"
         assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 

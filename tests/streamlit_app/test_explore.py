@@ -72,8 +72,8 @@ def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, t
     assert 'each retweet is a tweet unless "Count each text once" is on' in said
     found = eda.conflicts(tweets, eda.groups_by(tweets, "same words"), "product")
     assert (
-        f"{(found['labels'] > 1).sum()} of the {len(found)} texts with a label on two or more copies have conflicting "
-        "labels."
+        f"{(found['labels'] > 1).sum()} of the {len(found)} texts with a label on two or more duplicates have "
+        "conflicting labels."
     ) in captions(open_page("Repeats"))
 
 
@@ -198,7 +198,7 @@ def test_a_pair_of_conflicting_labels_opens_the_texts_that_have_both(models, mon
     ]
     monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
     page = open_page("Repeats")
-    assert "1 of the 1 texts with a label on two or more copies have conflicting labels." in captions(page)
+    assert "1 of the 1 texts with a label on two or more duplicates have conflicting labels." in captions(page)
     table = choose_bar(page, "explore_conflicts_product", "Apple / iPad")
     assert table["text"].tolist() == ["the same", "The same!"]
 
