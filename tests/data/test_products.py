@@ -1,0 +1,119 @@
+"""Products files, and the mentions of products in texts as they are written."""
+
+import time
+
+import pytest
+
+from tf_model import paths
+from tf_model.data.products import Products, read_products, write_products
+from tf_model.errors import DataError
+
+GAMES = Products({"Xbox": ["Xbox One", "re:x-?box ?360"], "Kindle": [], "C++": ["re:c\\+\\+"], "AT&T": []})
+
+
+def found(products: Products, text: str) -> list[tuple[str, str]]:
+    return [(each.product, text[each.start : each.end]) for each in products.find(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My KINDLE died", [("Kindle", "KINDLE")]),
+        ("two Kindles", [("Kindle", "Kindles")]),
+        ("Kindle's screen", [("Kindle", "Kindle")]),
+        ("#kindle @Kindle", [("Kindle", "kindle"), ("Kindle", "Kindle")]),
+        ("kindled, a kindler", []),
+        ("XboxOne xbox-one XBOX  ones", [("Xbox", "XboxOne"), ("Xbox", "xbox-one"), ("Xbox", "XBOX  ones")]),
+        ("xbox 360 and x-box 360", [("Xbox", "xbox 360"), ("Xbox", "x-box 360")]),
+        ("xbox. One more", [("Xbox", "xbox")]),
+        ("I write c++ and c", [("C++", "c++")]),
+        ("at t-shirts; AT&T", [("AT&T", "AT&T")]),
+        ("see http://shop.com/kindle or shop.com/kindle, not kindle", [("Kindle", "kindle")]),
+        ("ünkindle \U0001f600kindle\U0001f600", [("Kindle", "kindle")]),
+        ("", []),
+    ],
+)
+def test_mentions_are_whole_words_as_people_write_them(text, expected):
+    assert found(GAMES, text) == expected
+
+
+def test_the_longest_mention_wins_over_those_that_it_covers():
+    products = Products({"iPad": [], "iPad app": ["re:apps? for i(pad|phone)s?"]})
+    assert found(products, "an iPad app, apps for iPads, an iPad") == [
+        ("iPad app", "iPad app"),
+        ("iPad app", "apps for iPads"),
+        ("iPad", "iPad"),
+    ]
+
+
+def test_the_products_of_the_dataset_are_read_with_their_aliases():
+    products = read_products(paths.PRODUCTS)
+    text = "I love my iPad but my Android phone is a joke, says @google"
+    assert len(products) == 9
+    assert found(products, text) == [("iPad", "iPad"), ("Android", "Android phone"), ("Google", "google")]
+
+
+def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
+    (tmp_path / "a.csv").write_text("\ufeffname,aliases\nXbox,Xbox One; re:x-?box ?360\nKindle,\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("- name: Xbox\n  aliases: [Xbox One, 're:x-?box ?360']\n- name: Kindle\n")
+    expected = {"Xbox": ("Xbox One", "re:x-?box ?360"), "Kindle": ()}
+    assert read_products(tmp_path / "a.csv").aliases == read_products(tmp_path / "b.yaml").aliases == expected
+    write_products(read_products(tmp_path / "b.yaml"), tmp_path / "c.csv")
+    assert read_products(tmp_path / "c.csv").aliases == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "name,aliases\n,x\n", "product 1 has an empty name"),
+        ("a.csv", "name,aliases\nKindle,Fire\nFire,\n", "'Kindle' and 'Fire' have the same alias 'Fire'"),
+        ("a.csv", "name,aliases\nKindle,kindle ;re:(\n", "the pattern 're:(' of 'Kindle' is not one of RE2"),
+        ("a.csv", "name,aliases\nKindle,re:.*\n", "is found in any text"),
+        ("a.csv", "name,aliases\nKindle,re:\\w+\n", "is found in any text"),
+        ("a.csv", "name,aliases\nC++,\n", "the alias 'C++' of 'C++' must begin and end with a letter"),
+        ("a.csv", "name,aliases\n", "expected at least one product"),
+        ("a.csv", "product\nKindle\n", "expected the columns name and aliases"),
+        ("a.yaml", "- name: [\n", "it is no YAML"),
+        ("a.yaml", "Kindle\n", "expected the columns name and aliases"),
+        ("a.txt", "Kindle\n", "expected a products file"),
+    ],
+)
+def test_what_cannot_be_used_is_named(tmp_path, name, content, expected):
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(DataError) as error:
+        read_products(tmp_path / name)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
+    with pytest.raises(DataError, match="missing"):
+        read_products(tmp_path / "missing.csv")
+    (tmp_path / "latin.csv").write_bytes(b"name,aliases\nCaf\xe9,\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_products(tmp_path / "latin.csv")
+
+
+def seconds_of_search(products: int) -> float:
+    many = Products({f"Brand {number}": [f"alias {number}"] for number in range(products)})
+    began = time.perf_counter()
+    for _ in range(200):
+        assert len(many.find("I like brand 7 and alias9 more than my old phone, which was a joke from the start")) == 2
+    return time.perf_counter() - began
+
+
+def test_the_time_of_a_search_does_not_depend_on_the_number_of_products():
+    assert seconds_of_search(100_000) < 20 * seconds_of_search(100) + 0.2
+
+
+def test_a_text_of_many_mentions_is_searched_in_linear_time():
+    began = time.perf_counter()
+    assert len(GAMES.find("kindle, xbox. " * 5000)) == 10_000
+    assert time.perf_counter() - began < 5
+
+
+def test_a_pattern_that_others_would_take_exponential_time_for_is_linear():
+    products = Products({"A": ["re:(a+)+b"]})
+    began = time.perf_counter()
+    assert products.find("a" * 5000) == []
+    assert time.perf_counter() - began < 5

@@ -1,0 +1,196 @@
+"""The products that are asked about, and where a text names them.
+
+A products file is a CSV table with the columns ``name`` and ``aliases``, separated by ``;``, or a YAML list of mappings
+with these keys. An alias is a name as people write it, such as ``Xbox One``, or a pattern of RE2 after ``re:``.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_model import paths
+from tf_model.errors import DataError, first_line, quoted
+from tf_model.io.files import explain_read_errors
+from tf_model.preprocessing.cleaning import URL
+
+SUFFIXES = (".csv", ".yaml", ".yml")
+PATTERN = "re:"
+MOST_CHARACTERS = 100  # of an alias
+_WORD = re.compile(r"[^\W_]+")
+_SPACE = re.compile(r"[\s_-]+")
+_ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that is found in it is found everywhere
+
+
+@dataclass(frozen=True)
+class Mention:
+    """Where a text names a product: its characters from ``start`` up to ``end``, counted from 0."""
+
+    product: str
+    start: int
+    end: int
+
+
+class Products:
+    """A list of products, ready to be found in texts.
+
+    ``aliases`` are those of each product; its name is one as well. Raises :class:`DataError` where one cannot be used.
+    """
+
+    def __init__(self, aliases: Mapping[str, Sequence[str]]):
+        import re2
+
+        if not aliases:
+            raise DataError("expected at least one product, got none; add a name")
+        self.aliases = {name: tuple(own) for name, own in aliases.items()}
+        self._product_of: dict[str, str] = {}
+        self._patterns = []
+        for name, own in self.aliases.items():
+            plain = [alias for alias in own if not alias.startswith(PATTERN)]
+            if not own or _is_plain(name):
+                plain.append(name)
+            for alias in plain:
+                self._add(name, alias)
+            for alias in own:
+                if alias.startswith(PATTERN):
+                    self._patterns.append((name, _compiled(re2, name, alias)))
+        self._urls = re2.compile(URL)
+        self._longest = max(map(len, self._product_of), default=0)
+
+    def __len__(self) -> int:
+        return len(self.aliases)
+
+    def _add(self, name: str, alias: str) -> None:
+        if not _is_plain(alias):
+            raise DataError(
+                f"the alias {quoted(alias)} of {quoted(name)} must begin and end with a letter or a digit, and have at "
+                f"most {MOST_CHARACTERS} characters; write anything else as a pattern, such as {PATTERN}c\\+\\+"
+            )
+        spelled = _SPACE.sub(" ", alias.casefold())
+        for key in (spelled, spelled.replace(" ", "")):
+            other = self._product_of.setdefault(key, name)
+            if other != name:
+                raise DataError(
+                    f"{quoted(other)} and {quoted(name)} have the same alias {quoted(alias)}; leave it to one of them"
+                )
+
+    def find(self, text: str) -> list[Mention]:
+        """All mentions in a text as it is written, in their order, none over another: the longest of several counts.
+
+        Letter case, a plural s, and what separates the words of a name do not matter: "XBOX-Ones" names the Xbox One. A
+        mention is whole words, never a part of a web address; hashtags and handles count.
+        """
+        found = [*self._plain_mentions(text), *self._pattern_mentions(text)]
+        if not found:
+            return []
+        is_free = bytearray(b"\1") * len(text)
+        for url in self._urls.finditer(text):
+            is_free[url.start() : url.end()] = bytes(url.end() - url.start())
+        kept = []
+        for mention in sorted(found, key=lambda each: (each.start - each.end, each.start)):
+            if all(is_free[mention.start : mention.end]):
+                is_free[mention.start : mention.end] = bytes(mention.end - mention.start)
+                kept.append(mention)
+        return sorted(kept, key=lambda each: each.start)
+
+    def _plain_mentions(self, text: str) -> Iterator[Mention]:
+        words = [word.span() for word in _WORD.finditer(text)]
+        for first, (start, _) in enumerate(words):
+            longest = None
+            for _, end in words[first:]:
+                # A name and a plural s; what separates words may be longer than the one space of an alias.
+                if end - start > 2 * self._longest + 1:
+                    break
+                key = _SPACE.sub(" ", text[start:end].casefold())
+                product = self._product_of.get(key) or self._product_of.get(key.removesuffix("s"))
+                if product:
+                    longest = Mention(product, start, end)
+            if longest:
+                yield longest
+
+    def _pattern_mentions(self, text: str) -> Iterator[Mention]:
+        for product, pattern in self._patterns:
+            for match in pattern.finditer(text):
+                start, end = match.span()
+                if start < end and not _inside_word(text, start) and not _inside_word(text, end):
+                    yield Mention(product, start, end)
+
+
+def read_products(path: Path | str) -> Products:
+    """Read a products file; :class:`DataError` where it, or an alias in it, cannot be used."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {path}; save it as one of these")
+    with explain_read_errors(path):
+        content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+        rows = list(csv.DictReader(text.splitlines(), strict=True)) if path.suffix.lower() == ".csv" else _yaml(text)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{paths.shown(path)} cannot be read ({first_line(error)}); save it as UTF-8") from error
+    try:
+        return Products(_aliases(rows))
+    except DataError as error:
+        raise DataError(f"{paths.shown(path)}: {error}") from error
+
+
+def write_products(products: Products, path: Path) -> None:
+    """Write a products file, a .csv, that :func:`read_products` reads."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "aliases"])
+        writer.writerows([name, "; ".join(own)] for name, own in products.aliases.items())
+
+
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"it is no YAML: {first_line(error)}") from error
+
+
+def _aliases(rows: Any) -> dict[str, list[str]]:
+    """The aliases of each product, from the rows of a products file."""
+    is_table = isinstance(rows, list) and all(isinstance(row, dict) and "name" in row for row in rows)
+    if not is_table:
+        raise DataError("expected the columns name and aliases; write a product in each row, its aliases split by ;")
+    aliases: dict[str, list[str]] = {}
+    for number, row in enumerate(rows, start=1):
+        name, own = str(row["name"] or "").strip(), row.get("aliases") or []
+        if not name:
+            raise DataError(f"product {number} has an empty name; give it one, or remove it")
+        own = own.split(";") if isinstance(own, str) else own
+        aliases.setdefault(name, []).extend(alias for each in own if (alias := str(each).strip()))
+    return aliases
+
+
+def _is_plain(alias: str) -> bool:
+    words = list(_WORD.finditer(alias))
+    return bool(words) and words[0].start() == 0 and words[-1].end() == len(alias) <= MOST_CHARACTERS
+
+
+def _compiled(re2: Any, name: str, alias: str) -> Any:
+    """The pattern of an alias, without regard to letter case; RE2's time is linear in the text whatever the pattern."""
+    which = f"the pattern {quoted(alias)} of {quoted(name)}"
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        pattern = re2.compile(f"(?i){alias[len(PATTERN) :].strip()}", options)
+    except re2.error as error:
+        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
+        raise DataError(
+            f"the pattern {quoted(alias)} of {quoted(name)} is not one of RE2: {reason}; correct it"
+        ) from error
+    if pattern.search("") or pattern.search(_ANY_TEXT):
+        raise DataError(f"{which} is found in any text; make it narrower")
+    return pattern
+
+
+def _inside_word(text: str, place: int) -> bool:
+    return 0 < place < len(text) and bool(_WORD.fullmatch(text[place - 1 : place + 1]))
