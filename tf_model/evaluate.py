@@ -45,13 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.compare:
         results = _compare(arguments)
     else:
-        source = data.resolve(arguments.data)
-        data.announce(source)
-        dataset = data.read(source.path)
         with cli.stopped_cleanly():
             evaluate = _evaluate_model if arguments.protocol == "report" else _cross_validate
             command = shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
-            results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments, dataset)}
+            results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments)}
     if arguments.json:
         files.write_json(arguments.json, results, overwrite=arguments.overwrite)
         cli.say(f"written to {paths.shown(arguments.json)}")
@@ -75,7 +72,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     return compared
 
 
-def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
+def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
     from tf_model.inference.predictor import Predictor, probability_column
 
@@ -84,6 +81,8 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     if name not in (*tasks.TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
+    options = data.options_of(arguments, predictor.metrics)
+    dataset = data.load(arguments.data, **options, known=predictor.tasks)
     rows = data.training_rows(dataset, name)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     cli.say(f"protocol: {protocol}")
@@ -110,9 +109,10 @@ def _evaluate_model(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     }
 
 
-def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dict[str, Any]:
+def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     """Cross-validate a configuration on folds that no near-duplicate crosses."""
     config = parse_config(arguments)
+    dataset = data.load(arguments.data, **data.options_of(arguments))
     rows = data.checked_rows(dataset, arguments.task)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
@@ -127,7 +127,7 @@ def _cross_validate(arguments: argparse.Namespace, dataset: data.Dataset) -> dic
     )
     store = cross_validation.fold_store(
         paths.CHECKPOINTS,
-        data=dataset.sha256,
+        data=dataset.identity,
         folds=folds,
         backbone=weights,
         runtime=runtime,
@@ -194,7 +194,7 @@ def _evaluate_seeds(
     of_average = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if averaged else {}
     summary = joint_metrics.summarize_headlines([metrics["headline"] for metrics in by_seed.values()])
     if is_joint:
-        scores = [joint_metrics.calibrate_across(rows.label_ids, each, parts) for each in scores]
+        scores = [joint_metrics.calibrate_across(rows.label_ids, each, parts, rows.tasks) for each in scores]
     for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, scores, groups, rows.tasks).items():
         summary[name]["interval"] = interval
     for name, values in summary.items():
@@ -263,6 +263,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    data.add_column_arguments(parser)
     parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")

@@ -65,6 +65,11 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         ) from error
 
 
+def read_no_emotion(folder: Path) -> str | None:
+    """The label that says that there is no emotion, None if the model has none; models made before do not say it."""
+    return read_json(folder / LABELS).get("no_emotion", tasks.NO_EMOTION)
+
+
 def read_json(file: Path, required: bool = False) -> dict[str, Any]:
     """The JSON object in a file of the folder, empty if there is no such file and none is ``required``."""
     if not required and not file.exists():
@@ -182,6 +187,7 @@ class ModelReport:
 
     folder: Path
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    no_emotion: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     history: pd.DataFrame | None = None  # one line per epoch
@@ -199,6 +205,11 @@ class ModelReport:
     def is_whole(self) -> bool:
         """Whether the folder holds what a model needs to be loaded: its graph and its labels."""
         return bool(self.labels)
+
+    @property
+    def tasks(self) -> tuple[tasks.Task, ...]:
+        """What it was trained for."""
+        return tasks.of_model(self.labels, self.no_emotion)
 
     @property
     def task(self) -> str:
@@ -249,6 +260,7 @@ def read_report(folder: Path | str) -> ModelReport:
     return ModelReport(
         folder=folder,
         labels=labels,
+        no_emotion=read_no_emotion(folder),
         metrics=attempt({}, _read_metrics, folder / METRICS, labels),
         recipe=attempt({}, read_json, folder / RECIPE, True),
         history=attempt(None, _read_table, folder / HISTORY, ["epoch", "loss", "accuracy"]),

@@ -1,13 +1,18 @@
 """What is predicted. A task is data: its labels and the column that holds them."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 TEXT_COLUMN = "tweet_text"
 PRODUCT_COLUMN = "emotion_in_tweet_is_directed_at"
 EMOTION_COLUMN = "is_there_an_emotion_directed_at_a_brand_or_product"
 COLUMNS = (TEXT_COLUMN, PRODUCT_COLUMN, EMOTION_COLUMN)
 
-# In the order of the report, so that class ids compare with its own.
+# The report's classes in its order, so that class ids compare with its own. Any other table has its own labels.
 PRODUCTS = (
     "iPhone",
     "iPad or iPhone App",
@@ -35,19 +40,70 @@ class Task:
         column: Column of the dataset that holds the label.
         labels: The classes; the id of a class is its position.
         ignored_labels: Values that the column may hold and that no model learns: such rows are left out.
+        no_emotion: The label that says that there is no emotion; None where none does.
     """
 
     name: str
     column: str
     labels: tuple[str, ...]
     ignored_labels: tuple[str, ...] = ()
+    no_emotion: str | None = None
+
+    @property
+    def neutral(self) -> int | None:
+        """The id of the class "no emotion"; None where there is none."""
+        return self.labels.index(self.no_emotion) if self.no_emotion in self.labels else None
 
 
 PRODUCT = Task("product", PRODUCT_COLUMN, PRODUCTS)
-EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,))
+EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,), no_emotion=NO_EMOTION)
 TASKS = {task.name: task for task in (PRODUCT, EMOTION)}
 
 # The whole question: one model of both tasks. Its labels, and the columns of its probabilities, come in this order.
 ANSWER = "answer"
 ANSWER_TASKS = (PRODUCT, EMOTION)
 NO_LABEL = -1  # the class id of a row that has no label of a task
+
+
+def of_model(labels: Mapping[str, Sequence[str]], no_emotion: str | None) -> tuple[Task, ...]:
+    """The tasks of a model with these classes."""
+    return tuple(
+        replace(TASKS[name], labels=tuple(classes), no_emotion=no_emotion if name == EMOTION.name else None)
+        for name, classes in labels.items()
+    )
+
+
+# ---------------------------------------------------------------- the words of other tables
+
+_NO_LABEL = {"n/a", "na", "nan", "null"}
+_NO_PRODUCT = {"none", "no product", "no brand"}
+_NO_EMOTION = {"none", "neutral", "no emotion", "no sentiment", NO_EMOTION.lower()}
+_CANNOT_TELL = {"i can't tell", "can't tell", "cannot tell", "not sure", "unsure", "unclear"}
+
+
+def is_missing(label: str, task: str) -> bool:
+    """Whether a cell says in words that it holds no label of a task: "n/a", or "none" for the product."""
+    return _plain(label) in (_NO_LABEL | _NO_PRODUCT if task == PRODUCT.name else _NO_LABEL)
+
+
+def is_cannot_tell(label: str) -> bool:
+    """Whether a label says that the annotator could not tell the emotion."""
+    return _plain(label) in _CANNOT_TELL
+
+
+def is_no_emotion(label: str) -> bool:
+    """Whether a label says in one of the usual words that there is no emotion."""
+    return _plain(label) in _NO_EMOTION
+
+
+def no_emotion_of(labels: Iterable[str]) -> list[str]:
+    """The labels that may say that there is no emotion; of -1, 0 and 1 that is 0."""
+    labels = list(labels)
+    with suppress(ValueError):
+        numbers = {float(label): label for label in labels}
+        return [numbers[0.0]] if numbers.keys() == {-1.0, 0.0, 1.0} else []
+    return [label for label in labels if is_no_emotion(label)]
+
+
+def _plain(label: str) -> str:
+    return re.sub(r"[\s_-]+", " ", label.casefold().replace("\u2019", "'")).strip()

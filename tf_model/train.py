@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = _model_folder(arguments)
     cluster = distributed.from_environment()
 
-    source = data.resolve(arguments.data)
-    data.announce(source)
-    dataset = data.read(source.path)
+    dataset = data.load(arguments.data, **data.options_of(arguments))
     rows = data.checked_rows(dataset, arguments.task)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     added = None
@@ -63,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
-    data_sha256 = [dataset.sha256, *([added.sha256] if added else [])]
+    data_sha256 = [dataset.identity, *([added.sha256] if added else [])]
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
@@ -86,10 +85,11 @@ def main(argv: list[str] | None = None) -> int:
             cli.say(f"{runtime.workers.cluster.describe()} is done; the first one has saved {paths.shown(folder)}")
             return 0
         if calibration:
-            scores = joint_metrics.calibrate(scores, calibration["temperature"])
+            scores = joint_metrics.calibrate(scores, calibration["temperature"], rows.tasks)
         metrics = {
             "dataset": dataset.name,
             "data_sha256": dataset.sha256,
+            "columns": asdict(dataset.columns),
             "task": arguments.task,
             "recipe": config.name,
             "protocol": protocol,
@@ -219,6 +219,7 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
         f"validation part ({metrics['protocol']})",
         unknown_shares.numpy().tolist(),
         {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
+        next((task.no_emotion for task in validation.tasks if task.no_emotion), None),
     )
 
 
@@ -228,7 +229,7 @@ def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, An
     if len(rows.tasks) == 1:
         (task,) = rows.tasks
         same_split = all(getattr(config, name) == getattr(REPORT, name) for name in ("split_seed", "validation_size"))
-        comparable = metrics["dataset"] == data.ASSIGNMENT and task is tasks.PRODUCT and same_split
+        comparable = metrics["dataset"] == data.ASSIGNMENT and task == tasks.PRODUCT and same_split
         parts = (metrics[part][task.name] for part in ("train", "validation"))
         stdout.print(single_task.comparison_table(*parts, single_task.REPORT if comparable else {}))
     else:
@@ -275,6 +276,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what to learn; answer: product and emotion in one calibrated model",
     )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    data.add_column_arguments(parser)
     parser.add_argument(
         "--extra", type=Path, help="more labelled rows to train on, such as `python -m tf_model.monitor export` writes"
     )

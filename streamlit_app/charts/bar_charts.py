@@ -10,13 +10,24 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from streamlit_app.charts.theme import AXIS_FORMAT, BAR_HEIGHT, BLUE, DARK_GREY, colour_of, layout, legend_below, plain
-from tf_model import tasks
+from streamlit_app.charts.theme import (
+    AXIS_FORMAT,
+    BAR_HEIGHT,
+    BLUE,
+    DARK_GREY,
+    NEGATIVE,
+    NEUTRAL,
+    POSITIVE,
+    colour_of,
+    layout,
+    legend_below,
+    plain,
+)
 
 HEIGHT = 380
 BINS = 20  # of the confidences
 # A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
-HATCHES = {tasks.NEGATIVE: "/", tasks.POSITIVE: "", tasks.NO_EMOTION: ""}
+HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}
 
 
 def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") -> go.Figure:
@@ -40,7 +51,7 @@ def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") ->
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": "#000000" if emotion == tasks.NO_EMOTION else "#FFFFFF"},
+            textfont={"color": "#000000" if colour_of(emotion) == NEUTRAL else "#FFFFFF"},
             customdata=part[["tweets", "low", "high"]] if is_share else None,
             hovertemplate=f"%{{y}}, %{{fullData.name}}: {interval if is_share else '%{x:,}'}<extra></extra>",
         )
@@ -98,6 +109,6 @@ def confidences(values: pd.Series, title: str) -> go.Figure:
 
 def _marker(label: str) -> dict:
     colour = colour_of(label)
-    hatch = {"shape": HATCHES.get(label, "x"), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
+    hatch = {"shape": HATCHES.get(colour, "x"), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
     hatch["fgopacity"] = 0.45  # numbers are read on it
     return {"color": colour, "line": {"color": DARK_GREY, "width": 0.5}, "pattern": hatch}

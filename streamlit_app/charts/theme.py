@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import cache
+from itertools import cycle
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from tf_model import tasks
+from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT
 
 # The seven hues of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind tell apart, and two greys
 # in the place of their black, which a dark page would swallow.
@@ -41,15 +44,26 @@ _COLOURS = {
     tasks.NO_EMOTION: NEUTRAL,
     tasks.POSITIVE: POSITIVE,
     tasks.CANNOT_TELL: PURPLE,
+    NO_PRODUCT: GREY,
+    NO_LABEL: DARK_GREY,
 }
+_OF_OTHERS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # those that mean no emotion of their own
 
 AXIS_FORMAT = ",~r"  # of d3: thousands apart, no µ for millionths
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 
 
+@cache
 def colour_of(label: str) -> str:
-    """The colour of a product or an emotion, the same on every page; grey for anything else."""
-    return _COLOURS.get(label, GREY)
+    """The colour of a label, the same on every page; of other labels than the report's the next one that is free."""
+    if label in _COLOURS:
+        return _COLOURS[label]
+    if tasks.is_no_emotion(label) or label == "0":
+        return NEUTRAL
+    word = label.casefold()
+    if word.startswith("neg") or word == "-1":
+        return NEGATIVE
+    return POSITIVE if word.startswith("pos") or word == "1" else next(_OF_OTHERS)
 
 
 def percent(share: float) -> str:

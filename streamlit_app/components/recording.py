@@ -25,14 +25,14 @@ def recorder(state: ModelState) -> Any:
     none."""
     version = state.version if state.served else training_of(state.folder)
     try:
-        return _recorder(str(loading.monitor_log()), state.name, version)
+        return _recorder(str(loading.monitor_log()), state.name, version, state.predictor.labels)
     except (ImportError, OSError, TweetTargetError):
         return None
 
 
 # None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
 @st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
-def _recorder(path: str, model: str, version: str) -> Any:
+def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Any:
     from tf_model.monitor import reference
     from tf_model.monitor.recorder import Recorder
 
@@ -44,7 +44,7 @@ def _recorder(path: str, model: str, version: str) -> Any:
         except TweetTargetError as error:
             cli.say(f"warning: drift is not judged: {error}")
             known = None
-        exporter.attach(made, known)
+        exporter.attach(made, known, _labels)
     return made
 
 

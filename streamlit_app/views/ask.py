@@ -136,7 +136,7 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
     for task, column in zip(reversed(labels), st.columns(len(labels)), strict=True):
         shares = sorted(((row[probability_column(task, label)], label) for label in labels[task]), reverse=True)
         caption = f"Probability of each {task}."
-        if task == tasks.PRODUCT.name and row.get("emotion") == tasks.NO_EMOTION:
+        if task == tasks.PRODUCT.name and row.get("emotion", "") == state.predictor.no_emotion:
             caption = "Probability of each product, if an emotion were directed at one."
         values, names = zip(*shares, strict=True)
         with column:
@@ -223,19 +223,27 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
 
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
     with st.form(f"correction_{key}"):
-        labels = {tasks.EMOTION.name: tasks.EMOTIONS, tasks.PRODUCT.name: tasks.PRODUCTS} | state.predictor.labels
-        emotion = st.selectbox("The emotion is …", [NOT_KNOWN, *labels["emotion"]])
-        product = st.selectbox("It is about …", [NOT_KNOWN, *labels["product"]])
+        emotion, product = (
+            st.selectbox(question, [NOT_KNOWN, *classes]) if (classes := _classes(state, task)) else NOT_KNOWN
+            for question, task in (("The emotion is …", tasks.EMOTION), ("It is about …", tasks.PRODUCT))
+        )
         if not st.form_submit_button("Store", type="primary"):
             return
     correct = {
-        "product": None if product == NOT_KNOWN or emotion == tasks.NO_EMOTION else product,
+        "product": None if product == NOT_KNOWN or emotion == state.predictor.no_emotion else product,
         "emotion": None if emotion == NOT_KNOWN else emotion,
     }
     if row.get("answer") == NOT_SURE and not any(correct.values()):
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
     _store(log, text, row, key, is_right=False, **correct)
+
+
+def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
+    """The classes of a task to choose from: the model's; of a task that it does not know, the report's to its own."""
+    labels = state.predictor.labels
+    of_report = all(set(tasks.TASKS[name].labels).issuperset(classes) for name, classes in labels.items())
+    return labels.get(task.name, task.labels if of_report else ())
 
 
 def _store(

@@ -160,7 +160,7 @@ def _show_outcome(job: BatchJob, state: ModelState) -> None:
         )
     _offer_downloads(job)
     if any(job.has_text):
-        _show_charts(job.result.loc[job.has_text, job.predicted])
+        _show_charts(job.result.loc[job.has_text, job.predicted], job.state.predictor.no_emotion)
     _show_table(job)
 
 
@@ -177,10 +177,13 @@ def _offer_downloads(job: BatchJob) -> None:
                 key=f"download_{kind}",
             )
     if ANSWER in job.predicted:
+        no_emotion = job.state.predictor.no_emotion
         st.caption(
             "To act on single rows, use the column answer. To count, use emotion, and product where emotion is not "
-            f'"{tasks.NO_EMOTION}": non-neutral texts are "{NOT_SURE}" more often, so shares of the answers lean to no '
-            "emotion."
+            f'"{notices.plain_markdown(no_emotion)}": non-neutral texts are "{NOT_SURE}" more often, so shares of the '
+            "answers lean to no emotion."
+            if no_emotion
+            else "To act on single rows, use the column answer. To count, use emotion and product."
         )
     st.caption(
         "In the CSV, a text that a spreadsheet would run as a formula gets an apostrophe in front. The XLSX keeps such "
@@ -188,11 +191,11 @@ def _offer_downloads(job: BatchJob) -> None:
     )
 
 
-def _show_charts(predictions: pd.DataFrame) -> None:
+def _show_charts(predictions: pd.DataFrame, no_emotion: str | None) -> None:
     left, right = st.columns(2)
     with left:
         if ANSWER in predictions:
-            _show_emotion_by_product(predictions)
+            _show_emotion_by_product(predictions, no_emotion)
         else:
             task = predictions.columns[0]
             counts = predictions[task].value_counts()
@@ -210,9 +213,9 @@ def _show_charts(predictions: pd.DataFrame) -> None:
         )
 
 
-def _show_emotion_by_product(predictions: pd.DataFrame) -> None:
+def _show_emotion_by_product(predictions: pd.DataFrame, no_emotion: str | None) -> None:
     """The best guesses, not the answers: the model abstains from non-neutral texts more often than from others."""
-    non_neutral = predictions[predictions["emotion"] != tasks.NO_EMOTION]
+    non_neutral = predictions[predictions["emotion"] != no_emotion]
     rows, unsure = len(non_neutral), (non_neutral[ANSWER] == NOT_SURE).sum()
     caption = (
         f"By the best guess, {rows:,} {plural(rows, 'row has', 'rows have')} an emotion toward a product ({unsure:,} "

@@ -75,10 +75,12 @@ def _answers(folder: str, fingerprint: model_dir.Fingerprint) -> tuple[np.ndarra
 
 
 @st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset")
-def _texts(data_sha256: str | None, named: str | None) -> tuple[dict[int, str] | None, str]:
+def _texts(data_sha256: str | None, named: str | None, _report: ModelReport) -> tuple[dict[int, str] | None, str]:
     """The texts by row number, or None and why not; ``named`` is the dataset that the environment names."""
     try:
-        return error_analysis.texts_of(data.read(data.resolve().path), data_sha256), ""
+        columns = data.Columns.of_model(_report.metrics)
+        dataset = data.read(data.resolve().path, columns=columns, known=_report.tasks)
+        return error_analysis.texts_of(dataset, data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)
 
@@ -305,7 +307,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     if mistakes.empty:
         st.info("No mistake on the validation part.", icon=":material/check:")
         return
-    texts, problem = _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE))
+    texts, problem = _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE), report)
     if texts is None:
         st.info(f"Row numbers without their texts: {plain_markdown(problem)}", icon=":material/info:")
     else:

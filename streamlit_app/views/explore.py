@@ -11,7 +11,7 @@ import streamlit as st
 
 from streamlit_app.charts import bar_charts, theme
 from streamlit_app.components import notices
-from tf_model import data, eda, tasks
+from tf_model import data, eda
 from tf_model.data import Source
 from tf_model.eda import Filter
 from tf_model.errors import TweetTargetError, plural
@@ -33,7 +33,7 @@ def main() -> None:
     )
     try:
         source = _source(os.environ.get(data.DATA_VARIABLE))
-        dataset, every = _read(str(source.path), source.path.stat().st_mtime_ns)
+        dataset, no_emotion, every = _read(str(source.path), source.path.stat().st_mtime_ns)
     except (TweetTargetError, OSError) as error:
         notices.say_problem("The dataset cannot be read.", str(error))
         return
@@ -45,7 +45,7 @@ def main() -> None:
     origin = f"{shown(source.path)} ({source.reason.split(';')[0]})"
     st.caption(notices.plain_markdown(f"{len(every):,} labelled tweets of {origin}."))
     tweets = _filter(every)
-    _show_totals(tweets)
+    _show_totals(tweets, no_emotion)
     if tweets.empty:
         st.info("No tweet passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
         return
@@ -63,10 +63,11 @@ def _source(named: str | None) -> Source:
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the tweets")
-def _read(path: str, changed: int) -> tuple[str, pd.DataFrame]:
-    """The dataset's name and its tweets, see :func:`tf_model.eda.describe`."""
+def _read(path: str, changed: int) -> tuple[str, str | None, pd.DataFrame]:
+    """The dataset's name, its label of no emotion, and its tweets, see :func:`tf_model.eda.describe`."""
     dataset = data.read(path)
-    return dataset.name, eda.describe(dataset.labelled)
+    no_emotion = next((task.no_emotion for task in dataset.tasks if task.no_emotion), None)
+    return dataset.name, no_emotion, eda.describe(dataset.labelled)
 
 
 # ---------------------------------------------------------------- filters and totals
@@ -100,10 +101,10 @@ def _pick(label: str, options: Any, key: str) -> str:
     return st.segmented_control(label, options, default=options[0], required=True, key=key)
 
 
-def _show_totals(tweets: pd.DataFrame) -> None:
+def _show_totals(tweets: pd.DataFrame, no_emotion: str | None) -> None:
     counts = {
         "With a product": (tweets["product"] != eda.NO_PRODUCT).sum(),
-        "With an emotion": tweets["emotion"].isin((tasks.NEGATIVE, tasks.POSITIVE)).sum(),
+        "With an emotion": (tweets["emotion"].map(eda.is_label) & (tweets["emotion"] != no_emotion)).sum(),
         "Retweets": tweets["is_retweet"].sum(),
     }
     first, *others = st.columns(1 + len(counts))

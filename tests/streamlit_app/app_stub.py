@@ -19,6 +19,7 @@ from tf_model import paths, tasks
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import Measured, Predictor, columns_of, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
+from tf_model.tasks import NO_EMOTION
 
 APP = paths.ROOT / "streamlit_app" / "app.py"
 THRESHOLD = 0.5
@@ -37,6 +38,7 @@ class StubPredictor:
     before_batch: Callable[[], None] | None = None
     fails: BaseException | None = None
     threshold: float | None = THRESHOLD
+    no_emotion: str = NO_EMOTION
 
     @property
     def has_answer(self) -> bool:

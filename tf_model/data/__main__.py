@@ -11,11 +11,11 @@ from typing import Any
 
 from tf_model import cli, tasks
 from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read, read_labelled
-from tf_model.data.source import DATA_VARIABLE, announce, resolve
+from tf_model.data.source import DATA_VARIABLE, add_column_arguments, announce, options_of, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
 
-AUDIT_OPTIONS = ("against", "split_column", "label_column", "text_column", "sheet", "show_texts")
+AUDIT_OPTIONS = ("against", "split_column", "label_column", "sheet", "show_texts")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file; else {DATA_VARIABLE}, else search"
     )
     parser.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
+    add_column_arguments(parser)
     group = parser.add_argument_group("audit: what is wrong with the data; exit code 1 if a validation part leaks")
     group.add_argument(
         "--audit",
@@ -47,10 +48,9 @@ def main(argv: list[str] | None = None) -> int:
         "--label-column",
         metavar="COLUMN",
         action="append",
-        help="of a table with other columns or labels than this project's: a column of labels, whatever they are; may "
-        "be given several times",
+        help="of a table of neither products nor emotions: a column of labels, whatever they are; may be given several "
+        "times",
     )
-    group.add_argument("--text-column", metavar="COLUMN", help="its column of texts; found by itself if not given")
     group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
     group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
     args = parser.parse_args(argv)
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     announce(source)
     if args.audit is not None:
         return _audit(source.path, args)
-    summary = summarize(read(source.path), source.reason)
+    summary = summarize(read(source.path, **options_of(args)), source.reason)
     _print(args.json, summary, _describe(summary))
     return 0
 
@@ -68,8 +68,8 @@ def _check_usage(args: argparse.Namespace) -> None:
     if args.audit is None and any(getattr(args, option) for option in AUDIT_OPTIONS):
         named = ", ".join(f"--{option.replace('_', '-')}" for option in AUDIT_OPTIONS)
         raise UsageError(f"{named} belong to --audit; add --audit")
-    if (args.text_column or args.sheet) and not args.label_column:
-        raise UsageError("--text-column and --sheet go with --label-column; name the column of the labels too")
+    if args.sheet and not args.label_column:
+        raise UsageError("--sheet goes with --label-column; name the column of the labels too")
     if args.audit and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
     if args.json and args.show_texts:
@@ -85,8 +85,8 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
         if args.against:
             against = read_labelled(args.against, (), args.text_column, sheet_option="a file of that sheet alone")
     else:
-        dataset = read(path, [args.split_column] if args.split_column else [])
-        against = read(args.against) if args.against else None
+        dataset = read(path, [args.split_column] if args.split_column else [], **options_of(args))
+        against = read(args.against, **options_of(args)) if args.against else None
     notes = [*dataset.warnings, *(f"{args.against}: {note}" for note in (against.warnings if against else ()))]
     for note in notes:
         cli.say(f"note: {note}")
@@ -106,19 +106,21 @@ def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
 def summarize(dataset: Dataset, reason: str = "") -> dict[str, Any]:
     """What a dataset holds, in counts, ready for JSON; no text of it. ``reason`` says why this file was chosen."""
     by_task = {}
-    for name, task in tasks.TASKS.items():
+    for task in dataset.tasks:
         column = dataset.labelled[task.column]
-        by_task[name] = {
+        by_task[task.name] = {
             "examples": int(column.isin(task.labels).sum()),
             "labels": {label: int((column == label).sum()) for label in task.labels},
             "ignored": {label: int((column == label).sum()) for label in task.ignored_labels},
             "unlabelled": int(column.isna().sum()),
+            "no_emotion": task.no_emotion,
         }
     return {
         "dataset": dataset.name,
         "path": str(dataset.path),
         "reason": reason,
         "sha256": dataset.sha256,
+        "columns": asdict(dataset.columns),
         "rows": len(dataset.labelled),
         "unlabelled_rows": None if dataset.unlabelled is None else len(dataset.unlabelled),
         "dropped": [asdict(dropped) for dropped in dataset.dropped],
@@ -131,6 +133,7 @@ def _describe(summary: dict[str, Any]) -> Iterator[str]:
     yield f"dataset   {summary['dataset']}"
     yield f"file      {summary['path']}"
     yield f"sha256    {summary['sha256']}"
+    yield f"columns   {', '.join(f'{part}: {name}' for part, name in summary['columns'].items() if name)}"
     yield f"rows      {summary['rows']:,}"
     if summary["unlabelled_rows"] is not None:
         yield f"to label  {summary['unlabelled_rows']:,} rows in the sheet {UNLABELLED_SHEET}"
@@ -143,7 +146,8 @@ def _describe(summary: dict[str, Any]) -> Iterator[str]:
         width = max(map(len, counts))
         for label, count in counts.items():
             share = f"{count / task['examples']:>7.1%}" if label in task["labels"] and task["examples"] else ""
-            yield f"  {label:<{width}} {count:>7,} {share}".rstrip()
+            none = "  no emotion" if label == task["no_emotion"] else ""
+            yield f"  {label:<{width}} {count:>7,} {share}{none}".rstrip()
 
 
 if __name__ == "__main__":

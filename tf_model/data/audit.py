@@ -37,7 +37,7 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     elif split_column is not None:
         split = _split_by_column(dataset, split_column)
         leakage = [_leakage(labelled, split, f"column {split_column!r}", dataset.first_row)]
-    elif all(task in tasks.TASKS.values() for task in dataset.tasks):
+    elif all(task.column in tasks.COLUMNS for task in dataset.tasks):
         leakage = list(_leakage_of_report_split(dataset, remarks))
     else:
         leakage = []

@@ -12,7 +12,7 @@ from tf_model import paths, tasks
 from tf_model.data import splits
 from tf_model.data.dataset import Dataset, Dropped, read
 from tf_model.data.examples import TrainingRows, training_rows
-from tf_model.errors import DataError, plural
+from tf_model.errors import DataError, UsageError, plural
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,17 @@ class Joined(NamedTuple):
 
 
 def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split) -> Joined:
-    """Add rows of a file with the columns of the dataset to the training part of a split, which validates as before.
+    """Add rows of a file with the labels of the dataset to the training part of a split, which validates as before.
 
     Texts of the dataset and near-duplicates of those that validate are left out. Raises :class:`DataError` if the file
     cannot be used, or no row of it is left.
     """
     import pandas as pd
 
-    file = read(path)
+    try:
+        file = read(path, columns=dataset.columns, known=dataset.tasks)
+    except UsageError:  # other columns than those of the dataset, such as the monitor's
+        file = read(path, known=dataset.tasks)
     frame, dropped = file.labelled, list(file.dropped)
 
     def leave_out(reason: str, is_out: Any) -> None:

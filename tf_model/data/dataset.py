@@ -6,8 +6,8 @@ In messages a row is numbered as a spreadsheet shows it; the ``row`` column coun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from tf_model.errors import DataError, UsageError, listed, nearest, plural, quot
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors
 from tf_model.model_dir import SAMPLE
-from tf_model.tasks import COLUMNS, TEXT_COLUMN
+from tf_model.tasks import COLUMNS, EMOTION, PRODUCT, TEXT_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,10 @@ UNLABELLED_COLUMN = "Tweet"
 FIRST_ROW = 2
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
 MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
+USUAL_COLUMNS = {
+    PRODUCT.name: ("product", "brand", "target", "aspect", "entity"),
+    EMOTION.name: ("emotion", "sentiment", "polarity", "label"),
+}
 
 ASSIGNMENT, CUSTOM = "assignment", "custom"
 # Of the workbook that the report worked from; data/README.md says where it comes from.
@@ -50,12 +54,27 @@ class Dropped:
         return f"{self.count:,} {rows} left out: {self.reason} ({rows} {numbers}{more} of the file)"
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The names of the columns of texts and of the labels of each task; None: to be found, or not there."""
+
+    text: str | None = None
+    product: str | None = None
+    emotion: str | None = None
+
+    @classmethod
+    def of_model(cls, metrics: Mapping[str, Any]) -> Columns:
+        """Those of the table that a model with these metrics was trained on."""
+        return cls(**metrics.get("columns", {}))
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A labelled table that was read and checked.
 
     ``labelled`` has the column ``row`` (int64), the text (as in the file, never blank) and a column of each task (str,
-    stripped, missing where there is no label), in file order.
+    stripped, missing where there is no label), in file order. Those of a product or an emotion are called as in
+    :data:`tf_model.tasks.COLUMNS`, whatever their names in the file, which are ``columns``.
     """
 
     name: str  # ASSIGNMENT for the report's workbook (known by its sha256), SAMPLE, else CUSTOM
@@ -66,14 +85,27 @@ class Dataset:
     dropped: tuple[Dropped, ...] = ()  # rows that ``labelled`` leaves out
     warnings: tuple[str, ...] = ()  # one line each
     first_row: int = FIRST_ROW  # what the file itself calls row 0: 2 below a header, else 1
-    tasks: tuple[tasks.Task, ...] = tuple(tasks.TASKS.values())
+    tasks: tuple[tasks.Task, ...] = (PRODUCT, EMOTION)  # those that the table has a column of
+    columns: Columns = Columns(*COLUMNS)
+
+    @property
+    def identity(self) -> str:
+        """What decides its rows and labels: the file, and which columns of it if they are not the report's."""
+        return self.sha256 if self.columns == Columns(*COLUMNS) else f"{self.sha256} {self.columns}"
 
 
-def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
+def read(
+    path: Path | str,
+    keep: Sequence[str] = (),
+    columns: Columns = Columns(),
+    no_emotion: str | None = None,
+    known: Iterable[tasks.Task] = (),
+) -> Dataset:
     """Read and check a dataset; ``keep`` names other columns to keep. Duplicates are kept, as the report kept them.
 
-    Raises :class:`DataError` where the file, a column, a text or a label cannot be used, and :class:`UsageError` where
-    a column of ``keep`` is not there.
+    The classes are those of ``known`` tasks, such as a model's; else the report's where the labels are among them, else
+    the labels of the table, of which ``no_emotion`` says that there is none. Raises :class:`DataError` where the file,
+    a text or a label cannot be used, and :class:`UsageError` where a column is not there or cannot be told.
     """
     import pandas as pd
 
@@ -82,17 +114,28 @@ def read(path: Path | str, keep: Sequence[str] = ()) -> Dataset:
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
     table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path, sheet_option=f"the name {LABELLED_SHEET!r}")
-    try:
-        columns = _columns(path, frame, COLUMNS)
-    except UsageError as error:
-        raise DataError(f"expected the columns {listed(COLUMNS)}, but {error}; rename or add it") from error
-    labelled, dropped = _tidy(path, frame.index, columns | _columns(path, frame, keep))
-    _check_schema(path, labelled)
+    columns = _find_columns(path, frame, columns)
+    cells = {
+        standard: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) if name else [""] * len(frame)
+        for standard, name in zip(COLUMNS, asdict(columns).values(), strict=True)
+    }
+    labelled, dropped = _tidy(path, frame.index, cells | _columns(path, frame, keep))
+    of_tasks = []
+    for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
+        if name:
+            labels = labelled[task.column].dropna().unique().tolist()
+            missing = [label for label in labels if tasks.is_missing(label, task.name)]
+            labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing))
+            labels = [label for label in labels if label not in missing]
+            of_model = next((each for each in known if each.name == task.name), None)
+            of_tasks.append(of_model or _task_of(path, task, name, labels, no_emotion))
+    _check_schema(path, labelled, of_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
     unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[0].texts(sheet[1]))}) if sheet else None
     sha256 = _sha256(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
-    return Dataset(name, path, sha256, labelled, unlabelled, dropped, tuple(table.notes))
+    notes = tuple(table.notes)
+    return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(of_tasks), columns=columns)
 
 
 def read_labelled(
@@ -160,8 +203,41 @@ def _columns(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str,
     """The cells of the named columns; case, and what stands between the words of a name, do not matter."""
     if "row" in names:
         raise UsageError(f"the column 'row' of {path} cannot hold labels or a split here; rename it")
-    positions = [tables.choose_text_column(frame.head(0), name, str(path))[0] for name in names]
-    return {name: _as_texts(frame.iloc[:, at].tolist()) for name, at in zip(names, positions, strict=True)}
+    return {name: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) for name in names}
+
+
+def _position(path: Path, frame: pd.DataFrame, name: str) -> int:
+    return tables.choose_text_column(frame.head(0), name, str(path))[0]
+
+
+def _find_columns(path: Path, frame: pd.DataFrame, given: Columns) -> Columns:
+    """The columns as the file calls them: those given, else the report's, else the only one with a usual name."""
+    names = [str(name) for name in frame.columns]
+    found = {part: names[_position(path, frame, name)] for part, name in asdict(given).items() if name}
+    for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
+        free = [name for name in dict.fromkeys(names) if name not in found.values()]
+        fitting = [name for name in free if tables.plain_name(name) == standard]
+        fitting = fitting or [name for name in free if tables.plain_name(name) in USUAL_COLUMNS.get(part, ())]
+        if part in found:
+            continue
+        if len(fitting) > 1:
+            raise UsageError(
+                f"{path} has several columns that may hold the {part}, {listed(fitting)}; say which with "
+                f"--{part}-column"
+            )
+        if fitting:
+            found[part] = fitting[0]
+    if not found.keys() - {"text"}:
+        raise DataError(
+            f"expected a column of products or of emotions in {path}, got the columns {listed(names)}; name it with "
+            "--product-column or --emotion-column"
+        )
+    if "text" not in found:
+        if not free:
+            raise DataError(f"expected a column of texts beside the labels in {path}, got {listed(names)}; add it")
+        others = frame.iloc[:, [names.index(name) for name in free]]
+        found["text"] = free[tables.choose_text_column(others, None, str(path))[0]]
+    return Columns(**found)
 
 
 def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
@@ -195,15 +271,43 @@ def _sha256(path: Path) -> str:
 # ---------------------------------------------------------------- labels
 
 
-def _check_schema(path: Path, frame: pd.DataFrame) -> None:
+def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emotion: str | None) -> tasks.Task:
+    """The task with the classes that the ``labels`` in the column ``name`` make."""
+    of_report = {*task.labels, *task.ignored_labels}
+    is_like_report = tables.plain_name(name) == task.column and not of_report.isdisjoint(labels)
+    is_emotion = task.name == EMOTION.name
+    if not is_like_report and not of_report.issuperset(labels):
+        ignored = [label for label in labels if is_emotion and tasks.is_cannot_tell(label)]
+        own = [label for label in labels if label not in ignored]
+        made = _task(path, name, own, f"name another one with --{task.name}-column")
+        none = tasks.no_emotion_of(own) if is_emotion else []
+        if len(none) > 1 and not no_emotion:
+            raise UsageError(
+                f"the labels {listed(none)} in the column {name!r} of {path} may all say that there is no emotion; say "
+                "which does with --no-emotion"
+            )
+        task = replace(task, labels=made.labels, ignored_labels=tuple(ignored), no_emotion=none[0] if none else None)
+    if is_emotion and no_emotion:
+        if no_emotion not in task.labels:
+            raise UsageError(
+                f"--no-emotion: the column {name!r} of {path} has no label {no_emotion!r}; it has {listed(task.labels)}"
+            )
+        task = replace(task, no_emotion=no_emotion)
+    return task
+
+
+def _check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task], columns: Columns) -> None:
     """Raise :class:`DataError` for the first row whose text or label cannot be used."""
     import pandera.pandas as pa
 
-    known = {task.column: task.labels + task.ignored_labels for task in tasks.TASKS.values()}
-    columns = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in known.items()}
-    columns[TEXT_COLUMN] = pa.Column(str, pa.Check.str_length(max_value=LONGEST_TEXT))
+    known = {
+        task.column: (*task.labels, *task.ignored_labels, *filter(tasks.is_cannot_tell, frame[task.column].dropna()))
+        for task in of_tasks
+    }
+    checks = {column: pa.Column(str, pa.Check.isin(labels), nullable=True) for column, labels in known.items()}
+    checks[TEXT_COLUMN] = pa.Column(str, pa.Check.str_length(max_value=LONGEST_TEXT))
     try:
-        pa.DataFrameSchema(columns).validate(frame, lazy=True)
+        pa.DataFrameSchema(checks).validate(frame, lazy=True)
         return
     except pa.errors.SchemaErrors as error:
         failures = error.failure_cases.sort_values("index", kind="stable")
@@ -214,21 +318,23 @@ def _check_schema(path: Path, frame: pd.DataFrame) -> None:
         raise DataError(
             f"{row} has a text of {len(value):,} characters, expected at most {LONGEST_TEXT:,}; shorten or remove it"
         )
+    task = next(task for task in of_tasks if task.column == column)
     others = int((failures["column"] == column).sum()) - 1
     more = f" (and {others:,} more {plural(others, 'row', 'rows')})" if others else ""
-    near = nearest(value, known[column])
-    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(known[column])}"
+    near = nearest(value, task.labels)
+    advice = f"did you mean {near[0]!r}? Correct it" if near else f"use one of {listed(task.labels)}"
     raise DataError(
-        f"{row} has {quoted(value)} in {column!r}{more}, which is no known label; {advice}, or empty the cell"
+        f"{row} has {quoted(value)} in {getattr(columns, task.name)!r}{more}, which is no known label; {advice}, or "
+        "empty the cell"
     )
 
 
-def _task(path: Path, name: str, labels: list[str]) -> tasks.Task:
+def _task(path: Path, name: str, labels: list[str], advice: str = "name the column of the labels") -> tasks.Task:
     if not labels:
         raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
     if len(labels) > MOST_CLASSES:
         raise DataError(
             f"the column {name!r} of {path} has {len(labels):,} different values, of which at most {MOST_CLASSES} can "
-            "be classes; name the column of the labels"
+            f"be classes; {advice}"
         )
     return tasks.Task(name, name, tuple(sorted(labels)))

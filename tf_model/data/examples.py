@@ -46,9 +46,17 @@ def training_rows(dataset: Dataset, name: str) -> TrainingRows:
     """The rows with a label of the task ``name``, or, for ``answer``, of either task, in file order.
 
     A tweet with an emotion but without a product label has an *unknown* product, not none. Raises :class:`DataError`
-    if a task has no row.
+    if a task has no column or no row.
     """
-    chosen = tasks.ANSWER_TASKS if name == tasks.ANSWER else (tasks.TASKS[name],)
+    names = [task.name for task in tasks.ANSWER_TASKS] if name == tasks.ANSWER else [name]
+    chosen = tuple(task for task in dataset.tasks if task.name in names)
+    missing = [each for each in names if each not in {task.name for task in chosen}]
+    if missing:
+        others = " or ".join(f"--task {task.name}" for task in dataset.tasks)
+        raise DataError(
+            f"--task {name} needs a column of {missing[0]}s, and none of {dataset.path} has a usual name; name it with "
+            f"--{missing[0]}-column, or give {others}"
+        )
     label_ids = np.stack([_label_ids(dataset, task) for task in chosen], axis=1)
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
@@ -67,8 +75,8 @@ def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
     label_ids = dataset.labelled[task.column].map(id_of).fillna(tasks.NO_LABEL).to_numpy(np.int64)
     if (label_ids == tasks.NO_LABEL).all():
         raise DataError(
-            f"expected labels of the task {task.name!r} in the column {task.column!r} of {dataset.path}, got none; "
-            "add labels, or choose another task"
+            f"expected labels of the task {task.name!r} in the column {getattr(dataset.columns, task.name)!r} of "
+            f"{dataset.path}, got none; add labels, or choose another task"
         )
     return label_ids
 
@@ -88,7 +96,7 @@ def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
         if rare:
             raise DataError(
                 f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
-                f"{listed(rare)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
+                f"{listed(rare, 5)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
             )
         if len(present) < 2:
             raise DataError(

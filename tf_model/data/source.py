@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tf_model import cli, paths
-from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, check_file, is_sample
+from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, check_file, is_sample, read
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.io.files import explain_read_errors, explain_write_errors
 
@@ -76,6 +79,28 @@ def announce(source: Source) -> None:
         cli.stderr().print(Panel(text, title="SAMPLE DATA", border_style="bold red", style="red"))
     else:
         cli.stderr().print(text, soft_wrap=True)
+
+
+def load(path: Path | str | None = None, **options: Any) -> Dataset:
+    """Find a dataset, say which, and read it; the options are those of :func:`tf_model.data.dataset.read`."""
+    source = resolve(path)
+    announce(source)
+    return read(source.path, **options)
+
+
+def add_column_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say where a table has what, and which of its labels says that there is no emotion."""
+    group = parser.add_argument_group("columns of the table (each is found by its usual names if not given)")
+    for part, what in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):
+        group.add_argument(f"--{part}-column", metavar="NAME", help=f"column of the {what}")
+    group.add_argument("--no-emotion", metavar="LABEL", help='its label of no emotion, such as "neutral"')
+
+
+def options_of(arguments: argparse.Namespace, metrics: Mapping[str, Any] = {}) -> dict[str, Any]:
+    """The options of :func:`tf_model.data.dataset.read` that arguments name, else those of a model with ``metrics``."""
+    given = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
+    columns = replace(Columns.of_model(metrics), **{part: name for part, name in given.items() if name})
+    return {"columns": columns, "no_emotion": arguments.no_emotion}
 
 
 def download(url: str, target: Path, sha256: str) -> Path:

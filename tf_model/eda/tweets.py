@@ -80,12 +80,16 @@ class Filter:
 
 
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
-    """All labels of ``product`` or ``emotion`` as they are shown, then ignored and missing ones if they occur."""
+    """All labels of ``product`` or ``emotion`` as they are shown, then ignored and missing ones if they occur.
+
+    Of another table than the report's those that occur, sorted.
+    """
     task, occurring = tasks.TASKS[column], set(tweets[column])
-    extra = (*task.ignored_labels, NO_PRODUCT, NO_LABEL)
-    return (*task.labels, *(label for label in extra if label in occurring))
+    own = sorted(filter(is_label, occurring))
+    labels = task.labels if set(task.labels).issuperset(own) else own
+    return (*labels, *sorted(occurring.difference(own), key=(NO_PRODUCT, NO_LABEL).__contains__))
 
 
 def is_label(label: str) -> bool:
     """Whether ``label`` is a class of a task, not a stand-in for a missing or an ignored label."""
-    return label not in (NO_PRODUCT, NO_LABEL, tasks.CANNOT_TELL)
+    return label not in (NO_PRODUCT, NO_LABEL) and not tasks.is_cannot_tell(label)

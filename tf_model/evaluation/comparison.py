@@ -66,9 +66,8 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
 def compare(old: Path | str, new: Path | str, path: Path | str | None = None) -> dict[str, Any]:
     """Load two models and a dataset and compare them, saying which data is used; see :func:`compare_models`."""
     predictors = [Predictor.load(folder) for folder in (old, new)]
-    source = data.resolve(path)
-    data.announce(source)
-    return compare_models(*predictors, data.read(source.path))
+    dataset = data.load(path, columns=data.Columns.of_model(predictors[0].metrics), known=predictors[0].tasks)
+    return compare_models(*predictors, dataset)
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
@@ -134,7 +133,7 @@ def _probabilities(model: Predictor, texts: Sequence[str]) -> dict[str, np.ndarr
 
 
 def _compare_task(task: tasks.Task, predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
-    known = frame[task.column].isin(task.labels).to_numpy()
+    known = _has_label_of_both(task, predictions, frame)
     metrics, correct = {}, []
     for name, (model, probabilities) in predictions.items():
         ids, scores = _ids(frame[task.column][known], model.labels[task.name]), probabilities[task.name][known]
@@ -146,16 +145,22 @@ def _compare_task(task: tasks.Task, predictions: _Predictions, frame: Any, group
 
 def _compare_answer(predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
     """The best guesses, so that a model gains nothing by saying "Not sure"."""
-    known = frame[tasks.EMOTION_COLUMN].isin(tasks.EMOTIONS).to_numpy()
+    known = _has_label_of_both(tasks.EMOTION, predictions, frame)
     metrics, answers_correct = {}, []
     for name, (model, probabilities) in predictions.items():
         ids = [_ids(frame[task.column][known], model.labels[task.name]) for task in tasks.ANSWER_TASKS]
         scores = [probabilities[task.name][known] for task in tasks.ANSWER_TASKS]
-        correct = confidence_and_right(*ids, *scores)[1]
+        correct = confidence_and_right(*ids, *scores, model.tasks[1].neutral)[1]
         interval = list(wilson_interval(int(correct.sum()), len(correct)))
         metrics[name] = {"accuracy": float(correct.mean()), "accuracy_interval": interval}
         answers_correct.append(correct)
     return metrics | compare_right(*answers_correct, groups[known])
+
+
+def _has_label_of_both(task: tasks.Task, predictions: _Predictions, frame: Any) -> np.ndarray:
+    """Bool [N], which rows have a label of the task that both models know."""
+    old, new = (model.labels[task.name] for model, _ in predictions.values())
+    return frame[task.column].isin(set(old) & set(new)).to_numpy()
 
 
 def _ids(labels: Any, classes: Sequence[str]) -> np.ndarray:

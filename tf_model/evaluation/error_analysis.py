@@ -68,7 +68,9 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
     if model.task != tasks.ANSWER or emotion is None:
         return None
     product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
-    return confidence_and_right(product.label_ids, emotion.label_ids, product.probabilities, emotion.probabilities)
+    neutral = model.tasks[1].neutral
+    ids, scores = (product.label_ids, emotion.label_ids), (product.probabilities, emotion.probabilities)
+    return confidence_and_right(*ids, *scores, neutral)
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:

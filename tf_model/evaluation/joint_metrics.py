@@ -1,7 +1,8 @@
 """How good the predictions of a model are: each task, the joint label, and what its probabilities are worth.
 
 Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
-those of the tasks side by side. A model of :data:`tf_model.tasks.ANSWER_TASKS` also has a joint label.
+those of the tasks side by side; ``chosen`` are the tasks, with their classes. A model of product and emotion, in this
+order, also has a joint label.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tf_model.evaluation.metrics import (
     summarize,
     wilson_interval,
 )
-from tf_model.modeling.joint_label import NEUTRAL, confidence_and_right
+from tf_model.modeling.joint_label import confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
@@ -53,29 +54,34 @@ def labelled(
         yield task, ids[ids >= 0], scores[ids >= 0]
 
 
-def fit_temperatures(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def fit_temperatures(
+    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS
+) -> dict[str, float]:
     """The temperature of each task; see :func:`tf_model.evaluation.calibration.fit_temperature`."""
-    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities)}
+    return {task.name: fit_temperature(ids, scores) for task, ids, scores in labelled(label_ids, probabilities, chosen)}
 
 
-def calibrate(probabilities: np.ndarray, temperatures: dict[str, float]) -> np.ndarray:
+def calibrate(probabilities: np.ndarray, temperatures: dict[str, float], chosen: Tasks = ANSWER_TASKS) -> np.ndarray:
     """``probabilities`` with each task's temperature applied, float64 [N, classes of all tasks]."""
-    scores = by_task(probabilities)
+    scores = by_task(probabilities, chosen)
     return np.concatenate([scale(scores[name], temperatures[name]) for name in scores], axis=1)
 
 
-def calibrate_across(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+def calibrate_across(
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], chosen: Tasks = ANSWER_TASKS
+) -> np.ndarray:
     """Calibrate each part with temperatures that were fitted on all other parts, so that none judges itself."""
     calibrated = np.empty(probabilities.shape, np.float64)
     for part in parts:
         others = np.setdiff1d(np.arange(len(probabilities)), part)
-        calibrated[part] = calibrate(probabilities[part], fit_temperatures(label_ids[others], probabilities[others]))
+        temperatures = fit_temperatures(label_ids[others], probabilities[others], chosen)
+        calibrated[part] = calibrate(probabilities[part], temperatures, chosen)
     return calibrated
 
 
-def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, Any]:
     """The threshold that :data:`TARGET_ACCURACY` asks for, with the table it was chosen from."""
-    _, confidence, correct = _joint(label_ids, probabilities)
+    _, confidence, correct = _joint(label_ids, probabilities, chosen)
     table = risk_coverage(confidence, correct)
     return {
         "threshold": choose_threshold(table, TARGET_ACCURACY),
@@ -100,32 +106,38 @@ def evaluate_predictions(
     }
     if threshold is None:
         return metrics
-    emotion_ids, confidence, correct = _joint(label_ids, probabilities)
+    emotion_ids, confidence, correct = _joint(label_ids, probabilities, chosen)
     product_ids, all_emotion_ids = label_ids.T
-    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != NEUTRAL)
-    guesses = by_task(probabilities)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
+    _, emotion = chosen
+    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != emotion.neutral)
+    guesses = by_task(probabilities, chosen)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
     answered = guesses[confidence >= threshold]
     shares = {
-        emotion: {
+        label: {
             "labels": float((emotion_ids == number).mean()),
             "best_guess": float((guesses == number).mean()),
             "answered": float((answered == number).mean()) if answered.size else None,
         }
-        for number, emotion in enumerate(tasks.EMOTIONS)
+        for number, label in enumerate(emotion.labels)
     }
     unknown = int((non_neutral & (product_ids == tasks.NO_LABEL)).sum())
-    answer = answer_metrics(emotion_ids, confidence, correct, threshold)
+    answer = answer_metrics(emotion_ids, confidence, correct, threshold, emotion.neutral)
     return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown, "emotion_shares": shares}}
 
 
 def answer_metrics(
-    emotion_ids: np.ndarray, confidence: np.ndarray, correct: np.ndarray, threshold: float
+    emotion_ids: np.ndarray,
+    confidence: np.ndarray,
+    correct: np.ndarray,
+    threshold: float,
+    neutral: int | None = EMOTION.neutral,
 ) -> dict[str, Any]:
     """Metrics of the joint label of N rows, ready for JSON: of the best guess, and with "Not sure" below ``threshold``.
 
-    ``emotion_rows`` are the non-neutral ones; ``accuracy_not_sure_wrong`` is of all rows, "Not sure" counted as wrong.
+    ``emotion_rows`` are the non-neutral ones, all if ``neutral``, the id of no emotion, is None;
+    ``accuracy_not_sure_wrong`` is of all rows, "Not sure" counted as wrong.
     """
-    non_neutral = emotion_ids != NEUTRAL
+    non_neutral = emotion_ids != neutral
     answered = confidence >= threshold
     return {
         "rows": len(correct),
@@ -155,10 +167,10 @@ def evaluate_out_of_fold(
     if len(chosen) == 1:
         metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
         return metrics | {"headline": headline(metrics)}
-    calibrated = calibrate_across(label_ids, probabilities, parts)
-    threshold = threshold_for(label_ids, calibrated)
-    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"])
-    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups)
+    calibrated = calibrate_across(label_ids, probabilities, parts, chosen)
+    threshold = threshold_for(label_ids, calibrated, chosen)
+    metrics = evaluate_predictions(label_ids, calibrated, threshold["threshold"], chosen)
+    calibration = evaluate_calibration(label_ids, probabilities, calibrated, groups, chosen)
     return {**metrics, "calibration": calibration | threshold, "headline": headline(metrics, calibration)}
 
 
@@ -176,8 +188,8 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
         columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
     if threshold is not None:
         tf = import_tensorflow()
-        two = best_two(*(tf.constant(values, tf.float32) for values in scores.values()))
-        guesses = np.array(candidates(PRODUCT.labels, EMOTION.labels), object)[two["best"].numpy()]
+        two = best_two(*(tf.constant(values, tf.float32) for values in scores.values()), chosen[1].neutral)
+        guesses = np.array(candidates(*chosen), object)[two["best"].numpy()]
         confidence = two["confidence"].numpy()
         columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
     return pd.DataFrame(columns)
@@ -197,9 +209,9 @@ def accuracy_intervals(
     if len(chosen) > 1:
         has_emotion = label_ids[:, 1] >= 0
         joint = np.zeros((len(probabilities), len(label_ids)), bool)
-        joint[:, has_emotion] = [_joint(label_ids, each)[2] for each in probabilities]
+        joint[:, has_emotion] = [_joint(label_ids, each, chosen)[2] for each in probabilities]
         correct["answer_accuracy"] = has_emotion, joint
-        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, 1] != NEUTRAL), joint
+        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, 1] != chosen[1].neutral), joint
     return {
         name: list(mean_interval(np.mean(of_seeds, axis=0)[known], groups[known]))
         for name, (known, of_seeds) in correct.items()
@@ -208,21 +220,25 @@ def accuracy_intervals(
 
 
 def evaluate_calibration(
-    label_ids: np.ndarray, before: np.ndarray, after: np.ndarray, groups: np.ndarray | None = None
+    label_ids: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    groups: np.ndarray | None = None,
+    chosen: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
     """ECE, Brier score and reliability of each task, ``before`` and ``after`` calibration.
 
     With ``groups`` also ``brier_gain``: by how much calibration lowers the Brier score, with its 95% interval.
     """
     metrics: dict[str, Any] = {}
-    pairs = zip(labelled(label_ids, before), labelled(label_ids, after), label_ids.T, strict=True)
+    pairs = zip(labelled(label_ids, before, chosen), labelled(label_ids, after, chosen), label_ids.T, strict=True)
     for (task, ids, old), (_, _, new), all_ids in pairs:
         of_task = {"before": calibration_metrics(ids, old), "after": calibration_metrics(ids, new)}
         if groups is not None and len(np.unique(groups[all_ids >= 0])) > 1:
             gain = squared_distances(ids, old) - squared_distances(ids, new)
             interval = list(mean_interval(gain, groups[all_ids >= 0]))
             of_task["brier_gain"] = {"difference": float(gain.mean()), "interval": interval}
-        if task is PRODUCT:
+        if task.name == PRODUCT.name:
             correct = new.argmax(axis=1) == ids
             of_task["accuracy_at_80_percent"] = accuracy_at_coverage(new.max(axis=1), correct, COVERAGE)
         metrics[task.name] = of_task
@@ -278,9 +294,11 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _joint(label_ids: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _joint(
+    label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is correct."""
     known = label_ids[:, 1] >= 0
-    scores = (values[known] for values in by_task(probabilities).values())
-    confidence, correct = confidence_and_right(*label_ids[known].T, *scores)
+    scores = (values[known] for values in by_task(probabilities, chosen).values())
+    confidence, correct = confidence_and_right(*label_ids[known].T, *scores, chosen[1].neutral)
     return label_ids[known, 1], confidence, correct

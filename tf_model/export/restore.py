@@ -41,10 +41,9 @@ def load(folder: Path | str | None) -> Restored:
             f"backbone {config.backbone} has now; put the old ones in their place, or train it again"
         )
     device.prepare(config.seed, precision="float32")
-    chosen = tuple(tasks.TASKS[name] for name in predictor.labels)
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
     _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
-    return Restored(Fitted(model, text_encoder(config, weights)), chosen, predictor, weights)
+    return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor, weights)
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def export(
     with whole_folder(folder, overwrite) as part:
         save_graph(fitted, tasks, part, calibration)
         labels = {task.name: list(task.labels) for task in tasks}
-        write_json(part / model_dir.LABELS, {"task": metrics["task"], "labels": labels})
+        no_emotion = next((task.no_emotion for task in tasks if task.no_emotion), None)
+        write_json(part / model_dir.LABELS, {"task": metrics["task"], "labels": labels, "no_emotion": no_emotion})
         if calibration:
             write_json(part / model_dir.CALIBRATION, calibration)
         if reference:
@@ -104,7 +105,7 @@ def save_graph(
         if len(tasks) == 1:
             aliases = ("label", "confidence", "probabilities")
             return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
-        return outputs | joint_outputs(outputs, {task.name: task.labels for task in tasks}, calibration["threshold"])
+        return outputs | joint_outputs(outputs, *tasks, calibration["threshold"])
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:

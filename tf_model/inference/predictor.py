@@ -42,6 +42,7 @@ class Measured:
     predictions: Any  # a data frame, one row a text, with the columns of :func:`columns_of` with ``probabilities``
     seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; "model" alone if it does not tell
     unknown_shares: Sequence[float] | None  # of each text's tokens, 0 to 1; None if the model does not tell
+    no_emotion: str | None = tasks.NO_EMOTION  # the model's
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Predictor:
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None  # the confidence below which the model's answer is "Not sure"
     explainer: Callable[[bytes], attribution.Explanation] | None = None
+    no_emotion: str | None = tasks.NO_EMOTION  # the label that says that there is none, if it is among those
     version: str = ""  # which training it is, see model_dir.training_of; of a model on a server its number there
 
     @classmethod
@@ -73,12 +75,18 @@ class Predictor:
         recipe, metrics, calibration = (model_dir.read_json(files / name) for name in names)
         model = _load_graph(files, labels)
         threshold, version = calibration.get("threshold"), model_dir.training_of(files)
-        return cls(labels, _scorer(model), folder, recipe, metrics, threshold, _explainer(model), version)
+        no_emotion = model_dir.read_no_emotion(files)
+        return cls(labels, _scorer(model), folder, recipe, metrics, threshold, _explainer(model), no_emotion, version)
 
     @property
     def name(self) -> str:
         """What the model is called: the name of its folder."""
         return self.folder.name if self.folder else ""
+
+    @property
+    def tasks(self) -> tuple[tasks.Task, ...]:
+        """What it was trained for."""
+        return tasks.of_model(self.labels, self.no_emotion)
 
     @property
     def has_answer(self) -> bool:
@@ -177,10 +185,10 @@ class Predictor:
         predictions = pandas.DataFrame(columns)
         seconds = {"model": time.perf_counter() - began}
         if "unknown_share" not in outputs:
-            return Measured(predictions, seconds, None)
+            return Measured(predictions, seconds, None, self.no_emotion)
         stages = {stage: float(outputs[f"{stage}_seconds"]) for stage in ("tokenize", "model")}
         rest = max(seconds["model"] - sum(stages.values()), 0.0)
-        return Measured(predictions, stages | {"rest": rest}, outputs["unknown_share"].tolist())
+        return Measured(predictions, stages | {"rest": rest}, outputs["unknown_share"].tolist(), self.no_emotion)
 
     def _score_window(self, window: list[bytes], batch_size: int, on_progress: Callable[[int], None] | None) -> Outputs:
         """The outputs of all texts of a window, in its order; a text that occurs twice is scored once."""

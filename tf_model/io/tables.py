@@ -91,6 +91,11 @@ def _reader(path: Path | str, sheet: str | None, sheet_option: str) -> Table:
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
 
+def plain_name(name: str) -> str:
+    """The name of a column without its case, and with one sign between its words."""
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+
+
 def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for choosing it, in words.
 
@@ -110,7 +115,7 @@ def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int,
         raise DataError(f"{name}: expected a column of texts, but none of {listed(columns)} holds text")
     if len(columns) == 1:
         return 0, "the only column"
-    names = {_plain_name(columns[position]): position for position in reversed(lengths)}
+    names = {plain_name(columns[position]): position for position in reversed(lengths)}
     for usual in _USUAL:
         if usual in names:
             return names[usual], "by its name"
@@ -121,7 +126,7 @@ def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int,
 
 def _named_column(columns: list[str], column: str, name: str) -> int:
     matches = [position for position, each in enumerate(columns) if each == column]
-    matches = matches or [position for position, each in enumerate(columns) if _plain_name(each) == _plain_name(column)]
+    matches = matches or [position for position, each in enumerate(columns) if plain_name(each) == plain_name(column)]
     if len(matches) == 1:
         return matches[0]
     if matches:
@@ -129,10 +134,6 @@ def _named_column(columns: list[str], column: str, name: str) -> int:
     near = nearest(column, columns, most=3)
     hint = f"did you mean {listed(near)}? The" if near else "the"
     raise UsageError(f"{name} has no column {column!r}; {hint} columns are {listed(columns)}")
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
 _TEXT = {"mode": "w", "encoding": "utf-8", "newline": ""}

@@ -2,7 +2,8 @@
 
 The rule, written once for the exported graph and for evaluation:
 
-- The most probable emotion decides. If it is "no emotion", that is the answer, without a product.
+- The most probable emotion decides. If it is "no emotion", that is the answer, without a product. A model may have no
+  such class.
 - Else the answer is that emotion towards the most probable product.
 - The confidence is the probability of "no emotion", or that of the emotion times that of the product.
 - Below the threshold the answer is "Not sure", and the two best guesses say between what.
@@ -10,7 +11,7 @@ The rule, written once for the exported graph and for evaluation:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
 
 NOT_SURE = "Not sure"
 ARROW = " → "
-NEUTRAL = tasks.EMOTIONS.index(tasks.NO_EMOTION)
 
 
-def answer_text(emotion: str, product: str | None) -> str:
+def answer_text(emotion: str, product: str | None, no_emotion: str | None = tasks.NO_EMOTION) -> str:
     """``Positive emotion → iPad``, or the label of no emotion alone."""
-    return emotion if emotion == tasks.NO_EMOTION or product is None else f"{emotion}{ARROW}{product}"
+    return emotion if emotion == no_emotion or product is None else f"{emotion}{ARROW}{product}"
 
 
-def candidates(products: Sequence[str], emotions: Sequence[str]) -> list[str]:
-    """All answers but "Not sure": no emotion, then each other emotion towards each product."""
-    non_neutral = [emotion for emotion in emotions if emotion != tasks.NO_EMOTION]
-    return [tasks.NO_EMOTION, *(answer_text(emotion, product) for emotion in non_neutral for product in products)]
+def candidates(product: tasks.Task, emotion: tasks.Task) -> list[str]:
+    """All answers but "Not sure": no emotion, if there is that class, then each other emotion towards each product."""
+    none = [] if emotion.neutral is None else [emotion.no_emotion]
+    non_neutral = [label for label in emotion.labels if label not in none]
+    return [*none, *(f"{label}{ARROW}{towards}" for label in non_neutral for towards in product.labels)]
 
 
 def confidence_of(
@@ -44,21 +45,27 @@ def confidence_of(
     return emotion_probabilities[emotion] * (product_probabilities[product] if product else 1.0)
 
 
-def best_two(product_probabilities: tf.Tensor, emotion_probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+def best_two(
+    product_probabilities: tf.Tensor, emotion_probabilities: tf.Tensor, neutral: int | None
+) -> dict[str, tf.Tensor]:
     """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions].
 
-    ``best`` and ``second``, int64 [N], index :func:`candidates`; ``confidence``, float32 [N], is that of the best.
+    ``neutral`` is the id of no emotion, None if there is no such class. ``best`` and ``second``, int64 [N], index
+    :func:`candidates`; ``confidence``, float32 [N], is that of the best.
     """
     import tensorflow as tf
 
-    non_neutral = [number for number in range(len(tasks.EMOTIONS)) if number != NEUTRAL]
-    towards = [emotion_probabilities[:, number, None] * product_probabilities for number in non_neutral]
-    scores = tf.concat([emotion_probabilities[:, NEUTRAL, None], *towards], axis=1)  # (N, candidates)
+    non_neutral = [number for number in range(emotion_probabilities.shape[1]) if number != neutral]
+    scores = [] if neutral is None else [emotion_probabilities[:, neutral, None]]
+    scores += [emotion_probabilities[:, number, None] * product_probabilities for number in non_neutral]
+    scores = tf.concat(scores, axis=1)  # (N, candidates)
     products = tf.cast(tf.shape(product_probabilities)[1], tf.int64)
     emotion = tf.argmax(emotion_probabilities, axis=1)  # (N)
     product = tf.argmax(product_probabilities, axis=1)
-    rank = tf.where(emotion > NEUTRAL, emotion - 1, emotion)  # among the emotions that are not neutral
-    best = tf.where(emotion == NEUTRAL, tf.zeros_like(emotion), 1 + rank * products + product)
+    best = emotion * products + product
+    if neutral is not None:
+        rank = tf.where(emotion > neutral, emotion - 1, emotion)  # among the emotions that are not neutral
+        best = tf.where(emotion == neutral, tf.zeros_like(emotion), 1 + rank * products + product)
     taken = tf.one_hot(best, tf.shape(scores)[1], on_value=True, off_value=False)
     return {
         "best": best,
@@ -72,6 +79,7 @@ def confidence_and_right(
     emotion_ids: np.ndarray,
     product_probabilities: np.ndarray,
     emotion_probabilities: np.ndarray,
+    neutral: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure each best answer is, float [N], and whether it is exactly correct, bool [N].
 
@@ -81,15 +89,16 @@ def confidence_and_right(
     from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
-    two = best_two(tf.constant(product_probabilities, tf.float32), tf.constant(emotion_probabilities, tf.float32))
+    scores = (tf.constant(values, tf.float32) for values in (product_probabilities, emotion_probabilities))
+    two = best_two(*scores, neutral)
     emotion, product = emotion_probabilities.argmax(axis=1), product_probabilities.argmax(axis=1)
     product_matches = (product_ids == tasks.NO_LABEL) | (product == product_ids)
-    correct = (emotion == emotion_ids) & ((emotion_ids == NEUTRAL) | product_matches)
+    correct = (emotion == emotion_ids) & ((emotion_ids == neutral) | product_matches)
     return two["confidence"].numpy(), correct
 
 
 def joint_outputs(
-    outputs: Mapping[str, tf.Tensor], labels: Mapping[str, Sequence[str]], threshold: float
+    outputs: Mapping[str, tf.Tensor], product: tasks.Task, emotion: tasks.Task, threshold: float
 ) -> dict[str, tf.Tensor]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
@@ -97,8 +106,8 @@ def joint_outputs(
     """
     import tensorflow as tf
 
-    guesses = tf.constant(candidates(labels[tasks.PRODUCT.name], labels[tasks.EMOTION.name]))
-    two = best_two(outputs["product_probabilities"], outputs["emotion_probabilities"])
+    guesses = tf.constant(candidates(product, emotion))
+    two = best_two(outputs["product_probabilities"], outputs["emotion_probabilities"], emotion.neutral)
     best = tf.gather(guesses, two["best"])
     return {
         "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),

@@ -90,7 +90,7 @@ def of_event(event: Event) -> Counts:
         is_answer = event.prediction.get("answer") != NOT_SURE
         key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
         return {(FEEDBACK, key): (1, 0.0)}
-    counts = of_predictions(event.columns) | {(REQUESTS, OK): (1, event.rows)}
+    counts = of_predictions(event.columns, event.no_emotion) | {(REQUESTS, OK): (1, event.rows)}
     if event.seconds and event.stream.source not in BULK_SOURCES:
         times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}
         for name, seconds in (times | {SECONDS: sum(times.values())}).items():
@@ -98,7 +98,7 @@ def of_event(event: Event) -> Counts:
     return counts
 
 
-def of_predictions(columns: Mapping[str, Sequence[Any]]) -> Counts:
+def of_predictions(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
     """What predictions count for, from their :data:`~tf_model.monitor.events.COLUMNS`."""
     counts: Counts = {}
     for name in LABELS:
@@ -108,7 +108,7 @@ def of_predictions(columns: Mapping[str, Sequence[Any]]) -> Counts:
     numbers = {name: columns.get(name, ()) for name in NUMBERS}
     # Once more of the texts with an emotion, by the best guess: the others have no product to be sure of.
     pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
-    numbers[DIRECTED_CONFIDENCE] = [sure for sure, emotion in pairs if emotion not in (None, tasks.NO_EMOTION)]
+    numbers[DIRECTED_CONFIDENCE] = [sure for sure, emotion in pairs if emotion not in (None, no_emotion)]
     for name, values in numbers.items():
         bin_of = BINS[name].key
         for value in values:

@@ -44,6 +44,7 @@ class Answered:
     seconds: Mapping[str, float]  # of the whole call, by stage
     columns: Mapping[str, Sequence[Any]]  # one list of N values for each of COLUMNS that is known
     text_hashes: Sequence[int]  # N salted hashes, 64 bits each; the texts themselves are not kept
+    no_emotion: str | None = tasks.NO_EMOTION  # the label of the model that says so
 
     @property
     def rows(self) -> int:
@@ -78,15 +79,18 @@ class Corrected:
 Event = Answered | Failed | Corrected
 
 
-def outcome(answer: str | None, emotion: str | None) -> str:
+def outcome(answer: str | None, emotion: str | None, no_emotion: str | None = tasks.NO_EMOTION) -> str:
     """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
     if answer == NOT_SURE:
         return ABSTAINED
-    return NO_EMOTION if emotion == tasks.NO_EMOTION else ANSWERED
+    return NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
 
 
 def columns_of(
-    texts: Sequence[Any], predictions: pandas.DataFrame, unk_rates: Sequence[float | None] | None = None
+    texts: Sequence[Any],
+    predictions: pandas.DataFrame,
+    unk_rates: Sequence[float | None] | None = None,
+    no_emotion: str | None = tasks.NO_EMOTION,
 ) -> dict[str, list[Any]]:
     """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each where it is known.
 
@@ -107,7 +111,7 @@ def columns_of(
         columns["unk_rate"] = [number(rate) for rate in unk_rates]
     unknown = [None] * len(texts)
     pairs = zip(columns.get(tasks.ANSWER, unknown), columns.get(tasks.EMOTION.name, unknown), strict=True)
-    columns["outcome"] = [outcome(answer, emotion) for answer, emotion in pairs]
+    columns["outcome"] = [outcome(answer, emotion, no_emotion) for answer, emotion in pairs]
     return columns
 
 

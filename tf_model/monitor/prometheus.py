@@ -1,9 +1,9 @@
 """What Prometheus reads: the metrics of a running model on a port of their own.
 
 :class:`Exporter` counts the events of recorders and serves the counts as ``/metrics``. Names follow the conventions of
-Prometheus (https://prometheus.io/docs/practices/naming/). Every label value comes from the lists of :data:`METRICS`,
-and anything else is ``other``: no text, no user and no message of an error becomes a label, and the number of series
-stays bounded. Alert rules and a dashboard are in ``deploy/``.
+Prometheus (https://prometheus.io/docs/practices/naming/). Every label value is one of :data:`METRICS` or a class of the
+model, and anything else is ``other``: no text, no user and no message of an error becomes a label, and the number of
+series stays bounded. Alert rules and a dashboard are in ``deploy/``.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class Exporter:
             for values in itertools.product(*METRICS[name][1].values()):
                 self._metrics[name].labels(*values)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
+        self._classes: dict[str, set[str]] = {name: set() for name in tasks.TASKS}
         self._recorders: list[Recorder] = []
         self._judges: dict[tuple[str, str], Judge] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
@@ -110,10 +111,14 @@ class Exporter:
 
     # ------------------------------------------------------------ what happened
 
-    def attach(self, recorder: Recorder, reference: Reference | None = None) -> None:
+    def attach(
+        self, recorder: Recorder, reference: Reference | None = None, labels: Mapping[str, Sequence[str]] = {}
+    ) -> None:
         """Follow a recorder: its events, the predictions that it drops or has not written yet, and what the report of
         its log tells of the recent past. Of several models the one that answered last, or was attached since, is
-        judged."""
+        judged. ``labels`` are the classes of its model by task, if they are not the report's."""
+        for task, classes in labels.items():
+            self._classes[task].update(classes)
         self._judges[recorder.model, recorder.version] = _recent_report(recorder, reference)
         self._recorders.append(recorder)
         self._answers(recorder.model, recorder.version)
@@ -155,7 +160,7 @@ class Exporter:
                     observe(value)
 
     def _metric(self, name: str, *values: str) -> Any:
-        known = METRICS[name][1].values()
+        known = ((*usual, *self._classes.get(label, ())) for label, usual in METRICS[name][1].items())
         bounded = [value if value in each else OTHER for value, each in zip(values, known, strict=True)]
         return self._metrics[name].labels(*bounded) if bounded else self._metrics[name]
 

@@ -175,9 +175,10 @@ class Recorder:
         return Stream(self.model, self.version, source)
 
     def _answered(self, now: float, stream: Stream, texts: tuple[Any, ...], measured: Measured) -> Answered:
-        columns = columns_of(texts, measured.predictions, measured.unknown_shares)
+        no_emotion = measured.no_emotion
+        columns = columns_of(texts, measured.predictions, measured.unknown_shares, no_emotion)
         seconds = {stage: float(value) for stage, value in measured.seconds.items() if 0 <= value < math.inf}
-        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts])
+        return Answered(now, stream, seconds, columns, [self._hash(model_input(text)) for text in texts], no_emotion)
 
     def _hash(self, text: bytes) -> int:
         digest = hashlib.blake2b(text, digest_size=8, key=self._salt).digest()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas
 
+from tf_model import tasks
 from tf_model.errors import DataError, ModelError, first_line
 from tf_model.io.files import write_json
 from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
@@ -49,6 +50,7 @@ def build(
     origin: str,
     unk_rates: Sequence[float | None] | None = None,
     accuracy: Mapping[str, float] | None = None,
+    no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
     """A reference from predictions of raw texts that the model was not trained on, by the same threshold as later.
 
@@ -58,7 +60,7 @@ def build(
     """
     if not len(texts):
         raise DataError("expected predictions to make a reference of, got none; give a part with rows")
-    counts = of_predictions(columns_of(texts, predictions, unk_rates))
+    counts = of_predictions(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
 

@@ -135,19 +135,20 @@ def _judge(
         raise ModelError(
             f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway('--force')}"
         )
-    if set(model.labels) != set(current.labels) and not force:
+    ours, theirs = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
+    if ours != theirs and not force:
         raise ModelError(
-            f"{new} predicts {', '.join(model.labels)} and {old} {', '.join(current.labels)}; promote it to another "
-            f"name, or {anyway('--force')}"
+            f"{new} predicts {', '.join(ours)} and {old} {', '.join(theirs)}"
+            f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or "
+            f"{anyway('--force')}"
         )
     if comparison is None and replaces_sample and not from_sample:
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
     if comparison is None:
         try:
-            source = data.resolve(path)
-            data.announce(source)
-            comparison = compare_models(current, model, data.read(source.path))
+            dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
+            comparison = compare_models(current, model, dataset)
         except TweetTargetError as error:
             if not force:
                 raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway('--force')}") from error

@@ -20,7 +20,7 @@ import numpy as np
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of
-from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels
+from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels, read_no_emotion
 
 TIMEOUT = 60.0  # seconds; a batch of 64 long texts on a busy core takes about two
 CONNECT_TIMEOUT = 5.0
@@ -81,6 +81,7 @@ class RemotePredictor(Predictor):
             folder=folder,
             recipe=read_json(folder / RECIPE) if folder else {},
             metrics=read_json(folder / METRICS) if folder else {},
+            no_emotion=read_no_emotion(folder) if folder else tasks.NO_EMOTION,
             threshold=read_json(folder / CALIBRATION).get("threshold") if folder else None,
             url=client.url,
             version=served_version,
