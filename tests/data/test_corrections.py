@@ -101,6 +101,20 @@ def test_labels_and_texts_are_checked_as_in_the_dataset(tmp_path, dataset, rows,
     assert words in line_of(join, tmp_path, dataset, rows)
 
 
+@pytest.mark.parametrize("names", [("satz", "Marke", "Stimmung"), tuple(tasks.COLUMNS)])
+def test_rows_for_a_table_of_other_columns_and_labels(tmp_path, names):
+    own = [(text, product, "good" if label == GOOD else "bad") for text, product, label in ROWS]
+    path = write_csv(tmp_path / "data.csv", own, ("satz", "Marke", "Stimmung"))
+    dataset = dataset_file.read(path, columns=dataset_file.Columns("satz", "Marke", "Stimmung"))
+    rows = data.training_rows(dataset, "answer")
+    extra = write_csv(tmp_path / "extra.csv", [("a text that nobody had", "iPad", "good")], names)
+    joined = corrections.join(extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    assert labels(joined) == [("a text that nobody had", "iPad", "good")]
+    write_csv(extra, [("a text that nobody had", "iPad", GOOD)], names)
+    message = line_of(corrections.join, extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    assert "which is no known label; use one of 'bad', 'good'" in message
+
+
 def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
     from tf_model.monitor.export import export
     from tf_model.monitor.recorder import Recorder

@@ -152,7 +152,7 @@ def test_blank_lines_keep_row_numbers_true(tmp_path):
     dataset = dataset_file.read(path)
     assert dataset.labelled["row"].tolist() == [0, 2]
     assert dataset.dropped == ()
-    path.write_text(f"{HEADER}\n\none,iPed,{GOOD}\n")
+    path.write_text(f"{HEADER}\n\none,iPed,{GOOD}\ntwo,iPad,{GOOD}\n")
     assert "row 3 of the file" in line_of(dataset_file.read, path)
 
 
@@ -242,27 +242,30 @@ def test_empty_sheet(tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_wrong_columns_show_the_nearest_names(tmp_path, kind):
-    columns = ("tweet_texts", "product", tasks.EMOTION_COLUMN)
+    columns = ("words", "products", "feeling")
     if kind == "csv":
         path = write_csv(tmp_path / "mine.csv", columns=columns)
     else:
         path = write_workbook(tmp_path / "mine.xlsx", Train=labelled(columns=columns))
     message = line_of(dataset_file.read, path)
-    assert "expected the columns 'tweet_text', " in message
-    assert "has no column 'tweet_text'; did you mean 'tweet_texts'?" in message
-    assert "The columns are 'tweet_texts', 'product'" in message
+    assert "expected a column of products or of emotions" in message
+    assert "got the columns 'words', 'products', 'feeling'; name it with --product-column" in message
+    asked = dataset_file.Columns(product="product")
+    message = line_of(dataset_file.read, path, columns=asked, error=UsageError)
+    assert "has no column 'product'; did you mean 'products'? The columns are 'words', " in message
 
 
 def test_a_list_of_texts_is_no_dataset(tmp_path):
     (tmp_path / "mine.csv").write_text("tweet\nshort\n")
-    assert "expected the columns 'tweet_text', " in line_of(dataset_file.read, tmp_path / "mine.csv")
+    assert "expected a column of products or of emotions" in line_of(dataset_file.read, tmp_path / "mine.csv")
 
 
 def test_column_that_occurs_twice(tmp_path):
     path = write_csv(
         tmp_path / "mine.csv", [("a", "b", "", NONE)], columns=(*dataset_file.COLUMNS[:1], *dataset_file.COLUMNS)
     )
-    assert "has 2 columns called 'tweet_text'; rename all but one" in line_of(dataset_file.read, path)
+    message = line_of(dataset_file.read, path, error=UsageError)
+    assert "has 2 columns called 'tweet_text'; rename all but one" in message
 
 
 def test_unknown_label_tells_row_value_and_nearest(tmp_path):
@@ -385,3 +388,117 @@ def test_a_table_whose_columns_cannot_be_used(tmp_path):
     assert "expected labels in the column 'empty'" in refusal("empty")
     assert "cannot hold labels or a split here; rename it" in refusal("row", error=UsageError)
     assert "expected rows with a text" in refusal("topic", text_column="empty")
+
+
+# ---------------------------------------------------------------- products and emotions of one's own
+
+OWN = [
+    ("the reader is light", "Kindle", "positive"),
+    ("the console is loud", "Xbox", "negative"),
+    ("doors open at ten", "none", "neutral"),
+    ("no idea what this is", "n/a", "Can't tell"),
+]
+
+
+def own(path: Path, rows=OWN, names=("text", "brand", "sentiment"), **options) -> dataset_file.Dataset:
+    return dataset_file.read(write_csv(path / "own.csv", rows, names), **options)
+
+
+def test_the_classes_of_another_table_are_its_labels(tmp_path):
+    dataset = own(tmp_path)
+    product, emotion = dataset.tasks
+    assert (product.labels, product.no_emotion, product.neutral) == (("Kindle", "Xbox"), None, None)
+    assert emotion.labels == ("negative", "neutral", "positive")
+    assert (emotion.ignored_labels, emotion.no_emotion, emotion.neutral) == (("Can't tell",), "neutral", 1)
+    assert dataset.columns == dataset_file.Columns("text", "brand", "sentiment")
+    assert list(dataset.labelled.columns) == ["row", *dataset_file.COLUMNS]
+    assert dataset.labelled[tasks.PRODUCT_COLUMN].isna().tolist() == [False, False, True, True]
+    assert dataset.identity != dataset.sha256, "other columns of one file are other data"
+
+
+def test_labels_of_the_report_make_its_classes_whatever_the_columns_are_called(tmp_path):
+    dataset = dataset_file.read(write_csv(tmp_path / "mine.csv", columns=("text", "product", "emotion")))
+    assert dataset.tasks == (tasks.PRODUCT, tasks.EMOTION)
+    names = ("text", tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN)
+    assert own(tmp_path, names=names).tasks[0].labels == ("Kindle", "Xbox"), "and its columns may hold others"
+
+
+@pytest.mark.parametrize(
+    ("names", "product", "emotion"),
+    [
+        (("tweet", "Product", "Emotion"), "Product", "Emotion"),
+        (("review", " TARGET ", "Polarity"), " TARGET ", "Polarity"),
+        (("text", "aspect", "label"), "aspect", "label"),
+        (("text", "something", "sentiment"), None, "sentiment"),
+        (("text", "brand", "something"), "brand", None),
+    ],
+)
+def test_columns_are_found_by_their_usual_names(tmp_path, names, product, emotion):
+    found = own(tmp_path, names=names)
+    assert found.columns == dataset_file.Columns(names[0], product, emotion)
+    assert [task.name for task in found.tasks] == ["product"] * bool(product) + ["emotion"] * bool(emotion)
+
+
+def test_columns_may_be_named(tmp_path):
+    rows = [(number, *row) for number, row in enumerate(OWN)]
+    columns = dataset_file.Columns(product="marke", emotion="label")
+    dataset = own(tmp_path, rows, ("id", "satz", "Marke", "label"), columns=columns)
+    assert dataset.columns == dataset_file.Columns("satz", "Marke", "label")
+    assert dataset.labelled[tasks.TEXT_COLUMN].tolist() == [text for text, *_ in OWN]
+    swapped = dataset_file.Columns(product="label")
+    assert [task.name for task in own(tmp_path, rows, ("id", "satz", "Marke", "label"), columns=swapped).tasks] == [
+        "product"
+    ]
+
+
+def test_two_columns_that_may_hold_one_thing(tmp_path):
+    rows = [(*row, row[1]) for row in OWN]
+    message = line_of(own, tmp_path, rows, ("text", "brand", "sentiment", "Product"), error=UsageError)
+    assert "several columns that may hold the product, 'brand', 'Product'; say which with --product-column" in message
+    message = line_of(own, tmp_path, [row[1:] for row in OWN], ("brand", "sentiment"))
+    assert "expected a column of texts beside the labels" in message
+
+
+@pytest.mark.parametrize(
+    ("labels", "no_emotion"),
+    [
+        (("good", "NONE", "bad"), "NONE"),
+        (("good", "No_Emotion", "bad"), "No_Emotion"),
+        (("-1", "0", "1"), "0"),
+        (("-1.0", "0.0", "1.0"), "0.0"),
+        (("0", "1"), None),  # more often bad and good
+        (("joy", "anger"), None),
+    ],
+)
+def test_the_label_of_no_emotion_is_recognized(tmp_path, labels, no_emotion):
+    (emotion,) = own(tmp_path, [(f"text {each}", each) for each in labels], ("text", "emotion")).tasks
+    assert emotion.labels == tuple(sorted(labels))
+    assert emotion.no_emotion == no_emotion
+
+
+def test_the_label_of_no_emotion_may_be_named(tmp_path):
+    rows = [("one", "neutral"), ("two", "none"), ("three", "glad")]
+    message = line_of(own, tmp_path, rows, ("text", "emotion"), error=UsageError)
+    assert "'neutral', 'none' in the column 'emotion'" in message
+    assert "say which does with --no-emotion" in message
+    assert own(tmp_path, rows, ("text", "emotion"), no_emotion="none").tasks[0].neutral == 2
+    message = line_of(own, tmp_path, rows, ("text", "emotion"), no_emotion="nothing", error=UsageError)
+    assert "has no label 'nothing'; it has 'glad', 'neutral', 'none'" in message
+
+
+def test_the_classes_of_a_model_are_not_those_of_the_table(tmp_path):
+    known = tasks.of_model({"product": ["Xbox", "Kindle", "iPad"]}, None)
+    product, emotion = own(tmp_path, known=known).tasks
+    assert product.labels == ("Xbox", "Kindle", "iPad")
+    assert emotion.labels == ("negative", "neutral", "positive")
+    message = line_of(own, tmp_path, known=tasks.of_model({"emotion": ["positive", "neutral"]}, "neutral"))
+    assert "row 3 of the file" in message
+    assert "'negative' in 'sentiment', which is no known label" in message
+
+
+def test_a_column_of_texts_is_no_column_of_labels(tmp_path):
+    rows = [(f"text {number}", f"remark {number}") for number in range(dataset_file.MOST_CLASSES + 1)]
+    message = line_of(own, tmp_path, rows, ("text", "label"))
+    assert "the column 'label'" in message
+    assert "101 different values" in message
+    assert "name another one with --emotion-column" in message

@@ -84,6 +84,31 @@ def test_class_with_one_example(dataset):
     assert f"a single one of '{BAD}', '{NONE}'; add more, or leave these classes out" in message
 
 
+def test_own_classes(tmp_path, capsys):
+    columns = ("text", "brand", "emotion")
+    rows = [("good reader", "Kindle", "glad"), ("bad console", "Xbox", "sad")] * 2
+    rows = data.checked_rows(data.read(write_csv(tmp_path / "own.csv", rows, columns)), "answer")
+    assert rows.label_ids.tolist() == [[0, 0], [1, 1]] * 2
+    assert rows.strata_names == ("Kindle", "Xbox", "glad", "sad")
+    assert "note: no label says that there is no emotion" in capsys.readouterr().err
+    typo = [("good reader", "Kindle", "glad"), ("bad console", "Xbox", "sad")] * 2 + [("one more", "Kindel", "glad")]
+    message = line_of(data.checked_rows, data.read(write_csv(tmp_path / "typo.csv", typo, columns)), "product")
+    assert "a single one of 'Kindel'; add more, or leave this class out; did you mean 'Kindle'?" in message
+    free = [(f"text {number}", f"remark {number}", "glad") for number in range(9)]
+    message = line_of(data.checked_rows, data.read(write_csv(tmp_path / "free.csv", free, columns)), "product")
+    assert "and 4 more; add more" in message
+    assert "if 'brand' holds no labels, name another column with --product-column" in message
+
+
+def test_a_task_without_a_column(tmp_path):
+    dataset = data.read(write_csv(tmp_path / "own.csv", [("good", "glad"), ("bad", "sad")], ("text", "emotion")))
+    assert len(data.training_rows(dataset, "emotion")) == 2
+    for name in ("answer", "product"):
+        message = line_of(data.training_rows, dataset, name)
+        assert f"--task {name} needs a column of products" in message
+        assert "name it with --product-column, or give --task emotion" in message
+
+
 def test_absent_classes_are_named_and_a_single_class_is_refused(tmp_path, capsys):
     data.checked_rows(data.read(write_csv(tmp_path / "mine.csv", ROWS * 2)), "product")
     (note,) = capsys.readouterr().err.splitlines()

@@ -150,7 +150,7 @@ def test_json_holds_row_numbers_and_no_texts(tmp_path, capsys):
         (["--show-texts"], "belong to --audit"),
         (["--audit", "a.csv", "--data", "b.csv"], "name it once"),
         (["--audit", "a.csv", "--json", "--show-texts"], "--json holds row numbers and no texts"),
-        (["--audit", "a.csv", "--text-column", "b"], "--text-column and --sheet go with --label-column"),
+        (["--audit", "a.csv", "--sheet", "b"], "--sheet goes with --label-column"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, words):
@@ -181,7 +181,24 @@ def test_texts_and_labels_cannot_write_to_the_terminal(tmp_path, capsys):
 def test_a_file_that_is_no_dataset_is_refused(tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("a,b\n1,2\n", encoding="utf-8")
-    assert "expected the columns" in line_of(main, ["--audit", str(path)], error=DataError)
+    assert "expected a column of products" in line_of(main, ["--audit", str(path)], error=DataError)
+
+
+def test_a_table_of_other_products(tmp_path, capsys):
+    rows = [(text, label) for text, label in zip(unlike(6), ["none", "glad", "sad"] * 2, strict=True)]
+    path = write_csv(tmp_path / "own.csv", rows, ("body", "feeling"))
+    options = ["--text-column", "body", "--emotion-column", "Feeling"]
+    assert main(["--data", str(path), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "columns   text: body, emotion: feeling" in printed
+    assert "none                      2   33.3%  no emotion" in printed
+    assert "product: " not in printed
+    assert main(["--data", str(path), *options, "--no-emotion", "sad", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["columns"] == {"text": "body", "product": None, "emotion": "feeling"}
+    assert summary["tasks"]["emotion"]["no_emotion"] == "sad"
+    main(["--audit", str(path), *options])
+    assert "leakage, the report's split of emotion: " in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------- audit of any labelled table

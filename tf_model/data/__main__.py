@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, tasks
-from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read, read_labelled
+from tf_model.data.dataset import UNLABELLED_SHEET, Columns, Dataset, read, read_labelled
 from tf_model.data.source import DATA_VARIABLE, add_column_arguments, announce, options_of, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
@@ -133,7 +133,7 @@ def _describe(summary: dict[str, Any]) -> Iterator[str]:
     yield f"dataset   {summary['dataset']}"
     yield f"file      {summary['path']}"
     yield f"sha256    {summary['sha256']}"
-    yield f"columns   {', '.join(f'{part}: {name}' for part, name in summary['columns'].items() if name)}"
+    yield f"columns   {Columns(**summary['columns']).describe()}"
     yield f"rows      {summary['rows']:,}"
     if summary["unlabelled_rows"] is not None:
         yield f"to label  {summary['unlabelled_rows']:,} rows in the sheet {UNLABELLED_SHEET}"

@@ -67,6 +67,10 @@ class Columns:
         """Those of the table that a model with these metrics was trained on."""
         return cls(**metrics.get("columns", {}))
 
+    def describe(self) -> str:
+        """Which column holds what, in words."""
+        return ", ".join(f"{part}: {name}" for part, name in asdict(self).items() if name)
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -14,6 +14,7 @@ from tf_model import cli, paths
 from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, check_file, is_sample, read
 from tf_model.errors import DataError, TweetTargetError, first_line
 from tf_model.io.files import explain_read_errors, explain_write_errors
+from tf_model.tasks import COLUMNS
 
 ADDRESS = (
     "https://raw.githubusercontent.com/GargPriyanshu1112/Wysa_NLP_Engineer_Assignment/"
@@ -85,7 +86,10 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
     """Find a dataset, say which, and read it; the options are those of :func:`tf_model.data.dataset.read`."""
     source = resolve(path)
     announce(source)
-    return read(source.path, **options)
+    dataset = read(source.path, **options)
+    if dataset.columns != Columns(*COLUMNS):
+        cli.say(f"columns: {dataset.columns.describe()}")
+    return dataset
 
 
 def add_column_arguments(parser: argparse.ArgumentParser) -> None:
