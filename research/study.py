@@ -237,7 +237,7 @@ def _correct_answers(problem: Problem, predicted: Mapping[str, np.ndarray]) -> t
     rows = np.flatnonzero(labelled & (predicted[tasks.EMOTION.name] >= 0))
     label_ids = [problem.label_ids(task)[rows] for task in tasks.ANSWER_TASKS]
     scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in tasks.ANSWER_TASKS]
-    _, correct = confidence_and_right(*label_ids, *scores, tasks.EMOTION.neutral)
+    _, correct = confidence_and_right(np.stack(label_ids, axis=1), scores, tasks.EMOTION.neutral)
     return rows, correct
 
 

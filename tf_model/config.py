@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from pydantic import Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from tf_model import tasks
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
@@ -73,7 +72,9 @@ TUNED = TrainingConfig(
 # Product and emotion in one model: 2.6 times as many rows, so fewer passes. A model that sees "RT @user:" learns that
 # retweets are more often neutral, and answers the same words differently with it.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_no_retweet", epochs=4)
-CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER)}
+# The emotion directed at one mention, which the model reads masked.
+TARGET = replace(TUNED, name="target", cleaning="target", epochs=3)
+CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 
 
 def make_config(name: str, **overrides: Any) -> TrainingConfig:
@@ -106,7 +107,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recipe",
         choices=sorted(CONFIGS),
-        help=f"settings to start from; {REPORT.name}, or with --task {tasks.ANSWER} {ANSWER.name}, if not given",
+        help=f"settings to start from; {REPORT.name} if not given, and {ANSWER.name} or {TARGET.name} for these tasks",
     )
     group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
     for field in fields(TrainingConfig)[1:]:  # all but the name
@@ -122,5 +123,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def parse_config(arguments: argparse.Namespace) -> TrainingConfig:
     """The recipe that parsed arguments ask for."""
     names = [field.name for field in fields(TrainingConfig)[1:]]
-    default = ANSWER.name if getattr(arguments, "task", None) == tasks.ANSWER else REPORT.name
+    task = getattr(arguments, "task", None)
+    default = task if task in (ANSWER.name, TARGET.name) else REPORT.name
     return make_config(arguments.recipe or default, **{name: getattr(arguments, name) for name in names})

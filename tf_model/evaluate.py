@@ -15,9 +15,11 @@ import numpy as np
 from tf_model import cli, data, device, paths, tasks
 from tf_model.config import REPORT_DEFAULT, add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
+from tf_model.data.products import read_products
 from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.io import files
+from tf_model.model_dir import PRODUCTS
 from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import cross_validation
@@ -78,12 +80,13 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
 
     predictor = Predictor.load(arguments.model)
     name = predictor.metrics.get("task", "")
-    if name not in (*tasks.TASKS, tasks.ANSWER):
+    if name not in (*tasks.ALL_TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
     config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known=predictor.tasks)
-    rows = data.training_rows(dataset, name)
+    products = read_products(predictor.folder / PRODUCTS) if name == tasks.TARGET.name else None
+    rows = data.training_rows(dataset, name, products)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
@@ -95,7 +98,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     frame = predictor.predict(rows.texts, probabilities=True)
     columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
     probabilities = frame[columns].to_numpy()
-    metrics = joint_metrics.evaluate_predictions(rows.label_ids, probabilities, predictor.threshold, rows.tasks)
+    metrics = joint_metrics.evaluate_predictions(rows.judged_ids, probabilities, predictor.threshold, rows.tasks)
     joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
     return {
         "protocol": protocol,
@@ -182,20 +185,20 @@ def _evaluate_seeds(
 ) -> dict[str, Any]:
     """Metrics of each seed's out-of-fold predictions and their spread; of both tasks also of the seeds averaged."""
     parts, stdout, scores = [split.validation for split in folds], cli.stdout(), list(probabilities.values())
-    is_joint = len(rows.tasks) > 1
+    has_answer = tasks.has_answer(task.name for task in rows.tasks)
 
     def evaluate(title: str, scores: np.ndarray) -> dict[str, Any]:
-        metrics = joint_metrics.evaluate_out_of_fold(rows.label_ids, scores, parts, groups, rows.tasks)
+        metrics = joint_metrics.evaluate_out_of_fold(rows.judged_ids, scores, parts, groups, rows.tasks)
         joint_metrics.print_evaluation(stdout, f"grouped {len(folds)}-fold, {title}", metrics)
         return metrics
 
     by_seed = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
-    averaged = is_joint and len(scores) > 1
+    averaged = has_answer and len(scores) > 1
     of_average = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if averaged else {}
     summary = joint_metrics.summarize_headlines([metrics["headline"] for metrics in by_seed.values()])
-    if is_joint:
-        scores = [joint_metrics.calibrate_across(rows.label_ids, each, parts, rows.tasks) for each in scores]
-    for name, interval in joint_metrics.accuracy_intervals(rows.label_ids, scores, groups, rows.tasks).items():
+    if has_answer:
+        scores = [joint_metrics.calibrate_across(rows.judged_ids, each, parts, rows.tasks) for each in scores]
+    for name, interval in joint_metrics.accuracy_intervals(rows.judged_ids, scores, groups, rows.tasks).items():
         summary[name]["interval"] = interval
     for name, values in summary.items():
         spread = "" if values["sd"] is None else f", sd {values['sd']:.4f}, {values['min']:.4f} to {values['max']:.4f}"
@@ -267,9 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
-    group.add_argument(
-        "--task", choices=[*sorted(tasks.TASKS), tasks.ANSWER], help="what is learned; product if not given"
-    )
+    group.add_argument("--task", choices=[*tasks.ALL_TASKS, tasks.ANSWER], help="what is learned; product if not given")
     group.add_argument("--seeds", type=int, nargs="+", help="training seeds; 0 1 2 if not given")
     group.add_argument("--folds", type=int, help=f"number of folds; {cross_validation.FOLDS} if not given")
     group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {cross_validation.FOLD_SEED} if not given")

@@ -24,6 +24,7 @@ SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow wri
 LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
+PRODUCTS = "products.csv"  # of a model of targets: the products that it looks for
 SAMPLE = "sample"  # the dataset in the metrics of a model of the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
@@ -55,12 +56,12 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
         )
     content = read_json(folder / LABELS)
     classes = Annotated[tuple[str, ...], Field(min_length=1)]
-    by_task = Annotated[dict[Literal[tuple(tasks.TASKS)], classes], Field(min_length=1)]
+    by_task = Annotated[dict[Literal[tuple(tasks.ALL_TASKS)], classes], Field(min_length=1)]
     try:
         return TypeAdapter(by_task).validate_python(content.get("labels"))
     except ValidationError as error:
         raise ModelError(
-            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.TASKS)}) under 'labels', got "
+            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}) under 'labels', got "
             f"{str(content)[:80]}; the model is of an older version or damaged: train it again"
         ) from error
 
@@ -265,7 +266,7 @@ def read_report(folder: Path | str) -> ModelReport:
         recipe=attempt({}, read_json, folder / RECIPE, True),
         history=attempt(None, _read_table, folder / HISTORY, ["epoch", "loss", "accuracy"]),
         predictions=attempt({}, _read_predictions, folder / PREDICTIONS, labels),
-        calibration=attempt({}, read_json, folder / CALIBRATION, len(labels) > 1),
+        calibration=attempt({}, read_json, folder / CALIBRATION, tasks.has_answer(labels)),
         card=attempt(None, _read_text, folder / CARD),
         problems=tuple(problems),
     )

@@ -16,6 +16,7 @@ from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, UsageError, plural
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
+from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.model_dir import SAMPLE
 
@@ -27,6 +28,7 @@ NEEDS = {
     "column": ("input",),
     "sheet": ("input",),
     "data": ("test_predictions",),
+    "products": ("targets",),
     "engine": ("input", "output"),
     "address": ("engine",),
     "workers": ("engine",),
@@ -37,6 +39,7 @@ EXCLUDES = {
     "explain": ("output", "server", "record", "probabilities"),
     "test_predictions": ("record", "format"),
     "engine": ("server", "sheet", "record"),
+    "targets": ("server", "record", "test_predictions"),
 }
 
 
@@ -74,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
     add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
     add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
+    add("--targets", action="store_true", help="a row for each product that a text names: the emotion directed at it")
+    add(
+        "--products",
+        type=Path,
+        metavar="FILE",
+        help="the products to look for (.csv, .yaml); those of the model if none",
+    )
     add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
     where = "saved_models/test_predictions.csv, or OUTPUT"
     add("--test-predictions", action="store_true", help=f"predict the dataset's unlabelled tweets into {where}")
@@ -130,12 +140,17 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     return table
 
 
-def _load(arguments: argparse.Namespace) -> Predictor:
+def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     if arguments.server:
         from tf_model.serving.remote import RemotePredictor
 
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
-    predictor = Predictor.load(arguments.model)
+    if arguments.targets:
+        predictor = TargetPredictor.load(arguments.model, arguments.products)
+    else:
+        predictor = Predictor.load(arguments.model)
+        if tasks.TARGET.name in predictor.labels:
+            raise UsageError(f"{predictor.folder} answers for each product that a text names; add --targets")
     if predictor.metrics.get("dataset") == SAMPLE:
         cli.say(
             f"warning: {predictor.folder} was trained on the small sample corpus, not on the real data: "
@@ -231,7 +246,8 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
                     writer.write(chunk)
             notes = [*(f"note: {note}" for note in writer.notes), f"wrote {arguments.output}"]
         elif (arguments.format or ("table" if to_terminal else "csv")) == "table":
-            print_table(chunks, table, list(predictor.columns(arguments.probabilities)))
+            names = [name for name in predictor.columns(arguments.probabilities) if name not in ("start", "end")]
+            print_table(chunks, table, names)
         else:
             print_rows(chunks, arguments.format or "csv")
     for note in notes:

@@ -59,16 +59,26 @@ PRODUCT = Task("product", PRODUCT_COLUMN, PRODUCTS)
 EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,), no_emotion=NO_EMOTION)
 TASKS = {task.name: task for task in (PRODUCT, EMOTION)}
 
+# The emotion directed at one product that a text names; in the texts, that mention is marked.
+TARGET = replace(EMOTION, name="target")
+ALL_TASKS = TASKS | {TARGET.name: TARGET}
+
 # The whole question: one model of both tasks. Its labels, and the columns of its probabilities, come in this order.
 ANSWER = "answer"
 ANSWER_TASKS = (PRODUCT, EMOTION)
 NO_LABEL = -1  # the class id of a row that has no label of a task
 
 
+def has_answer(labels: Iterable[str]) -> bool:
+    """Whether a model of the tasks with these names gives answers, "Not sure" among them."""
+    names = set(labels)
+    return names >= {PRODUCT.name, EMOTION.name} or TARGET.name in names
+
+
 def of_model(labels: Mapping[str, Sequence[str]], no_emotion: str | None) -> tuple[Task, ...]:
     """The tasks of a model with these classes."""
     return tuple(
-        replace(TASKS[name], labels=tuple(classes), no_emotion=no_emotion if name == EMOTION.name else None)
+        replace(ALL_TASKS[name], labels=tuple(classes), no_emotion=None if name == PRODUCT.name else no_emotion)
         for name, classes in labels.items()
     )
 

@@ -16,6 +16,7 @@ from typing import Any
 from tf_model import cli, data, device, distributed, model_dir, paths, tasks
 from tf_model.config import REPORT, TrainingConfig, add_config_arguments, parse_config
 from tf_model.data import corrections, splits
+from tf_model.data.products import Products, read_products
 from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation import metrics as single_task
@@ -36,17 +37,19 @@ def main(argv: list[str] | None = None) -> int:
     cluster = distributed.from_environment()
 
     dataset = data.load(arguments.data, **data.options_of(arguments))
-    rows = data.checked_rows(dataset, arguments.task)
+    products = _products(arguments, dataset)
+    rows = data.checked_rows(dataset, arguments.task, products)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     added = None
     if arguments.extra:
-        joined = corrections.join(arguments.extra, dataset, rows, split)
+        joined = corrections.join(arguments.extra, dataset, rows, split, products)
         rows, split, added = joined.rows, joined.split, joined.extra
         for line in added.describe():
             cli.say(line)
     weights = backbone.find(config.backbone)
-    # The calibration of a model of both tasks is judged by the rows that train it as well.
-    weights.refuse_seen(dataset.sha256, rows.rows[split.validation] if len(rows.tasks) == 1 else rows.rows)
+    # Calibration is judged by the rows that train as well.
+    has_answer = tasks.has_answer(task.name for task in rows.tasks)
+    weights.refuse_seen(dataset.sha256, rows.rows if has_answer else rows.rows[split.validation])
     if cluster:
         cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
     runtime = device.prepare(
@@ -67,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
             calibration, threshold = None, None
-            if len(rows.tasks) > 1:
+            if has_answer:
                 store = checkpoint.folder / checkpoints.CALIBRATION
                 calibration = cross_validation.calibrate_out_of_fold(
                     rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
@@ -97,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
             "rows": len(rows),
             "ignored": rows.ignored,
             **{
-                name: joint_metrics.evaluate_predictions(rows.label_ids[part], scores[part], threshold, rows.tasks)
+                name: joint_metrics.evaluate_predictions(rows.judged_ids[part], scores[part], threshold, rows.tasks)
                 for name, part in (("train", split.train), ("validation", split.validation))
             },
             "seconds": fitted.seconds,
@@ -118,7 +121,8 @@ def main(argv: list[str] | None = None) -> int:
             validation=validation,
             probabilities=scores,
             calibration=calibration,
-            reference=_reference(fitted.encoder, validation, scores, threshold, metrics),
+            reference=None if products else _reference(fitted.encoder, validation, scores, threshold, metrics),
+            products=products,
             overwrite=arguments.overwrite,
         )
         if runtime.workers:
@@ -127,6 +131,15 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint.remove()
     _show(rows, config, metrics, folder)
     return 0
+
+
+def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products | None:
+    """The products whose mentions are learned, where that is the task."""
+    if arguments.task == tasks.TARGET.name:
+        return read_products(arguments.products) if arguments.products else data.products_of(dataset)
+    if arguments.products:
+        raise UsageError(f"--products goes with --task {tasks.TARGET.name}")
+    return None
 
 
 def _lock(folder: Path, worker: int) -> Any:
@@ -196,7 +209,7 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
             [len(task.labels) for task in rows.tasks],
             encoder,
             examples.take(split.train),
-            examples.take(split.validation),
+            trainer.Examples(examples.token_ids, rows.judged_ids).take(split.validation),
             runtime=runtime,
             checkpoint=checkpoint,
             callbacks=[bar],
@@ -226,7 +239,7 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
 def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, Any], folder: Path) -> None:
     stdout = cli.stdout()
     validation = metrics["validation"]
-    if len(rows.tasks) == 1:
+    if not tasks.has_answer(task.name for task in rows.tasks):
         (task,) = rows.tasks
         same_split = all(getattr(config, name) == getattr(REPORT, name) for name in ("split_seed", "validation_size"))
         comparable = metrics["dataset"] == data.ASSIGNMENT and task == tasks.PRODUCT and same_split
@@ -271,9 +284,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.train", "Train a classifier, evaluate it and export it as a SavedModel.")
     parser.add_argument(
         "--task",
-        choices=[*sorted(tasks.TASKS), tasks.ANSWER],
+        choices=[*tasks.ALL_TASKS, tasks.ANSWER],
         default=tasks.PRODUCT.name,
-        help="what to learn; answer: product and emotion in one calibrated model",
+        help="what to learn; answer: product and emotion in one calibrated model; target: the emotion directed at each "
+        "product that a text names",
+    )
+    parser.add_argument(
+        "--products",
+        type=Path,
+        metavar="FILE",
+        help="names and aliases (--task target); those of the labels if not given",
     )
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     data.add_column_arguments(parser)

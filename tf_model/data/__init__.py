@@ -1,7 +1,7 @@
 """The labelled tweets: found, read, checked, split, and what is wrong with them."""
 
 from tf_model.data.dataset import ASSIGNMENT, SAMPLE, Columns, Dataset, read
-from tf_model.data.examples import TrainingRows, checked_rows, training_rows
+from tf_model.data.examples import TrainingRows, checked_rows, products_of, training_rows
 from tf_model.data.source import (
     DATA_VARIABLE,
     OFFLINE_VARIABLES,

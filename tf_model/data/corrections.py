@@ -12,6 +12,7 @@ from tf_model import paths, tasks
 from tf_model.data import splits
 from tf_model.data.dataset import Dataset, Dropped, read
 from tf_model.data.examples import TrainingRows, training_rows
+from tf_model.data.products import Products
 from tf_model.errors import DataError, UsageError, plural
 
 
@@ -47,7 +48,9 @@ class Joined(NamedTuple):
     extra: Extra
 
 
-def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split) -> Joined:
+def join(
+    path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split, products: Products | None = None
+) -> Joined:
     """Add rows of a file with the labels of the dataset to the training part of a split, which validates as before.
 
     Texts of the dataset and near-duplicates of those that validate are left out. Raises :class:`DataError` if the file
@@ -87,7 +90,7 @@ def join(path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.S
     numbered = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     together = pd.concat([dataset.labelled, numbered], ignore_index=True)
     name = rows.tasks[0].name if len(rows.tasks) == 1 else tasks.ANSWER
-    together = training_rows(replace(dataset, labelled=together), name)
+    together = training_rows(replace(dataset, labelled=together), name, products)
     added = np.arange(len(rows), len(together))
     return Joined(together, splits.Split(np.concatenate([split.train, added]), split.validation), extra)
 

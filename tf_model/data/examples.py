@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tf_model import cli, tasks
+from tf_model import cli, paths, tasks
 from tf_model.data.dataset import Dataset
-from tf_model.errors import DataError, listed, plural
+from tf_model.data.products import Products, read_products
+from tf_model.errors import DataError, listed, nearest, plural
+from tf_model.preprocessing.cleaning import mark
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class TrainingRows:
     texts: list[str]
     label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
     ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # rows with a label that no model learns
+    is_weak: np.ndarray | None = None  # bool [N], whether the label is only assumed: it trains, and judges nothing
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -36,19 +39,37 @@ class TrainingRows:
         """The names of the strata: the classes of all tasks, one after the other."""
         return sum((task.labels for task in self.tasks), ())
 
+    @property
+    def judged_ids(self) -> np.ndarray:
+        """The labels that a model is judged by, int64 [N, tasks]: -1 also where a label is only assumed."""
+        if self.is_weak is None:
+            return self.label_ids
+        return np.where(self.is_weak[:, None], tasks.NO_LABEL, self.label_ids)
+
     def take(self, positions: np.ndarray) -> TrainingRows:
         """Only the rows at these positions, in their order."""
-        texts = [self.texts[position] for position in positions]
-        return replace(self, rows=self.rows[positions], texts=texts, label_ids=self.label_ids[positions])
+        return replace(
+            self,
+            rows=self.rows[positions],
+            texts=[self.texts[position] for position in positions],
+            label_ids=self.label_ids[positions],
+            is_weak=None if self.is_weak is None else self.is_weak[positions],
+        )
 
 
-def training_rows(dataset: Dataset, name: str) -> TrainingRows:
+def training_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:
     """The rows with a label of the task ``name``, or, for ``answer``, of either task, in file order.
+
+    For ``target`` there is a row for each of the ``products``, by default :func:`products_of`, that a text names, its
+    first mention marked. The labelled product carries the emotion; where nothing is felt and no product labelled, none
+    does. That other products get no emotion is only assumed: the annotators of the report's data named one, not all.
+    Texts whose emotion has no product, or one that they do not name, are left out.
 
     A tweet with an emotion but without a product label has an *unknown* product, not none. Raises :class:`DataError`
     if a task has no column or no row.
     """
-    names = [task.name for task in tasks.ANSWER_TASKS] if name == tasks.ANSWER else [name]
+    is_target = name == tasks.TARGET.name
+    names = [task.name for task in tasks.ANSWER_TASKS] if is_target or name == tasks.ANSWER else [name]
     chosen = tuple(task for task in dataset.tasks if task.name in names)
     missing = [each for each in names if each not in {task.name for task in chosen}]
     if missing:
@@ -58,6 +79,8 @@ def training_rows(dataset: Dataset, name: str) -> TrainingRows:
             f"--{missing[0]}-column, or give {others}"
         )
     label_ids = np.stack([_label_ids(dataset, task) for task in chosen], axis=1)
+    if is_target:
+        return _target_rows(dataset, *chosen, products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
     frame = dataset.labelled[is_labelled]
     ignored = {
@@ -67,6 +90,41 @@ def training_rows(dataset: Dataset, name: str) -> TrainingRows:
     }
     texts = frame[tasks.TEXT_COLUMN].tolist()
     return TrainingRows(chosen, frame["row"].to_numpy(), texts, label_ids[is_labelled], ignored)
+
+
+def products_of(dataset: Dataset) -> Products:
+    """The products that the labels of a dataset are about: its labels, with the aliases known for the report's."""
+    product = next(task for task in dataset.tasks if task.name == tasks.PRODUCT.name)
+    if set(product.labels) <= set(tasks.PRODUCTS):
+        return read_products(paths.PRODUCTS)
+    return Products(dict.fromkeys(product.labels, ()))
+
+
+def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:
+    columns = (dataset.labelled[name].tolist() for name in ("row", tasks.TEXT_COLUMN, product.column, emotion.column))
+    labelled = [each for each in zip(*columns, strict=True) if each[3] in emotion.labels]
+    named = {(text, towards) for _, text, towards, _ in labelled}  # a text may have a row for each of its products
+    numbers, texts, label_ids, is_weak = [], [], [], []
+    for row, text, towards, feeling in labelled:
+        mentions = products.first_mentions(text)
+        is_for_all = towards not in product.labels and feeling == emotion.no_emotion
+        if not is_for_all and towards not in mentions:
+            continue
+        for name, mention in mentions.items():
+            is_labelled = is_for_all or name == towards
+            if is_labelled or (emotion.neutral is not None and (text, name) not in named):
+                numbers.append(row)
+                texts.append(mark(text, mention.start, mention.end))
+                label_ids.append(emotion.labels.index(feeling) if is_labelled else emotion.neutral)
+                is_weak.append(not is_labelled)
+    if not texts:
+        raise DataError(
+            f"no text of {dataset.path} names the product of its label; give the words it is called by in --products"
+        )
+    task = replace(emotion, name=tasks.TARGET.name)
+    return TrainingRows(
+        (task,), np.array(numbers), texts, np.array(label_ids, np.int64)[:, None], is_weak=np.array(is_weak)
+    )
 
 
 def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
@@ -81,12 +139,12 @@ def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
     return label_ids
 
 
-def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
+def checked_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:
     """:func:`training_rows` for a training; what a model will not learn from them is printed on standard error.
 
     Raises :class:`DataError` if a class has a single example, or there is only one class.
     """
-    rows = training_rows(dataset, name)
+    rows = training_rows(dataset, name, products)
     for task, ids in zip(rows.tasks, rows.label_ids.T, strict=True):
         counts = np.bincount(ids[ids != tasks.NO_LABEL], minlength=len(task.labels))
         absent, rare, present = (
@@ -94,9 +152,18 @@ def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
             for mask in (counts == 0, counts == 1, counts > 0)
         )
         if rare:
+            others = [label for label in present if label not in rare]
+            near = [each for label in rare for each in nearest(label, others)]
             raise DataError(
                 f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
                 f"{listed(rare, 5)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
+                + (f"; did you mean {listed(near, 5)}?" if near else "")
+                + (
+                    f"; if {getattr(dataset.columns, task.name)!r} holds no labels, name another column with "
+                    f"--{task.name}-column"
+                    if not others
+                    else ""
+                )
             )
         if len(present) < 2:
             raise DataError(
@@ -109,4 +176,6 @@ def checked_rows(dataset: Dataset, name: str) -> TrainingRows:
             if count:
                 are = plural(count, "row is", "rows are")
                 cli.say(f"note: {count:,} {are} {label!r}: no example of the task {task.name}")
+        if task.name == tasks.EMOTION.name and task.neutral is None and len(rows.tasks) > 1:
+            cli.say("note: no label says that there is no emotion, so every answer has a product; see --no-emotion")
     return rows

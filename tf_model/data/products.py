@@ -97,6 +97,13 @@ class Products:
                 kept.append(mention)
         return sorted(kept, key=lambda each: each.start)
 
+    def first_mentions(self, text: str) -> dict[str, Mention]:
+        """The first mention of each product that a text names, in their order."""
+        mentions: dict[str, Mention] = {}
+        for mention in self.find(text):
+            mentions.setdefault(mention.product, mention)
+        return mentions
+
     def _plain_mentions(self, text: str) -> Iterator[Mention]:
         words = [word.span() for word in _WORD.finditer(text)]
         for first, (start, _) in enumerate(words):

@@ -55,11 +55,11 @@ def report_split(
 
 
 def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tuple[Split, str]:
-    """Training and validation part, and in words how they were made: one task as in the report, both by groups.
+    """Training and validation part, and in words how they were made: of a text's task as in the report, else by groups.
 
     Raises :class:`DataError` if rows are too few, :class:`UsageError` for another share to validate than 1 / n.
     """
-    if len(rows.tasks) == 1:
+    if not tasks.has_answer(task.name for task in rows.tasks):
         split = report_split(rows.strata, seed, validation_size, rows.strata_names)
         return split, (
             f"random split (seed {seed}, {validation_size:.0%} to validate), as in the report: "
@@ -68,12 +68,12 @@ def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tup
     folds = max(2, round(1 / validation_size))
     if abs(1 / folds - validation_size) > 0.01:
         raise UsageError(
-            "a model of both tasks validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
+            "a model that gives answers validates on one of several folds, so that --validation-size can be 0.5, 0.33, "
             f"0.25, 0.2 and so on, not {validation_size:g}; the nearest is {1 / folds:.2g}"
         )
     groups = near_duplicate_groups(rows.texts)
     split = folds_of(rows, groups, folds, seed)[0]
-    judged = (rows.label_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
+    judged = (rows.judged_ids[split.validation] != tasks.NO_LABEL).any(axis=0)
     unjudged = [task.name for task, is_judged in zip(rows.tasks, judged, strict=True) if not is_judged]
     if unjudged:
         raise DataError(

@@ -81,7 +81,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     if not names:
         raise ModelError(
             f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
-            "compare models of one task"
+            "compare models of the same product, emotion, or answer"
         )
     unseen = _unseen_rows(old, dataset) & _unseen_rows(new, dataset)
     frame = dataset.labelled[dataset.labelled["row"].isin(unseen)]
@@ -150,7 +150,7 @@ def _compare_answer(predictions: _Predictions, frame: Any, groups: np.ndarray) -
     for name, (model, probabilities) in predictions.items():
         ids = [_ids(frame[task.column][known], model.labels[task.name]) for task in tasks.ANSWER_TASKS]
         scores = [probabilities[task.name][known] for task in tasks.ANSWER_TASKS]
-        correct = confidence_and_right(*ids, *scores, model.tasks[1].neutral)[1]
+        correct = confidence_and_right(np.stack(ids, axis=1), scores, model.tasks[1].neutral)[1]
         interval = list(wilson_interval(int(correct.sum()), len(correct)))
         metrics[name] = {"accuracy": float(correct.mean()), "accuracy_interval": interval}
         answers_correct.append(correct)

@@ -69,8 +69,8 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
         return None
     product = model.predictions["product"].take(model.predictions["emotion"].label_ids != tasks.NO_LABEL)
     neutral = model.tasks[1].neutral
-    ids, scores = (product.label_ids, emotion.label_ids), (product.probabilities, emotion.probabilities)
-    return confidence_and_right(*ids, *scores, neutral)
+    ids = np.stack([product.label_ids, emotion.label_ids], axis=1)
+    return confidence_and_right(ids, [product.probabilities, emotion.probabilities], neutral)
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """How good the predictions of a model are: each task, the joint label, and what its probabilities are worth.
 
 Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
-those of the tasks side by side; ``chosen`` are the tasks, with their classes. A model of product and emotion, in this
-order, also has a joint label.
+those of the tasks side by side; ``chosen`` are the tasks, with their classes. Models of product and emotion, in this
+order, and of targets also give answers.
 """
 
 from __future__ import annotations
@@ -107,10 +107,10 @@ def evaluate_predictions(
     if threshold is None:
         return metrics
     emotion_ids, confidence, correct = _joint(label_ids, probabilities, chosen)
-    product_ids, all_emotion_ids = label_ids.T
-    _, emotion = chosen
-    non_neutral = (all_emotion_ids >= 0) & (all_emotion_ids != emotion.neutral)
-    guesses = by_task(probabilities, chosen)[EMOTION.name][all_emotion_ids >= 0].argmax(axis=1)
+    emotion = chosen[-1]
+    known = label_ids[:, -1] >= 0
+    non_neutral = known & (label_ids[:, -1] != emotion.neutral)
+    guesses = by_task(probabilities, chosen)[emotion.name][known].argmax(axis=1)
     answered = guesses[confidence >= threshold]
     shares = {
         label: {
@@ -120,7 +120,7 @@ def evaluate_predictions(
         }
         for number, label in enumerate(emotion.labels)
     }
-    unknown = int((non_neutral & (product_ids == tasks.NO_LABEL)).sum())
+    unknown = int((non_neutral & (label_ids[:, 0] == tasks.NO_LABEL)).sum())
     answer = answer_metrics(emotion_ids, confidence, correct, threshold, emotion.neutral)
     return metrics | {tasks.ANSWER: answer | {"unknown_target_rows": unknown, "emotion_shares": shares}}
 
@@ -164,7 +164,7 @@ def evaluate_out_of_fold(
     Both tasks are calibrated first, each part with temperatures from the other parts, which ``calibration`` describes;
     the threshold comes from all predictions.
     """
-    if len(chosen) == 1:
+    if not tasks.has_answer(task.name for task in chosen):
         metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
         return metrics | {"headline": headline(metrics)}
     calibrated = calibrate_across(label_ids, probabilities, parts, chosen)
@@ -188,8 +188,8 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
         columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
     if threshold is not None:
         tf = import_tensorflow()
-        two = best_two(*(tf.constant(values, tf.float32) for values in scores.values()), chosen[1].neutral)
-        guesses = np.array(candidates(*chosen), object)[two["best"].numpy()]
+        two = best_two([tf.constant(values, tf.float32) for values in scores.values()], chosen[-1].neutral)
+        guesses = np.array(candidates(chosen), object)[two["best"].numpy()]
         confidence = two["confidence"].numpy()
         columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
     return pd.DataFrame(columns)
@@ -206,12 +206,12 @@ def accuracy_intervals(
     for task, ids in zip(chosen, label_ids.T, strict=True):
         guesses = [by_task(each, chosen)[task.name].argmax(axis=1) for each in probabilities]
         correct[f"{task.name}_accuracy"] = ids >= 0, guesses == ids
-    if len(chosen) > 1:
-        has_emotion = label_ids[:, 1] >= 0
+    if tasks.has_answer(task.name for task in chosen):
+        has_emotion = label_ids[:, -1] >= 0
         joint = np.zeros((len(probabilities), len(label_ids)), bool)
         joint[:, has_emotion] = [_joint(label_ids, each, chosen)[2] for each in probabilities]
         correct["answer_accuracy"] = has_emotion, joint
-        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, 1] != chosen[1].neutral), joint
+        correct["answer_emotion_rows_accuracy"] = has_emotion & (label_ids[:, -1] != chosen[-1].neutral), joint
     return {
         name: list(mean_interval(np.mean(of_seeds, axis=0)[known], groups[known]))
         for name, (known, of_seeds) in correct.items()
@@ -259,9 +259,12 @@ def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None)
         "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
         "answer_not_sure_share": answer["not_sure_share"],
         "answer_answered_accuracy": answer["answered_accuracy"],
-        "product_accuracy_at_80_percent": calibration[PRODUCT.name]["accuracy_at_80_percent"],
-        "product_ece": calibration[PRODUCT.name]["after"]["ece"],
-        "emotion_ece": calibration[EMOTION.name]["after"]["ece"],
+        **{f"{name}_ece": calibration[name]["after"]["ece"] for name in metrics if name != tasks.ANSWER},
+        **{
+            f"{name}_accuracy_at_80_percent": of_task["accuracy_at_80_percent"]
+            for name, of_task in calibration.items()
+            if name in metrics and "accuracy_at_80_percent" in of_task
+        },
     }
 
 
@@ -273,7 +276,7 @@ def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]
 def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
     """Print what :func:`evaluate_predictions` returned."""
     for name, of_task in metrics.items():
-        if name in tasks.TASKS:
+        if name in tasks.ALL_TASKS:
             print_metrics(console, f"{name}, {title}", of_task)
             line = f"calibration error {of_task['ece']:.4f} (15 bins), Brier score {of_task['brier']:.4f}"
             console.print(f"{name}, {title}: {line}", highlight=False, markup=False, soft_wrap=True)
@@ -298,7 +301,7 @@ def _joint(
     label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is correct."""
-    known = label_ids[:, 1] >= 0
-    scores = (values[known] for values in by_task(probabilities, chosen).values())
-    confidence, correct = confidence_and_right(*label_ids[known].T, *scores, chosen[1].neutral)
-    return label_ids[known, 1], confidence, correct
+    known = label_ids[:, -1] >= 0
+    scores = [values[known] for values in by_task(probabilities, chosen).values()]
+    confidence, correct = confidence_and_right(label_ids[known], scores, chosen[-1].neutral)
+    return label_ids[known, -1], confidence, correct

@@ -16,13 +16,15 @@ import numpy as np
 from tf_model import model_dir
 from tf_model.config import TrainingConfig
 from tf_model.data import TrainingRows
+from tf_model.data.products import Products, write_products
 from tf_model.errors import ModelError, first_line
 from tf_model.export.model_card import model_card
 from tf_model.inference.attribution import SIGNATURE as EXPLAIN
 from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import MEASURE, probability_column
 from tf_model.io.files import whole_folder, write_json
-from tf_model.tasks import Task
+from tf_model.preprocessing.cleaning import mark_bytes
+from tf_model.tasks import TARGET, Task
 from tf_model.training.trainer import Fitted
 
 if TYPE_CHECKING:
@@ -39,12 +41,13 @@ def export(
     probabilities: np.ndarray,
     calibration: Mapping[str, Any] | None = None,
     reference: Any = None,
+    products: Products | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
-    ``probabilities``, float [N, classes of all tasks], are of the rows ``validation``; ``calibration``, of both tasks,
-    is ``temperature`` by task, ``threshold`` and what else is kept; ``reference`` is a
+    ``probabilities``, float [N, classes of all tasks], are of the rows ``validation``; ``calibration``, of a model that
+    gives answers, is ``temperature`` by task, ``threshold`` and what else is kept; ``reference`` is a
     :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` where the folder cannot be written.
     """
     import pandas
@@ -59,11 +62,13 @@ def export(
             write_json(part / model_dir.CALIBRATION, calibration)
         if reference:
             reference.save(part)
+        if products:
+            write_products(products, part / model_dir.PRODUCTS)
         write_json(part / model_dir.RECIPE, config.to_dict())
         write_json(part / model_dir.METRICS, metrics)
         pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
         predictions = pandas.DataFrame({"row": validation.rows})  # without any text
-        for task, label_ids in zip(tasks, validation.label_ids.T, strict=True):
+        for task, label_ids in zip(tasks, validation.judged_ids.T, strict=True):
             predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the last where none is: -1
         columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
         predictions[columns] = probabilities
@@ -79,8 +84,10 @@ def save_graph(
 
     ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
     ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. One task alone also
-    has them as ``label``, ``confidence`` and ``probabilities``; both tasks have the joint label as well:
-    :func:`tf_model.modeling.joint_label.joint_outputs`.
+    has them as ``label``, ``confidence`` and ``probabilities``; a model that gives answers has those as well:
+    :func:`tf_model.modeling.joint_label.joint_outputs`. One of targets reads texts of
+    :func:`tf_model.preprocessing.cleaning.mark`, and has the same outputs by the signature ``targets``, which takes
+    ``text``, string [N], and the bytes at which the mention begins and ends, ``start`` and ``end``, int32 [N].
 
     ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and
     ``model_seconds``, float64. ``explain``: see :func:`tf_model.inference.attribution.explain_function`.
@@ -102,10 +109,10 @@ def save_graph(
                 f"{task.name}_confidence": tf.reduce_max(probabilities, axis=-1),
                 f"{task.name}_probabilities": probabilities,
             }
-        if len(tasks) == 1:
-            aliases = ("label", "confidence", "probabilities")
-            return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
-        return outputs | joint_outputs(outputs, *tasks, calibration["threshold"])
+        if calibration:
+            return outputs | joint_outputs(outputs, tasks, calibration["threshold"])
+        aliases = ("label", "confidence", "probabilities")
+        return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -125,6 +132,16 @@ def save_graph(
         seconds = {"tokenize_seconds": between - began, "model_seconds": ended - between}
         return outputs | {"unknown_share": encoder.unknown_shares(inputs)} | seconds
 
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, name="text"),
+            tf.TensorSpec([None], tf.int32, name="start"),
+            tf.TensorSpec([None], tf.int32, name="end"),
+        ]
+    )
+    def targets(text: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> dict[str, tf.Tensor]:
+        return predict(encoder(mark_bytes(text, start, end)))
+
     module = tf.Module()
     # The variables themselves rather than the Keras model, so that neither its layers' own functions nor the
     # optimizer's state are saved.
@@ -133,6 +150,9 @@ def save_graph(
     module.serving, module.measure = serving, measure
     module.explain = explain_function(fitted, {task.name: task.labels for task in tasks}, temperatures)
     signatures = {model_dir.SIGNATURE: serving, MEASURE: measure, EXPLAIN: module.explain}
+    if tasks[0].name == TARGET.name:
+        module.targets = targets
+        signatures["targets"] = targets
     try:
         tf.saved_model.save(module, str(folder), signatures=signatures)
     except tf.errors.ResourceExhaustedError as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_model.tasks import TASKS
+from tf_model.tasks import ALL_TASKS
 
 SIGNATURE = "explain"
 # The integral is taken by Clenshaw-Curtis rules. Each has all points of the one before it, so that points are added
@@ -152,7 +152,7 @@ def read_explanation(outputs: Mapping[str, Any]) -> Explanation:
             tuple(outputs[f"{task}_weights"].numpy().tolist()),
             float(outputs[f"{task}_change"].numpy()),
         )
-        for task in TASKS
+        for task in ALL_TASKS
         if task in outputs
     }
     return Explanation(words, by_task)

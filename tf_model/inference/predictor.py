@@ -90,8 +90,8 @@ class Predictor:
 
     @property
     def has_answer(self) -> bool:
-        """Whether the model knows both tasks, and so answers the whole question."""
-        return len(self.labels) > 1
+        """Whether the model gives answers, see :func:`tf_model.tasks.has_answer`."""
+        return tasks.has_answer(self.labels)
 
     @property
     def can_explain(self) -> bool:
@@ -221,13 +221,13 @@ def in_flight() -> int:
 def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
     """The columns of predictions in their order, with their dtypes, from the classes of each task.
 
-    For each task ``<task>`` and ``<task>_confidence`` (0 to 1), then, of a model of both tasks, ``answer``. With
+    For each task ``<task>`` and ``<task>_confidence`` (0 to 1), then, of a model that gives answers, ``answer``. With
     ``probabilities`` also what the answer was decided from (:data:`GUESSES`), and ``<task>_probability_<label>``.
     """
     columns = {}
     for task in labels:
         columns |= {task: "str", f"{task}_confidence": "float32"}
-    if len(labels) > 1:
+    if tasks.has_answer(labels):
         columns |= {ANSWER: "str"} | (GUESSES if probabilities else {})
     if probabilities:
         columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
@@ -237,7 +237,7 @@ def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False)
 def outputs_of(labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """The outputs of a model with these classes, with their dtypes."""
     probabilities = {f"{task}_probabilities": "float32" for task in labels}
-    return columns_of(labels) | probabilities | (GUESSES if len(labels) > 1 else {})
+    return columns_of(labels) | probabilities | (GUESSES if tasks.has_answer(labels) else {})
 
 
 def has_text(text: Any) -> bool:

@@ -6,12 +6,13 @@ The rule, written once for the exported graph and for evaluation:
   such class.
 - Else the answer is that emotion towards the most probable product.
 - The confidence is the probability of "no emotion", or that of the emotion times that of the product.
+- Of a model of targets the most probable emotion is the answer, and its probability the confidence.
 - Below the threshold the answer is "Not sure", and the two best guesses say between what.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +31,17 @@ def answer_text(emotion: str, product: str | None, no_emotion: str | None = task
     return emotion if emotion == no_emotion or product is None else f"{emotion}{ARROW}{product}"
 
 
-def candidates(product: tasks.Task, emotion: tasks.Task) -> list[str]:
-    """All answers but "Not sure": no emotion, if there is that class, then each other emotion towards each product."""
+def candidates(chosen: Sequence[tasks.Task]) -> list[str]:
+    """All answers but "Not sure" of a model of these tasks, product and emotion, or target alone.
+
+    No emotion, if there is that class, then each other emotion, towards each product if it is asked for.
+    """
+    *product, emotion = chosen
     none = [] if emotion.neutral is None else [emotion.no_emotion]
     non_neutral = [label for label in emotion.labels if label not in none]
-    return [*none, *(f"{label}{ARROW}{towards}" for label in non_neutral for towards in product.labels)]
+    if not product:
+        return [*none, *non_neutral]
+    return [*none, *(f"{label}{ARROW}{towards}" for label in non_neutral for towards in product[0].labels)]
 
 
 def confidence_of(
@@ -45,16 +52,17 @@ def confidence_of(
     return emotion_probabilities[emotion] * (product_probabilities[product] if product else 1.0)
 
 
-def best_two(
-    product_probabilities: tf.Tensor, emotion_probabilities: tf.Tensor, neutral: int | None
-) -> dict[str, tf.Tensor]:
-    """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions].
+def best_two(probabilities: Sequence[tf.Tensor], neutral: int | None) -> dict[str, tf.Tensor]:
+    """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions], or the latter.
 
     ``neutral`` is the id of no emotion, None if there is no such class. ``best`` and ``second``, int64 [N], index
     :func:`candidates`; ``confidence``, float32 [N], is that of the best.
     """
     import tensorflow as tf
 
+    emotion_probabilities = probabilities[-1]
+    is_joint = len(probabilities) > 1
+    product_probabilities = probabilities[0] if is_joint else tf.ones_like(emotion_probabilities[:, :1])
     non_neutral = [number for number in range(emotion_probabilities.shape[1]) if number != neutral]
     scores = [] if neutral is None else [emotion_probabilities[:, neutral, None]]
     scores += [emotion_probabilities[:, number, None] * product_probabilities for number in non_neutral]
@@ -75,39 +83,37 @@ def best_two(
 
 
 def confidence_and_right(
-    product_ids: np.ndarray,
-    emotion_ids: np.ndarray,
-    product_probabilities: np.ndarray,
-    emotion_probabilities: np.ndarray,
-    neutral: int | None,
+    label_ids: np.ndarray, probabilities: Sequence[np.ndarray], neutral: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """How sure each best answer is, float [N], and whether it is exactly correct, bool [N].
 
-    A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product label (its id
-    is not -1), its product.
+    ``label_ids``, int [N, tasks], and ``probabilities``, float [N, classes] of each, are of product and emotion, or of
+    targets. A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product
+    label (its id is not -1), its product.
     """
     from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
-    scores = (tf.constant(values, tf.float32) for values in (product_probabilities, emotion_probabilities))
-    two = best_two(*scores, neutral)
-    emotion, product = emotion_probabilities.argmax(axis=1), product_probabilities.argmax(axis=1)
-    product_matches = (product_ids == tasks.NO_LABEL) | (product == product_ids)
-    correct = (emotion == emotion_ids) & ((emotion_ids == neutral) | product_matches)
+    two = best_two([tf.constant(values, tf.float32) for values in probabilities], neutral)
+    *product, emotion = (values.argmax(axis=1) for values in probabilities)
+    correct = emotion == label_ids[:, -1]
+    if product:
+        product_matches = (label_ids[:, 0] == tasks.NO_LABEL) | (product[0] == label_ids[:, 0])
+        correct &= (label_ids[:, -1] == neutral) | product_matches
     return two["confidence"].numpy(), correct
 
 
 def joint_outputs(
-    outputs: Mapping[str, tf.Tensor], product: tasks.Task, emotion: tasks.Task, threshold: float
+    outputs: Mapping[str, tf.Tensor], chosen: Sequence[tasks.Task], threshold: float
 ) -> dict[str, tf.Tensor]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
-    ``outputs`` are ``product_probabilities`` and ``emotion_probabilities``, float32 [N, classes].
+    ``outputs`` are ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
     """
     import tensorflow as tf
 
-    guesses = tf.constant(candidates(product, emotion))
-    two = best_two(outputs["product_probabilities"], outputs["emotion_probabilities"], emotion.neutral)
+    guesses = tf.constant(candidates(chosen))
+    two = best_two([outputs[f"{task.name}_probabilities"] for task in chosen], chosen[-1].neutral)
     best = tf.gather(guesses, two["best"])
     return {
         "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),

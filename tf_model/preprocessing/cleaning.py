@@ -99,4 +99,54 @@ NO_RETWEET = replace(
     steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
 )
 
-CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET)}
+# One mention of a text, marked by :func:`mark`, becomes BERT's own word for "some word": the model reads how the text
+# speaks of it, not what it is called, so that what it has learned of one product holds for any other.
+MENTION_START, MENTION_END = "\x02", "\x03"
+MASK = "[MASK]"
+TARGET = replace(
+    NO_RETWEET,
+    name="target",
+    steps=(
+        (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # what somebody wrote is no special token
+        (f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}", f" {MASK} "),
+        *NO_RETWEET.steps,
+    ),
+)
+READ_CHARACTERS = 300  # of a text on each side of the mention, about as many as fit into 128 tokens
+
+CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TARGET)}
+
+
+def mark(text: str, start: int, end: int) -> str:
+    """``text`` with the mention from character ``start`` up to ``end`` marked, as :data:`TARGET` reads it."""
+    text = text.replace(MENTION_START, " ").replace(MENTION_END, " ")
+    before, after = text[max(start - READ_CHARACTERS, 0) : start], text[end : end + READ_CHARACTERS]
+    return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
+
+
+def mark_bytes(texts: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
+    """:func:`mark` in the graph: texts, string [N], and the bytes where their mentions begin and end, int32 [N].
+
+    ``tf.errors.InvalidArgumentError`` where these are outside the text or inside a character.
+    """
+    import tensorflow as tf
+
+    lengths = tf.strings.length(texts)
+    is_inside = tf.reduce_all((starts >= 0) & (starts <= ends) & (ends <= lengths))
+    with tf.control_dependencies([tf.debugging.Assert(is_inside, ["expected 0 <= start <= end <= bytes of the text"])]):
+        texts = tf.strings.regex_replace(texts, f"[{MENTION_START}{MENTION_END}]", " ")
+    for places in (starts, ends):
+        first = tf.io.decode_raw(tf.strings.substr(texts + " ", places, tf.ones_like(places)), tf.uint8)
+        is_whole = tf.reduce_all(tf.bitwise.bitwise_and(first, 0xC0) != 0x80)
+        with tf.control_dependencies([tf.debugging.Assert(is_whole, ["start or end is inside a character"])]):
+            texts = tf.identity(texts)
+    before, after = (
+        tf.strings.substr(texts, tf.zeros_like(starts), starts),
+        tf.strings.substr(texts, ends, lengths - ends),
+    )
+    skipped = tf.maximum(tf.strings.length(before, unit="UTF8_CHAR") - READ_CHARACTERS, 0)
+    most = tf.fill(tf.shape(starts), READ_CHARACTERS)
+    before = tf.strings.substr(before, skipped, most, unit="UTF8_CHAR")
+    after = tf.strings.substr(after, tf.zeros_like(ends), most, unit="UTF8_CHAR")
+    mention = tf.strings.substr(texts, starts, ends - starts)
+    return tf.strings.join([before, MENTION_START, mention, MENTION_END, after])

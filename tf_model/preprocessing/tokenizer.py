@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, TARGET
 
 # A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
 BUCKET = 8
@@ -32,7 +32,9 @@ class TextEncoder(tf.Module):
         import keras_nlp
 
         self._clean = CLEANINGS[cleaning]
-        self._tokenizer = keras_nlp.models.BertTokenizer(vocabulary=str(vocabulary), lowercase=lower_case)
+        self._tokenizer = keras_nlp.models.BertTokenizer(
+            vocabulary=str(vocabulary), lowercase=lower_case, special_tokens_in_strings=cleaning == TARGET.name
+        )
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
         self._unknown = self._tokenizer.token_to_id(UNKNOWN)

@@ -93,7 +93,9 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
     if folder is not None:
         labels = read_labels(folder)
     else:
-        labels = {task.name: task.labels for task in tasks.TASKS.values() if f"{task.name}_probabilities" in outputs}
+        labels = {
+            task.name: task.labels for task in tasks.ALL_TASKS.values() if f"{task.name}_probabilities" in outputs
+        }
     if not labels or not outputs_of(labels).keys() <= set(outputs):
         raise ModelError(
             f"{url} returns {listed(outputs)}, and not what {folder or 'a model of the usual tasks'} does; give the "

@@ -174,12 +174,12 @@ def calibrate_out_of_fold(
         title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
     )
     before = out_of_fold(list(results), config.seed, len(rows))
-    temperatures = joint_metrics.fit_temperatures(rows.label_ids, before, rows.tasks)
+    temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
     after = joint_metrics.calibrate(before, temperatures, rows.tasks)
     return {
         "temperature": temperatures,
-        **joint_metrics.threshold_for(rows.label_ids, after, rows.tasks),
+        **joint_metrics.threshold_for(rows.judged_ids, after, rows.tasks),
         "folds": CALIBRATION_FOLDS,
         "rows": len(rows),
-        **joint_metrics.evaluate_calibration(rows.label_ids, before, after, chosen=rows.tasks),
+        **joint_metrics.evaluate_calibration(rows.judged_ids, before, after, chosen=rows.tasks),
     }

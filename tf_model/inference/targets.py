@@ -1,0 +1,137 @@
+"""The emotion directed at each product that a text names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_model import model_dir, paths, tasks
+from tf_model.data.products import Products, read_products
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Predictor, model_input, probability_column
+from tf_model.io import tables
+from tf_model.modeling.joint_label import NOT_SURE
+from tf_model.preprocessing.cleaning import mark
+
+FOUND = {"product": "str", "mention": "str", "start": "Int64", "end": "Int64"}  # characters of the text, from 0
+SCORED = {"emotion": "str", "emotion_confidence": "float32"}
+UNNAMED = "unnamed"  # the mention where a text names no product: the row is then a guess of the answer model
+TARGET = tasks.TARGET.name
+
+
+@dataclass(frozen=True)
+class TargetPredictor:
+    """A model of the task ``target`` with the products that it looks for; used like a :class:`Predictor`."""
+
+    model: Predictor
+    products: Products
+    answer: Predictor | None = None  # guesses for the texts that name no product
+
+    @classmethod
+    def load(cls, folder: Path | str | None = None, products: Path | str | None = None) -> TargetPredictor:
+        """Load a model, ``saved_models/target`` if not given, and the products file, that of the model if not given.
+
+        ``saved_models/answer`` is loaded as well if it is there. Raises :class:`ModelError` and :class:`DataError`.
+        """
+        own = paths.SAVED_MODELS / TARGET
+        if folder is None and not own.is_dir():
+            raise ModelError(f"no model in {paths.shown(own)}; run `make targets`, or give one with --model DIR")
+        model = Predictor.load(folder or own)
+        if TARGET not in model.labels:
+            raise ModelError(f"{model.folder} answers for a whole text, not for each product; give another --model")
+        found = read_products(products or model.folder / model_dir.PRODUCTS)
+        answer = paths.SAVED_MODELS / tasks.ANSWER
+        return cls(model, found, Predictor.load(answer) if answer.is_dir() else None)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the model."""
+        return self.model.metrics
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the model."""
+        return self.model.folder
+
+    def check_threshold(self, threshold: float | None) -> None:
+        """Raise :class:`UsageError` where the threshold is not from 0 to 1."""
+        self.model.check_threshold(threshold)
+
+    def columns(self, probabilities: bool = False) -> dict[str, str]:
+        """The columns of the predictions with their dtypes, see :func:`target_columns`."""
+        return target_columns(self.model.labels, probabilities)
+
+    def predict(
+        self,
+        texts: Sequence[Any],
+        probabilities: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+        threshold: float | None = None,
+    ) -> Any:
+        """A row for each text and product that it names: ``text`` (int64, its index) and :meth:`columns`.
+
+        A text that names none has one row: without an answer model all is empty but ``text``; else the mention is
+        :data:`UNNAMED`, and product and emotion are that model's guess. An emotion below ``threshold`` (0 to 1; None:
+        the model's own) is "Not sure".
+        """
+        import pandas as pd
+
+        read = [model_input(text).decode() for text in texts]
+        rows = [
+            (index, product, text[mention.start : mention.end], mention.start, mention.end)
+            for index, text in enumerate(read)
+            for product, mention in self.products.first_mentions(text).items()
+        ]
+        named = pd.DataFrame(rows, columns=["text", *FOUND])
+        marked = [mark(read[index], start, end) for index, *_, start, end in rows]
+        scores = self.model.predict(marked, probabilities=True, threshold=threshold)
+        columns = self.columns(probabilities)
+        scores = scores.drop(columns=TARGET).rename(columns=lambda name: name.replace(TARGET, "emotion", 1))
+        scores = scores.rename(columns={tasks.ANSWER: "emotion"})
+        unnamed = self._unnamed(read, sorted(set(range(len(read))) - set(named["text"])), threshold)
+        both = pd.concat([pd.concat([named, scores], axis=1), unnamed]).sort_values("text", kind="stable")
+        if on_progress:
+            on_progress(len(read))
+        return both.reset_index(drop=True)[["text", *columns]].astype({"text": "int64", **columns})
+
+    def _unnamed(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
+        """A row for each text that names no product, by their ``indices``."""
+        import pandas as pd
+
+        rows = pd.DataFrame({"text": indices})
+        if self.answer and indices:
+            guesses = self.answer.predict([texts[index] for index in indices], threshold=threshold)
+            is_sure = guesses[tasks.ANSWER] != NOT_SURE
+            is_directed = is_sure & (guesses[tasks.ANSWER] != guesses["emotion"])
+            rows["product"] = guesses["product"].where(is_directed)
+            rows["mention"] = UNNAMED
+            rows["emotion"] = guesses["emotion"].where(is_sure, NOT_SURE)
+            rows["emotion_confidence"] = guesses["emotion_confidence"]
+        return rows
+
+    def predict_table(
+        self,
+        table: tables.Table,
+        probabilities: bool = False,
+        on_progress: Callable[[int], None] | None = None,
+        threshold: float | None = None,
+    ) -> Iterator[Any]:
+        """Yield the table's chunks, a row for each text and product, with further columns on the right.
+
+        See :meth:`predict`. :class:`DataError` if a column is there already.
+        """
+        import pandas as pd
+
+        tables.refuse_collisions(table, list(self.columns(probabilities)))
+        for chunk in table.chunks():
+            found = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
+            yield pd.concat([chunk.iloc[found.pop("text")].reset_index(drop=True), found], axis=1)
+
+
+def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
+    """The columns of predictions in their order, with their dtypes: :data:`FOUND`, :data:`SCORED`, and with
+    ``probabilities`` ``emotion_probability_<label>``."""
+    classes = labels[TARGET] if probabilities else ()
+    return FOUND | SCORED | {probability_column("emotion", label): "float32" for label in classes}
