@@ -43,6 +43,9 @@ tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps,
 answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 34 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
+targets: $(INSTALLED) ## train the emotion directed at each product that a text names, into saved_models/target (10 to 30 minutes on 2 cores)
+	$(RUN) -m tf_model.train --resume --task target $(ARGS)
+
 answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
 	$(RUN) -m tf_model.train --resume --task answer --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
 
@@ -125,6 +128,9 @@ baselines: $(INSTALLED) ## classical baselines on equal terms (ARGS="--methods s
 
 compare: $(INSTALLED) ## our model less each recorded baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
 	$(RUN) -m research.compare $(ARGS)
+
+compare-targets: $(INSTALLED) ## the emotion directed at each product, beside the text alone and a lexicon (hours on 2 cores; resumes)
+	$(RUN) -m research.targets $(ARGS)
 
 label-quality: $(INSTALLED) ## how good the labels are, and what leaving doubtful ones out of training does
 	$(RUN) -m research.label_quality $(ARGS)

@@ -196,12 +196,12 @@ def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) ->
 
 def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
     """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
-    from tf_model.preprocessing.batching import encode, steps_per_epoch
+    from tf_model.preprocessing.batching import encode
 
     # Every worker goes through all of this: what the chief does alone is to save.
     encoder = trainer.text_encoder(config, weights)
-    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids)
-    bar = cli.show_epochs(cli.stderr(), config.epochs, steps_per_epoch(len(split.train), config.batch_size))
+    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts)
+    bar = cli.show_epochs(cli.stderr(), config.epochs, trainer.steps_per_epoch(config, len(split.train)))
     try:
         fitted = trainer.fit(
             config,

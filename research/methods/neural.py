@@ -47,7 +47,8 @@ class FineTuned:
         tf_keras.backend.clear_session()
         weights = backbone.find(self._config.backbone)
         encoder = trainer.text_encoder(self._config, weights)
-        examples = trainer.Examples(encode(encoder, list(texts)), np.reshape(label_ids, (len(texts), -1)))
+        label_ids = np.reshape(label_ids, (len(texts), -1))
+        examples = trainer.Examples(encode(encoder, list(texts)), label_ids, texts)
         fitted = trainer.fit(self._config, weights, self._classes, encoder, examples, runtime=used, **self._options)
         self._fitted = fitted.in_float32()
         return self

@@ -124,6 +124,11 @@ def mark(text: str, start: int, end: int) -> str:
     return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
 
 
+def unmark(text: str) -> str:
+    """A text of :func:`mark` without the marks."""
+    return text.replace(MENTION_START, "").replace(MENTION_END, "")
+
+
 def mark_bytes(texts: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
     """:func:`mark` in the graph: texts, string [N], and the bytes where their mentions begin and end, int32 [N].
 

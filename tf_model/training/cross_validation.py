@@ -64,7 +64,7 @@ def cross_validate(
         from tf_model.preprocessing.batching import encode
 
         encoder = trainer.text_encoder(config, backbone)
-        return encoder, trainer.Examples(encode(encoder, texts), label_ids)
+        return encoder, trainer.Examples(encode(encoder, texts), label_ids, texts)
 
     for seed in seeds:
         for number, split in enumerate(folds, start=1):
@@ -73,7 +73,7 @@ def cross_validate(
                 callbacks = []
                 if title:
                     cli.say(title(seed, number))
-                    steps = -(-len(split.train) // config.batch_size)
+                    steps = trainer.steps_per_epoch(config, len(split.train))
                     callbacks = [cli.show_epochs(cli.stderr(), config.epochs, steps)]
                 own = replace(config, seed=seed)
                 options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}

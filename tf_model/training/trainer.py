@@ -15,6 +15,7 @@ from tf_model.config import TrainingConfig
 from tf_model.device import Runtime
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
+from tf_model.preprocessing.cleaning import unmark
 from tf_model.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Examples:
 
     token_ids: tf.RaggedTensor
     label_ids: np.ndarray
+    texts: Sequence[str] = ()  # raw, where they are needed to make more examples
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -40,7 +42,39 @@ class Examples:
         """The examples at ``positions``, int64 [M], in that order."""
         import tensorflow as tf
 
-        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions])
+        texts = [self.texts[position] for position in positions] if self.texts else ()
+        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts)
+
+    def with_joined(self, encoder: TextEncoder, pairs: int, seed: int) -> Examples:
+        """The same and ``2 * pairs`` examples more: two texts in one, asked for the marked mention of one of them.
+
+        Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. Each text
+        is drawn as often from every class, so that opposites are common.
+        """
+        import tensorflow as tf
+
+        from tf_model.preprocessing.batching import encode
+
+        random, labels = np.random.default_rng(seed), self.label_ids[:, 0]
+        classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        drawn = [random.choice(classes[number]) for number in random.integers(len(classes), size=2 * pairs)]
+        texts, asked = [], []
+        for first, second in zip(drawn[::2], drawn[1::2], strict=True):
+            one, other = self.texts[first], self.texts[second]
+            texts += [f"{one} {unmark(other)}", f"{unmark(one)} {other}"]
+            asked += [first, second]
+        token_ids = tf.concat([self.token_ids, encode(encoder, texts)], axis=0)
+        return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[asked]]))
+
+
+def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
+    """Batches in an epoch of ``rows`` examples and those that are made of them; the last may be smaller."""
+    return -(-(rows + 2 * joined_pairs(config, rows)) // config.batch_size)
+
+
+def joined_pairs(config: TrainingConfig, rows: int) -> int:
+    """The ``pairs`` of :meth:`Examples.with_joined` that are made of so many examples."""
+    return round(config.joined_pairs * rows)
 
 
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
@@ -118,11 +152,13 @@ def fit(
     """
     import tf_keras
 
-    from tf_model.preprocessing.batching import steps_per_epoch, training_batches
+    from tf_model.preprocessing.batching import training_batches
 
     backbone.check_length(pad_to or 0)
+    steps = steps_per_epoch(config, len(training))
+    if pairs := joined_pairs(config, len(training)):
+        training = training.with_joined(encoder, pairs, config.seed)
     tf_keras.utils.set_random_seed(config.seed)
-    steps = steps_per_epoch(len(training), config.batch_size)
     strategy = runtime.strategy()
     with strategy.scope():
         model = bert.build(backbone, classes, config.pooling)

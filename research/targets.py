@@ -1,0 +1,248 @@
+"""``python -m research.targets``: how well the emotion directed at each product of a text is recognized.
+
+Each protocol is measured with the mention masked, as `--task target` trains it, and with the text alone, in which the
+model cannot tell for which mention it is asked. Finished trainings are kept, so that a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from research import study
+from research.methods.neural import FineTuned
+from research.runs import load_to_extend, record
+from tf_model import cli, data, paths, tasks
+from tf_model.config import TARGET
+from tf_model.data import splits
+from tf_model.errors import DataError
+from tf_model.evaluation.metrics import evaluate_probabilities, summarize
+from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
+
+FORMS = {"target": TARGET, "text": replace(TARGET, cleaning="normalized_no_retweet")}
+VADER = "vader"  # a lexicon on the clause of the mention: C. Hutto and E. Gilbert, ICWSM 2014
+CLASSES = tasks.TARGET.labels
+SIDES = {
+    "Google": ("Google", "Android", "Android App", "Other Google product or service"),
+    "Apple": ("Apple", "iPhone", "iPad", "iPad or iPhone App", "Other Apple product or service"),
+}
+# L. Dong et al., "Adaptive Recursive Neural Network for Target-dependent Twitter Sentiment Classification", ACL 2014.
+DONG_SHA256 = "d33db1cf553ec0b65c4b503e736f10cb1a810d451ae466f5244724a61c935a8e"
+DONG = paths.SHARED_DATA / "dong2014" / "train.raw"
+CLAUSE = re.compile(r"[.,;:!?]+\s|\s(?:but|while|whereas|though|although|however|unlike)\s", re.IGNORECASE)
+RESAMPLES = 1000
+VADER_NEUTRAL = 0.05  # the compound score below which its authors call a text neutral
+
+
+@dataclass(frozen=True)
+class Mentions:
+    """All mentions of all texts."""
+
+    texts: list[str]  # marked
+    rows: np.ndarray  # int64 [N], row numbers of the dataset
+    products: np.ndarray  # object [N]
+    label_ids: np.ndarray  # int64 [N], what is learned; -1 where the emotion is unknown
+    judged_ids: np.ndarray  # int64 [N], what people labelled; -1 elsewhere
+    groups: np.ndarray  # int64 [N], of near-duplicates
+
+    def judged_by(self, label_ids: np.ndarray) -> Mentions:
+        """The same mentions, judged by other labels, int64 [N], -1 where they are not judged."""
+        return replace(self, judged_ids=label_ids)
+
+    @property
+    def of_several(self) -> np.ndarray:
+        """bool [N], whether the text names more than one product."""
+        _, index, counts = np.unique(self.rows, return_inverse=True, return_counts=True)
+        return counts[index] > 1
+
+
+Tests = Iterator[tuple[str, Mentions, np.ndarray]]  # a name, what is judged, and its scores, float32 [N, classes]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure the protocols that are asked for; print and record what they give."""
+    parser = study.parser("targets", __doc__.splitlines()[0])
+    parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--fold-seed", type=int, default=0, help="any other to choose by, of which nothing is recorded")
+    parser.add_argument("--dong", type=Path, default=DONG, help="train.raw of Dong et al. 2014")
+    arguments = parser.parse_args(argv)
+    dataset = study.read_dataset(arguments.data)
+    mentions, foreign = all_mentions(dataset), None
+    if any(name.startswith("dong") for name in arguments.protocols):
+        foreign = read_dong(arguments.dong)
+    same = {"data_sha256": dataset.sha256, "mentions": len(mentions.texts), "recipe": TARGET.to_dict()}
+    run = load_to_extend("targets", same)
+    with cli.stopped_cleanly():
+        for name in arguments.protocols:
+            for form, seed in ((form, seed) for seed in arguments.seeds for form in FORMS):
+                for test, judged, scores in PROTOCOLS[name](mentions, foreign, form, seed, arguments.fold_seed):
+                    metrics = evaluate(judged, scores)
+                    print(f"{test}, {form}, seed {seed}: {describe(metrics)}", flush=True)
+                    of_test = run.setdefault("tests", {}).setdefault(test, {})
+                    entry = of_test.setdefault(form, {})
+                    entry["seeds"] = study.with_seed(entry, seed, metrics)
+                    names = ("accuracy", "macro_f1")
+                    entry["summary"] = {
+                        each: summarize(of_seed[each] for of_seed in entry["seeds"].values()) for each in names
+                    }
+                    of_test[VADER] = evaluate(judged, vader(judged.texts))
+                if arguments.fold_seed == 0:
+                    record("targets", study.command_line("targets", argv), run)
+    return 0
+
+
+# ---------------------------------------------------------------- rows
+
+
+def all_mentions(dataset: data.Dataset) -> Mentions:
+    """The first mention of each product in each text of the dataset, with the labels that the task learns."""
+    products = data.products_of(dataset)
+    rows = data.training_rows(dataset, tasks.TARGET.name, products)
+    keys = zip(rows.rows, rows.texts, strict=True)
+    labels = dict(zip(keys, zip(rows.label_ids[:, 0], rows.judged_ids[:, 0], strict=True), strict=True))
+    texts, numbers, names = [], [], []
+    for row, text in zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True):
+        for name, mention in products.first_mentions(text).items():
+            texts.append(mark(text, mention.start, mention.end))
+            numbers.append(row)
+            names.append(name)
+    unknown = (tasks.NO_LABEL, tasks.NO_LABEL)
+    label_ids = np.array([labels.get(key, unknown) for key in zip(numbers, texts, strict=True)], np.int64)
+    groups = splits.near_duplicate_groups(texts)
+    return Mentions(texts, np.array(numbers), np.array(names, object), *label_ids.T, groups)
+
+
+def read_dong(path: Path) -> Mentions:
+    """Tweets about ten other products and famous people of 2010 to 2013, each with one labelled target."""
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != DONG_SHA256:
+        raise DataError(f"{path} is not the train.raw that was measured with: its sha256 differs")
+    lines = content.decode("utf-8").splitlines()
+    texts, targets, labels = (lines[start::3] for start in range(3))
+    places = [text.index("$T$") for text in texts]
+    whole = [text.replace("$T$", target) for text, target in zip(texts, targets, strict=True)]
+    marked = [mark(text, at, at + len(name)) for text, at, name in zip(whole, places, targets, strict=True)]
+    label_ids = np.array([int(label) + 1 for label in labels])  # -1, 0, 1 in the order of the classes
+    numbers = np.arange(len(marked))
+    groups = splits.near_duplicate_groups(whole)
+    return Mentions(marked, numbers, np.array(targets, object), label_ids, label_ids, groups)
+
+
+# ---------------------------------------------------------------- protocols: (name, what is judged, scores)
+
+
+def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
+    """Five folds with no near-duplicate on both sides."""
+    scores = out_of_fold(mentions, form, seed, fold_seed)
+    yield "grouped, labelled mentions", mentions, scores
+    # Also mentions whose emotion is assumed to be none, for the annotators named one product of a text.
+    several = mentions.of_several
+    yield "grouped, texts with several products", mentions.judged_by(np.where(several, mentions.label_ids, -1)), scores
+
+
+def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
+    """Trained on texts that name no product of one maker, tested on the products of that maker."""
+    for maker, products in SIDES.items():
+        is_of_maker = np.isin(mentions.products, products)
+        train = np.flatnonzero(~np.isin(mentions.rows, mentions.rows[is_of_maker]) & (mentions.label_ids >= 0))
+        train = train[~np.isin(mentions.groups[train], mentions.groups[is_of_maker])]
+        judged = mentions.judged_by(np.where(is_of_maker, mentions.judged_ids, -1))
+        unseen = trained_and_scored(mentions, train, mentions.texts, form, seed)
+        yield f"{maker}, never seen", judged, unseen
+        yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed, fold_seed)
+
+
+def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int, _: int) -> Tests:
+    """Trained on our tweets, tested on those of Dong et al."""
+    train = np.flatnonzero(mentions.label_ids >= 0)
+    yield "Dong et al., never trained on", foreign, trained_and_scored(mentions, train, foreign.texts, form, seed)
+
+
+def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int, fold_seed: int) -> Tests:
+    """Five folds of the tweets of Dong et al."""
+    yield "Dong et al., 5 folds", foreign, out_of_fold(foreign, form, seed, fold_seed)
+
+
+PROTOCOLS = {each.__name__: each for each in (grouped, unseen_brand, dong_unseen, dong_trained)}
+
+
+def out_of_fold(mentions: Mentions, form: str, seed: int, fold_seed: int) -> np.ndarray:
+    """Probabilities of all mentions, float32 [N, classes], each by a model that saw no near-duplicate of its text."""
+    folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups, seed=fold_seed)
+    path = study.kept_path(f"targets-{form}-seed-{seed}", mentions.texts, FORMS[form].to_dict(), study.as_lists(folds))
+
+    def fit_and_score(split: splits.Split) -> np.ndarray:
+        train = split.train[mentions.label_ids[split.train] >= 0]
+        return _fitted(mentions, train, form, seed).predict_proba([mentions.texts[each] for each in split.validation])
+
+    return study.score_folds(path, len(mentions.texts), folds, fit_and_score, f"{form}, seed {seed}").scores
+
+
+def trained_and_scored(mentions: Mentions, train: np.ndarray, texts: Sequence[str], form: str, seed: int) -> np.ndarray:
+    """Probabilities of ``texts``, float32 [N, classes], by a model of the mentions at ``train``."""
+    everything = splits.Split(train, np.arange(len(texts)))
+    path = study.kept_path(
+        f"targets-{form}-seed-{seed}", mentions.texts, list(texts), FORMS[form].to_dict(), train.tolist()
+    )
+
+    def fit_and_score(_: splits.Split) -> np.ndarray:
+        return _fitted(mentions, train, form, seed).predict_proba(texts)
+
+    return study.score_folds(path, len(texts), [everything], fit_and_score, f"{form}, seed {seed}").scores
+
+
+def _fitted(mentions: Mentions, train: np.ndarray, form: str, seed: int) -> FineTuned:
+    model = FineTuned(replace(FORMS[form], seed=seed), [len(CLASSES)])
+    return model.fit([mentions.texts[each] for each in train], mentions.label_ids[train])
+
+
+def vader(marked: Sequence[str]) -> np.ndarray:
+    """The class, as probabilities of 0 and 1, that a lexicon of sentiment gives to the clause of each mention."""
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    analyzer, scores = SentimentIntensityAnalyzer(), np.zeros((len(marked), len(CLASSES)), np.float32)
+    for row, text in enumerate(marked):
+        clause = next(each for each in CLAUSE.split(text) if MENTION_START in each)
+        compound = analyzer.polarity_scores(unmark(clause))["compound"]
+        scores[row, 1 + int(compound >= VADER_NEUTRAL) - int(compound <= -VADER_NEUTRAL)] = 1
+    return scores
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
+    """Metrics on the mentions that are judged; the interval of macro-F1 resamples groups of near-duplicates."""
+    known = judged.judged_ids >= 0
+    metrics = evaluate_probabilities(judged.judged_ids[known], scores[known], CLASSES)
+    del metrics["accuracy_interval"]
+    groups = np.unique(judged.groups[known], return_inverse=True)[1]
+    counts = np.zeros((groups.max() + 1, len(CLASSES), len(CLASSES)))  # by group: true class, predicted class
+    np.add.at(counts, (groups, judged.judged_ids[known], scores[known].argmax(axis=1)), 1)
+    drawn = np.random.default_rng(0).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES)
+    tables = np.einsum("rg,gij->rij", drawn, counts)
+    right = np.einsum("rii->ri", tables)
+    f1 = 2 * right / np.maximum(tables.sum(axis=1) + tables.sum(axis=2), 1)
+    intervals = {"accuracy_interval": right.sum(axis=1) / tables.sum(axis=(1, 2)), "macro_f1_interval": f1.mean(axis=1)}
+    return metrics | {name: np.quantile(values, (0.025, 0.975)).tolist() for name, values in intervals.items()}
+
+
+def describe(metrics: dict[str, Any]) -> str:
+    """One line of metrics."""
+    low, high = metrics["macro_f1_interval"]
+    each = ", ".join(f"{label} {scores['f1']:.3f}" for label, scores in metrics["per_class"].items())
+    return (
+        f"accuracy {metrics['accuracy']:.4f}, macro-F1 {metrics['macro_f1']:.4f} ({low:.3f} to {high:.3f}) of "
+        f"{metrics['rows']:,} mentions; F1 {each}"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
