@@ -115,19 +115,9 @@ def predicted_ids(scores: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(scores).any(axis=1), -1, np.nan_to_num(scores).argmax(axis=1))
 
 
-def kept_path(name: str, *depends_on: Any) -> Path:
-    """A file of its own for everything that scores depend on, versions included."""
-    text = json.dumps([*depends_on, versions(), version("scikit-learn")], sort_keys=True)
-    return paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
-
-
-def as_lists(folds: Sequence[splits.Split]) -> list[list[list[int]]]:
-    """Folds in the form that :func:`kept_path` takes."""
-    return [[split.train.tolist(), split.validation.tolist()] for split in folds]
-
-
 def score_folds(
-    path: Path,
+    name: str,
+    depends_on: Sequence[Any],
     rows: int,
     folds: Sequence[splits.Split],
     fit_and_score: Callable[[splits.Split], np.ndarray],
@@ -135,35 +125,28 @@ def score_folds(
 ) -> OutOfFold:
     """Scores of all rows, each by what was fitted without it. Finished folds are kept: a run that was stopped goes on.
 
-    ``fit_and_score`` scores the validation part, float [V, classes]. A ``title`` is printed with each fold.
+    ``fit_and_score`` scores the validation part, float [V, classes]; ``depends_on`` is what decides the scores besides
+    the folds and the versions. A ``title`` is printed with each fold.
     """
-    if not path.is_file():
-        parts = [path.with_suffix(f".fold-{number}.npz") for number in range(1, len(folds) + 1)]
-        for number, (part, split) in enumerate(zip(parts, folds, strict=True), start=1):
-            if not part.is_file():
-                if title:
-                    cli.say(f"{title}, fold {number} of {len(folds)}")
-                begin = time.perf_counter()
-                scores = fit_and_score(split)
-                _keep(part, OutOfFold(scores, time.perf_counter() - begin))
-        finished = [_read(part) for part in parts]
-        whole = np.full((rows, finished[0].scores.shape[1]), np.nan, np.float32)
-        for split, fold in zip(folds, finished, strict=True):
-            whole[split.validation] = fold.scores
-        _keep(path, OutOfFold(whole, sum(fold.seconds for fold in finished)))
-        for part in parts:
-            part.unlink()
-    return _read(path)
-
-
-def _keep(path: Path, result: OutOfFold) -> None:
-    with whole_file(path, overwrite=True) as part, part.open("wb") as file:
-        np.savez(file, scores=result.scores, seconds=np.array(result.seconds))
-
-
-def _read(path: Path) -> OutOfFold:
-    with np.load(path, allow_pickle=False) as kept:
-        return OutOfFold(kept["scores"], float(kept["seconds"]))
+    lists = [[split.train.tolist(), split.validation.tolist()] for split in folds]
+    text = json.dumps([*depends_on, lists, versions(), version("scikit-learn")], sort_keys=True)
+    path = paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
+    whole, seconds = None, 0.0
+    for number, split in enumerate(folds, start=1):
+        part = path.with_suffix(f".fold-{number}.npz")
+        if not part.is_file():
+            if title:
+                cli.say(f"{title}, fold {number} of {len(folds)}")
+            begin = time.perf_counter()
+            scores = fit_and_score(split)
+            with whole_file(part) as new, new.open("wb") as file:
+                np.savez(file, scores=scores, seconds=time.perf_counter() - begin)
+        with np.load(part, allow_pickle=False) as kept:
+            if whole is None:
+                whole = np.full((rows, kept["scores"].shape[1]), np.nan, np.float32)
+            whole[split.validation] = kept["scores"]
+            seconds += float(kept["seconds"])
+    return OutOfFold(whole, seconds)
 
 
 def score_method(
@@ -172,10 +155,9 @@ def score_method(
     """Scores of a method, fitted on each fold's training rows with a label of the task, for all validation rows."""
     label_ids, folds = problem.label_ids(task), problem.folds[protocol]
     name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}"
-    path = kept_path(name, data_sha256, problem.rows.rows.tolist(), method.settings, as_lists(folds))
-    inputs = None if path.is_file() else method.inputs(problem.rows.texts)
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
+        inputs = method.inputs(problem.rows.texts)
         train = split.train[label_ids[split.train] != tasks.NO_LABEL]
         model = method.make(task, seed).fit(inputs[train], label_ids[train])
         if not method.has_probabilities:
@@ -185,7 +167,8 @@ def score_method(
         return scores
 
     title = f"{method.name}, {task.name}, {protocol}, seed {seed}" if method.slow else ""
-    return score_folds(path, len(problem.rows), folds, fit_and_score, title)
+    depends_on = data_sha256, problem.rows.rows.tolist(), method.settings
+    return score_folds(name, depends_on, len(problem.rows), folds, fit_and_score, title)
 
 
 # ---------------------------------------------------------------- metrics

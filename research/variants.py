@@ -191,10 +191,9 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    doubts = TFIDF if variant.doubts else ""
-    depends_on = [data_sha256, study.as_lists(folds), settings.to_dict(), variant.title, doubts]
-    path = study.kept_path(f"variant-{name}-seed-{settings.seed}", *depends_on)
-    return study.score_folds(path, len(rows), folds, fit_and_score, f"{name}, seed {settings.seed}")
+    depends_on = data_sha256, settings.to_dict(), variant.title, TFIDF if variant.doubts else ""
+    kept, title = f"variant-{name}-seed-{settings.seed}", f"{name}, seed {settings.seed}"
+    return study.score_folds(kept, depends_on, len(rows), folds, fit_and_score, title)
 
 
 def train_and_score(
