@@ -1,6 +1,6 @@
-"""A session of the app without a browser: what a browser sends when a text is asked, and when the answer is back.
+"""Visitors of the app without a browser: what a browser sends when a text is asked, and when the answer is back.
 
-It speaks the app's own protocol over the websocket, so one machine can play many visitors without drawing pages.
+They speak the app's own protocol over the websocket, so one machine can play many visitors without drawing pages.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
 TEXT_LABEL = "Your text"
 
@@ -23,102 +23,82 @@ class Asked:
     sentence: str
 
 
-class Session:
-    """One visitor of the page Ask of the app at ``address``, for an ``async with`` block."""
+@dataclass
+class _Page:
+    """The page Ask as one visitor has it."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._text_id = ""
-        self._page_hash = ""
-
-    async def __aenter__(self) -> Self:
-        """Open the page, and wait until it is complete."""
-        from websockets.asyncio.client import connect
-
-        self._socket = await connect(
-            f"{self._address.replace('http', 'ws', 1)}/_stcore/stream",
-            origin=self._address,
-            subprotocols=["streamlit"],
-            max_size=2**26,
-            open_timeout=60,
-            ping_interval=None,
-        )
-        await self._send({})
-        await self._receive()
-        if not self._text_id:
-            raise RuntimeError(f"the page has no box {TEXT_LABEL!r}; is there a model?")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Leave the page."""
-        await self._socket.close()
-
-    async def ask(self, text: str) -> Asked:
-        """Ask a text; raises RuntimeError if the page comes without an answer."""
-        began = time.perf_counter()
-        await self._send({self._text_id: text})
-        answered, sentence = await self._receive()
-        if not sentence:
-            raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
-        return Asked(answered - began, time.perf_counter() - began, sentence)
-
-    async def _send(self, texts: dict[str, str]) -> None:
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-
-        message = BackMsg()
-        message.rerun_script.query_string = ""
-        message.rerun_script.page_script_hash = self._page_hash
-        for name, value in texts.items():
-            state = message.rerun_script.widget_states.widgets.add()
-            state.id, state.string_value = name, value
-        await self._socket.send(message.SerializeToString())
-
-    async def _receive(self) -> tuple[float, str]:
-        """Wait until the page is complete; when the sentence with the answer came, and the sentence, if one did."""
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        answered, sentence = 0.0, ""
-        while True:
-            message = ForwardMsg()
-            message.ParseFromString(await self._socket.recv())
-            kind = message.WhichOneof("type")
-            if kind == "new_session":
-                self._page_hash = message.new_session.page_script_hash
-            elif kind == "delta":
-                element = message.delta.new_element
-                if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
-                    self._text_id = element.text_area.id
-                elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not sentence:
-                    answered, sentence = time.perf_counter(), element.heading.body
-                elif element.WhichOneof("type") == "exception":
-                    raise RuntimeError(f"the page shows an exception: {element.exception.message}")
-            elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
-                return answered, sentence
+    socket: Any
+    hash: str = ""
+    text_id: str = ""  # of the box for the text
+    answered: float = 0.0  # when the sentence with the answer came
+    sentence: str = ""
 
 
 async def crowd(
     address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
 ) -> list[Asked]:
-    """``people`` sessions, all open before the first question, each of which asks ``questions`` of the ``texts``.
+    """``people`` visitors, all there before the first question, each of whom asks ``questions`` of the ``texts``.
 
     Without texts they ask made-up ones of which no two are alike. They wait between an answer and the next question,
-    uniformly from 0 to twice ``think`` seconds; 0: everybody asks at the same moment.
+    uniformly from 0 to twice ``think`` seconds; 0: everybody asks at the same moment. Raises RuntimeError where the
+    page comes without a box for the text, or without an answer.
     """
     import numpy as np
+    from websockets.asyncio.client import connect
 
     waits = np.random.default_rng(seed).uniform(0, 2 * think, (people, questions))
-    sessions = await asyncio.gather(*(Session(address).__aenter__() for _ in range(people)))
+    stream, everybody = f"{address.replace('http', 'ws', 1)}/_stcore/stream", asyncio.Barrier(people)
+    options = {"origin": address, "subprotocols": ["streamlit"], "max_size": 2**26}
 
-    async def visit(number: int, session: Session) -> list[Asked]:
+    async def visit(number: int) -> list[Asked]:
         asked = []
-        for question in range(questions):
-            await asyncio.sleep(waits[number, question])
-            made_up = f"visitor {number} of {seed} loves the new iPad, question {question}"
-            asked.append(await session.ask(texts[number * questions + question] if texts else made_up))
+        async with connect(stream, **options, open_timeout=60, ping_interval=None) as socket:
+            page = _Page(socket)
+            await _run(page)
+            if not page.text_id:
+                raise RuntimeError(f"the page has no box {TEXT_LABEL!r}; is there a model?")
+            await everybody.wait()
+            for question in range(questions):
+                await asyncio.sleep(waits[number, question])
+                made_up = f"visitor {number} of {seed} loves the new iPad, question {question}"
+                text = texts[number * questions + question] if texts else made_up
+                began = time.perf_counter()
+                await _run(page, text)
+                if not page.sentence:
+                    raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
+                asked.append(Asked(page.answered - began, time.perf_counter() - began, page.sentence))
+            await everybody.wait()  # nobody leaves before the last answer
         return asked
 
-    try:
-        visits = await asyncio.gather(*(visit(number, session) for number, session in enumerate(sessions)))
-    finally:
-        await asyncio.gather(*(session.__aexit__() for session in sessions))
+    visits = await asyncio.gather(*map(visit, range(people)))
     return [each for visit in visits for each in visit]
+
+
+async def _run(page: _Page, text: str | None = None) -> None:
+    """Have the app run the page, with a text in its box, and wait until all of it has come."""
+    from streamlit.proto.BackMsg_pb2 import BackMsg
+    from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+
+    request = BackMsg()
+    request.rerun_script.query_string = ""
+    request.rerun_script.page_script_hash = page.hash
+    if text is not None:
+        request.rerun_script.widget_states.widgets.add(id=page.text_id, string_value=text)
+    page.sentence = ""
+    await page.socket.send(request.SerializeToString())
+    while True:
+        message = ForwardMsg()
+        message.ParseFromString(await page.socket.recv())
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            page.hash = message.new_session.page_script_hash
+        elif kind == "delta":
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
+                page.text_id = element.text_area.id
+            elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not page.sentence:
+                page.answered, page.sentence = time.perf_counter(), element.heading.body
+            elif element.WhichOneof("type") == "exception":
+                raise RuntimeError(f"the page shows an exception: {element.exception.message}")
+        elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:
+            return

@@ -55,9 +55,8 @@ def main(argv: list[str] | None = None) -> int:
             if is_clean and clean_python is None:
                 clean_python = install(paths.ROOT / "requirements.lock", Path(clean))
             began = time.monotonic()
-            executed, error = execute(path, environment, MOST_SECONDS, clean_python if is_clean else None)
-            outcome = f"failed: {error}" if error else "passed"
-            cells, took = count_cells(executed), duration(time.monotonic() - began)
+            _, cells, error = execute(path, environment, MOST_SECONDS, clean_python if is_clean else None)
+            outcome, took = f"failed: {error}" if error else "passed", duration(time.monotonic() - began)
             cli.say(f"{path.stem}: {outcome} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
             if error:
                 failed.append(path.stem)
@@ -81,58 +80,46 @@ def find(names: Sequence[str] = ()) -> list[Path]:
 
 def has_colab_cells(path: Path) -> bool:
     """Whether a notebook has cells that only work in Google Colab."""
-    return len(_read(path).cells) < len(_read(path, colab=True).cells)
-
-
-def _read(path: Path, colab: bool = False) -> NotebookNode:
     import nbformat
 
-    notebook = nbformat.read(path, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if colab or COLAB_ONLY not in cell.metadata.get("tags", ())]
-    return notebook
+    return any(COLAB_ONLY in cell.metadata.get("tags", ()) for cell in nbformat.read(path, as_version=4).cells)
 
 
 def execute(
     path: Path, environment: dict[str, str], timeout: float, python: Path | None = None
-) -> tuple[NotebookNode, str | None]:
+) -> tuple[NotebookNode, int, str | None]:
     """Execute a notebook by ``python``, else our own, in a temporary folder that is its working directory.
 
-    Returns the notebook with outputs, as far as it got, and what went wrong in one line, None if nothing did. A cell
-    may take ``timeout`` seconds.
+    Returns the notebook with outputs, as far as it got, how many cells were begun, and what went wrong in one line,
+    None if nothing did. A cell may take ``timeout`` seconds.
     """
+    import nbformat
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-    notebook = _read(path)
     python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
     with tempfile.TemporaryDirectory(prefix=f"{path.stem}-") as folder:
         client = NotebookClient(
-            notebook,
+            nbformat.read(path, as_version=4),
             timeout=timeout,
             kernel_name="python3",
+            skip_cells_with_tag=COLAB_ONLY,
             resources={"metadata": {"path": folder}},
             extra_arguments=["--log-level=ERROR"],
         )
         if python:
             client.create_kernel_manager().kernel_spec.argv[0] = str(python)
+        error_line = None
         try:
             client.execute(env={**os.environ, "PYTHONPATH": python_path, **environment})
-            return notebook, None
         except CellExecutionError as error:
-            message = " ".join(COLOURS.sub("", str(error.evalue)).split())[:300]
-            error_line = f"{error.ename}: {message}"
+            error_line = f"{error.ename}: {' '.join(COLOURS.sub('', str(error.evalue)).split())[:300]}"
         except CellTimeoutError:
             error_line = f"not done after {duration(timeout)}"
         except DeadKernelError:
             error_line = "the kernel died, perhaps for want of memory"
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    started = [number for number, cell in enumerate(code, 1) if cell.get("execution_count") or cell.outputs]
-    return notebook, f"cell {max(started, default=1)}: {error_line}"
-
-
-def count_cells(notebook: NotebookNode) -> int:
-    """How many cells of code were executed."""
-    return sum(cell.cell_type == "code" and cell.get("execution_count") is not None for cell in notebook.cells)
+    number = client.code_cells_executed
+    return client.nb, number, error_line and f"cell {number}: {error_line}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy
 import pandas
 import pytest
 
-from research.tools.app_client import Session
+from research.tools.app_client import crowd
 from research.tools.browser import running_app, staged_models
 from tests.monitor.made_up import window_of_columns as window_of
 from tests.monitor.other_topics import other_topics
@@ -150,13 +150,9 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
     monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{port}")
     question = "the new iPad is great, I love it"
 
-    async def ask(address):
-        async with Session(address) as session:
-            await session.ask(question)
-
     with staged_models() as models:
         with running_app(models) as address:
-            asyncio.run(ask(address))
+            asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[question]))
             served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
         log = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
         files = {each.name for each in log.parent.iterdir()}

@@ -13,7 +13,7 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from research.tools import serve_check
-from research.tools.app_client import Session
+from research.tools.app_client import crowd
 from tf_model import paths, tasks
 
 pytestmark = pytest.mark.timeout(900)
@@ -80,13 +80,9 @@ def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
 
 
 def test_the_app_answers(python, app):
-    async def ask(address: str) -> str:
-        async with Session(address) as session:
-            return (await session.ask(serve_check.QUESTION)).sentence
-
     with serve_check.running(python, app) as address:
-        said = asyncio.run(ask(address))
-    assert any(product in said for product in tasks.PRODUCTS), said
+        [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[serve_check.QUESTION]))
+    assert any(product in asked.sentence for product in tasks.PRODUCTS), asked
 
 
 def test_nothing_of_this_environment_is_seen(python, app):

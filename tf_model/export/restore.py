@@ -10,7 +10,7 @@ from typing import Any
 from tf_model import device, tasks
 from tf_model.config import config_of
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Predictor
+from tf_model.inference.predictor import Predictor, find_model
 from tf_model.modeling import backbone
 from tf_model.modeling import classifier as bert
 from tf_model.training.trainer import Fitted, text_encoder
@@ -31,18 +31,21 @@ def load(folder: Path | str | None) -> Restored:
 
     Raises :class:`ModelError` where it is not whole, its backbone has changed, or the weights do not fit.
     """
+    folder = find_model(folder)
+    # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
+    folder = folder.resolve() if folder.is_symlink() else folder
     predictor = Predictor.load(folder)
-    config = config_of(predictor.folder, predictor.recipe)
+    config = config_of(folder, predictor.recipe)
     weights = backbone.find(config.backbone)
     trained_from = predictor.metrics.get("backbone")
     if isinstance(trained_from, Mapping) and trained_from.get("sha256") != weights.sha256:
         raise ModelError(
-            f"{predictor.folder} was trained from other weights (sha256 {trained_from.get('sha256')}) than the "
+            f"{folder} was trained from other weights (sha256 {trained_from.get('sha256')}) than the "
             f"backbone {config.backbone} has now; put the old ones in their place, or train it again"
         )
     device.prepare(config.seed, precision="float32")
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
-    _assign(model.variables, _saved_variables(predictor.folder), predictor.folder)
+    _assign(model.variables, _saved_variables(folder), folder)
     return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor, weights)
 
 

@@ -22,7 +22,8 @@ from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of
 from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels, read_no_emotion
 
-TIMEOUT = 60.0  # seconds; a batch of 64 long texts on a busy core takes about two
+TIMEOUT = 60.0  # seconds, to the last byte of a reply; a batch of 64 long texts on a busy core takes about two
+MOST_BYTES = 2**24  # of a reply; that to a batch of 64 texts takes some 30,000
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
@@ -178,7 +179,7 @@ class _Client:
             if attempt > 1:
                 time.sleep(self._backoff * 2 ** (attempt - 2))
             try:
-                response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
+                status, content = self._request(method, self.url + what, body=body, headers=headers)
             except ReadTimeoutError as error:
                 late = f"did not answer within {self._timeout:g} s"
                 raise ModelError(f"the model server at {self.url} {late}; look at its load") from error
@@ -186,9 +187,9 @@ class _Client:
                 failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
                 advice = "check --server, and that the server is running"
                 continue
-            status, reply = response.status, None
+            reply = None
             with suppress(ValueError):
-                reply = json.loads(response.data)
+                reply = json.loads(content)
             reason = reply.get("error") if isinstance(reply, dict) else None
             reason = " ".join(str(reason or f"status {status}").split())[:200]
             if status not in BUSY:
@@ -203,3 +204,17 @@ class _Client:
         if not isinstance(reply, dict):
             raise ModelError(f"{self.url}: expected a JSON object, got another reply; give its REST port, usually 8501")
         return reply
+
+    def _request(self, *what: str, **options: Any) -> tuple[int, bytes]:
+        """Status and body of a reply; urllib3's own limit of time begins anew with each byte that comes."""
+        from urllib3.exceptions import ReadTimeoutError
+
+        until, content = time.monotonic() + self._timeout, b""
+        with self._pool.request(*what, **options, redirect=False, preload_content=False) as response:
+            while part := response.read1(MOST_BYTES):
+                content += part
+                if time.monotonic() > until:
+                    raise ReadTimeoutError(self._pool, self.url, "late")
+                if len(content) > MOST_BYTES:
+                    raise ModelError(f"{self.url}: expected {MOST_BYTES:,} bytes at most; is this the right server?")
+        return response.status, content

@@ -75,10 +75,10 @@ def test_every_chapter_of_the_exploration_ends_in_a_conclusion():
 @pytest.mark.timeout(1200)
 def test_the_exploration_runs_on_the_sample_corpus():
     environment = {DATA_VARIABLE: str(paths.SAMPLE_CORPUS), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    executed, error = notebooks.execute(paths.RESEARCH / "eda.ipynb", environment, timeout=1000)
+    executed, cells, error = notebooks.execute(paths.RESEARCH / "eda.ipynb", environment, timeout=1000)
     assert error is None, error
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
-    assert notebooks.count_cells(executed) == len(code)
+    assert cells == len(code)
     charts = [
         cell for cell in code for output in cell.outputs if "application/vnd.plotly.v1+json" in output.get("data", {})
     ]
@@ -89,9 +89,9 @@ def test_the_exploration_runs_on_the_sample_corpus():
 def test_the_study_of_the_labels_runs_on_the_sample_corpus():
     pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     environment = {DATA_VARIABLE: str(paths.SAMPLE_CORPUS), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    executed, error = notebooks.execute(paths.RESEARCH / "label_quality.ipynb", environment, timeout=1000)
+    executed, cells, error = notebooks.execute(paths.RESEARCH / "label_quality.ipynb", environment, timeout=1000)
     assert error is None, error
-    assert notebooks.count_cells(executed) == sum(cell.cell_type == "code" for cell in executed.cells)
+    assert cells == sum(cell.cell_type == "code" for cell in executed.cells)
 
 
 @pytest.mark.timeout(1800)
@@ -101,7 +101,7 @@ def test_the_colab_notebook_runs_without_its_colab_cells(tiny_bert):
         notebooks.TRAINING_VARIABLE: f"--epochs 1 --backbone {tiny_bert}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    executed, error = notebooks.execute(paths.RESEARCH / "colab.ipynb", environment, timeout=1500)
+    executed, _, error = notebooks.execute(paths.RESEARCH / "colab.ipynb", environment, timeout=1500)
     assert error is None, error
     said = "\n".join(output.get("text", "") for cell in executed.cells for output in cell.get("outputs", ()))
     assert "dataset: sample" in said
