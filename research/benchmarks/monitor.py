@@ -120,8 +120,8 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
     times: dict[str, list[float]] = {"without": [], "with": []}
     with Recorder(path, model="answer", version="benchmark") as recorder:
         ways: dict[str, Callable[[str], Any]] = {
-            "without": lambda text: predictor.predict_measured([text]).predictions.copy(deep=False),
-            "with": lambda text: recorder.predict(predictor, [text], "app"),
+            "without": lambda text: predictor.predict_measured([text]),
+            "with": lambda text: recorder.record_measured([text], predictor.predict_measured([text]), "app"),
         }
         for text in dict.fromkeys(texts):  # each length has a first time
             for ask in ways.values():

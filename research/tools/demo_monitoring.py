@@ -120,15 +120,16 @@ def _until_next_minute() -> float:
 
 def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Any], seconds: float) -> None:
     chance, judgeable = random.Random(phase.name), itertools.count(1)
-    slowed = _slowed(predictor, phase.pause) if phase.pause else predictor
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         asked = [None if chance.random() < phase.other_topic else next(tweets) for _ in range(BATCH)]
         texts = [_other_topic(chance) if tweet is None else tweet.text for tweet in asked]
-        failing = chance.random() < phase.failing
+        disturbed = _disturbed(predictor, phase.pause, fails=chance.random() < phase.failing)
         with contextlib.suppress(ModelError):
-            predictions = recorder.predict(_broken(slowed) if failing else slowed, texts, SOURCE)
-            for tweet, row in zip(asked, predictions.to_dict("records"), strict=True):
+            with recorder.recording_errors(SOURCE):
+                measured = disturbed.predict_measured(texts)
+            recorder.record_measured(texts, measured, SOURCE)
+            for tweet, row in zip(asked, measured.predictions.to_dict("records"), strict=True):
                 if tweet is not None and tweet.answer is not None and next(judgeable) % JUDGED == 0:
                     _judge(tweet, row, recorder)
 
@@ -155,10 +156,12 @@ def _served(url: str) -> frozenset[str]:
     return frozenset(each.labels["signal"] for each in samples if each.name == "tweet_target_alarm" and each.value)
 
 
-def _slowed(predictor: Predictor, pause: float) -> Predictor:
-    """The same model, ``pause`` seconds slower with each batch."""
+def _disturbed(predictor: Predictor, pause: float, fails: bool) -> Predictor:
+    """The same model, ``pause`` seconds slower with each batch, or one that cannot answer."""
 
     def score(batch: Sequence[bytes]) -> Outputs:
+        if fails:
+            raise ModelError("made to fail by the demonstration")
         time.sleep(pause)
         outputs = predictor.score(batch)
         if "model_seconds" in outputs:
@@ -166,15 +169,6 @@ def _slowed(predictor: Predictor, pause: float) -> Predictor:
         return outputs
 
     return replace(predictor, score=score)
-
-
-def _broken(predictor: Predictor) -> Predictor:
-    """The same model, which cannot answer."""
-
-    def fail(batch: Sequence[bytes]) -> Any:
-        raise ModelError("made to fail by the demonstration")
-
-    return replace(predictor, score=fail)
 
 
 def _tweets(predictor: Predictor) -> pandas.DataFrame:

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,6 +44,16 @@ def write(folder: Path, dataset: str = "assignment", emotion: bool = False, mark
     for name, content in contents.items():
         (folder / name).write_text(content)
     return folder
+
+
+def promote(new: Path, difference: float, target: Path | None = None, **options) -> promotion.Promotion:
+    """Promote as if the comparison had given this difference of accuracies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(promotion.data, "resolve", lambda path: SimpleNamespace(path=path))
+        patch.setattr(promotion.data, "announce", lambda source: None)
+        patch.setattr(promotion.data, "read", lambda path: None)
+        patch.setattr("tf_model.evaluation.comparison.compare_models", lambda *_: compared(difference))
+        return promotion.promote(new, target, **options)
 
 
 def mark_of(folder: Path | None) -> str | None:
@@ -96,7 +107,7 @@ def test_a_model_of_both_tasks_is_the_answer(models, tmp_path):
 @pytest.mark.parametrize("difference", [0.0, 0.01])
 def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, new, difference):
     old = write(models / "product", mark="old")
-    done = promotion.promote(new, comparison=compared(difference))
+    done = promote(new, difference)
     assert (mark_of(old), mark_of(done.previous)) == ("new", "old")
     assert done.comparison == compared(difference)
 
@@ -106,12 +117,12 @@ def test_a_worse_model_is_refused_unless_told(models, new):
     with pytest.raises(
         ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*promote \S+ --to \S+ --allow-worse`"
     ) as caught:
-        promotion.promote(new, comparison=compared(-0.01))
+        promote(new, -0.01)
     assert len(str(caught.value).splitlines()) == 1
     with pytest.raises(ModelError, match="--allow-worse"):  # force is for other things
-        promotion.promote(new, comparison=compared(-0.01), force=True)
+        promote(new, -0.01, force=True)
     assert mark_of(old) == "old"
-    promotion.promote(new, comparison=compared(-0.01), allow_worse=True)
+    promote(new, -0.01, allow_worse=True)
     assert mark_of(old) == "new"
 
 
@@ -120,7 +131,7 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
     old, broken = write(models / "product", mark="old"), write(tmp_path / "broken", **{fault: ""})
     words = {"nan": "expected probabilities of the product that sum to 1", "fails": "cannot answer"}[fault]
     with pytest.raises(ModelError, match=words):
-        promotion.promote(broken, comparison=compared(0.1), force=True, allow_worse=True)
+        promote(broken, 0.1, force=True, allow_worse=True)
     with pytest.raises(ModelError, match=words):
         promotion.promote(broken, models / "another")
     assert mark_of(old) == "old"
@@ -130,9 +141,9 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
 def test_a_model_of_the_sample_does_not_replace_one_of_real_tweets(models, tmp_path):
     old, sample = write(models / "product", mark="old"), write(tmp_path / "sample", "sample", mark="sample")
     with pytest.raises(ModelError, match=r"was trained on the sample corpus, .* on real tweets; .* --force` promotes"):
-        promotion.promote(sample, comparison=compared(0.1))
+        promote(sample, 0.1)
     assert mark_of(old) == "old"
-    promotion.promote(sample, comparison=compared(0.1), force=True)
+    promote(sample, 0.1, force=True)
     assert mark_of(old) == "sample"
 
 
@@ -146,7 +157,7 @@ def test_a_model_of_real_tweets_replaces_one_of_the_sample_uncompared(models, ne
 def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
     with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* --force` promotes"):
-        promotion.promote(new, models / "answer", comparison=compared(0.1))
+        promote(new, 0.1, models / "answer")
 
 
 def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):
@@ -203,9 +214,9 @@ def test_a_model_does_not_replace_itself(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(UsageError, match="is the model in use already"):
         promotion.promote(old)
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     with pytest.raises(UsageError, match="new is the model in use already; give the folder of another one"):
-        promotion.promote(new, comparison=compared(0.0), force=True)
+        promote(new, 0.0, force=True)
     assert (mark_of(old), mark_of(other_version(old))) == ("new", "old")
 
 
@@ -236,7 +247,7 @@ def test_a_model_of_another_name_is_left_alone(models, new, tmp_path):
 
 def test_back_and_forth(models, new):
     old = write(models / "product", mark="old")
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     for now, kept in (("old", "new"), ("new", "old")):
         assert promotion.rollback(old) == other_version(old)
         assert (mark_of(old), mark_of(other_version(old))) == (now, kept)
@@ -244,10 +255,10 @@ def test_back_and_forth(models, new):
 
 def test_a_promotion_after_a_rollback_keeps_what_was_in_use(models, new, tmp_path):
     old = write(models / "product", mark="old")
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     promotion.rollback(old)
     newer = write(tmp_path / "newer", mark="newer")
-    assert mark_of(promotion.promote(newer, comparison=compared(0.1)).previous) == "old"
+    assert mark_of(promote(newer, 0.1).previous) == "old"
     assert (mark_of(old), mark_of(other_version(old))) == ("newer", "old")
 
 
@@ -256,7 +267,7 @@ def test_a_rollback_needs_a_version_that_works(models, new):
     with pytest.raises(ModelError, match=r"has no previous version in .* only a promotion keeps one"):
         promotion.rollback(old)
     assert [each.name for each in models.iterdir()] == ["product"]  # nothing was made
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     (other_version(old) / "model.json").unlink()
     with pytest.raises(ModelError, match="holds no whole model"):
         promotion.rollback(old)
@@ -271,19 +282,19 @@ def test_the_first_promoted_model_has_nothing_before_it(models, new):
 
 def test_a_name_that_a_killed_promotion_left_missing_comes_back(models, new, tmp_path, capsys):
     old = write(models / "product", mark="old")
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     (models / "product").unlink()
     assert command.main(["--rollback", "product"]) == 0  # of the two, that which was in use before
     assert (mark_of(old), mark_of(other_version(old))) == ("old", "new")
     (models / "product").unlink()
     with pytest.raises(ModelError, match="--allow-worse"):  # it is compared as ever
-        promotion.promote(write(tmp_path / "worse", mark="worse"), comparison=compared(-0.1))
+        promote(write(tmp_path / "worse", mark="worse"), -0.1)
     assert mark_of(old) == "old"
 
 
 def test_a_model_that_was_trained_over_a_promoted_one_can_be_taken_back(models, new):
     old = write(models / "product", mark="old")
-    promotion.promote(new, comparison=compared(0.1))
+    promote(new, 0.1)
     from tf_model.io.files import whole_folder
 
     with whole_folder(old, overwrite=True) as part:  # as train --overwrite and export --overwrite write

@@ -138,8 +138,8 @@ class TextsInMemory(Table):
         return ((number, [text]) for number, text in enumerate(self._texts, 1))
 
 
-class TableWriter:
-    """Writes frames of one shape, one after the other."""
+class TableWriter(AbstractContextManager["TableWriter"]):
+    """Writes frames of one shape, one after the other; a context manager that closes the file."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []  # for the user, known when the last frame is written
@@ -149,12 +149,11 @@ class TableWriter:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Write what is still held back, and close the file."""
-        raise NotImplementedError
+        """Write what is still held back."""
 
-    def abandon(self) -> None:
-        """Let go of the file after an error."""
-        self.finish()
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        raise NotImplementedError
 
 
 def explain_empty(name: str, expected: str) -> str:

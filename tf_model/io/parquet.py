@@ -87,7 +87,7 @@ class ParquetWriter(TableWriter):
         if len(frame):
             self.writer.write_table(table)
 
-    def finish(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Write the footer, and close the file."""
         if self.writer:
             self.writer.close()

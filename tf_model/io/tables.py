@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -180,12 +180,6 @@ def table_writer(output: Path, overwrite: bool = False) -> Iterator[TableWriter]
     """Write a table, whole or not at all, in the format that the suffix of ``output`` names."""
     output = Path(output)
     check_output(output, overwrite)
-    with whole_file(output, overwrite) as part:
-        writer = _WRITERS[output.suffix.lower()](part)
-        try:
-            yield writer
-            writer.finish()
-        except BaseException:
-            with suppress(OSError, ValueError):
-                writer.abandon()
-            raise
+    with whole_file(output, overwrite) as part, _WRITERS[output.suffix.lower()](part) as writer:
+        yield writer
+        writer.finish()

@@ -182,7 +182,7 @@ class _TextWriter(TableWriter):
         super().__init__()
         self.stream = stream
 
-    def finish(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the stream."""
         self.stream.close()
 

@@ -154,7 +154,7 @@ class WorkbookWriter(TableWriter):
             most = f"{MOST_CHARACTERS:,} characters, the most that a cell of a workbook holds"
             self.notes.append(f"texts cut to {most}: {self.cut}; write a .csv file to keep them whole")
 
-    def abandon(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the sheet and its temporary file."""
         if not self.sheet.closed:
             self.sheet.close()

@@ -35,47 +35,35 @@ LABELS = ("product", "emotion", "outcome")
 
 
 @dataclass(frozen=True)
-class LinearBins:
-    """Bins of one width from 0 on; the last one takes what is beyond."""
+class Bins:
+    """Bins of one width, of the value or of its binary logarithm; the last one takes what is beyond."""
 
     width: float
-    last: int
+    last: float = math.inf
+    smallest: float = 0.0  # what is less counts as this
+    is_log: bool = False
 
     def key(self, value: float) -> int:
         """The number of the bin that holds ``value``."""
-        return min(max(int(value / self.width + 1e-9), 0), self.last)
+        value = max(value, self.smallest)
+        return min(math.floor((math.log2(value) if self.is_log else value) / self.width + 1e-9), self.last)
 
     def edges(self, key: int) -> tuple[float, float]:
         """Lower and upper bound of a bin."""
-        return key * self.width, (key + 1) * self.width
+        low, high = key * self.width, (key + 1) * self.width
+        return (2**low, 2**high) if self.is_log else (low, high)
 
 
-@dataclass(frozen=True)
-class LogBins:
-    """Bins whose width grows with the value: ``per_double`` of them for each factor of 2, without an end."""
-
-    per_double: int
-    smallest: float
-
-    def key(self, value: float) -> int:
-        """The number of the bin that holds ``value``."""
-        return math.floor(math.log2(max(value, self.smallest)) * self.per_double + 1e-9)
-
-    def edges(self, key: int) -> tuple[float, float]:
-        """Lower and upper bound of a bin."""
-        return 2 ** (key / self.per_double), 2 ** ((key + 1) / self.per_double)
-
-
-_SHARE = LinearBins(0.02, 49)
-_TIME = LogBins(8, 1e-6)  # a bin is 9% wide: percentiles are within that
-NUMBERS: Mapping[str, LinearBins] = {
+_SHARE = Bins(0.02, last=49)
+_TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide: percentiles are within that
+NUMBERS: Mapping[str, Bins] = {
     "product_confidence": _SHARE,
     "emotion_confidence": _SHARE,
     "answer_confidence": _SHARE,
     "unk_rate": _SHARE,
-    "length": LinearBins(10.0, 100),
+    "length": Bins(10.0, last=100),
 }
-BINS: Mapping[str, LinearBins | LogBins] = {
+BINS: Mapping[str, Bins] = {
     **NUMBERS,
     DIRECTED_CONFIDENCE: _SHARE,
     **dict.fromkeys((SECONDS, *STAGE_SECONDS.values()), _TIME),
@@ -132,7 +120,7 @@ def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None
 class Histogram:
     """Number and sum of the values in each bin that has any, by the number of the bin."""
 
-    bins: LinearBins | LogBins
+    bins: Bins
     counts: Mapping[int, int]
     totals: Mapping[int, float]
 
@@ -198,9 +186,9 @@ class Window:
 
     def histogram(self, name: str) -> Histogram:
         """One of :data:`BINS`, such as :data:`SECONDS` or ``"product_confidence"``."""
-        bins = {int(key): sums for (each, key), sums in self.counts.items() if each == name}
-        counts = {key: count for key, (count, _) in bins.items()}
-        return Histogram(BINS[name], counts, {key: total for key, (_, total) in bins.items()})
+        sums = {key: value for (each, key), value in self.counts.items() if each == name}
+        counts = {key: count for key, (count, _) in sums.items()}
+        return Histogram(BINS[name], counts, {key: total for key, (_, total) in sums.items()})
 
     def mean(self, name: str) -> float | None:
         """Mean of one of :data:`SAMPLED`; None without a sample."""

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import prometheus_client
@@ -83,7 +83,7 @@ STARTED = ("requests", "errors", "feedback", "stage_duration_seconds", "confiden
 Judge = Callable[[], report.Report | None]
 
 
-class Exporter:
+class Exporter(Collector):
     """Counts requests, predictions, errors and feedback, and serves the counts to Prometheus.
 
     Every method may be called from any thread. A request is one call for predictions, of one text or of many. The
@@ -106,7 +106,7 @@ class Exporter:
         self._judges: dict[tuple[str, str], Judge] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
         self._judge: Judge = lambda: None
-        self.registry.register(_Collected(self._collect))
+        self.registry.register(self)
         ProcessCollector(registry=self.registry)  # processor and memory
 
     # ------------------------------------------------------------ what happened
@@ -190,7 +190,8 @@ class Exporter:
             ) from error
         return Server(server, thread, address)
 
-    def _collect(self) -> Iterator[Metric]:
+    def collect(self) -> Iterator[Metric]:
+        """What is read at each scrape; called by the registry."""
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Calls that are under way.", in_flight())
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
@@ -199,7 +200,7 @@ class Exporter:
         for name, (meaning, label) in GAUGES.items():
             family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
             for key, value in values.get(name, {}).items():
-                family.add_metric([key], value)
+                family.add_metric([str(key)], value)
             yield family
 
 
@@ -220,11 +221,6 @@ class Server:
         self._server.server_close()
 
 
-class _Collected(Collector):
-    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        self.collect = collect
-
-
 def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
     if judged is None:
         return {}
@@ -238,12 +234,14 @@ def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
     }
 
 
-def _gpus(with_tensorflow: bool) -> dict[str, dict[str, float]]:
-    gpus, ours = resources.gpus(), resources.tensorflow_memory() if with_tensorflow else []
-    names = {"used": "gpu_memory_used_bytes", "size": "gpu_memory_size_bytes", "utilization": "gpu_utilization_ratio"}
-    values = {name: [getattr(gpu, field) for gpu in gpus] for field, name in names.items()}
-    values["gpu_process_memory_bytes"] = ours
-    return {name: {str(index): value for index, value in enumerate(each)} for name, each in values.items()}
+def _gpus(with_tensorflow: bool) -> dict[str, dict[int, float]]:
+    gpus = dict(enumerate(resources.gpus()))
+    return {
+        "gpu_memory_used_bytes": {index: gpu.used for index, gpu in gpus.items()},
+        "gpu_memory_size_bytes": {index: gpu.size for index, gpu in gpus.items()},
+        "gpu_utilization_ratio": {index: gpu.utilization for index, gpu in gpus.items()},
+        "gpu_process_memory_bytes": dict(enumerate(resources.tensorflow_memory() if with_tensorflow else [])),
+    }
 
 
 def _recent_report(recorder: Recorder, reference: Reference | None) -> Judge:

@@ -21,10 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import pandas
-
 from tf_model.errors import TweetTargetError, first_line
-from tf_model.inference.predictor import Measured, Predictor, model_input
+from tf_model.inference.predictor import Measured, model_input
 from tf_model.io.characters import well_formed
 from tf_model.monitor import resources
 from tf_model.monitor.aggregates import DROPPED, Counts
@@ -110,22 +108,11 @@ class Recorder:
 
     # ------------------------------------------------------------ recording
 
-    def predict(
-        self, predictor: Predictor, texts: Sequence[Any], source: str = "python", **options: Any
-    ) -> pandas.DataFrame:
-        """Score texts and record it; if that fails, record the error and raise it.
-
-        ``source`` is who asks, one of a handful of words, never a user; ``options`` are those of ``predict_measured``.
-        """
-        with self.recording_errors(source):
-            measured = predictor.predict_measured(texts, **options)
-        self.record_measured(texts, measured, source)
-        return measured.predictions.copy(deep=False)  # theirs to change
-
     def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
         """Record what ``predict_measured`` gave for ``texts``; returns at once.
 
-        The predictions must not be changed in place afterwards: they are read only when they are written.
+        ``source`` is who asks, one of a handful of words, never a user. The predictions must not be changed in place
+        afterwards: they are read only when they are written.
         """
         now, stream, given = time.time(), self._stream(source), tuple(texts)
         self._put(_Item(lambda: self._answered(now, stream, given, measured), len(given)))

@@ -33,16 +33,14 @@ def promote(
     new: Path | str,
     target: Path | str | None = None,
     *,
-    comparison: Mapping[str, Any] | None = None,
     path: Path | str | None = None,
     force: bool = False,
     allow_worse: bool = False,
 ) -> Promotion:
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
-    ``target`` need not exist; None: ``saved_models/`` and what the model predicts. ``comparison`` is what
-    ``compare_models`` returned for these two; None: they are compared now, on the dataset ``path``. An error leaves
-    everything as it was.
+    ``target`` need not exist; None: ``saved_models/`` and what the model predicts. The two are compared on the dataset
+    ``path``. An error leaves everything as it was.
     """
     model = load_and_try(Path(new))
     if target is None:
@@ -50,11 +48,11 @@ def promote(
     new, target = Path(new), _place(target)
     with versions.locked(target):
         versions.recover(target)
-        replaces = target.exists()
+        replaces, comparison = target.exists(), None
         if replaces:
             if not (target / GRAPH).is_file():
                 raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, comparison, path, force, allow_worse)
+            comparison = _judge(model, target, path, force, allow_worse)
         versions.add_version(new, target)
     return Promotion(target, versions.other_version(target) if replaces else None, comparison)
 
@@ -106,12 +104,7 @@ def _place(target: Path | str) -> Path:
 
 
 def _judge(
-    model: Predictor,
-    target: Path,
-    comparison: Mapping[str, Any] | None,
-    path: Path | str | None,
-    force: bool,
-    allow_worse: bool,
+    model: Predictor, target: Path, path: Path | str | None, force: bool, allow_worse: bool
 ) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
@@ -142,18 +135,17 @@ def _judge(
             f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or "
             f"{anyway('--force')}"
         )
-    if comparison is None and replaces_sample and not from_sample:
+    if replaces_sample and not from_sample:
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
-    if comparison is None:
-        try:
-            dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
-            comparison = compare_models(current, model, dataset)
-        except TweetTargetError as error:
-            if not force:
-                raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway('--force')}") from error
-            cli.say(f"note: {new} and {old} were not compared: {error}")
-            return None
+    try:
+        dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
+        comparison = compare_models(current, model, dataset)
+    except TweetTargetError as error:
+        if not force:
+            raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway('--force')}") from error
+        cli.say(f"note: {new} and {old} were not compared: {error}")
+        return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
         raise ModelError(f"{result_line(comparison)}; {anyway('--allow-worse')}")
     return comparison

@@ -69,12 +69,12 @@ def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, pha
 def test_a_slowed_model_answers_the_same_and_says_that_the_model_took_longer():
     plain = stub()
     telling = replace(plain, score=lambda batch: plain.score(batch) | {"model_seconds": numpy.float64(0.002)})
-    outputs = demo_monitoring._slowed(telling, 0.01).score([b"my ipad"])
+    outputs = demo_monitoring._disturbed(telling, 0.01, fails=False).score([b"my ipad"])
     assert outputs["product"].tolist() == ["iPad"]
     assert outputs["model_seconds"] == pytest.approx(0.012)
-    assert "model_seconds" not in demo_monitoring._slowed(plain, 0.01).score([b"my ipad"])
+    assert "model_seconds" not in demo_monitoring._disturbed(plain, 0.01, fails=False).score([b"my ipad"])
     with pytest.raises(ModelError, match="made to fail"):
-        demo_monitoring._broken(plain).score([b"a"])
+        demo_monitoring._disturbed(plain, 0, fails=True).score([b"a"])
 
 
 @pytest.mark.parametrize(
