@@ -253,12 +253,11 @@ def report_accuracies() -> list[float]:
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
     if len(values) < 2:
         return -np.inf, np.inf
-    half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return float(np.mean(values) - half), float(np.mean(values) + half)
+    return t.interval(0.95, len(values) - 1, np.mean(values), sem(values))
 
 
 def normal_p(difference: float, low: float, high: float) -> float:

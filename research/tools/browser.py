@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
-import io
 import json
 import os
 import re
@@ -239,9 +237,10 @@ def ask(page: Page, question: str = QUESTION) -> None:
 
 def upload(page: Page) -> None:
     """Give the page Batch a small file, and have it answered."""
-    lines = io.StringIO()
-    csv.writer(lines).writerows([("id", "text"), *enumerate(UPLOAD * 4, 1)])
-    file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": lines.getvalue().encode()}
+    import pandas
+
+    rows = pandas.DataFrame(enumerate(UPLOAD * 4, 1), columns=["id", "text"])
+    file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": rows.to_csv(index=False).encode()}
     page.locator('input[type="file"]').first.set_input_files(file)
     wait_until_done(page)
     page.get_by_role("button", name=re.compile(r"^\W*\w*\s*Answer [\d,]+ row")).click()

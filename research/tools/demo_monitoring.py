@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_model import cli, data, paths, tasks
+from research.study import read_dataset
+from tf_model import cli, paths, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Outputs, Predictor
 from tf_model.io.files import refuse_to_overwrite
@@ -178,9 +179,7 @@ def _tweets(predictor: Predictor) -> pandas.DataFrame:
     """
     import pandas
 
-    source = data.resolve()
-    data.announce(source)
-    labelled = data.read(source.path).labelled
+    labelled = read_dataset(None).labelled
     validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
     tweets = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
     columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}

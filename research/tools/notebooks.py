@@ -48,14 +48,12 @@ def main(argv: list[str] | None = None) -> int:
         TRAINING_VARIABLE: os.environ.get(TRAINING_VARIABLE, SHORT_TRAINING),
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    failed, clean_python = [], None
+    failed, for_colab = [], [path for path in notebooks if arguments.clean and has_colab_cells(path)]
     with cli.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="clean-environment-") as clean:
+        python = install(paths.ROOT / "requirements.lock", Path(clean)) if for_colab else None
         for path in notebooks:
-            is_clean = arguments.clean and has_colab_cells(path)
-            if is_clean and clean_python is None:
-                clean_python = install(paths.ROOT / "requirements.lock", Path(clean))
             began = time.monotonic()
-            _, cells, error = execute(path, environment, MOST_SECONDS, clean_python if is_clean else None)
+            _, cells, error = execute(path, environment, MOST_SECONDS, python if path in for_colab else None)
             outcome, took = f"failed: {error}" if error else "passed", duration(time.monotonic() - began)
             cli.say(f"{path.stem}: {outcome} ({cells} {plural(cells, 'cell', 'cells')}, {took})")
             if error:

@@ -22,22 +22,16 @@ TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
 
 def main(argv: list[str] | None = None) -> int:
     """Start the real app, look at each page in both themes, and write what was seen."""
-    parser = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS)
-    parser.add_argument("--page", action="append", help="only this page, by its name in the menu (repeatable)")
-    arguments = parser.parse_args(argv)
-    wanted = {name.lower() for name in arguments.page or ()}
+    arguments = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS).parse_args(argv)
     prepare = {
         "ask": browser.ask,
         "batch": browser.upload,
         "monitor": partial(browser.show_log, whole=arguments.log is not None),
     }
-    questions = 40 if not wanted or "monitor" in wanted else 0
-    with browser.watched_app(arguments, questions, rest=4.0) as (chromium, address):
+    with browser.watched_app(arguments, questions_each=40, rest=4.0) as (chromium, address):
         for theme in ("light", "dark"):
             page = browser.open_window(chromium, address, viewport=WINDOW, color_scheme=theme)
             for name, link in browser.page_links(page).items():
-                if wanted and name.lower() not in wanted:
-                    continue
                 page.set_viewport_size(WINDOW)
                 page.goto(link)
                 browser.wait_until_done(page)

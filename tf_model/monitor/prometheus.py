@@ -103,9 +103,11 @@ class Exporter(Collector):
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
         self._classes: dict[str, set[str]] = {name: set() for name in tasks.TASKS}
         self._recorders: list[Recorder] = []
-        self._judges: dict[tuple[str, str], Judge] = {}  # by model and version
+        self._judged_by: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
-        self._judge: Judge = lambda: None
+        self._judge: Judge = self._recent_report
+        self._latest: report.Report | None = None
+        self._judge_again = -math.inf
         self.registry.register(self)
         ProcessCollector(registry=self.registry)  # processor and memory
 
@@ -119,7 +121,7 @@ class Exporter(Collector):
         judged. ``labels`` are the classes of its model by task, if they are not the report's."""
         for task, classes in labels.items():
             self._classes[task].update(classes)
-        self._judges[recorder.model, recorder.version] = _recent_report(recorder, reference)
+        self._judged_by[recorder.model, recorder.version] = Store(recorder.path), reference
         self._recorders.append(recorder)
         self._answers(recorder.model, recorder.version)
         recorder.observers.append(self.observe)
@@ -127,7 +129,7 @@ class Exporter(Collector):
     def _answers(self, model: str, version: str) -> None:
         self._answering = model, version
         self._model.info({"name": model, "version": version})
-        self._judge = self._judges.get(self._answering, self._judge)
+        self._judge_again = -math.inf
 
     def observe(self, event: Event) -> None:
         """Count one event; an observer of a :class:`~tf_model.monitor.recorder.Recorder`."""
@@ -170,6 +172,17 @@ class Exporter(Collector):
         Where it returns None nothing is served: zero would raise an alert, or hide one.
         """
         self._judge = judge
+
+    def _recent_report(self) -> report.Report | None:
+        """On the last :data:`SPAN` seconds of the log of the model that answers, None while that cannot be read."""
+        if self._answering in self._judged_by and time.monotonic() >= self._judge_again:
+            self._judge_again = time.monotonic() + JUDGE_SECONDS
+            (store, reference), now = self._judged_by[self._answering], time.time()
+            try:
+                self._latest = report.make(store, now - SPAN, now, reference, None, *self._answering)
+            except TweetTargetError:  # as when it is locked: the other metrics are served all the same
+                self._latest = None
+        return self._latest
 
     # ------------------------------------------------------------ serve
 
@@ -242,23 +255,3 @@ def _gpus(with_tensorflow: bool) -> dict[str, dict[int, float]]:
         "gpu_utilization_ratio": {index: gpu.utilization for index, gpu in gpus.items()},
         "gpu_process_memory_bytes": dict(enumerate(resources.tensorflow_memory() if with_tensorflow else [])),
     }
-
-
-def _recent_report(recorder: Recorder, reference: Reference | None) -> Judge:
-    """A function that reports on the last :data:`SPAN` seconds of a recorder's log, None while that cannot be read."""
-    store = Store(recorder.path)
-    latest: report.Report | None = None
-    next_time = -math.inf
-
-    def judge() -> report.Report | None:
-        nonlocal latest, next_time
-        if time.monotonic() >= next_time:
-            next_time = time.monotonic() + JUDGE_SECONDS
-            now = time.time()
-            try:
-                latest = report.make(store, now - SPAN, now, reference, None, recorder.model, recorder.version)
-            except TweetTargetError:  # as when it is locked: the other metrics are served all the same
-                latest = None
-        return latest
-
-    return judge
