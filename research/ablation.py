@@ -27,7 +27,6 @@ SETTINGS = {
     "report": config.REPORT_DEFAULT,
     "quick": config.make_config("report", learning_rate=1e-4, epochs=3),
 }
-FIGURES = ("accuracy", "macro_f1", "loss")
 
 
 @dataclass(frozen=True)
@@ -163,13 +162,12 @@ def score_switch(
 
 
 def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
-    """Metrics of one seed, ready for JSON: with which of all rows were predicted, and which correctly."""
+    """The accuracy of one seed, which of all rows were predicted, and which of them correctly."""
     label_ids = problem.label_ids(tasks.PRODUCT)
-    metrics = study.evaluate(tasks.PRODUCT, label_ids, result)
-    return {name: metrics[name] for name in ("rows", *FIGURES, "accuracy_interval")} | {
+    return {
+        "accuracy": study.evaluate(tasks.PRODUCT, label_ids, result)["accuracy"],
         "answered": pack(result.predicted >= 0),
         "right": pack(result.predicted == label_ids),
-        "seconds": result.seconds,
     }
 
 
@@ -190,7 +188,7 @@ def summarized(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any
     for name in [name for name in SWITCHES if name in switches]:
         seeds, control = switches[name]["seeds"], SWITCHES[name].control
         results[name] = switches[name] | {
-            "summary": {key: summarize(each[key] for each in seeds.values()) for key in FIGURES},
+            "summary": {"accuracy": summarize(each["accuracy"] for each in seeds.values())},
             "paired": None if name == UNCHANGED else compare(groups, switches[UNCHANGED]["seeds"], seeds),
         }
         if control in switches:

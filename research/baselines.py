@@ -116,7 +116,6 @@ def evaluate_method(
                     "summary": _summary(by_seed),
                     "intervals": _intervals(problem, correct, by_seed),
                 }
-                entry["seconds"] = _seconds(entry)
                 yield entry
             both = [of_problem.get(protocol, {}).get("seeds", {}).get(str(seed)) for protocol in (GROUPED, REPORT)]
             if name != tasks.ANSWER and all(both):
@@ -133,9 +132,7 @@ def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str
     :func:`research.runs.pack` writes it which rows are correct.
     """
     rows = np.sort(problem.folds[REPORT][0].validation)
-    correct = {GROUPED: unpack(grouped, len(problem.rows))[rows], REPORT: unpack(report, len(rows))}
-    accuracy = {name: float(each.mean()) for name, each in correct.items()}
-    return {"accuracy": accuracy, **compare_right(correct[GROUPED], correct[REPORT], problem.groups[rows])}
+    return compare_right(unpack(grouped, len(problem.rows))[rows], unpack(report, len(rows)), problem.groups[rows])
 
 
 def _metrics(
@@ -172,12 +169,6 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         elif name in PROBLEMS:
             summary[name] = _summary({seed: figures[name] for seed, figures in seeds.items()})
     return summary
-
-
-def _seconds(entry: Mapping[str, Any]) -> float:
-    """Of fitting and predicting, over all problems, protocols and seeds."""
-    by_protocol = [protocol for name in PROBLEMS for protocol in entry.get(name, {}).values()]
-    return sum(figures["seconds"] for protocol in by_protocol for figures in protocol["seeds"].values())
 
 
 def _print(entry: Mapping[str, Any]) -> None:

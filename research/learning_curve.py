@@ -1,4 +1,4 @@
-"""``python -m research.learning_curve``: accuracy and cost against the number of labelled tweets, 50 to all.
+"""``python -m research.learning_curve``: accuracy against the number of labelled tweets, 50 to all.
 
 In each fold of the leak-free protocol, a method trains on tweets drawn at random from the training part, more and more
 of them, and predicts the whole validation part. The run is recorded after each size; what is recorded stays.
@@ -83,24 +83,20 @@ def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
 def curve(
     method: Method, problem: Problem, sizes: Sequence[int], data_sha256: str, recorded: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """The entry of a method after each size, with the points of ``recorded``: metrics and their spread over draws."""
-    (task,), folds = problem.rows.tasks, len(problem.folds[GROUPED])
+    """The entry of a method after each size, with the points of ``recorded``: accuracy and its spread over draws."""
+    (task,) = problem.rows.tasks
     points = {point["size"]: point for point in recorded.get("points", ())}
     for size in sizes:
-        metrics = []
+        accuracies = []
         for number in range(DRAWS):
             drawn = replace(problem, folds={f"{size}-rows": draw(problem, size, number)})
             result = study.score_method(method, drawn, task, f"{size}-rows", number, data_sha256)
-            of_draw = study.evaluate(task, problem.label_ids(task), result, method.has_probabilities)
-            # Seconds of fitting once, and predicting a fifth of the tweets.
-            metrics.append(of_draw | {"seconds": result.seconds / folds})
-        names = ("accuracy", "macro_f1", "seconds")
-        points[size] = {"size": size} | {name: summarize(each[name] for each in metrics) for name in names}
+            accuracies.append(study.evaluate(task, problem.label_ids(task), result)["accuracy"])
+        points[size] = {"size": size, "accuracy": summarize(accuracies)}
         yield {
             "title": method.title,
             "settings": method.settings,
             "points": [points[size] for size in sorted(points)],
-            "seconds": sum(point["seconds"]["mean"] * DRAWS * folds for point in points.values()),
         }
 
 

@@ -249,7 +249,7 @@ def cross_entropy(targets: np.ndarray) -> Any:
 
 
 def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    """Each variant with ``summary`` of its headline figures and ``paired``, how it differs from the unchanged training.
+    """Each variant with ``paired``, how it differs from the unchanged training.
 
     ``paired`` is by question, and for the answers to tweets with an emotion alone (:data:`EMOTION_ROWS`).
     """
@@ -269,9 +269,7 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
             test = study.paired_difference(old, new, problem.groups[rows[asked][some]])
             seeds = test.pop("seeds")
             paired[question] = test
-        headlines = [figures["headline"] for figures in entries[name]["seeds"].values()]
-        summary = joint_metrics.summarize_headlines(headlines)
-        results[name] = entries[name] | {"summary": summary, "paired": paired | {"seeds": seeds}}
+        results[name] = entries[name] | {"paired": paired | {"seeds": seeds}}
     return results
 
 

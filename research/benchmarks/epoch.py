@@ -15,6 +15,7 @@ from typing import Any
 from research.benchmarks import harness
 from tf_model import cli, tasks
 from tf_model.errors import TweetTargetError
+from tf_model.model_dir import read_json
 from tf_model.modeling import backbone
 
 PADDED = 64
@@ -49,7 +50,7 @@ def train_epochs(*options: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         harness.run_training("--learning-rate", "1e-4", "--epochs", str(EPOCHS), "--output-dir", folder, *options)
         model = Path(folder) / tasks.PRODUCT.name
-        metrics = harness.read_json(model / "metrics.json")
+        metrics = read_json(model / "metrics.json")
         with (model / "history.csv").open(encoding="utf-8", newline="") as file:
             first, *others = (float(row["seconds"]) for row in csv.DictReader(file))
     validation = metrics["validation"][tasks.PRODUCT.name]
@@ -59,7 +60,6 @@ def train_epochs(*options: str) -> dict[str, Any]:
         "epoch_seconds": sum(others) / len(others),
         "validation_accuracy": validation["accuracy"],
         "validation_accuracy_interval": validation["accuracy_interval"],
-        "peak_memory_bytes": metrics["peak_memory_bytes"],
     }
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from research.runs import record
@@ -51,8 +49,3 @@ def run_training(*options: str) -> None:
     command = [sys.executable, "-m", "tf_model.train", *options]
     if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
         raise TweetTargetError("training failed; its own message stands above")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -14,6 +14,7 @@ from tf_model import cli, config, paths, tasks
 from tf_model.data import ASSIGNMENT
 from tf_model.errors import TweetTargetError
 from tf_model.evaluation.metrics import summarize
+from tf_model.model_dir import read_json
 
 MODELS = paths.SAVED_MODELS / ".bench"  # hidden from whatever lists models: it holds some, and is none itself
 TARGET = 0.874  # the report's validation accuracy: 576 of 659
@@ -32,15 +33,11 @@ def main(argv: list[str] | None = None) -> int:
     results = {
         "protocol": runs[0]["protocol"],
         "recipe": arguments.recipe,
-        "settings": config.make_config(arguments.recipe).to_dict(),
         "device": runs[0]["device"],
         "rows": {part: runs[0][part][tasks.PRODUCT.name]["rows"] for part in ("train", "validation")},
         "seeds": seeds,
         "accuracy": accuracy,
         "macro_f1": summarize(seed["validation_macro_f1"] for seed in seeds),
-        "seconds": summarize(seed["seconds"] for seed in seeds),
-        "peak_memory_bytes": max(seed["peak_memory_bytes"] for seed in seeds),
-        "target": TARGET,
         "reach_target": sum(seed["validation_accuracy"] >= TARGET for seed in seeds),
     }
     for seed in seeds:
@@ -57,9 +54,9 @@ def _train(recipe: str, seed: int) -> dict[str, Any]:
     if not folder.is_dir():
         options = ["--name", folder.name, "--output-dir", str(MODELS), "--resume"]
         harness.run_training("--recipe", recipe, "--seed", str(seed), *options)
-    if not is_recorded_config(harness.read_json(folder / "recipe.json"), config.make_config(recipe, seed=seed)):
+    if not is_recorded_config(read_json(folder / "recipe.json"), config.make_config(recipe, seed=seed)):
         raise TweetTargetError(f"{folder} was trained by another recipe; remove it to train it again")
-    metrics = harness.read_json(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     if metrics["dataset"] != ASSIGNMENT:
         raise TweetTargetError(f"{folder} was trained on other data than the real dataset; remove it to train it again")
     return metrics

@@ -13,7 +13,7 @@ from tf_model import config, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
 from tf_model.eda import keyword_rule
 
-EMBEDDING_BATCH = 64
+BACKBONE, EMBEDDING_BATCH = "minilm", 64  # of the frozen embeddings
 OURS = "tuned"  # our own model among the methods
 SEEDS = (0, 1, 2)  # of the methods with randomness
 
@@ -198,23 +198,22 @@ def baselines() -> dict[str, Method]:
     return {name: method for name, method in methods().items() if name != OURS}
 
 
-_embedded: dict[tuple[str, str], np.ndarray] = {}  # by backbone and text: many folds share them
+_embedded: dict[str, np.ndarray] = {}  # by text: many folds share them
 
 
-def embeddings(texts: Sequence[str], backbone_name: str = "minilm") -> np.ndarray:
+def embeddings(texts: Sequence[str]) -> np.ndarray:
     """Frozen sentence embeddings, float32 [N, hidden]: the mean of the last layer over a text's tokens, of length 1.
 
     Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
     pretrained. Each text is embedded once in a process.
     """
-    missing = [text for text in dict.fromkeys(texts) if (backbone_name, text) not in _embedded]
+    missing = [text for text in dict.fromkeys(texts) if text not in _embedded]
     if missing:
-        vectors = _embed(missing, backbone_name)
-        _embedded.update(((backbone_name, text), vector) for text, vector in zip(missing, vectors, strict=True))
-    return np.stack([_embedded[backbone_name, text] for text in texts])
+        _embedded.update(zip(missing, _embed(missing), strict=True))
+    return np.stack([_embedded[text] for text in texts])
 
 
-def _embed(texts: Sequence[str], backbone_name: str) -> np.ndarray:
+def _embed(texts: Sequence[str]) -> np.ndarray:
     from tf_model import device
 
     tf = device.import_tensorflow()
@@ -223,7 +222,7 @@ def _embed(texts: Sequence[str], backbone_name: str) -> np.ndarray:
     from tf_model.preprocessing import batching
     from tf_model.preprocessing.tokenizer import TextEncoder
 
-    weights = backbone.find(backbone_name)
+    weights = backbone.find(BACKBONE)
     encoder = TextEncoder(weights.vocabulary, "normalized", weights.lower_case)
     bert = classifier.build(weights, [2]).bert
 

@@ -203,25 +203,20 @@ def open_window(browser: Browser, address: str, **options: Any) -> Page:
     return page
 
 
-def wait_until_done(page: Page, seconds: float = WORKING_SECONDS) -> None:
+def wait_until_done(page: Page) -> None:
     """Wait until the page is drawn: the app runs nothing for it, and its charts stand."""
     page.wait_for_timeout(300)  # for a click to reach the app
-    page.wait_for_selector('[data-testid="stApp"]', timeout=seconds * 1000)
+    page.locator('[data-testid="stApp"]').wait_for()
     # The class of the running man is not ours, the state of the app is: it says "running" or "notRunning".
-    page.wait_for_selector(
-        '[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=seconds * 1000, state="attached"
-    )
-    page.wait_for_function(
-        '() => !document.querySelector(\'[data-testid="stSkeleton"], [data-testid="stSpinner"]\')',
-        timeout=seconds * 1000,
-    )
+    page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(state="attached")
+    page.locator('[data-testid="stSkeleton"], [data-testid="stSpinner"]').first.wait_for(state="detached")
     page.wait_for_timeout(700)  # plotly draws after the data has come
 
 
 def page_links(page: Page) -> dict[str, str]:
     """The pages of the app by their names in the menu: where each is."""
     links = page.locator('[data-testid="stSidebarNavLink"]')
-    links.first.wait_for(timeout=WORKING_SECONDS * 1000)
+    links.first.wait_for()
     return {link.inner_text().splitlines()[-1].strip(): link.evaluate("link => link.href") for link in links.all()}
 
 
@@ -244,7 +239,7 @@ def upload(page: Page) -> None:
     page.locator('input[type="file"]').first.set_input_files(file)
     wait_until_done(page)
     page.get_by_role("button", name=re.compile(r"^\W*\w*\s*Answer [\d,]+ row")).click()
-    page.get_by_role("button", name=re.compile("Download CSV")).wait_for(timeout=WORKING_SECONDS * 1000)
+    page.get_by_role("button", name=re.compile("Download CSV")).wait_for()
     wait_until_done(page)
 
 

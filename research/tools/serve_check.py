@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 import venv
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from research.runs import record
@@ -49,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         copy_app(app, model)
         line = predict(python, app)
         begun = time.monotonic()
-        with running(python, app) as address, chromium() as browser:
+        clean_app = running_app(python=python, folder=app, environment=clean_environment())
+        with clean_app as address, chromium() as browser:
             page = open_window(browser, address)
             ask(page, QUESTION)
             heading = page.get_by_role("heading", level=2).first.inner_text()
@@ -117,18 +117,13 @@ def predict(python: Path, app: Path) -> str:
     return line
 
 
-def running(python: Path, app: Path) -> AbstractContextManager[str]:
-    """The app on a free port, with nothing of this environment."""
-    return running_app(python=python, folder=app, environment=_clean())
-
-
-def _clean() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """The variables without what would lead back to this environment."""
     return {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 
 def _run(command: list[str], folder: Path = paths.ROOT) -> str:
-    done = subprocess.run(command, cwd=folder, env=_clean(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=clean_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise TweetTargetError(f"{' '.join(command[1:5])} failed: {lines[-1][:300]}")

@@ -27,7 +27,6 @@ def test_near_duplicates_are_worth_what_a_method_loses_without_them():
     problem = Problem("emotion", rows, groups, {REPORT: [report]})
     grouped = runs.pack(np.array([0, 0, 1, 0, 1, 1, 1, 0], bool))
     worth = baselines.worth_of_duplicates(problem, grouped, runs.pack(np.array([1, 0, 1, 0], bool)))
-    assert worth["accuracy"] == {GROUPED: 0.25, REPORT: 0.5}
     assert (worth["rows"], worth["difference"]) == (4, 0.25)
     assert (worth["only_new_right"], worth["only_old_right"]) == (1, 0)
 
@@ -48,7 +47,6 @@ def test_command_records_every_protocol(capsys, problems):
     assert keywords["product"][GROUPED]["seeds"]["0"]["rows"] == run["rows"]["product"][GROUPED]
     assert keywords["product"][GROUPED]["summary"]["accuracy"]["mean"] > 0.5
     worth = keywords[baselines.COPIES]["emotion"]["0"]
-    assert worth["accuracy"][REPORT] == keywords["emotion"][REPORT]["seeds"]["0"]["accuracy"]
     assert worth["rows"] == run["rows"]["emotion"][REPORT]
     assert not any(text in json.dumps(run) for text in problem.rows.texts)
     assert "keyword rules (rules of research.methods)" in capsys.readouterr().out
@@ -68,7 +66,7 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     evaluate("--methods", "majority", "--problems", "product")
     run = evaluate("--methods", "slow", "--seeds", "0", "--problems", "product", "answer")
     assert list(run["methods"]) == ["majority", "slow"]
-    assert list(run["methods"]["majority"]) == ["title", "settings", "product", "seconds", baselines.COPIES]
+    assert list(run["methods"]["majority"]) == ["title", "settings", "product", baselines.COPIES]
     found = run["methods"]["slow"]
     assert list(found["product"][REPORT]["seeds"]) == ["0", "1"]
     assert found["product"][REPORT]["summary"]["accuracy"]["n"] == 2

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from research.tools import serve_check
 from research.tools.app_client import crowd
+from research.tools.browser import running_app
 from tf_model import paths, tasks
 
 pytestmark = pytest.mark.timeout(900)
@@ -74,14 +75,16 @@ def test_the_command_line_predicts(python, app):
 def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
     command = [python, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray"]
     (app / "a.csv").write_text("text\nan ipad\n")
-    done = subprocess.run(command, cwd=app, env=serve_check._clean(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "this engine needs the package ray" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_the_app_answers(python, app):
-    with serve_check.running(python, app) as address:
+    with running_app(python=python, folder=app, environment=serve_check.clean_environment()) as address:
         [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[serve_check.QUESTION]))
     assert any(product in asked.sentence for product in tasks.PRODUCTS), asked
 
@@ -89,7 +92,7 @@ def test_the_app_answers(python, app):
 def test_nothing_of_this_environment_is_seen(python, app):
     code = "import sys, pandas; print(pandas.__file__); print(*sys.path, sep='\\n')"
     done = subprocess.run(
-        [python, "-c", code], cwd=app, env=serve_check._clean(), capture_output=True, text=True, check=True
+        [python, "-c", code], cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=True
     )
     assert Path(done.stdout.splitlines()[0]).is_relative_to(python.parent.parent)
     assert not any(Path(sys.prefix) == Path(line) or sys.prefix + os.sep in line for line in done.stdout.splitlines())
