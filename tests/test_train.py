@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,10 +16,17 @@ from pathlib import Path
 import pytest
 from sample_datasets import BAD, GOOD, write_csv
 
-from tf_model import cli, data, paths, tasks, train
+from tf_model import cli, data, evaluate, paths, tasks, train
 from tf_model.config import TrainingConfig, make_config
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.evaluation import comparison, error_analysis
+from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import read_report
+from tf_model.monitor import reference
+from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE
+from tf_model.monitor.recorder import Recorder
+from tf_model.monitor.store import Store
 from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
@@ -358,3 +366,82 @@ def test_extra_rows_are_trained_on_and_never_validated(trained, tmp_path, steady
     assert more["validation"]["product"]["rows"] == plain["validation"]["product"]["rows"]
     assert "extra" in more
     assert "extra" not in plain
+
+
+# ---------------------------------------------------------------- products and emotions of one's own
+
+COLUMNS = ("satz", "Marke", "Stimmung")
+NAMED = ["--product-column", "Marke", "--emotion-column", "stimmung"]
+
+
+@pytest.fixture(scope="module", params=["meh", None])
+def own(request, tmp_path_factory, tiny_bert) -> tuple[Path, Path, str | None]:
+    """A model of the sample of other brands, its data, and its label of no emotion; without one all is positive or
+    negative."""
+    folder = tmp_path_factory.mktemp("own")
+    with (paths.SAMPLE_CORPUS.with_name("brands.csv")).open(encoding="utf-8") as file:
+        rows = [tuple(row.values()) for row in csv.DictReader(file)]
+    rows = [(*row[:2], "meh" if row[2] == "neutral" else row[2]) for row in rows]
+    path = write_csv(folder / "mine.csv", [row for row in rows if request.param or row[2] != "meh"], COLUMNS)
+    arguments = ["--data", str(path), "--task", "answer", "--name", "own", "--output-dir", str(folder), *NAMED]
+    none = ["--no-emotion", "meh"] if request.param else []
+    assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(tiny_bert)]) == 0
+    return folder / "own", path, request.param
+
+
+def test_own_labels_go_all_the_way(own, capsys):
+    folder, path, no_emotion = own
+    emotions = sorted(filter(None, ["negative", "positive", no_emotion]))
+    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    assert labels["labels"] == {"product": ["Kindle", "Nintendo Switch", "Xbox"], "emotion": emotions}
+    assert labels["no_emotion"] == no_emotion
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["columns"] == dict(zip(("text", "product", "emotion"), COLUMNS, strict=True))
+    answer = metrics["validation"]["answer"]
+    assert list(answer["emotion_shares"]) == emotions
+    assert (answer["emotion_rows"] == answer["rows"]) is (no_emotion is None)
+    card = (folder / "model_card.md").read_text(encoding="utf-8")
+    assert "`product`: Kindle, Nintendo Switch, Xbox" in card
+    assert "Apple and Google" not in card
+
+    report = read_report(folder)
+    assert report.problems == ()
+    _, correct = error_analysis.joint_correctness(report)
+    assert correct.mean() == pytest.approx(answer["accuracy"])
+    outcomes = {key for name, key in reference.load(folder).counts if name == "outcome"}
+    assert outcomes <= {"answered", "not_sure", *(["no_emotion"] if no_emotion else [])}
+
+    model = Predictor.load(folder)
+    texts = data.read(path, columns=data.Columns(**metrics["columns"])).labelled[tasks.TEXT_COLUMN].tolist()
+    measured = model.predict_measured(texts, threshold=0)
+    assert measured.no_emotion == no_emotion
+    for row in measured.predictions.itertuples():
+        assert row.answer == (row.emotion if row.emotion == no_emotion else f"{row.emotion} → {row.product}")
+
+    capsys.readouterr()
+    assert evaluate.main(["--model", str(folder), "--data", str(path)]) == 0, "the columns are those of the training"
+    printed = capsys.readouterr()
+    assert f"exactly correct {answer['accuracy']:.4f}" in printed.out
+    assert "columns: text: satz, product: Marke, emotion: Stimmung" in printed.err
+
+
+def test_own_labels_are_compared_and_recorded(own, tmp_path):
+    folder, path, no_emotion = own
+    compared = comparison.compare(folder, folder, path)
+    assert set(compared["tasks"]) == {"product", "emotion", "answer"}
+    assert compared["tasks"]["answer"]["difference"] == 0
+    model = Predictor.load(folder)
+    with Recorder(tmp_path / "log.sqlite", model="own", version="1") as recorder:
+        found = recorder.predict(model, [f"text {number}" for number in range(40)], threshold=0)
+    window = Store(tmp_path / "log.sqlite").series(0, time.time() + 1, math.inf, ("own", "1"))[0]
+    directed = int((found["emotion"] != no_emotion).sum())
+    assert window.labels("outcome").get("answered", 0) == directed
+    assert window.histogram(DIRECTED_CONFIDENCE).count == directed
+
+
+def test_resuming_with_another_column_is_another_run(own, tiny_bert, tmp_path, monkeypatch):
+    _, path, _ = own
+    monkeypatch.setattr(Checkpoint, "open", lambda checkpoint, **_: pytest.fail(str(checkpoint.fingerprint["data"])))
+    arguments = ["--data", str(path), "--output-dir", str(tmp_path), *FAST, "--backbone", str(tiny_bert)]
+    with pytest.raises(pytest.fail.Exception, match="product='Marke', emotion='Stimmung'"):
+        train.main([*arguments, *NAMED])

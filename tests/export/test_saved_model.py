@@ -297,6 +297,7 @@ def test_folder_holds_what_the_design_says(folder, metrics):
     assert json.loads((folder / "labels.json").read_text()) == {
         "task": "product",
         "labels": {"product": list(TASK.labels)},
+        "no_emotion": None,
     }
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     with (folder / "history.csv").open(newline="") as file:

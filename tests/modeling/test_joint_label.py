@@ -21,13 +21,13 @@ from tf_model.modeling.joint_label import (
 
 PRODUCTS = ("iPhone", "iPad")
 NEGATIVE, NONE, POSITIVE = range(3)
-GUESSES = candidates(PRODUCTS, tasks.EMOTIONS)
 LABELS = {"product": PRODUCTS, "emotion": tasks.EMOTIONS}
+GUESSES = candidates(tasks.of_model(LABELS, tasks.NO_EMOTION))
 
 
 def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
     tf = import_tensorflow()
-    found = best_two(tf.constant([product]), tf.constant([emotion]))
+    found = best_two([tf.constant([product]), tf.constant([emotion])], NONE)
     return GUESSES[found["best"][0]], GUESSES[found["second"][0]], float(found["confidence"][0])
 
 
@@ -53,7 +53,7 @@ def test_each_guess_has_its_confidence():
 
 def test_all_answers_are_told_apart():
     towards = [f"{emotion} → {product}" for emotion in ("Negative emotion", "Positive emotion") for product in PRODUCTS]
-    assert candidates(PRODUCTS, tasks.EMOTIONS) == [tasks.NO_EMOTION, *towards]
+    assert [tasks.NO_EMOTION, *towards] == GUESSES
     assert answer_text(tasks.NO_EMOTION, "iPad") == tasks.NO_EMOTION
     assert answer_text("Positive emotion", None) == "Positive emotion"
 
@@ -62,9 +62,31 @@ def test_an_unknown_product_is_neither_wrong_nor_none():
     products = np.array([[0.9, 0.1]] * 5)
     emotions = np.eye(3)[[POSITIVE, POSITIVE, POSITIVE, NONE, NONE]]
     true_products, true_emotions = np.array([0, 1, -1, -1, 0]), np.array([POSITIVE, POSITIVE, POSITIVE, NONE, POSITIVE])
-    confidence, right = confidence_and_right(true_products, true_emotions, products, emotions)
+    confidence, right = confidence_and_right(
+        np.stack([true_products, true_emotions], axis=1), [products, emotions], NONE
+    )
     assert right.tolist() == [True, False, True, True, False]
     assert confidence == pytest.approx([0.9, 0.9, 0.9, 1, 1])
+
+
+@pytest.mark.parametrize("neutral", [0, 1, 2, None])
+def test_no_emotion_may_be_any_class_or_none(neutral):
+    emotions = ("a", "b", "c")
+    chosen = tasks.of_model({"product": PRODUCTS, "emotion": emotions}, None if neutral is None else emotions[neutral])
+    guesses = candidates(chosen)
+    tf = import_tensorflow()
+    for number, emotion in enumerate(emotions):
+        probabilities = np.full((1, 3), 0.2, np.float32)
+        probabilities[0, number] = 0.6
+        found = best_two([tf.constant([[0.1, 0.9]]), tf.constant(probabilities)], neutral)
+        is_none = number == neutral
+        assert guesses[found["best"][0]] == (emotion if is_none else f"{emotion} → iPad")
+        assert float(found["confidence"][0]) == pytest.approx(0.6 if is_none else 0.54)
+        right = confidence_and_right(np.array([[0, number]]), [np.array([[0.1, 0.9]]), probabilities], neutral)
+        assert right[1].tolist() == [is_none], "the product is wrong, and counts where there is an emotion"
+    assert len(guesses) == (6 if neutral is None else 5)
+    rows = answer_metrics(np.array([0, 1, 2]), np.ones(3), np.ones(3, bool), 0.5, neutral)["emotion_rows"]
+    assert rows == (3 if neutral is None else 2)
 
 
 def test_not_sure_counts_as_wrong_and_is_reported_apart():

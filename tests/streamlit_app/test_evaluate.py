@@ -212,9 +212,9 @@ class TestAnswer:
     def rule_without_tensorflow(self, monkeypatch):
         """The joined rule has tests of its own; loading TensorFlow for it would take longer than all of these."""
 
-        def confidence_and_right(product_ids, emotion_ids, product_probabilities, emotion_probabilities):
-            assert set(product_ids[::3]) == {tasks.NO_LABEL}
-            return emotion_probabilities.max(axis=1), emotion_probabilities.argmax(axis=1) == emotion_ids
+        def confidence_and_right(label_ids, probabilities, neutral):
+            assert set(label_ids[::3, 0]) == {tasks.NO_LABEL}
+            return probabilities[1].max(axis=1), probabilities[1].argmax(axis=1) == label_ids[:, 1]
 
         monkeypatch.setattr(joint_label, "confidence_and_right", confidence_and_right)
 

@@ -14,7 +14,16 @@ def test_every_label_has_a_colour_of_its_own():
     assert len(set(colours)) == len(tasks.PRODUCTS)
     assert set(colours) == set(theme.PALETTE)
     assert len({theme.colour_of(label) for label in tasks.EMOTIONS}) == len(tasks.EMOTIONS)
-    assert theme.colour_of("anything") == theme.GREY
+    assert theme.colour_of("no product") == theme.GREY
+
+
+def test_emotions_in_other_words_keep_their_colours_and_other_labels_get_one_each():
+    for word, colour in (("negative", theme.NEGATIVE), ("-1", theme.NEGATIVE), ("Positive", theme.POSITIVE)):
+        assert theme.colour_of(word) == colour
+    assert theme.colour_of("neutral") == theme.colour_of("None") == theme.colour_of("0") == theme.NEUTRAL
+    others = [theme.colour_of(f"class {number}") for number in range(6)]
+    assert len({*others, theme.NEGATIVE, theme.NEUTRAL, theme.POSITIVE}) == 9
+    assert theme.colour_of("class 0") == others[0]
 
 
 def test_the_settings_keep_to_this_machine_and_have_the_same_colours():

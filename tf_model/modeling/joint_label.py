@@ -26,9 +26,9 @@ NOT_SURE = "Not sure"
 ARROW = " → "
 
 
-def answer_text(emotion: str, product: str | None, no_emotion: str | None = tasks.NO_EMOTION) -> str:
-    """``Positive emotion → iPad``, or the label of no emotion alone."""
-    return emotion if emotion == no_emotion or product is None else f"{emotion}{ARROW}{product}"
+def answer_text(emotion: str, product: str | None) -> str:
+    """``Positive emotion → iPad``, or the label of no emotion alone; of the report's labels."""
+    return emotion if emotion == tasks.NO_EMOTION or product is None else f"{emotion}{ARROW}{product}"
 
 
 def candidates(chosen: Sequence[tasks.Task]) -> list[str]:

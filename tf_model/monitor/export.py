@@ -28,7 +28,7 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
         agrees = each.is_correct and each.answer != NOT_SURE
         product = each.correct_product or (each.product if agrees else None)
         emotion = each.correct_emotion or (each.emotion if agrees else None)
-        if emotion == tasks.NO_EMOTION or (agrees and each.answer == emotion):  # an answer without a product
+        if emotion and emotion in (tasks.NO_EMOTION, each.answer):  # an answer that is an emotion alone
             product = None
         text = each.text.replace("\0", " ")  # a NUL character cannot stand in a text file
         if text.strip() and (product or emotion):
