@@ -104,7 +104,7 @@ def _pick(label: str, options: Any, key: str) -> str:
 def _show_totals(tweets: pd.DataFrame, no_emotion: str | None) -> None:
     counts = {
         "With a product": (tweets["product"] != eda.NO_PRODUCT).sum(),
-        "With an emotion": (tweets["emotion"].map(eda.is_label) & (tweets["emotion"] != no_emotion)).sum(),
+        "With an emotion": (tweets["emotion"].map(eda.is_label).astype(bool) & (tweets["emotion"] != no_emotion)).sum(),
         "Retweets": tweets["is_retweet"].sum(),
     }
     first, *others = st.columns(1 + len(counts))
