@@ -36,6 +36,8 @@ def exported(tmp_path, *corrections):
     [
         (agreed("t"), (IPAD, GOOD)),
         (agreed("t", predicted=(IPAD, None, None)), (IPAD, "")),  # a model of the product alone
+        (agreed("t", predicted=("Kindle", "meh", "meh")), ("", "meh")),  # so it is in other words
+        (agreed("t", predicted=("Kindle", "good", "good → Kindle")), ("Kindle", "good")),
         (agreed("t", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # there is none, so it is towards nothing
         (wrong("t", "iPhone", BAD), ("iPhone", BAD)),
         (wrong("t", "iPhone"), ("iPhone", "")),  # of the emotion nothing was said

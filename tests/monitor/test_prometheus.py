@@ -120,6 +120,17 @@ def test_predictions_are_counted_by_product_emotion_and_outcome():
     assert value(exporter, "confidence_ratio_bucket", task="product", le="0.5") == 2
 
 
+def test_the_classes_of_a_model_are_counted_and_nothing_else():
+    exporter = Exporter()
+    exporter.attach(Follower(), labels={"product": ("Kindle", "Xbox"), "emotion": ("good", "meh")})
+    frame = predictions(3, product=["Kindle", "Toaster", "Xbox"], emotion=["good", "good", "meh"])
+    event = replace(answered(frame, SECONDS), columns=columns_of(["x"] * 3, frame, no_emotion="meh"))
+    exporter.observe(event)
+    assert predicted(exporter, "Kindle", "good", "answered") == 1
+    assert predicted(exporter, "other", "good", "answered") == 1
+    assert predicted(exporter, "Xbox", "meh", "no_emotion") == 1
+
+
 def test_a_confidence_that_is_no_number_does_not_spoil_the_sum():
     exporter = Exporter()
     exporter.observe(answered(ANSWERS, SECONDS))

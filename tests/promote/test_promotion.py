@@ -78,7 +78,8 @@ def models(tmp_path, monkeypatch):
                 outputs["product_probabilities"] = np.full((len(batch), 3), math.nan)
             return outputs
 
-        return replace(plain, score=score, folder=folder, metrics={"dataset": known["dataset"]})
+        labels = plain.labels | {"product": tuple(known["labels"]["product"])}
+        return replace(plain, labels=labels, score=score, folder=folder, metrics={"dataset": known["dataset"]})
 
     monkeypatch.setattr(promotion.Predictor, "load", load)
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path / "saved_models")
@@ -158,6 +159,15 @@ def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
     with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* --force` promotes"):
         promote(new, 0.1, models / "answer")
+
+
+def test_a_model_of_other_classes_is_refused(models, new):
+    other = {"dataset": "custom", "labels": {"product": ["Kindle", "Xbox", "Switch"]}}
+    write(models / "product", **{"model.json": json.dumps(other)})
+    with pytest.raises(
+        ModelError, match=r"predicts product and .*product of other classes; promote it to another"
+    ):
+        promotion.promote(new, models / "product", comparison=compared(0.1))
 
 
 def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):

@@ -150,6 +150,32 @@ def stub(models, monkeypatch) -> StubPredictor:
     return made
 
 
+OWN_LABELS = {"product": ("Kindle", "Xbox"), "emotion": ("bad", "good", "meh")}
+
+
+@pytest.fixture
+def own_model(models, monkeypatch) -> Predictor:
+    """A model of labels of its own: a text with "good" directs an emotion at the Xbox, any other none."""
+
+    def score(batch: Sequence[bytes]) -> dict[str, numpy.ndarray]:
+        emotion = [int(b"good" not in text) + 1 for text in batch]
+        answer = [("good → Xbox", "meh")[each - 1] for each in emotion]
+        sure = numpy.full(len(batch), 0.9, numpy.float32)
+        outputs = {"answer": answer, "best_guess": answer, "second_guess": ["bad → Kindle"] * len(batch)}
+        for task, ids in (("product", [1] * len(batch)), ("emotion", emotion)):
+            labels = OWN_LABELS[task]
+            outputs |= {task: [labels[each] for each in ids], f"{task}_probabilities": numpy.eye(len(labels))[ids]}
+            outputs[f"{task}_confidence"] = sure
+        outputs = {name: numpy.asarray(values) for name, values in outputs.items()}
+        return {
+            name: values.astype(object if values.dtype.kind == "U" else "float32") for name, values in outputs.items()
+        } | {"answer_confidence": sure}
+
+    made = Predictor(OWN_LABELS, score, make_model(models), no_emotion="meh")
+    monkeypatch.setattr(Predictor, "load", lambda folder=None: made)
+    return made
+
+
 def open_app(page: str | None = None) -> AppTest:
     """The app on its first page, or on ``page``."""
     app = AppTest.from_file(str(APP), default_timeout=30).run()

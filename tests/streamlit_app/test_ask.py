@@ -288,3 +288,25 @@ def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, mode
     assert app.header[0].value == "Positive emotion → iPad"
     assert "Feedback cannot be kept here" in words_of(app)
     assert not app.feedback
+
+
+# ---------------------------------------------------------------- labels of one's own
+
+
+def test_a_model_of_other_labels_is_asked_and_corrected_in_them(own_model, models):
+    app = ask("a lamp")
+    assert app.header[0].value == "meh"
+    assert "Probability of each product, if an emotion were directed at one." in words_of(app)
+    app = ask("a good lamp", app)
+    assert app.header[0].value == "good → Xbox"
+    assert "Probability of each product." in words_of(app)
+    app.feedback[0].set_value(0).run()
+    emotion, product = app.selectbox
+    assert emotion.options[1:] == ["bad", "good", "meh"]
+    assert product.options[1:] == ["Kindle", "Xbox"]
+    emotion.set_value("meh")
+    product.set_value("Kindle")
+    next(each for each in app.button if each.label == "Store").click().run()
+    (row,) = log_of(models).corrections().to_dict("records")
+    assert (row["correct_emotion"], row["correct_product"]) == ("meh", None)
+    assert sorted(log_of(models).predictions()["outcome"]) == ["answered", "no_emotion"]

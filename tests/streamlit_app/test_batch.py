@@ -374,6 +374,13 @@ def test_without_an_emotion_there_are_words_and_no_bars(stub):
     assert caption in words_of(app)
 
 
+def test_a_model_of_other_labels_is_counted_in_them(own_model):
+    app = answer(upload(b"text\nso good\na lamp\nhmm\n", "a.csv"))
+    words = words_of(app)
+    assert "By the best guess, 1 row has an emotion toward a product (0 of them not sure) and 2 have none." in words
+    assert 'product where emotion is not "meh"' in words
+
+
 def test_a_file_without_a_text_has_no_charts(stub):
     app = answer(upload(b"id,text\n1,\n2, \n", "a.csv"))
     assert not app.get("plotly_chart")

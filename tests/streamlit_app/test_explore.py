@@ -190,6 +190,17 @@ def test_a_tweet_with_markup_is_shown_letter_by_letter(models, monkeypatch, tmp_
         assert not any("<b>" in each.proto.spec for each in page.get("plotly_chart"))
 
 
+def test_a_table_of_other_labels_is_shown_in_them(models, monkeypatch, tmp_path):
+    rows = [("so good", "Kindle", "good"), ("a lamp", "", "neutral"), ("so bad", "Xbox", "bad"), ("hm", "", "unclear")]
+    path = write_csv(tmp_path / "own.csv", rows, ("text", "brand", "sentiment"))
+    monkeypatch.setenv(DATA_VARIABLE, str(path))
+    page = open_page()
+    assert {each.label: each.value for each in page.metric}["With an emotion"] == "50.0%"
+    assert page.multiselect(key="explore_products").options == ["Kindle", "Xbox", eda.NO_PRODUCT]
+    assert page.multiselect(key="explore_emotions").options == ["bad", "good", "neutral", "unclear"]
+    assert choose_bar(page, "explore_product", "Kindle")["text"].tolist() == ["so good"]
+
+
 def test_a_pair_of_conflicting_labels_opens_the_texts_that_have_both(models, monkeypatch, tmp_path):
     rows = [
         ("the same", "iPad", tasks.POSITIVE),

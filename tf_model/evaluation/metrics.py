@@ -128,12 +128,12 @@ def comparison_table(
     validation_metrics: Mapping[str, Any],
     reference: Mapping[str, Mapping[str, float]] = REPORT,
 ) -> Any:
-    """A rich table of loss, accuracy and macro-F1 of both parts, beside those of ``reference`` by part and metric."""
+    """A rich table of loss, accuracy and macro-F1 of both parts, beside those of ``reference``, if it has any."""
     titles = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
-    columns = [name for title in titles.values() for name in (title, "report")]
-    table = table_of_numbers(("part", "rows", *columns), "beside the report")
+    columns = [name for title in titles.values() for name in ((title, "report") if reference else (title,))]
+    table = table_of_numbers(("part", "rows", *columns), "beside the report" if reference else None)
     for part, metrics in (("train", train_metrics), ("validation", validation_metrics)):
-        pairs = ((metrics[key], reference.get(part, {}).get(key)) for key in titles)
+        pairs = ((metrics[key], *([reference[part].get(key)] if reference else [])) for key in titles)
         table.add_row(part, f"{metrics['rows']:,}", *(figure(value) for pair in pairs for value in pair))
     return table
 
