@@ -242,7 +242,7 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
 def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
     """The classes of a task to choose from: the model's; of a task that it does not know, the report's to its own."""
     labels = state.predictor.labels
-    of_report = all(set(tasks.TASKS[name].labels).issuperset(classes) for name, classes in labels.items())
+    of_report = all(set(tasks.ALL_TASKS[name].labels).issuperset(classes) for name, classes in labels.items())
     return labels.get(task.name, task.labels if of_report else ())
 
 

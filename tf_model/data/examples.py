@@ -161,7 +161,7 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
                 + (
                     f"; if {getattr(dataset.columns, task.name)!r} holds no labels, name another column with "
                     f"--{task.name}-column"
-                    if not others
+                    if not others and task.name in tasks.TASKS
                     else ""
                 )
             )

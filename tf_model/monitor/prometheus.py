@@ -101,7 +101,7 @@ class Exporter(Collector):
             for values in itertools.product(*METRICS[name][1].values()):
                 self._metrics[name].labels(*values)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
-        self._classes: dict[str, set[str]] = {name: set() for name in tasks.TASKS}
+        self._classes: dict[str, set[str]] = {name: set() for name in tasks.ALL_TASKS}
         self._recorders: list[Recorder] = []
         self._judged_by: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
