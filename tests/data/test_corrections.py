@@ -11,6 +11,8 @@ from sample_datasets import BAD, GOOD, NONE, line_of, write_csv
 from tf_model import data, paths, tasks
 from tf_model.data import corrections, splits
 from tf_model.data import dataset as dataset_file
+from tf_model.data.products import Products
+from tf_model.preprocessing.cleaning import mark
 
 IN_DATASET = "queueing for coffee at the convention centre"
 VALIDATES = "the new tablet is out today and everybody in the queue wants to have one"
@@ -131,6 +133,92 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
     rows = data.training_rows(dataset, "answer")
     joined = corrections.join(tmp_path / "corrections.csv", dataset, rows, splits.Split(np.arange(5), np.array([5])))
     assert labels(joined) == [("the phone, not\nthe tablet", "iPhone", BAD), ("exactly so", "iPad", GOOD)]
+
+
+# ------------------------------------------------------------------------------------------------------ of mentions
+
+SPANNED = ("text", "product", "emotion", "start", "end")
+TWO = "the Pixel is fine but my old tablet is dead"  # of which no list of products knows the first
+
+
+@pytest.fixture
+def join_targets(tmp_path, dataset):
+    """Adds rows with spans to those of a task; the products are found by their own names."""
+    named = [(f"{text} {product}", product, label) for text, product, label in ROWS if product]
+    dataset = dataset_file.read(write_csv(tmp_path / "named.csv", [*named, ROWS[2]]))
+    products = Products({"iPhone": (), "iPad": ("tablet",), "Google": ()})
+
+    def join(extra, name="target"):
+        rows = data.training_rows(dataset, name, products)
+        split = splits.Split(np.arange(1, len(rows)), np.array([0]))
+        return corrections.join(write_csv(tmp_path / "extra.csv", extra, SPANNED), dataset, rows, split, products)
+
+    return join
+
+
+def test_a_span_is_marked_exactly_and_other_rows_as_ever(join_targets):
+    joined = join_targets(
+        [
+            (TWO, "iPad", BAD, 29, 35),  # "tablet" is 29 to 35: corrected
+            (TWO, "Pixel", GOOD, 4, 9),  # missed by the list
+            ("an apple a day and a Google", "Apple", NONE, 3, 8),  # removed: a fruit
+            ("this Google finds it all again", "Google", GOOD, "", ""),  # of the whole text
+        ]
+    )
+    added = [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)]
+    assert added == [
+        (mark(TWO, 29, 35), BAD),
+        (mark(TWO, 4, 9), GOOD),
+        (mark("an apple a day and a Google", 3, 8), NONE),
+        (mark("this Google finds it all again", 5, 11), GOOD),
+    ]
+    assert not joined.rows.is_weak[-4:].any()
+    assert joined.split.train.tolist()[-4:] == list(range(len(joined.rows) - 4, len(joined.rows)))
+
+
+def labelled_of(joined):
+    extra = joined.rows.take(joined.split.train[-joined.extra.rows :])
+    return list(zip(extra.texts, extra.label_ids[:, 0], strict=True))
+
+
+def test_of_one_text_and_product_the_last_mention_counts(join_targets):
+    joined = join_targets([(TWO, "iPad", BAD, 29, 35), (TWO, "Pixel", GOOD, 4, 9), (TWO, "iPad", GOOD, 29, 35)])
+    assert [tasks.EMOTIONS[label] for _, label in labelled_of(joined)] == [GOOD, GOOD]
+    assert reasons(joined) == {"a later row has the same text and product": 1}
+
+
+@pytest.mark.parametrize("name", ["product", "emotion", "answer"])
+def test_a_mention_teaches_nothing_about_the_whole_text(join_targets, name):
+    joined = join_targets([(TWO, "Pixel", GOOD, 4, 9), ("a text that nobody had", "iPad", GOOD, "", "")], name)
+    assert joined.rows.texts[-1] == "a text that nobody had"
+    assert reasons(joined) == {"it is about one mention, of which --task target learns": 1}
+
+
+@pytest.mark.parametrize("span", [(4, 99), (9, 4), (-1, 4), (4, ""), ("", 9), ("a", "b"), (1.5, 3)])
+def test_a_span_outside_of_its_text_is_named(join_targets, span):
+    message = line_of(join_targets, [("short", "iPad", GOOD, "", ""), (TWO[:20], "Pixel", GOOD, *span)])
+    assert message.startswith("row 3 of the file ")
+    assert "expected start and end to be characters of its text, counted from 0, got " in message
+
+
+def test_corrected_mentions_go_from_the_log_into_a_training(tmp_path, join_targets):
+    from tf_model.monitor.export import export
+    from tf_model.monitor.recorder import Recorder
+    from tf_model.monitor.store import Store
+
+    text = "👍 the Pixel is fine,\nbut my old tablet is dead"
+    start, end = text.index("tablet"), text.index("tablet") + 6
+    with Recorder(tmp_path / "log.sqlite", model="target", version="1") as recorder:
+        recorder.correct(text, {}, is_correct=False, product="iPad", emotion=BAD, start=start, end=end)
+        recorder.correct(text, {}, is_correct=False, product="Pixel", emotion=GOOD, start=6, end=11)
+        recorder.correct(text, {"product": "iPad"}, is_correct=True)
+        recorder.flush()
+    export(Store(tmp_path / "log.sqlite"), tmp_path / "corrections.csv")
+    joined = join_targets(pd.read_csv(tmp_path / "corrections.csv"))
+    assert [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)] == [
+        (mark(text, start, end), BAD),
+        (mark(text, 6, 11), GOOD),
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------ only training

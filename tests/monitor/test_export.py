@@ -27,7 +27,7 @@ def exported(tmp_path, *corrections):
     output = tmp_path / "corrections.csv"
     export(store_with(tmp_path / "log", corrections), output, overwrite=True)
     frame = pandas.read_csv(output, keep_default_na=False)
-    assert tuple(frame.columns) == dataset.COLUMNS
+    assert list(frame.columns) == ["text", "product", "emotion", "start", "end"]
     return [tuple(row) for row in frame.values.tolist()]
 
 
@@ -47,7 +47,7 @@ def exported(tmp_path, *corrections):
     ],
 )
 def test_the_labels_are_those_that_were_confirmed_or_named(tmp_path, correction, labels):
-    assert exported(tmp_path, correction) == [("t", *labels)]
+    assert exported(tmp_path, correction) == [("t", *labels, "", "")]
 
 
 def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
@@ -58,19 +58,39 @@ def test_what_teaches_nothing_is_left_out_and_counted(tmp_path):
 
 def test_the_last_correction_of_a_text_counts(tmp_path):
     corrections = [agreed("t"), agreed("u"), wrong("t", "Google", BAD, when=NOON + 5)]
-    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD), ("t", "Google", BAD)]
+    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD, "", ""), ("t", "Google", BAD, "", "")]
 
 
 def test_what_says_nothing_does_not_hide_what_was_said_before(tmp_path):
     unsure = (IPAD, GOOD, NOT_SURE)
     corrections = [wrong("t", "Google", BAD), wrong("t", when=NOON + 1)]
     corrections.append(agreed("t", predicted=unsure, when=NOON + 2))
-    assert exported(tmp_path, *corrections) == [("t", "Google", BAD)]
+    assert exported(tmp_path, *corrections) == [("t", "Google", BAD, "", "")]
 
 
 def test_wrong_takes_back_right(tmp_path):
     corrections = [agreed("t"), agreed("u"), wrong("t", when=NOON + 1)]
-    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD)]
+    assert exported(tmp_path, *corrections) == [("u", IPAD, GOOD, "", "")]
+
+
+def mention(text, product, emotion, start, end, when=NOON, is_correct=False):
+    said = {"product": product, "emotion": emotion, "start": start, "end": end}
+    return corrected(is_correct, when, text, text_hash=hash(text), **said)
+
+
+def test_each_product_of_a_text_has_a_row_beside_that_of_the_whole_text(tmp_path):
+    text = "my iPad is fine, my Pixel is dead"
+    corrections = [
+        agreed(text),
+        mention(text, IPAD, GOOD, 3, 7, when=NOON + 1),
+        mention(text, "Pixel", NONE, 20, 25, when=NOON + 2),
+        mention(text, IPAD, NONE, 3, 7, when=NOON + 3, is_correct=True),
+    ]
+    assert exported(tmp_path, *corrections) == [
+        (text, IPAD, GOOD, "", ""),
+        (text, "Pixel", NONE, "20", "25"),
+        (text, IPAD, NONE, "3", "7"),  # the last one; it keeps its product, whose mention is meant
+    ]
 
 
 @pytest.mark.parametrize("suffix", dataset.SUFFIXES)

@@ -6,6 +6,7 @@ import stat
 import threading
 import time
 
+import pandas
 import pytest
 
 from tests.monitor.made_up import APP, NOON, answered, corrected, store_with
@@ -67,6 +68,24 @@ def test_errors_and_corrections_come_back(path):
     assert (row["correct_product"], row["correct_emotion"]) == ("iPhone", tasks.NEGATIVE)
     assert store.window(NOON, NOON + 60).feedback == (0, 1)
     assert store.window(NOON, NOON + 60).labels(aggregates.ERRORS) == {"DataError": 1, "ModelError": 1}
+
+
+def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path):
+    store = store_with(path, [corrected(False), corrected(False, NOON + 1, product="iPad", start=3, end=7)])
+    assert store.corrections()[["start", "end"]].astype(object).fillna("").values.tolist() == [["", ""], [3, 7]]
+    store.prune(corrections=True, seconds=0)
+    store.write([corrected(True)])  # SQLite gives it the number of one that went
+    assert store.corrections()["start"].isna().all()
+
+
+def test_a_log_from_before_mentions_is_read_and_written(path):
+    store = store_with(path, [corrected(False, text="an old one")])
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TABLE mentions")
+    [old] = store.corrections().to_dict("records")
+    assert (old["text"], pandas.isna(old["start"])) == ("an old one", True)
+    store_with(path, [corrected(False, NOON + 1, "a new one", product="iPad", start=0, end=1)])
+    assert store.corrections()["start"].fillna(-1).tolist() == [-1, 0]
 
 
 def test_the_sums_are_those_of_the_rows_at_every_level(path):

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tf_model import paths, tasks
 from tf_model.data import splits
-from tf_model.data.dataset import Dataset, Dropped, read
-from tf_model.data.examples import TrainingRows, training_rows
+from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, read
+from tf_model.data.examples import SPAN, TrainingRows, training_rows
 from tf_model.data.products import Products
 from tf_model.errors import DataError, UsageError, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -53,16 +57,20 @@ def join(
 ) -> Joined:
     """Add rows of a file with the labels of the dataset to the training part of a split, which validates as before.
 
-    Texts of the dataset and near-duplicates of those that validate are left out. Raises :class:`DataError` if the file
-    cannot be used, or no row of it is left.
+    Texts of the dataset and near-duplicates of those that validate are left out. Rows with a span are about one mention
+    and train ``target`` alone. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
     """
     import pandas as pd
 
+    is_target = rows.tasks[0].name == tasks.TARGET.name
+    known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # a mention may be of any product
     try:
-        file = read(path, columns=dataset.columns, known=dataset.tasks)
+        file = read(path, columns=dataset.columns, known=known)
     except UsageError:  # other columns than those of the dataset, such as the monitor's
-        file = read(path, known=dataset.tasks)
-    frame, dropped = file.labelled, list(file.dropped)
+        file = read(path, known=known)
+    with suppress(UsageError):  # most files have no spans
+        file = read(path, SPAN, file.columns, known=known)
+    frame, dropped = _with_spans(file), list(file.dropped)
 
     def leave_out(reason: str, is_out: Any) -> None:
         nonlocal frame
@@ -71,10 +79,14 @@ def join(
             dropped.append(Dropped(reason, len(numbers), tuple(numbers[:5])))
         frame = frame[~is_out]
 
+    if not is_target:
+        leave_out("it is about one mention, of which --task target learns", frame["start"].notna())
+        check_schema(file.path, frame, dataset.tasks, file.columns)
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
     # First: a row without a label corrects nothing, so it must not hide one before it.
     leave_out("there is no label to learn", ~has_label)
-    leave_out("a later row has the same text", _plain_texts(frame).duplicated(keep="last"))
+    same = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
+    leave_out(f"a later row has the same text{' and product' * is_target}", same.duplicated(keep="last"))
     leave_out(
         "the text is in the dataset, whose label counts", _plain_texts(frame).isin(_plain_texts(dataset.labelled))
     )
@@ -93,6 +105,24 @@ def join(
     together = training_rows(replace(dataset, labelled=together), name, products)
     added = np.arange(len(rows), len(together))
     return Joined(together, splits.Split(np.concatenate([split.train, added]), split.validation), extra)
+
+
+def _with_spans(file: Dataset) -> pd.DataFrame:
+    """The rows of a file with :data:`SPAN`, float, missing where a row is about the whole text."""
+    import pandas as pd
+
+    cells = file.labelled.reindex(columns=SPAN)
+    spans = cells.apply(pd.to_numeric, errors="coerce")
+    lengths = file.labelled[tasks.TEXT_COLUMN].str.len()
+    is_span = (spans % 1 == 0).all(axis=1) & (spans["start"] >= 0) & (spans["start"] < spans["end"])
+    is_wrong = cells.notna().any(axis=1) & ~(is_span & (spans["end"] <= lengths))
+    if is_wrong.any():
+        row = file.labelled["row"][is_wrong].iloc[0] + FIRST_ROW
+        raise DataError(
+            f"row {row} of the file {file.path}: expected start and end to be characters of its text, counted from 0, "
+            f"got {' and '.join(cells[is_wrong].iloc[0].fillna('nothing'))}; correct them, or leave both empty"
+        )
+    return file.labelled.assign(**spans)
 
 
 def _plain_texts(frame: Any) -> Any:

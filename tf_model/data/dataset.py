@@ -133,7 +133,7 @@ def read(
             labels = [label for label in labels if label not in missing]
             of_model = next((each for each in known if each.name == task.name), None)
             of_tasks.append(of_model or _task_of(path, task, name, labels, no_emotion))
-    _check_schema(path, labelled, of_tasks, columns)
+    check_schema(path, labelled, of_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
     unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[0].texts(sheet[1]))}) if sheet else None
     sha256 = _sha256(path)
@@ -300,7 +300,7 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
     return task
 
 
-def _check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task], columns: Columns) -> None:
+def check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task], columns: Columns) -> None:
     """Raise :class:`DataError` for the first row whose text or label cannot be used."""
     import pandera.pandas as pa
 

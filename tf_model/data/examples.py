@@ -8,9 +8,11 @@ import numpy as np
 
 from tf_model import cli, paths, tasks
 from tf_model.data.dataset import Dataset
-from tf_model.data.products import Products, read_products
+from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, listed, nearest, plural
 from tf_model.preprocessing.cleaning import mark
+
+SPAN = ("start", "end")  # columns of a table of corrections: the characters of one mention
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
     For ``target`` there is a row for each of the ``products``, by default :func:`products_of`, that a text names, its
     first mention marked. The labelled product carries the emotion; where nothing is felt and no product labelled, none
     does. That other products get no emotion is only assumed: the annotators of the report's data named one, not all.
-    Texts whose emotion has no product, or one that they do not name, are left out.
+    Texts whose emotion has no product, or one that they do not name, are left out. A row with a :data:`SPAN` marks
+    exactly that mention.
 
     A tweet with an emotion but without a product label has an *unknown* product, not none. Raises :class:`DataError`
     if a task has no column or no row.
@@ -101,13 +104,14 @@ def products_of(dataset: Dataset) -> Products:
 
 
 def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:
-    columns = (dataset.labelled[name].tolist() for name in ("row", tasks.TEXT_COLUMN, product.column, emotion.column))
-    labelled = [each for each in zip(*columns, strict=True) if each[3] in emotion.labels]
-    named = {(text, towards) for _, text, towards, _ in labelled}  # a text may have a row for each of its products
+    frame = dataset.labelled.reindex(columns=["row", *tasks.COLUMNS, *SPAN])
+    labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
+    named = {(text, towards) for _, text, towards, *_ in labelled}  # a text may have a row for each of its products
     numbers, texts, label_ids, is_weak = [], [], [], []
-    for row, text, towards, feeling in labelled:
-        mentions = products.first_mentions(text)
-        is_for_all = towards not in product.labels and feeling == emotion.no_emotion
+    for row, text, towards, feeling, start, end in labelled:
+        has_span = not np.isnan(start)
+        mentions = {towards: Mention(towards, int(start), int(end))} if has_span else products.first_mentions(text)
+        is_for_all = has_span or (towards not in product.labels and feeling == emotion.no_emotion)
         if not is_for_all and towards not in mentions:
             continue
         for name, mention in mentions.items():

@@ -74,6 +74,8 @@ class Corrected:
     is_correct: bool
     product: str | None  # according to the user, None if that was not told; likewise the emotion
     emotion: str | None
+    start: int | None = None  # of one mention of the product, in characters of the text; None: of the whole text
+    end: int | None = None
 
 
 Event = Answered | Failed | Corrected

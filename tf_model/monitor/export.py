@@ -1,4 +1,4 @@
-"""Corrections as a file to train with: the columns and labels of the dataset."""
+"""Corrections as a file to train with, with the labels of the dataset."""
 
 from __future__ import annotations
 
@@ -8,36 +8,43 @@ import pandas
 
 from tf_model import tasks
 from tf_model.data.dataset import SUFFIXES
+from tf_model.data.examples import SPAN
 from tf_model.errors import DataError, UsageError
 from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.store import Store
 
+COLUMNS = ["text", tasks.PRODUCT.name, tasks.EMOTION.name, *SPAN]
+
 
 def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
-    """What can be learned from the corrections of a :class:`Store`: the three columns of the dataset, by time.
+    """What can be learned from the corrections of a :class:`Store`: the columns :data:`COLUMNS`, by time.
 
     A correction gives the labels that the user named. One that agrees gives those that were predicted, unless the
     answer was "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several
     corrections of one text the last that has a label counts; a "wrong" without one takes back a confirmation. Texts
-    with neither label, and blank ones, are left out.
+    with neither label, and blank ones, are left out. Each product whose mention was corrected has a row of its own,
+    with the characters from ``start`` up to ``end``.
     """
-    rows: dict[int, tuple[str, str | None, str | None]] = {}  # by the hash of the text, in the order of time
-    confirmed: set[int] = set()
+    rows: dict[tuple[int, str | None], tuple] = {}  # by the hash of the text and such a product, in the order of time
+    confirmed: set[tuple[int, str | None]] = set()
     for each in corrections.astype(object).where(corrections.notna(), None).itertuples():
         agrees = each.is_correct and each.answer != NOT_SURE
         product = each.correct_product or (each.product if agrees else None)
         emotion = each.correct_emotion or (each.emotion if agrees else None)
-        if emotion and emotion in (tasks.NO_EMOTION, each.answer):  # an answer that is an emotion alone
+        is_mention = each.start is not None
+        key = each.text_hash, product if is_mention else None
+        # An answer that is an emotion alone.
+        if not is_mention and emotion and emotion in (tasks.NO_EMOTION, each.answer):
             product = None
         text = each.text.replace("\0", " ")  # a NUL character cannot stand in a text file
         if text.strip() and (product or emotion):
-            rows.pop(each.text_hash, None)  # the later one goes to the end
-            rows[each.text_hash] = (text, product, emotion)
-            (confirmed.add if each.is_correct else confirmed.discard)(each.text_hash)
-        elif not each.is_correct and each.text_hash in confirmed:
-            rows.pop(each.text_hash, None)
-    return pandas.DataFrame(list(rows.values()), columns=list(tasks.COLUMNS))
+            rows.pop(key, None)  # the later one goes to the end
+            rows[key] = (text, product, emotion, each.start, each.end)
+            (confirmed.add if each.is_correct else confirmed.discard)(key)
+        elif not each.is_correct and key in confirmed:
+            rows.pop(key, None)
+    return pandas.DataFrame(list(rows.values()), columns=COLUMNS).astype(dict.fromkeys(SPAN, "Int64"))
 
 
 def export(store: Store, output: Path, since: float = 0, overwrite: bool = False) -> tuple[int, int, list[str]]:

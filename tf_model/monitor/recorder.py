@@ -140,18 +140,21 @@ class Recorder:
         is_correct: bool,
         product: str | None = None,
         emotion: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
         source: str = "app",
         timeout: float = 0,
     ) -> str:
         """Record what a user thinks of a prediction, with the text and the labels that the user named, if any.
 
+        With ``start`` and ``end`` they are about the mention at these characters of the text as a model reads it.
         It is dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`; :data:`WAITING`, if
         that takes longer than ``timeout`` seconds; or :data:`LOST`, if it never will be.
         """
         answered: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
         answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
-        named = label(product), label(emotion)
+        named = label(product), label(emotion), start, end
         correction = Corrected(
             time.time(), self._stream(source), read.decode(), self._hash(read), answered, bool(is_correct), *named
         )

@@ -76,6 +76,8 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
+# Of the corrections that are about one mention: its characters in the text. Logs of before have no such table.
+MENTIONS = "CREATE {} TABLE mentions (correction INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL)"
 
 # Which rows of ``streams``: a model and its version; None: any.
 OfModel = tuple[str | None, str | None]
@@ -193,6 +195,7 @@ class Store:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
+                connection.execute("DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)")
                 for level, first in ((MINUTE, max(oldest, now - MINUTES_KEPT)), (HOUR, oldest)):
                     # A row goes when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
@@ -270,11 +273,13 @@ class Store:
         self, since: float = 0, until: float = math.inf, most: int | None = None, of: OfModel = ANY
     ) -> pandas.DataFrame:
         """The newest ``most`` corrections of a span, the oldest of them first: as :meth:`errors`, and ``text``,
-        ``text_hash``, ``is_correct``, what was answered, ``correct_product`` and ``correct_emotion``."""
+        ``text_hash``, ``is_correct``, what was answered, ``correct_product`` and ``correct_emotion``, and, where it is
+        about one mention, ``start`` and ``end``."""
         answered = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
-        columns = ("text", "text_hash", "is_correct", *answered, "correct_product", "correct_emotion")
-        frame = self._newest("corrections", columns, "corrections.id DESC", since, until, most, of)
-        return frame[::-1].reset_index(drop=True).astype({"is_correct": bool})
+        columns = ("text", "text_hash", "is_correct", *answered, "correct_product", "correct_emotion", "start", "end")
+        table = "corrections LEFT JOIN mentions ON correction = corrections.id"
+        frame = self._newest(table, columns, "corrections.id DESC", since, until, most, of)
+        return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
 
     def _newest(
         self, table: str, columns: Sequence[str], order: str, since: float, until: float, most: int | None, of: OfModel
@@ -317,7 +322,9 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
         answered = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
         row = (event.time, stream, event.text, event.text_hash, event.is_correct, *answered)
         row = (*row, event.product, event.emotion)
-        connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row)
+        correction = connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row).lastrowid
+        if event.start is not None:
+            connection.execute("INSERT INTO mentions VALUES (?, ?, ?)", (correction, event.start, event.end))
         return  # it is no call
     query = "UPDATE streams SET last_call = max(coalesce(last_call, 0), ?) WHERE id = ?"
     connection.execute(query, [event.time, stream])
@@ -381,6 +388,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
                 f"{paths.shown(path)}: expected a prediction log of version {VERSION}, got {kind}; "
                 "name another file, or move this one away, and a new one is begun"
             )
+        if not connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'mentions'").fetchone()[0]:
+            connection.execute(MENTIONS.format("TEMP" if read_only else ""))
         # In WAL mode a commit is safe from the death of the process without waiting for the disk; only a power cut can
         # take the last ones, and never damages what is older.
         connection.execute("PRAGMA synchronous = NORMAL")
