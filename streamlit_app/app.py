@@ -65,7 +65,8 @@ def _describe(state: ModelState) -> None:
     if state.on_sample:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     metrics = state.predictor.metrics
-    st.caption(f"**{plain_markdown(state.name)}** predicts {' and '.join(state.predictor.labels)}.")
+    what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
+    st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")
     for task, values in metrics.get("validation", {}).items():
         guess = " of the best guess" if task == tasks.ANSWER else ""  # before the model abstains
         interval = ""

@@ -17,6 +17,7 @@ import streamlit as st
 
 from tf_model import tasks
 from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT
+from tf_model.modeling.joint_label import NOT_SURE
 
 # The seven hues of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind tell apart, and two greys
 # in the place of their black, which a dark page would swallow.
@@ -44,6 +45,7 @@ _COLOURS = {
     tasks.NO_EMOTION: NEUTRAL,
     tasks.POSITIVE: POSITIVE,
     tasks.CANNOT_TELL: PURPLE,
+    NOT_SURE: YELLOW,
     NO_PRODUCT: GREY,
     NO_LABEL: DARK_GREY,
 }

@@ -1,11 +1,11 @@
-"""A text whose words are highlighted: how much each spoke for the answer or against it.
+"""A text whose words are highlighted: how much each spoke for the answer or against it, or which products it names.
 
 The text goes to the browser as data and is set there as text: no markup in it is ever read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -14,18 +14,19 @@ import streamlit as st
 from streamlit_app.charts import theme
 
 MOST_WORDS = 200  # highlighted; a longer text is cut, and the page says so
+Piece = tuple[str, str, str, str, str]  # text, CSS classes, colour, the sign beside it, and how that is read aloud
 _LEAST_SHARE = 0.1  # of the greatest weight; a word below it gets no colour
 
 # Signs, not only colours, tell for from against: "+" with a solid line, "−" with a dotted one.
 _CSS = """
 .text { font-family: var(--st-font); color: var(--st-text-color); line-height: 2.1; margin: 0;
-        overflow-wrap: anywhere; }
+        overflow-wrap: anywhere; white-space: pre-wrap; }
 .word { border-radius: 0.25rem; padding: 0.1rem 0.15rem; }
-.for, .against { font-weight: 600; }
-.for { border-bottom: 3px solid FOR; }
-.against { border-bottom: 3px dotted AGAINST; }
+.for, .against, .mention { font-weight: 600; border-bottom: 3px solid; }
+.against { border-bottom-style: dotted; }
 .sign { font-size: 0.75em; margin-inline-start: 0.1rem; vertical-align: super; font-weight: 700; }
-""".replace("FOR", theme.POSITIVE).replace("AGAINST", theme.NEGATIVE)
+.mention .sign { margin-inline-start: 0.35rem; vertical-align: baseline; font-weight: 400; }
+"""
 
 _JS = """
 export default function ({ data, parentElement }) {
@@ -34,20 +35,23 @@ export default function ({ data, parentElement }) {
   const line = document.createElement('p');
   line.className = 'text';
   line.dir = 'auto';
-  for (const [word, strength, colour] of data.words) {
+  for (const [text, kind, colour, sign, spoken] of data.pieces) {
     const span = document.createElement('span');
-    span.className = 'word' + (strength > 0 ? ' for' : strength < 0 ? ' against' : '');
-    span.textContent = word;
-    if (strength) {
+    span.className = kind;
+    span.textContent = text;
+    if (sign) {
       span.style.backgroundColor = colour;
-      const sign = document.createElement('span');
-      sign.className = 'sign';
-      sign.textContent = strength > 0 ? '+' : '−';
-      sign.setAttribute('role', 'img');
-      sign.setAttribute('aria-label', strength > 0 ? 'for' : 'against');
-      span.append(sign);
+      span.style.borderBottomColor = colour.slice(0, 7);
+      const mark = document.createElement('span');
+      mark.className = 'sign';
+      mark.textContent = sign;
+      if (spoken) {
+        mark.setAttribute('role', 'img');
+        mark.setAttribute('aria-label', spoken);
+      }
+      span.append(mark);
     }
-    line.append(span, ' ');
+    line.append(span);
   }
   parentElement.append(line);
 }
@@ -76,4 +80,26 @@ def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[tuple[st
 
 def show(words: Sequence[str], weights: Sequence[float], key: str) -> None:
     """Show the words of a text, highlighted."""
-    _component()(data={"words": highlighted(words, weights)}, key=key)
+    pieces: list[Piece] = []
+    for word, strength, colour in highlighted(words, weights):
+        kind, sign = ("for", "+") if strength > 0 else ("against", "−") if strength else ("", "")
+        pieces += [(word, f"word {kind}", colour, sign, kind), (" ", "", "", "", "")]
+    _component()(data={"pieces": pieces}, key=key)
+
+
+def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
+    """``text`` in pieces, of which those from each ``start`` up to ``end`` are in the colour of their label.
+
+    They come in order, none over another. The label stands beside each, so that nothing is told by colour alone.
+    """
+    pieces, done = [], 0
+    for start, end, label in found:
+        pieces.append((text[done:start], "", "", "", ""))
+        pieces.append((text[start:end], "word mention", f"{theme.colour_of(label)}59", label, ""))
+        done = end
+    return [*pieces, (text[done:], "", "", "", "")]
+
+
+def show_mentions(text: str, found: Iterable[tuple[int, int, str]], key: str) -> None:
+    """Show a text with its :func:`mentions`."""
+    _component()(data={"pieces": mentions(text, found)}, key=key)

@@ -12,6 +12,7 @@ from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import has_text
+from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.monitor.recorder import Recorder
 
@@ -23,15 +24,25 @@ class _Cancelled(Exception):
 
 
 class BatchJob:
-    """One file being scored. It starts at once; predictions and failures of the model go into ``log``."""
+    """One file being scored. It starts at once; predictions and failures of the model go into ``log``.
 
-    def __init__(self, state: ModelState, upload: Upload, column: str, log: Recorder | None = None) -> None:
-        self.state, self.upload, self.column = state, upload, column
+    With ``targets`` there is a row for each product that a text names, and none is recorded.
+    """
+
+    def __init__(
+        self,
+        state: ModelState,
+        upload: Upload,
+        column: str,
+        log: Recorder | None = None,
+        targets: TargetPredictor | None = None,
+    ) -> None:
+        self.state, self.upload, self.column, self.targets = state, upload, column, targets
         self.status = RUNNING
         self.done, self.total = 0, upload.rows  # rows
         self.seconds = 0.0  # that it took
         self.problem = ""  # once failed, why, in one line
-        every = list(state.predictor.columns(probabilities=True))  # of which the page needs no probabilities
+        every = list((targets or state.predictor).columns(probabilities=True))  # the page needs no probabilities
         self._classes = sum(map(len, state.predictor.labels.values()))
         self.predicted = every[: -self._classes]
         # Once done: the file's own columns and then the predictions, the same as a page shows it, and for each row
@@ -88,10 +99,9 @@ class BatchJob:
             recording.record(self._log, texts, measured, recording.BATCH)
 
         chunks = []
+        predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.upload.path, self.column) as table:
-            for chunk in self.state.predictor.predict_table(
-                table, probabilities=True, on_progress=self._advance, record=record
-            ):
+            for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 self.has_text += map(has_text, table.texts(chunk))
                 chunks.append(chunk.iloc[:, : -self._classes])
         return pd.concat(chunks, ignore_index=True)

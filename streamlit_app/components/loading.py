@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
-from tf_model import paths
+from tf_model import paths, tasks
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Measured, Predictor
+from tf_model.inference.targets import TargetPredictor
 from tf_model.model_dir import GRAPH, model_folders
 
 CHOICE = "model_in_use"  # the model chosen in this session
@@ -40,6 +42,11 @@ class ModelState:
     predictor: Predictor | None = None  # None if it cannot be used
     problem: str = ""  # why it cannot be used, in one line; empty if there is simply no model
     served: str = ""  # the address of the model server; empty for a model that is loaded here
+
+    @property
+    def is_of_targets(self) -> bool:
+        """Whether it answers for each product that a text names, not for the whole text."""
+        return self.predictor is not None and tasks.TARGET.name in self.predictor.labels
 
     @property
     def on_sample(self) -> bool:
@@ -98,9 +105,27 @@ def current() -> ModelState:
     if address := _option("--server"):
         return _served(address)
     names = model_names()
-    if not names:
-        return ModelState("", models_folder())
-    name = chosen(names)
+    return _named(chosen(names)) if names else ModelState("", models_folder())
+
+
+def of_targets(state: ModelState) -> ModelState | None:
+    """The model of the emotion toward each product: ``state`` itself, else ``target`` if it is there."""
+    return state if state.is_of_targets else _beside(state, tasks.TARGET.name)
+
+
+def of_texts(state: ModelState) -> ModelState | None:
+    """The model of whole texts: ``state`` itself, beside one of targets ``answer`` if it can be used."""
+    if not state.is_of_targets:
+        return state
+    beside = _beside(state, tasks.ANSWER)
+    return beside if beside and beside.predictor else None
+
+
+def _beside(state: ModelState, name: str) -> ModelState | None:
+    return _named(name) if not state.served and (models_folder() / name / GRAPH).is_file() else None
+
+
+def _named(name: str) -> ModelState:
     folder = models_folder() / name
     try:
         version = _version(folder)
@@ -135,8 +160,8 @@ def _version(folder: Path) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
-# Two models at most stay in memory: the one in use, and the one that replaces it.
-@st.cache_resource(max_entries=2, show_spinner="Loading the model…")
+# Three models at most stay in memory: that of texts and that of targets, and one that replaces either.
+@st.cache_resource(max_entries=3, show_spinner="Loading the model…")
 def _load(folder: str, version: str) -> Predictor:
     gc.unfreeze()  # so that a model that was replaced can go
     predictor = Predictor.load(folder)
@@ -178,6 +203,12 @@ def ask(state: ModelState, text: str) -> Measured:
     """The prediction for one text, with all probabilities and the time it took; ModelError if the model fails."""
     with _one_kind_of_error(f"{state.name} fails at this text"):
         return state.predictor.predict_measured([text[:MAX_CHARACTERS]])
+
+
+def ask_targets(state: ModelState, targets: TargetPredictor, text: str) -> pd.DataFrame:
+    """The products that one text names, with the emotion directed at each; ModelError if the model fails."""
+    with _one_kind_of_error(f"{state.name} fails at this text"):
+        return targets.predict([text])
 
 
 def explain(state: ModelState, text: str) -> Explanation:

@@ -12,7 +12,7 @@ import streamlit as st
 from streamlit_app import METRICS_VARIABLE
 from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
-from tf_model import cli
+from tf_model import cli, tasks
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.model_dir import training_of
 
@@ -38,7 +38,8 @@ def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequenc
 
     made = Recorder(path, model=model, version=version)
     exporter = serve_metrics()
-    if exporter is not None:
+    # What a model of targets answers is not recorded, so /metrics are those of the model of texts beside it.
+    if exporter is not None and tasks.TARGET.name not in _labels:
         try:
             known = reference.load(loading.models_folder() / model, version)
         except TweetTargetError as error:
@@ -82,6 +83,6 @@ def record_error(log: Any, error: BaseException, source: str) -> None:
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: str | None) -> str:
+def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: Any) -> str:
     """Keep what a person thinks of an answer; what became of it: see :meth:`Recorder.correct`."""
     return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)

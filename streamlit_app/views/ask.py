@@ -1,22 +1,28 @@
-"""Ask: the answer for one text, how sure the model is, which words counted, and what people think of the answer."""
+"""Ask: the answer for one text, how sure the model is, which words counted, and what people think of the answer.
+
+Where there is a model of targets, the emotion toward each product that the text names comes first.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from streamlit_app.charts import theme, token_highlighting
-from streamlit_app.components import loading, notices, recording
+from streamlit_app.components import loading, notices, products, recording
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
-from tf_model.inference.predictor import MAX_CHARACTERS, Measured, probability_column
+from tf_model.inference.predictor import MAX_CHARACTERS, Measured, model_input, probability_column
+from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
+from tf_model.preprocessing.cleaning import MASK, mark
 
 EXAMPLES = {
     "A happy one": "Loving the new iPad, the screen is gorgeous and the battery lasts all day! #sxsw",
@@ -26,6 +32,8 @@ EXAMPLES = {
     "Hard to say": "well that was quite a launch",
 }
 NOT_KNOWN = "I don't know"
+MISSED = "A product that was missed …"
+NOT_NAMED = "These words do not name it"
 TEXT, THANKS = "ask_text", "ask_thanks"  # in the session: the text, and what was said to each judgement
 
 
@@ -36,7 +44,9 @@ def main() -> None:
     state = notices.usable_model()
     if state is None:
         return
+    targets, texts = loading.of_targets(state), loading.of_texts(state)
     text = _text_input()
+    finder = products.choose(targets, texts)
     if not text.strip():
         if text:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
@@ -46,6 +56,16 @@ def main() -> None:
             f"The text has {len(text):,} characters; only the first {MAX_CHARACTERS:,} are read.",
             icon=":material/content_cut:",
         )
+    if finder:
+        _show_targets(targets, finder, text)
+    if texts is None:
+        return
+    if finder:
+        st.header("The whole text", anchor=False, divider="gray")
+    _show_whole_text(texts, text)
+
+
+def _show_whole_text(state: ModelState, text: str) -> None:
     try:
         measured = _predict_once(state, state.name, state.version, text)
     except TweetTargetError as error:
@@ -54,6 +74,7 @@ def main() -> None:
     row = measured.predictions.iloc[0].to_dict()
     remark = _show_answer(state, row, sum(measured.seconds.values()))
     _show_probabilities(state, row)
+    st.subheader("Which words counted", anchor=False)
     _show_words(state, text, remark)
     _take_feedback(state, text, row)
 
@@ -148,11 +169,66 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
             )
 
 
+# ---------------------------------------------------------------- the products that it names
+
+
+def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None:
+    try:
+        found = _find_once(finder, state, state.name, state.version, finder.products.aliases, text)
+    except TweetTargetError as error:
+        _report_failure(state, "The products of this text could not be answered.", error)
+        return
+    read, rows = model_input(text).decode(), found.to_dict("records")  # in which the characters are counted
+    named = [row for row in rows if row["start"] is not None]
+    with st.container(border=True):
+        remark = _show_mentions(state, read, named) if named else _show_guess(rows[0])
+    if named:
+        st.subheader("Which words counted", anchor=False)
+        product = st.segmented_control(
+            "Show the words for",
+            [row["product"] for row in named],
+            default=named[0]["product"],
+            required=True,
+            format_func=plain_markdown,
+            key=f"explained_{hash(text):x}",
+        )
+        row = next(row for row in named if row["product"] == product)
+        marked = mark(read, row["start"], row["end"])
+        _show_words(state, marked, remark, row["mention"])
+    _take_mention_feedback(state, finder, read, named)
+
+
+@st.cache_data(max_entries=1, scope="session", show_spinner=False)
+def _find_once(
+    _finder: TargetPredictor, _state: ModelState, name: str, version: str, aliases: Mapping[str, Any], text: str
+) -> pd.DataFrame:
+    found = loading.ask_targets(_state, _finder, text)
+    return found.astype(object).where(found.notna(), None)
+
+
+def _show_mentions(state: ModelState, text: str, named: Sequence[Mapping[str, Any]]) -> DeltaGenerator:
+    labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in named]
+    places = [(row["start"], row["end"], label) for row, label in zip(named, labels, strict=True)]
+    token_highlighting.show_mentions(text, places, key="mentions")
+    for row in named:
+        sure = theme.percent(row["emotion_confidence"])
+        how = f"the best guess has {sure}" if row["emotion"] == NOT_SURE else f"{sure} sure"
+        st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {how}")
+    return st.container()
+
+
+def _show_guess(row: Mapping[str, Any]) -> None:
+    st.markdown("This text names none of the products.")
+    if row["emotion"]:
+        towards = f" → {plain_markdown(row['product'])}" if row["product"] else ""
+        st.markdown(f"A guess for the whole text: **{plain_markdown(row['emotion'])}{towards}**")
+
+
 # ---------------------------------------------------------------- which words counted
 
 
-def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
-    st.subheader("Which words counted", anchor=False)
+def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: str = "") -> None:
+    """The words of a text, or of one in which a ``mention`` is marked."""
     if not state.can_explain:
         if state.served:
             st.caption("A model server gives no explanations; a model that the app loads itself does.")
@@ -173,15 +249,19 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
         )
         st.caption("None.")
         return
-    task = st.segmented_control(
-        "Show the words for",
-        list(explanation.tasks),
-        default=list(explanation.tasks)[-1],
-        required=True,
-        format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
-        key="words_for",
-    )
-    token_highlighting.show(words, explanation.tasks[task].weights, key="highlighted_words")
+    task = list(explanation.tasks)[-1]
+    if mention:
+        words = [mention if word == MASK else word for word in words]
+    else:
+        task = st.segmented_control(
+            "Show the words for",
+            list(explanation.tasks),
+            default=task,
+            required=True,
+            format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
+            key="words_for",
+        )
+    token_highlighting.show(words, explanation.tasks[task].weights, key=f"highlighted_words_{task}")
     st.caption(
         "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
         "The stronger the colour, the more the word counted (integrated gradients)."
@@ -198,15 +278,11 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator) -> None:
 
 def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None:
     abstained = row.get("answer") == NOT_SURE  # then there is no answer to judge
-    st.subheader("What is correct?" if abstained else "Is this correct?", anchor=False)
-    log = recording.recorder(state)
+    log = _log_for_feedback(state, "What is correct?" if abstained else "Is this correct?")
     if log is None:
-        st.caption("Feedback cannot be kept here: there is no log of predictions to keep it in.")
         return
     key = f"{hash((state.name, state.version, text)):x}"  # names the widgets of this text asked of this model
-    thanks: dict[str, str] = st.session_state.setdefault(THANKS, {})
-    if key in thanks:
-        st.success(thanks[key], icon=":material/check_circle:")
+    if _has_thanked(key):
         return
     stored = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
     if abstained:
@@ -219,6 +295,21 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
         _store(log, text, row, key, is_right=True)
     elif thumb == 0:
         _correction_form(state, log, text, row, key)
+
+
+def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
+    st.subheader(question, anchor=False)
+    log = recording.recorder(state)
+    if log is None:
+        st.caption("Feedback cannot be kept here: there is no log of predictions to keep it in.")
+    return log
+
+
+def _has_thanked(key: str) -> bool:
+    thanks: dict[str, str] = st.session_state.setdefault(THANKS, {})
+    if key in thanks:
+        st.success(thanks[key], icon=":material/check_circle:")
+    return key in thanks
 
 
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
@@ -239,6 +330,48 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
     _store(log, text, row, key, is_right=False, **correct)
 
 
+def _take_mention_feedback(
+    state: ModelState, finder: TargetPredictor, text: str, named: Sequence[Mapping[str, Any]]
+) -> None:
+    log = _log_for_feedback(state, "Are the products and their emotions correct?")
+    if log is None:
+        return
+    st.caption("Correct or confirm each. The text is stored with your feedback, on this machine only.")
+    row_of = {row["product"]: row for row in named}
+    text_key = f"{hash((state.name, state.version, text)):x}"
+    about = st.selectbox("About …", [*row_of, MISSED], key=f"about_{text_key}")
+    key, row = f"{text_key}_{about}", row_of.get(about)
+    if _has_thanked(key):
+        return
+    no_emotion = state.predictor.no_emotion
+    with st.form(f"mention_{key}"):
+        if row:
+            product, start, end = about, row["start"], row["end"]
+        else:
+            words = st.text_input("The words, as they stand in the text").strip()
+            product = st.selectbox("They name …", list(finder.products.aliases))
+            start = text.find(words)
+            end = start + len(words)
+        emotions = list(state.predictor.labels[tasks.TARGET.name])
+        emotion = st.selectbox(
+            "The emotion toward it is …",
+            [*emotions, NOT_NAMED] if row and no_emotion else emotions,
+            index=emotions.index(row["emotion"]) if row and row["emotion"] in emotions else None,
+        )
+        if not st.form_submit_button("Store", type="primary"):
+            return
+    if emotion is None:
+        st.info("Choose an emotion first.", icon=":material/edit_note:")
+        return
+    if start < 0 or start == end:
+        st.info("These words are not in the text. Copy them from it.", icon=":material/edit_note:")
+        return
+    answered = row | {"answer": row["emotion"], "answer_confidence": row["emotion_confidence"]} if row else {}
+    is_right = answered.get("emotion") == emotion
+    correct = {"product": product, "emotion": no_emotion if emotion == NOT_NAMED else emotion}
+    _store(log, text, answered, key, is_right=is_right, **correct, start=start, end=end)
+
+
 def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
     """The classes of a task to choose from: the model's; of a task that it does not know, the report's to its own."""
     labels = state.predictor.labels
@@ -246,9 +379,7 @@ def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
     return labels.get(task.name, task.labels if of_report else ())
 
 
-def _store(
-    log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: str | None
-) -> None:
+def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_right: bool, **correct: Any) -> None:
     prediction = {name: value for name, value in row.items() if "_probability_" not in name}
     outcome = recording.correct(log, text, prediction, is_right=is_right, **correct)
     if outcome == LOST:

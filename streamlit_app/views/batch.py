@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import bar_charts, theme
-from streamlit_app.components import batch_job, files, notices, recording
+from streamlit_app.components import batch_job, files, loading, notices, products, recording
 from streamlit_app.components.batch_job import BatchJob
 from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
 from tf_model import tasks
 from tf_model.cli import duration
 from tf_model.errors import plural
+from tf_model.inference.targets import TargetPredictor
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
 
+PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
 UPLOAD, JOB = "batch_upload", "batch_job"  # in the session: the file, and the scoring of it
 POLL_SECONDS = 0.5
 ANSWER, ANSWER_CONFIDENCE = "answer", "answer_confidence"
@@ -40,6 +43,9 @@ def main() -> None:
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
     column = _choose_column(upload, disabled=running)
+    state, finder = _choose_rows(state, disabled=running)
+    if state is None:
+        return
     _show_first_rows(upload)
     if st.button(
         f"Answer {upload.rows:,} {plural(upload.rows, 'row', 'rows')}",
@@ -47,11 +53,11 @@ def main() -> None:
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
     ):
-        st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state))
+        st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state), finder)
         st.rerun()
     if running:
         _follow(job)
-    elif job is not None and job.column == column:
+    elif job is not None and (job.column, _aliases(job.targets)) == (column, _aliases(finder)):
         _show_outcome(job, state)
 
 
@@ -102,6 +108,31 @@ def _choose_column(upload: Upload, disabled: bool) -> str:
     return column
 
 
+def _choose_rows(state: ModelState, disabled: bool) -> tuple[ModelState | None, TargetPredictor | None]:
+    """The model that answers, and for a row of each product what finds them; None without what is needed."""
+    targets, texts = loading.of_targets(state), loading.of_texts(state)
+    if targets is None:
+        return state, None
+    rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
+    chosen = st.segmented_control(
+        "Answer with",
+        rows,
+        default=rows[0],
+        required=True,
+        disabled=disabled,
+        key="batch_rows",
+        persist_state="session",
+    )
+    if chosen == PER_TEXT:
+        return texts, None
+    finder = products.choose(targets, texts)
+    return (targets if finder else None), finder
+
+
+def _aliases(finder: TargetPredictor | None) -> Any:
+    return finder and finder.products.aliases
+
+
 def _show_first_rows(upload: Upload) -> None:
     st.dataframe(upload.first_rows, hide_index=True, alt=f"The first rows of the file, of {upload.rows:,}")
     st.caption(f"The first {min(len(upload.first_rows), upload.rows):,} of {upload.rows:,} rows.")
@@ -145,7 +176,7 @@ def _show_outcome(job: BatchJob, state: ModelState) -> None:
             f"These are the answers of the model {model}, not of the one in use now.",
             icon=":material/published_with_changes:",
         )
-    rows = len(job.result)
+    rows = job.total
     st.success(
         f"{rows:,} {plural(rows, 'row', 'rows')} answered in "
         f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rows / job.seconds:,.0f} a second)",
@@ -159,7 +190,9 @@ def _show_outcome(job: BatchJob, state: ModelState) -> None:
             icon=":material/help:",
         )
     _offer_downloads(job)
-    if any(job.has_text):
+    if job.targets:
+        _show_mentions(job)
+    elif any(job.has_text):
         _show_charts(job.result.loc[job.has_text, job.predicted], job.state.predictor.no_emotion)
     _show_table(job)
 
@@ -206,11 +239,32 @@ def _show_charts(predictions: pd.DataFrame, no_emotion: str | None) -> None:
                 key="batch_by_task",
             )
     with right:
-        values = predictions[_confidence(predictions)]
-        words = f"Half of the rows have a confidence above {values.median():.0%}."
-        theme.show(
-            bar_charts.confidences(values, "How sure the model is"), alt=words, caption=words, key="batch_confidence"
-        )
+        _show_confidences(predictions[_confidence(predictions)], "rows")
+
+
+def _show_confidences(values: pd.Series, unit: str) -> None:
+    words = f"Half of the {unit} have a confidence above {values.median():.0%}."
+    theme.show(
+        bar_charts.confidences(values, "How sure the model is"), alt=words, caption=words, key="batch_confidence"
+    )
+
+
+def _show_mentions(job: BatchJob) -> None:
+    """Charts of the mentions; texts that name no product have none."""
+    named = job.result[job.result["start"].notna()]
+    others = len(job.result) - len(named)
+    caption = (
+        f"{len(named):,} {plural(len(named), 'mention', 'mentions')} of products: of each text the first of each "
+        f"product. {others:,} {plural(others, 'text names', 'texts name')} none of them."
+    )
+    if named.empty:
+        st.caption(caption)
+        return
+    left, right = st.columns(2)
+    with left:
+        _show_counts(named, "Mentions by product and emotion", caption)
+    with right:
+        _show_confidences(named["emotion_confidence"], "mentions")
 
 
 def _show_emotion_by_product(predictions: pd.DataFrame, no_emotion: str | None) -> None:
@@ -224,14 +278,18 @@ def _show_emotion_by_product(predictions: pd.DataFrame, no_emotion: str | None) 
     if non_neutral.empty:
         st.caption(caption)
         return
-    counts = non_neutral.value_counts(["emotion", "product"]).reset_index(name="tweets")
+    _show_counts(non_neutral, "Rows by product and emotion", caption)
+
+
+def _show_counts(rows: pd.DataFrame, title: str, caption: str) -> None:
+    counts = rows.value_counts(["emotion", "product"]).reset_index(name="tweets")
     words = [
         f"{emotion}: {', '.join(f'{bar.product} {bar.tweets:,}' for bar in part.itertuples())}"
         for emotion, part in counts.groupby("emotion")
     ]
     theme.show(
-        bar_charts.emotion_by_product(counts, "Rows by product and emotion", "tweets"),
-        alt=f"Rows by product and emotion. {'; '.join(words)}",
+        bar_charts.emotion_by_product(counts, title, "tweets"),
+        alt=f"{title}. {'; '.join(words)}",
         caption=caption,
         key="batch_by_product",
     )
@@ -250,9 +308,9 @@ def _show_table(job: BatchJob) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for name in (ANSWER, *tasks.TASKS):
             if name in job.predicted:
-                labels = sorted(frame[name].unique())
+                labels = sorted(frame[name].dropna().unique())
                 wanted = st.multiselect(name.capitalize(), labels, key=f"filter_{name}", placeholder="All")
-                keep &= frame[name].isin(wanted or labels)
+                keep &= frame[name].isin(wanted) | (not wanted)
         words = st.text_input("Text contains", key="filter_words", placeholder="Any text")
     keep &= frame[job.column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
     first = [name for name in (job.column, ANSWER, ANSWER_CONFIDENCE) if name in frame]  # what matters is seen first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import loading, recording
 from tf_model import paths, tasks
+from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import Measured, Predictor, columns_of, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
@@ -115,6 +117,42 @@ StubPredictor.predict, StubPredictor.predict_measured = stub_predict_texts, stub
 StubPredictor.predict_table = Predictor.predict_table
 
 
+@dataclass
+class StubTargets(StubPredictor):
+    """Reads "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
+
+    tasks: tuple[str, ...] = ("target",)
+
+    @property
+    def has_answer(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        return {"target": tasks.EMOTIONS}
+
+    def explain(self, text: str) -> Explanation:
+        if text not in loading.WARM_UP:
+            self.explained.append(text)
+        words = tuple(re.sub("\x02[^\x03]*\x03", " [MASK] ", text).split())
+        weights = tuple(float(word == "love") for word in words)
+        return Explanation(words, {"target": Attribution(tasks.POSITIVE, weights, 0.0)})
+
+    def predict(self, texts: Sequence[Any], probabilities: bool = False, **_: Any) -> pandas.DataFrame:
+        """As :meth:`~tf_model.inference.predictor.Predictor.predict`."""
+        if tuple(texts) == loading.WARM_UP:
+            return pandas.DataFrame()
+        self.calls.append(list(texts))
+        if self.fails is not None:
+            raise self.fails
+        rows = [_row(text.partition("\x02")[0].split(",")[-1]) for text in texts]
+        columns = {name: name.replace("target", "emotion") for name in self.columns(probabilities)}
+        columns["best_guess"] = columns["second_guess"] = "emotion"
+        frame = pandas.DataFrame({name: [row[source] for row in rows] for name, source in columns.items()})
+        sure = frame["answer_confidence"] >= THRESHOLD
+        return frame.assign(answer=frame["target"].where(sure, NOT_SURE)).astype(self.columns(probabilities))
+
+
 def make_model(models: Path, name: str = "answer") -> Path:
     """A folder that looks like a model's."""
     folder = models / name
@@ -173,6 +211,15 @@ def own_model(models, monkeypatch) -> Predictor:
 
     made = Predictor(OWN_LABELS, score, make_model(models), no_emotion="meh")
     monkeypatch.setattr(Predictor, "load", lambda folder=None: made)
+    return made
+
+
+@pytest.fixture
+def targets(stub, models, monkeypatch) -> StubTargets:
+    """The models ``target``, which looks for two brands, and ``answer``, in plain Python."""
+    made = StubTargets(folder=make_model(models, "target"))
+    write_products(Products({"Kindle": ("e-reader",), "Xbox": ()}), made.folder / "products.csv")
+    monkeypatch.setattr(Predictor, "load", lambda folder: made if Path(folder).name == "target" else stub)
     return made
 
 

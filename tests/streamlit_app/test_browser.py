@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ import pandas
 import pytest
 
 from tf_model import paths, tasks
+from tf_model.model_dir import LABELS, PRODUCTS, SIGNATURE
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
 
@@ -110,6 +112,47 @@ def test_a_text_is_answered_and_shown_as_text(page, address):
     words = [each.text_content() for each in page.locator("p.text .word").all()]
     assert words[0].startswith("<img")
     assert any("<b>love</b>" in word for word in words)
+
+
+@pytest.fixture(scope="module")
+def address_of_targets(tmp_path_factory):
+    """The app on a model of targets that knows two words: a small BERT would see no difference."""
+    from tf_model.device import import_tensorflow
+
+    tf = import_tensorflow()
+    folder = tmp_path_factory.mktemp("models") / "target"
+
+    class Rule(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+        def __call__(self, text):
+            is_good = tf.strings.regex_full_match(text, "(?s)[^\x02]*love[^,\x02]*\x02.*")
+            probabilities = tf.where(is_good[:, None], [[0.05, 0.05, 0.9]], [[0.9, 0.05, 0.05]])
+            label, sure = tf.where(is_good, tasks.POSITIVE, tasks.NEGATIVE), tf.reduce_max(probabilities, 1)
+            outputs = {"target": label, "target_confidence": sure, "target_probabilities": probabilities}
+            return outputs | {"answer": label, "answer_confidence": sure, "best_guess": label, "second_guess": label}
+
+    rule = Rule()
+    tf.saved_model.save(rule, str(folder), signatures={SIGNATURE: rule.__call__})
+    (folder / LABELS).write_text(json.dumps({"task": "target", "labels": {"target": tasks.EMOTIONS}}))
+    (folder / PRODUCTS).write_text("name,aliases\nKindle,\nXbox,\n")
+    with running_app(folder.parent) as address:
+        yield address
+
+
+def test_two_products_of_one_text_have_two_colours(page, address_of_targets):
+    page.goto(address_of_targets)
+    page.get_by_label("Your text").fill(f"I love my Kindle 👍, but hate the Xbox\n{MARKUP}")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator("p.text .mention").nth(1).wait_for()
+    mentions = page.locator("p.text .mention").all()
+    assert [each.text_content() for each in mentions] == ["KindlePositive emotion", "XboxNegative emotion"]
+    assert len({each.evaluate("word => getComputedStyle(word).backgroundColor") for each in mentions}) == 2
+    for line in ("Kindle: Positive emotion, 90% sure", "Xbox: Negative emotion, 90% sure"):
+        page.get_by_text(line).wait_for()
+    assert MARKUP in page.locator("p.text").first.text_content()
+    assert page.locator("p.text b, p.text img").count() == 0
+    assert page.evaluate("window.hacked") is None
+    assert page.elsewhere == []
 
 
 @pytest.mark.parametrize("text", ["أحب جهاز iPad كثيرا", "👩‍👩‍👧‍👦🏳️‍🌈", "love " * 20_000], ids=["rtl", "emoji", "long"])

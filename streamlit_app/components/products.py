@@ -1,0 +1,92 @@
+"""The products that are looked for: a list of this session, typed or uploaded, or that of the model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from pathlib import Path
+
+import streamlit as st
+
+from streamlit_app.components import notices
+from streamlit_app.components.loading import ModelState
+from streamlit_app.components.notices import plain_markdown
+from tf_model import model_dir, paths
+from tf_model.data.products import SUFFIXES, Products, read_products
+from tf_model.errors import DataError, TweetTargetError
+from tf_model.inference.targets import TargetPredictor
+
+LIST, PROBLEM = "products", "products_problem"  # in the session: a list of its own, and what was wrong with another
+TYPED, FILE = "products_typed", "products_file"
+MOST_SHOWN = 12  # names
+
+
+def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredictor | None:
+    """Let the user choose the products; what finds them in texts and says the emotion directed at each.
+
+    None without a usable model of targets. The model of whole texts guesses where a text names none of them.
+    """
+    if targets is None or targets.predictor is None:
+        if targets is not None:
+            notices.say_problem("The model of targets cannot be used.", targets.problem)
+        return None
+    with st.expander("Products to look for", icon=":material/sell:"):
+        st.text_area(
+            "One product a line: its name, or `name: alias; alias`",
+            key=TYPED,
+            persist_state="session",
+            placeholder="Kindle: e-reader; paperwhite\nXbox",
+            on_change=_take_typed,
+        )
+        kinds = [suffix.removeprefix(".") for suffix in SUFFIXES]
+        st.file_uploader("Or a products file", type=kinds, key=FILE, on_change=_take_file)
+        if LIST in st.session_state:
+            st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
+    if PROBLEM in st.session_state:
+        notices.say_problem("This list of products cannot be used; the one before stays.", st.session_state[PROBLEM])
+    try:
+        products = st.session_state.get(LIST) or _of_model(str(targets.folder), targets.version)
+    except TweetTargetError as error:
+        notices.say_problem("The products of the model cannot be read. Type some above.", str(error))
+        return None
+    names = list(products.aliases)
+    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    whose = "Your list" if LIST in st.session_state else "The model's list"
+    st.caption(f"{whose}: {plain_markdown(', '.join(names[:MOST_SHOWN]))}{more}")
+    can_guess = texts is not None and texts.predictor.has_answer
+    return TargetPredictor(targets.predictor, products, texts.predictor if can_guess else None)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _of_model(folder: str, version: str) -> Products:
+    return read_products(Path(folder) / model_dir.PRODUCTS)
+
+
+def _take_typed() -> None:
+    lines = [line.partition(":")[::2] for line in st.session_state[TYPED].splitlines() if line.strip()]
+    table = io.StringIO()
+    csv.writer(table).writerows([("name", "aliases"), *lines])
+    _take(table.getvalue().encode(), ".csv", "your list") if lines else _forget()
+
+
+def _take_file() -> None:
+    file = st.session_state[FILE]
+    _take(file.getvalue(), Path(file.name).suffix, file.name) if file else _forget()
+
+
+def _take(content: bytes, suffix: str, name: str) -> None:
+    st.session_state.pop(PROBLEM, None)
+    with tempfile.TemporaryDirectory(prefix="tweet-target-") as folder:
+        path = Path(folder) / f"products{suffix}"
+        path.write_bytes(content)
+        try:
+            st.session_state[LIST] = read_products(path)
+        except DataError as error:
+            st.session_state[PROBLEM] = str(error).replace(paths.shown(path), name)
+
+
+def _forget() -> None:
+    for key in (LIST, PROBLEM):
+        st.session_state.pop(key, None)
+    st.session_state[TYPED] = ""

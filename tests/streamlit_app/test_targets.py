@@ -1,0 +1,326 @@
+"""The emotion toward each product: marked in the text, explained, corrected, for a file, with a list of one's own."""
+
+import pytest
+from app_stub import StubTargets, make_model, open_app, words_of
+
+from streamlit_app.charts import theme, token_highlighting
+from streamlit_app.components import loading, products, recording
+from tf_model import tasks
+from tf_model.errors import ModelError
+from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import training_of
+from tf_model.monitor.export import export
+from tf_model.monitor.store import Store
+from tf_model.preprocessing.cleaning import mark
+
+TEXT = "👍 I love my Kindle, but hate the <b>Xbox</b>"
+KINDLE, XBOX = (12, 18), (36, 40)
+FILE = 'text\n"I love my Kindle, hate the Xbox, hmm love the Xbox"\n\nI love the iPad\nan e-reader\n'
+
+
+def ask(text, app=None):
+    app = app or open_app()
+    app.text_area(key="ask_text").set_value(text).run()
+    assert not app.exception, app.exception
+    return app
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was highlighted: the pieces of each text that was drawn."""
+    drawn = []
+    monkeypatch.setattr(token_highlighting, "_component", lambda: lambda data, key: drawn.append((key, data["pieces"])))
+    return drawn
+
+
+def pieces_of(shown, beginning):
+    return next(pieces for key, pieces in reversed(shown) if key.startswith(beginning))
+
+
+# ---------------------------------------------------------------- Ask
+
+
+def test_each_product_is_marked_in_the_text_and_has_a_line(targets, shown):
+    said = words_of(ask(TEXT))
+    assert pieces_of(shown, "mentions") == [
+        ("👍 I love my ", "", "", "", ""),
+        ("Kindle", "word mention", f"{theme.POSITIVE}59", tasks.POSITIVE, ""),
+        (", but hate the <b>", "", "", "", ""),
+        ("Xbox", "word mention", f"{theme.NEGATIVE}59", tasks.NEGATIVE, ""),
+        ("</b>", "", "", "", ""),
+    ]
+    assert "**Kindle**: Positive emotion, 94% sure" in said
+    assert "**Xbox**: Negative emotion, 94% sure" in said
+    assert "<b>" not in said
+
+
+def test_no_emotion_and_not_sure_have_words_and_colours_of_their_own(targets, shown):
+    said = words_of(ask("a Kindle, hmm an Xbox"))
+    (_, (_, _, none, label, _), _, (_, _, unsure, word, _), _) = pieces_of(shown, "mentions")
+    assert (none, label, word) == (f"{theme.NEUTRAL}59", "none", "Not sure")
+    assert unsure not in (f"{theme.NEUTRAL}59", f"{theme.POSITIVE}59", f"{theme.NEGATIVE}59")
+    assert "**Kindle**: No emotion toward brand or product, 94% sure" in said
+    assert "**Xbox**: Not sure, the best guess has 40%" in said
+
+
+def test_the_answer_for_the_whole_text_stands_below(targets):
+    app = ask(TEXT)
+    assert [each.value for each in app.header] == ["The whole text", "Positive emotion → Apple"]
+    assert not ask("a Kindle").exception
+
+
+def test_without_an_answer_model_the_products_are_all(models, targets):
+    (models / "answer" / "saved_model.pb").unlink()
+    (models / "answer").rmdir()
+    app = ask(TEXT)
+    assert "**Kindle**: Positive emotion, 94% sure" in words_of(app)
+    assert not app.header
+    assert "This text names none of the products." in words_of(ask("I love the iPad", app))
+
+
+def test_a_model_of_targets_that_is_chosen_is_asked(models, targets, monkeypatch):
+    other = StubTargets(folder=make_model(models, "mine"))
+    (other.folder / "products.csv").write_text("name,aliases\niPad,\n")
+    load = Predictor.load
+    monkeypatch.setattr(Predictor, "load", lambda folder: other if folder.endswith("mine") else load(folder))
+    app = open_app()
+    app.selectbox(key=loading.CHOICE).set_value("mine").run()
+    said = words_of(ask("I love the iPad and the Kindle", app))
+    assert "The model's list: iPad" in said
+    assert "**iPad**: Positive emotion" in said
+    assert "**Kindle**" not in said
+    assert "The whole text" in said
+    assert any("predicts the emotion toward each product" in each.value for each in app.sidebar.caption)
+
+
+def test_a_text_that_names_none_gets_the_guess_of_the_answer_model(targets):
+    app = ask("I love the iPad")
+    assert "This text names none of the products." in words_of(app)
+    assert "A guess for the whole text: **Positive emotion → iPad**" in words_of(app)
+    assert "A guess for the whole text: **No emotion toward brand or product**" in words_of(ask("the iPad", app))
+    assert "A guess for the whole text: **Not sure**" in words_of(ask("hmm the iPad", app))
+
+
+def test_the_words_that_counted_are_those_for_the_chosen_product(targets, shown):
+    app = ask(TEXT)
+    assert targets.explained == [mark(TEXT, *KINDLE)]
+    words = [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
+    assert words[8] == "Kindle"
+    assert "[MASK]" not in words
+    next(each for each in app.segmented_control if each.label == "Show the words for").set_value("Xbox").run()
+    assert targets.explained[-1] == mark(TEXT, *XBOX)
+    assert "Xbox" in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
+
+
+def test_a_rerun_finds_nothing_anew(targets):
+    app = ask(TEXT)
+    calls = len(targets.calls)
+    app.run()
+    assert len(targets.calls) == calls
+
+
+def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
+    targets.fails = ModelError("no memory left")
+    app = ask(TEXT)
+    assert app.error[0].value == "The products of this text could not be answered."
+    assert app.header[-1].value == "Positive emotion → Apple"
+    assert log_of(models).errors()["kind"].tolist() == ["ModelError"]
+
+
+def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, stub, monkeypatch):
+    def load(folder):
+        if folder.endswith("target"):
+            raise ModelError("damaged")
+        return stub
+
+    monkeypatch.setattr(Predictor, "load", load)
+    app = ask(TEXT)
+    assert app.error[0].value == "The model of targets cannot be used."
+    assert app.header[0].value == "Positive emotion → Apple"
+
+
+# ---------------------------------------------------------------- a list of one's own
+
+
+def type_list(app, lines):
+    app.text_area(key=products.TYPED).set_value(lines).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_products_can_be_typed_and_stay_in_the_session(targets):
+    app = type_list(ask("I love the Pixel 2, hate the Switch"), "Pixel: pixel 2;pixel two\n\nSwitch\n")
+    said = words_of(app)
+    assert "Your list: Pixel\\, Switch" in said
+    assert "**Pixel**: Positive emotion" in said
+    assert "**Switch**: Negative emotion" in said
+    app.switch_page("views/batch.py").run()
+    app.switch_page("views/ask.py").run()
+    assert "Your list: Pixel\\, Switch" in words_of(app)
+    next(each for each in app.button if each.label == "Use the model's own list").click().run()
+    assert "The model's list: Kindle\\, Xbox" in words_of(app)
+    assert app.text_area(key=products.TYPED).value == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("mine.csv", b"name,aliases\nPixel,pixel 2\n"), ("mine.yaml", b"- name: Pixel\n  aliases: [pixel 2]\n")],
+)
+def test_a_products_file_can_be_uploaded(targets, name, content):
+    app = open_app()
+    app.file_uploader(key=products.FILE).set_value((name, content, "text/plain")).run()
+    assert "**Pixel**: Positive emotion" in words_of(ask("I love the pixel 2", app))
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("Pixel: a\nSwitch: a", "your list: 'Pixel' and 'Switch' have the same alias 'a'; leave it to one of them"),
+        (": a", "your list: product 1 has an empty name; give it one, or remove it"),
+        ("<b>: re:(", "is not one of RE2"),
+    ],
+)
+def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said):
+    app = type_list(type_list(open_app(), "Pixel"), lines)
+    assert app.error[0].value == "This list of products cannot be used; the one before stays."
+    assert said in app.text[-1].value
+    assert "Your list: Pixel" in words_of(app)
+    assert not type_list(app, "Pixel").error
+
+
+def test_a_bad_file_is_explained_by_its_own_name(targets):
+    app = open_app()
+    app.file_uploader(key=products.FILE).set_value(("[x](y).csv", b"name,aliases\nPixel,!\n", "text/csv")).run()
+    assert app.text[-1].value.startswith("[x](y).csv: the alias '!' of 'Pixel' must begin and end with")
+
+
+def test_names_are_never_read_as_markdown(targets):
+    said = words_of(ask("I love a bold pixel", type_list(open_app(), "[x](y): pixel\n**bold**: bold")))
+    assert "Your list: \\[x\\]\\(y\\)\\, \\*\\*bold\\*\\*" in said
+    assert "**\\[x\\]\\(y\\)**: Positive emotion" in said
+
+
+# ---------------------------------------------------------------- feedback
+
+
+def log_of(models) -> Store:
+    log = recording._recorder(str(loading.monitor_log()), "target", training_of(models / "target"))
+    assert log.flush()
+    return Store(loading.monitor_log())
+
+
+def choose(app, label, value):
+    next(each for each in app.selectbox if each.label == label).set_value(value)
+    return app
+
+
+def store(app):
+    next(each for each in app.button if each.label == "Store").click().run()
+    assert not app.exception, app.exception
+    return app
+
+
+def spans(models):
+    kept = log_of(models).corrections()
+    columns = ["text", "correct_product", "correct_emotion", "start", "end", "is_correct"]
+    return [tuple(row) for row in kept[columns].itertuples(index=False)]
+
+
+def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models, tmp_path):
+    app = ask(TEXT)
+    store(choose(app, "The emotion toward it is …", tasks.NEGATIVE))
+    assert app.success[0].value == "Thank you. Your feedback is stored."
+    choose(app, "About …", "Xbox").run()
+    store(choose(app, "The emotion toward it is …", "These words do not name it"))
+    choose(app, "About …", "A product that was missed …").run()
+    next(each for each in app.text_input if each.label.startswith("The words")).set_value("love my ")
+    store(choose(choose(app, "They name …", "Xbox"), "The emotion toward it is …", tasks.POSITIVE))
+    assert spans(models) == [
+        (TEXT, "Kindle", tasks.NEGATIVE, *KINDLE, False),
+        (TEXT, "Xbox", tasks.NO_EMOTION, *XBOX, False),
+        (TEXT, "Xbox", tasks.POSITIVE, 4, 11, False),
+    ]
+    assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, ""]
+    assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # of the Xbox the last one counts
+
+
+def test_the_emotion_that_was_given_is_confirmed(targets, models):
+    store(ask(TEXT))
+    assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
+
+
+@pytest.mark.parametrize("words", ["", "iPod"])
+def test_missed_words_must_stand_in_the_text(targets, models, words):
+    app = ask("no product here")
+    next(each for each in app.text_input if each.label.startswith("The words")).set_value(words)
+    store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
+    assert app.info[-1].value == "These words are not in the text. Copy them from it."
+    assert not spans(models)
+
+
+def test_of_not_sure_an_emotion_must_be_chosen(targets, models):
+    app = store(ask("hmm love the Kindle"))
+    assert app.info[-1].value == "Choose an emotion first."
+    assert not spans(models)
+    store(choose(app, "The emotion toward it is …", tasks.POSITIVE))
+    assert len(spans(models)) == 1
+
+
+# ---------------------------------------------------------------- Batch
+
+
+def answer(rows="one row per product", content=FILE, lines=""):
+    app = open_app("batch")
+    app.file_uploader(key="batch_file").set_value(("a.csv", content.encode(), "text/csv")).run()
+    app.segmented_control(key="batch_rows").set_value(rows).run()
+    if lines:
+        type_list(app, lines)
+    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
+    app.session_state["batch_job"].join(20)
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def test_a_file_gets_a_row_for_each_product(targets):
+    app = answer()
+    result = app.session_state["batch_job"].result
+    assert list(result) == ["text", "product", "mention", "start", "end", "emotion", "emotion_confidence"]
+    assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "iPad", "Kindle"]
+    assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
+    assert [chart.proto.alt for chart in app.get("plotly_chart")] == [
+        "Mentions by product and emotion. Negative emotion: Xbox 1; No emotion toward brand or product: Kindle 1; "
+        "Positive emotion: Kindle 1",
+        "Half of the mentions have a confidence above 94%.",
+    ]
+    assert "3 mentions of products: of each text the first of each product. 1 text names none of them." in words_of(app)
+    assert app.success[0].value.startswith("3 rows answered in")
+    app.multiselect(key="filter_product").set_value(["Kindle"]).run()
+    assert app.dataframe[-1].value["mention"].tolist() == ["Kindle", "e-reader"]
+
+
+def test_a_file_uses_the_list_of_the_session(targets):
+    app = answer(lines="iPad")
+    assert app.session_state["batch_job"].result["mention"].tolist() == ["unnamed", "iPad", "unnamed"]
+    assert "1 mention of products" in words_of(app)
+    type_list(app, "Xbox")
+    assert not app.success, "the result of another list is not shown"
+
+
+def test_a_file_that_names_no_product_has_no_charts(targets):
+    app = answer(content="text\nnothing here\n")
+    assert not app.get("plotly_chart")
+    assert "0 mentions of products" in words_of(app)
+
+
+def test_a_row_for_each_text_is_as_ever(targets):
+    app = answer("one row per text")
+    assert "answer" in app.session_state["batch_job"].result
+    assert len(app.session_state["batch_job"].result) == 3
+
+
+def test_without_a_model_of_targets_there_is_no_choice(stub):
+    app = open_app("batch")
+    app.file_uploader(key="batch_file").set_value(("a.csv", FILE.encode(), "text/csv")).run()
+    assert not app.segmented_control
+    assert not any(each.key == products.TYPED for each in app.text_area)
