@@ -313,7 +313,8 @@ def _show_table(job: BatchJob) -> None:
                 keep &= frame[name].isin(wanted) | (not wanted)
         words = st.text_input("Text contains", key="filter_words", placeholder="Any text")
     keep &= frame[job.column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
-    first = [name for name in (job.column, ANSWER, ANSWER_CONFIDENCE) if name in frame]  # what matters is seen first
+    answer = ("product", "emotion", "emotion_confidence") if job.targets else (ANSWER, ANSWER_CONFIDENCE)
+    first = [name for name in (job.column, *answer) if name in frame]  # what matters is seen first
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         frame[keep],

@@ -295,6 +295,7 @@ def test_a_file_gets_a_row_for_each_product(targets):
     ]
     assert "3 mentions of products: of each text the first of each product. 1 text names none of them." in words_of(app)
     assert app.success[0].value.startswith("3 rows answered in")
+    assert list(app.dataframe[-1].proto.column_order)[:4] == ["text", "product", "emotion", "emotion_confidence"]
     app.multiselect(key="filter_product").set_value(["Kindle"]).run()
     assert app.dataframe[-1].value["mention"].tolist() == ["Kindle", "e-reader"]
 
