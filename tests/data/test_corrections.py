@@ -176,6 +176,12 @@ def test_a_span_is_marked_exactly_and_other_rows_as_ever(join_targets):
     assert joined.split.train.tolist()[-4:] == list(range(len(joined.rows) - 4, len(joined.rows)))
 
 
+def test_a_text_that_does_not_name_its_product_is_left_out(join_targets):
+    joined = join_targets([(TWO, "Pixel", GOOD, "", ""), (TWO, "iPad", BAD, "", "")])
+    assert [text for text, _ in labelled_of(joined)] == [mark(TWO, 29, 35)]
+    assert reasons(joined) == {"it does not name the product of its label": 1}
+
+
 def labelled_of(joined):
     extra = joined.rows.take(joined.split.train[-joined.extra.rows :])
     return list(zip(extra.texts, extra.label_ids[:, 0], strict=True))

@@ -96,13 +96,14 @@ def join(
         texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
         similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
         leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
-    extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
-    if frame.empty:
-        raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
     numbered = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     together = pd.concat([dataset.labelled, numbered], ignore_index=True)
     name = rows.tasks[0].name if len(rows.tasks) == 1 else tasks.ANSWER
     together = training_rows(replace(dataset, labelled=together), name, products)
+    leave_out("it does not name the product of its label", ~numbered["row"].isin(together.rows))
+    extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))
+    if frame.empty:
+        raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
     added = np.arange(len(rows), len(together))
     return Joined(together, splits.Split(np.concatenate([split.train, added]), split.validation), extra)
 
