@@ -174,7 +174,8 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 
 def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None:
     try:
-        found = _find_once(finder, state, state.name, state.version, finder.products.aliases, text)
+        aliases, guesser = finder.products.aliases, id(finder.answer)
+        found = _find_once(finder, state, state.name, state.version, aliases, guesser, text)
     except TweetTargetError as error:
         _report_failure(state, "The products of this text could not be answered.", error)
         return
@@ -184,15 +185,16 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
         remark = _show_mentions(state, read, named) if named else _show_guess(rows[0])
     if named:
         st.subheader("Which words counted", anchor=False)
+        names = [row["product"] for row in named]
         product = st.segmented_control(
             "Show the words for",
-            [row["product"] for row in named],
-            default=named[0]["product"],
+            names,
+            default=names[0],
             required=True,
             format_func=plain_markdown,
-            key=f"explained_{hash(text):x}",
+            key=f"explained_{hash((text, *names)):x}",
         )
-        row = next(row for row in named if row["product"] == product)
+        row = named[names.index(product)]
         marked = mark(read, row["start"], row["end"])
         _show_words(state, marked, remark, row["mention"])
     _take_mention_feedback(state, finder, read, named)
@@ -200,7 +202,13 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False)
 def _find_once(
-    _finder: TargetPredictor, _state: ModelState, name: str, version: str, aliases: Mapping[str, Any], text: str
+    _finder: TargetPredictor,
+    _state: ModelState,
+    name: str,
+    version: str,
+    aliases: Mapping[str, Any],
+    guesser: int,
+    text: str,
 ) -> pd.DataFrame:
     found = loading.ask_targets(_state, _finder, text)
     return found.astype(object).where(found.notna(), None)
@@ -338,7 +346,7 @@ def _take_mention_feedback(
         return
     st.caption("Correct or confirm each. The text is stored with your feedback, on this machine only.")
     row_of = {row["product"]: row for row in named}
-    text_key = f"{hash((state.name, state.version, text)):x}"
+    text_key = f"{hash((state.name, state.version, text, *row_of)):x}"
     about = st.selectbox("About …", [*row_of, MISSED], key=f"about_{text_key}")
     key, row = f"{text_key}_{about}", row_of.get(about)
     if _has_thanked(key):

@@ -1,5 +1,7 @@
 """The emotion toward each product: marked in the text, explained, corrected, for a file, with a list of one's own."""
 
+from types import SimpleNamespace
+
 import pytest
 from app_stub import StubTargets, make_model, open_app, words_of
 
@@ -110,6 +112,9 @@ def test_the_words_that_counted_are_those_for_the_chosen_product(targets, shown)
     next(each for each in app.segmented_control if each.label == "Show the words for").set_value("Xbox").run()
     assert targets.explained[-1] == mark(TEXT, *XBOX)
     assert "Xbox" in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
+    type_list(app, "Kindle")  # of which the Xbox is none
+    assert targets.explained[-1] == mark(TEXT, *XBOX), "that for the Kindle is remembered"
+    assert "Kindle" in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
 
 
 def test_a_rerun_finds_nothing_anew(targets):
@@ -242,6 +247,14 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     ]
     assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, ""]
     assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # of the Xbox the last one counts
+
+
+def test_the_metrics_for_prometheus_are_those_of_the_answer_model(targets, monkeypatch):
+    attached = []
+    exporter = SimpleNamespace(attach=lambda log, *_: attached.append(log.model))
+    monkeypatch.setattr(recording, "serve_metrics", lambda: exporter)
+    ask(TEXT)
+    assert attached == ["answer"]
 
 
 def test_the_emotion_that_was_given_is_confirmed(targets, models):
