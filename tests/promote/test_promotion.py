@@ -7,7 +7,6 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,9 +48,7 @@ def write(folder: Path, dataset: str = "assignment", emotion: bool = False, mark
 def promote(new: Path, difference: float, target: Path | None = None, **options) -> promotion.Promotion:
     """Promote as if the comparison had given this difference of accuracies."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(promotion.data, "resolve", lambda path: SimpleNamespace(path=path))
-        patch.setattr(promotion.data, "announce", lambda source: None)
-        patch.setattr(promotion.data, "read", lambda path: None)
+        patch.setattr(promotion.data, "load", lambda path, **options: None)
         patch.setattr("tf_model.evaluation.comparison.compare_models", lambda *_: compared(difference))
         return promotion.promote(new, target, **options)
 
