@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from tf_model import cli, data, paths, tasks
 from tf_model.config import TARGET
 from tf_model.data import splits
 from tf_model.errors import DataError
-from tf_model.evaluation.metrics import evaluate_probabilities, summarize
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, summarize
 from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
 
-FORMS = {"target": TARGET, "text": replace(TARGET, cleaning="normalized_no_retweet")}
+FORMS = {"target": TARGET, "text": replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0)}
 VADER = "vader"  # a lexicon on the clause of the mention: C. Hutto and E. Gilbert, ICWSM 2014
 CLASSES = tasks.TARGET.labels
 SIDES = {
@@ -93,6 +93,11 @@ def main(argv: list[str] | None = None) -> int:
                         each: summarize(of_seed[each] for of_seed in entry["seeds"].values()) for each in names
                     }
                     of_test[VADER] = evaluate(judged, vader(judged.texts))
+                if name == "grouped":
+                    answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed, arguments.fold_seed))
+                    print(f"whole answer, {form}, seed {seed}: {answers}", flush=True)
+                    of_form = run.setdefault("answers", {}).setdefault(form, {})
+                    of_form["seeds"] = study.with_seed(of_form, seed, answers)
                 if arguments.fold_seed == 0:
                     record("targets", study.command_line("targets", argv), run)
     return 0
@@ -176,26 +181,36 @@ PROTOCOLS = {each.__name__: each for each in (grouped, unseen_brand, dong_unseen
 def out_of_fold(mentions: Mentions, form: str, seed: int, fold_seed: int) -> np.ndarray:
     """Probabilities of all mentions, float32 [N, classes], each by a model that saw no near-duplicate of its text."""
     folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups, seed=fold_seed)
-    path = study.kept_path(f"targets-{form}-seed-{seed}", mentions.texts, FORMS[form].to_dict(), study.as_lists(folds))
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train = split.train[mentions.label_ids[split.train] >= 0]
         return _fitted(mentions, train, form, seed).predict_proba([mentions.texts[each] for each in split.validation])
 
-    return study.score_folds(path, len(mentions.texts), folds, fit_and_score, f"{form}, seed {seed}").scores
+    return _kept(mentions, form, seed, len(mentions.texts), folds, fit_and_score)
 
 
 def trained_and_scored(mentions: Mentions, train: np.ndarray, texts: Sequence[str], form: str, seed: int) -> np.ndarray:
     """Probabilities of ``texts``, float32 [N, classes], by a model of the mentions at ``train``."""
     everything = splits.Split(train, np.arange(len(texts)))
-    path = study.kept_path(
-        f"targets-{form}-seed-{seed}", mentions.texts, list(texts), FORMS[form].to_dict(), train.tolist()
-    )
 
     def fit_and_score(_: splits.Split) -> np.ndarray:
         return _fitted(mentions, train, form, seed).predict_proba(texts)
 
-    return study.score_folds(path, len(texts), [everything], fit_and_score, f"{form}, seed {seed}").scores
+    return _kept(mentions, form, seed, len(texts), [everything], fit_and_score, texts)
+
+
+def _kept(
+    mentions: Mentions,
+    form: str,
+    seed: int,
+    rows: int,
+    folds: Sequence[splits.Split],
+    fit_and_score: Callable[[splits.Split], np.ndarray],
+    texts: Sequence[str] = (),
+) -> np.ndarray:
+    depends_on = mentions.texts, mentions.label_ids.tolist(), list(texts), FORMS[form].to_dict()
+    name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
+    return study.score_folds(name, depends_on, rows, folds, fit_and_score, title).scores
 
 
 def _fitted(mentions: Mentions, train: np.ndarray, form: str, seed: int) -> FineTuned:
@@ -232,6 +247,42 @@ def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
     f1 = 2 * right / np.maximum(tables.sum(axis=1) + tables.sum(axis=2), 1)
     intervals = {"accuracy_interval": right.sum(axis=1) / tables.sum(axis=(1, 2)), "macro_f1_interval": f1.mean(axis=1)}
     return metrics | {name: np.quantile(values, (0.025, 0.975)).tolist() for name, values in intervals.items()}
+
+
+def whole_answers(dataset: data.Dataset, mentions: Mentions, scores: np.ndarray) -> dict[str, Any]:
+    """How often emotion and product of a tweet are both correct, of all tweets with an emotion label.
+
+    The answer is the most probable emotion toward a product that the tweet names; none where it names none, or no
+    mention is most probably non-neutral. It is judged as the ``answer`` model's: a product without a label counts as
+    correct.
+    """
+    neutral = CLASSES.index(tasks.NO_EMOTION)
+    predicted = scores.argmax(axis=1)
+    certainty = np.where(predicted == neutral, -1.0, scores.max(axis=1))
+    best: dict[int, int] = {}  # of each row the mention whose emotion is most probable
+    for mention in np.argsort(certainty):
+        if predicted[mention] != neutral:
+            best[mentions.rows[mention]] = mention
+    frame = dataset.labelled[dataset.labelled[tasks.EMOTION_COLUMN].isin(CLASSES)]
+    columns = (frame[name] for name in ("row", tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN))
+    correct = []
+    for row, product, emotion in zip(*columns, strict=True):
+        mention = best.get(row)
+        if mention is None or emotion == tasks.NO_EMOTION:
+            correct.append(mention is None and emotion == tasks.NO_EMOTION)
+        else:
+            is_product = product not in tasks.PRODUCTS or product == mentions.products[mention]
+            correct.append(is_product and CLASSES[predicted[mention]] == emotion)
+    groups = splits.near_duplicate_groups(frame[tasks.TEXT_COLUMN].tolist())
+    correct, is_felt = np.array(correct), (frame[tasks.EMOTION_COLUMN] != tasks.NO_EMOTION).to_numpy()
+    return {
+        "rows": len(correct),
+        "accuracy": float(correct.mean()),
+        "accuracy_interval": list(mean_interval(correct, groups)),
+        "emotion_rows": int(is_felt.sum()),
+        "emotion_rows_accuracy": float(correct[is_felt].mean()),
+        "emotion_rows_accuracy_interval": list(mean_interval(correct[is_felt], groups[is_felt])),
+    }
 
 
 def describe(metrics: dict[str, Any]) -> str:
