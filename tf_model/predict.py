@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, UsageError, plural
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
-from tf_model.inference.targets import TargetPredictor
+from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
-from tf_model.model_dir import SAMPLE
+from tf_model.model_dir import SAMPLE, read_labels
 
 RECORDED = "predict"  # the source that --record names
 
@@ -149,14 +149,18 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
         predictor = TargetPredictor.load(arguments.model, arguments.products)
     else:
         predictor = Predictor.load(arguments.model)
-        if tasks.TARGET.name in predictor.labels:
-            raise UsageError(f"{predictor.folder} answers for each product that a text names; add --targets")
+        _refuse_targets(predictor.folder, predictor.labels)
     if predictor.metrics.get("dataset") == SAMPLE:
         cli.say(
             f"warning: {predictor.folder} was trained on the small sample corpus, not on the real data: "
             "its predictions show that the program works, not what the tweets say"
         )
     return predictor
+
+
+def _refuse_targets(folder: Path | None, labels: Mapping[str, Any]) -> None:
+    if tasks.TARGET.name in labels:
+        raise UsageError(f"{folder} answers for each product that a text names; add --targets")
 
 
 def _predict_test_sheet(arguments: argparse.Namespace) -> None:
@@ -193,6 +197,11 @@ def _predict_test_sheet(arguments: argparse.Namespace) -> None:
 def _predict_on_ray(arguments: argparse.Namespace) -> None:
     from tf_model.batch.ray_data import predict_files
 
+    if arguments.targets:
+        folder, products, answer_folder = find_targets(arguments.model, arguments.products)
+    else:
+        folder, products, answer_folder = find_model(arguments.model), None, None
+        _refuse_targets(folder, read_labels(folder))
     advance: Callable[[int], None]
     with ExitStack() as stack:
 
@@ -205,9 +214,11 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             advance = stack.enter_context(count_progress(shards.rows - done, shown=True))
 
         shards = predict_files(
-            find_model(arguments.model),
+            folder,
             arguments.input,
             arguments.output,
+            products=products,
+            answer_folder=answer_folder,
             column=arguments.column,
             address=arguments.address,
             workers=arguments.workers,

@@ -17,7 +17,7 @@ from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.predictor import Predictor
 
 
-def slow_stub(folder: Path, seconds: float, _: Path) -> Predictor:
+def slow_stub(folder: Path, seconds: float, *_: object) -> Predictor:
     """The stub, with a wait in each batch; it leaves word of its process and of the GPUs that Ray gave to it."""
     plain = stub()
     (folder / f"worker-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
@@ -29,7 +29,7 @@ def slow_stub(folder: Path, seconds: float, _: Path) -> Predictor:
     return Predictor(plain.labels, score)
 
 
-def deadly_stub(folder: Path, _: Path) -> Predictor:
+def deadly_stub(folder: Path, *_: object) -> Predictor:
     """The stub; once a shard is done, every further one ends the process, as the system does where memory is short."""
     plain = stub()
 
@@ -41,7 +41,7 @@ def deadly_stub(folder: Path, _: Path) -> Predictor:
     return Predictor(plain.labels, score)
 
 
-def broken_stub(_: Path) -> Predictor:
+def broken_stub(*_: object) -> Predictor:
     """A model that cannot be used."""
     raise DataError("the model is\nno good")
 

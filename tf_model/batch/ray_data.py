@@ -20,9 +20,11 @@ from typing import Any
 
 from tf_model import paths
 from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, model_fingerprint, open_first
+from tf_model.data.products import Products
 from tf_model.device import cores, import_tensorflow
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import Predictor, columns_of
+from tf_model.inference.targets import TargetPredictor, target_columns
 from tf_model.io import tables
 from tf_model.model_dir import read_labels
 
@@ -36,6 +38,8 @@ def predict_files(
     source: Path | str,
     output: Path | str,
     *,
+    products: Products | None = None,
+    answer_folder: Path | None = None,
     column: str | None = None,
     address: str | None = None,
     workers: int | None = None,
@@ -48,6 +52,9 @@ def predict_files(
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Shards:
     """Score all texts of a .csv or .parquet file, or of a folder of them, into a folder of shards.
+
+    With ``products``, a row for each text and product by a model of targets, and a guess by the model in
+    ``answer_folder`` where a text names none: see :class:`TargetPredictor`.
 
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
     folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
@@ -64,9 +71,12 @@ def predict_files(
     files = input_files(source)
     if output.is_relative_to(Path(source).resolve()) or any(file.is_relative_to(output) for file in files):
         raise UsageError(f"{source} and {output} lie in one another; give an output folder that is not read as well")
-    first = open_first(files, column, columns_of(read_labels(model_folder), probabilities))
+    columns = target_columns if products else columns_of
+    first = open_first(files, column, columns(read_labels(model_folder), probabilities))
     options = {"probabilities": probabilities, "threshold": threshold}
     settings = {"model": model_fingerprint(model_folder), "column": column, "shard_rows": shard_rows}
+    if products:
+        settings |= {"products": products.aliases, "answer": answer_folder and model_fingerprint(answer_folder)}
     job = Job(output, files, settings | options)
     shards = job.resume(overwrite)
     if shards and not job.left(shards):
@@ -80,7 +90,7 @@ def predict_files(
             shards = job.begin(first, shard_rows)
         left = job.left(shards)
         on_start(shards, shards.rows - sum(shards.sizes[index] for index in left))
-        worker = (partial(load_model, model_folder), job, shards.text_column, options)
+        worker = (partial(load_model, model_folder, products, answer_folder), job, shards.text_column, options)
         try:
             for rows in _run(ray, left, worker, workers, share):
                 on_progress(rows)
@@ -196,9 +206,11 @@ class Worker:
     An error that a user can act on is handed back as a value: raised, Ray would wrap it, and begin the shard again.
     """
 
-    def __init__(self, load: Callable[[], Predictor], job: Job, text_column: str, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, load: Callable[[], Predictor | TargetPredictor], job: Job, text_column: str, options: Mapping[str, Any]
+    ) -> None:
         self._load, self._job, self._text_column, self._options = load, job, text_column, options
-        self._predictor: Predictor | None = None
+        self._predictor: Predictor | TargetPredictor | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Do one shard; its number of rows, or a pickled error."""
@@ -219,11 +231,14 @@ class Worker:
         return {"rows": [table.total_rows], "error": [b""]}
 
 
-def load_model(folder: Path) -> Predictor:
+def load_model(
+    folder: Path, products: Products | None = None, answer_folder: Path | None = None
+) -> Predictor | TargetPredictor:
     """Load a model that computes with one thread: several workers must not each use all cores."""
     tf = import_tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)  # another worker may share it
-    return Predictor.load(folder)
+    model = Predictor.load(folder)
+    return TargetPredictor(model, products, answer_folder and Predictor.load(answer_folder)) if products else model

@@ -13,9 +13,12 @@ from tf_model import cli
 from tf_model.errors import plural
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import Predictor, model_input
+from tf_model.inference.targets import UNNAMED, TargetPredictor
 from tf_model.io import tables
+from tf_model.io.base import rows_of
 from tf_model.io.characters import visible
 from tf_model.io.text_files import json_line
+from tf_model.modeling.joint_label import ARROW
 
 SHOWN_CHARACTERS = 280  # of a text in a table for a person
 BAR = 12  # characters of the bar of the word that counts most
@@ -40,41 +43,59 @@ def print_rows(chunks: Iterator[Any], kind: str) -> None:
 
 
 def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]) -> None:
-    """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``."""
+    """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``.
+
+    Of rows with one index, which are about one text, only the first shows it.
+    """
+    import pandas as pd
     from rich.table import Table
     from rich.text import Text
 
     for chunk in chunks:
         shown = Table()
-        shown.add_column("text", overflow="fold", ratio=1)
+        shown.add_column("text", overflow="fold", ratio=1, min_width=30)
         for name in names:
             shown.add_column(Text(visible(name.replace("_", " "))), justify="right" if "_" in name else "left")
-        for text, *values in zip(table.texts(chunk), *(chunk[name] for name in names), strict=True):
-            text = model_input(text).decode("utf-8")
+        is_again = chunk.index.duplicated()
+        for text, again, *values in zip(table.texts(chunk), is_again, *(chunk[name] for name in names), strict=True):
+            text = "" if again else model_input(text).decode("utf-8")
             text = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
-            cells = [value if isinstance(value, str) else f"{value:.1%}" for value in values]
+            cells = ["" if pd.isna(value) else value if isinstance(value, str) else f"{value:.1%}" for value in values]
             shown.add_row(*(Text(visible(cell)) for cell in (text, *cells)))
+        if "mention" in names and (chunk["mention"] == UNNAMED).any():
+            shown.caption = f"{UNNAMED}: the text names no product of the list; its row is the answer model's guess"
         cli.stdout().print(shown)
 
 
-def explain_texts(predictor: Predictor, texts: Sequence[str], threshold: float | None, kind: str | None) -> None:
-    """Print the prediction for each text and the weights of its words; ``kind`` "json" prints one object a line."""
+def explain_texts(
+    predictor: Predictor | TargetPredictor, texts: Sequence[str], threshold: float | None, kind: str | None
+) -> None:
+    """Print each prediction for each text and the weights of its words; ``kind`` "json" prints one object a line."""
     sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
-    for text, row in zip(texts, predictions.to_dict("records"), strict=True):
-        explanation = predictor.explain(text)
+    is_of_targets = isinstance(predictor, TargetPredictor)
+    indices = predictions.pop("text") if is_of_targets else predictions.index
+    for index, values in zip(indices, rows_of(predictions), strict=True):
+        text, row = texts[index], dict(zip(predictions, values, strict=True))
+        explanation = predictor.explain(text, row) if is_of_targets else predictor.explain(text)
         if kind == "json":
-            values = {name: value if isinstance(value, str) else round(float(value), 6) for name, value in row.items()}
-            sys.stdout.write(json_line({"text": text, **values, "explanation": asdict(explanation)}) + "\n")
+            row = {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+            row["explanation"] = explanation and asdict(explanation)
+            sys.stdout.write(json_line({"text": text, **row}) + "\n")
         else:
             _print_explanation(text, row, explanation)
 
 
-def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanation) -> None:
+def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanation | None) -> None:
     from rich.box import SIMPLE
     from rich.table import Table
     from rich.text import Text
 
+    stdout = cli.stdout()
+    stdout.print(Text(visible(text)[:500]), soft_wrap=True)
+    if not explanation:
+        stdout.print("the text names no product of the list: nothing to explain")
+        return
     attributions = explanation.tasks.values()
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("word")
@@ -86,9 +107,11 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
         cells = [(f"{weight:+.2f}", "+-"[weight < 0] * round(abs(weight) / largest * BAR)) for weight in weights]
         table.add_row(Text(visible(word)), *(cell for pair in cells for cell in pair))
     classes = ", ".join(f"{each.label} ({row[f'{task}_confidence']:.3f})" for task, each in explanation.tasks.items())
-    headline = f"{row['answer']}: {classes}" if "answer" in row else classes
-    stdout = cli.stdout()
-    stdout.print(Text(visible(text)[:500]), soft_wrap=True)
+    answer = row.get("answer")
+    if "mention" in row:
+        answer = ARROW.join(filter(None, (row["emotion"], row["product"])))
+        answer += " (a guess: the text names no product of the list)" if row["mention"] == UNNAMED else ""
+    headline = f"{answer}: {classes}" if answer else classes
     stdout.print(Text(visible(headline)), soft_wrap=True)
     stdout.print(table if explanation.words else "no word is left after cleaning: nothing to explain")
 

@@ -10,10 +10,11 @@ from typing import Any
 from tf_model import model_dir, paths, tasks
 from tf_model.data.products import Products, read_products
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Predictor, model_input, probability_column
+from tf_model.inference.attribution import Explanation
+from tf_model.inference.predictor import Predictor, find_model, model_input, probability_column
 from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.preprocessing.cleaning import mark
+from tf_model.preprocessing.cleaning import MASK, mark
 
 FOUND = {"product": "str", "mention": "str", "start": "Int64", "end": "Int64"}  # characters of the text, from 0
 SCORED = {"emotion": "str", "emotion_confidence": "float32"}
@@ -31,19 +32,9 @@ class TargetPredictor:
 
     @classmethod
     def load(cls, folder: Path | str | None = None, products: Path | str | None = None) -> TargetPredictor:
-        """Load a model, ``saved_models/target`` if not given, and the products file, that of the model if not given.
-
-        ``saved_models/answer`` is loaded as well if it is there. Raises :class:`ModelError` and :class:`DataError`.
-        """
-        own = paths.SAVED_MODELS / TARGET
-        if folder is None and not own.is_dir():
-            raise ModelError(f"no model in {paths.shown(own)}; run `make targets`, or give one with --model DIR")
-        model = Predictor.load(folder or own)
-        if TARGET not in model.labels:
-            raise ModelError(f"{model.folder} answers for a whole text, not for each product; give another --model")
-        found = read_products(products or model.folder / model_dir.PRODUCTS)
-        answer = paths.SAVED_MODELS / tasks.ANSWER
-        return cls(model, found, Predictor.load(answer) if answer.is_dir() else None)
+        """Load what :func:`find_targets` finds. Raises :class:`ModelError` and :class:`DataError`."""
+        model, found, answer = find_targets(folder, products)
+        return cls(Predictor.load(model), found, Predictor.load(answer) if answer else None)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -111,6 +102,17 @@ class TargetPredictor:
             rows["emotion_confidence"] = guesses["emotion_confidence"]
         return rows
 
+    def explain(self, text: Any, row: Mapping[str, Any]) -> Explanation | None:
+        """How much each word of ``text`` speaks for the emotion of a ``row`` of :meth:`predict`; None without one."""
+        import pandas as pd
+
+        if pd.isna(row["start"]):
+            found = self.answer and self.answer.explain(text)
+            return found and Explanation(found.words, {"emotion": found.tasks["emotion"]})
+        found = self.model.explain(mark(model_input(text).decode(), row["start"], row["end"]))
+        words = tuple(row["mention"] if word == MASK else word for word in found.words)
+        return Explanation(words, {"emotion": found.tasks[TARGET]})
+
     def predict_table(
         self,
         table: tables.Table,
@@ -120,14 +122,36 @@ class TargetPredictor:
     ) -> Iterator[Any]:
         """Yield the table's chunks, a row for each text and product, with further columns on the right.
 
-        See :meth:`predict`. :class:`DataError` if a column is there already.
+        See :meth:`predict`. The index is that of the chunk, and so the same for each product of a text.
+        :class:`DataError` if a column is there already.
         """
         import pandas as pd
 
         tables.refuse_collisions(table, list(self.columns(probabilities)))
         for chunk in table.chunks():
             found = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
-            yield pd.concat([chunk.iloc[found.pop("text")].reset_index(drop=True), found], axis=1)
+            rows = chunk.iloc[found.pop("text")]
+            yield pd.concat([rows, found.set_axis(rows.index)], axis=1)
+
+
+def find_targets(
+    folder: Path | str | None = None, products: Path | str | None = None
+) -> tuple[Path, Products, Path | None]:
+    """The folder of a model, the products to look for, and the folder of an answer model, None if there is none.
+
+    They are ``saved_models/target`` and its own products where not given, and ``saved_models/answer``. Raises
+    :class:`ModelError` where the model is of another task, and :class:`DataError` for the products file.
+    """
+    own, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
+    if folder is None and not own.is_dir():
+        raise ModelError(f"no model in {paths.shown(own)}; run `make targets`, or give one with --model DIR")
+    folder = find_model(folder or own)
+    if TARGET not in model_dir.read_labels(folder):
+        raise ModelError(f"{folder} answers for a whole text, not for each product; give another --model")
+    file = Path(products or folder / model_dir.PRODUCTS)
+    if not products and not file.is_file():
+        raise ModelError(f"{paths.shown(file)} is missing; give the products with --products FILE")
+    return folder, read_products(file), answer if answer.is_dir() else None
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
