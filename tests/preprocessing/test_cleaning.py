@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tf_model import data
 from tf_model.device import import_tensorflow
-from tf_model.preprocessing.cleaning import CLEANINGS
+from tf_model.preprocessing.cleaning import CLEANINGS, READ_CHARACTERS, mark, mark_bytes
 from tf_model.tasks import TEXT_COLUMN
 
 tf = import_tensorflow()
@@ -57,7 +57,16 @@ def no_retweet(text: str) -> str:
     return left
 
 
-RULES = {"report": report, "normalized": normalized, "normalized_no_retweet": no_retweet}
+def target(text: str) -> str:
+    """As without the marks of a retweet; a marked mention is masked, and a special token that stands there is none."""
+    text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
+    text = "".join(each for each in unicodedata.normalize("NFD", text) if unicodedata.category(each) != "Mn")
+    for token in ("CLS", "SEP", "PAD", "UNK", "MASK"):
+        text = text.replace(f"[{token}]", f"({token})")
+    return no_retweet(re.sub("\x02[^\x03]*\x03", " [MASK] ", text))
+
+
+RULES = {"report": report, "normalized": normalized, "normalized_no_retweet": no_retweet, "target": target}
 
 
 def clean(name: str, texts: list[str] | list[bytes]) -> list[str]:
@@ -73,7 +82,7 @@ PIECES = [
     *("\ufffd\u06ea", "\ufffd", "\u06ea", "\u0089\u00db\u00aa", "\u0089", "‘", "’", "“", "”", "…", "–", "′"),
     *("é", "e\u0301", "\u0301", "ñ", "Å", "\u212b", "ǅ", "ﬁ", "Ａ", "①", "≠", "\u037e", "\u1fef", "한"),
     *("\u212a", "\u0130", "\u0131", "ſ", "ẞ", "Σ", "\U0001f600", "\U0001d400", "\u200d", "\ufe0f", "\ufeff"),
-    *("RT", "RT ", "rt @a: ", "RT: ", "@user"),
+    *("RT", "RT ", "rt @a: ", "RT: ", "@user", "[MASK]", "[SEP]", "[M\u00c1SK]", "\x02", "\x03", "\x02Xbox\x03"),
     *(" ", "  ", "\t", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u00a0", "\u2028", "\u2029", "\x00", "\x7f"),
 ]
 characters = st.characters(exclude_categories=["Cs", "Cn"])  # what is not yet assigned differs between versions
@@ -231,3 +240,76 @@ def test_a_cleaning_is_found_by_its_name_and_cannot_be_changed():
     assert {name: cleaning.name for name, cleaning in CLEANINGS.items()} == {name: name for name in RULES}
     with pytest.raises(AttributeError):
         CLEANINGS["report"].steps = ()
+
+
+# ---------------------------------------------------------------- one mention of a text, marked and masked
+
+long_texts = st.builds(lambda text, times: text * times, texts, st.sampled_from([1, 1, 50]))
+
+
+@st.composite
+def mentions(draw) -> tuple[str, int, int]:
+    """A text, and where a mention begins and ends in it, in characters."""
+    text = draw(long_texts)
+    start, end = sorted(draw(st.integers(0, len(text))) for _ in range(2))
+    return text, start, end
+
+
+def marked_in_the_graph(rows: list[tuple[str, int, int]]) -> list[str]:
+    """:func:`mark_bytes` of texts, with the places given in characters."""
+    places = [[len(text[:place].encode()) for place in (start, end)] for text, start, end in rows]
+    starts, ends = (tf.constant(each, tf.int32) for each in zip(*places, strict=True))
+    found = mark_bytes(tf.constant([text.encode() for text, *_ in rows]), starts, ends)
+    return [text.decode() for text in found.numpy()]
+
+
+@in_batches
+@given(rows=st.lists(mentions(), min_size=1, max_size=20))
+def test_a_mention_is_marked_alike_in_python_and_in_the_graph_and_becomes_the_one_mask(rows):
+    marked = [mark(*row) for row in rows]
+    assert marked_in_the_graph(rows) == marked
+    assert [text.count("[MASK]") for text in clean("target", marked)] == [1] * len(rows)
+
+
+def test_only_what_is_near_the_mention_is_kept():
+    near = READ_CHARACTERS * "é"
+    assert mark(f"far{near}Xbox{near}off", 3 + len(near), 7 + len(near)) == f"{near}\x02Xbox\x03{near}"
+
+
+@pytest.mark.parametrize("graph", [mark_bytes, tf.function(mark_bytes)])
+@pytest.mark.parametrize(
+    ("start", "end", "words"),
+    [
+        *((-1, 2, "0 <= start"), (0, 8, "0 <= start"), (4, 3, "0 <= start")),
+        *((1, 2, "inside a character"), (0, 1, "inside a character")),
+    ],
+)
+def test_places_outside_of_the_text_or_inside_a_character_are_refused(graph, start, end, words):
+    texts = tf.constant(["é Xbox", "Xbox"])  # 7 bytes, the first two of them one character
+    with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+        graph(texts, tf.constant([start, 0]), tf.constant([end, 4]))
+    assert graph(texts, tf.constant([3, 0]), tf.constant([7, 4])).numpy().tolist() == [
+        "é \x02Xbox\x03".encode(),
+        b"\x02Xbox\x03",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end", "expected"),
+    [
+        ("My Xbox, again", 3, 7, "My [MASK] , again"),
+        ("RT @bob: see @Xbox http://t.co/x", 14, 18, "see @ [MASK]"),
+        ("#Xbox 😀 café [SEP]", 1, 5, "# [MASK] cafe (SEP)"),
+        ("[MASK] \x02Kindle\x03 Xbox", 16, 20, "(MASK) Kindle [MASK]"),
+        ("", 0, 0, "[MASK]"),
+    ],
+)
+def test_mentions_by_example(text, start, end, expected):
+    assert clean("target", [mark(text, start, end)]) == [expected]
+
+
+def test_what_a_product_is_called_changes_nothing():
+    found = {
+        clean("target", [mark(f"my {name} froze", 3, 3 + len(name))])[0] for name in ("Zorblax 3000", "É", "[SEP]")
+    }
+    assert found == {"my [MASK] froze"}

@@ -6,7 +6,7 @@ from tf_model import data, paths
 from tf_model.device import import_tensorflow
 from tf_model.modeling import backbone
 from tf_model.preprocessing.batching import encode
-from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, mark
 from tf_model.preprocessing.tokenizer import TextEncoder, pad
 from tf_model.tasks import TEXT_COLUMN
 
@@ -87,6 +87,31 @@ def test_a_text_with_nothing_in_it_is_cls_and_sep(inputs, text):
 def test_a_text_cannot_name_special_tokens(ids, special):
     [found] = ids([f"my {special} ipad {special}"])
     assert not {PAD, CLS, SEP, MASK} & set(found[1:-1])
+
+
+@pytest.mark.parametrize("special", ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[M\u00c1SK]", "[SE\u0301P]"])
+def test_a_mention_is_the_only_special_token_of_its_text(tiny_vocabulary, special):
+    text = f"my {special} ipad {special}"
+    [found] = encode(TextEncoder(tiny_vocabulary, "target"), [mark(text, 0, 2)]).to_list()
+    assert found[:2] == [CLS, MASK]
+    assert not {PAD, CLS, SEP, MASK} & set(found[2:-1])
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 300), (62, 300), (140, 20), (300, 0), (300, 300), (5, 5)])
+def test_a_mention_is_read_wherever_it_stands_with_as_much_around_it_as_fits(tiny_vocabulary, before, after):
+    encoder = TextEncoder(tiny_vocabulary, "target")
+    text = mark(f"{'!' * before} Xbox {'2 ' * after}", before + 1, before + 5)
+    [found] = encode(encoder, [text]).to_list()
+    fits = found[1:-1]
+    assert len(fits) == min(before + 1 + min(after, 150), 126)  # of what follows, 300 characters are read
+    assert fits.count(MASK) == 1
+    assert set(fits[: fits.index(MASK)]) <= {MARK}
+    assert set(fits[fits.index(MASK) + 1 :]) <= {TWO}
+    assert min(fits.index(MASK), before) >= min(before, 63)
+    words, token_ids, word_of_token = tf.function(encoder.words)(tf.constant(text))
+    assert token_ids.numpy().tolist() == found
+    assert words.numpy()[word_of_token.numpy()[found.index(MASK)]] == b"[MASK]"
+    assert word_of_token.numpy()[-2] == len(words) - 1
 
 
 @pytest.mark.parametrize("max_tokens", [3, 10])

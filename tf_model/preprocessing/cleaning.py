@@ -107,6 +107,7 @@ TARGET = replace(
     NO_RETWEET,
     name="target",
     steps=(
+        (r"\p{Mn}+", ""),  # at once, lest it is what tells "[M\u00c1SK]" from a special token
         (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # what somebody wrote is no special token
         (f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}", f" {MASK} "),
         *NO_RETWEET.steps,

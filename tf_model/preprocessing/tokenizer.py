@@ -17,7 +17,8 @@ UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put toget
 class TextEncoder(tf.Module):
     """Cleans and tokenizes raw texts exactly as BERT expects them, by a ``vocab.txt`` of one token a line.
 
-    What is beyond ``max_tokens``, special tokens included, is cut off; batches are padded to a multiple of ``bucket``.
+    What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention; batches are padded
+    to a multiple of ``bucket``.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class TextEncoder(tf.Module):
         import keras_nlp
 
         self._clean = CLEANINGS[cleaning]
+        self._has_mentions = cleaning == TARGET.name
         self._tokenizer = keras_nlp.models.BertTokenizer(
-            vocabulary=str(vocabulary), lowercase=lower_case, special_tokens_in_strings=cleaning == TARGET.name
+            vocabulary=str(vocabulary), lowercase=lower_case, special_tokens_in_strings=self._has_mentions
         )
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
@@ -45,7 +47,10 @@ class TextEncoder(tf.Module):
 
     def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Token ids of raw ``texts`` (string [N]), ``[CLS]`` and ``[SEP]`` included: int32 [N, (tokens)], ragged."""
-        ids = self._tokenizer(self._clean(texts))[:, : self.max_tokens - 2]  # (N, (tokens))
+        ids = self._tokenizer(self._clean(texts))  # (N, (tokens))
+        if self._has_mentions:
+            ids = tf.gather(ids, self._positions(ids), batch_dims=1)
+        ids = ids[:, : self.max_tokens - 2]
         rows = ids.nrows(out_type=tf.int32)
         cls, sep = tf.fill([rows, 1], self._cls), tf.fill([rows, 1], self._sep)
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
@@ -64,11 +69,20 @@ class TextEncoder(tf.Module):
         """
         words = tf.strings.split(self._clean(text[tf.newaxis]))[0]  # (words)
         ids = self._tokenizer(words)  # (words, (tokens))
-        word_of_token = tf.cast(ids.value_rowids(), tf.int32)[: self.max_tokens - 2]
-        ids = tf.cast(ids.flat_values, tf.int32)[: self.max_tokens - 2]
-        count = tf.reduce_max(tf.concat([[-1], word_of_token], 0)) + 1
+        positions = self._positions(tf.RaggedTensor.from_tensor(ids.flat_values[tf.newaxis]))[0]
+        word_of_token = tf.cast(tf.gather(ids.value_rowids(), positions), tf.int32)
+        read, word_of_token = tf.unique(word_of_token)
+        ids = tf.cast(tf.gather(ids.flat_values, positions), tf.int32)
         token_ids = tf.concat([[self._cls], ids, [self._sep]], axis=0)
-        return words[:count], token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
+        return tf.gather(words, read), token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
+
+    def _positions(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
+        """The tokens of each text that are read, int64 [N, (tokens)]: its first, or those around a distant mention."""
+        lengths, most = ids.row_lengths(), self.max_tokens - 2
+        is_mention = tf.cast(ids == self._tokenizer.mask_token_id, tf.int64)
+        mentions = tf.reduce_max(tf.ragged.range(lengths) * is_mention, axis=1)
+        first = tf.clip_by_value(mentions - most // 2, 0, tf.maximum(lengths - most, 0))
+        return tf.ragged.range(first, tf.minimum(first + most, lengths))
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
