@@ -225,3 +225,29 @@ def test_a_model_of_one_task_has_the_same_metrics_without_an_answer():
     frame = joint_metrics.predictions(scores, chosen=[tasks.EMOTION])
     assert list(frame) == ["emotion", "emotion_confidence"]
     assert frame["emotion"].tolist() == [tasks.EMOTIONS[number] for number in scores.argmax(axis=1)]
+
+
+def test_a_model_of_targets_alone_is_calibrated_and_gives_answers():
+    random = np.random.default_rng(4)
+    scores = random.dirichlet(np.full(3, 0.3), 600)
+    ids = random.integers(0, 3, (600, 1))
+    ids[::4] = UNKNOWN  # the labels that are only assumed
+    known, chosen = ids[:, 0] != UNKNOWN, [tasks.TARGET]
+    parts = np.array_split(random.permutation(600), 3)
+    found = joint_metrics.evaluate_out_of_fold(ids, scores, parts, np.arange(600), chosen)
+    after = joint_metrics.calibrate_across(ids, scores, parts, chosen)
+    correct = (after.argmax(axis=1) == ids[:, 0])[known]
+    sure = after.max(axis=1)[known] >= found["calibration"]["threshold"]
+    answer, headline = found["answer"], found["headline"]
+    assert found["target"]["rows"] == answer["rows"] == known.sum()
+    assert headline["target_accuracy"] == headline["answer_accuracy"] == correct.mean()
+    assert answer["emotion_rows_accuracy"] == correct[ids[known, 0] != NONE].mean()
+    assert answer["answered_accuracy"] == correct[sure].mean()
+    assert answer["not_sure_share"] == 1 - sure.mean() > 0
+    assert answer["unknown_target_rows"] == 0
+    assert {name for name in headline if "80_percent" in name or "product" in name} == set()
+    assert headline["target_ece"] < joint_metrics.evaluate_predictions(ids, scores, chosen=chosen)["target"]["ece"]
+    low, high = joint_metrics.accuracy_intervals(ids, [after], np.arange(600), chosen)["answer_emotion_rows_accuracy"]
+    assert low < answer["emotion_rows_accuracy"] < high
+    frame = joint_metrics.predictions(after[known], found["calibration"]["threshold"], chosen)
+    assert frame["answer"].tolist() == np.where(sure, frame["target"], NOT_SURE).tolist()

@@ -17,6 +17,7 @@ from tf_model.modeling.joint_label import (
     candidates,
     confidence_and_right,
     confidence_of,
+    joint_outputs,
 )
 
 PRODUCTS = ("iPhone", "iPad")
@@ -54,6 +55,7 @@ def test_each_guess_has_its_confidence():
 def test_all_answers_are_told_apart():
     towards = [f"{emotion} → {product}" for emotion in ("Negative emotion", "Positive emotion") for product in PRODUCTS]
     assert [tasks.NO_EMOTION, *towards] == GUESSES
+    assert candidates([tasks.TARGET]) == [tasks.NO_EMOTION, tasks.NEGATIVE, tasks.POSITIVE]
     assert answer_text(tasks.NO_EMOTION, "iPad") == tasks.NO_EMOTION
     assert answer_text("Positive emotion", None) == "Positive emotion"
 
@@ -61,10 +63,8 @@ def test_all_answers_are_told_apart():
 def test_an_unknown_product_is_neither_wrong_nor_none():
     products = np.array([[0.9, 0.1]] * 5)
     emotions = np.eye(3)[[POSITIVE, POSITIVE, POSITIVE, NONE, NONE]]
-    true_products, true_emotions = np.array([0, 1, -1, -1, 0]), np.array([POSITIVE, POSITIVE, POSITIVE, NONE, POSITIVE])
-    confidence, right = confidence_and_right(
-        np.stack([true_products, true_emotions], axis=1), [products, emotions], NONE
-    )
+    true = np.array([[0, POSITIVE], [1, POSITIVE], [-1, POSITIVE], [-1, NONE], [0, POSITIVE]])
+    confidence, right = confidence_and_right(true, [products, emotions], NONE)
     assert right.tolist() == [True, False, True, True, False]
     assert confidence == pytest.approx([0.9, 0.9, 0.9, 1, 1])
 
@@ -76,17 +76,36 @@ def test_no_emotion_may_be_any_class_or_none(neutral):
     guesses = candidates(chosen)
     tf = import_tensorflow()
     for number, emotion in enumerate(emotions):
-        probabilities = np.full((1, 3), 0.2, np.float32)
-        probabilities[0, number] = 0.6
-        found = best_two([tf.constant([[0.1, 0.9]]), tf.constant(probabilities)], neutral)
+        probabilities = [np.array([[0.1, 0.9]], np.float32), np.full((1, 3), 0.2, np.float32)]
+        probabilities[1][0, number] = 0.6
+        found = best_two([tf.constant(each) for each in probabilities], neutral)
         is_none = number == neutral
         assert guesses[found["best"][0]] == (emotion if is_none else f"{emotion} → iPad")
         assert float(found["confidence"][0]) == pytest.approx(0.6 if is_none else 0.54)
-        right = confidence_and_right(np.array([[0, number]]), [np.array([[0.1, 0.9]]), probabilities], neutral)
+        right = confidence_and_right(np.array([[0, number]]), probabilities, neutral)
         assert right[1].tolist() == [is_none], "the product is wrong, and counts where there is an emotion"
     assert len(guesses) == (6 if neutral is None else 5)
     rows = answer_metrics(np.array([0, 1, 2]), np.ones(3), np.ones(3, bool), 0.5, neutral)["emotion_rows"]
     assert rows == (3 if neutral is None else 2)
+
+
+@pytest.mark.parametrize("no_emotion", ["a", "b", "c", None])
+def test_of_a_target_the_emotion_is_the_answer_and_its_probability_the_confidence(no_emotion):
+    [target] = chosen = tasks.of_model({"target": ("a", "b", "c")}, no_emotion)
+    guesses = candidates(chosen)
+    assert sorted(guesses) == ["a", "b", "c"]
+    tf = import_tensorflow()
+    probabilities = np.array([[0.5, 0.2, 0.3], [0.1, 0.7, 0.2], [0.2, 0.3, 0.5]], np.float32)
+    found = joint_outputs({"target_probabilities": tf.constant(probabilities)}, chosen, threshold=0.5)
+    texts = {name: values.numpy().tolist() for name, values in found.items()}
+    assert texts["best_guess"] == texts["answer"] == [b"a", b"b", b"c"]
+    assert texts["second_guess"] == [b"c", b"c", b"b"]
+    assert texts["answer_confidence"] == pytest.approx([0.5, 0.7, 0.5])
+    sure = joint_outputs({"target_probabilities": tf.constant(probabilities)}, chosen, threshold=0.6)
+    assert sure["answer"].numpy().tolist() == [NOT_SURE.encode(), b"b", NOT_SURE.encode()]
+    confidence, right = confidence_and_right(np.array([[0], [1], [0]]), [probabilities], target.neutral)
+    assert right.tolist() == [True, True, False]
+    assert confidence == pytest.approx([0.5, 0.7, 0.5])
 
 
 def test_not_sure_counts_as_wrong_and_is_reported_apart():
