@@ -81,3 +81,15 @@ def real_data() -> Path:
     if not path.is_file():
         pytest.skip("the real dataset is neither in ../shared/data nor in data/raw")
     return path
+
+
+@pytest.fixture(scope="session")
+def target_model(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the task ``target``, the tiny BERT trained by the real command on the sample of other brands."""
+    from tf_model import paths, train
+
+    folder = tmp_path_factory.mktemp("targets")
+    arguments = ["--task", "target", "--data", str(paths.SAMPLE_CORPUS.with_name("brands.csv"))]
+    arguments += ["--backbone", str(tiny_bert), "--output-dir", str(folder), "--precision", "float32"]
+    assert train.main([*arguments, "--epochs", "4", "--learning-rate", "1e-2", "--batch-size", "8"]) == 0
+    return folder / "target"

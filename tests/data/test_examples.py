@@ -8,6 +8,7 @@ from sample_datasets import BAD, GOOD, NONE, ROWS, line_of, write_csv
 from tf_model import data, tasks
 from tf_model.data.__main__ import summarize
 from tf_model.data.dataset import ASSIGNMENT_SHA256, COLUMNS, Dropped
+from tf_model.data.products import Products
 
 
 @pytest.fixture
@@ -118,6 +119,77 @@ def test_absent_classes_are_named_and_a_single_class_is_refused(tmp_path, capsys
     message = line_of(data.checked_rows, ipads, "product")
     assert "at least two classes" in message
     assert "got 'iPad' only" in message
+
+
+# ---------------------------------------------------------------- targets
+
+BRANDS = ("text", "brand", "sentiment")
+
+
+def targets(path, rows, products=None) -> list[tuple]:
+    """Row, text, label and whether it is only assumed, of each example."""
+    dataset = data.read(write_csv(path / "own.csv", rows, BRANDS))
+    found = data.training_rows(dataset, "target", products)
+    [task] = found.tasks
+    assert (task.name, found.label_ids.dtype, found.label_ids.shape) == ("target", np.int64, (len(found), 1))
+    assert (found.judged_ids[:, 0] == np.where(found.is_weak, tasks.NO_LABEL, found.label_ids[:, 0])).all()
+    labels = [task.labels[number] for number in found.label_ids[:, 0]]
+    return list(zip(found.rows.tolist(), found.texts, labels, found.is_weak.tolist(), strict=True))
+
+
+def test_a_target_is_each_product_that_a_text_names_and_only_the_labelled_one_is_judged(tmp_path):
+    rows = [
+        ("my Xbox and the Kindle are great", "Kindle", "positive"),
+        ("a Kindle, not the Xbox, not a Kindle", "", "neutral"),
+        ("it froze again", "Xbox", "negative"),  # not named
+        ("my Kindle froze, says who", "", "negative"),  # towards what?
+        ("doors open at ten", "", "neutral"),
+        ("the Xbox starts at six", "Xbox", "neutral"),
+    ]
+    assert targets(tmp_path, rows) == [
+        (0, "my \x02Xbox\x03 and the Kindle are great", "neutral", True),
+        (0, "my Xbox and the \x02Kindle\x03 are great", "positive", False),
+        (1, "a \x02Kindle\x03, not the Xbox, not a Kindle", "neutral", False),
+        (1, "a Kindle, not the \x02Xbox\x03, not a Kindle", "neutral", False),
+        (5, "the \x02Xbox\x03 starts at six", "neutral", False),
+    ]
+
+
+def test_a_text_with_a_row_for_each_of_its_products_has_no_label_that_is_assumed(tmp_path):
+    text = "Xbox great, Kindle bad"
+    rows = [(text, "Xbox", "positive"), (text, "Kindle", "negative"), ("nothing", "", "neutral")]
+    assert targets(tmp_path, rows) == [
+        (0, "\x02Xbox\x03 great, Kindle bad", "positive", False),
+        (1, "Xbox great, \x02Kindle\x03 bad", "negative", False),
+    ]
+
+
+def test_nothing_is_assumed_where_no_label_says_that_there_is_no_emotion(tmp_path):
+    rows = [("Xbox great, Kindle too", "Xbox", "glad"), ("Kindle bad", "Kindle", "sad")]
+    assert targets(tmp_path, rows) == [
+        (0, "\x02Xbox\x03 great, Kindle too", "glad", False),
+        (1, "\x02Kindle\x03 bad", "sad", False),
+    ]
+
+
+def test_products_are_found_by_the_names_that_are_given(tmp_path):
+    rows = [("my xbone broke", "Xbox", "negative"), ("a Kindle", "Kindle", "positive"), ("tea", "", "neutral")]
+    products = Products({"Xbox": ["xbone"], "Tea": []})
+    assert targets(tmp_path, rows, products=products) == [
+        (0, "my \x02xbone\x03 broke", "negative", False),
+        (2, "\x02tea\x03", "neutral", False),
+    ]
+    dataset = data.read(write_csv(tmp_path / "own.csv", rows, BRANDS))
+    message = line_of(data.training_rows, dataset, "target", Products({"Wii": []}))
+    assert "names the product of its label; give the words it is called by in --products" in message
+
+
+def test_assumed_labels_are_taken_along(tmp_path):
+    rows = [("my Xbox and the Kindle are great", "Kindle", "positive"), ("the Xbox froze", "Xbox", "negative")]
+    dataset = data.read(write_csv(tmp_path / "own.csv", [*rows, ("none", "", "neutral")], BRANDS))
+    taken = data.training_rows(dataset, "target").take(np.array([2, 0]))
+    assert taken.is_weak.tolist() == [False, True]
+    assert taken.judged_ids.tolist() == [[0], [tasks.NO_LABEL]]
 
 
 # ---------------------------------------------------------------- the real dataset
