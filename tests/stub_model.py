@@ -1,5 +1,7 @@
 """A model in plain Python, where a real one does not matter."""
 
+import re
+
 import numpy
 
 from tf_model.inference.predictor import Predictor
@@ -37,3 +39,19 @@ def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
 
     labels = {"product": PRODUCTS} | ({"emotion": EMOTIONS} if has_emotion else {})
     return Predictor(labels, score)
+
+
+def target_stub() -> Predictor:
+    """A model of targets in plain Python: what is said right behind the marked mention decides, 0.6 sure."""
+
+    def score(batch):
+        behind = [re.fullmatch(b".*\x02.+\x03 ?(is )?(great|bad)?.*", text, re.DOTALL)[2] for text in batch]
+        ids = [{b"bad": 0, None: 1, b"great": 2}[word] for word in behind]
+        label, sure = numpy.array(EMOTIONS, object)[ids], numpy.full(len(batch), 0.6, numpy.float32)
+        return {
+            **dict.fromkeys(("target", "answer", "best_guess", "second_guess"), label),
+            **dict.fromkeys(("target_confidence", "answer_confidence"), sure),
+            "target_probabilities": (numpy.eye(3)[ids] * 0.4 + 0.2).astype(numpy.float32),
+        }
+
+    return Predictor({"target": EMOTIONS}, score)
