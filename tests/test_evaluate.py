@@ -140,6 +140,49 @@ def test_report_protocol_finds_what_the_training_measured(trained, tmp_path, cap
     assert "protocol: random split (seed 42, 20% to validate), as in the report" in said.err
 
 
+BRANDS = ["--data", str(paths.SAMPLE_CORPUS.with_name("brands.csv"))]
+
+
+def test_a_model_of_targets_is_evaluated_as_it_was_after_its_training(target_model, tmp_path, capsys):
+    path = tmp_path / "targets.json"
+    assert evaluate.main([*BRANDS, "--model", str(target_model), "--json", str(path)]) == 0
+    found = json.loads(path.read_text(encoding="utf-8"))
+    expected = json.loads((target_model / "metrics.json").read_text(encoding="utf-8"))
+    assert found["task"] == "target"
+    assert found["validation"].keys() == expected["validation"].keys() == {"target", "answer"}
+    for name in ("rows", "accuracy"):
+        for part in ("target", "answer"):
+            assert found["validation"][part][name] == expected["validation"][part][name]
+    assert found["validation"]["target"]["loss"] == pytest.approx(expected["validation"]["target"]["loss"], abs=1e-4)
+    said = capsys.readouterr()
+    assert "protocol: one of 5 grouped folds (seed 42): no near-duplicate is on both sides" in said.err
+    assert "warning" not in said.err
+    assert "answer, validation part: exactly correct" in said.out
+
+
+def test_a_model_of_targets_finds_the_products_that_it_was_trained_with(target_model, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(target_model, tmp_path / "copy")
+    (folder / "products.csv").write_text("name,aliases\nXbox,\n", encoding="utf-8")
+    path = tmp_path / "targets.json"
+    assert evaluate.main([*BRANDS, "--model", str(folder), "--json", str(path)]) == 0
+    found, whole = (json.loads(each.read_text(encoding="utf-8")) for each in (path, target_model / "metrics.json"))
+    assert 0 < found["validation"]["target"]["rows"] < whole["validation"]["target"]["rows"]
+
+
+def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(tiny_bert, tmp_path, store, capsys):
+    found = grouped(tiny_bert, tmp_path / "targets.json", *BRANDS, "--task", "target")
+    rows = data.training_rows(data.read(BRANDS[1]), "target")
+    of_seed = found["seeds"]["5"]
+    assert found["rows"] == len(rows)
+    assert of_seed["target"]["rows"] == of_seed["answer"]["rows"] == (~rows.is_weak).sum() < len(rows)
+    assert of_seed["headline"]["answer_accuracy"] == of_seed["headline"]["target_accuracy"]
+    assert found["summary"]["target_accuracy"]["interval"]
+    assert of_seed["calibration"]["threshold"] == of_seed["answer"]["threshold"]
+    assert "target_ece: mean" in capsys.readouterr().out
+
+
 def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_path, capsys):
     other = tmp_path / "other.csv"
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)

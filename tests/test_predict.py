@@ -211,6 +211,10 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["a.csv", "--engine", "ray"], "--engine needs --output"),
         (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine does not go with --server"),
         (["--text", "a", "--threshold", "0"], "a threshold is for answers"),
+        (["--text", "a", "--products", "b.csv"], "--products needs --targets"),
+        (["--text", "a", "--targets", "--record"], "--targets does not go with --record"),
+        (["--text", "a", "--targets", "--server", "b"], "--targets does not go with --server"),
+        (["--test-predictions", "--targets"], "--targets does not go with --test-predictions"),
     ],
 )
 def test_wrong_usage(stubbed, arguments, words):
@@ -322,6 +326,59 @@ def test_below_the_threshold_nobody_is_sure_and_the_guesses_say_between_what(
     header, row = rows_of(tmp_path / "b.csv")
     assert header[-1] == "answer"
     assert row[-1] == answer
+
+
+# ---------------------------------------------------------------- targets
+
+
+HEADER = ["id", "text", "product", "mention", "start", "end", "emotion", "emotion_confidence"]
+
+
+@pytest.fixture
+def of_targets(tmp_path, target_model) -> list[str]:
+    """Arguments for a file of four texts, one of them empty, and a products file of another name."""
+    (tmp_path / "products.csv").write_text("name,aliases\nXbox,xbone\nKindle,\n")
+    (tmp_path / "in.csv").write_text('id,text\n07,"caf\u00e9: my xbone, not the Kindle"\n8,\n9,a Wii\n10,a kindle\n')
+    options = ["--targets", "--model", str(target_model), "--products", str(tmp_path / "products.csv")]
+    return [str(tmp_path / "in.csv"), *options]
+
+
+def test_a_file_of_targets_has_a_row_for_each_product(of_targets, tmp_path, capsys):
+    assert predict.main([*of_targets, "--output", str(tmp_path / "out.csv"), "--threshold", "0"]) == 0
+    header, *rows = rows_of(tmp_path / "out.csv")
+    assert header == HEADER
+    assert [row[:6] for row in rows] == [
+        ["07", "caf\u00e9: my xbone, not the Kindle", "Xbox", "xbone", "9", "14"],
+        ["07", "caf\u00e9: my xbone, not the Kindle", "Kindle", "Kindle", "24", "30"],
+        ["8", "", *[""] * 4],
+        ["9", "a Wii", *[""] * 4],
+        ["10", "a kindle", "Kindle", "kindle", "2", "8"],
+    ]
+    for row in rows:
+        assert row[6] in (("negative", "neutral", "positive") if row[2] else ("",))
+        assert 1 / 3 < float(row[7]) <= 1 if row[2] else row[7] == ""
+    assert any(line.startswith("4 texts in ") for line in capsys.readouterr().err.splitlines()), "the rows of the input"
+    assert predict.main([*of_targets, "--format", "json", "--probabilities", "--threshold", "1"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert list(found[0])[: len(HEADER)] == HEADER
+    assert [row["emotion"] for row in found] == ["Not sure", "Not sure", None, None, "Not sure"]
+    assert [row["start"] for row in found] == [9, 24, None, None, 2]
+    assert sum(found[0][f"emotion_probability_{label}"] for label in ("negative", "neutral", "positive")) == (
+        pytest.approx(1)
+    )
+    assert found[1]["emotion_confidence"] == pytest.approx(float(rows[1][7]))
+
+
+def test_targets_are_never_answered_unasked(of_targets, tmp_path):
+    [source, _, *of_model, _, _] = of_targets
+    with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
+        predict.main([source, *of_model])
+    with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
+        predict.main([source, *of_model, "--engine", "ray", "--output", str(tmp_path / "out")])
+    (tmp_path / "in.csv").write_text("text,product\na,b\n")
+    with pytest.raises(DataError, match="already has a column called 'product', as the predictions will; rename it"):
+        predict.main([*of_targets, "--output", str(tmp_path / "out.csv")])
+    assert not list(tmp_path.glob("*out*"))
 
 
 # ---------------------------------------------------------------- the report's file

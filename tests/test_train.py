@@ -30,6 +30,7 @@ from tf_model.monitor.store import Store
 from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
+BRANDS = paths.SAMPLE_CORPUS.with_name("brands.csv")
 EPOCHS = 16
 FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
 
@@ -137,6 +138,40 @@ def test_an_existing_model_is_not_replaced_unasked(trained):
     with pytest.raises(OutputError, match="already exists; add --overwrite"):
         train.main([*SAMPLE, "--output-dir", str(folder.parent)])
     assert (folder / "metrics.json").read_bytes() == before
+
+
+def test_a_model_of_targets_learns_what_is_assumed_and_is_judged_by_the_rest(target_model):
+    dataset = data.read(BRANDS)
+    rows = data.training_rows(dataset, "target")
+    labels = json.loads((target_model / "labels.json").read_text(encoding="utf-8"))
+    emotions = ["negative", "neutral", "positive"]
+    assert labels == {"task": "target", "labels": {"target": emotions}, "no_emotion": "neutral"}
+    metrics = json.loads((target_model / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["rows"], metrics["task"], metrics["recipe"]) == (len(rows), "target", "target")
+    judged = int((~rows.is_weak).sum())
+    assert metrics["train"]["target"]["rows"] + metrics["validation"]["target"]["rows"] == judged < len(rows)
+    assert metrics["validation"]["answer"]["rows"] == metrics["validation"]["target"]["rows"]
+    assert json.loads((target_model / "calibration.json").read_text(encoding="utf-8"))["temperature"].keys() == {
+        "target"
+    }
+    products = (target_model / "products.csv").read_text(encoding="utf-8").split()
+    assert products == ["name,aliases", "Kindle,", "Nintendo", "Switch,", "Xbox,"]
+    content = (target_model / "validation_predictions.csv").read_text(encoding="utf-8")
+    predictions = list(csv.DictReader(content.splitlines()))
+    assert list(predictions[0]) == ["row", "target", *(f"target_probability_{label}" for label in emotions)]
+    of_row = {(number, emotions[ids[0]]) for number, ids in zip(rows.rows, rows.judged_ids, strict=True) if ids[0] >= 0}
+    assert {(int(row["row"]), row["target"]) for row in predictions if row["target"]} <= of_row
+    assert not any(text[:30] in content for text in dataset.labelled[tasks.TEXT_COLUMN])
+    card = (target_model / "model_card.md").read_text(encoding="utf-8")
+    assert "`target`: negative, neutral, positive" in card
+
+
+def test_products_go_with_targets_alone(tmp_path):
+    arguments = ["--data", str(BRANDS), "--output-dir", str(tmp_path), "--products", str(tmp_path / "none.csv")]
+    with pytest.raises(UsageError, match="--products goes with --task target"):
+        train.main([*arguments, "--task", "answer"])
+    with pytest.raises(DataError, match=r"none\.csv"):
+        train.main([*arguments, "--task", "target"])
 
 
 def test_only_a_model_is_ever_replaced(tmp_path):

@@ -6,11 +6,13 @@ import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from stub_model import stub
 
+from tf_model import predict as predict_command
 from tf_model.batch import ray_data
 from tf_model.batch.ray_data import connected, import_ray, predict_files
 from tf_model.errors import DataError, TweetTargetError
@@ -141,7 +143,41 @@ def on_a_cluster(folder: Path) -> dict:
     return found
 
 
+def for_targets(folder: Path) -> dict:
+    """A job for products by the command, stopped after a shard and run again; then with another list of products."""
+    command = [str(folder / "in"), "--targets", "--model", str(folder / "target"), "--workers", "1"]
+    command += ["--engine", "ray", "--output", str(folder / "out")]
+    ray_data.predict_files.__kwdefaults__["shard_rows"] = 250
+    count_progress, rows, found = predict_command.count_progress, [], {}
+
+    @contextmanager
+    def stop(total, shown):
+        def advance(done):
+            rows.append(done)
+            raise KeyboardInterrupt
+
+        yield advance
+
+    predict_command.count_progress = stop
+    with connected(import_ray(), None):
+        try:
+            predict_command.main(command)
+        except KeyboardInterrupt:
+            found["left"] = 3 - len(shards(folder))
+        predict_command.count_progress = count_progress
+        predict_command.main(command)
+        found["manifest"] = json.loads((folder / "out" / "_manifest.json").read_text())
+        (folder / "products.csv").write_text("name,aliases\niPad,\n")
+        predict_command.main([*command, "--products", str(folder / "products.csv")])  # the same list
+        (folder / "products.csv").write_text("name,aliases\niPad,tablet\n")
+        try:
+            predict_command.main([*command, "--products", str(folder / "products.csv")])
+        except TweetTargetError as error:
+            found["error"] = str(error)
+    return found | {"first": rows}
+
+
 if __name__ == "__main__":
-    jobs = {"lose_a_worker": lose_a_worker, "lose_every_worker": lose_every_worker, "on_a_cluster": on_a_cluster}
+    jobs = {job.__name__: job for job in (lose_a_worker, lose_every_worker, on_a_cluster, for_targets)}
     job = jobs[sys.argv[1]]
     print("found " + json.dumps(job(Path(sys.argv[2]))))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,19 @@ def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
     assert sum(result["progress"]) == 598
     assert set(result["replaced"]) - set(result["killed"]), "another took the place of the lost one"
     assert result["again"] == [True, 598]
+
+
+@needs_ray
+@pytest.mark.timeout(LIMIT + 30)
+def test_a_row_of_targets_is_written_once_for_each_product_although_the_job_was_stopped(folder, target_model):
+    shutil.copytree(target_model, folder / "target")
+    (folder / "target" / "products.csv").write_text("name,aliases\niPad,\n", encoding="utf-8")
+    source = folder / "in" / "0.csv"
+    source.write_text(source.read_text().replace("tweet 3 on my ipad", "no product").replace("tweet 4 ", "2 iPads, "))
+    result = run("for_targets", folder)
+    rows = pandas.concat([pandas.read_csv(file) for file in sorted((folder / "out").glob("shard-*.csv"))])
+    print(result)
+    assert rows["id"].tolist()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tf_model.evaluation.joint_metrics import evaluate_predictions
 from tf_model.export import saved_model
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
+from tf_model.preprocessing.cleaning import mark
 
 TASK = tasks.PRODUCT
 RECIPE = make_config("tuned", epochs=2)
@@ -226,6 +227,39 @@ def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with
 
     assert least(many, "model") > 2 * least(few, "model")
     assert least(few, "tokenize") > 2 * least(few[:1], "tokenize")
+
+
+def test_the_signature_of_targets_marks_the_mention_itself(target_model):
+    import tensorflow as tf
+
+    model = tf.saved_model.load(str(target_model))
+    targets, plain = model.signatures["targets"], model.signatures[model_dir.SIGNATURE]
+    inputs = targets.structured_input_signature[1]
+    assert {name: (spec.dtype, spec.shape.as_list()) for name, spec in inputs.items()} == {
+        "text": (tf.string, [None]),
+        "start": (tf.int32, [None]),
+        "end": (tf.int32, [None]),
+    }
+    texts = ["I love the iPad, not Google", "\u00e9\U0001f600 hate the iPad", "iPad" + " bad app" * 300, "iPad"]
+    starts = [text.index("iPad") for text in texts]
+    found = targets(
+        text=tf.constant(texts),
+        start=tf.constant([len(text[:start].encode()) for text, start in zip(texts, starts, strict=True)]),
+        end=tf.constant([len(text[: start + 4].encode()) for text, start in zip(texts, starts, strict=True)]),
+    )
+    marked = [mark(text, start, start + 4) for text, start in zip(texts, starts, strict=True)]
+    expected = plain(text=tf.constant(marked))
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name].numpy(), values.numpy(), err_msg=name)
+    assert (found["target_probabilities"].numpy().std(axis=0) > 0).any(), "or all would be alike"
+    for start, end in ((0, 5), (-1, 2), (3, 2)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="expected 0 <= start <= end <= bytes of the text"):
+            targets(text=tf.constant(["iPad"]), start=tf.constant([start]), end=tf.constant([end]))
+
+
+def test_a_model_of_another_task_has_no_signature_of_targets(serve):
+    assert set(serve.signature.model.signatures) == {"serving_default", "measure", "explain"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

@@ -5,12 +5,14 @@ import sys
 from dataclasses import replace
 
 import pytest
-from stub_model import EMOTIONS, stub
+from stub_model import EMOTIONS, stub, target_stub
 
 from tf_model import predict
+from tf_model.data.products import Products
 from tf_model.inference import render
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.render import BAR, explain_texts
+from tf_model.inference.targets import TargetPredictor
 from tf_model.predict import Predictor
 
 
@@ -46,6 +48,33 @@ def test_csv_is_the_default_for_a_pipe_and_a_table_for_a_terminal(stubbed, capsy
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     predict.main(["--text", "a\x1b\nb", "--format", "csv"])
     assert '"a␛\nb",iPhone' in capsys.readouterr().out
+
+
+@pytest.fixture
+def targets(monkeypatch):
+    """The command line with a stub that answers for each product, and guesses where a text names none."""
+    guesser = stub(has_emotion=True)
+    found = TargetPredictor(target_stub(), Products({"Xbox": [], "[red]Kindle[/red]": ["Kindle"]}), guesser)
+    monkeypatch.setattr(TargetPredictor, "load", lambda *_: found)
+    return found
+
+
+def test_targets_show_each_text_once_and_say_what_a_guess_is(targets, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+    text = "Xbox bad, my Kindle is great"
+    predict.main(["--targets", "--text", text, "--text", text, "--text", "an ipad", "--format", "table"])
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.split("\u2502")[1:-1]] for line in lines if "%" in line]
+    xbox, kindle = ["Xbox", "Xbox", EMOTIONS[0], "60.0%"], ["[red]Kindle[/red]", "Kindle", EMOTIONS[2], "60.0%"]
+    guess = ["an ipad", "iPad", "unnamed", EMOTIONS[2], "100.0%"]
+    assert rows == [[text, *xbox], ["", *kindle], [text, *xbox], ["", *kindle], guess]
+    assert "unnamed: the text names no product of the list; its row is the answer model's guess" in lines[-1]
+    assert "start" not in lines[1]
+    monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(targets, answer=None))
+    predict.main(["--targets", "--text", "an ipad", "--format", "table"])
+    said = capsys.readouterr().out
+    assert "nan" not in said
+    assert "unnamed" not in said
 
 
 def test_a_long_text_is_shortened_on_the_terminal_only(stubbed, capsys):
@@ -124,6 +153,57 @@ def test_weights_of_nothing_are_no_bars(explaining, capsys):
 def test_no_words_are_said_to_be_none(explaining, capsys):
     explaining(Explanation((), {"product": Attribution("iPad", (), 0.0)}), text="")
     assert "no word is left after cleaning: nothing to explain" in capsys.readouterr().out
+
+
+WORDS = Explanation(("[MASK]", "bad"), {"target": Attribution(EMOTIONS[0], (0.5, 1.0), 1.5)})
+
+
+@pytest.fixture
+def explained(targets, monkeypatch):
+    """The command line with a stub that explains."""
+    found = replace(targets, model=replace(targets.model, explainer=lambda _: WORDS), answer=None)
+    monkeypatch.setattr(TargetPredictor, "load", lambda *_: found)
+    return found
+
+
+def test_each_product_of_a_text_is_explained(explained, capsys):
+    assert predict.main(["--targets", "--explain", "--text", "Xbox bad, my Kindle is great", "--text", "tea"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{EMOTIONS[0]} \u2192 Xbox: {EMOTIONS[0]} (0.600)\n" in printed
+    assert f"{EMOTIONS[2]} \u2192 [red]Kindle[/red]: " in printed
+    assert rows_of(printed)["Xbox"] == ["+0.50", "+" * (BAR // 2)]
+    assert rows_of(printed)["Kindle"] == ["+0.50", "+" * (BAR // 2)]
+    assert "MASK" not in printed
+    assert printed.endswith("tea\nthe text names no product of the list: nothing to explain\n")
+
+
+def test_json_holds_an_explanation_for_each_product(explained, capsys):
+    text = "Xbox bad, my Kindle is great"
+    predict.main(["--targets", "--explain", "--text", text, "--text", "tea", "--threshold", "1", "--format", "json"])
+    first, second, third = map(json.loads, capsys.readouterr().out.splitlines())
+    explanation = {
+        "words": ["Xbox", "bad"],
+        "tasks": {"emotion": {"label": EMOTIONS[0], "weights": [0.5, 1], "change": 1.5}},
+    }
+    product = {"product": "Xbox", "mention": "Xbox", "start": 0, "end": 4}
+    assert first == {
+        "text": text,
+        **product,
+        "emotion": "Not sure",
+        "emotion_confidence": 0.6,
+        "explanation": explanation,
+    }
+    assert (second["start"], second["explanation"]["words"]) == (13, ["Kindle", "bad"])
+    assert third == {"text": "tea", **dict.fromkeys([*list(first)[1:], "explanation"])}
+
+
+def test_the_guess_for_a_text_that_names_no_product_is_explained_as_one(explained, monkeypatch, capsys):
+    answer = replace(stub(has_emotion=True), explainer=lambda _: FOUND)
+    monkeypatch.setattr(TargetPredictor, "load", lambda *_: replace(explained, answer=answer))
+    predict.main(["--targets", "--explain", "--text", "my iPad broke"])
+    printed = capsys.readouterr().out
+    assert f"{EMOTIONS[2]} \u2192 iPad (a guess: the text names no product of the list): " in printed
+    assert rows_of(printed)["my"] == ["+0.25", "+" * (BAR // 4)]
 
 
 def test_json_reaches_no_terminal_raw_and_any_text_can_be_written(explaining, capsys):

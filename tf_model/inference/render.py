@@ -53,7 +53,7 @@ def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]
 
     for chunk in chunks:
         shown = Table()
-        shown.add_column("text", overflow="fold", ratio=1, min_width=30)
+        shown.add_column("text", overflow="fold", ratio=1)
         for name in names:
             shown.add_column(Text(visible(name.replace("_", " "))), justify="right" if "_" in name else "left")
         is_again = chunk.index.duplicated()
