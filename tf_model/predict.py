@@ -73,7 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray goes on with its own")
     add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
     add("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
-    add("--model", type=Path, metavar="DIR", help="a model that you trust; saved_models/answer or product if not given")
+    where = "saved_models/answer or product, or with --targets target, if not given"
+    add("--model", type=Path, metavar="DIR", help=f"a model that you trust; {where}")
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
     add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
     add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")

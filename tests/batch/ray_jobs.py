@@ -144,37 +144,41 @@ def on_a_cluster(folder: Path) -> dict:
 
 
 def for_targets(folder: Path) -> dict:
-    """A job for products by the command, stopped after a shard and run again; then with another list of products."""
-    command = [str(folder / "in"), "--targets", "--model", str(folder / "target"), "--workers", "1"]
-    command += ["--engine", "ray", "--output", str(folder / "out")]
-    ray_data.predict_files.__kwdefaults__["shard_rows"] = 250
-    count_progress, rows, found = predict_command.count_progress, [], {}
+    """A job for products by the command, stopped before its end and run again; then with another list of products."""
+    of_targets = ["--targets", "--model", str(folder / "target")]
+    command = [str(folder / "in"), *of_targets, "--engine", "ray", "--workers", "1", "--output", str(folder / "out")]
+    count_progress, found = predict_command.count_progress, {}
 
     @contextmanager
-    def stop(total, shown):
-        def advance(done):
-            rows.append(done)
+    def stopped(*_, **__):
+        def advance(rows):
+            found["stopped"] = rows
             raise KeyboardInterrupt
 
         yield advance
 
-    predict_command.count_progress = stop
+    predict_command.count_progress = stopped
     with connected(import_ray(), None):
         try:
             predict_command.main(command)
         except KeyboardInterrupt:
-            found["left"] = 3 - len(shards(folder))
-        predict_command.count_progress = count_progress
+            predict_command.count_progress = count_progress
+        first, *others = shards(folder)
+        for each in others:
+            each.unlink()  # if it was quick
+        before = first.stat().st_mtime_ns
         predict_command.main(command)
-        found["manifest"] = json.loads((folder / "out" / "_manifest.json").read_text())
-        (folder / "products.csv").write_text("name,aliases\niPad,\n")
-        predict_command.main([*command, "--products", str(folder / "products.csv")])  # the same list
-        (folder / "products.csv").write_text("name,aliases\niPad,tablet\n")
+        found["untouched"] = before == first.stat().st_mtime_ns
+        (folder / "mine.csv").write_text("name,aliases\niPad,\nNumber,\n")
+        mine = ["--products", str(folder / "mine.csv")]
+        predict_command.main([*command, *mine])  # the same list
+        (folder / "mine.csv").write_text("name,aliases\niPad,tablet\nNumber,\n")
         try:
-            predict_command.main([*command, "--products", str(folder / "products.csv")])
+            predict_command.main([*command, *mine])
         except TweetTargetError as error:
             found["error"] = str(error)
-    return found | {"first": rows}
+    predict_command.main([str(folder / "in" / "0.csv"), *of_targets, "--output", str(folder / "plain.csv")])
+    return found
 
 
 if __name__ == "__main__":

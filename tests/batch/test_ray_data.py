@@ -113,15 +113,26 @@ def test_a_lost_worker_costs_no_row_and_nothing_is_done_twice(folder):
 
 @needs_ray
 @pytest.mark.timeout(LIMIT + 30)
-def test_a_row_of_targets_is_written_once_for_each_product_although_the_job_was_stopped(folder, target_model):
+def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(folder, target_model):
     shutil.copytree(target_model, folder / "target")
-    (folder / "target" / "products.csv").write_text("name,aliases\niPad,\n", encoding="utf-8")
-    source = folder / "in" / "0.csv"
-    source.write_text(source.read_text().replace("tweet 3 on my ipad", "no product").replace("tweet 4 ", "2 iPads, "))
+    (folder / "target" / "products.csv").write_text("name,aliases\niPad,\nNumber,\n", encoding="utf-8")
+    first = folder / "in" / "0.csv"
+    first.write_text(first.read_text().replace("tweet 3 on my ipad, number", "none"))
     result = run("for_targets", folder)
-    rows = pandas.concat([pandas.read_csv(file) for file in sorted((folder / "out").glob("shard-*.csv"))])
-    print(result)
-    assert rows["id"].tolist()
+    assert result["stopped"] in (198, 200), "rows of the input"
+    assert result["untouched"]
+    assert "holds the output of another job (another model, setting or input)" in result["error"]
+    files = sorted((folder / "out").glob("shard-*.csv"))
+    rows = pandas.concat([pandas.read_csv(file) for file in files])
+    twice = [(number, name) for number in range(600) if number not in (3, 207, 208) for name in ("iPad", "Number")]
+    assert list(rows[["id", "product"]].dropna().itertuples(index=False, name=None)) == twice
+    assert rows["id"].is_monotonic_increasing
+    assert rows[rows["product"].isna()]["id"].tolist() == [3]
+    assert list(rows.columns[2:]) == ["product", "mention", "start", "end", "emotion", "emotion_confidence"]
+    pandas.testing.assert_frame_equal(pandas.read_csv(files[0]), pandas.read_csv(folder / "plain.csv"), rtol=1e-4)
+    manifest = json.loads((folder / "out" / "_manifest.json").read_text())
+    assert (manifest["complete"], manifest["shards"]["sizes"]) == (True, [200, 198, 200])
+    assert manifest["job"]["settings"]["products"] == {"iPad": [], "Number": []}
 
 
 @pytest.fixture
