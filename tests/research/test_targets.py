@@ -1,0 +1,119 @@
+"""The study of targets: which mentions train and judge, what each protocol leaves out, and its metrics."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from research import runs, targets
+from tf_model import data, paths, tasks
+from tf_model.errors import DataError
+from tf_model.preprocessing.cleaning import MENTION_END, MENTION_START, mark
+
+NEGATIVE, NONE, POSITIVE = range(3)
+
+
+@pytest.fixture(scope="module")
+def mentions() -> targets.Mentions:
+    return targets.all_mentions(data.read(paths.SAMPLE_CORPUS))
+
+
+@pytest.fixture
+def trainings(stores, monkeypatch) -> list[tuple[list[str], list[int]]]:
+    """What models were trained on; each answers that there is no emotion."""
+    seen = []
+
+    class Remembers:
+        def __init__(self, config, classes):
+            pass
+
+        def fit(self, texts, label_ids):
+            seen.append((list(texts), list(label_ids)))
+            return self
+
+        def predict_proba(self, texts):
+            return np.eye(3, dtype=np.float32)[np.full(len(texts), NONE)]
+
+    monkeypatch.setattr(targets, "FineTuned", Remembers)
+    return seen
+
+
+def test_every_mention_is_predicted_and_only_what_people_labelled_judges(mentions):
+    assert len(mentions.texts) == len(mentions.rows) == len(mentions.groups)
+    assert all(text.count(MENTION_START) == text.count(MENTION_END) == 1 for text in mentions.texts)
+    judged = mentions.judged_ids >= 0
+    assert np.array_equal(mentions.judged_ids[judged], mentions.label_ids[judged])
+    assert set(mentions.label_ids[~judged]) <= {tasks.NO_LABEL, NONE}
+    assert mentions.of_several.any()
+    assert not mentions.of_several.all()
+
+
+def test_no_product_of_the_maker_that_is_tested_on_is_trained_on(mentions, trainings):
+    tests = list(targets.unseen_brand(mentions, None, "target", seed=0, fold_seed=0))
+    assert [name for name, *_ in tests] == ["Google, never seen", "Google, seen", "Apple, never seen", "Apple, seen"]
+    products = data.products_of(data.read(paths.SAMPLE_CORPUS))
+    for texts, maker in ((trainings[0][0], "Google"), (trainings[6][0], "Apple")):
+        plain = [targets.unmark(text) for text in texts]
+        named = {mention.product for text in plain for mention in products.find(text)}
+        assert texts
+        assert named.isdisjoint(targets.SIDES[maker])
+    for name, judged, scores in tests:
+        assert set(judged.products[judged.judged_ids >= 0]) <= set(targets.SIDES[name.partition(",")[0]])
+        assert scores.shape == (len(mentions.texts), 3)
+
+
+def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", "grouped", "--seeds", "0"]
+    assert targets.main(arguments) == 0
+    trained = len(trainings)
+    assert trained == 10  # five folds of two forms
+    assert targets.main(arguments) == 0
+    assert len(trainings) == trained
+    run = json.loads((runs.RUNS / "targets.json").read_text())
+    assert run["tests"].keys() == {"grouped, labelled mentions", "grouped, texts with several products"}
+    labelled = run["tests"]["grouped, labelled mentions"]
+    assert labelled.keys() == {"target", "text", "vader"}
+    assert labelled["target"]["seeds"]["0"]["per_class"][tasks.POSITIVE]["recall"] == 0
+    assert labelled["vader"]["per_class"][tasks.POSITIVE]["recall"] > 0.3
+    assert run["answers"]["target"]["seeds"]["0"]["emotion_rows_accuracy"] == 0
+    assert "whole answer, target, seed 0" in capsys.readouterr().out
+
+
+def test_nothing_is_recorded_of_folds_to_choose_by(trainings):
+    targets.main(["--data", str(paths.SAMPLE_CORPUS), "--protocols", "grouped", "--seeds", "100", "--fold-seed", "100"])
+    assert not (runs.RUNS / "targets.json").exists()
+
+
+def test_the_lexicon_reads_the_clause_of_the_mention():
+    text = "I love my iPad but my Android is horrible"
+    marked = [mark(text, *place) for place in ((10, 14), (22, 29))]
+    assert targets.vader(marked).argmax(axis=1).tolist() == [POSITIVE, NEGATIVE]
+    assert targets.vader([mark("The iPad talk is at nine", 4, 8)]).argmax() == NONE
+
+
+def test_whole_answers_need_the_emotion_and_its_product():
+    dataset = data.read(paths.SAMPLE_CORPUS)
+    mentions = targets.all_mentions(dataset)
+    perfect = np.eye(3, dtype=np.float32)[np.maximum(mentions.label_ids, NONE)]
+    perfect[mentions.label_ids == NEGATIVE] = np.eye(3)[NEGATIVE]
+    best = targets.whole_answers(dataset, mentions, perfect)
+    none = targets.whole_answers(dataset, mentions, np.eye(3, dtype=np.float32)[np.full(len(perfect), NONE)])
+    assert best["accuracy"] > 0.9 > none["accuracy"]
+    assert none["emotion_rows_accuracy"] == 0
+    assert best["rows"] == len(dataset.labelled[dataset.labelled[tasks.EMOTION_COLUMN].isin(tasks.EMOTIONS)])
+
+
+def test_other_tweets_than_those_of_dong_are_refused(tmp_path):
+    (tmp_path / "train.raw").write_text("i like $T$\nxbox\n1\n")
+    with pytest.raises(DataError, match="its sha256 differs"):
+        targets.read_dong(tmp_path / "train.raw")
+
+
+@pytest.mark.skipif(not targets.DONG.is_file(), reason="the tweets of Dong et al. are not there")
+def test_the_tweets_of_dong_have_their_targets_marked():
+    mentions = targets.read_dong(targets.DONG)
+    assert len(mentions.texts) == 6248
+    assert np.bincount(mentions.label_ids).tolist() == [1560, 3127, 1561]
+    assert all("$T$" not in text for text in mentions.texts)
