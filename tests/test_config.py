@@ -42,6 +42,7 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
         "schedule": "constant",
         "warmup": 0.0,
         "label_smoothing": 0.0,
+        "joined_pairs": 0.0,
         "seed": 42,
         "split_seed": 42,
         "validation_size": 0.2,
@@ -181,7 +182,7 @@ def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, not 'best'$"):
+    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, target, not 'best'$"):
         make_config("best")
 
 

@@ -216,7 +216,7 @@ def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
 def test_models_of_different_tasks_are_refused(tmp_path, dataset):
     old = model(tmp_path / "old", dataset, range(9))
     new = replace(old, labels={"emotion": tasks.EMOTIONS})
-    with pytest.raises(ModelError, match=r"predicts product and .* predicts emotion; compare models of one task"):
+    with pytest.raises(ModelError, match=r"predicts product and .* predicts emotion; compare models of the same"):
         compare_models(old, new, dataset)
 
 
