@@ -467,7 +467,10 @@ def test_own_labels_are_compared_and_recorded(own, tmp_path):
     assert compared["tasks"]["answer"]["difference"] == 0
     model = Predictor.load(folder)
     with Recorder(tmp_path / "log.sqlite", model="own", version="1") as recorder:
-        found = recorder.predict(model, [f"text {number}" for number in range(40)], threshold=0)
+        texts = [f"text {number}" for number in range(40)]
+        measured = model.predict_measured(texts, threshold=0)
+        recorder.record_measured(texts, measured, "app")
+    found = measured.predictions
     window = Store(tmp_path / "log.sqlite").series(0, time.time() + 1, math.inf, ("own", "1"))[0]
     directed = int((found["emotion"] != no_emotion).sum())
     assert window.labels("outcome").get("answered", 0) == directed

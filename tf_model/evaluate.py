@@ -66,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     compared = comparison.compare(old, new, arguments.data)
     comparison.print_comparison(cli.stdout(), compared)
     if arguments.promote:
-        promoted = promote(new, old, comparison=compared, path=arguments.data)
+        promoted = promote(new, old, path=arguments.data)
         cli.say(
             f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
             "`python -m tf_model.promote` undoes it"

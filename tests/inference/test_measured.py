@@ -76,24 +76,13 @@ def recorder(tmp_path):
         yield recorder
 
 
-def test_a_recorder_predicts_and_keeps_everything_that_is_asked_of_it(recorder):
-    predictions = recorder.predict(telling(), TEXTS, source="app")
-    assert predictions.equals(stub().predict(TEXTS, probabilities=True))
+def test_a_recorder_keeps_everything_that_was_measured(recorder):
+    measured = telling().predict_measured(TEXTS)
+    predictions = measured.predictions
+    recorder.record_measured(TEXTS, measured, "app")
     assert recorder.flush(30)
     kept = Store(recorder.path).predictions()
     assert kept["product"].tolist() == predictions["product"].tolist()
     assert kept["unk_rate"].tolist() == pytest.approx([0.07, 0, 0.24, 0.07, 0])
     assert kept[["tokenize_seconds", "model_seconds", "rest_seconds"]].notna().all(axis=None)
     assert kept["source"].unique().tolist() == ["app"]
-
-
-def test_a_recorder_keeps_that_a_call_failed_and_raises_it(recorder):
-    def score(batch):
-        raise ModelError("it broke\nin the middle")
-
-    with pytest.raises(ModelError, match="it broke"):
-        recorder.predict(replace(stub(), score=score), ["a"])
-    assert recorder.flush(30)
-    store = Store(recorder.path)
-    assert store.errors()[["source", "kind", "message"]].values.tolist() == [["python", "ModelError", "it broke"]]
-    assert store.predictions().empty

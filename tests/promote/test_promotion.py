@@ -162,7 +162,7 @@ def test_a_model_of_other_classes_is_refused(models, new):
     other = {"dataset": "custom", "labels": {"product": ["Kindle", "Xbox", "Switch"]}}
     write(models / "product", **{"model.json": json.dumps(other)})
     with pytest.raises(ModelError, match=r"predicts product and .*product of other classes; promote it to another"):
-        promotion.promote(new, models / "product", comparison=compared(0.1))
+        promote(new, 0.1, models / "product")
 
 
 def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):

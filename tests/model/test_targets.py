@@ -1,0 +1,84 @@
+"""How the trained model of targets behaves: whose product it is must not matter, what is said of it must.
+
+Run by ``make test-model``: it needs ``saved_models/target``, trained on the real data.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tf_model import data, paths, tasks
+from tf_model.data.products import Products
+from tf_model.inference.targets import TargetPredictor
+
+pytestmark = pytest.mark.model
+
+SAME_EMOTION = 0.97
+ROWS = 1000
+PAIRS = (("iPad", "Android"), ("Kindle", "Xbox"), ("Zorblax", "Quimby"), ("Google Maps", "Bing Maps"))
+GOOD = ("I love my {}", "the {} is awesome", "{} just made my day", "so happy with the new {}")
+BAD = ("my {} is a joke", "the {} is terrible", "I hate my {}", "{} keeps crashing, so annoying")
+JOINTS = ("{} but {}", "{}. {}!", "{}, whereas {}")
+
+
+@pytest.fixture(scope="module")
+def predictor() -> TargetPredictor:
+    if not (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
+        pytest.skip("there is no saved_models/target; run `make targets`")
+    return TargetPredictor.load()
+
+
+def of(predictor: TargetPredictor, *names: str) -> TargetPredictor:
+    """The same model, asked for other products, which must not fall back on another model."""
+    return TargetPredictor(predictor.model, Products(dict.fromkeys(names, ())))
+
+
+def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor):
+    source = data.resolve()
+    dataset = data.read(source.path)
+    if dataset.name != data.ASSIGNMENT:
+        pytest.skip("the real tweets are not here")
+    texts = dataset.labelled[tasks.TEXT_COLUMN].sample(ROWS, random_state=0).tolist()
+    named = [(text, mentions[0]) for text in texts if len(mentions := predictor.products.find(text)) == 1]
+    before = predictor.predict([text for text, _ in named])
+    for name in ("Kindle", "Zorblax 3000", "Nintendo Switch"):
+        swapped = [f"{text[: mention.start]}{name}{text[mention.end :]}" for text, mention in named]
+        after = of(predictor, name).predict(swapped)
+        same = float((after["emotion"] == before["emotion"]).mean())
+        print(f"same emotion with {name} in the place of the product: {same:.4f} of {len(named)}")
+        assert same >= SAME_EMOTION
+    assert len(named) > ROWS / 4
+
+
+def test_each_of_two_products_gets_its_own_emotion(predictor):
+    cases = [
+        (first.format(one), second.format(other), joint, is_good)
+        for one, other in PAIRS
+        for pairs, is_good in ((zip(GOOD, BAD, strict=True), True), (zip(BAD, GOOD, strict=True), False))
+        for first, second in pairs
+        for joint in JOINTS
+    ]
+    texts = [joint.format(first, second) for first, second, joint, _ in cases]
+    found = of(predictor, *(name for pair in PAIRS for name in pair)).predict(texts, threshold=0)
+    assert len(found) == 2 * len(texts)
+    emotions = found["emotion"].to_numpy().reshape(-1, 2)
+    expected = [[tasks.POSITIVE, tasks.NEGATIVE][:: 1 if is_good else -1] for *_, is_good in cases]
+    right = float((emotions == expected).all(axis=1).mean())
+    leaked = float((emotions == [each[::-1] for each in expected]).mean())
+    print(
+        f"both emotions right: {right:.3f} of {len(texts)} texts; the other product's emotion: {leaked:.3f} of mentions"
+    )
+    assert right >= 0.5
+    assert leaked <= 0.25
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("I love my iPad but my Android phone is a joke", ("iPad", "Android phone")),
+        ("I love my Kindle but my Xbox is a joke", ("Kindle", "Xbox")),
+    ],
+)
+def test_the_sentence_of_the_readme(predictor, text, names):
+    found = of(predictor, *names).predict([text])
+    assert found["emotion"].tolist() == [tasks.POSITIVE, tasks.NEGATIVE]
