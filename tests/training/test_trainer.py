@@ -19,8 +19,9 @@ from tf_model.config import TrainingConfig
 from tf_model.device import import_tensorflow, prepare
 from tf_model.errors import OutputError, UsageError
 from tf_model.modeling import backbone
+from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
 from tf_model.training.checkpoint import Checkpoint
-from tf_model.training.trainer import Examples, Fitted, fit, text_encoder
+from tf_model.training.trainer import Examples, Fitted, fit, join_texts, steps_per_epoch, text_encoder
 
 CONSTANT = TrainingConfig(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
@@ -298,3 +299,29 @@ def test_float32_model_of_a_mixed_one_says_nearly_the_same(by_heart):
     np.testing.assert_allclose(full, mixed, atol=0.03)
     assert (full != mixed).any()  # computed anew
     assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than that tolerance
+
+
+def test_joined_texts_keep_the_mention_of_one_and_its_label():
+    texts = [mark(f"tweet {number} of it", 0, 5) for number in range(100)]
+    label_ids = np.repeat([0, 1], [4, 96])
+    joined, asked = join_texts(texts, label_ids, 500, seed=1)
+    assert len(joined) == len(asked) == 1000
+    for number, (text, whose) in enumerate(zip(joined, asked, strict=True)):
+        other = asked[number + 1 if number % 2 == 0 else number - 1]
+        assert text.count(MENTION_START) == 1
+        assert texts[whose] in text
+        assert unmark(texts[other]) in text
+    assert 0.1 < (label_ids[asked] == 0).mean() < 0.25  # a root of 4 is 2, of 96 nearly 10
+    assert join_texts(texts, label_ids, 500, seed=1)[0] == joined != join_texts(texts, label_ids, 500, seed=2)[0]
+
+
+def test_joined_texts_are_a_part_of_every_epoch(tiny):
+    recipe = replace(CONSTANT, epochs=1, cleaning="target", joined_pairs=0.5)
+    texts = [mark(text, 0, 1) for text in TRAINING[0]]
+    encoder = text_encoder(recipe, tiny)
+    from tf_model.preprocessing.batching import encode
+
+    training = Examples(encode(encoder, texts), TRAINING[1], texts)
+    fitted = fit(recipe, tiny, [len(PRODUCTS)], encoder, training, runtime=prepare(7, precision="float32"))
+    assert steps_per_epoch(recipe, len(texts)) == -(-(21 + 2 * 10) // 8)
+    assert int(fitted.model.optimizer.iterations) == steps_per_epoch(recipe, len(texts))

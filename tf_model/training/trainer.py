@@ -46,25 +46,29 @@ class Examples:
         return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts)
 
     def with_joined(self, encoder: TextEncoder, pairs: int, seed: int) -> Examples:
-        """The same and ``2 * pairs`` examples more: two texts in one, asked for the marked mention of one of them.
-
-        Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. Each text
-        is drawn as often from every class, so that opposites are common.
-        """
+        """The same and the examples of :func:`join_texts`."""
         import tensorflow as tf
 
         from tf_model.preprocessing.batching import encode
 
-        random, labels = np.random.default_rng(seed), self.label_ids[:, 0]
-        classes = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        drawn = [random.choice(classes[number]) for number in random.integers(len(classes), size=2 * pairs)]
-        texts, asked = [], []
-        for first, second in zip(drawn[::2], drawn[1::2], strict=True):
-            one, other = self.texts[first], self.texts[second]
-            texts += [f"{one} {unmark(other)}", f"{unmark(one)} {other}"]
-            asked += [first, second]
+        texts, asked = join_texts(self.texts, self.label_ids[:, 0], pairs, seed)
         token_ids = tf.concat([self.token_ids, encode(encoder, texts)], axis=0)
         return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[asked]]))
+
+
+def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Two texts, each with a marked mention, as one: ``2 * pairs`` texts, and whose mention is marked in each, int64.
+
+    Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. A class of
+    ``label_ids``, int [N], is drawn by the root of its share, so that opposites are common and texts of a rare class
+    are not learned by heart.
+    """
+    weights = 1 / np.sqrt(np.bincount(label_ids)[label_ids])
+    drawn = np.random.default_rng(seed).choice(len(texts), size=2 * pairs, p=weights / weights.sum())
+    joined = []
+    for first, second in drawn.reshape(-1, 2):
+        joined += [f"{texts[first]} {unmark(texts[second])}", f"{unmark(texts[first])} {texts[second]}"]
+    return joined, drawn
 
 
 def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
