@@ -59,11 +59,10 @@ class Examples:
 def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
     """Two texts, each with a marked mention, as one: ``2 * pairs`` texts, and whose mention is marked in each, int64.
 
-    Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. A class of
-    ``label_ids``, int [N], is drawn by the root of its share, so that opposites are common and texts of a rare class
-    are not learned by heart.
+    Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. Each class of
+    ``label_ids``, int [N], is drawn as often, so that opposites are common.
     """
-    weights = 1 / np.sqrt(np.bincount(label_ids)[label_ids])
+    weights = 1 / np.bincount(label_ids)[label_ids]
     drawn = np.random.default_rng(seed).choice(len(texts), size=2 * pairs, p=weights / weights.sum())
     joined = []
     for first, second in drawn.reshape(-1, 2):
