@@ -43,7 +43,7 @@ tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps,
 answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 34 minutes on 2 cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
-targets: $(INSTALLED) ## train the emotion directed at each product that a text names, into saved_models/target (10 to 30 minutes on 2 cores)
+targets: $(INSTALLED) ## train the emotion directed at each product that a text names, into saved_models/target (half an hour on 2 busy cores)
 	$(RUN) -m tf_model.train --resume --task target $(ARGS)
 
 answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU

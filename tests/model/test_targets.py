@@ -50,7 +50,9 @@ def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor):
     assert len(named) > ROWS / 4
 
 
-def test_each_of_two_products_gets_its_own_emotion(predictor):
+@pytest.fixture(scope="module")
+def shares(predictor) -> tuple[float, float]:
+    """Of texts with opposite emotions: both right, and of their mentions those with the other product's emotion."""
     cases = [
         (first.format(one), second.format(other), joint, is_good)
         for one, other in PAIRS
@@ -65,20 +67,27 @@ def test_each_of_two_products_gets_its_own_emotion(predictor):
     expected = [[tasks.POSITIVE, tasks.NEGATIVE][:: 1 if is_good else -1] for *_, is_good in cases]
     right = float((emotions == expected).all(axis=1).mean())
     leaked = float((emotions == [each[::-1] for each in expected]).mean())
-    print(
-        f"both emotions right: {right:.3f} of {len(texts)} texts; the other product's emotion: {leaked:.3f} of mentions"
-    )
-    assert right >= 0.4
-    assert leaked <= 0.25
+    print(f"both right: {right:.3f} of {len(texts)} texts; the other product's emotion: {leaked:.3f} of mentions")
+    return right, leaked
 
 
+@pytest.mark.xfail(strict=True, reason="measured 0.490")
+def test_each_of_two_products_gets_its_own_emotion(shares):
+    assert shares[0] >= 0.5
+
+
+def test_the_emotion_of_one_product_seldom_leaks_to_the_other(shares):
+    assert shares[1] <= 0.25
+
+
+@pytest.mark.xfail(strict=True, reason="the second product is 'Not sure'")
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("iPad is great, Android is terrible", ("iPad", "Android")),
-        ("My Kindle is great, my Xbox is terrible", ("Kindle", "Xbox")),
+        ("I love my iPad but my Android phone is a joke", ("iPad", "Android phone")),
+        ("I love my Kindle but my Xbox is a joke", ("Kindle", "Xbox")),
     ],
 )
-def test_the_sentences_of_the_readme(predictor, text, names):
+def test_the_emotion_changes_within_a_sentence(predictor, text, names):
     found = of(predictor, *names).predict([text])
     assert found["emotion"].tolist() == [tasks.POSITIVE, tasks.NEGATIVE]
