@@ -67,6 +67,7 @@ def test_labels_of_one_task_and_of_both(tmp_path):
         {"labels": {"product": []}},
         {"labels": {"product": "a"}},
         {"labels": {"product": [1]}},
+        {"labels": {"product": ["a", "b", "a"]}},
         {"labels": {}},
         {},
     ],

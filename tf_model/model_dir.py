@@ -44,7 +44,7 @@ def probabilities_sum_to_1(probabilities: np.ndarray) -> bool:
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
     """The classes of each task that the model answers; :class:`ModelError` where there is no whole model."""
-    from pydantic import Field, TypeAdapter, ValidationError
+    from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
     try:
         missing = next((name for name in (GRAPH, LABELS) if not (folder / name).is_file()), None)
@@ -55,15 +55,21 @@ def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
             f"{folder} holds no whole model: {missing} is missing; export it again, or give another folder"
         )
     content = read_json(folder / LABELS)
-    classes = Annotated[tuple[str, ...], Field(min_length=1)]
+    classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
     by_task = Annotated[dict[Literal[tuple(tasks.ALL_TASKS)], classes], Field(min_length=1)]
     try:
         return TypeAdapter(by_task).validate_python(content.get("labels"))
     except ValidationError as error:
         raise ModelError(
-            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}) under 'labels', got "
-            f"{str(content)[:80]}; the model is of an older version or damaged: train it again"
+            f"{folder / LABELS}: expected the classes of each task ({', '.join(tasks.ALL_TASKS)}), each once, under "
+            f"'labels', got {str(content)[:80]}; the model is of an older version or damaged: train it again"
         ) from error
+
+
+def _each_once(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(classes)) < len(classes):
+        raise ValueError
+    return classes
 
 
 def read_no_emotion(folder: Path) -> str | None:
