@@ -20,6 +20,7 @@ Open the app in the browser, on this machine only.
 Streamlit's options, such as:
   --server.port PORT        where it listens (default: 8501)
   --server.address ADDRESS  0.0.0.0 lets others in; nobody signs in
+  --server.allowedHosts NAME   by which they reach it, repeatable; `*` for any
   `streamlit run --help` lists them all
 
 the app's options, after --:
@@ -36,8 +37,10 @@ def main(arguments: list[str]) -> None:
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
+    from streamlit import net_util
     from streamlit.web import cli
 
+    net_util.get_external_ip = lambda: None  # which a refused origin would make it ask a server on the internet for
     if os.environ.get(METRICS_VARIABLE):
         from streamlit_app.components import recording
 

@@ -1,5 +1,7 @@
 """``python -m streamlit_app``: the app as Streamlit serves it, and its metrics before anybody has opened a page."""
 
+import http.client
+import os
 import socket
 import urllib.request
 
@@ -41,3 +43,29 @@ def test_a_port_that_is_taken_stops_the_metrics_and_not_the_app(tmp_path, monkey
         monkeypatch.setenv("TWEETS_METRICS", f"127.0.0.1:{taken.getsockname()[1]}")
         with running_app(tmp_path, paths.SAMPLE_CORPUS) as address:
             assert urllib.request.urlopen(address, timeout=60).status == 200
+
+
+def test_pages_of_others_are_refused_and_nobody_on_the_internet_is_asked(tmp_path):
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    with socket.socket() as internet:
+        internet.bind(("127.0.0.1", 0))
+        internet.listen()
+        internet.setblocking(False)
+        proxy = dict.fromkeys(("http_proxy", "https_proxy"), f"http://127.0.0.1:{internet.getsockname()[1]}")
+        with running_app(tmp_path, paths.SAMPLE_CORPUS, environment=os.environ | proxy) as address:
+            here = address.removeprefix("http://")
+
+            def status(host, origin):
+                connection = http.client.HTTPConnection(here, timeout=60)
+                headers = {"Host": host, "Origin": origin, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+                connection.request("GET", "/_stcore/stream", headers=upgrade | headers)
+                try:
+                    return connection.getresponse().status
+                finally:
+                    connection.close()
+
+            assert status(here, address) == 101
+            assert status("rebound.example", "http://rebound.example") == 403
+            assert status(here, "http://other.example") == 403
+        with pytest.raises(BlockingIOError):
+            internet.accept()
