@@ -63,6 +63,9 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
             "run `make install`, then `. .venv/bin/activate`"
         )
         code = 1
+    except MemoryError:
+        say("error: the memory is full; end other programs, or give a smaller file")
+        code = 1
     except KeyboardInterrupt:
         say("interrupted")
         code = 130

@@ -13,7 +13,9 @@ import pandas as pd
 from tf_model.errors import TweetTargetError, first_line
 from tf_model.io import tables
 
-LIMITS = tables.Limits(rows=200_000, columns=1_000, bytes=250_000_000)  # more would fill the server's memory
+LIMITS = tables.Limits(
+    rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
+)  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
 FIRST_ROWS = 5
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]

@@ -73,7 +73,7 @@ def _choose_file() -> Upload | None:
         key="batch_file",
         on_change=_forget,
     )
-    st.caption(f"Up to {LIMITS.rows:,} rows and 100 MB. Larger files: `{files.COMMAND_LINE}`")
+    st.caption(f"Up to {LIMITS.rows:,} rows, {LIMITS.cells:,} cells and 100 MB. Larger files: `{files.COMMAND_LINE}`")
     upload: Upload | None = st.session_state.get(UPLOAD)
     if file is not None and (upload is None or upload.id != file.file_id):
         with st.spinner("Reading the file…"):

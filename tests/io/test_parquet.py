@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 
 import pandas
 import pyarrow
@@ -154,3 +155,32 @@ def test_texts_in_lists_are_counted_before_many_of_them_are_unpacked(tmp_path):
         patch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", watched)
         assert "more than 5,000,000 bytes" in message_of(tables.TooLargeError, path, limits=limits(bytes=5_000_000))
     assert max(seen) < 15_000_000, "of 200 MB"
+
+
+def test_one_row_that_unpacks_to_all_memory_is_refused(tmp_path):
+    path, many = tmp_path / "a.parquet", 3_000
+    for text in (pyarrow.array(["x" * 100_000]), pyarrow.array(["x" * 100_000], pyarrow.large_string())):
+        texts = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * many, pyarrow.int32()), text)
+        for values in (texts, pyarrow.nulls(10_000_000)):
+            lists = pyarrow.ListArray.from_arrays([0, len(values)], values)
+            pyarrow.parquet.write_table(pyarrow.table({"text": ["a"], "n": lists}), path, compression="zstd")
+            assert path.stat().st_size < 2_000
+            message_of(tables.TooLargeError, path, limits=limits(cells=10**6))
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}])
+def test_values_of_every_type_can_be_counted(tmp_path, options):
+    path, text = tmp_path / "a.parquet", ["a", None, "c"]
+    table = {
+        "text": text,
+        "category": pyarrow.array(text).dictionary_encode(),
+        "number": pyarrow.array([1, 2, 1]).dictionary_encode(),
+        "decimal": pyarrow.array([Decimal("1.5")] * 3, pyarrow.decimal256(60, 2)),
+        "map": pyarrow.array([[("a", 1)], [], None], pyarrow.map_(pyarrow.string(), pyarrow.int32())),
+        "struct": [{"a": "x", "b": [{"c": "y"}]}, None, {"a": "z", "b": []}],
+        "bytes": [b"a", b"\xff", None],
+        "fixed": pyarrow.array([[1, 2]] * 3, pyarrow.list_(pyarrow.int8(), 2)),
+    }
+    pyarrow.parquet.write_table(pyarrow.table(table), path, **options)
+    assert read(path, limits=limits())["text"].tolist()[::2] == ["a", "c"]
+    assert "more than 100 bytes" in message_of(tables.TooLargeError, path, limits=limits(bytes=100))

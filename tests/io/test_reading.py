@@ -1,6 +1,7 @@
 """Any file is read in chunks of bounded size, or refused in one line that says what is wrong."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from table_files import message_of, read, save, write
 
 from tf_model.errors import DataError
-from tf_model.io import tables
+from tf_model.io import base, tables, text_files
 
 # ---------------------------------------------------------------- bad input
 
@@ -94,7 +95,7 @@ def test_unreadable_file(tmp_path, monkeypatch):
 MEASURE = """
 import re, resource, sys
 from pathlib import Path
-from tf_model.io import tables
+from tf_model.io import base, tables, text_files
 with tables.open_table(sys.argv[1]) as table, tables.table_writer(sys.argv[2]) as writer:
     for chunk in table.chunks(2000):
         writer.write(chunk)
@@ -127,3 +128,41 @@ def test_more_columns_or_rows_than_somebody_takes(tmp_path, name, content):
     if rows > 1:
         said = message_of(tables.TooLargeError, path, limits=replace(enough, rows=rows - 1))
         assert f"{name} has more than 2 rows, and no more are taken" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", ",".join("abcdefghij") + "\n" + "1,2,3,4,5,6,7,8,9,0\n" * 3),
+        ("a.jsonl", '{"a": [[], [[], []], {"b": []}], "text": "x"}\n' * 3),
+        ("a.jsonl", json.dumps(dict.fromkeys("abcdefghij", "x")) + "\n" + '{"a": "x"}\n' * 2),
+    ],
+)
+def test_cells_are_counted_before_they_take_memory(tmp_path, name, content):
+    path = write(tmp_path / name, content)
+    assert len(read(path, limits=tables.Limits(cells=30))) == 3
+    assert "more than 20 cells, and no more" in message_of(tables.TooLargeError, path, limits=tables.Limits(cells=20))
+
+
+def test_a_column_for_each_line_is_refused_whoever_asks(tmp_path):
+    path = write(tmp_path / "a.jsonl", "".join(f'{{"k{number}": 1}}\n' for number in range(20_000)))
+    assert "a.jsonl has more than 16,384 columns" in message_of(tables.TooLargeError, path)
+
+
+def test_of_a_wide_table_fewer_rows_are_held_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "CHUNK_CELLS", 6)
+    with tables.open_table(write(tmp_path / "a.csv", "a,b,text\n" + "1,2,x\n" * 5)) as table:
+        assert [len(chunk) for chunk in table.chunks()] == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.txt", "short\n" + "x" * 31, "line 2: longer than 30 characters; is it one text a line?"),
+        ("a.jsonl", '{"text": "a"}\n{"text": "' + "x" * 30 + '"}\n', "line 2: longer than 30 characters"),
+        ("a.csv", 'text\n"' + "x\n" * 40, "line 2: field larger than field limit (30)"),
+    ],
+)
+def test_a_line_without_end_is_refused_before_it_takes_memory(tmp_path, monkeypatch, name, content, words):
+    monkeypatch.setattr(text_files, "MOST_CHARACTERS", 30)
+    assert words in message_of(DataError, write(tmp_path / name, content))

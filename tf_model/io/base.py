@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,15 +16,17 @@ from tf_model.errors import DataError, OutputError
 from tf_model.io.characters import well_formed
 
 CHUNK_ROWS = 8_192
+CHUNK_CELLS = 2**22  # of a wide table fewer rows are held at once
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is read at most of a file that somebody uploads."""
+    """How much is read at most of a file; an upload has lower limits."""
 
-    rows: int  # below the header
-    columns: int
-    bytes: int  # unpacked: a workbook or a Parquet file may hold a thousand times of what it weighs
+    rows: float = math.inf  # below the header
+    columns: float = 16_384  # as many as a workbook has
+    cells: float = math.inf  # and values within lists: each takes memory, however short it is in the file
+    bytes: float = math.inf  # unpacked: a workbook or a Parquet file may hold a thousand times of what it weighs
 
 
 class TooLargeError(DataError):
@@ -53,7 +56,7 @@ class Table(AbstractContextManager["Table"]):
         self.reason = ""  # why that column, in words
         self.total_rows: int | None = None  # None: only the end of the input will tell
         self.notes: list[str] = []  # remarks for the user
-        self.limits: Limits | None = None  # None: any size
+        self.limits = Limits()
         self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
 
     def check(self) -> None:
@@ -90,9 +93,13 @@ class Table(AbstractContextManager["Table"]):
         Text files give strings only ("007" and "NA" stay what they are), Parquet its own types, others objects.
         """
         values = (row for _, row in self.rows())
+        rows = self._chunk_rows(rows)
         yield self.frame(list(islice(values, rows)))
         while chunk := list(islice(values, rows)):
             yield self.frame(chunk)
+
+    def _chunk_rows(self, rows: int) -> int:
+        return max(min(rows, CHUNK_CELLS // max(len(self.columns), 1)), 1)
 
     def texts(self, frame: Any) -> list[Any]:
         """The texts of one chunk; a missing one is None, NaN or NA."""
@@ -104,13 +111,12 @@ class Table(AbstractContextManager["Table"]):
 
         return pandas.DataFrame(rows, columns=self.columns, dtype=self.dtype)
 
-    def refuse_beyond_limits(self, rows: int = 0, columns: int = 0, unpacked: int = 0) -> None:
+    def refuse_beyond_limits(self, rows: int = 0, columns: int = 0, cells: int = 0, unpacked: int = 0) -> None:
         """Raise :class:`TooLargeError` for what is more than the limits."""
-        if self.limits is None:
-            return
         for size, limit, unit in (
             (rows, self.limits.rows, "rows"),
             (columns, self.limits.columns, "columns"),
+            (max(cells, rows * len(self.columns)), self.limits.cells, "cells"),
             (unpacked, self.limits.bytes, "bytes when it is unpacked"),
         ):
             if size > limit:

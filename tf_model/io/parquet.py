@@ -27,17 +27,28 @@ class Parquet(Table):
             self.refuse_beyond_limits(self.total_rows, len(self.columns))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-            for sizes in ("total_uncompressed_size", "num_values"):  # values within lists, as if each took one byte
-                self.refuse_beyond_limits(unpacked=sum(getattr(chunk, sizes) for chunk in chunks))
-            unpacked = 0
-            # Few rows at a time, because a text that occurs in many rows is kept once and unpacked many times.
-            for batch in self.file.iter_batches(16 if self.limits else CHUNK_ROWS):
-                unpacked += batch.nbytes
-                self.refuse_beyond_limits(unpacked=unpacked)
+            self.refuse_beyond_limits(
+                cells=sum(chunk.num_values for chunk in chunks),
+                unpacked=sum(chunk.total_uncompressed_size for chunk in chunks),
+            )
+            self._count_bytes(chunks)
         if not self.columns:
             raise DataError(explain_empty(self.name, "a column of texts"))
         if len(set(self.columns)) < len(self.columns):
             raise DataError(f"{self.name} has two columns of the same name; rename one of them")
+
+    def _count_bytes(self, chunks: list[Any]) -> None:
+        """Read all of it, and count what it unpacks to while a text that occurs many times is still kept once."""
+        import pyarrow.parquet
+
+        texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
+        # Their decoders give whole texts only, so few rows are read at a time.
+        delta = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
+        unpacked = 0
+        with pyarrow.parquet.ParquetFile(self.path, read_dictionary=texts - delta) as file:
+            for batch in file.iter_batches(16 if delta else self._chunk_rows(CHUNK_ROWS)):
+                unpacked += sum(map(_unpacked_bytes, batch.columns))
+                self.refuse_beyond_limits(unpacked=unpacked)
 
     def row_numbers(self) -> Iterator[int]:
         """From 1."""
@@ -48,6 +59,7 @@ class Parquet(Table):
         import pandas
 
         with self._explain_damage():
+            rows = self._chunk_rows(rows)
             for batch in self.file.iter_batches(rows) if self.total_rows else [self.file.schema_arrow.empty_table()]:
                 yield batch.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
 
@@ -64,6 +76,19 @@ class Parquet(Table):
             yield
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); make it anew") from error
+
+
+def _unpacked_bytes(array: Any) -> int:
+    from pyarrow import ListArray, compute, types
+
+    if types.is_map(array.type):  # it has no flatten() of its own
+        array = ListArray.from_arrays(array.offsets, array.values)
+    if types.is_dictionary(array.type):
+        lengths = compute.binary_length(array.dictionary)
+        return compute.sum(lengths.take(array.indices)).as_py() or 0
+    if types.is_struct(array.type):
+        return sum(map(_unpacked_bytes, array.flatten()))
+    return _unpacked_bytes(array.flatten()) if types.is_nested(array.type) else array.nbytes
 
 
 class ParquetWriter(TableWriter):

@@ -53,7 +53,7 @@ def open_table(
     Raises :class:`DataError` for the file, :class:`TooLargeError`, and :class:`UsageError` for the column or sheet.
     """
     table = _reader(path, sheet, sheet_option)
-    table.limits = limits
+    table.limits = limits or table.limits
     table.on_bad_row = (lambda _: None) if on_bad_row else None
     try:
         table.check()

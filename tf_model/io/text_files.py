@@ -20,6 +20,7 @@ from tf_model.io.base import BadRow, Table, TableWriter, as_json, as_text, expla
 from tf_model.io.files import explain_read_errors
 
 _NUL = "expected text, found a NUL character, as in UTF-16"
+MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines: more is no text, and takes all memory
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -29,7 +30,18 @@ class _TextFile(Table):
     def lines(self) -> Iterator[str]:
         """Yield the lines with their endings."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
-            yield from characters.decoded(stream)
+            yield from self.limited(characters.decoded(stream))
+
+    def limited(self, stream: TextIO) -> Iterator[str]:
+        """Yield the lines of ``stream``; :class:`DataError` at one that is too long."""
+        for number in count(1):
+            line = stream.readline(MOST_CHARACTERS + 1)
+            if len(line) > MOST_CHARACTERS:
+                advice = "is it one text a line?"
+                raise DataError(f"{self.name}, line {number}: longer than {MOST_CHARACTERS:,} characters; {advice}")
+            if not line:
+                return
+            yield line
 
     def check(self) -> None:
         """Read every row once, and note whether there are bytes that are not UTF-8."""
@@ -71,7 +83,7 @@ class StandardInput(Lines):
         """Yield the lines with their endings."""
         stream = characters.decoded(sys.stdin.buffer)
         try:
-            yield from stream
+            yield from self.limited(stream)
         finally:
             stream.detach()
 
@@ -117,7 +129,7 @@ class Delimited(_TextFile):
                 lines.append(each)
                 yield each
 
-        csv.field_size_limit(sys.maxsize)  # the module itself stops at 131,072 characters
+        csv.field_size_limit(MOST_CHARACTERS)  # the module itself stops at 131,072
         reader = csv.reader(remember(), delimiter=self.delimiter, quoting=self.quoting, strict=True)
         width = 0
         for number in count(1):
@@ -150,8 +162,11 @@ class JsonLines(_TextFile):
     def find_columns(self) -> None:
         """Collect the fields of all lines."""
         fields: dict[str, None] = {}
+        cells = 0
         for _, record in self._records():
             fields.update(dict.fromkeys(record))
+            cells += _count(record)
+            self.refuse_beyond_limits(columns=len(fields), cells=cells)
         self.columns = list(fields)
         if not self.columns:
             raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))
@@ -175,6 +190,12 @@ class JsonLines(_TextFile):
                     f"found {quoted(line.strip())}; turn an array into lines with jq -c '.[]'"
                 )
             yield number, record
+
+
+def _count(value: Any) -> int:
+    """The values in a value of JSON, with itself."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(_count, inner))
 
 
 class _TextWriter(TableWriter):

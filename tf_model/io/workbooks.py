@@ -101,7 +101,7 @@ def _explain_damage(name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield
-    except TweetTargetError:
+    except (TweetTargetError, MemoryError):
         raise
     except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
         raise DataError(
