@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from table_files import message_of, read, save, write
+from table_files import message_of, read, save, workbook, write
 
 from tf_model.errors import DataError
 from tf_model.io import base, tables, text_files
@@ -48,6 +48,11 @@ XLSX_WORDS = ["expected an .xlsx workbook", "save it again as .xlsx"]
             ["line 2", "expected a JSON object", """found '{"text": }'"""],
         ),
         ("a.jsonl", b"[" * 100_000, ["line 1", "found '[[["]),
+        (
+            "a.jsonl",
+            b'{"text": "a", "n": ' + b"[" * 700 + b"]" * 700 + b"}",
+            ["line 1", "more than 100 deep within one another; make the field a text"],
+        ),
         ("a.jsonl", b'{"text": "a"}\n["b"]\n', ["line 2", """found '["b"]'""", "jq -c '.[]'"]),
         ("a.json", b'[\n{"text": "a"}]\n', ["line 1", "found '['"]),
         ("a.xlsx", b"PK no zip", [*XLSX_WORDS, "BadZipFile"]),
@@ -69,6 +74,16 @@ def test_damaged_in_the_middle(tmp_path, suffix):
     content[half : half + 2000] = b"\xff" * 2000
     message_of(DataError, write(path, bytes(content)))
     message_of(DataError, write(path, bytes(content[:half])))
+
+
+@pytest.mark.parametrize("suffix", tables.OUTPUT_SUFFIXES)
+def test_a_name_with_half_a_surrogate_pair_can_be_written(tmp_path, suffix):
+    write(tmp_path / "a.jsonl", '{"text": "a", "n\\ud800": {"\\ud800": 1}}\n')
+    workbook(tmp_path / "b.xlsx", S=[["text", "n_xD800_"], ["a", "b"]])
+    for name in ("a.jsonl", "b.xlsx"):
+        frame = read(tmp_path / name)
+        assert frame.columns.tolist() == ["text", "n\ufffd"]
+        save(frame, tmp_path / f"out{suffix}", overwrite=True)
 
 
 def test_missing_file_folder_and_pipe(tmp_path):

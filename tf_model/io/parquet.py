@@ -138,7 +138,7 @@ def _to_arrow(column: Any, kind: Any) -> Any:
         if types.is_boolean(array.type) != types.is_boolean(kind) and not types.is_null(array.type):
             raise pyarrow.ArrowInvalid  # a cast would make numbers of true and false
         return array.cast(kind)
-    except (pyarrow.ArrowException, OverflowError) as error:
+    except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         if kind is None:
             return _to_arrow(column, text)
         raise OutputError(f"column {column.name!r} began as {kind} but not all is; write .jsonl or .csv") from error

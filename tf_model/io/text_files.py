@@ -17,10 +17,12 @@ from typing import Any, TextIO
 from tf_model.errors import DataError, quoted
 from tf_model.io import characters
 from tf_model.io.base import BadRow, Table, TableWriter, as_json, as_text, explain_empty, rows_of, unique_names
+from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
 _NUL = "expected text, found a NUL character, as in UTF-16"
 MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines: more is no text, and takes all memory
+MOST_NESTED = 100  # lists and objects of JSON within one another
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -163,9 +165,13 @@ class JsonLines(_TextFile):
         """Collect the fields of all lines."""
         fields: dict[str, None] = {}
         cells = 0
-        for _, record in self._records():
+        for line, record in self._records():
             fields.update(dict.fromkeys(record))
-            cells += _count(record)
+            try:
+                cells += _count(record)
+            except RecursionError:
+                deep = f"lists or objects more than {MOST_NESTED} deep within one another"
+                raise DataError(f"{self.name}, line {line}: {deep}; make the field a text") from None
             self.refuse_beyond_limits(columns=len(fields), cells=cells)
         self.columns = list(fields)
         if not self.columns:
@@ -189,13 +195,15 @@ class JsonLines(_TextFile):
                     f'{self.name}, line {number}: expected a JSON object on each line, such as {{"text": "..."}}, '
                     f"found {quoted(line.strip())}; turn an array into lines with jq -c '.[]'"
                 )
-            yield number, record
+            yield number, {well_formed(name): value for name, value in record.items()}
 
 
-def _count(value: Any) -> int:
-    """The values in a value of JSON, with itself."""
+def _count(value: Any, depth: int = 0) -> int:
+    """The values in a value of JSON, with itself; ``RecursionError`` if it is nested too deep to be written again."""
+    if depth > MOST_NESTED:
+        raise RecursionError
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(map(_count, inner))
+    return 1 + sum(_count(each, depth + 1) for each in inner)
 
 
 class _TextWriter(TableWriter):

@@ -18,6 +18,7 @@ from typing import Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
 from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of
+from tf_model.io.characters import well_formed
 
 # Limits of the format: "Excel specifications and limits", support.microsoft.com.
 MOST_ROWS = 1_048_576
@@ -180,4 +181,4 @@ def _exact(value: Any) -> Any:
 
 def _unescaped(value: Any) -> Any:
     """The value of a cell, with the characters that a workbook escapes put back."""
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), value) if isinstance(value, str) else value
+    return well_formed(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)) if isinstance(value, str) else value
