@@ -104,6 +104,26 @@ def test_unreadable_file(tmp_path, monkeypatch):
     assert "Permission denied; check the file and its permissions" in message_of(DataError, path)
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".xlsx", ".parquet"])
+@pytest.mark.parametrize("chunks_before", [0, 1])
+def test_a_file_that_is_changed_while_it_is_read_is_no_input(tmp_path, suffix, chunks_before):
+    path, frame = tmp_path / f"a{suffix}", pandas.DataFrame({"id": ["1"] * 300, "text": ["a"] * 300})
+    for other in (frame[["text", "id"]], frame.head(100), frame.assign(more="b"), None):
+        save(frame, path, rows=300, overwrite=True)
+        with tables.open_table(path) as table:
+            chunks = table.chunks(50)
+            for _ in range(chunks_before):
+                next(chunks)
+            if other is None:
+                path.unlink()
+            else:
+                save(other, tmp_path / f"b{suffix}", rows=300, overwrite=True)
+                path.write_bytes((tmp_path / f"b{suffix}").read_bytes())
+            with pytest.raises(DataError) as raised:
+                list(chunks)
+        assert "\n" not in str(raised.value)
+
+
 # ---------------------------------------------------------------- memory
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tf_model.errors import DataError, OutputError
 from tf_model.io.characters import well_formed
+from tf_model.io.files import explain_read_errors
 
 CHUNK_ROWS = 8_192
 CHUNK_CELLS = 2**22  # of a wide table fewer rows are held at once
@@ -57,6 +58,7 @@ class Table(AbstractContextManager["Table"]):
         self.total_rows: int | None = None  # None: only the end of the input will tell
         self.notes: list[str] = []  # remarks for the user
         self.limits = Limits()
+        self.checked: tuple[int, ...] | None = None  # which file was checked, see `stamp`; None: it cannot be known
         self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
 
     def check(self) -> None:
@@ -94,9 +96,25 @@ class Table(AbstractContextManager["Table"]):
         """
         values = (row for _, row in self.rows())
         rows = self._chunk_rows(rows)
-        yield self.frame(list(islice(values, rows)))
-        while chunk := list(islice(values, rows)):
+        yield self.frame(self._read(values, rows))
+        while chunk := self._read(values, rows):
             yield self.frame(chunk)
+
+    def _read(self, values: Iterator[Sequence[Any]], rows: int) -> list[Sequence[Any]]:
+        chunk = list(islice(values, rows))
+        self.refuse_changed()
+        return chunk
+
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when the file does."""
+        with explain_read_errors(self.path):
+            status = self.path.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def refuse_changed(self) -> None:
+        """Raise :class:`DataError` if the file is not what was checked."""
+        if self.checked and self.checked != self.stamp():
+            raise DataError(f"{self.name} was changed while it was read; wait until it is written, and begin again")
 
     def _chunk_rows(self, rows: int) -> int:
         return max(min(rows, CHUNK_CELLS // max(len(self.columns), 1)), 1)

@@ -61,6 +61,7 @@ class Parquet(Table):
         with self._explain_damage():
             rows = self._chunk_rows(rows)
             for batch in self.file.iter_batches(rows) if self.total_rows else [self.file.schema_arrow.empty_table()]:
+                self.refuse_changed()
                 yield batch.to_pandas(types_mapper=pandas.ArrowDtype, ignore_metadata=True)
 
     def close(self) -> None:

@@ -84,7 +84,9 @@ def _reader(path: Path | str, sheet: str | None, sheet_option: str) -> Table:
     if suffix not in _READERS:
         expected = f"expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}"
         raise DataError(f"{name}: {expected}, found {suffix or 'no ending'!r}; save it as one of these")
-    return Workbook(path, sheet, sheet_option) if suffix == ".xlsx" else _READERS[suffix](path)
+    table = Workbook(path, sheet, sheet_option) if suffix == ".xlsx" else _READERS[suffix](path)
+    table.checked = table.stamp()
+    return table
 
 
 # The surest first.
