@@ -1,6 +1,7 @@
 """Parquet: types and missing values survive."""
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 
@@ -184,3 +185,26 @@ def test_values_of_every_type_can_be_counted(tmp_path, options):
     pyarrow.parquet.write_table(pyarrow.table(table), path, **options)
     assert read(path, limits=limits())["text"].tolist()[::2] == ["a", "c"]
     assert "more than 100 bytes" in message_of(tables.TooLargeError, path, limits=limits(bytes=100))
+
+
+def test_damage_of_any_kind_is_one_line(tmp_path):
+    frame = pandas.DataFrame({"text": [f"héllo {number}" for number in range(50)]}, index=[f"é{n}" for n in range(50)])
+    frame.to_parquet(tmp_path / "a.parquet")
+    content, refused = (tmp_path / "a.parquet").read_bytes(), 0
+    for place in range(0, len(content), 7):
+        for value in (0, 0x96):
+            damaged = tmp_path / "b.parquet"
+            damaged.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            with suppress(DataError):
+                read(damaged)
+                refused -= 1
+            refused += 1
+    assert refused > 100
+
+
+def test_texts_that_are_no_unicode_and_metadata_that_is_no_json_are_refused(tmp_path):
+    path, text = tmp_path / "a.parquet", pyarrow.array([b"a\xff"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"text": text}), path)
+    assert "Invalid UTF8" in message_of(DataError, path)
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}).replace_schema_metadata({"pandas": "{"}), path)
+    assert "expected a Parquet file" in message_of(DataError, path)

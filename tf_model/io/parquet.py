@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tf_model.errors import DataError, OutputError, first_line
+from tf_model.errors import DataError, OutputError, TweetTargetError, first_line
 from tf_model.io.base import CHUNK_ROWS, Table, TableWriter, as_text, explain_empty, unique_names, values_of
 
 
@@ -25,15 +25,18 @@ class Parquet(Table):
             metadata = self.file.metadata
             self.columns, self.total_rows = self.file.schema_arrow.names, metadata.num_rows
             self.refuse_beyond_limits(self.total_rows, len(self.columns))
+            if not self.columns:
+                raise DataError(explain_empty(self.name, "a column of texts"))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+            # It raises also for damage at which what follows would end the process.
+            if {self.file.scan_contents(), sum(group.num_rows for group in groups)} != {self.total_rows}:
+                raise ValueError("its number of rows is wrong")
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
             self.refuse_beyond_limits(
                 cells=sum(chunk.num_values for chunk in chunks),
                 unpacked=sum(chunk.total_uncompressed_size for chunk in chunks),
             )
             self._count_bytes(chunks)
-        if not self.columns:
-            raise DataError(explain_empty(self.name, "a column of texts"))
         if len(set(self.columns)) < len(self.columns):
             raise DataError(f"{self.name} has two columns of the same name; rename one of them")
 
@@ -47,6 +50,7 @@ class Parquet(Table):
         unpacked = 0
         with pyarrow.parquet.ParquetFile(self.path, read_dictionary=texts - delta) as file:
             for batch in file.iter_batches(16 if delta else self._chunk_rows(CHUNK_ROWS)):
+                batch.validate(full=True)  # else bytes that are no UTF-8 are found when a text is looked at
                 unpacked += sum(map(_unpacked_bytes, batch.columns))
                 self.refuse_beyond_limits(unpacked=unpacked)
 
@@ -71,11 +75,11 @@ class Parquet(Table):
 
     @contextmanager
     def _explain_damage(self) -> Iterator[None]:
-        import pyarrow
-
         try:
             yield
-        except (pyarrow.ArrowException, OSError) as error:
+        except TweetTargetError:
+            raise
+        except Exception as error:  # the errors of Arrow, and of Python for its names and metadata, share no base
             raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); make it anew") from error
 
 
