@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--format", choices=("table", "csv", "json"), help="how to print: a table on a terminal, else csv")
     add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray goes on with its own")
     add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
-    add("--sheet", metavar="NAME", help="the sheet of a workbook; the first if not given")
+    add("--sheet", metavar="NAME", help="the sheet of a workbook; the first with a column for texts if not given")
     where = "saved_models/answer or product, or with --targets target, if not given"
     add("--model", type=Path, metavar="DIR", help=f"a model that you trust; {where}")
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")

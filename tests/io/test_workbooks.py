@@ -20,7 +20,7 @@ def test_workbook_sheets_types_and_blank_rows(tmp_path):
     rows = [["id", "when", "text"], [1, datetime(2020, 1, 2), "a"], [], [True, None, None], [2.5, None, "=b"], [], []]
     path = workbook(tmp_path / "a.xlsx", Cover=[["prose"]], Test=rows)
     with tables.open_table(path) as table:
-        assert "the first sheet, 'Cover', of 'Cover', 'Test'; --sheet chooses another" in table.notes[0]
+        assert "with a column for texts, 'Test', of 'Cover', 'Test'; --sheet chooses another" in table.notes[0]
     with tables.open_table(path, sheet="Test") as table:
         assert (table.total_rows, table.text_column) == (3, "text")
         assert "blank rows were left out: 1" in table.notes
@@ -28,6 +28,18 @@ def test_workbook_sheets_types_and_blank_rows(tmp_path):
     assert "no sheet 'Tset'; its sheets are 'Cover', 'Test'" in message_of(UsageError, path, sheet="Tset")
     csv_file = write(tmp_path / "a.csv", "text\na\n")
     assert "chooses a sheet of an .xlsx workbook" in message_of(UsageError, csv_file, sheet="Test")
+
+
+def test_the_sheet_with_the_texts_is_preferred(tmp_path):
+    sheets = {"Card": [["what", "means"]], "Mine": [["Tweet Text", "n"], ["a", 1]], "More": [["opinion"], ["b"]]}
+    path = workbook(tmp_path / "a.xlsx", Empty=[[]], **sheets)
+    with tables.open_table(path) as table:
+        words = "reading the first sheet with a column for texts, 'Mine', of 'Empty', 'Card', 'Mine', 'More'; --sheet"
+        assert table.notes == [f"{words} chooses another"]
+    assert texts(path) == ["a"]
+    assert texts(path, column="Opinion") == ["b"]
+    with tables.open_table(path, sheet="Card") as table:
+        assert table.columns == ["what", "means"]
 
 
 def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         help="of a table of neither products nor emotions: a column of labels, whatever they are; may be given several "
         "times",
     )
-    group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; the first if not given")
+    group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; if not given, the first with texts")
     group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)

@@ -52,7 +52,7 @@ def open_table(
     are read; without it such a row is an error. ``sheet_option`` names the option for the sheet in messages.
     Raises :class:`DataError` for the file, :class:`TooLargeError`, and :class:`UsageError` for the column or sheet.
     """
-    table = _reader(path, sheet, sheet_option)
+    table = _reader(path, column, sheet, sheet_option)
     table.limits = limits or table.limits
     table.on_bad_row = (lambda _: None) if on_bad_row else None
     try:
@@ -68,7 +68,7 @@ def open_table(
     return table
 
 
-def _reader(path: Path | str, sheet: str | None, sheet_option: str) -> Table:
+def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_option: str) -> Table:
     name, suffix = str(path), Path(path).suffix.lower()
     if sheet is not None and suffix != ".xlsx":
         raise UsageError(f"{sheet_option} chooses a sheet of an .xlsx workbook, and {name} is none; leave it out")
@@ -84,7 +84,12 @@ def _reader(path: Path | str, sheet: str | None, sheet_option: str) -> Table:
     if suffix not in _READERS:
         expected = f"expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}"
         raise DataError(f"{name}: {expected}, found {suffix or 'no ending'!r}; save it as one of these")
-    table = Workbook(path, sheet, sheet_option) if suffix == ".xlsx" else _READERS[suffix](path)
+    table: Table
+    if suffix == ".xlsx":
+        names = {plain_name(column)} if column else _USUAL
+        table = Workbook(path, sheet, sheet_option, lambda name: plain_name(name) in names)
+    else:
+        table = _READERS[suffix](path)
     table.checked = table.stamp()
     return table
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from io import BytesIO
@@ -36,9 +36,11 @@ class Workbook(Table):
     first_row = 2
     book: Any = None
 
-    def __init__(self, path: Path | str, sheet: str | None, sheet_option: str) -> None:
+    def __init__(
+        self, path: Path | str, sheet: str | None, sheet_option: str, is_wanted: Callable[[str], bool]
+    ) -> None:
         super().__init__(path)
-        self.sheet_name, self.sheet_option = sheet, sheet_option
+        self.sheet_name, self.sheet_option, self.is_wanted = sheet, sheet_option, is_wanted
 
     def find_columns(self) -> None:
         """Find the sheet and its header."""
@@ -48,12 +50,11 @@ class Workbook(Table):
             with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
                 self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
-            self.sheet = self._find_sheet()
-        _, header = next(self._filled_rows(), (0, None))
-        if header is None:
+            self._find_sheet()
+        self.columns = self._header()
+        if not self.columns:
             name = f"{self.name}, sheet {self.sheet.title!r}"
             raise DataError(explain_empty(name, "a header and one row for each text"))
-        self.columns = ["" if value is None else str(value) for value in header]
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         """Every row below the header that is not blank."""
@@ -69,16 +70,28 @@ class Workbook(Table):
         if self.book is not None:
             self.book.close()
 
-    def _find_sheet(self) -> Any:
+    def _find_sheet(self) -> None:
+        """Set ``sheet``: the one that was named, else the first with a column for texts, else the first."""
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
-        name = next(iter(sheets)) if self.sheet_name is None else self.sheet_name
-        if name not in sheets:
-            raise UsageError(f"{self.name} has no sheet {name!r}; its sheets are {listed(sheets)}")
-        if self.sheet_name is None and len(sheets) > 1:
-            self.notes.append(
-                f"reading the first sheet, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another"
-            )
-        return sheets[name]
+        first = self.sheet = next(iter(sheets.values()))
+        if self.sheet_name is not None:
+            if self.sheet_name not in sheets:
+                raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
+            self.sheet = sheets[self.sheet_name]
+        elif len(sheets) > 1:
+            for self.sheet in sheets.values():
+                if any(map(self.is_wanted, self._header())):
+                    break
+            else:
+                self.sheet = first
+            which = "the first sheet" if self.sheet is first else "the first sheet with a column for texts"
+            name = self.sheet.title
+            self.notes.append(f"reading {which}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another")
+
+    def _header(self) -> list[str]:
+        """The first row of ``sheet`` that is not blank; empty where there is none."""
+        _, header = next(self._filled_rows(), (0, []))
+        return ["" if value is None else str(value) for value in header]
 
     def _filled_rows(self) -> Iterator[tuple[int, list[Any]]]:
         """Yield (number, cells) of the rows that are not blank, each without the empty cells at its end."""
