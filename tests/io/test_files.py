@@ -156,6 +156,40 @@ def test_two_writers_at_once_do_not_meet(kind, tmp_path):
     assert names(tmp_path) == ["target"]
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tf_model.io import files
+target, kind, where = Path(sys.argv[1]), getattr(files, sys.argv[2]), sys.argv[3]
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if where == "renames":
+    Path.replace = die
+with kind(target, overwrite=True) as part:
+    (part if kind is files.whole_file else part / "inside.txt").write_text("half")
+    if where == "writing":
+        die()
+"""
+
+
+@both
+@pytest.mark.parametrize("where", ["writing", "renames"])
+def test_the_next_run_removes_what_a_killed_one_left_and_brings_the_old_one_back(kind, where, tmp_path):
+    target, command = tmp_path / "a[b].c", [sys.executable, "-c", KILLED]
+    make(target, "old", kind)
+    with kind(tmp_path / "a[b].c.d") as alive:
+        killed = subprocess.run([*command, target, kind.__name__, where], cwd=paths.ROOT, check=False)
+        assert killed.returncode == -9
+        assert target.exists() == (kind is whole_file or where == "writing")
+        refuse_to_overwrite(target, overwrite=True)
+        assert read(target, kind) == "old"
+        assert len(names(tmp_path)) == 2, "the old one, and what is being written"
+        write(alive, "alive", kind)
+    assert read(tmp_path / "a[b].c.d", kind) == "alive"
+
+
 # ---------------------------------------------------------------------------------- what goes wrong is explained
 
 

@@ -1,12 +1,13 @@
 """Files that are written whole or not at all, and what to say of those that cannot be read or written."""
 
 import errno
+import glob
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or errors.first_line(error)
         raise DataError(f"cannot read {str(source)!r}: {reason}; check the file and its permissions") from error
 
+
+OLD, LOCK = "old", ".lock"  # beside what is being written: what it replaces, and what a run holds while it is alive
 
 _FULL = "the disk is full; free some space and run the command again"
 _NOT_PERMITTED = "writing there is not permitted; choose another place or change its permissions"
@@ -57,11 +60,23 @@ def make_folder(folder: Path) -> None:
 
 
 def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
-    """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
+    """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false, once :func:`clear_up` is done."""
     with explain_write_errors(target):
+        clear_up(target)
         exists = target.exists()
     if exists and not overwrite:
         raise OutputError(f"{target} already exists; add --overwrite to replace it, or choose another name")
+
+
+def clear_up(target: Path) -> None:
+    """Remove what killed runs left of ``target``; a folder that one had moved away to replace it comes back."""
+    from filelock import FileLock
+
+    for lock in target.parent.glob(f".{glob.escape(target.name)}.????????.part/{LOCK}"):
+        with suppress(OSError), FileLock(lock).acquire(blocking=False):  # else its run is alive
+            if (lock.parent / OLD).exists() and not target.exists():
+                (lock.parent / OLD).rename(target)
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 @contextmanager
@@ -71,6 +86,8 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
     On any error, an interrupt included, ``target`` is untouched. Its folder is created if need be.
     Raises :class:`OutputError` if ``target`` exists and ``overwrite`` is false, or it cannot be written.
     """
+    from filelock import FileLock
+
     refuse_to_overwrite(target, overwrite)
     with explain_write_errors(target):
         if target.exists() and target.is_dir() != is_folder:
@@ -78,18 +95,19 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
             raise OutputError(f"{target} is {advice}")
         target.parent.mkdir(parents=True, exist_ok=True)
         holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        new, old = holder / target.name, holder / "old"
+        new, old = holder / target.name, holder / OLD
         try:
-            if is_folder:
-                new.mkdir()
-            yield new
-            if not is_folder:
-                with new.open("rb") as written:
-                    os.fsync(written.fileno())
-            refuse_to_overwrite(target, overwrite)  # what another program made meanwhile
-            if is_folder and target.exists():
-                target.rename(old)  # a folder cannot be replaced in one step
-            new.replace(target)
+            with FileLock(holder / LOCK):
+                if is_folder:
+                    new.mkdir()
+                yield new
+                if not is_folder:
+                    with new.open("rb") as written:
+                        os.fsync(written.fileno())
+                refuse_to_overwrite(target, overwrite)  # what another program made meanwhile
+                if is_folder and target.exists():
+                    target.rename(old)  # a folder cannot be replaced in one step
+                new.replace(target)
         finally:
             if old.exists() and new.exists():
                 old.rename(target)  # where that fails too, the old folder stays in the holder
