@@ -12,8 +12,8 @@ from tf_model import paths
 from tf_model.errors import DataError, ModelError, OutputError
 from tf_model.monitor import reference
 from tf_model.monitor.__main__ import main
-from tf_model.monitor.events import Failed
-from tf_model.monitor.store import Store
+from tf_model.monitor.events import Failed, Stream
+from tf_model.monitor.store import DAY, Store
 
 
 @pytest.fixture
@@ -41,6 +41,16 @@ def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys)
     assert (found["model"], found["version"], found["errors"]) == ("answer", "v1", 20)
     assert [alarm["signal"] for alarm in found["alarms"]] == ["errors"]
     assert main(["report", "--log", str(log), "--max-error-share", "0.5"]) == 0
+
+
+def test_a_clock_that_was_ahead_hides_nothing(log, capsys):
+    now, other = time.time(), Stream("answer", "v2", "app")
+    store_with(log, [Failed(now, APP, "ModelError", "x")] * 100)
+    store_with(log, [answered(now + 3 * DAY, stream=other)])
+    assert main(["report", "--log", str(log)]) == 1
+    assert "100 of 159 requests failed" in capsys.readouterr().out
+    store_with(log, [answered(time.time(), stream=Stream("answer", "v2", "batch"))])
+    assert Store(log).newest() == ("answer", "v2"), "by a clock that is right"
 
 
 def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys, monkeypatch):

@@ -236,11 +236,15 @@ class Store:
     # ------------------------------------------------------------ rows
 
     def versions(self) -> list[tuple[str, str, float]]:
-        """Every model and version that was asked, and when last; the last one first."""
+        """Every model and version that was asked, and when last; the last one first.
+
+        What a clock that was ahead dates in the future comes at the end.
+        """
         with self._reading() as connection:
             return connection.execute(
                 "SELECT model, version, max(last_call) FROM streams WHERE last_call IS NOT NULL "
-                "GROUP BY model, version ORDER BY 3 DESC, max(id) DESC"
+                "GROUP BY model, version ORDER BY max(iif(last_call > ?, NULL, last_call)) DESC, max(id) DESC",
+                [time.time()],
             ).fetchall()
 
     def newest(self, model: str | None = None) -> tuple[str, str] | None:
@@ -326,8 +330,8 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
         if event.start is not None:
             connection.execute("INSERT INTO mentions VALUES (?, ?, ?)", (correction, event.start, event.end))
         return  # it is no call
-    query = "UPDATE streams SET last_call = max(coalesce(last_call, 0), ?) WHERE id = ?"
-    connection.execute(query, [event.time, stream])
+    query = "UPDATE streams SET last_call = max(min(coalesce(last_call, 0), ?), ?) WHERE id = ?"
+    connection.execute(query, [time.time(), event.time, stream])
 
 
 def _add_up(connection: sqlite3.Connection, counted: Sequence[Sample], ids: dict[Stream, int]) -> None:
