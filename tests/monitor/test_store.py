@@ -8,6 +8,7 @@ import time
 
 import pandas
 import pytest
+from filelock import FileLock
 
 from tests.monitor.made_up import APP, NOON, answered, corrected, store_with
 from tf_model import paths, tasks
@@ -385,3 +386,12 @@ def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(pa
     assert levels(path) == {3600}
     assert store.window(then, then + 60).requests == 1
     store.close()
+
+
+def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path, monkeypatch):
+    monkeypatch.setattr(log, "PATIENCE", 0.1)
+    path.parent.mkdir()
+    with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; end that"):
+        Store(path).open()
+    with Store(path).open() as connection:
+        assert size(connection) > 0

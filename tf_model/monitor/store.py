@@ -17,10 +17,10 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pandas
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from tf_model import paths
-from tf_model.errors import DataError, first_line
+from tf_model.errors import DataError, OutputError, first_line
 from tf_model.io.files import explain_write_errors, whole_file
 from tf_model.monitor import aggregates
 from tf_model.monitor.aggregates import Counts, Window
@@ -408,7 +408,12 @@ def _only_one(path: Path) -> Iterator[None]:
     """Hold the folder of a log, so that two processes do not begin it at once."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", mode=0o600):
+        lock = FileLock(f"{path}.lock", mode=0o600)
+        try:
+            held = lock.acquire(PATIENCE)
+        except Timeout:
+            raise OutputError(f"another program holds {paths.shown(f'{path}.lock')}; end that program first") from None
+        with held:
             yield
 
 
