@@ -6,9 +6,11 @@ import io
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -267,6 +269,21 @@ def test_a_full_disk(stubbed, tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="the disk is full; free some space and run the command again"):
         predict.main(["--text", "a", "--output", str(tmp_path / "a.csv")])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_stays_locked_is_an_error(stubbed, tmp_path, monkeypatch, caplog):
+    from tf_model.monitor import recorder, store
+
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    monkeypatch.setattr(recorder, "CLOSE_SECONDS", 0.2)
+    (tmp_path / "a.txt").write_text("a\nb\n")
+    with closing(store.Store().open()), closing(sqlite3.connect(paths.MONITOR_LOG, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OutputError, match=r"2 predictions are not in the log .*; free it, and run it"):
+            predict.main([str(tmp_path / "a.txt"), "--output", str(tmp_path / "b.csv"), "--record"])
+        other.execute("ROLLBACK")
+    assert rows_of(tmp_path / "b.csv")[0][0] == "text"
+    assert "another program is writing to it" in caplog.text
 
 
 def test_exit_codes(stubbed, monkeypatch, capsys):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, paths, tasks
-from tf_model.errors import DataError, ModelError, UsageError, plural
+from tf_model.errors import DataError, ModelError, OutputError, UsageError, plural
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
@@ -264,6 +264,10 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
             print_rows(chunks, arguments.format or "csv")
     for note in notes:
         cli.say(note)
+    if arguments.record and (lost := recorder.waiting + recorder.dropped):
+        raise OutputError(
+            f"{lost:,} predictions are not in the log {recorder.path}; free it, and run the command again"
+        )
 
 
 def _recorded(recorder: Any, predictor: Predictor, table: tables.Table, options: dict[str, Any]) -> Iterator[Any]:

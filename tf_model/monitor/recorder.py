@@ -211,7 +211,8 @@ class Recorder:
             self._is_closed = True
         self._thread.join(CLOSE_SECONDS)
         if self.waiting:
-            logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, self.failure)
+            reason = self.failure or "another program is writing to it"
+            logger.error("%d predictions could not be written to %s: %s", self.waiting, self.path, reason)
 
     # ------------------------------------------------------------ the thread
 
