@@ -146,6 +146,15 @@ def test_permissions_follow_the_umask(kind, umask, tmp_path):
 
 
 @both
+def test_what_was_private_stays_so(kind, tmp_path):
+    target = tmp_path / "target"
+    make(target, "old", kind)
+    target.chmod(0o700)
+    make(target, "new", kind, overwrite=True)
+    assert (read(target, kind), stat.S_IMODE(target.stat().st_mode)) == ("new", 0o700)
+
+
+@both
 def test_two_writers_at_once_do_not_meet(kind, tmp_path):
     target = tmp_path / "target"
     with kind(target, overwrite=True) as one, kind(target, overwrite=True) as other:
@@ -210,6 +219,19 @@ def test_an_error_of_the_system_becomes_one_line_of_advice(kind, code, advice, t
         raise OSError(code, os.strerror(code))
     assert str(raised.value) == f"cannot write {target}: {advice}"
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("code", "advice"), [(errno.ENOSPC, "the disk is full; free some"), (errno.EIO, "[Errno 5] ")])
+def test_a_folder_that_cannot_be_copied_is_one_line(code, advice, tmp_path):
+    def copy(*_):
+        raise OSError(code, os.strerror(code))
+
+    for name in ("a", "b"):
+        make(tmp_path / "source" / name, "content", whole_file)
+    with pytest.raises(OutputError) as raised, explain_write_errors(tmp_path / "target"):
+        files.shutil.copytree(tmp_path / "source", tmp_path / "target", copy_function=copy)
+    assert str(raised.value).startswith(f"cannot write {tmp_path / 'target'}: {advice}")
+    assert "source" not in str(raised.value)
 
 
 def fail(*_, **__):

@@ -46,6 +46,10 @@ def explain_write_errors(target: Path) -> Iterator[None]:
     """Turn an ``OSError`` raised while writing ``target`` into an :class:`OutputError` that says what to do."""
     try:
         yield
+    except shutil.Error as error:  # of a folder: what failed of each file, as (from, to, "[Errno 28] No space ...")
+        reason = str(error.args[0][0][2])
+        advice = next((advice for code, advice in _ADVICE.items() if f"[Errno {code}]" in reason), reason)
+        raise OutputError(f"cannot write {target}: {advice}") from error
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0) or error.strerror or str(error)
         raise OutputError(f"cannot write {target}: {advice}") from error
@@ -105,8 +109,10 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
                     with new.open("rb") as written:
                         os.fsync(written.fileno())
                 refuse_to_overwrite(target, overwrite)  # what another program made meanwhile
-                if is_folder and target.exists():
-                    target.rename(old)  # a folder cannot be replaced in one step
+                if target.exists():
+                    shutil.copymode(target, new)  # what was private stays so
+                    if is_folder:
+                        target.rename(old)  # a folder cannot be replaced in one step
                 new.replace(target)
         finally:
             if old.exists() and new.exists():
