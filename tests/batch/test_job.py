@@ -202,16 +202,17 @@ def test_a_job_goes_on_with_what_is_not_done(source):
     assert job_of(source).left(shards) == []
 
 
-def test_a_shard_that_was_removed_is_written_again(source):
+@pytest.mark.parametrize("lose", [Path.unlink, lambda shard: shard.write_text("")])
+def test_a_shard_that_was_removed_or_emptied_is_written_again(source, lose):
     job = job_of(source)
     shards = begin(job)
     score(job, 0, 1, 2)
-    job.output(1).unlink()
+    lose(job.output(1))
     assert job.resume() == shards
     assert job.left(shards) == [1]
     score(job, 1)
     job.finalize(shards)
-    job.output(1).unlink()
+    lose(job.output(1))
     assert job.resume() is None, "the copy of the input has gone"
     begin(job)
     assert job.left(shards) == [0, 1, 2]

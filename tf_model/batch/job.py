@@ -168,8 +168,9 @@ class Job:
         return shards
 
     def left(self, shards: Shards) -> list[int]:
-        """The indices of the shards that are not written."""
-        return [index for index in range(len(shards.sizes)) if not self.output(index).is_file()]
+        """The indices of the shards that are not written, or that somebody emptied."""
+        files = map(self.output, range(len(shards.sizes)))
+        return [index for index, file in enumerate(files) if not file.is_file() or not file.stat().st_size]
 
     def input(self, index: int) -> Path:
         """The file that a shard is read from."""
