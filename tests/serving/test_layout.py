@@ -158,10 +158,13 @@ def test_the_model_settings_fit_the_published_message():
         ServableVersionPolicy=[("latest", 100, "Latest")],
         Latest=[("num_versions", 1, "int32")],
     )
-    configs = text_format.Parse(layout.settings(["answer", "product"], 4)["models.config"], kind()).model_config_list
+    quoted = 'so "called" \\ é\n'
+    names = ["answer", "product", quoted]
+    configs = text_format.Parse(layout.settings(names, 4)["models.config"], kind()).model_config_list
     assert [(each.name, each.base_path, each.model_platform) for each in configs.config] == [
         ("answer", "/models/answer", "tensorflow"),
         ("product", "/models/product", "tensorflow"),
+        (quoted, f"/models/{quoted}", "tensorflow"),
     ]
     assert configs.config[0].model_version_policy.latest.num_versions == 1
 

@@ -14,6 +14,7 @@ The server replays the warm-up requests before a version is ready, so that no us
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -52,8 +53,8 @@ max_enqueued_batches {{ value: 100 }}
 enable_large_batch_splitting {{ value: true }}
 """
 MODEL = """  config {{
-    name: "{name}"
-    base_path: "{base}/{name}"
+    name: {name}
+    base_path: {path}
     model_platform: "tensorflow"
     model_version_policy {{ latest {{ num_versions: 1 }} }}
   }}
@@ -102,7 +103,7 @@ def changed_settings(folder: Path) -> list[str]:
 
 def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
     """The server's settings, by the name of the file: text protos of its published messages."""
-    models = "".join(MODEL.format(name=name, base=BASE) for name in names)
+    models = "".join(MODEL.format(name=json.dumps(name), path=json.dumps(f"{BASE}/{name}")) for name in names)
     return {
         "models.config": f"{MARK}model_config_list {{\n{models}}}\n",
         "batching.config": MARK + BATCHING.format(cores=cores or os.cpu_count() or 1),
