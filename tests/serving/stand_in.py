@@ -56,8 +56,9 @@ class StandIn:
     Attributes:
         models: The models it has, by name.
         faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection,
-            ``"half"`` for one that breaks within the reply, ``"drip"`` for a reply that comes byte by byte, a
-            number of seconds to wait, or bytes to send instead of the reply.
+            ``"half"`` for one that breaks within the reply, ``"drip"`` for a reply that comes byte by byte,
+            ``"drip headers"`` for one whose headers do, a number of seconds to wait, or bytes to send instead of the
+            reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
         port: Where it listens; 0 for any free port.
@@ -138,6 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "drip":
             self._send(200, b" " * 1000, "application/json", pause=0.1)
             return
+        if fault == "drip headers":
+            self._drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, 0.1)
+            return
         if isinstance(fault, float):
             time.sleep(fault)
         if isinstance(fault, bytes):
@@ -186,9 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.wfile.write(body[: len(body) // 2])
         elif pause:
-            with suppress(OSError):  # when the client has gone
-                for byte in body:
-                    self.wfile.write(bytes([byte]))
-                    time.sleep(pause)
+            self._drip(body, pause)
         else:
             self.wfile.write(body)
+
+    def _drip(self, content: bytes, pause: float) -> None:
+        with suppress(OSError):  # when the client has gone
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                time.sleep(pause)

@@ -161,9 +161,10 @@ def test_a_server_that_is_too_slow_is_asked_once(server):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 
 
-def test_a_reply_that_comes_byte_by_byte_has_the_same_time_in_all(server):
+@pytest.mark.parametrize("fault", ["drip", "drip headers"])
+def test_a_reply_that_comes_byte_by_byte_has_the_same_time_in_all(server, fault):
     begin = time.monotonic()
-    assert "did not answer within 0.5 s" in failure(server, ["drip"] * 9, timeout=0.5)
+    assert "did not answer within 0.5 s" in failure(server, [fault] * 9, timeout=0.5)
     assert time.monotonic() - begin < 5
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 

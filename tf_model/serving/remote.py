@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,11 +211,28 @@ class _Client:
         """Status and body of a reply; urllib3's own limit of time begins anew with each byte that comes."""
         from urllib3.exceptions import ReadTimeoutError
 
-        until, content = time.monotonic() + self._timeout, b""
+        until, done = time.monotonic() + self._timeout, Future()
+
+        def ask() -> None:
+            try:
+                done.set_result(self._read(until, *what, **options))
+            except BaseException as error:  # raised below
+                done.set_exception(error)
+
+        threading.Thread(target=ask, daemon=True, name="request").start()
+        try:
+            return done.result(self._timeout)
+        except TimeoutError as error:
+            raise ReadTimeoutError(self._pool, self.url, "late") from error
+
+    def _read(self, until: float, *what: str, **options: Any) -> tuple[int, bytes]:
+        from urllib3.exceptions import ReadTimeoutError
+
+        content = b""
         with self._pool.request(*what, **options, redirect=False, preload_content=False) as response:
             while part := response.read1(MOST_BYTES):
                 content += part
-                if time.monotonic() > until:
+                if time.monotonic() > until:  # nobody waits any more
                     raise ReadTimeoutError(self._pool, self.url, "late")
                 if len(content) > MOST_BYTES:
                     raise ModelError(f"{self.url}: expected {MOST_BYTES:,} bytes at most; is this the right server?")
