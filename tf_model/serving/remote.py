@@ -192,7 +192,8 @@ class _Client:
             reply = None
             with suppress(ValueError):
                 reply = json.loads(content)
-            reason = reply.get("error") if isinstance(reply, dict) else None
+            # What it says of texts may quote them, and errors are logged, and shown by the page Monitor.
+            reason = reply.get("error") if isinstance(reply, dict) and not body else None
             reason = " ".join(str(reason or f"status {status}").split())[:200]
             if status not in BUSY:
                 break
