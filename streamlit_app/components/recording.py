@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -71,10 +70,10 @@ def _exporter(address: str) -> Any:
     return exporter
 
 
-def record(log: Any, texts: Sequence[Any], measured: Any, source: str, *, remembered: bool = False) -> None:
-    """Keep predictions, if there is a log; of an answer that was remembered, without the time that it once took."""
+def record(log: Any, texts: Sequence[Any], measured: Any, source: str) -> None:
+    """Keep predictions, if there is a log."""
     if log is not None:
-        log.record_measured(texts, replace(measured, seconds={}) if remembered else measured, source)
+        log.record_measured(texts, measured, source)
 
 
 def record_error(log: Any, error: BaseException, source: str) -> None:

@@ -227,8 +227,10 @@ def test_a_model_does_not_replace_itself(models, new):
 
 @pytest.mark.parametrize("name", [".versions", ".versions/product/1", "..", ""])
 def test_the_kept_versions_are_no_place_to_promote_to(models, new, name):
-    with pytest.raises(UsageError, match="expected a name such as saved_models/answer"):
-        promotion.promote(new, models / name if name else Path("/"))
+    place = models / name if name else Path("/")
+    for act in (lambda: promotion.promote(new, place), lambda: promotion.rollback(place)):
+        with pytest.raises(UsageError, match="expected a name such as saved_models/answer"):
+            act()
 
 
 def test_a_link_of_somebody_else_is_not_moved(models, new, tmp_path):
