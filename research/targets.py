@@ -25,7 +25,8 @@ from tf_model.errors import DataError
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, summarize
 from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
 
-FORMS = {"target": TARGET, "text": replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0)}
+TEXT_ALONE = replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0, opinion_pairs=0.0)
+FORMS = {"target": TARGET, "text": TEXT_ALONE}
 VADER = "vader"  # a lexicon on the clause of the mention: C. Hutto and E. Gilbert, ICWSM 2014
 CLASSES = tasks.TARGET.labels
 SIDES = {
@@ -208,7 +209,13 @@ def _kept(
     fit_and_score: Callable[[splits.Split], np.ndarray],
     texts: Sequence[str] = (),
 ) -> np.ndarray:
-    depends_on = mentions.texts, mentions.label_ids.tolist(), list(texts), FORMS[form].to_dict()
+    depends_on = (
+        mentions.texts,
+        mentions.label_ids.tolist(),
+        list(texts),
+        FORMS[form].to_dict(),
+        paths.OPINIONS.read_text("utf-8"),
+    )
     name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
     return study.score_folds(name, depends_on, rows, folds, fit_and_score, title).scores
 

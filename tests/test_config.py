@@ -43,6 +43,7 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
         "warmup": 0.0,
         "label_smoothing": 0.0,
         "joined_pairs": 0.0,
+        "opinion_pairs": 0.0,
         "seed": 42,
         "split_seed": 42,
         "validation_size": 0.2,

@@ -1,7 +1,7 @@
 """Training configurations, "recipes" on the command line and in ``recipe.json``: all that decides what is learned."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from tf_model.errors import ModelError, UsageError
 from tf_model.model_dir import RECIPE
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.tasks import EMOTIONS, Task
 
 PACKAGED_BACKBONE = "minilm"
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -33,6 +34,7 @@ class TrainingConfig:
     warmup: Share = 0.0  # of the steps (linear only)
     label_smoothing: Share = 0.0  # of each label, spread evenly over all classes
     joined_pairs: Share = 0.0  # pairs of texts that train as one text (targets), as a share of the examples
+    opinion_pairs: Share = 0.0  # pairs of opinions written for this project (targets), as a share of the examples
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples
@@ -40,6 +42,10 @@ class TrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
         return asdict(self)
+
+    def for_tasks(self, chosen: Sequence[Task]) -> Self:
+        """The same without the written opinions, where these tasks have other classes than the opinions."""
+        return self if [task.labels for task in chosen] == [EMOTIONS] else replace(self, opinion_pairs=0.0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -74,7 +80,7 @@ TUNED = TrainingConfig(
 # retweets are more often neutral, and answers the same words differently with it.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_no_retweet", epochs=4)
 # The emotion directed at one mention, which the model reads masked.
-TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.3)
+TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.2, opinion_pairs=0.3)
 CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 
 

@@ -117,6 +117,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     config = parse_config(arguments)
     dataset = data.load(arguments.data, **data.options_of(arguments))
     rows = data.checked_rows(dataset, arguments.task)
+    config = config.for_tasks(rows.tasks)
     if arguments.part == "train":
         # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
         split, _ = splits.training_split(rows, config.split_seed, config.validation_size)

@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     dataset = data.load(arguments.data, **data.options_of(arguments))
     products = _products(arguments, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
+    config = config.for_tasks(rows.tasks)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     added = None
     if arguments.extra:

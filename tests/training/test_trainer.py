@@ -315,13 +315,13 @@ def test_joined_texts_keep_the_mention_of_one_and_its_label():
     assert join_texts(texts, label_ids, 500, seed=1)[0] == joined != join_texts(texts, label_ids, 500, seed=2)[0]
 
 
-def test_joined_texts_are_a_part_of_every_epoch(tiny):
-    recipe = replace(CONSTANT, epochs=1, cleaning="target", joined_pairs=0.5)
+def test_pairs_are_a_part_of_every_epoch(tiny):
+    recipe = replace(CONSTANT, epochs=1, cleaning="target", joined_pairs=0.5, opinion_pairs=0.2)
     texts = [mark(text, 0, 1) for text in TRAINING[0]]
     encoder = text_encoder(recipe, tiny)
     from tf_model.preprocessing.batching import encode
 
     training = Examples(encode(encoder, texts), TRAINING[1], texts)
     fitted = fit(recipe, tiny, [len(PRODUCTS)], encoder, training, runtime=prepare(7, precision="float32"))
-    assert steps_per_epoch(recipe, len(texts)) == -(-(21 + 2 * 10) // 8)
+    assert steps_per_epoch(recipe, len(texts)) == -(-(21 + 2 * 10 + 2 * 4) // 8)
     assert int(fitted.model.optimizer.iterations) == steps_per_epoch(recipe, len(texts))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_model.config import TrainingConfig
+from tf_model.data.opinions import opinion_pairs
 from tf_model.device import Runtime
 from tf_model.modeling import classifier as bert
 from tf_model.modeling.backbone import Backbone
@@ -45,15 +46,16 @@ class Examples:
         texts = [self.texts[position] for position in positions] if self.texts else ()
         return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts)
 
-    def with_joined(self, encoder: TextEncoder, pairs: int, seed: int) -> Examples:
-        """The same and the examples of :func:`join_texts`."""
+    def with_pairs(self, encoder: TextEncoder, joined: int, opinions: int, seed: int) -> Examples:
+        """The same and the examples of :func:`join_texts` and of :func:`opinion_pairs`."""
         import tensorflow as tf
 
         from tf_model.preprocessing.batching import encode
 
-        texts, asked = join_texts(self.texts, self.label_ids[:, 0], pairs, seed)
-        token_ids = tf.concat([self.token_ids, encode(encoder, texts)], axis=0)
-        return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[asked]]))
+        texts, asked = join_texts(self.texts, self.label_ids[:, 0], joined, seed)
+        written, emotions = opinion_pairs(opinions, seed)
+        token_ids = tf.concat([self.token_ids, encode(encoder, texts + written)], axis=0)
+        return Examples(token_ids, np.concatenate([self.label_ids, self.label_ids[asked], emotions[:, np.newaxis]]))
 
 
 def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
@@ -71,13 +73,13 @@ def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: in
 
 
 def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
-    """Batches in an epoch of ``rows`` examples and those that are made of them; the last may be smaller."""
-    return -(-(rows + 2 * joined_pairs(config, rows)) // config.batch_size)
+    """Batches in an epoch of ``rows`` examples and those of :meth:`Examples.with_pairs`; the last may be smaller."""
+    return -(-(rows + 2 * sum(made_pairs(config, rows))) // config.batch_size)
 
 
-def joined_pairs(config: TrainingConfig, rows: int) -> int:
-    """The ``pairs`` of :meth:`Examples.with_joined` that are made of so many examples."""
-    return round(config.joined_pairs * rows)
+def made_pairs(config: TrainingConfig, rows: int) -> tuple[int, int]:
+    """How many pairs of texts and of written opinions are made for so many examples."""
+    return round(config.joined_pairs * rows), round(config.opinion_pairs * rows)
 
 
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
@@ -159,8 +161,9 @@ def fit(
 
     backbone.check_length(pad_to or 0)
     steps = steps_per_epoch(config, len(training))
-    if pairs := joined_pairs(config, len(training)):
-        training = training.with_joined(encoder, pairs, config.seed)
+    pairs = made_pairs(config, len(training))
+    if any(pairs):
+        training = training.with_pairs(encoder, *pairs, config.seed)
     tf_keras.utils.set_random_seed(config.seed)
     strategy = runtime.strategy()
     with strategy.scope():

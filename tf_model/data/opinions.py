@@ -1,0 +1,55 @@
+"""Sentences about two products, made of opinions that were written for this project, to train ``target`` with.
+
+Tweets seldom say opposite things of two products, and few are negative. These do and are, in plain words.
+"""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+
+from tf_model import paths, tasks
+from tf_model.preprocessing.cleaning import mark
+
+SHARES = (0.4, 0.2, 0.4)  # of the classes of tasks.EMOTIONS among the opinions drawn
+NAMES = (
+    *("iPad", "iPad 2", "iPhone", "iPhone app", "Apple", "MacBook", "Google", "Google Maps", "Android"),
+    *("Android phone", "Samsung", "Galaxy", "Nokia", "Windows Phone", "BlackBerry", "HTC", "Surface", "PlayStation"),
+    *("Wii", "Roku", "Sony", "Canon", "Dell", "Garmin", "Tesla", "Nike", "Starbucks", "Netflix", "Spotify", "Twitter"),
+    *("Facebook", "Foursquare", "Gowalla", "Vexora", "Plimto", "Norbit 4", "Ralvo"),
+)
+JOINTS = (
+    *("{} but {}", "{} but {}", "{} and {}", "{}, {}", "{}. {}", "{}! {}", "{}; {}", "{}... {}", "{} - {}"),
+    *("{}, yet {}", "{}, while {}", "{} though {}", "{} and yet {}", "{}, on the other hand {}", "Although {}, {}"),
+)
+
+
+def opinion_pairs(pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
+    """Sentences of two opinions each, and the emotion directed at the marked mention: ``2 * pairs`` texts, int64.
+
+    Each sentence is there twice, once for each of its products. The ids are of :data:`tf_model.tasks.EMOTIONS`.
+    """
+    with paths.OPINIONS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    opinions = [[row["text"] for row in rows if row["emotion"] == label] for label in tasks.EMOTIONS]
+    random, texts, label_ids = np.random.default_rng(seed), [], []
+    for _ in range(pairs):
+        classes = random.choice(len(SHARES), size=2, p=SHARES)
+        chosen = [random.choice(opinions[number]) for number in classes]
+        first, second, other = random.choice(NAMES, size=3, replace=False)
+        joint = random.choice(JOINTS)
+        for marked in range(2):
+            parts = [
+                _filled(opinion, name, other, number == marked)
+                for number, (opinion, name) in enumerate(zip(chosen, (first, second), strict=True))
+            ]
+            texts.append(joint.format(*parts))
+        label_ids += classes.tolist()
+    return texts, np.array(label_ids, np.int64)
+
+
+def _filled(opinion: str, product: str, other: str, is_marked: bool) -> str:
+    before, after = opinion.replace("{other}", other).split("{product}")
+    text = f"{before}{product}{after}"
+    return mark(text, len(before), len(before) + len(product)) if is_marked else text
