@@ -80,7 +80,7 @@ TUNED = TrainingConfig(
 # retweets are more often neutral, and answers the same words differently with it.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_no_retweet", epochs=4)
 # The emotion directed at one mention, which the model reads masked.
-TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.1, opinion_pairs=0.3)
+TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.15, opinion_pairs=0.3)
 CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 
 

@@ -57,6 +57,19 @@ TARGETS = {
 }
 
 
+# Where the emotion directed at a mention is judged: title, and the accuracy and macro-F1 that were to be reached.
+MENTIONS = {
+    "grouped, labelled mentions": ("labelled mentions", None),
+    "grouped, texts with several products": ("mentions of texts with several products", (None, 0.60)),
+    "Google, never seen": ("mentions of Google's products, never seen", None),
+    "Google, seen": ("the same, seen", None),
+    "Apple, never seen": ("mentions of Apple's products, never seen", None),
+    "Apple, seen": ("the same, seen", None),
+    "Dong et al., never trained on": ("tweets of Dong et al., never trained on", (0.64, 0.62)),
+    "Dong et al., 5 folds": ("the same, 5 folds", (0.72, 0.70)),
+}
+
+
 def recorded(name: str) -> dict[str, Any]:
     """A recorded run.
 
@@ -204,6 +217,24 @@ def targets() -> pd.DataFrame:
         rows.append({"title": title, "target": target, "more": more, "mean": mean, "reached": reached})
         rows[-1] |= _over_seeds(each)
     return pd.DataFrame(rows)
+
+
+def mentions() -> pd.DataFrame:
+    """Accuracy and macro-F1 of the emotion directed at a mention, mean over the seeds, by test and form of the text."""
+    rows = []
+    for test, (title, _) in MENTIONS.items():
+        for form, measured in recorded("targets")["tests"].get(test, {}).items():
+            each = list(measured.get("seeds", {form: measured}).values())
+            figures = {name: np.mean([one[name] for one in each]) for name in ("accuracy", "macro_f1", "rows")}
+            low, high = np.mean([one["macro_f1_interval"] for one in each], axis=0)
+            same = {"test": test, "title": title, "form": form, "seeds": len(each)}
+            rows.append(same | figures | {"low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def mention(test: str, form: str) -> Any:
+    """One row of :func:`mentions`, None if it was not measured."""
+    return _row(mentions(), test=test, form=form)
 
 
 def classes(task: str) -> pd.DataFrame:
