@@ -20,7 +20,7 @@ from tf_model import cli, data, evaluate, paths, tasks, train
 from tf_model.config import TrainingConfig, make_config
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
-from tf_model.evaluation import comparison, error_analysis
+from tf_model.evaluation import error_analysis
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import read_report
 from tf_model.monitor import reference
@@ -462,7 +462,9 @@ def test_own_labels_go_all_the_way(own, capsys):
 
 def test_own_labels_are_compared_and_recorded(own, tmp_path):
     folder, path, no_emotion = own
-    compared = comparison.compare(folder, folder, path)
+    arguments = ["--compare", str(folder), str(folder), "--data", str(path), "--json", str(tmp_path / "compared.json")]
+    assert evaluate.main(arguments) == 0
+    compared = json.loads((tmp_path / "compared.json").read_text(encoding="utf-8"))
     assert set(compared["tasks"]) == {"product", "emotion", "answer"}
     assert compared["tasks"]["answer"]["difference"] == 0
     model = Predictor.load(folder)

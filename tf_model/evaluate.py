@@ -60,15 +60,17 @@ def main(argv: list[str] | None = None) -> int:
 def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     """Say which of two saved models is better, by a paired test; with ``--promote`` let the new one take over."""
     from tf_model.evaluation import comparison
+    from tf_model.inference.predictor import Predictor
     from tf_model.promote.promotion import promote
 
-    old, new = arguments.compare
-    compared = comparison.compare(old, new, arguments.data)
+    old, new = (Predictor.load(folder) for folder in arguments.compare)
+    options = data.options_of(arguments, old.metrics)
+    compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known=old.tasks))
     comparison.print_comparison(cli.stdout(), compared)
     if arguments.promote:
-        promoted = promote(new, old, path=arguments.data)
+        promoted = promote(new.folder, old.folder, path=arguments.data, **options)
         cli.say(
-            f"{paths.shown(new)} took over as {paths.shown(promoted.target)}; --rollback of "
+            f"{paths.shown(new.folder)} took over as {paths.shown(promoted.target)}; --rollback of "
             "`python -m tf_model.promote` undoes it"
         )
     return compared

@@ -13,7 +13,8 @@ import pytest
 from sample_datasets import write_csv
 from stub_model import EMOTIONS, PRODUCTS, stub
 
-from tf_model import paths, tasks
+from tf_model import evaluate, paths, tasks
+from tf_model.data.dataset import COLUMNS, read
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.promote import __main__ as command
@@ -166,10 +167,10 @@ def test_a_model_of_other_classes_is_refused(models, new):
 
 
 def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):
-    old, read = write(models / "product", mark="old", emotion=True), []
+    old, names = write(models / "product", mark="old", emotion=True), []
     monkeypatch.setattr(
         "tf_model.evaluation.comparison.compare_models",
-        lambda current, model, dataset: read.append(dataset.name) or compared(-0.1),
+        lambda current, model, dataset: names.append(dataset.name) or compared(-0.1),
     )
     monkeypatch.setattr("tf_model.evaluation.comparison.print_comparison", lambda *_: None)
     data = write_csv(tmp_path / "my tweets.csv")
@@ -183,7 +184,7 @@ def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkey
     assert words[-4:] == ["--data", str(data), "--force", "--allow-worse"]
     assert command.main(words[3:]) == 0
     assert mark_of(old) == "new"
-    assert set(read) == {"custom"}
+    assert set(names) == {"custom"}
 
 
 def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys):
@@ -364,14 +365,12 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
     monkeypatch.undo()  # the real way to load
     monkeypatch.chdir(tmp_path)
     rows = [
-        (f"{word} {number}", product, tasks.POSITIVE)
+        (f"{word} {number}", product, tasks.POSITIVE, f"note {number}")
         for number, (word, product) in enumerate(
             [("ipad", "iPad"), ("apples", "Google"), ("maps", "Google"), ("case of ipad", "iPad")]
         )
     ]
-    dataset = write_csv(tmp_path / "data.csv", rows)
-    from tf_model.data.dataset import read
-
+    dataset = write_csv(tmp_path / "data.csv", rows, [*COLUMNS, "note"])
     metrics = json.dumps({"dataset": "custom", "data_sha256": read(dataset).sha256})
     for name in ("new", "saved_models/product"):
         save(tmp_path / name)
@@ -390,3 +389,11 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
         command.main([str(damaged), "--to", "saved_models/product", "--force"])
     assert command.main(["--rollback", "saved_models/product"]) == 0
     assert not (tmp_path / "saved_models" / "product" / "model_card.md").exists()
+
+    options = ["--data", str(dataset), "--text-column", "note", "--promote"]
+    capsys.readouterr()
+    assert evaluate.main(["--compare", "saved_models/product", "new", *options]) == 0
+    said = capsys.readouterr()
+    assert "accuracy of the product 0.5000 against 0.5000" in said.out
+    assert said.err.count("columns: text: note, ") == 2, "to compare, and to promote"
+    assert (tmp_path / "saved_models" / "product" / "model_card.md").exists()

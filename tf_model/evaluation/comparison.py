@@ -7,7 +7,6 @@ the difference may be.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,13 +60,6 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
 
 
 # ---------------------------------------------------------------- two models
-
-
-def compare(old: Path | str, new: Path | str, path: Path | str | None = None) -> dict[str, Any]:
-    """Load two models and a dataset and compare them, saying which data is used; see :func:`compare_models`."""
-    predictors = [Predictor.load(folder) for folder in (old, new)]
-    dataset = data.load(path, columns=data.Columns.of_model(predictors[0].metrics), known=predictors[0].tasks)
-    return compare_models(*predictors, dataset)
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
