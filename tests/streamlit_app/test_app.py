@@ -92,6 +92,14 @@ def test_what_a_model_of_the_real_tweets_does_not_know_is_said_on_both_pages(stu
     )
 
 
+def test_beside_a_model_of_targets_the_products_of_the_answer_are_not_all(stub, targets):
+    stub.metrics["dataset"] = "assignment"
+    for page in ("ask", "batch"):
+        said = words_of(open_app(page))
+        assert "The answer for a whole text about another brand still names one of them; the emotion toward" in said
+        assert "A text about another brand" not in said
+
+
 def test_a_model_that_was_replaced_is_announced(stub, models):
     app = open_app()
     assert not app.toast
