@@ -1,7 +1,7 @@
 """The model that the pages ask: chosen, loaded once for all sessions, and loaded again when its folder is replaced.
 
 ``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``;
-``-- --server URL`` asks a TensorFlow Serving instead and loads no model.
+``-- --server URL`` asks a TensorFlow Serving instead and loads no model; ``--model DIR`` names a copy of it.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _named(name: str) -> ModelState:
 
 def _served(address: str) -> ModelState:
     try:
-        predictor = _connect(address)
+        predictor = _connect(address, _option("--model"))
     except TweetTargetError as error:
         return ModelState("", models_folder(), problem=str(error), served=address)
     folder = models_folder() / predictor.name
@@ -146,10 +146,10 @@ def _served(address: str) -> ModelState:
 
 
 @st.cache_resource(ttl=SERVER_SECONDS, show_spinner="Looking for the model server…")
-def _connect(address: str) -> Predictor:
+def _connect(address: str, folder: str | None) -> Predictor:
     from tf_model.serving.remote import RemotePredictor
 
-    return RemotePredictor.connect(address, retries=1)  # a page is waiting; it asks again by itself
+    return RemotePredictor.connect(address, folder, retries=1)  # a page is waiting; it asks again by itself
 
 
 def _version(folder: Path) -> str:

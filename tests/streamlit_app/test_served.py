@@ -1,5 +1,6 @@
 """The app on the model of a server: the same answers, and one line where the server is down."""
 
+import json
 import socket
 import sys
 
@@ -8,6 +9,7 @@ from app_stub import make_model, open_app, words_of
 from stand_in import VERSION, StandIn
 
 from streamlit_app.components import loading
+from tf_model import tasks
 from tf_model.inference.predictor import Predictor
 from tf_model.monitor.store import Store
 
@@ -40,6 +42,17 @@ def test_a_question_is_answered_by_the_server(server, models):
     assert "answer" in beside
     assert VERSION in beside
     assert "Model in use" not in [each.label for each in app.sidebar.selectbox]
+
+
+def test_a_copy_of_the_model_tells_labels_of_its_own(server, models, monkeypatch):
+    server.change = lambda outputs: outputs | {"emotion": ["good"]}
+    assert "give its own folder with --model DIR" in words_of(ask("the new ipad is great"))
+    copy = make_model(models, "mine")
+    labels = {"product": tasks.PRODUCTS, "emotion": ["bad", "meh", "good"]}
+    (copy / "labels.json").write_text(json.dumps({"task": "answer", "labels": labels, "no_emotion": "meh"}))
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--model", str(copy)])
+    app = ask("the new ipad is great")
+    assert app.get("plotly_chart")[0].proto.alt.startswith("Probability of each emotion. good 50%, ")
 
 
 def test_what_the_server_answered_is_in_the_log_with_its_version(server, models):
