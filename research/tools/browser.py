@@ -33,7 +33,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
 PEOPLE = 4  # who ask before the page Monitor is looked at
-QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
+QUESTION = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
 # Made up for the pictures: no real tweet is ever shown in them.
 UPLOAD = (
     "Loving the new iPad, the screen is gorgeous",
@@ -100,12 +100,13 @@ def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None
 
 
 @contextmanager
-def staged_models(models: Path | None = None, log: Path | None = None) -> Iterator[Path]:
+def staged_models(models: Path | None = None, log: Path | None = None, without: str = "") -> Iterator[Path]:
     """The models in a folder of its own for a while, so that what is shown and asked stays out of the user's log.
 
-    ``log`` is a log of predictions for the page Monitor; it is copied. TweetTargetError if there is none, or no model.
+    ``log`` is a log of predictions for the page Monitor; it is copied. ``without`` names a model to leave out.
+    TweetTargetError if there is no log, or no model.
     """
-    folders = model_folders(models or paths.SAVED_MODELS)
+    folders = [each for each in model_folders(models or paths.SAVED_MODELS) if each.name != without]
     if not folders:
         raise TweetTargetError(f"expected a trained model in {models or paths.SAVED_MODELS}; run `make answer` first")
     with tempfile.TemporaryDirectory() as name:

@@ -1,5 +1,6 @@
 """The app in a browser, as far as it needs no browser: what is staged for it, and what is said when it cannot start."""
 
+import shutil
 import signal
 import socket
 import sqlite3
@@ -25,6 +26,9 @@ def staged(*arguments):
 
 def test_models_are_staged_without_being_copied_or_changed(tmp_path):
     model = write_single(tmp_path)
+    shutil.copytree(model, tmp_path / "target")
+    assert staged(tmp_path) == ["product", "target"]
+    assert staged(tmp_path, None, "target") == ["product"]
     with browser.staged_models(tmp_path) as folder:
         assert (folder / "product").resolve() == model.resolve()
         (folder / ".monitor").mkdir()  # what is recorded while pictures are taken
