@@ -6,9 +6,18 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
+
+from tf_model import paths
+from tf_model.io.files import whole_folder
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell: what is ignored here would be ignored by the commands under test as well.
@@ -34,47 +43,68 @@ def vocabulary() -> list[str]:
     return list(dict.fromkeys([*specials, *WORDS, *letters, *(f"##{letter}" for letter in letters)]))
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """The folder ``name``, which one of the processes of ``pytest -n`` has filled by ``make`` for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            with whole_folder(folder) as part:
+                make(part)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
     """Folder of a random BERT of 2 layers and 16 units, in the format of a backbone."""
-    from tf_model.device import import_tensorflow
 
-    tf = import_tensorflow()
-    import tf_keras
-    from transformers import BertConfig, TFBertForSequenceClassification
+    def make(folder: Path) -> None:
+        from tf_model.device import import_tensorflow
 
-    folder = tmp_path_factory.mktemp("tiny-bert")
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=128,
-    )
-    tf_keras.utils.set_random_seed(0)
-    model = TFBertForSequenceClassification(config)
-    model(tf.constant([[2, 3]]))  # makes the variables
-    model.save_pretrained(folder, safe_serialization=True)
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    return folder
+        tf = import_tensorflow()
+        import tf_keras
+        from transformers import BertConfig, TFBertForSequenceClassification
+
+        config = BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=128,
+        )
+        tf_keras.utils.set_random_seed(0)
+        model = TFBertForSequenceClassification(config)
+        model(tf.constant([[2, 3]]))  # makes the variables
+        model.save_pretrained(folder, safe_serialization=True)
+        (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+
+    return once(tmp_path_factory, "tiny-bert", make)
+
+
+def copy_of(bert: Path, folder: Path, **settings: float) -> None:
+    """Copy a BERT into ``folder``, with other settings."""
+    shutil.copytree(bert, folder, dirs_exist_ok=True)
+    before = json.loads((bert / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(before | settings))
 
 
 @pytest.fixture(scope="session")
-def steady_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny BERT without dropout, which each worker would draw for itself."""
-    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("steady-bert"), dirs_exist_ok=True)
-    settings = json.loads((folder / "config.json").read_text())
-    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_hidden_layers": 1}
-    (folder / "config.json").write_text(json.dumps(settings | without))
-    return folder
+def shallow_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny BERT without its second layer, to be trained: the time goes into building graphs, not arithmetic."""
+    return once(tmp_path_factory, "shallow-bert", partial(copy_of, tiny_bert, num_hidden_layers=1))
+
+
+@pytest.fixture(scope="session")
+def steady_bert(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shallow BERT without dropout, which each worker would draw for itself."""
+    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    return once(tmp_path_factory, "steady-bert", partial(copy_of, shallow_bert, **without))
 
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The real workbook; the test is skipped where it is absent."""
-    from tf_model import paths
-
     path = paths.SHARED_DATA / "assignment.xlsx"
     if not path.is_file():
         path = paths.RAW_DATA / "assignment.xlsx"
@@ -84,12 +114,35 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def target_model(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the task ``target``, the tiny BERT trained by the real command on the sample of other brands."""
-    from tf_model import paths, train
+def trained(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimpleNamespace]:
+    """A model of the task ``product`` that the real command trained on the sample, and ``args``, ``stdout``, ``stderr``
+    of the command, whose last argument is the folder that the model went to.
+    """
 
-    folder = tmp_path_factory.mktemp("targets")
-    arguments = ["--task", "target", "--data", str(paths.SAMPLE_CORPUS.with_name("brands.csv"))]
-    arguments += ["--backbone", str(tiny_bert), "--output-dir", str(folder), "--precision", "float32"]
-    assert train.main([*arguments, "--epochs", "4", "--learning-rate", "1e-2", "--batch-size", "8"]) == 0
-    return folder / "target"
+    def make(folder: Path) -> None:
+        options = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "16"]
+        options += ["--backbone", str(shallow_bert), "--deterministic", "--output-dir", str(folder)]
+        done = subprocess.run(
+            [sys.executable, "-m", "tf_model.train", "--data", str(paths.SAMPLE_CORPUS), *options],
+            cwd=paths.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=280,
+            env={**os.environ, "COLUMNS": "120"},
+        )
+        assert done.returncode == 0, done.stderr
+        (folder / "done.json").write_text(json.dumps(vars(done)))
+
+    folder = once(tmp_path_factory, "trained", make)
+    return folder / "product", SimpleNamespace(**json.loads((folder / "done.json").read_text()))
+
+
+@pytest.fixture(scope="session")
+def target_model(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of the task ``target``, trained by the real command on the sample of other brands."""
+    from tf_model import train
+
+    options = ["--task", "target", "--data", str(paths.SAMPLE_CORPUS.with_name("brands.csv")), "--epochs", "4"]
+    options += ["--backbone", str(shallow_bert), "--precision", "float32", "--learning-rate", "1e-2"]
+    options += ["--batch-size", "8", "--output-dir"]
+    return once(tmp_path_factory, "targets", lambda folder: train.main([*options, str(folder)])) / "target"

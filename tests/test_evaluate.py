@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sample_datasets import GOOD, write_csv
 
-from tf_model import data, evaluate, paths, train
+from tf_model import data, evaluate, paths
 from tf_model.data import splits
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.preprocessing import batching
@@ -25,7 +25,7 @@ def store(tmp_path, monkeypatch):
     return tmp_path / "checkpoints"
 
 
-def grouped(tiny_bert, path, *more: str) -> dict:
+def grouped(shallow_bert, path, *more: str) -> dict:
     arguments = [
         *SAMPLE,
         *FLOAT32,
@@ -37,14 +37,14 @@ def grouped(tiny_bert, path, *more: str) -> dict:
         "--seeds",
         "5",
         "--backbone",
-        str(tiny_bert),
+        str(shallow_bert),
     ]
     assert evaluate.main([*arguments, "--json", str(path), "--overwrite", *more]) == 0
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tmp_path, store, monkeypatch, capsys):
-    found = grouped(tiny_bert, tmp_path / "first.json", "--each-epoch")
+def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert, tmp_path, store, monkeypatch, capsys):
+    found = grouped(shallow_bert, tmp_path / "first.json", "--each-epoch")
     examples = data.training_rows(data.read(paths.SAMPLE_CORPUS), "product")
     assert found["rows"] == found["seeds"]["5"]["product"]["rows"] == len(examples)
     assert found["folds"] == 2
@@ -62,16 +62,16 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(tiny_bert, tm
     # As after an interruption: the fold that is missing, and no other, is trained, to what it was before.
     (folder / "seed-5-fold-1.npz").unlink()
     second_fold = (folder / "seed-5-fold-2.npz").stat().st_mtime_ns
-    assert grouped(tiny_bert, tmp_path / "resumed.json", "--each-epoch")["seeds"] == found["seeds"]
+    assert grouped(shallow_bert, tmp_path / "resumed.json", "--each-epoch")["seeds"] == found["seeds"]
     assert (folder / "seed-5-fold-2.npz").stat().st_mtime_ns == second_fold
 
     def no_training(*arguments, **options):
         raise AssertionError("a finished fold was trained again")
 
     monkeypatch.setattr(cross_validation, "_train_fold", no_training)
-    assert grouped(tiny_bert, tmp_path / "second.json", "--each-epoch")["seeds"] == found["seeds"]
+    assert grouped(shallow_bert, tmp_path / "second.json", "--each-epoch")["seeds"] == found["seeds"]
     with pytest.raises(AssertionError, match="trained again"):  # another setting is another run
-        grouped(tiny_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
+        grouped(shallow_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
 
 
 def test_figures_of_an_epoch_count_each_fold_by_its_rows():
@@ -90,7 +90,7 @@ def test_figures_of_an_epoch_count_each_fold_by_its_rows():
 
 
 @pytest.mark.parametrize("task", ["product", "answer"])
-def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert, tmp_path, store, monkeypatch):
+def test_part_train_leaves_out_what_a_trained_model_validates_on(task, shallow_bert, tmp_path, store, monkeypatch):
     seen = []
 
     def remember(recipe, backbone, classes, examples, split, **options):
@@ -101,7 +101,7 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
     monkeypatch.setattr(cross_validation, "_train_fold", remember)
     encode = batching.encode
     monkeypatch.setattr(batching, "encode", lambda encoder, texts: seen.extend(texts) or encode(encoder, texts))
-    grouped(tiny_bert, tmp_path / "part.json", "--part", "train", "--task", task)
+    grouped(shallow_bert, tmp_path / "part.json", "--part", "train", "--task", task)
     rows = data.training_rows(data.read(paths.SAMPLE_CORPUS), task)
     split, _ = splits.training_split(rows, 42, 0.2)
     texts = np.array(rows.texts, dtype=object)
@@ -111,28 +111,24 @@ def test_part_train_leaves_out_what_a_trained_model_validates_on(task, tiny_bert
         assert np.array_equal(split.train, splits.report_split(rows.label_ids[:, 0]).train)
 
 
-def test_a_task_with_one_class_is_refused_before_the_training(tiny_bert, tmp_path, monkeypatch):
+def test_a_task_with_one_class_is_refused_before_the_training(shallow_bert, tmp_path, monkeypatch):
     monkeypatch.setattr(cross_validation, "_train_fold", lambda *_, **__: pytest.fail("it trains"))
     rows = [
         (f"{word} {number}", ("iPad", "iPhone")[number % 2], GOOD) for word in ("love", "buy") for number in range(9)
     ]
     path = write_csv(tmp_path / "mine.csv", rows)
     with pytest.raises(DataError, match=r"at least two classes of the task 'emotion', got 'Positive emotion' only"):
-        evaluate.main(["--protocol", "grouped", "--task", "answer", "--backbone", str(tiny_bert), "--data", str(path)])
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_bert):
-    folder = tmp_path_factory.mktemp("models")
-    assert train.main([*SAMPLE, *FLOAT32, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(folder)]) == 0
-    return folder / "product"
+        evaluate.main(
+            ["--protocol", "grouped", "--task", "answer", "--backbone", str(shallow_bert), "--data", str(path)]
+        )
 
 
 def test_report_protocol_finds_what_the_training_measured(trained, tmp_path, capsys):
+    model, _ = trained
     path = tmp_path / "evaluated.json"
-    assert evaluate.main([*SAMPLE, "--model", str(trained), "--json", str(path)]) == 0
+    assert evaluate.main([*SAMPLE, "--model", str(model), "--json", str(path)]) == 0
     found = json.loads(path.read_text(encoding="utf-8"))["validation"]["product"]
-    expected = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["validation"]["product"]
+    expected = json.loads((model / "metrics.json").read_text(encoding="utf-8"))["validation"]["product"]
     assert found["confusion_matrix"] == expected["confusion_matrix"]
     assert found["loss"] == pytest.approx(expected["loss"], abs=1e-5)
     said = capsys.readouterr()
@@ -171,8 +167,8 @@ def test_a_model_of_targets_finds_the_products_that_it_was_trained_with(target_m
     assert 0 < found["validation"]["target"]["rows"] < whole["validation"]["target"]["rows"]
 
 
-def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(tiny_bert, tmp_path, store, capsys):
-    found = grouped(tiny_bert, tmp_path / "targets.json", *BRANDS, "--task", "target")
+def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(shallow_bert, tmp_path, store, capsys):
+    found = grouped(shallow_bert, tmp_path / "targets.json", *BRANDS, "--task", "target")
     rows = data.training_rows(data.read(BRANDS[1]), "target")
     of_seed = found["seeds"]["5"]
     assert found["rows"] == len(rows)
@@ -187,7 +183,7 @@ def test_other_data_than_the_model_was_trained_on_is_pointed_out(trained, tmp_pa
     other = tmp_path / "other.csv"
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
     other.write_text("".join(lines[:-1]), encoding="utf-8")
-    assert evaluate.main(["--data", str(other), "--model", str(trained)]) == 0
+    assert evaluate.main(["--data", str(other), "--model", str(trained[0])]) == 0
     assert "was trained on other data" in capsys.readouterr().err
 
 
@@ -195,7 +191,7 @@ def test_a_model_without_its_recipe_is_refused(trained, tmp_path):
     import shutil
 
     copy = tmp_path / "copy"
-    shutil.copytree(trained, copy)
+    shutil.copytree(trained[0], copy)
     (copy / "recipe.json").write_text('{"colour": "red"}', encoding="utf-8")
     with pytest.raises(ModelError, match="colour of a recipe: unexpected"):
         evaluate.main([*SAMPLE, "--model", str(copy)])

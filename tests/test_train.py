@@ -8,7 +8,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,31 +34,6 @@ EPOCHS = 16
 FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tf_model.train", *SAMPLE, *FAST, *arguments]
-
-
-def resumable(bert: Path) -> list[str]:
-    """Options of a run that can be stopped in the middle and must give the same numbers again."""
-    return ["--backbone", str(bert), "--epochs", str(EPOCHS), "--deterministic"]
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, tiny_bert) -> tuple[Path, subprocess.CompletedProcess]:
-    """A model that the real command trained, and what the command printed."""
-    folder = tmp_path_factory.mktemp("models")
-    done = subprocess.run(
-        command(*resumable(tiny_bert), "--output-dir", str(folder)),
-        cwd=paths.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        env={**os.environ, "COLUMNS": "120"},
-    )
-    assert done.returncode == 0, done.stderr
-    return folder / "product", done
-
-
 def test_every_file_of_the_contract_is_there(trained):
     folder, _ = trained
     files = {path.name for path in folder.iterdir()}
@@ -68,7 +42,7 @@ def test_every_file_of_the_contract_is_there(trained):
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
 
 
-def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
+def test_metrics_say_what_was_measured_and_on_what(trained, shallow_bert):
     folder, _ = trained
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     examples = data.training_rows(data.read(paths.SAMPLE_CORPUS), "product")
@@ -79,15 +53,15 @@ def test_metrics_say_what_was_measured_and_on_what(trained, tiny_bert):
     assert train["rows"] + validation["rows"] == len(examples)
     assert {"loss", "accuracy", "macro_f1"} <= set(train) & set(validation)
     assert metrics["seed"] == 42
-    assert metrics["backbone"]["name"] == str(tiny_bert)
+    assert metrics["backbone"]["name"] == str(shallow_bert)
     assert metrics["seconds"] > 0
     assert metrics["versions"]["tensorflow"]
 
 
-def test_the_recipe_is_saved_as_it_was_used(trained, tiny_bert):
+def test_the_recipe_is_saved_as_it_was_used(trained, shallow_bert):
     folder, _ = trained
     saved = TrainingConfig.from_dict(json.loads((folder / "recipe.json").read_text(encoding="utf-8")))
-    assert saved == make_config("report", backbone=str(tiny_bert), epochs=EPOCHS, learning_rate=1e-2, batch_size=64)
+    assert saved == make_config("report", backbone=str(shallow_bert), epochs=EPOCHS, learning_rate=1e-2, batch_size=64)
 
 
 def test_validation_predictions_name_rows_and_hold_no_text(trained):
@@ -216,10 +190,10 @@ def test_a_backbone_that_is_not_there_is_one_clear_line(tmp_path):
         train.main([*SAMPLE, "--output-dir", str(tmp_path), "--backbone", "./nowhere"])
 
 
-def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, tiny_bert, capsys):
+def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, shallow_bert, capsys):
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="cannot write"):
-        train.main([*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--output-dir", str(tmp_path / "file")])
+        train.main([*SAMPLE, *FAST, "--backbone", str(shallow_bert), "--output-dir", str(tmp_path / "file")])
     assert "epoch 1/" not in capsys.readouterr().err
 
 
@@ -238,8 +212,8 @@ def begins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("begins")
-def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, tiny_bert):
-    arguments = [*SAMPLE, *FAST, "--backbone", str(tiny_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
+def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, shallow_bert):
+    arguments = [*SAMPLE, *FAST, "--backbone", str(shallow_bert), "--epochs", "1", "--output-dir", str(tmp_path)]
     with train._lock(tmp_path / "product", worker=0):
         with pytest.raises(OutputError, match=r"another training of .*product is under way .*choose another --name"):
             train.main(arguments)
@@ -259,11 +233,11 @@ def test_wrong_usage_exits_with_2(arguments):
     assert stopped.value.code == 2
 
 
-def test_a_killed_run_resumes_to_the_metrics_it_would_have_had(trained, tmp_path, tiny_bert):
+def test_a_killed_run_resumes_to_the_metrics_it_would_have_had(trained, tmp_path):
     """SIGKILL in the middle, then --resume."""
-    whole, _ = trained
+    whole, done = trained
     run = {"cwd": paths.ROOT, "text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-    arguments = command(*resumable(tiny_bert), "--output-dir", str(tmp_path))
+    arguments = [*done.args[:-1], str(tmp_path)]
     killed = subprocess.Popen(arguments, **run)
     for line in killed.stderr:
         if line.startswith("epoch 2/"):
@@ -289,12 +263,12 @@ def metrics_of(folder: Path, part: str) -> dict:
 
 @pytest.mark.parametrize("changed", ["mine.csv", "corrections.csv"])
 @pytest.mark.usefixtures("begins")
-def test_a_run_does_not_go_on_with_other_rows(tmp_path, tiny_bert, monkeypatch, changed):
+def test_a_run_does_not_go_on_with_other_rows(tmp_path, shallow_bert, monkeypatch, changed):
     lines = paths.SAMPLE_CORPUS.read_text(encoding="utf-8").splitlines(keepends=True)
     own, extra = tmp_path / "mine.csv", tmp_path / "corrections.csv"
     own.write_text("".join(lines), encoding="utf-8")
     extra.write_text(f"{lines[0]}my toaster runs android and I adore it,Android,Positive emotion\n", encoding="utf-8")
-    arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(tiny_bert), "--resume"]
+    arguments = ["--data", str(own), "--extra", str(extra), *FAST, "--backbone", str(shallow_bert), "--resume"]
     arguments += ["--output-dir", str(tmp_path / "models")]
     with pytest.raises(Begun):
         train.main(arguments)
@@ -410,7 +384,7 @@ NAMED = ["--product-column", "Marke", "--emotion-column", "stimmung"]
 
 
 @pytest.fixture(scope="module", params=["meh", None])
-def own(request, tmp_path_factory, tiny_bert) -> tuple[Path, Path, str | None]:
+def own(request, tmp_path_factory, shallow_bert) -> tuple[Path, Path, str | None]:
     """A model of the sample of other brands, its data, and its label of no emotion; without one all is positive or
     negative."""
     folder = tmp_path_factory.mktemp("own")
@@ -420,7 +394,7 @@ def own(request, tmp_path_factory, tiny_bert) -> tuple[Path, Path, str | None]:
     path = write_csv(folder / "mine.csv", [row for row in rows if request.param or row[2] != "meh"], COLUMNS)
     arguments = ["--data", str(path), "--task", "answer", "--name", "own", "--output-dir", str(folder), *NAMED]
     none = ["--no-emotion", "meh"] if request.param else []
-    assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(tiny_bert)]) == 0
+    assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
     return folder / "own", path, request.param
 
 
@@ -479,9 +453,9 @@ def test_own_labels_are_compared_and_recorded(own, tmp_path):
     assert window.histogram(DIRECTED_CONFIDENCE).count == directed
 
 
-def test_resuming_with_another_column_is_another_run(own, tiny_bert, tmp_path, monkeypatch):
+def test_resuming_with_another_column_is_another_run(own, shallow_bert, tmp_path, monkeypatch):
     _, path, _ = own
     monkeypatch.setattr(Checkpoint, "open", lambda checkpoint, **_: pytest.fail(str(checkpoint.fingerprint["data"])))
-    arguments = ["--data", str(path), "--output-dir", str(tmp_path), *FAST, "--backbone", str(tiny_bert)]
+    arguments = ["--data", str(path), "--output-dir", str(tmp_path), *FAST, "--backbone", str(shallow_bert)]
     with pytest.raises(pytest.fail.Exception, match="product='Marke', emotion='Stimmung'"):
         train.main([*arguments, *NAMED])

@@ -145,8 +145,8 @@ def on_a_cluster(folder: Path) -> dict:
 
 def for_targets(folder: Path) -> dict:
     """A job for products by the command, stopped before its end and run again; then with another list of products."""
-    of_targets = ["--targets", "--model", str(folder / "target")]
-    command = [str(folder / "in"), *of_targets, "--engine", "ray", "--workers", "1", "--output", str(folder / "out")]
+    command = [str(folder / "in"), "--targets", "--model", str(folder / "target"), "--output", str(folder / "out")]
+    command += ["--engine", "ray", "--workers", "1"]
     count_progress, found = predict_command.count_progress, {}
 
     @contextmanager
@@ -177,7 +177,6 @@ def for_targets(folder: Path) -> dict:
             predict_command.main([*command, *mine])
         except TweetTargetError as error:
             found["error"] = str(error)
-    predict_command.main([str(folder / "in" / "0.csv"), *of_targets, "--output", str(folder / "plain.csv")])
     return found
 
 

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pandas
 import pytest
 
-from tf_model import paths
+from tf_model import paths, predict
 from tf_model.batch import ray_data
 from tf_model.errors import DataError, OutputError, UsageError
 
@@ -129,6 +129,8 @@ def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(fol
     assert rows["id"].is_monotonic_increasing
     assert rows[rows["product"].isna()]["id"].tolist() == [3]
     assert list(rows.columns[2:]) == ["product", "mention", "start", "end", "emotion", "emotion_confidence"]
+    plain = ["--targets", "--model", str(folder / "target"), "--output", str(folder / "plain.csv")]
+    assert predict.main([str(first), *plain]) == 0
     pandas.testing.assert_frame_equal(pandas.read_csv(files[0]), pandas.read_csv(folder / "plain.csv"), rtol=1e-4)
     manifest = json.loads((folder / "out" / "_manifest.json").read_text())
     assert (manifest["complete"], manifest["shards"]["sizes"]) == (True, [200, 198, 200])
@@ -247,7 +249,6 @@ def test_an_address_where_no_cluster_is(monkeypatch):
 
 
 def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):
-    from tf_model import predict
     from tf_model.batch.job import Shards
 
     given = {}

@@ -27,10 +27,12 @@ def problem():
 
 
 @pytest.fixture
-def recipe(tiny_bert, monkeypatch) -> config.TrainingConfig:
+def recipe(shallow_bert, monkeypatch) -> config.TrainingConfig:
     prepare = device.prepare
     monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
-    return replace(config.REPORT_DEFAULT, backbone=str(tiny_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3)
+    return replace(
+        config.REPORT_DEFAULT, backbone=str(shallow_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3
+    )
 
 
 def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:

@@ -23,10 +23,10 @@ def problem():
 
 
 @pytest.fixture
-def settings(tiny_bert, monkeypatch):
+def settings(shallow_bert, monkeypatch):
     prepare = device.prepare
     monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
-    return replace(config.ANSWER, backbone=str(tiny_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
+    return replace(config.ANSWER, backbone=str(shallow_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -15,23 +15,12 @@ from packaging.utils import canonicalize_name
 from research.tools import serve_check
 from research.tools.app_client import crowd
 from research.tools.browser import running_app
-from tf_model import paths, tasks
+from tf_model import tasks
 
 pytestmark = pytest.mark.timeout(900)
 
 # The same code in another build: the test need not install it a second time.
 ALIKE = {"tensorflow-cpu": "tensorflow"}
-
-
-@pytest.fixture(scope="module")
-def model(tiny_bert, tmp_path_factory) -> Path:
-    """A real SavedModel of a random tiny BERT, as the command leaves it."""
-    from tf_model import train
-
-    folder = tmp_path_factory.mktemp("models")
-    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(tiny_bert), "--epochs", "1"]
-    assert train.main([*arguments, "--precision", "float32", "--output-dir", str(folder)]) == 0
-    return folder / "product"
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +44,10 @@ def python(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def app(model, tmp_path_factory) -> Path:
+def app(trained, tmp_path_factory) -> Path:
     """The app as the image has it."""
     folder = tmp_path_factory.mktemp("image") / "app"
-    serve_check.copy_app(folder, model)
+    serve_check.copy_app(folder, trained[0])
     return folder
 
 

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -16,7 +14,7 @@ import openpyxl
 import pandas
 import pytest
 
-from tf_model import paths, tasks
+from tf_model import paths, tasks, train
 from tf_model.model_dir import LABELS, PRODUCTS, SIGNATURE
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
@@ -38,14 +36,12 @@ MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smi
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, tiny_bert):
+def models(tmp_path_factory, shallow_bert):
     """A folder with one small real model, trained by the real command."""
     folder = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "tf_model.train", "--task", "answer", "--data", str(paths.SAMPLE_CORPUS)]
-    command += ["--backbone", str(tiny_bert), "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
-    command += ["--output-dir", str(folder)]
-    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
+    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--output-dir", str(folder)]
+    options += ["--backbone", str(shallow_bert), "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
+    assert train.main(options) == 0
     return folder
 
 

@@ -1,9 +1,7 @@
 """Fitting: what is learned, what is repeatable, and what survives an interruption."""
 
 import gc
-import json
 import resource
-import shutil
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,12 +35,8 @@ COLUMNS = ["epoch", "seconds", "loss", "accuracy", "val_loss", "val_accuracy"]
 
 
 @pytest.fixture(scope="module")
-def tiny(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> backbone.Backbone:
-    """The tiny BERT without its second layer: the time of a test goes into building graphs, not into arithmetic."""
-    folder = shutil.copytree(tiny_bert, tmp_path_factory.mktemp("one-layer"), dirs_exist_ok=True)
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
-    return backbone.find(str(folder))
+def tiny(shallow_bert: Path) -> backbone.Backbone:
+    return backbone.find(str(shallow_bert))
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +46,12 @@ def whole(tiny) -> dict[str, Fitted]:
 
 
 @pytest.fixture(scope="module")
-def by_heart(tiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fitted]:
+def by_heart(steady_bert) -> Iterator[Fitted]:
     """Eight sentences learned in mixed_bfloat16, without dropout, so that nothing keeps them from being learned."""
     import tf_keras
 
-    folder = shutil.copytree(tiny.folder, tmp_path_factory.mktemp("no-dropout"), dirs_exist_ok=True)
-    config = json.loads((folder / "config.json").read_text())
-    without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    (folder / "config.json").write_text(json.dumps(config | without))
     recipe = TrainingConfig(epochs=60, batch_size=8, learning_rate=5e-3, seed=2)
-    yield train(recipe, backbone.find(str(folder)), EASY, None, precision="mixed_bfloat16")
+    yield train(recipe, backbone.find(str(steady_bert)), EASY, None, precision="mixed_bfloat16")
     tf_keras.mixed_precision.set_global_policy("float32")
 
 

@@ -95,10 +95,10 @@ def test_the_study_of_the_labels_runs_on_the_sample_corpus():
 
 
 @pytest.mark.timeout(1800)
-def test_the_colab_notebook_runs_without_its_colab_cells(tiny_bert):
+def test_the_colab_notebook_runs_without_its_colab_cells(shallow_bert):
     environment = {
         DATA_VARIABLE: str(paths.SAMPLE_CORPUS),
-        notebooks.TRAINING_VARIABLE: f"--epochs 1 --backbone {tiny_bert}",
+        notebooks.TRAINING_VARIABLE: f"--epochs 1 --backbone {shallow_bert}",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     executed, _, error = notebooks.execute(paths.RESEARCH / "colab.ipynb", environment, timeout=1500)
