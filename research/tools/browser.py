@@ -33,7 +33,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
 PEOPLE = 4  # who ask before the page Monitor is looked at
-QUESTION = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
+QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
+TWO_PRODUCTS = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
 # Made up for the pictures: no real tweet is ever shown in them.
 UPLOAD = (
     "Loving the new iPad, the screen is gorgeous",
@@ -224,9 +225,14 @@ def page_links(page: Page) -> dict[str, str]:
 # ---------------------------------------------------------------- what is done on a page
 
 
-def ask(page: Page, question: str = QUESTION) -> None:
-    """Ask a question on the page Ask, and wait for the answer."""
-    page.get_by_label("Your text").fill(question)
+def question_for(page: Page) -> str:
+    """What the page Ask is asked for the pictures: a text of two products where there is a model of targets."""
+    return TWO_PRODUCTS if page.get_by_text("Products to look for").count() else QUESTION
+
+
+def ask(page: Page, question: str = "") -> None:
+    """Ask a question on the page Ask, that for the pictures if none is given, and wait for the answer."""
+    page.get_by_label("Your text").fill(question or question_for(page))
     page.get_by_role("button", name="Ask", exact=True).click()
     wait_until_done(page)
 

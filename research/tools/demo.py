@@ -93,17 +93,26 @@ def _ask(page: Page) -> None:
     _caption(page, "Ask: which emotion does a text direct at which product?", 1500)
     box = page.get_by_label("Your text")
     box.click()
-    box.press_sequentially(browser.QUESTION, delay=TYPING)
+    question = browser.question_for(page)
+    box.press_sequentially(question, delay=TYPING)
     page.get_by_role("button", name="Ask", exact=True).click()
     browser.wait_until_done(page)
-    _caption(page, "The answer first, with how sure the model is")
+    has_two = question == browser.TWO_PRODUCTS
+    what = "Each product in the colour of the emotion toward it" if has_two else "The answer first"
+    _caption(page, f"{what}, with how sure the model is")
     _show(page, "Which words counted")
     _caption(page, "Which words spoke for the answer, and which against it")
-    _show(page, "Is this correct?")
-    _caption(page, "A thumb or a correction is kept, to train with later", 1500)
-    page.locator('[data-testid="stFeedback"] button').first.click()  # up, down
+    _show(page, "Are the products and their emotions correct?" if has_two else "Is this correct?")
+    _caption(page, "What you confirm or correct is kept, to train with later", 1500)
+    if has_two:
+        page.get_by_role("button", name="Store", exact=True).first.click()
+    else:
+        page.locator('[data-testid="stFeedback"] button').first.click()  # up, down
     page.get_by_text("Thank you. Your feedback is stored.").wait_for()
     page.wait_for_timeout(READING)
+    if has_two:
+        _show(page, "The whole text")
+        _caption(page, "Below stands the answer for the whole text, as without a model of targets")
 
 
 def _batch(page: Page) -> None:

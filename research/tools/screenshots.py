@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 WINDOW = {"width": 1280, "height": 800}
-MOST_HEIGHT = 2000  # pixels: a page is shown in full up to here
+MOST_HEIGHT = 2160  # pixels: a page is shown in full up to here
 TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
   name => document.querySelector(`[data-testid="${name}"]`)?.scrollHeight ?? 0))"""
 
