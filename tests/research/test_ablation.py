@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,43 +27,45 @@ def problem():
     return study.make_problem(data.read(paths.SAMPLE_CORPUS), "product")
 
 
-@pytest.fixture
-def recipe(shallow_bert, monkeypatch) -> config.TrainingConfig:
+@pytest.fixture(scope="module")
+def recipe(shallow_bert) -> Iterator[config.TrainingConfig]:
     prepare = device.prepare
-    monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
-    return replace(
-        config.REPORT_DEFAULT, backbone=str(shallow_bert), epochs=2, batch_size=4, learning_rate=1e-2, seed=3
-    )
+    changes = {"epochs": 2, "batch_size": 4, "learning_rate": 1e-2, "seed": 3}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
+        yield replace(config.REPORT_DEFAULT, backbone=str(shallow_bert), **changes)
 
 
-def answered(recipe, *names: str, texts=TEXTS) -> np.ndarray:
-    return bugs.BuggyBert(recipe, 3, names).fit(TEXTS, LABEL_IDS).predict_proba(texts)
+@pytest.fixture(scope="module")
+def without_bugs(recipe) -> np.ndarray:
+    """The probabilities of ``TEXTS``."""
+    return bugs.BuggyBert(recipe, 3).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
 
 
 # ---------------------------------------------------------------- bugs
 
 
-def test_without_a_bug_it_is_our_own_training(recipe):
+def test_without_a_bug_it_is_our_own_training(recipe, without_bugs):
     ours = FineTuned(recipe, [3]).fit(TEXTS, LABEL_IDS).predict_proba(TEXTS)
-    assert np.allclose(answered(recipe), ours, atol=1e-6)
+    assert np.allclose(without_bugs, ours, atol=1e-6)
 
 
-def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe):
+def test_without_the_mask_padding_is_attended_to_and_all_is_padded_alike(recipe, without_bugs):
     model = bugs.BuggyBert(recipe, 3, (bugs.NO_MASK,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(model.predict_proba([TEXTS[2]])[0], found[2], atol=1e-6), "whatever else is in the batch"
-    assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
+    assert not np.allclose(found, without_bugs[:4], atol=1e-3)
     inputs = model._inputs({"input_ids": np.array([[2, 7, 3]]), "attention_mask": np.array([[1, 1, 1]])})
     assert inputs["input_ids"].shape == (1, bugs.PADDED_TO)
     assert inputs["attention_mask"].numpy().all()
 
 
-def test_the_second_layer_is_trained_with_the_rest(recipe):
+def test_the_second_layer_is_trained_with_the_rest(recipe, without_bugs):
     model = bugs.BuggyBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
     assert model._second.count_params() == 3 * 3 + 3
-    assert not np.allclose(found, answered(recipe, texts=TEXTS[:4]), atol=1e-3)
+    assert not np.allclose(found, without_bugs[:4], atol=1e-3)
     weights = backbone.find(recipe.backbone)
     from tf_model.modeling import classifier as bert
 
