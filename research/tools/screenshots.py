@@ -52,6 +52,7 @@ def _photograph(page: Page, target: Path) -> None:
             break
         page.set_viewport_size(WINDOW | {"height": height})
         browser.wait_until_done(page)
+    page.locator('[data-testid="stMain"]').evaluate("main => main.scrollTo(0, 0)")  # a click has scrolled it
     with whole_file(target, overwrite=True) as part:
         part.write_bytes(page.screenshot(animations="disabled"))
 
