@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy
 import pandas
@@ -169,6 +170,9 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "SAVED_MODELS", folder)
     # Each AppTest would read the papers of every installed package, in search of components that this app has none of.
     monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
+    # Each load of a model and each run of a page would collect the garbage among all that the tests have imported.
+    monkeypatch.setattr(loading, "gc", Mock())
+    st.config.set_option("runner.postScriptGC", False)
     _forget()
     yield folder
     _forget()

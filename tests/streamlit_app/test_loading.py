@@ -64,7 +64,9 @@ def test_explaining_is_warmed_up_beside_the_page(models, loaded, monkeypatch):
     assert explained.wait(20)
 
 
-def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loaded):
+def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loaded, monkeypatch):
+    monkeypatch.setattr(loading, "gc", gc)
+
     class Ring:
         """Garbage that only a collection can find."""
 
