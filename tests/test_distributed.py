@@ -191,15 +191,14 @@ def test_two_workers_learn_as_one_does_and_a_killed_one_costs_an_epoch(tmp_path,
 
 
 @pytest.mark.timeout(2 * LIMIT)
-def test_two_workers_calibrate_the_whole_question_as_one_does(tmp_path, steady_bert):
+def test_two_workers_calibrate_the_whole_question_as_one_does(tmp_path, steady_bert, answer_model):
     arguments = ("--task", "answer", "--epochs", "1")
-    assert train.main(options(tmp_path / "one", steady_bert, *arguments)) == 0
-    (chief_code, chief_words), (second_code, second_words) = end(start_two(tmp_path / "two", steady_bert, *arguments))
+    (chief_code, chief_words), (second_code, second_words) = end(start_two(tmp_path, steady_bert, *arguments))
     assert (chief_code, second_code) == (0, 0), chief_words + second_words
     assert "calibration, fold 3 of 3" in second_words, "the folds are shared out too"
     one, two = (
-        json.loads((tmp_path / name / "answer" / "calibration.json").read_text(encoding="utf-8"))["temperature"]
-        for name in ("one", "two")
+        json.loads((folder / "calibration.json").read_text(encoding="utf-8"))["temperature"]
+        for folder in (answer_model, tmp_path / "answer")
     )
     assert two == pytest.approx(one, rel=1e-4)
     assert one["product"] != one["emotion"]

@@ -14,7 +14,7 @@ import openpyxl
 import pandas
 import pytest
 
-from tf_model import paths, tasks, train
+from tf_model import tasks
 from tf_model.model_dir import LABELS, PRODUCTS, SIGNATURE
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.monitor.store import Store
@@ -36,12 +36,10 @@ MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smi
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, shallow_bert):
-    """A folder with one small real model, trained by the real command."""
+def models(tmp_path_factory, answer_model):
+    """A folder with one small real model, to be replaced."""
     folder = tmp_path_factory.mktemp("models")
-    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--output-dir", str(folder)]
-    options += ["--backbone", str(shallow_bert), "--epochs", "1", "--batch-size", "64", "--precision", "float32"]
-    assert train.main(options) == 0
+    shutil.copytree(answer_model, folder / "answer")
     return folder
 
 
