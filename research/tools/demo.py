@@ -98,6 +98,8 @@ def _ask(page: Page) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
     browser.wait_until_done(page)
     has_two = question == browser.TWO_PRODUCTS
+    if has_two:
+        page.locator("p.text .mention").first.scroll_into_view_if_needed()
     what = "Each product in the colour of the emotion toward it" if has_two else "The answer first"
     _caption(page, f"{what}, with how sure the model is")
     _show(page, "Which words counted")
