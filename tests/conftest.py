@@ -142,7 +142,7 @@ def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A model of the whole question, trained by the real command on the sample as ``test_distributed`` trains."""
     from tf_model import train
 
-    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "1", "--learning-rate", "2e-3"]
+    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "8", "--learning-rate", "2e-3"]
     options += ["--backbone", str(steady_bert), "--precision", "float32", "--batch-size", "30", "--output-dir"]
     return once(tmp_path_factory, "answers", lambda folder: train.main([*options, str(folder)])) / "answer"
 
