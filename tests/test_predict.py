@@ -352,8 +352,9 @@ HEADER = ["id", "text", "product", "mention", "start", "end", "emotion", "emotio
 
 
 @pytest.fixture
-def of_targets(tmp_path, target_model) -> list[str]:
+def of_targets(tmp_path, target_model, monkeypatch) -> list[str]:
     """Arguments for a file of four texts, one of them empty, and a products file of another name."""
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)  # where no model guesses
     (tmp_path / "products.csv").write_text("name,aliases\nXbox,xbone\nKindle,\n")
     (tmp_path / "in.csv").write_text('id,text\n07,"caf\u00e9: my xbone, not the Kindle"\n8,\n9,a Wii\n10,a kindle\n')
     options = ["--targets", "--model", str(target_model), "--products", str(tmp_path / "products.csv")]
