@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, first_line, listed
+from tf_model.io.files import write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,8 @@ LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
 PRODUCTS = "products.csv"  # of a model of targets: the products that it looks for
+LIGHT = "light"  # what answers without TensorFlow, see tf_model.inference.light
+MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
 SAMPLE = "sample"  # the dataset in the metrics of a model of the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
@@ -296,6 +299,51 @@ def fingerprint(folder: Path) -> Fingerprint:
             status = (folder / name).stat()
             files.append((name, status.st_mtime_ns, status.st_size))
     return tuple(files)
+
+
+# ---------------------------------------------------------------- whole, and of one training
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the SHA-256 of every file that decides an answer; call it when they are all there."""
+    parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION, PRODUCTS)]
+    found = sorted(file for part in parts for file in (part, *part.rglob("*")) if file.is_file())
+    write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): _sha256(file) for file in found}})
+
+
+def check_manifest(folder: Path, light: bool) -> None:
+    """Raise :class:`ModelError` where a file of the SavedModel, or of the ``light`` model, is not that of the manifest.
+
+    A SavedModel without a manifest, made before there was one, is not checked.
+    """
+    manifest = read_json(folder / MANIFEST, required=light)
+    expected = manifest.get("sha256", {})
+    if manifest and not (isinstance(expected, dict) and expected):
+        raise _unusable(folder / MANIFEST, "is damaged")
+    unread = (*SAVED_MODEL, CALIBRATION) if light else (LIGHT,)
+    for name, sha256 in expected.items():
+        if name.split("/")[0] in unread:
+            continue
+        try:
+            problem = None if _sha256(folder / name) == sha256 else "is damaged, or comes from another training"
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        if problem:
+            raise ModelError(
+                f"{paths.shown(folder / name)} {problem}; copy the whole folder again, or export the model"
+            )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def identity(folder: Path) -> str:
+    """What differs between any two models, as long as neither is changed by hand: the manifest, or the training."""
+    with suppress(OSError):
+        return (folder / MANIFEST).read_text(encoding="utf-8")
+    return training_of(folder)
 
 
 # ---------------------------------------------------------------- which training, and which version

@@ -14,7 +14,7 @@ from typing import Any
 
 from tf_model import cli, paths, tasks
 from tf_model.errors import DataError, ModelError, OutputError, UsageError, plural
-from tf_model.inference.predictor import Predictor, find_model
+from tf_model.inference.predictor import RUNTIMES, Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
@@ -40,6 +40,7 @@ EXCLUDES = {
     "test_predictions": ("record", "format"),
     "engine": ("server", "sheet", "record"),
     "targets": ("server", "record", "test_predictions"),
+    "runtime": ("server",),
 }
 
 
@@ -86,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the products to look for (.csv, .yaml); those of the model if none",
     )
     add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
+    add(
+        "--runtime",
+        choices=RUNTIMES,
+        help="light: the model's small network, without TensorFlow; auto, if not given: light where it can be used",
+    )
     where = "saved_models/test_predictions.csv, or OUTPUT"
     add("--test-predictions", action="store_true", help=f"predict the dataset's unlabelled tweets into {where}")
     add("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
@@ -147,9 +153,9 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
 
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
     if arguments.targets:
-        predictor = TargetPredictor.load(arguments.model, arguments.products)
+        predictor = TargetPredictor.load(arguments.model, arguments.products, arguments.runtime or RUNTIMES[0])
     else:
-        predictor = Predictor.load(arguments.model)
+        predictor = Predictor.load(arguments.model, arguments.runtime or RUNTIMES[0])
         _refuse_targets(predictor.folder, predictor.labels)
     if predictor.metrics.get("dataset") == SAMPLE:
         cli.say(
@@ -222,6 +228,7 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             answer_folder=answer_folder,
             column=arguments.column,
             address=arguments.address,
+            runtime=arguments.runtime or RUNTIMES[0],
             workers=arguments.workers,
             gpus=arguments.gpus_per_worker,
             probabilities=arguments.probabilities,

@@ -12,12 +12,14 @@ from tf_model.evaluation.joint_metrics import answer_metrics
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling.joint_label import (
     NOT_SURE,
+    answer_outputs,
     answer_text,
     best_two,
     candidates,
     confidence_and_right,
     confidence_of,
     joint_outputs,
+    tensorflow_functions,
 )
 
 PRODUCTS = ("iPhone", "iPad")
@@ -27,8 +29,7 @@ GUESSES = candidates(tasks.of_model(LABELS, tasks.NO_EMOTION))
 
 
 def two(product: list[float], emotion: list[float]) -> tuple[str, str, float]:
-    tf = import_tensorflow()
-    found = best_two([tf.constant([product]), tf.constant([emotion])], NONE)
+    found = best_two([np.array([product]), np.array([emotion])], NONE)
     return GUESSES[found["best"][0]], GUESSES[found["second"][0]], float(found["confidence"][0])
 
 
@@ -74,11 +75,10 @@ def test_no_emotion_may_be_any_class_or_none(neutral):
     emotions = ("a", "b", "c")
     chosen = tasks.of_model({"product": PRODUCTS, "emotion": emotions}, None if neutral is None else emotions[neutral])
     guesses = candidates(chosen)
-    tf = import_tensorflow()
     for number, emotion in enumerate(emotions):
         probabilities = [np.array([[0.1, 0.9]], np.float32), np.full((1, 3), 0.2, np.float32)]
         probabilities[1][0, number] = 0.6
-        found = best_two([tf.constant(each) for each in probabilities], neutral)
+        found = best_two(probabilities, neutral)
         is_none = number == neutral
         assert guesses[found["best"][0]] == (emotion if is_none else f"{emotion} → iPad")
         assert float(found["confidence"][0]) == pytest.approx(0.6 if is_none else 0.54)
@@ -94,15 +94,14 @@ def test_of_a_target_the_emotion_is_the_answer_and_its_probability_the_confidenc
     [target] = chosen = tasks.of_model({"target": ("a", "b", "c")}, no_emotion)
     guesses = candidates(chosen)
     assert sorted(guesses) == ["a", "b", "c"]
-    tf = import_tensorflow()
     probabilities = np.array([[0.5, 0.2, 0.3], [0.1, 0.7, 0.2], [0.2, 0.3, 0.5]], np.float32)
-    found = joint_outputs({"target_probabilities": tf.constant(probabilities)}, chosen, threshold=0.5)
-    texts = {name: values.numpy().tolist() for name, values in found.items()}
-    assert texts["best_guess"] == texts["answer"] == [b"a", b"b", b"c"]
-    assert texts["second_guess"] == [b"c", b"c", b"b"]
+    found = joint_outputs({"target_probabilities": probabilities}, chosen, threshold=0.5)
+    texts = {name: values.tolist() for name, values in found.items()}
+    assert texts["best_guess"] == texts["answer"] == ["a", "b", "c"]
+    assert texts["second_guess"] == ["c", "c", "b"]
     assert texts["answer_confidence"] == pytest.approx([0.5, 0.7, 0.5])
-    sure = joint_outputs({"target_probabilities": tf.constant(probabilities)}, chosen, threshold=0.6)
-    assert sure["answer"].numpy().tolist() == [NOT_SURE.encode(), b"b", NOT_SURE.encode()]
+    sure = joint_outputs({"target_probabilities": probabilities}, chosen, threshold=0.6)
+    assert sure["answer"].tolist() == [NOT_SURE, "b", NOT_SURE]
     confidence, right = confidence_and_right(np.array([[0], [1], [0]]), [probabilities], target.neutral)
     assert right.tolist() == [True, True, False]
     assert confidence == pytest.approx([0.5, 0.7, 0.5])
@@ -149,3 +148,22 @@ def test_predictions_of_texts_answer_at_the_threshold():
 
     found = Predictor(LABELS, score).predict(["0", "1"], threshold=THRESHOLD)
     assert found["answer"].tolist() == [GUESSES[1], NOT_SURE]
+
+
+@pytest.mark.parametrize("no_emotion", [tasks.NO_EMOTION, None])
+@pytest.mark.parametrize("labels", [LABELS, {"target": tasks.EMOTIONS}], ids=["joint", "target"])
+def test_the_graph_and_numpy_give_the_same_answers(labels, no_emotion):
+    tf, draw = import_tensorflow(), np.random.default_rng(0)
+    chosen = tasks.of_model(labels, no_emotion)
+    probabilities = [draw.dirichlet(np.full(len(task.labels), 0.5), 400).astype(np.float32) for task in chosen]
+    probabilities = [np.concatenate([each, np.full_like(each, 1 / each.shape[1])]) for each in probabilities]  # ties
+    graph = tf.function(lambda given: answer_outputs(given, chosen, 0.4, tensorflow_functions()))
+    expected = answer_outputs(probabilities, chosen, 0.4)
+    found = graph([tf.constant(each) for each in probabilities])
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        values = values.numpy()
+        assert values.dtype == expected[name].dtype
+        if values.dtype == object:
+            values = np.array([each.decode() for each in values], object)
+        np.testing.assert_array_equal(values, expected[name])

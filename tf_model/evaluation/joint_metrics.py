@@ -178,7 +178,6 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
     """A table of ``<task>`` and ``<task>_confidence``; with a threshold also ``answer`` and ``answer_confidence``."""
     import pandas as pd
 
-    from tf_model.device import import_tensorflow
     from tf_model.modeling.joint_label import NOT_SURE, best_two, candidates
 
     scores = by_task(probabilities, chosen)
@@ -187,10 +186,8 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
         columns[task.name] = np.array(task.labels, object)[scores[task.name].argmax(axis=1)]
         columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
     if threshold is not None:
-        tf = import_tensorflow()
-        two = best_two([tf.constant(values, tf.float32) for values in scores.values()], chosen[-1].neutral)
-        guesses = np.array(candidates(chosen), object)[two["best"].numpy()]
-        confidence = two["confidence"].numpy()
+        two = best_two([np.asarray(values, np.float32) for values in scores.values()], chosen[-1].neutral)
+        guesses, confidence = np.array(candidates(chosen), object)[two["best"]], two["confidence"]
         columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
     return pd.DataFrame(columns)
 

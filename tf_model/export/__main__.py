@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from tf_model import cli, model_dir, paths
-from tf_model.data import read
-from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.config import config_of
+from tf_model.data import Columns, TrainingRows, read, resolve, training_rows
+from tf_model.data.products import read_products
+from tf_model.data.splits import training_split
+from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.export import restore
+from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model, probability_column
 from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
 from tf_model.modeling.backbone import TRAINED_ON
-from tf_model.tasks import TEXT_COLUMN
+from tf_model.tasks import TARGET, TEXT_COLUMN
 
 FORMATS = ("saved-model", "weights")
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
@@ -53,12 +57,12 @@ def _check_place(output: Path, model: Path) -> None:
 
 def _write_again(restored: restore.Restored, folder: Path) -> None:
     """The SavedModel as the present code makes it, and the artifacts; :class:`ModelError` if it answers otherwise."""
-    shutil.copytree(
-        restored.predictor.folder, folder, ignore=shutil.ignore_patterns(*model_dir.SAVED_MODEL), dirs_exist_ok=True
-    )
-    save_graph(restored.fitted, restored.tasks, folder, model_dir.read_json(folder / model_dir.CALIBRATION))
+    written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST)
+    shutil.copytree(restored.predictor.folder, folder, ignore=written, dirs_exist_ok=True)
+    calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
+    save_graph(restored.fitted, restored.tasks, folder, calibration)
     texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()
-    models = restored.predictor, Predictor.load(folder)
+    models = restored.predictor, Predictor.load(folder, "tensorflow")
     columns = [probability_column(task, label) for task, labels in models[0].labels.items() for label in labels]
     one, other = (model.predict(texts, probabilities=True)[columns].to_numpy() for model in models)
     difference = np.abs(one - other).max()
@@ -67,6 +71,28 @@ def _write_again(restored: restore.Restored, folder: Path) -> None:
             f"{restored.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained "
             "by code that reads texts in another way; train it again"
         )
+    rows = _validation_rows(restored.predictor)
+    probabilities = None
+    if rows:
+        columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
+        probabilities = models[1].predict(rows.texts, probabilities=True)[columns].to_numpy()
+    no_emotion = restored.predictor.no_emotion
+    write_light(restored.fitted, restored.tasks, folder, calibration, no_emotion, rows, probabilities)
+    model_dir.write_manifest(folder)
+
+
+def _validation_rows(model: Predictor) -> TrainingRows | None:
+    """The rows that the model validated on; None where the dataset of its training is not found."""
+    config, name = config_of(model.folder, model.recipe), model.metrics.get("task", "")
+    try:
+        dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known=model.tasks)
+        if dataset.sha256 != model.metrics.get("data_sha256"):
+            return None
+        products = read_products(model.folder / model_dir.PRODUCTS) if name == TARGET.name else None
+        rows = training_rows(dataset, name, products)
+    except TweetTargetError:
+        return None
+    return rows.take(training_split(rows, config.split_seed, config.validation_size)[0].validation)
 
 
 def _write_weights(restored: restore.Restored, folder: Path) -> None:

@@ -34,7 +34,7 @@ def load(folder: Path | str | None) -> Restored:
     folder = find_model(folder)
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
     folder = folder.resolve() if folder.is_symlink() else folder
-    predictor = Predictor.load(folder)
+    predictor = Predictor.load(folder, "tensorflow")
     config = config_of(folder, predictor.recipe)
     weights = backbone.find(config.backbone)
     trained_from = predictor.metrics.get("backbone")

@@ -18,6 +18,7 @@ from tf_model.config import TrainingConfig
 from tf_model.data import TrainingRows
 from tf_model.data.products import Products, write_products
 from tf_model.errors import ModelError, first_line
+from tf_model.export.light import write_light
 from tf_model.export.model_card import model_card
 from tf_model.inference.attribution import SIGNATURE as EXPLAIN
 from tf_model.inference.attribution import explain_function
@@ -64,6 +65,8 @@ def export(
             reference.save(part)
         if products:
             write_products(products, part / model_dir.PRODUCTS)
+        write_light(fitted, tasks, part, calibration, no_emotion, validation, probabilities)
+        model_dir.write_manifest(part)
         write_json(part / model_dir.RECIPE, config.to_dict())
         write_json(part / model_dir.METRICS, metrics)
         pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
@@ -95,22 +98,18 @@ def save_graph(
     import tensorflow as tf
 
     from tf_model.modeling.classifier import task_logits
-    from tf_model.modeling.joint_label import joint_outputs
+    from tf_model.modeling.joint_label import answer_outputs, tensorflow_functions
 
     encoder, model = fitted.encoder, fitted.model
     temperatures = calibration["temperature"] if calibration else {task.name: 1.0 for task in tasks}
 
     def predict(inputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = {}
-        for task, logits in zip(tasks, task_logits(model, inputs), strict=True):
-            probabilities = tf.nn.softmax(logits / temperatures[task.name])  # (N, classes)
-            outputs |= {
-                task.name: tf.gather(tf.constant(list(task.labels)), tf.argmax(probabilities, axis=-1)),
-                f"{task.name}_confidence": tf.reduce_max(probabilities, axis=-1),
-                f"{task.name}_probabilities": probabilities,
-            }
+        logits = zip(tasks, task_logits(model, inputs), strict=True)
+        probabilities = [tf.nn.softmax(each / temperatures[task.name]) for task, each in logits]
+        threshold = calibration["threshold"] if calibration else None
+        outputs = answer_outputs(probabilities, tasks, threshold, tensorflow_functions())
         if calibration:
-            return outputs | joint_outputs(outputs, tasks, calibration["threshold"])
+            return outputs
         aliases = ("label", "confidence", "probabilities")
         return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
 

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import model_dir, paths, tasks
+from tf_model import cli, model_dir, paths, tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference import attribution
 from tf_model.io import tables
@@ -29,7 +31,12 @@ WINDOW = tables.CHUNK_ROWS  # texts that are sorted by length, so that a batch i
 DEFAULT_MODELS = ("answer", "product")
 ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
+RUNTIMES = ("auto", "tensorflow", "light")
+ATTEMPTS = 5  # to load a model that is replaced meanwhile
 MEASURE = "measure"  # the signature that also says how long each stage took, and what the vocabulary does not know
+
+if TYPE_CHECKING:
+    from tf_model.inference.light import LightModel
 
 Outputs = dict[str, np.ndarray]
 _calls: list[None] = []  # one entry for each call under way; appending and popping need no lock
@@ -60,23 +67,53 @@ class Predictor:
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None  # the confidence below which the model's answer is "Not sure"
+    batch_size: int = BATCH_SIZE  # how many texts ``score`` is given at once
     explainer: Callable[[bytes], attribution.Explanation] | None = None
     no_emotion: str | None = tasks.NO_EMOTION  # the label that says that there is none, if it is among those
     version: str = ""  # which training it is, see model_dir.training_of; of a model on a server its number there
 
     @classmethod
-    def load(cls, folder: Path | str | None = None) -> Predictor:
-        """Load a saved model, see :func:`find_model`; :class:`ModelError` if the folder does not hold a whole one."""
+    def load(
+        cls, folder: Path | str | None = None, runtime: str = RUNTIMES[0], threads: int | None = None
+    ) -> Predictor:
+        """Load a saved model, see :func:`find_model`; :class:`ModelError` if the folder does not hold a whole one.
+
+        ``runtime`` is one of :data:`RUNTIMES`: "light" does without TensorFlow, "auto" is that one if it is there and
+        can be used. ``threads`` to compute with; None: one for each core.
+        """
         folder = find_model(folder)
-        # A link is followed once: a promotion that moves it meanwhile cannot mix the files of two versions.
-        files = folder.resolve() if folder.is_symlink() else folder
+        for _ in range(ATTEMPTS):
+            # A link is followed once: a promotion that moves it meanwhile cannot mix the files of two versions.
+            files = folder.resolve() if folder.is_symlink() else folder
+            before = model_dir.identity(files)
+            try:
+                model = cls._load(folder, files, runtime, threads)
+            except ModelError:
+                if model_dir.identity(files) == before:
+                    raise
+            else:
+                if model_dir.identity(files) == before:
+                    return model
+        raise ModelError(f"{paths.shown(folder)} is replaced again and again while it is loaded; try it later")
+
+    @classmethod
+    def _load(cls, folder: Path, files: Path, runtime: str, threads: int | None) -> Predictor:
         labels = model_dir.read_labels(files)
         names = (model_dir.RECIPE, model_dir.METRICS, model_dir.CALIBRATION)
         recipe, metrics, calibration = (model_dir.read_json(files / name) for name in names)
-        model = _load_graph(files, labels)
-        threshold, version = calibration.get("threshold"), model_dir.training_of(files)
-        no_emotion = model_dir.read_no_emotion(files)
-        return cls(labels, _scorer(model), folder, recipe, metrics, threshold, _explainer(model), no_emotion, version)
+        more = {
+            "folder": folder,
+            "recipe": recipe,
+            "metrics": metrics,
+            "threshold": calibration.get("threshold"),
+            "no_emotion": model_dir.read_no_emotion(files),
+            "version": model_dir.training_of(files),
+        }
+        light = _load_light(files, runtime, threads)
+        if light:
+            return cls(labels, light.score, batch_size=WINDOW, explainer=_late_explainer(files, labels), **more)
+        model = _load_graph(files, labels, threads)
+        return cls(labels, _scorer(model), explainer=_explainer(model), **more)
 
     @property
     def name(self) -> str:
@@ -111,7 +148,7 @@ class Predictor:
     def predict(
         self,
         texts: Sequence[Any],
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         probabilities: bool = False,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
@@ -150,7 +187,7 @@ class Predictor:
     def predict_measured(
         self,
         texts: Sequence[Any],
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> Measured:
@@ -165,7 +202,7 @@ class Predictor:
         _calls.append(None)
         try:
             windows = [
-                self._score_window(inputs[start : start + WINDOW], batch_size, on_progress)
+                self._score_window(inputs[start : start + WINDOW], batch_size or self.batch_size, on_progress)
                 for start in range(0, len(inputs), WINDOW)
             ]
         finally:
@@ -270,11 +307,55 @@ def find_model(folder: Path | str | None) -> Path:
     raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {saved.name}/{ANSWER}")
 
 
-def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]]) -> Any:
+def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel | None:
+    """The light model of a folder; None where another one is to be used."""
+    if runtime == "tensorflow":
+        return None
+    if not (folder / model_dir.LIGHT).is_dir():
+        if runtime == "auto":
+            return None
+        export = "python -m tf_model.export"
+        raise ModelError(f"{paths.shown(folder)} has no light model; write one with `{export}`, or leave out --runtime")
+    from tf_model.inference.light import LightModel
+
+    try:
+        model_dir.check_manifest(folder, light=True)
+        return LightModel(folder / model_dir.LIGHT, threads)
+    except ModelError as error:
+        if runtime == "light":
+            raise
+        cli.say(f"note: {error}; the SavedModel answers instead, and needs more time")
+        return None
+
+
+def _late_explainer(
+    folder: Path, labels: Mapping[str, Sequence[str]]
+) -> Callable[[bytes], attribution.Explanation] | None:
+    """What explains by the SavedModel, which is loaded when it is first asked; None without TensorFlow."""
+    if find_spec("tensorflow") is None:
+        return None
+    before = model_dir.identity(folder)
+
+    @cache
+    def loaded() -> Callable[[bytes], attribution.Explanation]:
+        explain = _explainer(_load_graph(folder, labels, None))
+        if explain is None or model_dir.identity(folder) != before:
+            what = "cannot explain its answers; train it again" if explain is None else "was replaced; load it again"
+            raise ModelError(f"{folder} {what}")
+        return explain
+
+    return lambda text: loaded()(text)
+
+
+def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int | None) -> Any:
     """The loaded SavedModel, after a check that its ``serving_default`` is that of a model with these labels."""
     from tf_model.device import import_tensorflow
 
+    model_dir.check_manifest(folder, light=False)
     tf = import_tensorflow()
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     import tensorflow_text  # noqa: F401  registers the operations of the tokenizer
 
     try:

@@ -11,7 +11,7 @@ from tf_model import model_dir, paths, tasks
 from tf_model.data.products import Products, read_products
 from tf_model.errors import ModelError
 from tf_model.inference.attribution import Explanation
-from tf_model.inference.predictor import Predictor, find_model, model_input, probability_column
+from tf_model.inference.predictor import RUNTIMES, Predictor, find_model, model_input, probability_column
 from tf_model.io import tables
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.preprocessing.cleaning import MASK, mark
@@ -31,10 +31,15 @@ class TargetPredictor:
     answer: Predictor | None = None  # guesses for the texts that name no product
 
     @classmethod
-    def load(cls, folder: Path | str | None = None, products: Path | str | None = None) -> TargetPredictor:
-        """Load what :func:`find_targets` finds. Raises :class:`ModelError` and :class:`DataError`."""
+    def load(
+        cls, folder: Path | str | None = None, products: Path | str | None = None, runtime: str = RUNTIMES[0]
+    ) -> TargetPredictor:
+        """Load what :func:`find_targets` finds, see :meth:`Predictor.load`.
+
+        Raises :class:`ModelError` and :class:`DataError`.
+        """
         model, found, answer = find_targets(folder, products)
-        return cls(Predictor.load(model), found, Predictor.load(answer) if answer else None)
+        return cls(Predictor.load(model, runtime), found, Predictor.load(answer, runtime) if answer else None)
 
     @property
     def metrics(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The joint label: which emotion towards which product, no emotion, or "Not sure".
 
-The rule, written once for the exported graph and for evaluation:
+The rule, written once for the exported graph, the light model and evaluation:
 
 - The most probable emotion decides. If it is "no emotion", that is the answer, without a product. A model may have no
   such class.
@@ -8,19 +8,19 @@ The rule, written once for the exported graph and for evaluation:
 - The confidence is the probability of "no emotion", or that of the emotion times that of the product.
 - Of a model of targets the most probable emotion is the answer, and its probability the confidence.
 - Below the threshold the answer is "Not sure", and the two best guesses say between what.
+
+It is written in NumPy's functions, ``xp``; for the graph :func:`tensorflow_functions` stand in for them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from tf_model import tasks
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 NOT_SURE = "Not sure"
 ARROW = " → "
@@ -52,33 +52,31 @@ def confidence_of(
     return emotion_probabilities[emotion] * (product_probabilities[product] if product else 1.0)
 
 
-def best_two(probabilities: Sequence[tf.Tensor], neutral: int | None) -> dict[str, tf.Tensor]:
+def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) -> dict[str, Any]:
     """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions], or the latter.
 
     ``neutral`` is the id of no emotion, None if there is no such class. ``best`` and ``second``, int64 [N], index
     :func:`candidates`; ``confidence``, float32 [N], is that of the best.
     """
-    import tensorflow as tf
-
     emotion_probabilities = probabilities[-1]
     is_joint = len(probabilities) > 1
-    product_probabilities = probabilities[0] if is_joint else tf.ones_like(emotion_probabilities[:, :1])
+    product_probabilities = probabilities[0] if is_joint else xp.ones_like(emotion_probabilities[:, :1])
     non_neutral = [number for number in range(emotion_probabilities.shape[1]) if number != neutral]
     scores = [] if neutral is None else [emotion_probabilities[:, neutral, None]]
     scores += [emotion_probabilities[:, number, None] * product_probabilities for number in non_neutral]
-    scores = tf.concat(scores, axis=1)  # (N, candidates)
-    products = tf.cast(tf.shape(product_probabilities)[1], tf.int64)
-    emotion = tf.argmax(emotion_probabilities, axis=1)  # (N)
-    product = tf.argmax(product_probabilities, axis=1)
+    scores = xp.concatenate(scores, axis=1)  # (N, candidates)
+    products = product_probabilities.shape[1]
+    emotion = xp.argmax(emotion_probabilities, axis=1)  # (N)
+    product = xp.argmax(product_probabilities, axis=1)
     best = emotion * products + product
     if neutral is not None:
-        rank = tf.where(emotion > neutral, emotion - 1, emotion)  # among the emotions that are not neutral
-        best = tf.where(emotion == neutral, tf.zeros_like(emotion), 1 + rank * products + product)
-    taken = tf.one_hot(best, tf.shape(scores)[1], on_value=True, off_value=False)
+        rank = xp.where(emotion > neutral, emotion - 1, emotion)  # among the emotions that are not neutral
+        best = xp.where(emotion == neutral, xp.zeros_like(emotion), 1 + rank * products + product)
+    is_best = xp.arange(scores.shape[1]) == best[:, None]
     return {
         "best": best,
-        "second": tf.argmax(tf.where(taken, -1.0, scores), axis=1),
-        "confidence": tf.gather(scores, best, axis=1, batch_dims=1),
+        "second": xp.argmax(xp.where(is_best, -xp.ones_like(scores), scores), axis=1),
+        "confidence": xp.take_along_axis(scores, best[:, None], axis=1)[:, 0],
     }
 
 
@@ -91,33 +89,63 @@ def confidence_and_right(
     targets. A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product
     label (its id is not -1), its product.
     """
-    from tf_model.device import import_tensorflow
-
-    tf = import_tensorflow()
-    two = best_two([tf.constant(values, tf.float32) for values in probabilities], neutral)
+    two = best_two([np.asarray(values, np.float32) for values in probabilities], neutral)
     *product, emotion = (values.argmax(axis=1) for values in probabilities)
     correct = emotion == label_ids[:, -1]
     if product:
         product_matches = (label_ids[:, 0] == tasks.NO_LABEL) | (product[0] == label_ids[:, 0])
         correct &= (label_ids[:, -1] == neutral) | product_matches
-    return two["confidence"].numpy(), correct
+    return two["confidence"], correct
 
 
 def joint_outputs(
-    outputs: Mapping[str, tf.Tensor], chosen: Sequence[tasks.Task], threshold: float
-) -> dict[str, tf.Tensor]:
+    outputs: Mapping[str, Any], chosen: Sequence[tasks.Task], threshold: float, xp: Any = np
+) -> dict[str, Any]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
     ``outputs`` are ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
     """
-    import tensorflow as tf
-
-    guesses = tf.constant(candidates(chosen))
-    two = best_two([outputs[f"{task.name}_probabilities"] for task in chosen], chosen[-1].neutral)
-    best = tf.gather(guesses, two["best"])
+    guesses = np.array(candidates(chosen), object)
+    two = best_two([outputs[f"{task.name}_probabilities"] for task in chosen], chosen[-1].neutral, xp)
+    best = xp.take(guesses, two["best"])
     return {
-        "answer": tf.where(two["confidence"] >= threshold, best, NOT_SURE),
+        "answer": xp.where(two["confidence"] >= threshold, best, NOT_SURE),
         "answer_confidence": two["confidence"],
         "best_guess": best,
-        "second_guess": tf.gather(guesses, two["second"]),
+        "second_guess": xp.take(guesses, two["second"]),
     }
+
+
+def answer_outputs(
+    probabilities: Sequence[Any], chosen: Sequence[tasks.Task], threshold: float | None, xp: Any = np
+) -> dict[str, Any]:
+    """What a model returns, from its calibrated probabilities, float32 [N, classes] of each task.
+
+    ``<task>`` (string [N]), ``<task>_confidence`` (float32 [N]), ``<task>_probabilities``; with a ``threshold`` also
+    :func:`joint_outputs`.
+    """
+    outputs = {}
+    for task, values in zip(chosen, probabilities, strict=True):
+        outputs |= {
+            task.name: xp.take(np.array(task.labels, object), xp.argmax(values, axis=-1)),
+            f"{task.name}_confidence": xp.max(values, axis=-1),
+            f"{task.name}_probabilities": values,
+        }
+    return outputs if threshold is None else outputs | joint_outputs(outputs, chosen, threshold, xp)
+
+
+def tensorflow_functions() -> Any:
+    """TensorFlow's functions by the names of NumPy's that the rule is written in."""
+    import tensorflow as tf
+
+    return SimpleNamespace(
+        arange=lambda stop: tf.range(stop, dtype=tf.int64),
+        argmax=tf.argmax,
+        concatenate=tf.concat,
+        max=tf.reduce_max,
+        ones_like=tf.ones_like,
+        take=tf.gather,
+        take_along_axis=lambda values, indices, axis: tf.gather(values, indices, axis=axis, batch_dims=1),
+        where=tf.where,
+        zeros_like=tf.zeros_like,
+    )

@@ -1,13 +1,15 @@
-"""How a text is cleaned: one definition, applied in the TensorFlow graph wherever a text goes in.
+"""How a text is cleaned: one definition, applied in the TensorFlow graph, and without TensorFlow by the light model.
 
 A cleaning is a list of RE2 patterns (https://github.com/google/re2/wiki/Syntax) with their replacements, so that
-training, evaluation and the exported model run the same operations and cannot disagree.
+training, evaluation and the exported models run the same operations and cannot disagree.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -51,6 +53,24 @@ class Cleaning:
         for pattern, replacement in self.steps:
             texts = tf.strings.regex_replace(texts, pattern, replacement)
         return tf.strings.strip(texts) if self.strip else texts
+
+    def clean(self, text: str) -> str:
+        """The same without TensorFlow, of one text that can be encoded as UTF-8."""
+        if self.lower_case:
+            text = text.encode().lower().decode()  # of bytes, ASCII letters alone
+        if self.decompose:
+            for broken in BROKEN_APOSTROPHE.split("|"):
+                text = text.replace(broken, "'")
+            text = unicodedata.normalize("NFD", text)
+        for pattern, replacement in self._compiled_steps:
+            text = pattern.sub(replacement, text)
+        return text.strip(" \t\n\v\f\r") if self.strip else text
+
+    @cached_property
+    def _compiled_steps(self) -> list[tuple[Any, str]]:
+        import re2
+
+        return [(re2.compile(pattern), replacement) for pattern, replacement in self.steps]
 
 
 # To the letter: lower-case, everything but a-z to one space, and a URL rule that can never match, because the rule

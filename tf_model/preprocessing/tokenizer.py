@@ -32,7 +32,8 @@ class TextEncoder(tf.Module):
         super().__init__(name="text_encoder")
         import keras_nlp
 
-        self._clean = CLEANINGS[cleaning]
+        self.lower_case = lower_case
+        self.cleaning = CLEANINGS[cleaning]
         self._has_mentions = cleaning == TARGET.name
         self._tokenizer = keras_nlp.models.BertTokenizer(
             vocabulary=str(vocabulary), lowercase=lower_case, special_tokens_in_strings=self._has_mentions
@@ -45,9 +46,14 @@ class TextEncoder(tf.Module):
         if self._tokenizer.pad_token_id != 0:
             raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
 
+    @property
+    def vocabulary(self) -> list[str]:
+        """Its tokens, in the order of their ids."""
+        return self._tokenizer.get_vocabulary()
+
     def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Token ids of raw ``texts`` (string [N]), ``[CLS]`` and ``[SEP]`` included: int32 [N, (tokens)], ragged."""
-        ids = self._tokenizer(self._clean(texts))  # (N, (tokens))
+        ids = self._tokenizer(self.cleaning(texts))  # (N, (tokens))
         if self._has_mentions:
             ids = tf.gather(ids, self._positions(ids), batch_dims=1)
         ids = ids[:, : self.max_tokens - 2]
@@ -67,7 +73,7 @@ class TextEncoder(tf.Module):
         Its words, string [W], as far as they fit; its :meth:`token_ids`, int32 [L]; and of each token the word that it
         is a part of, int32 [L], -1 for ``[CLS]`` and ``[SEP]``.
         """
-        words = tf.strings.split(self._clean(text[tf.newaxis]))[0]  # (words)
+        words = tf.strings.split(self.cleaning(text[tf.newaxis]))[0]  # (words)
         ids = self._tokenizer(words)  # (words, (tokens))
         positions = self._positions(tf.RaggedTensor.from_tensor(ids.flat_values[tf.newaxis]))[0]
         word_of_token = tf.cast(tf.gather(ids.value_rowids(), positions), tf.int32)

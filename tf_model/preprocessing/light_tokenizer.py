@@ -1,0 +1,36 @@
+"""From raw strings to token ids without TensorFlow: those of :class:`tf_model.preprocessing.tokenizer.TextEncoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tf_model.preprocessing.cleaning import MASK, TARGET, Cleaning
+
+CLS, SEP, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
+
+
+class LightTokenizer:
+    """Cleans and tokenizes one text at a time; the ``vocabulary`` is its tokens, in the order of their ids."""
+
+    def __init__(self, vocabulary: Sequence[str], cleaning: Cleaning, lower_case: bool, max_tokens: int):
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+        self._cleaning, self._most = cleaning, max_tokens - 2
+        ids = {token: number for number, token in enumerate(vocabulary)}
+        self._cls, self._sep, self.unknown = ids[CLS], ids[SEP], ids[UNKNOWN]
+        self._mask = ids[MASK] if cleaning.name == TARGET.name else None
+        self._tokenizer = Tokenizer(models.WordPiece(ids, unk_token=UNKNOWN))
+        self._tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        if lower_case:
+            self._tokenizer.normalizer = normalizers.Lowercase()
+        if self._mask is not None:
+            self._tokenizer.add_special_tokens([MASK])
+
+    def __call__(self, text: str) -> list[int]:
+        """Token ids of a text that can be encoded as UTF-8, ``[CLS]`` and ``[SEP]`` included."""
+        ids = self._tokenizer.encode(self._cleaning.clean(text), add_special_tokens=False).ids
+        first = 0
+        if self._mask in ids:  # what is read lies around the last mention
+            mention = len(ids) - 1 - ids[::-1].index(self._mask)
+            first = max(min(mention - self._most // 2, len(ids) - self._most), 0)
+        return [self._cls, *ids[first : first + self._most], self._sep]
