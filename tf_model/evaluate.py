@@ -80,7 +80,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
     from tf_model.inference.predictor import Predictor, probability_column
 
-    predictor = Predictor.load(arguments.model)
+    predictor = Predictor.load(arguments.model, "tensorflow")
     name = predictor.metrics.get("task", "")
     if name not in (*tasks.ALL_TASKS, tasks.ANSWER):
         raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")

@@ -316,9 +316,10 @@ def check_manifest(folder: Path, light: bool) -> None:
 
     A SavedModel without a manifest, made before there was one, is not checked.
     """
-    manifest = read_json(folder / MANIFEST, required=light)
-    expected = manifest.get("sha256", {})
-    if manifest and not (isinstance(expected, dict) and expected):
+    expected = read_json(folder / MANIFEST, required=light).get("sha256")
+    if expected is None and not (folder / MANIFEST).exists():
+        return
+    if not isinstance(expected, dict) or LABELS not in expected:
         raise _unusable(folder / MANIFEST, "is damaged")
     unread = (*SAVED_MODEL, CALIBRATION) if light else (LIGHT,)
     for name, sha256 in expected.items():

@@ -152,10 +152,11 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
         from tf_model.serving.remote import RemotePredictor
 
         return RemotePredictor.connect(arguments.server, folder=arguments.model)
+    runtime = {"runtime": arguments.runtime} if arguments.runtime else {}
     if arguments.targets:
-        predictor = TargetPredictor.load(arguments.model, arguments.products, arguments.runtime or RUNTIMES[0])
+        predictor = TargetPredictor.load(arguments.model, arguments.products, **runtime)
     else:
-        predictor = Predictor.load(arguments.model, arguments.runtime or RUNTIMES[0])
+        predictor = Predictor.load(arguments.model, **runtime)
         _refuse_targets(predictor.folder, predictor.labels)
     if predictor.metrics.get("dataset") == SAMPLE:
         cli.say(

@@ -81,7 +81,7 @@ def _answer_beside_product(texts: Sequence[str]) -> dict[str, Any] | None:
     if not all(folder.is_dir() for folder in folders):
         cli.say(f"the cost of the whole question was not measured: {' and '.join(PAIR)} are not both saved")
         return None
-    predictors = [Predictor.load(folder) for folder in folders]
+    predictors = [Predictor.load(folder, "tensorflow") for folder in folders]
     pair = {
         # The backbone and the cleaning decide how many tokens a model reads.
         name: latency | {key: predictor.recipe[key] for key in ("backbone", "cleaning")}

@@ -167,8 +167,9 @@ def _load(folder: str, version: str) -> Predictor:
     predictor = Predictor.load(folder)
     predictor.predict_measured(WARM_UP)
     _spare_the_collector()
-    if predictor.can_explain:
-        # The first explanation takes seconds to set up: in a thread, so that the page need not wait.
+    if predictor.can_explain and predictor.runtime == "tensorflow":
+        # The first explanation takes seconds to set up: in a thread, so that the page need not wait. Beside a light
+        # model it would load TensorFlow, which may never be asked for.
         threading.Thread(target=_warm_up_explaining, args=(predictor,), daemon=True, name="warm-up").start()
     return predictor
 

@@ -23,7 +23,7 @@ from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, model_finge
 from tf_model.data.products import Products
 from tf_model.device import cores, import_tensorflow
 from tf_model.errors import TweetTargetError, UsageError, first_line
-from tf_model.inference.predictor import Predictor, columns_of
+from tf_model.inference.predictor import RUNTIMES, Predictor, columns_of
 from tf_model.inference.targets import TargetPredictor, target_columns
 from tf_model.io import tables
 from tf_model.model_dir import read_labels
@@ -42,6 +42,7 @@ def predict_files(
     answer_folder: Path | None = None,
     column: str | None = None,
     address: str | None = None,
+    runtime: str = RUNTIMES[0],
     workers: int | None = None,
     gpus: float | None = None,
     shard_rows: int = SHARD_ROWS,
@@ -58,8 +59,9 @@ def predict_files(
 
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
     folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
-    "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). ``workers`` load the model and score (None: one for each
-    CPU, or for each ``gpus`` GPUs), each on ``gpus`` of a GPU (None: what there is for each, at most a whole one).
+    "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). ``runtime`` is of :meth:`Predictor.load`. ``workers``
+    load the model and score (None: one for each CPU, or for each ``gpus`` GPUs), each on ``gpus`` of a GPU (None: what
+    there is for each, at most a whole one).
     ``on_start`` gets the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each shard.
     Raises a :class:`TweetTargetError` also if workers are lost again and again; the shards that are done are kept.
     """
@@ -74,7 +76,12 @@ def predict_files(
     columns = target_columns if products else columns_of
     first = open_first(files, column, columns(read_labels(model_folder), probabilities))
     options = {"probabilities": probabilities, "threshold": threshold}
-    settings = {"model": model_fingerprint(model_folder), "column": column, "shard_rows": shard_rows}
+    settings = {
+        "model": model_fingerprint(model_folder),
+        "column": column,
+        "shard_rows": shard_rows,
+        "runtime": runtime,
+    }
     if products:
         settings |= {"products": products.aliases, "answer": answer_folder and model_fingerprint(answer_folder)}
     job = Job(output, files, settings | options)
@@ -90,7 +97,7 @@ def predict_files(
             shards = job.begin(first, shard_rows)
         left = job.left(shards)
         on_start(shards, shards.rows - sum(shards.sizes[index] for index in left))
-        worker = (partial(load_model, model_folder, products, answer_folder), job, shards.text_column, options)
+        worker = (partial(load_model, model_folder, products, answer_folder, runtime), job, shards.text_column, options)
         try:
             for rows in _run(ray, left, worker, workers, share):
                 on_progress(rows)
@@ -232,13 +239,12 @@ class Worker:
 
 
 def load_model(
-    folder: Path, products: Products | None = None, answer_folder: Path | None = None
+    folder: Path, products: Products | None = None, answer_folder: Path | None = None, runtime: str = RUNTIMES[0]
 ) -> Predictor | TargetPredictor:
     """Load a model that computes with one thread: several workers must not each use all cores."""
-    tf = import_tensorflow()
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)  # another worker may share it
-    model = Predictor.load(folder)
-    return TargetPredictor(model, products, answer_folder and Predictor.load(answer_folder)) if products else model
+    if runtime == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES"):
+        runtime = "tensorflow"  # which alone uses the GPU that Ray has given the worker
+    model = Predictor.load(folder, runtime, threads=1)
+    if not products:
+        return model
+    return TargetPredictor(model, products, answer_folder and Predictor.load(answer_folder, runtime, threads=1))

@@ -70,6 +70,7 @@ class Predictor:
     batch_size: int = BATCH_SIZE  # how many texts ``score`` is given at once
     explainer: Callable[[bytes], attribution.Explanation] | None = None
     no_emotion: str | None = tasks.NO_EMOTION  # the label that says that there is none, if it is among those
+    runtime: str = "tensorflow"  # or "light"
     version: str = ""  # which training it is, see model_dir.training_of; of a model on a server its number there
 
     @classmethod
@@ -111,7 +112,8 @@ class Predictor:
         }
         light = _load_light(files, runtime, threads)
         if light:
-            return cls(labels, light.score, batch_size=WINDOW, explainer=_late_explainer(files, labels), **more)
+            explainer = _late_explainer(files, labels)
+            return cls(labels, light.score, batch_size=WINDOW, explainer=explainer, runtime="light", **more)
         model = _load_graph(files, labels, threads)
         return cls(labels, _scorer(model), explainer=_explainer(model), **more)
 
@@ -356,6 +358,8 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)  # another worker may share it
     import tensorflow_text  # noqa: F401  registers the operations of the tokenizer
 
     try:

@@ -1,0 +1,140 @@
+"""The light model as it is written: the same network, judged, and left out where it cannot be had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tf_model import config, data, model_dir, tasks
+from tf_model.export import light
+from tf_model.inference.light import LightModel
+from tf_model.modeling import backbone, classifier
+from tf_model.preprocessing.batching import encode
+from tf_model.training.trainer import Fitted, text_encoder
+
+TEXTS = [
+    "I love my new iPad 2!",
+    "google maps at #sxsw",
+    "",
+    "\U0001f389" * 280,
+    "the apps " * 100,
+    "I hate my iphone",
+] * 8
+CALIBRATION = {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}
+
+
+@pytest.fixture(scope="module", params=["cls", "mean"])
+def fitted(request, tiny_bert: Path) -> Fitted:
+    """A classifier of random weights, large enough for texts to differ in their classes."""
+    from tf_model.device import prepare
+
+    prepare(3, precision="float32")
+    recipe = config.make_config("answer", backbone=str(tiny_bert), pooling=request.param)
+    tiny = backbone.find(str(tiny_bert))
+    bert = classifier.build(tiny, [len(task.labels) for task in tasks.ANSWER_TASKS], request.param)
+    for variable in bert.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * 12)
+    return Fitted(bert, text_encoder(recipe, tiny))
+
+
+@pytest.fixture(scope="module")
+def rows() -> data.TrainingRows:
+    draw = np.random.default_rng(0)
+    label_ids = np.stack([draw.integers(0, len(task.labels), len(TEXTS)) for task in tasks.ANSWER_TASKS], axis=1)
+    return data.TrainingRows(tasks.ANSWER_TASKS, np.arange(len(TEXTS)), TEXTS, label_ids)
+
+
+@pytest.fixture(scope="module")
+def probabilities(fitted, rows) -> np.ndarray:
+    from tf_model.evaluation.joint_metrics import calibrate
+
+    return calibrate(fitted.probabilities(encode(fitted.encoder, TEXTS)), CALIBRATION["temperature"], rows.tasks)
+
+
+def write(fitted, folder: Path, rows=None, probabilities=None) -> dict:
+    light.write_light(fitted, tasks.ANSWER_TASKS, folder, CALIBRATION, tasks.NO_EMOTION, rows, probabilities)
+    return json.loads((folder / "light" / "light.json").read_text(encoding="utf-8"))
+
+
+def scored(folder: Path) -> np.ndarray:
+    outputs = LightModel(folder / "light").score([text.encode() for text in TEXTS])
+    return np.concatenate([outputs[f"{task.name}_probabilities"] for task in tasks.ANSWER_TASKS], axis=1)
+
+
+def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, capsys, probabilities):
+    assert write(fitted, tmp_path)["network"] == "float32"
+    assert "light model: float32, for want of the rows" in capsys.readouterr().err
+    np.testing.assert_allclose(scored(tmp_path), probabilities, atol=1e-5)
+    assert probabilities.std(axis=0).max() > 1e-3  # or any weights would do
+
+
+def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
+    monkeypatch.setattr(light, "passes", lambda measured: True)
+    settings = write(fitted, tmp_path, rows, probabilities)
+    assert settings["network"] == "int8, blocks of 64"
+    assert "light model: int8, blocks of 64, " in capsys.readouterr().err
+    measured = settings["measured"]["int8, blocks of 64"]
+    assert measured == light.differences(rows.label_ids, probabilities, scored(tmp_path), rows.tasks, 0.4)
+    assert measured["agreement"].keys() == {"product", "emotion", "answer"}
+    assert 0 < np.abs(scored(tmp_path) - probabilities).max() < 0.3
+
+
+def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
+    judged = []
+    monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 3)
+    settings = write(fitted, tmp_path, rows, probabilities)
+    assert settings["network"] == "float32"
+    assert list(settings["measured"]) == ["int8, blocks of 64", "int8, blocks of 32", "float32"]
+    assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
+
+
+def test_where_none_will_do_there_is_none(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):
+    with pytest.raises(FileNotFoundError):
+        write(fitted, tmp_path, rows, np.concatenate([probabilities[:, 8::-1], probabilities[:, :8:-1]], axis=1))
+    assert "no light model: it would not answer as the SavedModel does" in capsys.readouterr().err
+    monkeypatch.setattr(fitted.model.config, "hidden_act", "relu")
+    with pytest.raises(FileNotFoundError):
+        write(fitted, tmp_path, rows, probabilities)
+    assert "no light model: it cannot compute the activation function 'relu'" in capsys.readouterr().err
+    assert not (tmp_path / "light").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({}, True),
+        ({"accuracy": 0.0031}, False),
+        ({"macro_f1": 0.0031}, False),
+        ({"ece": 0.0051}, False),
+        ({"agreement": 0.989}, False),
+        ({"accuracy": -0.1}, True),
+    ],
+)
+def test_the_gate(change, passes):
+    values = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005, "agreement": 0.99} | change
+    agreement = {"product": 1.0, "answer": values.pop("agreement")}
+    assert light.passes({"lost": {"product": values}, "agreement": agreement}) == passes
+
+
+@pytest.mark.parametrize("block", [32, 64])
+def test_a_matrix_of_8_bits_is_nearly_the_same(block):
+    draw = np.random.default_rng(0)
+    kernel = draw.normal(size=(80, 24)).astype(np.float32)
+    kernel[:block] *= 100  # a block of large weights must not spoil the others
+    quantized, scales = light.quantize(kernel, block)
+    again = (quantized.astype(np.float32) - 128) * scales.reshape(24, -1, 1)
+    np.testing.assert_allclose(again.reshape(24, -1)[:, :80].T, kernel, atol=2, rtol=0)
+    np.testing.assert_allclose(again.reshape(24, -1)[:, block:80].T, kernel[block:], atol=0.02)
+
+
+def test_the_manifest_names_what_decides_an_answer(fitted, tmp_path):
+    (tmp_path / "labels.json").write_text("{}")
+    (tmp_path / "metrics.json").write_text("{}")
+    write(fitted, tmp_path)
+    model_dir.write_manifest(tmp_path)
+    named = json.loads((tmp_path / "manifest.json").read_text())["sha256"]
+    assert list(named) == ["labels.json", "light/light.json", "light/network.onnx", "light/vocab.txt"]

@@ -1,0 +1,228 @@
+"""A light model at work: its answers, and what becomes of one that cannot be used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from tf_model import config, model_dir, paths, predict, tasks
+from tf_model.errors import ModelError
+from tf_model.inference import light, predictor
+from tf_model.inference.predictor import Predictor
+from tf_model.io.files import write_json
+from tf_model.modeling import backbone, classifier
+from tf_model.preprocessing.cleaning import mark
+
+TEXTS = [
+    "I love my new iPad 2!",
+    "google maps at #sxsw",
+    "",
+    None,
+    "the apps " * 100,
+    "caf\u00e9 \U0001f389",
+    "\ud83d x",
+]
+TEXTS += ["\ud83d x"]
+TEXTS *= 5
+
+
+def save(name: str, tiny_bert: Path, folder: Path) -> Path:
+    """A model of random weights with its light one, in 32-bit floats."""
+    from tf_model.device import prepare
+    from tf_model.export.light import write_light
+    from tf_model.export.saved_model import save_graph
+    from tf_model.training.trainer import Fitted, text_encoder
+
+    chosen = tasks.ANSWER_TASKS if name == "answer" else (tasks.ALL_TASKS[name],)
+    prepare(3, precision="float32")
+    recipe = config.make_config("tuned" if name == "product" else name, backbone=str(tiny_bert))
+    tiny = backbone.find(str(tiny_bert))
+    bert = classifier.build(tiny, [len(task.labels) for task in chosen], recipe.pooling)
+    for variable in bert.trainable_variables:
+        if "LayerNorm" not in variable.name:
+            variable.assign(variable * 12)
+    fitted = Fitted(bert, text_encoder(recipe, tiny))
+    calibration = {"temperature": {task.name: 1.7 for task in chosen}, "threshold": 0.4}
+    calibration = calibration if name != "product" else None
+    save_graph(fitted, chosen, folder, calibration)
+    write_light(fitted, chosen, folder, calibration, tasks.NO_EMOTION, None, None)
+    labels = {"task": name, "labels": {task.name: task.labels for task in chosen}}
+    write_json(folder / "labels.json", labels | {"no_emotion": tasks.NO_EMOTION})
+    if calibration:
+        write_json(folder / "calibration.json", calibration)
+    model_dir.write_manifest(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def product(tiny_bert, tmp_path_factory) -> Path:
+    return save("product", tiny_bert, tmp_path_factory.mktemp("models") / "product")
+
+
+@pytest.fixture(scope="module", params=["product", "answer", "target"])
+def folder(request, tiny_bert, tmp_path_factory) -> Path:
+    if request.param == "product":
+        return request.getfixturevalue("product")
+    return save(request.param, tiny_bert, tmp_path_factory.mktemp("models") / request.param)
+
+
+@pytest.fixture
+def copy(product, tmp_path) -> Path:
+    return shutil.copytree(product, tmp_path / "copy")
+
+
+def test_it_answers_as_the_saved_model_does(folder):
+    texts = [mark(text or "", 0, len(text or "") // 2) for text in TEXTS] if folder.name == "target" else TEXTS
+    models = [Predictor.load(folder, runtime) for runtime in ("tensorflow", "light", "auto")]
+    assert [model.runtime for model in models] == ["tensorflow", "light", "light"]
+    expected, *found = (model.predict_measured(texts) for model in models)
+    for each in found:
+        pandas.testing.assert_frame_equal(each.predictions, expected.predictions, atol=1e-5, rtol=0)
+        assert each.unknown_shares == pytest.approx(expected.unknown_shares)
+        assert list(each.seconds) == ["tokenize", "model", "rest"]
+    assert expected.predictions.select_dtypes("number").std().max() > 1e-3
+
+
+def test_an_answer_is_the_same_alone_and_among_others(folder):
+    model = Predictor.load(folder, "light")
+    together = model.predict(TEXTS, probabilities=True)
+    for number in range(7):
+        alone = model.predict([TEXTS[number]], probabilities=True)
+        among = together[number : number + 1].reset_index(drop=True)
+        pandas.testing.assert_frame_equal(alone, among, atol=1e-6, rtol=0)
+
+
+def test_batches_hold_texts_of_one_length_and_no_more_than_fit(product, monkeypatch):
+    model = light.LightModel(product / "light", threads=2)
+    sizes, run = [], model._session.run
+
+    class Session:
+        def run(self, names, inputs):
+            sizes.append(inputs["input_ids"].shape)
+            return run(names, inputs)
+
+    monkeypatch.setattr(model, "_session", Session())
+    monkeypatch.setattr(light, "TOKENS", 40)
+    ids = [[2, *[number % 60 + 5] * length, 3] for length in (1, 8, 1, 100, 8) for number in range(7)]
+    logits = model.logits(ids)
+    assert sorted(sizes) == sorted([(13, 3), (1, 3), *[(4, 10)] * 3, (2, 10), *[(1, 102)] * 7])
+    np.testing.assert_allclose(logits, np.concatenate([model.logits([each]) for each in ids]), atol=1e-5)
+
+
+def test_tensorflow_is_not_imported(folder, tmp_path):
+    code = (
+        "import sys; from tf_model import paths, predict; paths.SAVED_MODELS /= 'none'; predict.main(sys.argv[1:]);"
+        "assert not {'tensorflow', 'transformers', 'sklearn'} & set(sys.modules)"
+    )
+    more = ["--targets", "--products", str(write_products(tmp_path))] if folder.name == "target" else []
+    command = [sys.executable, "-c", code, "--text", "my iPad", "--model", str(folder), "--runtime", "light", *more]
+    done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].startswith("my iPad,")
+
+
+def write_products(folder: Path) -> Path:
+    (folder / "products.csv").write_text("name,aliases\niPad,\n")
+    return folder / "products.csv"
+
+
+def test_explaining_loads_the_saved_model_then(folder):
+    model = Predictor.load(folder, "light")
+    text = mark("I love my iPad", 10, 14) if folder.name == "target" else "I love my iPad"
+    expected = Predictor.load(folder, "tensorflow").explain(text)
+    assert model.can_explain
+    assert model.explain(text) == expected
+
+
+def damage(copy: Path, name: str) -> None:
+    file = copy / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["light/network.onnx", "light/vocab.txt", "light/light.json", "labels.json"])
+def test_a_damaged_file_is_named(copy, name, capsys):
+    damage(copy, name)
+    words = rf"{name} is damaged, or comes from another training; copy the whole model again"
+    with pytest.raises(ModelError, match=words if name != "labels.json" else "labels"):
+        Predictor.load(copy, "light")
+    if name == "labels.json":
+        return
+    model = Predictor.load(copy)
+    assert model.runtime == "tensorflow"
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert line.endswith("; the SavedModel answers instead, and needs more time\n")
+    assert Predictor.load(copy, "tensorflow").predict(["a"]).shape[0] == 1
+
+
+def test_what_else_a_light_model_may_lack(copy, monkeypatch):
+    (copy / "light" / "vocab.txt").unlink()
+    with pytest.raises(ModelError, match=r"vocab\.txt cannot be read \(No such file"):
+        Predictor.load(copy, "light")
+    (copy / "manifest.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"manifest\.json is damaged"):
+        Predictor.load(copy, "light")
+    (copy / "manifest.json").unlink()
+    with pytest.raises(ModelError, match=r"manifest\.json is missing"):
+        Predictor.load(copy, "light")
+    shutil.rmtree(copy / "light")
+    assert Predictor.load(copy).runtime == "tensorflow"
+    with pytest.raises(ModelError, match=r"has no light model; write one with `python -m tf_model\.export`"):
+        Predictor.load(copy, "light")
+
+
+def test_one_of_another_version_and_a_missing_package(copy, monkeypatch):
+    settings = copy / "light" / "light.json"
+    settings.write_text(settings.read_text().replace('"format": 1', '"format": 2'))
+    model_dir.write_manifest(copy)
+    with pytest.raises(ModelError, match=r"is of another version of this project; export the model again"):
+        Predictor.load(copy, "light")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match=r"needs the package onnxruntime .*install it"):
+        light.session(str(copy / "light" / "network.onnx"))
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "light"])
+def test_files_of_another_training_are_refused(copy, runtime):
+    """The graph of one training with the variables of another has the same shapes, and would load without a word."""
+    name = "light/network.onnx" if runtime == "light" else "variables/variables.data-00000-of-00001"
+    damage(copy, name)
+    with pytest.raises(ModelError, match=f"{name} is damaged, or comes from another training"):
+        Predictor.load(copy, runtime)
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "light"])
+def test_a_model_that_is_replaced_while_it_is_loaded_is_loaded_again(copy, runtime, monkeypatch):
+    step = "_load_graph" if runtime == "tensorflow" else "_load_light"
+    load, loaded = getattr(predictor, step), []
+
+    def replaced(*arguments):
+        model = load(*arguments)
+        loaded.append(model)
+        if model and len([each for each in loaded if each]) < 3:
+            manifest = json.loads((copy / "manifest.json").read_text())
+            (copy / "manifest.json").write_text(json.dumps(manifest | {"made": len(loaded)}))
+        return model
+
+    monkeypatch.setattr(predictor, step, replaced)
+    assert Predictor.load(copy, runtime).runtime == runtime
+    assert len(loaded) == 3
+    monkeypatch.setattr(predictor, "ATTEMPTS", 0)
+    with pytest.raises(ModelError, match="is replaced again and again while it is loaded; try it later"):
+        Predictor.load(copy, runtime)
+
+
+def test_the_command_takes_the_runtime(product, capsys):
+    for runtime in predictor.RUNTIMES:
+        assert predict.main(["--text", "my iPad", "--model", str(product), "--runtime", runtime]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == out[2] == out[4]
