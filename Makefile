@@ -11,7 +11,7 @@ UV ?= uv
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
-	bench-monitor bench-app bench-scale benchmarks baselines compare label-quality learning-curve ablation variants results \
+	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
 
 ##@ Set up
@@ -86,6 +86,9 @@ test: $(INSTALLED) ## lint and run the tests (minutes, no network)
 	$(RUN) -m ruff format --check
 	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
+check-light: $(INSTALLED) ## 100,000 texts for each cleaning: the light model reads the token ids that the SavedModel does
+	LIGHT_TEXTS=100000 $(RUN) -m pytest -n auto tests/preprocessing/test_light_tokenizer.py $(ARGS)
+
 lint: $(INSTALLED) ## check the style
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
@@ -110,6 +113,11 @@ bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, aga
 
 bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and what answer costs beside product
 	$(RUN) -m research.benchmarks.predict $(ARGS)
+
+bench-peers: $(INSTALLED) ## the light model beside PyTorch, ONNX Runtime and OpenVINO, which it installs into .venv-peers/ (5 GB)
+	@test -x $(VENV)-peers/bin/python || $(RUN) -m venv $(VENV)-peers
+	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r research/benchmarks/peers.txt
+	$(RUN) -m research.benchmarks.peers $(ARGS)
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
 	$(RUN) -m research.benchmarks.epoch --gpu $(ARGS)

@@ -330,9 +330,7 @@ def check_manifest(folder: Path, light: bool) -> None:
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
         if problem:
-            raise ModelError(
-                f"{paths.shown(folder / name)} {problem}; copy the whole folder again, or export the model"
-            )
+            raise ModelError(f"{paths.shown(folder / name)} {problem}; copy the whole model again, or train it")
 
 
 def _sha256(file: Path) -> str:

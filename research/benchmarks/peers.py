@@ -1,0 +1,133 @@
+"""``python -m research.benchmarks.peers``: the light model beside what a user would pick instead, on the same weights.
+
+The Test tweets, one by one and all together, from string to label. Each way runs in a process of its own; they take
+turns, and one works at a time. The rivals get texts that are cleaned already, so that all read the same tokens; ours
+cleans within its time. What is worth quoting are the ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from research.benchmarks import harness, peer_worker
+from research.study import read_dataset
+from tf_model import cli, paths
+from tf_model.errors import DataError, ModelError
+from tf_model.io.files import write_json
+from tf_model.tasks import TEXT_COLUMN
+
+ROUNDS = 6  # the first warms up
+OURS, BEST_INT8 = "ours", "ONNX Runtime int8"
+MOST_LATENCY, LEAST_THROUGHPUT = 0.8, 1.2  # of ONNX Runtime int8's p50; of the best rival's texts a second
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print and record; exit code 1 if a target is missed."""
+    parser = cli.parser("research.benchmarks.peers", __doc__.splitlines()[0])
+    parser.add_argument("--python", type=Path, default=Path(".venv-peers/bin/python"), help="the rivals' Python")
+    parser.add_argument("--model", type=Path, default=paths.SAVED_MODELS / "product", help="with a light model")
+    parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
+    arguments = parser.parse_args(argv)
+    dataset = read_dataset(arguments.data)
+    if dataset.unlabelled is None:
+        raise DataError(f"{dataset.path} has no Test sheet; give the workbook with --data")
+    raw = dataset.unlabelled["Tweet"].tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        clean = write_rival(arguments.model, Path(folder), dataset.labelled[TEXT_COLUMN].tolist()[:300])
+        subprocess.run([arguments.python, peer_worker.__file__, "prepare", folder], check=True, stdout=sys.stderr)
+        texts = {kind: raw if kind == OURS else [clean(text) for text in raw] for kind in peer_worker.KINDS}
+        results = measure(arguments.python, arguments.model, folder, texts)
+    for kind, figures in results.items():
+        harness.show(kind, figures)
+    rivals = {kind: figures for kind, figures in results.items() if kind != OURS}
+    latency = results[OURS]["p50"] / results[BEST_INT8]["p50"]
+    throughput = results[OURS]["texts_per_second"] / max(each["texts_per_second"] for each in rivals.values())
+    harness.show("ours", {"p50, of ONNX Runtime int8's": latency, "texts a second, of the best rival's": throughput})
+    missed = [f"p50 is {latency:.2f} of {BEST_INT8}'s, not {MOST_LATENCY}"] if latency > MOST_LATENCY else []
+    if throughput < LEAST_THROUGHPUT:
+        missed.append(f"texts a second are {throughput:.2f} of the best rival's, not {LEAST_THROUGHPUT}")
+    ratios = {"latency_ratio": latency, "throughput_ratio": throughput}
+    return harness.finish("peers", argv, {"texts": len(raw), "ways": results, **ratios}, missed)
+
+
+def write_rival(model: Path, folder: Path, calibration: Sequence[str]) -> Any:
+    """The same weights as Hugging Face's PyTorch classes read them, and the cleaning of their texts."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from tf_model.export import restore
+
+    restored = restore.load(model)
+    fitted = restored.fitted
+    if restored.predictor.recipe.get("pooling") != "cls":
+        raise ModelError(f"{model} pools its tokens as PyTorch's class does not; give one of the recipe report")
+    ends = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
+    weights = {}
+    for variable in fitted.model.variables:
+        *path, last = variable.name.split("/", 1)[1].removesuffix(":0").split("/")
+        values = variable.numpy().T if last == "kernel" else variable.numpy()
+        name = ".".join([*path, ends.get(last, last)]).replace("layer_._", "layer.")
+        weights[name] = np.ascontiguousarray(values)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    [task] = restored.tasks
+    labels = {"id2label": dict(enumerate(task.labels)), "label2id": {name: i for i, name in enumerate(task.labels)}}
+    write_json(folder / "config.json", fitted.model.config.to_dict() | labels | {"architectures": None})
+    (folder / "vocab.txt").write_text("\n".join(fitted.encoder.vocabulary) + "\n", encoding="utf-8")
+    clean = fitted.encoder.cleaning.clean
+    write_json(folder / "calibration.json", [clean(text) for text in calibration])
+    return clean
+
+
+def measure(python: Path, model: Path, folder: str, texts: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
+    """Of each way p50 and p95 of one text in ms, texts a second, and the share of labels that are ours."""
+    workers = {}
+    for kind in texts:
+        program, where = (sys.executable, model) if kind == OURS else (python, folder)
+        command = [program, peer_worker.__file__, kind, where]
+        environment = os.environ | {"PYTHONPATH": str(paths.ROOT)}
+        workers[kind] = subprocess.Popen(command, stdin=-1, stdout=-1, text=True, env=environment)
+        ask(workers[kind])
+    alone: dict[str, list[float]] = {kind: [] for kind in texts}
+    together: dict[str, list[float]] = {kind: [] for kind in texts}
+    labels = {}
+    for number in range(ROUNDS):
+        for kind, worker in workers.items():
+            one = ask(worker, texts=texts[kind], together=False)
+            every = ask(worker, texts=texts[kind], together=True)
+            labels[kind] = one["labels"]
+            if number:
+                alone[kind] += one["seconds"]
+                together[kind] += every["seconds"]
+    for worker in workers.values():
+        worker.stdin.close()
+        worker.wait()
+    return {
+        kind: {
+            **harness.percentiles([1000 * each for each in alone[kind]], (50, 95)),
+            "texts_per_second": len(texts[kind]) / statistics.median(together[kind]),
+            "labels_as_ours": statistics.mean(map(str.__eq__, labels[kind], labels[OURS])),
+        }
+        for kind in texts
+    }
+
+
+def ask(worker: Any, **task: Any) -> dict[str, Any]:
+    """The reply of a worker, to a task or, without one, that it is ready; ModelError if it has died."""
+    if task:
+        print(json.dumps(task), file=worker.stdin, flush=True)
+    reply = worker.stdout.readline()
+    if not reply:
+        raise ModelError(f"{worker.args[2]} failed; its own message stands above")
+    return json.loads(reply)
+
+
+if __name__ == "__main__":
+    cli.run(main)
