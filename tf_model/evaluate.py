@@ -63,7 +63,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     from tf_model.inference.predictor import Predictor
     from tf_model.promote.promotion import promote
 
-    old, new = (Predictor.load(folder) for folder in arguments.compare)
+    old, new = (Predictor.load(folder, "tensorflow") for folder in arguments.compare)
     options = data.options_of(arguments, old.metrics)
     compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known=old.tasks))
     comparison.print_comparison(cli.stdout(), compared)

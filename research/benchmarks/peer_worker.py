@@ -1,13 +1,14 @@
-"""One way to answer, in a process of its own: reads tasks from standard input and writes what they took, as JSON lines.
+"""One way to answer, in a process of its own: tasks come from standard input, replies go out, as JSON lines.
 
-``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or for the kind "ours" in this project's, and imports
-nothing at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds`` (of each text, or of all
+``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or for the kind "ours" in this project's, and
+imports nothing of either at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds`` (of each text, or of all
 together) and ``labels``.
 """
 
 import json
 import sys
 import time
+from pathlib import Path
 
 BATCH = 32  # as a plain user has it: texts sorted by length, and padded to the longest of a batch
 LENGTH = 128
@@ -51,8 +52,7 @@ def _with_tokenizer(folder, logits_of):
     import transformers
 
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
-    with open(f"{folder}/config.json") as file:
-        names = json.load(file)["id2label"]
+    names = json.loads(Path(folder, "config.json").read_text())["id2label"]
 
     def answer(texts):
         labels = []
@@ -84,8 +84,7 @@ def prepare(folder):
     network = openvino.convert_model(file)
     openvino.save_model(network, f"{folder}/float32.xml", compress_to_fp16=False)
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
-    with open(f"{folder}/calibration.json") as kept:
-        texts = json.load(kept)
+    texts = json.loads(Path(folder, "calibration.json").read_text())
     texts = [dict(tokenizer(text, truncation=True, max_length=LENGTH, return_tensors="np")) for text in texts]
     quantized = nncf.quantize(network, nncf.Dataset(texts), model_type=nncf.ModelType.TRANSFORMER)
     openvino.save_model(quantized, f"{folder}/int8.xml", compress_to_fp16=False)
