@@ -1,8 +1,8 @@
 """One way to answer, in a process of its own: tasks come from standard input, replies go out, as JSON lines.
 
 ``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or for the kind "ours" in this project's, and
-imports nothing of either at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds`` (of each text, or of all
-together) and ``labels``.
+imports nothing of either at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds`` (of
+each text, or of all together) and ``labels``.
 """
 
 import json
