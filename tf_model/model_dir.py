@@ -305,8 +305,8 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the SHA-256 of every file that decides an answer; call it when they are all there."""
-    parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION, PRODUCTS)]
+    """Write the SHA-256 of every file that decides an answer, but for the list of products, which anybody may edit."""
+    parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION)]
     found = sorted(file for part in parts for file in (part, *part.rglob("*")) if file.is_file())
     write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): _sha256(file) for file in found}})
 

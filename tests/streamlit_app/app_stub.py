@@ -35,6 +35,7 @@ class StubPredictor:
     tasks: tuple[str, ...] = ("product", "emotion")
     metrics: dict[str, Any] = field(default_factory=dict)
     can_explain: bool = True
+    runtime: str = "tensorflow"
     folder: Path | None = None
     calls: list[list[Any]] = field(default_factory=list)
     explained: list[str] = field(default_factory=list)
