@@ -85,10 +85,10 @@ def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, 
 
 def test_what_loses_too_much_gives_way_to_the_next(fitted, tmp_path, monkeypatch, rows, probabilities):
     judged = []
-    monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 3)
+    monkeypatch.setattr(light, "passes", lambda measured: judged.append(measured) or len(judged) == 4)
     settings = write(fitted, tmp_path, rows, probabilities)
     assert settings["network"] == "float32"
-    assert list(settings["measured"]) == ["int8, blocks of 64", "int8, blocks of 32", "float32"]
+    assert list(settings["measured"]) == ["int8, blocks of 64", "int8, blocks of 32", "int8, blocks of 16", "float32"]
     assert settings["measured"]["float32"]["agreement"] == {"product": 1, "emotion": 1, "answer": 1}
 
 

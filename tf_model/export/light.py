@@ -24,7 +24,7 @@ from tf_model.io.files import write_json
 from tf_model.tasks import ANSWER, Task
 from tf_model.training.trainer import Fitted
 
-BLOCKS = (64, 32, None)  # weights that share a scale, the fastest first; None: 32-bit floats
+BLOCKS = (64, 32, 16, None)  # weights that share a scale, the fastest first; None: 32-bit floats
 # What the light model may lose on the validation rows, of each task, and how many of its answers must be the same.
 MOST_LOST = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005}
 LEAST_AGREEMENT = 0.99
