@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 UV ?= uv
 
-.PHONY: help install install-gpu train tuned answer answer-bert-base app test test-model test-predictions lint format \
+.PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
@@ -53,6 +53,9 @@ answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a
 
 app: $(INSTALLED) ## open the app in the browser
 	$(RUN) -m streamlit_app $(ARGS)
+
+api: $(INSTALLED) ## answer over HTTP, at port 8000 of this machine (ARGS="--port 9000")
+	$(RUN) -m tf_model.api $(ARGS)
 
 test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
 	$(RUN) -m tf_model.predict --test-predictions --overwrite $(ARGS)

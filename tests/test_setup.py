@@ -20,7 +20,7 @@ from tf_model import paths
 
 PROJECT = tomllib.loads((paths.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCKS = ("requirements.lock", "requirements-gpu.lock", "requirements-serve.lock")
-COMMANDS = ("train", "evaluate", "predict", "export", "data", "monitor", "promote")
+COMMANDS = ("api", "train", "evaluate", "predict", "export", "data", "monitor", "promote")
 
 
 def read_lock(name):

@@ -38,7 +38,7 @@ JUDGE_SECONDS = 10.0  # between two judgements: a scrape in between is told the 
 OTHER = "other"  # what is not in the list
 NONE = "none"  # what the model does not predict
 
-SOURCES = ("app", "batch", "predict", "python", OTHER)
+SOURCES = ("api", "app", "batch", "predict", "python", OTHER)
 STATUSES = ("ok", "error")
 VERDICTS = ("right", "wrong")
 ERROR_KINDS = (

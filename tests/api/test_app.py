@@ -1,0 +1,210 @@
+"""What the API answers, what it refuses, and what it keeps to itself."""
+
+import json
+import time
+from dataclasses import asdict, replace
+
+import pandas
+import pytest
+from starlette.testclient import TestClient
+from stub_model import stub, target_stub
+
+from tf_model.api import app as api
+from tf_model.data.products import Products
+from tf_model.inference.attribution import Attribution, Explanation
+from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
+from tf_model.inference.targets import TargetPredictor
+from tf_model.monitor.prometheus import Exporter
+from tf_model.monitor.recorder import Recorder
+
+SECRET = "zebra crossing"
+EXPLANATION = Explanation(("a", "b"), {"product": Attribution("iPad", (0.5, -0.25), 0.25)})
+MODEL = replace(stub(has_emotion=True), version="1", explainer=lambda text: EXPLANATION)
+TARGETS = TargetPredictor(target_stub(), Products({"Xbox": ["xbone"], "Kindle": []}))
+
+
+def client(model=MODEL, targets=TARGETS, host="localhost", **options) -> TestClient:
+    made = api.make_app(model, targets, **{"exporter": Exporter()} | options)
+    return TestClient(made, base_url=f"http://{host}")
+
+
+def failing(error: Exception) -> Predictor:
+    def score(batch):
+        raise error
+
+    return replace(MODEL, score=score)
+
+
+def test_predictions_are_those_of_the_predictor():
+    texts = ["My iPad", "", "caf\u00e9 \U0001f600", "a\0b"]
+    answer = client().post("/predict", json={"texts": texts})
+    assert answer.status_code == 200
+    expected = MODEL.predict(texts)
+    found = pandas.DataFrame(answer.json()["predictions"]).astype(expected.dtypes)
+    pandas.testing.assert_frame_equal(found, expected)
+
+
+def test_targets_are_listed_for_each_text():
+    answer = client().post("/targets", json={"texts": ["the Kindle is great, my xbone bad", "nothing"]})
+    kindle = {"product": "Kindle", "mention": "Kindle", "start": 4, "end": 10, "emotion": "Positive emotion"}
+    xbox = {"product": "Xbox", "mention": "xbone", "start": 24, "end": 29, "emotion": "Negative emotion"}
+    assert answer.json() == {"targets": [[each | {"emotion_confidence": 0.6} for each in (kindle, xbox)], []]}
+
+
+def test_an_explanation_comes_with_its_prediction():
+    answer = client().post("/explain", json={"text": "My iPad"}).json()
+    assert answer["prediction"] == client().post("/predict", json={"texts": ["My iPad"]}).json()["predictions"][0]
+    assert answer["explanation"] == json.loads(json.dumps(asdict(EXPLANATION)))
+
+
+def test_a_trained_model_answers(target_model):
+    model = Predictor.load(target_model)
+    text = "My Xbox is great and my Kindle is bad"
+    with client(model, TargetPredictor(model, TARGETS.products)) as ask:
+        [rows] = ask.post("/targets", json={"texts": [text]}).json()["targets"]
+        found = ask.post("/explain", json={"text": text}).json()["explanation"]
+        about = ask.get("/model").json()
+    assert [row["mention"] for row in rows] == ["Xbox", "Kindle"]
+    assert found == json.loads(json.dumps(asdict(model.explain(text))))
+    assert about["predict"]["version"] == about["targets"]["version"] == model.version != ""
+    assert about["targets"]["products"] == ["Xbox", "Kindle"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"texts": []}, 422),
+        ({"texts": ["a"] * (api.MOST_TEXTS + 1)}, 422),
+        ({"texts": ["a" * (MAX_CHARACTERS + 1)]}, 422),
+        ({"texts": [None]}, 422),
+        ({"text": "a"}, 422),
+        (b'{"texts": ["\\ud800"]}', 422),
+        (b'{"texts": ["a"', 422),
+        (b"[" * 100_000, 400),
+        (b"1" * 10_000, 400),
+        (b"\xff", 400),
+        (b" " * (api.MOST_BYTES + 1), 413),
+        (iter([b" " * api.MOST_BYTES, b" "]), 413),  # a length that is not told beforehand
+        ({"texts": ["\U0001f600" * MAX_CHARACTERS]}, 200),  # escaped: the longest body of one text
+    ],
+)
+def test_limits(body, status):
+    content = json.dumps(body).encode() if isinstance(body, dict) else body
+    answer = client().post("/predict", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == status
+    assert len(answer.content) < 500, "what was sent is not sent back"
+
+
+def test_a_page_of_another_site_cannot_ask_without_being_noticed_by_the_browser():
+    plain = client().post("/predict", content=b'{"texts": ["a"]}', headers={"Content-Type": "text/plain"})
+    assert plain.status_code == 422
+    assert client().options("/predict", headers={"Origin": "http://evil.example"}).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("localhost:8000", 200), ("127.0.0.1", 200), ("[::1]:8000", 200), ("evil.example", 400), ("localhost.evil", 400)],
+)
+def test_only_names_of_this_machine_are_answered_to(host, status):
+    assert client(host=host).get("/model").status_code == status
+
+
+def test_more_names_can_be_allowed():
+    assert client(host="api.example", hosts=["*.example"]).get("/model").status_code == 200
+
+
+def test_what_is_too_much_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(api, "MOST_WAITING", 1)
+    answer = client().post("/predict", json={"texts": ["a", "b"]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert client().get("/health/ready").status_code == 200
+    monkeypatch.setattr(api, "MOST_WAITING", 0)
+    assert client().get("/health/ready").status_code == 503
+    assert client().get("/health/live").status_code == 200
+
+
+def test_a_late_answer_is_given_up(monkeypatch):
+    monkeypatch.setattr(api, "TIMEOUT", 0.05)
+    slow = replace(MODEL, score=lambda batch: (time.sleep(0.5), MODEL.score(batch))[1])
+    answer = client(slow).post("/predict", json={"texts": ["a"]})
+    assert answer.status_code == 504
+    assert answer.json()["detail"].startswith("There was no answer within")
+
+
+def test_a_model_that_fails_says_nothing_of_the_text(capsys):
+    answer = client(failing(ValueError(f"cannot read {SECRET}"))).post("/predict", json={"texts": [SECRET]})
+    assert (answer.status_code, answer.json()) == (500, {"detail": "The model fails at these texts."})
+    printed = capsys.readouterr()
+    line = json.loads(printed.err)
+    assert line["error"].startswith("ValueError at ")
+    assert SECRET not in printed.out + printed.err
+
+
+def test_the_log_has_a_line_for_each_request_and_no_text(capsys):
+    ask = client()
+    ask.post("/predict", json={"texts": [SECRET, "b"]})
+    ask.post("/explain", json={"text": SECRET})
+    ask.post("/predict", json={"texts": SECRET})
+    ask.get(f"/{SECRET}?text={SECRET}")
+    printed = capsys.readouterr().err
+    lines = [json.loads(line) for line in printed.splitlines()]
+    found = [(line["path"], line["status"], line["texts"]) for line in lines]
+    assert found == [("/predict", 200, 2), ("/explain", 200, 1), ("/predict", 422, 0), ("other", 404, 0)]
+    assert SECRET.split()[0] not in printed
+
+
+def test_with_keys_a_request_needs_one_of_them():
+    ask = client(keys=["first", "second"])
+    for header in (None, "first", "Bearer third", "Bearer", "Basic first", "Bearer \xe9"):
+        headers = {"Authorization": header.encode("latin-1")} if header else {}
+        answer = ask.post("/predict", json={"texts": ["a"]}, headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer"), header
+    for path in ("/metrics", "/model", "/openapi.json"):
+        assert ask.get(path).status_code == 401
+    assert ask.get("/health/ready").status_code == 200
+    for key in ("first", "second"):
+        assert ask.get("/model", headers={"Authorization": f"bearer {key}"}).status_code == 200
+
+
+def test_what_the_models_cannot_do_is_said():
+    ask = client(replace(MODEL, explainer=None), None)
+    assert ask.post("/targets", json={"texts": ["a"]}).status_code == 404
+    assert ask.post("/explain", json={"text": "a"}).status_code == 404
+    assert ask.get("/model").json()["targets"] is None
+
+
+def test_metrics_count_requests_and_with_a_log_predictions(tmp_path):
+    exporter = Exporter()
+    with Recorder(tmp_path / "log.sqlite", model="answer", version="1") as recorder:
+        exporter.attach(recorder)
+        ask = client(exporter=exporter, recorder=recorder)
+        ask.post("/predict", json={"texts": ["a", "b"]})
+        ask.post("/predict", json={})
+        client(failing(ValueError()), exporter=Exporter(), recorder=recorder).post("/predict", json={"texts": ["a"]})
+        recorder.flush()
+        lines = ask.get("/metrics").text.splitlines()
+    assert 'tweet_target_http_request_duration_seconds_count{path="/predict",status="200"} 1.0' in lines
+    assert 'tweet_target_http_request_duration_seconds_count{path="/predict",status="422"} 1.0' in lines
+    assert 'tweet_target_requests_total{source="api",status="ok"} 1.0' in lines
+    assert 'tweet_target_requests_total{source="api",status="error"} 1.0' in lines
+    assert "tweet_target_batch_size_sum 2.0" in lines
+
+
+def test_the_examples_of_the_description_are_answered_as_described():
+    ask = client()
+    description = ask.get("/openapi.json").json()
+    schemas = description["components"]["schemas"]
+    assert set(description["paths"]) == {
+        *("/predict", "/targets", "/explain", "/health/live", "/health/ready", "/model", "/metrics")
+    }
+    for path, request, response in (
+        ("/predict", "Texts", "Predictions"),
+        ("/targets", "Texts", "Targets"),
+        ("/explain", "OneText", "Explained"),
+    ):
+        body = {name: field["examples"][0] for name, field in schemas[request]["properties"].items()}
+        answer = ask.post(path, json=body)
+        assert answer.status_code == 200
+        assert list(answer.json()) == list(schemas[response]["properties"])
+    [row, *_] = ask.post("/predict", json={"texts": ["a"]}).json()["predictions"]
+    assert list(row) == list(schemas["Prediction"]["properties"])

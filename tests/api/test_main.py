@@ -1,0 +1,93 @@
+"""The command: what it refuses, and how it ends."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import pytest
+from stub_model import target_stub
+
+from tf_model import paths
+from tf_model.api.__main__ import main
+from tf_model.errors import OutputError, UsageError
+from tf_model.inference.predictor import Predictor
+
+# The real command with a model in plain Python, which takes a while for each batch.
+SERVER = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+
+from stub_model import stub
+from tf_model import cli, paths
+from tf_model.api.__main__ import main
+from tf_model.inference.predictor import Predictor
+
+def score(batch):
+    print("scoring", flush=True)
+    time.sleep(1)
+    return model.score(batch)
+
+model = stub()
+paths.SAVED_MODELS = Path("nowhere")
+Predictor.load = lambda folder: replace(model, score=score, version="1", folder=Path("slow"))
+cli.run(main)
+"""
+
+
+def test_sigterm_lets_what_has_begun_be_answered():
+    command = [sys.executable, "-c", SERVER, "--port", "0"]
+    environment = {"PYTHONPATH": f"{paths.ROOT}:{paths.ROOT / 'tests'}", "TWEETS_API_KEYS": " one, two "}
+    answers = []
+
+    def ask():
+        body = json.dumps({"texts": ["iPad"]}).encode()
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer two"}
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/predict", body, headers), timeout=60) as reply:
+            answers.append(json.load(reply))
+
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = process.stderr.readline().rpartition(" at ")[2].strip()
+        assert process.stdout.readline() == "scoring\n"  # the warm-up
+        clients = [threading.Thread(target=ask) for _ in range(3)]
+        for client in clients:
+            client.start()
+        assert process.stdout.readline() == "scoring\n"
+        process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join()
+        lines = process.stderr.read().splitlines()
+        assert process.wait(60) == 143
+    assert [answer["predictions"][0]["product"] for answer in answers] == ["iPad"] * 3
+    assert [json.loads(line)["status"] for line in lines[:-1]] == [200] * 3
+    assert lines[-1] == "terminated"
+
+
+def test_a_port_that_is_taken_is_said():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OutputError, match="cannot listen at"):
+        main(["--port", str(taken.getsockname()[1])])
+
+
+@pytest.mark.parametrize("options", [["--port", "70000"], ["--host", "no.such.name.invalid"]])
+def test_an_address_that_cannot_be_is_said(options):
+    with pytest.raises(OutputError, match="cannot listen at"):
+        main(options)
+
+
+def test_a_model_of_targets_does_not_answer_for_whole_texts(monkeypatch):
+    monkeypatch.setattr(Predictor, "load", lambda folder: target_stub())
+    with pytest.raises(UsageError, match="--targets DIR"):
+        main(["--port", "0"])
+
+
+@pytest.mark.parametrize("name", ["a*", "*a", "*.*"])
+def test_a_name_of_a_host_has_a_star_in_front_only(name, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--allow-host", name])
+    assert "expected NAME" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""``python -m tf_model.api``: answer over HTTP, as ``python -m tf_model.predict`` does for files."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from tf_model import cli, paths, tasks
+from tf_model.errors import OutputError, UsageError
+
+KEYS = "TWEETS_API_KEYS"
+CONNECTIONS = 1000  # at once; most systems give a process 1,024 files
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C; requests that have begun are answered first."""
+    arguments = _parser().parse_args(argv)
+    with cli.stopped_cleanly(), ExitStack() as stack:
+        listener = stack.enter_context(_listen(arguments.host, arguments.port))
+        import uvicorn
+
+        from tf_model.api.app import LOCAL, TIMEOUT, make_app
+        from tf_model.inference.predictor import Predictor
+        from tf_model.inference.targets import TargetPredictor, find_targets
+        from tf_model.monitor import reference
+        from tf_model.monitor.prometheus import Exporter
+
+        predictor = Predictor.load(arguments.model)
+        if tasks.TARGET.name in predictor.labels:
+            raise UsageError(f"{predictor.folder} answers for each product that a text names; give it as --targets DIR")
+        targets = None
+        if arguments.targets or arguments.products or (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
+            folder, products, _ = find_targets(arguments.targets, arguments.products)
+            targets = TargetPredictor(Predictor.load(folder), products, predictor if predictor.has_answer else None)
+        exporter, recorder = Exporter(), None
+        if arguments.record:
+            from tf_model.monitor.recorder import Recorder
+
+            recorder = stack.enter_context(Recorder(model=predictor.name, version=predictor.version))
+            exporter.attach(recorder, reference.load(predictor.folder, predictor.version), predictor.labels)
+        for model in (predictor, targets):
+            if model:
+                model.predict(["My iPad is great!"])
+        keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
+        hosts = [*LOCAL, *arguments.allow_host]
+        app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, exporter=exporter)
+        gc.collect()
+        gc.freeze()  # the models stay: a collection need not look at them again and again
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            ws="none",
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=int(TIMEOUT) + 1,
+        )
+        host, port = listener.getsockname()[:2]
+        cli.say(f"serving {predictor.name}{' and ' + targets.model.name if targets else ''} at http://{host}:{port}")
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser("tf_model.api", "Answer over HTTP: /predict, /targets, /explain; /openapi.json describes it.")
+    parser.epilog = f"{KEYS}=KEY,KEY in the environment: a request needs one of them (Authorization: Bearer KEY)"
+    add = parser.add_argument
+    add("--port", type=int, default=8000, help="where to listen; 0 for a free one")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets other machines in")
+    add(
+        "--allow-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name than localhost by which it is reached, repeatable; *.NAME for all below, * for any",
+    )
+    add("--model", type=Path, metavar="DIR", help="a model that you trust; saved_models/answer or product if not given")
+    add("--targets", type=Path, metavar="DIR", help="the model of /targets; saved_models/target if it is there")
+    add("--products", type=Path, metavar="FILE", help="the products to look for (.csv, .yaml); the model's if none")
+    add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
+    return parser
+
+
+def _host_name(text: str) -> str:
+    if "*" in text.removeprefix("*.") and text != "*":
+        raise argparse.ArgumentTypeError(f"expected NAME, *.NAME or *, got {text!r}")
+    return text
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"cannot listen at {host} port {port}: {reason}; choose another --port") from error
+
+
+if __name__ == "__main__":
+    cli.run(main)

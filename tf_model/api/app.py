@@ -1,0 +1,275 @@
+"""What the API answers, and to whom: its paths, limits, keys, log and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+import traceback
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+import prometheus_client
+from fastapi import FastAPI, HTTPException, Request, Response, Security
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field, create_model
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tf_model import cli
+from tf_model.api.batching import Batcher
+from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
+from tf_model.inference.targets import TargetPredictor
+from tf_model.io.base import rows_of
+from tf_model.monitor.prometheus import PREFIX, SECONDS, Exporter
+from tf_model.monitor.recorder import Recorder
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
+MOST_TEXTS = 128  # of a request
+MOST_BYTES = 2**18  # of a body: the longest text takes less, however it is escaped
+MOST_WAITING = 512  # texts, half a second of work or so
+MOST_EXPLANATIONS = 8  # that wait, since each takes as long as dozens of answers
+TIMEOUT = 10.0  # seconds from the first byte of a request to the last of its answer
+RETRY_SECONDS = 1
+SOURCE = "api"  # of what is recorded
+OPEN = ("/health/live", "/health/ready")  # paths that need no key
+EXAMPLE = "My iPad is great but my Android phone is a joke"
+PROBLEMS = {
+    400: "The body is no JSON, or the host is not one that is served.",
+    401: "A key is needed: `Authorization: Bearer KEY`.",
+    413: f"The body has more than {MOST_BYTES:,} bytes.",
+    429: "Too much is waiting; `Retry-After` says when to ask again.",
+    500: "The model fails at these texts.",
+    504: f"There was no answer within {TIMEOUT:g} seconds.",
+}
+
+Text = Annotated[str, Field(max_length=MAX_CHARACTERS, examples=[EXAMPLE])]
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Texts(BaseModel):
+    """Texts to answer for."""
+
+    texts: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
+
+
+class OneText(BaseModel):
+    """A text to explain the answer for."""
+
+    text: Text
+
+
+class Attributions(BaseModel):
+    """What the words say about one task."""
+
+    label: str
+    weights: Annotated[list[float], Field(description="of each word, in nats: above 0 it speaks for the label")]
+    change: float
+
+
+class Explanation(BaseModel):
+    """Which words counted."""
+
+    words: list[str]
+    tasks: dict[str, Attributions]
+
+
+def make_app(
+    predictor: Predictor,
+    targets: TargetPredictor | None = None,
+    *,
+    hosts: Sequence[str] = LOCAL,
+    keys: Collection[str] = (),
+    recorder: Recorder | None = None,
+    exporter: Exporter,
+) -> ASGIApp:
+    """The API of a model of texts, and of one of targets if there is one; it answers to the names ``hosts``.
+
+    With ``keys`` a request needs one of them. ``exporter`` has what ``/metrics`` shows beside the requests.
+    """
+    app = FastAPI(
+        title="Tweet Target",
+        description="What emotion is directed towards which product?",
+        version=predictor.version,
+        docs_url=None,  # their scripts come from elsewhere
+        redoc_url=None,
+        max_body_size=MOST_BYTES,
+        responses={status: {"model": Problem, "description": text} for status, text in PROBLEMS.items()}
+        | {413: {"description": PROBLEMS[413], "content": {"text/plain": {}}}},
+        dependencies=[Security(HTTPBearer(auto_error=False))] if keys else None,  # for the description; see Guard
+    )
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
+    names = list(predictor.columns())
+
+    def predict(texts: Sequence[str]) -> list[dict[str, Any]]:
+        with recorder.recording_errors(SOURCE) if recorder else nullcontext():
+            measured = predictor.predict_measured(texts)
+        if recorder:
+            recorder.record_measured(texts, measured, SOURCE)
+        return [dict(zip(names, row, strict=True)) for row in rows_of(measured.predictions[names])]
+
+    def find_targets(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
+        found: list[list[dict[str, Any]]] = [[] for _ in texts]
+        for index, *row in rows_of(targets.predict(texts)):
+            values = dict(zip(targets.columns(), row, strict=True))
+            if values["mention"] is not None:
+                found[index].append(values)
+        return found
+
+    def explain(texts: Sequence[str]) -> list[dict[str, Any]]:
+        [text] = texts
+        return [{"prediction": predict(texts)[0], "explanation": asdict(predictor.explain(text))}]
+
+    scoring = ThreadPoolExecutor(1, "scoring")
+    predicted = Batcher(predict, scoring, MOST_WAITING)
+    found = Batcher(find_targets, scoring, MOST_WAITING)
+    explained = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
+
+    prediction = _row("Prediction", predictor.columns())
+    target = _row("Target", targets.columns() if targets else {})
+    predictions = create_model("Predictions", predictions=list[prediction])
+    all_targets = create_model("Targets", targets=(list[list[target]], Field(description="those of each text")))
+    explanation = create_model("Explained", prediction=prediction, explanation=Explanation)
+
+    @app.post("/predict", response_model=predictions, summary="What each text as a whole says")
+    async def _predict(body: Texts, request: Request) -> Response:
+        request.state.texts = len(body.texts)
+        return JSONResponse({"predictions": await predicted(body.texts)})
+
+    missing = {404: {"model": Problem, "description": "The model cannot do that."}}
+
+    @app.post("/targets", response_model=all_targets, responses=missing, summary="The emotion directed at each product")
+    async def _targets(body: Texts, request: Request) -> Response:
+        request.state.texts = len(body.texts)
+        if targets is None:
+            raise HTTPException(404, "this server has no model of targets; run `make targets`, or give one")
+        return JSONResponse({"targets": await found(body.texts)})
+
+    @app.post("/explain", response_model=explanation, responses=missing, summary="Which words counted")
+    async def _explain(body: OneText, request: Request) -> Response:
+        request.state.texts = 1
+        if not predictor.can_explain:
+            raise HTTPException(404, f"{predictor.name} cannot explain its answers")
+        [answer] = await explained([body.text])
+        return JSONResponse(answer)
+
+    @app.get("/health/live", summary="Whether the process answers")
+    async def _live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/health/ready", responses={503: {"model": Problem, "description": "Too much is waiting."}})
+    async def _ready() -> dict[str, str]:
+        """Whether a text would be taken."""
+        if predicted.is_full or found.is_full:
+            raise HTTPException(503, "too much is waiting")
+        return {"status": "ok"}
+
+    @app.get("/model", summary="Which models answer")
+    async def _model() -> dict[str, Any]:
+        about_targets = targets and _about(targets.model) | {"products": list(targets.products.aliases)}
+        return {"predict": _about(predictor), "targets": about_targets}
+
+    @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+    def _metrics() -> Response:  # in a thread: it may read the log
+        content = prometheus_client.generate_latest(exporter.registry)
+        return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+        """Without the input, which may be long, or no UTF-8."""
+        detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
+        return JSONResponse({"detail": detail}, 422)
+
+    @app.exception_handler(asyncio.QueueFull)
+    async def _busy(*_: Any) -> Response:
+        return _problem(429, {"Retry-After": str(RETRY_SECONDS)})
+
+    @app.exception_handler(Exception)
+    async def _failed(*_: Any) -> Response:
+        return _problem(500)
+
+    return Guard(app, keys, exporter, {route.path for route in app.routes})
+
+
+class Guard:
+    """Around all requests: the key, the time limit, and one line of log that says nothing of what was asked."""
+
+    def __init__(self, app: ASGIApp, keys: Collection[str], exporter: Exporter, known: Collection[str]) -> None:
+        self._app, self._known = app, known
+        self._keys = [sha256(key.encode()).digest() for key in keys]
+        self._seconds = prometheus_client.Histogram(
+            f"{PREFIX}_http_request_duration_seconds",
+            "Time of a request by path and status.",
+            ["path", "status"],
+            registry=exporter.registry,
+            buckets=SECONDS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began, line = time.perf_counter(), {}
+
+        async def watch(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                line["status"] = message["status"]
+            await send(message)
+
+        try:
+            if not self._may_ask(scope):
+                response = _problem(401, {"WWW-Authenticate": "Bearer"})
+                await response(scope, receive, watch)
+            else:
+                async with asyncio.timeout(TIMEOUT):
+                    await self._app(scope, receive, watch)
+        except TimeoutError:
+            if "status" not in line:
+                await _problem(504)(scope, receive, watch)
+        except Exception as error:  # FastAPI has answered; the message may quote a text
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            line["error"] = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+        seconds = time.perf_counter() - began
+        path = scope["path"] if scope["path"] in self._known else "other"
+        self._seconds.labels(path, line.get("status", 0)).observe(seconds)
+        about = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "path": path,
+            "seconds": round(seconds, 4),
+        }
+        cli.say(json.dumps(about | {"texts": scope.get("state", {}).get("texts", 0)} | line))
+
+    def _may_ask(self, scope: Scope) -> bool:
+        if not self._keys or scope["path"] in OPEN:
+            return True
+        scheme, _, key = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        given = sha256(key.strip()).digest()
+        return scheme.lower() == b"bearer" and any(secrets.compare_digest(given, each) for each in self._keys)
+
+
+def _problem(status: int, headers: Mapping[str, str] = {}) -> Response:
+    return JSONResponse({"detail": PROBLEMS[status]}, status, headers)
+
+
+def _row(name: str, columns: Mapping[str, str]) -> type[BaseModel]:
+    """The description of a row with these columns and dtypes; any value may be missing."""
+    types = {"str": str, "float32": float, "Int64": int}
+    return create_model(name, **{column: types[dtype] | None for column, dtype in columns.items()})
+
+
+def _about(model: Predictor) -> dict[str, Any]:
+    about = {"name": model.name, "version": model.version, "dataset": model.metrics.get("dataset")}
+    return about | {"labels": model.labels, "threshold": model.threshold}
