@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tf_model import cli
 from tf_model.api.batching import Batcher
+from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.base import rows_of
@@ -60,6 +61,9 @@ class Problem(BaseModel):
     detail: str
 
 
+UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
+
+
 class Texts(BaseModel):
     """Texts to answer for."""
 
@@ -70,21 +74,6 @@ class OneText(BaseModel):
     """A text to explain the answer for."""
 
     text: Text
-
-
-class Attributions(BaseModel):
-    """What the words say about one task."""
-
-    label: str
-    weights: Annotated[list[float], Field(description="of each word, in nats: above 0 it speaks for the label")]
-    change: float
-
-
-class Explanation(BaseModel):
-    """Which words counted."""
-
-    words: list[str]
-    tasks: dict[str, Attributions]
 
 
 def make_app(
@@ -149,16 +138,14 @@ def make_app(
         request.state.texts = len(body.texts)
         return JSONResponse({"predictions": await predicted(body.texts)})
 
-    missing = {404: {"model": Problem, "description": "The model cannot do that."}}
-
-    @app.post("/targets", response_model=all_targets, responses=missing, summary="The emotion directed at each product")
+    @app.post("/targets", response_model=all_targets, responses=UNABLE, summary="The emotion directed at each product")
     async def _targets(body: Texts, request: Request) -> Response:
         request.state.texts = len(body.texts)
         if targets is None:
             raise HTTPException(404, "this server has no model of targets; run `make targets`, or give one")
         return JSONResponse({"targets": await found(body.texts)})
 
-    @app.post("/explain", response_model=explanation, responses=missing, summary="Which words counted")
+    @app.post("/explain", response_model=explanation, responses=UNABLE, summary="Which words counted")
     async def _explain(body: OneText, request: Request) -> Response:
         request.state.texts = 1
         if not predictor.can_explain:
@@ -231,8 +218,7 @@ class Guard:
 
         try:
             if not self._may_ask(scope):
-                response = _problem(401, {"WWW-Authenticate": "Bearer"})
-                await response(scope, receive, watch)
+                await _problem(401, {"WWW-Authenticate": "Bearer"})(scope, receive, watch)
             else:
                 async with asyncio.timeout(TIMEOUT):
                     await self._app(scope, receive, watch)
