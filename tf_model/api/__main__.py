@@ -46,13 +46,14 @@ def main(argv: list[str] | None = None) -> int:
             if model:
                 model.predict(["My iPad is great!"])
         keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
-        hosts = [*LOCAL, *arguments.allow_host]
+        hosts = [*LOCAL, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, exporter=exporter)
         gc.collect()
         gc.freeze()  # the models stay: a collection need not look at them again and again
         config = uvicorn.Config(
             app,
             log_config=None,
+            log_level="error",
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -61,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
             timeout_graceful_shutdown=int(TIMEOUT) + 1,
         )
         host, port = listener.getsockname()[:2]
-        cli.say(f"serving {predictor.name}{' and ' + targets.model.name if targets else ''} at http://{host}:{port}")
+        names = predictor.name + (f" and {targets.model.name}" if targets else "")
+        cli.say(f"serving {names} at http://{f'[{host}]' if ':' in host else host}:{port}")
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 
@@ -76,7 +78,6 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-host",
         type=_host_name,
         action="append",
-        default=[],
         metavar="NAME",
         help="another name than localhost by which it is reached, repeatable; *.NAME for all below, * for any",
     )
