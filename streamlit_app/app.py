@@ -30,14 +30,20 @@ PAGES = {  # a file in views/ for each, and its icon
 
 def main() -> None:
     """Draw the chosen page, then the sidebar."""
+    pages = [
+        st.Page(
+            HERE / "views" / f"{title.lower()}.py",
+            title=title,
+            icon=icon,
+            url_path="home" if title == "Ask" else None,
+            default=title == "Ask",
+        )
+        for title, icon in PAGES.items()
+    ]
+    # The page at / is found under no name: /ask is a page of its own.
+    page = st.navigation([*pages, st.Page(HERE / "views" / "ask.py", title="Ask", visibility="hidden")])
     # A file of ours: an emoji would be fetched from the internet.
-    st.set_page_config(page_title="Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
-    page = st.navigation(
-        [
-            st.Page(HERE / "views" / f"{title.lower()}.py", title=title, icon=icon, default=title == "Ask")
-            for title, icon in PAGES.items()
-        ]
-    )
+    st.set_page_config(page_title=f"{page.title} · Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
     try:
         page.run()
     finally:

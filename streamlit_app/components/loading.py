@@ -95,8 +95,8 @@ def model_names() -> list[str]:
 
 
 def chosen(names: Sequence[str]) -> str:
-    """The model that was chosen in this session, or the first."""
-    name = st.session_state.get(CHOICE)
+    """The model that was chosen in this session, else that of ``?model=`` in the address, else the first."""
+    name = st.session_state.get(CHOICE) or st.query_params.get("model")
     return name if name in names else names[0]
 
 

@@ -87,6 +87,7 @@ def _text_input() -> str:
         st.markdown("Try an example:")
         for name, example in EXAMPLES.items():
             st.button(name, on_click=st.session_state.update, args=({TEXT: example},), key=f"example_{name}")
+    st.session_state.setdefault(TEXT, st.query_params.get("text", ""))  # a link to a question: ?text=
     text = st.text_area(
         "Your text",
         key=TEXT,

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import streamlit as st
 from app_stub import APP, StubPredictor, make_model, open_app, words_of
+from streamlit.testing.v1 import AppTest
 
 from streamlit_app.components import notices
 from tf_model import paths
@@ -16,6 +18,37 @@ VIEWS = APP.parent / "views"
 
 def badges(app) -> str:
     return "\n".join(each.value for each in app.sidebar.markdown)
+
+
+def test_each_page_has_an_address_and_a_title_of_its_own(stub, monkeypatch):
+    addresses, titles, navigation = [], {}, st.navigation
+
+    def watched(pages):
+        addresses.extend(page.url_path for page in pages)
+        return navigation(pages)
+
+    monkeypatch.setattr(st, "navigation", watched)
+    monkeypatch.setattr(st, "set_page_config", lambda **settings: titles.update({settings["page_title"]: settings}))
+    names = ["ask", "batch", "explore", "evaluate", "monitor"]
+    for name in names:
+        open_app(name)
+    assert {*names, ""} == set(addresses)
+    assert list(titles) == [f"{name.capitalize()} · Tweet Target" for name in names]
+
+
+def test_a_link_may_name_the_text_and_the_model(stub_later, models):
+    for name in ("answer", "sample"):
+        make_model(models, name)
+    app = AppTest.from_file(str(APP), default_timeout=30)
+    app.query_params.update({"text": "I love the iPad", "model": "sample"})
+    app.run()
+    assert app.text_area(key="ask_text").value == "I love the iPad"
+    assert app.header[0].value == "Positive emotion → iPad"
+    assert app.selectbox(key="model_in_use").value == "sample"
+    app.text_area(key="ask_text").set_value("").run()
+    app.selectbox(key="model_in_use").set_value("answer").run()
+    assert not app.header
+    assert app.selectbox(key="model_in_use").value == "answer"
 
 
 def test_the_first_page_is_ask_and_the_sidebar_tells_the_model(stub):
