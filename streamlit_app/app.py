@@ -40,8 +40,8 @@ def main() -> None:
         )
         for title, icon in PAGES.items()
     ]
-    # The page at / is found under no name: /ask is a page of its own.
-    page = st.navigation([*pages, st.Page(HERE / "views" / "ask.py", title="Ask", visibility="hidden")])
+    # The first page answers at / alone: who opens /ask is sent there.
+    page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
     # A file of ours: an emoji would be fetched from the internet.
     st.set_page_config(page_title=f"{page.title} · Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
     try:
@@ -49,6 +49,10 @@ def main() -> None:
     finally:
         with st.sidebar:  # last: it loads the model, and a page that needs none should not wait for that
             _show_model()
+
+
+def _open_first() -> None:
+    st.switch_page("views/ask.py", query_params=st.query_params.to_dict())
 
 
 def _show_model() -> None:

@@ -236,7 +236,11 @@ def show_drift(report: Report) -> None:
     st.caption(plain_markdown(f"{words} its bound, and a p-value below {report.drifts[0].level:.2g}."))
     by_name = {each.feature: each for each in report.drifts}
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
-    feature = by_name[st.selectbox("Distribution of", names, format_func=drift.IN_WORDS.get, key="monitor_feature")]
+    feature = by_name[
+        st.selectbox(
+            "Distribution of", names, format_func=drift.IN_WORDS.get, key="monitor_feature", persist_state="session"
+        )
+    ]
     theme.show(
         monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[feature.feature].capitalize()),
         alt=f"Reference and now side by side. {feature.in_words()}",

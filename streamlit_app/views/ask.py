@@ -87,7 +87,8 @@ def _text_input() -> str:
         st.markdown("Try an example:")
         for name, example in EXAMPLES.items():
             st.button(name, on_click=st.session_state.update, args=({TEXT: example},), key=f"example_{name}")
-    st.session_state.setdefault(TEXT, st.query_params.get("text", ""))  # a link to a question: ?text=
+    if "text" in st.query_params:  # a link to a question
+        st.session_state.setdefault(TEXT, st.query_params["text"])
     text = st.text_area(
         "Your text",
         key=TEXT,
@@ -269,6 +270,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
             required=True,
             format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
             key="words_for",
+            persist_state="session",
         )
     token_highlighting.show(words, explanation.tasks[task].weights, key=f"highlighted_words_{task}")
     st.caption(

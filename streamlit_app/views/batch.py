@@ -309,9 +309,11 @@ def _show_table(job: BatchJob) -> None:
         for name in (ANSWER, *tasks.TASKS):
             if name in job.predicted:
                 labels = sorted(frame[name].dropna().unique())
-                wanted = st.multiselect(name.capitalize(), labels, key=f"filter_{name}", placeholder="All")
+                wanted = st.multiselect(
+                    name.capitalize(), labels, key=f"filter_{name}", persist_state="session", placeholder="All"
+                )
                 keep &= frame[name].isin(wanted) | (not wanted)
-        words = st.text_input("Text contains", key="filter_words", placeholder="Any text")
+        words = st.text_input("Text contains", key="filter_words", persist_state="session", placeholder="Any text")
     keep &= frame[job.column].astype("str").str.contains(words, case=False, regex=False, na=False) | (not words)
     answer = ("product", "emotion", "emotion_confidence") if job.targets else (ANSWER, ANSWER_CONFIDENCE)
     first = [name for name in (job.column, *answer) if name in frame]  # what matters is seen first

@@ -41,7 +41,7 @@ def main() -> None:
         )
         return
     _show_all(list(reports.values()))
-    report = reports[st.selectbox("Model", list(reports), key="evaluate_model")]
+    report = reports[st.selectbox("Model", list(reports), key="evaluate_model", persist_state="session")]
     _show_state(report)
     tasks = _tasks(report)
     if not tasks:
@@ -49,7 +49,13 @@ def main() -> None:
     task = tasks[0]
     if len(tasks) > 1:
         task = st.segmented_control(
-            "Task", tasks, default=task, required=True, format_func=TASK_NAMES.get, key="evaluate_task"
+            "Task",
+            tasks,
+            default=task,
+            required=True,
+            format_func=TASK_NAMES.get,
+            key="evaluate_task",
+            persist_state="session",
         )
     if task == ANSWER:
         _show_answer(report)
@@ -269,6 +275,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         value=0.5 if own is None else float(own),
         step=0.01,
         key=f"evaluate_threshold_{task}_{report.name}",  # each model begins at its own threshold
+        persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)
     sentence, accuracy = f"At {threshold:.2f} no validation tweet gets an answer.", "-"

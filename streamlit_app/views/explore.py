@@ -78,18 +78,29 @@ def _filter(every: pd.DataFrame) -> pd.DataFrame:
     with st.container(border=True):
         one, two = st.columns([3, 2])
         products = one.multiselect(
-            "Products", eda.label_order(every, "product"), key="explore_products", placeholder="All products"
+            "Products",
+            eda.label_order(every, "product"),
+            key="explore_products",
+            persist_state="session",
+            placeholder="All products",
         )
         emotions = two.multiselect(
-            "Emotions", eda.label_order(every, "emotion"), key="explore_emotions", placeholder="All emotions"
+            "Emotions",
+            eda.label_order(every, "emotion"),
+            key="explore_emotions",
+            persist_state="session",
+            placeholder="All emotions",
         )
         one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
-        contains = one.text_input("Text contains", key="explore_contains", placeholder="Any text")
+        contains = one.text_input(
+            "Text contains", key="explore_contains", persist_state="session", placeholder="Any text"
+        )
         with two:
             retweets = RETWEETS[_pick("Retweets", RETWEETS, "explore_retweets")]
         once = three.toggle(
             ONCE,
             key="explore_once",
+            persist_state="session",
             help="Of tweets with the same words, whatever their case, punctuation and retweet marks, the first counts",
         )
     return Filter(tuple(products), tuple(emotions), retweets, once, contains=contains.strip())(every)
@@ -98,7 +109,7 @@ def _filter(every: pd.DataFrame) -> pd.DataFrame:
 def _pick(label: str, options: Any, key: str) -> str:
     """One of a few options, the first unless another is picked."""
     options = list(options)
-    return st.segmented_control(label, options, default=options[0], required=True, key=key)
+    return st.segmented_control(label, options, default=options[0], required=True, key=key, persist_state="session")
 
 
 def _show_totals(tweets: pd.DataFrame, no_emotion: str | None) -> None:
@@ -182,7 +193,7 @@ def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
     if telling.empty:
         st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
         return
-    label = st.selectbox("Words of", telling["label"].unique(), key=f"explore_label_{column}")
+    label = st.selectbox("Words of", telling["label"].unique(), key=f"explore_label_{column}", persist_state="session")
     bars = telling[(telling["label"] == label) & (telling["z"] > 0)].head(MOST_WORDS)
     _show_bars(
         bars.rename(columns={"words": "name"}),
@@ -302,7 +313,12 @@ def _drill_down(
 
     theme.show(figure, alt=alt, caption=caption, key=f"{key}_chart", on_select=pick, selection_mode="points")
     name = st.selectbox(
-        "Read the tweets of", names, index=None, key=f"{key}_bar", placeholder="Click a bar, or choose it here"
+        "Read the tweets of",
+        names,
+        index=None,
+        key=f"{key}_bar",
+        persist_state="session",
+        placeholder="Click a bar, or choose it here",
     )
     if name is None:
         return

@@ -42,12 +42,14 @@ def main() -> None:
             st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
             return
         window = st.segmented_control(
-            "Time", list(WINDOWS), default=DEFAULT_WINDOW, required=True, key="monitor_window"
+            "Time", list(WINDOWS), default=DEFAULT_WINDOW, required=True, key="monitor_window", persist_state="session"
         )
         left, right = st.columns([4, 1], vertical_alignment="bottom")
-        model, version = left.selectbox("Model", list(names), format_func=names.get, key="monitor_stream")
+        model, version = left.selectbox(
+            "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
+        )
         help_text = f"Look again every {REFRESH_SECONDS} seconds"
-        live = right.toggle("Live", value=True, key="monitor_live", help=help_text)
+        live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
         # A fragment, so that looking again draws nothing else.
         st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(store, model, version, WINDOWS[window])
 

@@ -8,9 +8,10 @@ import pytest
 import streamlit as st
 from app_stub import APP, StubPredictor, make_model, open_app, words_of
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
 from streamlit_app.components import notices
-from tf_model import paths
+from tf_model import data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
 VIEWS = APP.parent / "views"
@@ -36,11 +37,13 @@ def test_each_page_has_an_address_and_a_title_of_its_own(stub, monkeypatch):
     assert list(titles) == [f"{name.capitalize()} · Tweet Target" for name in names]
 
 
-def test_a_link_may_name_the_text_and_the_model(stub_later, models):
+@pytest.mark.parametrize("address", ["", "ask"])
+def test_a_link_may_name_the_text_and_the_model(stub_later, models, address):
     for name in ("answer", "sample"):
         make_model(models, name)
     app = AppTest.from_file(str(APP), default_timeout=30)
     app.query_params.update({"text": "I love the iPad", "model": "sample"})
+    app._page_hash = calc_hash(address)  # AppTest opens files alone, not addresses
     app.run()
     assert app.text_area(key="ask_text").value == "I love the iPad"
     assert app.header[0].value == "Positive emotion → iPad"
@@ -49,6 +52,33 @@ def test_a_link_may_name_the_text_and_the_model(stub_later, models):
     app.selectbox(key="model_in_use").set_value("answer").run()
     assert not app.header
     assert app.selectbox(key="model_in_use").value == "answer"
+
+
+def test_choices_stay_when_another_page_is_looked_at(stub, models, monkeypatch):
+    monkeypatch.setenv(data.DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+    make_model(models, "product")
+    app = open_app()
+    app.text_area(key="ask_text").set_value("I love the iPad").run()
+    chosen = {
+        "ask": {"words_for": "product"},
+        "explore": {"explore_emotions": [tasks.POSITIVE], "explore_contains": "a", "explore_retweets": "Without"},
+        "evaluate": {"evaluate_model": "product"},
+        "monitor": {"monitor_window": "24 hours", "monitor_live": False},
+    }
+    for page, choices in chosen.items():
+        app.switch_page(f"views/{page}.py").run()
+        for key, choice in choices.items():
+            widget(app, key).set_value(choice)
+        app.run()
+    for page, choices in chosen.items():
+        app.switch_page(f"views/{page}.py").run()
+        assert {key: widget(app, key).value for key in choices} == choices
+        assert not app.exception
+
+
+def widget(app, key):
+    kinds = ("multiselect", "text_input", "segmented_control", "selectbox", "toggle")
+    return next(each for kind in kinds for each in getattr(app, kind) if each.key == key)
 
 
 def test_the_first_page_is_ask_and_the_sidebar_tells_the_model(stub):
