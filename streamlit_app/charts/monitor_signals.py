@@ -17,12 +17,12 @@ from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION
 from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.report import PERCENTILES, Limits, Report
 
-MEBIBYTE = 2**20
+MEGABYTE = 10**6
 RESOURCES = {  # title, words for the mean, d3 format, scale
     CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
-    MEMORY: ("Memory of the process, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE),
+    MEMORY: ("Memory of the process, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
     GPU_UTILIZATION: ("GPUs, share of the time busy", "{:.0%} busy", ".0%", 1.0),
-    GPU_MEMORY: ("Memory of the GPUs, MiB", "{:,.0f} MiB", ",.0f", 1 / MEBIBYTE),
+    GPU_MEMORY: ("Memory of the GPUs, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
 }
 FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
 SIGNAL_NAMES = {
@@ -65,7 +65,7 @@ def show_summary(report: Report) -> None:
         "95% of requests within": "-" if p95 is None else milliseconds(p95),
         "Failed requests": f"{window.failures:,}",
         '"Not sure"': f"{outcomes.get(ABSTAINED, 0) / sum(outcomes.values()):.0%}" if outcomes else "-",
-        "Memory": "-" if memory is None else f"{memory / MEBIBYTE:,.0f} MiB",
+        "Memory": "-" if memory is None else f"{memory / MEGABYTE:,.0f} MB",
         "Records lost": f"{window.dropped:,}",
     }
     columns = [*st.columns(3), *st.columns(3)]
@@ -223,15 +223,15 @@ def show_drift(report: Report) -> None:
         frame[["feature", "state", "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
-            "index": st.column_config.NumberColumn("stability index", format="%.3f", help="0 where nothing changed"),
+            "index": st.column_config.NumberColumn("change", format="%.3f", help="Population stability index; 0: none"),
             "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
             "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
             "rows": st.column_config.NumberColumn("predictions", format="localized"),
         },
-        alt="Each feature with its population stability index, the bound of an alarm and its p-value",
+        alt="Each feature with how much it changed, the bound of an alarm and its p-value",
     )
     words = (
-        f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: an index at"
+        f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: a change at"
     )
     st.caption(plain_markdown(f"{words} its bound, and a p-value below {report.drifts[0].level:.2g}."))
     by_name = {each.feature: each for each in report.drifts}

@@ -275,7 +275,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
     token_highlighting.show(words, explanation.tasks[task].weights, key=f"highlighted_words_{task}")
     st.caption(
         "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
-        "The stronger the colour, the more the word counted (integrated gradients)."
+        "The stronger the colour, the more the word counted."
     )
     written = len(text.split())
     if len(words) < written:

@@ -125,7 +125,7 @@ def _show_all(reports: Sequence[ModelReport]) -> None:
         placeholder="-",  # the joined answer has no macro-F1
         alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
     )
-    st.caption("On the validation part of each model, with Wilson's interval. Compare only rows of the same protocol.")
+    st.caption("On the validation part of each model, with a 95% interval. Compare only rows of the same protocol.")
 
 
 def _show_state(report: ModelReport) -> None:
@@ -148,7 +148,7 @@ def _show_state(report: ModelReport) -> None:
         backbone = metrics["backbone"]["name"]
         sentences.append(f"Backbone: {backbone}; recipe: {metrics.get('recipe')}; seed {metrics.get('seed')}.")
     if metrics.get("seconds"):
-        sentences.append(f"Trained for {duration(metrics['seconds'])} on {metrics.get('device')}.")
+        sentences.append(f"Trained for {duration(metrics['seconds'])}.")
     st.caption(plain_markdown(" ".join(sentences)))
 
 
@@ -242,24 +242,25 @@ def _show_calibration(report: ModelReport, task: str, predictions: Predictions) 
     with left:
         theme.show(
             evaluate_charts.reliability(calibration.reliability(*labelled)),
-            alt=f"Reliability diagram: accuracy by confidence. Expected calibration error {ece:.3f}.",
+            alt=f"Accuracy by confidence. On average the confidence is off by {ece:.1%}.",
             caption="Above the dotted line the model is better than its confidence, below it too sure. The larger a "
             "point, the more tweets; whiskers: 95% CI.",
             key="evaluate_reliability",
         )
-    ece_help = "Expected calibration error: mean distance of confidence from accuracy; 0 is best"
-    brier_help = "Squared error of all probabilities, summed over classes; 0 is best"
-    right.metric(f"ECE, {calibration.BINS} bins", f"{ece:.4f}", help=ece_help)
-    right.metric("Brier score", f"{brier:.4f}", help=brier_help)
+    ece_help = (
+        f"How far confidence and accuracy are apart on average (expected calibration error, {calibration.BINS} bins)"
+    )
+    brier_help = "Squared error of all probabilities, summed over classes (Brier score); 0 is best"
+    right.metric("Confidence off by", f"{ece:.1%}", help=ece_help)
+    right.metric("Squared error", f"{brier:.4f}", help=brier_help)
     right.metric("Mean confidence", f"{predictions.confidences.mean():.1%}")
     st.caption(plain_markdown(f"The {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
     fitted = report.calibration.get(task)
     if fitted:
         before, after = fitted["before"], fitted["after"]
         st.caption(
-            f"Calibration with the temperature {report.calibration['temperature'][task]:.3f} changed the ECE from "
-            f"{before['ece']:.4f} to {after['ece']:.4f} and the Brier score from {before['brier']:.4f} to "
-            f"{after['brier']:.4f}, on the out-of-fold predictions that it was fitted on."
+            f"Before calibration the confidence was off by {before['ece']:.1%}, after it by {after['ece']:.1%}, on the "
+            "out-of-fold predictions that it was fitted on."
         )
 
 

@@ -205,7 +205,7 @@ def _telling_words(tweets: pd.DataFrame, pairs: bool) -> None:
         colour=theme.colour_of(label),
     )
     st.caption(
-        f"z-scores of the log-odds against the other {column}s, with a Dirichlet prior (Monroe et al. 2008). By chance "
+        f"How much more often than with the other {column}s, beyond chance (z-scores, Monroe et al. 2008). By chance "
         "alone about 20 of 1,000 words exceed 2. A word counts once per tweet, and each retweet is a tweet unless "
         f'"{ONCE}" is on; words in fewer than 5 tweets are left out.'
     )

@@ -46,8 +46,8 @@ def test_another_mix_is_noticed_and_named(expected):
     frame = draw(500, random_generator(1), {"iPad": 0.1, "Apple": 0.3, "Google": 0.25, "Android": 0.35})
     assert alarms(expected, frame) == {"product"}
     [found] = [each for each in drift.compare(expected, window_of(frame)) if each.alarm]
-    assert found.in_words().startswith("mix of products: population stability index ")
-    assert "over 500 predictions, alarm from 0.10" in found.in_words()
+    assert found.in_words().startswith("mix of products: most of the change is ")
+    assert "of 500 predictions (population stability index" in found.in_words()
     assert found.reference["Android"] == pytest.approx(0.05, abs=0.02)
     assert found.current["Android"] == pytest.approx(0.35, abs=0.06)
 

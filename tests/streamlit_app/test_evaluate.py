@@ -90,7 +90,7 @@ class TestStates:
         assert "metrics.json cannot be read" in warning
         assert "history.csv is missing" in warning
         assert not has_metrics(page)
-        assert "ECE, 15 bins" in figures(page)
+        assert "Confidence off by" in figures(page)
         assert "Learning curves" not in said(page)
 
     def test_an_empty_folder_is_no_crash(self, models):
@@ -181,7 +181,7 @@ class TestFigures:
         count, true, predicted = max(confused)
         words = f"Confusion matrix of 9 classes. Most often confused: {true} taken for {predicted}: {count};"
         assert spoken[0].startswith(words)
-        assert "Expected calibration error" in spoken[1]
+        assert "On average the confidence is off by" in spoken[1]
         assert "validation tweets get an answer" in spoken[2]
         assert spoken[3] == "loss over 2 epochs; after the last: training 1.1000, validation 1.2000."
 
@@ -230,7 +230,7 @@ class TestAnswer:
         write_answer(models)
         page = open_page(task="product")
         assert metrics_of(page)["tweets"]["validation"] == ROWS * 2 // 3
-        assert "the temperature 1.500 changed the ECE from 0.0912 to 0.0213" in said(page)
+        assert "Before calibration the confidence was off by 9.1%, after it by 2.1%" in said(page)
 
     def test_the_report_says_nothing_of_emotions(self, models):
         write_answer(models)

@@ -119,13 +119,13 @@ class TestSignals:
         found = figures(page)
         assert (found["Predictions"], found["Failed requests"], found["Records lost"]) == ("180", "0", "0")
         assert found["95% of requests within"].endswith(" ms")
-        assert found["Memory"] == "670 MiB"
+        assert found["Memory"] == "703 MB"
 
     def test_the_five_signals_in_words_for_those_who_do_not_see_them(self, healthy):
         said = spoken(open_page())
         starts = ["Accuracy over time.", "Latency over time. p50", "Predictions over time. 180 predictions"]
         starts += ["Errors over time. 0 of 60 requests failed", "Processor, cores in use over time. 0.40 cores"]
-        starts += ["Memory of the process, MiB over time. 670 MiB"]
+        starts += ["Memory of the process, MB over time. 703 MB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
         assert "That of the product counts the texts with an emotion" in said[0]
@@ -139,7 +139,7 @@ class TestSignals:
         healthy.write([], [(time.time() - 90, Stream(APP.model, APP.version, PROCESS), figures)])
         page = open_page()
         assert "GPUs, share of the time busy over time. 45% busy on average." in spoken(page)
-        assert "Memory of the GPUs, MiB over time. 5,120 MiB on average." in spoken(page)
+        assert "Memory of the GPUs, MB over time. 5,369 MB on average." in spoken(page)
         assert "No GPU" not in said(page)
 
     def test_errors_of_another_version_hide_none_of_this_one(self, healthy):
