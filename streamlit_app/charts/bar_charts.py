@@ -11,9 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
+    AMOUNT,
     AXIS_FORMAT,
     BAR_HEIGHT,
-    BLUE,
     DARK_GREY,
     NEGATIVE,
     NEUTRAL,
@@ -27,7 +27,7 @@ from streamlit_app.charts.theme import (
 HEIGHT = 380
 BINS = 20  # of the confidences
 # A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
-HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}
+HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # of any other label: dots
 
 
 def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") -> go.Figure:
@@ -38,7 +38,6 @@ def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") ->
     """
     is_share = value == "share"
     interval = "%{x:.1%} (%{customdata[0]:,} tweets; 95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})"
-    least = 0.05 * frame.groupby("product")[value].sum().max()  # that has room for its number
     figure = go.Figure()
     for emotion, part in frame.groupby("emotion", sort=False):
         figure.add_bar(
@@ -47,16 +46,17 @@ def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") ->
             name=plain(emotion),
             orientation="h",
             marker=_marker(emotion),
-            text=[(f"{each:.0%}" if is_share else f"{each:,}") if each >= least else "" for each in part[value]],
+            text=[f"{each:.0%}" if is_share else f"{each:,}" for each in part[value]],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": "#000000" if colour_of(emotion) == NEUTRAL else "#FFFFFF"},
+            textfont={"color": "#FFFFFF" if colour_of(emotion) == POSITIVE else "#000000"},
             customdata=part[["tweets", "low", "high"]] if is_share else None,
             hovertemplate=f"%{{y}}, %{{fullData.name}}: {interval if is_share else '%{x:,}'}<extra></extra>",
         )
     layout(figure, title=title, height=120 + (BAR_HEIGHT + 8) * max(frame["product"].nunique(), 2))
     legend_below(figure).update_layout(barmode="stack", showlegend=True)
+    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # a number that cannot be read is none
     figure.update_xaxes(tickformat=".0%" if is_share else AXIS_FORMAT, range=[0, 1] if is_share else None)
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
@@ -98,7 +98,7 @@ def confidences(values: pd.Series, title: str) -> go.Figure:
             y=heights,
             width=0.9 / BINS,
             customdata=[f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)],
-            marker={"color": BLUE},
+            marker={"color": AMOUNT},
             hovertemplate="%{customdata}: %{y:,} rows<extra></extra>",
         )
     )
@@ -109,6 +109,6 @@ def confidences(values: pd.Series, title: str) -> go.Figure:
 
 def _marker(label: str) -> dict:
     colour = colour_of(label)
-    hatch = {"shape": HATCHES.get(colour, "x"), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
+    hatch = {"shape": HATCHES.get(colour, "."), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
     hatch["fgopacity"] = 0.45  # numbers are read on it
     return {"color": colour, "line": {"color": DARK_GREY, "width": 0.5}, "pattern": hatch}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from streamlit_app.charts.theme import BLUE, DARK_GREY, ORANGE, SEQUENTIAL, VERMILION, layout, plain
+from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain
 from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
@@ -24,7 +24,7 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
     figure = go.Figure()
     # Told apart by dash and symbol as well as by colour.
     for column, name, colour, dash, symbol in (
-        (metric, "training", BLUE, "solid", "circle"),
+        (metric, "training", AMOUNT, "solid", "circle"),
         (f"val_{metric}", "validation", ORANGE, "dash", "diamond"),
     ):
         if column in history:
@@ -95,7 +95,7 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
         customdata=rows,
         mode="lines+markers",
         name="model",
-        line={"color": BLUE, "width": 2},
+        line={"color": AMOUNT, "width": 2},
         marker={"size": [5 + 11 * (n / max(rows)) ** 0.5 for n in rows], "opacity": 1},  # few rows say little
         hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, %{customdata:,} rows<extra>model</extra>",
     )
@@ -116,7 +116,7 @@ def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, floa
             y=[each["accuracy"] for each in points],
             customdata=[each["threshold"] for each in points],
             mode="lines+markers",
-            line={"color": BLUE, "width": 2.5},
+            line={"color": AMOUNT, "width": 2.5},
             marker={"size": 4},
             name="all thresholds",
             hovertemplate="answered %{x:.1%}, accuracy %{y:.1%}, threshold %{customdata:.2f}<extra></extra>",
@@ -127,7 +127,7 @@ def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, floa
             x=[chosen[0]],
             y=[chosen[1]],
             mode="markers",
-            marker={"color": VERMILION, "size": 15, "symbol": "diamond", "line": {"color": "white", "width": 1}},
+            marker={"color": ORANGE, "size": 15, "symbol": "diamond", "line": {"color": "white", "width": 1}},
             name="chosen threshold",
             hovertemplate="answered %{x:.1%}, accuracy %{y:.1%}<extra></extra>",
         )

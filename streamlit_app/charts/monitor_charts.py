@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
-    BLUE,
+    AMOUNT,
     DARK_GREY,
-    GREEN,
+    GREY,
     ORANGE,
-    PALETTE,
-    VERMILION,
+    PURPLE,
+    SKY,
+    YELLOW,
     layout,
     legend_below,
     plain,
@@ -23,8 +24,8 @@ from tf_model.monitor.aggregates import Window
 
 HEIGHT = 320
 # Told apart by dash and symbol as well as by colour.
-STYLES = ((BLUE, "solid", "circle"), (ORANGE, "dash", "diamond"), (VERMILION, "dot", "square"))
-PATTERNS = ("", "/", "x", ".", "-", "\\", "+", "|")
+STYLES = ((AMOUNT, "solid", "circle"), (ORANGE, "dash", "diamond"), (PURPLE, "dot", "square"))
+KINDS = ((ORANGE, ""), (PURPLE, "."), (SKY, "-"), (YELLOW, "|"), (GREY, "+"), (DARK_GREY, ""))  # colours, patterns
 MOST_KINDS = 5  # of errors that are told apart; the rest is one
 OTHER = "other"
 
@@ -66,17 +67,17 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
     shown = {name: counts[name] for name in names[:MOST_KINDS]}
     if len(names) > MOST_KINDS:
         shown[OTHER] = [sum(each) for each in zip(*(counts[name] for name in names[MOST_KINDS:]), strict=True)]
-    colours = (BLUE,) if len(shown) == 1 and not empty else (VERMILION, *PALETTE)
+    kinds = KINDS if empty or len(shown) > 1 else ((AMOUNT, ""),)
     figure = go.Figure()
-    for index, (name, values) in enumerate(shown.items()):
+    for (name, values), (colour, pattern) in zip(shown.items(), kinds, strict=False):
         figure.add_trace(
             go.Bar(
                 x=_times(windows),
                 y=values,
                 name=plain(name),
                 marker={
-                    "color": colours[index],
-                    "pattern": {"shape": PATTERNS[index], "size": 6},
+                    "color": colour,
+                    "pattern": {"shape": pattern, "size": 6},
                     "line": {"color": DARK_GREY, "width": 0.5},
                 },
                 hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:,}}<extra>{plain(name)}</extra>",
@@ -102,7 +103,7 @@ def accuracy(
                 customdata=[each.rows for _, each in judged],
                 name="judged by users",
                 mode="markers",
-                marker={"color": GREEN, "symbol": "star", "size": 11},
+                marker={"color": SKY, "symbol": "star", "size": 11},
                 error_y={
                     "symmetric": False,
                     "array": [each.high - each.accuracy for _, each in judged],
@@ -137,7 +138,7 @@ def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], t
     cells = list(dict.fromkeys([*reference, *current]))
     names, rows = [plain(cell) for cell in cells], list(range(len(cells)))
     figure = go.Figure()
-    for name, shares, colour, pattern in (("reference", reference, DARK_GREY, "/"), ("now", current, BLUE, "")):
+    for name, shares, colour, pattern in (("reference", reference, DARK_GREY, "."), ("now", current, AMOUNT, "")):
         figure.add_trace(
             go.Bar(
                 x=[shares.get(cell, 0.0) for cell in cells],

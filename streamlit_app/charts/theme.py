@@ -27,20 +27,14 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 GREY, DARK_GREY = "#A6A6A6", "#757575"
 PALETTE = (BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, YELLOW, GREY, DARK_GREY)
 
-POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY
+POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page, and nothing else
+AMOUNT = GREEN  # of whatever is no emotion
+FOR, AGAINST = GREEN, ORANGE  # what a word speaks for or against may be a negative emotion
 # Light to dark, for amounts (heat maps).
 SEQUENTIAL = ((0.0, "#E8F1F8"), (0.5, SKY), (1.0, "#004A75"))
 
 _COLOURS = {
-    "iPhone": BLUE,
-    "iPad or iPhone App": PURPLE,
-    "iPad": ORANGE,
-    "Google": VERMILION,
-    "Android": GREEN,
-    "Apple": SKY,
-    "Android App": YELLOW,
-    "Other Google product or service": GREY,
-    "Other Apple product or service": DARK_GREY,
+    **dict.fromkeys(tasks.PRODUCTS, AMOUNT),
     tasks.NEGATIVE: NEGATIVE,
     tasks.NO_EMOTION: NEUTRAL,
     tasks.POSITIVE: POSITIVE,

@@ -72,7 +72,7 @@ def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[tuple[st
     result = []
     for word, weight in zip(words[:MOST_WORDS], weights, strict=False):
         strength = weight / greatest if abs(weight) >= _LEAST_SHARE * greatest else 0.0
-        colour = theme.POSITIVE if strength > 0 else theme.NEGATIVE
+        colour = theme.FOR if strength > 0 else theme.AGAINST
         opacity = round(255 * 0.35 * abs(strength))
         result.append((word, round(strength, 3), f"{colour}{opacity:02X}"))
     return result

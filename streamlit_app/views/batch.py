@@ -13,7 +13,7 @@ from streamlit_app.components import batch_job, files, loading, notices, product
 from streamlit_app.components.batch_job import BatchJob
 from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
-from tf_model import tasks
+from tf_model import eda, tasks
 from tf_model.cli import duration
 from tf_model.errors import plural
 from tf_model.inference.targets import TargetPredictor
@@ -283,6 +283,8 @@ def _show_emotion_by_product(predictions: pd.DataFrame, no_emotion: str | None) 
 
 def _show_counts(rows: pd.DataFrame, title: str, caption: str) -> None:
     counts = rows.value_counts(["emotion", "product"]).reset_index(name="tweets")
+    order = eda.label_order(rows, "emotion")  # as on every page
+    counts = counts.sort_values("emotion", key=lambda names: names.map(order.index), kind="stable")
     words = [
         f"{emotion}: {', '.join(f'{bar.product} {bar.tweets:,}' for bar in part.itertuples())}"
         for emotion, part in counts.groupby("emotion")

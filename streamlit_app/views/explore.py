@@ -278,7 +278,7 @@ def _show_bars(
     caption: str | None = None,
     value: str = "tweets",
     form: str = ",d",
-    colour: str | None = theme.BLUE,
+    colour: str | None = theme.AMOUNT,
 ) -> None:
     """Horizontal bars of the column ``value`` with their drill-down."""
     figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)

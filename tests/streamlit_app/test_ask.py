@@ -133,10 +133,10 @@ def test_a_text_is_never_read_as_html_or_markdown(stub, text):
 
 def test_each_word_has_the_sign_and_the_strength_of_its_weight():
     assert token_highlighting.highlighted(["I", "love", "the", "iPad"], [0.0, 1.0, -0.5, 0.05]) == [
-        ("I", 0.0, f"{theme.NEGATIVE}00"),
-        ("love", 1.0, f"{theme.POSITIVE}59"),
-        ("the", -0.5, f"{theme.NEGATIVE}2D"),
-        ("iPad", 0.0, f"{theme.NEGATIVE}00"),
+        ("I", 0.0, f"{theme.AGAINST}00"),
+        ("love", 1.0, f"{theme.FOR}59"),
+        ("the", -0.5, f"{theme.AGAINST}2D"),
+        ("iPad", 0.0, f"{theme.AGAINST}00"),
     ]
     assert token_highlighting.highlighted([], []) == []
     assert len(token_highlighting.highlighted(["w"] * 5_000, [1.0] * 5_000)) == token_highlighting.MOST_WORDS

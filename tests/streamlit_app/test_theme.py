@@ -2,19 +2,33 @@
 
 import tomllib
 
+import pandas
 import pytest
 from app_stub import APP
 
-from streamlit_app.charts import theme
+from streamlit_app.charts import bar_charts, monitor_charts, theme
 from tf_model import tasks
+from tf_model.modeling.joint_label import NOT_SURE
 
 
-def test_every_label_has_a_colour_of_its_own():
-    colours = [theme.colour_of(label) for label in tasks.PRODUCTS]
-    assert len(set(colours)) == len(tasks.PRODUCTS)
-    assert set(colours) == set(theme.PALETTE)
-    assert len({theme.colour_of(label) for label in tasks.EMOTIONS}) == len(tasks.EMOTIONS)
+def test_the_colours_of_the_emotions_mean_nothing_else():
+    emotions = {theme.colour_of(label) for label in tasks.EMOTIONS}
+    assert len(emotions) == len(tasks.EMOTIONS)
     assert theme.colour_of("no product") == theme.GREY
+    others = {theme.colour_of(label) for label in (*tasks.PRODUCTS, "Kindle", NOT_SURE, tasks.CANNOT_TELL)}
+    others |= {theme.FOR, theme.AGAINST, *(colour for colour, *_ in monitor_charts.STYLES)}
+    assert not emotions & others
+
+
+def test_numbers_and_hatching_of_stacked_bars_can_be_read():
+    labels = [*tasks.EMOTIONS, tasks.CANNOT_TELL, "Kindle"]
+    frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": range(1, 6)})
+    figure = bar_charts.emotion_by_product(frame, "T", "tweets")
+    for trace in figure.data:
+        assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
+        assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape
+    assert [trace.marker.pattern.shape for trace in figure.data] == ["/", "", "", ".", "."]
+    assert figure.layout.uniformtext.mode == "hide"  # of a part with no room for its number
 
 
 def test_emotions_in_other_words_keep_their_colours_and_other_labels_get_one_each():
