@@ -82,6 +82,11 @@ def record_error(log: Any, error: BaseException, source: str) -> None:
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool, **named: Any) -> str:
-    """Keep what a person thinks of an answer; what became of it: see :meth:`Recorder.correct`."""
+def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **named: Any) -> str:
+    """Keep what a person thinks of an answer in place of what was said before; None only takes that back.
+
+    What became of it: see :meth:`Recorder.correct`.
+    """
+    if is_right is not None:  # after a reload the page asks again
+        log.correct(text, {}, is_correct=None, start=named.get("start"))
     return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)

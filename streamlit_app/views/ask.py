@@ -34,7 +34,8 @@ EXAMPLES = {
 NOT_KNOWN = "I don't know"
 MISSED = "A product that was missed …"
 NOT_NAMED = "These words do not name it"
-TEXT, THANKS = "ask_text", "ask_thanks"  # in the session: the text, and what was said to each judgement
+# In the session: the text, and what was said to each judgement with where its mention starts, to take it back.
+TEXT, THANKS = "ask_text", "ask_thanks"
 
 
 def main() -> None:
@@ -293,7 +294,7 @@ def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None
     if log is None:
         return
     key = f"{hash((state.name, state.version, text)):x}"  # names the widgets of this text asked of this model
-    if _has_thanked(key):
+    if _has_thanked(log, text, key):
         return
     stored = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
     if abstained:
@@ -316,11 +317,17 @@ def _log_for_feedback(state: ModelState, question: str) -> Recorder | None:
     return log
 
 
-def _has_thanked(key: str) -> bool:
-    thanks: dict[str, str] = st.session_state.setdefault(THANKS, {})
-    if key in thanks:
-        st.success(thanks[key], icon=":material/check_circle:")
-    return key in thanks
+def _has_thanked(log: Recorder, text: str, key: str) -> bool:
+    thanks: dict[str, tuple[str, int | None]] = st.session_state.setdefault(THANKS, {})
+    if key not in thanks:
+        return False
+    words, start = thanks[key]
+    st.success(words, icon=":material/check_circle:")
+    if st.button("Undo", icon=":material/undo:", key=f"undo_{key}"):
+        recording.correct(log, text, {}, is_right=None, start=start)
+        del thanks[key]
+        st.rerun()
+    return True
 
 
 def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[str, Any], key: str) -> None:
@@ -335,7 +342,7 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
         "product": None if product == NOT_KNOWN or emotion == state.predictor.no_emotion else product,
         "emotion": None if emotion == NOT_KNOWN else emotion,
     }
-    if row.get("answer") == NOT_SURE and not any(correct.values()):
+    if not any(correct.values()):  # that it is wrong alone teaches nothing, and may be a slip of the hand
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
     _store(log, text, row, key, is_right=False, **correct)
@@ -352,7 +359,7 @@ def _take_mention_feedback(
     text_key = f"{hash((state.name, state.version, text, *row_of)):x}"
     about = st.selectbox("About …", [*row_of, MISSED], key=f"about_{text_key}")
     key, row = f"{text_key}_{about}", row_of.get(about)
-    if _has_thanked(key):
+    if _has_thanked(log, text, key):
         return
     no_emotion = state.predictor.no_emotion
     with st.form(f"mention_{key}"):
@@ -397,7 +404,8 @@ def _store(log: Recorder, text: str, row: Mapping[str, Any], key: str, *, is_rig
         notices.say_problem("This could not be stored.", log.failure or "The log of predictions cannot be written now.")
         return
     waiting = "Thank you. The log is busy; your feedback is stored as soon as possible."
-    st.session_state[THANKS][key] = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
+    words = waiting if outcome == WAITING else "Thank you. Your feedback is stored."
+    st.session_state[THANKS][key] = words, correct.get("start")
     st.rerun()
 
 

@@ -59,7 +59,7 @@ def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
     return Window(0, 60, of_predictions(columns))
 
 
-def corrected(is_correct: bool, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:
+def corrected(is_correct: bool | None, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:
     """What a user thinks of an answer."""
     given = {"text_hash": 1, "prediction": {}, "product": None, "emotion": None} | options
     return Corrected(when, stream, text, is_correct=is_correct, **given)

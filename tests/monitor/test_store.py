@@ -71,6 +71,15 @@ def test_errors_and_corrections_come_back(path):
     assert store.window(NOON, NOON + 60).labels(aggregates.ERRORS) == {"DataError": 1, "ModelError": 1}
 
 
+def test_what_is_taken_back_no_longer_counts(path):
+    said = [corrected(True), corrected(False, NOON + 60), corrected(True, NOON + 61, start=3, end=7)]
+    store = store_with(path, [*said, corrected(None, NOON + 3600)])
+    assert store.corrections()["is_correct"].tolist() == [True, True], "the last one of the whole text is gone"
+    assert store.window(NOON, NOON + 7200).feedback == (2, 2)
+    store_with(path, [corrected(None, NOON + 3601, text_hash=2)])
+    assert len(store.corrections()) == 2
+
+
 def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path):
     store = store_with(path, [corrected(False), corrected(False, NOON + 1, product="iPad", start=3, end=7)])
     assert store.corrections()[["start", "end"]].astype(object).fillna("").values.tolist() == [["", ""], [3, 7]]

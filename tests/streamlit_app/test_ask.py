@@ -237,6 +237,27 @@ def test_thumbs_up_is_stored_as_right(stub, models):
     assert kept[["text", "is_correct", "product"]].values.tolist() == [[LOVED, True, "iPad"]]
 
 
+def test_feedback_can_be_taken_back_and_is_kept_once_after_a_reload(stub, models):
+    app = ask(LOVED)
+    app.feedback[0].set_value(1).run()
+    next(each for each in app.button if each.label == "Undo").click().run()
+    assert log_of(models).corrections().empty
+    assert not app.success
+    app.feedback[0].set_value(1).run()
+    ask(LOVED).feedback[0].set_value(1).run()  # a session of its own, as after a reload
+    store = log_of(models)
+    assert len(store.corrections()) == 1
+    assert store.window(*store.span()).feedback == (1, 1)
+
+
+def test_a_thumb_down_without_what_is_right_is_not_kept(stub, models):
+    app = ask(LOVED)
+    app.feedback[0].set_value(0).run()
+    next(each for each in app.button if each.label == "Store").click().run()
+    assert app.info[-1].value == "Choose an emotion or a product first."
+    assert log_of(models).corrections().empty
+
+
 def test_of_not_sure_only_what_is_right_can_be_said(stub, models):
     app = ask("hmm I love the iPad")
     assert not app.feedback

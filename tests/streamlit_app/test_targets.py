@@ -249,6 +249,15 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
     assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # of the Xbox the last one counts
 
 
+def test_a_correction_of_one_mention_is_taken_back_alone(targets, models):
+    app = store(ask(TEXT))
+    choose(app, "About …", "Xbox").run()
+    store(app)
+    next(each for each in app.button if each.label == "Undo").click().run()
+    assert spans(models) == [(TEXT, "Kindle", tasks.POSITIVE, *KINDLE, True)]
+    assert not app.success
+
+
 def test_the_metrics_for_prometheus_are_those_of_the_answer_model(targets, monkeypatch):
     attached = []
     exporter = SimpleNamespace(attach=lambda log, *_: attached.append(log.model))

@@ -75,6 +75,8 @@ def of_event(event: Event) -> Counts:
     if isinstance(event, Failed):
         return {(ERRORS, event.kind): (1, 0.0)}
     if isinstance(event, Corrected):
+        if event.is_correct is None:  # the store knows what that takes back
+            return {}
         is_answer = event.prediction.get("answer") != NOT_SURE
         key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
         return {(FEEDBACK, key): (1, 0.0)}

@@ -71,7 +71,7 @@ class Corrected:
     text: str
     text_hash: int
     prediction: Mapping[str, Any]  # labels and confidences, where known
-    is_correct: bool
+    is_correct: bool | None  # None takes back what was said last of the same answer
     product: str | None  # according to the user, None if that was not told; likewise the emotion
     emotion: str | None
     start: int | None = None  # of one mention of the product, in characters of the text; None: of the whole text

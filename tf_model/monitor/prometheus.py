@@ -142,7 +142,7 @@ class Exporter(Collector):
         elif isinstance(event, Failed):
             self._metric("requests", stream.source, "error").inc()
             self._metric("errors", event.kind).inc()
-        else:
+        elif event.is_correct is not None:  # a counter cannot take anything back
             self._metric("feedback", "right" if event.is_correct else "wrong").inc()
 
     def _count_predictions(self, event: Answered) -> None:

@@ -137,7 +137,7 @@ class Recorder:
         text: str,
         prediction: Mapping[str, Any],
         *,
-        is_correct: bool,
+        is_correct: bool | None,
         product: str | None = None,
         emotion: str | None = None,
         start: int | None = None,
@@ -147,7 +147,8 @@ class Recorder:
     ) -> str:
         """Record what a user thinks of a prediction, with the text and the labels that the user named, if any.
 
-        With ``start`` and ``end`` they are about the mention at these characters of the text as a model reads it.
+        With ``start`` and ``end`` they are about the mention at these characters of the text as a model reads it. An
+        ``is_correct`` of None takes back what was recorded last of the same model, version, source, text and start.
         It is dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`; :data:`WAITING`, if
         that takes longer than ``timeout`` seconds; or :data:`LOST`, if it never will be.
         """
@@ -156,7 +157,7 @@ class Recorder:
         read = model_input(text)
         named = label(product), label(emotion), start, end
         correction = Corrected(
-            time.time(), self._stream(source), read.decode(), self._hash(read), answered, bool(is_correct), *named
+            time.time(), self._stream(source), read.decode(), self._hash(read), answered, is_correct, *named
         )
         item = _Item(lambda: correction, done=Future())
         return self._wait(item, timeout) if self._put(item) else LOST

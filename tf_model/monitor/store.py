@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -24,7 +25,17 @@ from tf_model.errors import DataError, OutputError, first_line
 from tf_model.io.files import explain_write_errors, whole_file
 from tf_model.monitor import aggregates
 from tf_model.monitor.aggregates import Counts, Window
-from tf_model.monitor.events import COLUMNS, CONFIDENCE_COLUMNS, LABEL_COLUMNS, STAGES, Answered, Event, Failed, Stream
+from tf_model.monitor.events import (
+    COLUMNS,
+    CONFIDENCE_COLUMNS,
+    LABEL_COLUMNS,
+    STAGES,
+    Answered,
+    Corrected,
+    Event,
+    Failed,
+    Stream,
+)
 
 VERSION = 2
 APPLICATION = 0x54775461  # "TwTa"
@@ -149,7 +160,10 @@ class Store:
             connection.execute("BEGIN IMMEDIATE")
             ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in counted}}
             for event in events:
-                _insert(connection, event, ids[event.stream])
+                if isinstance(event, Corrected) and event.is_correct is None:
+                    counted += _take_back(connection, event, ids[event.stream])
+                else:
+                    _insert(connection, event, ids[event.stream])
             _add_up(connection, counted, ids)
 
     def _present_file(self) -> tuple[int, int] | None:
@@ -332,6 +346,20 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
         return  # it is no call
     query = "UPDATE streams SET last_call = max(min(coalesce(last_call, 0), ?), ?) WHERE id = ?"
     connection.execute(query, [time.time(), event.time, stream])
+
+
+def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) -> list[Sample]:
+    """Remove the last correction of the same text and start; returns what no longer counts."""
+    last = (
+        "SELECT max(corrections.id) FROM corrections LEFT JOIN mentions ON correction = corrections.id "
+        "WHERE stream = ? AND text_hash = ? AND start IS ?"
+    )
+    query = f"DELETE FROM corrections WHERE id = ({last}) RETURNING time, answer, is_correct"
+    return [
+        (when, event.stream, dict.fromkeys(aggregates.of_event(replace(event, **said)), (-1, 0.0)))
+        for when, answer, is_correct in connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
+        for said in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
+    ]
 
 
 def _add_up(connection: sqlite3.Connection, counted: Sequence[Sample], ids: dict[Stream, int]) -> None:
