@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
     sys.path.insert(0, str(HERE.parent))  # streamlit puts the folder of this file there, not the project's
 
-from streamlit_app.components import loading  # noqa: E402
+from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
 from tf_model import tasks  # noqa: E402
@@ -44,9 +44,12 @@ def main() -> None:
     page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
     # A file of ours: an emoji would be fetched from the internet.
     st.set_page_config(page_title=f"{page.title} · Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
+    live = st.container()
     try:
         page.run()
     finally:
+        with live:
+            notices.show_announced()
         with st.sidebar:  # last: it loads the model, and a page that needs none should not wait for that
             _show_model()
 

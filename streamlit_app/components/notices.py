@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import cache
+from typing import Any
 
 import streamlit as st
 
@@ -13,7 +15,32 @@ from tf_model.data.dataset import ASSIGNMENT
 from tf_model.paths import shown
 
 FULL_ANSWER = "make answer"  # the command that trains the model of both tasks
+SPOKEN = "spoken"  # in the session: what a screen reader is to say once the page is drawn
+_LIVE_HTML = '<p role="status"></p>'
+_LIVE_JS = "export default ({ data, parentElement }) => { parentElement.querySelector('p').textContent = data; }"
+# Seen by nobody. The links are those of the whole page: Streamlit's own mark of the focus is a faint shade.
+_LIVE_CSS = """
+p[role="status"] { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
+a:focus-visible { outline: 3px solid currentColor !important; outline-offset: 2px; }
+"""
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+@cache
+def _live_region() -> Any:
+    return st.components.v2.component(
+        "tweet_target_live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False
+    )
+
+
+def announce(words: str) -> None:
+    """Have a screen reader say ``words``, letter by letter, when the page is drawn."""
+    st.session_state[SPOKEN] = f"{st.session_state.get(SPOKEN, '')} {words}.".strip()
+
+
+def show_announced() -> None:
+    """What was announced in this run. It is drawn on every page and before: only a region that is there is read."""
+    _live_region()(data=st.session_state.pop(SPOKEN, ""), key="live")
 
 
 def plain_markdown(text: str) -> str:

@@ -119,6 +119,7 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 
 def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> DeltaGenerator:
     """The answer; returns the place in its box for a remark on it."""
+    notices.announce(row["answer"] if "answer" in row else row[next(iter(state.predictor.labels))])
     with st.container(border=True):
         if "answer" in row:
             _show_joint_answer(state, row)
@@ -225,6 +226,7 @@ def _show_mentions(state: ModelState, text: str, named: Sequence[Mapping[str, An
         sure = theme.percent(row["emotion_confidence"])
         how = f"the best guess has {sure}" if row["emotion"] == NOT_SURE else f"{sure} sure"
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {how}")
+        notices.announce(f"{row['product']}: {row['emotion']}")
     return st.container()
 
 

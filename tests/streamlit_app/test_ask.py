@@ -5,7 +5,7 @@ import pytest
 from app_stub import open_app, words_of
 
 from streamlit_app.charts import theme, token_highlighting
-from streamlit_app.components import loading, recording
+from streamlit_app.components import loading, notices, recording
 from tf_model import tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import MAX_CHARACTERS
@@ -77,9 +77,12 @@ def test_no_emotion_names_no_product(stub):
     assert "Probability of each product, if an emotion were directed at one." in words_of(app)
 
 
-def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub):
+def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub, monkeypatch):
     stub.tasks, stub.can_explain = ("product",), False
+    told = []
+    monkeypatch.setattr(notices, "_live_region", lambda: lambda data, key: told.append(data))
     app = ask(LOVED)
+    assert told == ["", "iPad."]
     assert app.header[0].value == "iPad"
     assert "predicts the product only" in app.info[0].value
     assert "make answer" in app.info[0].value

@@ -6,7 +6,7 @@ import pytest
 from app_stub import StubTargets, make_model, open_app, words_of
 
 from streamlit_app.charts import theme, token_highlighting
-from streamlit_app.components import loading, products, recording
+from streamlit_app.components import loading, notices, products, recording
 from tf_model import tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Predictor
@@ -54,6 +54,15 @@ def test_each_product_is_marked_in_the_text_and_has_a_line(targets, shown):
     assert "**Kindle**: Positive emotion, 94% sure" in said
     assert "**Xbox**: Negative emotion, 94% sure" in said
     assert "<b>" not in said
+
+
+def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
+    told = []
+    monkeypatch.setattr(notices, "_live_region", lambda: lambda data, key: told.append(data))
+    app = ask(TEXT)
+    assert told == ["", "Kindle: Positive emotion. Xbox: Negative emotion. Positive emotion → Apple."]
+    ask(" ", app)
+    assert told[-1] == ""
 
 
 def test_no_emotion_and_not_sure_have_words_and_colours_of_their_own(targets, shown):
