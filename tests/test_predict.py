@@ -45,14 +45,6 @@ def rows_of(path: Path) -> list[list[str]]:
 # ---------------------------------------------------------------- one function scores
 
 
-@pytest.mark.parametrize(
-    ("text", "is_text"), [("a", True), (0, True), ("", False), (" \n\u3000", False), (None, False)]
-)
-def test_spaces_and_nothing_are_no_text(text, is_text):
-    assert predictor.has_text(text) is is_text
-    assert not predictor.has_text(float("nan"))
-
-
 def test_rows_come_in_the_order_of_the_texts():
     texts = [f"{'iPad' if i % 3 else 'phone'} {'x' * (i * 37 % 50)}" for i in range(200)]
     frame = stub().predict(texts, batch_size=7)

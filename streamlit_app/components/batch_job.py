@@ -10,8 +10,9 @@ import pandas as pd
 from streamlit_app.components import files, recording
 from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
+from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
-from tf_model.inference.predictor import has_text
+from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.monitor.recorder import Recorder
@@ -26,7 +27,8 @@ class _Cancelled(Exception):
 class BatchJob:
     """One file being scored. It starts at once; predictions and failures of the model go into ``log``.
 
-    With ``targets`` there is a row for each product that a text names, and none is recorded.
+    With ``targets`` there is a row for each product that a text names, and none is recorded. ``products`` are looked
+    for in the texts to say which are fit for the model.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class BatchJob:
         column: str,
         log: Recorder | None = None,
         targets: TargetPredictor | None = None,
+        products: Products | None = None,
     ) -> None:
         self.state, self.upload, self.column, self.targets = state, upload, column, targets
+        self.products = products
         self.status = RUNNING
         self.done, self.total = 0, upload.rows  # rows
         self.seconds = 0.0  # that it took
@@ -45,11 +49,9 @@ class BatchJob:
         every = list((targets or state.predictor).columns(probabilities=True))  # the page needs no probabilities
         self._classes = sum(map(len, state.predictor.labels.values()))
         self.predicted = every[: -self._classes]
-        # Once done: the file's own columns and then the predictions, the same as a page shows it, and for each row
-        # whether there was anything to read.
+        # Once done: the file's own columns, the predictions and the status; and the same as a page shows it.
         self.result: pd.DataFrame | None = None
         self.shown: pd.DataFrame | None = None
-        self.has_text: list[bool] = []
         self._log = log
         self._stop = threading.Event()
         self._began = time.monotonic()
@@ -98,12 +100,14 @@ class BatchJob:
         def record(texts, measured):
             recording.record(self._log, texts, measured, recording.BATCH)
 
-        chunks = []
+        chunks, check = [], FitCheck(self.products, several=not self.targets)
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.upload.path, self.column) as table:
+            tables.refuse_collisions(table, [STATUS])
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
-                self.has_text += map(has_text, table.texts(chunk))
-                chunks.append(chunk.iloc[:, : -self._classes])
+                texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
+                status = {index: check(text) for index, text in texts.items()}
+                chunks.append(chunk.iloc[:, : -self._classes].assign(**{STATUS: chunk.index.map(status)}))
         return pd.concat(chunks, ignore_index=True)
 
     def _advance(self, rows: int) -> None:

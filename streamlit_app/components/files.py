@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 
 from tf_model.errors import TweetTargetError, first_line
+from tf_model.inference.fit import refuse_without_texts
 from tf_model.io import tables
 
 LIMITS = tables.Limits(
     rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
-FIRST_ROWS = 5
+FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # that are shown, and among which texts are looked for
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
@@ -57,6 +58,8 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     try:
         path.write_bytes(content)
         with tables.open_table(path, limits=LIMITS) as table:
+            sample = next(table.chunks(SAMPLE_ROWS))
+            refuse_without_texts(table, sample)
             return Upload(
                 **kept,
                 columns=tuple(table.columns),
@@ -64,7 +67,7 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
                 reason=table.reason,
                 rows=table.total_rows or 0,
                 notes=tuple(table.notes),
-                first_rows=showable(next(table.chunks(FIRST_ROWS))),
+                first_rows=showable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
         return Upload(**kept, problem=f"{explained(error, path, name)} here; any size: {COMMAND_LINE}")

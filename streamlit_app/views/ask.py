@@ -18,7 +18,8 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
-from tf_model.inference.predictor import MAX_CHARACTERS, Measured, model_input, probability_column
+from tf_model.inference.fit import FIT, FitCheck
+from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
@@ -52,11 +53,9 @@ def main() -> None:
         if text:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    if len(text) > MAX_CHARACTERS:
-        st.info(
-            f"The text has {len(text):,} characters; only the first {MAX_CHARACTERS:,} are read.",
-            icon=":material/content_cut:",
-        )
+    status = FitCheck(finder and finder.products, several=False)(text)  # each has its answer
+    if status != FIT:
+        st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:
         _show_targets(targets, finder, text)
     if texts is None:

@@ -15,7 +15,9 @@ from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
 from tf_model import eda, tasks
 from tf_model.cli import duration
+from tf_model.data.products import Products
 from tf_model.errors import plural
+from tf_model.inference.fit import FIT, STATUS
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
@@ -43,7 +45,7 @@ def main() -> None:
     job: BatchJob | None = st.session_state.get(JOB)
     running = job is not None and job.running
     column = _choose_column(upload, disabled=running)
-    state, finder = _choose_rows(state, disabled=running)
+    state, finder, listed = _choose_rows(state, disabled=running)
     if state is None:
         return
     _show_first_rows(upload)
@@ -53,11 +55,11 @@ def main() -> None:
         icon=":material/play_arrow:",
         disabled=running or not upload.rows,
     ):
-        st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state), finder)
+        st.session_state[JOB] = BatchJob(state, upload, column, recording.recorder(state), finder, listed)
         st.rerun()
     if running:
         _follow(job)
-    elif job is not None and (job.column, _aliases(job.targets)) == (column, _aliases(finder)):
+    elif job is not None and (job.column, *_kind(job.targets, job.products)) == (column, *_kind(finder, listed)):
         _show_outcome(job, state)
 
 
@@ -108,11 +110,16 @@ def _choose_column(upload: Upload, disabled: bool) -> str:
     return column
 
 
-def _choose_rows(state: ModelState, disabled: bool) -> tuple[ModelState | None, TargetPredictor | None]:
-    """The model that answers, and for a row of each product what finds them; None without what is needed."""
+def _choose_rows(
+    state: ModelState, disabled: bool
+) -> tuple[ModelState | None, TargetPredictor | None, Products | None]:
+    """The model that answers, for a row of each product what finds them, and the products to look for.
+
+    None for what is not there.
+    """
     targets, texts = loading.of_targets(state), loading.of_texts(state)
     if targets is None:
-        return state, None
+        return state, None, None
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
     chosen = st.segmented_control(
         "Answer with",
@@ -123,14 +130,16 @@ def _choose_rows(state: ModelState, disabled: bool) -> tuple[ModelState | None, 
         key="batch_rows",
         persist_state="session",
     )
-    if chosen == PER_TEXT:
-        return texts, None
     finder = products.choose(targets, texts)
-    return (targets if finder else None), finder
+    listed = finder and finder.products
+    if chosen == PER_TEXT:
+        return texts, None, listed
+    return (targets if finder else None), finder, listed
 
 
-def _aliases(finder: TargetPredictor | None) -> Any:
-    return finder and finder.products.aliases
+def _kind(finder: TargetPredictor | None, listed: Products | None) -> tuple[bool, Any]:
+    """What else a result depends on: a row for each product or not, and which products are looked for."""
+    return finder is not None, listed and listed.aliases
 
 
 def _show_first_rows(upload: Upload) -> None:
@@ -182,19 +191,31 @@ def _show_outcome(job: BatchJob, state: ModelState) -> None:
         f"{duration(job.seconds) if job.seconds >= 1 else 'less than a second'} ({rows / job.seconds:,.0f} a second)",
         icon=":material/check_circle:",
     )
-    empty = job.has_text.count(False)
-    if empty:
-        st.info(
-            f"{empty:,} {plural(empty, 'row has', 'rows have')} no text, so the answer there means nothing. The charts "
-            "leave such rows out; the download and the table keep them.",
-            icon=":material/help:",
-        )
     _offer_downloads(job)
+    counted = _choose_counted(job)
     if job.targets:
-        _show_mentions(job)
-    elif any(job.has_text):
-        _show_charts(job.result.loc[job.has_text, job.predicted], job.state.predictor.no_emotion)
+        _show_mentions(counted)
+    elif len(counted):
+        _show_charts(counted[job.predicted], job.state.predictor.no_emotion)
     _show_table(job)
+
+
+def _choose_counted(job: BatchJob) -> pd.DataFrame:
+    """The rows that the charts count: those that are fit for the model, or all if the user lets them in."""
+    status = job.result[STATUS]
+    is_fit = status == FIT
+    if is_fit.all():
+        return job.result
+    others = (~is_fit).sum()
+    with st.container(border=True):
+        st.subheader("Fit for the model?", anchor=False)
+        reasons = status[~is_fit].str.split("; ").explode().value_counts()
+        lines = [f"- {reason}: **{count:,}**" for reason, count in reasons.items()]
+        words = f"{others:,} of {len(status):,} rows {plural(others, 'is', 'are')} not; the answer there means little:"
+        st.markdown("\n".join([words, *lines]))
+        let_in = st.checkbox("Count them in the charts", key="batch_let_in", persist_state="session")
+        st.caption("The table and the download keep every row, with the column status.")
+    return job.result if let_in else job.result[is_fit]
 
 
 def _offer_downloads(job: BatchJob) -> None:
@@ -249,14 +270,11 @@ def _show_confidences(values: pd.Series, unit: str) -> None:
     )
 
 
-def _show_mentions(job: BatchJob) -> None:
+def _show_mentions(rows: pd.DataFrame) -> None:
     """Charts of the mentions; texts that name no product have none."""
-    named = job.result[job.result["start"].notna()]
-    others = len(job.result) - len(named)
-    caption = (
-        f"{len(named):,} {plural(len(named), 'mention', 'mentions')} of products: of each text the first of each "
-        f"product. {others:,} {plural(others, 'text names', 'texts name')} none of them."
-    )
+    named = rows[rows["start"].notna()]
+    mentions = plural(len(named), "mention", "mentions")
+    caption = f"{len(named):,} {mentions} of products: of each text the first of each product."
     if named.empty:
         st.caption(caption)
         return
@@ -308,8 +326,8 @@ def _show_table(job: BatchJob) -> None:
     frame = job.shown
     keep = pd.Series(True, index=frame.index)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for name in (ANSWER, *tasks.TASKS):
-            if name in job.predicted:
+        for name in (ANSWER, *tasks.TASKS, STATUS):
+            if name in (*job.predicted, STATUS):
                 labels = sorted(frame[name].dropna().unique())
                 wanted = st.multiselect(
                     name.capitalize(), labels, key=f"filter_{name}", persist_state="session", placeholder="All"

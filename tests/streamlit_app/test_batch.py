@@ -22,7 +22,7 @@ from tf_model.monitor.store import Store
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
 ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]
 PREDICTED = ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
-PREDICTED += ["answer_confidence", "best_guess", "second_guess"]  # where the model is not sure, between what
+PREDICTED += ["answer_confidence", "best_guess", "second_guess", "status"]  # where the model is not sure, between what
 
 
 def table() -> pandas.DataFrame:
@@ -108,7 +108,7 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
 
 def test_the_answer_is_the_first_filter(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert [each.label for each in app.multiselect] == ["Answer", "Product", "Emotion"]
+    assert [each.label for each in app.multiselect] == ["Answer", "Product", "Emotion", "Status"]
 
 
 def test_filters_act_together(stub, tmp_path):
@@ -147,20 +147,42 @@ def test_emotions_stand_in_the_same_order_whatever_their_numbers(stub):
     assert [each["name"] for each in bars] == [tasks.NEGATIVE, tasks.POSITIVE]
 
 
+def test_a_column_called_status_is_not_overwritten(stub):
+    assert "a.csv already has a column called 'status'" in words_of(answer(upload(b"text,status\na,b\n", "a.csv")))
+
+
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert app.info[0].value.startswith("2 rows have no text, so the answer there means nothing.")
+    assert "2 of 4 rows are not; the answer there means little:\n- blank: **2**" in words_of(app)
     assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
     assert len(app.dataframe[-1].value) == 4
     spoken = app.get("plotly_chart")[0].proto.alt
     assert spoken == "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 1"
-    assert not answer(upload(b"text\nI love the iPad\n", "b.csv")).info
+    assert "Fit for the model?" not in words_of(answer(upload(b"text\nI love the iPad\n", "b.csv")))
+
+
+def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
+    app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
+    assert app.session_state["batch_job"].result["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
+    assert "2 of 4 rows are not" in words_of(app)
+    app.checkbox(key="batch_let_in").check().run()
+    spoken = app.get("plotly_chart")[0].proto.alt
+    assert spoken == "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 2"
+    app.multiselect(key="filter_status").set_value(["repeated"]).run()
+    assert app.dataframe[-1].value["text"].tolist() == ["I love the ipad!"]
+
+
+def test_a_file_without_texts_is_refused_with_its_columns(stub):
+    app = upload(b'id,price,day\nA-1,9.90 EUR,"Mon, 2 May 2011"\nA-2,5.00 EUR,"Tue, 3 May 2011"\n', "a.csv")
+    assert app.error[0].value == "This file cannot be used here."
+    assert "a.csv: expected a column of texts, but 'id', 'price', 'day' hold numbers" in words_of(app)
+    assert not any(label.startswith("Answer") for label in buttons(app))
 
 
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert list(app.session_state["batch_job"].result)[3:] == ["product", "product_confidence"]
+    assert list(app.session_state["batch_job"].result)[3:] == ["product", "product_confidence", "status"]
     spoken = app.get("plotly_chart")[0].proto.alt
     assert spoken == "Rows by product: iPad 1, iPhone 1, Google 1, Android 1"
 

@@ -31,7 +31,7 @@ pytestmark = [
 SECONDS = 180_000  # milliseconds that anything may take on a busy machine
 ANSWERS = {answer_text(emotion, product) for emotion in tasks.EMOTIONS for product in tasks.PRODUCTS} | {NOT_SURE}
 PREDICTED = ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
-PREDICTED += ["answer_confidence", "best_guess", "second_guess"]
+PREDICTED += ["answer_confidence", "best_guess", "second_guess", "status"]
 MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smile: $x$'
 
 

@@ -316,7 +316,7 @@ def answer(rows="one row per product", content=FILE, lines=""):
 def test_a_file_gets_a_row_for_each_product(targets):
     app = answer()
     result = app.session_state["batch_job"].result
-    assert list(result) == ["text", "product", "mention", "start", "end", "emotion", "emotion_confidence"]
+    assert list(result) == ["text", "product", "mention", "start", "end", "emotion", "emotion_confidence", "status"]
     assert result["product"].fillna("").tolist() == ["Kindle", "Xbox", "iPad", "Kindle"]
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert [chart.proto.alt for chart in app.get("plotly_chart")] == [
@@ -324,7 +324,8 @@ def test_a_file_gets_a_row_for_each_product(targets):
         "Positive emotion: Kindle 1",
         "Half of the mentions have a confidence above 94%.",
     ]
-    assert "3 mentions of products: of each text the first of each product. 1 text names none of them." in words_of(app)
+    assert "3 mentions of products: of each text the first of each product." in words_of(app)
+    assert "1 of 4 rows is not; the answer there means little:\n- no known product: **1**" in words_of(app)
     assert app.success[0].value.startswith("3 rows answered in")
     assert list(app.dataframe[-1].proto.column_order)[:4] == ["text", "product", "emotion", "emotion_confidence"]
     app.multiselect(key="filter_product").set_value(["Kindle"]).run()
@@ -343,6 +344,15 @@ def test_a_file_that_names_no_product_has_no_charts(targets):
     app = answer(content="text\nnothing here\n")
     assert not app.get("plotly_chart")
     assert "0 mentions of products" in words_of(app)
+
+
+def test_the_products_that_are_looked_for_say_which_texts_are_fit(targets):
+    status = answer("one row per text").session_state["batch_job"].result["status"].tolist()
+    assert status == ["several products", "no known product", "fit"]
+    app = answer(content='text\n"I love my Kindle, hate the Xbox"\nI love the iPad\n')
+    assert app.session_state["batch_job"].result["status"].tolist() == ["fit", "fit", "no known product"]
+    assert "This text is not fit" in words_of(ask("I love the iPad"))
+    assert "This text is not fit" not in words_of(ask(TEXT))
 
 
 def test_a_row_for_each_text_is_as_ever(targets):

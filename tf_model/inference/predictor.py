@@ -279,11 +279,6 @@ def outputs_of(labels: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return columns_of(labels) | probabilities | (GUESSES if tasks.has_answer(labels) else {})
 
 
-def has_text(text: Any) -> bool:
-    """Whether there is anything to read in a text of any kind: a missing one, and one of spaces, is answered too."""
-    return bool(model_input(text).decode().strip())
-
-
 def model_input(text: Any) -> bytes:
     """A text as the model reads it: UTF-8, cut to :data:`MAX_CHARACTERS`; None, NaN and NA are empty."""
     if not isinstance(text, str):
