@@ -100,7 +100,7 @@ class BatchJob:
         def record(texts, measured):
             recording.record(self._log, texts, measured, recording.BATCH)
 
-        chunks, check = [], FitCheck(self.products, several=not self.targets)
+        chunks, check = [], FitCheck(self.products, not self.targets, self.state.reads_english)
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.upload.path, self.column) as table:
             tables.refuse_collisions(table, [STATUS])

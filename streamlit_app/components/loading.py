@@ -19,6 +19,7 @@ import pandas as pd
 import streamlit as st
 
 from tf_model import paths, tasks
+from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Measured, Predictor
@@ -51,7 +52,12 @@ class ModelState:
     @property
     def on_sample(self) -> bool:
         """Whether it was trained on the sample corpus, so that its answers mean nothing."""
-        return self.predictor is not None and self.predictor.metrics.get("dataset") == "sample"
+        return self.predictor is not None and self.predictor.metrics.get("dataset") == SAMPLE
+
+    @property
+    def reads_english(self) -> bool:
+        """Whether it is known to have learned from English texts alone."""
+        return self.predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
 
     @property
     def can_explain(self) -> bool:

@@ -53,7 +53,8 @@ def main() -> None:
         if text:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    status = FitCheck(finder and finder.products, several=False)(text)  # each has its answer
+    # Of several products each has its answer.
+    status = FitCheck(finder and finder.products, several=False, english=state.reads_english)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:

@@ -172,6 +172,14 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     assert app.dataframe[-1].value["text"].tolist() == ["I love the ipad!"]
 
 
+def test_a_model_of_english_texts_counts_no_others(stub):
+    rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
+    assert answer(upload(rows, "a.csv")).session_state["batch_job"].result["status"].tolist() == ["fit", "fit"]
+    stub.metrics["dataset"] = "assignment"
+    app = answer(upload(rows, "a.csv"))
+    assert app.session_state["batch_job"].result["status"].tolist() == ["fit", "other language"]
+
+
 def test_a_file_without_texts_is_refused_with_its_columns(stub):
     app = upload(b'id,price,day\nA-1,9.90 EUR,"Mon, 2 May 2011"\nA-2,5.00 EUR,"Tue, 3 May 2011"\n', "a.csv")
     assert app.error[0].value == "This file cannot be used here."
