@@ -65,7 +65,7 @@ class Drift:
         """What changed most, and against what."""
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
         return (
-            f"{IN_WORDS[self.feature]}: most of the change is {cell}, from {self.reference[cell]:.0%} in the reference "
+            f"{IN_WORDS[self.feature]}: most of the change: {cell} from {self.reference[cell]:.0%} in the reference "
             f"to {self.current[cell]:.0%} of {self.rows:,} predictions (population stability index {self.index:.2f}, "
             f"alarm from {self.bound:.2f}, p {self.p_value:.1g})"
         )
