@@ -30,6 +30,8 @@ PAGES = {  # a file in views/ for each, and its icon
 
 def main() -> None:
     """Draw the chosen page, then the sidebar."""
+    # A file of ours, and before the pages: their icons, as an emoji, would be fetched from the internet.
+    st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     pages = [
         st.Page(
             HERE / "views" / f"{title.lower()}.py",
@@ -42,8 +44,7 @@ def main() -> None:
     ]
     # The first page answers at / alone: who opens /ask is sent there.
     page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
-    # A file of ours: an emoji would be fetched from the internet.
-    st.set_page_config(page_title=f"{page.title} · Tweet Target", page_icon=str(HERE / "icon.svg"), layout="wide")
+    st.set_page_config(page_title=f"{page.title} · Tweet Target")
     live = st.container()
     try:
         page.run()
