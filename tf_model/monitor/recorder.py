@@ -156,8 +156,9 @@ class Recorder:
         answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
         named = label(product), label(emotion), start, end
+        is_right = None if is_correct is None else bool(is_correct)  # numpy's is none to SQLite
         correction = Corrected(
-            time.time(), self._stream(source), read.decode(), self._hash(read), answered, is_correct, *named
+            time.time(), self._stream(source), read.decode(), self._hash(read), answered, is_right, *named
         )
         item = _Item(lambda: correction, done=Future())
         return self._wait(item, timeout) if self._put(item) else LOST
