@@ -28,7 +28,7 @@ from tf_model.preprocessing.cleaning import mark
 TASK = tasks.PRODUCT
 RECIPE = make_config("tuned", epochs=2)
 OWN_FILES = {
-    *("recipe.json", "labels.json", "metrics.json"),
+    *("recipe.json", "labels.json", "metrics.json", "manifest.json"),
     *("history.csv", "validation_predictions.csv", "model_card.md"),
 }
 HISTORY = [

@@ -61,7 +61,7 @@ def test_the_answer_is_measured_beside_the_product_where_both_are_saved(monkeypa
         (tmp_path / name).mkdir()
     models = {"product": slow(4), "answer": slow(12)}
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
-    monkeypatch.setattr(predict, "Predictor", SimpleNamespace(load=lambda folder: models[folder.name]))
+    monkeypatch.setattr(predict, "Predictor", SimpleNamespace(load=lambda folder, runtime: models[folder.name]))
     pair = predict._answer_beside_product([f"text {number}" for number in range(20)])
     assert pair["ratio"] == pytest.approx(pair["answer"]["p50"] / pair["product"]["p50"])
     assert 1.5 < pair["ratio"] < 3.5  # 12 ms beside 4 ms, with what both need besides
