@@ -289,6 +289,14 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("reproduction", "miss it by one tweet", misses_by_one_tweet),
     ("reproduction", "whose accuracy still rises at that rate", best_epoch),
     ("benchmarks", "The accuracy is highest after 20 epochs, the most that were tried.", best_epoch),
+    (
+        "benchmarks",
+        "Both targets are missed.",
+        lambda: (
+            frames.recorded("bench_peers")["latency_ratio"] > 0.8
+            and frames.recorded("bench_peers")["throughput_ratio"] < 1.2
+        ),
+    ),
 ]
 
 
