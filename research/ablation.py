@@ -5,8 +5,6 @@ tweet by tweet where both predict the same tweets. The run is recorded after eac
 what is recorded stays. The setting ``quick`` learns at ten times the rate in 3 epochs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

@@ -5,8 +5,6 @@ product. Finished folds are kept, so that a run that was stopped goes on; what i
 stays, with which tweets were predicted correctly (for research.compare).
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

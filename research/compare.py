@@ -6,8 +6,6 @@ tf_model.evaluate --protocol grouped`` kept; with ``--models`` the validation pr
 with ``--recorded`` those of the record of ``make variants``.
 """
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

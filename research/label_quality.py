@@ -4,8 +4,6 @@ Three views: how far labels of a text that occurs twice agree, which labels a mo
 whether training gets better when the most doubtful labels are left out. The run is recorded method by method.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -4,8 +4,6 @@ In each fold of the leak-free protocol, a method trains on tweets drawn at rando
 of them, and predicts the whole validation part. The run is recorded after each size; what is recorded stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Recorded runs: one JSON file each, from which the pages are written."""
 
-from __future__ import annotations
-
 import base64
 import json
 import platform

@@ -1,7 +1,5 @@
 """What all studies share: the rows and folds, scores out of fold that are kept, metrics, and paired differences."""
 
-from __future__ import annotations
-
 import argparse
 import hashlib
 import json

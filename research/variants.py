@@ -4,8 +4,6 @@ Leak-free folds, the same seeds, the same order of batches: nothing but the vari
 (research/runs/levers.json) is recorded after each seed, so it may be stopped at any time; what is recorded stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any

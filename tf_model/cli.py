@@ -1,7 +1,5 @@
 """What the command lines share: help with defaults, errors in one line, exit codes."""
 
-from __future__ import annotations
-
 import argparse
 import errno
 import os

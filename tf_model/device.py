@@ -3,8 +3,6 @@
 The only module that sets TensorFlow's environment variables; call :func:`prepare` before anything builds a model.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import re

@@ -4,8 +4,6 @@ Each worker runs the same command with the same settings, and computes its share
 of them, keeps the checkpoint and saves the model. https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Errors that a user can act on, each in one line: what was expected, what came instead, what to do next."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """``python -m tf_model.evaluate``: how good a model is, or, without leakage, how good a training configuration is."""
 
-from __future__ import annotations
-
 import argparse
 import shlex
 import sys

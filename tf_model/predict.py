@@ -3,8 +3,6 @@
 A file is read, scored and written in chunks, so that a million rows need no more memory than ten thousand.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping

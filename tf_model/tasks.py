@@ -1,7 +1,5 @@
 """What is predicted. A task is data: its labels and the column that holds them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """``python -m tf_model.train``: from the dataset to a saved model, in one command."""
 
-from __future__ import annotations
-
 import argparse
 import resource
 import secrets

@@ -4,8 +4,6 @@ The first answer is timed in a real browser; the many people are sessions withou
 the server does what it does for browsers. All of it runs on one machine, clients included.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence

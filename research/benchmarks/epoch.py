@@ -4,8 +4,6 @@ With ``--gpu`` instead the time of an epoch on a GPU by number format, with and 
 and for a BERT of bert-base's size with random weights, which is as fast as a trained one.
 """
 
-from __future__ import annotations
-
 import csv
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """What the benchmarks share: how a run is recorded and judged, percentiles, and trainings by the real command."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence

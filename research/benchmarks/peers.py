@@ -5,8 +5,6 @@ turns, and one works at a time. The rivals get texts that are cleaned already, s
 cleans within its time. What is worth quoting are the ratios.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import statistics

@@ -5,8 +5,6 @@ matter for speed: a freshly built classifier is exported twice, once for each wa
 both ``product`` and ``answer``, the time of each for one tweet is measured as well.
 """
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 import time

@@ -6,8 +6,6 @@ either needs to start is measured by a run over few rows and left out of the rat
 is missed.
 """
 
-from __future__ import annotations
-
 import random
 import statistics
 import subprocess

@@ -4,8 +4,6 @@ Accuracy and its spread, time, and peak memory. A seed whose model is there alre
 unfinished one is resumed.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from research.benchmarks import harness

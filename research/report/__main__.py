@@ -1,7 +1,5 @@
 """``python -m research.report``: write the pages and their figures from the recorded runs."""
 
-from __future__ import annotations
-
 from tf_model import cli, paths
 from tf_model.errors import OutputError
 from tf_model.io.files import whole_file

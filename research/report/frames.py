@@ -4,8 +4,6 @@ Accuracies, their differences and intervals are shares, 0 to 1. Intervals are 95
 of near-duplicates, ``seeds_low`` and ``seeds_high`` are Student's t of the mean over training seeds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

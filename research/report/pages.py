@@ -1,7 +1,5 @@
 """The pages: templates/*.md.j2, whose sentences are written by people and whose figures come from the recorded runs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

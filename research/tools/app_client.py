@@ -3,8 +3,6 @@
 They speak the app's own protocol over the websocket, so one machine can play many visitors without drawing pages.
 """
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Sequence

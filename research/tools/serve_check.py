@@ -4,8 +4,6 @@ The serve set (requirements-serve.lock) goes into a clean environment; the app, 
 is started from there; one question is asked in a browser and one at the command line; sizes are compared.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -11,8 +11,6 @@
 Names that begin with ``_`` are left out by everything that reads a folder as one table (pyarrow, Spark, Ray, DuckDB).
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

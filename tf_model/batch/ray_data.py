@@ -5,8 +5,6 @@ worker that is lost is replaced, and its shard done again: the file of a shard a
 row is lost or written twice. Ray's own writers would add to what is there.
 """
 
-from __future__ import annotations
-
 import logging
 import math
 import os

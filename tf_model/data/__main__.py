@@ -1,7 +1,5 @@
 """``python -m tf_model.data``: find the dataset, check it and say what is in it; ``--audit``: what is wrong with it."""
 
-from __future__ import annotations
-
 import argparse
 import json
 from collections.abc import Iterator

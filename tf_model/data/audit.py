@@ -1,7 +1,5 @@
 """What is wrong with a labelled dataset before anything is trained on it: ``python -m tf_model.data --audit FILE``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from typing import Any

@@ -4,8 +4,6 @@ Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Un
 Artificial Intelligence Research 70 (2021), as the package cleanlab does it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

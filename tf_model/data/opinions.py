@@ -3,8 +3,6 @@
 Tweets seldom say opposite things of two products, and few are negative. These do and are, in plain words.
 """
 
-from __future__ import annotations
-
 import csv
 
 import numpy as np

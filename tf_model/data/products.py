@@ -4,8 +4,6 @@ A products file is a CSV table with the columns ``name`` and ``aliases``, separa
 with these keys. An alias is a name as people write it, such as ``Xbox One``, or a pattern of RE2 after ``re:``.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Where the dataset is: named by the user, in a known folder, downloaded, or else the sample corpus."""
 
-from __future__ import annotations
-
 import argparse
 import os
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 Where one of two near-duplicates trains and the other validates, the accuracy of a validation part says too much.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Iterator, Sequence

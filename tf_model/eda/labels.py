@@ -1,7 +1,5 @@
 """How many tweets each label has, how labels go together, and how long their tweets are."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

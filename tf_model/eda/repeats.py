@@ -1,7 +1,5 @@
 """Which tweets repeat others, and whether their labels agree."""
 
-from __future__ import annotations
-
 from itertools import combinations
 
 import numpy as np

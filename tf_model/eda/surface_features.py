@@ -1,7 +1,5 @@
 """What else than words a tweet holds: digits, emoticons, placeholders, damage; and what cleaning leaves of it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One line per tweet: its labels, its lengths, its words, and whether it repeats another."""
 
-from __future__ import annotations
-
 import html
 import re
 from dataclasses import dataclass

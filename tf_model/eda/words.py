@@ -1,7 +1,5 @@
 """Which words are frequent, which tell one label from the others, and how far a rule of keywords gets."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether a probability can be taken at its word: temperature scaling, reliability, and what abstaining would gain."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ An exact McNemar test says how surprising the rows are that only one of them get
 the difference may be.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What follows from the validation predictions of a saved model: thresholds, joint answers, the hardest mistakes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

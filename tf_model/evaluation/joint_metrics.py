@@ -5,8 +5,6 @@ those of the tasks side by side; ``chosen`` are the tasks, with their classes. M
 order, and of targets also give answers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``python -m tf_model.export``: export a trained model once more, as a SavedModel or as weights to train on from."""
 
-from __future__ import annotations
-
 import argparse
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The model card: what a saved model is, what it was measured to do, and what it is not for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A saved model as the classifier that it was exported from: to export it anew, or to go on from its weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ The embeddings move in a straight line from padding to the words; the gradients 
 add up to its whole change. Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", 2017.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

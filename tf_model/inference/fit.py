@@ -1,7 +1,5 @@
 """Whether texts are fit for the model: what makes an answer mean little, and files that hold no texts at all."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Predictions and explanations on the terminal: rows for a program, a table for a person, and progress."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What every format provides: a :class:`Table` to read, a :class:`TableWriter`, and the values in them."""
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Characters: from the bytes of any file to text, and from any text to what can be written or shown."""
 
-from __future__ import annotations
-
 import codecs
 import io
 import re

@@ -1,7 +1,5 @@
 """Parquet in and out: each column keeps its Arrow type."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

@@ -3,8 +3,6 @@
 A file is read from end to end before it is used: a broken last line is known at once, and so is the number of rows.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

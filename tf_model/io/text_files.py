@@ -4,8 +4,6 @@ CSV is not read by pyarrow.csv, which takes a quote that is never closed for the
 are not UTF-8, and does not count blank lines.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -3,8 +3,6 @@
 Not by python-calamine, which is faster but holds a whole sheet in memory, makes 1 into 1.0 and leaves out error cells.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 import zipfile

@@ -3,8 +3,6 @@
 A backbone is a folder with ``config.json`` (of a BERT), ``vocab.txt`` and ``model.safetensors``.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator

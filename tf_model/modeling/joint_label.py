@@ -12,8 +12,6 @@ The rule, written once for the exported graph, the light model and evaluation:
 It is written in NumPy's functions, ``xp``; for the graph :func:`tensorflow_functions` stand in for them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any

@@ -3,8 +3,6 @@
 Imported only where a model is built: it needs transformers.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import tensorflow as tf

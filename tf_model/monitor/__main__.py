@@ -1,7 +1,5 @@
 """``python -m tf_model.monitor``: a report on the log of predictions, its corrections as a file, and making room."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math

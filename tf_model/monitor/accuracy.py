@@ -10,8 +10,6 @@ is blind where labels come to mean something else, and far from the texts of the
 which :mod:`~tf_model.monitor.drift` notices.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The log adds them up by the minute and by the hour, and the reference of a model
 compared. They map (name, key) to a count and a sum; the key is a label or the number of a bin.
 """
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

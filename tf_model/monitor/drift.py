@@ -13,8 +13,6 @@ An alarm needs a yes to two questions, asked of each feature:
 Both take the texts for independent. A batch of texts about one thing is a real difference, and is reported as one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

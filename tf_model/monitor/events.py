@@ -1,7 +1,5 @@
 """What is recorded: a call that was answered, a call that failed, a correction by a user."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

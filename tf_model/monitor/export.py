@@ -1,7 +1,5 @@
 """Corrections as a file to train with, with the labels of the dataset."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas

@@ -4,8 +4,6 @@ What happened is put on a queue. One thread works out the rows and commits them,
 a process that is killed loses no more than that. A process that ends in order loses nothing.
 """
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import logging

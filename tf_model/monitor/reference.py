@@ -1,7 +1,5 @@
 """What a model's predictions look like where all is well: counts of a part that it was not trained on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,7 +1,5 @@
 """What the log tells of a span of time, and what of it somebody should look at, in words: one function per signal."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """What this process, and whoever shares its GPUs, uses of the machine."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Callable

@@ -6,8 +6,6 @@ the predictions to draw a chart. In WAL mode one writes while others read, sever
 was committed survives the death of the process.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import sqlite3

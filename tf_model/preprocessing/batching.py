@@ -1,7 +1,5 @@
 """tf.data: from raw strings to batches of token ids."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """From raw strings to token ids without TensorFlow: those of :class:`tf_model.preprocessing.tokenizer.TextEncoder`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from tf_model.preprocessing.cleaning import MASK, TARGET, Cleaning

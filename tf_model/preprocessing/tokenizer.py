@@ -1,7 +1,5 @@
 """From raw strings to token ids, in the graph: cleaning, WordPiece, special tokens, padding."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

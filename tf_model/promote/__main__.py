@@ -1,7 +1,5 @@
 """``python -m tf_model.promote``: put a new model in the place of the one in use, and back again."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import shlex

@@ -3,8 +3,6 @@
 The new model is copied among the versions of the one in use, see :mod:`tf_model.promote.versions`.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass

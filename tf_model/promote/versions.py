@@ -10,8 +10,6 @@ The link is moved in one step: whoever opens the name gets a whole version. Only
 as training leaves it, it takes two renames: killed between them, the name is missing until :func:`recover` is called.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from contextlib import AbstractContextManager

@@ -1,7 +1,5 @@
 """``python -m tf_model.serving``: lay saved models out for TensorFlow Serving."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -12,8 +12,6 @@ The server replays the warm-up requests before a version is ready, so that no us
 (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

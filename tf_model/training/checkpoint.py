@@ -1,7 +1,5 @@
 """The state of an unfinished training, and how it is gone on with."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

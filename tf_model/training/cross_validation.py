@@ -1,7 +1,5 @@
 """Cross-validation with no near-duplicate on both sides, resumable fold by fold; and the calibration made from it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
