@@ -44,9 +44,7 @@ def parser(name: str, description: str) -> argparse.ArgumentParser:
 
 def read_dataset(path: Path | None) -> data.Dataset:
     """The dataset at ``path``, or the one that is found; which one is printed."""
-    source = data.resolve(path)
-    data.announce(source)
-    return data.read(source.path)
+    return data.load(path)
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:

@@ -56,21 +56,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Say which of two saved models is better, by a paired test; with ``--promote`` let the new one take over."""
+    """Say which of two saved models is better, by a paired test."""
     from tf_model.evaluation import comparison
     from tf_model.inference.predictor import Predictor
-    from tf_model.promote.promotion import promote
 
     old, new = (Predictor.load(folder, "tensorflow") for folder in arguments.compare)
     options = data.options_of(arguments, old.metrics)
     compared = comparison.compare_models(old, new, data.load(arguments.data, **options, known=old.tasks))
     comparison.print_comparison(cli.stdout(), compared)
-    if arguments.promote:
-        promoted = promote(new.folder, old.folder, path=arguments.data, **options)
-        cli.say(
-            f"{paths.shown(new.folder)} took over as {paths.shown(promoted.target)}; --rollback of "
-            "`python -m tf_model.promote` undoes it"
-        )
     return compared
 
 
@@ -226,8 +219,6 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     """Refuse options that would change nothing; fill in those of cross-validation that were not given."""
     given = [f"--{name.replace('_', '-')}" for name in GROUPED_ONLY if getattr(arguments, name) is not None]
     config = parse_config(arguments)
-    if arguments.promote and not arguments.compare:
-        raise UsageError("--promote goes with --compare OLD NEW")
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
     if arguments.protocol == "report" and (given or config != REPORT_DEFAULT):
@@ -259,11 +250,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
-    )
-    parser.add_argument(
-        "--promote",
-        action="store_true",
-        help="with --compare: let NEW take the place of OLD, unless its accuracy is lower",
     )
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
     parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, first_line, listed
-from tf_model.io.files import write_json
+from tf_model.io.files import sha256_of, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -308,7 +308,7 @@ def write_manifest(folder: Path) -> None:
     """Write the SHA-256 of every file that decides an answer, but for the list of products, which anybody may edit."""
     parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION)]
     found = sorted(file for part in parts for file in (part, *part.rglob("*")) if file.is_file())
-    write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): _sha256(file) for file in found}})
+    write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): sha256_of(file) for file in found}})
 
 
 def check_manifest(folder: Path, light: bool) -> None:
@@ -326,16 +326,11 @@ def check_manifest(folder: Path, light: bool) -> None:
         if name.split("/")[0] in unread:
             continue
         try:
-            problem = None if _sha256(folder / name) == sha256 else "is damaged, or comes from another training"
+            problem = None if sha256_of(folder / name) == sha256 else "is damaged, or comes from another training"
         except OSError as error:
             problem = f"cannot be read ({error.strerror})"
         if problem:
             raise ModelError(f"{paths.shown(folder / name)} {problem}; copy the whole model again, or train it")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def identity(folder: Path) -> str:

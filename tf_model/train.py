@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     added = None
     if arguments.extra:
-        joined = corrections.join(arguments.extra, dataset, rows, split, products)
-        rows, split, added = joined.rows, joined.split, joined.extra
+        rows, split, added = corrections.join(arguments.extra, dataset, rows, split, products)
         for line in added.describe():
             cli.say(line)
     weights = backbone.find(config.backbone)

@@ -8,7 +8,8 @@ from typing import Any
 from research.runs import record
 from research.study import command_line
 from tf_model import cli, paths
-from tf_model.errors import TweetTargetError
+from tf_model.data import Dataset
+from tf_model.errors import DataError, TweetTargetError
 
 
 def finish(
@@ -40,6 +41,13 @@ def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -
     import numpy as np
 
     return {f"p{share}": float(value) for share, value in zip(shares, np.percentile(values, shares), strict=True)}
+
+
+def test_tweets(dataset: Dataset) -> list[str]:
+    """The texts of the sheet ``Test``; DataError where there is none."""
+    if dataset.unlabelled is None:
+        raise DataError(f"{dataset.path} has no Test sheet; give the workbook with --data")
+    return dataset.unlabelled["Tweet"].tolist()
 
 
 def run_training(*options: str) -> None:

@@ -5,17 +5,16 @@ at a random moment, and how long the page Monitor waits for its queries when the
 (:data:`TARGETS`); the exit code is 1 where one is missed.
 """
 
-from __future__ import annotations
-
 import random
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
+import pandas
 
 from research.benchmarks import harness
 from tf_model import cli, paths, tasks
@@ -26,9 +25,6 @@ from tf_model.monitor.events import PROCESS, Answered, Corrected, Event, Failed,
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
-
-if TYPE_CHECKING:
-    import pandas
 
 ROUNDS, RATE, SECONDS, PAIRS = 50, 2000, 20.0, 400  # kills; records a second, for how long; predictions both ways
 RECORDS = 10_000_000  # in the large log
@@ -96,23 +92,12 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
     return missed if rate >= RATE * KEPT_UP else [*missed, f"sustained: {rate:.0f} records a second of {RATE}"]
 
 
-def _predictions() -> pandas.DataFrame:
-    import pandas
-
-    labels = {"product": "iPad", "emotion": tasks.POSITIVE, "answer": f"{tasks.POSITIVE} → iPad"}
-    columns = {name: pandas.Series([label], dtype="str") for name, label in labels.items()}
-    columns |= {f"{name}_confidence": pandas.Series([0.9], dtype="float32") for name in labels}
-    return pandas.DataFrame(columns)
-
-
 def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, Any]:
     """The same text predicted with the log and without, one right after the other, which first is left to chance.
 
     With the log means all that it takes: collecting the stages and the unknown tokens, and handing the record over. A
     pause after it lets the thread that writes finish, as between two people: what that takes is in ``sustained``.
     """
-    import pandas
-
     choose = random.Random(0)
     corpus = pandas.read_csv(paths.SAMPLE_CORPUS)[tasks.TEXT_COLUMN].tolist()[:40]
     texts = [text for text in corpus for _ in range(-(-pairs // len(corpus)))][:pairs]
@@ -148,7 +133,9 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
 
 def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
     """Milliseconds that recording one text takes, a call every 2 ms, as from a busy page."""
-    measured, times = Measured(_predictions(), STAGES, [0.0]), []
+    from tests.monitor.made_up import predictions
+
+    measured, times = Measured(predictions(), STAGES, [0.0]), []
     with Recorder(path, model="answer", version="benchmark") as recorder:
         for number in range(calls):
             begin = time.perf_counter()
@@ -160,7 +147,9 @@ def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
 
 def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
     """Record single texts from several threads at a steady rate, and see whether the writer keeps up."""
-    measured = Measured(_predictions(), STAGES, None)
+    from tests.monitor.made_up import predictions
+
+    measured = Measured(predictions(), STAGES, None)
     with Recorder(path, model="answer", version="benchmark") as recorder:
         begin = time.monotonic()
 

@@ -18,7 +18,7 @@ from typing import Any
 from research.benchmarks import harness, peer_worker
 from research.study import read_dataset
 from tf_model import cli, paths
-from tf_model.errors import DataError, ModelError
+from tf_model.errors import ModelError
 from tf_model.io.files import write_json
 from tf_model.tasks import TEXT_COLUMN
 
@@ -35,9 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
     arguments = parser.parse_args(argv)
     dataset = read_dataset(arguments.data)
-    if dataset.unlabelled is None:
-        raise DataError(f"{dataset.path} has no Test sheet; give the workbook with --data")
-    raw = dataset.unlabelled["Tweet"].tolist()
+    raw = harness.test_tweets(dataset)
     with tempfile.TemporaryDirectory() as folder:
         clean = write_rival(arguments.model, Path(folder), dataset.labelled[TEXT_COLUMN].tolist()[:300])
         subprocess.run([arguments.python, peer_worker.__file__, "prepare", folder], check=True, stdout=sys.stderr)

@@ -15,7 +15,6 @@ from typing import Any
 from research.benchmarks import harness
 from research.study import read_dataset
 from tf_model import cli, paths, tasks
-from tf_model.errors import DataError
 from tf_model.inference.predictor import Predictor
 from tf_model.io.files import write_json
 from tf_model.model_dir import LABELS
@@ -30,10 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser("research.benchmarks.predict", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
     arguments = parser.parse_args(argv)
-    dataset = read_dataset(arguments.data)
-    if dataset.unlabelled is None:
-        raise DataError(f"{dataset.path} has no Test sheet; give the workbook with --data")
-    texts = dataset.unlabelled["Tweet"].tolist()
+    texts = harness.test_tweets(read_dataset(arguments.data))
     with tempfile.TemporaryDirectory() as folder:
         bucketed, padded = (_export(Path(folder) / str(bucket), bucket) for bucket in (None, PADDED))
         throughput = _throughput({"bucketed": bucketed, "padded": padded}, texts)

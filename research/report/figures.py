@@ -1,20 +1,18 @@
 """Figures of the recorded runs, drawn by plotly into research/figures/ as SVG."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+from plotly.graph_objects import Figure
+from plotly.subplots import make_subplots
 
 from research.report import frames
 from tf_model import paths
 from tf_model.errors import OutputError, first_line
 from tf_model.io.files import whole_file
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from plotly.graph_objects import Figure
 
 WIDTH, HEIGHT = 900, 420
 # Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
@@ -23,11 +21,7 @@ FEWEST_TWEETS = 20  # of a bin of confidence that is drawn
 
 
 def draw_all() -> Iterator[Path]:
-    """Draw every figure and yield its file.
-
-    Raises:
-        OutputError: There is no Chrome or Chromium for kaleido.
-    """
+    """Draw every figure and yield its file; :class:`OutputError` if there is no Chrome or Chromium for kaleido."""
     for name, draw in FIGURES.items():
         yield _write(name, draw())
 
@@ -150,8 +144,6 @@ def _differences(frame: pd.DataFrame, panels: Sequence[str], what: str) -> Figur
 
 
 def _panels(tasks: Sequence[str], **options: Any) -> Figure:
-    from plotly.subplots import make_subplots
-
     titles = ["whole answer" if task == "answer" else task for task in tasks]
     figure = make_subplots(cols=len(tasks), subplot_titles=titles, **{"horizontal_spacing": 0.05} | options)
     return figure.update_layout(

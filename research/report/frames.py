@@ -69,11 +69,7 @@ MENTIONS = {
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """A recorded run.
-
-    Raises:
-        DataError: There is none.
-    """
+    """A recorded run; :class:`DataError` if there is none."""
     run = runs.load(name)
     if run is None:
         raise DataError(f"research/runs/{name}.json is missing; restore it, or record it by its command in `make help`")

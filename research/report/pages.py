@@ -14,11 +14,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(page: str) -> str:
-    """A page as Markdown, by the name of its template.
-
-    Raises:
-        DataError: A run that it shows is not recorded.
-    """
+    """A page as Markdown, by the name of its template; :class:`DataError` if a run that it shows is not recorded."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,

@@ -4,8 +4,6 @@ After each phase the report, which the page and the command show, and ``/metrics
 else. Everything is recorded in a log of its own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import random
@@ -16,7 +14,9 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas
 
 from research.study import read_dataset
 from tf_model import cli, paths, tasks
@@ -29,9 +29,6 @@ from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.report import Report
 from tf_model.monitor.store import Store
-
-if TYPE_CHECKING:
-    import pandas
 
 SOURCE = "app"  # somebody waits for each answer
 BATCH = 8  # texts of one request
@@ -177,8 +174,6 @@ def _tweets(predictor: Predictor) -> pandas.DataFrame:
 
     Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
     """
-    import pandas
-
     labelled = read_dataset(None).labelled
     validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
     tweets = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)

@@ -20,7 +20,6 @@ from tf_model.batch.job import (
     Job,
     input_files,
     input_suffix,
-    model_fingerprint,
     open_first,
     shard_name,
 )
@@ -316,18 +315,3 @@ def test_a_file_that_is_only_called_like_a_manifest_is_kept(source, content):
     with pytest.raises(DataError, match=r"cannot read .*_manifest\.json"):
         job.resume(overwrite=True)
     assert (job.folder / "_manifest.json").read_text() == content
-
-
-NAMES = ("fingerprint.pb", "labels.json", "calibration.json", "recipe.json")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_fingerprint_changes_with_all_that_decides_what_a_model_predicts(tmp_path, name):
-    for each in NAMES:
-        (tmp_path / each).write_text("a")
-    first = model_fingerprint(tmp_path)
-    assert first == model_fingerprint(tmp_path)
-    (tmp_path / name).write_text("b")
-    second = model_fingerprint(tmp_path)
-    (tmp_path / name).unlink()
-    assert len({first, second, model_fingerprint(tmp_path)}) == 3

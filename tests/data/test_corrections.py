@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,24 +27,36 @@ ROWS = [
 ]
 
 
+class Joined(NamedTuple):
+    """What ``corrections.join`` returns."""
+
+    rows: data.TrainingRows
+    split: splits.Split
+    extra: corrections.Extra
+
+
+def join_into(*arguments) -> Joined:
+    return Joined(*corrections.join(*arguments))
+
+
 @pytest.fixture
 def dataset(tmp_path):
     return dataset_file.read(write_csv(tmp_path / "data.csv", ROWS))
 
 
-def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> corrections.Joined:
+def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> Joined:
     """Extra rows added to those of a dataset, of which one text validates."""
     rows = data.training_rows(dataset, name)
     is_judged = np.array([text == validates for text in rows.texts])
     split = splits.Split(np.flatnonzero(~is_judged), np.flatnonzero(is_judged))
-    return corrections.join(write_csv(folder / "extra.csv", extra), dataset, rows, split)
+    return join_into(write_csv(folder / "extra.csv", extra), dataset, rows, split)
 
 
-def reasons(joined: corrections.Joined) -> dict[str, int]:
+def reasons(joined: Joined) -> dict[str, int]:
     return {dropped.reason: dropped.count for dropped in joined.extra.dropped}
 
 
-def labels(joined: corrections.Joined) -> list[tuple]:
+def labels(joined: Joined) -> list[tuple]:
     """Text, product and emotion of each extra row that trains."""
     names = [(*task.labels, None) for task in joined.rows.tasks]
     extra = joined.rows.take(np.arange(len(joined.rows) - joined.extra.rows, len(joined.rows)))
@@ -110,7 +123,7 @@ def test_rows_for_a_table_of_other_columns_and_labels(tmp_path, names):
     dataset = dataset_file.read(path, columns=dataset_file.Columns("satz", "Marke", "Stimmung"))
     rows = data.training_rows(dataset, "answer")
     extra = write_csv(tmp_path / "extra.csv", [("a text that nobody had", "iPad", "good")], names)
-    joined = corrections.join(extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    joined = join_into(extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
     assert labels(joined) == [("a text that nobody had", "iPad", "good")]
     write_csv(extra, [("a text that nobody had", "iPad", GOOD)], names)
     message = line_of(corrections.join, extra, dataset, rows, splits.Split(np.arange(5), np.array([5])))
@@ -131,7 +144,7 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
         recorder.flush()
     export(Store(log), tmp_path / "corrections.csv")
     rows = data.training_rows(dataset, "answer")
-    joined = corrections.join(tmp_path / "corrections.csv", dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    joined = join_into(tmp_path / "corrections.csv", dataset, rows, splits.Split(np.arange(5), np.array([5])))
     assert labels(joined) == [("the phone, not\nthe tablet", "iPhone", BAD), ("exactly so", "iPad", GOOD)]
 
 
@@ -151,7 +164,7 @@ def join_targets(tmp_path, dataset):
     def join(extra, name="target"):
         rows = data.training_rows(dataset, name, products)
         split = splits.Split(np.arange(1, len(rows)), np.array([0]))
-        return corrections.join(write_csv(tmp_path / "extra.csv", extra, SPANNED), dataset, rows, split, products)
+        return join_into(write_csv(tmp_path / "extra.csv", extra, SPANNED), dataset, rows, split, products)
 
     return join
 
@@ -255,7 +268,7 @@ def test_rows_are_added_to_the_training_part_alone(tmp_path, dataset, name, used
             (f"{rows.texts[-1]} !", "Google", GOOD),
         ],
     )
-    joined = corrections.join(path, dataset, rows, split)
+    joined = join_into(path, dataset, rows, split)
     assert joined.split.validation.tolist() == split.validation.tolist()
     assert joined.split.train.tolist() == [*split.train, *range(len(rows), len(rows) + used)]
     assert joined.rows.texts[: len(rows)] == rows.texts
@@ -275,7 +288,7 @@ def test_rows_are_added_to_the_training_part_alone(tmp_path, dataset, name, used
 def test_extra_rows_of_one_task_alone_train_the_answer(tmp_path, dataset):
     rows = data.training_rows(dataset, "answer")
     path = write_csv(tmp_path / "extra.csv", [("only a product is known of this", "Apple", "")])
-    joined = corrections.join(path, dataset, rows, splits.Split(np.arange(5), np.array([5])))
+    joined = join_into(path, dataset, rows, splits.Split(np.arange(5), np.array([5])))
     assert joined.rows.label_ids[-1].tolist() == [tasks.PRODUCTS.index("Apple"), tasks.NO_LABEL]
 
 
@@ -301,7 +314,7 @@ def test_real_retweets_do_not_leak(tmp_path, real_data):
     )
     path = tmp_path / "retweets.csv"
     frame.to_csv(path, index=False)
-    joined = corrections.join(path, dataset, rows, split)
+    joined = join_into(path, dataset, rows, split)
     used = len(joined.rows) - len(rows)
     assert 20 < used <= 60
     added = np.arange(len(rows), len(joined.rows))

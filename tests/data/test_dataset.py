@@ -213,10 +213,10 @@ def test_pipe(tmp_path):
 def test_no_permission(tmp_path, monkeypatch):
     path = write_csv(tmp_path / "mine.csv")
 
-    def read_bytes(self):  # root may read everything, so the refusal is played
+    def sha256_of(file):  # root may read everything, so the refusal is played
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(dataset_file, "sha256_of", sha256_of)
     message = line_of(dataset_file.read, path)
     assert "cannot read" in message
     assert "Permission denied; check the file and its permissions" in message

@@ -118,11 +118,6 @@ class TestEvaluateProbabilities:
     def test_rounded_probabilities_will_do(self):
         evaluate_probabilities(np.array([0]), np.array([[0.333, 0.333, 0.3335]]), LABELS)
 
-    @pytest.mark.parametrize("shape", [(3,), (0, 3), (3, 2), (3, 3, 1)])
-    def test_wrong_shape(self, shape):
-        with pytest.raises(DataError, match=r"shape \[rows, 3\].*got \[.*\]; use the labels"):
-            evaluate_probabilities(TRUE, np.ones(shape), LABELS)
-
     @pytest.mark.parametrize("value", [math.nan, math.inf])
     def test_not_finite(self, value):
         probabilities = PROBABILITIES.copy()

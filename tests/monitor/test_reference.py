@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.monitor.made_up import predictions
-from tf_model.errors import DataError, ModelError, OutputError
+from tf_model.errors import ModelError, OutputError
 from tf_model.model_dir import served_version, training_of
 from tf_model.monitor import reference
 from tf_model.monitor.aggregates import Window
@@ -92,13 +92,3 @@ def test_it_is_that_of_the_version_that_answered(made, tmp_path):
         assert reference.load(tmp_path, version) is None
     (tmp_path / "fingerprint.pb").unlink()
     assert reference.load(tmp_path, "") is None
-
-
-def test_nothing_makes_no_reference():
-    with pytest.raises(DataError, match="expected predictions to make a reference of, got none"):
-        reference.build([], predictions(0), "nothing")
-
-
-def test_lengths_that_differ_are_refused():
-    with pytest.raises(ValueError, match="for each of 2 texts"):
-        reference.build(["a", "b"], predictions(1), "x")

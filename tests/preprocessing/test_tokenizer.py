@@ -153,12 +153,6 @@ def test_no_texts_give_no_rows(tiny_vocabulary):
     }
 
 
-def test_a_vocabulary_must_start_with_pad(tmp_path):
-    (tmp_path / "vocab.txt").write_text("\n".join([*TOKENS[1:], "[PAD]"]) + "\n")
-    with pytest.raises(ValueError, match=r"\[PAD\] must be token 0 of the vocabulary, not 14"):
-        TextEncoder(tmp_path / "vocab.txt", "report")
-
-
 # ------------------------------------------------------------------------------- the same ids as Hugging Face's
 
 

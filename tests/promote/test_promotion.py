@@ -390,10 +390,9 @@ def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeyp
     assert command.main(["--rollback", "saved_models/product"]) == 0
     assert not (tmp_path / "saved_models" / "product" / "model_card.md").exists()
 
-    options = ["--data", str(dataset), "--text-column", "note", "--promote"]
+    options = ["--data", str(dataset), "--text-column", "note"]
     capsys.readouterr()
     assert evaluate.main(["--compare", "saved_models/product", "new", *options]) == 0
     said = capsys.readouterr()
     assert "accuracy of the product 0.5000 against 0.5000" in said.out
-    assert said.err.count("columns: text: note, ") == 2, "to compare, and to promote"
-    assert (tmp_path / "saved_models" / "product" / "model_card.md").exists()
+    assert "columns: text: note, " in said.err

@@ -11,7 +11,6 @@
 Names that begin with ``_`` are left out by everything that reads a folder as one table (pyarrow, Spark, Ray, DuckDB).
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,6 @@ from typing import Any
 from tf_model.errors import DataError, OutputError, UsageError, listed
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, explain_write_errors, whole_folder, write_json
-from tf_model.model_dir import CALIBRATION, LABELS, RECIPE, training_of
 
 MANIFEST, INPUT, BAD = "_manifest.json", "_input", "_bad"
 SUFFIXES = (".csv", ".parquet")
@@ -198,12 +196,3 @@ class Job:
 
     def _write_manifest(self, shards: Shards, complete: bool) -> None:
         write_json(self.folder / MANIFEST, {"complete": complete, "job": self._identity, "shards": asdict(shards)})
-
-
-def model_fingerprint(folder: Path) -> str:
-    """A sha256 over what decides a model's predictions: its training, labels, calibration and settings."""
-    digest = hashlib.sha256(training_of(folder).encode())
-    for file in (folder / LABELS, folder / CALIBRATION, folder / RECIPE):
-        with explain_read_errors(file):
-            digest.update(file.read_bytes() if file.is_file() else b"")
-    return digest.hexdigest()

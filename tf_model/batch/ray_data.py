@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import paths
-from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, model_fingerprint, open_first
+from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, open_first
 from tf_model.data.products import Products
 from tf_model.device import cores, import_tensorflow
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import RUNTIMES, Predictor, columns_of
 from tf_model.inference.targets import TargetPredictor, target_columns
 from tf_model.io import tables
-from tf_model.model_dir import read_labels
+from tf_model.model_dir import identity, read_labels
 
 ADDRESS = "RAY_ADDRESS"
 CPUS = 0.5  # what a worker asks Ray for: workers that hold every CPU leave none to Ray's own tasks, and the job waits
@@ -75,13 +75,13 @@ def predict_files(
     first = open_first(files, column, columns(read_labels(model_folder), probabilities))
     options = {"probabilities": probabilities, "threshold": threshold}
     settings = {
-        "model": model_fingerprint(model_folder),
+        "model": identity(model_folder),
         "column": column,
         "shard_rows": shard_rows,
         "runtime": runtime,
     }
     if products:
-        settings |= {"products": products.aliases, "answer": answer_folder and model_fingerprint(answer_folder)}
+        settings |= {"products": products.aliases, "answer": answer_folder and identity(answer_folder)}
     job = Job(output, files, settings | options)
     shards = job.resume(overwrite)
     if shards and not job.left(shards):

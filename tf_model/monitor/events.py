@@ -92,13 +92,7 @@ def columns_of(
     unk_rates: Sequence[float | None] | None = None,
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> dict[str, list[Any]]:
-    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each where it is known.
-
-    Raises:
-        ValueError: The lengths differ.
-    """
-    if len(texts) != len(predictions) or (unk_rates is not None and len(unk_rates) != len(texts)):
-        raise ValueError(f"expected a prediction, and a rate, for each of {len(texts)} texts")
+    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each where it is known."""
     values = predictions.to_numpy(dtype=object)  # at once: for one row several times as fast as column by column
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(predictions.columns):

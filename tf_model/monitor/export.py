@@ -49,12 +49,8 @@ def export(store: Store, output: Path, since: float = 0, overwrite: bool = False
     """Write the corrections from ``since`` on as a file that ``python -m tf_model.train --extra`` reads.
 
     Returns how many rows were written, how many corrections were left out (without a label, or repeated), and remarks
-    for the user, such as on texts that did not fit into a cell of a workbook.
-
-    Raises:
-        DataError: There is nothing to export, or the log cannot be read.
-        OutputError: The file exists and ``overwrite`` is false, or it cannot be written.
-        UsageError: Its suffix is none that training reads.
+    for the user, such as on texts that did not fit into a cell of a workbook. Raises :class:`DataError` where there is
+    nothing to export, :class:`OutputError`, and :class:`UsageError` for a suffix that training does not read.
     """
     output = Path(output)
     if output.suffix.lower() not in SUFFIXES:

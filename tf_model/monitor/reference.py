@@ -9,7 +9,7 @@ from typing import Any
 import pandas
 
 from tf_model import tasks
-from tf_model.errors import DataError, ModelError, first_line
+from tf_model.errors import ModelError, first_line
 from tf_model.io.files import write_json
 from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
 from tf_model.model_dir import REFERENCE as FILE
@@ -50,14 +50,7 @@ def build(
     accuracy: Mapping[str, float] | None = None,
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
-    """A reference from predictions of raw texts that the model was not trained on, by the same threshold as later.
-
-    Raises:
-        DataError: There are none.
-        ValueError: The lengths differ.
-    """
-    if not len(texts):
-        raise DataError("expected predictions to make a reference of, got none; give a part with rows")
+    """A reference from predictions of raw texts that the model was not trained on, by the same threshold as later."""
     counts = of_predictions(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
@@ -66,10 +59,7 @@ def load(folder: Path, version: str | None = None) -> Reference | None:
     """The reference of the model in ``folder``; None if it has none, or belongs to another version of the model.
 
     ``version`` is as the log has it: which training a model comes from (:func:`tf_model.model_dir.training_of`), or its
-    number on a server (:func:`tf_model.model_dir.served_version`); None: any.
-
-    Raises:
-        ModelError: It cannot be read.
+    number on a server (:func:`tf_model.model_dir.served_version`); None: any. :class:`ModelError` if it cannot be read.
     """
     path = Path(folder) / FILE
     try:

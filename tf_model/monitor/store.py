@@ -118,9 +118,7 @@ class Store:
     def open(self) -> sqlite3.Connection:
         """Make the database if need be, and give the connection that writes.
 
-        Raises:
-            DataError: The file is no prediction log, or one of another version.
-            OutputError: It cannot be made.
+        :class:`DataError` if the file is no prediction log of this version, :class:`OutputError` if it cannot be made.
         """
         if self._writing is None:
             with _only_one(self.path):

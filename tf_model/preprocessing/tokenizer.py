@@ -13,7 +13,7 @@ UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put toget
 
 
 class TextEncoder(tf.Module):
-    """Cleans and tokenizes raw texts exactly as BERT expects them, by a ``vocab.txt`` of one token a line.
+    """Cleans and tokenizes raw texts as BERT expects them, by a ``vocab.txt`` of one token a line, ``[PAD]`` first.
 
     What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention; batches are padded
     to a multiple of ``bucket``.
@@ -41,8 +41,6 @@ class TextEncoder(tf.Module):
         self._unknown = self._tokenizer.token_to_id(UNKNOWN)
         self.max_tokens = max_tokens
         self._bucket = bucket
-        if self._tokenizer.pad_token_id != 0:
-            raise ValueError(f"[PAD] must be token 0 of the vocabulary, not {self._tokenizer.pad_token_id}")
 
     @property
     def vocabulary(self) -> list[str]:

@@ -34,12 +34,11 @@ def promote(
     path: Path | str | None = None,
     force: bool = False,
     allow_worse: bool = False,
-    **options: Any,
 ) -> Promotion:
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
     ``target`` need not exist; None: ``saved_models/`` and what the model predicts. The two are compared on the dataset
-    ``path``, read with the ``options`` of :func:`tf_model.data.dataset.read`. An error leaves everything as it was.
+    ``path``. An error leaves everything as it was.
     """
     model = load_and_try(Path(new))
     if target is None:
@@ -51,7 +50,7 @@ def promote(
         if replaces:
             if not (target / GRAPH).is_file():
                 raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, path, force, allow_worse, options)
+            comparison = _judge(model, target, path, force, allow_worse)
         versions.add_version(new, target)
     return Promotion(target, versions.other_version(target) if replaces else None, comparison)
 
@@ -108,7 +107,6 @@ def _judge(
     path: Path | str | None,
     force: bool,
     allow_worse: bool,
-    options: Mapping[str, Any],
 ) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
@@ -143,8 +141,7 @@ def _judge(
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
         return None
     try:
-        options = {"columns": data.Columns.of_model(current.metrics), **options}
-        dataset = data.load(path, **options, known=current.tasks)
+        dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
         comparison = compare_models(current, model, dataset)
     except TweetTargetError as error:
         if not force:
