@@ -114,10 +114,12 @@ def save_graph(
         return outputs | {alias: tf.identity(value) for alias, value in zip(aliases, outputs.values(), strict=True)}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert
     def serving(text: tf.Tensor) -> dict[str, tf.Tensor]:
         return predict(encoder(text))
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.autograph.experimental.do_not_convert
     def measure(text: tf.Tensor) -> dict[str, tf.Tensor]:
         began = tf.timestamp()
         with tf.control_dependencies([began]):
@@ -138,6 +140,7 @@ def save_graph(
             tf.TensorSpec([None], tf.int32, name="end"),
         ]
     )
+    @tf.autograph.experimental.do_not_convert
     def targets(text: tf.Tensor, start: tf.Tensor, end: tf.Tensor) -> dict[str, tf.Tensor]:
         return predict(encoder(mark_bytes(text, start, end)))
 

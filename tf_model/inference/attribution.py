@@ -59,6 +59,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
         return [tf.nn.log_softmax(each / temperatures[task]) for task, each in zip(labels, logits, strict=True)]
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string, name="text")])
+    @tf.autograph.experimental.do_not_convert
     def explain(text: tf.Tensor) -> dict[str, tf.Tensor]:
         words, token_ids, word_of_token = encoder.words(text)  # (W), (L), (L) with -1 for special tokens
         embedded = tf.gather(embeddings, token_ids)  # (L, hidden)

@@ -83,6 +83,8 @@ def compile_model(
     else:
         loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
+    # As in `traced_once`.
+    model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
 
 
 def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:

@@ -1,6 +1,7 @@
 """tf.data: from raw strings to batches of token ids."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -14,12 +15,20 @@ WINDOW = 16
 ENCODE_ROWS = 1024
 
 
+@tf.autograph.experimental.do_not_convert
 def encode(encoder: TextEncoder, texts: Sequence[str]) -> tf.RaggedTensor:
     """Token ids of all ``texts``, int32 [N, (tokens)], cleaned and tokenized once, in memory."""
     texts = tf.constant([well_formed(text).encode("utf-8") for text in texts], tf.string)
-    parts = tf.data.Dataset.from_tensor_slices(texts).batch(ENCODE_ROWS).map(encoder.token_ids)
+    parts = tf.data.Dataset.from_tensor_slices(texts).batch(ENCODE_ROWS).map(_token_ids_traced(encoder))
     rows = list(parts)
     return tf.concat(rows, axis=0) if rows else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
+
+
+@lru_cache(maxsize=1)
+def _token_ids_traced(encoder: TextEncoder) -> Callable[[tf.Tensor], tf.RaggedTensor]:
+    """:meth:`TextEncoder.token_ids`, traced once for all that an encoder reads: each fold brings texts of its own."""
+    token_ids = tf.autograph.experimental.do_not_convert(encoder.token_ids)
+    return tf.function(token_ids, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
@@ -27,6 +36,7 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
+@tf.autograph.experimental.do_not_convert
 def training_batches(
     token_ids: tf.RaggedTensor,
     label_ids: np.ndarray,
@@ -89,9 +99,12 @@ def training_batches(
 def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
     """The graph of ``score``, a function of a batch of inputs, traced once for all sizes and lengths."""
     batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
-    return tf.function(score, input_signature=[{"input_ids": batch, "attention_mask": batch}])
+    inputs = {"input_ids": batch, "attention_mask": batch}
+    # Its branches and loops are Python's own: to look for any of the graph takes longer than all the rest.
+    return tf.function(tf.autograph.experimental.do_not_convert(score), input_signature=[inputs])
 
 
+@tf.autograph.experimental.do_not_convert
 def scores(
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
 ) -> np.ndarray:
