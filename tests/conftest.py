@@ -120,7 +120,7 @@ def trained(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     """
 
     def make(folder: Path) -> None:
-        options = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "16"]
+        options = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64", "--epochs", "6"]
         options += ["--backbone", str(shallow_bert), "--deterministic", "--output-dir", str(folder)]
         done = subprocess.run(
             [sys.executable, "-m", "tf_model.train", "--data", str(paths.SAMPLE_CORPUS), *options],
@@ -142,7 +142,7 @@ def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """A model of the whole question, trained by the real command on the sample as ``test_distributed`` trains."""
     from tf_model import train
 
-    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "8", "--learning-rate", "2e-3"]
+    options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "4", "--learning-rate", "2e-3"]
     options += ["--backbone", str(steady_bert), "--precision", "float32", "--batch-size", "30", "--output-dir"]
     return once(tmp_path_factory, "answers", lambda folder: train.main([*options, str(folder)])) / "answer"
 

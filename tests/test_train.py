@@ -30,7 +30,7 @@ from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
 BRANDS = paths.SAMPLE_CORPUS.with_name("brands.csv")
-EPOCHS = 16
+EPOCHS = 6
 FAST = ["--precision", "float32", "--learning-rate", "1e-2", "--batch-size", "64"]
 
 

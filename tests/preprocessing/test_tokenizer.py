@@ -89,17 +89,25 @@ def test_a_text_cannot_name_special_tokens(ids, special):
     assert not {PAD, CLS, SEP, MASK} & set(found[1:-1])
 
 
+@pytest.fixture(scope="module")
+def of_mentions(tiny_vocabulary):
+    """An encoder of mentions, and its words of a text."""
+    encoder = TextEncoder(tiny_vocabulary, "target")
+    words = tf.autograph.experimental.do_not_convert(encoder.words)
+    return encoder, tf.function(words, input_signature=[tf.TensorSpec([], tf.string)])
+
+
 @pytest.mark.parametrize("special", ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[M\u00c1SK]", "[SE\u0301P]"])
-def test_a_mention_is_the_only_special_token_of_its_text(tiny_vocabulary, special):
+def test_a_mention_is_the_only_special_token_of_its_text(of_mentions, special):
     text = f"my {special} ipad {special}"
-    [found] = encode(TextEncoder(tiny_vocabulary, "target"), [mark(text, 0, 2)]).to_list()
+    [found] = encode(of_mentions[0], [mark(text, 0, 2)]).to_list()
     assert found[:2] == [CLS, MASK]
     assert not {PAD, CLS, SEP, MASK} & set(found[2:-1])
 
 
 @pytest.mark.parametrize(("before", "after"), [(0, 300), (62, 300), (140, 20), (300, 0), (300, 300), (5, 5)])
-def test_a_mention_is_read_wherever_it_stands_with_as_much_around_it_as_fits(tiny_vocabulary, before, after):
-    encoder = TextEncoder(tiny_vocabulary, "target")
+def test_a_mention_is_read_wherever_it_stands_with_as_much_around_it_as_fits(of_mentions, before, after):
+    encoder, words_of = of_mentions
     text = mark(f"{'!' * before} Xbox {'2 ' * after}", before + 1, before + 5)
     [found] = encode(encoder, [text]).to_list()
     fits = found[1:-1]
@@ -108,7 +116,7 @@ def test_a_mention_is_read_wherever_it_stands_with_as_much_around_it_as_fits(tin
     assert set(fits[: fits.index(MASK)]) <= {MARK}
     assert set(fits[fits.index(MASK) + 1 :]) <= {TWO}
     assert min(fits.index(MASK), before) >= min(before, 63)
-    words, token_ids, word_of_token = tf.function(encoder.words)(tf.constant(text))
+    words, token_ids, word_of_token = words_of(tf.constant(text))
     assert token_ids.numpy().tolist() == found
     assert words.numpy()[word_of_token.numpy()[found.index(MASK)]] == b"[MASK]"
     assert word_of_token.numpy()[-2] == len(words) - 1
