@@ -39,9 +39,6 @@ class Switch:
     control: str | None = None  # the switch that differs from this one only by what it is about
 
 
-# ---------------------------------------------------------------- other splits
-
-
 def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The report's split, but with the classes alike on both sides."""
     from sklearn.model_selection import train_test_split
@@ -102,9 +99,6 @@ SWITCHES: dict[str, Switch] = {
     "as_many_left_out": Switch("as many tweets left out at random", folds={REPORT: as_many_left_out}),
     "duplicates_across": Switch("near-duplicates on both sides (the report's bug)", folds={GROUPED: duplicates_across}),
 }
-
-
-# ---------------------------------------------------------------- the command
 
 
 def main(argv: list[str] | None = None) -> int:

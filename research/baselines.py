@@ -75,9 +75,6 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
     return 0
 
 
-# ---------------------------------------------------------------- metrics
-
-
 def evaluate_method(
     method: Method,
     problems: Mapping[str, Problem],
@@ -178,9 +175,6 @@ def _print(entry: Mapping[str, Any]) -> None:
                 key: summary[key]["mean"] for key in ("accuracy", "macro_f1", "emotion_rows_accuracy") if key in summary
             }
             print(f"  {name}, {protocol}: {', '.join(f'{key} {mean:.4f}' for key, mean in means.items())}")
-
-
-# ---------------------------------------------------------------- choose
 
 
 def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) -> int:

@@ -98,9 +98,6 @@ def tests_of(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {question: entry[question] for question in study.PROBLEMS if question in entry}
 
 
-# ---------------------------------------------------------------- the baselines
-
-
 def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> Correct:
     """Which rows a baseline predicts correctly with its first seed, from the record of ``make baselines``.
 
@@ -119,9 +116,6 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: 
             f"--methods {method.name} --protocols {protocol}` first, or leave it out"
         )
     return correct
-
-
-# ---------------------------------------------------------------- our model
 
 
 def _ours(arguments: argparse.Namespace, problem: Problem, dataset: data.Dataset) -> dict[str, Correct]:

@@ -81,8 +81,6 @@ def of_model(labels: Mapping[str, Sequence[str]], no_emotion: str | None) -> tup
     )
 
 
-# ---------------------------------------------------------------- the words of other tables
-
 _NO_LABEL = {"n/a", "na", "nan", "null"}
 _NO_PRODUCT = {"none", "no product", "no brand"}
 _NO_EMOTION = {"none", "neutral", "no emotion", "no sentiment", NO_EMOTION.lower()}

@@ -87,9 +87,6 @@ def rates(few: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
     return {**whole, "rows_per_second": per_second, "start_seconds": start}
 
 
-# ---------------------------------------------------------------- rows
-
-
 def texts(tweets: Sequence[str], rows: int, seed: int = 0) -> Iterator[str]:
     """``rows`` texts: the beginning of one tweet and the end of another."""
     draw = random.Random(seed)
@@ -109,9 +106,6 @@ def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = Fal
         ids = list(range(start, min(start + size, rows)))
         table = pyarrow.table({"id": ids, "text": [next(source) for _ in ids]})
         pyarrow.parquet.write_table(table, folder / f"{number:04}.parquet", row_group_size=10_000)
-
-
-# ---------------------------------------------------------------- runs
 
 
 def _command(engine: str, model: Path, source: Path, output: Path) -> list[str]:

@@ -86,9 +86,6 @@ def _record(chromium: Browser, address: str, folder: Path) -> tuple[Path, float]
     return Path(page.video.path()), skipped
 
 
-# ---------------------------------------------------------------- scenes
-
-
 def _ask(page: Page) -> None:
     _caption(page, "Ask: which emotion does a text direct at which product?", 1500)
     box = page.get_by_label("Your text")

@@ -62,9 +62,6 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     }
 
 
-# ---------------------------------------------------------------- labels
-
-
 def _groups_of_several(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The rows of each group that has more than one, by its first row."""
     several = frame[frame.duplicated("group", keep=False)]
@@ -118,9 +115,6 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> tuple[list[dict
     return errors, remark
 
 
-# ---------------------------------------------------------------- leakage
-
-
 def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[dict[str, Any]]:
     for task in dataset.tasks:
         frame = dataset.labelled[dataset.labelled[task.column].isin(task.labels)]
@@ -165,9 +159,6 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
             f"{dataset.path}, got {listed(sorted(set(values) - {''}))}; rename them"
         )
     return split
-
-
-# ---------------------------------------------------------------- in words
 
 
 def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:

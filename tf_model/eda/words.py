@@ -96,9 +96,6 @@ def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
     return csr_array(vectorizer.fit_transform(tweets["terms"])), vectorizer.get_feature_names_out()
 
 
-# ---------------------------------------------------------------- products by keywords
-
-
 def keyword_rule(text: str) -> str | None:
     """The product of the first of :data:`PRODUCT_RULES` that fits a text; None where none does."""
     lower = text.lower()

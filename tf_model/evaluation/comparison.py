@@ -21,9 +21,6 @@ BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
 
 
-# ---------------------------------------------------------------- two arrays
-
-
 def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
     """Exact two-sided p-value, 0 to 1, of McNemar's test that both models are correct equally often; both bool [N].
 
@@ -55,9 +52,6 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
         "p_value": p_value,
         "verdict": NO_DIFFERENCE if not clear else BETTER if difference > 0 else WORSE,
     }
-
-
-# ---------------------------------------------------------------- two models
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
@@ -157,9 +151,6 @@ def _ids(labels: Any, classes: Sequence[str]) -> np.ndarray:
     """int64 [N], positions of the labels in ``classes``, -1 for any that is not there."""
     ids = {label: number for number, label in enumerate(classes)}
     return labels.map(ids).fillna(tasks.NO_LABEL).to_numpy(np.int64)
-
-
-# ---------------------------------------------------------------- printed
 
 
 def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
