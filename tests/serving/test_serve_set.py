@@ -1,16 +1,18 @@
 """The container's packages are enough to predict and to run the app; `make serve-check` installs them."""
 
 import asyncio
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import urllib.request
 import venv
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
-from packaging.utils import canonicalize_name
 
 from research.tools import serve_check
 from research.tools.app_client import crowd
@@ -18,9 +20,6 @@ from research.tools.browser import running_app
 from tf_model import tasks
 
 pytestmark = pytest.mark.timeout(900)
-
-# The same code in another build: the test need not install it a second time.
-ALIKE = {"tensorflow-cpu": "tensorflow"}
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +32,11 @@ def python(tmp_path_factory) -> Path:
     assert len(names) > 30
     for name in names:
         try:
-            files = distribution(ALIKE.get(canonicalize_name(name), name)).files
+            files = distribution(name).files
         except PackageNotFoundError:
             pytest.skip(f"{name} of the serve set is not installed here")
         for file in files or []:
-            if ".." not in file.parts and serve_check.HEADERS not in file.parts:
+            if ".." not in file.parts and not {*serve_check.LEFT_OUT} & {*file.parts}:
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 (target / file).symlink_to(file.locate())
     return folder / "bin" / "python"
@@ -54,7 +53,7 @@ def app(trained, tmp_path_factory) -> Path:
 def test_what_only_training_needs_is_absent(python):
     packages = serve_check.packages_of(python.parent.parent)
     assert [name for name in serve_check.ABSENT if (packages / name).exists()] == []
-    assert (packages / "tensorflow_text").exists()
+    assert (packages / "streamlit").exists()
 
 
 def test_the_command_line_predicts(python, app):
@@ -69,6 +68,38 @@ def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
     )
     assert done.returncode == 2
     assert "this engine needs the package ray" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_api_answers(python, app):
+    command = [python, "-m", "tf_model.api", "--port", "0"]
+    with subprocess.Popen(command, cwd=app, env=serve_check.clean_environment(), stderr=subprocess.PIPE) as server:
+        address = server.stderr.readline().decode().split()[-1]
+        body = json.dumps({"texts": [serve_check.QUESTION]}).encode()
+        request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
+        [prediction] = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]
+        server.terminate()
+    assert prediction["product"] in tasks.PRODUCTS
+
+
+@pytest.mark.parametrize(
+    ("damaged", "option", "message"),
+    [
+        (None, "--explain", "cannot explain its answers; that needs TensorFlow"),
+        ("light/vocab.txt", "--format=csv", "vocab.txt is damaged"),
+    ],
+)
+def test_what_needs_tensorflow_says_so_in_one_line(python, app, tmp_path, damaged, option, message):
+    model = next((app / "saved_models").iterdir())
+    if damaged:
+        model = shutil.copytree(model, tmp_path / "model")
+        (model / damaged).write_text("[PAD]\n")
+    command = [python, "-m", "tf_model.predict", "--model", model, "--text", "ok", option]
+    done = subprocess.run(
+        command, cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

@@ -140,7 +140,8 @@ class Predictor:
     def explain(self, text: Any) -> attribution.Explanation:
         """How much each word of ``text`` speaks for the class that the model chose, for each task."""
         if self.explainer is None:
-            raise ModelError(f"{self.folder} cannot explain its answers; train it again")
+            advice = "that needs TensorFlow" if self.runtime == "light" else "train it again"
+            raise ModelError(f"{self.folder} cannot explain its answers; {advice}")
         return self.explainer(model_input(text))
 
     def columns(self, probabilities: bool = False) -> dict[str, str]:
@@ -319,7 +320,7 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
         model_dir.check_manifest(folder, light=True)
         return LightModel(folder / model_dir.LIGHT, threads)
     except ModelError as error:
-        if runtime == "light":
+        if runtime == "light" or find_spec("tensorflow") is None:
             raise
         cli.say(f"note: {error}; the SavedModel answers instead, and needs more time")
         return None
