@@ -1,54 +1,60 @@
 # syntax=docker/dockerfile:1
-# The app with a trained model inside. After `make answer` (or `make train`):
-#   docker build -t tweet-target .                              for CPUs
-#   docker build -t tweet-target:gpu --build-arg DEVICE=gpu .   for NVIDIA GPUs; run it with --gpus all
+# The API and the app with trained models inside; the light models answer, without TensorFlow. `make image` builds it,
+# and `make image-check` builds it on a base of mmdebstrap and starts it. Debian's base image below has not been pulled
+# by us; its digest is the one that other projects publish for it.
 #   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8501:8501 tweet-target
-ARG PYTHON=3.11.13
-ARG DEVICE=cpu
-
-# ------------------------------------------------------------ the packages, without what installs them
-FROM python:${PYTHON}-slim-bookworm AS packages-cpu
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-WORKDIR /build
-COPY requirements-serve.lock ./
-# Nothing of the environment writes bytecode later: the root may be read-only.
-RUN python -m venv --without-pip /opt/venv \
- && python -m pip --python /opt/venv/bin/python install --no-deps --require-hashes -r requirements-serve.lock \
- && /opt/venv/bin/python -m compileall -q -j 0 /opt/venv/lib
-
-FROM packages-cpu AS packages-gpu
-COPY requirements.lock requirements-gpu.lock ./
-# The same release of TensorFlow, built for GPUs, and NVIDIA's libraries; every hash is still checked.
-RUN awk '/^tensorflow==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements.lock > tensorflow.lock \
- && python -m pip --python /opt/venv/bin/python uninstall --yes tensorflow-cpu \
- && python -m pip --python /opt/venv/bin/python install --no-deps --require-hashes -r tensorflow.lock \
- && python -m pip --python /opt/venv/bin/python install --no-deps --require-hashes -r requirements-gpu.lock
+#   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 tweet-target python3 -m tf_model.api --host 0.0.0.0
+ARG BASE=docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
 
 # hadolint ignore=DL3006
-FROM packages-${DEVICE} AS packages
-# C++ headers, nearly 300 MB of them: nothing is compiled here.
-RUN find /opt/venv/lib -type d -path '*/site-packages/*/include' -prune -exec rm -r {} +
-
-# ------------------------------------------------------------ the image
-FROM python:${PYTHON}-slim-bookworm
-LABEL org.opencontainers.image.title="Tweet Target" \
-      org.opencontainers.image.description="What emotion is directed towards which product?" \
-      org.opencontainers.image.licenses="MIT"
-RUN useradd --uid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin app
-COPY --from=packages /opt/venv /opt/venv
+FROM ${BASE} AS python
+# hadolint ignore=DL3008
+RUN dpkg --status python3 libstdc++6 > /dev/null || { apt-get update \
+ && apt-get install --yes --no-install-recommends python3 libstdc++6 && rm -rf /var/lib/apt/lists/*; }
+# Streamlit takes a folder of another name than site-packages for its own checkout. The home folder is /tmp because a
+# read-only root has no other place that can be written to.
+ENV HOME=/tmp PYTHONPATH=/opt/site-packages PYTHONUNBUFFERED=1 TWEETS_OFFLINE=1
 WORKDIR /app
+
+# ------------------------------------------------------------ what the image holds, without what nobody loads
+FROM python AS built
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends binutils
+COPY build/packages /opt/site-packages
+# Tests, headers and sources; Arrow's clients of Flight and S3; what Plotly brings for notebooks; the C library that
+# ONNX Runtime's Python module has inside as well; symbols.
+RUN find /opt/site-packages -depth -type d \( -name tests -o -name include \) -exec rm -r {} + \
+ && find /opt/site-packages -type f \( -name '*.py[xid]' -o -name '*.pxd' -o -name '*.map' \) -delete \
+ && rm -rf /opt/site-packages/bin /opt/site-packages/share /opt/site-packages/pyarrow/*flight*.so* /opt/site-packages/pyarrow/*s3*.so* \
+    /opt/site-packages/plotly/labextension /opt/site-packages/plotly/package_data/*.js \
+    /opt/site-packages/onnxruntime/capi/libonnxruntime.so.* /opt/site-packages/onnxruntime/transformers \
+ && find /opt/site-packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
 COPY pyproject.toml ./
 COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
+# Every page is drawn once: it leaves the bytecode of what is loaded, which nobody can write later, and no more.
+RUN python3 -m tf_model.predict --format csv --text ok \
+ && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
+app = AppTest.from_file('streamlit_app/app.py', default_timeout=120).run(); \
+pages = [app.switch_page(f'views/{name}.py').run() for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
+exit(str(app.exception) if app.exception else 0)" \
+ && rm -rf saved_models/.monitor && install -d -o 10001 -g 10001 saved_models/.monitor
+
+# ------------------------------------------------------------ the image
+FROM python
+LABEL org.opencontainers.image.title="Tweet Target" \
+      org.opencontainers.image.description="What emotion is directed towards which product?" \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=built /opt/site-packages /opt/site-packages
+COPY --from=built /app /app
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
 # The only place in the app's folder that is written to: what is monitored. Mount a volume there to keep it.
-RUN install -d -o 10001 -g 10001 saved_models/.monitor && /opt/venv/bin/python -m compileall -q tf_model streamlit_app
-# The home folder is /tmp because a read-only root has no other place that can be written to.
-ENV PATH=/opt/venv/bin:$PATH HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 TWEETS_OFFLINE=1
-USER 10001
 VOLUME /app/saved_models/.monitor
-EXPOSE 8501 9464
+EXPOSE 8000 8501 9464
+# Of the app; the API has /health/ready.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
-CMD ["python", "-m", "streamlit_app", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true", "--server.fileWatcherType=none"]
+  CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
+CMD ["python3", "-m", "streamlit_app", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true", "--server.fileWatcherType=none"]

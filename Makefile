@@ -7,12 +7,15 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+AUDIT := $(VENV)-audit
 UV ?= uv
+ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
+MACHINE := $(shell uname -m)
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
-	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image clean
+	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check audit-packages clean
 
 ##@ Set up
 
@@ -189,11 +192,31 @@ serve-check: $(INSTALLED) ## install the serving set alone, start the app from i
 serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with warm-up requests and settings
 	$(RUN) -m tf_model.serving $(ARGS)
 
-image: ## build the container (needs docker)
-	@test -f saved_models/answer/saved_model.pb -o -f saved_models/product/saved_model.pb || { echo "error: there is no trained model to put into the image; run make answer first" >&2; exit 1; }
-	docker build -t tweet-target .
+# The image's packages, for Debian's Python: nothing is installed in a container, and nothing of them here.
+build/packages: requirements-serve.lock | $(INSTALLED)
+	@rm -rf $@
+	$(RUN) -m pip install --quiet --disable-pip-version-check --target $@ --python-version 3.13 --only-binary :all: \
+		--platform manylinux_2_28_$(MACHINE) --platform manylinux2014_$(MACHINE) \
+		--no-compile --no-deps --require-hashes -r $<
+
+image: build/packages $(AUDIT)/.installed ## build the container, by docker, podman or buildah (ENGINE), and build/sbom.json
+	@test -n "$(ENGINE)" || { echo "error: expected docker, podman or buildah, found none; on Debian: apt-get install buildah" >&2; exit 1; }
+	@test -f saved_models/answer/light/light.json || { echo "error: there is no trained model to put into the image; run make answer first" >&2; exit 1; }
+	$(ENGINE) build $(BUILD_OPTIONS) -t tweet-target .
+	$(AUDIT)/bin/cyclonedx-py requirements requirements-serve.lock --of JSON -o build/sbom.json
+
+image-check: $(INSTALLED) ## build it on a base of mmdebstrap, start it read-only as nobody, ask API and app (as root)
+	$(RUN) -m research.tools.image_check $(ARGS)
+
+$(AUDIT)/.installed: research/tools/audit.txt | $(INSTALLED)
+	@test -x $(AUDIT)/bin/python || $(RUN) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 ##@ Keep house
+
+audit-packages: $(AUDIT)/.installed ## known vulnerabilities of what is locked (asks PyPI)
+	for lock in requirements.lock requirements-serve.lock; do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit; done
 
 # Python's lowest supported version decides; markers that hold on every supported machine are taken off.
 lock: ## pin every dependency anew (needs uv)
