@@ -15,7 +15,7 @@ MACHINE := $(shell uname -m)
 .PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
-	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check audit-packages clean
+	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz audit-packages clean
 
 ##@ Set up
 
@@ -204,6 +204,9 @@ image: build/packages $(AUDIT)/.installed ## build the container, by docker, pod
 	@test -f saved_models/answer/light/light.json || { echo "error: there is no trained model to put into the image; run make answer first" >&2; exit 1; }
 	$(ENGINE) build $(BUILD_OPTIONS) -t tweet-target .
 	$(AUDIT)/bin/cyclonedx-py requirements requirements-serve.lock --of JSON -o build/sbom.json
+
+fuzz: $(INSTALLED) ## FILES=100000 damaged files and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
+	$(RUN) -m research.tools.fuzz --files $(or $(FILES),100000) --texts $(or $(TEXTS),20000) --record $(ARGS)
 
 image-check: $(INSTALLED) ## build it on a base of mmdebstrap, start it read-only as nobody, ask API and app (as root)
 	$(RUN) -m research.tools.image_check $(ARGS)

@@ -46,7 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         cli.say("building the base and the image (two minutes)")
         _run(["bash", "-c", f"set -o pipefail; {' '.join(_bootstrap())} | {' '.join(PODMAN)} import --quiet - {BASE}"])
-        options = " ".join(["--format", "docker", "--network", "host", *LIMITS, "--build-arg", f"BASE={BASE}"])
+        options = " ".join(
+            ["--format", "docker", "--layers=false", "--network", "host", *LIMITS, "--build-arg", f"BASE={BASE}"]
+        )
         _run(["make", "image", f"ENGINE={' '.join(PODMAN)}", f"BUILD_OPTIONS={options}"])
         found = {"bytes": int(_podman("image", "inspect", "--format", "{{.Size}}", IMAGE))}
         _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", "! command -v pip gcc && ! python3 -c 'import tensorflow'")

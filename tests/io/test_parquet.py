@@ -208,3 +208,12 @@ def test_texts_that_are_no_unicode_and_metadata_that_is_no_json_are_refused(tmp_
     assert "Invalid UTF8" in message_of(DataError, path)
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}).replace_schema_metadata({"pandas": "{"}), path)
     assert "expected a Parquet file" in message_of(DataError, path)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_date_that_python_does_not_know_is_refused(tmp_path, nested):
+    times = pyarrow.array([0, 10**18], pyarrow.timestamp("us"))  # the year 33658
+    values = pyarrow.ListArray.from_arrays([0, 1, 2], times) if nested else times
+    path = tmp_path / "far.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["an ipad", "ok"], "when": values}), path)
+    assert "date value out of range" in message_of(DataError, path)

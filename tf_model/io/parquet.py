@@ -91,6 +91,8 @@ def _unpacked_bytes(array: Any) -> int:
         return compute.sum(lengths.take(array.indices)).as_py() or 0
     if types.is_struct(array.type):
         return sum(map(_unpacked_bytes, array.flatten()))
+    if types.is_temporal(array.type) and not types.is_interval(array.type):
+        compute.min_max(array).as_py()  # OverflowError at a date that Python does not know, such as of the year 10000
     return _unpacked_bytes(array.flatten()) if types.is_nested(array.type) else array.nbytes
 
 

@@ -1,0 +1,305 @@
+"""``python -m research.tools.fuzz``: damaged files through ``predict``, and odd texts through the model and the API.
+
+Each file is a sound one, damaged by a random number generator whose seed is the file's number, so that a failure comes
+again with ``--first NUMBER --files 1``. What must hold: an answer or an error of one line, no crash, no hang, nothing
+left behind, and the same answer to a text alone, among others, and over HTTP.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import io
+import json
+import multiprocessing
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.request
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import Any
+
+from research.runs import record
+from tf_model import cli, paths, predict
+from tf_model.device import cores
+from tf_model.errors import TweetTargetError
+from tf_model.inference.predictor import Predictor, find_model
+from tf_model.io import tables
+from tf_model.io.characters import well_formed
+
+HANG_SECONDS = 20
+MEMORY = 8 * 2**30  # bytes of a process
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt", ".xlsx", ".parquet")
+WORDS = ("iPad", "iPhone", "Android", "love", "hate", "the", "app", "crashes", "#sxsw", "@user", "RT", "[MASK]", "\x02")
+SCRIPTS = ((0, 0x80), (0x80, 0x800), (0x2000, 0x2100), (0x3000, 0xA000), (0xD800, 0xE000), (0xE000, 0x10000))
+BYTES = (
+    b"\0",
+    b"\xff",
+    b"\xff\xff\xff\xff",
+    b"\x7f\xff\xff\xff",
+    b'"',
+    b"\r",
+    b"\n",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"{[",
+)
+CLOSE = 1e-5  # confidences are the same: float32, added up in another order
+BATCH = 64  # texts of a request
+MOST_SHOWN = 20  # failures
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Damage, ask and count; exit code 1 where something failed."""
+    parser = cli.parser("research.tools.fuzz", "Damaged files and odd texts: an answer, or an error of one line.")
+    parser.add_argument("--files", type=cli.positive_integer, default=100_000, help="damaged files")
+    parser.add_argument("--texts", type=cli.positive_integer, default=20_000, help="odd texts")
+    parser.add_argument("--first", type=int, default=0, help="number of the first")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
+    parser.add_argument("--record", action="store_true", help="write the counts into research/runs/")
+    arguments = parser.parse_args(argv)
+    model, began = find_model(arguments.model), time.monotonic()
+    with cli.stopped_cleanly():
+        counts, problems = fuzz_files(model, arguments.first, arguments.files)
+        found = {"files": arguments.files, **counts}
+        seconds = time.monotonic() - began
+        found |= {"texts": arguments.texts, **fuzz_texts(model, arguments.first, arguments.texts, problems)}
+    found |= {"failures": len(problems), "files_seconds": seconds, "seconds": time.monotonic() - began}
+    print(json.dumps(found, indent=2))
+    if arguments.record:
+        cli.say(f"written to {paths.shown(record('fuzz', 'make fuzz', found))}")
+    for problem in problems[:MOST_SHOWN]:
+        cli.say(problem)
+    if problems:
+        raise TweetTargetError(f"{len(problems)} failures, see above")
+    return 0
+
+
+# ---------------------------------------------------------------- damaged files
+
+
+def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], list[str]]:
+    """How many damaged files of each format were answered and refused, and what failed, in words."""
+    context, step = multiprocessing.get_context("spawn"), cores()
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
+        workers = {}
+        for worker in range(min(step, count)):
+            log = Path(scratch) / f"{worker}.log"
+            log.touch()
+            workers[worker] = (log, range(first + worker, first + count, step))
+        while workers:
+            processes = {}
+            for worker, (log, numbers) in workers.items():
+                processes[worker] = context.Process(target=_work, args=(model, log, numbers))
+                processes[worker].start()
+            for worker, process in processes.items():
+                process.join()
+                log, numbers = workers.pop(worker)
+                done = len(log.read_text().splitlines())
+                if process.exitcode and done < len(numbers):  # it crashed, or hung: on with the next file
+                    log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[done]}\n")
+                    workers[worker] = (log, numbers)
+        lines = [line for log in sorted(Path(scratch).glob("*.log")) for line in log.read_text().splitlines()]
+    counts = Counter(lines)
+    sound = {f"{word} {suffix}" for word in ("answered", "refused") for suffix in SUFFIXES}
+    by_format = {word: {suffix: counts[f"{word} {suffix}"] for suffix in SUFFIXES} for word in ("answered", "refused")}
+    return by_format, [line for line in lines if line not in sound]
+
+
+def _work(model: Path, log: Path, numbers: Sequence[int]) -> None:
+    """Try the files of these numbers that have no line in ``log`` yet, and add one for each."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    predictor = Predictor.load(model, threads=1)
+    predict._load = lambda _: predictor
+    tempfile.tempdir = str(log.with_suffix(""))
+    Path(tempfile.tempdir).mkdir(exist_ok=True)
+    sound = sound_files(Path(tempfile.tempdir))
+    with log.open("a") as stream:
+        for number in numbers[len(log.read_text().splitlines()) :]:
+            faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+            stream.write(_attempt(sound, Path(tempfile.tempdir), number) + "\n")
+            stream.flush()
+    faulthandler.cancel_dump_traceback_later()
+
+
+def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
+    """What came of one damaged file, in a line."""
+    draw = random.Random(number)
+    suffix, to = draw.choice(SUFFIXES), draw.choice(tables.OUTPUT_SUFFIXES)
+    source, output, said = folder / f"input{suffix}", folder / f"output{to}", io.StringIO()
+    source.write_bytes(damaged(sound[suffix], draw, suffix == ".xlsx"))
+    expected = {source.name}
+    try:
+        with redirect_stderr(said):
+            predict.main([str(source), "--output", str(output)])
+        result = f"answered {suffix}"
+        expected.add(output.name)
+    except (TweetTargetError, MemoryError) as error:
+        result = f"refused {suffix}" if "\n" not in str(error) else f"{number}: several lines: {error!r}"
+    except BaseException as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        result = (
+            f"{number}: {suffix} to {to}: {type(error).__name__} at {place.filename}:{place.lineno}: {error!r:.200}"
+        )
+    if "Traceback" in said.getvalue():
+        result = f"{number}: a traceback was printed"
+    left = {path.name for path in folder.iterdir()}
+    for name in left:
+        (folder / name).unlink()
+    return result.replace("\n", " ") if left == expected else f"{number}: left behind: {sorted(left - expected)}"
+
+
+def sound_files(folder: Path) -> dict[str, bytes]:
+    """A file of each format: ids, texts, dates, numbers and lists."""
+    import pandas
+
+    texts = [
+        "I love my new iPad",
+        'the "app" crashes, again',
+        "",
+        "caf\u00e9 \U0001f389\r\nnext line",
+        "x" * 300,
+        "=1+1",
+    ]
+    frame = pandas.DataFrame({"id": range(len(texts)), "text": texts, "score": [0.5, None, 1e300, -0.0, 3, 4]})
+    frame["when"] = pandas.date_range("2011-03-11", periods=len(texts))
+    lists = frame.assign(tags=[["a", "b"], [], None, ["\u00e9"], ["c"] * 9, ["d"]])
+    found = {}
+    for suffix, content in zip(SUFFIXES, (frame, frame, lists, None, frame, lists), strict=True):
+        path = folder / f"sound{suffix}"
+        if content is None:
+            path.write_text("\n".join(texts), encoding="utf-8")
+        else:
+            with tables.table_writer(path) as writer:
+                writer.write(content)
+        found[suffix] = path.read_bytes()
+        path.unlink()
+    return found
+
+
+def damaged(content: bytes, draw: random.Random, is_archive: bool) -> bytes:
+    """``content`` with a few wounds; of an archive often inside of one of its members."""
+    if is_archive and draw.random() < 0.7:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+            chosen = draw.choice(old.namelist())
+            for name in old.namelist():
+                new.writestr(name, damaged(old.read(name), draw, False) if name == chosen else old.read(name))
+        return packed.getvalue()
+    for _ in range(draw.choice((1, 1, 2, 5, 20))):
+        start = draw.randrange(len(content) + 1)
+        end = min(start + draw.choice((1, 2, 4, 30, 300)), len(content))
+        part = content[start:end]
+        match draw.randrange(7):
+            case 0:
+                part = bytes(byte ^ 1 << draw.randrange(8) for byte in part[:1]) + part[1:]
+            case 1:
+                part = draw.randbytes(len(part))
+            case 2:
+                part = b""
+            case 3:
+                part *= draw.choice((2, 3, 50))
+            case 4:
+                part = draw.choice(BYTES) + part
+            case 5:
+                part = draw.choice(BYTES)
+            case 6:
+                end = len(content) if draw.random() < 0.3 else end  # cut off
+                part = b""
+        content = content[:start] + part + content[end:]
+    return content
+
+
+# ---------------------------------------------------------------- odd texts
+
+
+def odd_texts(first: int, count: int) -> Iterator[str]:
+    """Texts of any characters, half surrogate pairs included; some of them empty, long, or of one sign."""
+    for number in range(first, first + count):
+        draw = random.Random(number)
+
+        def piece(draw: random.Random = draw) -> str:
+            if draw.random() < 0.5:
+                return draw.choice(WORDS) + draw.choice((" ", "", ", "))
+            return chr(draw.randrange(*draw.choice(SCRIPTS))) * draw.choice((1, 1, 1, 2, 40))
+
+        yield "".join(piece() for _ in range(draw.choice((0, 1, 3, 10, 30, 200))))
+
+
+def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict[str, int]:
+    """Ask the model among others and alone, and the API; adds to ``problems``, and returns how the API answered."""
+    predictor = Predictor.load(model)
+    texts = list(odd_texts(first, count))
+    among = predictor.predict(texts)
+    statuses: Counter[str] = Counter()
+    with running_api(model) as (address, _):
+        for start in range(0, count, BATCH):
+            batch = texts[start : start + BATCH]
+            # Half a surrogate pair is no JSON text: it is refused, and stands for U+FFFD elsewhere.
+            status, answer = _post(address, json.dumps({"texts": [well_formed(text) for text in batch]}).encode())
+            rows = answer.get("predictions", [])
+            if status == 200:
+                problems += _differences(first + start, among.iloc[start : start + BATCH].to_dict("records"), rows)
+            elif status >= 500:
+                problems.append(f"texts from {first + start}: the API says {status}")
+            statuses[str(status)] += 1
+            draw = random.Random(first + start)
+            status, _ = _post(address, damaged(json.dumps({"texts": batch[:3]}).encode(), draw, False))
+            if status >= 500:
+                problems.append(f"damaged body {first + start}: the API says {status}")
+            statuses[f"damaged: {status}"] += 1
+    for number, text in enumerate(texts):
+        alone = predictor.predict([text]).to_dict("records")
+        problems += _differences(first + number, among.iloc[[number]].to_dict("records"), alone)
+    return {"requests": dict(sorted(statuses.items()))}
+
+
+def _differences(first: int, expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
+    problems = [] if len(expected) == len(found) else [f"text {first}: {len(found)} answers for {len(expected)}"]
+    for number, (one, other) in enumerate(zip(expected, found, strict=False), first):
+        for name, value in one.items():
+            is_same = abs(value - other[name]) <= CLOSE if isinstance(value, float) else value == other[name]
+            if not is_same:
+                problems.append(f"text {number}: {name} is {value!r} among others and {other[name]!r} else")
+    return problems
+
+
+@contextmanager
+def running_api(model: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The API on a free port: its address and its process, which is terminated at the end."""
+    command = [sys.executable, "-m", "tf_model.api", "--port", "0", "--model", str(model), *options]
+    with (
+        tempfile.NamedTemporaryFile("r", encoding="utf-8") as log,  # not a pipe: nobody reads while it runs
+        Path(log.name).open("w") as errors,
+        subprocess.Popen(command, cwd=paths.ROOT, stdout=errors, stderr=errors, text=True) as api,
+    ):
+        try:
+            while not (line := next((line for line in log if line.startswith("serving ")), "")):
+                if api.poll() is not None:
+                    raise TweetTargetError(f"the API did not start: {Path(log.name).read_text()[-300:]}")
+                time.sleep(0.05)
+            yield line.split()[-1], api
+        finally:
+            api.terminate()
+
+
+def _post(address: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, {}
+
+
+if __name__ == "__main__":
+    cli.run(main)
