@@ -15,7 +15,7 @@ MACHINE := $(shell uname -m)
 .PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
-	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz audit-packages clean
+	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz chaos audit-packages clean
 
 ##@ Set up
 
@@ -207,6 +207,9 @@ image: build/packages $(AUDIT)/.installed ## build the container, by docker, pod
 
 fuzz: $(INSTALLED) ## FILES=100000 damaged files and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
 	$(RUN) -m research.tools.fuzz --files $(or $(FILES),100000) --texts $(or $(TEXTS),20000) --record $(ARGS)
+
+chaos: $(INSTALLED) ## kill predict 50 times, fill the disk, stop the API and replace its model under load (5 minutes, as root)
+	$(RUN) -m research.tools.chaos --record $(ARGS)
 
 image-check: $(INSTALLED) ## build it on a base of mmdebstrap, start it read-only as nobody, ask API and app (as root)
 	$(RUN) -m research.tools.image_check $(ARGS)

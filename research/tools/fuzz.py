@@ -240,7 +240,7 @@ def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict
     texts = list(odd_texts(first, count))
     among = predictor.predict(texts)
     statuses: Counter[str] = Counter()
-    with running_api(model) as (address, _):
+    with running_api(model) as (address, *_):
         for start in range(0, count, BATCH):
             batch = texts[start : start + BATCH]
             # Half a surrogate pair is no JSON text: it is refused, and stands for U+FFFD elsewhere.
@@ -273,8 +273,8 @@ def _differences(first: int, expected: list[dict[str, Any]], found: list[dict[st
 
 
 @contextmanager
-def running_api(model: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The API on a free port: its address and its process, which is terminated at the end."""
+def running_api(model: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str], Path]]:
+    """The API on a free port: its address, its process, which is terminated at the end, and its log."""
     command = [sys.executable, "-m", "tf_model.api", "--port", "0", "--model", str(model), *options]
     with (
         tempfile.NamedTemporaryFile("r", encoding="utf-8") as log,  # not a pipe: nobody reads while it runs
@@ -286,7 +286,7 @@ def running_api(model: Path, *options: str) -> Iterator[tuple[str, subprocess.Po
                 if api.poll() is not None:
                     raise TweetTargetError(f"the API did not start: {Path(log.name).read_text()[-300:]}")
                 time.sleep(0.05)
-            yield line.split()[-1], api
+            yield line.split()[-1], api, Path(log.name)
         finally:
             api.terminate()
 

@@ -1,7 +1,8 @@
 """``python -m research.tools.image_check``: the container image, built on a base made on the spot, started and asked.
 
 The base is Debian's, by mmdebstrap. API and app are started from the image by podman with a read-only root, as the
-image's user and with the limits of compose.yaml, asked over published ports, and stopped. It needs root.
+image's user and with the limits of compose.yaml, asked over published ports, read by Debian's Prometheus with the
+settings and rules of compose.yaml, and stopped. It needs root.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -22,7 +26,7 @@ import yaml
 from research.runs import record
 from research.tools.app_client import crowd
 from research.tools.serve_check import QUESTION
-from tf_model import cli, paths
+from tf_model import cli, paths, tasks
 from tf_model.errors import TweetTargetError
 
 IMAGE, BASE = "localhost/tweet-target", "localhost/tweet-target-base"
@@ -30,6 +34,7 @@ IMAGE, BASE = "localhost/tweet-target", "localhost/tweet-target-base"
 PODMAN = ("podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs")
 LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")  # podman's own are higher than a root may have
 EXCLUDED = ("doc", "man", "locale")  # of the base, as Debian's slim image does
+DEPLOY = paths.ROOT / "tf_model"
 MOST_BYTES, MOST_SECONDS = 700e6, 5.0
 STARTING_SECONDS = 60
 
@@ -39,30 +44,32 @@ def main(argv: list[str] | None = None) -> int:
     cli.parser(
         "research.tools.image_check", "Build the container image on a fresh base, start it and ask it."
     ).parse_args(argv)
-    for program in ("mmdebstrap", "podman", "runc"):
+    for program in ("mmdebstrap", "podman", "runc", "prometheus"):
         if shutil.which(program) is None:
-            advice = "apt-get install mmdebstrap podman runc netavark"
+            advice = "apt-get install mmdebstrap podman runc netavark prometheus"
             raise TweetTargetError(f"expected {program} on this machine, found none; on Debian: {advice}")
     with cli.stopped_cleanly():
         cli.say("building the base and the image (two minutes)")
         _run(["bash", "-c", f"set -o pipefail; {' '.join(_bootstrap())} | {' '.join(PODMAN)} import --quiet - {BASE}"])
-        options = " ".join(
-            ["--format", "docker", "--layers=false", "--network", "host", *LIMITS, "--build-arg", f"BASE={BASE}"]
-        )
+        options = f"--format docker --layers=false --network host {' '.join(LIMITS)} --build-arg BASE={BASE}"
         _run(["make", "image", f"ENGINE={' '.join(PODMAN)}", f"BUILD_OPTIONS={options}"])
         found = {"bytes": int(_podman("image", "inspect", "--format", "{{.Size}}", IMAGE))}
-        _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", "! command -v pip gcc && ! python3 -c 'import tensorflow'")
-        with running("api", 8000) as (name, address, began):
-            answer = _ask_api(f"{address}/predict", {"texts": [QUESTION]}, began)["predictions"][0]
+        absent = "! command -v pip && ! command -v gcc && ! python3 -c 'import tensorflow' 2> /dev/null"
+        _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", absent)
+        with ExitStack() as stack:
+            api, [address], began = stack.enter_context(running("api", 8000))
+            cli.say(f"API: {_ask_api(f'{address}/predict', began)['predictions'][0]}")
             found["api"] = {"seconds_to_first_answer": time.monotonic() - began}
-            targets = _ask_api(f"{address}/targets", {"texts": [QUESTION]}, began)["targets"][0]
-            found["api"] |= _checked(name)
-        with running("app", 8501) as (name, address, began):
-            _wait(f"{address}/_stcore/health", began)
-            [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[QUESTION]))
-            found["app"] = {"seconds_to_first_answer": time.monotonic() - began} | _checked(name)
-    cli.say(f"API: {answer}, {targets}")
-    cli.say(f"app: {asked.sentence!r}")
+            if (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
+                cli.say(f"targets: {_ask_api(f'{address}/targets', began)['targets'][0]}")
+            app, [page, metrics], began = stack.enter_context(running("app", 8501, 9464))
+            _wait(f"{page}/_stcore/health", began)
+            [asked] = asyncio.run(crowd(page, people=1, questions=1, think=0, texts=[QUESTION]))
+            cli.say(f"app: {asked.sentence!r}")
+            found["app"] = {"seconds_to_first_answer": time.monotonic() - began}
+            found["alert_rules"] = _scrape({"tweet-target": metrics, "tweet-target-api": address})
+            for service, name in (("api", api), ("app", app)):
+                found[service] |= _checked(name)
     print(json.dumps(found, indent=2))
     cli.say(f"written to {paths.shown(record('image_check', 'make image-check', found))}")
     seconds = found["api"]["seconds_to_first_answer"]
@@ -88,15 +95,16 @@ def run_options(service: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def running(service: str, port: int) -> Iterator[tuple[str, str, float]]:
-    """A container of a service of compose.yaml: its name, its address on this machine, and when it was started."""
+def running(service: str, *ports: int) -> Iterator[tuple[str, list[str], float]]:
+    """A container of a service of compose.yaml: its name, where its ports are on this machine, and when it started."""
     settings = yaml.safe_load((paths.ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][service]
     name = f"tweet-target-{service}-check"
     began = time.monotonic()
-    options = ["--detach", "--name", name, "--publish", f"127.0.0.1::{port}", *run_options(settings), *LIMITS]
+    published = [f"--publish=127.0.0.1::{port}" for port in ports]
+    options = ["--detach", "--name", name, *published, *run_options(settings), *LIMITS]
     _podman("run", *options, IMAGE, *settings.get("command", []))
     try:
-        yield name, f"http://{_podman('port', name, str(port))}", began
+        yield name, [f"http://{_podman('port', name, str(port))}" for port in ports], began
     except (OSError, RuntimeError) as error:
         raise TweetTargetError(f"{service} did not answer: {_podman('logs', name)[-300:] or error}") from error
     finally:
@@ -116,10 +124,41 @@ def _checked(name: str) -> dict[str, Any]:
     return {"memory_bytes": int(memory), "seconds_to_stop": time.monotonic() - began, "exit_code": status}
 
 
-def _ask_api(url: str, body: dict[str, Any], began: float) -> dict[str, Any]:
-    return json.loads(
-        _wait(urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"}), began)
-    )
+def _scrape(addresses: dict[str, str]) -> int:
+    """Have Prometheus read these jobs, with the settings and rules of compose.yaml; the number of rules."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = yaml.safe_load((DEPLOY / "serving/deploy/prometheus.yml").read_text(encoding="utf-8"))
+        for job in settings["scrape_configs"]:
+            job["static_configs"] = [
+                {"targets": [addresses.get(job["job_name"], "localhost:1").removeprefix("http://")]}
+            ]
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(settings))
+        shutil.copy(DEPLOY / "monitor/deploy/alerts.yml", folder)
+        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        with subprocess.Popen([*command, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL) as server:
+            try:
+                began = time.monotonic()
+                _wait(f"http://{address}/-/ready", began)
+                while True:
+                    data = json.loads(_wait(f"http://{address}/api/v1/targets", began))["data"]["activeTargets"]
+                    health = {each["labels"]["job"]: each["health"] for each in data}
+                    if all(health[job] == "up" for job in addresses):
+                        break
+                    if time.monotonic() > began + STARTING_SECONDS:
+                        raise TweetTargetError(f"Prometheus does not read the containers: {health}")
+                    time.sleep(0.5)
+                groups = json.loads(_wait(f"http://{address}/api/v1/rules", began))["data"]["groups"]
+            finally:
+                server.terminate()
+    return sum(len(group["rules"]) for group in groups)
+
+
+def _ask_api(url: str, began: float) -> dict[str, Any]:
+    body = json.dumps({"texts": [QUESTION]}).encode()
+    return json.loads(_wait(urllib.request.Request(url, body, {"Content-Type": "application/json"}), began))
 
 
 def _wait(request: Any, began: float) -> bytes:

@@ -1,0 +1,312 @@
+"""``python -m research.tools.chaos``: commands and API killed, stopped, out of space and with a model that is replaced.
+
+Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from research.runs import record
+from research.tools.fuzz import odd_texts, running_api
+from tf_model import cli, model_dir, paths
+from tf_model.errors import ModelError, TweetTargetError
+from tf_model.inference.light import SETTINGS
+from tf_model.inference.predictor import Predictor, find_model
+from tf_model.io.characters import well_formed
+from tf_model.io.files import write_json
+from tf_model.promote import versions
+
+ROWS = 800  # of the file that predict is killed at
+CLIENTS = 8
+REPLACED = 20  # times at least
+SECONDS_BETWEEN = 1.0  # far more than a model takes to load
+MEBIBYTE = 2**20
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do all of it, record it, and exit with 1 where something did not hold."""
+    parser = cli.parser("research.tools.chaos", "Kill, stop, fill the disk and replace the model under load.")
+    parser.add_argument("--kills", type=cli.positive_integer, default=50, help="how often predict is killed")
+    parser.add_argument("--requests", type=cli.positive_integer, default=10_000, help="while memory is watched")
+    parser.add_argument("--answers", type=cli.positive_integer, default=10_000, help="while the model is replaced")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
+    parser.add_argument("--record", action="store_true", help="write the figures into research/runs/")
+    arguments = parser.parse_args(argv)
+    model, found = find_model(arguments.model), {}
+    with cli.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        folder = Path(name)
+        for title, try_it in {
+            "kills": lambda: kill_predict(model, folder, arguments.kills),
+            "disk": lambda: fill_disk(model, folder),
+            "sigterm": lambda: stop_under_load(model),
+            "replaced": lambda: replace_under_load(model, folder, arguments.answers),
+            "memory": lambda: watch_memory(model, arguments.requests),
+        }.items():
+            found[title] = try_it()
+            cli.say(f"{title}: {found[title]}")
+    if arguments.record:
+        cli.say(f"written to {paths.shown(record('chaos', 'make chaos', found))}")
+    if missed := failures(found):
+        raise TweetTargetError(f"did not hold: {'; '.join(missed)}")
+    return 0
+
+
+def failures(found: dict[str, Any]) -> list[str]:
+    """What did not hold, by the names in the record."""
+    must_be_0 = {
+        "kills": ("half_outputs", "wrong_outputs", "left_behind"),
+        "disk": ("not_one_line", "left_behind"),
+        "sigterm": ("begun_and_lost", "exit_code_other"),
+        "replaced": ("wrong", "failed", "mixed_loads"),
+    }
+    missed = [
+        f"{title} {name} is {found[title][name]}"
+        for title, names in must_be_0.items()
+        for name in names
+        if found[title][name]
+    ]
+    grown = found["memory"]["late_bytes"] / found["memory"]["early_bytes"] - 1
+    return missed + ([f"memory grew by {grown:.0%}"] if grown > 0.05 else [])
+
+
+def _texts(count: int) -> list[str]:
+    return [well_formed(text).replace("\0", " ") for text in odd_texts(0, count)]
+
+
+def _predict(model: Path, source: Path, output: Path) -> list[str]:
+    return [
+        sys.executable,
+        "-m",
+        "tf_model.predict",
+        str(source),
+        "--output",
+        str(output),
+        "--model",
+        str(model),
+        "--overwrite",
+    ]
+
+
+# ---------------------------------------------------------------- predict
+
+
+def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
+    """Kill ``predict`` at random moments; the next run goes over what it left, and the last one is let through."""
+    folder = folder / "kills"
+    folder.mkdir()
+    source, output = folder / "texts.jsonl", folder / "answers.csv"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    began = time.monotonic()
+    subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
+    seconds, whole = time.monotonic() - began, output.read_bytes()
+    counts, draw = Counter(killed=0, half_outputs=0), random.Random(0)
+    while counts["killed"] < kills:
+        output.unlink(missing_ok=True)
+        with subprocess.Popen(_predict(model, source, output), cwd=paths.ROOT, stderr=subprocess.DEVNULL) as process:
+            time.sleep(draw.uniform(0, seconds))
+            process.kill()
+        counts["killed"] += process.returncode != 0  # else it had ended before
+        counts["half_outputs"] += output.exists() and output.read_bytes() != whole
+    subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
+    left = {path.name for path in folder.iterdir()} - {source.name, output.name}
+    return {
+        "rows": ROWS,
+        **counts,
+        "wrong_outputs": int(output.read_bytes() != whole),
+        "left_behind": len(left),
+    }
+
+
+def fill_disk(model: Path, folder: Path) -> dict[str, Any]:
+    """Have ``predict`` write to a disk that is full, and to one that is read-only, in every format."""
+    source = folder / "many.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    counts = Counter(not_one_line=0, left_behind=0)
+    for mode in ("rw", "ro"):
+        with _small_disk(folder / mode, mode) as disk:
+            for suffix in (".csv", ".jsonl", ".xlsx", ".parquet"):
+                output = disk / f"answers{suffix}"
+                done = subprocess.run(_predict(model, source, output), cwd=paths.ROOT, capture_output=True, text=True)
+                errors = [line for line in done.stderr.splitlines() if line.startswith("error: cannot write ")]
+                counts["not_one_line"] += done.returncode != 1 or len(errors) != 1 or "Traceback" in done.stderr
+                counts["left_behind"] += len(list(disk.iterdir()))
+    return {"outputs": 8, **counts}
+
+
+@contextmanager
+def _small_disk(folder: Path, mode: str) -> Iterator[Path]:
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size=64k,{mode}", "tmpfs", str(folder)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise TweetTargetError(f"a small disk cannot be mounted ({done.stderr.strip()}); run it as root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+# ---------------------------------------------------------------- the API
+
+
+def stop_under_load(model: Path, rounds: int = 5) -> dict[str, Any]:
+    """SIGTERM while clients ask: what the API's log says was answered, its clients have.
+
+    A connection that is open when its listener closes, and of which nothing has been read, is ``unread``.
+    """
+    counts, codes, logged = Counter(answered=0, refused=0, unread=0), [], 0
+    for number in range(rounds):
+        with running_api(model) as (address, api, log):
+            threads = [threading.Thread(target=_ask_until_refused, args=(address, counts)) for _ in range(CLIENTS)]
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5 + 0.3 * number)
+            began = time.monotonic()
+            api.terminate()
+            codes.append(api.wait(30))
+            seconds = time.monotonic() - began
+            for thread in threads:
+                thread.join()
+            logged += log.read_text().count('"path": "/predict"')
+    counts["begun_and_lost"] = logged - counts["answered"]
+    others = sum(code != 143 for code in codes)
+    return {"rounds": rounds, "clients": CLIENTS, **counts, "exit_code_other": others, "seconds_to_stop": seconds}
+
+
+def _ask_until_refused(address: str, counts: Counter[str]) -> None:
+    while True:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        try:
+            connection.connect()
+        except OSError:
+            counts["refused"] += 1
+            return
+        try:
+            _ask(connection, ["My iPhone dropped every call today"] * 4)
+            counts["answered"] += 1
+        except (OSError, http.client.HTTPException):
+            counts["unread"] += 1
+        finally:
+            connection.close()
+
+
+def _ask(connection: http.client.HTTPConnection, texts: list[str]) -> list[dict[str, Any]]:
+    connection.request("POST", "/predict", json.dumps({"texts": texts}), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    content = answer.read()
+    if answer.status != 200:
+        raise http.client.HTTPException(f"status {answer.status}")
+    return json.loads(content)["predictions"]
+
+
+def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any]:
+    """Move the link of a model to and fro while it is served, and loaded again and again: each answer is of one."""
+    one, other, used = folder / "one", folder / "other", folder / "models" / "used"
+    for copy, temperature in ((one, None), (other, 3.0)):
+        shutil.copytree(model, copy, ignore=shutil.ignore_patterns("variables"))
+        if temperature:  # the same network, less sure: its answers tell which of the two it is
+            settings = model_dir.read_json(copy / model_dir.LIGHT / SETTINGS)
+            settings["temperature"] = dict.fromkeys(settings["temperature"], temperature)
+            write_json(copy / model_dir.LIGHT / SETTINGS, settings)
+            manifest = model_dir.read_json(copy / model_dir.MANIFEST)
+            name = f"{model_dir.LIGHT}/{SETTINGS}"
+            manifest["sha256"][name] = model_dir._sha256(copy / name)
+            write_json(copy / model_dir.MANIFEST, manifest)
+    used.parent.mkdir()
+    versions.add_version(one, used)
+    texts = [text for text in _texts(200) if text.strip()][:64]
+    expected = [Predictor.load(each, "light").predict(texts).to_dict("records") for each in (one, other)]
+    counts, stop = Counter(asked=0, wrong=0, failed=0, loads=0, mixed_loads=0, replaced=0), threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            counts["loads"] += 1
+            try:
+                found = Predictor.load(used, "light").predict(texts).to_dict("records")
+            except ModelError:
+                counts["failed"] += 1
+                continue
+            counts["mixed_loads"] += not any(_alike(found, each) for each in expected)
+
+    def ask(address: str) -> None:
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        while counts["asked"] < answers:
+            first = random.randrange(len(texts) - 8)
+            counts["asked"] += 8
+            try:
+                found = _ask(connection, texts[first : first + 8])
+                counts["wrong"] += not _alike(found, expected[0][first : first + 8])
+            except (OSError, http.client.HTTPException):
+                counts["failed"] += 1
+                connection.close()
+
+    with running_api(used) as (address, *_):
+        threads = [threading.Thread(target=ask, args=(address,)) for _ in range(CLIENTS)]
+        loading = threading.Thread(target=load)
+        for thread in (loading, *threads):
+            thread.start()
+        while any(thread.is_alive() for thread in threads) or counts["replaced"] < REPLACED:
+            time.sleep(SECONDS_BETWEEN)
+            versions.add_version(one if counts["replaced"] % 2 else other, used)
+            counts["replaced"] += 1
+        stop.set()
+        for thread in (loading, *threads):
+            thread.join()
+    return dict(counts)
+
+
+def _alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
+    def same(one: Any, other: Any) -> bool:
+        return abs(one - other) < 1e-5 if isinstance(one, float) else one == other
+
+    return len(found) == len(expected) and all(
+        same(value, row[name]) for row, wanted in zip(found, expected, strict=True) for name, value in wanted.items()
+    )
+
+
+def watch_memory(model: Path, requests: int) -> dict[str, Any]:
+    """Memory of the API after a tenth of the requests, and after all."""
+    texts, sizes, statuses = _texts(2_000), {}, Counter[str]()
+    with running_api(model) as (address, api, _):
+        began = time.monotonic()
+        for name, count in (("early_bytes", requests // 10), ("late_bytes", requests - requests // 10)):
+            shares = [count // CLIENTS] * CLIENTS
+            threads = [threading.Thread(target=_ask_times, args=(address, texts, share, statuses)) for share in shares]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            sizes[name] = psutil.Process(api.pid).memory_info().rss
+    return {"requests": sum(statuses.values()), **statuses, **sizes, "seconds": time.monotonic() - began}
+
+
+def _ask_times(address: str, texts: list[str], count: int, statuses: Counter[str]) -> None:
+    connection, draw = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30), random.Random()
+    for _ in range(count):
+        try:
+            _ask(connection, [draw.choice(texts)])
+            statuses["answered"] += 1
+        except (OSError, http.client.HTTPException):
+            statuses["failed"] += 1
+            connection.close()
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,42 @@
+"""Faults on purpose: what is counted, and that a count that must be 0 is missed if it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from research.runs import load
+from research.tools import chaos
+
+
+def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos, "ROWS", 50)
+    found = chaos.kill_predict(trained[0], tmp_path, 2)
+    assert (found["half_outputs"], found["wrong_outputs"], found["left_behind"]) == (0, 0, 0)
+
+
+def test_a_model_that_is_replaced_under_load_gives_no_answer_of_the_other(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos, "REPLACED", 3)
+    monkeypatch.setattr(chaos, "SECONDS_BETWEEN", 0.5)
+    found = chaos.replace_under_load(trained[0], tmp_path, 200)
+    assert (found["wrong"], found["failed"], found["mixed_loads"]) == (0, 0, 0)
+    assert found["asked"] >= 200
+    assert found["replaced"] >= 3
+
+
+def test_the_two_models_that_replace_each_other_can_be_told_apart():
+    one = [{"product": "iPad", "product_confidence": 0.9}]
+    assert chaos._alike(one, [{"product": "iPad", "product_confidence": 0.9}])
+    assert not chaos._alike(one, [{"product": "iPad", "product_confidence": 0.5}])
+    assert not chaos._alike(one, [])
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "value"),
+    [("kills", "half_outputs", 1), ("sigterm", "begun_and_lost", 2), ("memory", "late_bytes", 10**12)],
+)
+def test_what_does_not_hold_is_named(title, name, value):
+    run = load("chaos")
+    assert chaos.failures(run) == []
+    run[title][name] = value
+    [missed] = chaos.failures(run)
+    assert title in missed
