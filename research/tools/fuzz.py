@@ -75,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     found |= {"failures": len(problems), "files_seconds": seconds, "seconds": time.monotonic() - began}
     print(json.dumps(found, indent=2))
     if arguments.record:
-        cli.say(f"written to {paths.shown(record('fuzz', 'make fuzz', found))}")
+        command = f"make fuzz FILES={arguments.files} TEXTS={arguments.texts}"
+        cli.say(f"written to {paths.shown(record('fuzz', command, found))}")
     for problem in problems[:MOST_SHOWN]:
         cli.say(problem)
     if problems:

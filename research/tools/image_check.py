@@ -145,7 +145,7 @@ def _scrape(addresses: dict[str, str]) -> int:
                 while True:
                     data = json.loads(_wait(f"http://{address}/api/v1/targets", began))["data"]["activeTargets"]
                     health = {each["labels"]["job"]: each["health"] for each in data}
-                    if all(health[job] == "up" for job in addresses):
+                    if all(health.get(job) == "up" for job in addresses):
                         break
                     if time.monotonic() > began + STARTING_SECONDS:
                         raise TweetTargetError(f"Prometheus does not read the containers: {health}")
