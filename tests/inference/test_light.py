@@ -101,19 +101,19 @@ def test_an_answer_is_the_same_alone_and_among_others(folder):
 
 def test_batches_hold_texts_of_one_length_and_no_more_than_fit(product, monkeypatch):
     model = light.LightModel(product / "light", threads=2)
-    sizes, run = [], model._session.run
-
-    class Session:
-        def run(self, names, inputs):
-            sizes.append(inputs["input_ids"].shape)
-            return run(names, inputs)
-
-    monkeypatch.setattr(model, "_session", Session())
+    sizes, run = [], light.infer
+    monkeypatch.setattr(
+        light, "infer", lambda network, batch: sizes.append((network, *batch.shape)) or run(network, batch)
+    )
     monkeypatch.setattr(light, "TOKENS", 40)
     ids = [[2, *[number % 60 + 5] * length, 3] for length in (1, 8, 1, 100, 8) for number in range(7)]
     logits = model.logits(ids)
-    assert sorted(sizes) == sorted([(13, 3), (1, 3), *[(4, 10)] * 3, (2, 10), *[(1, 102)] * 7])
-    np.testing.assert_allclose(logits, np.concatenate([model.logits([each]) for each in ids]), atol=1e-5)
+    assert {each[0] for each in sizes} == {model._many}
+    assert sorted(each[1:] for each in sizes) == [*[(1, 102)] * 7, (2, 3), (2, 10), (4, 3), *[(4, 10)] * 3, (8, 3)]
+    sizes.clear()
+    alone = np.concatenate([model.logits([each]) for each in ids])
+    assert {each[0] for each in sizes} == {model._one}
+    np.testing.assert_allclose(logits, alone, atol=1e-5)
 
 
 def test_tensorflow_is_not_imported(folder, tmp_path):
@@ -148,7 +148,7 @@ def damage(copy: Path, name: str) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["light/network.onnx", "light/vocab.txt", "light/light.json"])
+@pytest.mark.parametrize("name", ["light/network.xml", "light/network.bin", "light/vocab.txt", "light/light.json"])
 def test_a_damaged_file_is_named(copy, name, capsys):
     damage(copy, name)
     words = rf"{name} is damaged, or comes from another training; copy the whole model again"
@@ -189,19 +189,22 @@ def test_what_else_a_light_model_may_lack(copy, monkeypatch):
 
 def test_one_of_another_version_and_a_missing_package(copy, monkeypatch):
     settings = copy / "light" / "light.json"
-    settings.write_text(settings.read_text().replace('"format": 1', '"format": 2'))
+    settings.write_text(settings.read_text().replace('"format": 2', '"format": 1'))
     model_dir.write_manifest(copy)
     with pytest.raises(ModelError, match=r"is of another version of this project; export the model again"):
         Predictor.load(copy, "light")
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match=r"needs the package onnxruntime .*install it"):
-        light.session(str(copy / "light" / "network.onnx"))
+    (copy / "light" / "network.xml").write_text("<net>")
+    with pytest.raises(ModelError, match=r"the light model cannot be loaded .*; export it again"):
+        light.read_network(copy / "light" / "network.xml")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelError, match=r"needs the package openvino .*install it"):
+        light.read_network(copy / "light" / "network.xml")
 
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
 def test_files_of_another_training_are_refused(copy, runtime):
     """The graph of one training with the variables of another has the same shapes, and would load without a word."""
-    name = "light/network.onnx" if runtime == "light" else "variables/variables.data-00000-of-00001"
+    name = "light/network.bin" if runtime == "light" else "variables/variables.data-00000-of-00001"
     damage(copy, name)
     with pytest.raises(ModelError, match=f"{name} is damaged, or comes from another training"):
         Predictor.load(copy, runtime)

@@ -64,7 +64,7 @@ def both(weights, name: str, lower_case: bool, texts: list[str]) -> list[tuple[s
     encoder = TextEncoder(weights.vocabulary, name, lower_case)
     light = LightTokenizer(encoder.vocabulary, CLEANINGS[name], lower_case, encoder.max_tokens)
     expected = encode(encoder, texts).to_list()
-    found = [light(well_formed(text)) for text in texts]
+    found = light([well_formed(text) for text in texts])
     return [each for each in zip(map(ascii, texts), expected, found, strict=True) if each[1] != each[2]]
 
 

@@ -1,8 +1,8 @@
-"""The light model beside a SavedModel: the trained network for ONNX Runtime, as small as its answers allow.
+"""The light model beside a SavedModel: the trained network for OpenVINO, as small as its answers allow.
 
-The network is written operation by operation from the trained weights, in ONNX Runtime's own fused operations, for
-texts of equally many tokens, which need no mask. Weights become 8-bit integers in blocks, and so do activations, block
-by block while it runs: a text is answered alike alone and among others, and no calibration data is needed.
+The network is written operation by operation from the trained weights, for texts of equally many tokens, which need no
+mask. Weights become 8-bit integers, and so do activations, group by group while it runs: a text is answered alike alone
+and among others, and no calibration data is needed.
 """
 
 from __future__ import annotations
@@ -24,13 +24,10 @@ from tf_model.io.files import write_json
 from tf_model.tasks import ANSWER, Task
 from tf_model.training.trainer import Fitted
 
-BLOCKS = (64, 32, 16, None)  # weights that share a scale, the fastest first; None: 32-bit floats
+GROUPS = (64, 32, 16, None)  # weights, and activations, that share a scale, the fastest first; None: 32-bit floats
 # What the light model may lose on the validation rows, of each task, and how many of its answers must be the same.
 MOST_LOST = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005}
 LEAST_AGREEMENT = 0.99
-STANDARD = {
-    *("Add", "Cast", "Gather", "Gemm", "LayerNormalization", "MatMul", "ReduceMean", "Shape", "Slice", "Split", "Tanh")
-}  # the other operations are ONNX Runtime's
 
 
 def write_light(
@@ -42,12 +39,14 @@ def write_light(
     validation: TrainingRows | None,
     probabilities: np.ndarray | None,
 ) -> None:
-    """Write ``light/`` into the ``folder`` of a model, with the first of :data:`BLOCKS` that loses no more than it may.
+    """Write ``light/`` into the ``folder`` of a model, with the first of :data:`GROUPS` that loses no more than it may.
 
     That is judged on the rows ``validation`` and the calibrated ``probabilities``, float [N, classes of all tasks],
     that the SavedModel gives them. Without them the network stays in 32-bit floats. Where none will do, such as for
     another activation function, a line on standard error says so, and there is no ``light/``.
     """
+    import openvino as ov
+
     light, encoder = folder / model_dir.LIGHT, fitted.encoder
     settings = {
         "format": FORMAT,
@@ -63,17 +62,17 @@ def write_light(
     (light / VOCABULARY).write_text("\n".join(encoder.vocabulary) + "\n", encoding="utf-8")
     measured = {}
     try:
-        for block in BLOCKS if validation else BLOCKS[-1:]:
-            name = f"int8, blocks of {block}" if block else "float32"
-            (light / NETWORK).write_bytes(network(fitted, block).SerializeToString())
-            write_json(light / SETTINGS, settings | {"network": name, "measured": measured})
+        for group in GROUPS if validation else GROUPS[-1:]:
+            name = f"int8, groups of {group}" if group else "float32"
+            ov.save_model(network(fitted, group), light / NETWORK, compress_to_fp16=False)
+            write_json(light / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
             model = LightModel(light)
             if not validation:
                 cli.say(f"light model: {name}, for want of the rows that would judge a smaller one")
                 return
             found = np.concatenate(model.probabilities(model.logits(model.token_ids(validation.texts))), axis=1)
             measured[name] = differences(validation.judged_ids, probabilities, found, tasks, settings["threshold"])
-            write_json(light / SETTINGS, settings | {"network": name, "measured": measured})
+            write_json(light / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
             if passes(measured[name]):
                 agreement = min(measured[name]["agreement"].values())
                 cli.say(f"light model: {name}, {agreement:.1%} of the answers as by the SavedModel")
@@ -114,89 +113,81 @@ def passes(measured: Mapping[str, Any]) -> bool:
     return lost and min(measured["agreement"].values()) >= LEAST_AGREEMENT
 
 
-def network(fitted: Fitted, block: int | None) -> Any:
-    """The ONNX model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
+def network(fitted: Fitted, group: int | None) -> Any:
+    """The OpenVINO model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
 
-    ``block`` weights of a matrix share a scale; None: they stay 32-bit floats. :class:`ModelError` for a network that
+    ``group`` weights of a layer share a scale; None: they stay 32-bit floats. :class:`ModelError` for a network that
     has other operations.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    import openvino as ov
+    from openvino import opset15 as op
 
     config = fitted.model.config
     if config.hidden_act != "gelu":
         raise ModelError(f"it cannot compute the activation function {config.hidden_act!r}")
     weights = {each.name.split("/", 1)[1].removesuffix(":0"): each.numpy() for each in fitted.model.variables}
-    nodes: list[Any] = []
-    constants: list[Any] = []
+    reads_first = "bert/pooler/dense/kernel" in weights  # [CLS] alone, so the last layer computes nothing else
+    heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
-    def constant(value: np.ndarray) -> str:
-        constants.append(numpy_helper.from_array(value, f"constant_{len(constants)}"))
-        return constants[-1].name
+    def integers(*values: int) -> Any:
+        return op.constant(np.array(values, np.int64))
 
-    def node(kind: str, *inputs: str, outputs: int = 1, **attributes: Any) -> Any:
-        names = [f"{kind}_{len(nodes)}_{number}" for number in range(outputs)]
-        domain = "" if kind in STANDARD else "com.microsoft"
-        nodes.append(helper.make_node(kind, inputs, names, domain=domain, **attributes))
-        return names if outputs > 1 else names[0]
+    def product(values: Any, kernel: np.ndarray) -> Any:
+        if group is None:
+            return op.matmul(values, op.constant(kernel.T), False, True)
+        quantized, scales = quantize(kernel, group)
+        blocks = op.multiply(op.convert(op.constant(quantized), "f32"), op.constant(scales))
+        return op.matmul(values, op.reshape(blocks, integers(*kernel.T.shape), False), False, True)
 
-    def product(values: str, kernel: np.ndarray) -> str:
-        if block is None:
-            return node("MatMul", values, constant(kernel))
-        quantized, scales = quantize(kernel, block)
-        size = {"K": kernel.shape[0], "N": kernel.shape[1], "bits": 8, "block_size": block, "accuracy_level": 4}
-        return node("MatMulNBits", values, constant(quantized), constant(scales), **size)
+    def dense(values: Any, name: str) -> Any:
+        return op.add(product(values, weights[f"{name}/kernel"]), op.constant(weights[f"{name}/bias"]))
 
-    def normalize(values: str, name: str) -> str:
-        parts = [constant(weights[f"{name}/LayerNorm/{each}"]) for each in ("gamma", "beta")]
-        return node("LayerNormalization", values, *parts, epsilon=config.layer_norm_eps)
+    def normalize(values: Any, name: str) -> Any:
+        gamma, beta = (op.constant(weights[f"{name}/LayerNorm/{each}"]) for each in ("gamma", "beta"))
+        values = op.mvn(values, integers(-1), True, config.layer_norm_eps, "inside_sqrt")
+        return op.add(op.multiply(values, gamma), beta)
 
-    def add_and_normalize(values: str, rest: str, name: str) -> str:
-        # Not SkipLayerNormalization, which does the same in four times the time.
-        biased = node("Add", values, constant(weights[f"{name}/dense/bias"]))
-        return normalize(node("Add", biased, rest), name)
-
-    table = weights["bert/embeddings/word_embeddings/weight"]
-    words = node("Gather", constant(table if block is None else table.astype(np.float16)), "input_ids")
-    if block is not None:
-        words = node("Cast", words, to=TensorProto.FLOAT)
+    input_ids = op.parameter([-1, -1], np.int32, name="input_ids")
     places = weights["bert/embeddings/position_embeddings/embeddings"]
     places = places + weights["bert/embeddings/token_type_embeddings/embeddings"][0]
-    length = node("Shape", "input_ids", start=1, end=2)
-    hidden = node("Add", words, node("Slice", constant(places), constant(np.zeros(1, np.int64)), length))
-    hidden = normalize(hidden, "bert/embeddings")  # (B, L, hidden)
+    length = op.gather(op.shape_of(input_ids), integers(1), op.constant(0))
+    places = op.slice(op.constant(places), integers(0), length, integers(1), integers(0))
+    table = weights["bert/embeddings/word_embeddings/weight"]
+    # Half the file; it is as good as the weights of 8 bits that read it.
+    words = op.gather(op.constant(table if group is None else table.astype(np.float16)), input_ids, op.constant(0))
+    words = op.convert(words, "f32")
+    hidden = normalize(op.add(words, places), "bert/embeddings")  # (B, L, hidden)
     for number in range(config.num_hidden_layers):
         layer = f"bert/encoder/layer_._{number}"
         kernel, bias = (
             np.concatenate([weights[f"{layer}/attention/self/{each}/{kind}"] for each in ("query", "key", "value")], -1)
             for kind in ("kernel", "bias")
         )
-        heads = node("Split", product(hidden, kernel), outputs=3, axis=2, num_outputs=3)
-        context = node("MultiHeadAttention", *heads, constant(bias), num_heads=config.num_attention_heads)
-        context = product(context, weights[f"{layer}/attention/output/dense/kernel"])
-        hidden = add_and_normalize(context, hidden, f"{layer}/attention/output")
-        wide = product(hidden, weights[f"{layer}/intermediate/dense/kernel"])
-        wide = node("BiasGelu", wide, constant(weights[f"{layer}/intermediate/dense/bias"]))
-        hidden = add_and_normalize(product(wide, weights[f"{layer}/output/dense/kernel"]), hidden, f"{layer}/output")
-
-    def dense(values: str, name: str) -> str:
-        return node("Gemm", values, *(constant(weights[f"{name}/{kind}"]) for kind in ("kernel", "bias")))
-
-    if "bert/pooler/dense/kernel" in weights:
-        first = node("Gather", hidden, constant(np.array(0)), axis=1)
-        pooled = node("Tanh", dense(first, "bert/pooler/dense"))
+        together = op.add(product(hidden, kernel), op.constant(bias))
+        together = op.transpose(op.reshape(together, integers(0, 0, 3, heads, width), True), integers(2, 0, 3, 1, 4))
+        query, key, value = (op.squeeze(each, integers(0)) for each in op.split(together, op.constant(0), 3).outputs())
+        if reads_first and number == config.num_hidden_layers - 1:
+            query = op.slice(query, integers(0), integers(1), integers(1), integers(2))
+            hidden = op.slice(hidden, integers(0), integers(1), integers(1), integers(1))
+        scores = op.multiply(op.matmul(query, key, False, True), op.constant(np.float32(width**-0.5)))
+        context = op.transpose(op.matmul(op.softmax(scores, -1), value, False, False), integers(0, 2, 1, 3))
+        context = op.reshape(context, integers(0, 0, config.hidden_size), True)
+        attended = op.add(dense(context, f"{layer}/attention/output/dense"), hidden)
+        hidden = normalize(attended, f"{layer}/attention/output")
+        wide = op.gelu(dense(hidden, f"{layer}/intermediate/dense"), "erf")
+        hidden = normalize(op.add(dense(wide, f"{layer}/output/dense"), hidden), f"{layer}/output")
+    if reads_first:
+        pooled = op.tanh(dense(op.squeeze(hidden, integers(1)), "bert/pooler/dense"))
     else:
-        pooled = node("ReduceMean", hidden, constant(np.array([1])), keepdims=0)
-    logits = dense(pooled, "classifier")
-    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT32, ["B", "L"])]
-    outputs = [helper.make_tensor_value_info(logits, TensorProto.FLOAT, ["B", sum(config.task_classes)])]
-    graph = helper.make_graph(nodes, "classifier", inputs, outputs, constants)
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=10)  # what ONNX Runtime reads since 1.18
+        pooled = op.reduce_mean(hidden, integers(1), False)
+    return ov.Model([op.result(dense(pooled, "classifier"))], [input_ids], "classifier")
 
 
-def quantize(kernel: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """A matrix, float32 [K, N], as ``MatMulNBits`` has it: uint8 [N, blocks, block], 128 for 0; scales [N * blocks]."""
-    rows, columns = kernel.shape
-    blocks = np.pad(kernel.T, [(0, 0), (0, -rows % block)]).reshape(columns, -1, block)
-    scales = np.maximum(np.abs(blocks).max(axis=2, keepdims=True) / 127, 1e-12)
-    return (np.round(blocks / scales) + 128).astype(np.uint8), scales.ravel().astype(np.float32)
+def quantize(kernel: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
+    """The weights of a layer, float32 [K, N], as int8 [N, blocks, block], and their scales, float32 [N, blocks, 1].
+
+    A block has ``group`` weights, or fewer where these do not divide a row.
+    """
+    blocks = kernel.T.reshape(kernel.shape[1], -1, np.gcd(kernel.shape[0], group))
+    scales = np.maximum(np.abs(blocks).max(axis=2, keepdims=True) / 127, 1e-12).astype(np.float32)
+    return np.round(blocks / scales).astype(np.int8), scales

@@ -1,6 +1,7 @@
-"""The light model: it answers raw strings by ONNX Runtime, and TensorFlow is not imported.
+"""The light model: it answers raw strings by OpenVINO, and TensorFlow is not imported.
 
-Texts of equally many tokens go in together, so that nothing is padded, and each batch has a core of its own.
+Texts of equally many tokens go in together, so that nothing is padded. One text has all cores; of many batches, each
+has a core of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,10 @@ from tf_model.modeling.joint_label import answer_outputs
 from tf_model.preprocessing.cleaning import Cleaning
 from tf_model.preprocessing.light_tokenizer import LightTokenizer
 
-FORMAT = 1  # of the folder; another one is of another version of this project
-NETWORK, VOCABULARY, SETTINGS = "network.onnx", "vocab.txt", "light.json"
+FORMAT = 2  # of the folder; another one is of another version of this project
+NETWORK, VOCABULARY, SETTINGS = "network.xml", "vocab.txt", "light.json"
 TOKENS = 512  # of a batch: what its layers compute stays in the cache of a core
+MANY = 8  # batches from which each is computed on one core, and as many at once as there are cores
 
 
 class LightModel:
@@ -39,9 +42,10 @@ class LightModel:
         vocabulary = (folder / VOCABULARY).read_text(encoding="utf-8").removesuffix("\n").split("\n")
         cleaning = Cleaning(**settings["cleaning"])
         self._tokenizer = LightTokenizer(vocabulary, cleaning, settings["lower_case"], settings["max_tokens"])
-        self._session = session(str(folder / NETWORK))
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads)
+        self._network = read_network(folder / NETWORK)
+        self._one = self._compiled(1)
 
     def score(self, batch: Sequence[bytes]) -> dict[str, np.ndarray]:
         """As :attr:`tf_model.inference.predictor.Predictor.score`, of any number of texts."""
@@ -59,23 +63,40 @@ class LightModel:
 
     def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The token ids of each text."""
-        if len(texts) < self._threads:
-            return [self._tokenizer(text) for text in texts]
-        shares = [texts[first :: self._threads] for first in range(self._threads)]
-        found = list(self._pool.map(lambda share: [self._tokenizer(text) for text in share], shares))
-        return [found[number % self._threads][number // self._threads] for number in range(len(texts))]
+        return self._tokenizer(texts)
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
         """The logits of all tasks side by side, float32 [N, classes], of texts of these token ids."""
         order = sorted(range(len(ids)), key=lambda number: -len(ids[number]))
         batches = []
         for length, group in itertools.groupby(order, key=lambda number: len(ids[number])):
-            alike, size = list(group), max(TOKENS // length, 1)
-            batches += [alike[first : first + size] for first in range(0, len(alike), size)]
-        inputs = [np.array([ids[number] for number in batch], np.int32) for batch in batches]
-        run = self._pool.map if len(inputs) > 1 else map
-        found = np.concatenate(list(run(lambda batch: self._session.run(None, {"input_ids": batch})[0], inputs)))
-        return found[np.argsort(order)]
+            alike = list(group)
+            while alike:  # sizes that occur again and again: each new shape costs some milliseconds
+                size = min(1 << len(alike).bit_length() - 1, max(TOKENS // length, 1))
+                batches.append(np.array([ids[number] for number in alike[:size]], np.int32))
+                alike = alike[size:]
+        if len(batches) < MANY:
+            found = [infer(self._one, batch) for batch in batches]
+        else:
+            found = self._pool.map(partial(infer, self._many), batches)
+        return np.concatenate(list(found))[np.argsort(order)]
+
+    @cached_property
+    def _many(self) -> Any:
+        """The network with a stream for each core, made when it is first needed."""
+        return self._compiled(self._threads)
+
+    def _compiled(self, streams: int) -> Any:
+        """The network, which computes ``streams`` batches at once; :class:`ModelError` if it cannot be had."""
+        import openvino
+
+        properties = {
+            "INFERENCE_NUM_THREADS": self._threads,
+            "NUM_STREAMS": streams,
+            "INFERENCE_PRECISION_HINT": "f32",  # alike on every processor
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": self._settings["group"],  # 0: nothing is quantized
+        }
+        return openvino.Core().compile_model(self._network, "CPU", properties)
 
     def probabilities(self, logits: np.ndarray) -> list[np.ndarray]:
         """Calibrated probabilities of each task, float32 [N, classes]."""
@@ -86,16 +107,18 @@ class LightModel:
         return found
 
 
-def session(network: str | bytes) -> Any:
-    """An ONNX Runtime session, one thread to each call; :class:`ModelError` where the network cannot be loaded."""
+def read_network(file: Path) -> Any:
+    """An OpenVINO network; :class:`ModelError` if it cannot be read."""
     try:
-        import onnxruntime
+        import openvino
+
+        return openvino.Core().read_model(file)
     except ImportError as error:
-        raise ModelError(f"the light model needs the package onnxruntime ({first_line(error)}); install it") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own classes of errors have no common one
+        raise ModelError(f"the light model needs the package openvino ({first_line(error)}); install it") from error
+    except RuntimeError as error:
         raise ModelError(f"the light model cannot be loaded ({first_line(error)[:200]}); export it again") from error
+
+
+def infer(network: Any, batch: np.ndarray) -> np.ndarray:
+    """The logits, float32 [B, classes], of token ids, int32 [B, L]; safe in threads, for each has its own request."""
+    return network.create_infer_request().infer([batch], share_inputs=True)[0]

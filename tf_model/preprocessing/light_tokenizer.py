@@ -8,7 +8,7 @@ CLS, SEP, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
 
 
 class LightTokenizer:
-    """Cleans and tokenizes one text at a time; the ``vocabulary`` is its tokens, in the order of their ids."""
+    """Cleans and tokenizes texts; the ``vocabulary`` is its tokens, in the order of their ids."""
 
     def __init__(self, vocabulary: Sequence[str], cleaning: Cleaning, lower_case: bool, max_tokens: int):
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -24,9 +24,14 @@ class LightTokenizer:
         if self._mask is not None:
             self._tokenizer.add_special_tokens([MASK])
 
-    def __call__(self, text: str) -> list[int]:
-        """Token ids of a text that can be encoded as UTF-8, ``[CLS]`` and ``[SEP]`` included."""
-        ids = self._tokenizer.encode(self._cleaning.clean(text), add_special_tokens=False).ids
+    def __call__(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of texts that can be encoded as UTF-8, ``[CLS]`` and ``[SEP]`` included."""
+        clean = [self._cleaning.clean(text) for text in texts]
+        encoded = self._tokenizer.encode_batch_fast(clean, add_special_tokens=False)
+        return [self._read(each.ids) for each in encoded]
+
+    def _read(self, ids: list[int]) -> list[int]:
+        """As many as the model reads."""
         first = 0
         if self._mask in ids:  # what is read lies around the last mention
             mention = len(ids) - 1 - ids[::-1].index(self._mask)
