@@ -51,6 +51,16 @@ def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
     assert found["when"][0] == "1850-01-02T00:00:00"
 
 
+def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tmp_path):
+    frame = pandas.DataFrame({"day": [datetime(2026, 5, 1)], "text": ["x" * 90], "n": [1]})
+    save(frame, tmp_path / "a.xlsx")
+    sheet = openpyxl.load_workbook(tmp_path / "a.xlsx").active
+    assert (sheet.freeze_panes, sheet.auto_filter.ref) == ("A2", "A1:C2")
+    widths = [sheet.column_dimensions[letter].width for letter in "ABC"]
+    assert widths == [22, 60, 4]
+    assert sheet["A2"].is_date
+
+
 def test_workbook_value_without_heading(tmp_path):
     path = workbook(tmp_path / "a.xlsx", S=[["text"], ["a"], [], ["b", "c"]])
     assert "sheet 'S', row 4: a value stands to the right of the last heading, 'text'" in message_of(DataError, path)

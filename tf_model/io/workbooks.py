@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from tf_model.errors import DataError, OutputError, TweetTargetError, UsageError, listed
-from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of
+from tf_model.io.base import Table, TableWriter, as_text, explain_empty, rows_of, values_of
 from tf_model.io.characters import well_formed
 
 # Limits of the format: "Excel specifications and limits", support.microsoft.com.
 MOST_ROWS = 1_048_576
 MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
+MOST_WIDTH, WIDTH_ROWS = 60, 1_000  # of a column in characters, and the rows that decide it
 MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
 
 # Control characters are written as _xHHHH_, and an underscore before what looks like that as _x005F_ (ECMA-376, 22.9).
@@ -123,7 +124,7 @@ def _explain_damage(name: str) -> Iterator[None]:
 
 
 class WorkbookWriter(TableWriter):
-    """A workbook with one sheet, written row by row."""
+    """A workbook with one sheet, written row by row: its header has filters and stays in sight."""
 
     def __init__(self, path: Path) -> None:
         import openpyxl
@@ -132,15 +133,27 @@ class WorkbookWriter(TableWriter):
         self.path = path
         self.book = openpyxl.Workbook(write_only=True)
         self.sheet = self.book.create_sheet("Predictions")
+        self.sheet.freeze_panes = "A2"
         self.rows = self.cut = 0
 
     def write(self, frame: Any) -> None:
         """Append the rows of ``frame``, after a header if it is the first."""
+        if not self.rows:
+            self._set_widths(frame)
         for row in chain([] if self.rows else [frame.columns], rows_of(frame)):
             self.rows += 1
             if self.rows > MOST_ROWS:
                 raise OutputError(explain_too_many("there are more"))
             self.sheet.append([self._cell(value) for value in row])
+
+    def _set_widths(self, frame: Any) -> None:
+        """Make each column as wide as the longest of its first values; the format wants that before any row."""
+        from openpyxl.utils import get_column_letter
+
+        for number, name in enumerate(map(str, frame.columns)):
+            self.letter = get_column_letter(number + 1)  # in the end, of the last
+            values = [name, *map(as_text, values_of(frame.iloc[:WIDTH_ROWS, number]))]
+            self.sheet.column_dimensions[self.letter].width = min(max(map(len, values)) + 3, MOST_WIDTH)
 
     def _cell(self, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
@@ -158,6 +171,8 @@ class WorkbookWriter(TableWriter):
 
     def finish(self) -> None:
         """Save the workbook."""
+        if self.rows:
+            self.sheet.auto_filter.ref = f"A1:{self.letter}{self.rows}"
         # By way of memory: on a full disk openpyxl would leave the file open, and Python print a traceback later.
         content = BytesIO()
         self.book.save(content)
