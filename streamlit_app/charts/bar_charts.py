@@ -1,17 +1,14 @@
-"""The bar charts of Explore and Batch that are more than plain bars: emotion by product, and histograms."""
+"""The bar charts of the explorer that are more than plain bars: emotion by product, and lengths."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
-    AMOUNT,
     AXIS_FORMAT,
     BAR_HEIGHT,
     DARK_GREY,
@@ -25,39 +22,37 @@ from streamlit_app.charts.theme import (
 )
 
 HEIGHT = 380
-BINS = 20  # of the confidences
 # A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
 HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # of any other label: dots
 
 
-def emotion_by_product(frame: pd.DataFrame, title: str, value: str = "share") -> go.Figure:
-    """One bar per product, divided into emotions by ``"share"`` or by ``"tweets"``, each trace an emotion.
+def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
+    """One bar per product, divided into the shares of its emotions, each trace an emotion.
 
-    ``frame`` has one line per bar, those of each emotion in a row: the columns of
-    :func:`tf_model.eda.emotion_by_product`, of which counts need no share and no interval.
+    ``frame`` has the columns of :func:`tf_model.eda.emotion_by_product`, a line for each bar, those of an emotion in a
+    row.
     """
-    is_share = value == "share"
-    interval = "%{x:.1%} (%{customdata[0]:,} tweets; 95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})"
     figure = go.Figure()
     for emotion, part in frame.groupby("emotion", sort=False):
         figure.add_bar(
-            x=part[value],
+            x=part["share"],
             y=[plain(name) for name in part["product"]],
             name=plain(emotion),
             orientation="h",
             marker=_marker(emotion),
-            text=[f"{each:.0%}" if is_share else f"{each:,}" for each in part[value]],
+            text=[f"{each:.0%}" for each in part["share"]],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
             textfont={"color": "#FFFFFF" if colour_of(emotion) == POSITIVE else "#000000"},
-            customdata=part[["tweets", "low", "high"]] if is_share else None,
-            hovertemplate=f"%{{y}}, %{{fullData.name}}: {interval if is_share else '%{x:,}'}<extra></extra>",
+            customdata=part[["tweets", "low", "high"]],
+            hovertemplate="%{y}, %{fullData.name}: %{x:.1%} (%{customdata[0]:,} texts; "
+            "95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})<extra></extra>",
         )
     layout(figure, title=title, height=120 + (BAR_HEIGHT + 8) * max(frame["product"].nunique(), 2))
     legend_below(figure).update_layout(barmode="stack", showlegend=True)
     figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # a number that cannot be read is none
-    figure.update_xaxes(tickformat=".0%" if is_share else AXIS_FORMAT, range=[0, 1] if is_share else None)
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 
@@ -82,29 +77,11 @@ def lengths(frame: pd.DataFrame, unit: str) -> go.Figure:
             name=label,
             marker=_marker(label),
             customdata=part["high"] - 1,
-            hovertemplate=f"%{{x}} to %{{customdata}} {unit}, %{{fullData.name}}: %{{y:,}} tweets<extra></extra>",
+            hovertemplate=f"%{{x}} to %{{customdata}} {unit}, %{{fullData.name}}: %{{y:,}} texts<extra></extra>",
         )
-    layout(figure, title=f"Length in {unit}", height=HEIGHT, x_title=unit, y_title="tweets")
+    layout(figure, title=f"Length in {unit}", height=HEIGHT, x_title=unit, y_title="texts")
     figure.update_yaxes(tickformat=AXIS_FORMAT)
     return legend_below(figure, x_title=True).update_layout(barmode="stack", bargap=0)
-
-
-def confidences(values: pd.Series, title: str) -> go.Figure:
-    """A histogram of confidences, 0 to 1."""
-    heights, edges = np.histogram(values, bins=BINS, range=(0.0, 1.0))
-    figure = go.Figure(
-        go.Bar(
-            x=(edges[:-1] + edges[1:]) / 2,
-            y=heights,
-            width=0.9 / BINS,
-            customdata=[f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)],
-            marker={"color": AMOUNT},
-            hovertemplate="%{customdata}: %{y:,} rows<extra></extra>",
-        )
-    )
-    layout(figure, title=title, height=HEIGHT, x_title="confidence", y_title="rows")
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
-    return figure.update_yaxes(tickformat=AXIS_FORMAT)
 
 
 def _marker(label: str) -> dict:

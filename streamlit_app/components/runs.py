@@ -1,77 +1,299 @@
-"""Scoring a whole file beside the page: a thread that counts what is done and can be cancelled."""
+"""Runs: uploaded files with their answers, each in a private folder of its own, beside the log of predictions.
+
+A thread of the server scores a file, so leaving or loading a page does not touch it. After a restart of the app a
+finished run is still there, and one that was under way is known to be interrupted.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+import secrets
+import shutil
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import streamlit as st
 
-from streamlit_app.components import files, recording
+from streamlit_app.components import files, loading, recording
 from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
+from tf_model import eda, tasks
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
+from tf_model.io.files import explain_write_errors, whole_file, write_json
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.recorder import Recorder
 
-RUNNING, DONE, CANCELLED, FAILED = "running", "done", "cancelled", "failed"
+RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
+KEPT_DAYS = 7  # after the last change
+KEPT_SECONDS = KEPT_DAYS * 86_400
+OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists; who has the address of one opens it
+_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters.json"
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+_ROW = "row"  # in the answers: which row of the file, from 0
+_COOKIE_JS = f"""
+export default ({{ data }}) => {{
+  document.cookie = `{OWNER}=${{data}}; path=/; max-age={KEPT_SECONDS}; SameSite=Strict`;
+}}
+"""
+
+
+@dataclass
+class Run:
+    """A file and how it was answered."""
+
+    folder: Path  # its name is the address of the run, which nobody can guess
+    kept_until: float  # seconds since 1970
+    owner: str
+    name: str  # of the file, as its user calls it
+    file: str  # as it is called in the folder
+    column: str  # of the texts
+    rows: int
+    model: str
+    version: str
+    which: str  # training of the model, in words
+    no_emotion: str | None
+    predicted: list[str]  # columns of the answers
+    per_product: bool  # a row for each product that a text names
+    products: dict[str, list[str]] | None  # that were looked for, with their aliases
+    began: float  # seconds since 1970
+    status: str = RUNNING
+    seconds: float = 0.0  # that it took
+    problem: str = ""  # once failed, why, in one line
+
+    @property
+    def id(self) -> str:
+        """Its address."""
+        return self.folder.name
+
+    @property
+    def job(self) -> Job | None:
+        """The scoring, while it is under way."""
+        return _jobs.get(self.id)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / self.file
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """What the page was filtered by when it was last looked at."""
+        path = self.folder / _FILTERS
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return kept | {"dates": tuple(map(date.fromisoformat, kept["dates"]))} if "dates" in kept else kept
+
+    @filters.setter
+    def filters(self, values: dict[str, Any]) -> None:
+        dates = {"dates": [day.isoformat() for day in values["dates"]]} if "dates" in values else {}
+        write_json(self.folder / _FILTERS, values | dates)
+
+    def save(self) -> None:
+        """Write it into its folder."""
+        write_json(
+            self.folder / _RUN,
+            {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
+        )
+
+    def answered(self) -> pd.DataFrame:
+        """Of a run that is done the file's own columns, the predictions and the status."""
+        return _answered(self.folder)
+
+    def shown(self) -> pd.DataFrame:
+        """The same as a page can show it."""
+        return _shown(self.folder)
+
+    def tweets(self) -> pd.DataFrame:
+        """One line per answer for :mod:`tf_model.eda`, with the same index, the ``status``, and where the model
+        gives answers whether it ``is_abstained``.
+
+        The product is that of the emotion: a text without one has none, where the model answers for whole texts.
+        """
+        return _tweets(self.folder)
+
+    def cancel(self, wait: float) -> None:
+        """Stop the scoring, and wait so many seconds for its end; nothing of the result is kept."""
+        if job := self.job:
+            job.cancel(wait)
+
+    def delete(self) -> None:
+        """Stop it if need be, and leave nothing of it; whoever deleted it before does not matter."""
+        if job := self.job:
+            job.is_deleted = True
+            job.cancel()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for remembered in (_answered, _shown, _tweets):
+            remembered.cache_clear()
+
+
+# ---------------------------------------------------------------- which runs there are
+
+
+def start(
+    state: ModelState, upload: Upload, column: str, finder: TargetPredictor | None, listed: Products | None
+) -> Run:
+    """Begin to answer a file; OutputError if it cannot be kept.
+
+    With ``finder`` there is a row for each product that a text names, and none is recorded. The products ``listed`` are
+    looked for in the texts to say which are fit for the model.
+    """
+    classes = sum(map(len, state.predictor.labels.values()))
+    run = Run(
+        folder=_root() / secrets.token_urlsafe(16),
+        kept_until=time.time() + KEPT_SECONDS,
+        owner=owner(),
+        name=upload.name,
+        file=upload.path.name,
+        column=column,
+        rows=upload.rows,
+        model=state.name,
+        version=state.version,
+        which=state.which,
+        no_emotion=state.predictor.no_emotion,
+        predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # no page needs those
+        per_product=finder is not None,
+        products=listed and {name: list(aliases) for name, aliases in listed.aliases.items()},
+        began=time.time(),
+    )
+    with explain_write_errors(run.folder):
+        run.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        run.folder.mkdir(mode=0o700)
+        run.save()
+        shutil.copyfile(upload.path, run.path)
+    Job(run, state, finder, listed, recording.recorder(state))
+    return run
+
+
+def find(name: str) -> Run | None:
+    """The run of an address; None if there is none any more."""
+    if not _ID.fullmatch(name):
+        return None
+    folder, under_way = _root() / name, name in _jobs  # asked first: what ends meanwhile has written so
+    try:
+        facts = json.loads((folder / _RUN).read_text(encoding="utf-8"))
+        run = Run(folder, folder.stat().st_mtime + KEPT_SECONDS, **facts)
+    except (OSError, ValueError, TypeError):  # deleted, or of another version of the app
+        return None
+    if run.status == RUNNING and not under_way:
+        run.status = INTERRUPTED
+    return run
+
+
+def mine() -> list[Run]:
+    """The runs of this browser, the newest first; those of anybody that were kept long enough are deleted."""
+    folders = list(_root().glob("*"))
+    for folder in folders:
+        with suppress(FileNotFoundError):  # somebody deletes it at the same moment
+            if time.time() > folder.stat().st_mtime + KEPT_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+    found = [run for folder in folders if (run := find(folder.name)) and run.owner == owner()]
+    return sorted(found, key=lambda run: run.began, reverse=True)
+
+
+def owner() -> str:
+    """What tells this browser from others, kept by it as a cookie."""
+    known = st.context.cookies.get(OWNER) or st.session_state.get(OWNER)
+    return known or st.session_state.setdefault(OWNER, secrets.token_urlsafe(16))
+
+
+def remember_owner() -> None:
+    """Have the browser keep who it is, as long as its runs are kept."""
+    _cookie()(data=owner(), key="owner")
+
+
+@cache
+def _cookie() -> Any:
+    return st.components.v2.component("tweet_target_owner", js=_COOKIE_JS)
+
+
+def _root() -> Path:
+    return loading.monitor_log().parent / "runs"
+
+
+# ---------------------------------------------------------------- what is in them
+
+
+@lru_cache(maxsize=2)
+def _answered(folder: Path) -> pd.DataFrame:
+    run = find(folder.name)
+    answers = pd.read_parquet(folder / _ANSWERS)
+    with tables.open_table(run.path, run.column) as table:
+        own = pd.concat(table.chunks(), ignore_index=True)
+    return pd.concat([own.iloc[answers.pop(_ROW)].reset_index(drop=True), answers], axis=1)
+
+
+@lru_cache(maxsize=2)
+def _shown(folder: Path) -> pd.DataFrame:
+    return files.showable(_answered(folder))
+
+
+@lru_cache(maxsize=2)
+def _tweets(folder: Path) -> pd.DataFrame:
+    run, frame = find(folder.name), _shown(folder)
+    product, emotion = frame.get("product"), frame.get("emotion")
+    if tasks.ANSWER in run.predicted and not run.per_product:
+        product = product.where(emotion != run.no_emotion)
+    labelled = pd.DataFrame(
+        {
+            "row": frame.index,
+            tasks.TEXT_COLUMN: frame[run.column].astype("str").fillna(""),
+            tasks.PRODUCT_COLUMN: product,
+            tasks.EMOTION_COLUMN: emotion,
+        }
+    )
+    described = eda.describe(labelled).assign(status=frame[STATUS])
+    is_abstained = {"is_abstained": frame[tasks.ANSWER] == NOT_SURE} if tasks.ANSWER in run.predicted else {}
+    return described.assign(**is_abstained)
+
+
+# ---------------------------------------------------------------- the work
 
 
 class _Cancelled(Exception):
     """Ends the scoring between two batches."""
 
 
-class BatchJob:
-    """One file being scored. It starts at once; predictions and failures of the model go into ``log``.
-
-    With ``targets`` there is a row for each product that a text names, and none is recorded. ``products`` are looked
-    for in the texts to say which are fit for the model.
-    """
+class Job:
+    """The scoring of a run. It starts at once; predictions and failures of the model go into ``log``."""
 
     def __init__(
         self,
+        run: Run,
         state: ModelState,
-        upload: Upload,
-        column: str,
-        log: Recorder | None = None,
         targets: TargetPredictor | None = None,
         products: Products | None = None,
+        log: Recorder | None = None,
     ) -> None:
-        self.state, self.upload, self.column, self.targets = state, upload, column, targets
-        self.products = products
-        self.status = RUNNING
-        self.done, self.total = 0, upload.rows  # rows
-        self.seconds = 0.0  # that it took
-        self.problem = ""  # once failed, why, in one line
-        every = list((targets or state.predictor).columns(probabilities=True))  # the page needs no probabilities
-        self._classes = sum(map(len, state.predictor.labels.values()))
-        self.predicted = every[: -self._classes]
-        # Once done: the file's own columns, the predictions and the status; and the same as a page shows it.
-        self.result: pd.DataFrame | None = None
-        self.shown: pd.DataFrame | None = None
+        self.run, self.state, self.targets, self.products = run, state, targets, products
+        self.done = 0  # rows
+        self.is_deleted = False
         self._log = log
         self._stop = threading.Event()
         self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="batch")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="run")
+        _jobs[run.id] = self  # first: the thread takes it away
         self._thread.start()
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.status == RUNNING
 
     def progress(self) -> tuple[float, float | None]:
         """The share that is done, 0 to 1, and the seconds left, None while they cannot be known."""
         if not self.done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
-        return self.done / self.total, elapsed / self.done * (self.total - self.done)
+        return self.done / self.run.rows, elapsed / self.done * (self.run.rows - self.done)
 
     def cancel(self, wait: float = 0.0) -> None:
-        """Stop before the next batch, and wait for it so many seconds; nothing of the result is kept."""
+        """Stop before the next batch, and wait for it so many seconds."""
         self._stop.set()
         self.join(wait)
 
@@ -80,37 +302,49 @@ class BatchJob:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        run = self.run
         try:
-            self.result = self._score()
-            self.shown = files.showable(self.result)
+            answers = self._score()
+            with whole_file(run.folder / _ANSWERS) as part:
+                answers.to_parquet(part)
             status = DONE
         except _Cancelled:
-            status = CANCELLED
+            status, run.problem = CANCELLED, f"Cancelled after {self.done:,} of {run.rows:,} rows."
         except BaseException as error:  # nobody else hears of an error in a thread
             status = FAILED
             known = isinstance(error, TweetTargetError)
-            name = self.upload.name
-            self.problem = files.explained(error, self.upload.path, name) if known else first_line(error)[:300]
+            run.problem = files.explained(error, run.path, run.name) if known else first_line(error)[:300]
             if not isinstance(error, DataError | UsageError):  # what is wrong with a file is no failure of the model
                 recording.record_error(self._log, error, recording.BATCH)
-        self.seconds = time.monotonic() - self._began
-        self.status = status  # last: whoever sees it reads the rest
+        run.seconds, run.status = time.monotonic() - self._began, status
+        try:
+            if self.is_deleted:
+                shutil.rmtree(run.folder, ignore_errors=True)
+            else:
+                run.save()
+        finally:
+            _jobs.pop(run.id, None)
 
     def _score(self) -> pd.DataFrame:
         def record(texts, measured):
             recording.record(self._log, texts, measured, recording.BATCH)
 
-        chunks, check = [], FitCheck(self.products, not self.targets, self.state.reads_english)
+        parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.reads_english)
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
-        with tables.open_table(self.upload.path, self.column) as table:
+        with tables.open_table(self.run.path, self.run.column) as table:
             tables.refuse_collisions(table, [STATUS])
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
                 status = {index: check(text) for index, text in texts.items()}
-                chunks.append(chunk.iloc[:, : -self._classes].assign(**{STATUS: chunk.index.map(status)}))
-        return pd.concat(chunks, ignore_index=True)
+                more = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
+                parts.append(chunk[self.run.predicted].assign(**more))
+                rows += len(texts)
+        return pd.concat(parts, ignore_index=True)
 
     def _advance(self, rows: int) -> None:
         self.done += rows
         if self._stop.is_set():
             raise _Cancelled
+
+
+_jobs: dict[str, Job] = {}  # those of this process that are under way, by the address of their run

@@ -16,7 +16,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.components import loading, recording
+from streamlit_app.components import loading, recording, runs
 from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import Attribution, Explanation
@@ -174,6 +174,7 @@ def models(tmp_path, monkeypatch):
     # Each load of a model and each run of a page would collect the garbage among all that the tests have imported.
     monkeypatch.setattr(loading, "gc", Mock())
     st.config.set_option("runner.postScriptGC", False)
+    monkeypatch.setattr(runs, "owner", lambda: "the browser")  # AppTest sends no cookies
     _forget()
     yield folder
     _forget()

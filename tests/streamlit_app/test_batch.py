@@ -1,19 +1,23 @@
 """A file in, answers out: every format, progress, cancelling, filters, downloads, and what is refused."""
 
 import io
-import json
+import os
+import stat
 import threading
+import time
+from datetime import date
+from types import SimpleNamespace
 
 import openpyxl
 import pandas
 import pytest
+import streamlit as st
 from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
 from streamlit_app.charts import bar_charts
-from streamlit_app.components import batch_job, files, loading, recording
-from streamlit_app.components.batch_job import BatchJob
-from streamlit_app.components.loading import ModelState
-from tf_model import tasks
+from streamlit_app.components import files, loading, recording, runs
+from streamlit_app.components.runs import Job, Run
+from tf_model import eda, tasks
 from tf_model.errors import ModelError
 from tf_model.io import tables
 from tf_model.model_dir import training_of
@@ -43,19 +47,63 @@ def upload(content: bytes, name: str):
     return app
 
 
-def job_of(stub, path, column="text") -> BatchJob:
-    """A job for a file as the page would start it."""
+def start(stub, path, column="text") -> Run:
+    """The run of a file as the page would start it."""
     upload = files.keep("1", path.name, path.read_bytes())
-    return BatchJob(ModelState("answer", path.parent, predictor=stub), upload, column)
+    return runs.start(loading.current(), upload, column, None, None)
+
+
+def wait(run: Run, seconds: float = 20) -> Run:
+    """The run once it has ended."""
+    if job := run.job:
+        job.join(seconds)
+    return runs.find(run.id)
+
+
+def press(app, label: str):
+    next(each for each in app.button if each.label.startswith(label)).click().run()
+    assert not app.exception, app.exception
+    return app
+
+
+def run_of(app) -> Run:
+    return runs.find("".join(app.query_params["run"]))
 
 
 def answer(app):
     """Press the button, and wait for the end of the work."""
-    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
-    app.session_state["batch_job"].join(20)
+    wait(run_of(press(app, "Answer ")))
     app.run()
     assert not app.exception, app.exception
     return app
+
+
+def open_run(run: Run, tab: str = "Labels"):
+    """The page of a run as a browser opens it by its address."""
+    app = open_app("batch")
+    app.query_params["run"] = run.id
+    app.session_state[f"{run.id}_tab"] = tab
+    assert not app.run().exception, app.exception
+    return app
+
+
+def rows_of(app) -> pandas.DataFrame:
+    """What the tab Rows shows under the filters that are set."""
+    return open_run(run_of(app), "Rows").dataframe[-1].value
+
+
+def choose(app, name: str, value):
+    """Set a filter."""
+    key = f"{run_of(app).id}_{name}"
+    box = next(each for kind in ("multiselect", "text_input", "checkbox") for each in app.get(kind) if each.key == key)
+    box.set_value(value).run()
+    assert not app.exception, app.exception
+    return app
+
+
+def counted(app) -> str:
+    """How many texts the charts count."""
+    return next(each.value for each in app.metric if each.label == "Texts counted")
 
 
 def buttons(app) -> list[str]:
@@ -73,23 +121,17 @@ def test_every_format_is_read_and_answered(stub, tmp_path, suffix):
     assert app.dataframe[0].value["Tweet"].tolist() == TEXTS
     answer(app)
     assert "4 rows answered in" in app.success[0].value
-    result = app.session_state["batch_job"].result
+    result = run_of(app).answered()
     assert list(result) == ["id", "Tweet", "n", *PREDICTED]
     assert result["answer"].tolist() == ANSWERS
-    assert app.dataframe[-1].value["answer"].tolist() == ANSWERS
+    assert rows_of(app)["answer"].tolist() == ANSWERS
 
 
 def test_another_column_can_be_picked(stub):
     app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
     app.selectbox[-1].set_value("other").run()
     answer(app)
-    assert app.session_state["batch_job"].result["answer"].tolist() == ["Negative emotion → iPhone"]
-
-
-def test_the_result_of_another_column_is_not_shown(stub):
-    app = answer(upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv"))
-    app.selectbox[-1].set_value("other").run()
-    assert not app.success
+    assert run_of(app).answered()["answer"].tolist() == ["Negative emotion → iPhone"]
 
 
 def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
@@ -100,51 +142,76 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     (models / "answer" / "saved_model.pb").write_bytes(b"another training")
     app.run()
     assert "1 row answered" in app.success[0].value
-    said = app.info[0].value.replace("\\", "")
-    assert said.startswith("These are the answers of the model answer (Saved ")
-    assert said.endswith("), not of the one in use now.")
-    assert not answer(app).info
+    assert "answered by answer (Saved " in words_of(app).replace("\\", "")
+    assert app.info[0].value == "These are the answers of another model than the one in use now."
 
 
-def test_the_answer_is_the_first_filter(stub, tmp_path):
+def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert [each.label for each in app.multiselect] == ["Answer", "Product", "Emotion", "Status"]
+    choose(app, "contains", "LOVE")
+    assert rows_of(app)["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
+    choose(app, "products", ["Google"])
+    assert [each.proto.alt for each in app.get("plotly_chart")][1].startswith("Number of texts by emotion: ")
+    assert {each.label: each.value for each in app.metric} == {
+        "Texts counted": "1",
+        "Negative emotion": "0.0%",
+        "Positive emotion": "100.0%",
+        "Not sure": "100.0%",
+    }
+    reopened = open_run(run_of(app), "Rows")
+    assert reopened.dataframe[-1].value["Tweet"].tolist() == [TEXTS[2]]
+    assert "1 of 4 rows pass the filters." in words_of(reopened)
+    choose(app, "emotions", [tasks.NEGATIVE])
+    assert "No text passes these filters." in app.info[-1].value
 
 
-def test_filters_act_together(stub, tmp_path):
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    app.text_input(key="filter_words").set_value("LOVE").run()
-    assert app.dataframe[-1].value["answer"].tolist() == [ANSWERS[0], ANSWERS[2]]
-    app.multiselect(key="filter_answer").set_value(["Not sure"]).run()
-    assert app.dataframe[-1].value["Tweet"].tolist() == [TEXTS[2]]
-    app.multiselect(key="filter_product").set_value(["iPad"]).run()
-    assert app.dataframe[-1].value.empty
-    assert "0 of 4 rows" in words_of(app)
+def test_dates_and_sources_are_filters_where_the_file_has_them():
+    every = eda.describe(
+        pandas.DataFrame({"row": [1, 2], tasks.TEXT_COLUMN: "a", tasks.PRODUCT_COLUMN: "b", tasks.EMOTION_COLUMN: "c"})
+    ).assign(source=["web", "shop"], date=pandas.to_datetime(["2026-05-01 23:00", "2026-05-02 00:00"]))
+    assert eda.Filter(sources=("shop",))(every)["row"].tolist() == [2]
+    day = date(2026, 5, 1)
+    assert eda.Filter(dates=(day, day))(every)["row"].tolist() == [1]
+    assert len(eda.Filter(dates=(day,))(every)) == 2, "the last day is not chosen yet"
 
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     assert "To act on single rows, use the column answer. To count, use emotion" in words_of(app)
-    assert list(app.dataframe[-1].proto.column_order)[:3] == ["Tweet", "answer", "answer_confidence"]
-    assert set(app.dataframe[-1].proto.column_order) == {"id", "Tweet", "n", *PREDICTED}
+    order = list(open_run(run_of(app), "Rows").dataframe[-1].proto.column_order)
+    assert order[:3] == ["Tweet", "answer", "answer_confidence"]
+    assert set(order) == {"id", "Tweet", "n", *PREDICTED}
+
+
+def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda _, data, key, **options: offered.update({key: data}))
+    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+    key = f"{run_of(app).id}_emotion"
+    app.selectbox(key=f"{key}_bar").set_value(tasks.POSITIVE).run()
+    assert app.dataframe[-1].value["Tweet"].tolist() == [TEXTS[0], TEXTS[2]]
+    read = pandas.read_csv(io.BytesIO(offered[f"{key}_{tasks.POSITIVE}_CSV"]()), encoding="utf-8-sig")
+    assert list(read) == ["id", "Tweet", "n", *PREDICTED]
+    assert read["Tweet"].tolist() == [TEXTS[0], TEXTS[2]]
+    every = openpyxl.load_workbook(io.BytesIO(offered[f"{run_of(app).id}_all_XLSX"]())).active
+    assert every.max_row == 5
 
 
 def test_charts_have_words(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    spoken = [chart.proto.alt for chart in app.get("plotly_chart")]
-    assert spoken == [
-        "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 1, Google 1",
-        "Half of the rows have a confidence above 94%.",
-    ]
-    caption = "By the best guess, 3 rows have an emotion toward a product (1 of them not sure) and 1 has none."
-    assert caption in words_of(app)
+    products, emotions, both = [chart.proto.alt for chart in app.get("plotly_chart")]
+    assert products == "Number of texts by product: iPhone 1, iPad 1, Google 1, no product 1."
+    assert emotions == (
+        "Number of texts by emotion: Negative emotion 1, No emotion toward brand or product 1, Positive emotion 2."
+    )
+    assert "iPhone: Negative emotion 100%" in both
+    assert {each.label: each.value for each in app.metric} == {
+        "Texts counted": "4",
+        "Negative emotion": "25.0%",
+        "Positive emotion": "50.0%",
+        "Not sure": "25.0%",
+    }
     assert {each.label for each in app.get("download_button")} == {"Download CSV", "Download XLSX"}
-
-
-def test_emotions_stand_in_the_same_order_whatever_their_numbers(stub):
-    app = answer(upload(b"text\nI love it\nI love the iPad\nI hate it\n", "a.csv"))
-    bars = json.loads(app.get("plotly_chart")[0].proto.spec)["data"]
-    assert [each["name"] for each in bars] == [tasks.NEGATIVE, tasks.POSITIVE]
 
 
 def test_a_column_called_status_is_not_overwritten(stub):
@@ -154,30 +221,31 @@ def test_a_column_called_status_is_not_overwritten(stub):
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
     assert "2 of 4 rows are not; the answer there means little:\n- blank: **2**" in words_of(app)
-    assert app.session_state["batch_job"].result["id"].tolist() == ["1", "2", "3", "4"]
-    assert len(app.dataframe[-1].value) == 4
-    spoken = app.get("plotly_chart")[0].proto.alt
-    assert spoken == "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 1"
+    assert run_of(app).answered()["id"].tolist() == ["1", "2", "3", "4"]
+    assert len(rows_of(app)) == 4
+    assert counted(app) == "2"
     assert "Fit for the model?" not in words_of(answer(upload(b"text\nI love the iPad\n", "b.csv")))
 
 
 def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
-    assert app.session_state["batch_job"].result["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
+    assert run_of(app).answered()["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
     assert "2 of 4 rows are not" in words_of(app)
-    app.checkbox(key="batch_let_in").check().run()
-    spoken = app.get("plotly_chart")[0].proto.alt
-    assert spoken == "Rows by product and emotion. Negative emotion: iPhone 1; Positive emotion: iPad 2"
-    app.multiselect(key="filter_status").set_value(["repeated"]).run()
-    assert app.dataframe[-1].value["text"].tolist() == ["I love the ipad!"]
+    assert counted(app) == "2"
+    choose(app, "let_in", True)
+    assert counted(app) == "4"
+    choose(app, "let_in", False)
+    choose(app, "statuses", ["repeated"])
+    assert counted(app) == "1", "what is asked for is let in"
+    assert rows_of(app)["text"].tolist() == ["I love the ipad!"]
 
 
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
-    assert answer(upload(rows, "a.csv")).session_state["batch_job"].result["status"].tolist() == ["fit", "fit"]
+    assert run_of(answer(upload(rows, "a.csv"))).answered()["status"].tolist() == ["fit", "fit"]
     stub.metrics["dataset"] = "assignment"
     app = answer(upload(rows, "a.csv"))
-    assert app.session_state["batch_job"].result["status"].tolist() == ["fit", "other language"]
+    assert run_of(app).answered()["status"].tolist() == ["fit", "other language"]
 
 
 def test_a_file_without_texts_is_refused_with_its_columns(stub):
@@ -190,9 +258,9 @@ def test_a_file_without_texts_is_refused_with_its_columns(stub):
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert list(app.session_state["batch_job"].result)[3:] == ["product", "product_confidence", "status"]
-    spoken = app.get("plotly_chart")[0].proto.alt
-    assert spoken == "Rows by product: iPad 1, iPhone 1, Google 1, Android 1"
+    assert list(run_of(app).answered())[3:] == ["product", "product_confidence", "status"]
+    [chart] = app.get("plotly_chart")
+    assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
 
 
 def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
@@ -210,25 +278,13 @@ def test_predictions_and_errors_are_recorded(stub, models, tmp_path):
     assert store.errors()[["source", "kind"]].values.tolist() == [["batch", "ModelError"]]
 
 
-def test_the_file_stays_when_another_page_is_looked_at(stub, tmp_path):
-    app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
+def test_a_file_stays_when_another_page_is_looked_at(stub, tmp_path):
+    app = upload(written(table(), ".csv", tmp_path), "a.csv")
     app.switch_page("views/ask.py").run()
     app.switch_page("views/batch.py").run()
     assert "Still here: a.csv" in words_of(app)
-    assert "4 rows answered" in app.success[0].value
-    next(each for each in app.button if each.label == "Remove").click().run()
-    assert not app.success
-    assert "batch_job" not in app.session_state
-
-
-def test_the_chosen_column_stays_with_its_result(stub):
-    app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
-    app.selectbox[-1].set_value("other").run()
-    answer(app)
-    app.switch_page("views/ask.py").run()
-    app.switch_page("views/batch.py").run()
-    assert app.selectbox[-1].value == "other"
-    assert "1 row answered" in app.success[0].value
+    press(app, "Remove")
+    assert "Still here: a.csv" not in words_of(app)
 
 
 # ---------------------------------------------------------------- what is refused
@@ -286,57 +342,111 @@ def test_a_header_without_a_row_has_nothing_to_answer(stub):
 # ---------------------------------------------------------------- cancelling
 
 
-def test_cancel_stops_within_a_batch_and_keeps_nothing(stub, monkeypatch):
-    reached, go_on, cancel = threading.Event(), threading.Event(), BatchJob.cancel
+@pytest.fixture
+def held(stub):
+    """The model stops before its first batch until ``go_on`` is set."""
+    hold = SimpleNamespace(reached=threading.Event(), go_on=threading.Event())
 
-    def wait():
-        reached.set()
-        go_on.wait(20)
+    def wait_there():
+        hold.reached.set()
+        hold.go_on.wait(20)
 
-    stub.before_batch = wait
-    app = upload(("text\n" + "I love the iPad\n" * 1_000).encode(), "a.csv")
-    next(each for each in app.button if each.label == "Answer 1,000 rows").click().run()
-    assert reached.wait(20)
-    assert next(each for each in app.button if each.label == "Answer 1,000 rows").disabled
+    stub.before_batch = wait_there
+    yield hold
+    hold.go_on.set()
+
+
+MANY = ("text\n" + "I love the iPad\n" * 1_000).encode()
+
+
+def test_cancel_stops_within_a_batch_and_keeps_nothing(held, monkeypatch):
+    cancel = Job.cancel
+    app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
+    assert held.reached.wait(20)
+    assert "Reading the file and scoring the first rows…" in [each.proto.text for each in app.get("progress")]
 
     def cancel_during_the_first_batch(job, wait=0.0):
         cancel(job)
-        go_on.set()
+        held.go_on.set()
         cancel(job, wait)
 
-    monkeypatch.setattr(BatchJob, "cancel", cancel_during_the_first_batch)
-    next(each for each in app.button if each.label == "Cancel").click().run()
-    job = app.session_state["batch_job"]
-    assert job.status == batch_job.CANCELLED
-    assert job.done == 64
-    assert job.result is None
+    monkeypatch.setattr(Job, "cancel", cancel_during_the_first_batch)
+    press(app, "Cancel")
+    run = run_of(app)
+    assert run.status == runs.CANCELLED
+    assert sorted(path.name for path in run.folder.iterdir()) == ["run.json", "upload.csv"]
     assert "Cancelled after 64 of 1,000 rows. No answers were kept." in app.info[-1].value
 
 
-def test_a_file_is_answered_while_another_page_is_looked_at(stub):
-    go_on = threading.Event()
-    stub.before_batch = lambda: go_on.wait(20)
-    app = upload(b"text\n" + b"I love the iPad\n" * 4, "a.csv")
-    next(each for each in app.button if each.label == "Answer 4 rows").click().run()
-    app.switch_page("views/ask.py").run()
-    go_on.set()
-    app.session_state["batch_job"].join(20)
-    app.switch_page("views/batch.py").run()
-    assert "4 rows answered" in app.success[0].value
-
-
-def test_progress_and_time_left(stub, tmp_path, monkeypatch):
+def test_progress_and_time_left(held, stub, tmp_path, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(batch_job.time, "monotonic", lambda: clock[0])
-    go_on = threading.Event()
-    stub.before_batch = lambda: go_on.wait(20)
-    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 4)
-    job = job_of(stub, tmp_path / "a.csv")
+    monkeypatch.setattr(runs.time, "monotonic", lambda: clock[0])
+    (tmp_path / "a.csv").write_text("text\n" + "a\n" * 400)
+    job = start(stub, tmp_path / "a.csv").job
     assert job.progress() == (0.0, None)
-    job.done, job.total, clock[0] = 100, 400, 5.0
+    job.done, clock[0] = 100, 5.0
     assert job.progress() == (0.25, 15.0)
-    go_on.set()
+
+
+# ---------------------------------------------------------------- runs that last
+
+
+def test_a_run_goes_on_while_its_page_is_loaded_again(held):
+    app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
+    run = run_of(app)
+    reloaded = open_run(run)
+    assert "Cancel" in buttons(reloaded)
+    held.go_on.set()
+    assert wait(run).status == runs.DONE
+    assert "1,000 rows answered" in reloaded.run().success[0].value
+
+
+def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_anew(held, stub, monkeypatch):
+    unfinished = run_of(press(upload(b"other,text\nI love the iPad,a\n", "a.csv"), "Answer 1 row"))
+    monkeypatch.setattr(runs, "_jobs", {})  # what a restart leaves
+    app = open_run(unfinished)
+    assert "The app was stopped before all rows were answered." in app.info[-1].value
+    held.go_on.set()
+    press(app, "Answer it again")
+    assert "run" not in app.query_params
+    assert app.selectbox[-1].value == "text"
+    done = run_of(answer(app))
+    for remembered in (runs._answered, runs._shown, runs._tweets):
+        remembered.cache_clear()
+    assert "1 row answered" in open_run(done).success[0].value
+
+
+def test_a_deleted_run_leaves_nothing_whoever_deletes_it_and_when(held):
+    app = press(upload(MANY, "a.csv"), "Answer 1,000 rows")
+    run, job = run_of(app), run_of(app).job
+    other = open_run(run)
+    press(app, "Delete")
+    press(other, "Delete")
+    held.go_on.set()
     job.join(20)
+    assert not run.folder.exists()
+    assert runs.find(run.id) is None
+    assert "There is no such file here" in open_run(run).info[-1].value
+
+
+def test_a_run_is_private_listed_for_its_browser_and_kept_for_a_week(stub, monkeypatch, tmp_path):
+    run = run_of(answer(upload(b"text\nI love the iPad\n", "[x](y).csv")))
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (run.folder, run.folder.parent)] == [0o700, 0o700]
+    app = open_app("batch")
+    assert [each.proto.label for each in app.get("page_link")] == [r"\[x\]\(y\)\.csv"]
+    monkeypatch.setattr(runs, "owner", lambda: "another browser")
+    assert not open_app("batch").get("page_link")
+    assert run.folder.exists()
+    week_ago = time.time() - runs.KEPT_SECONDS - 1
+    os.utime(run.folder, (week_ago, week_ago))
+    open_app("batch")
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("address", ["", "..", "../../answer", "a" * 22, "a" * 21 + "/"])
+def test_no_address_leads_elsewhere(stub, models, address):
+    (models / ".monitor" / "runs").mkdir(parents=True)
+    assert runs.find(address) is None
 
 
 # ---------------------------------------------------------------- downloads
@@ -364,7 +474,7 @@ def test_numbers_and_other_texts_stay(value):
 
 def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
     app = answer(upload(written(table().rename(columns={"n": "=n"}), ".csv", tmp_path), "a.csv"))
-    content = files.as_csv(app.session_state["batch_job"].result)
+    content = files.as_csv(run_of(app).answered())
     assert content.startswith(files.BYTE_ORDER_MARK)
     read = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     assert list(read) == ["id", "Tweet", "'=n", *PREDICTED]
@@ -375,7 +485,7 @@ def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
 
 def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(app.session_state["batch_job"].result))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(run_of(app).answered()))).active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
     assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
@@ -404,40 +514,25 @@ def test_mixed_values_can_be_shown():
 # ---------------------------------------------------------------- charts
 
 
-def test_without_an_emotion_there_are_words_and_no_bars(stub):
-    app = answer(upload(b"text\nAndroid is there\nhmm\n", "a.csv"))
-    assert len(app.get("plotly_chart")) == 1
-    caption = "By the best guess, 0 rows have an emotion toward a product (0 of them not sure) and 2 have none."
-    assert caption in words_of(app)
-
-
 def test_a_model_of_other_labels_is_counted_in_them(own_model):
     app = answer(upload(b"text\nso good\na lamp\nhmm\n", "a.csv"))
-    words = words_of(app)
-    assert "By the best guess, 1 row has an emotion toward a product (0 of them not sure) and 2 have none." in words
-    assert 'product where emotion is not "meh"' in words
+    assert {each.label: each.value for each in app.metric}["good"] == "33.3%"
+    assert 'product where emotion is not "meh"' in words_of(app)
 
 
 def test_a_file_without_a_text_has_no_charts(stub):
     app = answer(upload(b"id,text\n1,\n2, \n", "a.csv"))
     assert not app.get("plotly_chart")
-    assert len(app.dataframe[-1].value) == 2
+    assert len(rows_of(app)) == 2
 
 
 def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
-    counts = pandas.DataFrame(
-        [(tasks.NEGATIVE, "a <b>", 99), (tasks.POSITIVE, "a <b>", 1)], columns=["emotion", "product", "tweets"]
-    )
-    negative, positive = bar_charts.emotion_by_product(counts, "title", "tweets").data
-    assert (list(negative.x), list(negative.y)) == ([99], ["a &lt;b&gt;"])
+    lines = [(tasks.NEGATIVE, "a <b>", 99, 0.99, 0.9, 1.0), (tasks.POSITIVE, "a <b>", 1, 0.01, 0.0, 0.1)]
+    shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"])
+    negative, positive = bar_charts.emotion_by_product(shares, "title").data
+    assert (list(negative.x), list(negative.y)) == ([0.99], ["a &lt;b&gt;"])
     assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")
-    assert (negative.text, positive.text) == (("99",), ("1",))
-
-
-def test_confidences_are_counted_in_bins():
-    figure = bar_charts.confidences(pandas.Series([0.2, 0.6, 1.0], dtype="float32"), "title")
-    assert sum(figure.data[0].y) == 3
-    assert figure.data[0].y[-1] == 1
+    assert (negative.text, positive.text) == (("99%",), ("1%",))
 
 
 def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
@@ -446,13 +541,12 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     repeated = pandas.concat([answered] * (tables.CHUNK_ROWS // 4), ignore_index=True)
     monkeypatch.setattr(StubPredictor, "predict", lambda _, texts, *__, **___: repeated.iloc[: len(texts)].copy())
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
-    job = job_of(stub, tmp_path / "a.csv")
-    assert (job.upload.rows, job.upload.problem) == (rows, "")
-    job.join(60)
-    assert job.status == batch_job.DONE, job.problem
-    assert len(job.result) == rows
-    assert job.result["id"].tolist()[-1] == "99999"
-    read = pandas.read_csv(io.BytesIO(files.as_csv(job.result)))
+    run = wait(start(stub, tmp_path / "a.csv"), 60)
+    assert run.status == runs.DONE, run.problem
+    result = run.answered()
+    assert len(result) == rows
+    assert result["id"].tolist()[-1] == "99999"
+    read = pandas.read_csv(io.BytesIO(files.as_csv(result)))
     assert read["answer"].value_counts().to_dict() == dict.fromkeys(ANSWERS, rows // 4)
 
 
@@ -464,17 +558,15 @@ def test_the_files_of_an_upload_go_with_it(tmp_path):
     assert not folder.exists()
 
 
-def test_a_broken_file_is_an_error_of_the_job_too(stub, tmp_path):
+def test_a_broken_file_is_an_error_of_the_run_too(stub, tmp_path):
     (tmp_path / "a.csv").write_text("text\na\n")
-    job = job_of(stub, tmp_path / "a.csv", "nothing")
-    job.join(20)
-    assert job.status == batch_job.FAILED
-    assert job.problem.startswith("a.csv has no column 'nothing'")
+    run = wait(start(stub, tmp_path / "a.csv", "nothing"))
+    assert run.status == runs.FAILED
+    assert run.problem.startswith("a.csv has no column 'nothing'")
 
 
 def test_whatever_the_model_raises_is_one_line(stub, tmp_path):
     stub.fails = RuntimeError("no such operation\nand more")
     (tmp_path / "a.csv").write_text("text\na\n")
-    job = job_of(stub, tmp_path / "a.csv")
-    job.join(20)
-    assert (job.status, job.problem) == (batch_job.FAILED, "no such operation")
+    run = wait(start(stub, tmp_path / "a.csv"))
+    assert (run.status, run.problem) == (runs.FAILED, "no such operation")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -186,6 +187,8 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
     pandas.DataFrame({"id": ["007", "8", "9"], "text": texts}).to_csv(tmp_path / "mine.csv", index=False)
     upload(page, address, tmp_path / "mine.csv")
     page.get_by_text("3 rows answered").wait_for()
+    page.reload()
+    page.get_by_text("3 rows answered").wait_for()
     read = {}
     for kind in ("CSV", "XLSX"):
         with page.expect_download() as waiting:
@@ -203,14 +206,23 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
     assert not any(cell.data_type == "f" for row in cells for cell in row)
 
 
-def test_a_long_file_can_be_cancelled(page, address, tmp_path):
+def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address, tmp_path):
     (tmp_path / "long.csv").write_text("text\n" + "".join(f"the iPad number {n} is great\n" for n in range(150_000)))
     upload(page, address, tmp_path / "long.csv")
+    page.wait_for_url("**/batch?run=*")
+    page.get_by_text(re.compile("of 150,000 rows, .* left")).wait_for()
+    page.reload()
     page.get_by_role("button", name="Cancel").click()
     said = page.get_by_text("No answers were kept.")
     said.wait_for()
     assert "of 150,000 rows" in said.inner_text()
-    assert page.get_by_role("button", name="Answer 150,000 rows").is_enabled()
+    page.get_by_role("button", name="Answer it again").click()
+    page.get_by_role("button", name="Answer 150,000 rows").wait_for()
+    page.go_back()
+    said.wait_for()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_text("An answer for every row of a file.").wait_for()
+    assert page.get_by_role("link", name="mine.csv").count() == 0, "each browser lists its own"
 
 
 def test_every_page_opens_and_nothing_is_fetched_from_elsewhere(page, address):

@@ -62,14 +62,14 @@ def choose_bar(page: AppTest, key: str, bar: str):
 def test_what_the_sample_corpus_is_worth_is_said(sample, tweets):
     page = open_page()
     assert "sample corpus" in page.warning[0].value
-    assert figures(page)["Tweets shown"] == f"{len(tweets):,}"
+    assert figures(page)["Texts counted"] == f"{len(tweets):,}"
     assert figures(page)["With a product"] == f"{(tweets['product'] != eda.NO_PRODUCT).mean():.1%}"
 
 
 def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, tweets):
     said = captions(open_page("Words"))
     assert "By chance alone about 20 of 1,000 words exceed 2." in said
-    assert 'each retweet is a tweet unless "Count each text once" is on' in said
+    assert 'each retweet is a text unless "Count each text once" is on' in said
     found = eda.conflicts(tweets, eda.groups_by(tweets, "same words"), "product")
     assert (
         f"{(found['labels'] > 1).sum()} of the {len(found)} texts with a label on two or more duplicates have "
@@ -91,7 +91,7 @@ def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
 
 
 def test_bars_hold_the_counts(sample, tweets):
-    spec = chart(open_page(), "Number of tweets by emotion")
+    spec = chart(open_page(), "Number of texts by emotion")
     assert spec["data"][0]["x"] == eda.emotions(tweets)["tweets"].tolist()
 
 
@@ -116,8 +116,8 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
     checked(act(page).run())
     kept = chosen(tweets)
     assert 0 < len(kept) < len(tweets)
-    assert figures(page)["Tweets shown"] == f"{len(kept):,}"
-    assert chart(page, "Number of tweets by product")["data"][0]["x"] == eda.products(kept)["tweets"].tolist()
+    assert figures(page)["Texts counted"] == f"{len(kept):,}"
+    assert chart(page, "Number of texts by product")["data"][0]["x"] == eda.products(kept)["tweets"].tolist()
 
 
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):
@@ -132,7 +132,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
 def test_nothing_left_is_said(sample):
     page = open_page()
     checked(page.text_input(key="explore_contains").set_value("no such words anywhere").run())
-    assert "No tweet passes these filters" in page.info[0].value
+    assert "No text passes these filters" in page.info[0].value
     assert not page.get("plotly_chart")
 
 
@@ -231,7 +231,7 @@ def test_a_changed_file_is_read_again(models, monkeypatch, tmp_path):
     path = write_csv(tmp_path / "own.csv")
     monkeypatch.setenv(DATA_VARIABLE, str(path))
     page = open_page()
-    assert figures(page)["Tweets shown"] == "5"
+    assert figures(page)["Texts counted"] == "5"
     write_csv(path, [("one more", "iPad", tasks.POSITIVE)] * 7)
     checked(page.run())
-    assert figures(page)["Tweets shown"] == "7"
+    assert figures(page)["Texts counted"] == "7"

@@ -22,8 +22,8 @@ def test_the_colours_of_the_emotions_mean_nothing_else():
 
 def test_numbers_and_hatching_of_stacked_bars_can_be_read():
     labels = [*tasks.EMOTIONS, tasks.CANNOT_TELL, "Kindle"]
-    frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": range(1, 6)})
-    figure = bar_charts.emotion_by_product(frame, "T", "tweets")
+    frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": 1, "share": 0.2, "low": 0.1, "high": 0.3})
+    figure = bar_charts.emotion_by_product(frame, "T")
     for trace in figure.data:
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
         assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape

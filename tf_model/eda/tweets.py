@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import dataclass
+from datetime import date
 
 import pandas as pd
 
@@ -64,12 +65,22 @@ class Filter:
     retweets: bool | None = None  # True keeps retweets only, False all others
     once: bool = False  # keep only the first of the tweets whose words are the same and that pass otherwise
     contains: str = ""  # letters that the text must hold, whatever their case
+    statuses: tuple[str, ...] = ()  # of answers
+    sources: tuple[str, ...] = ()
+    dates: tuple[date, ...] = ()  # the first day and the last; fewer than both keep all
 
     def __call__(self, tweets: pd.DataFrame) -> pd.DataFrame:
-        """The rows of ``tweets`` (see :func:`describe`) that pass, with their index."""
-        for column, labels in (("product", self.products), ("emotion", self.emotions)):
+        """The rows of ``tweets`` (see :func:`describe`) that pass, with their index.
+
+        Answers may also have the columns ``status``, ``source`` and ``date``.
+        """
+        chosen = {"product": self.products, "emotion": self.emotions, "status": self.statuses, "source": self.sources}
+        for column, labels in chosen.items():
             if labels:
                 tweets = tweets[tweets[column].isin(labels)]
+        if len(self.dates) == 2:
+            first, last = map(pd.Timestamp, self.dates)
+            tweets = tweets[tweets["date"].between(first, last + pd.Timedelta(days=1), inclusive="left")]
         if self.retweets is not None:
             tweets = tweets[tweets["is_retweet"] == self.retweets]
         if self.contains:
