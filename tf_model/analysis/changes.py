@@ -1,0 +1,204 @@
+"""When people wrote: the column of dates, the share of each emotion over time, and when it changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tf_model.analysis.compare import newcombe, telling_words, wilson
+from tf_model.analysis.rows import ALL, LEAST_TEXTS, by_product
+from tf_model.errors import plural
+from tf_model.io.base import as_text
+
+PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
+LONGEST = {"day": 45, "week": 400}  # days between the first and the last date, up to which a period is chosen
+SIGNIFICANCE = 0.05  # of all changes that are claimed of a file together
+
+_CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
+_ISO = r"\d{4}-\d{2}-\d{2}"
+_DOTTED, _SLASHED = "DD.MM.YYYY", "day and month between slashes"
+FORMS = {
+    "ISO date": _ISO,
+    "ISO date and time": _ISO + r"[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?",
+    _DOTTED: r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})" + _CLOCK,
+    _SLASHED: r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})" + _CLOCK,  # or the day first, as the column tells
+    "Twitter's": r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d{2}:\d{2}:\d{2} [+-]\d{4} \d{4}",
+    "Unix seconds": r"[1-3]\d{9}(?:\.\d+)?",
+    "Unix milliseconds": r"[1-3]\d{12}(?:\.0)?",
+}
+_UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
+_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
+_SAMPLE = 1000  # cells that say whether a column holds dates
+
+
+@dataclass(frozen=True, eq=False)
+class Dates:
+    """The dates of a file, and what is to be said about them."""
+
+    column: str
+    values: pd.Series  # datetime64 in UTC without its zone, NaT where there is none that can be used; by the index
+    notes: tuple[str, ...]
+
+
+def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | None:
+    """The column of a user's table with the most dates in one of :data:`FORMS`, before others one with a usual name.
+
+    None where most cells of each column are something else. Numbers are dates under a usual name only. Dates later than
+    tomorrow are left out, and counted in the notes.
+    """
+    latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
+    best, most = None, (False, 0)
+    for position, name in enumerate(map(str, table.columns)):
+        is_usual = not _NAMES.isdisjoint(each.lower() for each in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
+        cells = table.iloc[:, position].map(as_text, na_action="ignore").dropna().astype("str").str.strip()
+        cells = cells[cells != ""]
+        if 2 * _read(cells.head(_SAMPLE), is_usual)[0].notna().sum() <= len(cells.head(_SAMPLE)):
+            continue
+        dates, notes = _read(cells, is_usual)
+        if (is_usual, dates.notna().sum()) > most:
+            best, most = (name, dates, notes), (is_usual, dates.notna().sum())
+    if best is None:
+        return None
+    name, dates, notes = best
+    is_future = dates > latest
+    for count, what in (
+        (len(table) - len(dates), "without a date"),
+        (dates.isna().sum(), "with a date that cannot be read"),
+        (is_future.sum(), "with a date in the future, left out"),
+    ):
+        if count:
+            notes.append(f"{count:,} {plural(count, 'row', 'rows')} {what}")
+    return Dates(name, dates.mask(is_future).reindex(table.index), tuple(notes))
+
+
+def _read(cells: pd.Series, with_numbers: bool) -> tuple[pd.Series, list[str]]:
+    """Cells, none of them empty, as dates, and in words how they were read."""
+    dates, notes = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]"), []
+    counts: dict[str, int] = {}
+    for form, pattern in FORMS.items():
+        if form in _UNITS and not with_numbers:
+            continue
+        own = cells[cells.str.fullmatch(pattern)]
+        if own.empty:
+            continue
+        counts[form] = len(own)
+        if form in (_DOTTED, _SLASHED):
+            parts = own.str.extract(pattern)
+            is_first_day, is_second_day = (parts[name].astype(int) > 12 for name in ("month", "day"))
+            if form == _SLASHED and is_first_day.sum() > is_second_day.sum():
+                parts = parts.rename(columns={"month": "day", "day": "month"})
+            elif form == _SLASHED and not is_second_day.any():
+                notes.append("the dates can be read in two ways, and are taken as month/day/year")
+            numbers = parts.drop(columns="half").fillna("0").astype(int)
+            is_half = parts["half"].notna()
+            numbers["hour"] = numbers["hour"].where(
+                ~is_half, numbers["hour"] % 12 + 12 * parts["half"].isin(("P", "p"))
+            )
+            read = pd.to_datetime(numbers, errors="coerce")
+        elif form in _UNITS:
+            read = pd.to_datetime(own.astype(float), unit=_UNITS[form])
+        else:
+            layout = "%a %b %d %H:%M:%S %z %Y" if form == "Twitter's" else "ISO8601"
+            plain = own.str.replace(" ?UTC$", "Z", regex=True).str.replace(",", ".")
+            read = pd.to_datetime(plain, format=layout, utc=True, errors="coerce").dt.tz_localize(None)
+        dates[own.index] = read.astype(dates.dtype)
+    if len(counts) > 1:
+        words = ", ".join(f"{form} ({count:,})" for form, count in counts.items())
+        notes.append(f"the dates are written in several ways: {words}")
+    return dates, notes
+
+
+# ---------------------------------------------------------------- over time
+
+
+def period_of(dates: pd.Series) -> str:
+    """The key of :data:`PERIODS` by which dates are best shown."""
+    days = (dates.max() - dates.min()).days
+    return next((period for period, longest in LONGEST.items() if days <= longest), "month")
+
+
+def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
+    """Over time, for all rows and each product: what share of the ``texts`` has each emotion.
+
+    A line for each ``product``, ``emotion`` and ``start`` of a period with texts: ``count`` and ``share`` of the texts,
+    with Wilson's 95% interval ``low``, ``high``. Rows without a date are left out.
+    """
+    dated = rows[rows["date"].notna()]
+    starts = dated["date"].dt.to_period(PERIODS[period or period_of(dated["date"])]).dt.start_time
+    parts = [pd.DataFrame(columns=["product", "emotion", "start", "texts", "count", "share", "low", "high"])]
+    for product, own in by_product(dated) if len(dated) else ():
+        counts = pd.crosstab(starts[own.index].rename("start"), own["emotion"].astype("str"))
+        texts = counts.sum(axis=1).to_numpy()
+        for emotion in emotions:
+            count = counts[emotion].to_numpy() if emotion in counts else np.zeros(len(texts), np.int64)
+            low, high = wilson(count, texts)
+            columns = {"texts": texts, "count": count, "share": count / texts, "low": low, "high": high}
+            parts.append(pd.DataFrame({"product": product, "emotion": emotion, "start": counts.index} | columns))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
+
+
+# ---------------------------------------------------------------- what changed
+
+
+def find_changes(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
+    """When the share of an emotion changed, of each product or else over all rows, the greatest change first.
+
+    A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
+    up to the changes next to it, their ``texts_before`` and ``texts_after``, at least 30 each, and ``difference`` with
+    its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went. The points are found by
+    binary segmentation (ruptures), each by a likelihood-ratio test of all points and series tried.
+    """
+    from ruptures import Binseg
+    from ruptures.base import BaseCost
+    from scipy.special import xlogy
+    from scipy.stats import chi2
+
+    class Binomial(BaseCost):
+        """Twice the negative log-likelihood of counts out of totals that share one probability."""
+
+        model, min_size = "binomial", 1
+
+        def fit(self, signal: np.ndarray) -> Binomial:
+            self.signal, self.sums = signal, np.vstack([np.zeros(2), signal.cumsum(axis=0)])
+            return self
+
+        def error(self, start: int, end: int) -> float:
+            count, total = self.sums[end] - self.sums[start]
+            if total < LEAST_TEXTS:
+                return 1e9
+            return -2 * (xlogy(count, count / total) + xlogy(total - count, 1 - count / total))
+
+    period = period or period_of(rows["date"])
+    series = by_period(rows, emotions, period).groupby(["product", "emotion"], sort=False)
+    tried = sum(len(own) - 1 for _, own in series)
+    lines = []
+    for (product, emotion), own in series:
+        signal = own[["count", "texts"]].to_numpy(np.float64)
+        penalty = chi2.isf(SIGNIFICANCE / max(tried, 1), 1)
+        edges = [0, *Binseg(custom_cost=Binomial(), min_size=1, jump=1).fit(signal).predict(pen=penalty)]
+        starts = [*own["start"], pd.Timestamp.max]
+        for first, middle, last in zip(edges, edges[1:], edges[2:], strict=False):
+            sides = np.array([signal[first:middle].sum(axis=0), signal[middle:last].sum(axis=0)])
+            difference, low, high = newcombe(*sides.T)
+            times = [starts[each] for each in (first, middle, last)]
+            words = _words(rows, product, emotion, times, difference > 0)
+            shares, texts = sides[:, 0] / sides[:, 1], sides[:, 1].astype(int)
+            lines.append((product, emotion, times[1], *shares, *texts, difference, low, high, words))
+    sides = ["before", "after", "texts_before", "texts_after"]
+    columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "words"]
+    changes = pd.DataFrame(lines, columns=columns)
+    is_of_product = changes["product"] != ALL
+    changes = changes[is_of_product | ~changes["emotion"].isin(changes.loc[is_of_product, "emotion"])]
+    return changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+
+
+def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
+    """What the texts of an emotion tell on the side of a change with more of them, beside all others of the product."""
+    own = rows if product == ALL else rows[rows["product"] == product]
+    begin, end = times[1:] if rose else times[:2]
+    more = own["date"].ge(begin) & own["date"].lt(end) & (own["emotion"] == emotion)
+    return telling_words(own, more.to_numpy(), ~more.to_numpy())[0]

@@ -1,0 +1,96 @@
+"""How two selections of rows differ: by how much, how surely, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tf_model import eda
+from tf_model.analysis.rows import LEAST_TEXTS, by_product
+from tf_model.eda.tweets import terms
+from tf_model.errors import UsageError
+
+Z = 1.959964  # of 95% intervals
+TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
+TELLING_Z = 1.96  # of the log-odds of a word, beyond which it tells two selections apart
+
+
+def wilson(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of Wilson's score interval (1927) of counts out of totals, both of any shape, totals at least 1."""
+    share, square = counts / totals, Z**2 / totals
+    middle = share + square / 2
+    half = np.sqrt(share * (1 - share) * square + square**2 / 4)
+    return (middle - half) / (1 + square), (middle + half) / (1 + square)
+
+
+def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Second less first share of counts out of totals, both [2, ...], and the bounds of its 95% interval.
+
+    Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 17 (1998), method 10.
+    """
+    (one, other), (low, high) = counts / totals, wilson(counts, totals)
+    difference = other - one
+    below = np.sqrt((other - low[1]) ** 2 + (high[0] - one) ** 2)
+    above = np.sqrt((high[1] - other) ** 2 + (one - low[0]) ** 2)
+    return difference, difference - below, difference + above
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """The p-values [N] corrected for their number (S. Holm, 1979)."""
+    order = np.argsort(p_values)
+    corrected = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
+    return corrected[np.argsort(order)]
+
+
+def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
+    """What part of two selections of the rows, both bool [N], has each emotion, over all products and of each product.
+
+    By ``product`` and ``emotion``: the texts and the share of both sides, ``difference`` (other less one), its 95%
+    interval ``low``, ``high``, and ``p_value`` of Fisher's exact test, corrected by Holm. Where a side has fewer than
+    30 texts these are NaN, and ``note`` says so. :class:`UsageError` where a row is on both sides.
+    """
+    from scipy.stats import fisher_exact
+
+    if (one & other).any():
+        raise UsageError(f"{(one & other).sum():,} rows are on both sides; choose two selections that share none")
+    lines = []
+    for product, own in by_product(rows[one | other]):
+        sides = [own.loc[own.index.isin(rows.index[side]), "emotion"] for side in (one, other)]
+        totals = np.array([len(side) for side in sides])
+        for emotion in emotions:
+            counts = np.array([int((side == emotion).sum()) for side in sides])
+            shares = counts / np.maximum(totals, 1)
+            known = totals.min() >= LEAST_TEXTS
+            found = [float(each) for each in newcombe(counts, totals)] if known else [np.nan] * 3
+            p_value = fisher_exact([counts, totals - counts]).pvalue if known else np.nan
+            lines.append((product, emotion, *totals, *shares, *found, p_value, "" if known else TOO_FEW))
+    sides = ["texts_one", "texts_other", "share_one", "share_other"]
+    columns = ["product", "emotion", *sides, "difference", "low", "high", "p_value", "note"]
+    table = pd.DataFrame(lines, columns=columns)
+    tested = table["p_value"].notna()
+    table.loc[tested, "p_value"] = holm(table.loc[tested, "p_value"].to_numpy())
+    return table
+
+
+def telling_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, most: int = 8) -> tuple[list[str], list[str]]:
+    """The words that tell two selections of the rows, both bool [N], apart: those of ``one``, and those of ``other``.
+
+    By :func:`tf_model.eda.telling_words`, the most telling first, each beyond chance on its own.
+    """
+    names = ("one", "other")
+    labels = np.select([one, other], names, default="")
+    frame = rows.assign(emotion=labels, terms=rows["text"].map(terms))[labels != ""]  # it reads these two columns
+    table = eda.telling_words(frame, "emotion")
+    table = table[(table["z"] > TELLING_Z) & ~table["words"].isin(dull_words())]
+    first, second = (table.loc[table["label"] == name, "words"].head(most).tolist() for name in names)
+    return first, second
+
+
+def dull_words(names: Iterable[str] = ()) -> frozenset[str]:
+    """Words that say nothing of what a text is about, those of ``names`` among them."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+    return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | {word for name in names for word in terms(name)}

@@ -1,0 +1,44 @@
+"""The rows that are analysed: the answered texts of a user's file, with one set of columns whatever the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tf_model import tasks
+from tf_model.model_dir import probability_column
+
+ALL = "all products"
+LEAST_TEXTS = 30  # fewer say too little: no share is corrected, no change or difference claimed, no theme formed
+
+
+def emotions_of(labels: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The emotions that a model tells apart, by the classes of its tasks."""
+    return tuple(labels[tasks.TARGET.name if tasks.TARGET.name in labels else tasks.EMOTION.name])
+
+
+def rows_of(
+    result: pd.DataFrame, texts: pd.Series, emotions: Sequence[str], dates: pd.Series | None = None
+) -> pd.DataFrame:
+    """``text``, ``product``, ``emotion``, its probabilities, and ``date`` (NaT: none) of predictions, by their index.
+
+    ``result`` holds predictions with probabilities. The emotion is the most probable one, never "Not sure": non-neutral
+    texts are "Not sure" more often, so that shares of the answers would lean to no emotion.
+    """
+    columns = [probability_column("emotion", emotion) for emotion in emotions]
+    probabilities = result[columns].to_numpy(np.float64)
+    rows = pd.DataFrame(probabilities, index=result.index, columns=columns)
+    rows.insert(0, "text", texts)
+    rows.insert(1, "product", result["product"])
+    rows.insert(2, "emotion", pd.Categorical.from_codes(probabilities.argmax(axis=1), list(emotions)))
+    return rows.assign(date=pd.NaT if dates is None else dates)
+
+
+def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """All rows, then those of each product where there are several, the most frequent first."""
+    yield ALL, rows
+    counts = rows["product"].value_counts()
+    for product in counts.index if len(counts) > 1 else ():
+        yield product, rows[rows["product"] == product]
