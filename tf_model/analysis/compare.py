@@ -14,6 +14,7 @@ from tf_model.errors import UsageError
 
 Z = 1.959964  # of 95% intervals
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
+MOST_TEXTS = 5_000  # of a side, drawn of more, tell its words in a tenth of a second
 TELLING_Z = 1.96  # of the log-odds of a word, beyond which it tells two selections apart
 
 
@@ -82,7 +83,8 @@ def telling_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, most: 
     """
     names = ("one", "other")
     labels = np.select([one, other], names, default="")
-    frame = rows.assign(emotion=labels, terms=rows["text"].map(terms))[labels != ""]  # it reads these two columns
+    frame = rows.assign(emotion=labels)[labels != ""].sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
+    frame = frame.assign(terms=frame["text"].map(terms))  # it reads this column and the emotion
     table = eda.telling_words(frame, "emotion")
     table = table[(table["z"] > TELLING_Z) & ~table["words"].isin(dull_words())]
     first, second = (table.loc[table["label"] == name, "words"].head(most).tolist() for name in names)
