@@ -36,6 +36,7 @@ class Explorer:
     key: str  # of its widgets: each has filters of its own
     every: pd.DataFrame
     table: pd.DataFrame  # of the same index: what is downloaded of each text
+    workbook: pd.DataFrame  # the same with real dates
     shown: pd.DataFrame  # the same as a page can show it
     columns: Mapping[str, Any]  # of it that are seen first, and how they are shown
     file: str  # what a download is called, without its ending
@@ -54,14 +55,7 @@ class Explorer:
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(passing.index, self._key("all"))
             st.caption(f"{len(passing):,} of {len(self.every):,} rows pass the filters.")
-        draw = {
-            "Labels": self._labels,
-            "Lengths": self._lengths,
-            "Words": self._words,
-            "Repeats": self._repeats,
-            "Brands named": self._brands,
-            "Rows": self._rows,
-        }
+        draw = self._tabs()
         for name, tab in zip(self.tabs, st.tabs(self.tabs, on_change="rerun", key=self._key("tab")), strict=True):
             if tab.open:  # nothing is computed for the other tabs
                 with tab:
@@ -70,6 +64,16 @@ class Explorer:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
                         draw[name](texts)
+
+    def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
+        return {
+            "Labels": self._labels,
+            "Lengths": self._lengths,
+            "Words": self._words,
+            "Repeats": self._repeats,
+            "Brands named": self._brands,
+            "Rows": self._rows,
+        }
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"
@@ -93,37 +97,41 @@ class Explorer:
             st.caption("The rows and the downloads keep them, with the column status.")
         return let_in
 
-    def _filter(self) -> pd.DataFrame:
-        """The texts that pass the filters of the page."""
+    def _filter(self, prefix: str = "") -> pd.DataFrame:
+        """The texts that pass the filters of the page, or with ``prefix`` further ones of their own."""
         every, chosen = self.every, {}
 
         def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
-            if name in self.filters:
-                st.session_state.setdefault(self._key(name), self.filters[name])
-            chosen[name] = widget(label, key=self._key(name), persist_state="session", **options)
+            key = self._key(prefix + name)
+            if name in self.filters and not prefix:
+                st.session_state.setdefault(key, self.filters[name])
+            chosen[name] = widget(label, key=key, persist_state="session", **options)
 
         def choose_labels(name: str, place: Any, column: str, labels: Iterable[str]) -> None:
             choose(name, place.multiselect, name.capitalize(), options=labels, placeholder=f"All {name}")
 
+        is_run = "status" in every
         with st.container(border=True):
-            one, two = st.columns([3, 2])
+            # Two selections side by side have no room for columns.
+            one, two = (st, st) if prefix else st.columns([3, 2])
             choose_labels("products", one, "product", eda.label_order(every, "product"))
-            choose_labels("emotions", two, "emotion", eda.label_order(every, "emotion"))
-            one, two, three = st.columns([3, 2, 2], vertical_alignment="bottom")
+            if not prefix:
+                choose_labels("emotions", two, "emotion", eda.label_order(every, "emotion"))
+            one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
             choose("contains", one.text_input, "Text contains", placeholder="Any text")
-            if "status" in every:
-                choose_labels("statuses", two, "status", sorted(every["status"].unique()))
-                if "source" in every:
-                    choose_labels("sources", three, "source", sorted(every["source"].dropna().unique()))
-                if "date" in every:
-                    days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
-                    choose("dates", st.date_input, "First and last day", value=(), **days)
-            else:
+            if not is_run:
                 with two:
                     chosen["retweets"] = RETWEETS[self._pick("Retweets", RETWEETS, "retweets")]
                 words = "Of texts with the same words, whatever their case, punctuation and retweet marks, the first"
                 choose("once", three.toggle, ONCE, help=f"{words} counts")
-        if chosen != self.filters:
+            elif not prefix:
+                choose_labels("statuses", two, "status", sorted(every["status"].unique()))
+            if "source" in every:
+                choose_labels("sources", three, "source", sorted(every["source"].dropna().unique()))
+            if "date" in every:
+                days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
+                choose("dates", st.date_input, "First and last day", value=(), **days)
+        if chosen != self.filters and not prefix:
             self.keep(chosen)
         return Filter(**chosen | {"contains": chosen["contains"].strip()})(every)
 
@@ -147,8 +155,14 @@ class Explorer:
             }
         first, *others = st.columns(1 + len(counts))
         first.metric("Texts counted", f"{len(tweets):,}", border=True)
+        beside = self._beside_totals(tweets)
         for column, (name, count) in zip(others, counts.items(), strict=True):
-            column.metric(name, f"{count / len(tweets):.1%}" if len(tweets) else "-", border=True)
+            share, more = f"{count / len(tweets):.1%}" if len(tweets) else "-", beside.get(name)
+            column.metric(name, share, more, delta_color="off", delta_arrow="off", border=True)
+
+    def _beside_totals(self, tweets: pd.DataFrame) -> dict[str, str]:
+        """What stands below a total."""
+        return {}
 
     # ---------------------------------------------------------------- the tabs
 
@@ -377,10 +391,14 @@ class Explorer:
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         """Buttons for what is known of these texts; a file is made when it is asked for."""
-        for kind, write, mime in (("CSV", files.as_csv, "text/csv"), ("XLSX", files.as_xlsx, WORKBOOK)):
+        kinds = {
+            "CSV": (files.as_csv, self.table, "text/csv"),
+            "XLSX": (files.as_xlsx, self.workbook, WORKBOOK),
+        }
+        for kind, (write, table, mime) in kinds.items():
             st.download_button(
                 f"Download {kind}",
-                data=lambda write=write: write(self.table.loc[index]),
+                data=lambda write=write, table=table: write(table.loc[index]),
                 file_name=f"{self.file}.{kind.lower()}",
                 mime=mime,
                 on_click="ignore",

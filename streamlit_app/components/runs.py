@@ -26,12 +26,15 @@ from streamlit_app.components import files, loading, recording
 from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
 from tf_model import eda, tasks
+from tf_model.analysis.changes import Dates, find_dates
+from tf_model.analysis.rows import emotions_of, rows_of
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import STATUS, FitCheck
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
+from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor.recorder import Recorder
 
@@ -42,6 +45,7 @@ OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists
 _RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # in the answers: which row of the file, from 0
+SOURCES = ("source", "channel", "platform", "site", "network")  # what columns are called that say where a text is from
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
   document.cookie = `{OWNER}=${{data}}; path=/; max-age={KEPT_SECONDS}; SameSite=Strict`;
@@ -65,6 +69,7 @@ class Run:
     which: str  # training of the model, in words
     no_emotion: str | None
     predicted: list[str]  # columns of the answers
+    emotions: list[str]  # that the model tells apart; none of a model of products
     per_product: bool  # a row for each product that a text names
     products: dict[str, list[str]] | None  # that were looked for, with their aliases
     began: float  # seconds since 1970
@@ -106,21 +111,9 @@ class Run:
             {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
         )
 
-    def answered(self) -> pd.DataFrame:
-        """Of a run that is done the file's own columns, the predictions and the status."""
-        return _answered(self.folder)
-
-    def shown(self) -> pd.DataFrame:
-        """The same as a page can show it."""
-        return _shown(self.folder)
-
-    def tweets(self) -> pd.DataFrame:
-        """One line per answer for :mod:`tf_model.eda`, with the same index, the ``status``, and where the model
-        gives answers whether it ``is_abstained``.
-
-        The product is that of the emotion: a text without one has none, where the model answers for whole texts.
-        """
-        return _tweets(self.folder)
+    def opened(self) -> Answers:
+        """What is in a run that is done; remembered for the next time."""
+        return _opened(self.folder)
 
     def cancel(self, wait: float) -> None:
         """Stop the scoring, and wait so many seconds for its end; nothing of the result is kept."""
@@ -133,8 +126,7 @@ class Run:
             job.is_deleted = True
             job.cancel()
         shutil.rmtree(self.folder, ignore_errors=True)
-        for remembered in (_answered, _shown, _tweets):
-            remembered.cache_clear()
+        _opened.cache_clear()
 
 
 # ---------------------------------------------------------------- which runs there are
@@ -148,7 +140,8 @@ def start(
     With ``finder`` there is a row for each product that a text names, and none is recorded. The products ``listed`` are
     looked for in the texts to say which are fit for the model.
     """
-    classes = sum(map(len, state.predictor.labels.values()))
+    labels = state.predictor.labels
+    classes = sum(map(len, labels.values()))
     run = Run(
         folder=_root() / secrets.token_urlsafe(16),
         kept_until=time.time() + KEPT_SECONDS,
@@ -162,6 +155,7 @@ def start(
         which=state.which,
         no_emotion=state.predictor.no_emotion,
         predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # no page needs those
+        emotions=[] if list(labels) == [tasks.PRODUCT.name] else list(emotions_of(labels)),
         per_product=finder is not None,
         products=listed and {name: list(aliases) for name, aliases in listed.aliases.items()},
         began=time.time(),
@@ -224,37 +218,49 @@ def _root() -> Path:
 # ---------------------------------------------------------------- what is in them
 
 
-@lru_cache(maxsize=2)
-def _answered(folder: Path) -> pd.DataFrame:
-    run = find(folder.name)
-    answers = pd.read_parquet(folder / _ANSWERS)
-    with tables.open_table(run.path, run.column) as table:
-        own = pd.concat(table.chunks(), ignore_index=True)
-    return pd.concat([own.iloc[answers.pop(_ROW)].reset_index(drop=True), answers], axis=1)
+@dataclass(frozen=True)
+class Answers:
+    """Tables of one index, a line for each answer."""
+
+    result: pd.DataFrame  # the file's own columns, the predictions with probabilities, and the status
+    table: pd.DataFrame  # the same without probabilities
+    workbook: pd.DataFrame  # the same with real dates
+    shown: pd.DataFrame  # the same as a page can show it
+    tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and where the file tells date and source
+    rows: pd.DataFrame | None  # for tf_model.analysis, without those that have no probabilities
+    dates: Dates | None
 
 
 @lru_cache(maxsize=2)
-def _shown(folder: Path) -> pd.DataFrame:
-    return files.showable(_answered(folder))
-
-
-@lru_cache(maxsize=2)
-def _tweets(folder: Path) -> pd.DataFrame:
-    run, frame = find(folder.name), _shown(folder)
-    product, emotion = frame.get("product"), frame.get("emotion")
-    if tasks.ANSWER in run.predicted and not run.per_product:
-        product = product.where(emotion != run.no_emotion)
-    labelled = pd.DataFrame(
-        {
-            "row": frame.index,
-            tasks.TEXT_COLUMN: frame[run.column].astype("str").fillna(""),
-            tasks.PRODUCT_COLUMN: product,
-            tasks.EMOTION_COLUMN: emotion,
-        }
-    )
-    described = eda.describe(labelled).assign(status=frame[STATUS])
-    is_abstained = {"is_abstained": frame[tasks.ANSWER] == NOT_SURE} if tasks.ANSWER in run.predicted else {}
-    return described.assign(**is_abstained)
+def _opened(folder: Path) -> Answers:
+    run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
+    with tables.open_table(run.path, run.column) as file:
+        own = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
+    result = pd.concat([own, predictions.drop(columns=_ROW)], axis=1)
+    table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
+    shown, dates = files.showable(table), find_dates(own)
+    texts = shown[run.column].astype("str").fillna("")
+    rows, emotion = None, None
+    if run.emotions:
+        rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
+        has_emotion = predictions[probability_column("emotion", run.emotions[0])].notna()
+        emotion = rows["emotion"].astype("str").where(has_emotion, predictions["emotion"])
+        rows = rows[has_emotion]
+    labelled = {tasks.TEXT_COLUMN: texts, tasks.PRODUCT_COLUMN: table.get("product"), tasks.EMOTION_COLUMN: emotion}
+    tweets = eda.describe(pd.DataFrame({"row": table.index} | labelled)).assign(status=table[STATUS])
+    if run.emotions:
+        tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
+    source = next((name for name in own if tables.plain_name(str(name)) in SOURCES), None)
+    if source is not None:
+        tweets["source"] = shown[str(source)].astype("str")
+    workbook = table
+    if dates:
+        tweets["date"] = dates.values
+        workbook, place = table.copy(deep=False), list(map(str, own)).index(dates.column)
+        is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
+        real = (dates.values.dt.date if is_day else dates.values).astype(object)
+        workbook.isetitem(place, real.where(dates.values.notna(), own.iloc[:, place]))
+    return Answers(result, table, workbook, shown, tweets, rows, dates)
 
 
 # ---------------------------------------------------------------- the work
@@ -330,6 +336,7 @@ class Job:
             recording.record(self._log, texts, measured, recording.BATCH)
 
         parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.reads_english)
+        columns = list((self.targets or self.state.predictor).columns(probabilities=True))
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.run.path, self.run.column) as table:
             tables.refuse_collisions(table, [STATUS])
@@ -337,7 +344,7 @@ class Job:
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
                 status = {index: check(text) for index, text in texts.items()}
                 more = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
-                parts.append(chunk[self.run.predicted].assign(**more))
+                parts.append(chunk[columns].assign(**more))
                 rows += len(texts)
         return pd.concat(parts, ignore_index=True)
 

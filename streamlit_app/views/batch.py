@@ -8,14 +8,15 @@ from pathlib import Path
 import streamlit as st
 
 from streamlit_app.components import files, loading, notices, products, runs
-from streamlit_app.components.explorer import Explorer
 from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
+from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
 from tf_model.data.products import Products
-from tf_model.errors import OutputError, plural
+from tf_model.errors import OutputError, TweetTargetError, plural
 from tf_model.inference.fit import STATUS
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.workbooks import MOST_CHARACTERS
@@ -27,7 +28,6 @@ ROWS = "batch_rows"
 RUN = "run"  # in the address
 POLL_SECONDS = 0.5
 ANSWER = "answer"
-TABS = ("Labels", "Words", "Repeats", "Rows")
 
 
 def main() -> None:
@@ -195,22 +195,22 @@ def _answer_again(run: Run) -> None:
 
 def _show_run(name: str, state: ModelState | None) -> None:
     run = runs.find(name)
-    st.button("All files", on_click=st.query_params.clear, icon=":material/arrow_back:", type="tertiary")
+    with st.container(horizontal=True):
+        st.button("All files", on_click=st.query_params.clear, icon=":material/arrow_back:")
+        if run:
+            _offer_deletion(run)
+            if run.status == runs.RUNNING and st.button("Cancel", icon=":material/stop_circle:"):
+                with st.spinner("Cancelling…"):
+                    run.cancel(wait=30)
+                st.rerun()
+            if run.status not in (runs.RUNNING, runs.DONE):
+                st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
     if run is None:
         st.info("There is no such file here: it was deleted, or kept long enough.", icon=":material/delete:")
         return
     st.subheader(plain_markdown(run.name), anchor=False)
     what = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
     st.caption(plain_markdown(f"{run.rows:,} rows, {what}, answered by {run.model} ({run.which}) on {_kept(run)}"))
-    with st.container(horizontal=True):
-        if run.status == runs.RUNNING:
-            if st.button("Cancel", icon=":material/stop_circle:"):
-                with st.spinner("Cancelling…"):
-                    run.cancel(wait=30)
-                st.rerun()
-        elif run.status != runs.DONE:
-            st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
-        _offer_deletion(run)
     if run.status == runs.RUNNING:
         _follow(run)
     elif run.status == runs.DONE:
@@ -237,7 +237,8 @@ def _follow(run: Run) -> None:
 
 def _show_answers(run: Run, state: ModelState | None) -> None:
     now = state and (loading.of_targets(state) if run.per_product else loading.of_texts(state))
-    if now and (run.model, run.version) != (now.name, now.version):
+    is_current = now and (run.model, run.version) == (now.name, now.version)
+    if now and not is_current:
         st.info(
             "These are the answers of another model than the one in use now.", icon=":material/published_with_changes:"
         )
@@ -247,25 +248,40 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         icon=":material/check_circle:",
     )
     with st.spinner("Reading the answers…"):
-        every, table, shown = run.tweets(), run.answered(), run.shown()
+        answers = run.opened()
     percent = st.column_config.NumberColumn(format="percent")
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")
     names = dict.fromkeys([run.column, *first, *run.predicted, STATUS])
-    columns = {name: percent if name.endswith("_confidence") else None for name in names if name in shown}
+    columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
     columns[run.column] = st.column_config.TextColumn(width=330)
-    Explorer(
+    analysed = ["Over time"] * bool(answers.dates) + ["Compare"] if run.emotions else []
+    RunExplorer(
         key=run.id,
-        every=every,
-        table=table,
-        shown=shown,
+        every=answers.tweets,
+        table=answers.table,
+        workbook=answers.workbook,
+        shown=answers.shown,
         columns=columns,
         file=f"{Path(run.name).stem[:80]}_answers",
         no_emotion=run.no_emotion,
-        tabs=TABS,
+        tabs=("Labels", *analysed, "Words", "Repeats", "Rows"),
         filters=run.filters,
         keep=lambda filters: setattr(run, "filters", filters),
+        rows=answers.rows,
+        emotions=run.emotions,
+        correction=_correction(now.folder, now.version) if is_current and run.emotions else None,
+        dates=answers.dates,
     ).show()
     _say_how_to_use(run)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _correction(folder: Path, version: str) -> Correction | None:
+    """What a model is known to get wrong; None where its folder does not tell."""
+    try:
+        return read_correction(folder)
+    except TweetTargetError:
+        return None
 
 
 def _say_how_to_use(run: Run) -> None:

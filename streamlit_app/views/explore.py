@@ -42,7 +42,7 @@ def main() -> None:
         "emotion": st.column_config.TextColumn("labelled emotion", width=130),
     }
     tabs = ("Labels", "Lengths", "Words", "Repeats", "Brands named")
-    Explorer("explore", every, table, table, columns, "tweets", no_emotion, tabs).show()
+    Explorer("explore", every, table, table, table, columns, "tweets", no_emotion, tabs).show()
 
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")

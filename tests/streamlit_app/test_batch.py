@@ -121,7 +121,7 @@ def test_every_format_is_read_and_answered(stub, tmp_path, suffix):
     assert app.dataframe[0].value["Tweet"].tolist() == TEXTS
     answer(app)
     assert "4 rows answered in" in app.success[0].value
-    result = run_of(app).answered()
+    result = run_of(app).opened().table
     assert list(result) == ["id", "Tweet", "n", *PREDICTED]
     assert result["answer"].tolist() == ANSWERS
     assert rows_of(app)["answer"].tolist() == ANSWERS
@@ -131,7 +131,7 @@ def test_another_column_can_be_picked(stub):
     app = upload(b"text,other\nI love the iPad,I hate my iPhone\n", "a.csv")
     app.selectbox[-1].set_value("other").run()
     answer(app)
-    assert run_of(app).answered()["answer"].tolist() == ["Negative emotion → iPhone"]
+    assert run_of(app).opened().table["answer"].tolist() == ["Negative emotion → iPhone"]
 
 
 def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
@@ -200,7 +200,7 @@ def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monke
 def test_charts_have_words(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
     products, emotions, both = [chart.proto.alt for chart in app.get("plotly_chart")]
-    assert products == "Number of texts by product: iPhone 1, iPad 1, Google 1, no product 1."
+    assert products == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
     assert emotions == (
         "Number of texts by emotion: Negative emotion 1, No emotion toward brand or product 1, Positive emotion 2."
     )
@@ -221,7 +221,7 @@ def test_a_column_called_status_is_not_overwritten(stub):
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
     assert "2 of 4 rows are not; the answer there means little:\n- blank: **2**" in words_of(app)
-    assert run_of(app).answered()["id"].tolist() == ["1", "2", "3", "4"]
+    assert run_of(app).opened().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"
     assert "Fit for the model?" not in words_of(answer(upload(b"text\nI love the iPad\n", "b.csv")))
@@ -229,7 +229,7 @@ def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
 
 def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
     app = answer(upload("text\nI love the iPad\nI love the ipad!\n👍\nI hate my iPhone\n".encode(), "a.csv"))
-    assert run_of(app).answered()["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
+    assert run_of(app).opened().table["status"].tolist() == ["fit", "repeated", "only emoji or signs", "fit"]
     assert "2 of 4 rows are not" in words_of(app)
     assert counted(app) == "2"
     choose(app, "let_in", True)
@@ -242,10 +242,10 @@ def test_rows_that_are_not_fit_are_let_into_the_charts_by_one_checkbox(stub):
 
 def test_a_model_of_english_texts_counts_no_others(stub):
     rows = b"text\nI love the iPad\nMe encanta mi nuevo iPad\n"
-    assert run_of(answer(upload(rows, "a.csv"))).answered()["status"].tolist() == ["fit", "fit"]
+    assert run_of(answer(upload(rows, "a.csv"))).opened().table["status"].tolist() == ["fit", "fit"]
     stub.metrics["dataset"] = "assignment"
     app = answer(upload(rows, "a.csv"))
-    assert run_of(app).answered()["status"].tolist() == ["fit", "other language"]
+    assert run_of(app).opened().table["status"].tolist() == ["fit", "other language"]
 
 
 def test_a_file_without_texts_is_refused_with_its_columns(stub):
@@ -258,7 +258,7 @@ def test_a_file_without_texts_is_refused_with_its_columns(stub):
 def test_a_model_of_the_product_alone(stub, tmp_path):
     stub.tasks = ("product",)
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert list(run_of(app).answered())[3:] == ["product", "product_confidence", "status"]
+    assert list(run_of(app).opened().table)[3:] == ["product", "product_confidence", "status"]
     [chart] = app.get("plotly_chart")
     assert chart.proto.alt == "Number of texts by product: iPhone 1, iPad 1, Google 1, Android 1."
 
@@ -411,8 +411,7 @@ def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_ane
     assert "run" not in app.query_params
     assert app.selectbox[-1].value == "text"
     done = run_of(answer(app))
-    for remembered in (runs._answered, runs._shown, runs._tweets):
-        remembered.cache_clear()
+    runs._opened.cache_clear()
     assert "1 row answered" in open_run(done).success[0].value
 
 
@@ -474,7 +473,7 @@ def test_numbers_and_other_texts_stay(value):
 
 def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
     app = answer(upload(written(table().rename(columns={"n": "=n"}), ".csv", tmp_path), "a.csv"))
-    content = files.as_csv(run_of(app).answered())
+    content = files.as_csv(run_of(app).opened().table)
     assert content.startswith(files.BYTE_ORDER_MARK)
     read = pandas.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, encoding="utf-8-sig")
     assert list(read) == ["id", "Tweet", "'=n", *PREDICTED]
@@ -485,7 +484,7 @@ def test_csv_keeps_columns_and_runs_no_formula(stub, tmp_path):
 
 def test_xlsx_keeps_texts_as_texts(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(run_of(app).answered()))).active
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(run_of(app).opened().table))).active
     rows = list(sheet.iter_rows())
     assert [cell.value for cell in rows[0]] == ["id", "Tweet", "n", *PREDICTED]
     assert [row[2].value for row in rows[1:]] == ["=1+1", "@user", "-5", "+1 great"]
@@ -543,7 +542,7 @@ def test_a_hundred_thousand_rows_pass(stub, tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("id,text\n" + "".join(f"{n},{TEXTS[n % 4]}\n" for n in range(rows)))
     run = wait(start(stub, tmp_path / "a.csv"), 60)
     assert run.status == runs.DONE, run.problem
-    result = run.answered()
+    result = run.opened().table
     assert len(result) == rows
     assert result["id"].tolist()[-1] == "99999"
     read = pandas.read_csv(io.BytesIO(files.as_csv(result)))

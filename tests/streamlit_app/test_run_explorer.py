@@ -1,0 +1,104 @@
+"""What a run shows beyond Explore: corrected shares, changes over time, two selections compared, real dates."""
+
+import io
+from datetime import date, timedelta
+from types import SimpleNamespace
+
+import numpy
+import openpyxl
+import pytest
+import streamlit as st
+from app_stub import open_app, words_of
+
+from streamlit_app.components import files, runs
+from tf_model import tasks
+from tf_model.analysis import shares
+
+FIRST = date(2026, 5, 4)  # a Monday
+WEEKS = 8
+
+
+@pytest.fixture
+def run(stub):
+    """Forty texts a week: from the fifth week on half of those on the iPhone are negative, and all from the shop."""
+    lines = ["text,when,Source"]
+    for number in range(40 * WEEKS):
+        week, place = divmod(number, 40)
+        is_bad = week >= 4 and place < 20
+        words = "I hate my iPhone, it crashed" if is_bad else "I love my iPhone" if place < 20 else "The iPad is there"
+        lines.append(f'"{words} {number}",{FIRST + timedelta(weeks=week)},{"shop" if is_bad else "web"}')
+    app = open_app("batch")
+    app.file_uploader[0].set_value(("a.csv", "\n".join(lines).encode(), "text/csv")).run()
+    next(each for each in app.button if each.label.startswith("Answer ")).click().run()
+    found = runs.find("".join(app.query_params["run"]))
+    if found.job:
+        found.job.join(20)
+    return found
+
+
+def open_tab(run, tab):
+    app = open_app("batch")
+    app.query_params["run"] = run.id
+    app.session_state[f"{run.id}_tab"] = tab
+    assert not app.run().exception, app.exception
+    return app
+
+
+def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
+    app = open_tab(run, "Over time")
+    said = words_of(app).replace("\\", "")
+    assert "From the week of 1 June 2026 on, Negative emotion toward iPhone rose from 0% to 100% of the texts" in said
+    assert "Words: crashed, hate" in said
+    [chart] = app.get("plotly_chart")
+    assert "Negative emotion: share of the texts by week: week of 4 May 2026 0%" in chart.proto.alt
+    key = f"{run.id}_time_iPhone_{tasks.NEGATIVE}_bar"
+    app.selectbox(key=key).set_value("week of 8 June 2026").run()
+    assert len(app.dataframe[-1].value) == 20
+    assert app.dataframe[-1].value["text"].str.contains("crashed").all()
+
+
+def test_dates_and_sources_are_filters_that_are_kept(run):
+    app = open_tab(run, "Rows")
+    app.date_input(key=f"{run.id}_dates").set_value((FIRST, FIRST + timedelta(days=6))).run()
+    app.multiselect(key=f"{run.id}_sources").set_value(["web"]).run()
+    assert len(app.dataframe[-1].value) == 40
+    assert len(open_tab(run, "Rows").dataframe[-1].value) == 40
+    app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
+    assert "0 of 320 rows pass the filters." in words_of(app)
+
+
+def test_two_selections_are_compared(run):
+    app = open_tab(run, "Compare")
+    assert "choose two selections that share none" in app.info[-1].value
+    for side, source in (("A", "web"), ("B", "shop")):
+        app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
+    assert not app.exception, app.exception
+    said = words_of(app).replace("\\", "")
+    assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
+    assert "Words that tell B: " in said
+    assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
+
+
+def test_the_workbook_has_real_dates(run):
+    answers = run.opened()
+    assert answers.table["when"].tolist()[0] == "2026-05-04"
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    assert sheet["B2"].is_date
+    assert (sheet["B2"].value.date(), sheet["B2"].number_format) == (FIRST, "yyyy-mm-dd")
+
+
+def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch):
+    assert "corrected" not in words_of(open_tab(run, "Labels"))
+    ids = numpy.arange(60) % 3
+    unsure = numpy.random.default_rng(0).dirichlet([1, 1, 1], 60)
+    labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
+    monkeypatch.setattr(shares, "read_correction", lambda _: shares.Correction.of(labelled))
+    st.cache_resource.clear()
+    app = open_tab(run, "Labels")
+    assert "corrected for the errors that the model is known to make" in words_of(app)
+    beside = {each.label: each.delta for each in app.metric}
+    assert beside["Texts counted"] == ""
+    assert beside["Negative emotion"].endswith("%)")
+    table = app.dataframe[-1].value
+    assert list(table)[:2] == ["product", "emotion"]
+    assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
