@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 import plotly.graph_objects as go
 
-from streamlit_app.charts.theme import DARK_GREY, colour_of, layout
+from streamlit_app.charts.theme import DARK_GREY, colour_of, layout, plain
 
 HEIGHT = 340
 
@@ -31,7 +31,7 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
     edge = {"x": frame["start"], "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     low = go.Scatter(y=frame["low"], **edge)
     high = go.Scatter(y=frame["high"], fill="tonexty", fillcolor=f"{colour}40", **edge)  # a quarter opaque
-    figure = layout(go.Figure([line, low, high]), title=title, height=HEIGHT).update_layout(showlegend=False)
+    figure = layout(go.Figure([line, low, high]), title=plain(title), height=HEIGHT).update_layout(showlegend=False)
     for when in changes:
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
     return figure.update_yaxes(tickformat=".0%", rangemode="tozero")

@@ -45,6 +45,7 @@ OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists
 _RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # in the answers: which row of the file, from 0
+MOST_SOURCES = 100  # more are no channels but addresses
 SOURCES = ("source", "channel", "platform", "site", "network")  # what columns are called that say where a text is from
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
@@ -185,14 +186,17 @@ def find(name: str) -> Run | None:
 
 
 def mine() -> list[Run]:
-    """The runs of this browser, the newest first; those of anybody that were kept long enough are deleted."""
-    folders = list(_root().glob("*"))
-    for folder in folders:
+    """The runs of this browser, the newest first."""
+    found = [run for folder in _root().glob("*") if (run := find(folder.name)) and run.owner == owner()]
+    return sorted(found, key=lambda run: run.began, reverse=True)
+
+
+def clear_up() -> None:
+    """Delete the runs, whoever's, that were kept long enough."""
+    for folder in _root().glob("*"):
         with suppress(FileNotFoundError):  # somebody deletes it at the same moment
             if time.time() > folder.stat().st_mtime + KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
-    found = [run for folder in folders if (run := find(folder.name)) and run.owner == owner()]
-    return sorted(found, key=lambda run: run.began, reverse=True)
 
 
 def owner() -> str:
@@ -250,9 +254,10 @@ def _opened(folder: Path) -> Answers:
     tweets = eda.describe(pd.DataFrame({"row": table.index} | labelled)).assign(status=table[STATUS])
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
-    source = next((name for name in own if tables.plain_name(str(name)) in SOURCES), None)
-    if source is not None:
-        tweets["source"] = shown[str(source)].astype("str")
+    for name in own.columns[own.columns.map(lambda name: tables.plain_name(str(name)) in SOURCES)]:
+        sources = shown[str(name)].astype("str").where(lambda values: values != "")
+        if 1 < sources.nunique() <= MOST_SOURCES:
+            tweets["source"] = sources
     workbook = table
     if dates:
         tweets["date"] = dates.values

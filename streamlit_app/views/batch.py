@@ -33,6 +33,7 @@ ANSWER = "answer"
 def main() -> None:
     """The page."""
     st.title("Batch")
+    runs.clear_up()
     runs.remember_owner()
     state = notices.usable_model()
     if RUN in st.query_params:
