@@ -1,0 +1,121 @@
+"""All figures of a report, as one dictionary that is ready for JSON: the page and ``report.json`` show the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from tf_model import tasks
+from tf_model.analysis.changes import PERIODS, by_period, find_changes, find_dates, period_of
+from tf_model.analysis.compare import compare, telling_words
+from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, rows_of
+from tf_model.analysis.shares import emotion_shares, read_correction
+from tf_model.analysis.themes import describe_themes, find_themes, groups_of
+from tf_model.errors import ModelError
+from tf_model.inference.fit import FIT, STATUS
+from tf_model.inference.predictor import Predictor, columns_of
+from tf_model.inference.targets import target_columns
+from tf_model.io import tables
+
+SOURCES = {"source", "channel", "platform", "network", "site"}  # names of a column whose values are compared
+
+
+def figures(
+    result: pd.DataFrame, texts: pd.Series, model: Predictor, name: str, with_texts: bool = True
+) -> dict[str, Any]:
+    """What is to be said of a user's file, called ``name``.
+
+    ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
+    ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are counted, and left out.
+    """
+    emotions = emotions_of(model.labels)
+    is_target = tasks.TARGET.name in model.labels
+    predicted = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
+    own = result.loc[:, ~result.columns.isin([*predicted, STATUS])]
+    dates = find_dates(own)
+    is_fit = result[STATUS] == FIT
+    rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values[is_fit])
+    reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
+    validation = model.metrics["validation"][tasks.TARGET.name if is_target else tasks.EMOTION.name]
+    non_neutral = [emotion for emotion in emotions if emotion != model.no_emotion]
+    try:
+        correction, problem = read_correction(model.folder), None
+    except ModelError as error:
+        correction, problem = None, str(error)
+    dated = rows["date"].notna().any()
+    return {
+        "file": name,
+        "date": pd.Timestamp.now("UTC").date().isoformat(),
+        "model": {
+            "name": model.name,
+            "is_target": is_target,
+            "version": model.version,
+            "dataset": model.metrics.get("dataset"),
+            "validation_rows": validation["rows"],
+            "accuracy": validation["accuracy"],
+            "per_emotion": {each: validation["per_class"][each] for each in non_neutral},
+        },
+        "emotions": list(emotions),
+        "no_emotion": model.no_emotion,
+        "rows": len(result),
+        "counted": len(rows),
+        "least_texts": LEAST_TEXTS,
+        "not_fit": reasons.to_dict(),
+        "shares": _lines(emotion_shares(rows, emotions, correction)),
+        "correction_rows": correction and correction.rows,
+        "correction_problem": problem,
+        "dates": dates and {"column": dates.column, "notes": list(dates.notes)},
+        "period": period_of(rows["date"]) if dated else None,
+        "over_time": _lines(by_period(rows, non_neutral)) if dated else [],
+        "changes": _lines(find_changes(rows, non_neutral)) if dated else [],
+        "comparison": _comparison(rows, own, emotions),
+        "themes": _themes(rows, non_neutral, with_texts),
+    }
+
+
+def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
+    """The two most frequent values of a column that says where a text comes from; None without such a column."""
+    for column in own.columns[own.columns.map(lambda each: tables.plain_name(str(each)) in SOURCES)]:
+        sources = own.loc[rows.index, column]
+        first = sources[sources != ""].value_counts().index[:2].tolist()
+        if len(first) == 2:
+            one, other = ((sources == each).to_numpy() for each in first)
+            lines, words = _lines(compare(rows, one, other, emotions)), telling_words(rows, one, other)
+            sides = [{"name": str(each), "words": own_words} for each, own_words in zip(first, words, strict=True)]
+            return {"column": str(column), "sides": sides, "lines": lines}
+    return None
+
+
+def _themes(rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool) -> list[dict[str, Any]]:
+    """The themes of each product and emotion that has enough texts, with how many texts each period has of a theme."""
+    found, products = [], rows["product"].dropna().unique()
+    periods = None
+    if rows["date"].notna().any():
+        periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
+        every = pd.period_range(periods.min(), periods.max())
+    for product, of_product in list(by_product(rows))[1:] or by_product(rows):
+        for emotion in emotions:
+            own = of_product[of_product["emotion"] == emotion]
+            own = own[~pd.Series(groups_of(own), own.index).duplicated()] if len(own) else own
+            themes = find_themes(own, products) if len(own) >= LEAST_TEXTS else pd.Series(-1, own.index)
+            lines = []
+            for line in describe_themes(own, themes, products).itertuples() if (themes >= 0).any() else ():
+                entry = {"words": line.words, "texts": line.texts}
+                if periods is not None:
+                    trend = periods[themes.index[themes == line.theme]].value_counts().reindex(every, fill_value=0)
+                    entry["trend"] = trend.tolist()
+                if with_texts:
+                    entry["quotes"] = rows.loc[line.quotes, "text"].tolist()
+                lines.append(entry)
+            if lines:
+                found.append({"product": product, "emotion": emotion, "texts": len(own), "themes": lines})
+    return found
+
+
+def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a table as JSON has them: NaN is null, a date ISO."""
+    days = {name: table[name].dt.strftime("%Y-%m-%d") for name in ("start", "when") if name in table and len(table)}
+    return json.loads(table.assign(**days).to_json(orient="records", double_precision=6))

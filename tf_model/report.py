@@ -1,0 +1,157 @@
+"""A report on a file of texts: what people feel about which product, how sure that is, what changed, and why."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_model import cli, paths, tasks
+from tf_model.errors import DataError, UsageError, listed
+from tf_model.io import tables
+from tf_model.io.files import refuse_to_overwrite, whole_file, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tf_model.data.products import Products
+    from tf_model.inference.predictor import Predictor
+    from tf_model.inference.targets import TargetPredictor
+
+TEMPLATES = Path(__file__).parent / "analysis"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """``python -m tf_model.report``: read a file, answer its texts, and write the report and its figures."""
+    arguments = _parser().parse_args(argv)
+    output: Path = arguments.output
+    if output.suffix.lower() != ".html":
+        raise UsageError(
+            f"expected an output whose name ends in .html, got {output}; its figures go beside it as .json"
+        )
+    beside = output.with_suffix(".json")
+    for target in (output, beside):
+        refuse_to_overwrite(target, arguments.overwrite)
+    with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column) as table:
+        cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
+        predictor, products = _load(arguments)
+        result, texts = answered(table, predictor, products)
+    from tf_model.analysis.figures import figures
+
+    model = getattr(predictor, "model", predictor)  # of a TargetPredictor
+    found = figures(result, texts, model, Path(arguments.input).name, not arguments.no_texts)
+    page = render(found)
+    with whole_file(output, arguments.overwrite) as part:
+        part.write_text(page, encoding="utf-8")
+    write_json(beside, found, arguments.overwrite)
+    cli.say(f"wrote {paths.shown(output)} and {paths.shown(beside)} ({found['counted']:,} of {found['rows']:,} rows)")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser("tf_model.report", __doc__.splitlines()[0])
+    add = parser.add_argument
+    add("input", metavar="INPUT", help="a file of texts, or one that `predict --probabilities` has answered")
+    add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; its figures go beside it")
+    add("--overwrite", action="store_true", help="replace both if they exist")
+    add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
+    where = "saved_models/target, or answer where there is none, if not given"
+    add("--model", type=Path, metavar="DIR", help=f"a model that you trust; {where}")
+    add(
+        "--products", type=Path, metavar="FILE", help="the products to look for (.csv, .yaml); the model's if not given"
+    )
+    add("--no-texts", action="store_true", help="quote no text")
+    return parser
+
+
+def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, Products | None]:
+    """The model, and the products that a text must name."""
+    from tf_model.data.products import Products, read_products
+    from tf_model.inference.predictor import Predictor, find_model
+    from tf_model.inference.targets import TargetPredictor
+    from tf_model.model_dir import read_labels
+
+    own = paths.SAVED_MODELS / tasks.TARGET.name
+    folder = find_model(arguments.model or (own if own.is_dir() else None))
+    labels = read_labels(folder)
+    if tasks.TARGET.name in labels:
+        predictor = TargetPredictor.load(folder, arguments.products)
+        return predictor, predictor.products
+    if not tasks.has_answer(labels):
+        raise UsageError(f"{folder} predicts {listed(labels)}, and a report needs the emotion; run `make answer`")
+    if arguments.products:
+        return Predictor.load(folder), read_products(arguments.products)
+    names = labels[tasks.PRODUCT.name]
+    return Predictor.load(folder), read_products(paths.PRODUCTS) if names == tasks.PRODUCTS else Products(
+        dict.fromkeys(names, ())
+    )
+
+
+def answered(
+    table: tables.Table, predictor: Predictor | TargetPredictor, products: Products | None
+) -> tuple[pd.DataFrame, pd.Series]:
+    """The rows of a table with predictions, probabilities and status, and their texts; both by one unique index.
+
+    Predictions with probabilities that the table already has are kept. :class:`DataError` where it has others, or no
+    texts.
+    """
+    import pandas as pd
+
+    from tf_model.inference.fit import STATUS, FitCheck, refuse_without_texts
+    from tf_model.inference.render import count_progress
+    from tf_model.inference.targets import TargetPredictor
+    from tf_model.model_dir import SAMPLE
+
+    is_target = isinstance(predictor, TargetPredictor)
+    columns = predictor.columns(probabilities=True)
+    has_all, has_some = (set(each) <= set(table.columns) for each in (columns, predictor.columns()))
+    if has_some and not has_all:
+        raise DataError(
+            f"{table.name} was answered without probabilities; give the file of the texts, or add --probabilities to "
+            "`python -m tf_model.predict`"
+        )
+    tables.refuse_collisions(table, [STATUS])
+    refuse_without_texts(table, next(table.chunks(1_000)))
+    english = predictor.metrics.get("dataset") in ("assignment", SAMPLE)
+    check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
+    with count_progress(table.total_rows, shown=True) as advance:
+        chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
+        for chunk in chunks:
+            own = pd.Series(table.texts(chunk), chunk.index).map(tables.as_text)
+            # A text with a row for each product that it names is one text.
+            number = (own != own.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
+            first = ~number.duplicated().to_numpy()
+            status = dict(zip(number[first], map(check, own[first]), strict=True))
+            parts.append(chunk.assign(**{STATUS: number.map(status)}))
+            texts.append(own)
+    result = pd.concat(parts, ignore_index=True)
+    if result.empty:
+        raise DataError(f"{table.name} has no rows; give a file with texts")
+    numbers = [name for name, dtype in columns.items() if dtype == "float32"]
+    try:
+        result[numbers] = result[numbers].apply(pd.to_numeric)
+    except ValueError as error:
+        raise DataError(f"{table.name}: the probabilities are not numbers; give the file of the texts") from error
+    return result, pd.concat(texts, ignore_index=True)
+
+
+def render(found: Mapping[str, Any]) -> str:
+    """The page of the figures: one file of HTML that needs neither a network nor scripts."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
+    environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
+    environment.filters["count"] = "{:,}".format
+    return environment.get_template("report.html.j2").render(found)
+
+
+if __name__ == "__main__":
+    cli.run(main)
