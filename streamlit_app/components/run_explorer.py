@@ -30,9 +30,22 @@ class RunExplorer(Explorer):
     emotions: Sequence[str]
     correction: Correction | None
     dates: Dates | None
+    report: Callable[[pd.Index], str] | None  # on some of the rows, as HTML; None where the model cannot be asked
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         return super()._tabs() | {"Over time": self._over_time, "Compare": self._compare}
+
+    def _offer_downloads(self, index: pd.Index, key: str) -> None:
+        super()._offer_downloads(index, key)
+        if self.report and key == self._key("all"):
+            st.download_button(
+                "Download report",
+                data=lambda: self.report(index),
+                file_name=f"{self.file}.html",
+                mime="text/html",
+                on_click="ignore",
+                icon=":material/summarize:",
+            )
 
     def _rows_of(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from streamlit_app.components import files, loading, notices, products, runs
@@ -13,6 +14,7 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import RunExplorer
 from streamlit_app.components.runs import Run
+from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
 from tf_model.data.products import Products
@@ -21,6 +23,7 @@ from tf_model.inference.fit import STATUS
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.workbooks import MOST_CHARACTERS
 from tf_model.modeling.joint_label import NOT_SURE
+from tf_model.report import render
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
 UPLOAD = "batch_upload"  # in the session: the file that was not answered yet
@@ -250,6 +253,11 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     )
     with st.spinner("Reading the answers…"):
         answers = run.opened()
+
+    def report(index: pd.Index) -> str:
+        texts = answers.tweets["text"]
+        return render(figures(answers.result.loc[index], texts[index], now.predictor, run.name))
+
     percent = st.column_config.NumberColumn(format="percent")
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")
     names = dict.fromkeys([run.column, *first, *run.predicted, STATUS])
@@ -272,6 +280,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         emotions=run.emotions,
         correction=_correction(now.folder, now.version) if is_current and run.emotions else None,
         dates=answers.dates,
+        report=report if is_current and run.emotions and "validation" in now.predictor.metrics else None,
     ).show()
     _say_how_to_use(run)
 

@@ -11,8 +11,8 @@ import streamlit as st
 from app_stub import open_app, words_of
 
 from streamlit_app.components import files, runs
-from tf_model import tasks
-from tf_model.analysis import shares
+from tf_model import report, tasks
+from tf_model.analysis import figures, shares
 
 FIRST = date(2026, 5, 4)  # a Monday
 WEEKS = 8
@@ -102,3 +102,22 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch)
     table = app.dataframe[-1].value
     assert list(table)[:2] == ["product", "emotion"]
     assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
+
+
+def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
+    offered, given = {}, []
+    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+    monkeypatch.setattr(figures, "figures", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(report, "render", lambda _: "a page")
+    open_tab(run, "Labels")
+    assert "Download report" not in offered, "nothing is known of how good the model is"
+    stub.metrics["validation"] = {}
+    app = open_tab(run, "Labels")
+    app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
+    assert offered["Download report"]() == "a page"
+    [(result, texts, model, name)] = given
+    assert (len(result), model, name) == (80, stub, "a.csv")
+    assert texts.index.equals(result.index)
+    assert texts.str.contains("crashed").all()
+    assert list(result)[:3] == ["text", "when", "Source"]
+    assert f"emotion_probability_{tasks.NEGATIVE}" in result
