@@ -62,7 +62,9 @@ class RunExplorer(Explorer):
     def _show_totals(self, tweets: pd.DataFrame) -> None:
         super()._show_totals(tweets)
         if self.correction:
-            st.caption("Below a count: the share corrected for the errors that the model is known to make, as below.")
+            st.caption(
+                "Below a share: the same corrected for the errors that the model is known to make, with its 95% interval."
+            )
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
@@ -70,7 +72,7 @@ class RunExplorer(Explorer):
             return
         st.subheader("Corrected shares", anchor=False)
         shares = emotion_shares(self._rows_of(tweets), self.emotions, self.correction)
-        _show_table(shares, "Counted and corrected share of each emotion")
+        _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
             f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known."

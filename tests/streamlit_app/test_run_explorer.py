@@ -101,7 +101,7 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch)
     assert beside["Negative emotion"].endswith("%)")
     table = app.dataframe[-1].value
     assert list(table)[:2] == ["product", "emotion"]
-    assert ((table["low"] <= table["share"]) & (table["share"] <= table["high"])).all()
+    assert table["corrected share"].between(table["low"], table["high"]).all()
 
 
 def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
