@@ -62,9 +62,7 @@ class RunExplorer(Explorer):
     def _show_totals(self, tweets: pd.DataFrame) -> None:
         super()._show_totals(tweets)
         if self.correction:
-            st.caption(
-                "Below a share: the same corrected for the errors that the model is known to make, with its 95% interval."
-            )
+            st.caption("Below a share: the same corrected for the model's known errors, with its 95% interval.")
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
