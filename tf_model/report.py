@@ -98,10 +98,10 @@ def answered(
     """
     import pandas as pd
 
+    from tf_model.data.dataset import ASSIGNMENT, SAMPLE
     from tf_model.inference.fit import STATUS, FitCheck, refuse_without_texts
     from tf_model.inference.render import count_progress
     from tf_model.inference.targets import TargetPredictor
-    from tf_model.model_dir import SAMPLE
 
     is_target = isinstance(predictor, TargetPredictor)
     columns = predictor.columns(probabilities=True)
@@ -113,7 +113,7 @@ def answered(
         )
     tables.refuse_collisions(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
-    english = predictor.metrics.get("dataset") in ("assignment", SAMPLE)
+    english = predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
     check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
     with count_progress(table.total_rows, shown=True) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
@@ -147,10 +147,15 @@ def render(found: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = lambda share: f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
+    environment.filters["percent"] = percent
     environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
     environment.filters["count"] = "{:,}".format
     return environment.get_template("report.html.j2").render(found)
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, in words: ``"4.2%"``, ``"42%"``."""
+    return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def _themes(rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool) -> li
             themes = find_themes(own, products) if len(own) >= LEAST_TEXTS else pd.Series(-1, own.index)
             lines = []
             for line in describe_themes(own, themes, products).itertuples() if (themes >= 0).any() else ():
-                entry = {"words": line.words, "texts": line.texts}
+                entry = {"words": line.words, "texts": line.texts, "trend": [], "quotes": []}
                 if periods is not None:
                     trend = periods[themes.index[themes == line.theme]].value_counts().reindex(every, fill_value=0)
                     entry["trend"] = trend.tolist()

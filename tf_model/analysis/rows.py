@@ -25,9 +25,11 @@ def rows_of(
     """``text``, ``product``, ``emotion``, its probabilities, and ``date`` (NaT: none) of predictions, by their index.
 
     ``result`` holds predictions with probabilities. The emotion is the most probable one, never "Not sure": non-neutral
-    texts are "Not sure" more often, so that shares of the answers would lean to no emotion.
+    texts are "Not sure" more often, so that shares of the answers would lean to no emotion. Rows without probabilities,
+    such as those of a text that names no product, are left out.
     """
     columns = [probability_column("emotion", emotion) for emotion in emotions]
+    result = result[result[columns[0]].notna()]
     probabilities = result[columns].to_numpy(np.float64)
     rows = pd.DataFrame(probabilities, index=result.index, columns=columns)
     rows.insert(0, "text", texts)

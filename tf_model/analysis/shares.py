@@ -45,6 +45,7 @@ class Correction:
         emotion has too few rows.
         """
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         kept = np.unique(labelled.probabilities, axis=0, return_index=True)[1]
         inputs, label_ids = _logs(labelled.probabilities[kept]), labelled.label_ids[kept]
@@ -59,10 +60,11 @@ class Correction:
         draws = [
             np.concatenate([generator.choice(own, min(len(own), DRAWN)) for own in by_emotion]) for _ in range(DRAWS)
         ]
-        calibrations = tuple(
-            (LogisticRegression(C=10).fit(inputs[each], label_ids[each]), np.bincount(label_ids[each]) / len(each))
-            for each in (np.arange(len(kept)), *draws)
-        )
+        with threadpool_limits(1):  # so small are they that threads would only wait for each other
+            calibrations = tuple(
+                (LogisticRegression(C=10).fit(inputs[each], label_ids[each]), np.bincount(label_ids[each]) / len(each))
+                for each in (np.arange(len(kept)), *draws)
+            )
         return cls(labelled.labels, len(kept), calibrations)
 
 

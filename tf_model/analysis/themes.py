@@ -15,6 +15,7 @@ from tf_model.eda.tweets import terms
 
 THEMES = range(5, 11)  # how many
 WORDS, QUOTES = 4, 3  # that stand for a theme
+MOST_SHARE = 0.3  # of the texts of all themes: words in more of them tell no theme from another
 DIMENSIONS = 50
 MOST_COMPARED = 3_000  # texts of which near-duplicates are found in a second; of more only those with the same words
 MOST_SCORED = 1_000  # texts by which the number of themes is chosen
@@ -25,20 +26,28 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     """The theme of each of the rows of one product and emotion: int by their index, -1 of all if fewer than 30 differ.
 
     Clusters by k-means of TF-IDF in 50 dimensions, as many as the silhouette is best with. Near-duplicates count once
-    there, and share a theme. ``names`` are words that say nothing, such as the product's.
+    there, and share a theme. A text of nothing but dull words and ``names``, such as the product's, has none, -1.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
+    themes = pd.Series(-1, rows.index)
+    rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
     group = groups_of(rows)
     _, first = np.unique(group, return_index=True)
     if len(first) < LEAST_TEXTS:
-        return pd.Series(-1, rows.index)
+        return themes
     vectors = _vectors(rows["text"].iloc[first], names)
+    different = len(np.unique(vectors.round(6), axis=0))
     size = min(MOST_SCORED, len(first))
-    found = [KMeans(count, n_init=3, random_state=SEED).fit_predict(vectors) for count in THEMES]
-    best = max(found, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
-    return pd.Series(best[group], rows.index)
+    found = [
+        KMeans(count, n_init=3, random_state=SEED).fit_predict(vectors) for count in THEMES if count < different
+    ] or [np.zeros(len(first), np.int64)]
+    best = found[0]
+    if len(found) > 1:
+        best = max(found, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
+    themes[rows.index] = best[group]
+    return themes
 
 
 def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
@@ -48,14 +57,16 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     texts nearest to the middle. Near-duplicates count once. Themes that are given one number before are merged.
     """
     columns = ["theme", "words", "texts", "quotes"]
+    rows = rows[themes[rows.index] >= 0]
     kept = rows.iloc[np.unique(groups_of(rows), return_index=True)[1]]
     theme = themes[kept.index]
-    if (theme < 0).all():
+    if kept.empty:
         return pd.DataFrame(columns=columns)
     counts, words = _counts(kept["text"], names)
     numbers = np.unique(theme)
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
     weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
+    weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # after all others
     vectors, lines = _vectors(kept["text"], names), []
     for number, weight in zip(numbers, weights, strict=True):
         own = (theme == number).to_numpy()
@@ -76,7 +87,12 @@ def groups_of(rows: pd.DataFrame) -> np.ndarray:
 
 def _analyzer(names: Iterable[str]) -> Callable[[str], list[str]]:
     dull = dull_words(names)
-    return lambda text: [word for word in terms(text) if word not in dull and len(word) > 1 and not word.isdigit()]
+
+    def analyze(text: str) -> list[str]:
+        words = (word.split("'")[0] for word in terms(text) if not word.endswith("n't"))
+        return [word for word in words if word not in dull and len(word) > 1 and not word.isdigit()]
+
+    return analyze
 
 
 def _counts(texts: pd.Series, names: Iterable[str]) -> tuple[Any, np.ndarray]:
@@ -89,10 +105,12 @@ def _counts(texts: pd.Series, names: Iterable[str]) -> tuple[Any, np.ndarray]:
 
 
 def _vectors(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
-    """The meaning of each text, float64 [N, 50], rows of length 1 (0 for a text without words)."""
+    """The meaning of each text, float64 [N, at most 50], rows of length 1."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
 
-    vectors = TfidfVectorizer(sublinear_tf=True, min_df=2, analyzer=_analyzer(names)).fit_transform(texts)
-    return normalize(TruncatedSVD(min(DIMENSIONS, vectors.shape[1]), random_state=SEED).fit_transform(vectors))
+    vectors = TfidfVectorizer(sublinear_tf=True, analyzer=_analyzer(names)).fit_transform(texts)
+    if vectors.shape[1] <= DIMENSIONS:
+        return vectors.toarray()
+    return normalize(TruncatedSVD(DIMENSIONS, random_state=SEED).fit_transform(vectors))

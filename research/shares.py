@@ -1,0 +1,209 @@
+"""``python -m research.shares``: how close corrected shares come to the truth, and how often their intervals hold it.
+
+No probabilities out of fold are recorded, so each model's validation rows are halved at random, near-duplicates
+together, for each window anew: one half corrects, the window is drawn from the other, each text once, as a report
+counts them. ``--choose`` compares the methods, on windows of ``answer``; those of ``target`` had no part in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from research import study
+from research.runs import load_to_extend, record
+from tf_model import cli, data, paths, tasks
+from tf_model.analysis.shares import Correction, estimated_shares
+from tf_model.data import splits
+from tf_model.evaluation.metrics import wilson_interval
+from tf_model.model_dir import Predictions, read_report
+
+MODELS = {"answer": "emotion", "target": "target"}  # by model its task
+MOST_ROWS, LEAST_ROWS = 300, 50  # of a window
+CHECKED = 50  # rows of a window whose true label is looked up
+DRAWS = 300  # for the intervals of the methods that were not chosen
+
+Estimate = Callable[[Predictions, Predictions, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure on every kind of window; print and record."""
+    parser = study.parser("shares", __doc__.splitlines()[0])
+    parser.add_argument("--models", type=Path, default=paths.SAVED_MODELS, help="the folder with both models")
+    parser.add_argument("--windows", type=cli.positive_integer, default=200)
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--names", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--choose", action="store_true", help="compare the methods, on windows of the answer model")
+    arguments = parser.parse_args(argv)
+    dataset = study.read_dataset(arguments.data)
+    run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
+    command = study.command_line("shares", argv).replace(f" --models {arguments.models}", "")  # this machine's own
+    methods, seed, key = (METHODS, 1, "choice") if arguments.choose else (REPORTED, 0, "results")
+    for name in ["answer"] if arguments.choose else arguments.names:
+        rows = labelled_rows(arguments.models / name, MODELS[name], dataset)
+        for kind in arguments.kinds:
+            result = measure(rows, KINDS[kind], methods, arguments.windows, seed)
+            run.setdefault(key, {}).setdefault(name, {})[kind] = result
+            for method, figures in result["methods"].items():
+                print(f"{name}, {kind}, {method}: {describe(figures)}", flush=True)
+            record("shares", command, run)
+    return 0
+
+
+# ---------------------------------------------------------------- rows and windows
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The validation rows of a model that have a label."""
+
+    predictions: Predictions
+    groups: np.ndarray  # int64 [N], of near-duplicates
+    is_first: np.ndarray  # bool [N], of the rows with the same words
+    products: np.ndarray  # object [N], the only product that a text names, "" where there is none or several
+
+
+def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
+    """Those of a saved model, with their texts out of the dataset that it was validated on."""
+    predictions = read_report(folder).labelled(task)
+    texts = dataset.labelled.set_index("row")[tasks.TEXT_COLUMN].loc[predictions.rows].tolist()
+    named = map(list, map(data.products_of(dataset).first_mentions, texts))
+    products = np.array([names[0] if len(names) == 1 else "" for names in named], object)
+    is_first = ~pd.Series(map(splits.bare_words, texts)).duplicated().to_numpy()
+    return Rows(predictions, splits.near_duplicate_groups(texts), is_first, products)
+
+
+def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Positions of a window whose shares are drawn uniformly from all that sum to 1."""
+    ids = rows.predictions.label_ids[held_out]
+    pools = [held_out[ids == number] for number in range(len(rows.predictions.labels))]
+    shares = generator.dirichlet(np.ones(len(pools)))
+    size = min(MOST_ROWS, *(len(pool) / share for pool, share in zip(pools, shares, strict=True)))
+    counts = [int(share * size) for share in shares]
+    chosen = [generator.choice(pool, count, replace=False) for pool, count in zip(pools, counts, strict=True)]
+    return np.concatenate(chosen)
+
+
+def unmoved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A window of any rows."""
+    return generator.choice(held_out, MOST_ROWS, replace=False)
+
+
+def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """The rows of one product: what people say of it may read differently from what they say of others."""
+    names, counts = np.unique(rows.products[held_out], return_counts=True)
+    product = generator.choice(names[(counts >= LEAST_ROWS) & (names != "")])
+    return held_out[rows.products[held_out] == product]
+
+
+KINDS = {"shares moved": moved, "shares as they are": unmoved, "one product": one_product}
+
+
+def windows(rows: Rows, make: Any, count: int, seed: int) -> Iterator[tuple[Predictions, Predictions]]:
+    """The rows that correct, and those of a window of at least 50."""
+    from sklearn.model_selection import GroupShuffleSplit
+
+    generator, everything = np.random.default_rng(seed), np.arange(len(rows.groups))
+    while count:
+        splitter = GroupShuffleSplit(1, test_size=0.5, random_state=int(generator.integers(2**31)))
+        corrects, held_out = next(splitter.split(everything, groups=rows.groups))
+        chosen = make(rows, held_out[rows.is_first[held_out]], generator)
+        if len(chosen) >= LEAST_ROWS:
+            count -= 1
+            yield tuple(rows.predictions.take(np.isin(everything, each)) for each in (corrects, chosen))
+
+
+# ---------------------------------------------------------------- methods
+
+
+def counting(corrects: Predictions, window: Predictions, _: np.random.Generator) -> np.ndarray:
+    """The share of texts whose most probable emotion it is, with Wilson's interval."""
+    counts = np.bincount(window.predicted_ids, minlength=len(window.labels))
+    bounds = [wilson_interval(count, len(window.rows)) for count in counts]
+    return np.vstack([counts / len(window.rows), np.transpose(bounds)])
+
+
+def corrected(
+    corrects: Predictions, window: Predictions, generator: np.random.Generator, checked: int = 0
+) -> np.ndarray:
+    """Ours, also with some rows of the window checked."""
+    drawn = generator.choice(len(window.rows), checked, replace=False)
+    known = np.bincount(window.label_ids[drawn], minlength=len(window.labels))
+    return estimated_shares(window.probabilities, _correction(corrects), known)
+
+
+_correction = lru_cache(maxsize=1)(Correction.of)  # the same for both
+
+
+def adjusted(
+    corrects: Predictions, window: Predictions, generator: np.random.Generator, hard: bool = False
+) -> np.ndarray:
+    """Adjusted classify and count (G. Forman, 2008) if ``hard``, else of probabilities (A. Bella et al., 2010)."""
+    from scipy.optimize import nnls
+
+    classes = range(len(window.labels))
+    inputs, others = (
+        np.eye(len(classes))[each.predicted_ids] if hard else each.probabilities for each in (corrects, window)
+    )
+    own = [np.flatnonzero(corrects.label_ids == number) for number in classes]
+
+    def estimate(pick: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        matrix = np.stack([inputs[pick(each)].mean(axis=0) for each in own], axis=1)
+        shares = nnls(matrix, others[pick(np.arange(len(others)))].mean(axis=0))[0]
+        return shares / shares.sum()
+
+    draws = [estimate(lambda each: generator.choice(each, len(each))) for _ in range(DRAWS)]
+    return np.vstack([estimate(lambda each: each), np.quantile(draws, (0.025, 0.975), axis=0)])
+
+
+REPORTED: Mapping[str, Estimate] = {
+    "counting": counting,
+    "corrected": corrected,
+    f"corrected, {CHECKED} rows checked": partial(corrected, checked=CHECKED),
+}
+METHODS = {
+    "counting": counting,
+    "EMQ, shrunk": corrected,
+    "PACC": adjusted,
+    "ACC": partial(adjusted, hard=True),
+}
+
+
+# ---------------------------------------------------------------- metrics
+
+
+def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int, seed: int) -> dict[str, Any]:
+    """Mean absolute error, coverage of the intervals and their width, over the windows and by emotion."""
+    truths, found = [], {name: [] for name in methods}
+    generator = np.random.default_rng(seed)
+    for corrects, window in windows(rows, make, count, seed):
+        truths.append(np.bincount(window.label_ids, minlength=len(window.labels)) / len(window.rows))
+        for name, method in methods.items():
+            found[name].append(method(corrects, window, generator))
+    truth, result = np.array(truths), {}
+    for name, estimates in found.items():
+        share, low, high = np.moveaxis(np.array(estimates), 1, 0)
+        values = {
+            "error": abs(share - truth),
+            "coverage": (low - 1e-9 <= truth) & (truth <= high + 1e-9),
+            "width": high - low,
+        }
+        means = pd.DataFrame({key: each.mean(axis=0) for key, each in values.items()}, rows.predictions.labels)
+        result[name] = means.mean().to_dict() | {"by_emotion": means.to_dict()}
+    return {"rows": len(rows.groups), "windows": count, "methods": result}
+
+
+def describe(figures: Mapping[str, Any]) -> str:
+    """One line of results."""
+    error, coverage, width = (figures[name] for name in ("error", "coverage", "width"))
+    return f"mean absolute error {error:.3f}, coverage {coverage:.1%}, width {width:.3f}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,99 @@
+"""Dates in their usual forms, and what changed over time."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from answered_rows import frame_of, three_months
+
+from tf_model.analysis.changes import by_period, find_changes, find_dates
+from tf_model.evaluation.metrics import wilson_interval
+from tf_model.tasks import EMOTIONS, NEGATIVE, POSITIVE
+
+NOW = pd.Timestamp("2024-06-01")
+
+
+def dates_of(*cells, name="created_at"):
+    return find_dates(pd.DataFrame({"id": range(len(cells)), name: cells}), NOW)
+
+
+@pytest.mark.parametrize(
+    ("cells", "time"),
+    [
+        (["2011-03-12", "2011-04-01"], "2011-03-12"),
+        (["2011-03-12T10:00:00+02:00", "2011-03-12 10:00"], "2011-03-12 08:00"),
+        (["2011-03-12 10:00:00 UTC", "2011-03-13T10:00:00.5Z"], "2011-03-12 10:00"),
+        (["12.03.2011", "1.4.2011 10:15"], "2011-03-12"),
+        (["03/12/2011 1:05 PM", "03/31/2011 12:01 AM"], "2011-03-12 13:05"),
+        (["12/03/2011", "31/03/2011"], "2011-03-12"),
+        (["Sat Mar 12 10:00:00 +0000 2011"] * 2, "2011-03-12 10:00"),
+        (["1299924000", "1299924000.0"], "2011-03-12 10:00"),
+        ([1299924000000, 1299924000001], "2011-03-12 10:00"),
+        ([pd.Timestamp("2011-03-12 10:00", tz="Europe/Berlin")] * 2, "2011-03-12 09:00"),
+    ],
+)
+def test_a_date_in_each_usual_form(cells, time):
+    dates = dates_of(*cells)
+    assert (dates.column, dates.notes) == ("created_at", ())
+    assert dates.values[0] == pd.Timestamp(time)
+    assert dates.values.notna().all()
+
+
+def test_what_cannot_be_used_is_counted_and_said():
+    dates = dates_of("2024-01-02", "2031-01-01", "", None, "soon", "03.01.2024", "2024-01-05T00:00:00Z")
+    assert dates.values.notna().tolist() == [True, False, False, False, False, True, True]
+    assert dates.notes == (
+        "the dates are written in several ways: ISO date (2), ISO date and time (1), DD.MM.YYYY (1)",
+        "2 rows without a date",
+        "1 row with a date that cannot be read",
+        "1 row with a date in the future, left out",
+    )
+    assert dates_of("01/02/2024", "03/04/2024").notes == (
+        "the dates can be read in two ways, and are taken as month/day/year",
+    )
+
+
+def test_other_columns_are_not_taken_for_dates():
+    assert dates_of("1299924000", "1299924001", name="customer") is None
+    assert dates_of("12.5", "2024", "soon", "later", name="day") is None
+    table = pd.DataFrame({"updated": ["2024-01-01"], "text": ["2024-01-01"], "posted_at": ["2024-01-03"]})
+    assert find_dates(table, NOW).column == "posted_at"
+
+
+def test_shares_by_period_have_wilsons_band():
+    rows = three_months()
+    for period, periods in (("day", 91), ("week", 13), ("month", 3)):
+        table = by_period(rows, EMOTIONS, period)
+        own = table[(table["product"] == "iPhone") & (table["emotion"] == NEGATIVE)]
+        assert len(own) == periods
+        assert own["texts"].sum() == (rows["product"] == "iPhone").sum()
+        line = own.iloc[1]
+        assert (line["low"], line["high"]) == pytest.approx(wilson_interval(line["count"], line["texts"]))
+    assert own["start"].tolist() == list(pd.date_range("2024-04-01", periods=3, freq="MS"))
+    assert by_period(rows.assign(date=pd.NaT), EMOTIONS).empty
+
+
+def test_a_bad_month_is_found_with_the_words_of_its_texts():
+    rows = three_months()
+    changes = find_changes(rows, (NEGATIVE, POSITIVE))
+    negative = changes[changes["emotion"] == NEGATIVE].sort_values("when")
+    assert negative["product"].tolist() == ["iPhone", "iPhone"]  # and not of all products besides
+    assert negative["when"].dt.strftime("%Y-%m-%d").tolist() == ["2024-04-29", "2024-06-03"]
+    rise, fall = negative.itertuples()
+    assert rise.before < 0.1 < 0.25 < rise.after
+    assert 0 < rise.low < rise.difference < rise.high
+    assert fall.difference < 0
+    assert rise.words[:2] == fall.words[:2] == ["battery", "dies"]
+    assert "iPad" not in set(changes["product"])
+
+
+def test_chance_is_no_change():
+    claimed = [len(find_changes(three_months(seed, jump=0), (NEGATIVE, POSITIVE), "week")) for seed in range(20)]
+    assert np.count_nonzero(claimed) <= 2
+
+
+def test_no_change_is_claimed_of_fewer_than_thirty_texts():
+    days = pd.Series(pd.date_range("2024-04-01", periods=2).repeat([100, 29]))
+    emotion_ids = np.array([1] * 100 + [0] * 29)
+    assert find_changes(frame_of(emotion_ids, "iPad", dates=days), (NEGATIVE,)).empty
+    more = pd.concat([days, days.tail(1)], ignore_index=True)
+    assert len(find_changes(frame_of(np.append(emotion_ids, 0), "iPad", dates=more), (NEGATIVE,))) == 1

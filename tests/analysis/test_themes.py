@@ -1,0 +1,64 @@
+"""Themes of the texts of one product and emotion."""
+
+from string import ascii_letters
+
+import numpy as np
+from answered_rows import frame_of
+
+from tf_model.analysis.themes import describe_themes, find_themes
+
+PLANTED = ("battery dies", "screen cracked", "update slow", "keyboard sticky", "signal lost")
+FILLERS = (
+    *("morning", "again", "train", "third", "time", "holidays", "travelling"),
+    *("abroad", "office", "kitchen", "garden", "friend", "winter"),
+)
+
+
+def planted(each: int):
+    generator = np.random.default_rng(0)
+    texts = [
+        " ".join(generator.permutation([*topic.split(), *generator.choice(FILLERS, 4, replace=False), "iPad"]))
+        for topic in PLANTED
+        for _ in range(each)
+    ]
+    return frame_of(np.zeros(len(texts), int), "iPad", texts)
+
+
+def test_planted_themes_are_found_with_their_words_counts_and_quotes():
+    rows = planted(12)
+    themes = find_themes(rows, ["iPad"])
+    table = describe_themes(rows, themes, ["iPad"])
+    assert 5 <= len(table) <= 10
+    assert table["texts"].is_monotonic_decreasing
+    for line in table.itertuples():
+        texts = [rows["text"][quote] for quote in line.quotes]
+        topics = {next(topic for topic in PLANTED if topic.split()[0] in text) for text in texts}
+        assert len(topics) == 1, "the quotes of a theme are about one thing"
+        assert set(line.words[:2]) == set(topics.pop().split())
+        assert (themes[line.quotes] == line.theme).all()
+    merged = describe_themes(rows, themes.replace(table["theme"][1], table["theme"][0]), ["iPad"])
+    assert len(merged) == len(table) - 1
+    assert merged["texts"][0] == table["texts"][:2].sum()
+
+
+def test_near_duplicates_count_once_and_few_texts_have_no_themes():
+    rows = planted(12)
+    texts = rows["text"].tolist()
+    many = frame_of(np.zeros(len(texts) + 9, int), "iPad", [*texts, *[f"RT @me: {texts[0]}!"] * 9])
+    before, after = (describe_themes(each, find_themes(each)) for each in (rows, many))
+    assert before["texts"].sum() > 30
+    assert after["texts"].sum() - before["texts"].sum() <= 1  # copies move the weights of letters a little
+    assert find_themes(many).tail(9).nunique() == 1
+    few = planted(5)
+    assert (find_themes(few) == -1).all()
+    assert describe_themes(few, find_themes(few)).empty
+
+
+def test_texts_that_differ_in_numbers_or_links_alone_are_one_theme_or_none():
+    letters = np.random.default_rng(0).choice(list(ascii_letters), (40, 12))
+    texts = [f"Kindle broke http://t.co/{''.join(each)}" for each in letters]
+    rows = frame_of(np.zeros(40, int), "Kindle", texts)
+    themes = find_themes(rows, ["Kindle"])
+    assert set(themes) == {0}
+    assert describe_themes(rows, themes, ["Kindle"])["words"][0] == ["broke"]
+    assert set(find_themes(rows, ["Kindle", "broke"])) == {-1}

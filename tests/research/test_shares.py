@@ -1,0 +1,51 @@
+"""The windows of the study of shares: drawn from texts that the correction has not seen, in any form."""
+
+import numpy as np
+import pytest
+from answered_rows import predictions
+
+from research import shares
+from tf_model.tasks import EMOTIONS
+
+
+@pytest.fixture
+def rows():
+    """Pairs of near-duplicates, of which every fifth pair has the same words."""
+    own = predictions((120, 600, 280), 0)
+    number = np.arange(1000)
+    is_first = (number % 2 == 0) | (number // 2 % 5 != 0)
+    return shares.Rows(own, number // 2, is_first, np.where(number % 3, "iPad", "").astype(object))
+
+
+@pytest.mark.parametrize("kind", shares.KINDS)
+def test_no_text_of_a_window_corrects(rows, kind):
+    truths = []
+    for corrects, window in shares.windows(rows, shares.KINDS[kind], 10, seed=0):
+        assert not set(rows.groups[corrects.rows]) & set(rows.groups[window.rows])
+        assert rows.is_first[window.rows].all()
+        assert len(window.rows) >= shares.LEAST_ROWS
+        assert kind != "one product" or (rows.products[window.rows] == "iPad").all()
+        truths.append(np.bincount(window.label_ids, minlength=3) / len(window.rows))
+    spread = np.std(truths, axis=0)
+    assert (spread > 0.1).all() if kind == "shares moved" else (spread < 0.05).all()
+
+
+def test_methods_are_measured_on_the_same_windows(rows):
+    methods = {"counting": shares.counting, "truth": lambda _, window, __: np.stack([truth_of(window)] * 3)}
+    result = shares.measure(rows, shares.moved, methods, 5, seed=0)["methods"]
+    assert (result["truth"]["error"], result["truth"]["coverage"], result["truth"]["width"]) == (0, 1, 0)
+    expected = [
+        abs(np.bincount(window.predicted_ids, minlength=3) / len(window.rows) - truth_of(window)).mean()
+        for _, window in shares.windows(rows, shares.moved, 5, seed=0)
+    ]
+    assert result["counting"]["error"] == pytest.approx(np.mean(expected))
+    assert list(result["counting"]["by_emotion"]["error"]) == list(EMOTIONS)
+
+
+def truth_of(window):
+    return np.bincount(window.label_ids, minlength=3) / len(window.rows)
+
+
+def test_the_methods_to_choose_from_find_shares_that_moved(rows):
+    result = shares.measure(rows, shares.moved, shares.METHODS, 4, seed=0)["methods"]
+    assert all(result[name]["error"] < result["counting"]["error"] for name in shares.METHODS if name != "counting")

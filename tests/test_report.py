@@ -1,0 +1,152 @@
+"""``python -m tf_model.report``: a page that says what the figures say, of texts or of their predictions."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from answered_rows import three_months
+from model_folders import write_answer
+from stub_model import stub, target_stub
+
+from tf_model import report
+from tf_model.analysis.figures import figures
+from tf_model.data.products import Products
+from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.inference.predictor import Predictor
+from tf_model.inference.targets import TargetPredictor
+from tf_model.model_dir import read_json
+from tf_model.tasks import NEGATIVE, NO_EMOTION
+
+NASTY = '<script>alert("1")</script><img src=http://x.invalid/a.png> my iPad & I'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder of a model whose answers are those of the stub."""
+    made = write_answer(tmp_path / "models")
+
+    def load(path):
+        model = stub(has_emotion=True)
+        return replace(model, folder=path, metrics=read_json(made / "metrics.json"))
+
+    monkeypatch.setattr(Predictor, "load", load)
+    return made
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A user's file: dates, sources, texts of two products, and some that are not fit for the model."""
+    generator = np.random.default_rng(0)
+    words = ["battery", "screen", "keyboard", "signal", "camera", "update", "store", "design", "price", "cover"]
+    fit = [
+        f"the {'ipad' if number % 2 else 'iphone'} {' '.join(generator.choice(words, number % 7 + 3))} {number}"
+        for number in range(150)
+    ]
+    texts = [*fit, NASTY, fit[0], "", "my ipad and my iphone", "nothing of either"]
+    frame = pd.DataFrame({"when": "03/25/2024", "source": "forum", "text": texts})
+    frame.loc[::3, "source"] = "mail"
+    path = tmp_path / "tweets.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def run(file, folder, *options):
+    output = file.with_name("report.html")
+    assert report.main([str(file), "--output", str(output), "--model", str(folder), *options]) == 0
+    return output.read_text(encoding="utf-8"), json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def test_the_page_and_the_json_say_the_same(file, folder):
+    page, found = run(file, folder)
+    assert (found["rows"], found["counted"]) == (155, 151)
+    assert found["not_fit"] == {"repeated": 1, "blank": 1, "several products": 1, "no known product": 1}
+    assert found["dates"] == {"column": "when", "notes": []}
+    assert [side["name"] for side in found["comparison"]["sides"]] == ["forum", "mail"]
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "151 of 155 rows are fit" in plain
+    for line in found["shares"]:
+        assert f"{line['texts']:,}" in plain
+        if line["share"] is not None:
+            assert report.percent(line["share"]) in plain
+    total = sum(line["counted_share"] for line in found["shares"] if line["product"] == "all products")
+    assert total == pytest.approx(1, abs=1e-5)
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
+    page, found = run(file, folder)
+    assert not re.search(r"<(script|link|iframe|img|object)|@import|url\(|https?://(?!x\.invalid)", page)
+    quotes = [quote for part in found["themes"] for theme in part["themes"] for quote in theme["quotes"]]
+    assert quotes
+    without, kept = run(file, folder, "--no-texts", "--overwrite")
+    assert "<blockquote>" not in without
+    assert not any(quote in json.dumps(kept) for quote in quotes)
+
+
+def test_user_text_is_never_html(file, folder):
+    _, found = run(file, folder)
+    theme = {"words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}
+    found["themes"] = [{"product": NASTY, "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
+    page = report.render(found | {"file": NASTY})
+    assert "<script" not in page
+    assert "<img" not in page
+    assert page.count("&lt;script&gt;") == 5
+
+
+def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monkeypatch):
+    _, of_texts = run(file, folder)
+    model = Predictor.load(folder)
+    texts = pd.read_csv(file, keep_default_na=False)
+    answers = pd.concat([texts, model.predict(texts["text"].tolist(), probabilities=True)], axis=1)
+    answers.to_csv(file, index=False)
+    monkeypatch.setattr(Predictor, "predict_table", None)
+    _, of_answers = run(file, folder, "--overwrite")
+    assert of_answers == of_texts
+    answers[["when", "source", "text", *model.columns()]].to_csv(file, index=False)
+    with pytest.raises(DataError, match="answered without probabilities; give the file of the texts, or add --prob"):
+        run(file, folder, "--overwrite")
+
+
+def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypatch):
+    metrics = read_json(folder / "metrics.json")
+    metrics["validation"]["target"] = metrics["validation"]["emotion"]
+    model = replace(target_stub(), folder=folder, metrics=metrics)
+    finder = TargetPredictor(model, Products({"iPad": (), "iPhone": ()}))
+    monkeypatch.setattr(report, "_load", lambda _: (finder, finder.products))
+    _, found = run(file, folder)
+    assert (found["rows"], found["counted"]) == (156, 153)  # a text names both
+    assert found["not_fit"] == {"repeated": 1, "blank": 1, "no known product": 1}
+    assert {line["counted"] for line in found["shares"] if line["emotion"] == NO_EMOTION} == {153, 77, 76}
+
+
+def test_what_changed_stands_on_the_page(folder, tmp_path):
+    rows = three_months().rename(columns={"date": "posted"})
+    model = Predictor.load(folder)
+    result = rows.drop(columns="text").assign(status="fit")
+    page = report.render(figures(result, rows["text"], model, "made-up.csv"))
+    plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
+    assert re.search(
+        r"iPhone: negative emotion rose from [\d.]+% to \d+% of the texts, from 2024-04-29 on \(\+\d+\.\d points, 95% "
+        r"interval \+\d+\.\d to \+\d+\.\d; \d+ texts before, \d+ after\)\. The words that came: battery, dies",
+        plain,
+    )
+    assert "<polyline" in page
+    assert "nan" not in plain.lower().split()
+
+
+def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
+    with pytest.raises(UsageError, match=r"expected an output whose name ends in \.html, got .*report\.pdf"):
+        report.main([str(file), "--output", str(tmp_path / "report.pdf")])
+    (tmp_path / "report.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"report\.json already exists; add --overwrite"):
+        report.main([str(file), "--output", str(tmp_path / "report.html")])
+    numbers = tmp_path / "numbers.csv"
+    numbers.write_text("id,price\nA1,2\nA2,3\n", encoding="utf-8")
+    with pytest.raises(DataError, match="expected a column of texts, but 'id', 'price' hold numbers, dates or single"):
+        run(numbers, folder, "--overwrite")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("text\n", encoding="utf-8")
+    with pytest.raises(DataError, match="has no rows; give a file with texts"):
+        run(empty, folder, "--overwrite")
