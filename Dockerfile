@@ -21,13 +21,13 @@ FROM python AS built
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
 COPY build/packages /opt/site-packages
-# Tests, headers and sources; Arrow's clients of Flight and S3; what Plotly brings for notebooks; the C library that
-# ONNX Runtime's Python module has inside as well; symbols.
+# Tests, headers and sources; Arrow's clients of Flight and S3; what Plotly brings for notebooks; OpenVINO for other
+# processors than a CPU and for files of other programs; symbols.
 RUN find /opt/site-packages -depth -type d \( -name tests -o -name include \) -exec rm -r {} + \
  && find /opt/site-packages -type f \( -name '*.py[xid]' -o -name '*.pxd' -o -name '*.map' \) -delete \
  && rm -rf /opt/site-packages/bin /opt/site-packages/share /opt/site-packages/pyarrow/*flight*.so* /opt/site-packages/pyarrow/*s3*.so* \
-    /opt/site-packages/plotly/labextension /opt/site-packages/plotly/package_data/*.js \
-    /opt/site-packages/onnxruntime/capi/libonnxruntime.so.* /opt/site-packages/onnxruntime/transformers \
+    /opt/site-packages/plotly/labextension /opt/site-packages/plotly/package_data/*.js /opt/site-packages/openvino/libs/cache.json \
+ && find /opt/site-packages/openvino/libs \( -name '*_[gn]pu_plugin*' -o -name '*_frontend*' ! -name '*_ir_*' \) -delete \
  && find /opt/site-packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
 COPY pyproject.toml ./
 COPY data ./data

@@ -29,7 +29,7 @@ from tf_model.errors import ModelError, TweetTargetError
 from tf_model.inference.light import SETTINGS
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.characters import well_formed
-from tf_model.io.files import write_json
+from tf_model.io.files import sha256_of, write_json
 from tf_model.promote import versions
 
 ROWS = 800  # of the file that predict is killed at
@@ -227,7 +227,7 @@ def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any
             write_json(copy / model_dir.LIGHT / SETTINGS, settings)
             manifest = model_dir.read_json(copy / model_dir.MANIFEST)
             name = f"{model_dir.LIGHT}/{SETTINGS}"
-            manifest["sha256"][name] = model_dir._sha256(copy / name)
+            manifest["sha256"][name] = sha256_of(copy / name)
             write_json(copy / model_dir.MANIFEST, manifest)
     used.parent.mkdir()
     versions.add_version(one, used)

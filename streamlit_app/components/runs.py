@@ -248,8 +248,7 @@ def _opened(folder: Path) -> Answers:
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
         has_emotion = predictions[probability_column("emotion", run.emotions[0])].notna()
-        emotion = rows["emotion"].astype("str").where(has_emotion, predictions["emotion"])
-        rows = rows[has_emotion]
+        emotion = rows["emotion"].astype("str").reindex(predictions.index).where(has_emotion, predictions["emotion"])
     labelled = {tasks.TEXT_COLUMN: texts, tasks.PRODUCT_COLUMN: table.get("product"), tasks.EMOTION_COLUMN: emotion}
     tweets = eda.describe(pd.DataFrame({"row": table.index} | labelled)).assign(status=table[STATUS])
     if run.emotions:

@@ -220,6 +220,7 @@ def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address
     page.get_by_role("button", name="Answer 150,000 rows").wait_for()
     page.go_back()
     said.wait_for()
+    wait_until_done(page)  # the list of runs, with buttons of its own, goes last
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("An answer for every row of a file.").wait_for()
     assert page.get_by_role("link", name="mine.csv").count() == 0, "each browser lists its own"

@@ -95,7 +95,7 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch)
     monkeypatch.setattr(shares, "read_correction", lambda _: shares.Correction.of(labelled))
     st.cache_resource.clear()
     app = open_tab(run, "Labels")
-    assert "corrected for the errors that the model is known to make" in words_of(app)
+    assert "corrected for the model's known errors" in words_of(app)
     beside = {each.label: each.delta for each in app.metric}
     assert beside["Texts counted"] == ""
     assert beside["Negative emotion"].endswith("%)")

@@ -32,10 +32,10 @@ def rows_of(
     result = result[result[columns[0]].notna()]
     probabilities = result[columns].to_numpy(np.float64)
     rows = pd.DataFrame(probabilities, index=result.index, columns=columns)
-    rows.insert(0, "text", texts)
+    rows.insert(0, "text", texts.reindex(rows.index))  # else a frame without rows would take theirs
     rows.insert(1, "product", result["product"])
     rows.insert(2, "emotion", pd.Categorical.from_codes(probabilities.argmax(axis=1), list(emotions)))
-    return rows.assign(date=pd.NaT if dates is None else dates)
+    return rows.assign(date=pd.NaT if dates is None else dates.reindex(rows.index))
 
 
 def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import random
+import sys
+
+import pytest
 
 from research.tools import fuzz
+
+
+@pytest.fixture(autouse=True)
+def own_main(monkeypatch):
+    """A process that is spawned begins with the main module, for which AppTest leaves the app."""
+    monkeypatch.setitem(sys.modules, "__main__", fuzz)
 
 
 def test_damaged_files_and_odd_texts_get_an_answer_or_an_error_of_one_line(trained, capsys):
