@@ -58,8 +58,6 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{installed / 1e6:.0f} MB, {installed / full:.0%} of the full installation")
     if present:
         raise TweetTargetError(f"the serve set holds {', '.join(present)}, which only training needs; take it out")
-    if installed > MOST_BYTES:
-        raise TweetTargetError(f"expected at most {MOST_BYTES / 1e6:.0f} MB, got {installed / 1e6:.0f} MB")
     if arguments.record:
         results = {
             "packages": sum("==" in line for line in LOCK.read_text().splitlines() if line[:1].isalpha()),
@@ -69,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
             "seconds_to_first_answer": seconds,
         }
         cli.say(f"written to {paths.shown(record('serve_check', 'make serve-check', results))}")
+    if installed > MOST_BYTES:
+        raise TweetTargetError(f"expected at most {MOST_BYTES / 1e6:.0f} MB, got {installed / 1e6:.0f} MB")
     return 0
 
 
