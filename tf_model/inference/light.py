@@ -59,9 +59,11 @@ class LightModel:
         order = sorted(range(len(ids)), key=lambda number: -len(ids[number]))
         found = []
         for length, group in itertools.groupby(order, key=lambda number: len(ids[number])):
-            alike, size = list(group), max(TOKENS // length, 1)
-            for first in range(0, len(alike), size):
-                found.append(self._infer([ids[number] for number in alike[first : first + size]]))
+            alike = list(group)
+            while alike:  # few sizes: each new shape takes time, and memory for good
+                size = 1 << min(len(alike), max(TOKENS // length, 1)).bit_length() - 1
+                found.append(self._infer([ids[number] for number in alike[:size]]))
+                alike = alike[size:]
         return np.concatenate(found)[np.argsort(order)]
 
     def _infer(self, batch: Sequence[Sequence[int]]) -> np.ndarray:
