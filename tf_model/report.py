@@ -67,7 +67,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, Products | None]:
     """The model, and the products that a text must name."""
-    from tf_model.data.products import Products, read_products
+    from tf_model.data.examples import products_of_labels
+    from tf_model.data.products import read_products
     from tf_model.inference.predictor import Predictor, find_model
     from tf_model.inference.targets import TargetPredictor
     from tf_model.model_dir import read_labels
@@ -80,12 +81,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
         return predictor, predictor.products
     if not tasks.has_answer(labels):
         raise UsageError(f"{folder} predicts {listed(labels)}, and a report needs the emotion; run `make answer`")
-    if arguments.products:
-        return Predictor.load(folder), read_products(arguments.products)
-    names = labels[tasks.PRODUCT.name]
-    return Predictor.load(folder), read_products(paths.PRODUCTS) if names == tasks.PRODUCTS else Products(
-        dict.fromkeys(names, ())
-    )
+    named = read_products(arguments.products) if arguments.products else products_of_labels(labels[tasks.PRODUCT.name])
+    return Predictor.load(folder), named
 
 
 def answered(

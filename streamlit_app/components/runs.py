@@ -27,7 +27,7 @@ from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
 from tf_model import eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
-from tf_model.analysis.rows import emotions_of, rows_of
+from tf_model.analysis.rows import emotions_of, find_source, rows_of
 from tf_model.data.products import Products
 from tf_model.errors import DataError, TweetTargetError, UsageError, first_line
 from tf_model.inference.fit import STATUS, FitCheck
@@ -45,8 +45,6 @@ OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists
 _RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters.json"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # in the answers: which row of the file, from 0
-MOST_SOURCES = 100  # more are no channels but addresses
-SOURCES = ("source", "channel", "platform", "site", "network")  # what columns are called that say where a text is from
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
   document.cookie = `{OWNER}=${{data}}; path=/; max-age={KEPT_SECONDS}; SameSite=Strict`;
@@ -253,10 +251,8 @@ def _opened(folder: Path) -> Answers:
     tweets = eda.describe(pd.DataFrame({"row": table.index} | labelled)).assign(status=table[STATUS])
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
-    for name in own.columns[own.columns.map(lambda name: tables.plain_name(str(name)) in SOURCES)]:
-        sources = shown[str(name)].astype("str").where(lambda values: values != "")
-        if 1 < sources.nunique() <= MOST_SOURCES:
-            tweets["source"] = sources
+    if (sources := find_source(own)) is not None:
+        tweets["source"] = sources
     workbook = table
     if dates:
         tweets["date"] = dates.values

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 from answered_rows import three_months
 
-from tf_model.analysis.compare import TOO_FEW, compare, holm, newcombe, telling_words, wilson
+from tf_model.analysis.compare import TOO_FEW, compare, holm, newcombe, telling_words
 from tf_model.analysis.rows import ALL
 from tf_model.errors import UsageError
-from tf_model.evaluation.metrics import wilson_interval
 from tf_model.tasks import EMOTIONS, NEGATIVE
 
 
@@ -15,9 +14,6 @@ def test_the_intervals_are_the_published_ones():
     # R. G. Newcombe (1998), table II, method 10, contrast (a): 56/70 and 48/80.
     difference, low, high = newcombe(np.array([48, 56]), np.array([80, 70]))
     assert (difference, low, high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-    assert np.transpose(wilson(np.array([0, 3]), np.array([30, 7]))) == pytest.approx(
-        np.array([wilson_interval(0, 30), wilson_interval(3, 7)]), abs=1e-6
-    )
 
 
 def test_p_values_are_corrected_for_their_number():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
 from tf_model.errors import DataError
@@ -59,6 +60,16 @@ class TestWilsonInterval:
 
     def test_takes_numpy_counts(self):
         assert wilson_interval(np.int64(8), np.int64(10)) == wilson_interval(8, 10)
+
+    def test_arrays_give_the_intervals_of_scipy(self):
+        successes, totals = np.array([[0, 3], [7, 576]]), np.array([[30, 7], [7, 659]])
+        expected = [
+            binomtest(*pair).proportion_ci(0.95, method="wilson")
+            for pair in zip(successes.ravel().tolist(), totals.ravel().tolist(), strict=True)
+        ]
+        for found, bound in zip(wilson_interval(successes, totals), ("low", "high"), strict=True):
+            assert found.shape == (2, 2)
+            assert found.ravel() == pytest.approx([getattr(each, bound) for each in expected], abs=1e-12)
 
 
 class TestEvaluateProbabilities:

@@ -60,7 +60,7 @@ def test_what_is_copied_reaches_the_image():
     assert {"tf_model", "streamlit_app", "saved_models", "build/packages"} <= set(names)
     inside = {"data": ["data/sample.csv"]}
     folders = [*MODELS, *(f".versions/{model}/1" for model in MODELS)]  # a promoted model is a link
-    inside["saved_models"] = [f"saved_models/{folder}/light/network.onnx" for folder in folders]
+    inside["saved_models"] = [f"saved_models/{folder}/light/network.bin" for folder in folders]
     for name in names:
         for path in inside.get(name, [name]):
             assert not ignored(path), path

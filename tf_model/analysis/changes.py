@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tf_model.analysis.compare import newcombe, telling_words, wilson
+from tf_model.analysis.compare import newcombe, telling_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS, by_product
 from tf_model.errors import plural
+from tf_model.evaluation.metrics import wilson_interval
 from tf_model.io.base import as_text
 
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
@@ -135,7 +136,7 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
         texts = counts.sum(axis=1).to_numpy()
         for emotion in emotions:
             count = counts[emotion].to_numpy() if emotion in counts else np.zeros(len(texts), np.int64)
-            low, high = wilson(count, texts)
+            low, high = wilson_interval(count, texts)
             columns = {"texts": texts, "count": count, "share": count / texts, "low": low, "high": high}
             parts.append(pd.DataFrame({"product": product, "emotion": emotion, "start": counts.index} | columns))
     return pd.concat(parts[1:] or parts, ignore_index=True)

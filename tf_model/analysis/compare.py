@@ -11,19 +11,11 @@ from tf_model import eda
 from tf_model.analysis.rows import LEAST_TEXTS, by_product
 from tf_model.eda.tweets import terms
 from tf_model.errors import UsageError
+from tf_model.evaluation.metrics import wilson_interval
 
-Z = 1.959964  # of 95% intervals
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
 MOST_TEXTS = 5_000  # of a side, drawn of more, tell its words in a tenth of a second
 TELLING_Z = 1.96  # of the log-odds of a word, beyond which it tells two selections apart
-
-
-def wilson(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of Wilson's score interval (1927) of counts out of totals, both of any shape, totals at least 1."""
-    share, square = counts / totals, Z**2 / totals
-    middle = share + square / 2
-    half = np.sqrt(share * (1 - share) * square + square**2 / 4)
-    return (middle - half) / (1 + square), (middle + half) / (1 + square)
 
 
 def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -32,7 +24,7 @@ def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.nda
     Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
     Medicine 17 (1998), method 10.
     """
-    (one, other), (low, high) = counts / totals, wilson(counts, totals)
+    (one, other), (low, high) = counts / totals, wilson_interval(counts, totals)
     difference = other - one
     below = np.sqrt((other - low[1]) ** 2 + (high[0] - one) ** 2)
     above = np.sqrt((high[1] - other) ** 2 + (one - low[0]) ** 2)

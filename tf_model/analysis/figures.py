@@ -11,16 +11,13 @@ import pandas as pd
 from tf_model import tasks
 from tf_model.analysis.changes import PERIODS, by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, telling_words
-from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, rows_of
+from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, find_source, rows_of
 from tf_model.analysis.shares import emotion_shares, read_correction
 from tf_model.analysis.themes import describe_themes, find_themes, groups_of
 from tf_model.errors import ModelError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.inference.targets import target_columns
-from tf_model.io import tables
-
-SOURCES = {"source", "channel", "platform", "network", "site"}  # names of a column whose values are compared
 
 
 def figures(
@@ -78,15 +75,17 @@ def figures(
 
 def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
     """The two most frequent values of a column that says where a text comes from; None without such a column."""
-    for column in own.columns[own.columns.map(lambda each: tables.plain_name(str(each)) in SOURCES)]:
-        sources = own.loc[rows.index, column]
-        first = sources[sources != ""].value_counts().index[:2].tolist()
-        if len(first) == 2:
-            one, other = ((sources == each).to_numpy() for each in first)
-            lines, words = _lines(compare(rows, one, other, emotions)), telling_words(rows, one, other)
-            sides = [{"name": str(each), "words": own_words} for each, own_words in zip(first, words, strict=True)]
-            return {"column": str(column), "sides": sides, "lines": lines}
-    return None
+    every = find_source(own)
+    if every is None:
+        return None
+    sources = every[rows.index]
+    first = sources.value_counts().index[:2].tolist()
+    if len(first) < 2:
+        return None
+    one, other = ((sources == each).to_numpy(bool) for each in first)
+    lines, words = _lines(compare(rows, one, other, emotions)), telling_words(rows, one, other)
+    sides = [{"name": each, "words": own_words} for each, own_words in zip(first, words, strict=True)]
+    return {"column": str(every.name), "sides": sides, "lines": lines}
 
 
 def _themes(rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool) -> list[dict[str, Any]]:

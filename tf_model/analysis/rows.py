@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from tf_model import tasks
+from tf_model.io import tables
 from tf_model.model_dir import probability_column
 
 ALL = "all products"
+SOURCES = ("source", "channel", "platform", "site", "network")  # what columns are called that say where a text is from
+MOST_SOURCES = 100  # more are no channels but addresses
 LEAST_TEXTS = 30  # fewer say too little: no share is corrected, no change or difference claimed, no theme formed
 
 
@@ -44,3 +47,16 @@ def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     counts = rows["product"].value_counts()
     for product in counts.index if len(counts) > 1 else ():
         yield product, rows[rows["product"] == product]
+
+
+def find_source(table: pd.DataFrame) -> pd.Series | None:
+    """Where each text of a user's table is from: str, missing where it does not say, by the name of its column.
+
+    None without a column of :data:`SOURCES` that has 2 to 100 values.
+    """
+    for position in np.flatnonzero(table.columns.map(lambda name: tables.plain_name(str(name)) in SOURCES)):
+        cells = table.iloc[:, position].map(tables.as_text, na_action="ignore").astype("str")
+        cells = cells.where(cells != "")
+        if 1 < cells.nunique() <= MOST_SOURCES:
+            return cells
+    return None

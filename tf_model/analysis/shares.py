@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.analysis.compare import Z
 from tf_model.analysis.rows import LEAST_TEXTS, by_product
 from tf_model.errors import ModelError
+from tf_model.evaluation.metrics import Z
 from tf_model.model_dir import Predictions, probability_column, read_report
 
 LEAST_LABELLED = 10  # validation rows of an emotion

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -98,9 +99,12 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
 def products_of(dataset: Dataset) -> Products:
     """The products that the labels of a dataset are about: its labels, with the aliases known for the report's."""
     product = next(task for task in dataset.tasks if task.name == tasks.PRODUCT.name)
-    if set(product.labels) <= set(tasks.PRODUCTS):
-        return read_products(paths.PRODUCTS)
-    return Products(dict.fromkeys(product.labels, ()))
+    return products_of_labels(product.labels)
+
+
+def products_of_labels(labels: Sequence[str]) -> Products:
+    """The same of labels, such as those of a model."""
+    return read_products(paths.PRODUCTS) if set(labels) <= set(tasks.PRODUCTS) else Products(dict.fromkeys(labels, ()))
 
 
 def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:

@@ -22,7 +22,7 @@ from tf_model.preprocessing.light_tokenizer import LightTokenizer
 
 FORMAT = 2  # of the folder; another one is of another version of this project
 NETWORK, VOCABULARY, SETTINGS = "network.xml", "vocab.txt", "light.json"
-TOKENS = 2048  # of a batch: the layers of more would not stay in the cache
+TOKENS = 2048  # of a batch: more was no faster
 
 
 class LightModel:
