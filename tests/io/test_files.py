@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -165,6 +166,16 @@ def test_two_writers_at_once_do_not_meet(kind, tmp_path):
     assert names(tmp_path) == ["target"]
 
 
+def test_many_writers_at_once_do_not_take_each_others_folders(tmp_path):
+    def write_often(number: int) -> None:
+        for _ in range(50):
+            write_json(tmp_path / "target", number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write_often, range(8)))
+    assert names(tmp_path) == ["target"]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -174,6 +185,9 @@ target, kind, where = Path(sys.argv[1]), getattr(files, sys.argv[2]), sys.argv[3
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
+if where == "making":  # between its folder and the lock in it
+    import filelock
+    filelock.FileLock = die
 if where == "renames":
     Path.replace = die
 with kind(target, overwrite=True) as part:
@@ -184,14 +198,14 @@ with kind(target, overwrite=True) as part:
 
 
 @both
-@pytest.mark.parametrize("where", ["writing", "renames"])
+@pytest.mark.parametrize("where", ["making", "writing", "renames"])
 def test_the_next_run_removes_what_a_killed_one_left_and_brings_the_old_one_back(kind, where, tmp_path):
     target, command = tmp_path / "a[b].c", [sys.executable, "-c", KILLED]
     make(target, "old", kind)
     with kind(tmp_path / "a[b].c.d") as alive:
         killed = subprocess.run([*command, target, kind.__name__, where], cwd=paths.ROOT, check=False)
         assert killed.returncode == -9
-        assert target.exists() == (kind is whole_file or where == "writing")
+        assert target.exists() == (kind is whole_file or where != "renames")
         refuse_to_overwrite(target, overwrite=True)
         assert read(target, kind) == "old"
         assert len(names(tmp_path)) == 2, "the old one, and what is being written"

@@ -77,11 +77,11 @@ def clear_up(target: Path) -> None:
     """Remove what killed runs left of ``target``; a folder that one had moved away to replace it comes back."""
     from filelock import FileLock
 
-    for lock in target.parent.glob(f".{glob.escape(target.name)}.????????.part/{LOCK}"):
-        with suppress(OSError), FileLock(lock).acquire(blocking=False):  # else its run is alive
-            if (lock.parent / OLD).exists() and not target.exists():
-                (lock.parent / OLD).rename(target)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+    for holder in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
+        with suppress(OSError), FileLock(holder / LOCK).acquire(blocking=False):  # else its run is alive
+            if (holder / OLD).exists() and not target.exists():
+                (holder / OLD).rename(target)
+            shutil.rmtree(holder, ignore_errors=True)
 
 
 @contextmanager
@@ -99,10 +99,14 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
             advice = "a file; give the name of a folder" if is_folder else "a folder; give the name of a file"
             raise OutputError(f"{target} is {advice}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        held = None
+        while held is None:
+            holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+            with suppress(FileNotFoundError, FileExistsError):  # another run cleared it up before it was locked
+                held = FileLock(holder / LOCK).acquire()
         new, old = holder / target.name, holder / OLD
         try:
-            with FileLock(holder / LOCK):
+            with held:
                 if is_folder:
                     new.mkdir()
                 yield new
