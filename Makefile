@@ -226,7 +226,7 @@ audit-packages: $(AUDIT)/.installed ## known vulnerabilities of what is locked (
 
 # Python's lowest supported version decides; markers that hold on every supported machine are taken off.
 lock: ## pin every dependency anew (needs uv)
-	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --universal --python-version 3.11 --fork-strategy fewest \
+	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --extra sign --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| sed -E "s/ ; python_full_version < '3.14' and \(\(platform_machine == 'arm64' and sys_platform == 'darwin'\) or \(platform_machine == 'aarch64' and sys_platform == 'linux'\) or \(platform_machine == 'x86_64' and sys_platform == 'linux'\)\) / /" \
 		> requirements.lock.new && mv requirements.lock.new requirements.lock

@@ -103,6 +103,20 @@ def steady_bert(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A private key to sign models with, and its public one."""
+    from cryptography.hazmat.primitives import serialization as pem
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder, key = tmp_path_factory.mktemp("keys"), ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
+    public = key.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo)
+    (folder / "key.pem").write_bytes(private)
+    (folder / "key.pub").write_bytes(public)
+    return folder / "key.pem", folder / "key.pub"
+
+
+@pytest.fixture(scope="session")
 def real_data() -> Path:
     """The real workbook; the test is skipped where it is absent."""
     path = paths.SHARED_DATA / "assignment.xlsx"

@@ -9,11 +9,12 @@ import threading
 import urllib.request
 
 import pytest
-from stub_model import target_stub
+from stub_model import stub, target_stub
 
 from tf_model import paths
 from tf_model.api.__main__ import main
-from tf_model.errors import OutputError, UsageError
+from tf_model.errors import ModelError, OutputError, UsageError
+from tf_model.inference import targets
 from tf_model.inference.predictor import Predictor
 
 # The real command with a model in plain Python, which takes a while for each batch.
@@ -34,7 +35,7 @@ def score(batch):
 
 model = stub()
 paths.SAVED_MODELS = Path("nowhere")
-Predictor.load = lambda folder: replace(model, score=score, version="1", folder=Path("slow"))
+Predictor.load = lambda folder, **_: replace(model, score=score, version="1", folder=Path("slow"))
 cli.run(main)
 """
 
@@ -81,9 +82,23 @@ def test_an_address_that_cannot_be_is_said(options):
 
 
 def test_a_model_of_targets_does_not_answer_for_whole_texts(monkeypatch):
-    monkeypatch.setattr(Predictor, "load", lambda folder: target_stub())
+    monkeypatch.setattr(Predictor, "load", lambda folder, **_: target_stub())
     with pytest.raises(UsageError, match="--targets DIR"):
         main(["--port", "0"])
+
+
+@pytest.mark.parametrize("given", ["model", "targets"])
+def test_a_model_that_does_not_verify_is_not_served(monkeypatch, keys, tmp_path, given):
+    def load(folder, verify):
+        if folder == tmp_path / given:
+            raise ModelError(f"{folder} is not signed by {verify}")
+        return stub()
+
+    monkeypatch.setattr(Predictor, "load", load)
+    monkeypatch.setattr(targets, "find_targets", lambda *_: (tmp_path / "targets", None, None))
+    options = ["--model", str(tmp_path / "model"), "--targets", str(tmp_path / "targets"), "--verify", str(keys[1])]
+    with pytest.raises(ModelError, match=rf"{given} is not signed by {keys[1]}"):
+        main(["--port", "0", *options])
 
 
 @pytest.mark.parametrize("name", ["a*", "*a", "*.*"])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_model import config, data, evaluate, paths, tasks, train
+from tf_model import config, data, evaluate, paths, signing, tasks, train
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.export import __main__ as export
 from tf_model.export import restore, saved_model
@@ -99,6 +99,18 @@ def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, 
     assert Predictor.load(again).can_explain
     with pytest.raises(OutputError, match="again already exists; add --overwrite"):
         export.main([str(folder), "--output", str(again)])
+
+
+@pytest.mark.parametrize("kind", export.FORMATS)
+def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_path, keys, kind):
+    command = [str(copy), "--format", kind, "--output"]
+    with pytest.raises(UsageError, match="expected an elliptic-curve key"):
+        export.main([*command, str(tmp_path / "never"), "--sign", str(keys[1])])
+    assert export.main([*command, str(tmp_path / "signed"), "--sign", str(keys[0])]) == 0
+    signing.verify(tmp_path / "signed", keys[1])
+    signing.signer(keys[0])(copy)
+    assert export.main([*command, str(tmp_path / "unsigned")]) == 0
+    assert not (tmp_path / "unsigned" / signing.SIGNATURE).exists()
 
 
 @pytest.mark.parametrize("kind", export.FORMATS)

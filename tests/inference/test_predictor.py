@@ -1,6 +1,7 @@
 """A tiny real SavedModel, whole and broken in every way."""
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pandas
 import pytest
 from stub_model import EMOTIONS, PRODUCTS
 
-from tf_model import model_dir, paths, predict
+from tf_model import model_dir, paths, predict, signing
 from tf_model.errors import ModelError
 from tf_model.inference import predictor
 from tf_model.inference.predictor import Predictor
@@ -103,6 +104,17 @@ def test_default_models(monkeypatch, tmp_path, product_model, answer_model):
         Predictor.load("product")
     (paths.SAVED_MODELS / "answer").symlink_to(answer_model)
     assert Predictor.load().folder == paths.SAVED_MODELS / "answer"
+
+
+def test_a_model_that_does_not_verify_is_not_loaded(monkeypatch, tmp_path, product_model, keys):
+    folder, link = shutil.copytree(product_model, tmp_path / "1"), tmp_path / "product"
+    link.symlink_to(folder)
+    signing.signer(keys[0])(folder)
+    assert Predictor.load(link, verify=keys[1]).folder == link
+    (folder / "recipe.json").write_text("{}")
+    monkeypatch.setattr(Predictor, "_load", lambda *_: pytest.fail("it was loaded"))
+    with pytest.raises(ModelError, match=r"Hash mismatch for 'recipe\.json'"):
+        Predictor.load(link, verify=keys[1])
 
 
 def test_a_link_that_is_moved_meanwhile_does_not_mix_two_versions(monkeypatch, tmp_path, product_model, answer_model):

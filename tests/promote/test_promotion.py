@@ -13,7 +13,7 @@ import pytest
 from sample_datasets import write_csv
 from stub_model import EMOTIONS, PRODUCTS, stub
 
-from tf_model import evaluate, paths, tasks
+from tf_model import evaluate, paths, signing, tasks
 from tf_model.data.dataset import COLUMNS, read
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference.predictor import Predictor
@@ -62,7 +62,9 @@ def mark_of(folder: Path | None) -> str | None:
 def models(tmp_path, monkeypatch):
     """Models in plain Python, and a folder for them."""
 
-    def load(folder):
+    def load(folder, verify=None):
+        if verify:
+            signing.verify(folder, verify)
         if not (folder / "model.json").is_file():
             raise ModelError(f"{folder} holds no whole model")
         known = json.loads((folder / "model.json").read_text())
@@ -311,6 +313,58 @@ def test_a_model_that_was_trained_over_a_promoted_one_can_be_taken_back(models, 
     assert mark_of(old) == "trained"
     promotion.rollback(old)
     assert (mark_of(old), mark_of(other_version(old))) == ("old", "trained")
+
+
+# ------------------------------------------------------------------------------------------------------ signatures
+
+
+def test_what_does_not_verify_is_not_promoted(models, new, keys):
+    old = write(models / "product", mark="old")
+    with pytest.raises(ModelError, match="new is not signed"):
+        promote(new, 0.1, verify=keys[1])
+    signing.signer(keys[0])(new)
+    (new / "saved_model.pb").write_text("altered")
+    with pytest.raises(ModelError, match="new does not verify by"):
+        promote(new, 0.1, verify=keys[1])
+    assert mark_of(old) == "old"
+    (new / "saved_model.pb").write_text("new")
+    promote(new, 0.1, verify=keys[1])
+    assert mark_of(old) == "new"
+    with pytest.raises(ModelError, match="2 is not signed"):
+        promotion.rollback(old, keys[1])
+    assert mark_of(old) == "new"
+
+
+def test_a_model_that_is_altered_between_check_and_copy_is_not_promoted(models, new, keys, monkeypatch):
+    old = write(models / "product", mark="old")
+    signing.signer(keys[0])(new)
+    judge = promotion._judge
+
+    def alter(*arguments):
+        (new / "model_card.md").write_text("other words")
+        return judge(*arguments)
+
+    monkeypatch.setattr(promotion, "_judge", alter)
+    with pytest.raises(ModelError, match="Extra files"):
+        promote(new, 0.1, verify=keys[1])
+    assert mark_of(old) == "old"
+    assert [each.name for each in (models / ".versions").rglob("*")] == ["product"]
+
+
+def test_a_promoted_copy_is_signed_and_the_refusal_keeps_the_keys(models, new, keys):
+    private, public = (str(key) for key in keys)
+    with pytest.raises(UsageError, match="expected an elliptic-curve key"):
+        promotion.promote(new, sign=keys[1])
+    assert command.main(["new", "--sign", private]) == 0
+    signing.verify((models / "product").resolve(), keys[1])
+    assert not (new / signing.SIGNATURE).exists()
+    better = write(new.parent / "better", mark="better")
+    signing.signer(keys[0])(better)
+    with pytest.raises(ModelError, match=rf"--sign {private} --verify {public} --allow-worse` promotes"):
+        promote(better, -0.1, sign=keys[0], verify=keys[1])
+    promote(better, 0.1, sign=keys[0], verify=keys[1])
+    assert command.main(["--rollback", "product", "--verify", public]) == 0
+    assert mark_of(models / "product") == "new"
 
 
 # ------------------------------------------------------------------------------------------------------ the command

@@ -29,13 +29,14 @@ def main(argv: list[str] | None = None) -> int:
         from tf_model.monitor import reference
         from tf_model.monitor.prometheus import Exporter
 
-        predictor = Predictor.load(arguments.model)
+        predictor = Predictor.load(arguments.model, verify=arguments.verify)
         if tasks.TARGET.name in predictor.labels:
             raise UsageError(f"{predictor.folder} answers for each product that a text names; give it as --targets DIR")
         targets = None
         if arguments.targets or arguments.products or (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
             folder, products, _ = find_targets(arguments.targets, arguments.products)
-            targets = TargetPredictor(Predictor.load(folder), products, predictor if predictor.has_answer else None)
+            answer = predictor if predictor.has_answer else None
+            targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products, answer)
         exporter, recorder = Exporter(), None
         if arguments.record:
             from tf_model.monitor.recorder import Recorder
@@ -84,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=Path, metavar="DIR", help="a model that you trust; saved_models/answer or product if not given")
     add("--targets", type=Path, metavar="DIR", help="the model of /targets; saved_models/target if it is there")
     add("--products", type=Path, metavar="FILE", help="the products to look for (.csv, .yaml); the model's if none")
+    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse models that this key did not sign (PEM)")
     add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
     return parser
 

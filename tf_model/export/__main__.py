@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_model import cli, model_dir, paths
+from tf_model import cli, model_dir, paths, signing
 from tf_model.config import config_of
 from tf_model.data import Columns, TrainingRows, read, resolve, training_rows
 from tf_model.data.products import read_products
@@ -28,11 +28,14 @@ def main(argv: list[str] | None = None) -> int:
     """``python -m tf_model.export``: export a trained model once more."""
     arguments = _parser().parse_args(argv)
     refuse_to_overwrite(arguments.output, arguments.overwrite)
+    sign = arguments.sign and signing.signer(arguments.sign)
     folder = find_model(arguments.model)
     _check_place(arguments.output, folder)
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
         (_write_weights if arguments.format == "weights" else _write_again)(restored, part)
+        if sign:
+            sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
     use = "train --backbone" if arguments.format == "weights" else "predict --model"
     cli.say(f"exported {model} into {output}; use it with `python -m tf_model.{use} {output}`")
@@ -55,7 +58,7 @@ def _check_place(output: Path, model: Path) -> None:
 
 def _write_again(restored: restore.Restored, folder: Path) -> None:
     """The SavedModel as the present code makes it, and the artifacts; :class:`ModelError` if it answers otherwise."""
-    written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST)
+    written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
     shutil.copytree(restored.predictor.folder, folder, ignore=written, dirs_exist_ok=True)
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
     save_graph(restored.fitted, restored.tasks, folder, calibration)
@@ -125,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         help="saved-model: raw strings in, answers out, as the present code makes it, with the artifacts of MODEL; "
         "weights: a folder in the format of Hugging Face, to train on from with --backbone",
     )
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign it by this elliptic-curve key (PEM)")
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     return parser
 

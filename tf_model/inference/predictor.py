@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_model import cli, model_dir, paths, tasks
+from tf_model import cli, model_dir, paths, signing, tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference import attribution
 from tf_model.io import tables
@@ -75,12 +75,17 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, folder: Path | str | None = None, runtime: str = RUNTIMES[0], threads: int | None = None
+        cls,
+        folder: Path | str | None = None,
+        runtime: str = RUNTIMES[0],
+        threads: int | None = None,
+        verify: Path | None = None,
     ) -> Predictor:
         """Load a saved model, see :func:`find_model`; :class:`ModelError` if the folder does not hold a whole one.
 
         ``runtime`` is one of :data:`RUNTIMES`: "light" does without TensorFlow, "auto" is that one if it is there and
-        can be used. ``threads`` to compute with; None: one for each core.
+        can be used. ``threads`` to compute with; None: one for each core. ``verify`` is the public key of its
+        signature, if that is to be checked.
         """
         folder = find_model(folder)
         for _ in range(ATTEMPTS):
@@ -88,6 +93,8 @@ class Predictor:
             files = folder.resolve() if folder.is_symlink() else folder
             before = model_dir.identity(files)
             try:
+                if verify:
+                    signing.verify(files, verify)
                 model = cls._load(folder, files, runtime, threads)
             except ModelError:
                 if model_dir.identity(files) == before:

@@ -21,8 +21,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    force, allow_worse = arguments.force, arguments.allow_worse
-    done = promote(arguments.new, arguments.to, path=arguments.data, force=force, allow_worse=allow_worse)
+    done = promote(
+        arguments.new,
+        arguments.to,
+        path=arguments.data,
+        force=arguments.force,
+        allow_worse=arguments.allow_worse,
+        sign=arguments.sign,
+        verify=arguments.verify,
+    )
     if done.comparison:
         from tf_model.evaluation.comparison import print_comparison
 
@@ -39,7 +46,7 @@ def _promote(arguments: argparse.Namespace) -> None:
 def _roll_back(arguments: argparse.Namespace) -> None:
     name = arguments.rollback
     target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
-    kept = rollback(target)
+    kept = rollback(target, arguments.verify)
     other = f"; the other is in {paths.shown(kept)}" if kept else ""
     cli.say(f"{paths.shown(target)} is the previous version again{other}")
 
@@ -53,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
     add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
     add("--force", action="store_true", help="also a model of the sample corpus, of another task, or not comparable")
+    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model that this key did not sign (PEM)")
+    add("--sign", type=Path, metavar="KEY", help="sign the promoted copy by this elliptic-curve key (PEM)")
     return parser
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model import cli, data, paths, tasks
+from tf_model import cli, data, paths, signing, tasks
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import GRAPH, SAMPLE, probabilities_sum_to_1, probability_column, training_of
@@ -34,13 +34,17 @@ def promote(
     path: Path | str | None = None,
     force: bool = False,
     allow_worse: bool = False,
+    sign: Path | None = None,
+    verify: Path | None = None,
 ) -> Promotion:
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
     ``target`` need not exist; None: ``saved_models/`` and what the model predicts. The two are compared on the dataset
-    ``path``. An error leaves everything as it was.
+    ``path``. An error leaves everything as it was. The public key ``verify`` must have signed the model, before it is
+    loaded and after it was copied; the private key ``sign`` signs the copy.
     """
-    model = load_and_try(Path(new))
+    add_signature = sign and signing.signer(sign)
+    model = load_and_try(Path(new), verify)
     if target is None:
         target = paths.SAVED_MODELS / (tasks.ANSWER if model.has_answer else next(iter(model.labels)))
     new, target = Path(new), _place(target)
@@ -50,13 +54,22 @@ def promote(
         if replaces:
             if not (target / GRAPH).is_file():
                 raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, path, force, allow_worse)
-        versions.add_version(new, target)
+            comparison = _judge(model, target, path, force, allow_worse, {"--sign": sign, "--verify": verify})
+
+        def finish(copy: Path) -> None:
+            if verify:
+                signing.verify(copy, verify)
+            if add_signature:
+                add_signature(copy)
+
+        versions.add_version(new, target, finish)
     return Promotion(target, versions.other_version(target) if replaces else None, comparison)
 
 
-def rollback(target: Path | str) -> Path | None:
-    """Exchange a model and its previous version, which must work; a second rollback undoes the first.
+def rollback(target: Path | str, verify: Path | None = None) -> Path | None:
+    """Exchange a model and its previous version, which must work, and be signed by the key ``verify``, if given.
+
+    A second rollback undoes the first.
 
     Where the model is missing, its newest version comes back. Returns the version that was in use, if there is another.
     """
@@ -65,7 +78,7 @@ def rollback(target: Path | str) -> Path | None:
         with versions.locked(target):
             was_missing, other = versions.recover(target), versions.other_version(target)
             if other and not was_missing:
-                load_and_try(other)
+                load_and_try(other, verify)
                 versions.use_version(target, other)
             if other or was_missing:
                 return versions.other_version(target)
@@ -73,9 +86,9 @@ def rollback(target: Path | str) -> Path | None:
     raise ModelError(f"{paths.shown(target)} has no previous version in {folder}: only a promotion keeps one")
 
 
-def load_and_try(folder: Path) -> Predictor:
+def load_and_try(folder: Path, verify: Path | None = None) -> Predictor:
     """Load a model and let it answer two texts; :class:`ModelError` if it cannot, or gives no probabilities."""
-    model = Predictor.load(folder)
+    model = Predictor.load(folder, verify=verify)
     try:
         answered = model.predict([TRIAL, ""], probabilities=True)
     except TweetTargetError:
@@ -107,6 +120,7 @@ def _judge(
     path: Path | str | None,
     force: bool,
     allow_worse: bool,
+    keys: Mapping[str, Path | None],
 ) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
@@ -115,7 +129,8 @@ def _judge(
 
     def anyway(option: str) -> str:
         given = [word for word, is_given in (("--force", force), ("--allow-worse", allow_worse)) if is_given]
-        words = ["python", "-m", "tf_model.promote", new, "--to", old, *(["--data", str(path)] if path else [])]
+        words = ["python", "-m", "tf_model.promote", new, "--to", old]
+        words += [word for name, file in {"--data": path, **keys}.items() if file for word in (name, str(file))]
         return f"`{shlex.join([*words, *given, option])}` promotes it all the same"
 
     try:

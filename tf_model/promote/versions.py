@@ -12,6 +12,7 @@ as training leaves it, it takes two renames: killed between them, the name is mi
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -22,15 +23,18 @@ from tf_model.io.files import explain_write_errors
 FOLDER = ".versions"
 
 
-def add_version(new: Path, target: Path) -> None:
+def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None = None) -> None:
     """Copy ``new`` among the versions of ``target`` and use it; only the version before it is kept.
 
+    ``finish`` is given the copy before anybody sees it, and an error that it raises leaves everything as it was.
     Call it with the lock held. After an :class:`OutputError` ``target`` is what it was.
     """
     version = _next_version(target)
     with explain_write_errors(target):
         with files.whole_folder(version) as part:
             shutil.copytree(new, part, dirs_exist_ok=True)
+            if finish:
+                finish(part)
             for file in part.rglob("*"):
                 if file.is_file():
                     with file.open("rb") as copied:
