@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from model_folders import ROWS, SHA256, write_answer, write_single
 
-from tf_model import model_dir, tasks
+from tf_model import model_dir, paths, tasks
 from tf_model.errors import ModelError
+from tf_model.inference.predictor import find_model
 from tf_model.model_dir import fingerprint, model_folders, read_labels, read_report, read_validation_rows
 
 
@@ -219,6 +221,27 @@ class TestFolders:
         (tmp_path / "answer").symlink_to(".versions/answer/1")
         (tmp_path / "README.md").write_text("")
         assert [each.name for each in model_folders(tmp_path)] == ["answer", "product", "emotion", "zebra"]
+
+    @pytest.mark.parametrize(
+        "look",
+        [
+            lambda folder: find_model(None),
+            lambda folder: find_model(folder / "answer"),
+            lambda folder: find_model(str(folder / "answer")),
+            lambda folder: model_folders(folder)[0],
+        ],
+    )
+    def test_a_model_that_a_killed_run_had_moved_away_comes_back(self, tmp_path, monkeypatch, look):
+        monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
+        write_single(tmp_path)
+        holder = tmp_path / ".answer.abcd1234.part"
+        holder.mkdir()
+        write_answer(tmp_path).rename(holder / "old")
+        with FileLock(holder / ".lock"):  # the run is alive
+            assert model_folders(tmp_path) == (tmp_path / "product",)
+        assert look(tmp_path) == tmp_path / "answer"
+        assert (tmp_path / "answer" / model_dir.LABELS).is_file()
+        assert not holder.exists()
 
     def test_no_folder_no_models(self, tmp_path):
         assert model_folders(tmp_path / "none") == ()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, first_line, listed
-from tf_model.io.files import sha256_of, write_json
+from tf_model.io.files import clear_up, sha256_of, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -281,12 +281,23 @@ def read_report(folder: Path | str) -> ModelReport:
     )
 
 
+def is_there(folder: Path) -> bool:
+    """Whether there is such a folder; one that a killed run had moved away to replace it comes back."""
+    with suppress(OSError):  # such as a name that is too long
+        if not folder.is_dir():
+            clear_up(folder)
+        return folder.is_dir()
+    return False
+
+
 def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
     """The folders of ``folder`` that hold a model or a part of one, by name; hidden ones are work in progress."""
     folder = Path(folder)
     if not folder.is_dir():
         return ()
     order = {tasks.ANSWER: 0, tasks.PRODUCT.name: 1, tasks.EMOTION.name: 2}
+    for name in (*order, tasks.TARGET.name):
+        is_there(folder / name)
     folders = [each for each in folder.iterdir() if each.is_dir() and not each.name.startswith(".")]
     return tuple(sorted(folders, key=lambda each: (order.get(each.name, len(order)), each.name)))
 

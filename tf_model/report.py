@@ -71,10 +71,10 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
     from tf_model.data.products import read_products
     from tf_model.inference.predictor import Predictor, find_model
     from tf_model.inference.targets import TargetPredictor
-    from tf_model.model_dir import read_labels
+    from tf_model.model_dir import is_there, read_labels
 
     own = paths.SAVED_MODELS / tasks.TARGET.name
-    folder = find_model(arguments.model or (own if own.is_dir() else None))
+    folder = find_model(arguments.model or (own if is_there(own) else None))
     labels = read_labels(folder)
     if tasks.TARGET.name in labels:
         predictor = TargetPredictor.load(folder, arguments.products)

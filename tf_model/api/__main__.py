@@ -9,7 +9,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from tf_model import cli, paths, tasks
+from tf_model import cli, model_dir, paths, tasks
 from tf_model.errors import OutputError, UsageError
 
 KEYS = "TWEETS_API_KEYS"
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         if tasks.TARGET.name in predictor.labels:
             raise UsageError(f"{predictor.folder} answers for each product that a text names; give it as --targets DIR")
         targets = None
-        if arguments.targets or arguments.products or (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
+        if arguments.targets or arguments.products or model_dir.is_there(paths.SAVED_MODELS / tasks.TARGET.name):
             folder, products, _ = find_targets(arguments.targets, arguments.products)
             answer = predictor if predictor.has_answer else None
             targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products, answer)

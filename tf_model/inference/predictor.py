@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -303,12 +302,11 @@ def find_model(folder: Path | str | None) -> Path:
     saved = paths.SAVED_MODELS
     if folder is None:
         for name in DEFAULT_MODELS:
-            if (saved / name).is_dir():
+            if model_dir.is_there(saved / name):
                 return saved / name
         raise ModelError(f"no trained model in {saved.name}/; run `make train`, or give one with --model DIR")
-    with suppress(OSError):  # such as a name that is too long
-        if Path(folder).is_dir():
-            return Path(folder)
+    if model_dir.is_there(Path(folder)):
+        return Path(folder)
     raise ModelError(f"{str(folder)[:200]} is not a folder; give that of a saved model, such as {saved.name}/{ANSWER}")
 
 

@@ -148,7 +148,7 @@ def find_targets(
     :class:`ModelError` where the model is of another task, and :class:`DataError` for the products file.
     """
     own, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
-    if folder is None and not own.is_dir():
+    if folder is None and not model_dir.is_there(own):
         raise ModelError(f"no model in {paths.shown(own)}; run `make targets`, or give one with --model DIR")
     folder = find_model(folder or own)
     if TARGET not in model_dir.read_labels(folder):
@@ -156,7 +156,7 @@ def find_targets(
     file = Path(products or folder / model_dir.PRODUCTS)
     if not products and not file.is_file():
         raise ModelError(f"{paths.shown(file)} is missing; give the products with --products FILE")
-    return folder, read_products(file), answer if answer.is_dir() else None
+    return folder, read_products(file), answer if model_dir.is_there(answer) else None
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:

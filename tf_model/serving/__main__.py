@@ -6,6 +6,7 @@ from pathlib import Path
 from tf_model import cli, paths
 from tf_model.errors import listed, plural
 from tf_model.inference.predictor import DEFAULT_MODELS, find_model
+from tf_model.model_dir import is_there
 from tf_model.serving.layout import changed_settings, write_layout
 
 FOLDER = paths.SAVED_MODELS / ".serving"
@@ -15,7 +16,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the folder, and say how a server is started on it."""
     arguments = _parser().parse_args(argv)
     with cli.stopped_cleanly():
-        existing = [paths.SAVED_MODELS / name for name in DEFAULT_MODELS if (paths.SAVED_MODELS / name).is_dir()]
+        existing = [each for name in DEFAULT_MODELS if is_there(each := paths.SAVED_MODELS / name)]
         models = arguments.models or existing or [find_model(None)]
         folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
     cli.say(
