@@ -1,4 +1,5 @@
-"""``python -m research.tools.chaos``: commands and API killed, stopped, out of space and with a model that is replaced.
+"""``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
+clock that jumps, a model that is replaced and 50 clients at once.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -8,7 +9,10 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -16,32 +20,52 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
+from filelock import FileLock
 
 from research.runs import record
-from research.tools.fuzz import odd_texts, running_api
+from research.tools.fuzz import HANG_SECONDS, odd_texts, running_api
 from tf_model import cli, model_dir, paths
 from tf_model.errors import ModelError, TweetTargetError
 from tf_model.inference.light import SETTINGS
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.characters import well_formed
 from tf_model.io.files import sha256_of, write_json
+from tf_model.monitor.store import DAY, HOUR, Store
 from tf_model.promote import versions
 
 ROWS = 800  # of the file that predict is killed at
 CLIENTS = 8
 REPLACED = 20  # times at least
 SECONDS_BETWEEN = 1.0  # far more than a model takes to load
-MEBIBYTE = 2**20
+IN_TURN = 100  # requests, one after the other
+LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its start included
+PEOPLE = 50  # clients at once
+PEOPLE_SECONDS = 20.0
+P95_SECONDS = 1.0  # of an answer to one of them, at most
+JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the time that it is
+# A command with a log of predictions of its own, and a clock that goes on to the next of the jumps at each SIGUSR1.
+RECORDED = """
+import runpy, signal, sys, time
+from pathlib import Path
+from tf_model import paths
+
+log, jumps, sys.argv = sys.argv[1], [float(jump) for jump in sys.argv[2].split()], sys.argv[3:]
+now, shifts = time.time, [0.0]
+paths.MONITOR_LOG, time.time = Path(log), lambda: now() + shifts[-1]
+signal.signal(signal.SIGUSR1, lambda *_: shifts.append(jumps.pop(0)))
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do all of it, record it, and exit with 1 where something did not hold."""
-    parser = cli.parser("research.tools.chaos", "Kill, stop, fill the disk and replace the model under load.")
+    parser = cli.parser("research.tools.chaos", "Kill, stop, lock, fill the disk and replace the model under load.")
     parser.add_argument("--kills", type=cli.positive_integer, default=50, help="how often predict is killed")
     parser.add_argument("--requests", type=cli.positive_integer, default=10_000, help="while memory is watched")
     parser.add_argument("--answers", type=cli.positive_integer, default=10_000, help="while the model is replaced")
@@ -54,9 +78,12 @@ def main(argv: list[str] | None = None) -> int:
         for title, try_it in {
             "kills": lambda: kill_predict(model, folder, arguments.kills),
             "disk": lambda: fill_disk(model, folder),
+            "locked": lambda: lock_log(model, folder),
+            "clock": lambda: jump_clock(model, folder),
             "sigterm": lambda: stop_under_load(model),
             "replaced": lambda: replace_under_load(model, folder, arguments.answers),
             "memory": lambda: watch_memory(model, arguments.requests),
+            "people": lambda: serve_people(model),
         }.items():
             found[title] = try_it()
             cli.say(f"{title}: {found[title]}")
@@ -72,17 +99,23 @@ def failures(found: dict[str, Any]) -> list[str]:
     must_be_0 = {
         "kills": ("half_outputs", "wrong_outputs", "left_behind"),
         "disk": ("not_one_line", "left_behind"),
+        "locked": ("hung", "not_one_line", "failed", "not_recorded_later", "lost_silently"),
+        "clock": ("failed", "not_recorded", "hidden"),
         "sigterm": ("begun_and_lost", "exit_code_other"),
         "replaced": ("wrong", "failed", "mixed_loads"),
+        "people": ("failed",),
     }
     missed = [
-        f"{title} {name} is {found[title][name]}"
-        for title, names in must_be_0.items()
-        for name in names
-        if found[title][name]
+        f"{title} {name} is {counts[name]}"
+        for title, counts in found.items()
+        for name in must_be_0.get(title, ())
+        if counts[name]
     ]
     grown = found["memory"]["late_bytes"] / found["memory"]["early_bytes"] - 1
-    return missed + ([f"memory grew by {grown:.0%}"] if grown > 0.05 else [])
+    if grown > 0.05:
+        missed.append(f"memory grew by {grown:.0%}")
+    p95 = found.get("people", {}).get("p95_seconds", 0.0)
+    return missed + ([f"people wait {p95:.2f} s at the 95th percentile"] if p95 > P95_SECONDS else [])
 
 
 def _texts(count: int) -> list[str]:
@@ -161,6 +194,111 @@ def _small_disk(folder: Path, mode: str) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+# ---------------------------------------------------------------- the log of predictions
+
+
+def _with_log(log: Path, module: str, *options: object) -> list[str]:
+    """The words after ``python`` that run a command with a log of its own, see :data:`RECORDED`."""
+    return ["-c", RECORDED, str(log), " ".join(map(str, JUMPS)), module, *map(str, options)]
+
+
+@contextmanager
+def _locked(log: Path) -> Iterator[None]:
+    """Another program writes to the database."""
+    with closing(sqlite3.connect(log, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def lock_log(model: Path, folder: Path) -> dict[str, Any]:
+    """Lock the log of ``predict --record`` and the API: they go on or end, and say how much of it was not recorded."""
+    folder = folder / "locked"
+    folder.mkdir()
+    source, output, log = folder / "texts.jsonl", folder / "answers.csv", folder / "log.sqlite"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    with closing(Store(log).open()):
+        pass
+    command = [sys.executable, *_with_log(log, "tf_model.predict", source, "--output", output, "--model", model)]
+    counts, slowest, said = Counter(answered=0, hung=0, not_one_line=0, failed=0, not_recorded_later=0), 0.0, 0
+    for lock, words in (
+        (_locked(log), "predictions are not in the log"),
+        (FileLock(f"{log}.lock"), "another program holds"),
+        (nullcontext(), ""),
+    ):
+        began = time.monotonic()
+        try:
+            with lock:
+                done = subprocess.run(
+                    [*command, "--record"], cwd=paths.ROOT, capture_output=True, text=True, timeout=LOCKED_SECONDS
+                )
+        except subprocess.TimeoutExpired:
+            counts["hung"] += 1
+            continue
+        slowest = max(slowest, time.monotonic() - began)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        is_said = len(errors) == done.returncode == 1 and words in errors[0] if words else not done.returncode
+        counts["not_one_line"] += not is_said or "Traceback" in done.stderr
+        counts["answered"] += ROWS * output.exists()
+        output.unlink(missing_ok=True)
+        said += _said_lost(done.stderr)
+    with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, api_log):
+        with _locked(log):
+            _ask_in_turn(address, counts)
+        until = time.monotonic() + LOCKED_SECONDS
+        while (late := counts["answered"] - said - _recorded(log)) and time.monotonic() < until:
+            time.sleep(0.1)
+        counts["not_recorded_later"] = late
+        with _locked(log):
+            _ask_in_turn(address, counts)
+            api.terminate()
+            try:
+                api.wait(LOCKED_SECONDS)
+            except subprocess.TimeoutExpired:
+                counts["hung"] += 1
+        said += _said_lost(api_log.read_text())
+    lost = counts["answered"] - said - _recorded(log)
+    return {**counts, "said_lost": said, "lost_silently": lost, "slowest_seconds": slowest}
+
+
+def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
+    """Let the clock of an API jump: every answer is recorded, and those of the right time are found by it."""
+    log, counts, right = folder / "clock.sqlite", Counter(answered=0, failed=0), 0
+    with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, _):
+        for jump in (None, *JUMPS):
+            if jump is not None:
+                api.send_signal(signal.SIGUSR1)
+            before = counts["answered"]
+            _ask_in_turn(address, counts)
+            right += 0 if jump else counts["answered"] - before
+        api.terminate()
+        api.wait()
+    now, store = time.time(), Store(log)
+    hidden = right - store.window(now - HOUR, now).predictions
+    return {"jumps": len(JUMPS), **counts, "not_recorded": counts["answered"] - _recorded(log), "hidden": hidden}
+
+
+def _ask_in_turn(address: str, counts: Counter[str]) -> None:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+    for text in _texts(IN_TURN):
+        try:
+            _ask(connection, [text])
+            counts["answered"] += 1
+        except (OSError, http.client.HTTPException):
+            counts["failed"] += 1
+            connection.close()
+    connection.close()
+
+
+def _recorded(log: Path) -> int:
+    return len(Store(log).predictions())
+
+
+def _said_lost(words: str) -> int:
+    """How many predictions a command said were not recorded."""
+    found = re.search(r"([\d,]+) predictions (?:are not in|could not be written to) ", words)
+    return int(found[1].replace(",", "")) if found else 0
 
 
 # ---------------------------------------------------------------- the API
@@ -306,6 +444,31 @@ def _ask_times(address: str, texts: list[str], count: int, statuses: Counter[str
         except (OSError, http.client.HTTPException):
             statuses["failed"] += 1
             connection.close()
+
+
+def serve_people(model: Path) -> dict[str, Any]:
+    """Many clients at once, each with its next text as soon as it has an answer: how long they wait."""
+    texts, seconds, statuses = _texts(2_000), [], Counter(failed=0)
+    with running_api(model) as (address, *_):
+        until = time.monotonic() + PEOPLE_SECONDS
+
+        def ask() -> None:
+            connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+            while (began := time.monotonic()) < until:
+                try:
+                    _ask(connection, [random.choice(texts)])
+                    seconds.append(time.monotonic() - began)
+                except (OSError, http.client.HTTPException):
+                    statuses["failed"] += 1
+                    connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(PEOPLE)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    p50, p95 = np.quantile(seconds, (0.5, 0.95))
+    return {"clients": PEOPLE, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
 
 
 if __name__ == "__main__":

@@ -274,9 +274,14 @@ def _differences(first: int, expected: list[dict[str, Any]], found: list[dict[st
 
 
 @contextmanager
-def running_api(model: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str], Path]]:
-    """The API on a free port: its address, its process, which is terminated at the end, and its log."""
-    command = [sys.executable, "-m", "tf_model.api", "--port", "0", "--model", str(model), *options]
+def running_api(
+    model: Path, *options: str, start: Sequence[str] = ("-m", "tf_model.api")
+) -> Iterator[tuple[str, subprocess.Popen[str], Path]]:
+    """The API on a free port: its address, its process, which is terminated at the end, and its log.
+
+    ``start`` are the words after ``python``.
+    """
+    command = [sys.executable, *start, "--port", "0", "--model", str(model), *options]
     with (
         tempfile.NamedTemporaryFile("r", encoding="utf-8") as log,  # not a pipe: nobody reads while it runs
         Path(log.name).open("w") as errors,

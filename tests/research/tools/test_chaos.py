@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from research.runs import load
@@ -23,6 +25,28 @@ def test_a_model_that_is_replaced_under_load_gives_no_answer_of_the_other(traine
     assert found["replaced"] >= 3
 
 
+def test_a_locked_log_loses_nothing_silently(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos, "ROWS", 20)
+    monkeypatch.setattr(chaos, "IN_TURN", 5)
+    found = chaos.lock_log(trained[0], tmp_path)
+    assert chaos.failures(load("chaos") | {"locked": found}) == []
+    assert (found["answered"], found["said_lost"]) == (20 + 20 + 5 + 5, 20 + 5)
+
+
+def test_a_clock_that_jumps_loses_and_hides_nothing(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(chaos, "IN_TURN", 5)
+    found = chaos.jump_clock(trained[0], tmp_path)
+    assert found == {"jumps": 3, "answered": 20, "failed": 0, "not_recorded": 0, "hidden": 0}
+
+
+def test_many_clients_are_answered(trained, monkeypatch):
+    monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
+    found = chaos.serve_people(trained[0])
+    assert found["failed"] == 0
+    assert found["answered"] >= found["clients"] == 50
+    assert 0 < found["p50_seconds"] <= found["p95_seconds"]
+
+
 def test_the_two_models_that_replace_each_other_can_be_told_apart():
     one = [{"product": "iPad", "product_confidence": 0.9}]
     assert chaos._alike(one, [{"product": "iPad", "product_confidence": 0.9}])
@@ -32,11 +56,18 @@ def test_the_two_models_that_replace_each_other_can_be_told_apart():
 
 @pytest.mark.parametrize(
     ("title", "name", "value"),
-    [("kills", "half_outputs", 1), ("sigterm", "begun_and_lost", 2), ("memory", "late_bytes", 10**12)],
+    [
+        ("kills", "half_outputs", 1),
+        ("locked", "lost_silently", 1),
+        ("clock", "hidden", 1),
+        ("sigterm", "begun_and_lost", 2),
+        ("memory", "late_bytes", 10**12),
+        ("people", "p95_seconds", 1.2),
+    ],
 )
 def test_what_does_not_hold_is_named(title, name, value):
     run = load("chaos")
     assert chaos.failures(run) == []
-    run[title][name] = value
+    run[title] = Counter(run.get(title, {}), **{name: value})
     [missed] = chaos.failures(run)
     assert title in missed
