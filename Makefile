@@ -205,7 +205,7 @@ image: build/packages $(AUDIT)/.installed ## build the container, by docker, pod
 	$(ENGINE) build $(BUILD_OPTIONS) -t tweet-target .
 	$(AUDIT)/bin/cyclonedx-py requirements requirements-serve.lock --of JSON -o build/sbom.json
 
-fuzz: $(INSTALLED) ## FILES=100000 damaged files and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
+fuzz: $(INSTALLED) ## FILES=100000 damaged files, for predict and the app, and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
 	$(RUN) -m research.tools.fuzz --files $(or $(FILES),100000) --texts $(or $(TEXTS),20000) --record $(ARGS)
 
 chaos: $(INSTALLED) ## kill predict 50 times, fill the disk, lock the log, let the clock jump, stop the API and replace its model under load (7 minutes, as root)

@@ -1,4 +1,5 @@
-"""``python -m research.tools.fuzz``: damaged files through ``predict``, and odd texts through the model and the API.
+"""``python -m research.tools.fuzz``: damaged files through ``predict`` and the app's upload, and odd texts through the
+model and the API.
 
 Each file is a sound one, damaged by a random number generator whose seed is the file's number, so that a failure comes
 again with ``--first NUMBER --files 1``. What must hold: an answer or an error of one line, no crash, no hang, nothing
@@ -13,6 +14,7 @@ import json
 import multiprocessing
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from research.runs import record
+from streamlit_app.components import files
 from tf_model import cli, paths, predict
 from tf_model.device import cores
 from tf_model.errors import TweetTargetError
@@ -37,6 +40,7 @@ from tf_model.io.characters import well_formed
 
 HANG_SECONDS = 20
 MEMORY = 8 * 2**30  # bytes of a process
+PROCESS_FILES = 5_000  # that one process tries: what the libraries do not give back does not add up
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt", ".xlsx", ".parquet")
 WORDS = ("iPad", "iPhone", "Android", "love", "hate", "the", "app", "crashes", "#sxsw", "@user", "RT", "[MASK]", "\x02")
 SCRIPTS = ((0, 0x80), (0x80, 0x800), (0x2000, 0x2100), (0x3000, 0xA000), (0xD800, 0xE000), (0xE000, 0x10000))
@@ -88,7 +92,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], list[str]]:
-    """How many damaged files of each format were answered and refused, and what failed, in words."""
+    """How many damaged files of each format were answered and refused, how many of them the app takes and refuses as
+    an upload, the memory of the largest process in bytes, and what failed, in words.
+    """
     context, step = multiprocessing.get_context("spawn"), cores()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
         workers = {}
@@ -99,24 +105,32 @@ def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], lis
         while workers:
             processes = {}
             for worker, (log, numbers) in workers.items():
-                processes[worker] = context.Process(target=_work, args=(model, log, numbers))
+                done = len(log.read_text().splitlines())
+                following = numbers[done : done + PROCESS_FILES]
+                processes[worker] = context.Process(target=_work, args=(model, log, following))
                 processes[worker].start()
             for worker, process in processes.items():
                 process.join()
                 log, numbers = workers.pop(worker)
                 done = len(log.read_text().splitlines())
-                if process.exitcode and done < len(numbers):  # it crashed, or hung: on with the next file
-                    log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[done]}\n")
+                if done < len(numbers):
+                    if process.exitcode:  # it crashed, or hung: on with the next file
+                        log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[done]}\n")
                     workers[worker] = (log, numbers)
         lines = [line for log in sorted(Path(scratch).glob("*.log")) for line in log.read_text().splitlines()]
-    counts = Counter(lines)
-    sound = {f"{word} {suffix}" for word in ("answered", "refused") for suffix in SUFFIXES}
-    by_format = {word: {suffix: counts[f"{word} {suffix}"] for suffix in SUFFIXES} for word in ("answered", "refused")}
-    return by_format, [line for line in lines if line not in sound]
+    counts, of_predict, of_upload = Counter(lines), ("answered", "refused"), ("upload taken", "upload refused")
+    sound = {f"{one} {suffix}, {other}" for one in of_predict for suffix in SUFFIXES for other in of_upload}
+    found: dict[str, Any] = {
+        one: {suffix: sum(counts[f"{one} {suffix}, {other}"] for other in of_upload) for suffix in SUFFIXES}
+        for one in of_predict
+    }
+    found |= {other: sum(counts[line] for line in sound if line.endswith(other)) for other in of_upload}
+    found["memory_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return found, [line for line in lines if line not in sound]
 
 
 def _work(model: Path, log: Path, numbers: Sequence[int]) -> None:
-    """Try the files of these numbers that have no line in ``log`` yet, and add one for each."""
+    """Try the files of these numbers, and add a line to ``log`` for each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     predictor = Predictor.load(model, threads=1)
     predict._load = lambda _: predictor
@@ -124,7 +138,7 @@ def _work(model: Path, log: Path, numbers: Sequence[int]) -> None:
     Path(tempfile.tempdir).mkdir(exist_ok=True)
     sound = sound_files(Path(tempfile.tempdir))
     with log.open("a") as stream:
-        for number in numbers[len(log.read_text().splitlines()) :]:
+        for number in numbers:
             faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
             stream.write(_attempt(sound, Path(tempfile.tempdir), number) + "\n")
             stream.flush()
@@ -135,16 +149,18 @@ def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
     """What came of one damaged file, in a line."""
     draw = random.Random(number)
     suffix, to = draw.choice(SUFFIXES), draw.choice(tables.OUTPUT_SUFFIXES)
-    source, output, said = folder / f"input{suffix}", folder / f"output{to}", io.StringIO()
+    source, output, said, uploaded = folder / f"input{suffix}", folder / f"output{to}", io.StringIO(), "crashed"
     source.write_bytes(damaged(sound[suffix], draw, suffix == ".xlsx"))
     expected = {source.name}
     try:
         with redirect_stderr(said):
+            uploaded = _upload(source)
             predict.main([str(source), "--output", str(output)])
-        result = f"answered {suffix}"
+        result = f"answered {suffix}, upload {uploaded}"
         expected.add(output.name)
     except (TweetTargetError, MemoryError) as error:
-        result = f"refused {suffix}" if "\n" not in str(error) else f"{number}: several lines: {error!r}"
+        is_one_line = "\n" not in str(error)
+        result = f"refused {suffix}, upload {uploaded}" if is_one_line else f"{number}: several lines: {error!r}"
     except BaseException as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         result = (
@@ -154,8 +170,14 @@ def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
         result = f"{number}: a traceback was printed"
     left = {path.name for path in folder.iterdir()}
     for name in left:
-        (folder / name).unlink()
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
     return result.replace("\n", " ") if left == expected else f"{number}: left behind: {sorted(left - expected)}"
+
+
+def _upload(source: Path) -> str:
+    """What the app's page says of an uploaded file; the upload is forgotten, and its folder with it."""
+    problem = files.keep("", source.name, source.read_bytes()).problem
+    return "refused" if len(problem.splitlines()) == 1 else "in several lines" if problem else "taken"
 
 
 def sound_files(folder: Path) -> dict[str, bytes]:

@@ -54,7 +54,7 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     """Write an upload into a temporary folder, which goes when the upload is forgotten, and look at it."""
     folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
     path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # of a name from a browser the ending alone is safe
-    kept = {"id": file_id, "name": name, "path": path, "_folder": folder}
+    kept = {"id": file_id, "name": name, "path": path}
     try:
         path.write_bytes(content)
         with tables.open_table(path, limits=LIMITS) as table:
@@ -62,6 +62,7 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
             refuse_without_texts(table, sample)
             return Upload(
                 **kept,
+                _folder=folder,
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
@@ -70,11 +71,13 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
                 first_rows=showable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
-        return Upload(**kept, problem=f"{explained(error, path, name)} here; any size: {COMMAND_LINE}")
+        problem = f"{explained(error, path, name)} here; any size: {COMMAND_LINE}"
     except TweetTargetError as error:
-        return Upload(**kept, problem=explained(error, path, name))
+        problem = explained(error, path, name)
     except Exception as error:  # a damaged file may make its library raise anything
-        return Upload(**kept, problem=f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv")
+        problem = f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv"
+    folder.cleanup()  # at once: what was raised may be part of a reference cycle, and hold on to it
+    return Upload(**kept, problem=problem)
 
 
 def explained(error: Exception, path: Path, name: str) -> str:

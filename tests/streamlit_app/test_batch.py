@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 import time
+import zipfile
 from datetime import date
 from types import SimpleNamespace
 
@@ -555,6 +556,19 @@ def test_the_files_of_an_upload_go_with_it(tmp_path):
     assert folder.is_dir()
     del kept
     assert not folder.exists()
+
+
+def test_a_file_that_cannot_be_used_goes_at_once(tmp_path):
+    with tables.table_writer(tmp_path / "a.xlsx") as writer:
+        writer.write(pandas.DataFrame({"text": ["a"]}))
+    damaged = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "a.xlsx") as sound, zipfile.ZipFile(damaged, "w") as archive:
+        for name in sound.namelist():  # openpyxl's error is part of a reference cycle, which keeps what it knows of
+            archive.writestr(name, sound.read(name).replace(b"</worksheet>", b"<"))
+    for name, content in (("a.xlsx", damaged.getvalue()), ("a.parquet", b"PAR1"), ("a.csv", b"")):
+        kept = files.keep("1", name, content)
+        assert kept.problem.startswith(name)
+        assert not kept.path.parent.exists()
 
 
 def test_a_broken_file_is_an_error_of_the_run_too(stub, tmp_path):

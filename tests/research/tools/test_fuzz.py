@@ -23,7 +23,27 @@ def test_damaged_files_and_odd_texts_get_an_answer_or_an_error_of_one_line(train
 def test_a_process_that_dies_is_counted_with_the_number_of_its_file(tmp_path):
     counts, problems = fuzz.fuzz_files(tmp_path / "no model", 7, 1)
     assert problems == ["crashed or hung (1) at 7"]
-    assert not any(number for by_format in counts.values() for number in by_format.values())
+    assert not any(counts["answered"].values())
+    assert not any(counts["refused"].values())
+    assert counts["upload taken"] == counts["upload refused"] == 0
+
+
+def test_what_the_app_says_of_an_upload_is_counted(tmp_path, monkeypatch):
+    sound = fuzz.sound_files(tmp_path)
+    (tmp_path / "input.csv").write_bytes(sound[".csv"])
+    assert fuzz._upload(tmp_path / "input.csv") == "taken"
+    (tmp_path / "input.csv").write_bytes(b"")
+    assert fuzz._upload(tmp_path / "input.csv") == "refused"
+    monkeypatch.setattr(fuzz.files, "explained", lambda *_: "two\nlines")
+    assert fuzz._upload(tmp_path / "input.csv") == "in several lines"
+
+
+def test_a_process_goes_on_where_the_one_before_it_ended(trained, monkeypatch):
+    monkeypatch.setattr(fuzz, "cores", lambda: 1)
+    monkeypatch.setattr(fuzz, "PROCESS_FILES", 2)
+    counts, problems = fuzz.fuzz_files(trained[0], 0, 5)
+    assert problems == []
+    assert sum(counts["answered"].values()) + sum(counts["refused"].values()) == 5
 
 
 def test_an_answer_that_differs_is_found():
