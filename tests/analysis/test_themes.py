@@ -3,9 +3,10 @@
 from string import ascii_letters
 
 import numpy as np
+import pandas as pd
 from answered_rows import frame_of
 
-from tf_model.analysis.themes import describe_themes, find_themes
+from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 
 PLANTED = ("battery dies", "screen cracked", "update slow", "keyboard sticky", "signal lost")
 FILLERS = (
@@ -29,16 +30,29 @@ def test_planted_themes_are_found_with_their_words_counts_and_quotes():
     themes = find_themes(rows, ["iPad"])
     table = describe_themes(rows, themes, ["iPad"])
     assert 5 <= len(table) <= 10
-    assert table["texts"].is_monotonic_decreasing
+    sizes = table["texts"].map(len)
+    assert sizes.is_monotonic_decreasing
     for line in table.itertuples():
-        texts = [rows["text"][quote] for quote in line.quotes]
+        assert line.trend == []
+        texts = [rows["text"][each] for each in line.texts[:QUOTES]]
         topics = {next(topic for topic in PLANTED if topic.split()[0] in text) for text in texts}
         assert len(topics) == 1, "the quotes of a theme are about one thing"
         assert set(line.words[:2]) == set(topics.pop().split())
-        assert (themes[line.quotes] == line.theme).all()
+        assert (themes[line.texts] == line.theme).all()
     merged = describe_themes(rows, themes.replace(table["theme"][1], table["theme"][0]), ["iPad"])
     assert len(merged) == len(table) - 1
-    assert merged["texts"][0] == table["texts"][:2].sum()
+    assert len(merged["texts"][0]) == sizes[:2].sum()
+
+
+def test_the_trend_counts_the_texts_of_a_theme_by_period():
+    rows = planted(12)
+    themes = find_themes(rows, ["iPad"])
+    days = pd.Series(pd.to_datetime("2024-05-01") + pd.to_timedelta(np.arange(60) // 12 * 2, "D"))  # a topic a day
+    table = describe_themes(rows.assign(date=days), themes, ["iPad"])
+    for line in table.itertuples():
+        assert len(line.trend) == 9
+        assert sum(line.trend) == len(line.texts)
+        assert set(np.flatnonzero(line.trend)) == set(days[line.texts].dt.day - 1)
 
 
 def test_near_duplicates_count_once_and_few_texts_have_no_themes():
@@ -46,8 +60,9 @@ def test_near_duplicates_count_once_and_few_texts_have_no_themes():
     texts = rows["text"].tolist()
     many = frame_of(np.zeros(len(texts) + 9, int), "iPad", [*texts, *[f"RT @me: {texts[0]}!"] * 9])
     before, after = (describe_themes(each, find_themes(each)) for each in (rows, many))
-    assert before["texts"].sum() > 30
-    assert after["texts"].sum() - before["texts"].sum() <= 1  # copies move the weights of letters a little
+    before, after = (each["texts"].map(len).sum() for each in (before, after))
+    assert before > 30
+    assert after - before <= 1  # copies move the weights of letters a little
     assert find_themes(many).tail(9).nunique() == 1
     few = planted(5)
     assert (find_themes(few) == -1).all()

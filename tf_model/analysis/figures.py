@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from tf_model import tasks
-from tf_model.analysis.changes import PERIODS, by_period, find_changes, find_dates, period_of
+from tf_model.analysis.changes import by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, telling_words
 from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, find_source, rows_of
 from tf_model.analysis.shares import emotion_shares, read_correction
-from tf_model.analysis.themes import describe_themes, find_themes, groups_of
+from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.inference.predictor import Predictor, columns_of
@@ -91,26 +91,21 @@ def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) 
 def _themes(rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool) -> list[dict[str, Any]]:
     """The themes of each product and emotion that has enough texts, with how many texts each period has of a theme."""
     found, products = [], rows["product"].dropna().unique()
-    periods = None
-    if rows["date"].notna().any():
-        periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
-        every = pd.period_range(periods.min(), periods.max())
     for product, of_product in list(by_product(rows))[1:] or by_product(rows):
         for emotion in emotions:
-            own = of_product[of_product["emotion"] == emotion]
-            own = own[~pd.Series(groups_of(own), own.index).duplicated()] if len(own) else own
-            themes = find_themes(own, products) if len(own) >= LEAST_TEXTS else pd.Series(-1, own.index)
-            lines = []
-            for line in describe_themes(own, themes, products).itertuples() if (themes >= 0).any() else ():
-                entry = {"words": line.words, "texts": line.texts, "trend": [], "quotes": []}
-                if periods is not None:
-                    trend = periods[themes.index[themes == line.theme]].value_counts().reindex(every, fill_value=0)
-                    entry["trend"] = trend.tolist()
-                if with_texts:
-                    entry["quotes"] = rows.loc[line.quotes, "text"].tolist()
-                lines.append(entry)
+            themes = find_themes(of_product[of_product["emotion"] == emotion], products)
+            lines = [
+                {
+                    "words": line.words,
+                    "texts": len(line.texts),
+                    "trend": line.trend,
+                    "quotes": rows.loc[line.texts[:QUOTES], "text"].tolist() if with_texts else [],
+                }
+                for line in describe_themes(rows, themes, products).itertuples()
+            ]
             if lines:
-                found.append({"product": product, "emotion": emotion, "texts": len(own), "themes": lines})
+                texts = sum(line["texts"] for line in lines)
+                found.append({"product": product, "emotion": emotion, "texts": texts, "themes": lines})
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_model.analysis.changes import PERIODS, period_of
 from tf_model.analysis.compare import dull_words
 from tf_model.analysis.rows import LEAST_TEXTS
 from tf_model.data.splits import bare_words, near_duplicate_groups
@@ -33,7 +34,7 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
 
     themes = pd.Series(-1, rows.index)
     rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
-    group = groups_of(rows)
+    group = _groups_of(rows)
     _, first = np.unique(group, return_index=True)
     if len(first) < LEAST_TEXTS:
         return themes
@@ -51,17 +52,21 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
 
 
 def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
-    """Of each theme of :func:`find_themes`, the largest first: its ``words``, how many ``texts``, and three ``quotes``.
+    """Of each theme of some of the rows, as :func:`find_themes` gives them, the largest first: ``words`` and ``texts``.
 
-    The words are those with the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022), the quotes the index of the
-    texts nearest to the middle. Near-duplicates count once. Themes that are given one number before are merged.
+    The words are those with the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022). The texts are a list of their
+    index, the nearest to the middle first, of near-duplicates one. ``trend`` counts them by period, where the rows have
+    dates. Themes that are given one number before are merged.
     """
-    columns = ["theme", "words", "texts", "quotes"]
-    rows = rows[themes[rows.index] >= 0]
-    kept = rows.iloc[np.unique(groups_of(rows), return_index=True)[1]]
+    columns = ["theme", "words", "texts", "trend"]
+    own = rows.loc[themes.index[themes >= 0]]
+    kept = own.iloc[np.unique(_groups_of(own), return_index=True)[1]]
     theme = themes[kept.index]
     if kept.empty:
         return pd.DataFrame(columns=columns)
+    if dated := rows["date"].notna().any():
+        periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
+        every = pd.period_range(periods.min(), periods.max())
     counts, words = _counts(kept["text"], names)
     numbers = np.unique(theme)
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
@@ -69,15 +74,18 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # after all others
     vectors, lines = _vectors(kept["text"], names), []
     for number, weight in zip(numbers, weights, strict=True):
-        own = (theme == number).to_numpy()
-        nearness = vectors[own] @ vectors[own].mean(axis=0)
-        quotes = kept.index[own][np.argsort(-nearness, kind="stable")[:QUOTES]].tolist()
+        is_own = (theme == number).to_numpy()
+        nearness = vectors[is_own] @ vectors[is_own].mean(axis=0)
+        texts = kept.index[is_own][np.argsort(-nearness, kind="stable")]
         telling = [str(words[each]) for each in np.argsort(-weight, kind="stable")[:WORDS] if weight[each]]
-        lines.append((int(number), telling, int(own.sum()), quotes))
-    return pd.DataFrame(lines, columns=columns).sort_values("texts", ascending=False, ignore_index=True, kind="stable")
+        trend = periods[texts].value_counts().reindex(every, fill_value=0).tolist() if dated else []
+        lines.append((int(number), telling, texts.tolist(), trend))
+    return pd.DataFrame(lines, columns=columns).sort_values(
+        "texts", ascending=False, ignore_index=True, kind="stable", key=lambda texts: texts.map(len)
+    )
 
 
-def groups_of(rows: pd.DataFrame) -> np.ndarray:
+def _groups_of(rows: pd.DataFrame) -> np.ndarray:
     """Number the rows so that near-duplicates share a number, int64 [N]."""
     texts = rows["text"].tolist()
     if len(texts) <= MOST_COMPARED:
