@@ -1,25 +1,29 @@
-"""The explorer of a run: also the corrected shares, what changed over time, and two selections compared."""
+"""The explorer of a run: also the corrected shares, what changed over time, two selections compared, and themes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import time_charts
-from streamlit_app.components.explorer import Explorer
+from streamlit_app.charts import theme, time_charts
+from streamlit_app.components.explorer import ROW, Explorer
 from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.runs import Run
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, telling_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
 from tf_model.analysis.shares import Correction, emotion_shares
+from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import UsageError
+from tf_model.inference.fit import FIT
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # that are told in words
+THEMES = "themes"  # what is kept with the run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +31,13 @@ class RunExplorer(Explorer):
     """What is explored of the answers of a run; see :class:`streamlit_app.components.runs.Answers`."""
 
     rows: pd.DataFrame | None
-    emotions: Sequence[str]
+    run: Run
     correction: Correction | None
     dates: Dates | None
     report: Callable[[pd.Index], str] | None  # on some of the rows, as HTML; None where the model cannot be asked
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
-        return super()._tabs() | {"Over time": self._over_time, "Compare": self._compare}
+        return super()._tabs() | {"Over time": self._over_time, "Compare": self._compare, "Themes": self._themes}
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
@@ -50,12 +54,24 @@ class RunExplorer(Explorer):
     def _rows_of(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]
 
+    @property
+    def _non_neutral(self) -> list[str]:
+        return [emotion for emotion in self.run.emotions if emotion != self.no_emotion]
+
+    def _choose(self, tab: str, first: Mapping[str, str], *options: Iterable[str]) -> list[str]:
+        """A product and an emotion out of ``options``, ``first`` until others are chosen."""
+        chosen = []
+        for name, names, place in zip(("product", "emotion"), map(list, options), st.columns(2), strict=True):
+            at = {"index": names.index(first[name]), "key": self._key(f"{tab}_{name}"), "persist_state": "session"}
+            chosen.append(place.selectbox(name.capitalize(), names, **at))
+        return chosen
+
     # ---------------------------------------------------------------- honest shares
 
     def _beside_totals(self, tweets: pd.DataFrame) -> dict[str, str]:
         if self.correction is None:
             return {}
-        shares = emotion_shares(self._rows_of(tweets).assign(product=ALL), self.emotions, self.correction)
+        shares = emotion_shares(self._rows_of(tweets).assign(product=ALL), self.run.emotions, self.correction)
         known = shares[shares["share"].notna()]
         return {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in known.itertuples()}
 
@@ -69,7 +85,7 @@ class RunExplorer(Explorer):
         if self.correction is None:
             return
         st.subheader("Corrected shares", anchor=False)
-        shares = emotion_shares(self._rows_of(tweets), self.emotions, self.correction)
+        shares = emotion_shares(self._rows_of(tweets), self.run.emotions, self.correction)
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
@@ -87,20 +103,14 @@ class RunExplorer(Explorer):
             st.info("None of these texts has a date.")
             return
         period = period_of(rows["date"])
-        emotions = [emotion for emotion in self.emotions if emotion != self.no_emotion]  # which mirrors the others
+        emotions = self._non_neutral  # the other mirrors them
         series, changes = by_period(rows, emotions, period), find_changes(rows, emotions, period)
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
             st.info("No share changed by more than chance makes.", icon=":material/trending_flat:")
         first = changes.iloc[0] if len(changes) else series.iloc[0]
-        one, two = st.columns(2)
-        chosen = {}
-        for name, place in (("product", one), ("emotion", two)):
-            names = series[name].unique().tolist()
-            options = {"index": names.index(first[name]), "key": self._key(f"time_{name}"), "persist_state": "session"}
-            chosen[name] = place.selectbox(name.capitalize(), names, **options)
-        product, emotion = chosen["product"], chosen["emotion"]
+        product, emotion = self._choose("time", first, *(series[name].unique() for name in ("product", "emotion")))
         line, marks = (each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes))
         own = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
         starts = own["date"].dt.to_period(PERIODS[period]).dt.start_time
@@ -125,7 +135,7 @@ class RunExplorer(Explorer):
         rows = self._rows_of(tweets)
         one, other = (rows.index.isin(side.index) for side in sides)
         try:
-            table = compare(rows, one, other, self.emotions)
+            table = compare(rows, one, other, self.run.emotions)
         except UsageError as error:
             st.info(str(error), icon=":material/compare_arrows:")
             return
@@ -143,6 +153,76 @@ class RunExplorer(Explorer):
             "The difference is B less A, with its 95% interval; p-values (Fisher's exact test) are corrected for their "
             "number (Holm). The corrected p-value is below 0.05 where a sentence says so above."
         )
+
+    # ---------------------------------------------------------------- themes
+
+    def _themes(self, tweets: pd.DataFrame) -> None:
+        rows = self._rows_of(tweets)
+        sizes = rows[rows["emotion"].isin(self._non_neutral)].groupby(["product", "emotion"], observed=True).size()
+        if sizes.empty:
+            st.info("None of these texts has an emotion toward a product.")
+            return
+        first = dict(zip(sizes.index.names, sizes.idxmax(), strict=True))
+        product, emotion = self._choose("themes", first, rows["product"].value_counts().index, self._non_neutral)
+        products, key = self.rows["product"].dropna().unique().tolist(), f"{emotion} → {product}"
+        kept = self.run.kept(THEMES)
+        if key not in kept:
+            is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)
+            is_fit = self.every["status"][self.rows.index] == FIT
+            with st.spinner("Looking for themes…"):
+                found = find_themes(self.rows[is_own & is_fit], products)
+            kept[key] = {"themes": {str(row): theme for row, theme in found[found >= 0].items()}, "names": {}}
+            self.run.keep(THEMES, kept)
+        themes = pd.Series(kept[key]["themes"], dtype="int64").rename(int)
+        table = _described(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
+        if table.empty:
+            st.info(f"Themes take {LEAST_TEXTS} different texts of an emotion toward a product, fit for the model.")
+            return
+        own = kept[key]["names"]
+        names = pd.Series([own.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
+        names = names.where(~names.duplicated(), names + " (" + table["theme"].astype(str) + ")")
+        table = table.assign(name=names, tweets=table["texts"].map(len))
+        self._show_bars(
+            table,
+            lambda bar: rows.loc[bar["texts"]],
+            key=f"themes_{key}",
+            title="Themes, by their words",
+            alt="Number of different texts by theme",
+            caption="Near-duplicates count once. Those texts come first that are nearest to the middle of a theme.",
+            colour=theme.colour_of(emotion),
+        )
+        examples = pd.DataFrame([rows.loc[each[:QUOTES], "text"].tolist() for each in table["texts"]])
+        st.dataframe(
+            table[["name", "trend"]].join(examples.add_prefix("text ")),
+            hide_index=True,
+            row_height=ROW,
+            column_config={"name": "theme", "trend": st.column_config.BarChartColumn("texts over time")},
+            alt="Each theme with how many texts it has over time, and three of them",
+        )
+        with st.expander("Rename or merge"):
+            self._change_themes(kept, key, table)
+
+    def _change_themes(self, kept: dict[str, Any], key: str, table: pd.DataFrame) -> None:
+        with st.form(self._key(f"change_{key}"), border=False, clear_on_submit=True):
+            chosen = st.multiselect("Themes; several are merged", table["name"])
+            name = st.text_input("Call it", max_chars=80).strip()
+            if st.form_submit_button("Rename or merge") and chosen:
+                into, *others = table.loc[table["name"].isin([*chosen, name]), "theme"].tolist()
+                themes = kept[key]["themes"]
+                kept[key]["themes"] = {row: into if each in others else each for row, each in themes.items()}
+                if name:
+                    kept[key]["names"][str(into)] = name
+                self.run.keep(THEMES, kept)
+                st.rerun()
+        if st.button("Find them anew", icon=":material/undo:", key=self._key(f"anew_{key}")):
+            del kept[key]
+            self.run.keep(THEMES, kept)
+            st.rerun()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _described(rows: pd.DataFrame, themes: pd.Series, names: Sequence[str]) -> pd.DataFrame:
+    return describe_themes(rows, themes, names)
 
 
 def _show_table(table: pd.DataFrame, alt: str) -> None:

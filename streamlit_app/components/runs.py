@@ -12,6 +12,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -42,7 +43,7 @@ RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", 
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
 OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists; who has the address of one opens it
-_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters.json"
+_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # in the answers: which row of the file, from 0
 _COOKIE_JS = f"""
@@ -91,17 +92,25 @@ class Run:
         """The file."""
         return self.folder / self.file
 
+    def kept(self, name: str) -> dict[str, Any]:
+        """What :meth:`keep` kept under a name."""
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def keep(self, name: str, values: Mapping[str, Any]) -> None:
+        """Keep what was chosen or said on the page, as long as the run."""
+        write_json(self.folder / f"{name}.json", values)
+
     @property
     def filters(self) -> dict[str, Any]:
         """What the page was filtered by when it was last looked at."""
-        path = self.folder / _FILTERS
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        kept = self.kept(_FILTERS)
         return kept | {"dates": tuple(map(date.fromisoformat, kept["dates"]))} if "dates" in kept else kept
 
     @filters.setter
     def filters(self, values: dict[str, Any]) -> None:
         dates = {"dates": [day.isoformat() for day in values["dates"]]} if "dates" in values else {}
-        write_json(self.folder / _FILTERS, values | dates)
+        self.keep(_FILTERS, values | dates)
 
     def save(self) -> None:
         """Write it into its folder."""

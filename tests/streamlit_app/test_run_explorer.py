@@ -27,6 +27,10 @@ def run(stub):
         is_bad = week >= 4 and place < 20
         words = "I hate my iPhone, it crashed" if is_bad else "I love my iPhone" if place < 20 else "The iPad is there"
         lines.append(f'"{words} {number}",{FIRST + timedelta(weeks=week)},{"shop" if is_bad else "web"}')
+    return answered(lines)
+
+
+def answered(lines):
     app = open_app("batch")
     app.file_uploader[0].set_value(("a.csv", "\n".join(lines).encode(), "text/csv")).run()
     next(each for each in app.button if each.label.startswith("Answer ")).click().run()
@@ -121,3 +125,55 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     assert texts.str.contains("crashed").all()
     assert list(result)[:3] == ["text", "when", "Source"]
     assert f"emotion_probability_{tasks.NEGATIVE}" in result
+
+
+@pytest.fixture
+def themes(stub):
+    """Forty complaints about the iPhone in two months, of five kinds."""
+    words = ("battery dies", "screen cracked", "update slow", "keyboard sticky", "signal lost")
+    fillers = [
+        "morning",
+        "again",
+        "train",
+        "third",
+        "time",
+        "holidays",
+        "travelling",
+        "abroad",
+        "office",
+        "kitchen",
+        "garden",
+        "friend",
+        "winter",
+    ]
+    generator, lines = numpy.random.default_rng(0), ["text,when"]
+    for number in range(60):
+        what = " ".join(generator.permutation([*words[number % 5].split(), *generator.choice(fillers, 4, False)]))
+        lines.append(f"I hate my iPhone {what},2026-0{5 + number % 2}-04")
+    return answered(lines)
+
+
+def test_themes_are_shown_renamed_merged_and_kept_with_the_run(themes):
+    key = f"{tasks.NEGATIVE} → iPhone"
+    app = open_tab(themes, "Themes")
+    table = app.dataframe[-1].value
+    names = table["name"].tolist()
+    [chart] = app.get("plotly_chart")
+    bars = ", ".join(f"{name} {sum(trend)}" for name, trend in zip(names, table["trend"], strict=True))
+    assert chart.proto.alt == f"Number of different texts by theme: {bars}."
+    app.selectbox(key=f"{themes.id}_themes_{key}_bar").set_value(names[0]).run()
+    first = app.dataframe[0].value["text"]
+    assert first.head(3).tolist() == table.iloc[0, -3:].tolist()
+    app.multiselect[-1].set_value(names[:2])
+    app.text_input[-1].set_value("<b>hardware</b>")
+    next(each for each in app.button if each.label == "Rename or merge").click().run()
+    assert not app.exception, app.exception
+    merged = open_tab(themes, "Themes").dataframe[-1].value
+    assert len(merged) == len(table) - 1
+    assert merged["name"].tolist()[0] == "<b>hardware</b>"
+    app = open_tab(themes, "Themes")
+    next(each for each in app.button if each.label == "Find them anew").click().run()
+    assert app.dataframe[-1].value["name"].tolist() == names
+    app = open_tab(themes, "Themes")
+    app.selectbox(key=f"{themes.id}_themes_emotion").set_value(tasks.POSITIVE).run()
+    assert "Themes take 30 different texts" in app.info[-1].value
