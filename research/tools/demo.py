@@ -130,7 +130,8 @@ def _explore(page: Page) -> None:
 
 def _evaluate(page: Page) -> None:
     _open(page, "Evaluate")
-    _caption(page, "Evaluate: every figure beside the report's, with its protocol")
+    _caption(page, "Evaluate: what it finds and gets wrong, in plain words; below it every figure")
+    page.get_by_text("Technical figures").click()
     _scroll(page, 900)
     _show(page, "The effect of a threshold")
     _caption(page, "What a threshold would do: fewer answers, more of them correct", 1000)

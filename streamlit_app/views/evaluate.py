@@ -1,4 +1,4 @@
-"""Evaluate: the metrics of the trained models, their calibration, the effect of a threshold, and their mistakes."""
+"""Evaluate: what a trained model finds and gets wrong in plain words, and below it the metrics of all of them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import streamlit as st
 from streamlit_app.charts import evaluate_charts, theme
 from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
-from tf_model import data, model_dir
+from tf_model import data, model_dir, tasks
 from tf_model.cli import duration
+from tf_model.eda import keyword_rule
 from tf_model.errors import TweetTargetError, plural
 from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
@@ -22,6 +23,7 @@ from tf_model.model_dir import ModelReport, Predictions
 
 ANSWER = "answer"
 TASK_NAMES = {ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
+TRUSTED = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
 MOST_MISTAKES = 50
 HIGH_ROW = 70  # pixels: cells wrap from about 64 on
 DIGITS = dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f"))
@@ -30,7 +32,7 @@ DIGITS = dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.Number
 def main() -> None:
     """The page."""
     st.title("Evaluate")
-    st.write("The metrics of each trained model. How they were measured stands beside them.")
+    st.write("How often a trained model is right.")
     folders = model_dir.model_folders(loading.models_folder())
     reports = {folder.name: _report(str(folder), model_dir.fingerprint(folder)) for folder in folders}
     if not reports:
@@ -40,9 +42,19 @@ def main() -> None:
             icon=":material/model_training:",
         )
         return
-    _show_all(list(reports.values()))
     report = reports[st.selectbox("Model", list(reports), key="evaluate_model", persist_state="session")]
     _show_state(report)
+    _show_trust(report)
+    with st.expander("Technical figures"):
+        _show_all(list(reports.values()))
+        _show_figures(report)
+    if report.card is not None:
+        with st.expander("Model card"):
+            body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
+            st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever it says
+
+
+def _show_figures(report: ModelReport) -> None:
     tasks = _tasks(report)
     if not tasks:
         return
@@ -62,10 +74,6 @@ def main() -> None:
     else:
         _show_task(report, task)
     _show_learning_curves(report)
-    if report.card is not None:
-        with st.expander("Model card"):
-            body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-            st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever it says
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -89,6 +97,10 @@ def _texts(data_sha256: str | None, named: str | None, _report: ModelReport) -> 
         return error_analysis.texts_of(dataset, data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)
+
+
+def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
+    return _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE), report)
 
 
 def _tasks(report: ModelReport) -> list[str]:
@@ -150,6 +162,50 @@ def _show_state(report: ModelReport) -> None:
     if metrics.get("seconds"):
         sentences.append(f"Trained for {duration(metrics['seconds'])}.")
     st.caption(plain_markdown(" ".join(sentences)))
+
+
+# ---------------------------------------------------------------- in plain words
+
+
+def _show_trust(report: ModelReport) -> None:
+    """Of each emotion and product, how many of 100 it finds, and how many that it flags are real."""
+    matrices = {task: report.part("validation", task).get("confusion_matrix") for task in reversed(report.labels)}
+    if not matrices or None in matrices.values():
+        return
+    st.subheader("Can I trust it?", anchor=False)
+    for task, matrix in matrices.items():
+        counts, labels = np.array(matrix), report.labels[task]
+        of_each, flagged, rows = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+        beside = {f'always answering "{labels[of_each.argmax()]}"': of_each.max()}
+        if labels == tasks.PRODUCTS and (predictions := report.labelled(task)) and (texts := _texts_of(report)[0]):
+            beside["looking for the products' names"] = sum(
+                keyword_rule(texts[row]) == labels[label]
+                for row, label in zip(predictions.rows, predictions.label_ids, strict=True)
+            )
+        words = "".join(f"; {rule} is right for {_of_100(count, rows)}" for rule, count in beside.items())
+        right = _of_100(counts.trace(), rows)
+        lines = [f"Of 100 texts it gets the {TRUSTED[task]} right for {right}{words}. Counted on {rows:,}."] + [
+            f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, found)} "
+            "are real."
+            for label, hits, real, found in zip(labels, counts.diagonal(), of_each, flagged, strict=True)
+        ]
+        st.markdown("\n- ".join(map(plain_markdown, lines)))
+    answer = report.part("validation", ANSWER)
+    if "answered_accuracy" in answer:
+        share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
+        st.markdown(f'It answers "Not sure" to {share} of 100 texts; of 100 other answers {accuracy} are right.')
+    st.caption(
+        "On labelled texts that it had not learned from; in brackets the 95% range. Texts that read unlike "
+        "these may be answered worse."
+    )
+
+
+def _of_100(count: int, total: int) -> str:
+    """``45 (36 to 54)``; a dash of none."""
+    if not total:
+        return "-"
+    low, high = wilson_interval(count, total)
+    return f"{100 * count / total:.0f} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 # ---------------------------------------------------------------- one task
@@ -315,7 +371,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     if mistakes.empty:
         st.info("No mistake on the validation part.", icon=":material/check:")
         return
-    texts, problem = _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE), report)
+    texts, problem = _texts_of(report)
     if texts is None:
         st.info(f"Row numbers without their texts: {plain_markdown(problem)}", icon=":material/info:")
     else:

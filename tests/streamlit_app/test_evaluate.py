@@ -186,6 +186,39 @@ class TestFigures:
         assert spoken[3] == "loss over 2 epochs; after the last: training 1.1000, validation 1.2000."
 
 
+class TestTrust:
+    def test_of_100_real_ones_and_of_100_flagged(self, models):
+        write_single(models, "emotion")
+        label_ids, probabilities = labelled(tasks.EMOTIONS)
+        real, flagged = label_ids == 0, probabilities.argmax(axis=1) == 0
+        hits = int((real & flagged).sum())
+        low, high = wilson_interval(hits, int(real.sum()))
+        words = f"{tasks.NEGATIVE}: of 100 real ones it finds {100 * hits / real.sum():.0f} ({100 * low:.0f} to "
+        words += f"{100 * high:.0f}); of 100 that it flags, {100 * hits / flagged.sum():.0f} ("
+        assert words in said(open_page())
+        most = Counter(label_ids.tolist()).most_common(1)[0]
+        words = f'always answering "{tasks.EMOTIONS[most[0]]}" is right for {100 * most[1] / ROWS:.0f} ('
+        assert words in said(open_page())
+
+    def test_the_keyword_rule_stands_beside_where_the_dataset_is_at_hand(self, models, tmp_path, monkeypatch):
+        write_single(models)
+        assert "looking for the products' names" not in said(open_page())
+        data = write_csv(
+            tmp_path / "mine.csv", [(f"My iPad {each}", "iPad", tasks.POSITIVE) for each in range(3 * ROWS)]
+        )
+        monkeypatch.setenv(DATA_VARIABLE, str(data))
+        write_single(models, name="other", data_sha256=dataset.read(data).sha256)
+        share = 100 * (labelled(tasks.PRODUCTS)[0] == tasks.PRODUCTS.index("iPad")).mean()
+        assert f"looking for the products' names is right for {share:.0f} (" in said(open_page("other"))
+
+    def test_a_class_without_a_row_has_no_figure(self, models):
+        folder = write_single(models, "emotion")
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["validation"]["emotion"]["confusion_matrix"] = [[0, 0, 0], [0, 9, 0], [0, 1, 0]]
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        assert f"{tasks.NEGATIVE}: of 100 real ones it finds -; of 100 that it flags, - are real." in said(open_page())
+
+
 class TestThreshold:
     def test_the_slider_shows_what_would_happen(self, models):
         write_single(models)
