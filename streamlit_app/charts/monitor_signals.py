@@ -115,6 +115,8 @@ def _show_accuracy(report: Report, piece: str) -> None:
     spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimated.items()]
     if report.estimated.keys() >= tasks.TASKS.keys():
         spoken.append("That of the product counts the texts with an emotion: the others have no product.")
+    if report.estimated and report.signals["drift"]:
+        spoken.append(accuracy.DRIFTED)
     chart = monitor_charts.accuracy(windows, corrected, estimated, "Accuracy: estimated, and judged by users")
     _show(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, where there are {FEWEST} or more.")
 

@@ -13,7 +13,8 @@ from streamlit_app.charts import monitor_signals
 from streamlit_app.components import loading, notices
 from tf_model.errors import TweetTargetError
 from tf_model.monitor import reference, report
-from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
+from tf_model.monitor.export import labelled
+from tf_model.monitor.store import DAY, HOUR, MINUTE, Of, Store
 
 WINDOWS = {
     "15 min": 15 * MINUTE,
@@ -44,14 +45,19 @@ def main() -> None:
         window = st.segmented_control(
             "Time", list(WINDOWS), default=DEFAULT_WINDOW, required=True, key="monitor_window", persist_state="session"
         )
-        left, right = st.columns([4, 1], vertical_alignment="bottom")
+        left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
         model, version = left.selectbox(
             "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
+        )
+        source = middle.selectbox(
+            "Asked by", store.sources((model, version)), None, key="monitor_source", placeholder="All, judged apart"
         )
         help_text = f"Look again every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
         # A fragment, so that looking again draws nothing else.
-        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(store, model, version, WINDOWS[window])
+        st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(
+            store, (model, version, source), WINDOWS[window]
+        )
 
 
 @contextmanager
@@ -72,8 +78,9 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
 
 
 @_explained_problems()
-def _show(store: Store, model: str, version: str, seconds: float | None) -> None:
+def _show(store: Store, of: Of, seconds: float | None) -> None:
     """All figures of one version of a model: those of two are never mixed."""
+    model, version, source = of
     until = time.time()
     since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
     try:
@@ -81,8 +88,8 @@ def _show(store: Store, model: str, version: str, seconds: float | None) -> None
     except TweetTargetError as error:
         st.warning(notices.plain_markdown(str(error)), icon=":material/warning:")
         known = None
-    judged = report.make(store, since, until, known, None, model, version, step=(until - since) / POINTS)
-    corrections = store.corrections(since, until, MOST_CORRECTIONS, (model, version))
+    judged = report.make(store, since, until, known, None, model, version, (until - since) / POINTS, source)
+    corrections = store.corrections(since, until, MOST_CORRECTIONS, of)
     if not judged.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]
         words = f"The last record is of {_clock(last)} UTC. Choose a longer time."
@@ -91,8 +98,18 @@ def _show(store: Store, model: str, version: str, seconds: float | None) -> None
     monitor_signals.show_alarms(judged)
     monitor_signals.show_summary(judged)
     monitor_signals.show_signals(judged)
-    monitor_signals.show_errors(store.errors(since, until, MOST_ERRORS, (model, version)), judged, MOST_ERRORS)
+    monitor_signals.show_errors(store.errors(since, until, MOST_ERRORS, of), judged, MOST_ERRORS)
     monitor_signals.show_corrections(corrections, judged)
+    if not corrections.empty:
+        st.download_button(
+            "Download all corrections",
+            data=lambda: labelled(store.corrections()).to_csv(index=False),
+            file_name="corrections.csv",
+            mime="text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+            help="Those with a label, of every model and time, for `python -m tf_model.train --extra corrections.csv`",
+        )
     monitor_signals.show_drift(judged)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {notices.plain_markdown(version)}.")
 

@@ -70,7 +70,21 @@ def test_slow_requests_are_an_alarm_with_the_slowest_stage(judge):
 
 
 def test_whole_files_may_take_their_time(judge):
-    assert words(judge(*[answered(NOON, seconds=60.0, stream=FILE) for _ in range(50)])) == {}
+    assert "latency" not in words(judge(*[answered(NOON, seconds=60.0, stream=FILE) for _ in range(50)]))
+
+
+def test_alarms_of_a_file_are_kept_apart_from_those_of_the_app(judge, tmp_path, expected):
+    other = [answered(NOON, ["x" * 90] * 4, product=["Android"] * 4, stream=FILE) for _ in range(100)]
+    found = judge(*other, *[Failed(NOON, APP, "ModelError", "x")] * 15)
+    texts = [alarm.words for alarm in found.alarms if alarm.signal in ("errors", "drift")]
+    assert texts[0].startswith("app: 15 of 115 requests failed")
+    assert all(text.startswith("batch: ") for text in texts[1:])
+    assert any("mix of products" in text for text in texts)
+    assert found.window.requests == 215
+    of_app, of_file = (report.make(Store(tmp_path / "log"), *SPAN, expected, source=each) for each in ("app", "batch"))
+    assert set(words(of_app)) == {"errors"}
+    assert "drift" in words(of_file)
+    assert of_app.window.requests == 115
 
 
 def test_another_mix_is_an_alarm_with_what_changed(judge):

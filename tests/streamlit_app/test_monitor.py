@@ -1,10 +1,13 @@
 """What the Monitor page says of a log: an empty one, a healthy one, and one with something wrong in it."""
 
+import io
 import time
 
 import app_stub
+import pandas as pd
 import prediction_logs
 import pytest
+import streamlit as st
 from prediction_logs import (
     APP,
     OTHER_TOPIC,
@@ -29,6 +32,7 @@ from tf_model.monitor.store import Store
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "monitor.py"
 PIECES = [Window(0, 60), Window(60, 120)]
+OLD = Stream("old", "v0", "app")
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 
 
@@ -221,6 +225,16 @@ class TestCorrections:
         assert shown["correct_product"].iloc[0] == "iPad"
         assert "<b>" not in said(page)
 
+    def test_all_of_them_are_a_file_to_train_with(self, healthy, monkeypatch):
+        write_corrections(healthy, time.time() - 900, correct=1, wrong=2)
+        write_corrections(healthy, time.time() - 900, correct=0, wrong=1, text="=1+1", stream=OLD)
+        offered = {}
+        monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+        open_page()
+        file = pd.read_csv(io.StringIO(offered["Download all corrections"]()))
+        assert list(file) == ["text", "product", "emotion", "start", "end"]
+        assert set(file["text"]) == {"=1+1 0", "made up 1", "made up 2"}  # of a hash one
+
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)
         assert "4 of 5 judged answers were called correct: too few for a figure" in said(open_page())
@@ -270,10 +284,22 @@ class TestDrift:
         healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])
         page = open_page()
         assert "- **Drift**: mix of products" in alarms(page)
+        assert "Drift is alarmed, and the estimate assumes that there is none" in spoken(page)[0]
         rows = table_with(page, "state").set_index("feature")
         assert rows.loc["mix of products", "state"] == "ALARM"
         assert page.selectbox(key="monitor_feature").value == "product"
         assert "Reference and now side by side. mix of products" in spoken(page)[-1]
+
+    def test_a_file_of_another_topic_is_no_alarm_of_the_app(self, healthy, reference):
+        file = Stream("answer", "one", "batch")
+        calls = [predictions(5, OTHER_TOPIC, seed=number) for number in range(100)]
+        healthy.write([answered(time.time() - 500 + n, each, stream=file) for n, each in enumerate(calls)])
+        page = open_page()
+        assert "- **Drift**: batch: mix of products" in alarms(page)
+        page.selectbox(key="monitor_source").set_value("app").run()
+        assert page.success
+        assert "Drift is alarmed" not in spoken(page)[0]
+        assert figures(page)["Predictions"] == "180"
 
 
 class TestCharts:

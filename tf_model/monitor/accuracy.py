@@ -22,6 +22,7 @@ ASSUMPTION = (
     "assumes that the probabilities are calibrated on texts like these and that the labels mean what they meant in "
     "training; it cannot notice that labels were redefined"
 )
+DRIFTED = "Drift is alarmed, and the estimate assumes that there is none: it may be far off."
 _STANDARD_NORMAL = 1.959964  # of a two-sided 95% interval
 TASKS = ("product", "emotion", "answer")
 

@@ -49,6 +49,8 @@ def print_report(console: Console, report: Report) -> None:
     _table(console, "accuracy", ("", "accuracy", "95% interval", "of"), rows)
     if report.estimated:
         _line(console, f"The estimate {accuracy.ASSUMPTION}.")
+        if report.signals["drift"]:
+            _line(console, accuracy.DRIFTED)
     if report.reference is None:
         _line(console, "drift: not judged, because there is no reference.json of this version of the model")
     elif not report.drifts:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -108,13 +108,26 @@ def make(
     model: str | None = None,
     version: str | None = None,
     step: float = math.inf,
+    source: str | None = None,
 ) -> Report:
     """Judge a span of a log, in seconds since 1970, for one version of a model; all of the log without one.
 
-    ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError` where there
-    is no log, or it cannot be read.
+    Without a ``source`` each that asked is judged by itself: a file of other texts must not hide, nor raise, an alarm
+    of the app. ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError`
+    where there is no log, or it cannot be read.
     """
-    return judge(store.series(since, until, step, (model, version)), reference, limits or Limits())
+    of, limits = (model, version, source), limits or Limits()
+    whole = judge(store.series(since, until, step, of), reference, limits)
+    windows = {each: store.window(since, until, (model, version, each)) for each in store.sources(of)}
+    apart = {each: judge([own], reference, limits).signals for each, own in windows.items() if own.requests}
+    if len(apart) < 2:
+        return whole
+    signals = {"log": whole.signals["log"]}
+    for signal in SIGNALS[:-1]:
+        judged = {each: alarms for each, of_signal in apart.items() if (alarms := of_signal[signal]) is not None}
+        alarms = [f"{each}: {words}" for each, of_signal in judged.items() for words in of_signal]
+        signals[signal] = alarms if judged else None
+    return replace(whole, signals={signal: signals[signal] for signal in SIGNALS})
 
 
 def judge(windows: list[Window], reference: Reference | None, limits: Limits) -> Report:

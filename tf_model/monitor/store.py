@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas
@@ -27,6 +28,7 @@ from tf_model.monitor.events import (
     COLUMNS,
     CONFIDENCE_COLUMNS,
     LABEL_COLUMNS,
+    PROCESS,
     STAGES,
     Answered,
     Corrected,
@@ -88,10 +90,13 @@ COMMIT;
 # Of the corrections that are about one mention: its characters in the text. Logs of before have no such table.
 MENTIONS = "CREATE {} TABLE mentions (correction INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL)"
 
-# Which rows of ``streams``: a model and its version; None: any.
-OfModel = tuple[str | None, str | None]
-ANY: OfModel = (None, None)
-_OF_MODEL = "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version)"
+# Which rows of ``streams``: a model, its version, and who asked, with what the process counts; None or left out: any.
+Of = tuple[str | None, ...]
+ANY: Of = ()
+_OF = (
+    "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version) "
+    f"AND (:source IS NULL OR source IN (:source, '{PROCESS}'))"
+)
 Sample = tuple[float, Stream, Counts]  # counts that belong to no event, and when they were taken
 
 
@@ -215,13 +220,13 @@ class Store:
 
     # ------------------------------------------------------------ counts
 
-    def window(self, since: float, until: float, of: OfModel = ANY) -> Window:
+    def window(self, since: float, until: float, of: Of = ANY) -> Window:
         """Everything that was counted in a span; see :meth:`series`."""
         [window] = self.series(since, until, math.inf, of)
         return window
 
-    def series(self, since: float, until: float, step: float, of: OfModel = ANY) -> list[Window]:
-        """What was counted in each ``step`` seconds of a span, of one model and version; no window is left out.
+    def series(self, since: float, until: float, step: float, of: Of = ANY) -> list[Window]:
+        """What was counted in each ``step`` seconds of a span, of one model, version and source; no window is left out.
 
         Span and step are widened to whole minutes, or to whole hours where the span is longer than
         :data:`MOST_MINUTES` or begins before the minutes that are kept.
@@ -235,9 +240,9 @@ class Store:
         query = f"""
             SELECT (start - :begin) / :step AS slot, name, key, sum(count), sum(total) FROM aggregates
             WHERE level = :level AND start >= :begin AND start < :end
-              AND stream IN (SELECT id FROM streams WHERE {_OF_MODEL}) GROUP BY slot, name, key
+              AND stream IN (SELECT id FROM streams WHERE {_OF}) GROUP BY slot, name, key
         """
-        values = {"level": level, "begin": begin, "end": end, "step": step, "model": of[0], "version": of[1]}
+        values = {"level": level, "begin": begin, "end": end, "step": step, **_named(of)}
         with self._reading() as connection:
             for slot, name, key, *sums in connection.execute(query, values):
                 windows[slot].counts[name, key] = tuple(sums)
@@ -261,6 +266,12 @@ class Store:
         """Model and version that were asked last, or the version of ``model``; None where none was."""
         return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
 
+    def sources(self, of: Of) -> list[str]:
+        """Who ever asked a model and version."""
+        query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_OF} ORDER BY source"
+        with self._reading() as connection:
+            return [source for (source,) in connection.execute(query, _named(of))]
+
     def span(self) -> tuple[float, float] | None:
         """Beginning and end of what the log holds, in whole hours; None of an empty one."""
         with self._reading() as connection:
@@ -277,14 +288,14 @@ class Store:
         return frame[::-1].reset_index(drop=True)
 
     def errors(
-        self, since: float = 0, until: float = math.inf, most: int | None = None, of: OfModel = ANY
+        self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
     ) -> pandas.DataFrame:
         """The newest ``most`` errors of a span, the newest first, with ``time``, ``model``, ``version``, ``source``,
         ``kind`` and ``message``."""
         return self._newest("errors", ("kind", "message"), "errors.id DESC", since, until, most, of)
 
     def corrections(
-        self, since: float = 0, until: float = math.inf, most: int | None = None, of: OfModel = ANY
+        self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
     ) -> pandas.DataFrame:
         """The newest ``most`` corrections of a span, the oldest of them first: as :meth:`errors`, and ``text``,
         ``text_hash``, ``is_correct``, what was answered, ``correct_product`` and ``correct_emotion``, and, where it is
@@ -296,15 +307,15 @@ class Store:
         return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
 
     def _newest(
-        self, table: str, columns: Sequence[str], order: str, since: float, until: float, most: int | None, of: OfModel
+        self, table: str, columns: Sequence[str], order: str, since: float, until: float, most: int | None, of: Of
     ) -> pandas.DataFrame:
         query = (
             f"SELECT time, model, version, source, {', '.join(columns)} FROM {table} "
-            f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_OF_MODEL} "
+            f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_OF} "
             f"ORDER BY time DESC, {order} LIMIT :most"
         )
         most = -1 if most is None else most
-        values = {"since": since, "until": until, "most": most, "model": of[0], "version": of[1]}
+        values = {"since": since, "until": until, "most": most, **_named(of)}
         with self._reading() as connection:
             rows = connection.execute(query, values)
             frame = pandas.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
@@ -318,6 +329,10 @@ class Store:
             )
         with _explain_errors(self.path), closing(_connect(self.path, read_only=True)) as connection:
             yield connection
+
+
+def _named(of: Of) -> dict[str, str | None]:
+    return dict(zip_longest(("model", "version", "source"), of))
 
 
 def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
