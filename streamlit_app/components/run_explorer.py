@@ -16,13 +16,14 @@ from streamlit_app.components.runs import Run
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, telling_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
-from tf_model.analysis.shares import Correction, emotion_shares
+from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_shares
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import UsageError
 from tf_model.inference.fit import FIT
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # that are told in words
+DRAWN = 50  # rows to check by hand
 THEMES = "themes"  # what is kept with the run
 
 
@@ -71,7 +72,9 @@ class RunExplorer(Explorer):
     def _beside_totals(self, tweets: pd.DataFrame) -> dict[str, str]:
         if self.correction is None:
             return {}
-        shares = emotion_shares(self._rows_of(tweets).assign(product=ALL), self.run.emotions, self.correction)
+        shares = emotion_shares(
+            self._rows_of(tweets).assign(product=ALL), self.run.emotions, self.correction, self.run.checked
+        )
         known = shares[shares["share"].notna()]
         return {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in known.itertuples()}
 
@@ -85,12 +88,56 @@ class RunExplorer(Explorer):
         if self.correction is None:
             return
         st.subheader("Corrected shares", anchor=False)
-        shares = emotion_shares(self._rows_of(tweets), self.run.emotions, self.correction)
+        rows, checked = self._rows_of(tweets), self.run.checked
+        shares = emotion_shares(rows, self.run.emotions, self.correction, checked)
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
-            f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known."
+            f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known. "
+            f"{len(checked_sample(rows, checked)):,} of these texts, drawn at random, were checked by hand."
         )
+        self._check(rows)
+
+    @st.fragment
+    def _check(self, rows: pd.DataFrame) -> None:
+        """Rows drawn at random, one after the other; what is said of them is kept with the run."""
+        state, until = st.session_state, self._key("check_until")
+        checked = self.run.checked
+        left = draw(rows).difference(checked.index, sort=False)
+
+        def begin() -> None:
+            state[until] = len(checked) + min(DRAWN, len(left))
+
+        def say(emotion: str | None) -> None:
+            self.run.checked = pd.concat([checked, pd.Series([emotion], left[:1], object)])
+
+        def undo() -> None:
+            self.run.checked = checked[:-1]
+
+        if until not in state:
+            if len(left):
+                words = f"Draw {min(DRAWN, len(left))} rows to check by hand"
+                st.button(words, on_click=begin, icon=":material/checklist:", key=self._key("draw"))
+            return
+        if len(checked) >= state[until]:
+            del state[until]
+            st.rerun()  # the shares are others now
+        with st.container(border=True):
+            toward = f"toward {rows['product'][left[0]]}" if self.run.per_product else "at a product"
+            st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
+            st.text(rows["text"][left[0]])
+            with st.container(horizontal=True):
+                for number, emotion in enumerate([*self.run.emotions, None]):
+                    words = plain_markdown(emotion or "Cannot tell")
+                    shortcut, key = str(number + 1), self._key(f"say_{number}")
+                    st.button(words, on_click=say, args=(emotion,), shortcut=shortcut, key=key)
+            with st.container(horizontal=True):
+                is_first = checked.empty
+                st.button("Undo", on_click=undo, shortcut="Backspace", disabled=is_first, key=self._key("undo_check"))
+                if st.button("Stop", shortcut="Esc", key=self._key("stop_check")):
+                    del state[until]
+                    st.rerun()
+            st.caption(f"{state[until] - len(checked)} left. The model's answer is not shown, not to sway you.")
 
     # ---------------------------------------------------------------- over time
 

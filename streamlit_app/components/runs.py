@@ -43,7 +43,7 @@ RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", 
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
 OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists; who has the address of one opens it
-_RUN, _ANSWERS, _FILTERS = "run.json", "answers.parquet", "filters"
+_RUN, _ANSWERS, _FILTERS, _CHECKED = "run.json", "answers.parquet", "filters", "checked"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
 _ROW = "row"  # in the answers: which row of the file, from 0
 _COOKIE_JS = f"""
@@ -111,6 +111,16 @@ class Run:
     def filters(self, values: dict[str, Any]) -> None:
         dates = {"dates": [day.isoformat() for day in values["dates"]]} if "dates" in values else {}
         self.keep(_FILTERS, values | dates)
+
+    @property
+    def checked(self) -> pd.Series:
+        """What people said of answers, by their index, the last at the end; None where they could not tell."""
+        kept = self.kept(_CHECKED)
+        return pd.Series(list(kept.values()), list(map(int, kept)), object)
+
+    @checked.setter
+    def checked(self, values: pd.Series) -> None:
+        self.keep(_CHECKED, {str(row): emotion for row, emotion in values.items()})
 
     def save(self) -> None:
         """Write it into its folder."""

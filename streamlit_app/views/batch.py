@@ -256,7 +256,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
 
     def report(index: pd.Index) -> str:
         texts = answers.tweets["text"]
-        return render(figures(answers.result.loc[index], texts[index], now.predictor, run.name))
+        return render(figures(answers.result.loc[index], texts[index], now.predictor, run.name, checked=run.checked))
 
     percent = st.column_config.NumberColumn(format="percent")
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")

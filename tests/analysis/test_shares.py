@@ -7,7 +7,7 @@ from answered_rows import predictions
 from model_folders import write_answer, write_single
 
 from tf_model.analysis.rows import ALL, rows_of
-from tf_model.analysis.shares import Correction, draw, emotion_shares, estimated_shares, read_correction
+from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_shares, estimated_shares, read_correction
 from tf_model.errors import ModelError
 from tf_model.model_dir import probability_column
 from tf_model.tasks import EMOTIONS
@@ -34,17 +34,36 @@ def test_shares_that_moved_are_found_where_counting_misses_them():
     assert np.mean(held) > 0.9
 
 
-def test_rows_checked_by_hand_narrow_the_interval_and_move_the_share():
-    correction, own = Correction.of(predictions((60, 500, 200), 0)), predictions((60, 200, 140), 1)
-    answered = rows(own)
-    checked = draw(answered, 100)
-    assert len(draw(answered, 1000)) == len(answered)
-    labels = pd.Series(np.array(EMOTIONS)[own.label_ids[checked.index]], checked.index)
-    before, after = (emotion_shares(answered, EMOTIONS, correction, known) for known in (None, labels))
-    assert ((after["high"] - after["low"]) < (before["high"] - before["low"])).all()
-    assert abs(after["share"] - [0.15, 0.5, 0.35]).max() < 0.05
-    elsewhere = labels.set_axis(labels.index + 10_000)
-    pd.testing.assert_frame_equal(emotion_shares(answered, EMOTIONS, correction, elsewhere), before)
+def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
+    generator, held, narrower, errors = np.random.default_rng(0), [], [], []
+    corrections = [Correction.of(predictions((60, 500, 200), seed)) for seed in range(4)]
+    for seed, correction in enumerate(corrections * 6):
+        own = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
+        truth, answered = np.bincount(own.label_ids, minlength=3) / 300, rows(own)
+        order = draw(answered)[:50]
+        labels = pd.Series(np.array(EMOTIONS, object)[own.label_ids[order]], order)
+        before, after = (emotion_shares(answered, EMOTIONS, correction, known) for known in (None, labels))
+        held.append(((after["low"] <= truth) & (truth <= after["high"])).mean())
+        narrower.append((after["high"] - after["low"]).sum() / (before["high"] - before["low"]).sum())
+        errors.append([abs(each["share"] - truth).mean() for each in (before, after)])
+    assert np.mean(held) > 0.9
+    assert max(narrower) < 0.9
+    assert np.diff(np.mean(errors, axis=0)) < 0
+
+
+def test_only_a_random_sample_of_the_rows_counts_as_checked():
+    answered = rows(predictions((60, 200, 140), 1), np.array(["iPad", "iPhone"])[np.arange(400) % 2])
+    ipads = answered[answered["product"] == "iPad"]
+    order, of_ipads = draw(answered), draw(ipads)
+    assert of_ipads.equals(order[order.isin(ipads.index)])
+    assert abs(np.mean(order[:200]) - 200) < 30, "at random, not by their place in the file"
+    checked = pd.Series("any", of_ipads[:50])
+    assert len(checked_sample(ipads, checked)) == 50
+    others = checked_sample(answered, checked)  # of all rows, those up to the first iPhone
+    assert others.index.equals(order[: len(others)])
+    assert order[len(others)] not in ipads.index
+    assert len(checked_sample(answered, pd.Series("any", order))) == 400
+    assert checked_sample(answered, pd.Series(dtype=object)).empty
 
 
 def test_the_count_stands_beside_it_and_few_texts_are_not_corrected():

@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from app_stub import open_app, words_of
 
-from streamlit_app.components import files, runs
+from streamlit_app.components import files, run_explorer, runs
 from tf_model import report, tasks
 from tf_model.analysis import figures, shares
 
@@ -91,13 +91,49 @@ def test_the_workbook_has_real_dates(run):
     assert (sheet["B2"].value.date(), sheet["B2"].number_format) == (FIRST, "yyyy-mm-dd")
 
 
-def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch):
-    assert "corrected" not in words_of(open_tab(run, "Labels"))
+@pytest.fixture
+def corrected(monkeypatch):
+    """A model that says how it errs."""
     ids = numpy.arange(60) % 3
     unsure = numpy.random.default_rng(0).dirichlet([1, 1, 1], 60)
     labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
-    monkeypatch.setattr(shares, "read_correction", lambda _: shares.Correction.of(labelled))
+    made = shares.Correction.of(labelled)
+    monkeypatch.setattr(shares, "read_correction", lambda _: made)
     st.cache_resource.clear()
+
+
+def press(app, label):
+    next(each for each in app.button if each.label.replace("\\", "") == label).click().run()
+    assert not app.exception, app.exception
+
+
+def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypatch):
+    monkeypatch.setattr(run_explorer, "DRAWN", 12)
+    app = open_tab(run, "Labels")
+    order = shares.draw(run.opened().rows)
+    before = app.dataframe[-1].value
+    press(app, "Draw 12 rows to check by hand")
+    assert "12 left. " in words_of(app)
+    for number, label in enumerate((tasks.NEGATIVE, tasks.POSITIVE, "Cannot tell")):
+        assert run.opened().rows["text"][order[number]] in words_of(app)
+        press(app, label)
+    press(app, "Undo")
+    assert "10 left. " in words_of(app)
+    press(app, "Stop")
+    assert run.checked.to_dict() == {order[0]: tasks.NEGATIVE, order[1]: tasks.POSITIVE}
+    press(app, "Draw 12 rows to check by hand")
+    for _ in range(12):
+        press(app, tasks.NEGATIVE)
+    assert "14 of these texts, drawn at random, were checked by hand." in words_of(app)
+    after = open_tab(run, "Labels").dataframe[-1].value
+    wide = before["high"] - before["low"]
+    assert ((after["high"] - after["low"])[wide > 0.2] < wide[wide > 0.2]).all()
+    assert after["corrected share"][0] > before["corrected share"][0]
+
+
+def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
+    assert "corrected" not in words_of(open_tab(run, "Labels"))
+    request.getfixturevalue("corrected")
     app = open_tab(run, "Labels")
     assert "corrected for the model's known errors" in words_of(app)
     beside = {each.label: each.delta for each in app.metric}
@@ -111,7 +147,7 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, monkeypatch)
 def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
     offered, given = {}, []
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    monkeypatch.setattr(figures, "figures", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(figures, "figures", lambda *arguments, checked: given.append((*arguments, checked)))
     monkeypatch.setattr(report, "render", lambda _: "a page")
     open_tab(run, "Labels")
     assert "Download report" not in offered, "nothing is known of how good the model is"
@@ -119,7 +155,8 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
-    [(result, texts, model, name)] = given
+    [(result, texts, model, name, checked)] = given
+    assert checked.empty
     assert (len(result), model, name) == (80, stub, "a.csv")
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()

@@ -12,7 +12,7 @@ from tf_model import tasks
 from tf_model.analysis.changes import by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, telling_words
 from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, find_source, rows_of
-from tf_model.analysis.shares import emotion_shares, read_correction
+from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
 from tf_model.inference.fit import FIT, STATUS
@@ -21,9 +21,14 @@ from tf_model.inference.targets import target_columns
 
 
 def figures(
-    result: pd.DataFrame, texts: pd.Series, model: Predictor, name: str, with_texts: bool = True
+    result: pd.DataFrame,
+    texts: pd.Series,
+    model: Predictor,
+    name: str,
+    with_texts: bool = True,
+    checked: pd.Series | None = None,
 ) -> dict[str, Any]:
-    """What is to be said of a user's file, called ``name``.
+    """What is to be said of a user's file, called ``name``; ``checked`` as for :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are counted, and left out.
@@ -61,7 +66,8 @@ def figures(
         "counted": len(rows),
         "least_texts": LEAST_TEXTS,
         "not_fit": reasons.to_dict(),
-        "shares": _lines(emotion_shares(rows, emotions, correction)),
+        "shares": _lines(emotion_shares(rows, emotions, correction, checked)),
+        "checked_rows": 0 if checked is None else len(checked_sample(rows, checked)),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes)},

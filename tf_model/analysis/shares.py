@@ -83,14 +83,15 @@ def emotion_shares(
     """For all rows, each product and emotion: ``texts``, ``counted`` of them, and ``counted_share`` (0 to 1).
 
     With a correction also ``share`` with the 95% interval ``low``, ``high``; NaN of fewer than 30 texts. ``checked``
-    are emotions that people gave to rows of :func:`draw`, by their index: they narrow the interval.
+    are emotions that people gave to rows in the order of :func:`draw`, by their index, None where they could not tell:
+    they narrow the interval.
     """
     lines = []
     for product, own in by_product(rows):
         counted = own["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
         estimate = np.full((3, len(emotions)), np.nan)
         if correction and len(own) >= LEAST_TEXTS:
-            known = pd.Series(dtype=object) if checked is None else checked[checked.index.isin(own.index)]
+            known = pd.Series(dtype=object) if checked is None else checked_sample(own, checked)
             counts = known.value_counts().reindex(emotions, fill_value=0).to_numpy()
             probabilities = own[[probability_column("emotion", each) for each in emotions]].to_numpy()
             estimate = estimated_shares(probabilities, correction, counts)
@@ -122,8 +123,8 @@ def estimated_shares(
         distance = share - counted
         share = counted + max(0, 1 - variance.sum() / max((distance**2).sum(), 1e-12)) * distance
         return np.stack([share, np.minimum(low, share), np.maximum(high, share)])
-    # Two estimates, each weighed by its precision. One more of each emotion: of 50 texts without a negative one it is
-    # not certain that there is none.
+    # Two estimates, each weighed by its precision (W. G. Cochran, 1954). One more of each emotion: of 50 texts without
+    # a negative one it is not certain that there is none.
     smooth = (checked + 1) / (checked + 1).sum()
     weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked.sum()))
     share = weight * share + (1 - weight) * checked / checked.sum()
@@ -146,6 +147,16 @@ def _mixture(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
     return shares
 
 
-def draw(rows: pd.DataFrame, count: int = 50, seed: int = 0) -> pd.DataFrame:
-    """``count`` of the rows at random, or all of fewer, for people to check."""
-    return rows.sample(min(count, len(rows)), random_state=seed)
+def draw(rows: pd.DataFrame) -> pd.Index:
+    """The index of the rows in the order in which people check them: at random, and the same for any selection."""
+    return rows.index[np.argsort(pd.util.hash_array(rows.index.to_numpy()), kind="stable")]
+
+
+def checked_sample(rows: pd.DataFrame, checked: pd.Series) -> pd.Series:
+    """Of the rows that people checked, those that are a random sample of ``rows``: the first of :func:`draw`.
+
+    Rows that were checked while others were selected are none, where one before them was not.
+    """
+    order = draw(rows)
+    is_checked = np.append(order.isin(checked.index), False)
+    return checked[order[: is_checked.argmin()]]
