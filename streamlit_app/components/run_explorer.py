@@ -151,7 +151,8 @@ class RunExplorer(Explorer):
             return
         period = period_of(rows["date"])
         emotions = self._non_neutral  # the other mirrors them
-        series, changes = by_period(rows, emotions, period), find_changes(rows, emotions, period)
+        columns = ["text", "product", "emotion", "date"]
+        series, changes = by_period(rows, emotions, period), _changes(rows[columns], emotions, period)
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
@@ -265,6 +266,11 @@ class RunExplorer(Explorer):
             del kept[key]
             self.run.keep(THEMES, kept)
             st.rerun()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _changes(rows: pd.DataFrame, emotions: Sequence[str], period: str) -> pd.DataFrame:
+    return find_changes(rows, emotions, period, MOST_CHANGES)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

@@ -84,6 +84,9 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
     assert fall.difference < 0
     assert rise.words[:2] == fall.words[:2] == ["battery", "dies"]
     assert "iPad" not in set(changes["product"])
+    [first, *others] = find_changes(rows, (NEGATIVE, POSITIVE), told=1)["words"]
+    assert first == changes["words"][0]
+    assert others == [[]] * (len(changes) - 1)
 
 
 def test_chance_is_no_change():

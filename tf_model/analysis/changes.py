@@ -18,6 +18,7 @@ from tf_model.io.base import as_text
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
 LONGEST = {"day": 45, "week": 400}  # days between the first and the last date, up to which a period is chosen
 SIGNIFICANCE = 0.05  # of all changes that are claimed of a file together
+MOST_TOLD = 10  # changes whose words are looked for: each takes a quarter of a second
 
 _CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
 _ISO = r"\d{4}-\d{2}-\d{2}"
@@ -145,13 +146,15 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
 # ---------------------------------------------------------------- what changed
 
 
-def find_changes(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
+def find_changes(
+    rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None, told: int = MOST_TOLD
+) -> pd.DataFrame:
     """When the share of an emotion changed, of each product or else over all rows, the greatest change first.
 
     A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
     up to the changes next to it, their ``texts_before`` and ``texts_after``, at least 30 each, and ``difference`` with
-    its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went. The points are found by
-    binary segmentation (ruptures), each by a likelihood-ratio test of all points and series tried.
+    its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went, for the first ``told``. The
+    points are found by binary segmentation (ruptures), each by a likelihood-ratio test of all points and series tried.
     """
     from ruptures import Binseg
     from ruptures.base import BaseCost
@@ -186,15 +189,19 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], period: str | None
             sides = np.array([signal[first:middle].sum(axis=0), signal[middle:last].sum(axis=0)])
             difference, low, high = newcombe(*sides.T)
             times = [starts[each] for each in (first, middle, last)]
-            words = _words(rows, product, emotion, times, difference > 0)
             shares, texts = sides[:, 0] / sides[:, 1], sides[:, 1].astype(int)
-            lines.append((product, emotion, times[1], *shares, *texts, difference, low, high, words))
+            lines.append((product, emotion, times[1], *shares, *texts, difference, low, high, times))
     sides = ["before", "after", "texts_before", "texts_after"]
-    columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "words"]
+    columns = ["product", "emotion", "when", *sides, "difference", "low", "high", "times"]
     changes = pd.DataFrame(lines, columns=columns)
     is_of_product = changes["product"] != ALL
     changes = changes[is_of_product | ~changes["emotion"].isin(changes.loc[is_of_product, "emotion"])]
-    return changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+    changes = changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
+    words = [
+        _words(rows, each.product, each.emotion, each.times, each.difference > 0)
+        for each in changes.head(told).itertuples()
+    ]
+    return changes.drop(columns="times").assign(words=words + [[]] * (len(changes) - len(words)))
 
 
 def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
