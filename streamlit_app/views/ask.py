@@ -21,7 +21,7 @@ from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
 from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
-from tf_model.modeling.joint_label import NOT_SURE, confidence_of
+from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
 from tf_model.preprocessing.cleaning import MASK, mark
 
@@ -347,7 +347,13 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
     if not any(correct.values()):  # that it is wrong alone teaches nothing, and may be a slip of the hand
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
-    _store(log, text, row, key, is_right=False, **correct)
+    if "answer" in row:
+        named, answer = answer_text(**correct), row["answer"]
+    else:  # of a model of one task
+        [task] = state.predictor.labels
+        named, answer = correct[task], row[task]
+    # Who names what was answered agrees, whatever the thumb: labels are chosen with more care.
+    _store(log, text, row, key, is_right=named == answer, **correct)
 
 
 def _take_mention_feedback(

@@ -293,6 +293,27 @@ def test_a_correction_is_stored_with_what_was_said_and_what_is_right(stub, model
 
 
 @pytest.mark.parametrize(
+    ("tasks_of_model", "named", "is_correct"),
+    [
+        (("product", "emotion"), (tasks.POSITIVE, "iPad"), True),
+        (("product", "emotion"), (tasks.POSITIVE, None), False),
+        (("product", "emotion"), (None, "iPad"), False),
+        (("product",), (None, "iPad"), True),
+        (("product",), (tasks.POSITIVE, "Google"), False),
+    ],
+)
+def test_who_names_what_was_answered_agrees_whatever_the_thumb(stub, models, tasks_of_model, named, is_correct):
+    stub.tasks = tasks_of_model
+    app = ask(LOVED)
+    app.feedback[0].set_value(0).run()
+    for box, label in zip(app.selectbox, named, strict=True):
+        box.set_value(label or box.value)
+    next(each for each in app.button if each.label == "Store").click().run()
+    (row,) = log_of(models).corrections().to_dict("records")
+    assert row["is_correct"] == is_correct
+
+
+@pytest.mark.parametrize(
     ("outcome", "words"),
     [
         ("lost", "This could not be stored."),
