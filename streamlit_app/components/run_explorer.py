@@ -239,12 +239,16 @@ class RunExplorer(Explorer):
             caption="Near-duplicates count once. Those texts come first that are nearest to the middle of a theme.",
             colour=theme.colour_of(emotion),
         )
-        examples = pd.DataFrame([rows.loc[each[:QUOTES], "text"].tolist() for each in table["texts"]])
+        quotes = pd.DataFrame([rows["text"].reindex(each[:QUOTES]).tolist() for each in table["texts"]])
         st.dataframe(
-            table[["name", "trend"]].join(examples.add_prefix("text ")),
+            table[["name", "trend"]].join(quotes.rename(columns="text {}".format)),
             hide_index=True,
             row_height=ROW,
-            column_config={"name": "theme", "trend": st.column_config.BarChartColumn("texts over time")},
+            column_config={
+                "name": st.column_config.TextColumn("theme", width=150),
+                "trend": st.column_config.BarChartColumn("texts over time", width=110),
+                **{f"text {each}": st.column_config.TextColumn(f"text {each + 1}", width=185) for each in quotes},
+            },
             alt="Each theme with how many texts it has over time, and three of them",
         )
         with st.expander("Rename or merge"):
