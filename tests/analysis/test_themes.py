@@ -44,6 +44,14 @@ def test_planted_themes_are_found_with_their_words_counts_and_quotes():
     assert len(merged["texts"][0]) == sizes[:2].sum()
 
 
+def test_of_many_texts_some_make_the_themes_of_all(monkeypatch):
+    monkeypatch.setattr("tf_model.analysis.themes.MOST_FITTED", 40)
+    rows = planted(12)
+    found = pd.crosstab(find_themes(rows, ["iPad"]), np.arange(60) // 12)
+    assert found.to_numpy().sum() == 60
+    assert (found.max(axis=1) == found.sum(axis=1)).all(), "no theme is about two things"
+
+
 def test_the_trend_counts_the_texts_of_a_theme_by_period():
     rows = planted(12)
     themes = find_themes(rows, ["iPad"])

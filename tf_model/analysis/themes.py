@@ -19,6 +19,7 @@ WORDS, QUOTES = 4, 3  # that stand for a theme
 MOST_SHARE = 0.3  # of the texts of all themes: words in more of them tell no theme from another
 DIMENSIONS = 50
 MOST_COMPARED = 3_000  # texts of which near-duplicates are found in a second; of more only those with the same words
+MOST_FITTED = 5_000  # texts that clusters are fitted to, drawn of more
 MOST_SCORED = 1_000  # texts by which the number of themes is chosen
 SEED = 0
 
@@ -31,6 +32,7 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
+    from threadpoolctl import threadpool_limits
 
     themes = pd.Series(-1, rows.index)
     rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
@@ -41,9 +43,13 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     vectors = _vectors(rows["text"].iloc[first], names)
     different = len(np.unique(vectors.round(6), axis=0))
     size = min(MOST_SCORED, len(first))
-    found = [
-        KMeans(count, n_init=3, random_state=SEED).fit_predict(vectors) for count in THEMES if count < different
-    ] or [np.zeros(len(first), np.int64)]
+    drawn = np.sort(np.random.default_rng(SEED).permutation(len(first))[:MOST_FITTED])
+    with threadpool_limits(1):  # on a busy machine threads would only wait for each other
+        found = [
+            KMeans(count, n_init=3, random_state=SEED).fit(vectors[drawn]).predict(vectors)
+            for count in THEMES
+            if count < different
+        ] or [np.zeros(len(first), np.int64)]
     best = found[0]
     if len(found) > 1:
         best = max(found, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
@@ -117,8 +123,10 @@ def _vectors(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize
+    from threadpoolctl import threadpool_limits
 
     vectors = TfidfVectorizer(sublinear_tf=True, analyzer=_analyzer(names)).fit_transform(texts)
     if vectors.shape[1] <= DIMENSIONS:
         return vectors.toarray()
-    return normalize(TruncatedSVD(DIMENSIONS, random_state=SEED).fit_transform(vectors))
+    with threadpool_limits(1):
+        return normalize(TruncatedSVD(DIMENSIONS, random_state=SEED).fit_transform(vectors))
