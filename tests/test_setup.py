@@ -153,10 +153,10 @@ def ask_for_help(command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_there_in_less_than_a_second_without_tensorflow(command):
-    # Processor time of the better of two, so that what else the machine does hardly counts.
-    (text, first, heavy), (_, second, _) = ask_for_help(command), ask_for_help(command)
+    text, seconds, heavy = ask_for_help(command)
     assert heavy == []
-    assert min(first, second) < 1
+    # Processor time, once more where it is too long, so that what else the machine does hardly counts.
+    assert seconds < 1 or ask_for_help(command)[1] < 1
     assert text.startswith(f"usage: python -m tf_model.{command} ")
     assert "--help" in text
 

@@ -39,7 +39,8 @@ ODD_TEXTS = [
     *("", " ", "\n\t", "#sxsw", "🎉🎉🎉", "iPad iPad iPad", "¿Dónde está el iPad?", "日本語のツイート", "\x00 nul"),
     *("RT @user: &quot;great&quot; {link}", "http://example.com/a?b=c", "a" * 300, "ipad apps for the user " * 60),
 ]
-# Runs where only TensorFlow may be imported: loads the folder argv[1], scores the texts of argv[2], writes argv[3].
+# Runs where only TensorFlow may be imported: loads the folder argv[1], scores the texts of argv[2], writes argv[3], and
+# explains a text.
 SERVE = """
 import json, sys
 
@@ -58,7 +59,10 @@ import tensorflow_text
 import numpy as np
 
 texts = json.load(open(sys.argv[2], encoding="utf-8"))
-answer = tf.saved_model.load(sys.argv[1]).signatures["serving_default"](text=tf.constant(texts))
+signatures = tf.saved_model.load(sys.argv[1]).signatures
+answer = signatures["serving_default"](text=tf.constant(texts))
+explained = signatures["explain"](text=tf.constant("the iPad is great"))
+assert explained["words"].shape == 4
 assert not BANNED & {name.split(".")[0] for name in sys.modules}
 np.savez(sys.argv[3], **{name: value.numpy().astype("S" if value.dtype == tf.string else value.numpy().dtype)
                          for name, value in answer.items()})
@@ -197,12 +201,14 @@ def test_signature_is_as_documented(serve):
     }
 
 
-def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(folder, texts):
-    import tensorflow as tf
+@pytest.fixture(scope="module")
+def predictor(folder: Path) -> Predictor:
+    return Predictor.load(folder)
 
-    predictor = Predictor.load(folder)
+
+def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unknown(predictor, serve, texts):
     batch = [text.encode() for text in texts]
-    plain = tf.saved_model.load(str(folder)).signatures["serving_default"](text=tf.constant(batch))
+    plain = serve(batch)
     began = time.perf_counter()
     measured = predictor.score(batch)
     taken = time.perf_counter() - began
@@ -217,8 +223,14 @@ def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unk
     assert unknown[texts.index("a" * 300)] == 1  # longer than any word that is taken apart
 
 
-def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(folder):
-    score = Predictor.load(folder).score
+def test_the_weights_of_the_words_add_up_to_the_change_of_the_score(predictor, texts):
+    for text in texts[:4]:  # this model reads the first token alone
+        [attribution] = predictor.explain(text).tasks.values()
+        assert sum(attribution.weights) == pytest.approx(attribution.change, rel=0.05, abs=0.01)
+
+
+def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(predictor):
+    score = predictor.score
     # Nothing is left of a text of the first kind, 126 tokens of one of the second, which is no longer.
     few, many = [b"http://" + b"x" * 2000] * 200, [b"my ipad " * 251] * 200
 
@@ -295,8 +307,8 @@ def test_a_text_does_not_depend_on_its_batch(serve, texts):
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_predictor_gives_the_same_numbers(folder, serve, texts):
-    frame = Predictor.load(folder).predict(texts, batch_size=7, probabilities=True)
+def test_predictor_gives_the_same_numbers(predictor, serve, texts):
+    frame = predictor.predict(texts, batch_size=7, probabilities=True)
     answer = serve(texts)
     np.testing.assert_allclose(frame["product_confidence"], answer["confidence"].numpy(), atol=1e-5)
     np.testing.assert_allclose(frame.filter(like="product_probability_"), answer["probabilities"].numpy(), atol=1e-5)

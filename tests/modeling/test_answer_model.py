@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +14,6 @@ from tf_model.config import make_config
 from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.export import saved_model
-from tf_model.inference.attribution import explain_function
 from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 from tf_model.modeling.joint_label import NOT_SURE
@@ -30,20 +26,10 @@ TEXTS = [
     *("I love my new iPad 2!", "iphone apps are bad", "google maps at sxsw", "RT @user: Android is great"),
     *("", "   ", "🎉" * 280, "ipad", "日本語", "the apps for the user " * 60, "<b>apple</b> & google"),
 ]
-# Runs where only TensorFlow may be imported: explains a text with the model in the folder argv[1].
-EXPLAIN_ALONE = """
-import sys
-for name in ("transformers", "tf_keras", "keras_nlp", "keras_hub", "tf_model"):
-    sys.modules[name] = None
-import tensorflow as tf
-import tensorflow_text
-model = tf.saved_model.load(sys.argv[1])
-found = model.signatures["explain"](text=tf.constant("the iPad is great"))
-print(found["words"].shape[0], float(tf.reduce_sum(found["emotion_weights"]) - found["emotion_change"]))
-"""
 
 
-def random_classifier(pooling: str, tiny_bert: Path):
+@pytest.fixture(scope="module")
+def fitted(tiny_bert: Path):
     """A classifier of both tasks with random weights, large enough for texts to differ in their classes."""
     from tf_model.device import prepare
     from tf_model.modeling import classifier as model
@@ -52,17 +38,12 @@ def random_classifier(pooling: str, tiny_bert: Path):
 
     prepare(1, precision="float32")
     tiny = backbone.find(str(tiny_bert))
-    bert = model.build(tiny, [len(names) for names in LABELS.values()], pooling)
+    bert = model.build(tiny, [len(names) for names in LABELS.values()], "mean")
     for variable in bert.trainable_variables:
         if "LayerNorm" not in variable.name:
             variable.assign(variable * 12)
     encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
     return Fitted(bert, encoder, [{"epoch": 1, "seconds": 1.0, "loss": 2.0, "accuracy": 0.3}])
-
-
-@pytest.fixture(scope="module")
-def fitted(tiny_bert: Path):
-    return random_classifier("mean", tiny_bert)
 
 
 @pytest.fixture(scope="module")
@@ -160,18 +141,6 @@ def test_the_weights_of_the_words_add_up_to_the_change_of_the_score(predictor):
             assert sum(attribution.weights) == pytest.approx(attribution.change, rel=0.05, abs=0.01)
 
 
-def test_a_model_that_reads_the_first_token_alone_is_explained_too(tiny_bert):
-    import tensorflow as tf
-
-    explain = explain_function(random_classifier("cls", tiny_bert), LABELS, TEMPERATURES)
-    for text in TEXTS[:4]:
-        outputs = explain(tf.constant(text))
-        for task in LABELS:
-            assert float(tf.reduce_sum(outputs[f"{task}_weights"])) == pytest.approx(
-                float(outputs[f"{task}_change"]), rel=0.05, abs=0.01
-            )
-
-
 def test_words_are_whole_and_in_order(predictor):
     assert predictor.explain("I love   my new iPad 2!").words == ("I", "love", "my", "new", "iPad", "2!")
     assert predictor.explain("ipad").words == ("ipad",)
@@ -179,24 +148,14 @@ def test_words_are_whole_and_in_order(predictor):
     assert len(predictor.explain("the apps for the user " * 60).words) <= RECIPE.max_tokens
 
 
-def test_explaining_needs_tensorflow_alone(folder):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_USE_LEGACY_KERAS"}
-    done = subprocess.run(
-        [sys.executable, "-c", EXPLAIN_ALONE, folder], capture_output=True, text=True, timeout=280, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    words, difference = done.stdout.split()
-    assert int(words) == 4
-    assert abs(float(difference)) < 0.05
-
-
-def test_the_command_explains(folder, capsys):
+def test_the_command_explains(folder, predictor, capsys, monkeypatch):
     assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--explain"]) == 0
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("the", "iPad", "is", "great"))
-    assert predict.main(["--model", str(folder), "--text", "", "--explain"]) == 0
+    monkeypatch.setattr(Predictor, "load", lambda _: predictor)
+    assert predict.main(["--text", "", "--explain"]) == 0
     assert "nothing to explain" in capsys.readouterr().out
-    assert predict.main(["--model", str(folder), "--text", "ipad", "--explain", "--format", "json"]) == 0
+    assert predict.main(["--text", "ipad", "--explain", "--format", "json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["explanation"]["words"] == ["ipad"]
     with pytest.raises(UsageError, match="--explain needs --text"):
@@ -277,13 +236,14 @@ def test_a_share_that_is_no_fold_is_refused(tmp_path):
         train.main([*arguments, "--validation-size", "0.4"])
 
 
-def test_predictions_are_recorded_where_asked(folder, tmp_path, monkeypatch, capsys):
+def test_predictions_are_recorded_where_asked(predictor, tmp_path, monkeypatch, capsys):
     from tf_model.monitor.store import Store
 
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
-    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh"]) == 0
+    monkeypatch.setattr(Predictor, "load", lambda _: predictor)
+    assert predict.main(["--text", "the iPad is great", "--text", "meh"]) == 0
     assert not (tmp_path / "log.sqlite").exists()
-    assert predict.main(["--model", str(folder), "--text", "the iPad is great", "--text", "meh", "--record"]) == 0
+    assert predict.main(["--text", "the iPad is great", "--text", "meh", "--record"]) == 0
     capsys.readouterr()
     found = Store(tmp_path / "log.sqlite").predictions(0, 2**40)
     assert len(found) == 2

@@ -109,57 +109,49 @@ def test_the_colab_notebook_runs_without_its_colab_cells(shallow_bert):
 
 
 class TestCommand:
-    def test_passes_and_leaves_the_notebook_alone(self, folder, capsys):
-        path = write_notebook(folder, "fine", "from tf_model import tasks\nprint(tasks.PRODUCT.name)")
+    def test_each_is_told_what_it_needs_and_left_alone_and_an_error_is_named_with_its_cell(
+        self, folder, capsys, monkeypatch
+    ):
+        monkeypatch.delenv(notebooks.TRAINING_VARIABLE, raising=False)
+        source = (
+            "import os, pathlib\n"
+            "from tf_model import tasks\n"
+            f"assert pathlib.Path(os.environ['{DATA_VARIABLE}']).samefile({str(paths.SAMPLE_CORPUS)!r})\n"
+            f"assert os.environ['{notebooks.TRAINING_VARIABLE}'] == {notebooks.SHORT_TRAINING!r}\n"
+            "pathlib.Path('made.txt').write_text(tasks.PRODUCT.name)\n"
+        )
+        path = write_notebook(folder, "told", "import google.colab", source, tags=([notebooks.COLAB_ONLY], ["other"]))
         before = path.read_bytes()
-        assert notebooks.main([]) == 0
-        assert "fine: passed (1 cell," in capsys.readouterr().err
-        assert path.read_bytes() == before
-        assert list(folder.iterdir()) == [path]
-
-    def test_an_error_is_named_with_its_cell(self, folder, capsys):
-        write_notebook(folder, "bad", "1 + 1", new_markdown_cell("words"), "raise KeyError('x')", "print('never')")
-        write_notebook(folder, "good", "1 + 1")
+        bad = write_notebook(
+            folder, "bad", "1 + 1", new_markdown_cell("words"), "raise KeyError('x')", "print('never')"
+        )
         with pytest.raises(TweetTargetError, match="1 of 2 notebooks failed: 'bad'; see the lines above"):
-            notebooks.main([])
+            notebooks.main(["told.ipynb", "bad"])
         said = capsys.readouterr().err
         assert "bad: failed: cell 2: KeyError: 'x' (2 cells" in said
-        assert "good: passed" in said
-
-    def test_colab_cells_are_left_out(self, folder):
-        write_notebook(folder, "colab", "import google.colab", "1 + 1", tags=([notebooks.COLAB_ONLY], ["other"]))
-        assert notebooks.main(["colab"]) == 0
+        assert "told: passed (1 cell," in said
+        assert path.read_bytes() == before
+        assert sorted(folder.iterdir()) == [bad, path]
 
     def test_those_for_colab_run_in_a_clean_environment(self, folder, monkeypatch, tmp_path_factory):
         python = tmp_path_factory.mktemp("clean") / "python"
         python.write_text(f'#!/bin/sh\nCLEAN=yes exec {sys.executable} "$@"\n', encoding="utf-8")
         python.chmod(0o755)
+        monkeypatch.setenv(notebooks.TRAINING_VARIABLE, "")
         built = []
         monkeypatch.setattr(notebooks, "install", lambda lock, environment: built.append((lock, environment)) or python)
         for name in ("colab", "colab_too"):
             source = "import os\nassert os.environ['CLEAN']"
             write_notebook(folder, name, "never", source, tags=([notebooks.COLAB_ONLY],))
-        write_notebook(folder, "eda", "import os\nassert 'CLEAN' not in os.environ")
+        write_notebook(
+            folder,
+            "eda",
+            f"import os\nassert 'CLEAN' not in os.environ\nassert os.environ['{notebooks.TRAINING_VARIABLE}'] == ''",
+        )
         assert notebooks.main(["--clean"]) == 0
         [(lock, environment)] = built
         assert lock == paths.ROOT / "requirements.lock"
         assert not environment.exists(), "it is removed at the end"
-
-    @pytest.mark.parametrize("training", [None, ""])
-    def test_what_a_notebook_is_told(self, folder, monkeypatch, training):
-        monkeypatch.delenv(notebooks.TRAINING_VARIABLE, raising=False)
-        if training is not None:
-            monkeypatch.setenv(notebooks.TRAINING_VARIABLE, training)
-        source = (
-            "import os, pathlib\n"
-            f"assert pathlib.Path(os.environ['{DATA_VARIABLE}']).samefile({str(paths.SAMPLE_CORPUS)!r})\n"
-            f"expected = {notebooks.SHORT_TRAINING if training is None else training!r}\n"
-            f"assert os.environ['{notebooks.TRAINING_VARIABLE}'] == expected\n"
-            "pathlib.Path('made.txt').write_text('')\n"
-        )
-        write_notebook(folder, "told", source)
-        assert notebooks.main(["told.ipynb"]) == 0
-        assert not (folder / "made.txt").exists()
 
     def test_a_cell_that_takes_too_long(self, folder, capsys, monkeypatch):
         monkeypatch.setattr(notebooks, "MOST_SECONDS", 1)
