@@ -13,7 +13,7 @@ ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(
 MACHINE := $(shell uname -m)
 
 .PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
-	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-epoch bench-gpu \
+	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz chaos audit-packages clean
 
@@ -109,13 +109,10 @@ choose-epochs: $(INSTALLED) ## how the report recipe's number of epochs was fixe
 	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
 		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
 
-bench: bench-epoch bench-predict bench-train ## the three benchmarks of training and prediction, one after the other
+bench: bench-predict bench-train ## the benchmarks of training and prediction, one after the other
 
 bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.benchmarks.train $(ARGS)
-
-bench-epoch: $(INSTALLED) ## one epoch padded to each batch's longest tweet, against one padded to 64 tokens
-	$(RUN) -m research.benchmarks.epoch $(ARGS)
 
 bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and what answer costs beside product
 	$(RUN) -m research.benchmarks.predict $(ARGS)
@@ -126,7 +123,7 @@ bench-peers: $(INSTALLED) ## the light model beside PyTorch, ONNX Runtime and Op
 	$(RUN) -m research.benchmarks.peers $(ARGS)
 
 bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
-	$(RUN) -m research.benchmarks.epoch --gpu $(ARGS)
+	$(RUN) -m research.benchmarks.gpu $(ARGS)
 
 bench-monitor: $(INSTALLED) ## the log of predictions: throughput, overhead, queries, 50 kills
 	$(RUN) -m research.benchmarks.monitor $(ARGS)

@@ -224,9 +224,7 @@ def test_two_trainings_of_one_name_do_not_share_a_checkpoint(tmp_path, shallow_b
         train.main(arguments)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--task", "colour"], ["--recipe", "secret"], ["--pad-to", "5"], ["--epochs", "x"]]
-)
+@pytest.mark.parametrize("arguments", [["--task", "colour"], ["--recipe", "secret"], ["--epochs", "x"]])
 def test_wrong_usage_exits_with_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         train.main(arguments)

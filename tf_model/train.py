@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
                     rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
                 )
                 threshold = calibration["threshold"]
-            fitted, scores = _train(config, weights, rows, split, runtime, checkpoint, arguments.pad_to)
+            fitted, scores = _train(config, weights, rows, split, runtime, checkpoint)
         except BaseException as error:
             kept = checkpoint.progress()
             if kept and not isinstance(error, TweetTargetError):
@@ -162,7 +162,6 @@ def _checkpoint(
         "gpus": runtime.gpus,
         "deterministic": runtime.deterministic,
         "versions": device.versions(),
-        "pad_to": arguments.pad_to,
         **config.to_dict(),
     }
     place = folder.parent / paths.CHECKPOINTS.name / folder.name
@@ -192,7 +191,7 @@ def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) ->
         )
 
 
-def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint, pad_to):
+def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint):
     """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
     from tf_model.preprocessing.batching import encode
 
@@ -211,7 +210,6 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
             runtime=runtime,
             checkpoint=checkpoint,
             callbacks=[bar],
-            pad_to=pad_to,
         ).in_float32()
     finally:
         bar.stop()
@@ -305,9 +303,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace a saved model of this name")
     parser.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
     parser.add_argument("--restart", action="store_true", help="forget an unfinished run, even with --resume")
-    parser.add_argument(
-        "--pad-to", type=_padding, help="pad all batches to this many tokens (for comparison: it is slower)"
-    )
     device.add_arguments(parser)
     parser.add_argument(
         "--workers-timeout",
@@ -318,12 +313,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_config_arguments(parser)
     return parser
-
-
-def _padding(text: str) -> int:
-    if not text.isdecimal() or not 64 <= int(text) <= 512:
-        raise argparse.ArgumentTypeError(f"expected 64, which holds every tweet, to 512 tokens, got {text!r}")
-    return int(text)
 
 
 if __name__ == "__main__":

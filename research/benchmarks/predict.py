@@ -1,8 +1,7 @@
 """``python -m research.benchmarks.predict``: how fast the exported model answers.
 
-The Test tweets, one by one and in batches, padded to each batch's longest text and to 64 tokens. The weights do not
-matter for speed: a freshly built classifier is exported twice, once for each way to pad. Where ``saved_models/`` holds
-both ``product`` and ``answer``, the time of each for one tweet is measured as well.
+The Test tweets, one by one and in batches. The weights do not matter for speed: a freshly built classifier is exported.
+Where ``saved_models/`` holds both ``product`` and ``answer``, the time of each for one tweet is measured as well.
 """
 
 import statistics
@@ -19,7 +18,6 @@ from tf_model.inference.predictor import Predictor
 from tf_model.io.files import write_json
 from tf_model.model_dir import LABELS
 
-PADDED = 64
 ROUNDS, BATCH = 5, 32
 PAIR = (tasks.PRODUCT.name, tasks.ANSWER)
 
@@ -31,40 +29,37 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     texts = harness.test_tweets(read_dataset(arguments.data))
     with tempfile.TemporaryDirectory() as folder:
-        bucketed, padded = (_export(Path(folder) / str(bucket), bucket) for bucket in (None, PADDED))
-        throughput = _throughput({"bucketed": bucketed, "padded": padded}, texts)
-        (latency,) = _latencies([bucketed], texts)
+        predictor = _export(Path(folder))
+        throughput = _throughput(predictor, texts)
+        (latency,) = _latencies([predictor], texts)
     pair = _answer_beside_product(texts)
     for name in PAIR if pair else ():
         harness.show(f"milliseconds of one tweet by saved_models/{name}", pair[name])
     results = {
         "texts": len(texts),
         "batch_size": BATCH,
-        "padded_to": PADDED,
         "tweets_per_second": throughput,
-        "ratio": throughput["bucketed"] / throughput["padded"],
         "one_tweet_milliseconds": latency,
         **({"answer_beside_product": pair} if pair else {}),
     }
-    harness.show("tweets a second", throughput)
+    print(f"tweets a second: {throughput:,.0f}")
     harness.show("milliseconds of one tweet", latency)
     return harness.finish("predict", argv, results)
 
 
-def _export(folder: Path, bucket: int | None) -> Predictor:
-    """An exported classifier that pads to multiples of ``bucket``, loaded as a user loads it."""
+def _export(folder: Path) -> Predictor:
+    """An exported classifier, loaded as a user loads it."""
     from tf_model import config, device
     from tf_model.modeling import backbone, classifier
 
     device.prepare(0, precision="float32")
     from tf_model.export.saved_model import save_graph
-    from tf_model.preprocessing.tokenizer import BUCKET, TextEncoder
-    from tf_model.training.trainer import Fitted
+    from tf_model.training.trainer import Fitted, text_encoder
 
     settings, task = config.make_config("report"), tasks.PRODUCT
     weights = backbone.find(settings.backbone)
-    encoder = TextEncoder(weights.vocabulary, settings.cleaning, weights.lower_case, bucket=bucket or BUCKET)
-    save_graph(Fitted(classifier.build(weights, [len(task.labels)]), encoder), [task], folder)
+    fitted = Fitted(classifier.build(weights, [len(task.labels)]), text_encoder(settings, weights))
+    save_graph(fitted, [task], folder)
     write_json(folder / LABELS, {"task": task.name, "labels": {task.name: list(task.labels)}})
     return Predictor.load(folder)
 
@@ -84,15 +79,14 @@ def _answer_beside_product(texts: Sequence[str]) -> dict[str, Any] | None:
     return pair | {"ratio": pair[tasks.ANSWER]["p50"] / pair[tasks.PRODUCT.name]["p50"]}
 
 
-def _throughput(predictors: dict[str, Predictor], texts: Sequence[str]) -> dict[str, float]:
-    """Texts per second: the median of rounds in which each takes its turn, so that drift hits all alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in predictors}
+def _throughput(predictor: Predictor, texts: Sequence[str]) -> float:
+    """Texts per second, the median of the rounds."""
+    seconds = []
     for _ in range(ROUNDS + 1):
-        for name, predictor in predictors.items():
-            begin = time.perf_counter()
-            predictor.predict(texts, batch_size=BATCH)
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: len(texts) / statistics.median(values[1:]) for name, values in seconds.items()}  # the first warms up
+        begin = time.perf_counter()
+        predictor.predict(texts, batch_size=BATCH)
+        seconds.append(time.perf_counter() - begin)
+    return len(texts) / statistics.median(seconds[1:])  # the first warms up
 
 
 def _latencies(predictors: Sequence[Predictor], texts: Sequence[str]) -> list[dict[str, float]]:

@@ -24,7 +24,7 @@ def examples(rows, seed=0, longest=60):
     return token_ids, (1000 + np.arange(rows)) * 3
 
 
-def batches_of(token_ids, label_ids, *, batch_size=4, seed=0, first_epoch=0, epochs=1, pad_to=None):
+def batches_of(token_ids, label_ids, *, batch_size=4, seed=0, first_epoch=0, epochs=1):
     found = training_batches(
         token_ids,
         label_ids,
@@ -33,7 +33,6 @@ def batches_of(token_ids, label_ids, *, batch_size=4, seed=0, first_epoch=0, epo
         seed=seed,
         first_epoch=first_epoch,
         epochs=epochs,
-        pad_to=pad_to,
     )
     return [({name: value.numpy() for name, value in inputs.items()}, labels.numpy()) for inputs, labels in found]
 
@@ -55,11 +54,10 @@ def test_steps_per_epoch(rows, batch_size, steps):
     rows=st.integers(1, 300),
     batch_size=st.integers(1, 40),
     seed=st.integers(0, 2**31 - 1),
-    pad_to=st.none() | st.just(MAX_TOKENS),
 )
-def test_every_example_comes_exactly_once_an_epoch(rows, batch_size, seed, pad_to):
+def test_every_example_comes_exactly_once_an_epoch(rows, batch_size, seed):
     token_ids, label_ids = examples(rows)
-    batches = batches_of(token_ids, label_ids, batch_size=batch_size, seed=seed, epochs=2, pad_to=pad_to)
+    batches = batches_of(token_ids, label_ids, batch_size=batch_size, seed=seed, epochs=2)
     steps = steps_per_epoch(rows, batch_size)
     assert len(batches) == 2 * steps
     for epoch in (batches[:steps], batches[steps:]):
@@ -81,26 +79,24 @@ def test_labels_and_tokens_stay_with_their_text():
             assert not ids[mask == 0].any()
 
 
-@pytest.mark.parametrize("pad_to", [None, MAX_TOKENS])
-def test_the_order_depends_on_the_seed_and_the_number_of_the_epoch_alone(pad_to):
+def test_the_order_depends_on_the_seed_and_the_number_of_the_epoch_alone():
     token_ids, label_ids = examples(90)
     steps = steps_per_epoch(90, 4)
-    whole = order_of(batches_of(token_ids, label_ids, epochs=5, pad_to=pad_to))
+    whole = order_of(batches_of(token_ids, label_ids, epochs=5))
     for first in (1, 3, 5):
-        resumed = batches_of(token_ids, label_ids, first_epoch=first, epochs=5, pad_to=pad_to)
+        resumed = batches_of(token_ids, label_ids, first_epoch=first, epochs=5)
         assert order_of(resumed) == whole[first * steps :]
-    assert order_of(batches_of(token_ids, label_ids, epochs=2, pad_to=pad_to)) == whole[: 2 * steps]
+    assert order_of(batches_of(token_ids, label_ids, epochs=2)) == whole[: 2 * steps]
     tf.random.set_seed(99)
-    assert order_of(batches_of(token_ids, label_ids, epochs=1, pad_to=pad_to)) == whole[:steps]
+    assert order_of(batches_of(token_ids, label_ids, epochs=1)) == whole[:steps]
 
 
-@pytest.mark.parametrize("pad_to", [None, MAX_TOKENS])
-def test_seeds_and_epochs_differ(pad_to):
+def test_seeds_and_epochs_differ():
     token_ids, label_ids = examples(90)
     steps = steps_per_epoch(90, 4)
     orders = []
     for seed in (0, 1, 2):
-        order = order_of(batches_of(token_ids, label_ids, seed=seed, epochs=3, pad_to=pad_to))
+        order = order_of(batches_of(token_ids, label_ids, seed=seed, epochs=3))
         orders += [str(order[i : i + steps]) for i in range(0, 3 * steps, steps)]
     assert len(set(orders)) == 9
 
@@ -119,15 +115,11 @@ def test_a_batch_is_padded_to_its_own_longest_text():
 
 def test_sorting_leaves_far_less_padding():
     token_ids, label_ids = examples(1000)
-    real = int(token_ids.row_lengths().numpy().sum())
-
-    def padding(batches):
-        return sum(inputs["input_ids"].size for inputs, _ in batches) - real
-
-    unsorted = batches_of(token_ids, label_ids, batch_size=32, pad_to=MAX_TOKENS)
-    own_longest = sum(inputs["attention_mask"].sum(axis=1).max() * len(labels) for inputs, labels in unsorted) - real
-    assert padding(batches_of(token_ids, label_ids, batch_size=32)) < own_longest / 4
-    assert own_longest <= padding(unsorted)
+    lengths = token_ids.row_lengths().numpy()
+    real = int(lengths.sum())
+    unsorted = sum(lengths[start : start + 32].max() * len(lengths[start : start + 32]) for start in range(0, 1000, 32))
+    batches = batches_of(token_ids, label_ids, batch_size=32)
+    assert sum(inputs["input_ids"].size for inputs, _ in batches) - real < (unsorted - real) / 4
 
 
 def test_a_window_is_shorter_than_an_epoch(monkeypatch):
@@ -137,24 +129,6 @@ def test_a_window_is_shorter_than_an_epoch(monkeypatch):
     # Each window gives a batch of short texts and a batch of long ones; an epoch sorted whole would have none between.
     shortest = sorted(inputs["attention_mask"].sum(axis=1).min() for inputs, _ in batches)
     assert shortest[9] < 15 < 25 < shortest[10]
-
-
-def test_pad_to_gives_batches_of_one_length_without_sorting():
-    token_ids, label_ids = examples(500, longest=40)
-    batches = batches_of(token_ids, label_ids, batch_size=8, pad_to=48)
-    assert {inputs["input_ids"].shape[1] for inputs, _ in batches} == {48}
-    assert {inputs["attention_mask"].shape[1] for inputs, _ in batches} == {48}
-    spread = [np.ptp(inputs["attention_mask"].sum(axis=1)) for inputs, _ in batches if len(_) == 8]
-    assert np.mean(spread) > 20
-
-
-def test_pad_to_cuts_texts_that_are_longer():
-    token_ids, label_ids = examples(50, longest=60)
-    batches = batches_of(token_ids, label_ids, batch_size=8, pad_to=16)
-    assert {inputs["input_ids"].shape[1] for inputs, _ in batches} == {16}
-    assert sorted(row for batch in order_of(batches) for row in batch) == list(range(50))
-    kept = np.minimum(token_ids.row_lengths().numpy(), 16)
-    assert sum(inputs["attention_mask"].sum() for inputs, _ in batches) == kept.sum()
 
 
 def test_one_example():

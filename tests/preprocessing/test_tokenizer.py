@@ -143,11 +143,6 @@ def test_a_batch_is_padded_to_its_longest_text_in_steps_of_eight(inputs, words, 
     assert found["attention_mask"] == [[1] * tokens + [0] * (length - tokens), [1, 1] + [0] * (length - 2)]
 
 
-def test_another_bucket_size_is_used(tiny_vocabulary):
-    inputs = traced(TextEncoder(tiny_vocabulary, "normalized", bucket=5))
-    assert inputs(["love my ipad 2"])["attention_mask"] == [[1] * 6 + [0] * 4]
-
-
 def test_padding_stops_at_the_longest_allowed():
     found = pad(tf.ragged.constant([[CLS] + [LOVE] * 8, [CLS]], dtype=tf.int32), max_tokens=10)
     assert found["input_ids"].shape == found["attention_mask"].shape == (2, 10)

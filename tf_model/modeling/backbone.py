@@ -57,7 +57,7 @@ class Backbone:
         if tokens > self.max_tokens:
             raise UsageError(
                 f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
-                "give no more than it reads with --max-tokens and --pad-to, or choose another backbone"
+                "give no more than it reads with --max-tokens, or choose another backbone"
             )
 
     def refuse_seen(self, data_sha256: str, rows: Iterable[int]) -> None:

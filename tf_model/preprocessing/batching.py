@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_model.io.characters import well_formed
-from tf_model.preprocessing.tokenizer import BUCKET, TextEncoder, pad
+from tf_model.preprocessing.tokenizer import TextEncoder, pad
 
 # Texts are sorted by length within this many batches: long enough that a batch holds texts of nearly one length,
 # short enough that the batches of an epoch are still a random mixture.
@@ -46,7 +46,6 @@ def training_batches(
     seed: int,
     first_epoch: int,
     epochs: int,
-    pad_to: int | None = None,
     replicas: int = 1,
     own: range = range(1),
 ) -> tf.data.Dataset:
@@ -54,8 +53,7 @@ def training_batches(
 
     The order in an epoch depends on ``seed`` and the number of the epoch alone, so that a resumed run sees what it
     would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its
-    own longest text, and the batches are shuffled. ``pad_to`` pads all to so many tokens instead, unsorted: the plain
-    pipeline, kept for comparison.
+    own longest text, and the batches are shuffled.
 
     A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. Of several
     ``replicas`` that share each batch, the shares ``own`` are given instead, one after the other, of ``ceil(B /
@@ -68,9 +66,8 @@ def training_batches(
     def epoch(number: tf.Tensor) -> tf.data.Dataset:
         # Positions of the examples of each batch, int64 [B].
         order = tf.random.experimental.stateless_shuffle(tf.range(rows, dtype=tf.int64), [seed, 2 * number])
-        if not pad_to:
-            window = tf.range(rows, dtype=tf.int64) // (batch_size * WINDOW)
-            order = tf.gather(order, tf.argsort(window * 100_000 + tf.gather(lengths, order), stable=True))
+        window = tf.range(rows, dtype=tf.int64) // (batch_size * WINDOW)
+        order = tf.gather(order, tf.argsort(window * 100_000 + tf.gather(lengths, order), stable=True))
         numbers = tf.random.experimental.stateless_shuffle(tf.range(batches_per_epoch), [seed, 2 * number + 1])
         return tf.data.Dataset.from_tensor_slices(numbers).map(
             lambda batch: order[batch * batch_size : (batch + 1) * batch_size]
@@ -87,8 +84,7 @@ def training_batches(
         return inputs, tf.where(positions[:, tf.newaxis] >= 0, labels, -1)
 
     def batch(positions: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        inputs = pad(tf.gather(token_ids, positions)[:, :pad_to], pad_to or max_tokens, bucket=pad_to or BUCKET)
-        return inputs, tf.gather(label_ids, positions)
+        return pad(tf.gather(token_ids, positions), max_tokens), tf.gather(label_ids, positions)
 
     epochs_left = tf.data.Dataset.range(first_epoch, epochs)
     batches = epochs_left.flat_map(epoch)

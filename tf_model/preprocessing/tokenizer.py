@@ -15,18 +15,10 @@ UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put toget
 class TextEncoder(tf.Module):
     """Cleans and tokenizes raw texts as BERT expects them, by a ``vocab.txt`` of one token a line, ``[PAD]`` first.
 
-    What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention; batches are padded
-    to a multiple of ``bucket``.
+    What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention.
     """
 
-    def __init__(
-        self,
-        vocabulary: Path,
-        cleaning: str,
-        lower_case: bool = True,
-        max_tokens: int = MAX_TOKENS,
-        bucket: int = BUCKET,
-    ):
+    def __init__(self, vocabulary: Path, cleaning: str, lower_case: bool = True, max_tokens: int = MAX_TOKENS):
         super().__init__(name="text_encoder")
         import keras_nlp
 
@@ -40,7 +32,6 @@ class TextEncoder(tf.Module):
         self._sep = self._tokenizer.sep_token_id
         self._unknown = self._tokenizer.token_to_id(UNKNOWN)
         self.max_tokens = max_tokens
-        self._bucket = bucket
 
     @property
     def vocabulary(self) -> list[str]:
@@ -88,14 +79,14 @@ class TextEncoder(tf.Module):
 
     def __call__(self, texts: tf.Tensor) -> dict[str, tf.Tensor]:
         """Model inputs for raw ``texts`` (string [N]): see :func:`pad`."""
-        return pad(self.token_ids(texts), self.max_tokens, self._bucket)
+        return pad(self.token_ids(texts), self.max_tokens)
 
 
-def pad(token_ids: tf.RaggedTensor, max_tokens: int, bucket: int = BUCKET) -> dict[str, tf.Tensor]:
+def pad(token_ids: tf.RaggedTensor, max_tokens: int) -> dict[str, tf.Tensor]:
     """``input_ids`` and ``attention_mask``, int32 [N, L]: L is the longest row's, rounded up to full buckets."""
     input_ids = token_ids.to_tensor(default_value=0)  # (N, longest)
     longest = tf.shape(input_ids)[1]
-    length = tf.minimum(tf.maximum(-(-longest // bucket), 1) * bucket, max_tokens)
+    length = tf.minimum(tf.maximum(-(-longest // BUCKET), 1) * BUCKET, max_tokens)
     input_ids = tf.pad(input_ids, [[0, 0], [0, length - longest]])  # (N, L)
     attention_mask = tf.sequence_mask(token_ids.row_lengths(), length, dtype=tf.int32)  # (N, L)
     return {"input_ids": input_ids, "attention_mask": attention_mask}

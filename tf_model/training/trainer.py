@@ -146,20 +146,17 @@ def fit(
     runtime: Runtime,
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[Any] = (),
-    pad_to: int | None = None,
     loss: Any = None,
 ) -> Fitted:
     """Train a classifier of ``classes`` of each task on examples that ``encoder`` made.
 
     ``validation`` is scored after each epoch for the history only: nothing is chosen by it. ``checkpoint`` keeps the
-    state after each epoch, and is resumed from if it holds any. ``pad_to`` is of ``training_batches``, ``loss`` of
-    ``compile_model``.
+    state after each epoch, and is resumed from if it holds any. ``loss`` is of ``compile_model``.
     """
     import tf_keras
 
     from tf_model.preprocessing.batching import training_batches
 
-    backbone.check_length(pad_to or 0)
     steps = steps_per_epoch(config, len(training))
     pairs = made_pairs(config, len(training))
     if any(pairs):
@@ -188,7 +185,6 @@ def fit(
         seed=config.seed,
         first_epoch=done,
         epochs=config.epochs,
-        pad_to=pad_to,
     )
     with runtime.workers.losses_explained() if runtime.workers else nullcontext():
         model.fit(

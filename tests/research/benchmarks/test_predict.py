@@ -35,11 +35,10 @@ def run(tmp_path, monkeypatch, tiny_bert):
     return run
 
 
-def test_padding_is_measured_without_any_saved_model(run, capsys):
+def test_prediction_is_measured_without_any_saved_model(run, capsys):
     recorded = run()
     assert recorded["texts"] == 12
-    rates = recorded["tweets_per_second"]
-    assert recorded["ratio"] == pytest.approx(rates["bucketed"] / rates["padded"])
+    assert recorded["tweets_per_second"] > 0
     assert 0 < recorded["one_tweet_milliseconds"]["p50"] <= recorded["one_tweet_milliseconds"]["p99"]
     assert "answer_beside_product" not in recorded
     assert "product and answer are not both saved" in capsys.readouterr().err
