@@ -26,6 +26,7 @@ from tf_model.monitor import reference
 from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
+from tf_model.training import cross_validation
 from tf_model.training.checkpoint import Checkpoint
 
 SAMPLE = ["--data", str(paths.SAMPLE_CORPUS)]
@@ -392,7 +393,9 @@ def own(request, tmp_path_factory, shallow_bert) -> tuple[Path, Path, str | None
     path = write_csv(folder / "mine.csv", [row for row in rows if request.param or row[2] != "meh"], COLUMNS)
     arguments = ["--data", str(path), "--task", "answer", "--name", "own", "--output-dir", str(folder), *NAMED]
     none = ["--no-emotion", "meh"] if request.param else []
-    assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+        assert train.main([*arguments, *none, *FAST, "--epochs", "1", "--backbone", str(shallow_bert)]) == 0
     return folder / "own", path, request.param
 
 
