@@ -17,6 +17,7 @@ import pytest
 from filelock import FileLock
 
 from tf_model import paths
+from tf_model.device import cores
 from tf_model.io.files import whole_folder
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -33,6 +34,11 @@ WORDS = [
     *("love", "hate", "great", "bad", "new", "at", "the", "a", "is", "my", "on", "in", "for", "and", "to", "of"),
     *"23!?.,:;)(#@'-&/",
 ]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores for ``-n auto``: some tests wait, for a browser, a cluster or a signal."""
+    return cores() + 1
 
 
 @pytest.fixture(scope="session")
@@ -165,8 +171,11 @@ def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def target_model(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the task ``target``, trained by the real command on the sample of other brands."""
     from tf_model import train
+    from tf_model.training import cross_validation
 
     options = ["--task", "target", "--data", str(paths.SAMPLE_CORPUS.with_name("brands.csv")), "--epochs", "4"]
     options += ["--backbone", str(shallow_bert), "--precision", "float32", "--learning-rate", "1e-2"]
     options += ["--batch-size", "8", "--output-dir"]
-    return once(tmp_path_factory, "targets", lambda folder: train.main([*options, str(folder)])) / "target"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+        return once(tmp_path_factory, "targets", lambda folder: train.main([*options, str(folder)])) / "target"
