@@ -15,13 +15,12 @@ WINDOW = 16
 ENCODE_ROWS = 1024
 
 
-@tf.autograph.experimental.do_not_convert
 def encode(encoder: TextEncoder, texts: Sequence[str]) -> tf.RaggedTensor:
     """Token ids of all ``texts``, int32 [N, (tokens)], cleaned and tokenized once, in memory."""
     texts = tf.constant([well_formed(text).encode("utf-8") for text in texts], tf.string)
-    parts = tf.data.Dataset.from_tensor_slices(texts).batch(ENCODE_ROWS).map(_token_ids_traced(encoder))
-    rows = list(parts)
-    return tf.concat(rows, axis=0) if rows else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
+    token_ids = _token_ids_traced(encoder)
+    parts = [token_ids(texts[start : start + ENCODE_ROWS]) for start in range(0, len(texts), ENCODE_ROWS)]
+    return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
 
 
 @lru_cache(maxsize=1)
@@ -100,13 +99,11 @@ def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[
     return tf.function(tf.autograph.experimental.do_not_convert(score), input_signature=[inputs])
 
 
-@tf.autograph.experimental.do_not_convert
 def scores(
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
 ) -> np.ndarray:
     """What ``score``, of :func:`traced_once`, gives for each text, [N, ...], in the order of ``token_ids``."""
     # Texts of one length go in together, so that little is padded.
     order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
-    batches = tf.data.Dataset.from_tensor_slices(tf.gather(token_ids, order)).ragged_batch(batch_size)
-    batches = batches.map(lambda ids: pad(ids, max_tokens)).prefetch(tf.data.AUTOTUNE)
-    return np.concatenate([score(inputs).numpy() for inputs in batches])[np.argsort(order)]
+    batches = (tf.gather(token_ids, order[start : start + batch_size]) for start in range(0, len(order), batch_size))
+    return np.concatenate([score(pad(ids, max_tokens)).numpy() for ids in batches])[np.argsort(order)]
