@@ -1,7 +1,6 @@
 """tf.data: from raw strings to batches of token ids."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -18,16 +17,8 @@ ENCODE_ROWS = 1024
 def encode(encoder: TextEncoder, texts: Sequence[str]) -> tf.RaggedTensor:
     """Token ids of all ``texts``, int32 [N, (tokens)], cleaned and tokenized once, in memory."""
     texts = tf.constant([well_formed(text).encode("utf-8") for text in texts], tf.string)
-    token_ids = _token_ids_traced(encoder)
-    parts = [token_ids(texts[start : start + ENCODE_ROWS]) for start in range(0, len(texts), ENCODE_ROWS)]
+    parts = [encoder.token_ids(texts[start : start + ENCODE_ROWS]) for start in range(0, len(texts), ENCODE_ROWS)]
     return tf.concat(parts, axis=0) if parts else tf.RaggedTensor.from_row_lengths(tf.zeros([0], tf.int32), [])
-
-
-@lru_cache(maxsize=1)
-def _token_ids_traced(encoder: TextEncoder) -> Callable[[tf.Tensor], tf.RaggedTensor]:
-    """:meth:`TextEncoder.token_ids`, traced once for all that an encoder reads: each fold brings texts of its own."""
-    token_ids = tf.autograph.experimental.do_not_convert(encoder.token_ids)
-    return tf.function(token_ids, input_signature=[tf.TensorSpec([None], tf.string)])
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

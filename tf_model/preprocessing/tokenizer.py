@@ -38,6 +38,8 @@ class TextEncoder(tf.Module):
         """Its tokens, in the order of their ids."""
         return self._tokenizer.get_vocabulary()
 
+    # Traced once for whatever an encoder reads, and for all signatures that it is exported in.
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Token ids of raw ``texts`` (string [N]), ``[CLS]`` and ``[SEP]`` included: int32 [N, (tokens)], ragged."""
         ids = self._tokenizer(self.cleaning(texts))  # (N, (tokens))
