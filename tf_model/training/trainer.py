@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +82,7 @@ def made_pairs(config: TrainingConfig, rows: int) -> tuple[int, int]:
     return round(config.joined_pairs * rows), round(config.opinion_pairs * rows)
 
 
+@lru_cache(maxsize=1)  # one for the folds of a calibration and the training after it: to trace it takes a second
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
     """From raw strings to token ids; :class:`UsageError` if the backbone cannot read that many tokens."""
     from tf_model.preprocessing.tokenizer import TextEncoder
