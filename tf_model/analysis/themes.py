@@ -36,11 +36,11 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
 
     themes = pd.Series(-1, rows.index)
     rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
-    group = _groups_of(rows)
+    group = groups_of(rows)
     _, first = np.unique(group, return_index=True)
     if len(first) < LEAST_TEXTS:
         return themes
-    vectors = _vectors(rows["text"].iloc[first], names)
+    vectors = vectors_of(rows["text"].iloc[first], names)
     different = len(np.unique(vectors.round(6), axis=0))
     size = min(MOST_SCORED, len(first))
     drawn = np.sort(np.random.default_rng(SEED).permutation(len(first))[:MOST_FITTED])
@@ -66,7 +66,7 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     """
     columns = ["theme", "words", "texts", "trend"]
     own = rows.loc[themes.index[themes >= 0]]
-    kept = own.iloc[np.unique(_groups_of(own), return_index=True)[1]]
+    kept = own.iloc[np.unique(groups_of(own), return_index=True)[1]]
     theme = themes[kept.index]
     if kept.empty:
         return pd.DataFrame(columns=columns)
@@ -78,7 +78,7 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
     weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
     weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # after all others
-    vectors, lines = _vectors(kept["text"], names), []
+    vectors, lines = vectors_of(kept["text"], names), []
     for number, weight in zip(numbers, weights, strict=True):
         is_own = (theme == number).to_numpy()
         nearness = vectors[is_own] @ vectors[is_own].mean(axis=0)
@@ -91,7 +91,7 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     )
 
 
-def _groups_of(rows: pd.DataFrame) -> np.ndarray:
+def groups_of(rows: pd.DataFrame) -> np.ndarray:
     """Number the rows so that near-duplicates share a number, int64 [N]."""
     texts = rows["text"].tolist()
     if len(texts) <= MOST_COMPARED:
@@ -118,7 +118,7 @@ def _counts(texts: pd.Series, names: Iterable[str]) -> tuple[Any, np.ndarray]:
     return csr_array(vectorizer.fit_transform(texts)), vectorizer.get_feature_names_out()
 
 
-def _vectors(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
+def vectors_of(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
     """The meaning of each text, float64 [N, at most 50], rows of length 1."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer

@@ -1,0 +1,66 @@
+"""The queue of rows to label: uncertain, different, and what people said of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from answered_rows import TOPICS
+
+from tf_model.analysis.label_queue import agreement, label_queue, majority
+from tf_model.analysis.rows import rows_of
+from tf_model.model_dir import probability_column
+from tf_model.tasks import EMOTIONS, NEGATIVE, NO_EMOTION, POSITIVE
+
+
+def rows_with(margins, texts, product="iPad"):
+    """Rows whose two most probable emotions are so far apart."""
+    margins = np.array(margins)
+    probabilities = np.stack([(1 - margins) / 2, (1 + margins) / 2, np.zeros(len(margins))], axis=1)
+    columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]
+    result = pd.DataFrame(probabilities, columns=columns).assign(product=product)
+    return rows_of(result, pd.Series(texts), EMOTIONS)
+
+
+def test_uncertain_texts_come_first_and_near_duplicates_once():
+    texts = [topic for topics in TOPICS for topic in topics]
+    rows = rows_with(np.linspace(0.9, 0.1, 15), texts)
+    assert label_queue(rows, EMOTIONS, 20).tolist() == list(range(14, -1, -1))
+    doubled = pd.concat([rows, rows.assign(text="RT @me: " + rows["text"] + "!")], ignore_index=True)
+    assert len(label_queue(doubled, EMOTIONS, 20)) == 15
+    assert label_queue(doubled, EMOTIONS, 20, known=texts[1:]).tolist() == [0]
+    assert label_queue(rows[:0], EMOTIONS, 20).empty
+
+
+def test_each_cluster_gives_its_most_uncertain_text():
+    generator = np.random.default_rng(0)
+    fillers = ("morning", "again", "train", "third", "time", "holidays", "office", "kitchen", "garden", "friend")
+    topics = np.repeat(["battery dies quickly", "screen cracked badly", "signal lost everywhere"], 12)
+    texts = [f"{topic} {topic} {' '.join(generator.choice(fillers, 3, replace=False))}" for topic in topics]
+    rows = rows_with(generator.permutation(36) / 100, texts)
+    queue = label_queue(rows, EMOTIONS, 3)
+    assert sorted(topics[queue]) == sorted(set(topics)), "not three about the thing that is least certain"
+    margin = rows[probability_column("emotion", NO_EMOTION)]
+    assert set(margin[queue]) == set(margin.groupby(topics).min())
+
+
+def test_a_text_comes_with_all_its_products():
+    texts = ["hate the iPad, love the iPhone", "a nice day for a talk", "hate the iPad, love the iPhone"]
+    rows = rows_with([0.9, 0.5, 0.1], texts, ["iPad", "iPad", "iPhone"])
+    assert label_queue(rows, EMOTIONS, 1).tolist() == [2, 0]
+    assert label_queue(rows, EMOTIONS, 2).tolist() == [2, 0, 1]
+
+
+def test_agreement_is_that_of_the_rows_that_both_could_tell():
+    labels = {
+        "Ann": {"1": NEGATIVE, "2": POSITIVE, "3": NO_EMOTION, "4": POSITIVE, "5": None},
+        "Ben": {"2": POSITIVE, "1": POSITIVE, "3": NO_EMOTION, "4": POSITIVE, "5": POSITIVE},
+        "Cay": {"4": POSITIVE},
+    }
+    table = agreement(labels).set_index(["one", "other"])
+    assert table.loc[("Ann", "Ben"), ["rows", "share"]].tolist() == [4, 0.75]
+    assert table.loc[("Ann", "Ben"), "kappa"] == pytest.approx((0.75 - 0.4375) / (1 - 0.4375))
+    assert table.loc[("Ann", "Cay"), ["rows", "share"]].tolist() == [1, 1]
+    assert np.isnan(table.loc[("Ann", "Cay"), "kappa"])
+    assert agreement({"Ann": {"1": POSITIVE}, "Ben": {"2": POSITIVE}}).empty
+    assert majority(labels).to_dict() == {2: POSITIVE, 3: NO_EMOTION, 4: POSITIVE, 5: POSITIVE}
+    assert majority({}).empty
+    assert majority({"Ann": {"7": None}}).empty
