@@ -11,6 +11,7 @@ import streamlit as st
 
 from streamlit_app.charts import theme, time_charts
 from streamlit_app.components.explorer import ROW, Explorer
+from streamlit_app.components.labelling import ask_emotion, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
@@ -38,7 +39,12 @@ class RunExplorer(Explorer):
     report: Callable[[pd.Index], str] | None  # on some of the rows, as HTML; None where the model cannot be asked
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
-        return super()._tabs() | {"Over time": self._over_time, "Compare": self._compare, "Themes": self._themes}
+        return super()._tabs() | {
+            "Over time": self._over_time,
+            "Compare": self._compare,
+            "Themes": self._themes,
+            "Label queue": lambda tweets: show_queue(self.run, self._rows_of(tweets), self.table, self._key("queue")),
+        }
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
@@ -123,14 +129,7 @@ class RunExplorer(Explorer):
             del state[until]
             st.rerun()  # the shares are others now
         with st.container(border=True):
-            toward = f"toward {rows['product'][left[0]]}" if self.run.per_product else "at a product"
-            st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
-            st.text(rows["text"][left[0]])
-            with st.container(horizontal=True):
-                for number, emotion in enumerate([*self.run.emotions, None]):
-                    words = plain_markdown(emotion or "Cannot tell")
-                    shortcut, key = str(number + 1), self._key(f"say_{number}")
-                    st.button(words, on_click=say, args=(emotion,), shortcut=shortcut, key=key)
+            ask_emotion(self.run, rows.loc[left[0]], say, self._key("say"))
             with st.container(horizontal=True):
                 is_first = checked.empty
                 st.button("Undo", on_click=undo, shortcut="Backspace", disabled=is_first, key=self._key("undo_check"))

@@ -263,7 +263,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     names = dict.fromkeys([run.column, *first, *run.predicted, STATUS])
     columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
     columns[run.column] = st.column_config.TextColumn(width=330)
-    analysed = ["Over time"] * bool(answers.dates) + ["Compare", "Themes"] if run.emotions else []
+    analysed = ["Over time"] * bool(answers.dates) + ["Compare", "Themes", "Label queue"] if run.emotions else []
     RunExplorer(
         key=run.id,
         every=answers.tweets,

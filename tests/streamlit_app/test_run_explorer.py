@@ -6,13 +6,16 @@ from types import SimpleNamespace
 
 import numpy
 import openpyxl
+import pandas
 import pytest
 import streamlit as st
 from app_stub import open_app, words_of
 
-from streamlit_app.components import files, run_explorer, runs
-from tf_model import report, tasks
-from tf_model.analysis import figures, shares
+from streamlit_app.components import files, labelling, run_explorer, runs
+from tf_model import data, paths, report, tasks
+from tf_model.analysis import figures, label_queue, shares
+from tf_model.data import corrections, splits
+from tf_model.preprocessing.cleaning import mark
 
 FIRST = date(2026, 5, 4)  # a Monday
 WEEKS = 8
@@ -214,3 +217,98 @@ def test_themes_are_shown_renamed_merged_and_kept_with_the_run(themes):
     app = open_tab(themes, "Themes")
     app.selectbox(key=f"{themes.id}_themes_emotion").set_value(tasks.POSITIVE).run()
     assert "Themes take 30 different texts" in app.info[-1].value
+
+
+def said(app):
+    return words_of(app).replace("\\", "")
+
+
+def label(run, name):
+    """The tab with the label queue, and somebody to label it."""
+    app = open_tab(run, "Label queue")
+    app.text_input(key=labelling.ANNOTATOR).set_value(name).run()
+    return app
+
+
+def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, monkeypatch):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+    monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, known: rows.index[:3])
+    texts = run.opened().rows["text"]
+    assert "Type your name" in open_tab(run, "Label queue").info[-1].value
+    app = label(run, "Ann")
+    press(app, "Choose 50 texts to label")
+    assert texts[0] in said(app)
+    press(app, tasks.NEGATIVE)
+    assert texts[1] in said(app)
+    press(app, tasks.POSITIVE)
+    press(app, "Undo")
+    assert "Row 2 of 3, 2 left." in said(app)
+    press(app, "Next")
+    press(app, tasks.POSITIVE)
+    assert texts[1] in said(app), "it was not labelled yet"
+    press(app, "Back")
+    assert f"You said: {tasks.NEGATIVE}." in said(app)
+    press(app, "Stop")
+    press(app, "Label 1 row")
+    press(app, "Cannot tell")
+    assert app.button(key=f"{run.id}_queue_at_begin").label.startswith("Choose")
+    assert run.kept("labels")["labels"] == {"Ann": {"0": tasks.NEGATIVE, "2": tasks.POSITIVE, "1": None}}
+    app = label(run, "<b>Ben</b>")
+    press(app, "Label 3 rows")
+    for emotion in (tasks.POSITIVE, tasks.POSITIVE, tasks.POSITIVE):
+        press(app, emotion)
+    assert "Ann and <b>Ben</b> agree on 50% of 2 rows, Cohen's kappa 0.00." in said(app)
+    assert app.code[0].value == "python -m tf_model.train --task answer --extra labels.csv --name candidate"
+    file = pandas.read_csv(io.StringIO(offered["Download 2 labelled rows"]))
+    assert list(file) == ["text", "product", "emotion", "start", "end"]
+    assert file[["text", "emotion"]].to_numpy().tolist() == [[texts[each], tasks.POSITIVE] for each in (1, 2)]
+    assert file["product"].isna().all(), "nobody checked it"
+
+
+def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run, monkeypatch):
+    monkeypatch.setattr(label_queue, "SPREAD", 1)
+    app = label(run, "Ann")
+    app.multiselect(key=f"{run.id}_products").set_value(["iPad"]).run()
+    press(app, "Choose 50 texts to label")
+    rows = run.opened().rows
+    first = run.kept("labels")["queue"]
+    assert set(rows["product"][first]) == {"iPad"}
+    app.multiselect(key=f"{run.id}_products").set_value([]).run()
+    for _ in first:
+        press(app, "Cannot tell")
+    press(app, "Choose 50 texts to label")
+    assert set(run.kept("labels")["queue"]) > set(first)
+    assert rows["text"][run.kept("labels")["queue"]].is_unique
+
+
+def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets, monkeypatch, tmp_path):
+    offered = {}
+    monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
+    app = open_app("batch")
+    app.file_uploader(key="batch_file").set_value(
+        ("a.csv", b'text\n"I love my Kindle, I hate my Xbox"\nIt is late\n', "text/csv")
+    ).run()
+    app.segmented_control(key="batch_rows").set_value("one row per product").run()
+    press(app, "Answer 2 rows")
+    run = runs.find("".join(app.query_params["run"]))
+    if run.job:
+        run.job.join(20)
+    app = label(run, "Ann")
+    press(app, "Choose 50 texts to label")
+    for emotion, product in ((tasks.POSITIVE, "Kindle"), (tasks.NEGATIVE, "Xbox")):
+        assert f"direct toward {product}?" in said(app)
+        press(app, emotion)
+    assert app.code[0].value.startswith("python -m tf_model.train --task target --extra")
+    path = tmp_path / "labels.csv"
+    path.write_text(offered["Download 2 labelled rows"], encoding="utf-8")
+    dataset = data.read(paths.SAMPLE_CORPUS)
+    rows = data.training_rows(dataset, "target")
+    split = splits.Split(numpy.arange(1, len(rows)), numpy.array([0]))
+    together, _, extra = corrections.join(path, dataset, rows, split)
+    assert (extra.rows, extra.dropped) == (2, ())
+    assert together.texts[-2:] == [
+        mark("I love my Kindle, I hate my Xbox", start, end) for start, end in ((10, 16), (28, 32))
+    ]
+    labels = [tasks.EMOTIONS[each] for each in together.label_ids[-2:, 0]]
+    assert labels == [tasks.POSITIVE, tasks.NEGATIVE]

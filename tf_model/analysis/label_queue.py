@@ -65,4 +65,4 @@ def agreement(labels: Labels) -> pd.DataFrame:
 def majority(labels: Labels) -> pd.Series:
     """The emotion that most annotators gave, by the row (int); rows without a single such emotion are left out."""
     modes = pd.DataFrame(labels, dtype=object).mode(axis=1).reindex(columns=[0, 1])
-    return modes.loc[modes[0].notna() & modes[1].isna(), 0].rename(int)
+    return modes.loc[modes[0].notna() & modes[1].isna(), 0].rename(int).sort_index()

@@ -1,0 +1,131 @@
+"""Rows that people label by hand: the question, and the label queue of a run, with who said what."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.runs import Run
+from tf_model import tasks
+from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
+from tf_model.data.examples import SPAN
+from tf_model.errors import plural
+from tf_model.monitor.export import COLUMNS
+
+ANNOTATOR = "annotator"  # in the session
+LABELS = "labels"  # what is kept with the run: the rows of the queue, and by annotator and row the emotion
+_lock = threading.Lock()  # two annotators may say something at the same moment
+
+
+def ask_emotion(run: Run, line: Any, say: Callable[[str | None], None], key: str) -> None:
+    """A row of answers and the buttons for its emotion, None where one cannot tell; ``key`` is the start of theirs."""
+    toward = f"toward {line['product']}" if run.per_product else "at a product"
+    st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
+    st.text(line["text"])
+    with st.container(horizontal=True):
+        for number, emotion in enumerate([*run.emotions, None], start=1):
+            words = plain_markdown(emotion or "Cannot tell")
+            st.button(words, on_click=say, args=(emotion,), shortcut=str(number), key=f"{key}_{number}")
+
+
+@st.fragment
+def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> None:
+    """The queue of ``rows``, one after the other, the agreement of the annotators, and a file to train with.
+
+    ``table`` has where the mentions stand, by the same index; ``key`` is the start of the widgets' keys.
+    """
+    name = st.text_input("Your name", key=ANNOTATOR, persist_state="session", max_chars=40).strip()
+    kept = run.kept(LABELS) or {"queue": [], "labels": {}}
+    queue = [row for row in kept["queue"] if row in rows.index]
+    labels = {each: {row: said[row] for row in said if int(row) in rows.index} for each, said in kept["labels"].items()}
+    if name:
+        _label(run, rows, queue, labels.get(name, {}), f"{key}_at", name)
+    else:
+        st.info("Type your name: what you say of a text is kept with this file under it.")
+    for line in agreement(labels).itertuples():
+        kappa = "" if pd.isna(line.kappa) else f", Cohen's kappa {line.kappa:.2f}"
+        who = f"{line.one} and {line.other} agree on {line.share:.0%}"
+        st.markdown(plain_markdown(f"{who} of {line.rows:,} {plural(line.rows, 'row', 'rows')}{kappa}."))
+    emotions = majority(labels)
+    if emotions.empty:
+        return
+    columns = {"text": rows["text"].str.replace("\0", " "), tasks.EMOTION.name: emotions}
+    if run.per_product:
+        columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
+    file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
+    st.download_button(
+        f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}",
+        data=file.to_csv(index=False),
+        file_name="labels.csv",
+        mime="text/csv",
+        on_click="ignore",
+        icon=":material/download:",
+        key=f"{key}_download",
+    )
+    task = tasks.TARGET.name if run.per_product else tasks.ANSWER if tasks.ANSWER in run.predicted else "emotion"
+    st.code(f"python -m tf_model.train --task {task} --extra labels.csv --name candidate", language="bash")
+    st.caption("Trains on them too. Rows on which annotators disagree, or that none could tell, are left out.")
+
+
+def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], at: str, name: str) -> None:
+    """One row of the queue; the session holds under ``at`` which one. ``own``: what was said of them under ``name``."""
+    state, left = st.session_state, [row for row in queue if str(row) not in own]
+
+    def begin() -> None:
+        if left:
+            state[at] = left[0]
+            return
+        with _lock:
+            kept = run.kept(LABELS) or {"queue": [], "labels": {}}
+            known = run.opened().rows["text"].loc[kept["queue"]]
+            chosen = label_queue(rows, run.emotions, known=known).tolist()
+            run.keep(LABELS, kept | {"queue": [*kept["queue"], *chosen]})
+        if chosen:
+            state[at] = chosen[0]
+        else:
+            st.toast("No other text passes the filters.")
+
+    def say(emotion: str | None) -> None:
+        _keep(run, name, row, emotion)
+        following = [each for each in (*queue[place + 1 :], *queue[:place]) if each in left]
+        state[at] = following[0] if following else None
+
+    def undo() -> None:
+        state[at] = int(list(own)[-1])
+        _keep(run, name, state[at])
+
+    def step(by: int) -> None:
+        state[at] = queue[place + by]
+
+    row = state.get(at)
+    if row not in queue:
+        words = f"Label {len(left)} {plural(len(left), 'row', 'rows')}" if left else f"Choose {SIZE} texts to label"
+        st.button(words, on_click=begin, icon=":material/checklist:", key=f"{at}_begin")
+        st.caption("Those that pass the filters and of which the model is least sure, near-duplicates once.")
+        return
+    place = queue.index(row)
+    with st.container(border=True):
+        ask_emotion(run, rows.loc[row], say, f"{at}_say")
+        with st.container(horizontal=True):
+            st.button("Back", on_click=step, args=(-1,), shortcut="Left", disabled=not place, key=f"{at}_back")
+            is_last = place + 1 == len(queue)
+            st.button("Next", on_click=step, args=(1,), shortcut="Right", disabled=is_last, key=f"{at}_next")
+            st.button("Undo", on_click=undo, shortcut="Backspace", disabled=not own, key=f"{at}_undo")
+            st.button("Stop", on_click=state.pop, args=(at,), shortcut="Esc", key=f"{at}_stop")
+        said = f" You said: {own[str(row)] or 'Cannot tell'}." if str(row) in own else ""
+        st.caption(plain_markdown(f"Row {place + 1} of {len(queue)}, {len(left)} left.{said}"))
+
+
+def _keep(run: Run, name: str, row: int, *emotion: str | None) -> None:
+    """Keep what was said of a row under a name, after what was said before; without ``emotion`` forget it."""
+    with _lock:
+        kept = run.kept(LABELS)
+        own = kept["labels"].setdefault(name, {})
+        own.pop(str(row), None)
+        own |= {str(row): each for each in emotion}
+        run.keep(LABELS, kept)
