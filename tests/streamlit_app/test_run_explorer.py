@@ -13,7 +13,7 @@ from app_stub import open_app, words_of
 
 from streamlit_app.components import files, labelling, run_explorer, runs
 from tf_model import data, paths, report, tasks
-from tf_model.analysis import figures, label_queue, shares
+from tf_model.analysis import figures, shares
 from tf_model.data import corrections, splits
 from tf_model.preprocessing.cleaning import mark
 
@@ -266,8 +266,7 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
     assert file["product"].isna().all(), "nobody checked it"
 
 
-def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run, monkeypatch):
-    monkeypatch.setattr(label_queue, "SPREAD", 1)
+def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):
     app = label(run, "Ann")
     app.multiselect(key=f"{run.id}_products").set_value(["iPad"]).run()
     press(app, "Choose 50 texts to label")

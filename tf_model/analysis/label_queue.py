@@ -8,12 +8,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from tf_model.analysis.themes import SEED, groups_of, vectors_of
+from tf_model.analysis.themes import groups_of
 from tf_model.data.splits import bare_words
 from tf_model.model_dir import probability_column
 
 SIZE = 50  # texts of a queue
-SPREAD = 10  # times as many uncertain texts are clustered
+CANDIDATES = 5  # times as many uncertain texts are looked at for near-duplicates
 
 Labels = Mapping[str, Mapping[str, str | None]]  # by annotator and row; None where one could not tell
 
@@ -21,25 +21,16 @@ Labels = Mapping[str, Mapping[str, str | None]]  # by annotator and row; None wh
 def label_queue(rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, known: Iterable[str] = ()) -> pd.Index:
     """The index of at most ``size`` texts most worth a label, the most uncertain first, each with all its products.
 
-    Of the texts whose two most probable emotions are closest, near-duplicates once, the most uncertain one of each
-    cluster of TF-IDF; texts with the words of ``known`` ones are left out. Source: F. Zhdanov, "Diverse mini-batch
-    active learning", 2019, who takes the text nearest to the middle of a cluster.
+    Those whose probabilities have the greatest entropy (B. Settles, "Active learning literature survey", 2009), of
+    near-duplicates one; texts with the words of ``known`` ones are left out. ``research/label_queue.py`` chose that.
     """
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
+    from scipy.stats import entropy
 
-    probabilities = np.sort(rows[[probability_column("emotion", each) for each in emotions]].to_numpy())
-    rows = rows.assign(margin=probabilities[:, -1] - probabilities[:, -2], words=rows["text"].map(bare_words))
-    rows = rows[~rows["words"].isin(set(map(bare_words, known)))].sort_values("margin", kind="stable")
-    texts = rows.drop_duplicates("words").head(SPREAD * size)
-    texts = texts.iloc[np.sort(np.unique(groups_of(texts), return_index=True)[1])]
-    if len(texts) > size:
-        vectors = vectors_of(texts["text"], ())
-        count = min(size, len(np.unique(vectors.round(6), axis=0)))
-        with threadpool_limits(1):  # on a busy machine threads would only wait for each other
-            model = KMeans(count, random_state=SEED)
-            cluster = model.fit_predict(vectors, sample_weight=1 - texts["margin"].to_numpy())
-        texts = texts.iloc[np.sort(np.unique(cluster, return_index=True)[1])]
+    probabilities = rows[[probability_column("emotion", each) for each in emotions]]
+    rows = rows.assign(certainty=-entropy(probabilities, axis=1), words=rows["text"].map(bare_words))
+    rows = rows[~rows["words"].isin(set(map(bare_words, known)))].sort_values("certainty", kind="stable")
+    texts = rows.drop_duplicates("words").head(CANDIDATES * size)
+    texts = texts.iloc[np.sort(np.unique(groups_of(texts), return_index=True)[1])].head(size)
     rank = rows["text"].map({text: number for number, text in enumerate(texts["text"])})
     is_first = ~rows.duplicated(["text", "product"])
     return rank[is_first].dropna().sort_values(kind="stable").index
