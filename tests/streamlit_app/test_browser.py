@@ -206,6 +206,30 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
     assert not any(cell.data_type == "f" for row in cells for cell in row)
 
 
+def test_a_queue_is_labelled_by_keys_alone(page, address, tmp_path):
+    path = tmp_path / "tweets.csv"
+    path.write_text("text\nI love my iPad\nThe battery died on me\nA talk at noon\n", encoding="utf-8")
+    upload(page, address, path)
+    page.get_by_role("tab", name="Label queue").click()
+    page.get_by_label("Your name").fill("Ann")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Choose 50 texts to label").click()
+    page.get_by_text("Row 1 of 3, 3 left.").wait_for()
+    for key, said in (
+        ("1", "Row 2 of 3, 2 left."),
+        ("ArrowLeft", f"Row 1 of 3, 2 left. You said: {tasks.NEGATIVE}."),
+        ("Backspace", "Row 1 of 3, 3 left."),
+        ("ArrowRight", "Row 2 of 3, 3 left."),
+        ("3", "Row 3 of 3, 2 left."),
+        ("4", "Row 1 of 3, 1 left."),
+    ):
+        page.keyboard.press(key)
+        page.get_by_text(said, exact=True).wait_for()
+    page.keyboard.press("2")
+    page.get_by_text("python -m tf_model.train --task answer --extra labels.csv").wait_for()
+    page.get_by_role("button", name="Download 2 labelled rows").wait_for()
+
+
 def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address, tmp_path):
     (tmp_path / "long.csv").write_text("text\n" + "".join(f"the iPad number {n} is great\n" for n in range(150_000)))
     upload(page, address, tmp_path / "long.csv")

@@ -1,6 +1,7 @@
 """What a run shows beyond Explore: corrected shares, changes over time, two selections compared, real dates."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from types import SimpleNamespace
 
@@ -264,6 +265,13 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
     assert list(file) == ["text", "product", "emotion", "start", "end"]
     assert file[["text", "emotion"]].to_numpy().tolist() == [[texts[each], tasks.POSITIVE] for each in (1, 2)]
     assert file["product"].isna().all(), "nobody checked it"
+
+
+def test_two_people_say_something_at_once(run):
+    run.keep(labelling.LABELS, {"queue": [], "labels": {}})
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda row: labelling._keep(run, f"name {row % 2}", row, tasks.POSITIVE), range(60)))
+    assert [len(said) for said in run.kept(labelling.LABELS)["labels"].values()] == [30, 30]
 
 
 def test_the_queue_chooses_further_texts_of_those_that_pass_the_filters(run):
