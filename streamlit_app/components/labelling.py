@@ -77,16 +77,16 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], 
     state, left = st.session_state, [row for row in queue if str(row) not in own]
 
     def begin() -> None:
-        if left:
-            state[at] = left[0]
-            return
         with _lock:
-            kept = run.kept(LABELS) or {"queue": [], "labels": {}}
-            known = run.opened().rows["text"].loc[kept["queue"]]
-            chosen = label_queue(rows, run.emotions, known=known).tolist()
-            run.keep(LABELS, kept | {"queue": [*kept["queue"], *chosen]})
-        if chosen:
-            state[at] = chosen[0]
+            kept = run.kept(LABELS) or {"queue": [], "labels": {}}  # somebody else may have chosen meanwhile
+            said = kept["labels"].get(name, {})
+            next_rows = [row for row in kept["queue"] if row in rows.index and str(row) not in said]
+            if not next_rows:
+                known = run.opened().rows["text"].loc[kept["queue"]]
+                next_rows = label_queue(rows, run.emotions, known=known).tolist()
+                run.keep(LABELS, kept | {"queue": [*kept["queue"], *next_rows]})
+        if next_rows:
+            state[at] = next_rows[0]
         else:
             st.toast("No other text passes the filters.")
 

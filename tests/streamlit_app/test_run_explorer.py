@@ -237,9 +237,11 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
     monkeypatch.setattr(labelling, "label_queue", lambda rows, emotions, known: rows.index[:3])
     texts = run.opened().rows["text"]
     assert "Type your name" in open_tab(run, "Label queue").info[-1].value
-    app = label(run, "Ann")
+    app, late = label(run, "Ann"), label(run, "Dan")
     press(app, "Choose 50 texts to label")
     assert texts[0] in said(app)
+    press(late, "Choose 50 texts to label")
+    assert "Row 1 of 3, 3 left." in said(late), "both label the same rows"
     press(app, tasks.NEGATIVE)
     assert texts[1] in said(app)
     press(app, tasks.POSITIVE)
