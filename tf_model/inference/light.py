@@ -94,6 +94,7 @@ def compiled(network: Path, group: int, threads: int) -> Any:
         "NUM_STREAMS": 1,  # two batches at once on two cores took longer than one after the other
         "INFERENCE_PRECISION_HINT": "f32",  # alike on every processor
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
+        "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one for each shape; the usual 5,000 grow to 50 MB more
     }
     try:
         return openvino.Core().compile_model(network, "CPU", properties)
