@@ -242,6 +242,12 @@ def to_reach(test: str) -> dict[str, float]:
     return MENTIONS[test][1]
 
 
+def lost_unseen(maker: str) -> float:
+    """Points of macro-F1 that the model of targets loses on the products of a maker if it never saw one."""
+    seen, unseen = (mention(f"{maker}, {each}", "target").macro_f1 for each in ("seen", "never seen"))
+    return 100 * (seen - unseen)
+
+
 def whole_answers(form: str) -> dict[str, float]:
     """How often the answer that the mentions give is correct as a whole, mean over the seeds."""
     seeds = recorded("targets")["answers"][form]["seeds"].values()

@@ -69,7 +69,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     )
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER if tasks.ANSWER in run.predicted else "emotion"
     st.code(f"python -m tf_model.train --task {task} --extra labels.csv --name candidate", language="bash")
-    st.caption("Trains on them too. Rows on which annotators disagree, or that none could tell, are left out.")
+    st.caption("Trains on them too. Rows without a majority, or that nobody could tell, are left out.")
 
 
 def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], at: str, name: str) -> None:
