@@ -2,7 +2,7 @@
 
 No probabilities out of fold are recorded, so each model's validation rows are halved at random, near-duplicates
 together, for each window anew: one half corrects, the window is drawn from the other, each text once, as a report
-counts them. ``--choose`` compares the methods, on windows of ``answer``; those of ``target`` had no part in it.
+counts them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from tf_model.model_dir import Predictions, read_report
 MODELS = {"answer": "emotion", "target": "target"}  # by model its task
 MOST_ROWS, LEAST_ROWS = 300, 50  # of a window
 CHECKED = 50  # rows of a window whose true label is looked up
-DRAWS = 300  # for the intervals of the methods that were not chosen
 
 Estimate = Callable[[Predictions, Predictions, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
 
@@ -37,19 +36,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("shares", __doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, default=paths.SAVED_MODELS, help="the folder with both models")
     parser.add_argument("--windows", type=cli.positive_integer, default=200)
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--names", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--choose", action="store_true", help="compare the methods, on windows of the answer model")
     arguments = parser.parse_args(argv)
     dataset = study.read_dataset(arguments.data)
     run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
     command = study.command_line("shares", argv).replace(f" --models {arguments.models}", "")  # this machine's own
-    methods, seed, key = (METHODS, 1, "choice") if arguments.choose else (REPORTED, 0, "results")
-    for name in ["answer"] if arguments.choose else arguments.names:
-        rows = labelled_rows(arguments.models / name, MODELS[name], dataset)
-        for kind in arguments.kinds:
-            result = measure(rows, KINDS[kind], methods, arguments.windows, seed)
-            run.setdefault(key, {}).setdefault(name, {})[kind] = result
+    for name, task in MODELS.items():
+        rows = labelled_rows(arguments.models / name, task, dataset)
+        for kind, make in KINDS.items():
+            result = measure(rows, make, METHODS, arguments.windows)
+            run.setdefault("results", {}).setdefault(name, {})[kind] = result
             for method, figures in result["methods"].items():
                 print(f"{name}, {kind}, {method}: {describe(figures)}", flush=True)
             record("shares", command, run)
@@ -90,11 +85,6 @@ def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> n
     return np.concatenate(chosen)
 
 
-def unmoved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A window of any rows."""
-    return generator.choice(held_out, MOST_ROWS, replace=False)
-
-
 def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """The rows of one product: what people say of it may read differently from what they say of others."""
     names, counts = np.unique(rows.products[held_out], return_counts=True)
@@ -102,14 +92,14 @@ def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator
     return held_out[rows.products[held_out] == product]
 
 
-KINDS = {"shares moved": moved, "shares as they are": unmoved, "one product": one_product}
+KINDS = {"shares moved": moved, "one product": one_product}
 
 
-def windows(rows: Rows, make: Any, count: int, seed: int) -> Iterator[tuple[Predictions, Predictions]]:
+def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Predictions, Predictions]]:
     """The rows that correct, and those of a window of at least 50."""
     from sklearn.model_selection import GroupShuffleSplit
 
-    generator, everything = np.random.default_rng(seed), np.arange(len(rows.groups))
+    generator, everything = np.random.default_rng(0), np.arange(len(rows.groups))
     while count:
         splitter = GroupShuffleSplit(1, test_size=0.5, random_state=int(generator.integers(2**31)))
         corrects, held_out = next(splitter.split(everything, groups=rows.groups))
@@ -141,48 +131,20 @@ def corrected(
 _correction = lru_cache(maxsize=1)(Correction.of)  # the same for both
 
 
-def adjusted(
-    corrects: Predictions, window: Predictions, generator: np.random.Generator, hard: bool = False
-) -> np.ndarray:
-    """Adjusted classify and count (G. Forman, 2008) if ``hard``, else of probabilities (A. Bella et al., 2010)."""
-    from scipy.optimize import nnls
-
-    classes = range(len(window.labels))
-    inputs, others = (
-        np.eye(len(classes))[each.predicted_ids] if hard else each.probabilities for each in (corrects, window)
-    )
-    own = [np.flatnonzero(corrects.label_ids == number) for number in classes]
-
-    def estimate(pick: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        matrix = np.stack([inputs[pick(each)].mean(axis=0) for each in own], axis=1)
-        shares = nnls(matrix, others[pick(np.arange(len(others)))].mean(axis=0))[0]
-        return shares / shares.sum()
-
-    draws = [estimate(lambda each: generator.choice(each, len(each))) for _ in range(DRAWS)]
-    return np.vstack([estimate(lambda each: each), np.quantile(draws, (0.025, 0.975), axis=0)])
-
-
-REPORTED: Mapping[str, Estimate] = {
+METHODS: Mapping[str, Estimate] = {
     "counting": counting,
     "corrected": corrected,
     f"corrected, {CHECKED} rows checked": partial(corrected, checked=CHECKED),
 }
-METHODS = {
-    "counting": counting,
-    "EMQ, shrunk": corrected,
-    "PACC": adjusted,
-    "ACC": partial(adjusted, hard=True),
-}
-
 
 # ---------------------------------------------------------------- metrics
 
 
-def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int, seed: int) -> dict[str, Any]:
+def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int) -> dict[str, Any]:
     """Mean absolute error, coverage of the intervals and their width, over the windows and by emotion."""
     truths, found = [], {name: [] for name in methods}
-    generator = np.random.default_rng(seed)
-    for corrects, window in windows(rows, make, count, seed):
+    generator = np.random.default_rng(0)
+    for corrects, window in windows(rows, make, count):
         truths.append(np.bincount(window.label_ids, minlength=len(window.labels)) / len(window.rows))
         for name, method in methods.items():
             found[name].append(method(corrects, window, generator))

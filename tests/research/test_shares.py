@@ -20,7 +20,7 @@ def rows():
 @pytest.mark.parametrize("kind", shares.KINDS)
 def test_no_text_of_a_window_corrects(rows, kind):
     truths = []
-    for corrects, window in shares.windows(rows, shares.KINDS[kind], 10, seed=0):
+    for corrects, window in shares.windows(rows, shares.KINDS[kind], 10):
         assert not set(rows.groups[corrects.rows]) & set(rows.groups[window.rows])
         assert rows.is_first[window.rows].all()
         assert len(window.rows) >= shares.LEAST_ROWS
@@ -32,11 +32,11 @@ def test_no_text_of_a_window_corrects(rows, kind):
 
 def test_methods_are_measured_on_the_same_windows(rows):
     methods = {"counting": shares.counting, "truth": lambda _, window, __: np.stack([truth_of(window)] * 3)}
-    result = shares.measure(rows, shares.moved, methods, 5, seed=0)["methods"]
+    result = shares.measure(rows, shares.moved, methods, 5)["methods"]
     assert (result["truth"]["error"], result["truth"]["coverage"], result["truth"]["width"]) == (0, 1, 0)
     expected = [
         abs(np.bincount(window.predicted_ids, minlength=3) / len(window.rows) - truth_of(window)).mean()
-        for _, window in shares.windows(rows, shares.moved, 5, seed=0)
+        for _, window in shares.windows(rows, shares.moved, 5)
     ]
     assert result["counting"]["error"] == pytest.approx(np.mean(expected))
     assert list(result["counting"]["by_emotion"]["error"]) == list(EMOTIONS)
@@ -46,6 +46,6 @@ def truth_of(window):
     return np.bincount(window.label_ids, minlength=3) / len(window.rows)
 
 
-def test_the_methods_to_choose_from_find_shares_that_moved(rows):
-    result = shares.measure(rows, shares.moved, shares.METHODS, 4, seed=0)["methods"]
+def test_correction_finds_shares_that_moved(rows):
+    result = shares.measure(rows, shares.moved, shares.METHODS, 4)["methods"]
     assert all(result[name]["error"] < result["counting"]["error"] for name in shares.METHODS if name != "counting")
