@@ -1,8 +1,7 @@
 """``python -m research.label_queue``: whether tweets chosen by the label queue teach more than tweets drawn at random.
 
 In each grouped fold a cheap learner is trained on 400 tweets of the training part and answers the others of it. Some of
-these get their label too: by the queue, or at random. Macro-F1 is that of all validation parts. The queue was chosen
-with ``--fold-seed 100 --seeds 100 101 102``, on other folds.
+these get their label too: by the queue, or at random. Macro-F1 is that of all validation parts.
 """
 
 from __future__ import annotations
@@ -18,11 +17,9 @@ from research.methods.baseline_models import methods
 from research.runs import load_to_extend, record
 from tf_model import cli, tasks
 from tf_model.analysis.label_queue import label_queue
-from tf_model.analysis.themes import vectors_of
-from tf_model.data import splits
 from tf_model.evaluation.metrics import evaluate_probabilities, summarize
 from tf_model.model_dir import probability_column
-from tf_model.training.cross_validation import FOLD_SEED, FOLDS
+from tf_model.training.cross_validation import FOLD_SEED
 
 METHOD = "frozen_minilm"
 START, CHOSEN, MORE = 400, 400, 600  # labels: at first, added by choice, and added at random to compare
@@ -37,19 +34,16 @@ def main(argv: list[str] | None = None) -> int:
     from threadpoolctl import threadpool_limits
 
     parser = study.parser("label_queue", __doc__.splitlines()[0])
-    parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="of the folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the first labels")
     arguments = parser.parse_args(argv)
     dataset = study.read_dataset(arguments.data)
     problem = study.make_problem(dataset, TASK.name)
-    folds = splits.folds_of(problem.rows, problem.groups, FOLDS, arguments.fold_seed)
     with threadpool_limits(1):  # so small are the fits that threads would only wait for each other
-        results = measure(problem, folds, arguments.seeds)
+        results = measure(problem, arguments.seeds)
     for name, each in results.items():
         print(f"{name}: macro-F1 {each['macro_f1']['mean']:.3f}, {each['negative']:.1%} of the labels negative")
     run = load_to_extend("label_queue", study.size_of(dataset, problem) | {"method": METHOD, "labels_at_first": START})
-    key = "results" if arguments.fold_seed == FOLD_SEED else "choice"
-    run[key] = {"fold_seed": arguments.fold_seed, "seeds": arguments.seeds, "ways": results}
+    run["results"] = {"fold_seed": FOLD_SEED, "seeds": arguments.seeds, "ways": results}
     record("label_queue", study.command_line("label_queue", argv), run)
     return 0
 
@@ -57,28 +51,6 @@ def main(argv: list[str] | None = None) -> int:
 def at_random(rows: pd.DataFrame, size: int) -> Sequence[int]:
     """Any."""
     return rows.index[:size]
-
-
-def by_margin(rows: pd.DataFrame, size: int) -> Sequence[int]:
-    """Those whose two most probable emotions are closest, however much alike."""
-    probabilities = np.sort(rows[COLUMNS].to_numpy())
-    return rows.index[np.argsort(probabilities[:, -1] - probabilities[:, -2], kind="stable")[:size]]
-
-
-def by_entropy(rows: pd.DataFrame, size: int) -> Sequence[int]:
-    """Those whose probabilities have the greatest entropy, however much alike."""
-    from scipy.stats import entropy
-
-    return rows.index[np.argsort(-entropy(rows[COLUMNS], axis=1), kind="stable")[:size]]
-
-
-def by_clusters(rows: pd.DataFrame, size: int) -> Sequence[int]:
-    """Of twice as many, the most uncertain one of each cluster of TF-IDF (F. Zhdanov, 2019)."""
-    from sklearn.cluster import KMeans
-
-    candidates = rows.loc[by_queue(rows, 2 * size)]
-    cluster = KMeans(size, random_state=0).fit_predict(vectors_of(candidates["text"], ()))
-    return candidates.index[np.unique(cluster, return_index=True)[1]]
 
 
 def by_queue(rows: pd.DataFrame, size: int) -> Sequence[int]:
@@ -90,14 +62,11 @@ WAYS: Mapping[str, tuple[Choose, int]] = {
     "none added": (at_random, 0),
     f"{CHOSEN} at random": (at_random, CHOSEN),
     f"{MORE} at random": (at_random, MORE),
-    f"{CHOSEN} by margin": (by_margin, CHOSEN),
-    f"{CHOSEN} by entropy": (by_entropy, CHOSEN),
-    f"{CHOSEN} by entropy, of different clusters": (by_clusters, CHOSEN),
     f"{CHOSEN} by the queue": (by_queue, CHOSEN),
 }
 
 
-def measure(problem: study.Problem, folds: Sequence[splits.Split], seeds: Sequence[int]) -> dict[str, Any]:
+def measure(problem: study.Problem, seeds: Sequence[int]) -> dict[str, Any]:
     """By way to choose: ``macro_f1`` of each seed and its mean, and what part of the labels is ``negative``."""
     method, label_ids = methods()[METHOD], problem.label_ids(TASK)
     inputs, texts = method.inputs(problem.rows.texts), np.array(problem.rows.texts, object)
@@ -105,7 +74,7 @@ def measure(problem: study.Problem, folds: Sequence[splits.Split], seeds: Sequen
     labelled: dict[str, list[int]] = {name: [] for name in WAYS}
     for seed in seeds:
         by_way = {name: np.zeros((len(texts), len(TASK.labels))) for name in WAYS}
-        for number, split in enumerate(folds):
+        for number, split in enumerate(problem.folds[study.GROUPED]):
             order = np.random.default_rng([seed, number]).permutation(split.train)
             first, others = order[:START], order[START:]
 
