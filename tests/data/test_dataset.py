@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_datasets import BAD, GOOD, HEADER, NONE, ROWS, labelled, line_of, topics, write_csv, write_workbook
+from sample_datasets import BAD, GOOD, HEADER, NONE, ROWS, labelled, line_of, write_csv, write_workbook
 
 from tf_model import tasks
 from tf_model.data import dataset as dataset_file
@@ -349,47 +349,6 @@ def test_damaged_workbooks(tmp_path):
             assert "save it again" in outcome
 
 
-# ---------------------------------------------------------------- tables with other columns and labels
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "xlsx", "parquet", "jsonl"])
-def test_texts_and_labels_are_read_from_every_kind_of_file(tmp_path, suffix):
-    frame, path = topics(), tmp_path / f"mine.{suffix}"
-    frame.loc[3, "content"] = None
-    frame.loc[4, "topic"] = None
-    {
-        "csv": lambda: frame.to_csv(path, index=False),
-        "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
-        "xlsx": lambda: frame.to_excel(path, index=False),
-        "parquet": lambda: frame.to_parquet(path, index=False),
-        "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
-    }[suffix]()
-    dataset = dataset_file.read_labelled(path, ["topic", "URGENT"], split_column="part")
-    topic, urgent = dataset.tasks
-    assert (topic.name, topic.labels) == ("topic", ("sport", "weather"))
-    assert urgent.labels == ("no",)
-    assert dataset.labelled["row"].tolist() == [row for row in range(21) if row != 3]
-    assert dataset.labelled[tasks.TEXT_COLUMN].tolist() == frame["content"].dropna().tolist()
-    assert dataset.labelled["topic"].isna().sum() == 1
-    assert dataset.dropped == (dataset_file.Dropped("the text is missing", 1, (3,)),)
-    assert dataset.warnings == ("texts: the column 'content' (by its name)",)
-
-
-def test_a_table_whose_columns_cannot_be_used(tmp_path):
-    path = tmp_path / "mine.csv"
-    most = dataset_file.MOST_CLASSES
-    topics(2 * most).assign(empty="").to_csv(path, index=False)
-
-    def refusal(*columns: str, error=DataError, **options) -> str:
-        return line_of(dataset_file.read_labelled, path, columns, error=error, **options)
-
-    assert "has no column 'topics'; did you mean 'topic'?" in refusal("topics", error=UsageError)
-    assert f"has {2 * most} different values, of which at most {most} can be classes" in refusal("id")
-    assert "expected labels in the column 'empty'" in refusal("empty")
-    assert "cannot hold labels or a split here; rename it" in refusal("row", error=UsageError)
-    assert "expected rows with a text" in refusal("topic", text_column="empty")
-
-
 # ---------------------------------------------------------------- products and emotions of one's own
 
 OWN = [
@@ -437,6 +396,11 @@ def test_columns_are_found_by_their_usual_names(tmp_path, names, product, emotio
     found = own(tmp_path, names=names)
     assert found.columns == dataset_file.Columns(names[0], product, emotion)
     assert [task.name for task in found.tasks] == ["product"] * bool(product) + ["emotion"] * bool(emotion)
+
+
+def test_a_column_of_row_numbers_is_not_kept(tmp_path):
+    message = line_of(own, tmp_path, keep=["row"], error=UsageError)
+    assert "cannot hold labels or a split here; rename it" in message
 
 
 def test_columns_may_be_named(tmp_path):

@@ -52,12 +52,6 @@ def test_parquet_without_columns(tmp_path):
     assert "is empty: expected a column of texts" in message_of(DataError, tmp_path / "a.parquet")
 
 
-def test_rows_are_numbered_from_1(tmp_path):
-    pyarrow.parquet.write_table(pyarrow.table({"text": ["a", "b"]}), tmp_path / "a.parquet")
-    with tables.open_table(tmp_path / "a.parquet") as table:
-        assert list(table.row_numbers()) == [1, 2]
-
-
 def test_parquet_of_mixed_and_missing_values(tmp_path):
     frame = pandas.DataFrame(
         {"none": [None, None, "x"], "mixed": ["a", 1, [2]], "n": [1, 2, None], "bad": ["\ud83d", "b", None]},

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, tasks
-from tf_model.data.dataset import UNLABELLED_SHEET, Columns, Dataset, read, read_labelled
+from tf_model.data.dataset import UNLABELLED_SHEET, Columns, Dataset, read
 from tf_model.data.source import DATA_VARIABLE, add_column_arguments, announce, options_of, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
 
-AUDIT_OPTIONS = ("against", "split_column", "label_column", "sheet", "show_texts")
+AUDIT_OPTIONS = ("against", "split_column", "show_texts")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,22 +34,10 @@ def main(argv: list[str] | None = None) -> int:
         "FILE or in the file of --data",
     )
     split = group.add_mutually_exclusive_group()
-    split.add_argument(
-        "--against",
-        metavar="FILE",
-        help="the training examples, where the audited file validates; with --label-column it needs texts only",
-    )
+    split.add_argument("--against", metavar="FILE", help="the training examples, where the audited file validates")
     split.add_argument(
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
-    group.add_argument(
-        "--label-column",
-        metavar="COLUMN",
-        action="append",
-        help="of a table of neither products nor emotions: a column of labels, whatever they are; may be given several "
-        "times",
-    )
-    group.add_argument("--sheet", metavar="NAME", help="its sheet, of a workbook; if not given, the first with texts")
     group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
@@ -66,8 +54,6 @@ def _check_usage(args: argparse.Namespace) -> None:
     if args.audit is None and any(getattr(args, option) for option in AUDIT_OPTIONS):
         named = ", ".join(f"--{option.replace('_', '-')}" for option in AUDIT_OPTIONS)
         raise UsageError(f"{named} belong to --audit; add --audit")
-    if args.sheet and not args.label_column:
-        raise UsageError("--sheet goes with --label-column; name the column of the labels too")
     if args.audit and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
     if args.json and args.show_texts:
@@ -77,14 +63,8 @@ def _check_usage(args: argparse.Namespace) -> None:
 def _audit(path: Path, args: argparse.Namespace) -> int:
     from tf_model.data import audit
 
-    against = None
-    if args.label_column:
-        dataset = read_labelled(path, args.label_column, args.text_column, args.split_column, args.sheet)
-        if args.against:
-            against = read_labelled(args.against, (), args.text_column, sheet_option="a file of that sheet alone")
-    else:
-        dataset = read(path, [args.split_column] if args.split_column else [], **options_of(args))
-        against = read(args.against, **options_of(args)) if args.against else None
+    dataset = read(path, [args.split_column] if args.split_column else [], **options_of(args))
+    against = read(args.against, **options_of(args)) if args.against else None
     notes = [*dataset.warnings, *(f"{args.against}: {note}" for note in (against.warnings if against else ()))]
     for note in notes:
         cli.say(f"note: {note}")

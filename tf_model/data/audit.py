@@ -9,7 +9,7 @@ import pandas as pd
 
 from tf_model import tasks
 from tf_model.data import label_errors, splits
-from tf_model.data.dataset import Dataset
+from tf_model.data.dataset import FIRST_ROW, Dataset
 from tf_model.errors import DataError, first_line, listed, plural
 
 TRAINING_NAMES = ("train", "training")
@@ -31,15 +31,12 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
     if against is not None:
         both, trained = pd.concat([against.labelled, labelled]), len(against.labelled)
         split = splits.Split(np.arange(trained), np.arange(trained, len(both)))
-        leakage = [_leakage(both, split, f"trained on {against.path}", against.first_row)]
+        leakage = [_leakage(both, split, f"trained on {against.path}")]
     elif split_column is not None:
         split = _split_by_column(dataset, split_column)
-        leakage = [_leakage(labelled, split, f"column {split_column!r}", dataset.first_row)]
-    elif all(task.column in tasks.COLUMNS for task in dataset.tasks):
-        leakage = list(_leakage_of_report_split(dataset, remarks))
+        leakage = [_leakage(labelled, split, f"column {split_column!r}")]
     else:
-        leakage = []
-        remarks.append("leakage was not looked for: name the split with --split-column or --against")
+        leakage = list(_leakage_of_report_split(dataset, remarks))
     audits = {}
     for task in dataset.tasks:
         own = frame.assign(label=labelled[task.column])[labelled[task.column].isin(task.labels)]
@@ -52,7 +49,7 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
         "path": str(dataset.path),
         "sha256": dataset.sha256,
         "rows": len(frame),
-        "first_row": dataset.first_row,
+        "first_row": FIRST_ROW,
         "threshold": splits.THRESHOLD,
         "near_duplicates": [own["row"].tolist() for own in _groups_of_several(frame)],
         "leaks": any(each["leaks"] for each in leakage),
@@ -125,10 +122,10 @@ def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[d
         except DataError as error:
             remarks.append(f"the report's split of the task {task.name} cannot be made: {error}")
             continue
-        yield _leakage(frame, split, f"the report's split of {task.name}", dataset.first_row)
+        yield _leakage(frame, split, f"the report's split of {task.name}")
 
 
-def _leakage(frame: pd.DataFrame, split: splits.Split, name: str, first_training_row: int) -> dict[str, Any]:
+def _leakage(frame: pd.DataFrame, split: splits.Split, name: str) -> dict[str, Any]:
     rows = frame["row"].tolist()
     similarity, training = splits.nearest(frame[tasks.TEXT_COLUMN].tolist(), split.validation, split.train)
     leaks = [
@@ -145,7 +142,6 @@ def _leakage(frame: pd.DataFrame, split: splits.Split, name: str, first_training
         "training_rows": len(split.train),
         "validation_rows": len(split.validation),
         "leaks": leaks,
-        "first_training_row": first_training_row,
     }
 
 
@@ -163,18 +159,17 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
 
 def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
     """What :func:`audit` returns, in lines; of each kind the first rows, as the file numbers them, with ``texts``."""
-    first_row = audited["first_row"]
 
     def name_rows(rows: list[tuple[int, str]]) -> Iterator[str]:
         for row, words in rows[:SHOWN_ROWS]:
-            yield f"  row {row + first_row:,}: {words}" + (f"  {texts[row]}" if texts else "")
+            yield f"  row {row + FIRST_ROW:,}: {words}" + (f"  {texts[row]}" if texts else "")
         if len(rows) > SHOWN_ROWS:
             yield f"  ... and {len(rows) - SHOWN_ROWS:,} more; --json names all"
 
     yield f"audit of {audited['path']}: {audited['rows']:,} rows"
     yield f"near-duplicates (cosine {audited['threshold']}): {_count_groups(audited['near_duplicates'])}"
     for leakage in audited["leakage"]:
-        leaks, first = leakage["leaks"], leakage["first_training_row"]
+        leaks = leakage["leaks"]
         yield (
             f"leakage, {leakage['split']}: {len(leaks):,} of {leakage['validation_rows']:,} validation rows "
             f"({len(leaks) / leakage['validation_rows']:.1%}) have a near-duplicate among "
@@ -182,7 +177,7 @@ def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) ->
         )
         like = "like training row {:,} ({:.2f})"
         yield from name_rows(
-            [(leak["row"], like.format(leak["training_row"] + first, leak["similarity"])) for leak in leaks]
+            [(leak["row"], like.format(leak["training_row"] + FIRST_ROW, leak["similarity"])) for leak in leaks]
         )
     for name, task in audited["tasks"].items():
         yield f"{name}: {task['examples']:,} examples; the rows of each class, and near-duplicates counted once"
@@ -195,7 +190,7 @@ def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) ->
             f"{name}: near-duplicates with different labels: {_count_groups([each['rows'] for each in conflicts])}, "
             f"{exact:,} of them with the very same text"
         )
-        yield from name_rows([(conflict["rows"][0], _name_labels(conflict, first_row)) for conflict in conflicts])
+        yield from name_rows([(conflict["rows"][0], _name_labels(conflict)) for conflict in conflicts])
         if errors is not None:
             share = len(errors) / task["examples"]
             yield f"{name}: {len(errors):,} probable label errors ({share:.1%}), by confident learning"
@@ -211,6 +206,6 @@ def _count_groups(groups: list[list[int]]) -> str:
     return f"{sum(map(len, groups)):,} rows in {len(groups):,} {plural(len(groups), 'group', 'groups')}"
 
 
-def _name_labels(conflict: dict[str, Any], first_row: int) -> str:
+def _name_labels(conflict: dict[str, Any]) -> str:
     pairs = list(zip(conflict["rows"], conflict["labels"], strict=True))
-    return ", ".join(f"{row + first_row:,} {label}" for row, label in pairs[:4]) + (", ..." if len(pairs) > 4 else "")
+    return ", ".join(f"{row + FIRST_ROW:,} {label}" for row, label in pairs[:4]) + (", ..." if len(pairs) > 4 else "")

@@ -24,7 +24,7 @@ SUFFIXES = (".xlsx", ".csv", ".tsv")
 LABELLED_SHEET = "Train"
 UNLABELLED_SHEET = "Test"
 UNLABELLED_COLUMN = "Tweet"
-FIRST_ROW = 2
+FIRST_ROW = 2  # what the file itself calls row 0, below a header
 LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
 MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
 USUAL_COLUMNS = {
@@ -87,7 +87,6 @@ class Dataset:
     unlabelled: pd.DataFrame | None = None  # the sheet "Test": the column "Tweet", an empty cell is an empty string
     dropped: tuple[Dropped, ...] = ()  # rows that ``labelled`` leaves out
     warnings: tuple[str, ...] = ()  # one line each
-    first_row: int = FIRST_ROW  # what the file itself calls row 0: 2 below a header, else 1
     tasks: tuple[tasks.Task, ...] = (PRODUCT, EMOTION)  # those that the table has a column of
     columns: Columns = Columns(*COLUMNS)
 
@@ -116,7 +115,7 @@ def read(
     check_file(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
-    table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path, sheet_option=f"the name {LABELLED_SHEET!r}")
+    table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path)
     columns = _find_columns(path, frame, columns)
     cells = {
         standard: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) if name else [""] * len(frame)
@@ -141,28 +140,6 @@ def read(
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(of_tasks), columns=columns)
 
 
-def read_labelled(
-    path: Path | str,
-    label_columns: Sequence[str],
-    text_column: str | None = None,
-    split_column: str | None = None,
-    sheet: str | None = None,
-    sheet_option: str = "--sheet",
-) -> Dataset:
-    """Read any .csv, .tsv, .xlsx, .parquet or .jsonl table for an audit; each label column is a task of its own.
-
-    Raises :class:`DataError` where there are no texts, no labels or too many different ones, and :class:`UsageError`
-    where a column or the sheet is not there. ``sheet_option`` is what messages call the option for the sheet.
-    """
-    path = Path(path)
-    table, frame = _load(path, text_column, sheet, sheet_option)
-    named = _columns(path, frame, [*label_columns, *filter(None, [split_column])])
-    labelled, dropped = _tidy(path, frame.index, {TEXT_COLUMN: _as_texts(table.texts(frame)), **named})
-    notes = *table.notes, f"texts: the column {table.text_column!r} ({table.reason})"
-    of_tasks = tuple(_task(path, name, labelled[name].dropna().unique().tolist()) for name in label_columns)
-    return Dataset(CUSTOM, path, _sha256(path), labelled, None, dropped, notes, table.first_row, of_tasks)
-
-
 def check_file(path: Path, origin: str = "") -> None:
     """Raise :class:`DataError` unless ``path`` is a file. ``origin`` says who named it."""
     shown = f"{path} ({origin})" if origin else str(path)
@@ -181,15 +158,13 @@ def is_sample(path: Path) -> bool:
 # ---------------------------------------------------------------- the table
 
 
-def _load(
-    path: Path, text_column: str | None = None, sheet: str | None = None, sheet_option: str = "--sheet"
-) -> tuple[tables.Table, pd.DataFrame]:
+def _load(path: Path, text_column: str | None = None, sheet: str | None = None) -> tuple[tables.Table, pd.DataFrame]:
     """A table, closed again, and all its rows, indexed by their places in the file, counted from 0."""
     import pandas as pd
 
-    with tables.open_table(path, text_column, sheet, sheet_option=sheet_option) as table:
+    with tables.open_table(path, text_column, sheet, sheet_option=f"the name {LABELLED_SHEET!r}") as table:
         frame = pd.concat(list(table.chunks()))
-        return table, frame.set_axis([number - table.first_row for number in table.row_numbers()])
+        return table, frame.set_axis([number - table.first_row for number, _ in table.rows()])
 
 
 def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple[tables.Table, pd.DataFrame] | None:
@@ -282,14 +257,22 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
     if not is_like_report and not of_report.issuperset(labels):
         ignored = [label for label in labels if is_emotion and tasks.is_cannot_tell(label)]
         own = [label for label in labels if label not in ignored]
-        made = _task(path, name, own, f"name another one with --{task.name}-column")
+        if not own:
+            raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
+        if len(own) > MOST_CLASSES:
+            raise DataError(
+                f"the column {name!r} of {path} has {len(own):,} different values, of which at most {MOST_CLASSES} can "
+                f"be classes; name another one with --{task.name}-column"
+            )
         none = tasks.no_emotion_of(own) if is_emotion else []
         if len(none) > 1 and not no_emotion:
             raise UsageError(
                 f"the labels {listed(none)} in the column {name!r} of {path} may all say that there is no emotion; say "
                 "which does with --no-emotion"
             )
-        task = replace(task, labels=made.labels, ignored_labels=tuple(ignored), no_emotion=none[0] if none else None)
+        task = replace(
+            task, labels=tuple(sorted(own)), ignored_labels=tuple(ignored), no_emotion=none[0] if none else None
+        )
     if is_emotion and no_emotion:
         if no_emotion not in task.labels:
             raise UsageError(
@@ -330,14 +313,3 @@ def check_schema(path: Path, frame: pd.DataFrame, of_tasks: Sequence[tasks.Task]
         f"{row} has {quoted(value)} in {getattr(columns, task.name)!r}{more}, which is no known label; {advice}, or "
         "empty the cell"
     )
-
-
-def _task(path: Path, name: str, labels: list[str], advice: str = "name the column of the labels") -> tasks.Task:
-    if not labels:
-        raise DataError(f"expected labels in the column {name!r} of {path}, got none; fill it in, or name another")
-    if len(labels) > MOST_CLASSES:
-        raise DataError(
-            f"the column {name!r} of {path} has {len(labels):,} different values, of which at most {MOST_CLASSES} can "
-            f"be classes; {advice}"
-        )
-    return tasks.Task(name, name, tuple(sorted(labels)))

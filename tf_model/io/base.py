@@ -83,10 +83,6 @@ class Table(AbstractContextManager["Table"]):
         """Each row that is not blank: its number in a spreadsheet (JSON: its line), and its values."""
         raise NotImplementedError
 
-    def row_numbers(self) -> Iterator[int]:
-        """The number of each row in the file, see :meth:`rows`; the file is read once more."""
-        return (number for number, _ in self.rows())
-
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield data frames of at most ``rows`` rows in order; at least one, which may be empty.
 

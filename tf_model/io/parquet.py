@@ -52,10 +52,6 @@ class Parquet(Table):
                 unpacked += sum(map(_unpacked_bytes, batch.columns))
                 self.refuse_beyond_limits(unpacked=unpacked)
 
-    def row_numbers(self) -> Iterator[int]:
-        """From 1."""
-        return iter(range(1, self.file.metadata.num_rows + 1))
-
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield the rows in order with their types."""
         import pandas
