@@ -2,8 +2,6 @@
 
 import json
 import math
-import re
-import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -116,7 +114,7 @@ def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, ne
 def test_a_worse_model_is_refused_unless_told(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(
-        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*promote \S+ --to \S+ --allow-worse`"
+        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*add --allow-worse to promote"
     ) as caught:
         promote(new, -0.01)
     assert len(str(caught.value).splitlines()) == 1
@@ -141,7 +139,9 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
 
 def test_a_model_of_the_sample_does_not_replace_one_of_real_tweets(models, tmp_path):
     old, sample = write(models / "product", mark="old"), write(tmp_path / "sample", "sample", mark="sample")
-    with pytest.raises(ModelError, match=r"was trained on the sample corpus, .* on real tweets; .* --force` promotes"):
+    with pytest.raises(
+        ModelError, match=r"was trained on the sample corpus, .* on real tweets; .*add --force to promote"
+    ):
         promote(sample, 0.1)
     assert mark_of(old) == "old"
     promote(sample, 0.1, force=True)
@@ -157,7 +157,7 @@ def test_a_model_of_real_tweets_replaces_one_of_the_sample_uncompared(models, ne
 
 def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
-    with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .* --force` promotes"):
+    with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .*add --force to promote"):
         promote(new, 0.1, models / "answer")
 
 
@@ -168,33 +168,10 @@ def test_a_model_of_other_classes_is_refused(models, new):
         promote(new, 0.1, models / "product")
 
 
-def test_the_command_that_a_refusal_names_promotes(models, new, tmp_path, monkeypatch):
-    old, names = write(models / "product", mark="old", emotion=True), []
-    monkeypatch.setattr(
-        "tf_model.evaluation.comparison.compare_models",
-        lambda current, model, dataset: names.append(dataset.name) or compared(-0.1),
-    )
-    monkeypatch.setattr("tf_model.evaluation.comparison.print_comparison", lambda *_: None)
-    data = write_csv(tmp_path / "my tweets.csv")
-    options: dict = {}
-    for added in ("force", "allow_worse"):  # another task, then a lower accuracy
-        with pytest.raises(ModelError, match="promotes it all the same") as refused:
-            promotion.promote(new, old, path=data, **options)
-        options[added] = True
-    words = shlex.split(re.search(r"`(.*)`", str(refused.value)).group(1))
-    assert words[:3] == ["python", "-m", "tf_model.promote"]
-    assert words[-4:] == ["--data", str(data), "--force", "--allow-worse"]
-    assert command.main(words[3:]) == 0
-    assert mark_of(old) == "new"
-    assert set(names) == {"custom"}
-
-
 def test_models_that_cannot_be_compared_need_force(models, new, tmp_path, capsys):
     old = write(models / "product", mark="old")
     other = write_csv(tmp_path / "other.csv")
-    with pytest.raises(
-        ModelError, match=r"cannot be compared: .* was trained on other data .* --to .* --force` promotes"
-    ):
+    with pytest.raises(ModelError, match=r"cannot be compared: .* was trained on other data .*add --force to promote"):
         promotion.promote(new, path=other)
     assert mark_of(old) == "old"
     assert promotion.promote(new, path=other, force=True).comparison is None
@@ -351,7 +328,7 @@ def test_a_model_that_is_altered_between_check_and_copy_is_not_promoted(models, 
     assert [each.name for each in (models / ".versions").rglob("*")] == ["product"]
 
 
-def test_a_promoted_copy_is_signed_and_the_refusal_keeps_the_keys(models, new, keys):
+def test_a_promoted_copy_is_signed(models, new, keys):
     private, public = (str(key) for key in keys)
     with pytest.raises(UsageError, match="expected an elliptic-curve key"):
         promotion.promote(new, sign=keys[1])
@@ -360,8 +337,6 @@ def test_a_promoted_copy_is_signed_and_the_refusal_keeps_the_keys(models, new, k
     assert not (new / signing.SIGNATURE).exists()
     better = write(new.parent / "better", mark="better")
     signing.signer(keys[0])(better)
-    with pytest.raises(ModelError, match=rf"--sign {private} --verify {public} --allow-worse` promotes"):
-        promote(better, -0.1, sign=keys[0], verify=keys[1])
     promote(better, 0.1, sign=keys[0], verify=keys[1])
     assert command.main(["--rollback", "product", "--verify", public]) == 0
     assert mark_of(models / "product") == "new"

@@ -3,7 +3,6 @@
 The new model is copied among the versions of the one in use, see :mod:`tf_model.promote.versions`.
 """
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +53,7 @@ def promote(
         if replaces:
             if not (target / GRAPH).is_file():
                 raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, path, force, allow_worse, {"--sign": sign, "--verify": verify})
+            comparison = _judge(model, target, path, force, allow_worse)
 
         def finish(copy: Path) -> None:
             if verify:
@@ -115,24 +114,13 @@ def _place(target: Path | str) -> Path:
 
 
 def _judge(
-    model: Predictor,
-    target: Path,
-    path: Path | str | None,
-    force: bool,
-    allow_worse: bool,
-    keys: Mapping[str, Path | None],
+    model: Predictor, target: Path, path: Path | str | None, force: bool, allow_worse: bool
 ) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
 
     new, old = paths.shown(model.folder), paths.shown(target)
-
-    def anyway(option: str) -> str:
-        given = [word for word, is_given in (("--force", force), ("--allow-worse", allow_worse)) if is_given]
-        words = ["python", "-m", "tf_model.promote", new, "--to", old]
-        words += [word for name, file in {"--data": path, **keys}.items() if file for word in (name, str(file))]
-        return f"`{shlex.join([*words, *given, option])}` promotes it all the same"
-
+    anyway = "add --force to promote it all the same"
     try:
         current = Predictor.load(target)
     except ModelError as error:
@@ -143,14 +131,13 @@ def _judge(
     from_sample, replaces_sample = (each.metrics.get("dataset") == SAMPLE for each in (model, current))
     if from_sample and not replaces_sample and not force:
         raise ModelError(
-            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway('--force')}"
+            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway}"
         )
     ours, theirs = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
     if ours != theirs and not force:
         raise ModelError(
             f"{new} predicts {', '.join(ours)} and {old} {', '.join(theirs)}"
-            f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or "
-            f"{anyway('--force')}"
+            f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or {anyway}"
         )
     if replaces_sample and not from_sample:
         cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
@@ -160,9 +147,9 @@ def _judge(
         comparison = compare_models(current, model, dataset)
     except TweetTargetError as error:
         if not force:
-            raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway('--force')}") from error
+            raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway}") from error
         cli.say(f"note: {new} and {old} were not compared: {error}")
         return None
     if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        raise ModelError(f"{result_line(comparison)}; {anyway('--allow-worse')}")
+        raise ModelError(f"{result_line(comparison)}; add --allow-worse to promote it all the same")
     return comparison
