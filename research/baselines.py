@@ -31,10 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the methods that were asked for, print their metrics and record them."""
     known = methods()
     quick = [name for name, method in known.items() if not method.slow]
-    parser = study.parser("baselines", __doc__.splitlines()[0])
-    parser.add_argument(
-        "--methods", nargs="+", choices=list(known), default=quick, help="which methods; those left out take hours"
-    )
+    parser = study.parser("baselines", __doc__.splitlines()[0], known, quick)
     parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of the methods with randomness; else 3")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="what is predicted")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")

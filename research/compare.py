@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.methods.baseline_models import Method, baselines
+from research.methods.baseline_models import OURS, Method, methods
 from research.runs import UNCHANGED, load, load_to_extend, record, still_valid, today, write_run
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
@@ -31,9 +31,9 @@ RECORDED = "recorded"  # key of what says that a method was compared by the reco
 
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
-    known = baselines()
+    known = {name: method for name, method in methods().items() if name != OURS}
     quick = [name for name, method in known.items() if not method.slow]
-    parser = study.parser("compare", __doc__.splitlines()[0])
+    parser = study.parser("compare", __doc__.splitlines()[0], known, quick)
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
     ours = parser.add_mutually_exclusive_group()
     ours.add_argument("--store", type=Path, help="folder of the folds that evaluate kept, where not one alone fits")
@@ -41,7 +41,6 @@ def main(argv: list[str] | None = None) -> int:
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
     ours.add_argument("--recorded", action="store_true", help="take our answer model from the record of the variants")
-    parser.add_argument("--methods", nargs="+", choices=list(known), default=quick, help="which baselines")
     arguments = parser.parse_args(argv)
     if arguments.recorded and arguments.task != tasks.ANSWER:
         raise UsageError("--recorded takes the recorded answer model; leave out --task")

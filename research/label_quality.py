@@ -14,7 +14,7 @@ import numpy as np
 
 from research import study
 from research.compare import AVERAGED, load_out_of_fold, recorded_ours
-from research.methods.baseline_models import OURS, Method, methods
+from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
 from tf_model import cli, data, paths, tasks
@@ -34,15 +34,8 @@ QUICK = (TFIDF, "frozen_minilm")
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
     known = methods()
-    parser = study.parser("label_quality", __doc__.splitlines()[0])
+    parser = study.parser("label_quality", __doc__.splitlines()[0], known, QUICK)
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
-    parser.add_argument(
-        "--methods",
-        nargs="*",
-        choices=list(known),
-        default=list(QUICK),
-        help=f"what is trained without the doubtful labels, or nothing; {OURS}, our own model, takes hours on a CPU",
-    )
     parser.add_argument(
         "--store", type=Path, help="folder of our answer model's folds, which evaluate printed: its doubts are compared"
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.methods.baseline_models import OURS, Method, methods
+from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, paths, tasks
@@ -28,16 +28,9 @@ QUICK = ("keywords", "words_logistic", "words_svm", "frozen_minilm")
 def main(argv: list[str] | None = None) -> int:
     """Measure the curve of each method, print and record it."""
     known = methods()
-    parser = study.parser("learning_curve", __doc__.splitlines()[0])
+    parser = study.parser("learning_curve", __doc__.splitlines()[0], known, QUICK)
     parser.add_argument("--task", choices=list(tasks.TASKS), default=tasks.PRODUCT.name, help="what is predicted")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of labelled tweets")
-    parser.add_argument(
-        "--methods",
-        nargs="+",
-        choices=list(known),
-        default=list(QUICK),
-        help=f"which methods; {OURS}, our own model, takes hours on a CPU",
-    )
     arguments = parser.parse_args(argv)
     if min(arguments.sizes) < 20:
         raise UsageError(f"expected --sizes of at least 20 tweets, got {min(arguments.sizes)}; leave it out")

@@ -35,10 +35,16 @@ PROBLEMS = (*tasks.TASKS, tasks.ANSWER)
 # ---------------------------------------------------------------- the command
 
 
-def parser(name: str, description: str) -> argparse.ArgumentParser:
-    """A parser for ``python -m research.<name>`` with the option ``--data``."""
+def parser(
+    name: str, description: str, methods: Mapping[str, Method] = {}, quick: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """A parser for ``python -m research.<name>`` with ``--data``, and, of given ``methods``, with ``--methods``."""
     made = cli.parser(f"research.{name}", description)
     made.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    if methods:
+        made.add_argument(
+            "--methods", nargs="+", choices=list(methods), default=list(quick), help="those left out may take hours"
+        )
     return made
 
 

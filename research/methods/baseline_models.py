@@ -193,11 +193,6 @@ def methods() -> dict[str, Method]:
     return {method.name: method for method in every}
 
 
-def baselines() -> dict[str, Method]:
-    """The methods that are not ours."""
-    return {name: method for name, method in methods().items() if name != OURS}
-
-
 _embedded: dict[str, np.ndarray] = {}  # by text: many folds share them
 
 

@@ -223,7 +223,7 @@ def test_records_of_other_tweets_are_not_mixed(recorded_ours):
 
 def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, problems, monkeypatch):
     slow = replace(baseline_models.methods()["majority"], name="slow", slow=True)
-    for module, name in ((compare, "baselines"), (baselines, "methods")):
+    for module, name in ((compare, "methods"), (baselines, "methods")):
         monkeypatch.setattr(module, name, lambda: {"slow": slow})
     arguments = [*SAMPLE, "--methods", "slow"]
     record_baselines("slow", problems=["emotion"])
