@@ -16,6 +16,7 @@ from tf_model.data import splits
 from tf_model.data.products import read_products
 from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation import joint_metrics
+from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
 from tf_model.model_dir import PRODUCTS
 from tf_model.modeling import backbone
@@ -189,7 +190,8 @@ def _evaluate_seeds(
     by_seed = {str(seed): evaluate(f"seed {seed}", each) for seed, each in probabilities.items()}
     averaged = has_answer and len(scores) > 1
     of_average = {"averaged": evaluate("all seeds averaged", np.mean(scores, axis=0))} if averaged else {}
-    summary = joint_metrics.summarize_headlines([metrics["headline"] for metrics in by_seed.values()])
+    headlines = [metrics["headline"] for metrics in by_seed.values()]
+    summary = {name: summarize(each[name] for each in headlines) for name in headlines[0]}
     if has_answer:
         scores = [joint_metrics.calibrate_across(rows.judged_ids, each, parts, rows.tasks) for each in scores]
     for name, interval in joint_metrics.accuracy_intervals(rows.judged_ids, scores, groups, rows.tasks).items():

@@ -28,7 +28,6 @@ from tf_model.evaluation.metrics import (
     figure,
     mean_interval,
     print_metrics,
-    summarize,
     wilson_interval,
 )
 from tf_model.modeling.joint_label import confidence_and_right
@@ -261,11 +260,6 @@ def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None)
             if name in metrics and "accuracy_at_80_percent" in of_task
         },
     }
-
-
-def summarize_headlines(headlines: Sequence[dict[str, float]]) -> dict[str, Any]:
-    """Mean and spread over seeds of each metric of :func:`headline`."""
-    return {name: summarize(each[name] for each in headlines) for name in headlines[0]}
 
 
 def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
