@@ -57,6 +57,25 @@ def test_an_explanation_comes_with_its_prediction():
     assert answer["explanation"] == json.loads(json.dumps(asdict(EXPLANATION)))
 
 
+def test_the_emotion_at_one_mention_is_explained_as_targets_gives_it():
+    text, asked = "the Kindle is great, my xbone bad", []
+
+    def explainer(marked):
+        asked.append(marked)
+        return Explanation(("the", "[MASK]", "bad"), {"target": Attribution("Negative emotion", (0.0, 0.1, 1.0), 1.1)})
+
+    ask = client(targets=replace(TARGETS, model=replace(TARGETS.model, explainer=explainer)))
+    [[_, xbox]] = ask.post("/targets", json={"texts": [text]}).json()["targets"]
+    answer = ask.post("/explain", json={"text": text, "start": xbox["start"], "end": xbox["end"]}).json()
+    assert asked == [b"the Kindle is great, my \x02xbone\x03 bad"]
+    assert answer["prediction"] == xbox
+    assert answer["explanation"]["words"] == ["the", "xbone", "bad"]
+    assert answer["explanation"]["tasks"]["emotion"]["weights"] == [0.0, 0.1, 1.0]
+    for place in ({"start": 24, "end": 28}, {"start": 24}, {"end": 29}):
+        refused = ask.post("/explain", json={"text": text, **place})
+        assert (refused.status_code, refused.json()["detail"][0]["msg"]) == (422, "/targets finds no mention there")
+
+
 def test_a_trained_model_answers(target_model):
     model = Predictor.load(target_model)
     text = "My Xbox is great and my Kindle is bad"
@@ -167,9 +186,11 @@ def test_with_keys_a_request_needs_one_of_them():
 
 
 def test_what_the_models_cannot_do_is_said():
-    ask = client(replace(MODEL, explainer=None), None)
+    ask, mention = client(replace(MODEL, explainer=None), None), {"text": "my xbone", "start": 3, "end": 8}
     assert ask.post("/targets", json={"texts": ["a"]}).status_code == 404
     assert ask.post("/explain", json={"text": "a"}).status_code == 404
+    assert "model of targets" in ask.post("/explain", json=mention).json()["detail"]
+    assert "cannot explain" in client().post("/explain", json=mention).json()["detail"]
     assert ask.get("/model").json()["targets"] is None
 
 
@@ -191,7 +212,8 @@ def test_metrics_count_requests_and_with_a_log_predictions(tmp_path):
 
 
 def test_the_examples_of_the_description_are_answered_as_described():
-    ask = client()
+    model = replace(TARGETS.model, explainer=lambda _: Explanation((), {"target": Attribution("a", (), 0.0)}))
+    ask = client(targets=TargetPredictor(model, Products({"iPad": []})))
     description = ask.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
     assert set(description["paths"]) == {

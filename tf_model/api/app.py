@@ -61,6 +61,7 @@ class Problem(BaseModel):
     detail: str
 
 
+NO_TARGETS = "this server has no model of targets; run `make targets`, or give one"
 UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
 
 
@@ -71,9 +72,16 @@ class Texts(BaseModel):
 
 
 class OneText(BaseModel):
-    """A text to explain the answer for."""
+    """A text to explain the answer for, or with a mention's place the emotion directed at it."""
 
     text: Text
+    start: Annotated[int | None, Field(examples=[3], description="of a mention, as `/targets` has it")] = None
+    end: Annotated[int | None, Field(examples=[7])] = None
+
+    @property
+    def place(self) -> tuple[int | None, int | None]:
+        """Where the mention is, in characters; (None, None): the text as a whole is asked for."""
+        return self.start, self.end
 
 
 def make_app(
@@ -118,9 +126,17 @@ def make_app(
                 found[index].append(values)
         return found
 
-    def explain(texts: Sequence[str]) -> list[dict[str, Any]]:
-        [text] = texts
-        return [{"prediction": predict(texts)[0], "explanation": asdict(predictor.explain(text))}]
+    def explain(asked: Sequence[OneText]) -> list[dict[str, Any]]:
+        [body] = asked
+        if body.place == (None, None):
+            row, explanation = predict([body.text])[0], predictor.explain(body.text)
+        else:
+            rows = [row for row in find_targets([body.text])[0] if (row["start"], row["end"]) == body.place]
+            if not rows:
+                where = {"loc": ("body", "start"), "msg": "/targets finds no mention there", "type": "value_error"}
+                raise RequestValidationError([where])
+            row, explanation = rows[0], targets.explain(body.text, rows[0])
+        return [{"prediction": row, "explanation": asdict(explanation)}]
 
     scoring = ThreadPoolExecutor(1, "scoring")
     predicted = Batcher(predict, scoring, MOST_WAITING)
@@ -131,7 +147,7 @@ def make_app(
     target = _row("Target", targets.columns() if targets else {})
     predictions = create_model("Predictions", predictions=list[prediction])
     all_targets = create_model("Targets", targets=(list[list[target]], Field(description="those of each text")))
-    explanation = create_model("Explained", prediction=prediction, explanation=Explanation)
+    explanation = create_model("Explained", prediction=prediction | target, explanation=Explanation)
 
     @app.post("/predict", response_model=predictions, summary="What each text as a whole says")
     async def _predict(body: Texts, request: Request) -> Response:
@@ -142,15 +158,18 @@ def make_app(
     async def _targets(body: Texts, request: Request) -> Response:
         request.state.texts = len(body.texts)
         if targets is None:
-            raise HTTPException(404, "this server has no model of targets; run `make targets`, or give one")
+            raise HTTPException(404, NO_TARGETS)
         return JSONResponse({"targets": await found(body.texts)})
 
     @app.post("/explain", response_model=explanation, responses=UNABLE, summary="Which words counted")
     async def _explain(body: OneText, request: Request) -> Response:
         request.state.texts = 1
-        if not predictor.can_explain:
-            raise HTTPException(404, f"{predictor.name} cannot explain its answers")
-        [answer] = await explained([body.text])
+        model = predictor if body.place == (None, None) else targets and targets.model
+        if model is None:
+            raise HTTPException(404, NO_TARGETS)
+        if not model.can_explain:
+            raise HTTPException(404, f"{model.name} cannot explain its answers")
+        [answer] = await explained([body])
         return JSONResponse(answer)
 
     @app.get("/health/live", summary="Whether the process answers")

@@ -17,15 +17,15 @@ GATHER_SECONDS = 0.002  # that a text waits for others
 class Batcher:
     """Scores the texts of many requests in few calls, one after the other.
 
-    ``score`` takes N texts and returns N results; it runs on ``thread``, which several batchers may share. Used on one
-    event loop.
+    ``score`` takes N texts, or whatever is asked, and returns N results; it runs on ``thread``, which several batchers
+    may share. Used on one event loop.
     """
 
     def __init__(
-        self, score: Callable[[Sequence[str]], Sequence[Any]], thread: Executor, most: int, batch_size: int = BATCH_SIZE
+        self, score: Callable[[Sequence[Any]], Sequence[Any]], thread: Executor, most: int, batch_size: int = BATCH_SIZE
     ) -> None:
         self._score, self._thread, self._most, self._batch_size = score, thread, most, batch_size
-        self._waiting: deque[tuple[Sequence[str], asyncio.Future]] = deque()
+        self._waiting: deque[tuple[Sequence[Any], asyncio.Future]] = deque()
         self._texts = 0  # that wait or are being scored
         self._work: asyncio.Task | None = None
 
@@ -34,7 +34,7 @@ class Batcher:
         """Whether not even one text would be taken."""
         return self._texts >= self._most
 
-    async def __call__(self, texts: Sequence[str]) -> list[Any]:
+    async def __call__(self, texts: Sequence[Any]) -> list[Any]:
         """The result for each text; :class:`asyncio.QueueFull` where more than ``most`` would wait."""
         if self._texts + len(texts) > self._most:
             raise asyncio.QueueFull
@@ -52,7 +52,7 @@ class Batcher:
             await self._score_batch(self._next_batch())
         self._work = None
 
-    def _next_batch(self) -> list[tuple[Sequence[str], asyncio.Future]]:
+    def _next_batch(self) -> list[tuple[Sequence[Any], asyncio.Future]]:
         """The oldest requests, at least one: a request is not divided."""
         batch, size = [], 0
         while self._waiting and (not batch or size + len(self._waiting[0][0]) <= self._batch_size):
@@ -60,7 +60,7 @@ class Batcher:
             size += len(batch[-1][0])
         return batch
 
-    async def _score_batch(self, batch: list[tuple[Sequence[str], asyncio.Future]]) -> None:
+    async def _score_batch(self, batch: list[tuple[Sequence[Any], asyncio.Future]]) -> None:
         wanted = [(texts, future) for texts, future in batch if not future.done()]  # some gave up
         texts = [text for each, _ in wanted for text in each]
         try:
