@@ -6,6 +6,7 @@ each text, or of all together) and ``labels``.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -73,6 +74,7 @@ def prepare(folder):
     import transformers
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # what follows the tokenizer forks, of which it else warns each time
     model = transformers.BertForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     names = ["input_ids", "token_type_ids", "attention_mask"]
     example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
