@@ -1,5 +1,5 @@
 """``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
-clock that jumps, a model that is replaced and 50 clients at once.
+clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -48,6 +48,8 @@ LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its star
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
 P95_SECONDS = 1.0  # of an answer to one of them, at most
+RATE, RATE_REQUESTS = 20, 2_000  # a second; in all
+P99_SECONDS = 0.03  # of an answer to one of these, at most
 JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the time that it is
 # A command with a log of predictions of its own, and a clock that goes on to the next of the jumps at each SIGUSR1.
 RECORDED = """
@@ -84,11 +86,13 @@ def main(argv: list[str] | None = None) -> int:
             "replaced": lambda: replace_under_load(model, folder, arguments.answers),
             "memory": lambda: watch_memory(model, arguments.requests),
             "people": lambda: serve_people(model),
+            "rate": lambda: serve_rate(model),
         }.items():
             found[title] = try_it()
             cli.say(f"{title}: {found[title]}")
     if arguments.record:
-        cli.say(f"written to {paths.shown(record('chaos', 'make chaos', found))}")
+        command = f"make chaos REQUESTS={arguments.requests}"
+        cli.say(f"written to {paths.shown(record('chaos', command, found))}")
     if missed := failures(found):
         raise TweetTargetError(f"did not hold: {'; '.join(missed)}")
     return 0
@@ -104,6 +108,7 @@ def failures(found: dict[str, Any]) -> list[str]:
         "sigterm": ("begun_and_lost", "exit_code_other"),
         "replaced": ("wrong", "failed", "mixed_loads"),
         "people": ("failed",),
+        "rate": ("failed",),
     }
     missed = [
         f"{title} {name} is {found[title][name]}"
@@ -114,8 +119,10 @@ def failures(found: dict[str, Any]) -> list[str]:
     grown = found["memory"]["late_bytes"] / found["memory"]["early_bytes"] - 1
     if grown > 0.05:
         missed.append(f"memory grew by {grown:.0%}")
-    p95 = found["people"]["p95_seconds"]
-    return missed + ([f"people wait {p95:.2f} s at the 95th percentile"] if p95 > P95_SECONDS else [])
+    for title, name, most in (("people", "p95_seconds", P95_SECONDS), ("rate", "p99_seconds", P99_SECONDS)):
+        if found[title][name] > most:
+            missed.append(f"{title}: {name} is {found[title][name]:.3f}, above {most:g}")
+    return missed
 
 
 def _texts(count: int) -> list[str]:
@@ -469,6 +476,25 @@ def serve_people(model: Path) -> dict[str, Any]:
             thread.join()
     p50, p95 = np.quantile(seconds, (0.5, 0.95)).tolist()
     return {"clients": PEOPLE, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
+
+
+def serve_rate(model: Path) -> dict[str, Any]:
+    """Ask for one text at a time, at a steady rate: how long each answer takes from the moment its request was due."""
+    texts, seconds, statuses = _texts(RATE_REQUESTS), [], Counter(failed=0)
+    with running_api(model) as (address, *_):
+        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+        began = time.monotonic()
+        for number, text in enumerate(texts):
+            due = began + number / RATE
+            time.sleep(max(due - time.monotonic(), 0))
+            try:
+                _ask(connection, [text])
+                seconds.append(time.monotonic() - due)
+            except (OSError, http.client.HTTPException):
+                statuses["failed"] += 1
+                connection.close()
+    p50, p99 = np.quantile(seconds, (0.5, 0.99)).tolist()
+    return {"a_second": RATE, "answered": len(seconds), **statuses, "p50_seconds": p50, "p99_seconds": p99}
 
 
 if __name__ == "__main__":

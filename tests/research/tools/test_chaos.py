@@ -9,6 +9,8 @@ import pytest
 from research.runs import load
 from research.tools import chaos
 
+SOUND = {"rate": {"failed": 0, "p99_seconds": 0.02}} | load("chaos")
+
 
 def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(chaos, "ROWS", 50)
@@ -29,7 +31,7 @@ def test_a_locked_log_loses_nothing_silently(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(chaos, "ROWS", 20)
     monkeypatch.setattr(chaos, "IN_TURN", 5)
     found = chaos.lock_log(trained[0], tmp_path)
-    assert chaos.failures(load("chaos") | {"locked": found}) == []
+    assert chaos.failures(SOUND | {"locked": found}) == []
     assert (found["answered"], found["said_lost"]) == (20 + 20 + 5 + 5, 20 + 5)
 
 
@@ -45,6 +47,13 @@ def test_many_clients_are_answered(trained, monkeypatch):
     assert found["failed"] == 0
     assert found["answered"] >= found["clients"] == 50
     assert 0 < found["p50_seconds"] <= found["p95_seconds"]
+
+
+def test_answers_at_a_steady_rate_are_timed(trained, monkeypatch):
+    monkeypatch.setattr(chaos, "RATE_REQUESTS", 20)
+    found = chaos.serve_rate(trained[0])
+    assert (found["answered"], found["failed"]) == (20, 0)
+    assert 0 < found["p50_seconds"] <= found["p99_seconds"]
 
 
 def test_the_two_models_that_replace_each_other_can_be_told_apart():
@@ -63,10 +72,11 @@ def test_the_two_models_that_replace_each_other_can_be_told_apart():
         ("sigterm", "begun_and_lost", 2),
         ("memory", "late_bytes", 10**12),
         ("people", "p95_seconds", 1.2),
+        ("rate", "p99_seconds", 0.04),
     ],
 )
 def test_what_does_not_hold_is_named(title, name, value):
-    run = load("chaos")
+    run = SOUND.copy()
     assert chaos.failures(run) == []
     run[title] = Counter(run.get(title, {}), **{name: value})
     [missed] = chaos.failures(run)
