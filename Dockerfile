@@ -20,26 +20,23 @@ WORKDIR /app
 FROM python AS built
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
+COPY tf_model/serving/deploy/slim.sh /opt/
 COPY build/packages /opt/site-packages
-# Tests, headers and sources; Arrow's clients of Flight and S3; what Plotly brings for notebooks; OpenVINO for other
-# processors than a CPU and for files of other programs; symbols.
-RUN find /opt/site-packages -depth -type d \( -name tests -o -name include \) -exec rm -r {} + \
- && find /opt/site-packages -type f \( -name '*.py[xid]' -o -name '*.pxd' -o -name '*.map' \) -delete \
- && rm -rf /opt/site-packages/bin /opt/site-packages/share /opt/site-packages/pyarrow/*flight*.so* /opt/site-packages/pyarrow/*s3*.so* \
-    /opt/site-packages/plotly/labextension /opt/site-packages/plotly/package_data/*.js /opt/site-packages/openvino/libs/cache.json \
- && find /opt/site-packages/openvino/libs \( -name '*_[gn]pu_plugin*' -o -name '*_frontend*' ! -name '*_ir_*' \) -delete \
- && find /opt/site-packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
+RUN /opt/slim.sh /opt/site-packages && find /opt/site-packages -type f -name '*.so*' -exec strip --strip-unneeded {} +
 COPY pyproject.toml ./
 COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
+# Of the graphs, which only TensorFlow reads, nothing but the name is left.
 # Every page is drawn once: it leaves the bytecode of what is loaded, which nobody can write later, and no more.
-RUN python3 -m tf_model.predict --format csv --text ok \
+RUN find saved_models -name saved_model.pb -exec truncate --size 0 {} + \
+ && python3 -m tf_model.predict --format csv --text ok \
  && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
 app = AppTest.from_file('streamlit_app/app.py', default_timeout=120).run(); \
-pages = [app.switch_page(f'views/{name}.py').run() for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
-exit(str(app.exception) if app.exception else 0)" \
+problems = [*app.exception]; \
+[problems.extend(app.switch_page(f'views/{name}.py').run().exception) for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
+exit(str(problems) if problems else 0)" \
  && rm -rf saved_models/.monitor && install -d -o 10001 -g 10001 saved_models/.monitor
 
 # ------------------------------------------------------------ the image

@@ -23,7 +23,7 @@ LOCK = paths.ROOT / "requirements-serve.lock"
 MOST_BYTES = 600e6
 # What an image has beside the packages; the Dockerfile copies the same.
 COPIED = ("tf_model", "streamlit_app", "pyproject.toml", "data/sample.csv", "data/README.md")
-LEFT_OUT = ("include", "tests")  # folders of the packages, C++ headers and their own tests: the image has none either
+SLIM = paths.ROOT / "tf_model/serving/deploy/slim.sh"  # what the image does without
 # Only training needs them; the prediction must never come to want them unnoticed.
 ABSENT = ("tensorflow", "tensorflow_text", "keras", "transformers", "keras_nlp", "tf_keras", "ray", "torch", "pytest")
 QUESTION = "Loving the new iPad, the screen is gorgeous!"
@@ -39,9 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="serve-check-") as scratch:
         environment, app = Path(scratch) / "venv", Path(scratch) / "app"
         python = install(LOCK, environment)
-        for name in LEFT_OUT:
-            for folder in sorted(packages_of(environment).rglob(name)):
-                shutil.rmtree(folder, ignore_errors=True)
+        _run([str(SLIM), str(packages_of(environment))])
         installed, full = size_of(environment), size_of(Path(sys.prefix))
         present = [name for name in ABSENT if (packages_of(environment) / name).exists()]
         copy_app(app, model)
