@@ -87,7 +87,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
 
 def test_user_text_is_never_html(file, folder):
     _, found = run(file, folder)
-    theme = {"words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}
+    theme = {"name": NASTY, "words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}
     found["themes"] = [{"product": NASTY, "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
     page = report.render(found | {"file": NASTY})
     assert "<script" not in page
@@ -134,6 +134,19 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     )
     assert "<polyline" in page
     assert "nan" not in plain.lower().split()
+
+
+def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
+    rows = three_months().rename(columns={"date": "posted"})
+    own = rows.index[(rows["emotion"] == NEGATIVE) & (rows["product"] == "iPhone")]
+    themes = dict.fromkeys(map(str, [*own, len(rows)]), 7)  # one that the filters leave out
+    kept = {f"{NEGATIVE} → iPhone": {"themes": themes, "names": {"7": NASTY}}}
+    result = rows.drop(columns="text").assign(status="fit")
+    found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", kept_themes=kept)
+    named = [[theme["name"] == NASTY for theme in part["themes"]] for part in found["themes"]]
+    assert [True] in named
+    assert sum(map(sum, named)) == 1
+    assert "<b>&lt;script&gt;" in report.render(found)
 
 
 def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):

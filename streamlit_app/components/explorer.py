@@ -55,9 +55,12 @@ class Explorer:
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(passing.index, self._key("all"))
             st.caption(f"{len(passing):,} of {len(self.every):,} rows pass the filters.")
-        draw = self._tabs()
-        for name, tab in zip(self.tabs, st.tabs(self.tabs, on_change="rerun", key=self._key("tab")), strict=True):
+        draw, tab_key, kept = self._tabs(), self._key("tab"), self._key("tab_kept")
+        if kept in st.session_state:  # tabs have no persist_state
+            st.session_state.setdefault(tab_key, st.session_state[kept])
+        for name, tab in zip(self.tabs, st.tabs(self.tabs, on_change="rerun", key=tab_key), strict=True):
             if tab.open:  # nothing is computed for the other tabs
+                st.session_state[kept] = name
                 with tab:
                     texts = passing if name in WHOLE else counted
                     if texts.empty:

@@ -21,6 +21,7 @@ from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_s
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import UsageError
 from tf_model.inference.fit import FIT
+from tf_model.modeling.joint_label import answer_text
 
 SIDES = ("A", "B")
 MOST_CHANGES = 3  # that are told in words
@@ -211,7 +212,7 @@ class RunExplorer(Explorer):
             return
         first = dict(zip(sizes.index.names, sizes.idxmax(), strict=True))
         product, emotion = self._choose("themes", first, rows["product"].value_counts().index, self._non_neutral)
-        products, key = self.rows["product"].dropna().unique().tolist(), f"{emotion} → {product}"
+        products, key = self.rows["product"].dropna().unique().tolist(), answer_text(emotion, product)
         kept = self.run.kept(THEMES)
         if key not in kept:
             is_own = (self.rows["product"] == product) & (self.rows["emotion"] == emotion)

@@ -12,7 +12,7 @@ from streamlit_app.components import files, loading, notices, products, runs
 from streamlit_app.components.files import LIMITS, Upload
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from streamlit_app.components.run_explorer import RunExplorer
+from streamlit_app.components.run_explorer import THEMES, RunExplorer
 from streamlit_app.components.runs import Run
 from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
@@ -255,8 +255,9 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         answers = run.opened()
 
     def report(index: pd.Index) -> str:
-        texts = answers.tweets["text"]
-        return render(figures(answers.result.loc[index], texts[index], now.predictor, run.name, checked=run.checked))
+        shown = answers.result.loc[index], answers.tweets.loc[index, "text"]
+        kept = {"checked": run.checked, "kept_themes": run.kept(THEMES)}
+        return render(figures(*shown, now.predictor, run.name, **kept))
 
     percent = st.column_config.NumberColumn(format="percent")
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")

@@ -129,6 +129,16 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     assert chart(page, "name several brands")["data"][0]["x"] == eda.several_named(kept)["tweets"].tolist()
 
 
+def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
+    app = app_stub.open_app("explore")
+    app.session_state["explore_tab"] = "Repeats"
+    app.run()
+    for name in ("evaluate", "explore"):
+        checked(app.switch_page(f"views/{name}.py").run())
+    assert app.session_state["explore_tab"] == "Repeats"
+    assert chart(app, "that occur once, twice")
+
+
 def test_nothing_left_is_said(sample):
     page = open_page()
     checked(page.text_input(key="explore_contains").set_value("no such words anywhere").run())

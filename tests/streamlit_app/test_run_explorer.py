@@ -151,16 +151,18 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
 def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
     offered, given = {}, []
     monkeypatch.setattr(st, "download_button", lambda label, data, **options: offered.update({label: data}))
-    monkeypatch.setattr(figures, "figures", lambda *arguments, checked: given.append((*arguments, checked)))
+    monkeypatch.setattr(figures, "figures", lambda *arguments, **kept: given.append((*arguments, kept)))
     monkeypatch.setattr(report, "render", lambda _: "a page")
     open_tab(run, "Labels")
     assert "Download report" not in offered, "nothing is known of how good the model is"
     stub.metrics["validation"] = {}
+    run.keep(run_explorer.THEMES, {"of": "the run"})
     app = open_tab(run, "Labels")
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
-    [(result, texts, model, name, checked)] = given
-    assert checked.empty
+    [(result, texts, model, name, kept)] = given
+    assert kept["checked"].empty
+    assert kept["kept_themes"] == {"of": "the run"}
     assert (len(result), model, name) == (80, stub, "a.csv")
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()

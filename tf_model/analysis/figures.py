@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,13 +11,14 @@ import pandas as pd
 from tf_model import tasks
 from tf_model.analysis.changes import by_period, find_changes, find_dates, period_of
 from tf_model.analysis.compare import compare, telling_words
-from tf_model.analysis.rows import LEAST_TEXTS, by_product, emotions_of, find_source, rows_of
+from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
 from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import ModelError
 from tf_model.inference.fit import FIT, STATUS
 from tf_model.inference.predictor import Predictor, columns_of
 from tf_model.inference.targets import target_columns
+from tf_model.modeling.joint_label import answer_text
 
 
 def figures(
@@ -27,11 +28,13 @@ def figures(
     name: str,
     with_texts: bool = True,
     checked: pd.Series | None = None,
+    kept_themes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is to be said of a user's file, called ``name``; ``checked`` as for :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are counted, and left out.
+    ``kept_themes`` has, by ``emotion → product``, themes that somebody chose: the number of each row, and the names.
     """
     emotions = emotions_of(model.labels)
     is_target = tasks.TARGET.name in model.labels
@@ -75,7 +78,7 @@ def figures(
         "over_time": _lines(by_period(rows, non_neutral)) if dated else [],
         "changes": _lines(find_changes(rows, non_neutral)) if dated else [],
         "comparison": _comparison(rows, own, emotions),
-        "themes": _themes(rows, non_neutral, with_texts),
+        "themes": _themes(rows, non_neutral, with_texts, kept_themes or {}),
     }
 
 
@@ -94,14 +97,22 @@ def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) 
     return {"column": str(every.name), "sides": sides, "lines": lines}
 
 
-def _themes(rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool) -> list[dict[str, Any]]:
+def _themes(
+    rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool, kept: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """The themes of each product and emotion that has enough texts, with how many texts each period has of a theme."""
-    found, products = [], rows["product"].dropna().unique()
-    for product, of_product in list(by_product(rows))[1:] or by_product(rows):
+    found, products = [], rows["product"].value_counts().index
+    for product in products:
         for emotion in emotions:
-            themes = find_themes(of_product[of_product["emotion"] == emotion], products)
+            own, names = rows[(rows["product"] == product) & (rows["emotion"] == emotion)], {}
+            if chosen := kept.get(answer_text(emotion, product)):
+                names = chosen["names"]
+                themes = pd.Series([chosen["themes"].get(str(row), -1) for row in own.index], own.index, "int64")
+            else:
+                themes = find_themes(own, products)
             lines = [
                 {
+                    "name": names.get(str(line.theme)) or ", ".join(line.words),
                     "words": line.words,
                     "texts": len(line.texts),
                     "trend": line.trend,
