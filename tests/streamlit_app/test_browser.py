@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from urllib.parse import urlsplit
 
 import openpyxl
@@ -250,16 +251,76 @@ def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address
     assert page.get_by_role("link", name="mine.csv").count() == 0, "each browser lists its own"
 
 
-def test_every_page_opens_and_nothing_is_fetched_from_elsewhere(page, address):
+def check(page, width):
+    """Nothing went wrong, fits into the window's width, or is serious to axe-core, with all that folds opened."""
+    wait_until_done(page)
+    page.evaluate("document.querySelectorAll('details:not([open]) > summary').forEach(each => each.click())")
+    wait_until_done(page)
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.locator('[data-testid="stMain"]').evaluate("main => main.scrollWidth") <= width
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert not serious, [
+        (each["id"], node["html"], node["failureSummary"]) for each in serious for node in each["nodes"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "width", "background"), [("light", 1280, "rgb(255, 255, 255)"), ("dark", 390, "rgb(18, 24, 31)")]
+)
+def test_every_page_is_right_in_both_themes_and_widths(page, address, tmp_path, scheme, width, background):
+    (tmp_path / "mine.csv").write_text(
+        "text,date,source\n" + "".join(f"I love the iPad {n},2026-05-{n:02},web\nbad,,mail\n" for n in range(1, 31))
+    )
+    page.emulate_media(color_scheme=scheme)
     page.goto(address)
     links = page_links(page)
-    assert list(links)[:2] == ["Ask", "Batch"]
+    assert list(links) == ["Ask", "Batch", "Explore", "Evaluate", "Monitor"]
+    page.set_viewport_size({"width": width, "height": 1000})
     for name, link in links.items():
         page.goto(link)
         page.get_by_role("heading", level=1, name=name).wait_for()
-        wait_until_done(page)
-        assert page.locator('[data-testid="stException"]').count() == 0, name
+        check(page, width)
+    assert page.locator('[data-testid="stApp"]').evaluate("app => getComputedStyle(app).backgroundColor") == background
+    ask(page, address, "I love the iPad")
+    check(page, width)
+    upload(page, address, tmp_path / "mine.csv")
+    page.get_by_text("60 rows answered").wait_for()
+    tabs = page.get_by_role("tab").all()
+    assert len(tabs) == 8
+    for tab in tabs:
+        tab.click()
+        check(page, width)
     assert page.elsewhere == []
+
+
+def tab_to(page, place):
+    """Move the focus to a place by keys alone, as far as that takes."""
+    for _ in range(200):
+        page.keyboard.press("Tab")
+        if place.evaluate("place => place === document.activeElement"):
+            return
+    raise AssertionError("the focus never came there")
+
+
+def test_keys_alone_ask_and_change_pages(page, address):
+    page.goto(address)
+    wait_until_done(page)
+    tab_to(page, page.get_by_label("Your text"))
+    page.keyboard.type("I love the iPad")
+    tab_to(page, page.get_by_role("button", name="Ask", exact=True))
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", level=2).first.wait_for()
+    assert page.get_by_role("heading", level=2).first.inner_text() in ANSWERS
+    for name in ("Explore", "Ask"):
+        wait_until_done(page)
+        link = page.get_by_role("link", name=name, exact=False).first
+        tab_to(page, link)
+        assert link.evaluate("link => getComputedStyle(link).outline").endswith("solid 3px")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", level=1, name=name).wait_for()
+    assert page.get_by_label("Your text").input_value() == "I love the iPad", "it is one session"
 
 
 def test_sessions_of_the_load_test_get_their_answers(address, models):
@@ -272,16 +333,6 @@ def test_sessions_of_the_load_test_get_their_answers(address, models):
     while len(store.predictions()) < 6 and time.monotonic() < until:
         time.sleep(0.1)
     assert len(store.predictions()) >= 6
-
-
-@pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(18, 24, 31)")])
-def test_the_theme_follows_that_of_the_system(browser, address, scheme, background):
-    context = browser.new_context(color_scheme=scheme)
-    page = context.new_page()
-    page.goto(address)
-    page.get_by_role("heading", level=1).wait_for(timeout=SECONDS)
-    assert page.locator('[data-testid="stApp"]').evaluate("app => getComputedStyle(app).backgroundColor") == background
-    context.close()
 
 
 def test_a_replaced_model_is_picked_up_while_the_page_is_open(page, address, models):
