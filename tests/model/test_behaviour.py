@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.model
 SAME_ANSWER = 0.97
 PLAIN_RIGHT = 0.9
 ROWS = 1000
+APPENDED = 500
 EXPLAINED = 40
 LOVE_ALONE = re.compile(r"\blove\b", re.IGNORECASE)
 LOVE = ("I love my {}", "My new {} is awesome!", "The {} is great, so happy with it", "Best thing ever: {} #sxsw")
@@ -76,6 +78,21 @@ def test_what_does_not_matter_changes_nothing(
     print(f"same best answer with {name}: {same:.4f} of {len(changed)}; and alike in whether it is sure: {shown:.4f}")
     assert len(changed) >= ROWS // 4
     assert same >= SAME_ANSWER
+
+
+def _misses(words: str, share: str) -> Any:
+    reason = f"another answer to {share} of the tweets, goal 3%: many lie near the threshold of 'Not sure'"
+    return pytest.param(words, marks=pytest.mark.xfail(strict=False, reason=reason))
+
+
+@pytest.mark.parametrize(
+    "words", [_misses(" lol", "4.8%"), _misses("!", "24.2%"), " http://bit.ly/x9Z", _misses(" @somebody", "4.6%")]
+)
+def test_appended_words_change_few_answers(predictor, tweets, answers, words):
+    before = answers["answer"][:APPENDED]
+    changed = (predictor.predict([text + words for text in tweets[:APPENDED]])["answer"] != before).mean()
+    print(f"appended {words!r}: another answer to {changed:.4f} of {APPENDED} tweets, by {predictor.runtime}")
+    assert changed <= 1 - SAME_ANSWER
 
 
 def plain(templates: tuple[str, ...]) -> tuple[list[str], list[str]]:
