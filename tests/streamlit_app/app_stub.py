@@ -171,9 +171,11 @@ def models(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "SAVED_MODELS", folder)
     # Each AppTest would read the papers of every installed package, in search of components that this app has none of.
     monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
-    # Each load of a model and each run of a page would collect the garbage among all that the tests have imported.
+    # Each load of a model and each run of a page would collect the garbage among all that the tests have imported:
+    # Streamlit once by itself, and once by Keras' clear_session, where another test of the process has imported Keras.
     monkeypatch.setattr(loading, "gc", Mock())
     st.config.set_option("runner.postScriptGC", False)
+    monkeypatch.setattr("streamlit.runtime.scriptrunner.script_runner._clean_problem_modules", Mock())
     monkeypatch.setattr(runs, "owner", lambda: "the browser")  # AppTest sends no cookies
     _forget()
     yield folder
