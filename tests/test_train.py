@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas
 import pytest
 from sample_datasets import BAD, GOOD, write_csv
 
@@ -41,6 +43,19 @@ def test_every_file_of_the_contract_is_there(trained):
     assert files >= {"saved_model.pb", "variables", "recipe.json", "labels.json", "metrics.json", "history.csv"}
     assert files >= {"model_card.md", "validation_predictions.csv"}
     assert [path.name for path in folder.parent.iterdir() if path.name.startswith(".product")] == []
+
+
+def test_an_mpnet_answers_from_its_saved_model_and_has_no_light_one(tiny_mpnet, tmp_path, capsys):
+    options = ["--recipe", "tuned", "--epochs", "1", "--backbone", str(tiny_mpnet), "--output-dir", str(tmp_path)]
+    assert train.main([*SAMPLE, *FAST, *options]) == 0
+    assert "no light model: it can compute a BERT, not the model 'mpnet'" in capsys.readouterr().err
+    predictor = Predictor.load(tmp_path / "product")
+    trained = pandas.read_csv(tmp_path / "product" / "validation_predictions.csv")
+    texts = data.read(paths.SAMPLE_CORPUS).labelled.set_index("row")[tasks.TEXT_COLUMN][trained["row"]].tolist()
+    columns = [name for name in trained if name.startswith("product_probability_")]
+    served = predictor.predict(texts, probabilities=True)[columns]
+    np.testing.assert_allclose(served, trained[columns], atol=1e-5)
+    assert predictor.explain("I love my iPad").words == ("I", "love", "my", "iPad")
 
 
 def test_metrics_say_what_was_measured_and_on_what(trained, shallow_bert):

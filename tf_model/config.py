@@ -23,7 +23,7 @@ class TrainingConfig:
     """All settings of one training run."""
 
     name: str = "report"  # of the configuration that the settings started from
-    backbone: str = PACKAGED_BACKBONE  # or a hub name such as bert-base-uncased, or a folder
+    backbone: str = PACKAGED_BACKBONE  # or mpnet, a hub name such as bert-base-uncased, or a folder
     cleaning: Literal[*CLEANINGS] = "report"
     pooling: Literal["cls", "mean"] = "cls"  # classify by the first token's output, as the report, or by all tokens'
     max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS  # of an input, special tokens included

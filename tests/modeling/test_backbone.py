@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -67,6 +68,60 @@ def test_a_missing_package_is_named(monkeypatch):
     message = refusal("minilm")
     assert "no-such-package-of-weights" in message
     assert "not installed; run `make install`" in message
+
+
+@pytest.fixture
+def parts(tiny_mpnet, tmp_path, monkeypatch):
+    """Packages with the parts of a zip of the tiny MPNet, whose hashes are taken for those of the release."""
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w") as whole:
+        (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+        for file in [*(tiny_mpnet / name for name in backbone.FILES), tmp_path / "tokenizer_config.json"]:
+            whole.write(file, f"all-mpnet-base-v2/{file.name}")
+    content = (tmp_path / "whole.zip").read_bytes()
+    monkeypatch.syspath_prepend(tmp_path)
+    sha256 = {name: backbone.sha256_of(tiny_mpnet / name) for name in backbone.MPNET_SHA256}
+    monkeypatch.setattr(backbone, "MPNET_SHA256", sha256)
+    monkeypatch.setattr(backbone, "MPNET_PARTS", tuple(f"part_of-mpnet_00{number}" for number in range(1, 6)))
+    files = []
+    for number, name in enumerate(backbone.MPNET_PARTS):
+        files.append(tmp_path / name / "input" / f"all-mpnet-base-v2.zip.00{number + 1}")
+        files[-1].parent.mkdir(parents=True)
+        (tmp_path / name / "__init__.py").touch()
+        files[-1].write_bytes(content[len(content) * number // 5 : len(content) * (number + 1) // 5])
+    backbone._joined_mpnet.cache_clear()
+    yield files
+    backbone._joined_mpnet.cache_clear()
+
+
+def test_the_parts_of_mpnet_are_joined(parts, tiny_mpnet):
+    found = backbone.find("mpnet")
+    assert (found.name, found.model_type, found.max_tokens, found.lower_case) == ("mpnet", "mpnet", 128, True)
+    assert "sentence-transformers/all-mpnet-base-v2" in found.source
+    assert found.sha256 == backbone.sha256_of(tiny_mpnet / "model.safetensors")
+    assert backbone.find("mpnet").folder == found.folder  # joined once
+    found.check_length(128)
+    with pytest.raises(UsageError, match="reads at most 128 tokens"):
+        found.check_length(129)
+
+
+def test_a_missing_part_of_mpnet_is_named(parts):
+    shutil.rmtree(parts[2].parents[1])
+    assert "the package part-of-mpnet-003 with the weights is not installed; run `make inst" in refusal("mpnet")
+
+
+@pytest.mark.parametrize("damage", [lambda part: part[:-9], lambda part: part[:99] + b"other" + part[104:]])
+def test_a_changed_part_of_mpnet_is_refused(parts, damage):
+    parts[1].write_bytes(damage(parts[1].read_bytes()))
+    message = refusal("mpnet")
+    assert "a part is missing or has been changed" in message
+    assert "make install-teacher" in message
+
+
+def test_other_weights_of_mpnet_than_the_release_are_refused(parts, monkeypatch):
+    monkeypatch.setattr(backbone, "MPNET_SHA256", backbone.MPNET_SHA256 | {"vocab.txt": "0" * 64})
+    message = refusal("mpnet")
+    assert f"not {'0' * 64}: it is damaged or has been changed" in message
+    assert "make install-teacher" in message
 
 
 # -------------------------------------------------------------------------------------------------- a local folder

@@ -13,9 +13,13 @@ IDS = [[2, 5, 6, 7, 3, 0, 0]]  # two of them padding
 MASK = [[1, 1, 1, 1, 1, 0, 0]]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_bert):
-    return build(backbone.find(str(tiny_bert)), [CLASSES], "mean")
+@pytest.fixture(scope="module", params=["tiny_bert", "tiny_mpnet"])
+def model(request):
+    return build(backbone.find(str(request.getfixturevalue(request.param))), [CLASSES], "mean")
+
+
+def encoder(model):
+    return getattr(model, model.base_model_prefix)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def tokens(model):
     """The last layer's outputs, float32 [1, L, hidden]."""
     import tensorflow as tf
 
-    return model.bert(input_ids=tf.constant(IDS), attention_mask=tf.constant(MASK)).last_hidden_state.numpy()
+    return encoder(model)(input_ids=tf.constant(IDS), attention_mask=tf.constant(MASK)).last_hidden_state.numpy()
 
 
 def test_the_logits_are_of_the_mean_of_the_tokens_that_count(model, tokens):
@@ -49,7 +53,9 @@ def test_there_is_no_pooling_layer(model):
     assert not any("pooler" in variable.name for variable in model.variables)
 
 
-def test_it_is_exported_in_float32(tiny_bert):
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("name", ["tiny_bert", "tiny_mpnet"])
+def test_it_is_exported_in_float32(name, pooling, request):
     import tensorflow as tf
     import tf_keras
 
@@ -57,12 +63,14 @@ def test_it_is_exported_in_float32(tiny_bert):
 
     tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        mixed = Fitted(build(backbone.find(str(tiny_bert)), [CLASSES], "mean"), None)
+        mixed = Fitted(build(backbone.find(str(request.getfixturevalue(name))), [CLASSES], pooling), None)
         exact = mixed.in_float32()
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
     inputs = {"input_ids": tf.constant(IDS), "attention_mask": tf.constant(MASK)}
-    assert exact.model.bert(inputs).last_hidden_state.dtype == tf.float32
+    assert encoder(mixed.model)(inputs).last_hidden_state.dtype == tf.bfloat16
+    assert mixed.model(inputs).logits.dtype == tf.float32
+    assert encoder(exact.model)(inputs).last_hidden_state.dtype == tf.float32
     assert len(exact.model.get_weights()) > 20
     for ours, theirs in zip(exact.model.get_weights(), mixed.model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)

@@ -194,6 +194,19 @@ def tweets(real_data):
     return [*dataset.labelled[TEXT_COLUMN], *dataset.unlabelled["Tweet"], *[""] * without_text]
 
 
+def test_an_mpnet_gets_the_ids_of_hugging_face(tiny_mpnet):
+    from transformers import MPNetTokenizerFast
+
+    texts = [*data.read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN], "", "love " * 300, "caf\u00e9 \U0001f600 #iPad2"]
+    encoder = TextEncoder(tiny_mpnet / "vocab.txt", "normalized")
+    cleaned = [text.decode() for text in CLEANINGS["normalized"](tf.constant(texts)).numpy()]
+    theirs = MPNetTokenizerFast(vocab_file=str(tiny_mpnet / "vocab.txt"))
+    assert encode(encoder, texts).to_list() == theirs(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+    assert encoder.padding == theirs.pad_token_id == 1
+    marked = encode(TextEncoder(tiny_mpnet / "vocab.txt", "target"), [mark("love my iPad", 8, 12)])
+    assert marked.to_list()[0][-2:] == [theirs.mask_token_id, theirs.sep_token_id]
+
+
 def test_all_real_tweets_get_the_ids_of_hugging_face(assert_same_ids, tweets):
     assert len(tweets) == 9093
     assert_same_ids(tweets)

@@ -123,6 +123,8 @@ def network(fitted: Fitted, group: int | None) -> Any:
     from openvino import opset15 as op
 
     config = fitted.model.config
+    if config.model_type != "bert":
+        raise ModelError(f"it can compute a BERT, not the model {config.model_type!r}")
     if config.hidden_act != "gelu":
         raise ModelError(f"it cannot compute the activation function {config.hidden_act!r}")
     weights = {each.name.split("/", 1)[1].removesuffix(":0"): each.numpy() for each in fitted.model.variables}

@@ -9,9 +9,10 @@ from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.evaluation.metrics import figure
 from tf_model.tasks import Task
 
-# The weights that it started from, on the Hugging Face hub; both are Apache-2.0. Those of a folder are not known.
+# The weights that it started from, on the Hugging Face hub; all are Apache-2.0. Those of a folder are not known.
 HUB_NAMES = {
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+    "mpnet": "sentence-transformers/all-mpnet-base-v2",
     "bert-base-uncased": "google-bert/bert-base-uncased",
 }
 DATASET_NAMES = {ASSIGNMENT: "CrowdFlower, Brands and Product Emotions (SXSW 2011)", SAMPLE: "the sample corpus"}

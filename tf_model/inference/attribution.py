@@ -49,7 +49,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
     from tf_model.modeling.classifier import task_logits
 
     encoder, model = fitted.encoder, fitted.model
-    embeddings = model.bert.embeddings.weight  # (vocabulary, hidden)
+    embeddings = model.get_input_embeddings().weight  # (vocabulary, hidden)
     points, ends, rules = (tf.constant(values) for values in nested_rules())
 
     def scores(embedded: tf.Tensor) -> list[tf.Tensor]:
@@ -64,7 +64,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
         words, token_ids, word_of_token = encoder.words(text)  # (W), (L), (L) with -1 for special tokens
         embedded = tf.gather(embeddings, token_ids)  # (L, hidden)
         special = (word_of_token < 0)[:, None]
-        baseline = tf.where(special, embedded, embeddings[0])  # special tokens stay, words become padding
+        baseline = tf.where(special, embedded, embeddings[encoder.padding])  # special tokens stay, words become padding
         difference = embedded - baseline
         at_ends = scores(tf.stack([baseline, embedded]))
         chosen = [tf.argmax(each[1]) for each in at_ends]

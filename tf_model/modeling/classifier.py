@@ -1,4 +1,4 @@
-"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report.
+"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report; or that of an MPNet.
 
 With ``mean_pooling``, the only module that imports transformers; prediction imports neither it nor Keras.
 """
@@ -29,9 +29,14 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
     import tf_keras
     import transformers
 
-    architecture = transformers.TFBertForSequenceClassification
-    if pooling == "mean":
-        from tf_model.modeling.mean_pooling import MeanPooledBertForSequenceClassification as architecture
+    from tf_model.modeling import mean_pooling
+
+    architecture = {
+        ("bert", "cls"): transformers.TFBertForSequenceClassification,
+        ("bert", "mean"): mean_pooling.MeanPooledBertForSequenceClassification,
+        ("mpnet", "cls"): transformers.TFMPNetForSequenceClassification,
+        ("mpnet", "mean"): mean_pooling.MeanPooledMPNetForSequenceClassification,
+    }[backbone.model_type, pooling]
     transformers.logging.set_verbosity_error()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
@@ -56,7 +61,8 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
             f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
         )
     # In mixed precision the logits, and so the loss, stay in float32, as TensorFlow's guide asks of the last layer.
-    model.classifier._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
+    last = getattr(model.classifier, "out_proj", model.classifier)  # of the head of an MPNet
+    last._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
     model.config.task_classes = list(classes)  # kept in the configuration, which a copy of the model shares
     return model
 

@@ -1,4 +1,4 @@
-"""A ``TFBertForSequenceClassification`` that reads the mean of its tokens' outputs instead of the first token's.
+"""Classifiers that read the mean of their tokens' outputs instead of the first token's.
 
 Imported only where a model is built: it needs transformers.
 """
@@ -6,28 +6,26 @@ Imported only where a model is built: it needs transformers.
 from typing import Any
 
 import tensorflow as tf
-from transformers import TFBertForSequenceClassification
+import tf_keras
+from transformers import TFBertForSequenceClassification, TFMPNetModel
 from transformers.modeling_tf_outputs import TFSequenceClassifierOutput
 from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 
-class MeanPooledBertForSequenceClassification(TFBertForSequenceClassification):
-    """BERT whose classification layer sees the mean of the last layer over the tokens that are not padding.
+class _MeanPooled:
+    """The classification layer sees the mean of the last layer over the tokens that are not padding.
 
-    The packaged backbone was pretrained with this pooling (N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019):
-    its first token and the pooling layer on top of it have learned nothing.
+    The packaged backbones were pretrained with this pooling (N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019):
+    their first token and the pooling layer on top of it have learned nothing.
     """
-
-    def __init__(self, config: Any, *inputs: Any, **kwargs: Any):
-        super().__init__(config, *inputs, **kwargs)
-        self.bert = TFBertMainLayer(config, add_pooling_layer=False, name="bert")
 
     def call(self, inputs: dict[str, tf.Tensor], training: bool = False) -> TFSequenceClassifierOutput:
         """Logits, float32 [B, classes], of ``input_ids`` int32 [B, L] or ``inputs_embeds`` float32 [B, L, hidden].
 
         Without an ``attention_mask``, int32 [B, L], every token counts.
         """
-        tokens = tf.cast(self.bert(inputs, training=training).last_hidden_state, tf.float32)  # (B, L, hidden)
+        encoder = getattr(self, self.base_model_prefix)
+        tokens = tf.cast(encoder(inputs, training=training).last_hidden_state, tf.float32)  # (B, L, hidden)
         mask = inputs.get("attention_mask")
         weights = tf.ones(tf.shape(tokens)[:2]) if mask is None else tf.cast(mask, tf.float32)  # (B, L)
         total = tf.reduce_sum(tokens * weights[..., tf.newaxis], axis=1)  # (B, hidden)
@@ -35,3 +33,29 @@ class MeanPooledBertForSequenceClassification(TFBertForSequenceClassification):
         return TFSequenceClassifierOutput(
             logits=self.classifier(inputs=self.dropout(inputs=mean, training=training))  # (B, classes)
         )
+
+
+class MeanPooledBertForSequenceClassification(_MeanPooled, TFBertForSequenceClassification):
+    """A BERT without its pooling layer."""
+
+    def __init__(self, config: Any, *inputs: Any, **kwargs: Any):
+        super().__init__(config, *inputs, **kwargs)
+        self.bert = TFBertMainLayer(config, add_pooling_layer=False, name="bert")
+
+
+class MeanPooledMPNetForSequenceClassification(_MeanPooled, TFMPNetModel):
+    """An MPNet without its pooling layer, with BERT's classification layer: transformers' own has two."""
+
+    def __init__(self, config: Any, *inputs: Any, **kwargs: Any):
+        super().__init__(config, *inputs, **kwargs)
+        self.mpnet.pooler = tf_keras.layers.Activation("linear", name="pooler")  # it cannot be left out
+        self.dropout = tf_keras.layers.Dropout(config.hidden_dropout_prob)
+        initializer = tf_keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.classifier = tf_keras.layers.Dense(config.num_labels, kernel_initializer=initializer, name="classifier")
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the variables."""
+        super().build(input_shape)
+        if not self.classifier.built:
+            with tf.name_scope("classifier"):
+                self.classifier.build([None, self.config.hidden_size])

@@ -1,10 +1,20 @@
 """From raw strings to token ids without TensorFlow: those of :class:`tf_model.preprocessing.tokenizer.TextEncoder`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tf_model.preprocessing.cleaning import MASK, TARGET, Cleaning
 
-CLS, SEP, UNKNOWN = "[CLS]", "[SEP]", "[UNK]"
+CLS, SEP, UNKNOWN, PAD = "[CLS]", "[SEP]", "[UNK]", "[PAD]"
+# An MPNet's special tokens. BERT's, which its vocabulary has as well, it has never read.
+_MPNET = {"<s>": CLS, "</s>": SEP, "<pad>": PAD, "<mask>": MASK}
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """The tokens of a ``vocab.txt`` in the order of their ids; an MPNet's special tokens bear the names of BERT's."""
+    tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # one may be U+2028: no splitlines
+    names = _MPNET | {theirs: own for own, theirs in _MPNET.items()} if tokens[0] == "<s>" else {}
+    return [names.get(token, token) for token in tokens]
 
 
 class LightTokenizer:

@@ -6,14 +6,14 @@ from pathlib import Path
 import tensorflow as tf
 
 from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS, TARGET
+from tf_model.preprocessing.light_tokenizer import UNKNOWN, read_vocabulary
 
 # A batch is padded to its own longest text, rounded up to a multiple of this, so that few shapes occur.
 BUCKET = 8
-UNKNOWN = "[UNK]"  # what BERT reads in place of a word that it cannot put together
 
 
 class TextEncoder(tf.Module):
-    """Cleans and tokenizes raw texts as BERT expects them, by a ``vocab.txt`` of one token a line, ``[PAD]`` first.
+    """Cleans and tokenizes raw texts as BERT expects them, by a ``vocab.txt`` of one token a line.
 
     What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention.
     """
@@ -26,11 +26,12 @@ class TextEncoder(tf.Module):
         self.cleaning = CLEANINGS[cleaning]
         self._has_mentions = cleaning == TARGET.name
         self._tokenizer = keras_nlp.models.BertTokenizer(
-            vocabulary=str(vocabulary), lowercase=lower_case, special_tokens_in_strings=self._has_mentions
+            vocabulary=read_vocabulary(vocabulary), lowercase=lower_case, special_tokens_in_strings=self._has_mentions
         )
         self._cls = self._tokenizer.cls_token_id
         self._sep = self._tokenizer.sep_token_id
         self._unknown = self._tokenizer.token_to_id(UNKNOWN)
+        self.padding = self._tokenizer.pad_token_id
         self.max_tokens = max_tokens
 
     @property
@@ -86,7 +87,7 @@ class TextEncoder(tf.Module):
 
 def pad(token_ids: tf.RaggedTensor, max_tokens: int) -> dict[str, tf.Tensor]:
     """``input_ids`` and ``attention_mask``, int32 [N, L]: L is the longest row's, rounded up to full buckets."""
-    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest)
+    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest); whatever it is, the mask hides it
     longest = tf.shape(input_ids)[1]
     length = tf.minimum(tf.maximum(-(-longest // BUCKET), 1) * BUCKET, max_tokens)
     input_ids = tf.pad(input_ids, [[0, 0], [0, length - longest]])  # (N, L)

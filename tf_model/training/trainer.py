@@ -123,7 +123,7 @@ class Fitted:
         import tf_keras
 
         shared = self.model.distribute_strategy.num_replicas_in_sync > 1
-        if self.model.bert.dtype_policy.name == "float32" and not shared:
+        if self.model.dtype_policy.name == "float32" and not shared:
             return self
         policy = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy("float32")
