@@ -106,16 +106,7 @@ class Predictor:
     @classmethod
     def _load(cls, folder: Path, files: Path, runtime: str, threads: int | None) -> Predictor:
         labels = model_dir.read_labels(files)
-        names = (model_dir.RECIPE, model_dir.METRICS, model_dir.CALIBRATION)
-        recipe, metrics, calibration = (model_dir.read_json(files / name) for name in names)
-        more = {
-            "folder": folder,
-            "recipe": recipe,
-            "metrics": metrics,
-            "threshold": calibration.get("threshold"),
-            "no_emotion": model_dir.read_no_emotion(files),
-            "version": model_dir.training_of(files),
-        }
+        more = settings_of(files) | {"folder": folder, "version": model_dir.training_of(files)}
         light = _load_light(files, runtime, threads)
         if light:
             explainer = _late_explainer(files, labels)
@@ -278,6 +269,16 @@ def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False)
     if probabilities:
         columns |= {probability_column(task, label): "float32" for task in labels for label in labels[task]}
     return columns
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """What the files of a model tell a :class:`Predictor` beside the classes."""
+    return {
+        "recipe": model_dir.read_json(folder / model_dir.RECIPE),
+        "metrics": model_dir.read_json(folder / model_dir.METRICS),
+        "threshold": model_dir.read_json(folder / model_dir.CALIBRATION).get("threshold"),
+        "no_emotion": model_dir.read_no_emotion(folder),
+    }
 
 
 def outputs_of(labels: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -21,8 +21,8 @@ import numpy as np
 
 from tf_model import tasks
 from tf_model.errors import ModelError, UsageError, first_line, listed
-from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of
-from tf_model.model_dir import CALIBRATION, METRICS, RECIPE, SIGNATURE, read_json, read_labels, read_no_emotion
+from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of, settings_of
+from tf_model.model_dir import SIGNATURE, read_labels
 
 TIMEOUT = 60.0  # seconds, to the last byte of a reply; a batch of 64 long texts on a busy core takes about two
 MOST_BYTES = 2**24  # of a reply; that to a batch of 64 texts takes some 30,000
@@ -82,12 +82,9 @@ class RemotePredictor(Predictor):
             labels=labels,
             score=lambda batch: _outputs(client.predict(batch), len(batch), labels, client.url),
             folder=folder,
-            recipe=read_json(folder / RECIPE) if folder else {},
-            metrics=read_json(folder / METRICS) if folder else {},
-            no_emotion=read_no_emotion(folder) if folder else tasks.NO_EMOTION,
-            threshold=read_json(folder / CALIBRATION).get("threshold") if folder else None,
             url=client.url,
             version=served_version,
+            **(settings_of(folder) if folder else {}),
         )
 
 
