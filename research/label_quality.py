@@ -4,7 +4,6 @@ Three views: how far labels of a text that occurs twice agree, which labels a mo
 whether training gets better when the most doubtful labels are left out. The run is recorded method by method.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,10 +49,10 @@ def main(argv: list[str] | None = None) -> int:
         for name in arguments.tasks:
             problem, entry = make_problem(dataset, name), entries.setdefault(name, {})
             entry |= {"rows": len(problem.rows), "agreement": agreements(problem, dataset)}
-            # Counted together: doubts of an earlier run stay until our model is at hand again.
-            if ours or not entry.get("doubts", {}).get("ours"):
-                tfidf = study.score_method(known[TFIDF], problem, tasks.TASKS[name], GROUPED, 0, dataset.sha256)
-                entry["doubts"] = doubts(problem, tfidf.scores, ours.get(name)) | {"settings": known[TFIDF].settings}
+            tfidf = study.score_method(known[TFIDF], problem, tasks.TASKS[name], GROUPED, 0, dataset.sha256)
+            by_words = {"words": doubts(problem, tfidf.scores), "settings": known[TFIDF].settings}
+            by_ours = {"ours": doubts(problem, ours[name])} if ours else {}  # else what is recorded stays
+            entry["doubts"] = entry.get("doubts", {}) | by_words | by_ours
             measured = entry["without_doubtful"] = still_valid(entry.get("without_doubtful", {}), known)
             path = record("label_quality", command, run)
             orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]
@@ -172,24 +171,14 @@ def our_probabilities(dataset: data.Dataset, store: Path) -> dict[str, np.ndarra
     return {name: scores[rows[name]] for name, scores in by_task(probabilities).items()}
 
 
-def doubts(problem: Problem, tfidf: np.ndarray, ours: np.ndarray | None = None) -> dict[str, Any]:
-    """Labels that confident learning takes for wrong, by the TF-IDF baseline (``words``), by our model, and by both."""
+def doubts(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
+    """How many labels confident learning takes for wrong, by out-of-fold probabilities, float [N, classes]."""
     (task,) = problem.rows.tasks
     label_ids = problem.label_ids(task)
-    results: dict[str, Any] = {"words": None, "ours": None, "both": None}
-    positions = []
-    for name, probabilities in (("words", tfidf), ("ours", ours)):
-        if probabilities is not None:
-            positions.append(label_errors.find_label_errors(label_ids, probabilities))
-            counts = Counter(label_ids[positions[-1]].tolist())
-            results[name] = {
-                "rows": len(positions[-1]),
-                "share": len(positions[-1]) / len(label_ids),
-                "by_class": {label: counts[number] for number, label in enumerate(task.labels)},
-            }
-    if len(positions) == 2:
-        results["both"] = len(np.intersect1d(*positions))
-    return results
+    wrong = label_errors.find_label_errors(label_ids, probabilities)
+    counts = np.bincount(label_ids[wrong], minlength=len(task.labels)).tolist()
+    by_class = dict(zip(task.labels, counts, strict=True))
+    return {"rows": len(wrong), "share": len(wrong) / len(label_ids), "by_class": by_class}
 
 
 # ---------------------------------------------------------------- what leaving them out does

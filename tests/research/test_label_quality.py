@@ -111,19 +111,17 @@ def words_and_labels(count: int, wrong: int) -> tuple[list[str], np.ndarray, np.
     return texts, label_ids, true
 
 
-def test_doubts_of_two_models_are_counted_and_intersected():
+def test_doubts_are_counted_by_class():
     pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     texts, label_ids, true = words_and_labels(90, wrong=4)
     sure = np.full((90, LABELS), 0.05)
     sure[np.arange(90), true] = 0.9
-    ours = sure.copy()
-    ours[0] = [0.05, 0.9, 0.05]  # row 0 is labelled 1: this model believes it
-    found = label_quality.doubts(problem_of(texts, label_ids), sure, ours)
-    assert found["words"]["rows"] == 4
-    assert found["words"]["share"] == pytest.approx(4 / 90)
-    assert found["words"]["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
-    assert found["ours"]["rows"] == found["both"] == 3
-    assert label_quality.doubts(problem_of(texts, label_ids), sure)["both"] is None
+    found = label_quality.doubts(problem_of(texts, label_ids), sure)
+    assert found["rows"] == 4
+    assert found["share"] == pytest.approx(4 / 90)
+    assert found["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
+    sure[0] = [0.05, 0.9, 0.05]  # row 0 is labelled 1: this model believes it
+    assert label_quality.doubts(problem_of(texts, label_ids), sure)["rows"] == 3
 
 
 def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeypatch):
