@@ -117,7 +117,7 @@ bench: bench-predict bench-train ## the benchmarks of training and prediction, o
 bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.benchmarks.train $(ARGS)
 
-bench-predict: $(INSTALLED) ## throughput and latency of the exported model, and what answer costs beside product
+bench-predict: $(INSTALLED) ## throughput and latency of the saved product model, and what answer costs beside it
 	$(RUN) -m research.benchmarks.predict $(ARGS)
 
 bench-peers: $(INSTALLED) ## the light model beside PyTorch, ONNX Runtime and OpenVINO, which it installs into .venv-peers/ (5 GB)
