@@ -19,12 +19,13 @@ SPOKEN = "spoken"  # in the session: what a screen reader is to say once the pag
 _LIVE_HTML = '<p role="status"></p>'
 _LIVE_JS = "export default ({ data, parentElement }) => { parentElement.querySelector('p').textContent = data; }"
 # The region is seen by nobody. The rest is for the whole page: Streamlit's own mark of a link's focus is a faint shade,
-# its captions are too pale, and what is chosen has the primary colour, on which white must be read as well.
+# its captions are too pale, its tables too wide for a phone, and the primary colour, under white, is too dark for text.
 _LIVE_CSS = """
 p[role="status"] { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 a:focus-visible { outline: 3px solid currentColor !important; outline-offset: 2px; }
 [data-testid="stCaptionContainer"] { opacity: 0.8 !important; }
 button[data-selected="true"], [role="tab"], [data-testid="stSliderThumbValue"] { color: inherit !important; }
+[data-testid="stMarkdownContainer"] :is(th, td) { padding-inline: 0.3rem !important; }
 """
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
