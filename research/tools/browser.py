@@ -35,16 +35,6 @@ WORKING_SECONDS = 300  # a busy machine is slow to load a model
 PEOPLE = 4  # who ask before the page Monitor is looked at
 QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
 TWO_PRODUCTS = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
-# Made up for the pictures: no real tweet is ever shown in them.
-UPLOAD = (
-    "Loving the new iPad, the screen is gorgeous",
-    "my iphone dropped every call today",
-    "The Android app keeps crashing, what a mess",
-    "Google will talk about its maps at 3 pm in hall 2",
-    "queueing for coffee again",
-    "The pop-up Apple store is a great idea",
-    "iPad battery lasted the whole keynote",  # not sure
-)
 
 
 # ---------------------------------------------------------------- the app
@@ -238,10 +228,17 @@ def ask(page: Page, question: str = "") -> None:
 
 
 def upload(page: Page) -> None:
-    """Give the page Batch a small file, and have it answered."""
+    """Give the page Batch a file, and have it answered: the sample corpus with days, most complaints in the last month.
+
+    No real tweet is ever shown in a picture.
+    """
+    import numpy
     import pandas
 
-    rows = pandas.DataFrame(enumerate(UPLOAD * 4, 1), columns=["id", "text"])
+    corpus, random = data.read(paths.SAMPLE_CORPUS).labelled, numpy.random.default_rng(0)
+    is_late = (corpus[tasks.EMOTION_COLUMN] == tasks.NEGATIVE) & (random.random(len(corpus)) < 0.6)
+    days = pandas.to_timedelta(random.integers(numpy.where(is_late, 63, 0), 91), unit="D")
+    rows = pandas.DataFrame({"date": pandas.Timestamp(2026, 6, 1) + days, "text": corpus[tasks.TEXT_COLUMN]})
     file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": rows.to_csv(index=False).encode()}
     page.locator('input[type="file"]').first.set_input_files(file)
     wait_until_done(page)
