@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -27,6 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TWEETS_OFFLINE"] = "1"
 os.environ.pop("TWEETS_DATA", None)
+# Python looks for garbage after 700 new objects, over and over among the millions of the libraries and the tests.
+gc.set_threshold(50_000, 5, 2)
 
 # Enough words for the tests to tell products apart; everything else is spelled letter by letter or unknown.
 WORDS = [
