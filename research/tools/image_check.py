@@ -180,7 +180,8 @@ def _run(command: Sequence[str]) -> str:
     environment = os.environ | {"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
     done = subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = [line for line in (done.stderr or done.stdout).splitlines() if line and not line.startswith("make: ")]
+        lines = lines or [f"exit code {done.returncode}"]
         raise TweetTargetError(f"`{' '.join(command)[:120]}` failed: {lines[-1][:300]}")
     return done.stdout.strip()
 
