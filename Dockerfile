@@ -34,9 +34,8 @@ RUN find saved_models -name saved_model.pb -exec truncate --size 0 {} + \
  && python3 -m tf_model.predict --format csv --text ok \
  && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
 app = AppTest.from_file('streamlit_app/app.py', default_timeout=120).run(); \
-problems = [*app.exception]; \
-[problems.extend(app.switch_page(f'views/{name}.py').run().exception) for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
-exit(str(problems) if problems else 0)" \
+pages = [app.switch_page(f'views/{name}.py').run() for name in ('batch', 'explore', 'evaluate', 'monitor')]; \
+exit(str(app.exception) if app.exception else 0)" \
  && rm -rf saved_models/.monitor && install -d -o 10001 -g 10001 saved_models/.monitor
 
 # ------------------------------------------------------------ the image
