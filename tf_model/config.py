@@ -33,6 +33,7 @@ class TrainingConfig:
     schedule: Literal["constant", "linear"] = "constant"  # linear: warm-up from 0, then linear decay to 0
     warmup: Share = 0.0  # of the steps (linear only)
     label_smoothing: Share = 0.0  # of each label, spread evenly over all classes
+    lora_rank: Annotated[int, Field(ge=0)] = 0  # of adapters that are trained in place of the encoder; 0: all of it
     joined_pairs: Share = 0.0  # pairs of texts that train as one text (targets), as a share of the examples
     opinion_pairs: Share = 0.0  # pairs of opinions written for this project (targets), as a share of the examples
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples

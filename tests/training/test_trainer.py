@@ -23,6 +23,7 @@ from tf_model.training.trainer import Examples, Fitted, fit, join_texts, steps_p
 
 CONSTANT = TrainingConfig(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
+ADAPTED = replace(CONSTANT, lora_rank=3, learning_rate=5e-2)
 PRODUCTS = ("ipad", "iphone", "android", "google")
 # Of several lengths, so that sorting them by length changes their order.
 TEXTS = [
@@ -42,7 +43,7 @@ def tiny(shallow_bert: Path) -> backbone.Backbone:
 @pytest.fixture(scope="module")
 def whole(tiny) -> dict[str, Fitted]:
     """Runs that nothing interrupted, by the name of their schedule."""
-    return {recipe.schedule: train(recipe, tiny) for recipe in (CONSTANT, LINEAR)}
+    return {recipe.schedule: train(recipe, tiny) for recipe in (CONSTANT, LINEAR)} | {"lora": train(ADAPTED, tiny)}
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +160,9 @@ def test_history_has_a_row_for_each_epoch(whole, by_heart):
     assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
 
 
-def test_validation_figures_are_those_of_the_model_after_the_epoch(whole):
-    fitted = whole["constant"]
+@pytest.mark.parametrize("name", ["constant", "lora"])
+def test_validation_figures_are_those_of_the_model_after_the_epoch(name, whole):
+    fitted = whole[name]
     scores = score(fitted, VALIDATION[0])
     last = fitted.history[-1]
     assert last["val_accuracy"] == (scores.argmax(axis=1) == VALIDATION[1][:, 0]).mean()
@@ -188,18 +190,19 @@ def test_probabilities_are_in_the_order_of_the_texts(whole):
 # ------------------------------------------------------------------------------------------- what is repeatable
 
 
-def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(tiny, whole, tmp_path):
-    fingerprint = {"task": "product", **CONSTANT.to_dict()}
+@pytest.mark.parametrize(("name", "recipe"), [("constant", CONSTANT), ("lora", ADAPTED)])
+def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(name, recipe, tiny, whole, tmp_path):
+    fingerprint = {"task": "product", **recipe.to_dict()}
     stop = raise_at(epoch=3, batch=2, error=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        train(CONSTANT, tiny, checkpoint=Checkpoint(tmp_path / "run", fingerprint), callbacks=[stop])
+        train(recipe, tiny, checkpoint=Checkpoint(tmp_path / "run", fingerprint), callbacks=[stop])
     checkpoint = Checkpoint(tmp_path / "run", fingerprint)
     assert checkpoint.epochs_done() == 2
     checkpoint.open(resume=True, restart=False)
     again = [raise_at(epoch, 1, AssertionError("trained again")) for epoch in (1, 2)]
-    resumed = train(CONSTANT, tiny, checkpoint=checkpoint, callbacks=again)
-    assert_same(resumed, whole["constant"])
-    for ours, theirs in zip(resumed.model.get_weights(), whole["constant"].model.get_weights(), strict=True):
+    resumed = train(recipe, tiny, checkpoint=checkpoint, callbacks=again)
+    assert_same(resumed, whole[name])
+    for ours, theirs in zip(resumed.model.get_weights(), whole[name].model.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     checkpoint.remove()
     assert not (tmp_path / "run").exists()

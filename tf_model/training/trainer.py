@@ -156,6 +156,7 @@ def fit(
     """
     import tf_keras
 
+    from tf_model.modeling import lora
     from tf_model.preprocessing.batching import training_batches
 
     steps = steps_per_epoch(config, len(training))
@@ -166,6 +167,8 @@ def fit(
     strategy = runtime.strategy()
     with strategy.scope():
         model = bert.build(backbone, classes, config.pooling)
+        if config.lora_rank:
+            lora.attach(model, config.lora_rank)
         bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla, loss=loss)
         model.optimizer.build(model.trainable_variables)
         if strategy.num_replicas_in_sync == 1:  # several make theirs inside a step
@@ -175,8 +178,6 @@ def fit(
     if checkpoint:
         fitted.history = checkpoint.restore(model)
     done = len(fitted.history)
-    if done >= config.epochs:
-        return fitted
     batches = partial(
         training_batches,
         training.token_ids,
@@ -187,15 +188,19 @@ def fit(
         first_epoch=done,
         epochs=config.epochs,
     )
-    with runtime.workers.losses_explained() if runtime.workers else nullcontext():
-        model.fit(
-            _shared(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
-            initial_epoch=done,
-            epochs=config.epochs,
-            steps_per_epoch=steps,
-            verbose=0,
-            callbacks=[_epochs(fitted, config, validation, checkpoint, runtime.worker_index), *callbacks],
-        )
+    if done < config.epochs:
+        with runtime.workers.losses_explained() if runtime.workers else nullcontext():
+            model.fit(
+                _shared(batches, strategy) if strategy.num_replicas_in_sync > 1 else batches(),
+                initial_epoch=done,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=[_epochs(fitted, config, validation, checkpoint, runtime.worker_index), *callbacks],
+            )
+    if config.lora_rank:
+        lora.merge(model)
+        return Fitted(model, encoder, fitted.history)  # the graph of the one before may hold adapters
     return fitted
 
 
