@@ -79,12 +79,12 @@ class Problem:
         return self.rows.label_ids[:, self.rows.tasks.index(task)]
 
 
-def make_problem(dataset: data.Dataset, name: str) -> Problem:
+def make_problem(dataset: data.Dataset, name: str, fold_seed: int = FOLD_SEED) -> Problem:
     """Rows, groups and folds exactly as ``python -m tf_model.evaluate --task NAME`` makes them."""
     rows = data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
     report = splits.report_split(rows.strata, labels=rows.strata_names)
-    return Problem(name, rows, groups, {REPORT: (report,), GROUPED: splits.folds_of(rows, groups, FOLDS, FOLD_SEED)})
+    return Problem(name, rows, groups, {REPORT: (report,), GROUPED: splits.folds_of(rows, groups, FOLDS, fold_seed)})
 
 
 def size_of(dataset: data.Dataset, problem: Problem) -> dict[str, Any]:

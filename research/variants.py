@@ -2,29 +2,43 @@
 
 Leak-free folds, the same seeds, the same order of batches: nothing but the variant differs. The run
 (research/runs/levers.json) is recorded after each seed, so it may be stopped at any time; what is recorded stays.
+Variants are chosen on other folds (``--fold-seed 100``, research/runs/levers_folds_100.json).
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from research import study
 from research.methods.neural import FineTuned
-from research.runs import UNCHANGED, load_to_extend, record, unpack
+from research.runs import UNCHANGED, load, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.data import label_errors, splits
+from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
+from tf_model.training import distillation
+from tf_model.training.cross_validation import FOLD_SEED
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
 SMOOTHED = 0.1  # of each label, spread over all classes
 DOUBTFUL = 0.05  # of the labels of each task
 DOUBTING_FOLDS = 3
+TEACHING_FOLDS = 3
+MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
+LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher rate, and longer
+SEEDS = [{"seed": 1000 + number} for number in range(3)]
+LAYER_RATE = 0.85
+AGREEMENT = 1.0  # the weight of the divergence
+BIASES = np.linspace(-1.5, 1.5, 31)
+BEST, CHOOSING_FOLDS = "best", 100  # the best variant on the folds of that seed
 TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
@@ -41,6 +55,8 @@ class Variant:
     # all of them where a row has no label.
     targets: Targets | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
+    prepare: Callable[[Any], None] | None = None  # what is done to the compiled model
+    is_larger: bool = False  # than the model that is shipped: it can only teach
     apart: bool = False  # a model for each task, which costs twice as much to predict with
     # What is made of the probabilities of the training as it is, in place of a training.
     recalibrate: Recalibrate | None = None
@@ -84,17 +100,85 @@ def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -
     return np.concatenate(columns, axis=1)
 
 
+def taught(*teachers: Mapping[str, Any]) -> Targets:
+    """Labels, and what models of other settings say on average, each of them trained on other folds of the rows."""
+
+    def targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
+        groups = splits.near_duplicate_groups(rows.texts)
+        folds, said = splits.folds_of(rows, groups, TEACHING_FOLDS, settings.split_seed), []
+        for teacher in teachers:
+            scores = np.empty((len(rows), sum(CLASSES)), np.float32)
+            for fold in folds:
+                texts = [rows.texts[position] for position in fold.validation]
+                scores[fold.validation] = _train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
+            temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
+            said.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
+        return distillation.blended(rows.label_ids, np.mean(said, axis=0), settings.teacher_weight, rows.tasks)
+
+    return targets
+
+
 def _by_task(values: np.ndarray) -> list[np.ndarray]:
     return list(joint_metrics.by_task(values).values())
+
+
+# ---------------------------------------------------------------- how it is learned
+
+
+def average_weights(model: Any) -> None:
+    """Use a moving average of the weights in the end."""
+    model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
+
+
+def layer_wise_rates(model: Any) -> None:
+    """Let each layer learn at :data:`LAYER_RATE` of the rate of the layer above it.
+
+    Source: J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
+    """
+    step, layers = model.optimizer.update_step, model.config.num_hidden_layers
+
+    def update_step(gradient: Any, variable: Any) -> None:
+        before, layer = variable.value(), re.search(r"layer_\._(\d+)", variable.name)
+        number = int(layer[1]) if layer else -1 if "embeddings" in variable.name else layers
+        step(gradient, variable)
+        variable.assign(before + LAYER_RATE ** (layers - number) * (variable - before))
+
+    model.optimizer.update_step = update_step
+
+
+def r_drop(model: Any) -> None:
+    """Let two passes with dropout agree: the symmetric divergence of their probabilities is added to the loss.
+
+    Source: X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
+    """
+    import tensorflow as tf
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(batch: Any) -> dict[str, Any]:
+        inputs, labels = batch
+        with tf.GradientTape() as tape:
+            passes = [model(inputs, training=True).logits for _ in "ab"]
+            loss = sum(model.compiled_loss(labels, logits) for logits in passes) / 2
+            for one, other in zip(*(tf.split(logits, CLASSES, axis=-1) for logits in passes), strict=True):
+                difference = tf.nn.log_softmax(one) - tf.nn.log_softmax(other)
+                divergence = tf.reduce_sum((tf.nn.softmax(one) - tf.nn.softmax(other)) * difference, axis=-1)
+                loss += AGREEMENT * tf.reduce_mean(divergence) / 2
+        model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
+        return {"loss": loss}
+
+    model.train_step = train_step
 
 
 # ---------------------------------------------------------------- what is made of the probabilities
 
 
-def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+def with_class_bias(
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: Any = None
+) -> np.ndarray:
     """Probabilities to whose logarithm, over a temperature, a bias of each class was added, float64 as they come in.
 
-    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others.
+    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others, by
+    ``fit``, as :func:`_fitted_bias`.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
     """
@@ -103,7 +187,7 @@ def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Seq
         calibrated = np.empty(scores.shape, np.float64)
         for part in parts:
             others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
-            calibrated[part] = _scaled(scores[part], _fitted_bias(ids[others], scores[others]))
+            calibrated[part] = _scaled(scores[part], (fit or _fitted_bias)(ids[others], scores[others]))
         columns.append(calibrated)
     return np.concatenate(columns, axis=1)
 
@@ -120,6 +204,20 @@ def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
 
 
+def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The same, with the biases that give the best macro-F1, each changed in turn."""
+    from sklearn.metrics import f1_score
+
+    def score(weights: np.ndarray) -> float:
+        return f1_score(label_ids, _scaled(probabilities, weights).argmax(axis=1), average="macro")
+
+    weights = np.zeros(probabilities.shape[1])
+    for number in [*range(1, len(weights))] * 2:
+        tried = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
+        weights = max([weights, *tried], key=score)
+    return weights
+
+
 def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
     return biased / biased.sum(axis=1, keepdims=True)
@@ -131,6 +229,18 @@ VARIANTS: dict[str, Variant] = {
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
+    "class_bias_macro_f1": Variant(
+        "a bias of each class, for macro-F1", recalibrate=partial(with_class_bias, fit=_macro_f1_bias)
+    ),
+    "ema": Variant("a moving average of the weights", prepare=average_weights),
+    "layer_rates": Variant(f"each layer at {LAYER_RATE:g} of the rate above it", prepare=layer_wise_rates),
+    "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
+    "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
+    "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
+    "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
+    "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),
+    "distilled_mpnet": Variant("taught by MPNet", taught(MPNET)),
+    "distilled_both": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
     "without_doubtful": Variant(
         f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful, doubts=True
     ),
@@ -143,28 +253,49 @@ VARIANTS: dict[str, Variant] = {
 def main(argv: list[str] | None = None) -> int:
     """Measure what was asked for, print and record it."""
     parser = study.parser("variants", __doc__.splitlines()[0])
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS), help="which")
+    parser.add_argument(
+        "--variants",
+        nargs="+",
+        choices=[*VARIANTS, BEST],
+        default=list(VARIANTS),
+        help=f"which; {BEST}: that of the best answers with --fold-seed {CHOOSING_FOLDS}, of those no larger",
+    )
+    parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="seed of the folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
     arguments = parser.parse_args(argv)
     command = study.command_line("variants", argv)
     dataset = study.read_dataset(arguments.data)
-    problem, settings = make_problem(dataset, tasks.ANSWER), replace(config.ANSWER, seed=0)
+    problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
     same = {"dataset": dataset.name, **study.size_of(dataset, problem)}
-    run = load_to_extend(RECORD, same)
+    name_of_run = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
+    run = load_to_extend(name_of_run, same)
     if not study.is_recorded_config(run.get("recipe", {}), settings):
         run = same | {"recipe": settings.to_dict()}
     entries = run.setdefault(RECORD, {})
+    wanted = [best() if name == BEST else name for name in arguments.variants]
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
-            for name in study.with_unchanged(VARIANTS, arguments.variants, entries, seed):
+            for name in study.with_unchanged(VARIANTS, wanted, entries, seed):
                 figures = measure(name, problem, replace(settings, seed=seed), dataset.sha256)
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, figures)
                 entries = run[RECORD] = summarized(entries, problem)
-                path = record(RECORD, command, run)
+                path = record(name_of_run, command, run)
                 _print(name, seed, entries[name])
     cli.say(f"written to {paths.shown(path)}")
     return 0
+
+
+def best() -> str:
+    """The variant with the most answers exactly right on the folds to choose on, of those that can be shipped."""
+    run = load(f"{RECORD}_folds_{CHOOSING_FOLDS}")
+    if run is None:
+        raise UsageError(f"nothing is chosen yet; run it with --fold-seed {CHOOSING_FOLDS} --seeds 100 101 first")
+
+    def answers(name: str) -> float:
+        return float(np.mean([each["headline"]["answer_accuracy"] for each in run[RECORD][name]["seeds"].values()]))
+
+    return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].apart)), key=answers)
 
 
 def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_sha256: str) -> dict[str, Any]:
@@ -200,7 +331,7 @@ def train_and_score(
     """Train a variant on ``rows`` and score ``texts``: float32 [texts, classes of all tasks]."""
     settings = replace(settings, **variant.settings)
     if not variant.apart:
-        return _train_and_score(rows, settings, texts, variant.targets)
+        return _train_and_score(rows, settings, texts, variant.targets, variant.prepare)
     parts = []
     for number in range(len(CLASSES)):
         labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
@@ -211,36 +342,19 @@ def train_and_score(
 
 
 def _train_and_score(
-    rows: data.TrainingRows, settings: config.TrainingConfig, texts: Sequence[str], targets: Targets | None = None
+    rows: data.TrainingRows,
+    settings: config.TrainingConfig,
+    texts: Sequence[str],
+    targets: Targets | None = None,
+    prepare: Callable[[Any], None] | None = None,
 ) -> np.ndarray:
     """Train on the labels, or on ``targets`` in their place."""
     from tf_model.preprocessing.batching import steps_per_epoch
 
-    label_ids, loss = rows.label_ids, None
-    if targets:
-        label_ids, loss = np.arange(len(rows)), cross_entropy(targets(rows, settings))
+    wanted = targets(rows, settings) if targets else None
     shown = cli.show_epochs(cli.stderr(), settings.epochs, steps_per_epoch(len(rows), settings.batch_size))
-    model = FineTuned(settings, CLASSES, loss=loss, callbacks=[shown])
-    return model.fit(rows.texts, label_ids).predict_proba(texts)
-
-
-def cross_entropy(targets: np.ndarray) -> Any:
-    """The loss of the training as it is, with ``targets`` for labels.
-
-    Its arguments are positions among the targets, int32 [B, 1], and logits, float32 [B, classes of all tasks].
-    """
-    import tensorflow as tf
-
-    def loss(positions: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        total = 0.0
-        wanted = tf.gather(tf.constant(targets, tf.float32), tf.reshape(positions, [-1]))  # (B, classes of all tasks)
-        for target, scores in zip(tf.split(wanted, CLASSES, axis=-1), tf.split(logits, CLASSES, axis=-1), strict=True):
-            losses = -tf.reduce_sum(target * tf.nn.log_softmax(scores), axis=-1)  # (B)
-            labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(target, axis=-1) > 0, tf.float32))
-            total += tf.math.divide_no_nan(tf.reduce_sum(losses), labelled)
-        return total
-
-    return loss
+    model = FineTuned(settings, CLASSES, callbacks=[shown], prepare=prepare)
+    return model.fit(rows.texts, rows.label_ids, wanted).predict_proba(texts)
 
 
 # ---------------------------------------------------------------- the record

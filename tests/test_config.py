@@ -45,6 +45,8 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
         "lora_rank": 0,
         "joined_pairs": 0.0,
         "opinion_pairs": 0.0,
+        "teacher_weight": 0.5,
+        "teacher_temperature": 1.0,
         "seed": 42,
         "split_seed": 42,
         "validation_size": 0.2,

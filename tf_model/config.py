@@ -36,6 +36,8 @@ class TrainingConfig:
     lora_rank: Annotated[int, Field(ge=0)] = 0  # of adapters that are trained in place of the encoder; 0: all of it
     joined_pairs: Share = 0.0  # pairs of texts that train as one text (targets), as a share of the examples
     opinion_pairs: Share = 0.0  # pairs of opinions written for this project (targets), as a share of the examples
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of what teachers say, beside the label of a row
+    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0  # above 1: what they say is less sure
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples

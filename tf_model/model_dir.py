@@ -25,6 +25,7 @@ SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow wri
 LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
+OUT_OF_FOLD = "out_of_fold.npz"  # what was said of the rows it was trained on by those that had not seen them
 PRODUCTS = "products.csv"  # of a model of targets: the products that it looks for
 LIGHT = "light"  # what answers without TensorFlow, see tf_model.inference.light
 MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
@@ -43,6 +44,25 @@ def probability_column(task: str, label: str) -> str:
 def probabilities_sum_to_1(probabilities: np.ndarray) -> bool:
     """Whether each row of a float [N, C] does; NaN does not."""
     return bool((abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
+
+
+def read_out_of_fold(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Row numbers, int64 [N], and calibrated probabilities, float16 [N, classes of all tasks]; or :class:`ModelError`.
+
+    They are of the rows that the model was trained on, each by a model of its calibration that had not seen it.
+    """
+    import zipfile
+
+    import numpy as np
+
+    try:
+        with np.load(folder / OUT_OF_FOLD, allow_pickle=False) as kept:
+            return kept["rows"], kept["probabilities"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(
+            f"{OUT_OF_FOLD} of {folder} is not there or damaged ({first_line(error)}), so it cannot teach; train it "
+            "again as --task answer"
+        ) from error
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:

@@ -19,11 +19,11 @@ from tf_model.errors import OutputError, TweetTargetError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
-from tf_model.io import files
+from tf_model.io import files, tables
 from tf_model.modeling import backbone
 from tf_model.monitor import reference
 from tf_model.training import checkpoint as checkpoints
-from tf_model.training import cross_validation, trainer
+from tf_model.training import cross_validation, distillation, trainer
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,6 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     folder = _model_folder(arguments)
     cluster = distributed.from_environment()
 
+    if arguments.teacher and arguments.task != tasks.ANSWER:
+        raise UsageError(f"--teacher goes with --task {tasks.ANSWER}")
+    if arguments.unlabelled and not arguments.teacher:
+        raise UsageError("--unlabelled FILE holds texts for a --teacher, and none is given")
     dataset = data.load(arguments.data, **data.options_of(arguments))
     products = _products(arguments, dataset)
     rows = data.checked_rows(dataset, arguments.task, products)
@@ -58,22 +62,31 @@ def main(argv: list[str] | None = None) -> int:
         cluster=cluster,
         cluster_seconds=arguments.workers_timeout,
     )
+    teachers = []
+    if arguments.teacher:
+        more = _texts(arguments.unlabelled) if arguments.unlabelled else []
+        rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, more)
+        kept = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
+        teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in kept]
     cli.say(f"backbone: {weights.name}, {weights.source}")
     cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in config.to_dict().items())}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
-    data_sha256 = [dataset.identity, *([added.sha256] if added else [])]
+    data_sha256 = [dataset.identity, *([added.sha256] if added else []), *(each["sha256"] for each in teachers)]
     with _lock(folder, runtime.worker_index), cli.stopped_cleanly():
         checkpoint = _checkpoint(arguments, folder, config, data_sha256, weights, runtime)
         try:
-            calibration, threshold = None, None
+            calibration, threshold, out_of_fold = None, None, None
             if has_answer:
                 store = checkpoint.folder / checkpoints.CALIBRATION
-                calibration = cross_validation.calibrate_out_of_fold(
+                calibration, said = cross_validation.calibrate_out_of_fold(
                     rows.take(split.train), config, weights, runtime, store=store, data_sha256=data_sha256
                 )
                 threshold = calibration["threshold"]
+                numbers = rows.rows[split.train]
+                of_dataset = numbers != distillation.NO_ROW
+                out_of_fold = numbers[of_dataset], said[of_dataset]
             fitted, scores = _train(config, weights, rows, split, runtime, checkpoint)
         except BaseException as error:
             kept = checkpoint.progress()
@@ -109,6 +122,7 @@ def main(argv: list[str] | None = None) -> int:
             "command": shlex.join(["python", "-m", "tf_model.train", *(sys.argv[1:] if argv is None else argv)]),
             "versions": device.versions(),
             **({"extra": added.to_json()} if added else {}),
+            **({"teachers": teachers} if teachers else {}),
         }
         validation, scores = rows.take(split.validation), scores[split.validation]
         export(
@@ -119,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
             validation=validation,
             probabilities=scores,
             calibration=calibration,
+            out_of_fold=out_of_fold,
             reference=None if products else _reference(fitted.encoder, validation, scores, threshold, metrics),
             products=products,
             overwrite=arguments.overwrite,
@@ -138,6 +153,11 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     if arguments.products:
         raise UsageError(f"--products goes with --task {tasks.TARGET.name}")
     return None
+
+
+def _texts(path: Path) -> list[str]:
+    with tables.open_table(path) as table:
+        return [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
 
 
 def _lock(folder: Path, worker: int) -> Any:
@@ -197,7 +217,7 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
 
     # Every worker goes through all of this: what the chief does alone is to save.
     encoder = trainer.text_encoder(config, weights)
-    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts)
+    examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
     bar = cli.show_epochs(cli.stderr(), config.epochs, trainer.steps_per_epoch(config, len(split.train)))
     try:
         fitted = trainer.fit(
@@ -296,6 +316,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--extra", type=Path, help="more labelled rows to train on, such as `python -m tf_model.monitor export` writes"
     )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="saved models of --task answer, trained on the same rows: learn what they say, on average, beside the "
+        "labels, and of the sheet Test",
+    )
+    parser.add_argument("--unlabelled", type=Path, metavar="FILE", help="more texts of which --teacher is asked")
     parser.add_argument("--name", help="name of the saved model; the task's if not given")
     parser.add_argument(
         "--output-dir", type=Path, default=Path(paths.shown(paths.SAVED_MODELS)), help="where models go"

@@ -36,8 +36,11 @@ class FineTuned:
         self._classes, self._options = classes, options
         self.classes_ = np.arange(sum(classes))
 
-    def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> FineTuned:
-        """Train from the pretrained weights; ``label_ids`` int [N], or [N, tasks] with -1 for none."""
+    def fit(self, texts: Sequence[str], label_ids: np.ndarray, targets: np.ndarray | None = None) -> FineTuned:
+        """Train from the pretrained weights; ``label_ids`` int [N], or [N, tasks] with -1 for none.
+
+        Or on ``targets``, float32 [N, classes of all tasks], the share of each class of a task.
+        """
         used = device.prepare(self._config.seed)
         import tf_keras
 
@@ -48,7 +51,7 @@ class FineTuned:
         weights = backbone.find(self._config.backbone)
         encoder = trainer.text_encoder(self._config, weights)
         label_ids = np.reshape(label_ids, (len(texts), -1))
-        examples = trainer.Examples(encode(encoder, list(texts)), label_ids, texts)
+        examples = trainer.Examples(encode(encoder, list(texts)), label_ids, texts, targets)
         fitted = trainer.fit(self._config, weights, self._classes, encoder, examples, runtime=used, **self._options)
         self._fitted = fitted.in_float32()
         return self

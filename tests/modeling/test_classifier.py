@@ -151,6 +151,20 @@ def test_a_smoothed_label_spreads_a_share_over_all_classes_of_its_task(tiny_bert
     assert float(loss(tf.constant([[2, 0], [-1, 1]]), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
 
 
+def test_targets_count_where_a_task_has_any(tiny_bert):
+    two = build(backbone.find(str(tiny_bert)), [3, 2])
+    found = compiled(two, make_config("answer"), soft=True)
+    logits = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
+    first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
+    targets = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 1, 0, 0.3, 0.7], [-1] * 5], np.float32)  # the last fills up
+    expected = -(first[0] @ targets[0, :3] + first[1] @ targets[1, :3]) / 2 - second[1] @ targets[1, 3:]
+    assert float(found.loss(tf.constant(targets), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
+    metrics = found.test_on_batch(batch(3), tf.constant(targets), return_dict=True)
+    said = np.split(found(batch(3)).logits.numpy(), [3], axis=1)
+    correct = [said[0][0].argmax() == 0, said[0][1].argmax() == 1, said[1][1].argmax() == 1]
+    assert metrics["accuracy"] == pytest.approx(np.mean(correct))
+
+
 def test_a_model_of_one_task_smooths_its_labels_too(model):
     found = compiled(model, make_config("tuned", label_smoothing=0.1))
     logits = np.random.default_rng(0).normal(size=(4, CLASSES)).astype(np.float32)

@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from research import runs, study, variants
 from tf_model import config, data, device, paths, tasks
+from tf_model.errors import UsageError
 
 CLASSES = variants.CLASSES
 NONE = tasks.NO_LABEL
@@ -77,7 +79,54 @@ def test_the_labels_that_the_tfidf_baseline_doubts_most_are_left_out(rows, monke
         assert {rows.texts[position] for position in without} <= doubted
 
 
+def test_a_student_is_taught_by_models_that_had_not_seen_the_row(rows, monkeypatch):
+    asked = []
+
+    def train_and_score(part, settings, texts):
+        assert not set(part.texts) & set(texts)
+        asked.append((settings.seed, len(texts)))
+        product, emotion = ([0.9] + [0.1 / (size - 1)] * (size - 1) for size in CLASSES)
+        return np.tile(np.float32(product + emotion), (len(texts), 1))
+
+    monkeypatch.setattr(variants, "_train_and_score", train_and_score)
+    targets = variants.taught({"seed": 5}, {"seed": 6})(rows, replace(config.ANSWER, teacher_weight=0.5))
+    assert [seed for seed, _ in asked] == [5] * 3 + [6] * 3
+    assert sum(number for _, number in asked) == 2 * len(rows)
+    for part, ids in zip(np.split(targets, [CLASSES[0]], axis=1), rows.label_ids.T, strict=True):
+        np.testing.assert_allclose(part.sum(axis=1), 1, atol=1e-5)  # also where there is no label
+        others = np.flatnonzero(ids > 0)
+        assert (part[others, ids[others]] > 0.5).all()
+
+
 # ---------------------------------------------------------------- nothing else differs
+
+
+@pytest.mark.parametrize("name", ["ema", "layer_rates", "r_drop", "lora"])
+def test_each_way_of_learning_makes_another_model(name, rows, settings, monkeypatch):
+    variant = replace(variants.VARIANTS[name], settings={"lora_rank": 2} if name == "lora" else {})
+    few = rows.take(np.arange(48))
+    unchanged, changed = (
+        variants.train_and_score(each, few, settings, rows.texts[:9])
+        for each in (variants.VARIANTS[variants.UNCHANGED], variant)
+    )
+    assert np.isfinite(changed).all()
+    assert np.abs(changed - unchanged).max() > 1e-4
+
+
+def test_lower_layers_learn_more_slowly(shallow_bert):
+    from tf_model.modeling import backbone, classifier
+
+    device.prepare(0, precision="float32")
+    model = classifier.build(backbone.find(str(shallow_bert)), CLASSES)
+    classifier.compile_model(model, replace(config.REPORT, learning_rate=0.01), steps=1)
+    variants.layer_wise_rates(model)
+    model.optimizer.build(model.trainable_variables)
+    before = {each.name: each.numpy() for each in model.trainable_variables}
+    model.optimizer.apply_gradients([(each * 0 + 1, each) for each in model.trainable_variables])
+    steps = {each.name: np.abs(each.numpy() - before[each.name]).max() for each in model.trainable_variables}
+    for part, powers in {"classifier": 0, "layer_._0": 1, "embeddings": 2}.items():
+        found = [step for name, step in steps.items() if part in name]
+        np.testing.assert_allclose(found, 0.01 * variants.LAYER_RATE**powers, rtol=1e-3)
 
 
 def test_labels_as_targets_are_the_training_as_it_is(rows, settings):
@@ -145,6 +194,17 @@ def test_a_bias_of_each_class_mends_the_shares_by_the_labels_of_the_other_parts(
     np.testing.assert_array_equal(variants.with_class_bias(own, said, parts)[parts[0]], mended[parts[0]])
 
 
+def test_a_bias_for_macro_f1_finds_a_rare_class():
+    random = np.random.default_rng(1)
+    label_ids = random.choice(3, 600, p=[0.1, 0.6, 0.3])
+    scores = np.log([0.1, 0.6, 0.3]) + random.normal(size=(600, 3)) + 1.2 * np.eye(3)[label_ids]
+    said = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    better = variants._scaled(said, variants._macro_f1_bias(label_ids, said))
+    old, new = (f1_score(label_ids, each.argmax(axis=1), average="macro") for each in (said, better))
+    assert new > old + 0.02
+    np.testing.assert_allclose(better.sum(axis=1), 1)
+
+
 # ---------------------------------------------------------------- the record
 
 
@@ -168,7 +228,8 @@ def made_up(monkeypatch, tmp_path):
     def command(*names: str, seeds: str = "0") -> dict:
         arguments = ["--data", str(paths.SAMPLE_CORPUS), "--variants", *names, "--seeds", *seeds.split()]
         variants.main(arguments)
-        return json.loads((tmp_path / "levers.json").read_text())
+        path = tmp_path / "levers.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
 
     command.asked = asked
     return command
@@ -226,6 +287,15 @@ def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
     assert list(made_up("label_smoothing")["levers"]) == [variants.UNCHANGED, "label_smoothing"]
     made_up("two_models", seeds="0 1")
     assert made_up.asked[2:] == [("two_models", 0), (variants.UNCHANGED, 1), ("two_models", 1)]
+
+
+def test_the_best_on_other_folds_is_measured_on_the_reported_ones(made_up, tmp_path):
+    with pytest.raises(UsageError, match="nothing is chosen yet; run it with --fold-seed 100"):
+        made_up("best")
+    made_up("label_smoothing", "without_doubtful", "two_models", "--fold-seed", "100", seeds="100")
+    chosen = json.loads((tmp_path / "levers_folds_100.json").read_text())["levers"]
+    assert set(chosen) == {variants.UNCHANGED, "label_smoothing", "without_doubtful", "two_models"}
+    assert list(made_up("best")["levers"]) == [variants.UNCHANGED, "label_smoothing"]
 
 
 def test_figures_from_before_a_setting_was_added_stay(made_up, tmp_path):

@@ -26,6 +26,7 @@ class TrainingRows:
     label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
     ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # rows with a label that no model learns
     is_weak: np.ndarray | None = None  # bool [N], whether the label is only assumed: it trains, and judges nothing
+    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: what is learned in place of the labels
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -57,6 +58,7 @@ class TrainingRows:
             texts=[self.texts[position] for position in positions],
             label_ids=self.label_ids[positions],
             is_weak=None if self.is_weak is None else self.is_weak[positions],
+            targets=None if self.targets is None else self.targets[positions],
         )
 
 

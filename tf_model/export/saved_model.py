@@ -41,6 +41,7 @@ def export(
     validation: TrainingRows,
     probabilities: np.ndarray,
     calibration: Mapping[str, Any] | None = None,
+    out_of_fold: tuple[np.ndarray, np.ndarray] | None = None,
     reference: Any = None,
     products: Products | None = None,
     overwrite: bool = False,
@@ -48,7 +49,8 @@ def export(
     """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
     ``probabilities``, float [N, classes of all tasks], are of the rows ``validation``; ``calibration``, of a model that
-    gives answers, is ``temperature`` by task, ``threshold`` and what else is kept; ``reference`` is a
+    gives answers, is ``temperature`` by task, ``threshold`` and what else is kept; ``out_of_fold`` is what
+    :func:`tf_model.model_dir.read_out_of_fold` gives; ``reference`` is a
     :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` where the folder cannot be written.
     """
     import pandas
@@ -61,6 +63,9 @@ def export(
         write_json(part / model_dir.LABELS, {"task": metrics["task"], "labels": labels, "no_emotion": no_emotion})
         if calibration:
             write_json(part / model_dir.CALIBRATION, calibration)
+        if out_of_fold:
+            rows, said = out_of_fold
+            np.savez_compressed(part / model_dir.OUT_OF_FOLD, rows=rows, probabilities=said.astype(np.float16))
         if reference:
             reference.save(part)
         if products:

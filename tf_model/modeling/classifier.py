@@ -68,12 +68,13 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
 
 
 def compile_model(
-    model: TFBertForSequenceClassification, config: TrainingConfig, steps: int, *, xla: bool = False, loss: Any = None
+    model: TFBertForSequenceClassification, config: TrainingConfig, steps: int, *, xla: bool = False, soft: bool = False
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
     Labels are int32 [B, tasks], -1 where there is none. The schedule stretches over the ``steps`` of the whole run.
-    With another ``loss``, of labels and logits, float32 [B, classes of all tasks], no accuracy is watched.
+    If they are ``soft``, they are targets, float32 [B, classes of all tasks]: the share of each class of a task, 0 for
+    all of them where there is no label.
     """
     import tensorflow as tf
     import tf_keras
@@ -82,8 +83,8 @@ def compile_model(
     optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=xla)
     classes, smoothing = model.config.task_classes, config.label_smoothing
     is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
-    if loss is not None:
-        metrics = []
+    if soft:
+        loss, metrics = _loss_of_targets(classes), [_accuracy_of_tasks(classes, soft)]
     elif is_plain:
         loss, metrics = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
     else:
@@ -96,7 +97,7 @@ def compile_model(
 def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
     """Make the variables of the loss and the metrics, which Keras makes in its first step and then traces it again.
 
-    ``label_ids``, int [1, tasks], are of one example.
+    ``label_ids``, int [1, tasks] or targets, are of one example.
     """
     import tensorflow as tf
 
@@ -123,21 +124,44 @@ def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
         return -tf.reduce_sum(targets * tf.nn.log_softmax(scores), axis=-1)
 
     def cross_entropy(label_ids: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        total, devices = 0.0, tf.distribute.get_replica_context()
+        total = 0.0
         label_ids = tf.reshape(label_ids, [-1, len(classes)])
         for task, scores in enumerate(tf.split(logits, classes, axis=-1)):
             labelled = tf.where(label_ids[:, task] >= 0)[:, 0]
             losses = losses_of(tf.gather(label_ids[:, task], labelled), tf.gather(scores, labelled))
-            count = tf.cast(tf.size(losses), tf.float32)
-            if devices.num_replicas_in_sync > 1:
-                count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
-            total += tf.math.divide_no_nan(tf.reduce_sum(losses), count) * devices.num_replicas_in_sync
+            total += _mean_of_devices(losses, tf.cast(tf.size(losses), tf.float32))
         return total
 
     return cross_entropy
 
 
-def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
+def _loss_of_targets(classes: Sequence[int]) -> Any:
+    """The same, of targets."""
+    import tensorflow as tf
+
+    def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        total = 0.0
+        targets = tf.maximum(targets, 0.0)  # -1 in rows that fill up the share of a device
+        for wanted, scores in zip(tf.split(targets, classes, -1), tf.split(logits, classes, -1), strict=True):
+            losses = -tf.reduce_sum(wanted * tf.nn.log_softmax(scores), axis=-1)  # (B)
+            labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(wanted, axis=-1) > 0, tf.float32))
+            total += _mean_of_devices(losses, labelled)
+        return total
+
+    return cross_entropy
+
+
+def _mean_of_devices(losses: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """The sum of losses over their ``count`` on all devices, times the number of these."""
+    import tensorflow as tf
+
+    devices = tf.distribute.get_replica_context()
+    if devices.num_replicas_in_sync > 1:
+        count = devices.all_reduce(tf.distribute.ReduceOp.SUM, count)
+    return tf.math.divide_no_nan(tf.reduce_sum(losses), count) * devices.num_replicas_in_sync
+
+
+def _accuracy_of_tasks(classes: Sequence[int], soft: bool = False) -> Any:
     """Share of all labels of all tasks that are the most probable class of their task."""
     import tensorflow as tf
     import tf_keras
@@ -145,6 +169,10 @@ def _accuracy_of_tasks(classes: Sequence[int]) -> Any:
     class Accuracy(tf_keras.metrics.Mean):
         def update_state(self, label_ids, logits, sample_weight=None):
             guesses = [tf.argmax(scores, axis=-1) for scores in tf.split(logits, classes, axis=-1)]
+            if soft:  # the most probable class of each task
+                parts = tf.split(label_ids, classes, axis=-1)
+                ids = [tf.where(tf.reduce_max(each, axis=-1) > 0, tf.argmax(each, axis=-1), -1) for each in parts]
+                label_ids = tf.stack(ids, axis=1)
             label_ids = tf.reshape(tf.cast(label_ids, tf.int64), [-1, len(classes)])
             correct = tf.cast(tf.stack(guesses, axis=1) == label_ids, tf.float32)
             return super().update_state(correct, sample_weight=tf.cast(label_ids >= 0, tf.float32))

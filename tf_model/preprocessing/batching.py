@@ -45,12 +45,14 @@ def training_batches(
     would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its
     own longest text, and the batches are shuffled.
 
-    A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. Of several
+    A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``, or with
+    targets, float32 [B, classes of all tasks], if ``label_ids`` are such. Of several
     ``replicas`` that share each batch, the shares ``own`` are given instead, one after the other, of ``ceil(B /
     replicas)`` rows each, with the label -1 in rows that only fill it up.
     """
     rows = len(label_ids)
-    label_ids, lengths = tf.constant(label_ids, tf.int32), token_ids.row_lengths()
+    lengths = token_ids.row_lengths()
+    label_ids = tf.constant(label_ids, tf.float32 if label_ids.dtype == np.float32 else tf.int32)
     batches_per_epoch = steps_per_epoch(rows, batch_size)
 
     def epoch(number: tf.Tensor) -> tf.data.Dataset:

@@ -49,11 +49,13 @@ def cross_validate(
     store: Path,
     each_epoch: bool = False,
     title: Callable[[int, int], str] | None = None,
+    targets: np.ndarray | None = None,
 ) -> Iterator[FoldResult]:
     """Train on each fold's training part with each seed, and score its validation part: one result each.
 
     ``classes`` are those of each task; ``label_ids``, int64 [N, tasks], are -1 where a text has none. ``store`` keeps
-    finished folds, so that a stopped run goes on; ``title`` of seed and fold names the progress, None shows none.
+    finished folds, so that a stopped run goes on; ``title`` of seed and fold names the progress, None shows none;
+    ``targets``, float32 [N, classes of all tasks], are learned in place of the labels.
     """
 
     @cache
@@ -62,7 +64,7 @@ def cross_validate(
         from tf_model.preprocessing.batching import encode
 
         encoder = trainer.text_encoder(config, backbone)
-        return encoder, trainer.Examples(encode(encoder, texts), label_ids, texts)
+        return encoder, trainer.Examples(encode(encoder, texts), label_ids, texts, targets)
 
     for seed in seeds:
         for number, split in enumerate(folds, start=1):
@@ -150,9 +152,10 @@ def calibrate_out_of_fold(
     *,
     store: Path,
     data_sha256: list[str],
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], np.ndarray]:
     """What ``calibration.json`` holds, from predictions for each of ``rows`` by a model that saw no near-duplicate.
 
+    And those predictions, calibrated: float64 [N, classes of all tasks].
     ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``, ``risk_coverage``, and by task
     ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``, on the rows that the temperatures were fitted
     on: the training part, so that the validation part can judge them. ``store`` keeps finished folds.
@@ -170,14 +173,16 @@ def calibrate_out_of_fold(
         runtime=runtime,
         store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, config=config),
         title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
+        targets=rows.targets,
     )
     before = out_of_fold(list(results), config.seed, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
     after = joint_metrics.calibrate(before, temperatures, rows.tasks)
-    return {
+    calibration = {
         "temperature": temperatures,
         **joint_metrics.threshold_for(rows.judged_ids, after, rows.tasks),
         "folds": CALIBRATION_FOLDS,
         "rows": len(rows),
         **joint_metrics.evaluate_calibration(rows.judged_ids, before, after, chosen=rows.tasks),
     }
+    return calibration, after

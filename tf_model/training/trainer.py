@@ -35,6 +35,7 @@ class Examples:
     token_ids: tf.RaggedTensor
     label_ids: np.ndarray
     texts: Sequence[str] = ()  # raw, where they are needed to make more examples
+    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: what is learned in place of the classes
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -44,7 +45,8 @@ class Examples:
         import tensorflow as tf
 
         texts = [self.texts[position] for position in positions] if self.texts else ()
-        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts)
+        targets = None if self.targets is None else self.targets[positions]
+        return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts, targets)
 
     def with_pairs(self, encoder: TextEncoder, joined: int, opinions: int, seed: int) -> Examples:
         """The same and the examples of :func:`join_texts` and of :func:`opinion_pairs`."""
@@ -147,12 +149,12 @@ def fit(
     runtime: Runtime,
     checkpoint: Checkpoint | None = None,
     callbacks: Sequence[Any] = (),
-    loss: Any = None,
+    prepare: Callable[[Any], None] | None = None,
 ) -> Fitted:
     """Train a classifier of ``classes`` of each task on examples that ``encoder`` made.
 
     ``validation`` is scored after each epoch for the history only: nothing is chosen by it. ``checkpoint`` keeps the
-    state after each epoch, and is resumed from if it holds any. ``loss`` is of ``compile_model``.
+    state after each epoch, and is resumed from if it holds any. ``prepare`` may change the compiled model.
     """
     import tf_keras
 
@@ -163,16 +165,19 @@ def fit(
     pairs = made_pairs(config, len(training))
     if any(pairs):
         training = training.with_pairs(encoder, *pairs, config.seed)
+    labels = training.label_ids if training.targets is None else training.targets
     tf_keras.utils.set_random_seed(config.seed)
     strategy = runtime.strategy()
     with strategy.scope():
         model = bert.build(backbone, classes, config.pooling)
         if config.lora_rank:
             lora.attach(model, config.lora_rank)
-        bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla, loss=loss)
+        bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla, soft=training.targets is not None)
+        if prepare:
+            prepare(model)
         model.optimizer.build(model.trainable_variables)
         if strategy.num_replicas_in_sync == 1:  # several make theirs inside a step
-            bert.build_metrics(model, training.label_ids[:1])
+            bert.build_metrics(model, labels[:1])
         bert.reseed_dropout(model, config.seed)
     fitted = Fitted(model, encoder)
     if checkpoint:
@@ -181,7 +186,7 @@ def fit(
     batches = partial(
         training_batches,
         training.token_ids,
-        training.label_ids,
+        labels,
         batch_size=config.batch_size,
         max_tokens=config.max_tokens,
         seed=config.seed,

@@ -1,0 +1,86 @@
+"""Knowledge distillation: a student learns what trained models, its teachers, say of a text, beside its label.
+
+Source: G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from tf_model import cli, model_dir
+from tf_model.config import TrainingConfig
+from tf_model.data import Dataset, TrainingRows
+from tf_model.data.dataset import UNLABELLED_COLUMN
+from tf_model.data.splits import Split
+from tf_model.errors import ModelError
+from tf_model.evaluation.joint_metrics import by_task, calibrate
+from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.tasks import NO_LABEL, Task
+
+NO_ROW = -1  # the number of a text that is no row of the dataset
+
+
+def teach(
+    folders: Sequence[Path],
+    dataset: Dataset,
+    rows: TrainingRows,
+    split: Split,
+    config: TrainingConfig,
+    more: Sequence[str] = (),
+) -> tuple[TrainingRows, Split]:
+    """The same with ``targets``, and with the texts of the sheet Test and ``more`` in the training part.
+
+    A labelled row learns :func:`blended` targets, of what each teacher said of it when it had not seen it. A text
+    without a label learns what the teachers say; its most probable classes are labels that judge nothing. Raises
+    :class:`ModelError` for a teacher of other classes or other training rows, or that has not kept what it said.
+    """
+    unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
+    known = {*rows.texts, ""}
+    texts = [text for text in dict.fromkeys([*unlabelled, *more]) if text not in known]
+    columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
+    of_rows, of_texts = [], []
+    for folder in folders:
+        predictor = Predictor.load(folder, "tensorflow")
+        if predictor.labels != {task.name: task.labels for task in rows.tasks}:
+            raise ModelError(f"the teacher {folder} answers with other classes than this model; choose another one")
+        numbers, probabilities = model_dir.read_out_of_fold(folder)
+        is_same = np.array_equal(numbers, rows.rows[split.train])
+        if predictor.metrics.get("data_sha256") != dataset.sha256 or not is_same:
+            raise ModelError(
+                f"the teacher {folder} was trained on other rows than this model will be, and may have learned those "
+                "that judge it; train it with the same --data, --extra, --split-seed and --validation-size"
+            )
+        of_rows.append(probabilities)
+        of_texts.append(predictor.predict(texts, probabilities=True)[columns].to_numpy())
+    softer = dict.fromkeys([task.name for task in rows.tasks], config.teacher_temperature)
+    taught, guessed = (calibrate(np.mean(said, axis=0), softer, rows.tasks) for said in (of_rows, of_texts))
+    cli.say(f"teachers: {len(folders)}, of {len(taught):,} labelled rows and {len(texts):,} texts without a label")
+
+    targets = np.zeros((len(rows) + len(texts), len(columns)), np.float32)
+    targets[split.train] = blended(rows.label_ids[split.train], taught, config.teacher_weight, rows.tasks)
+    targets[len(rows) :] = guessed
+    label_ids = np.stack([part.argmax(axis=1) for part in by_task(guessed, rows.tasks).values()], axis=1)
+    together = replace(
+        rows,
+        rows=np.concatenate([rows.rows, np.full(len(texts), NO_ROW)]),
+        texts=[*rows.texts, *texts],
+        label_ids=np.concatenate([rows.label_ids, label_ids]),
+        is_weak=np.arange(len(targets)) >= len(rows),
+        targets=targets,
+    )
+    return together, Split(np.concatenate([split.train, np.arange(len(rows), len(targets))]), split.validation)
+
+
+def blended(label_ids: np.ndarray, taught: np.ndarray, weight: float, tasks: Sequence[Task]) -> np.ndarray:
+    """Labels, int [N, tasks], and ``weight`` of what was ``taught``, as targets, float32 [N, classes of all tasks].
+
+    Where a row has no label of a task, it is what was taught alone.
+    """
+    columns = []
+    for ids, probabilities in zip(label_ids.T, by_task(taught, tasks).values(), strict=True):
+        labels = np.eye(probabilities.shape[1])[np.maximum(ids, 0)]
+        shares = np.where(ids == NO_LABEL, 1.0, weight)[:, np.newaxis]
+        columns.append((1 - shares) * labels + shares * probabilities)
+    return np.concatenate(columns, axis=1).astype(np.float32)
