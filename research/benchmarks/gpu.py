@@ -19,6 +19,7 @@ EPOCHS = 3
 FORMATS = {
     "float32": ["--precision", "float32"],
     "mixed bfloat16": ["--precision", "mixed_bfloat16"],
+    "mixed bfloat16, LoRA of rank 16": ["--precision", "mixed_bfloat16", "--lora-rank", "16"],
     "mixed bfloat16, XLA": ["--precision", "mixed_bfloat16", "--xla"],
 }
 
