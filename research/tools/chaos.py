@@ -1,5 +1,5 @@
 """``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
-clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
+clock that jumps, a model that is replaced, 50 clients at once, 20 requests a second and texts by the hundred.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -47,6 +47,8 @@ IN_TURN = 100  # requests, one after the other
 LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its start included
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
+FILES, FILE_TEXTS = 32, 100  # clients that send so many texts at once
+LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 P95_SECONDS = 1.0  # of an answer to one of them, at most
 RATE, RATE_REQUESTS = 20, 2_000  # a second; in all
 P99_SECONDS = 0.03  # of an answer to one of these, at most
@@ -85,7 +87,8 @@ def main(argv: list[str] | None = None) -> int:
             "sigterm": lambda: stop_under_load(model),
             "replaced": lambda: replace_under_load(model, folder, arguments.answers),
             "memory": lambda: watch_memory(model, arguments.requests),
-            "people": lambda: serve_people(model),
+            "people": lambda: serve_people(model, PEOPLE, 1),
+            "files": lambda: serve_files(model),
             "rate": lambda: serve_rate(model),
         }.items():
             found[title] = try_it()
@@ -108,6 +111,7 @@ def failures(found: dict[str, Any]) -> list[str]:
         "sigterm": ("begun_and_lost", "exit_code_other"),
         "replaced": ("wrong", "failed", "mixed_loads"),
         "people": ("failed",),
+        "files": ("failed",),
         "rate": ("failed",),
     }
     missed = [
@@ -122,6 +126,8 @@ def failures(found: dict[str, Any]) -> list[str]:
     for title, name, most in (("people", "p95_seconds", P95_SECONDS), ("rate", "p99_seconds", P99_SECONDS)):
         if found[title][name] > most:
             missed.append(f"{title}: {name} is {found[title][name]:.3f}, above {most:g}")
+    if found["files"]["of_the_model"] < LEAST_SHARE:
+        missed.append(f"files: {found['files']['of_the_model']:.2f} of the model's speed, below {LEAST_SHARE}")
     return missed
 
 
@@ -453,8 +459,8 @@ def _ask_times(address: str, texts: list[str], count: int, statuses: Counter[str
             connection.close()
 
 
-def serve_people(model: Path) -> dict[str, Any]:
-    """Many clients at once, each with its next text as soon as it has an answer: how long they wait."""
+def serve_people(model: Path, clients: int, size: int) -> dict[str, Any]:
+    """Many clients at once, each with its next ``size`` texts as soon as it has an answer: how long they wait."""
     texts, seconds, statuses = _texts(2_000), [], Counter(failed=0)
     with running_api(model) as (address, *_):
         until = time.monotonic() + PEOPLE_SECONDS
@@ -463,19 +469,31 @@ def serve_people(model: Path) -> dict[str, Any]:
             connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
             while (began := time.monotonic()) < until:
                 try:
-                    _ask(connection, [random.choice(texts)])
+                    _ask(connection, random.sample(texts, size))
                     seconds.append(time.monotonic() - began)
                 except (OSError, http.client.HTTPException):
                     statuses["failed"] += 1
                     connection.close()
 
-        threads = [threading.Thread(target=ask) for _ in range(PEOPLE)]
+        threads = [threading.Thread(target=ask) for _ in range(clients)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     p50, p95 = np.quantile(seconds, (0.5, 0.95)).tolist()
-    return {"clients": PEOPLE, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
+    return {"clients": clients, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
+
+
+def serve_files(model: Path) -> dict[str, Any]:
+    """Many texts from each of many clients: texts a second, and what share that is of the model's own."""
+    texts, predictor = _texts(2_000), Predictor.load(model)
+    predictor.predict(texts)
+    began = time.monotonic()
+    predictor.predict(texts)
+    alone = len(texts) / (time.monotonic() - began)
+    found = serve_people(model, FILES, FILE_TEXTS)
+    served = found["answered"] * FILE_TEXTS / PEOPLE_SECONDS
+    return found | {"texts_a_second": served, "of_the_model": served / alone}
 
 
 def serve_rate(model: Path) -> dict[str, Any]:

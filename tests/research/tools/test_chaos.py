@@ -9,7 +9,7 @@ import pytest
 from research.runs import load
 from research.tools import chaos
 
-SOUND = {"rate": {"failed": 0, "p99_seconds": 0.02}} | load("chaos")
+SOUND = load("chaos") | {"rate": {"failed": 0, "p99_seconds": 0.02}, "files": {"failed": 0, "of_the_model": 0.9}}
 
 
 def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
@@ -43,10 +43,19 @@ def test_a_clock_that_jumps_loses_and_hides_nothing(trained, tmp_path, monkeypat
 
 def test_many_clients_are_answered(trained, monkeypatch):
     monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
-    found = chaos.serve_people(trained[0])
+    found = chaos.serve_people(trained[0], chaos.PEOPLE, 1)
     assert found["failed"] == 0
     assert found["answered"] >= found["clients"] == 50
     assert 0 < found["p50_seconds"] <= found["p95_seconds"]
+
+
+def test_many_texts_of_many_clients_are_answered_at_a_share_of_the_model_s_speed(trained, monkeypatch):
+    monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
+    monkeypatch.setattr(chaos, "FILES", 2)
+    found = chaos.serve_files(trained[0])
+    assert found["failed"] == 0
+    assert found["texts_a_second"] >= chaos.FILE_TEXTS
+    assert 0 < found["of_the_model"] < 2
 
 
 def test_answers_at_a_steady_rate_are_timed(trained, monkeypatch):
@@ -73,6 +82,7 @@ def test_the_two_models_that_replace_each_other_can_be_told_apart():
         ("memory", "late_bytes", 10**12),
         ("people", "p95_seconds", 1.2),
         ("rate", "p99_seconds", 0.04),
+        ("files", "of_the_model", -0.2),
     ],
 )
 def test_what_does_not_hold_is_named(title, name, value):

@@ -4,7 +4,7 @@ set -eu
 cd "$1"
 # Tests, headers, sources, and data of examples.
 find . -depth -type d \( -name tests -o -name include \) -exec rm -r {} +
-find . -type f \( -name '*.py[xid]' -o -name '*.px[di]' -o -name '*.[ch]' -o -name '*.cc' -o -name '*.cpp' -o -name '*.tp' \
+find . ! -type d \( -name '*.py[xid]' -o -name '*.px[di]' -o -name '*.[ch]' -o -name '*.cc' -o -name '*.cpp' -o -name '*.tp' \
     -o -name '*.map' -o -path './numpy/_core/_simd.*' \) -delete
 rm -rf bin share pyarrow/src sklearn/datasets/data sklearn/datasets/descr sklearn/datasets/images
 # Arrow's clients of Flight and S3, and the names that only a linker asks for; AVIF pictures; Plotly in notebooks.
