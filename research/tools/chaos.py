@@ -1,5 +1,5 @@
 """``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
-clock that jumps, a model that is replaced, 50 clients at once, 20 requests a second and texts by the hundred.
+clock that jumps, a model that is replaced, 50 clients at once, 20 requests a second and texts by the ten.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -47,7 +47,7 @@ IN_TURN = 100  # requests, one after the other
 LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its start included
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
-FILES, FILE_TEXTS = 32, 100  # clients that send so many texts at once
+FILES, FILE_TEXTS = 32, 10  # clients that send so many texts at once, of which 512 may wait
 LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 P95_SECONDS = 1.0  # of an answer to one of them, at most
 RATE, RATE_REQUESTS = 20, 2_000  # a second; in all

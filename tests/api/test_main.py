@@ -12,7 +12,7 @@ import pytest
 from stub_model import stub, target_stub
 
 from tf_model import paths
-from tf_model.api.__main__ import main
+from tf_model.api.__main__ import _listen, main
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.inference import targets
 from tf_model.inference.predictor import Predictor
@@ -68,6 +68,15 @@ def test_sigterm_lets_what_has_begun_be_answered():
     assert [answer["predictions"][0]["product"] for answer in answers] == ["iPad"] * 3
     assert [json.loads(line)["status"] for line in lines[:-1]] == [200] * 3
     assert lines[-1] == "terminated"
+
+
+def test_no_packet_of_an_answer_waits_for_another():
+    with (
+        _listen("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_port_that_is_taken_is_said():
