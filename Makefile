@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d; name one: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: venv failed; on Debian: apt-get install python3-venv"; exit 1; } >&2
 	@echo "installing into $(VENV)/ (about 90 seconds, once)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	@touch $@
 
 install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda] (Linux, x86-64)

@@ -48,6 +48,7 @@ LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its star
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
 FILES, FILE_TEXTS = 32, 10  # clients that send so many texts at once, of which 512 may wait
+TWEET = 280  # characters of these at most: longer ones are more bytes than the API takes at once
 LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 P95_SECONDS = 1.0  # of an answer to one of them, at most
 RATE, RATE_REQUESTS = 20, 2_000  # a second; in all
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
             "sigterm": lambda: stop_under_load(model),
             "replaced": lambda: replace_under_load(model, folder, arguments.answers),
             "memory": lambda: watch_memory(model, arguments.requests),
-            "people": lambda: serve_people(model, PEOPLE, 1),
+            "people": lambda: serve_people(model, PEOPLE, _texts(2_000), 1),
             "files": lambda: serve_files(model),
             "rate": lambda: serve_rate(model),
         }.items():
@@ -459,9 +460,9 @@ def _ask_times(address: str, texts: list[str], count: int, statuses: Counter[str
             connection.close()
 
 
-def serve_people(model: Path, clients: int, size: int) -> dict[str, Any]:
+def serve_people(model: Path, clients: int, texts: list[str], size: int) -> dict[str, Any]:
     """Many clients at once, each with its next ``size`` texts as soon as it has an answer: how long they wait."""
-    texts, seconds, statuses = _texts(2_000), [], Counter(failed=0)
+    seconds, statuses = [], Counter(failed=0)
     with running_api(model) as (address, *_):
         until = time.monotonic() + PEOPLE_SECONDS
 
@@ -486,12 +487,12 @@ def serve_people(model: Path, clients: int, size: int) -> dict[str, Any]:
 
 def serve_files(model: Path) -> dict[str, Any]:
     """Many texts from each of many clients: texts a second, and what share that is of the model's own."""
-    texts, predictor = _texts(2_000), Predictor.load(model)
+    texts, predictor = [text for text in _texts(2_000) if len(text) <= TWEET], Predictor.load(model)
     predictor.predict(texts)
     began = time.monotonic()
     predictor.predict(texts)
     alone = len(texts) / (time.monotonic() - began)
-    found = serve_people(model, FILES, FILE_TEXTS)
+    found = serve_people(model, FILES, texts, FILE_TEXTS)
     served = found["answered"] * FILE_TEXTS / PEOPLE_SECONDS
     return found | {"texts_a_second": served, "of_the_model": served / alone}
 

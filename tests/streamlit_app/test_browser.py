@@ -306,6 +306,8 @@ def tab_to(page, place):
 
 
 def test_keys_alone_ask_and_change_pages(page, address):
+    from playwright.sync_api import expect
+
     page.goto(address)
     wait_until_done(page)
     tab_to(page, page.get_by_label("Your text"))
@@ -321,7 +323,7 @@ def test_keys_alone_ask_and_change_pages(page, address):
         assert link.evaluate("link => getComputedStyle(link).outline").endswith("solid 3px")
         page.keyboard.press("Enter")
         page.get_by_role("heading", level=1, name=name).wait_for()
-    assert page.get_by_label("Your text").input_value() == "I love the iPad", "it is one session"
+    expect(page.get_by_label("Your text"), "it is one session").to_have_value("I love the iPad")
 
 
 def test_sessions_of_the_load_test_get_their_answers(address, models):

@@ -43,7 +43,7 @@ def test_a_clock_that_jumps_loses_and_hides_nothing(trained, tmp_path, monkeypat
 
 def test_many_clients_are_answered(trained, monkeypatch):
     monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
-    found = chaos.serve_people(trained[0], chaos.PEOPLE, 1)
+    found = chaos.serve_people(trained[0], chaos.PEOPLE, ["an iPad"], 1)
     assert found["failed"] == 0
     assert found["answered"] >= found["clients"] == 50
     assert 0 < found["p50_seconds"] <= found["p95_seconds"]
