@@ -18,7 +18,7 @@ from tf_model.device import cores
 from tf_model.errors import ModelError, first_line
 from tf_model.modeling.joint_label import answer_outputs
 from tf_model.preprocessing.cleaning import Cleaning
-from tf_model.preprocessing.light_tokenizer import LightTokenizer
+from tf_model.preprocessing.light_tokenizer import LightTokenizer, read_vocabulary
 
 FORMAT = 2  # of the folder; another one is of another version of this project
 NETWORK, VOCABULARY, SETTINGS = "network.xml", "vocab.txt", "light.json"
@@ -35,8 +35,7 @@ class LightModel:
         self._settings = settings
         self._tasks = tasks.of_model(settings["labels"], settings["no_emotion"])
         self._ends = np.cumsum([len(task.labels) for task in self._tasks])[:-1]
-        vocabulary = (folder / VOCABULARY).read_text(encoding="utf-8").removesuffix("\n").split("\n")
-        cleaning = Cleaning(**settings["cleaning"])
+        vocabulary, cleaning = read_vocabulary(folder / VOCABULARY), Cleaning(**settings["cleaning"])
         self.token_ids = LightTokenizer(vocabulary, cleaning, settings["lower_case"], settings["max_tokens"])
         self._network = compiled(folder / NETWORK, settings["group"], threads or cores())
 
