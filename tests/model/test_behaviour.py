@@ -82,7 +82,7 @@ def test_what_does_not_matter_changes_nothing(
 
 def _misses(words: str, share: str, why: str) -> Any:
     reason = f"another answer to {share} of the tweets, goal 3%: {why}"
-    return pytest.param(words, marks=pytest.mark.xfail(strict=False, reason=reason))
+    return pytest.param(words, marks=pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.mark.parametrize(
