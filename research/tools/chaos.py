@@ -1,5 +1,5 @@
 """``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
-clock that jumps, a model that is replaced, 50 clients at once, 20 requests a second and texts by the ten.
+clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -47,10 +47,10 @@ IN_TURN = 100  # requests, one after the other
 LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its start included
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
-FILES, FILE_TEXTS = 32, 10  # clients that send so many texts at once, of which 512 may wait
-TWEET = 280  # characters of these at most: longer ones are more bytes than the API takes at once
-LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 P95_SECONDS = 1.0  # of an answer to one of them, at most
+BATCH_CLIENTS, BATCH = 32, 10  # and so many texts in each request: no more than the API lets wait
+TWEET = 280  # characters of each of these texts, at most: so long are tweets
+LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 RATE, RATE_REQUESTS = 20, 2_000  # a second; in all
 P99_SECONDS = 0.03  # of an answer to one of these, at most
 JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the time that it is
@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> int:
             "replaced": lambda: replace_under_load(model, folder, arguments.answers),
             "memory": lambda: watch_memory(model, arguments.requests),
             "people": lambda: serve_people(model, PEOPLE, _texts(2_000), 1),
-            "files": lambda: serve_files(model),
+            "batches": lambda: serve_batches(model),
             "rate": lambda: serve_rate(model),
         }.items():
             found[title] = try_it()
@@ -112,7 +112,7 @@ def failures(found: dict[str, Any]) -> list[str]:
         "sigterm": ("begun_and_lost", "exit_code_other"),
         "replaced": ("wrong", "failed", "mixed_loads"),
         "people": ("failed",),
-        "files": ("failed",),
+        "batches": ("failed",),
         "rate": ("failed",),
     }
     missed = [
@@ -127,8 +127,8 @@ def failures(found: dict[str, Any]) -> list[str]:
     for title, name, most in (("people", "p95_seconds", P95_SECONDS), ("rate", "p99_seconds", P99_SECONDS)):
         if found[title][name] > most:
             missed.append(f"{title}: {name} is {found[title][name]:.3f}, above {most:g}")
-    if found["files"]["of_the_model"] < LEAST_SHARE:
-        missed.append(f"files: {found['files']['of_the_model']:.2f} of the model's speed, below {LEAST_SHARE}")
+    if found["batches"]["of_the_model"] < LEAST_SHARE:
+        missed.append(f"batches: {found['batches']['of_the_model']:.2f} of the model's speed, below {LEAST_SHARE}")
     return missed
 
 
@@ -485,15 +485,15 @@ def serve_people(model: Path, clients: int, texts: list[str], size: int) -> dict
     return {"clients": clients, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
 
 
-def serve_files(model: Path) -> dict[str, Any]:
-    """Many texts from each of many clients: texts a second, and what share that is of the model's own."""
+def serve_batches(model: Path) -> dict[str, Any]:
+    """Requests of several texts from many clients: texts a second, and what share that is of the model's own."""
     texts, predictor = [text for text in _texts(2_000) if len(text) <= TWEET], Predictor.load(model)
     predictor.predict(texts)
     began = time.monotonic()
     predictor.predict(texts)
     alone = len(texts) / (time.monotonic() - began)
-    found = serve_people(model, FILES, texts, FILE_TEXTS)
-    served = found["answered"] * FILE_TEXTS / PEOPLE_SECONDS
+    found = serve_people(model, BATCH_CLIENTS, texts, BATCH)
+    served = found["answered"] * BATCH / PEOPLE_SECONDS
     return found | {"texts_a_second": served, "of_the_model": served / alone}
 
 

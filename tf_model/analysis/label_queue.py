@@ -22,7 +22,7 @@ def label_queue(rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, k
     """The index of at most ``size`` texts most worth a label, the most uncertain first, each with all its products.
 
     Those whose probabilities have the greatest entropy (B. Settles, "Active learning literature survey", 2009), of
-    near-duplicates one; texts with the words of ``known`` ones are left out. ``research/label_queue.py`` chose that.
+    near-duplicates one; texts with the words of ``known`` ones are left out. ``research/label_queue.py`` measures it.
     """
     from scipy.stats import entropy
 

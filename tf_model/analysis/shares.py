@@ -1,8 +1,8 @@
 """The share of each emotion, corrected for the errors that the model is known to make.
 
 Expectation maximization for label shift (M. Saerens et al., "Adjusting the outputs of a classifier to new a priori
-probabilities", Neural Computation 14, 2002), on probabilities that the validation rows calibrate. The study
-``research/shares.py`` chose the method and says how well it does.
+probabilities", Neural Computation 14, 2002), on probabilities that the validation rows calibrate.
+``research/shares.py`` says how well it does.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 from research.runs import load
 from research.tools import chaos
 
-SOUND = load("chaos") | {"rate": {"failed": 0, "p99_seconds": 0.02}, "files": {"failed": 0, "of_the_model": 0.9}}
+SOUND = load("chaos") | {"rate": {"failed": 0, "p99_seconds": 0.02}, "batches": {"failed": 0, "of_the_model": 0.9}}
 
 
 def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
@@ -51,10 +51,10 @@ def test_many_clients_are_answered(trained, monkeypatch):
 
 def test_many_texts_of_many_clients_are_answered_at_a_share_of_the_model_s_speed(trained, monkeypatch):
     monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
-    monkeypatch.setattr(chaos, "FILES", 2)
-    found = chaos.serve_files(trained[0])
+    monkeypatch.setattr(chaos, "BATCH_CLIENTS", 2)
+    found = chaos.serve_batches(trained[0])
     assert found["failed"] == 0
-    assert found["texts_a_second"] >= chaos.FILE_TEXTS
+    assert found["texts_a_second"] >= chaos.BATCH
     assert 0 < found["of_the_model"] < 2
 
 
@@ -82,7 +82,7 @@ def test_the_two_models_that_replace_each_other_can_be_told_apart():
         ("memory", "late_bytes", 10**12),
         ("people", "p95_seconds", 1.2),
         ("rate", "p99_seconds", 0.04),
-        ("files", "of_the_model", -0.2),
+        ("batches", "of_the_model", -0.2),
     ],
 )
 def test_what_does_not_hold_is_named(title, name, value):
