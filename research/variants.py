@@ -146,6 +146,13 @@ def layer_wise_rates(model: Any) -> None:
     model.optimizer.update_step = update_step
 
 
+def half_the_layers(model: Any) -> None:
+    """Keep every second layer, the last among them."""
+    encoder = model.bert.encoder
+    encoder.layer = encoder.layer[1::2]
+    model.config.num_hidden_layers = len(encoder.layer)
+
+
 def r_drop(model: Any) -> None:
     """Let two passes with dropout agree: the symmetric divergence of their probabilities is added to the loss.
 
@@ -236,6 +243,8 @@ VARIANTS: dict[str, Variant] = {
     "layer_rates": Variant(f"each layer at {LAYER_RATE:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
+    "half_layers": Variant("half the layers", prepare=half_the_layers),
+    "half_layers_distilled": Variant("half the layers, taught by all", taught({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
     "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),

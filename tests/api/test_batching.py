@@ -14,14 +14,14 @@ from tf_model.api.batching import Batcher
 THREAD = ThreadPoolExecutor(1)
 
 
-def batcher(calls: list, most: int = 100, **changes) -> Batcher:
+def batcher(calls: list, most: int = 100, batch_size: int | None = 4, **changes) -> Batcher:
     """One that answers in capitals, and notes the texts of each call."""
 
     def score(texts):
         calls.append(list(texts))
         return [text.upper() for text in texts]
 
-    return Batcher(changes.get("score", score), THREAD, most, batch_size=4)
+    return Batcher(changes.get("score", score), THREAD, most, batch_size)
 
 
 @settings(max_examples=50, deadline=None)
@@ -36,6 +36,16 @@ def test_each_request_gets_its_own_results_from_few_calls(requests):
     assert [text for call in calls for text in call] == [text for texts in requests for text in texts]
     assert all(len(call) <= 4 or call in requests for call in calls), "only a request that is longer makes a long call"
     assert all(len(first) + len(second) > 4 for first, second in pairwise(calls))
+
+
+def test_all_that_waits_goes_into_one_call_where_it_has_no_limit():
+    async def ask():
+        ask_for = batcher(calls, batch_size=None)
+        await asyncio.gather(*(ask_for(["a", "b"]) for _ in range(20)))
+
+    calls = []
+    asyncio.run(ask())
+    assert [len(call) for call in calls] == [40]
 
 
 def test_what_does_not_fit_is_refused_until_there_is_room():

@@ -9,8 +9,6 @@ from concurrent.futures import Executor
 from itertools import islice
 from typing import Any
 
-from tf_model.inference.predictor import BATCH_SIZE
-
 GATHER_SECONDS = 0.002  # that a text waits for others
 
 
@@ -18,13 +16,17 @@ class Batcher:
     """Scores the texts of many requests in few calls, one after the other.
 
     ``score`` takes N texts, or whatever is asked, and returns N results; it runs on ``thread``, which several batchers
-    may share. Used on one event loop.
+    may share. A call has at most ``batch_size`` texts, or all that wait. Used on one event loop.
     """
 
     def __init__(
-        self, score: Callable[[Sequence[Any]], Sequence[Any]], thread: Executor, most: int, batch_size: int = BATCH_SIZE
+        self,
+        score: Callable[[Sequence[Any]], Sequence[Any]],
+        thread: Executor,
+        most: int,
+        batch_size: int | None = None,
     ) -> None:
-        self._score, self._thread, self._most, self._batch_size = score, thread, most, batch_size
+        self._score, self._thread, self._most, self._batch_size = score, thread, most, batch_size or most
         self._waiting: deque[tuple[Sequence[Any], asyncio.Future]] = deque()
         self._texts = 0  # that wait or are being scored
         self._work: asyncio.Task | None = None

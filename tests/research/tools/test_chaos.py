@@ -41,16 +41,16 @@ def test_a_clock_that_jumps_loses_and_hides_nothing(trained, tmp_path, monkeypat
     assert found == {"jumps": 3, "answered": 20, "failed": 0, "not_recorded": 0, "hidden": 0}
 
 
-def test_many_clients_are_answered(trained, monkeypatch):
-    monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
-    found = chaos.serve_people(trained[0], chaos.PEOPLE, ["an iPad"], 1)
+def test_many_clients_are_answered(trained):
+    found = chaos.serve_people(trained[0], chaos.PEOPLE, ["an iPad"], 1, 0.5)
     assert found["failed"] == 0
     assert found["answered"] >= found["clients"] == 50
     assert 0 < found["p50_seconds"] <= found["p95_seconds"]
 
 
 def test_many_texts_of_many_clients_are_answered_at_a_share_of_the_model_s_speed(trained, monkeypatch):
-    monkeypatch.setattr(chaos, "PEOPLE_SECONDS", 0.5)
+    monkeypatch.setattr(chaos, "BATCH_ROUNDS", 1)
+    monkeypatch.setattr(chaos, "BATCH_SECONDS", 0.5)
     monkeypatch.setattr(chaos, "BATCH_CLIENTS", 2)
     found = chaos.serve_batches(trained[0])
     assert found["failed"] == 0
