@@ -25,7 +25,7 @@ Streamlit's options, such as:
 
 the app's options, after --:
   --models DIR              where the saved models are (default: saved_models)
-  --server URL              ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model
+  --server URL              ask an API or a TensorFlow Serving, such as http://127.0.0.1:8000; load no model
   --model DIR               with --server: a copy of its model, for labels of your own and its "Not sure"
 
 environment:

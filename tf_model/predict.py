@@ -93,7 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     where = "saved_models/test_predictions.csv, or OUTPUT"
     add("--test-predictions", action="store_true", help=f"predict the dataset's unlabelled tweets into {where}")
     add("--data", metavar="PATH", help="the dataset for --test-predictions; searched for if not given")
-    add("--server", metavar="URL", help="ask a TensorFlow Serving, such as http://127.0.0.1:8601, and load no model")
+    add(
+        "--server",
+        metavar="URL",
+        help="ask an API or a TensorFlow Serving, such as http://127.0.0.1:8000, and load no model",
+    )
     add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of shards)").add_argument
     add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
     add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")

@@ -1,7 +1,7 @@
 """The model that the pages ask: chosen, loaded once for all sessions, and loaded again when its folder is replaced.
 
 ``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``;
-``-- --server URL`` asks a TensorFlow Serving instead and loads no model; ``--model DIR`` names a copy of it.
+``-- --server URL`` asks an API or a TensorFlow Serving and loads no model; ``--model DIR`` names a copy of it.
 """
 
 from __future__ import annotations

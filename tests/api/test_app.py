@@ -1,11 +1,15 @@
 """What the API answers, what it refuses, and what it keeps to itself."""
 
 import json
+import socket
+import threading
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pandas
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 from stub_model import stub, target_stub
 
@@ -16,10 +20,11 @@ from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
+from tf_model.serving.remote import RemotePredictor
 
 SECRET = "zebra crossing"
 EXPLANATION = Explanation(("a", "b"), {"product": Attribution("iPad", (0.5, -0.25), 0.25)})
-MODEL = replace(stub(has_emotion=True), version="1", explainer=lambda text: EXPLANATION)
+MODEL = replace(stub(has_emotion=True), folder=Path("answer"), version="1", explainer=lambda text: EXPLANATION)
 TARGETS = TargetPredictor(target_stub(), Products({"Xbox": ["xbone"], "Kindle": []}))
 
 
@@ -42,6 +47,25 @@ def test_predictions_are_those_of_the_predictor():
     expected = MODEL.predict(texts)
     found = pandas.DataFrame(answer.json()["predictions"]).astype(expected.dtypes)
     pandas.testing.assert_frame_equal(found, expected)
+
+
+def test_what_asks_a_model_server_can_ask_the_api(answer_model):
+    """By a socket, and with more than goes into one request."""
+    model = Predictor.load(answer_model)
+    server = uvicorn.Server(uvicorn.Config(api.make_app(model, exporter=Exporter()), log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1/models/{model.name}"
+            remote = RemotePredictor.connect(url)
+            texts = ["My iPad", "", *("x" * 19_000 + str(number) for number in range(30))]
+            found = remote.predict(texts, probabilities=True)
+        finally:
+            server.should_exit = True
+            thread.join()
+    assert (remote.name, remote.version, remote.labels) == (model.name, model.version, model.labels)
+    pandas.testing.assert_frame_equal(found, model.predict(texts, probabilities=True))
 
 
 def test_targets_are_listed_for_each_text():
@@ -217,7 +241,8 @@ def test_the_examples_of_the_description_are_answered_as_described():
     description = ask.get("/openapi.json").json()
     schemas = description["components"]["schemas"]
     assert set(description["paths"]) == {
-        *("/predict", "/targets", "/explain", "/health/live", "/health/ready", "/model", "/metrics")
+        *("/predict", "/targets", "/explain", "/health/live", "/health/ready", "/model", "/metrics"),
+        *("/v1/models/answer:predict", "/v1/models/answer/metadata"),
     }
     for path, request, response in (
         ("/predict", "Texts", "Predictions"),

@@ -27,9 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tf_model import cli
 from tf_model.api.batching import Batcher
 from tf_model.inference.attribution import Explanation
-from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
+from tf_model.inference.predictor import MAX_CHARACTERS, Predictor, outputs_of
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.base import rows_of
+from tf_model.model_dir import SIGNATURE, probability_column
 from tf_model.monitor.prometheus import PREFIX, SECONDS, Exporter
 from tf_model.monitor.recorder import Recorder
 
@@ -71,6 +72,18 @@ class Texts(BaseModel):
     texts: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
 
 
+class TextInputs(BaseModel):
+    """The inputs of a model on TensorFlow Serving, by name."""
+
+    text: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
+
+
+class ServingRequest(BaseModel):
+    """Texts to answer for, as TensorFlow Serving is asked."""
+
+    inputs: TextInputs
+
+
 class OneText(BaseModel):
     """A text to explain the answer for, or with a mention's place the emotion directed at it."""
 
@@ -109,14 +122,25 @@ def make_app(
         dependencies=[Security(HTTPBearer(auto_error=False))] if keys else None,  # for the description; see Guard
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    names = list(predictor.columns())
+    names, outputs = list(predictor.columns()), list(outputs_of(predictor.labels))
 
-    def predict(texts: Sequence[str]) -> list[dict[str, Any]]:
+    def measure(texts: Sequence[str]) -> Any:
         with recorder.recording_errors(SOURCE) if recorder else nullcontext():
             measured = predictor.predict_measured(texts)
         if recorder:
             recorder.record_measured(texts, measured, SOURCE)
-        return [dict(zip(names, row, strict=True)) for row in rows_of(measured.predictions[names])]
+        return measured.predictions
+
+    def predict(texts: Sequence[str]) -> list[dict[str, Any]]:
+        return [dict(zip(names, row, strict=True)) for row in rows_of(measure(texts)[names])]
+
+    def serve(texts: Sequence[str]) -> list[tuple[Any, ...]]:
+        predictions = measure(texts)
+        columns = {name: predictions[name].tolist() for name in outputs if name in predictions}
+        for task, labels in predictor.labels.items():
+            of_classes = [probability_column(task, label) for label in labels]
+            columns[f"{task}_probabilities"] = predictions[of_classes].to_numpy().tolist()
+        return list(zip(*(columns[name] for name in outputs), strict=True))
 
     def find_targets(texts: Sequence[str]) -> list[list[dict[str, Any]]]:
         found: list[list[dict[str, Any]]] = [[] for _ in texts]
@@ -140,6 +164,7 @@ def make_app(
 
     scoring = ThreadPoolExecutor(1, "scoring")
     predicted = Batcher(predict, scoring, MOST_WAITING)
+    served = Batcher(serve, scoring, MOST_WAITING)
     found = Batcher(find_targets, scoring, MOST_WAITING)
     explained = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
 
@@ -171,6 +196,21 @@ def make_app(
             raise HTTPException(404, f"{model.name} cannot explain its answers")
         [answer] = await explained([body])
         return JSONResponse(answer)
+
+    # As TensorFlow Serving has them, so that what asks one can ask the other.
+    address = f"/v1/models/{predictor.name}"
+
+    @app.post(f"{address}:predict", summary="What /predict says, with all probabilities, as TensorFlow Serving")
+    async def _serve(body: ServingRequest, request: Request) -> Response:
+        request.state.texts = len(body.inputs.text)
+        columns = zip(*await served(body.inputs.text), strict=True)
+        return JSONResponse({"outputs": dict(zip(outputs, columns, strict=True))})
+
+    @app.get(f"{address}/metadata", summary="Which inputs and outputs the model has, as TensorFlow Serving")
+    async def _metadata() -> dict[str, Any]:
+        signature = {"inputs": {"text": {}}, "outputs": {name: {} for name in outputs}}
+        spec = {"name": predictor.name, "version": predictor.version}
+        return {"model_spec": spec, "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}}}
 
     @app.get("/health/live", summary="Whether the process answers")
     async def _live() -> dict[str, str]:

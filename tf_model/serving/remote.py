@@ -1,4 +1,4 @@
-"""A model on a TensorFlow Serving server, with the interface of one that is loaded here.
+"""A model on a server, TensorFlow Serving or ``python -m tf_model.api``, with the interface of one that is loaded here.
 
 It speaks REST (https://www.tensorflow.org/tfx/serving/api_rest). A call that finds nobody or a busy server is tried
 again; one that takes too long is not, which would only add to the load.
@@ -26,6 +26,7 @@ from tf_model.model_dir import SIGNATURE, read_labels
 
 TIMEOUT = 60.0  # seconds, to the last byte of a reply; a batch of 64 long texts on a busy core takes about two
 MOST_BYTES = 2**24  # of a reply; that to a batch of 64 texts takes some 30,000
+MOST_SENT = 2**18  # in a request of several texts: more the API of this project does not take
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
@@ -80,7 +81,7 @@ class RemotePredictor(Predictor):
         labels = _labels(outputs, folder, client.url)
         return cls(
             labels=labels,
-            score=lambda batch: _outputs(client.predict(batch), len(batch), labels, client.url),
+            score=lambda batch: client.score(batch, labels),
             folder=folder,
             url=client.url,
             version=served_version,
@@ -162,13 +163,18 @@ class _Client:
             raise ModelError(f"{self.url}: {expected}, got {str(reply)[:120]}; serve a model of this project")
         return version, outputs
 
-    def predict(self, texts: Sequence[bytes]) -> Mapping[str, Any]:
-        """The outputs for N texts, as they come."""
-        body = {"signature_name": SIGNATURE, "inputs": {"text": [text.decode("utf-8") for text in texts]}}
-        outputs = self._call("POST", ":predict", json.dumps(body).encode()).get("outputs")
+    def score(self, texts: Sequence[bytes], labels: Mapping[str, Sequence[str]]) -> Outputs:
+        """The outputs for N texts, in several requests if they are too long for one."""
+        inputs = {"text": [text.decode("utf-8") for text in texts]}
+        body = json.dumps({"signature_name": SIGNATURE, "inputs": inputs}).encode()
+        if len(body) > MOST_SENT and len(texts) > 1:
+            half = len(texts) // 2
+            parts = [self.score(each, labels) for each in (texts[:half], texts[half:])]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        outputs = self._call("POST", ":predict", body).get("outputs")
         if not isinstance(outputs, dict):
             raise ModelError(f"{self.url}: expected outputs by name, and the reply has none; serve the model anew")
-        return outputs
+        return _outputs(outputs, len(texts), labels, self.url)
 
     def _call(self, method: str, what: str, body: bytes | None = None) -> dict[str, Any]:
         from urllib3.exceptions import HTTPError, ReadTimeoutError
