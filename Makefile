@@ -216,7 +216,7 @@ image: build/packages $(AUDIT)/.installed ## build the container, by docker, pod
 fuzz: $(INSTALLED) ## FILES=100000 damaged files, for predict and the app, and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
 	$(RUN) -m research.tools.fuzz --files $(or $(FILES),100000) --texts $(or $(TEXTS),20000) --record $(ARGS)
 
-chaos: $(INSTALLED) ## kill predict 50 times, fill the disk, lock the log, let the clock jump, stop the API and replace its model under load; REQUESTS=100000 while its memory is watched (20 minutes, as root)
+chaos: $(INSTALLED) ## kill train and predict 50 times each, fill the disk, lock the log, let the clock jump, stop the API and replace its model under load; REQUESTS=100000 while its memory is watched (half an hour, as root)
 	$(RUN) -m research.tools.chaos --requests $(or $(REQUESTS),10000) --record $(ARGS)
 
 image-check: $(INSTALLED) ## build it on a base of mmdebstrap, start it read-only as nobody, ask API and app (as root)

@@ -1,5 +1,5 @@
-"""``python -m research.tools.chaos``: commands and API killed, stopped, out of space, with a log that is locked, a
-clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
+"""``python -m research.tools.chaos``: training, commands and API killed, stopped, out of space, with a log that is
+locked, a clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
 
 Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
 """
@@ -39,6 +39,17 @@ from tf_model.io.files import sha256_of, write_json
 from tf_model.monitor.store import DAY, HOUR, Store
 from tf_model.promote import versions
 
+TRAINING = (
+    "-m",
+    "tf_model.train",
+    "--data",
+    str(paths.SAMPLE_CORPUS),
+    "--epochs",
+    "3",
+    "--max-tokens",
+    "24",
+    "--resume",
+)
 ROWS = 800  # of the file that predict is killed at
 CLIENTS = 8
 REPLACED = 20  # times at least
@@ -72,7 +83,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 def main(argv: list[str] | None = None) -> int:
     """Do all of it, record it, and exit with 1 where something did not hold."""
     parser = cli.parser("research.tools.chaos", "Kill, stop, lock, fill the disk and replace the model under load.")
-    parser.add_argument("--kills", type=cli.positive_integer, default=50, help="how often predict is killed")
+    parser.add_argument("--kills", type=cli.positive_integer, default=50, help="of train, and of predict")
     parser.add_argument("--requests", type=cli.positive_integer, default=10_000, help="while memory is watched")
     parser.add_argument("--answers", type=cli.positive_integer, default=10_000, help="while the model is replaced")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
@@ -82,6 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
         for title, try_it in {
+            "training": lambda: kill_training(folder / "training", arguments.kills),
             "kills": lambda: kill_predict(model, folder, arguments.kills),
             "disk": lambda: fill_disk(model, folder),
             "locked": lambda: lock_log(model, folder),
@@ -106,6 +118,7 @@ def main(argv: list[str] | None = None) -> int:
 def failures(found: dict[str, Any]) -> list[str]:
     """What did not hold, by the names in the record."""
     must_be_0 = {
+        "training": ("other_metrics",),
         "kills": ("half_outputs", "wrong_outputs", "left_behind"),
         "disk": ("not_one_line", "left_behind"),
         "locked": ("hung", "not_one_line", "failed", "not_recorded_later", "lost_silently"),
@@ -151,7 +164,34 @@ def _predict(model: Path, source: Path, output: Path) -> list[str]:
     ]
 
 
-# ---------------------------------------------------------------- predict
+# ---------------------------------------------------------------- train and predict
+
+
+def kill_training(folder: Path, kills: int) -> dict[str, Any]:
+    """Kill ``train`` at random moments; the next run goes on, and those that end measure what one left alone does."""
+
+    def run(seconds: float | None = None) -> tuple[bool, Any]:
+        """Whether it ended by itself, and then what it measured."""
+        command = [sys.executable, *TRAINING, "--output-dir", str(folder)]
+        try:
+            subprocess.run(command, cwd=paths.ROOT, check=True, capture_output=True, timeout=seconds)
+        except subprocess.TimeoutExpired:  # and killed
+            return False, None
+        [metrics] = folder.glob(f"*/{model_dir.METRICS}")
+        measured = [model_dir.read_json(metrics)[part] for part in ("train", "validation")]
+        shutil.rmtree(folder)
+        return True, measured
+
+    began = time.monotonic()
+    _, expected = run()
+    seconds = time.monotonic() - began
+    counts, draw = Counter(killed=0, ended=0, other_metrics=0), random.Random(0)
+    while True:
+        has_ended, measured = run(draw.uniform(0, seconds) if counts["killed"] < kills else None)
+        counts["ended" if has_ended else "killed"] += 1
+        counts["other_metrics"] += has_ended and measured != expected
+        if has_ended and counts["killed"] == kills:
+            return dict(counts)
 
 
 def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:

@@ -9,7 +9,28 @@ import pytest
 from research.runs import load
 from research.tools import chaos
 
-SOUND = load("chaos") | {"rate": {"failed": 0, "p99_seconds": 0.02}, "batches": {"failed": 0, "of_the_model": 0.9}}
+SOUND = load("chaos") | {
+    "training": {"other_metrics": 0},
+    "rate": {"failed": 0, "p99_seconds": 0.02},
+    "batches": {"failed": 0, "of_the_model": 0.9},
+}
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_killed_training_is_held_to_the_metrics_of_one_left_alone(tmp_path, monkeypatch, goes_on):
+    script = """
+import json, pathlib, sys, time
+folder = pathlib.Path(sys.argv[-1])
+before = folder.exists() and GOES_ON is False
+(folder / "model").mkdir(parents=True, exist_ok=True)
+time.sleep(0.5)
+(folder / "model" / "metrics.json").write_text(json.dumps({"train": 1, "validation": 2 + before}))
+"""
+    monkeypatch.setattr(chaos, "TRAINING", ("-c", script.replace("GOES_ON", str(goes_on))))
+    found = chaos.kill_training(tmp_path / "training", 3)
+    assert found["killed"] == 3
+    assert found["ended"] >= 1
+    assert (found["other_metrics"] == 0) == goes_on
 
 
 def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
@@ -75,6 +96,7 @@ def test_the_two_models_that_replace_each_other_can_be_told_apart():
 @pytest.mark.parametrize(
     ("title", "name", "value"),
     [
+        ("training", "other_metrics", 1),
         ("kills", "half_outputs", 1),
         ("locked", "lost_silently", 1),
         ("clock", "hidden", 1),
