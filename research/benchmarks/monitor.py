@@ -200,7 +200,7 @@ def _large(path: Path, records: int) -> dict[str, Any]:
     def look(seconds: float) -> tuple[report.Report, pandas.DataFrame, pandas.DataFrame]:
         span, [(*version, _)] = (now - seconds, now), store.versions()
         return (
-            report.make(store, *span, known, None, *version, step=seconds / POINTS),
+            report.make(store, *span, known, *version, step=seconds / POINTS),
             store.errors(*span, MOST_ERRORS, tuple(version)),
             store.corrections(*span, MOST_CORRECTIONS, tuple(version)),
         )

@@ -95,17 +95,18 @@ def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, s
     log, name = home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS), predictor.folder.name
     expected, exporter, asked = reference.load(home / name), Exporter(), itertools.cycle(tweets.itertuples())
     well = []
-    with Recorder(log, model=name, version=predictor.version) as recorder, exporter.serve(port) as server:
+    with Recorder(log, model=name, version=predictor.version) as recorder:
+        url = exporter.serve(port)
         exporter.attach(recorder)
-        cli.say(f"the log is {paths.shown(log)}; metrics are at {server.url}")
+        cli.say(f"the log is {paths.shown(log)}; metrics are at {url}")
         for phase in PHASES:
             time.sleep(_until_next_minute())  # no phase is counted in with another
             began = time.time()
             _replay(phase, predictor, recorder, asked, seconds)
             recorder.flush()
-            seen = report.make(Store(log), began, time.time(), expected, None, name, predictor.version)
-            exporter.judge_by(lambda seen=seen: seen)
-            raised, served = {alarm.signal for alarm in seen.alarms}, _served(server.url)
+            seen = report.make(Store(log), began, time.time(), expected, name, predictor.version)
+            exporter.judge = lambda seen=seen: seen
+            raised, served = {alarm.signal for alarm in seen.alarms}, _served(url)
             well.append(phase.expected <= raised == served and (bool(phase.expected) or not raised))
             _say(phase, seen, served)
     cli.say("the monitor saw what was done" if all(well) else "the monitor did NOT see what was done")

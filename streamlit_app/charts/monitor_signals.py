@@ -15,7 +15,7 @@ from tf_model.errors import plural
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
-from tf_model.monitor.report import PERCENTILES, Limits, Report
+from tf_model.monitor.report import PERCENTILES, Report
 
 MEGABYTE = 10**6
 RESOURCES = {  # title, words for the mean, d3 format, scale
@@ -184,7 +184,7 @@ def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
     judged = report.corrected
     words = f"{judged.correct:,} of {judged.rows:,} judged answers were called correct: "
     if judged.accuracy is None:
-        st.markdown(f"{words}too few for a figure, which takes {Limits().judged}.")
+        st.markdown(f"{words}too few for a figure, which takes {accuracy.MINIMUM}.")
     else:
         st.markdown(f"{words}**{judged.accuracy:.1%}** (95% interval {judged.low:.1%} to {judged.high:.1%}).")
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]

@@ -88,7 +88,7 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     except TweetTargetError as error:
         st.warning(notices.plain_markdown(str(error)), icon=":material/warning:")
         known = None
-    judged = report.make(store, since, until, known, None, model, version, (until - since) / POINTS, source)
+    judged = report.make(store, since, until, known, model, version, (until - since) / POINTS, source)
     corrections = store.corrections(since, until, MOST_CORRECTIONS, of)
     if not judged.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]

@@ -116,11 +116,6 @@ def test_a_nul_character_does_not_spoil_the_file(tmp_path):
     assert dataset.read(tmp_path / "corrections.csv").labelled[tasks.TEXT_COLUMN].tolist() == ["a b"]
 
 
-def test_a_span_of_time_can_be_chosen(tmp_path):
-    store = store_with(tmp_path / "log", [agreed("old", when=NOON - 100), agreed("new")])
-    assert export(store, tmp_path / "out.csv", since=NOON - 50) == (1, 0, [])
-
-
 def test_a_file_is_never_replaced_unasked(tmp_path):
     output = tmp_path / "out.csv"
     output.write_text("mine", encoding="utf-8")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.monitor.made_up import APP, answered, corrected, predictions, store_with
 from tf_model import paths
-from tf_model.errors import DataError, ModelError, OutputError
+from tf_model.errors import DataError, OutputError
 from tf_model.monitor import reference
 from tf_model.monitor.__main__ import main
 from tf_model.monitor.events import Failed, Stream
@@ -40,7 +40,6 @@ def test_report_is_1_on_an_alarm_and_json_is_all_of_standard_output(log, capsys)
     found = json.loads(capsys.readouterr().out)
     assert (found["model"], found["version"], found["errors"]) == ("answer", "v1", 20)
     assert [alarm["signal"] for alarm in found["alarms"]] == ["errors"]
-    assert main(["report", "--log", str(log), "--max-error-share", "0.5"]) == 0
 
 
 def test_a_clock_that_was_ahead_hides_nothing(log, capsys):
@@ -53,20 +52,14 @@ def test_a_clock_that_was_ahead_hides_nothing(log, capsys):
     assert Store(log).newest() == ("answer", "v2"), "by a clock that is right"
 
 
-def test_the_reference_is_that_of_the_model_or_of_a_folder(log, tmp_path, capsys, monkeypatch):
+def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
     frame = predictions(300, product="Google")
-    reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "other")
-    assert main(["report", "--log", str(log), "--reference", str(tmp_path / "other")]) == 1
-    assert "drift from another mix" in capsys.readouterr().out
-    (tmp_path / "other").rename(tmp_path / "answer")
-    (tmp_path / "models").mkdir()
-    (tmp_path / "answer").rename(tmp_path / "models" / "answer")
+    reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "models" / "answer")
     assert main(["report", "--log", str(log)]) == 0
     assert "drift: not judged, because there is no reference.json of this version" in capsys.readouterr().out
     monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
-    with pytest.raises(ModelError, match=r"expected reference.json in .*; give the folder of a model that has it"):
-        main(["report", "--log", str(log), "--reference", str(tmp_path)])
+    assert "drift from another mix" in capsys.readouterr().out
 
 
 def test_a_model_that_is_not_in_the_log_is_explained(log):
@@ -88,7 +81,7 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
     assert "(1 text; left out: 0 corrections" in capsys.readouterr().err
     with pytest.raises(OutputError, match="add --overwrite"):
         main(["export", "--log", str(log), str(output)])
-    assert main(["export", "--log", str(log), str(output), "--overwrite", "--days", "1"]) == 0
+    assert main(["export", "--log", str(log), str(output), "--overwrite"]) == 0
 
 
 def test_prune_removes_what_is_old(log, capsys):
@@ -113,7 +106,6 @@ def test_a_missing_log_is_explained_and_not_made(tmp_path, command):
         [],
         ["grow"],
         ["report", "--hours", "0"],
-        ["report", "--max-error-share", "2"],
         ["prune", "--days", "x"],
         ["prune", "--megabytes", "1e305"],
         ["report", "--hours", "1e8"],
@@ -140,11 +132,9 @@ def test_help_needs_no_heavy_package(arguments):
     assert done.stderr == "[]\n"
 
 
-def test_the_command_keeps_and_judges_as_the_recorder_and_the_report_do():
+def test_the_command_keeps_as_long_as_the_recorder_does():
     from tf_model.monitor.__main__ import MEGABYTE, _parser
-    from tf_model.monitor.report import Limits
     from tf_model.monitor.store import DAY, KEPT_BYTES, KEPT_SECONDS
 
-    prune, report = _parser().parse_args(["prune"]), _parser().parse_args(["report"])
+    prune = _parser().parse_args(["prune"])
     assert (prune.days * DAY, round(prune.megabytes * MEGABYTE)) == (KEPT_SECONDS, KEPT_BYTES)
-    assert Limits(report.max_error_share, report.max_p95, accuracy_drop=report.max_accuracy_drop) == Limits()

@@ -60,7 +60,7 @@ def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
     """A report on predictions of this confidence, against a reference of 0.9."""
     known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88, SECRET: 0.5})
     window = window_of(predictions(rows, sure=sure), ["x"] * rows)
-    return report.judge([window], known, report.Limits())
+    return report.judge([window], known)
 
 
 def answered(frame: pandas.DataFrame, seconds: dict[str, float], source: str = "python") -> Answered:
@@ -85,7 +85,7 @@ def busy_exporter() -> Exporter:
     """One that has a sample of everything, so that every series is there."""
     exporter = Exporter()
     exporter.attach(Follower())
-    exporter.judge_by(judged)
+    exporter.judge = judged
     exporter.observe(answered(ANSWERS, SECONDS, "app"))
     exporter.observe(failed("ModelError"))
     exporter.observe(corrected(True))
@@ -182,18 +182,18 @@ def test_the_model_in_use():
 def test_what_the_report_says_is_served_and_nothing_where_it_says_nothing():
     exporter = Exporter()
     assert value(exporter, "alarm", signal="drift") is None  # unknown is not zero
-    exporter.judge_by(judged)
+    exporter.judge = judged
     assert [value(exporter, "alarm", signal=signal) for signal in report.SIGNALS] == [0] * 5
     assert value(exporter, "drift_psi", feature="product") == 0
     assert value(exporter, "drift_alarm", feature="product") == 0
     assert value(exporter, "estimated_accuracy_ratio", task="answer") == pytest.approx(0.9)
     assert value(exporter, "validation_accuracy_ratio", task="answer") == 0.88
-    exporter.judge_by(lambda: judged(sure=0.4))
+    exporter.judge = lambda: judged(sure=0.4)
     assert value(exporter, "alarm", signal="accuracy") == value(exporter, "alarm", signal="drift") == 1
     assert value(exporter, "alarm", signal="errors") == 0
     assert value(exporter, "drift_alarm", feature="answer_confidence") == 1
     assert value(exporter, "estimated_accuracy_ratio", task="answer") == pytest.approx(0.4)
-    exporter.judge_by(lambda: judged(rows=3))
+    exporter.judge = lambda: judged(rows=3)
     assert value(exporter, "estimated_accuracy_ratio", task="answer") is None
     assert value(exporter, "drift_psi", feature="product") is None
 
@@ -303,7 +303,7 @@ def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeyp
         for _ in range(30):
             recorder.record_error("DataError", "no", "app")
         recorder.flush(30)
-        found = report.make(Store(recorder.path), time.time() - 3600, time.time(), known, None, "answer", "7")
+        found = report.make(Store(recorder.path), time.time() - 3600, time.time(), known, "answer", "7")
         raised = {alarm.signal for alarm in found.alarms}
         assert raised == {"errors", "accuracy", "drift"}
         assert {signal for signal in report.SIGNALS if value(exporter, "alarm", signal=signal)} == raised
@@ -387,24 +387,21 @@ def test_the_real_library_takes_nothing_away_where_there_is_no_driver():
 # ------------------------------------------------------------------------------------------------------ served
 
 
-def test_it_is_served_to_this_machine_until_it_is_closed():
-    with busy_exporter().serve(0) as server:
-        assert server.url == f"http://127.0.0.1:{server.port}/metrics"
-        body = urllib.request.urlopen(server.url).read().decode()
+def test_it_is_served_to_this_machine():
+    url = busy_exporter().serve(0)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/metrics", url)
+    body = urllib.request.urlopen(url).read().decode()
     names = {family.name for family in text_string_to_metric_families(body)}
     assert {"tweet_target_requests", "process_resident_memory_bytes"} <= names
     assert "_created" not in body
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", server.port)) != 0
-    with Exporter().serve(server.port):  # the port is free again
-        pass
 
 
 def test_a_port_or_address_that_cannot_be_is_one_line():
-    with Exporter().serve(0) as server, pytest.raises(OutputError) as caught:
-        Exporter().serve(server.port)
+    port = urllib.parse.urlsplit(Exporter().serve(0)).port
+    with pytest.raises(OutputError) as caught:
+        Exporter().serve(port)
     assert str(caught.value) == (
-        f"cannot serve metrics at 127.0.0.1 port {server.port}: Address already in use; choose another port above "
+        f"cannot serve metrics at 127.0.0.1 port {port}: Address already in use; choose another port above "
         "1023, or an address of this machine, such as 127.0.0.1"
     )
     with pytest.raises(OutputError, match=r"at 192\.0\.2\.1 port 0: .* or an address of this machine"):
@@ -506,12 +503,12 @@ def test_every_alert_has_a_test_in_which_it_fires():
 
 
 def test_the_limits_of_the_alerts_are_those_of_the_report():
-    limits, [errors, slow] = report.Limits(), ["TweetTargetErrors", "TweetTargetSlow"]
+    errors, slow = "TweetTargetErrors", "TweetTargetSlow"
     [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == slow]
-    assert int(enough) == limits.requests
+    assert int(enough) == report.FEWEST_REQUESTS
     ends = {rule["alert"]: rule["expr"].split(" and ")[0].split("\n  and ")[0].strip() for rule in rules()}
-    assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == limits.error_share
-    assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == limits.p95_seconds
+    assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == report.ERROR_SHARE
+    assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == report.P95_SECONDS
 
 
 def test_the_example_asks_the_default_port():
@@ -551,50 +548,49 @@ def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 6
 def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
     """The example configuration, the rules and the dashboard, with nothing changed but the ports and the interval."""
     server_program, exporter, port = program("prometheus"), busy_exporter(), free_port()
-    with exporter.serve(0) as metrics:
-        config = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
-        config = config.replace(f"{prometheus.ADDRESS}:{prometheus.PORT}", f"127.0.0.1:{metrics.port}")
-        (tmp_path / "prometheus.yml").write_text(config.replace("15s", "1s"), encoding="utf-8")
-        shutil.copy(DEPLOY / "alerts.yml", tmp_path)
-        log = tmp_path / "log.txt"
-        options = [f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [server_program, *options, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output
-            )
-        try:
+    config = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
+    config = config.replace(f"{prometheus.ADDRESS}:{prometheus.PORT}", urllib.parse.urlsplit(exporter.serve(0)).netloc)
+    (tmp_path / "prometheus.yml").write_text(config.replace("15s", "1s"), encoding="utf-8")
+    shutil.copy(DEPLOY / "alerts.yml", tmp_path)
+    log = tmp_path / "log.txt"
+    options = [f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'data'}"]
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [server_program, *options, f"--web.listen-address=127.0.0.1:{port}"], stdout=output, stderr=output
+        )
+    try:
 
-            def rate_is_known() -> bool:
-                exporter.observe(answered(ANSWERS, SECONDS, "app"))
-                exporter.observe(failed("ModelError"))
-                found = ask(port, "query", query='rate(tweet_target_requests_total{source="app",status="ok"}[1m]) > 0')
-                return bool(found["result"])
+        def rate_is_known() -> bool:
+            exporter.observe(answered(ANSWERS, SECONDS, "app"))
+            exporter.observe(failed("ModelError"))
+            found = ask(port, "query", query='rate(tweet_target_requests_total{source="app",status="ok"}[1m]) > 0')
+            return bool(found["result"])
 
-            wait_for(rate_is_known, process, log)
-            [up] = ask(port, "query", query='up{job="tweet-target"}')["result"]
-            assert up["value"][1] == "1"
-            for query in queries():
-                found = ask(port, "query", query=query)["result"]
-                assert found or "gpu" in query, query
-            loaded = [rule for group in ask(port, "rules")["groups"] for rule in group["rules"]]
-            assert {rule["name"] for rule in loaded} == {rule["alert"] for rule in rules()}
+        wait_for(rate_is_known, process, log)
+        [up] = ask(port, "query", query='up{job="tweet-target"}')["result"]
+        assert up["value"][1] == "1"
+        for query in queries():
+            found = ask(port, "query", query=query)["result"]
+            assert found or "gpu" in query, query
+        loaded = [rule for group in ask(port, "rules")["groups"] for rule in group["rules"]]
+        assert {rule["name"] for rule in loaded} == {rule["alert"] for rule in rules()}
 
-            def evaluated() -> bool:
-                groups = ask(port, "rules")["groups"]
-                return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+        def evaluated() -> bool:
+            groups = ask(port, "rules")["groups"]
+            return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
 
-            wait_for(evaluated, process, log)
-            # Half of the calls fail, and the alert waits for it to last; the estimate is close to what was measured.
-            wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
-            assert states(port)["TweetTargetAccuracy"] == states(port)["TweetTargetDrift"] == "inactive"
-            exporter.judge_by(lambda: judged(sure=0.4))
-            wait_for(lambda: states(port)["TweetTargetAccuracy"] == "pending", process, log)
-            wait_for(lambda: states(port)["TweetTargetDrift"] == "pending", process, log)
-            exporter.judge_by(lambda: None)
-            wait_for(lambda: states(port)["TweetTargetAccuracy"] == "inactive", process, log)
-        finally:
-            process.terminate()
-            process.wait(20)
+        wait_for(evaluated, process, log)
+        # Half of the calls fail, and the alert waits for it to last; the estimate is close to what was measured.
+        wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
+        assert states(port)["TweetTargetAccuracy"] == states(port)["TweetTargetDrift"] == "inactive"
+        exporter.judge = lambda: judged(sure=0.4)
+        wait_for(lambda: states(port)["TweetTargetAccuracy"] == "pending", process, log)
+        wait_for(lambda: states(port)["TweetTargetDrift"] == "pending", process, log)
+        exporter.judge = lambda: None
+        wait_for(lambda: states(port)["TweetTargetAccuracy"] == "inactive", process, log)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def states(port: int) -> dict[str, str]:

@@ -45,21 +45,20 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
     return pandas.DataFrame(list(rows.values()), columns=COLUMNS).astype(dict.fromkeys(SPAN, "Int64"))
 
 
-def export(store: Store, output: Path, since: float = 0, overwrite: bool = False) -> tuple[int, int, list[str]]:
-    """Write the corrections from ``since`` on as a file that ``python -m tf_model.train --extra`` reads.
+def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, int, list[str]]:
+    """Write the corrections as a file that ``python -m tf_model.train --extra`` reads.
 
     Returns how many rows were written, how many corrections were left out (without a label, or repeated), and remarks
     for the user, such as on texts that did not fit into a cell of a workbook. Raises :class:`DataError` where there is
     nothing to export, :class:`OutputError`, and :class:`UsageError` for a suffix that training does not read.
     """
-    output = Path(output)
     if output.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{output}: expected a name that ends in {', '.join(SUFFIXES)}, which `python -m tf_model.train --extra` "
             f"reads, got {output.suffix or 'no ending'!r}; choose one of these"
         )
     tables.check_output(output, overwrite)
-    corrections = store.corrections(since)
+    corrections = store.corrections()
     rows = labelled(corrections)
     if rows.empty:
         raise DataError(

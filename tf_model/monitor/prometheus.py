@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,11 +75,8 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "gpu_memory_used_bytes": ("Memory of the GPU in use.", "gpu"),
     "gpu_memory_size_bytes": ("Memory of the GPU.", "gpu"),
     "gpu_utilization_ratio": ("Share of time that the GPU works.", "gpu"),
-    "gpu_process_memory_bytes": ("Memory of the GPU that TensorFlow uses here.", "gpu"),
 }
 STARTED = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
-
-Judge = Callable[[], report.Report | None]
 
 
 class Exporter(Collector):
@@ -105,7 +101,8 @@ class Exporter(Collector):
         self._recorders: list[Recorder] = []
         self._judged_by: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
-        self._judge: Judge = self._recent_report
+        # Gives what is served of drift, accuracy and alarms. None: nothing, as zero would raise an alert, or hide one.
+        self.judge: Callable[[], report.Report | None] = self._recent_report
         self._latest: report.Report | None = None
         self._judge_again = -math.inf
         self.registry.register(self)
@@ -166,28 +163,21 @@ class Exporter(Collector):
         bounded = [value if value in each else OTHER for value, each in zip(values, known, strict=True)]
         return self._metrics[name].labels(*bounded) if bounded else self._metrics[name]
 
-    def judge_by(self, judge: Judge) -> None:
-        """Serve what ``judge`` returns whenever Prometheus asks: drift, accuracy and alarms.
-
-        Where it returns None nothing is served: zero would raise an alert, or hide one.
-        """
-        self._judge = judge
-
     def _recent_report(self) -> report.Report | None:
         """On the last :data:`SPAN` seconds of the log of the model that answers, None while that cannot be read."""
         if self._answering in self._judged_by and time.monotonic() >= self._judge_again:
             self._judge_again = time.monotonic() + JUDGE_SECONDS
             (store, reference), now = self._judged_by[self._answering], time.time()
             try:
-                self._latest = report.make(store, now - SPAN, now, reference, None, *self._answering)
+                self._latest = report.make(store, now - SPAN, now, reference, *self._answering)
             except TweetTargetError:  # as when it is locked: the other metrics are served all the same
                 self._latest = None
         return self._latest
 
     # ------------------------------------------------------------ serve
 
-    def serve(self, port: int = PORT, address: str = ADDRESS) -> Server:
-        """Serve the metrics at ``http://address:port/metrics`` from a background thread, until it is closed.
+    def serve(self, port: int = PORT, address: str = ADDRESS) -> str:
+        """Serve the metrics from a background thread until the process ends, and return their URL.
 
         Port 0 takes a free one. Raises :class:`UsageError` if ``port`` is none, :class:`OutputError` if it is taken or
         not permitted, or the address is not one of this machine.
@@ -195,13 +185,13 @@ class Exporter(Collector):
         if not 0 <= port <= 65535:
             raise UsageError(f"expected a port from 0 to 65535, got {port}; {PORT} is usual")
         try:
-            server, thread = prometheus_client.start_http_server(port, address, self.registry)
+            server, _ = prometheus_client.start_http_server(port, address, self.registry)
         except OSError as error:
             raise OutputError(
                 f"cannot serve metrics at {address} port {port}: {error.strerror or error}; choose another port above "
                 f"1023, or an address of this machine, such as {ADDRESS}"
             ) from error
-        return Server(server, thread, address)
+        return f"http://{address}:{server.server_port}/metrics"
 
     def collect(self) -> Iterator[Metric]:
         """What is read at each scrape; called by the registry."""
@@ -209,29 +199,12 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
-        values = _judged(self._judge()) | _gpus(with_tensorflow=bool(self._recorders))
+        values = _judged(self.judge()) | _gpus()
         for name, (meaning, label) in GAUGES.items():
             family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
             for key, value in values.get(name, {}).items():
                 family.add_metric([str(key)], value)
             yield family
-
-
-class Server:
-    """A running ``/metrics`` at ``url`` and ``port``, and a context manager that closes it."""
-
-    def __init__(self, server: Any, thread: threading.Thread, address: str) -> None:
-        self._server, self._thread = server, thread
-        self.port: int = server.server_port
-        self.url = f"http://{address}:{self.port}/metrics"
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
@@ -247,11 +220,10 @@ def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
     }
 
 
-def _gpus(with_tensorflow: bool) -> dict[str, dict[int, float]]:
+def _gpus() -> dict[str, dict[int, float]]:
     gpus = dict(enumerate(resources.gpus()))
     return {
         "gpu_memory_used_bytes": {index: gpu.used for index, gpu in gpus.items()},
         "gpu_memory_size_bytes": {index: gpu.size for index, gpu in gpus.items()},
         "gpu_utilization_ratio": {index: gpu.utilization for index, gpu in gpus.items()},
-        "gpu_process_memory_bytes": dict(enumerate(resources.tensorflow_memory() if with_tensorflow else [])),
     }

@@ -16,17 +16,11 @@ from tf_model.monitor.store import Store
 
 PERCENTILES = (50, 95, 99)
 SIGNALS = ("errors", "latency", "accuracy", "drift", "log")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is still well."""
-
-    error_share: float = 0.01  # of all requests; an alarm when it is exceeded with 97.5% certainty
-    p95_seconds: float = 1.0  # of a request, those for whole files left out
-    requests: int = 20  # the fewest from which time and errors are judged
-    accuracy_drop: float = 0.05  # how far the accuracy may be below that of the reference
-    judged: int = accuracy.MINIMUM  # the fewest corrections from which accuracy is judged
+# What is still well; the alert rules in deploy/ have the same limits.
+ERROR_SHARE = 0.01  # of all requests; an alarm when it is exceeded with 97.5% certainty
+P95_SECONDS = 1.0  # of a request, those for whole files left out
+FEWEST_REQUESTS = 20  # from which time and errors are judged
+ACCURACY_DROP = 0.05  # how far the accuracy may be below that of the reference
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,6 @@ class Report:
     window: Window
     windows: list[Window]  # the same in pieces, in the order of time
     reference: Reference | None
-    limits: Limits
     corrected: Accuracy
     estimated: Mapping[str, Accuracy]  # from confidences, by task
     drifts: list[drift.Drift]  # by feature; empty without a reference or with too few predictions
@@ -104,7 +97,6 @@ def make(
     since: float,
     until: float,
     reference: Reference | None = None,
-    limits: Limits | None = None,
     model: str | None = None,
     version: str | None = None,
     step: float = math.inf,
@@ -116,10 +108,10 @@ def make(
     of the app. ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError`
     where there is no log, or it cannot be read.
     """
-    of, limits = (model, version, source), limits or Limits()
-    whole = judge(store.series(since, until, step, of), reference, limits)
+    of = model, version, source
+    whole = judge(store.series(since, until, step, of), reference)
     windows = {each: store.window(since, until, (model, version, each)) for each in store.sources(of)}
-    apart = {each: judge([own], reference, limits).signals for each, own in windows.items() if own.requests}
+    apart = {each: judge([own], reference).signals for each, own in windows.items() if own.requests}
     if len(apart) < 2:
         return whole
     signals = {"log": whole.signals["log"]}
@@ -130,19 +122,19 @@ def make(
     return replace(whole, signals={signal: signals[signal] for signal in SIGNALS})
 
 
-def judge(windows: list[Window], reference: Reference | None, limits: Limits) -> Report:
+def judge(windows: list[Window], reference: Reference | None) -> Report:
     """Judge what was counted, in pieces of time; see :func:`make`."""
     window = aggregates.join(windows)
-    corrected, estimated = accuracy.from_corrections(window, limits.judged), _estimated(window.counts)
+    corrected, estimated = accuracy.from_corrections(window), _estimated(window.counts)
     drifts = drift.compare(reference, window) if reference else []
     signals = {
-        "errors": _errors(window, limits),
-        "latency": _latency(window, limits),
-        "accuracy": _accuracy(reference, corrected, estimated, limits.accuracy_drop) if reference else None,
+        "errors": _errors(window),
+        "latency": _latency(window),
+        "accuracy": _accuracy(reference, corrected, estimated) if reference else None,
         "drift": [each.in_words() for each in drifts if each.alarm] if drifts else None,
         "log": _log(window),
     }
-    return Report(window, windows, reference, limits, corrected, estimated, drifts, signals)
+    return Report(window, windows, reference, corrected, estimated, drifts, signals)
 
 
 def _estimated(counts: Counts) -> dict[str, Accuracy]:
@@ -150,55 +142,53 @@ def _estimated(counts: Counts) -> dict[str, Accuracy]:
     return {task: figure for task, figure in estimates.items() if figure.accuracy is not None}
 
 
-def _errors(window: Window, limits: Limits) -> list[str] | None:
+def _errors(window: Window) -> list[str] | None:
     failed, requests = window.failures, window.requests
-    if requests < limits.requests:
+    if requests < FEWEST_REQUESTS:
         return None
-    if wilson_interval(failed, requests)[0] <= limits.error_share:
+    if wilson_interval(failed, requests)[0] <= ERROR_SHARE:
         return []
     kinds = ", ".join(f"{kind} ({count:,})" for kind, count in list(window.labels(ERRORS).items())[:3])
     return [
         f"{failed:,} of {requests:,} requests failed ({failed / requests:.1%}), the limit is "
-        f"{limits.error_share:.1%}; most of them: {kinds}"
+        f"{ERROR_SHARE:.1%}; most of them: {kinds}"
     ]
 
 
-def _latency(window: Window, limits: Limits) -> list[str] | None:
+def _latency(window: Window) -> list[str] | None:
     times = window.histogram(SECONDS)
-    if times.count < limits.requests:
+    if times.count < FEWEST_REQUESTS:
         return None
     p95 = times.quantile(0.95)
-    if p95 <= limits.p95_seconds:
+    if p95 <= P95_SECONDS:
         return []
     stages = {stage: window.histogram(name).mean or 0.0 for stage, name in STAGE_SECONDS.items()}
     slowest = max(stages, key=lambda stage: stages[stage])
     return [
-        f"95% of {times.count:,} requests took up to {p95:.2f} s, the limit is {limits.p95_seconds:.2f} s; the "
+        f"95% of {times.count:,} requests took up to {p95:.2f} s, the limit is {P95_SECONDS:.2f} s; the "
         f"longest stage is {slowest!r} with {stages[slowest]:.2f} s on average"
     ]
 
 
-def _accuracy(
-    reference: Reference, corrected: Accuracy, estimated: Mapping[str, Accuracy], allowed: float
-) -> list[str] | None:
+def _accuracy(reference: Reference, corrected: Accuracy, estimated: Mapping[str, Accuracy]) -> list[str] | None:
     known, of_what = reference.answered_accuracy, "of the answers that are given, "
     if known is None:  # of a model of one task: the best guess, without abstention
         known, of_what = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
     expected = {task: each for task, each in _estimated(reference.counts).items() if task in estimated}
     is_judged = corrected.accuracy is not None and known is not None
     alarms = []
-    if is_judged and corrected.high < known - allowed:
+    if is_judged and corrected.high < known - ACCURACY_DROP:
         alarms.append(
             f"users called {corrected.correct:,} of {corrected.rows:,} predictions correct ({corrected.accuracy:.0%}, "
             f"at most {corrected.high:.0%}), {of_what}it was {known:.0%} on {reference.origin}; "
-            f"{allowed:.0%} less is allowed, and users judge mistakes more readily than what is correct"
+            f"{ACCURACY_DROP:.0%} less is allowed, and users judge mistakes more readily than what is correct"
         )
     for task, before in expected.items():
         now = estimated[task]
-        if now.high < before.accuracy - allowed:
+        if now.high < before.accuracy - ACCURACY_DROP:
             alarms.append(
                 f"the accuracy of the {task} is estimated at {now.accuracy:.0%} over {now.rows:,} predictions (at most "
-                f"{now.high:.0%}), on {reference.origin} at {before.accuracy:.0%}; {allowed:.0%} less is allowed"
+                f"{now.high:.0%}), on {reference.origin} at {before.accuracy:.0%}; {ACCURACY_DROP:.0%} less is allowed"
             )
     return alarms if is_judged or expected else None
 

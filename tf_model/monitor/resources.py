@@ -1,7 +1,6 @@
 """What this process, and whoever shares its GPUs, uses of the machine."""
 
 import math
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,19 +33,6 @@ def gpus() -> list[Gpu]:
     except pynvml.NVMLError:
         pass
     return seen
-
-
-def tensorflow_memory() -> list[int]:
-    """Bytes that TensorFlow uses of each GPU in this process; nothing if it is not loaded.
-
-    Call it only when a model is loaded: asking sets up the GPUs, and settings such as memory growth then come too late.
-    """
-    tf = sys.modules.get("tensorflow")
-    try:
-        count = len(tf.config.list_physical_devices("GPU")) if tf else 0
-        return [tf.config.experimental.get_memory_info(f"GPU:{index}")["current"] for index in range(count)]
-    except Exception:  # of any kind: a figure that cannot be had must not take the others away
-        return []
 
 
 def sampler() -> Callable[[], dict[str, float]]:
