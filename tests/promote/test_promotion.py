@@ -137,24 +137,6 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
     assert not (models / "another").exists()
 
 
-def test_a_model_of_the_sample_does_not_replace_one_of_real_tweets(models, tmp_path):
-    old, sample = write(models / "product", mark="old"), write(tmp_path / "sample", "sample", mark="sample")
-    with pytest.raises(
-        ModelError, match=r"was trained on the sample corpus, .* on real tweets; .*add --force to promote"
-    ):
-        promote(sample, 0.1)
-    assert mark_of(old) == "old"
-    promote(sample, 0.1, force=True)
-    assert mark_of(old) == "sample"
-
-
-def test_a_model_of_real_tweets_replaces_one_of_the_sample_uncompared(models, new, capsys):
-    old = write(models / "product", "sample", mark="sample")
-    assert promotion.promote(new).comparison is None
-    assert mark_of(old) == "new"
-    assert "replaces it uncompared" in capsys.readouterr().err
-
-
 def test_a_model_of_another_task_is_refused(models, new):
     write(models / "answer", emotion=True)
     with pytest.raises(ModelError, match=r"predicts product and .*answer product, emotion; .*add --force to promote"):

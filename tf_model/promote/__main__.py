@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rollback", metavar="NAME", help="exchange a model and its previous version")
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
     add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
-    add("--force", action="store_true", help="also a model of the sample corpus, of another task, or not comparable")
+    add("--force", action="store_true", help="also a model of another task, of other classes, or not comparable")
     add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model that this key did not sign (PEM)")
     add("--sign", type=Path, metavar="KEY", help="sign the promoted copy by this elliptic-curve key (PEM)")
     return parser

@@ -11,7 +11,7 @@ from typing import Any
 from tf_model import cli, data, paths, signing, tasks
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import GRAPH, SAMPLE, probabilities_sum_to_1, probability_column, training_of
+from tf_model.model_dir import GRAPH, probabilities_sum_to_1, probability_column, training_of
 from tf_model.promote import versions
 
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
@@ -128,20 +128,12 @@ def _judge(
         return None
     if training_of(model.folder) == training_of(target):  # a copy would take the place of the version to go back to
         raise UsageError(f"{new} is the model in use already; give the folder of another one")
-    from_sample, replaces_sample = (each.metrics.get("dataset") == SAMPLE for each in (model, current))
-    if from_sample and not replaces_sample and not force:
-        raise ModelError(
-            f"{new} was trained on the sample corpus, {old} on real tweets; train it on those, or {anyway}"
-        )
     ours, theirs = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
     if ours != theirs and not force:
         raise ModelError(
             f"{new} predicts {', '.join(ours)} and {old} {', '.join(theirs)}"
             f"{' of other classes' if ours.keys() == theirs.keys() else ''}; promote it to another name, or {anyway}"
         )
-    if replaces_sample and not from_sample:
-        cli.say(f"note: {old} was trained on the sample corpus; a model of real tweets replaces it uncompared")
-        return None
     try:
         dataset = data.load(path, columns=data.Columns.of_model(current.metrics), known=current.tasks)
         comparison = compare_models(current, model, dataset)
