@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from tf_model import cli, paths
-from tf_model.errors import listed, plural
+from tf_model.errors import plural
 from tf_model.inference.predictor import DEFAULT_MODELS, find_model
 from tf_model.model_dir import is_there
-from tf_model.serving.layout import changed_settings, write_layout
+from tf_model.serving.layout import write_layout
 
 FOLDER = paths.SAVED_MODELS / ".serving"
 
@@ -18,14 +18,11 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         existing = [each for name in DEFAULT_MODELS if is_there(each := paths.SAVED_MODELS / name)]
         models = arguments.models or existing or [find_model(None)]
-        folder = write_layout(models, arguments.output, cores=arguments.cores, overwrite=arguments.overwrite)
+        folder = write_layout(models, arguments.output, arguments.overwrite)
     cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         "`docker compose up serving` serves them"
     )
-    kept = changed_settings(folder)
-    if kept:
-        cli.say(f"kept as they are: {listed(kept)}; --overwrite writes them anew")
     return 0
 
 
@@ -34,7 +31,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given")
     add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
-    add("--cores", type=cli.positive_integer, help="batches computed at once; this machine's cores if not given")
     add("--overwrite", action="store_true", help="write models and settings that are there already")
     return parser
 

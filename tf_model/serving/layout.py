@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tf_model.device import import_tensorflow
 from tf_model.errors import UsageError
-from tf_model.io.files import explain_read_errors, whole_file, whole_folder
+from tf_model.io.files import whole_file, whole_folder
 from tf_model.model_dir import (
     GRAPH,
     SAVED_MODEL,
@@ -35,8 +35,7 @@ from tf_model.model_dir import (
 BASE = "/models"  # where the server finds the folder; compose.yaml mounts it there
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 METRICS = "/monitoring/prometheus/metrics"
-# At the beginning of each file of settings; whoever changes one takes it off.
-MARK = "# Written by python -m tf_model.serving, which replaces it; without this line it does not.\n"
+MODELS = "models.config"
 
 # Repeated 1 to 12 times, they give batches of each multiple of 8 tokens; the sizes are of one question and of a file.
 WARMUP_WORDS = "My new iPad is great but the phone is slow"
@@ -59,14 +58,12 @@ MODEL = """  config {{
 """
 
 
-def write_layout(
-    models: Sequence[Path | str], folder: Path | str, *, cores: int | None = None, overwrite: bool = False
-) -> Path:
+def write_layout(models: Sequence[Path | str], folder: Path | str, overwrite: bool = False) -> Path:
     """Lay out saved models for a server in ``folder``, by the names of their own folders, and return it.
 
     A version is numbered by :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the
-    newest, as the server serves the highest. Versions that are there stay. ``cores`` batches are computed at once
-    (None: this machine's cores). ``overwrite`` writes the newest version again, and replaces :func:`changed_settings`.
+    newest, as the server serves the highest. Versions that are there stay, and so do settings other than
+    :data:`MODELS`, which somebody may have changed. ``overwrite`` writes the newest version and all settings again.
     """
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
@@ -84,28 +81,20 @@ def write_layout(
             _write_version(source, there.with_name(str(number)))
         elif overwrite:
             _write_version(source, there)
-    kept = [] if overwrite else changed_settings(folder)
-    for name, text in settings(names, cores).items():
-        if name not in kept:
+    for name, text in settings(names).items():
+        if overwrite or name == MODELS or not (folder / name).exists():
             with whole_file(folder / name, overwrite=True) as part:
                 part.write_text(text, encoding="utf-8")
     return folder
 
 
-def changed_settings(folder: Path) -> list[str]:
-    """The files of settings in ``folder`` that this command did not write, or that somebody has made his own."""
-    files = [folder / name for name in settings([]) if (folder / name).is_file()]
-    with explain_read_errors(folder):
-        return [file.name for file in files if not file.read_bytes().startswith(MARK.encode())]
-
-
-def settings(names: Sequence[str], cores: int | None = None) -> dict[str, str]:
+def settings(names: Sequence[str]) -> dict[str, str]:
     """The server's settings, by the name of the file: text protos of its published messages."""
     models = "".join(MODEL.format(name=json.dumps(name), path=json.dumps(f"{BASE}/{name}")) for name in names)
     return {
-        "models.config": f"{MARK}model_config_list {{\n{models}}}\n",
-        "batching.config": MARK + BATCHING.format(cores=cores or os.cpu_count() or 1),
-        "monitoring.config": f'{MARK}prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
+        MODELS: f"model_config_list {{\n{models}}}\n",
+        "batching.config": BATCHING.format(cores=os.cpu_count() or 1),
+        "monitoring.config": f'prometheus_config {{\n  enable: true\n  path: "{METRICS}"\n}}\n',
     }
 
 
