@@ -201,7 +201,7 @@ def test_sheet_and_column(stubbed, tmp_path, capsys):
         (["--text", "a", "--explain", "--record"], "--explain does not go with --record"),
         (["--text", "a", "--explain", "--probabilities"], "--explain does not go with --probabilities"),
         (["--text", "a", "--explain", "--format", "csv"], "leave --format csv out"),
-        (["a.csv", "--gpus-per-worker", "0"], "--gpus-per-worker needs --engine"),
+        (["a.csv", "--workers", "2"], "--workers needs --engine"),
         (["a.csv", "--engine", "ray"], "--engine needs --output"),
         (["a.csv", "--engine", "ray", "--output", "b", "--server", "c"], "--engine does not go with --server"),
         (["--text", "a", "--threshold", "0"], "a threshold is for answers"),

@@ -30,7 +30,6 @@ NEEDS = {
     "engine": ("input", "output"),
     "address": ("engine",),
     "workers": ("engine",),
-    "gpus_per_worker": ("engine",),
 }
 EXCLUDES = {
     "output": ("format",),
@@ -102,7 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
     add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
     add("--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given")
-    add("--gpus-per-worker", type=_share, metavar="SHARE", help="of a GPU, for each model; a whole one if there is any")
     return parser
 
 
@@ -233,7 +231,6 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
             address=arguments.address,
             runtime=arguments.runtime or RUNTIMES[0],
             workers=arguments.workers,
-            gpus=arguments.gpus_per_worker,
             probabilities=arguments.probabilities,
             threshold=arguments.threshold,
             overwrite=arguments.overwrite,

@@ -174,18 +174,15 @@ def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluste
     result = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
     assert (result["rows"], result["shards"]) == (598, 6)
     assert result["gpus"] == ["0"]  # one worker, which was given the one
-    assert set(result["without"]) == {""}  # none of the workers sees a GPU
-    assert result["error"].startswith("expected 2 GPUs for 2 --workers with 1 each, found 1; give fewer")
-    assert result["untouched"], "what was done before is kept where the new job cannot be"
 
 
 @pytest.mark.parametrize(
     ("held", "workers", "is_here", "seen", "share"),
     [
-        (0, None, False, 0, 0),
-        (1, None, False, 0, 1),  # a cluster, whose GPUs this machine does not see
-        (1, None, True, 1, 1),
-        (1, None, True, 0, 0),  # a driver without CUDA's libraries
+        (0, 1, False, 0, 0),
+        (1, 1, False, 0, 1),  # a cluster, whose GPUs this machine does not see
+        (1, 1, True, 1, 1),
+        (1, 1, True, 0, 0),  # a driver without CUDA's libraries
         (1, 4, False, 0, 0.25),
         (4, 3, False, 0, 1),
         (1, 3, False, 0, 0.3333),
@@ -195,10 +192,7 @@ def test_workers_share_the_gpus_that_can_be_used(held, workers, is_here, seen, s
     ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 8.0} | ({"GPU": float(held)} if held else {}))
     tf = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda kind: ["a GPU"] * seen))
     monkeypatch.setattr(ray_data, "import_tensorflow", lambda: tf)
-    assert ray_data._share_of_gpu(ray, None, workers, is_here) == share
-    assert ray_data._share_of_gpu(ray, 0, workers, is_here) == 0
-    with pytest.raises(UsageError, match=f"for {held + 1} --workers with 1 each, found {held}; give fewer"):
-        ray_data._share_of_gpu(ray, 1, held + 1, is_here)
+    assert ray_data._share_of_gpu(ray, workers, is_here) == share
 
 
 def test_without_ray_it_says_what_to_install(monkeypatch):
@@ -264,9 +258,8 @@ def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, mo
     monkeypatch.setattr(ray_data, "predict_files", pretend)
     monkeypatch.setattr(predict, "find_model", lambda _: folder / "model")
     output = folder / "answers"
-    few = ["--workers", "3", "--gpus-per-worker", "0.5"]
-    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray", *few]) == 0
-    assert (given["workers"], given["gpus"]) == (3, 0.5)
+    assert predict.main([str(folder / "in"), "--output", str(output), "--engine", "ray", "--workers", "3"]) == 0
+    assert given["workers"] == 3
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "reading the texts of column 'text' (by its name)"
     assert lines[1] == "600 rows in 6 shards; 200 of them were done by an earlier run"

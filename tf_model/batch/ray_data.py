@@ -42,7 +42,6 @@ def predict_files(
     address: str | None = None,
     runtime: str = RUNTIMES[0],
     workers: int | None = None,
-    gpus: float | None = None,
     shard_rows: int = SHARD_ROWS,
     probabilities: bool = False,
     threshold: float | None = None,
@@ -58,8 +57,7 @@ def predict_files(
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
     folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
     "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). ``runtime`` is of :meth:`Predictor.load`. ``workers``
-    load the model and score (None: one for each CPU, or for each ``gpus`` GPUs), each on ``gpus`` of a GPU (None: what
-    there is for each, at most a whole one).
+    load the model and score (None: one for each GPU, or without any for each CPU), and share the GPUs that there are.
     ``on_start`` gets the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each shard.
     Raises a :class:`TweetTargetError` also if workers are lost again and again; the shards that are done are kept.
     """
@@ -89,8 +87,7 @@ def predict_files(
         job.finalize(shards)
         return shards
     with connected(ray, address) as is_here:
-        # Whatever stands against the job is known before an earlier one is removed.
-        share = _share_of_gpu(ray, gpus, workers, is_here)
+        share = _share_of_gpu(ray, workers or 1, is_here)
         if shards is None:
             shards = job.begin(first, shard_rows)
         left = job.left(shards)
@@ -163,17 +160,12 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
         ray.shutdown()
 
 
-def _share_of_gpu(ray: Any, asked: float | None, workers: int | None, is_here: bool) -> float:
-    """The share of a GPU that each worker gets; more than there is, Ray would wait for for ever."""
-    held, count = ray.cluster_resources().get("GPU", 0), workers or 1
-    if asked is None:
-        # Ray counts what the driver shows; TensorFlow needs CUDA's libraries as well.
-        usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
-        return min(1.0, math.floor(1e4 * held / count) / 1e4) if usable else 0.0
-    if asked * count > held:
-        expected = f"expected {asked * count:g} GPUs for {count} --workers with {asked:g} each"
-        raise UsageError(f"{expected}, found {held:g}; give fewer --workers or a smaller --gpus-per-worker")
-    return asked
+def _share_of_gpu(ray: Any, workers: int, is_here: bool) -> float:
+    """The share of a GPU that each worker gets, 1 at most; more than there is, Ray would wait for for ever."""
+    held = ray.cluster_resources().get("GPU", 0)
+    # Ray counts what the driver shows; TensorFlow needs CUDA's libraries as well.
+    usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
+    return min(1.0, math.floor(1e4 * held / workers) / 1e4) if usable else 0.0
 
 
 def _run(ray: Any, left: Sequence[int], worker: tuple[Any, ...], workers: int | None, gpus: float) -> Iterator[int]:
