@@ -25,7 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.monitor.made_up import corrected, predictions, record, window_of
 from tests.stub_model import stub
 from tf_model import tasks
-from tf_model.errors import OutputError, UsageError
+from tf_model.errors import OutputError
 from tf_model.inference import predictor
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import prometheus, reference, report, resources
@@ -406,7 +406,7 @@ def test_a_port_or_address_that_cannot_be_is_one_line():
     )
     with pytest.raises(OutputError, match=r"at 192\.0\.2\.1 port 0: .* or an address of this machine"):
         Exporter().serve(0, "192.0.2.1")
-    with pytest.raises(UsageError, match="expected a port from 0 to 65535, got 70000"):
+    with pytest.raises(OutputError, match=r"port 70000: .*0-65535"):
         Exporter().serve(70000)
 
 

@@ -6,7 +6,6 @@ import stat
 import threading
 import time
 
-import pandas
 import pytest
 from filelock import FileLock
 
@@ -86,16 +85,6 @@ def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path)
     store.prune(corrections=True, seconds=0)
     store.write([corrected(True)])  # SQLite gives it the number of one that went
     assert store.corrections()["start"].isna().all()
-
-
-def test_a_log_from_before_mentions_is_read_and_written(path):
-    store = store_with(path, [corrected(False, text="an old one")])
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TABLE mentions")
-    [old] = store.corrections().to_dict("records")
-    assert (old["text"], pandas.isna(old["start"])) == ("an old one", True)
-    store_with(path, [corrected(False, NOON + 1, "a new one", product="iPad", start=0, end=1)])
-    assert store.corrections()["start"].fillna(-1).tolist() == [-1, 0]
 
 
 def test_the_sums_are_those_of_the_rows_at_every_level(path):

@@ -346,8 +346,9 @@ def test_the_command(models, new, capsys):
 
 @pytest.mark.parametrize("arguments", [[], ["new", "--rollback", "product"]])
 def test_wrong_usage(arguments):
-    with pytest.raises(UsageError, match="expected the folder of a new model, or --rollback NAME"):
+    with pytest.raises(SystemExit) as stopped:
         command.main(arguments)
+    assert stopped.value.code == 2
 
 
 # ------------------------------------------------------------------------------------------------------ real models

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from tf_model.errors import plural
+from tf_model.evaluation.metrics import table_of_numbers
 from tf_model.io.characters import visible
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, MEMORY
@@ -39,7 +39,8 @@ def print_report(console: Console, report: Report) -> None:
     for name, title in TITLES.items():
         counts = window.labels(name)
         total = sum(counts.values())
-        _table(console, title, ("", "", ""), {key: (f"{n:,}", f"{n / total:.1%}") for key, n in counts.items()})
+        rows = {key: (f"{count:,}", f"{count / total:.1%}") for key, count in counts.items()}
+        _table(console, title, ("", "count", "share"), rows)
     figures = {"judged by users": report.corrected}
     figures |= {f"estimated, {task}": each for task, each in report.estimated.items()}
     rows = {}
@@ -71,11 +72,9 @@ def print_report(console: Console, report: Report) -> None:
 
 
 def _table(console: Console, title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    table = Table(title=visible(title), title_justify="left", box=SIMPLE, pad_edge=False, show_header=any(columns))
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=bool(index))
+    table = table_of_numbers(columns, visible(title))
     for name, values in rows.items():
-        table.add_row(visible(name), *values)
+        table.add_row(Text(visible(name)), *values)
     if rows:
         console.print(table)
 

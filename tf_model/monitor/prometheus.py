@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from tf_model import tasks
-from tf_model.errors import OutputError, TweetTargetError, UsageError
+from tf_model.errors import OutputError, TweetTargetError
 from tf_model.inference.predictor import in_flight
 from tf_model.monitor import report, resources
 from tf_model.monitor.events import LABEL_COLUMNS, OUTCOMES, STAGES, Answered, Event, Failed
@@ -179,16 +179,15 @@ class Exporter(Collector):
     def serve(self, port: int = PORT, address: str = ADDRESS) -> str:
         """Serve the metrics from a background thread until the process ends, and return their URL.
 
-        Port 0 takes a free one. Raises :class:`UsageError` if ``port`` is none, :class:`OutputError` if it is taken or
-        not permitted, or the address is not one of this machine.
+        Port 0 takes a free one. Raises :class:`OutputError` if the port is none, taken or not permitted, or the address
+        is not one of this machine.
         """
-        if not 0 <= port <= 65535:
-            raise UsageError(f"expected a port from 0 to 65535, got {port}; {PORT} is usual")
         try:
             server, _ = prometheus_client.start_http_server(port, address, self.registry)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise OutputError(
-                f"cannot serve metrics at {address} port {port}: {error.strerror or error}; choose another port above "
+                f"cannot serve metrics at {address} port {port}: {reason}; choose another port above "
                 f"1023, or an address of this machine, such as {ADDRESS}"
             ) from error
         return f"http://{address}:{server.server_port}/metrics"
@@ -199,11 +198,14 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
-        values = _judged(self.judge()) | _gpus()
+        values = _judged(self.judge())
+        for index, gpu in enumerate(resources.gpus()):
+            for name, value in gpu.items():
+                values.setdefault(f"gpu_{name}", {})[str(index)] = value
         for name, (meaning, label) in GAUGES.items():
             family = GaugeMetricFamily(f"{PREFIX}_{name}", meaning, labels=[label])
             for key, value in values.get(name, {}).items():
-                family.add_metric([str(key)], value)
+                family.add_metric([key], value)
             yield family
 
 
@@ -217,13 +219,4 @@ def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
         "drift_alarm": {each.feature: float(each.alarm) for each in judged.drifts},
         "estimated_accuracy_ratio": {task: figure.accuracy for task, figure in judged.estimated.items()},
         "validation_accuracy_ratio": {task: validated[task] for task in LABEL_COLUMNS if task in validated},
-    }
-
-
-def _gpus() -> dict[str, dict[int, float]]:
-    gpus = dict(enumerate(resources.gpus()))
-    return {
-        "gpu_memory_used_bytes": {index: gpu.used for index, gpu in gpus.items()},
-        "gpu_memory_size_bytes": {index: gpu.size for index, gpu in gpus.items()},
-        "gpu_utilization_ratio": {index: gpu.utilization for index, gpu in gpus.items()},
     }

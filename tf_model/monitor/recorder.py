@@ -14,10 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from tf_model.errors import TweetTargetError, first_line
 from tf_model.inference.predictor import Measured, model_input
@@ -61,7 +61,7 @@ class _Item:
     event: Event | None = None
 
 
-class Recorder:
+class Recorder(AbstractContextManager["Recorder"]):
     """Records what a model answers, in the background. Any thread may call any method; several processes may write to
     one log. Making it raises :class:`DataError` if the file is no prediction log, :class:`OutputError` if it cannot be
     made.
@@ -92,9 +92,6 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name="prediction log", daemon=True)
         self._thread.start()
         atexit.register(self.close)
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

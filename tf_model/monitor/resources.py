@@ -2,24 +2,19 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from tf_model.monitor.aggregates import CPU, GPU_MEMORY, GPU_UTILIZATION, MEMORY
 
 
-class Gpu(NamedTuple):
-    """One GPU, whoever uses it: memory in bytes, and the share of the time that it works, 0 to 1."""
+def gpus() -> list[dict[str, float]]:
+    """The NVIDIA GPUs of this machine, asked through the driver, which sets nothing up; none without one.
 
-    used: int
-    size: int
-    utilization: float  # NaN where the driver does not tell, as under MIG
-
-
-def gpus() -> list[Gpu]:
-    """The NVIDIA GPUs of this machine, asked through the driver, which sets nothing up; none without one."""
+    Of each, whoever uses it: ``memory_used_bytes``, ``memory_size_bytes``, and ``utilization_ratio``, the share of the
+    time that it works, 0 to 1; NaN where the driver does not tell, as under MIG.
+    """
     import pynvml
 
-    seen: list[Gpu] = []
+    seen = []
     try:
         pynvml.nvmlInit()
         for index in range(pynvml.nvmlDeviceGetCount()):
@@ -29,7 +24,8 @@ def gpus() -> list[Gpu]:
                 busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
             except pynvml.NVMLError:
                 busy = math.nan
-            seen.append(Gpu(memory.used, memory.total, busy))
+            about = {"memory_used_bytes": memory.used, "memory_size_bytes": memory.total, "utilization_ratio": busy}
+            seen.append(about)
     except pynvml.NVMLError:
         pass
     return seen
@@ -47,11 +43,11 @@ def sampler() -> Callable[[], dict[str, float]]:
     def sample() -> dict[str, float]:
         sampled = {CPU: process.cpu_percent() / 100, MEMORY: float(process.memory_info().rss)}
         seen = gpus()
-        busy = [gpu.utilization for gpu in seen if math.isfinite(gpu.utilization)]
+        busy = [gpu["utilization_ratio"] for gpu in seen if math.isfinite(gpu["utilization_ratio"])]
         if busy:
             sampled[GPU_UTILIZATION] = sum(busy) / len(busy)
         if seen:
-            sampled[GPU_MEMORY] = float(sum(gpu.used for gpu in seen))
+            sampled[GPU_MEMORY] = float(sum(gpu["memory_used_bytes"] for gpu in seen))
         return sampled
 
     return sample

@@ -75,6 +75,9 @@ CREATE TABLE corrections (
   text TEXT NOT NULL, text_hash INTEGER NOT NULL, is_correct INTEGER NOT NULL,
   {_LABELS_AND_CONFIDENCES}, correct_product TEXT, correct_emotion TEXT
 );
+CREATE TABLE mentions (  -- the characters of the text that a correction is about, where it is about one mention
+  correction INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL
+);
 CREATE TABLE aggregates (  -- level: seconds that one row covers
   level INTEGER NOT NULL, start INTEGER NOT NULL, stream INTEGER NOT NULL REFERENCES streams,
   name TEXT NOT NULL, key NOT NULL, count INTEGER NOT NULL, total REAL NOT NULL,
@@ -87,8 +90,6 @@ PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
-# Of the corrections that are about one mention: its characters in the text. Logs of before have no such table.
-MENTIONS = "CREATE {} TABLE mentions (correction INTEGER PRIMARY KEY, start INTEGER NOT NULL, end INTEGER NOT NULL)"
 
 # Which rows of ``streams``: a model, its version, and who asked, with what the process counts; None or left out: any.
 Of = tuple[str | None, ...]
@@ -431,8 +432,6 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
                 f"{paths.shown(path)}: expected a prediction log of version {VERSION}, got {kind}; "
                 "name another file, or move this one away, and a new one is begun"
             )
-        if not connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'mentions'").fetchone()[0]:
-            connection.execute(MENTIONS.format("TEMP" if read_only else ""))
         # In WAL mode a commit is safe from the death of the process without waiting for the disk; only a power cut can
         # take the last ones, and never damages what is older.
         connection.execute("PRAGMA synchronous = NORMAL")

@@ -6,15 +6,12 @@ import shlex
 from pathlib import Path
 
 from tf_model import cli, paths
-from tf_model.errors import UsageError
 from tf_model.promote.promotion import promote, rollback
 
 
 def main(argv: list[str] | None = None) -> int:
     """Promote a model, or go back to the previous one."""
     arguments = _parser().parse_args(argv)
-    if (arguments.new is None) == (arguments.rollback is None):
-        raise UsageError("expected the folder of a new model, or --rollback NAME, and not both; see --help")
     with cli.stopped_cleanly():
         (_promote if arguments.rollback is None else _roll_back)(arguments)
     return 0
@@ -53,10 +50,11 @@ def _roll_back(arguments: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.promote", "Put a new model in the place of the one in use, or go back.")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
+    either.add_argument("--rollback", metavar="NAME", help="exchange a model and its previous version")
     add = parser.add_argument
-    add("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
     add("--to", type=Path, metavar="DIR", help="the model to replace; answer, product or emotion if not given")
-    add("--rollback", metavar="NAME", help="exchange a model and its previous version")
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
     add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
     add("--force", action="store_true", help="also a model of another task, of other classes, or not comparable")
