@@ -15,7 +15,7 @@ from tf_model.errors import plural
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
-from tf_model.monitor.report import PERCENTILES, Report
+from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, Report
 
 MEGABYTE = 10**6
 RESOURCES = {  # title, words for the mean, d3 format, scale
@@ -48,7 +48,7 @@ def show_alarms(report: Report) -> None:
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
         st.error("\n".join([*lines, "", undecided]), icon=":material/notification_important:")
     elif report.decided == ("log",):
-        words = f"Too little to judge: {counted} in this time, alarms need {report.limits.requests}."
+        words = f"Too little to judge: {counted} in this time, alarms need {FEWEST_REQUESTS}."
         st.info(words, icon=":material/hourglass_empty:")
     else:
         judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)

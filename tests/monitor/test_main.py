@@ -85,12 +85,15 @@ def test_export_writes_and_refuses_to_overwrite(log, tmp_path, capsys):
 
 
 def test_prune_removes_what_is_old(log, capsys):
-    store_with(log, [answered(time.time() - 100 * 86_400, ["old"])])
+    old = time.time() - 100 * 86_400
+    store_with(log, [answered(old, ["old"]), corrected(True, old, "an old text")])
     assert main(["prune", "--log", str(log)]) == 0
     assert "removed 1 rows; the log now holds " in capsys.readouterr().err
-    assert main(["prune", "--log", str(log), "--megabytes", "0.000001", "--corrections"]) == 0
-    assert Store(log).predictions().empty
+    assert len(Store(log).corrections()) == 2
+    assert main(["prune", "--log", str(log), "--corrections"]) == 0
     assert len(Store(log).corrections()) == 1  # it is young
+    assert main(["prune", "--log", str(log), "--days", "0.00000001"]) == 0
+    assert Store(log).predictions().empty
 
 
 @pytest.mark.parametrize("command", [["report"], ["prune"], ["export", "out.csv"]])
@@ -107,7 +110,7 @@ def test_a_missing_log_is_explained_and_not_made(tmp_path, command):
         ["grow"],
         ["report", "--hours", "0"],
         ["prune", "--days", "x"],
-        ["prune", "--megabytes", "1e305"],
+        ["prune", "--days", "1e305"],
         ["report", "--hours", "1e8"],
     ],
 )
@@ -133,8 +136,8 @@ def test_help_needs_no_heavy_package(arguments):
 
 
 def test_the_command_keeps_as_long_as_the_recorder_does():
-    from tf_model.monitor.__main__ import MEGABYTE, _parser
-    from tf_model.monitor.store import DAY, KEPT_BYTES, KEPT_SECONDS
+    from tf_model.monitor.__main__ import _parser
+    from tf_model.monitor.store import KEPT_SECONDS
 
     prune = _parser().parse_args(["prune"])
-    assert (prune.days * DAY, round(prune.megabytes * MEGABYTE)) == (KEPT_SECONDS, KEPT_BYTES)
+    assert prune.days * DAY == KEPT_SECONDS

@@ -114,14 +114,12 @@ def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, ne
 def test_a_worse_model_is_refused_unless_told(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(
-        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*add --allow-worse to promote"
+        ModelError, match=r"0\.8700 against 0\.8800, .* 3 against 7 times, .*add --force to promote"
     ) as caught:
         promote(new, -0.01)
     assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(ModelError, match="--allow-worse"):  # force is for other things
-        promote(new, -0.01, force=True)
     assert mark_of(old) == "old"
-    promote(new, -0.01, allow_worse=True)
+    promote(new, -0.01, force=True)
     assert mark_of(old) == "new"
 
 
@@ -130,7 +128,7 @@ def test_a_broken_model_is_never_promoted(models, tmp_path, fault):
     old, broken = write(models / "product", mark="old"), write(tmp_path / "broken", **{fault: ""})
     words = {"nan": "expected probabilities of the product that sum to 1", "fails": "cannot answer"}[fault]
     with pytest.raises(ModelError, match=words):
-        promote(broken, 0.1, force=True, allow_worse=True)
+        promote(broken, 0.1, force=True)
     with pytest.raises(ModelError, match=words):
         promotion.promote(broken, models / "another")
     assert mark_of(old) == "old"
@@ -256,7 +254,7 @@ def test_a_name_that_a_killed_promotion_left_missing_comes_back(models, new, tmp
     assert command.main(["--rollback", "product"]) == 0  # of the two, that which was in use before
     assert (mark_of(old), mark_of(other_version(old))) == ("old", "new")
     (models / "product").unlink()
-    with pytest.raises(ModelError, match="--allow-worse"):  # it is compared as ever
+    with pytest.raises(ModelError, match="--force"):  # it is compared as ever
         promote(write(tmp_path / "worse", mark="worse"), -0.1)
     assert mark_of(old) == "old"
 

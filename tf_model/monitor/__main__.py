@@ -9,7 +9,7 @@ from pathlib import Path
 from tf_model import cli, paths
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
-MOST = 1e6  # hours, days or megabytes: more is a typing error
+MOST = 1e6  # hours or days: more is a typing error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,12 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, such as corrections.csv")
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
-    # The defaults are those of `store`, and a test holds them to these: asking it would load sqlite3 for --help.
-    prune = command("prune", "Remove what is old, or more than there is room for.")
+    # The default is that of `store`, and a test holds it to that: asking it would load sqlite3 for --help.
+    prune = command("prune", "Remove what is old; of more than 2 GiB the oldest predictions as well.")
     prune.add_argument("--days", type=_number, default=90.0, metavar="D", help="keep what is younger")
-    prune.add_argument(
-        "--megabytes", type=_number, default=2 * 2**30 / MEGABYTE, metavar="M", help="keep the newest M megabytes"
-    )
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
 
@@ -104,8 +101,7 @@ def _prune(arguments: argparse.Namespace) -> int:
     store = Store(arguments.log)
     if not store.exists:
         raise DataError(f"there is no prediction log at {paths.shown(store.path)}; name one with --log PATH")
-    kept = arguments.days * DAY, round(arguments.megabytes * MEGABYTE), arguments.corrections
-    total = sum(iter(lambda: store.prune(*kept), 0))
+    total = sum(iter(lambda: store.prune(arguments.days * DAY, corrections=arguments.corrections), 0))
     cli.say(f"removed {total:,} rows; the log now holds {size(store.open()) / MEGABYTE:,.1f} MB")
     store.close()
     return 0

@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 
 from tf_model import tasks
-from tf_model.evaluation.metrics import wilson_interval
+from tf_model.evaluation.metrics import Z, wilson_interval
 from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE, Window
 
 MINIMUM = 30  # corrections, or predictions, below which no figure is given
@@ -23,8 +23,6 @@ ASSUMPTION = (
     "training; it cannot notice that labels were redefined"
 )
 DRIFTED = "Drift is alarmed, and the estimate assumes that there is none: it may be far off."
-_STANDARD_NORMAL = 1.959964  # of a two-sided 95% interval
-TASKS = ("product", "emotion", "answer")
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
 
 
 def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accuracy:
-    """The accuracy of one of :data:`TASKS` that the confidences promise; see :data:`ASSUMPTION`.
+    """The accuracy of a task, or of the answer, that the confidences promise; see :data:`ASSUMPTION`.
 
     That of the product, where the model also tells the emotion, is taken over the texts with an emotion: the others
     have no product. The interval is that of a sum of independent trials, each correct with the probability of its
@@ -62,5 +60,5 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
     # Sum of p(1 - p) over the values p, with the mean of each bin for its values: bins are 0.02 wide.
     means = ((count, histogram.totals[key] / count) for key, count in histogram.counts.items())
     variance = sum(count * share * (1 - share) for count, share in means)
-    spread = _STANDARD_NORMAL * math.sqrt(max(variance, 0.0)) / rows
+    spread = Z * math.sqrt(max(variance, 0.0)) / rows
     return Accuracy(rows, None, mean, max(mean - spread, 0.0), min(mean + spread, 1.0))

@@ -11,6 +11,7 @@ from tf_model.evaluation.metrics import wilson_interval
 from tf_model.monitor import accuracy, aggregates, drift
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import ERRORS, SECONDS, STAGE_SECONDS, Counts, Histogram, Window
+from tf_model.monitor.events import LABEL_COLUMNS
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import Store
 
@@ -138,7 +139,7 @@ def judge(windows: list[Window], reference: Reference | None) -> Report:
 
 
 def _estimated(counts: Counts) -> dict[str, Accuracy]:
-    estimates = {task: accuracy.from_confidence(Window(0, 1, counts), task) for task in accuracy.TASKS}
+    estimates = {task: accuracy.from_confidence(Window(0, 1, counts), task) for task in LABEL_COLUMNS}
     return {task: figure for task, figure in estimates.items() if figure.accuracy is not None}
 
 

@@ -23,7 +23,6 @@ def _promote(arguments: argparse.Namespace) -> None:
         arguments.to,
         path=arguments.data,
         force=arguments.force,
-        allow_worse=arguments.allow_worse,
         sign=arguments.sign,
         verify=arguments.verify,
     )
@@ -56,8 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--to", type=Path, metavar="DIR", help="the model to replace; answer, product or emotion if not given")
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
-    add("--allow-worse", action="store_true", help="promote also a model with a lower accuracy")
-    add("--force", action="store_true", help="also a model of another task, of other classes, or not comparable")
+    add("--force", action="store_true", help="promote it although it is worse, of other classes, or not comparable")
     add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model that this key did not sign (PEM)")
     add("--sign", type=Path, metavar="KEY", help="sign the promoted copy by this elliptic-curve key (PEM)")
     return parser

@@ -32,15 +32,15 @@ def promote(
     *,
     path: Path | str | None = None,
     force: bool = False,
-    allow_worse: bool = False,
     sign: Path | None = None,
     verify: Path | None = None,
 ) -> Promotion:
     """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
 
     ``target`` need not exist; None: ``saved_models/`` and what the model predicts. The two are compared on the dataset
-    ``path``. An error leaves everything as it was. The public key ``verify`` must have signed the model, before it is
-    loaded and after it was copied; the private key ``sign`` signs the copy.
+    ``path``, and ``force`` promotes whatever comes of that. An error leaves everything as it was. The public key
+    ``verify`` must have signed the model, before it is loaded and after it was copied; the private key ``sign`` signs
+    the copy.
     """
     add_signature = sign and signing.signer(sign)
     model = load_and_try(Path(new), verify)
@@ -53,7 +53,7 @@ def promote(
         if replaces:
             if not (target / GRAPH).is_file():
                 raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, path, force, allow_worse)
+            comparison = _judge(model, target, path, force)
 
         def finish(copy: Path) -> None:
             if verify:
@@ -113,9 +113,7 @@ def _place(target: Path | str) -> Path:
     return target
 
 
-def _judge(
-    model: Predictor, target: Path, path: Path | str | None, force: bool, allow_worse: bool
-) -> Mapping[str, Any] | None:
+def _judge(model: Predictor, target: Path, path: Path | str | None, force: bool) -> Mapping[str, Any] | None:
     """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
     from tf_model.evaluation.comparison import compare_models, result_line
 
@@ -142,6 +140,6 @@ def _judge(
             raise ModelError(f"{new} and {old} cannot be compared: {error}; or {anyway}") from error
         cli.say(f"note: {new} and {old} were not compared: {error}")
         return None
-    if comparison["tasks"][comparison["task"]]["difference"] < 0 and not allow_worse:
-        raise ModelError(f"{result_line(comparison)}; add --allow-worse to promote it all the same")
+    if comparison["tasks"][comparison["task"]]["difference"] < 0 and not force:
+        raise ModelError(f"{result_line(comparison)}; {anyway}")
     return comparison
