@@ -103,8 +103,6 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     layout.write_layout([model], folder)  # one of several models was trained anew, or the command was interrupted
     assert (version / "mark").is_file()
     assert (folder / "models.config").is_file()
-    layout.write_layout([model], folder, overwrite=True)
-    assert not (version / "mark").exists()
 
     (model / "fingerprint.pb").unlink()  # it may be the same file
     (model / "fingerprint.pb").write_bytes(b"of another training, saved earlier")
@@ -200,7 +198,7 @@ def test_the_monitoring_settings_fit_the_published_message():
     assert (found.enable, found.path) == (True, "/monitoring/prometheus/metrics")
 
 
-def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_path):
+def test_settings_that_somebody_made_his_own_are_kept_while_they_are_there(model, tmp_path):
     folder = tmp_path / "serving"
     arguments = [str(model), "--output", str(folder)]
     assert command.main(arguments) == 0
@@ -210,7 +208,8 @@ def test_settings_that_somebody_made_his_own_are_kept_unless_asked(model, tmp_pa
     assert command.main(arguments) == 0
     assert path.read_text() == "max_batch_size { value: 16 }\n"
     assert (folder / "models.config").is_file()
-    assert command.main([*arguments, "--overwrite"]) == 0
+    path.unlink()
+    assert command.main(arguments) == 0
     assert "max_batch_size { value: 64 }" in path.read_text()
 
 

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         existing = [each for name in DEFAULT_MODELS if is_there(each := paths.SAVED_MODELS / name)]
         models = arguments.models or existing or [find_model(None)]
-        folder = write_layout(models, arguments.output, arguments.overwrite)
+        folder = write_layout(models, arguments.output)
     cli.say(
         f"{len(models)} {plural(len(models), 'model is', 'models are')} in {paths.shown(folder)}; "
         "`docker compose up serving` serves them"
@@ -31,7 +31,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given")
     add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
-    add("--overwrite", action="store_true", help="write models and settings that are there already")
     return parser
 
 

@@ -58,12 +58,12 @@ MODEL = """  config {{
 """
 
 
-def write_layout(models: Sequence[Path | str], folder: Path | str, overwrite: bool = False) -> Path:
+def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
     """Lay out saved models for a server in ``folder``, by the names of their own folders, and return it.
 
     A version is numbered by :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the
     newest, as the server serves the highest. Versions that are there stay, and so do settings other than
-    :data:`MODELS`, which somebody may have changed. ``overwrite`` writes the newest version and all settings again.
+    :data:`MODELS`, which somebody may have changed.
     """
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
@@ -79,10 +79,8 @@ def write_layout(models: Sequence[Path | str], folder: Path | str, overwrite: bo
             saved = int((source / GRAPH).stat().st_mtime)
             number = served_version(training, max(saved, served_since(newest) + 1))
             _write_version(source, there.with_name(str(number)))
-        elif overwrite:
-            _write_version(source, there)
     for name, text in settings(names).items():
-        if overwrite or name == MODELS or not (folder / name).exists():
+        if name == MODELS or not (folder / name).exists():
             with whole_file(folder / name, overwrite=True) as part:
                 part.write_text(text, encoding="utf-8")
     return folder
@@ -125,7 +123,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 def _write_version(source: Path, target: Path) -> None:
     tf = import_tensorflow()
-    with whole_folder(target, overwrite=True) as part:
+    with whole_folder(target) as part:
         for name in SAVED_MODEL:
             if (source / name).is_dir():
                 shutil.copytree(source / name, part / name)
