@@ -1,11 +1,10 @@
 """Figures of the recorded runs, drawn by plotly into research/figures/ as SVG."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from plotly.graph_objects import Figure
 from plotly.subplots import make_subplots
 
@@ -26,31 +25,10 @@ def draw_all() -> Iterator[Path]:
         yield _write(name, draw())
 
 
-def comparisons() -> Figure:
-    """Accuracy of the answer model less that of each baseline; the most frequent class is far off and left out."""
-    frame = frames.comparisons()
-    frame = frame[(frame["ours"] == "answer") & (frame["model"] != "majority")]
-    return _differences(frame, frames.QUESTIONS, "accuracy of ours less that of the baseline, in points")
-
-
-def near_duplicates() -> Figure:
-    """What near-duplicates in training add to the accuracy on the same tweets."""
-    return _differences(frames.near_duplicates(), frames.TASKS, "accuracy with near-duplicates less without, in points")
-
-
-def label_errors() -> Figure:
-    """What leaving the most doubtful labels out of training gains over leaving out random ones; for the notebook."""
-    frame = frames.label_errors()
-    titles = frame["model"].map(frames.MODELS) + frame["share"].map(", without {:.0%}".format)
-    return _differences(
-        frame.assign(title=titles), frames.TASKS, "accuracy less that without as many random ones, in points"
-    )
-
-
 def learning_curve() -> Figure:
     """Accuracy by number of labelled tweets, one line a method; bars are standard deviations over draws."""
     curve = frames.learning_curve()
-    figure = _panels(frames.TASKS, shared_yaxes=False, horizontal_spacing=0.1)
+    figure = _panels(horizontal_spacing=0.1)
     for column, task in enumerate(frames.TASKS, start=1):
         for model, colour in zip(curve["model"].unique(), COLOURS, strict=True):
             points = curve[(curve["task"] == task) & (curve["model"] == model)]
@@ -59,7 +37,7 @@ def learning_curve() -> Figure:
                 y=points["accuracy"],
                 error_y={"type": "data", "array": points["sd"]},
                 line={"color": colour},
-                name=_title(model),
+                name=frames.MODELS[model].replace("`", ""),
                 legendgroup=model,
                 showlegend=column == 1,
                 row=1,
@@ -75,7 +53,7 @@ def learning_curve() -> Figure:
 
 def reliability() -> Figure:
     """Share of correct predictions of the answer model's first seed by confidence, before and after calibration."""
-    figure = _panels(frames.TASKS, shared_yaxes=True)
+    figure = _panels(shared_yaxes=True, horizontal_spacing=0.05)
     seed = next(iter(frames.recorded("grouped_answer")["seeds"].values()))
     for column, task in enumerate(frames.TASKS, start=1):
         for when, colour, dash in (("before", COLOURS[1], "dot"), ("after", COLOURS[0], "solid")):
@@ -100,52 +78,15 @@ def reliability() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    "comparisons": comparisons,
-    "near_duplicates": near_duplicates,
     "reliability": reliability,
     "learning_curve": learning_curve,
 }
 
 
-def _differences(frame: pd.DataFrame, panels: Sequence[str], what: str) -> Figure:
-    """Differences of accuracies with their 95% intervals, a line a model and a panel a question; filled: not 0."""
-    if "title" not in frame:
-        frame = frame.assign(title=frame["model"].map(_title))
-    figure = _panels(panels, shared_yaxes=True, shared_xaxes="all")
-    for column, task in enumerate(panels, start=1):
-        rows = frame[frame["task"] == task]
-        significant = (rows["low"] > 0) | (rows["high"] < 0)
-        figure.add_scatter(
-            x=100 * rows["difference"],
-            y=rows["title"],
-            error_x={
-                "type": "data",
-                "array": 100 * (rows["high"] - rows["difference"]),
-                "arrayminus": 100 * (rows["difference"] - rows["low"]),
-                "color": COLOURS[0],
-            },
-            mode="markers",
-            marker={
-                "size": 10,
-                "color": [COLOURS[0] if each else "white" for each in significant],
-                "line": {"color": COLOURS[0], "width": 2},
-            },
-            showlegend=False,
-            row=1,
-            col=column,
-        )
-        figure.add_vline(x=0, line={"color": "#555555", "width": 1}, row=1, col=column)
-    titles = list(dict.fromkeys(frame["title"]))
-    figure.update_xaxes(tickformat="+")
-    figure.update_yaxes(categoryorder="array", categoryarray=titles[::-1])
-    figure.update_layout(height=110 + 32 * len(titles), margin={"t": 40})
-    figure.add_annotation(text=what, showarrow=False, x=0.5, xref="paper", y=0, yref="paper", yshift=-50)
-    return figure
-
-
-def _panels(tasks: Sequence[str], **options: Any) -> Figure:
-    titles = ["whole answer" if task == "answer" else task for task in tasks]
-    figure = make_subplots(cols=len(tasks), subplot_titles=titles, **{"horizontal_spacing": 0.05} | options)
+def _panels(**options: Any) -> Figure:
+    figure = make_subplots(
+        cols=len(frames.TASKS), subplot_titles=frames.TASKS, **{"horizontal_spacing": 0.05} | options
+    )
     return figure.update_layout(
         width=WIDTH,
         height=HEIGHT,
@@ -153,10 +94,6 @@ def _panels(tasks: Sequence[str], **options: Any) -> Figure:
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0},
         margin={"l": 70, "r": 20, "t": 80, "b": 70},
     )
-
-
-def _title(model: str) -> str:
-    return frames.MODELS[model].replace("`", "")
 
 
 def _write(name: str, figure: Figure) -> Path:

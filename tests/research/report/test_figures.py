@@ -11,26 +11,6 @@ from tf_model import paths
 from tf_model.errors import OutputError
 
 
-def test_differences_are_filled_where_they_are_significant():
-    figure = figures.near_duplicates()
-    assert [title.text for title in figure.layout.annotations][:2] == ["product", "emotion"]
-    for trace, task in zip(figure.data, frames.TASKS, strict=True):
-        rows = frames.near_duplicates().query(f"task == '{task}'")
-        assert list(trace.y) == [frames.MODELS[model] for model in rows["model"]]
-        assert list(trace.x + trace.error_x.array) == pytest.approx(100 * rows["high"])
-        assert [colour == "white" for colour in trace.marker.color] == list((rows["low"] <= 0) & (rows["high"] >= 0))
-
-
-def test_comparisons_have_a_panel_a_question_and_leave_only_the_most_frequent_class_out():
-    traces = figures.comparisons().data
-    assert [len(trace.x) for trace in traces] == [6, 6, 4]
-    assert frames.MODELS["majority"] not in traces[0].y
-
-
-def test_each_case_of_label_errors_has_a_line():
-    assert [len(set(trace.y)) for trace in figures.label_errors().data] == [6, 6]
-
-
 def test_the_learning_curve_has_every_size_of_every_method():
     traces = figures.learning_curve().data
     assert sum(len(trace.x) for trace in traces) == len(frames.learning_curve())
