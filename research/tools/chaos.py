@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ import psutil
 from filelock import FileLock
 
 from research.runs import record
-from research.tools.fuzz import HANG_SECONDS, odd_texts, running_api
+from research.tools.fuzz import connect, differences, odd_texts, post, running_api
 from tf_model import cli, model_dir, paths
 from tf_model.errors import ModelError, TweetTargetError
 from tf_model.inference.light import SETTINGS
@@ -150,18 +151,14 @@ def _texts(count: int) -> list[str]:
     return [well_formed(text).replace("\0", " ") for text in odd_texts(0, count)]
 
 
-def _predict(model: Path, source: Path, output: Path) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        "tf_model.predict",
-        str(source),
-        "--output",
-        str(output),
-        "--model",
-        str(model),
-        "--overwrite",
-    ]
+def _write_texts(folder: Path) -> Path:
+    source = folder / "texts.jsonl"
+    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    return source
+
+
+def _predict(model: Path, source: Path, output: Path) -> list[str | Path]:
+    return [sys.executable, "-m", "tf_model.predict", source, "--output", output, "--model", model, "--overwrite"]
 
 
 # ---------------------------------------------------------------- train and predict
@@ -198,8 +195,7 @@ def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
     """Kill ``predict`` at random moments; the next run goes over what it left, and the last one is let through."""
     folder = folder / "kills"
     folder.mkdir()
-    source, output = folder / "texts.jsonl", folder / "answers.csv"
-    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    source, output = _write_texts(folder), folder / "answers.csv"
     began = time.monotonic()
     subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
     seconds, whole = time.monotonic() - began, output.read_bytes()
@@ -223,8 +219,7 @@ def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
 
 def fill_disk(model: Path, folder: Path) -> dict[str, Any]:
     """Have ``predict`` write to a disk that is full, and to one that is read-only, in every format."""
-    source = folder / "many.jsonl"
-    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    source = _write_texts(folder)
     counts = Counter(not_one_line=0, left_behind=0)
     for mode in ("rw", "ro"):
         with _small_disk(folder / mode, mode) as disk:
@@ -271,8 +266,7 @@ def lock_log(model: Path, folder: Path) -> dict[str, Any]:
     """Lock the log of ``predict --record`` and the API: they go on or end, and say how much of it was not recorded."""
     folder = folder / "locked"
     folder.mkdir()
-    source, output, log = folder / "texts.jsonl", folder / "answers.csv", folder / "log.sqlite"
-    source.write_text("".join(json.dumps({"text": text}) + "\n" for text in _texts(ROWS)))
+    source, output, log = _write_texts(folder), folder / "answers.csv", folder / "log.sqlite"
     with closing(Store(log).open()):
         pass
     command = [sys.executable, *_with_log(log, "tf_model.predict", source, "--output", output, "--model", model)]
@@ -335,14 +329,9 @@ def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
 
 
 def _ask_in_turn(address: str, counts: Counter[str]) -> None:
-    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+    connection = connect(address)
     for text in _texts(IN_TURN):
-        try:
-            _ask(connection, [text])
-            counts["answered"] += 1
-        except (OSError, http.client.HTTPException):
-            counts["failed"] += 1
-            connection.close()
+        _ask(connection, [text], counts)
     connection.close()
 
 
@@ -364,20 +353,18 @@ def stop_under_load(model: Path, rounds: int = 5) -> dict[str, Any]:
 
     A connection that is open when its listener closes, and of which nothing has been read, is ``unread``.
     """
-    counts, codes, logged = Counter(answered=0, refused=0, unread=0), [], 0
+    counts, codes, logged = Counter(answered=0, refused=0, failed=0), [], 0
     for number in range(rounds):
-        with running_api(model) as (address, api, log):
-            threads = [threading.Thread(target=_ask_until_refused, args=(address, counts)) for _ in range(CLIENTS)]
-            for thread in threads:
-                thread.start()
+        with ThreadPoolExecutor(CLIENTS) as pool, running_api(model) as (address, api, log):
+            clients = [pool.submit(_ask_until_refused, address, counts) for _ in range(CLIENTS)]
             time.sleep(0.5 + 0.3 * number)
             began = time.monotonic()
             api.terminate()
             codes.append(api.wait(30))
             seconds = time.monotonic() - began
-            for thread in threads:
-                thread.join()
+            _end(clients)
             logged += log.read_text().count('"path": "/predict"')
+    counts["unread"] = counts.pop("failed")
     counts["begun_and_lost"] = logged - counts["answered"]
     others = sum(code != 143 for code in codes)
     return {"rounds": rounds, "clients": CLIENTS, **counts, "exit_code_other": others, "seconds_to_stop": seconds}
@@ -385,28 +372,31 @@ def stop_under_load(model: Path, rounds: int = 5) -> dict[str, Any]:
 
 def _ask_until_refused(address: str, counts: Counter[str]) -> None:
     while True:
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        connection = connect(address)
         try:
             connection.connect()
         except OSError:
             counts["refused"] += 1
             return
-        try:
-            _ask(connection, ["My iPhone dropped every call today"] * 4)
-            counts["answered"] += 1
-        except (OSError, http.client.HTTPException):
-            counts["unread"] += 1
-        finally:
-            connection.close()
+        _ask(connection, ["My iPhone dropped every call today"] * 4, counts)
+        connection.close()
 
 
-def _ask(connection: http.client.HTTPConnection, texts: list[str]) -> list[dict[str, Any]]:
-    connection.request("POST", "/predict", json.dumps({"texts": texts}), {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    content = answer.read()
-    if answer.status != 200:
-        raise http.client.HTTPException(f"status {answer.status}")
-    return json.loads(content)["predictions"]
+def _ask(connection: http.client.HTTPConnection, texts: list[str], counts: Counter[str]) -> list[dict[str, Any]]:
+    """The answers, none if that failed; either is counted."""
+    try:
+        _, answer = post(connection, json.dumps({"texts": texts}))
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        answer = {}
+    counts["answered" if answer else "failed"] += 1
+    return answer.get("predictions", [])
+
+
+def _end(clients: list[Future]) -> None:
+    """Wait for them; raises what one of them raised."""
+    for client in clients:
+        client.result()
 
 
 def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any]:
@@ -436,94 +426,60 @@ def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any
             except ModelError:
                 counts["failed"] += 1
                 continue
-            counts["mixed_loads"] += not any(_alike(found, each) for each in expected)
+            counts["mixed_loads"] += all(differences(0, each, found) for each in expected)
 
     def ask(address: str) -> None:
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+        connection, served = connect(address), Counter(failed=0)
         while counts["asked"] < answers:
             first = random.randrange(len(texts) - 8)
             counts["asked"] += 8
-            try:
-                found = _ask(connection, texts[first : first + 8])
-                counts["wrong"] += not _alike(found, expected[0][first : first + 8])
-            except (OSError, http.client.HTTPException):
-                counts["failed"] += 1
-                connection.close()
+            if found := _ask(connection, texts[first : first + 8], served):
+                counts["wrong"] += bool(differences(first, expected[0][first : first + 8], found))
+        counts["failed"] += served["failed"]
 
-    with running_api(used) as (address, *_):
-        threads = [threading.Thread(target=ask, args=(address,)) for _ in range(CLIENTS)]
-        loading = threading.Thread(target=load)
-        for thread in (loading, *threads):
-            thread.start()
-        while any(thread.is_alive() for thread in threads) or counts["replaced"] < REPLACED:
+    with ThreadPoolExecutor(CLIENTS + 1) as pool, running_api(used) as (address, *_):
+        clients, loading = [pool.submit(ask, address) for _ in range(CLIENTS)], pool.submit(load)
+        while not all(client.done() for client in clients) or counts["replaced"] < REPLACED:
             time.sleep(SECONDS_BETWEEN)
             versions.add_version(one if counts["replaced"] % 2 else other, used)
             counts["replaced"] += 1
         stop.set()
-        for thread in (loading, *threads):
-            thread.join()
+        _end([*clients, loading])
     return dict(counts)
-
-
-def _alike(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> bool:
-    def same(one: Any, other: Any) -> bool:
-        return abs(one - other) < 1e-5 if isinstance(one, float) else one == other
-
-    return len(found) == len(expected) and all(
-        same(value, row[name]) for row, wanted in zip(found, expected, strict=True) for name, value in wanted.items()
-    )
 
 
 def watch_memory(model: Path, requests: int) -> dict[str, Any]:
     """Memory of the API after a tenth of the requests, and after all."""
-    texts, sizes, statuses = _texts(2_000), {}, Counter[str]()
-    with running_api(model) as (address, api, _):
+    texts, sizes, counts = _texts(2_000), {}, Counter[str]()
+
+    def ask(address: str, count: int) -> None:
+        connection = connect(address)
+        for text in random.choices(texts, k=count):
+            _ask(connection, [text], counts)
+
+    with ThreadPoolExecutor(CLIENTS) as pool, running_api(model) as (address, api, _):
         began = time.monotonic()
         for name, count in (("early_bytes", requests // 10), ("late_bytes", requests - requests // 10)):
-            shares = [count // CLIENTS] * CLIENTS
-            threads = [threading.Thread(target=_ask_times, args=(address, texts, share, statuses)) for share in shares]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            _end([pool.submit(ask, address, count // CLIENTS) for _ in range(CLIENTS)])
             sizes[name] = psutil.Process(api.pid).memory_info().rss
-    return {"requests": sum(statuses.values()), **statuses, **sizes, "seconds": time.monotonic() - began}
-
-
-def _ask_times(address: str, texts: list[str], count: int, statuses: Counter[str]) -> None:
-    connection, draw = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30), random.Random()
-    for _ in range(count):
-        try:
-            _ask(connection, [draw.choice(texts)])
-            statuses["answered"] += 1
-        except (OSError, http.client.HTTPException):
-            statuses["failed"] += 1
-            connection.close()
+    return {"requests": sum(counts.values()), **counts, **sizes, "seconds": time.monotonic() - began}
 
 
 def serve_people(model: Path, clients: int, texts: list[str], size: int, for_seconds: float) -> dict[str, Any]:
     """Many clients at once, each with its next ``size`` texts as soon as it has an answer: how long they wait."""
-    seconds, statuses = [], Counter(failed=0)
-    with running_api(model) as (address, *_):
+    seconds, counts = [], Counter(answered=0, failed=0)
+    with ThreadPoolExecutor(clients) as pool, running_api(model) as (address, *_):
         until = time.monotonic() + for_seconds
 
         def ask() -> None:
-            connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+            connection = connect(address)
             while (began := time.monotonic()) < until:
-                try:
-                    _ask(connection, random.sample(texts, size))
+                if _ask(connection, random.sample(texts, size), counts):
                     seconds.append(time.monotonic() - began)
-                except (OSError, http.client.HTTPException):
-                    statuses["failed"] += 1
-                    connection.close()
 
-        threads = [threading.Thread(target=ask) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _end([pool.submit(ask) for _ in range(clients)])
     p50, p95 = np.quantile(seconds, (0.5, 0.95)).tolist()
-    return {"clients": clients, "answered": len(seconds), **statuses, "p50_seconds": p50, "p95_seconds": p95}
+    return {"clients": clients, **counts, "p50_seconds": p50, "p95_seconds": p95}
 
 
 def serve_batches(model: Path) -> dict[str, Any]:
@@ -550,21 +506,16 @@ def serve_batches(model: Path) -> dict[str, Any]:
 
 def serve_rate(model: Path) -> dict[str, Any]:
     """Ask for one text at a time, at a steady rate: how long each answer takes from the moment its request was due."""
-    texts, seconds, statuses = _texts(RATE_REQUESTS), [], Counter(failed=0)
+    seconds, counts = [], Counter(answered=0, failed=0)
     with running_api(model) as (address, *_):
-        connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
-        began = time.monotonic()
-        for number, text in enumerate(texts):
+        connection, began = connect(address), time.monotonic()
+        for number, text in enumerate(_texts(RATE_REQUESTS)):
             due = began + number / RATE
             time.sleep(max(due - time.monotonic(), 0))
-            try:
-                _ask(connection, [text])
+            if _ask(connection, [text], counts):
                 seconds.append(time.monotonic() - due)
-            except (OSError, http.client.HTTPException):
-                statuses["failed"] += 1
-                connection.close()
     p50, p99 = np.quantile(seconds, (0.5, 0.99)).tolist()
-    return {"a_second": RATE, "answered": len(seconds), **statuses, "p50_seconds": p50, "p99_seconds": p99}
+    return {"a_second": RATE, **counts, "p50_seconds": p50, "p99_seconds": p99}
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ left behind, and the same answer to a text alone, among others, and over HTTP.
 from __future__ import annotations
 
 import faulthandler
+import http.client
 import io
 import json
 import multiprocessing
@@ -20,8 +21,6 @@ import sys
 import tempfile
 import time
 import traceback
-import urllib.error
-import urllib.request
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -264,28 +263,30 @@ def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict
     among = predictor.predict(texts)
     statuses: Counter[str] = Counter()
     with running_api(model) as (address, *_):
+        connection = connect(address)
         for start in range(0, count, BATCH):
             batch = texts[start : start + BATCH]
             # Half a surrogate pair is no JSON text: it is refused, and stands for U+FFFD elsewhere.
-            status, answer = _post(address, json.dumps({"texts": [well_formed(text) for text in batch]}).encode())
+            status, answer = post(connection, json.dumps({"texts": [well_formed(text) for text in batch]}))
             rows = answer.get("predictions", [])
             if status == 200:
-                problems += _differences(first + start, among.iloc[start : start + BATCH].to_dict("records"), rows)
+                problems += differences(first + start, among.iloc[start : start + BATCH].to_dict("records"), rows)
             elif status >= 500:
                 problems.append(f"texts from {first + start}: the API says {status}")
             statuses[str(status)] += 1
             draw = random.Random(first + start)
-            status, _ = _post(address, damaged(json.dumps({"texts": batch[:3]}).encode(), draw, False))
+            status, _ = post(connection, damaged(json.dumps({"texts": batch[:3]}).encode(), draw, False))
             if status >= 500:
                 problems.append(f"damaged body {first + start}: the API says {status}")
             statuses[f"damaged: {status}"] += 1
     for number, text in enumerate(texts):
         alone = predictor.predict([text]).to_dict("records")
-        problems += _differences(first + number, among.iloc[[number]].to_dict("records"), alone)
+        problems += differences(first + number, among.iloc[[number]].to_dict("records"), alone)
     return {"requests": dict(sorted(statuses.items()))}
 
 
-def _differences(first: int, expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
+def differences(first: int, expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
+    """Where answers are not those that are expected, in words; the first text has the number ``first``."""
     problems = [] if len(expected) == len(found) else [f"text {first}: {len(found)} answers for {len(expected)}"]
     for number, (one, other) in enumerate(zip(expected, found, strict=False), first):
         for name, value in one.items():
@@ -319,14 +320,17 @@ def running_api(
             api.terminate()
 
 
-def _post(address: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, {}
+def connect(address: str) -> http.client.HTTPConnection:
+    """A connection to the API, kept open from request to request."""
+    return http.client.HTTPConnection(address.removeprefix("http://"), timeout=HANG_SECONDS)
+
+
+def post(connection: http.client.HTTPConnection, body: str | bytes) -> tuple[int, dict[str, Any]]:
+    """The status of a request to ``/predict``, and its answer, empty unless the status is 200."""
+    connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    content = answer.read()
+    return answer.status, json.loads(content) if answer.status == 200 else {}
 
 
 if __name__ == "__main__":

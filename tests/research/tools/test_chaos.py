@@ -86,13 +86,6 @@ def test_answers_at_a_steady_rate_are_timed(trained, monkeypatch):
     assert 0 < found["p50_seconds"] <= found["p99_seconds"]
 
 
-def test_the_two_models_that_replace_each_other_can_be_told_apart():
-    one = [{"product": "iPad", "product_confidence": 0.9}]
-    assert chaos._alike(one, [{"product": "iPad", "product_confidence": 0.9}])
-    assert not chaos._alike(one, [{"product": "iPad", "product_confidence": 0.5}])
-    assert not chaos._alike(one, [])
-
-
 @pytest.mark.parametrize(
     ("title", "name", "value"),
     [

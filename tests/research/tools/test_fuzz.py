@@ -48,10 +48,10 @@ def test_a_process_goes_on_where_the_one_before_it_ended(trained, monkeypatch):
 
 def test_an_answer_that_differs_is_found():
     one = {"product": "iPad", "product_confidence": 0.5}
-    assert fuzz._differences(3, [one], [one | {"product_confidence": 0.500001}]) == []
-    assert len(fuzz._differences(3, [one], [one | {"product": "iPhone"}])) == 1
-    assert len(fuzz._differences(3, [one], [one | {"product_confidence": 0.51}])) == 1
-    assert fuzz._differences(3, [one, one], [one]) == ["text 3: 1 answers for 2"]
+    assert fuzz.differences(3, [one], [one | {"product_confidence": 0.500001}]) == []
+    assert len(fuzz.differences(3, [one], [one | {"product": "iPhone"}])) == 1
+    assert len(fuzz.differences(3, [one], [one | {"product_confidence": 0.51}])) == 1
+    assert fuzz.differences(3, [one, one], [one]) == ["text 3: 1 answers for 2"]
 
 
 def test_the_same_number_gives_the_same_damage():
