@@ -16,7 +16,7 @@ from research.methods.baseline_models import SEEDS, Method
 from research.methods.bugs import NO_MASK, SECOND_LAYER, URLS_FIRST, BuggyBert
 from research.runs import UNCHANGED, load_to_extend, pack, record, unpack
 from research.study import GROUPED, PROTOCOLS, REPORT, Problem, make_problem
-from tf_model import cli, config, paths, tasks
+from tf_model import cli, config, data, paths, tasks
 from tf_model.data import splits
 from tf_model.evaluation.metrics import summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
@@ -110,7 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
     command, setting = study.command_line("ablation", argv), arguments.setting
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     problem = make_problem(dataset, tasks.PRODUCT.name)
     run = load_to_extend("ablation", {"dataset": dataset.name, **study.size_of(dataset, problem)})
     settings = run.setdefault("settings", {})

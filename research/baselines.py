@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--choose", action="store_true", help="choose settings inside the report's training part")
     arguments = parser.parse_args(argv)
     command = study.command_line("baselines", argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     with cli.stopped_cleanly():
         return (_choose if arguments.choose else _evaluate)(arguments, command, dataset)
 

@@ -1,14 +1,13 @@
 """``python -m research.compare``: our model against each recorded baseline, row by row, on either protocol.
 
 Both sides predicted the same rows, none of which they were trained on. Which rows a baseline predicts correctly, with
-its first seed, stands in the record of ``make baselines``. Our model's predictions are those that ``python -m
+its first seed, stands in the record of ``make baselines``. Our model's predictions are the newest that ``python -m
 tf_model.evaluate --protocol grouped`` kept; with ``--models`` the validation predictions that were saved with each;
 with ``--recorded`` those of the record of ``make variants``.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,13 @@ import numpy as np
 
 from research import study
 from research.methods.baseline_models import OURS, Method, methods
-from research.runs import UNCHANGED, load, load_to_extend, record, still_valid, today, write_run
+from research.runs import UNCHANGED, load, load_to_extend, record, still_valid
 from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import compare_right
 from tf_model.model_dir import read_report
 from tf_model.training.cross_validation import read_fold
-
-AVERAGED = "averaged"
-RECORDED = "recorded"  # key of what says that a method was compared by the record of our model
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,7 +32,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("compare", __doc__.splitlines()[0], known, quick)
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
     ours = parser.add_mutually_exclusive_group()
-    ours.add_argument("--store", type=Path, help="folder of the folds that evaluate kept, where not one alone fits")
     ours.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
@@ -45,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.recorded and arguments.task != tasks.ANSWER:
         raise UsageError("--recorded takes the recorded answer model; leave out --task")
     command = study.command_line("compare", argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
     by_seed, folds = _ours(arguments, problem, dataset), problem.folds[protocol]
     name = f"compare_{REPORT}_{arguments.task}" if arguments.models else f"compare_{arguments.task}"
@@ -58,19 +53,10 @@ def main(argv: list[str] | None = None) -> int:
     run = load_to_extend(name, same) if arguments.recorded else same
     entries = run.get("methods", {})
     for method in (known[each] for each in arguments.methods):
-        before = still_valid(entries, {method.name: method}).get(method.name, {})
-        kept = {question: tests for question, tests in tests_of(before).items() if AVERAGED in tests}
-        theirs = recorded_baseline(method, problem, protocol, dataset)
-        missing = {question: each for question, each in theirs.items() if question not in kept}
-        if not missing:
-            cli.say(f"{method.name} was compared with our seeds averaged too; it stays so")
-            continue
-        tests = compare_all(problem, by_seed, missing, method.title)
-        made = {RECORDED: {"command": command, "date": today(), "questions": list(tests)}} if arguments.recorded else {}
-        entries[method.name] = {"title": method.title, "settings": method.settings, **made, **kept, **tests}
+        tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol, dataset), method.title)
+        entries[method.name] = {"title": method.title, "settings": method.settings, **tests}
     run["methods"] = {name: entries[name] for name in known if name in entries}
-    # A run that methods were added to keeps its command and date: what was added has its own.
-    path = write_run(name, run) if "command" in run else record(name, command, run)
+    path = record(name, command, run)
     cli.say(f"written to {paths.shown(path)}")
     return 0
 
@@ -90,11 +76,6 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
             shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
             print(f"{question}, seed {key}, less {title}: {shown}")
     return tests
-
-
-def tests_of(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """What :func:`compare_all` returned of a recorded method, without what else is recorded of it."""
-    return {question: entry[question] for question in study.PROBLEMS if question in entry}
 
 
 def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> Correct:
@@ -118,7 +99,7 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: 
 
 
 def _ours(arguments: argparse.Namespace, problem: Problem, dataset: data.Dataset) -> dict[str, Correct]:
-    """Which rows our model predicts correctly, by seed, and of its seeds averaged."""
+    """Which rows our model predicts correctly, by seed."""
     if arguments.recorded:
         by_seed = recorded_ours(problem, dataset)
         if by_seed is None:
@@ -127,7 +108,7 @@ def _ours(arguments: argparse.Namespace, problem: Problem, dataset: data.Dataset
     if arguments.models:
         scores = load_validated(arguments.models, problem, dataset.sha256)
     else:
-        scores = load_out_of_fold(arguments.store or find_store(problem), problem)
+        scores = load_out_of_fold(problem)
     return {
         key: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for key, each in scores.items()
     }
@@ -142,11 +123,23 @@ def recorded_ours(problem: Problem, dataset: data.Dataset) -> dict[str, Correct]
     return {seed: study.unpacked(figures["right"], rows) for seed, figures in seeds.items()}
 
 
-def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
-    """What ``evaluate --protocol grouped`` kept: float32 [N, classes of all tasks] by seed, and averaged.
+def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
+    """What ``evaluate --protocol grouped`` kept last of this problem: float32 [N, classes of all tasks] by seed.
 
-    DataError if no seed has all folds, or they are not the folds of this problem.
+    DataError if nothing in saved_models/.checkpoints has all folds of a seed.
     """
+    for store in sorted(paths.CHECKPOINTS.glob("grouped-*"), key=lambda each: each.stat().st_mtime, reverse=True):
+        if by_seed := _read_store(store, problem):
+            cli.say(f"our model: the folds in {paths.shown(store)}, seeds {', '.join(by_seed)}")
+            return by_seed
+    raise DataError(
+        f"expected all folds of a seed of {problem.name} in {paths.shown(paths.CHECKPOINTS)}, found none complete; run "
+        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name}` to its end"
+    )
+
+
+def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
+    """The seeds with all folds of this problem."""
     folds, classes = problem.folds[GROUPED], sum(len(task.labels) for task in problem.rows.tasks)
     by_seed: dict[str, np.ndarray] = {}
     for first in sorted(store.glob("seed-*-fold-1.npz")):
@@ -154,34 +147,14 @@ def load_out_of_fold(store: Path, problem: Problem) -> dict[str, np.ndarray]:
         files = [store / f"seed-{seed}-fold-{number}.npz" for number in range(1, len(folds) + 1)]
         if not all(file.is_file() for file in files):
             continue
-        by_seed[seed] = np.zeros((len(problem.rows), classes), np.float32)
+        scores = np.zeros((len(problem.rows), classes), np.float32)
         for file, split in zip(files, folds, strict=True):
             fold = read_fold(file, seed=0, fold=0)
             if not np.array_equal(fold.positions, split.validation) or fold.probabilities.shape[1] != classes:
-                raise DataError(f"{file} holds other rows or classes than {problem.name}; give the store of this task")
-            by_seed[seed][fold.positions] = fold.probabilities
-    if not by_seed:
-        raise DataError(
-            f"expected all {len(folds)} folds of a seed in {store}, found none complete; run `python -m "
-            f"tf_model.evaluate --protocol grouped --task {problem.name}` to its end"
-        )
-    return _with_average(by_seed)
-
-
-def find_store(problem: Problem) -> Path:
-    """The one folder in saved_models/.checkpoints that holds all folds of a seed; DataError if it is not just one."""
-    fitting = []
-    for store in sorted(paths.CHECKPOINTS.glob("grouped-*")):
-        with suppress(DataError):
-            load_out_of_fold(store, problem)
-            fitting.append(store)
-    if len(fitting) != 1:
-        which = f"{len(fitting)} fit: {', '.join(map(paths.shown, fitting))}" if fitting else "none fits"
-        raise DataError(
-            f"expected one folder of finished folds of {problem.name} in {paths.shown(paths.CHECKPOINTS)}, {which}; "
-            "name one with --store, or run `python -m tf_model.evaluate --protocol grouped` to its end"
-        )
-    return fitting[0]
+                return {}
+            scores[fold.positions] = fold.probabilities
+        by_seed[seed] = scores
+    return by_seed
 
 
 def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -> dict[str, np.ndarray]:
@@ -210,12 +183,7 @@ def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -
             raise DataError(f"expected models of different seeds, two have the seed {seed}; leave one out")
         by_seed[seed] = np.full((len(problem.rows), len(task.labels)), np.nan, np.float32)
         by_seed[seed][np.searchsorted(problem.rows.rows, validated.rows)] = validated.probabilities
-    return _with_average(by_seed)
-
-
-def _with_average(by_seed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    averaged = {AVERAGED: np.mean(list(by_seed.values()), axis=0)} if len(by_seed) > 1 else {}
-    return by_seed | averaged
+    return by_seed
 
 
 if __name__ == "__main__":

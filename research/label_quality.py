@@ -6,13 +6,12 @@ whether training gets better when the most doubtful labels are left out. The run
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from research import study
-from research.compare import AVERAGED, load_out_of_fold, recorded_ours
+from research.compare import load_out_of_fold, recorded_ours
 from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, OutOfFold, Problem, make_problem
@@ -35,15 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     known = methods()
     parser = study.parser("label_quality", __doc__.splitlines()[0], known, QUICK)
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
-    parser.add_argument(
-        "--store", type=Path, help="folder of our answer model's folds, which evaluate printed: its doubts are compared"
-    )
+    parser.add_argument("--ours", action="store_true", help="also our answer model's doubts, after make grouped-answer")
     arguments = parser.parse_args(argv)
     command = study.command_line("label_quality", argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     run = load_to_extend("label_quality", {"protocol": f"grouped {FOLDS}-fold", "data_sha256": dataset.sha256})
     entries = run.setdefault("tasks", {})
-    ours = our_probabilities(dataset, arguments.store) if arguments.store else {}
+    ours = our_probabilities(dataset) if arguments.ours else {}
     with cli.stopped_cleanly():
         run["answers_agree"] = agreements(make_problem(dataset, tasks.ANSWER), dataset)
         for name in arguments.tasks:
@@ -162,11 +159,10 @@ def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
 # ---------------------------------------------------------------- what models doubt
 
 
-def our_probabilities(dataset: data.Dataset, store: Path) -> dict[str, np.ndarray]:
+def our_probabilities(dataset: data.Dataset) -> dict[str, np.ndarray]:
     """Our answer model's out-of-fold probabilities for the rows of each task, float32 [N, classes], seeds averaged."""
     problem = make_problem(dataset, tasks.ANSWER)
-    kept = load_out_of_fold(store, problem)
-    probabilities = kept.get(AVERAGED, next(iter(kept.values())))
+    probabilities = np.mean(list(load_out_of_fold(problem).values()), axis=0)
     rows = study.question_rows(problem)
     return {name: scores[rows[name]] for name, scores in by_task(probabilities).items()}
 

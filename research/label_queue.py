@@ -15,7 +15,7 @@ import pandas as pd
 from research import study
 from research.methods.baseline_models import methods
 from research.runs import load_to_extend, record
-from tf_model import cli, tasks
+from tf_model import cli, data, tasks
 from tf_model.analysis.label_queue import label_queue
 from tf_model.evaluation.metrics import evaluate_probabilities, summarize
 from tf_model.model_dir import probability_column
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = study.parser("label_queue", __doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the first labels")
     arguments = parser.parse_args(argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     problem = study.make_problem(dataset, TASK.name)
     with threadpool_limits(1):  # so small are the fits that threads would only wait for each other
         results = measure(problem, arguments.seeds)

@@ -14,7 +14,7 @@ from research import study
 from research.methods.baseline_models import Method, methods
 from research.runs import load_to_extend, record, still_valid
 from research.study import GROUPED, Problem, make_problem
-from tf_model import cli, paths, tasks
+from tf_model import cli, data, paths, tasks
 from tf_model.data import splits
 from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import summarize
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if min(arguments.sizes) < 20:
         raise UsageError(f"expected --sizes of at least 20 tweets, got {min(arguments.sizes)}; leave it out")
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     problem = make_problem(dataset, arguments.task)
     most = min(len(split.train) for split in problem.folds[GROUPED])
     sizes = sorted({min(size, most) for size in arguments.sizes})

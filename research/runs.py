@@ -45,23 +45,13 @@ def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
     commands = [*filter(None, results.get("command", "").split(" and ")), command]
     made = {
         "command": " and ".join(dict.fromkeys(commands)),
-        "date": today(),
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(),
     }
-    return write_run(name, made | {key: value for key, value in results.items() if key not in made})
-
-
-def write_run(name: str, run: Mapping[str, Any]) -> Path:
-    """Write ``research/runs/<name>.json`` as it is given."""
     path = RUNS / f"{name}.json"
-    write_json(path, dict(run))
+    write_json(path, made | {key: value for key, value in results.items() if key not in made})
     return path
-
-
-def today() -> str:
-    """The date in UTC, as ``2026-01-31``."""
-    return datetime.now(UTC).date().isoformat()
 
 
 def pack(correct: np.ndarray) -> str:

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=paths.SAVED_MODELS, help="the folder with both models")
     parser.add_argument("--windows", type=cli.positive_integer, default=200)
     arguments = parser.parse_args(argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
     command = study.command_line("shares", argv).replace(f" --models {arguments.models}", "")  # this machine's own
     for name, task in MODELS.items():

@@ -48,11 +48,6 @@ def parser(
     return made
 
 
-def read_dataset(path: Path | None) -> data.Dataset:
-    """The dataset at ``path``, or the one that is found; which one is printed."""
-    return data.load(path)
-
-
 def command_line(name: str, argv: Sequence[str] | None) -> str:
     """The command as it was given, for the record; where the data lie is this machine's own and left out."""
     words = list(sys.argv[1:] if argv is None else argv)

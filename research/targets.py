@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--fold-seed", type=int, default=0, help="any other to choose by, of which nothing is recorded")
     parser.add_argument("--dong", type=Path, default=DONG, help="train.raw of Dong et al. 2014")
     arguments = parser.parse_args(argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     mentions, foreign = all_mentions(dataset), None
     if any(name.startswith("dong") for name in arguments.protocols):
         foreign = read_dong(arguments.dong)

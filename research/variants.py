@@ -273,7 +273,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
     arguments = parser.parse_args(argv)
     command = study.command_line("variants", argv)
-    dataset = study.read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
     same = {"dataset": dataset.name, **study.size_of(dataset, problem)}
     name_of_run = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness, peer_worker
-from research.study import read_dataset
-from tf_model import cli, paths
+from tf_model import cli, data, paths
 from tf_model.errors import ModelError
 from tf_model.io.files import write_json
 from tf_model.tasks import TEXT_COLUMN
@@ -34,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=paths.SAVED_MODELS / "product", help="with a light model")
     parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
     arguments = parser.parse_args(argv)
-    dataset = read_dataset(arguments.data)
+    dataset = data.load(arguments.data)
     raw = harness.test_tweets(dataset)
     with tempfile.TemporaryDirectory() as folder:
         clean = write_rival(arguments.model, Path(folder), dataset.labelled[TEXT_COLUMN].tolist()[:300])

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from research.benchmarks import harness
-from research.study import read_dataset
-from tf_model import cli, paths, tasks
+from tf_model import cli, data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
 ROUNDS, BATCH = 5, 32
@@ -22,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser("research.benchmarks.predict", __doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
     arguments = parser.parse_args(argv)
-    texts = harness.test_tweets(read_dataset(arguments.data))
+    texts = harness.test_tweets(data.load(arguments.data))
     predictors = [Predictor.load(paths.SAVED_MODELS / name, "tensorflow") for name in PAIR]
     throughput = _throughput(predictors[0], texts)
     (latency,) = _latencies(predictors[:1], texts)

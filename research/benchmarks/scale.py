@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness
-from research.study import read_dataset
-from tf_model import cli, device, paths, tasks
+from tf_model import cli, data, device, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import find_model
 
@@ -46,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     import pyarrow.parquet
 
     model = find_model(arguments.model)
-    tweets = [text for text in read_dataset(arguments.data).labelled[tasks.TEXT_COLUMN].dropna() if text.strip()]
+    tweets = [text for text in data.load(arguments.data).labelled[tasks.TEXT_COLUMN].dropna() if text.strip()]
     runs = {}
     with tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
         scratch = Path(name)

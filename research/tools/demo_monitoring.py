@@ -18,8 +18,7 @@ from typing import Any
 
 import pandas
 
-from research.study import read_dataset
-from tf_model import cli, paths, tasks
+from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Outputs, Predictor
 from tf_model.io.files import refuse_to_overwrite
@@ -175,7 +174,7 @@ def _tweets(predictor: Predictor) -> pandas.DataFrame:
 
     Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
     """
-    labelled = read_dataset(None).labelled
+    labelled = data.load().labelled
     validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
     tweets = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
     columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from research.methods import baseline_models
 from research.study import GROUPED, REPORT
 from tf_model import config, paths, tasks
 from tf_model.errors import DataError, UsageError
+from tf_model.io.files import write_json
 from tf_model.training import cross_validation
 
 pytestmark = pytest.mark.usefixtures("stores")
@@ -40,13 +42,13 @@ def one_hot_scores(problem, wrong=()):
     return np.concatenate(columns, axis=1)
 
 
-def test_our_folds_are_read_back_and_compared(tmp_path, problems):
-    problem = problems["answer"]
-    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=0)
-    keep_folds(tmp_path, problem, one_hot_scores(problem, wrong=[0]), seed=7)
-    keep_folds(tmp_path, problem, one_hot_scores(problem), seed=8, folds=problem.folds[GROUPED][:2])  # unfinished
-    ours = compare.load_out_of_fold(tmp_path, problem)
-    assert list(ours) == ["0", "7", "averaged"]
+def test_our_folds_are_read_back_and_compared(problems):
+    problem, store = problems["answer"], paths.CHECKPOINTS / "grouped-1"
+    keep_folds(store, problem, one_hot_scores(problem), seed=0)
+    keep_folds(store, problem, one_hot_scores(problem, wrong=[0]), seed=7)
+    keep_folds(store, problem, one_hot_scores(problem), seed=8, folds=problem.folds[GROUPED][:2])  # unfinished
+    ours = compare.load_out_of_fold(problem)
+    assert list(ours) == ["0", "7"]
     assert np.array_equal(ours["0"], one_hot_scores(problem))
     theirs = {task.name: np.full(len(problem.rows), 1) for task in problem.rows.tasks}
     correct = {
@@ -68,33 +70,26 @@ def test_our_folds_are_read_back_and_compared(tmp_path, problems):
         compare.compare_all(problem, correct, some, "of other rows")
 
 
-def test_the_store_of_another_task_is_refused(tmp_path, problems):
-    keep_folds(tmp_path, problems["product"], one_hot_scores(problems["product"]))
-    with pytest.raises(DataError, match="holds other rows or classes than emotion"):
-        compare.load_out_of_fold(tmp_path, problems["emotion"])
-    with pytest.raises(DataError, match="found none complete"):
-        compare.load_out_of_fold(tmp_path / "nothing", problems["emotion"])
-
-
-def test_the_store_is_found_where_one_alone_fits(problems, capsys):
+def test_the_newest_folds_of_the_task_are_taken(problems, capsys):
     problem = problems["product"]
-    with pytest.raises(DataError, match="none fits; name one with --store"):
-        compare.find_store(problem)
-    keep_folds(paths.CHECKPOINTS / "grouped-1", problem, one_hot_scores(problem))
-    keep_folds(paths.CHECKPOINTS / "grouped-2", problems["emotion"], one_hot_scores(problems["emotion"]))
+    with pytest.raises(DataError, match=r"all folds of a seed of product in .*, found none complete"):
+        compare.load_out_of_fold(problem)
+    for number, (name, wrong) in enumerate([("product", [0]), ("product", []), ("emotion", [])], start=1):
+        store = paths.CHECKPOINTS / f"grouped-{number}"
+        keep_folds(store, problems[name], one_hot_scores(problems[name], wrong))
+        os.utime(store, (number, number))
     record_baselines("keywords", problems=["product"])
-    arguments = [*SAMPLE, "--task", "product", "--methods", "keywords"]
-    assert compare.main(arguments) == 0
+    assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
     run = runs.load("compare_product")
     assert run["command"] == "python -m research.compare --task product --methods keywords"
-    assert compare.main([*arguments, "--store", str(paths.CHECKPOINTS / "grouped-1")]) == 0
-    assert runs.load("compare_product")["command"].endswith("grouped-1"), "a comparison begins anew"
-    test = run["methods"]["keywords"]["product"]["0"]
-    assert test["only_old_right"] == 0
-    assert "less keyword rules: +" in capsys.readouterr().out
-    keep_folds(paths.CHECKPOINTS / "grouped-3", problem, one_hot_scores(problem))
-    with pytest.raises(DataError, match=r"2 fit: .*grouped-1, .*grouped-3; name one"):
-        compare.find_store(problem)
+    assert run["methods"]["keywords"]["product"]["0"]["only_old_right"] == 0
+    said = capsys.readouterr()
+    assert "less keyword rules: +" in said.out
+    assert "grouped-2, seeds 0" in said.err
+    os.utime(paths.CHECKPOINTS / "grouped-1", (9, 9))
+    assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
+    again = runs.load("compare_product")["methods"]["keywords"]["product"]["0"]
+    assert again["difference"] < run["methods"]["keywords"]["product"]["0"]["difference"]
 
 
 @pytest.fixture
@@ -129,14 +124,14 @@ def test_saved_models_are_compared_on_the_split_of_the_report(save_model, proble
     assert run["rows"] == len(split.validation)
     assert run["command"].endswith(f"--task product --methods keywords --models {one} {other}")
     tests = run["methods"]["keywords"]["product"]
-    assert list(tests) == ["42", "7", "averaged"]
+    assert list(tests) == ["42", "7"]
     assert {test["rows"] for test in tests.values()} == {len(split.validation)}
     assert tests["42"]["only_old_right"] == 0
     assert tests["42"]["difference"] - tests["7"]["difference"] == pytest.approx(3 / len(split.validation))
     assert "seed 42, less keyword rules: +" in capsys.readouterr().out
 
 
-def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, tmp_path, problems, dataset):
+def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, problems, dataset):
     problem = problems["product"]
     (split,) = problem.folds[REPORT]
     one = save_model("one", problem, dataset)
@@ -154,10 +149,9 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, tmp
         compare.load_validated([one], problem, "another dataset")
     with pytest.raises(DataError, match="expected a model of one task"):
         compare.load_validated([one], problems["answer"], dataset.sha256)
-    for other in (["--store", str(tmp_path)], ["--recorded"]):
-        with pytest.raises(SystemExit) as exit_code:
-            compare.main(["--models", str(one), *other])
-        assert exit_code.value.code == 2
+    with pytest.raises(SystemExit) as exit_code:
+        compare.main(["--models", str(one), "--recorded"])
+    assert exit_code.value.code == 2
 
 
 @pytest.fixture
@@ -174,15 +168,7 @@ def recorded_ours(problems, dataset):
     return by_seed
 
 
-def as_fitted_before(name: str, **changes) -> dict:
-    """Change the settings with which a method is recorded in the comparison, or other values of the record."""
-    run = runs.load("compare_answer") | changes
-    run["methods"][name]["settings"] = "as it was"
-    runs.write_run("compare_answer", run)
-    return run
-
-
-def test_records_alone_say_the_same_as_kept_folds(problems, recorded_ours, capsys):
+def test_records_alone_say_the_same_as_kept_folds(problems, recorded_ours):
     problem = problems["answer"]
     for seed, scores in recorded_ours.items():
         keep_folds(paths.CHECKPOINTS / "grouped-1", problem, scores, seed=seed)
@@ -190,33 +176,21 @@ def test_records_alone_say_the_same_as_kept_folds(problems, recorded_ours, capsy
     arguments = [*SAMPLE, "--methods", "majority", "keywords"]
     assert compare.main(arguments) == 0
     before = runs.load("compare_answer")
-    assert compare.main([*arguments, "--recorded"]) == 0
-    assert runs.load("compare_answer") == before, "nothing that knows the seeds averaged is replaced"
-    assert "majority was compared with our seeds averaged too; it stays so" in capsys.readouterr().err
-    without = runs.load("compare_answer")
-    emotion = without["methods"]["majority"].pop("emotion")
-    runs.write_run("compare_answer", without)
-    assert compare.main([*arguments, "--recorded"]) == 0
-    entry = runs.load("compare_answer")["methods"]["majority"]
-    assert entry["product"] == before["methods"]["majority"]["product"], "what is missing is added"
-    assert entry["emotion"] == {seed: test for seed, test in emotion.items() if seed != compare.AVERAGED}
-    assert entry[compare.RECORDED]["questions"] == ["emotion"]
-    as_fitted_before("majority")
-    assert compare.main([*arguments, "--recorded"]) == 0
+    assert compare.main([*SAMPLE, "--methods", "majority", "--recorded"]) == 0
     run = runs.load("compare_answer")
-    assert (run["command"], run["methods"]["keywords"]) == (before["command"], before["methods"]["keywords"])
-    entry = run["methods"]["majority"]
-    assert entry[compare.RECORDED]["command"] == "python -m research.compare --methods majority keywords --recorded"
-    for question, by_seed in compare.tests_of(before["methods"]["majority"]).items():
-        assert entry[question] == {seed: test for seed, test in by_seed.items() if seed != compare.AVERAGED}
-        assert by_seed["7"]["difference"] != by_seed["0"]["difference"]
+    assert run["methods"] == before["methods"]
+    assert run["command"] == f"{before['command']} and python -m research.compare --methods majority --recorded"
+    by_seed = run["methods"]["majority"]["product"]
+    assert by_seed["7"]["difference"] != by_seed["0"]["difference"]
+    assert compare.main([*SAMPLE, "--methods", "keywords"]) == 0
+    assert list(runs.load("compare_answer")["methods"]) == ["keywords"], "a comparison of kept folds begins anew"
 
 
 def test_records_of_other_tweets_are_not_mixed(recorded_ours):
     record_baselines("majority", "keywords")
     arguments = [*SAMPLE, "--methods", "majority", "keywords"]
     assert compare.main([*arguments, "--recorded"]) == 0
-    as_fitted_before("majority", rows=7)
+    write_json(runs.RUNS / "compare_answer.json", runs.load("compare_answer") | {"rows": 7})
     assert compare.main([*arguments[:-1], "--recorded"]) == 0
     assert list(runs.load("compare_answer")["methods"]) == ["majority"], "the other was of other tweets"
 
@@ -229,7 +203,7 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, pr
     record_baselines("slow", problems=["emotion"])
     assert compare.main([*arguments, "--recorded"]) == 0
     entry = runs.load("compare_answer")["methods"]["slow"]
-    assert set(compare.tests_of(entry)) == {"emotion"}, "the product was not asked, and so the whole answer neither"
+    assert entry.keys() & {*study.PROBLEMS} == {"emotion"}, "the product was not asked, and so the whole answer neither"
     figures = runs.load("baselines")["methods"]["slow"]["emotion"][GROUPED]["seeds"]["0"]
     test = entry["emotion"]["0"]
     assert test["rows"] == figures["rows"]
@@ -239,7 +213,9 @@ def test_a_slow_method_is_compared_by_the_records_of_each_task(recorded_ours, pr
         keep_folds(paths.CHECKPOINTS / "grouped-1", problems["answer"], scores, seed=seed)
     assert compare.main(arguments) == 0
     entry = runs.load("compare_answer")["methods"]["slow"]
-    assert set(compare.tests_of(entry)) == {"product", "emotion"}, "the whole answer was not asked on folds of its own"
+    assert entry.keys() & {*study.PROBLEMS} == {"product", "emotion"}, (
+        "the whole answer was not asked on folds of its own"
+    )
 
 
 def test_what_is_not_recorded_is_asked_for(recorded_ours):
@@ -254,14 +230,14 @@ def test_what_is_not_recorded_is_asked_for(recorded_ours):
         run = runs.load("baselines")
         changed = run["methods"]["majority"] if key == "settings" else run
         changed[key], kept = value, changed[key]
-        runs.write_run("baselines", run)
+        write_json(runs.RUNS / "baselines.json", run)
         with pytest.raises(DataError, match=not_recorded):
             compare.main(arguments)
         changed[key] = kept
-        runs.write_run("baselines", run)
+        write_json(runs.RUNS / "baselines.json", run)
     assert compare.main(arguments) == 0
     ours = runs.load("levers")
     for change in ({"data_sha256": "of another"}, {"recipe": ours["recipe"] | {"epochs": 9}}):
-        runs.write_run("levers", ours | change)
+        write_json(runs.RUNS / "levers.json", ours | change)
         with pytest.raises(DataError, match="our answer model is not recorded on this dataset; run `make variants"):
             compare.main(arguments)
