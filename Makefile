@@ -15,7 +15,7 @@ MACHINE := $(shell uname -m)
 .PHONY: help install install-gpu install-teacher train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
 	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants teach results \
-	notebooks demo-monitoring check-monitoring screenshots demo docs-check serve-check serving image image-check fuzz chaos audit-packages clean
+	notebooks demo-monitoring check-monitoring screenshots demo docs-check serving image image-check fuzz chaos audit-packages clean
 
 ##@ Set up
 
@@ -193,9 +193,6 @@ docs-check: $(INSTALLED) ## check that every command of the pages exists and und
 	$(RUN) -m pytest -q -n 0 tests/test_docs.py $(ARGS)
 
 ##@ Serve
-
-serve-check: $(INSTALLED) ## install the serving set alone, start the app from it and ask it something
-	$(RUN) -m research.tools.serve_check --record $(ARGS)
 
 serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with warm-up requests and settings
 	$(RUN) -m tf_model.serving $(ARGS)

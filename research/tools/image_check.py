@@ -25,7 +25,6 @@ import yaml
 
 from research.runs import record
 from research.tools.app_client import crowd
-from research.tools.serve_check import QUESTION
 from tf_model import cli, paths, tasks
 from tf_model.errors import TweetTargetError
 
@@ -36,6 +35,7 @@ LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")  # podm
 EXCLUDED = ("doc", "man", "locale")  # of the base, as Debian's slim image does
 DEPLOY = paths.ROOT / "tf_model"
 MOST_BYTES, MOST_SECONDS = 700e6, 5.0
+QUESTION = "Loving the new iPad, the screen is gorgeous!"
 STARTING_SECONDS = 60
 
 
@@ -54,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         options = f"--format docker --layers=false --network host {' '.join(LIMITS)} --build-arg BASE={BASE}"
         _run(["make", "image", f"ENGINE={' '.join(PODMAN)}", f"BUILD_OPTIONS={options}"])
         found = {"bytes": int(_podman("image", "inspect", "--format", "{{.Size}}", IMAGE))}
+        packages = _podman("run", "--rm", *LIMITS, IMAGE, "du", "--summarize", "--bytes", "/opt/site-packages")
+        found["packages_bytes"] = int(packages.split()[0])
         absent = "! command -v pip && ! command -v gcc && ! python3 -c 'import tensorflow' 2> /dev/null"
         _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", absent)
         with ExitStack() as stack:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tempfile
 import time
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from research.tools.serve_check import install
 from tf_model import cli, paths
 from tf_model.cli import duration
 from tf_model.data import DATA_VARIABLE, announce, resolve
@@ -64,6 +66,18 @@ def main(argv: list[str] | None = None) -> int:
             f"{listed(failed)}; see the lines above"
         )
     return 0
+
+
+def install(lock: Path, environment: Path) -> Path:
+    """Install what ``lock`` pins, and nothing else, into a new virtual environment, and return its Python."""
+    cli.say(f"installing {lock.name} into a clean environment (a few minutes)")
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    pip += ["install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", lock]
+    if subprocess.run(pip).returncode:
+        raise TweetTargetError(f"{lock.name} cannot be installed; pip's own message stands above")
+    return python
 
 
 def find(names: Sequence[str] = ()) -> list[Path]:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import serve_set
 import yaml
 
-from research.tools import serve_check
 from tf_model import paths
 from tf_model.serving import layout
 
@@ -101,10 +101,10 @@ def test_the_base_is_named_by_its_digest():
     assert re.search(r"^ARG BASE=\S+:\S+@sha256:[0-9a-f]{64}$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_image_leaves_out_what_the_serve_check_leaves_out():
+def test_the_image_leaves_out_what_the_tests_of_the_serve_set_leave_out():
     text = DOCKERFILE.read_text(encoding="utf-8")
-    assert f"RUN /opt/{serve_check.SLIM.name} /opt/site-packages " in text
-    found = {name.split("/")[0] for name in serve_check.COPIED}
+    assert f"RUN /opt/{serve_set.SLIM.name} /opt/site-packages " in text
+    found = {name.split("/")[0] for name in serve_set.COPIED}
     assert found <= {name.split("/")[0].removeprefix("./") for name in copied()}
 
 
@@ -137,7 +137,7 @@ def test_what_nobody_loads_is_removed_and_nothing_else(tmp_path):
     for name in (*kept, *removed, "scipy.libs/libgfortran-1.so"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    subprocess.run([serve_check.SLIM, tmp_path], check=True)
+    subprocess.run([serve_set.SLIM, tmp_path], check=True)
     left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {*kept, "scipy.libs/libgfortran-1.so"}
     assert (tmp_path / "scipy.libs/libgfortran-1.so").read_text() == "numpy.libs/libgfortran-1.so", "one of the two"

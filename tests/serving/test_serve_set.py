@@ -1,4 +1,4 @@
-"""The container's packages are enough to predict and to run the app; `make serve-check` installs them."""
+"""The container's packages are enough to predict and to run the app; `make image-check` installs them."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import serve_set
 
-from research.tools import serve_check
 from research.tools.app_client import crowd
 from research.tools.browser import running_app
 from tf_model import tasks
@@ -27,8 +27,8 @@ def python(tmp_path_factory) -> Path:
     """The Python of an environment that holds the locked serve set and nothing else, linked from this environment."""
     folder = tmp_path_factory.mktemp("serve") / "venv"
     venv.create(folder, with_pip=False)
-    target = serve_check.packages_of(folder)
-    names = re.findall(r"^([A-Za-z0-9._-]+)==", serve_check.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    target = serve_set.packages_of(folder)
+    names = re.findall(r"^([A-Za-z0-9._-]+)==", serve_set.LOCK.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(names) > 30
     for name in names:
         try:
@@ -39,7 +39,7 @@ def python(tmp_path_factory) -> Path:
             if ".." not in file.parts:
                 (target / file).parent.mkdir(parents=True, exist_ok=True)
                 (target / file).symlink_to(file.locate())
-    subprocess.run([serve_check.SLIM, target], check=True)
+    subprocess.run([serve_set.SLIM, target], check=True)
     return folder / "bin" / "python"
 
 
@@ -47,25 +47,27 @@ def python(tmp_path_factory) -> Path:
 def app(trained, tmp_path_factory) -> Path:
     """The app as the image has it."""
     folder = tmp_path_factory.mktemp("image") / "app"
-    serve_check.copy_app(folder, trained[0])
+    serve_set.copy_app(folder, trained[0])
     return folder
 
 
 def test_what_only_training_needs_is_absent(python):
-    packages = serve_check.packages_of(python.parent.parent)
-    assert [name for name in serve_check.ABSENT if (packages / name).exists()] == []
+    packages = serve_set.packages_of(python.parent.parent)
+    assert [name for name in serve_set.ABSENT if (packages / name).exists()] == []
     assert (packages / "streamlit").exists()
 
 
 def test_the_command_line_predicts(python, app):
-    assert serve_check.predict(python, app).startswith(f'"{serve_check.QUESTION}",')
+    line = serve_set.predict(python, app)
+    assert line.startswith(f'"{serve_set.QUESTION}",')
+    assert any(label in line for label in tasks.PRODUCTS)
 
 
 def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
     command = [python, "-m", "tf_model.predict", "a.csv", "--output", "a", "--engine", "ray"]
     (app / "a.csv").write_text("text\nan ipad\n")
     done = subprocess.run(
-        command, cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=False
+        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "this engine needs the package ray" in done.stderr
@@ -74,9 +76,9 @@ def test_the_command_line_names_what_it_lacks_in_one_line(python, app):
 
 def test_the_api_answers(python, app):
     command = [python, "-m", "tf_model.api", "--port", "0"]
-    with subprocess.Popen(command, cwd=app, env=serve_check.clean_environment(), stderr=subprocess.PIPE) as server:
+    with subprocess.Popen(command, cwd=app, env=serve_set.clean_environment(), stderr=subprocess.PIPE) as server:
         address = server.stderr.readline().decode().split()[-1]
-        body = json.dumps({"texts": [serve_check.QUESTION]}).encode()
+        body = json.dumps({"texts": [serve_set.QUESTION]}).encode()
         request = urllib.request.Request(f"{address}/predict", body, {"Content-Type": "application/json"})
         [prediction] = json.load(urllib.request.urlopen(request, timeout=60))["predictions"]
         server.terminate()
@@ -97,7 +99,7 @@ def test_what_needs_tensorflow_says_so_in_one_line(python, app, tmp_path, damage
         (model / damaged).write_text("[PAD]\n")
     command = [python, "-m", "tf_model.predict", "--model", model, "--text", "ok", option]
     done = subprocess.run(
-        command, cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=False
+        command, cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
@@ -105,15 +107,15 @@ def test_what_needs_tensorflow_says_so_in_one_line(python, app, tmp_path, damage
 
 
 def test_the_app_answers(python, app):
-    with running_app(python=python, folder=app, environment=serve_check.clean_environment()) as address:
-        [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[serve_check.QUESTION]))
+    with running_app(python=python, folder=app, environment=serve_set.clean_environment()) as address:
+        [asked] = asyncio.run(crowd(address, people=1, questions=1, think=0, texts=[serve_set.QUESTION]))
     assert any(product in asked.sentence for product in tasks.PRODUCTS), asked
 
 
 def test_nothing_of_this_environment_is_seen(python, app):
     code = "import sys, pandas; print(pandas.__file__); print(*sys.path, sep='\\n')"
     done = subprocess.run(
-        [python, "-c", code], cwd=app, env=serve_check.clean_environment(), capture_output=True, text=True, check=True
+        [python, "-c", code], cwd=app, env=serve_set.clean_environment(), capture_output=True, text=True, check=True
     )
     assert Path(done.stdout.splitlines()[0]).is_relative_to(python.parent.parent)
     assert not any(Path(sys.prefix) == Path(line) or sys.prefix + os.sep in line for line in done.stdout.splitlines())

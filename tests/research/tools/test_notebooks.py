@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 
 import nbformat
@@ -164,3 +165,16 @@ class TestCommand:
         write_notebook(folder, "one", "1")
         with pytest.raises(DataError, match=r"no notebook 'two' in .*; there are 'one'"):
             notebooks.main(["one", "two"])
+
+
+def test_a_clean_environment_holds_what_a_lock_pins_and_nothing_else(tmp_path):
+    lock = tmp_path / "empty.lock"
+    lock.write_text("", encoding="utf-8")
+    python = notebooks.install(lock, tmp_path / "clean")
+    assert subprocess.run([python, "-c", "import numpy"], capture_output=True, check=False).returncode == 1
+
+
+def test_an_environment_that_cannot_be_built_says_so(tmp_path, capfd):
+    with pytest.raises(TweetTargetError, match=r"no-such\.lock cannot be installed; pip's own message stands above"):
+        notebooks.install(tmp_path / "no-such.lock", tmp_path / "clean")
+    assert "no-such.lock" in capfd.readouterr().err
