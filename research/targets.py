@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from tf_model import cli, data, paths, tasks
 from tf_model.config import TARGET
 from tf_model.data import splits
 from tf_model.errors import DataError
-from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, summarize
+from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval
 from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
 
 TEXT_ALONE = replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0, opinion_pairs=0.0)
@@ -51,10 +51,6 @@ class Mentions:
     label_ids: np.ndarray  # int64 [N], what is learned; -1 where the emotion is unknown
     judged_ids: np.ndarray  # int64 [N], what people labelled; -1 elsewhere
     groups: np.ndarray  # int64 [N], of near-duplicates
-
-    def judged_by(self, label_ids: np.ndarray) -> Mentions:
-        """The same mentions, judged by other labels, int64 [N], -1 where they are not judged."""
-        return replace(self, judged_ids=label_ids)
 
     @property
     def of_several(self) -> np.ndarray:
@@ -87,12 +83,8 @@ def main(argv: list[str] | None = None) -> int:
                     metrics = evaluate(judged, scores)
                     print(f"{test}, {form}, seed {seed}: {describe(metrics)}", flush=True)
                     of_test = run.setdefault("tests", {}).setdefault(test, {})
-                    entry = of_test.setdefault(form, {})
-                    entry["seeds"] = study.with_seed(entry, seed, metrics)
-                    names = ("accuracy", "macro_f1")
-                    entry["summary"] = {
-                        each: summarize(of_seed[each] for of_seed in entry["seeds"].values()) for each in names
-                    }
+                    of_form = of_test.setdefault(form, {})
+                    of_form["seeds"] = study.with_seed(of_form, seed, metrics)
                     of_test[VADER] = evaluate(judged, vader(judged.texts))
                 if name == "grouped":
                     answers = whole_answers(dataset, mentions, out_of_fold(mentions, form, seed, arguments.fold_seed))
@@ -149,8 +141,8 @@ def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_s
     scores = out_of_fold(mentions, form, seed, fold_seed)
     yield "grouped, labelled mentions", mentions, scores
     # Also mentions whose emotion is assumed to be none, for the annotators named one product of a text.
-    several = mentions.of_several
-    yield "grouped, texts with several products", mentions.judged_by(np.where(several, mentions.label_ids, -1)), scores
+    judged = replace(mentions, judged_ids=np.where(mentions.of_several, mentions.label_ids, -1))
+    yield "grouped, texts with several products", judged, scores
 
 
 def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
@@ -159,16 +151,19 @@ def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, f
         is_of_maker = np.isin(mentions.products, products)
         train = np.flatnonzero(~np.isin(mentions.rows, mentions.rows[is_of_maker]) & (mentions.label_ids >= 0))
         train = train[~np.isin(mentions.groups[train], mentions.groups[is_of_maker])]
-        judged = mentions.judged_by(np.where(is_of_maker, mentions.judged_ids, -1))
-        unseen = trained_and_scored(mentions, train, mentions.texts, form, seed)
+        judged = replace(mentions, judged_ids=np.where(is_of_maker, mentions.judged_ids, -1))
+        everything = splits.Split(train, np.arange(len(mentions.texts)))
+        # All texts, but named: scores that an earlier run kept are found by that.
+        unseen = trained_and_scored(mentions, [everything], form, seed, mentions.texts)
         yield f"{maker}, never seen", judged, unseen
         yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed, fold_seed)
 
 
 def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int, _: int) -> Tests:
     """Trained on our tweets, tested on those of Dong et al."""
-    train = np.flatnonzero(mentions.label_ids >= 0)
-    yield "Dong et al., never trained on", foreign, trained_and_scored(mentions, train, foreign.texts, form, seed)
+    everything = splits.Split(np.flatnonzero(mentions.label_ids >= 0), np.arange(len(foreign.texts)))
+    scores = trained_and_scored(mentions, [everything], form, seed, foreign.texts)
+    yield "Dong et al., never trained on", foreign, scores
 
 
 def dong_trained(_: Mentions, foreign: Mentions, form: str, seed: int, fold_seed: int) -> Tests:
@@ -182,33 +177,24 @@ PROTOCOLS = {each.__name__: each for each in (grouped, unseen_brand, dong_unseen
 def out_of_fold(mentions: Mentions, form: str, seed: int, fold_seed: int) -> np.ndarray:
     """Probabilities of all mentions, float32 [N, classes], each by a model that saw no near-duplicate of its text."""
     folds = splits.grouped_folds(mentions.label_ids + 1, mentions.groups, seed=fold_seed)
+    return trained_and_scored(mentions, folds, form, seed)
+
+
+def trained_and_scored(
+    mentions: Mentions, folds: Sequence[splits.Split], form: str, seed: int, texts: Sequence[str] = ()
+) -> np.ndarray:
+    """Probabilities of ``texts``, else of all mentions, float32 [N, classes].
+
+    A fold has positions of the mentions that a model is trained on, and of the texts that it scores.
+    """
+    scored = texts or mentions.texts
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         train = split.train[mentions.label_ids[split.train] >= 0]
-        return _fitted(mentions, train, form, seed).predict_proba([mentions.texts[each] for each in split.validation])
+        model = FineTuned(replace(FORMS[form], seed=seed), [len(CLASSES)])
+        model.fit([mentions.texts[each] for each in train], mentions.label_ids[train])
+        return model.predict_proba([scored[each] for each in split.validation])
 
-    return _kept(mentions, form, seed, len(mentions.texts), folds, fit_and_score)
-
-
-def trained_and_scored(mentions: Mentions, train: np.ndarray, texts: Sequence[str], form: str, seed: int) -> np.ndarray:
-    """Probabilities of ``texts``, float32 [N, classes], by a model of the mentions at ``train``."""
-    everything = splits.Split(train, np.arange(len(texts)))
-
-    def fit_and_score(_: splits.Split) -> np.ndarray:
-        return _fitted(mentions, train, form, seed).predict_proba(texts)
-
-    return _kept(mentions, form, seed, len(texts), [everything], fit_and_score, texts)
-
-
-def _kept(
-    mentions: Mentions,
-    form: str,
-    seed: int,
-    rows: int,
-    folds: Sequence[splits.Split],
-    fit_and_score: Callable[[splits.Split], np.ndarray],
-    texts: Sequence[str] = (),
-) -> np.ndarray:
     depends_on = (
         mentions.texts,
         mentions.label_ids.tolist(),
@@ -217,12 +203,7 @@ def _kept(
         paths.OPINIONS.read_text("utf-8"),
     )
     name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
-    return study.score_folds(name, depends_on, rows, folds, fit_and_score, title).scores
-
-
-def _fitted(mentions: Mentions, train: np.ndarray, form: str, seed: int) -> FineTuned:
-    model = FineTuned(replace(FORMS[form], seed=seed), [len(CLASSES)])
-    return model.fit([mentions.texts[each] for each in train], mentions.label_ids[train])
+    return study.score_folds(name, depends_on, len(scored), folds, fit_and_score, title).scores
 
 
 def vader(marked: Sequence[str]) -> np.ndarray:

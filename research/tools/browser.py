@@ -33,8 +33,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
 PEOPLE = 4  # who ask before the page Monitor is looked at
-QUESTION = "My iPhone battery is dead again by noon, this is so annoying #fail"
-TWO_PRODUCTS = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
+QUESTION = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
 
 
 # ---------------------------------------------------------------- the app
@@ -125,7 +124,6 @@ def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser
     made.add_argument("--models", type=Path, help="folder of models; saved_models/ if not given")
     made.add_argument("--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed")
     made.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="where it goes")
-    made.add_argument("--data", type=Path, default=paths.SAMPLE_CORPUS, help="dataset whose texts are shown")
     return made
 
 
@@ -136,7 +134,7 @@ def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float)
     Without a log some people first ask ``questions_each`` sentences of the sample corpus, about ``rest`` seconds
     after each answer: else the page Monitor would have nothing to show.
     """
-    with staged_models(arguments.models, arguments.log) as models, running_app(models, arguments.data) as address:
+    with staged_models(arguments.models, arguments.log) as models, running_app(models, paths.SAMPLE_CORPUS) as address:
         if arguments.log is None:
             corpus = data.read(paths.SAMPLE_CORPUS).labelled[tasks.TEXT_COLUMN]
             texts = corpus.sample(PEOPLE * questions_each, random_state=0).tolist()
@@ -215,14 +213,9 @@ def page_links(page: Page) -> dict[str, str]:
 # ---------------------------------------------------------------- what is done on a page
 
 
-def question_for(page: Page) -> str:
-    """What the page Ask is asked for the pictures: a text of two products where there is a model of targets."""
-    return TWO_PRODUCTS if page.get_by_text("Products to look for").count() else QUESTION
-
-
-def ask(page: Page, question: str = "") -> None:
-    """Ask a question on the page Ask, that for the pictures if none is given, and wait for the answer."""
-    page.get_by_label("Your text").fill(question or question_for(page))
+def ask(page: Page, question: str = QUESTION) -> None:
+    """Ask a question on the page Ask, and wait for the answer."""
+    page.get_by_label("Your text").fill(question)
     page.get_by_role("button", name="Ask", exact=True).click()
     wait_until_done(page)
 

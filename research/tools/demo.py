@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from research.tools import browser
-from tf_model import cli, paths
+from tf_model import cli, paths, tasks
 from tf_model.errors import TweetTargetError
 from tf_model.io.files import whole_file
 
@@ -46,11 +46,13 @@ FORMATS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Record the real app in headless Chromium, and write the film in three formats."""
+    """Record the real app, with a model of targets, in headless Chromium, and write the film in three formats."""
     arguments = browser.parser("demo", __doc__.splitlines()[0], DEMO).parse_args(argv)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise TweetTargetError("expected ffmpeg on this machine, found none; on Debian: apt-get install ffmpeg")
+    if not ((arguments.models or paths.SAVED_MODELS) / tasks.TARGET.name).is_dir():
+        raise TweetTargetError("expected a model of targets to film; run `make targets` first")
     with tempfile.TemporaryDirectory() as name:
         with browser.watched_app(arguments, questions_each=20, rest=0.2) as (chromium, address):
             _warm_up(chromium, address)
@@ -90,28 +92,20 @@ def _ask(page: Page) -> None:
     _caption(page, "Ask: which emotion does a text direct at which product?", 1500)
     box = page.get_by_label("Your text")
     box.click()
-    question = browser.question_for(page)
-    box.press_sequentially(question, delay=TYPING)
+    box.press_sequentially(browser.QUESTION, delay=TYPING)
     page.get_by_role("button", name="Ask", exact=True).click()
     browser.wait_until_done(page)
-    has_two = question == browser.TWO_PRODUCTS
-    if has_two:
-        page.locator("p.text .mention").first.scroll_into_view_if_needed()
-    what = "Each product in the colour of the emotion toward it" if has_two else "The answer first"
-    _caption(page, f"{what}, with how sure the model is")
+    page.locator("p.text .mention").first.scroll_into_view_if_needed()
+    _caption(page, "Each product in the colour of the emotion toward it, with how sure the model is")
     _show(page, "Which words counted")
     _caption(page, "Which words spoke for the answer, and which against it")
-    _show(page, "Are the products and their emotions correct?" if has_two else "Is this correct?")
+    _show(page, "Are the products and their emotions correct?")
     _caption(page, "What you confirm or correct is kept, to train with later", 1500)
-    if has_two:
-        page.get_by_role("button", name="Store", exact=True).first.click()
-    else:
-        page.locator('[data-testid="stFeedback"] button').first.click()  # up, down
+    page.get_by_role("button", name="Store", exact=True).first.click()
     page.get_by_text("Thank you. Your feedback is stored.").wait_for()
     page.wait_for_timeout(READING)
-    if has_two:
-        _show(page, "The whole text")
-        _caption(page, "Below stands the answer for the whole text, as without a model of targets")
+    _show(page, "The whole text")
+    _caption(page, "Below stands the answer for the whole text, as without a model of targets")
 
 
 def _batch(page: Page) -> None:
