@@ -14,7 +14,7 @@ MACHINE := $(shell uname -m)
 
 .PHONY: help install install-gpu install-teacher train tuned answer answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
-	bench-monitor bench-app bench-scale bench-peers check-light benchmarks baselines compare label-quality learning-curve ablation variants teach results \
+	bench-monitor bench-app bench-scale bench-peers check-light baselines compare label-quality learning-curve ablation variants teach results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serving image image-check fuzz chaos audit-packages clean
 
 ##@ Set up
@@ -170,9 +170,6 @@ teach: $(INSTALLED) $(VENV)/.teacher ## choose among teachers, students and vari
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)
-
-benchmarks: $(INSTALLED) ## write research/benchmarks.md from the recorded runs
-	$(RUN) -m research.report benchmarks
 
 notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
 	$(RUN) -m research.tools.notebooks --clean $(ARGS)

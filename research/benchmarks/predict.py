@@ -1,6 +1,6 @@
 """``python -m research.benchmarks.predict``: how fast the exported models answer.
 
-The Test tweets by ``saved_models/product``, one by one and in batches; then one by one by ``answer`` and it in turn.
+The Test tweets by ``saved_models/product`` in batches; then one by one by it and ``answer`` in turn.
 """
 
 import statistics
@@ -24,7 +24,6 @@ def main(argv: list[str] | None = None) -> int:
     texts = harness.test_tweets(data.load(arguments.data))
     predictors = [Predictor.load(paths.SAVED_MODELS / name, "tensorflow") for name in PAIR]
     throughput = _throughput(predictors[0], texts)
-    (latency,) = _latencies(predictors[:1], texts)
     pair = {
         # The backbone and the cleaning decide how many tokens a model reads.
         name: latency | {key: predictor.recipe[key] for key in ("backbone", "cleaning")}
@@ -36,11 +35,9 @@ def main(argv: list[str] | None = None) -> int:
         "texts": len(texts),
         "batch_size": BATCH,
         "tweets_per_second": throughput,
-        "one_tweet_milliseconds": latency,
         "answer_beside_product": pair | {"ratio": pair[tasks.ANSWER]["p50"] / pair[tasks.PRODUCT.name]["p50"]},
     }
     print(f"tweets a second: {throughput:,.0f}")
-    harness.show("milliseconds of one tweet", latency)
     return harness.finish("predict", argv, results)
 
 

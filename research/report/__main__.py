@@ -8,23 +8,19 @@ PAGES = ("results", "reproduction", "benchmarks")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the pages that are asked for; the figures belong to results.md."""
+    """Write the pages, and the figures of results.md."""
     parser = cli.parser("research.report", "Write research/*.md and research/figures/ from the recorded runs.")
-    parser.add_argument("pages", nargs="*", metavar="PAGE", help=f"{', '.join(PAGES)}; all if none is given")
     parser.add_argument("--no-figures", action="store_true", help="leave research/figures/ as it is")
     arguments = parser.parse_args(argv)
-    if unknown := set(arguments.pages) - set(PAGES):
-        parser.error(f"there is no page {', '.join(sorted(unknown))}; expected {', '.join(PAGES)}")
     from research.report.pages import render
 
-    pages = arguments.pages or PAGES
-    for page in pages:
+    for page in PAGES:
         path = paths.RESEARCH / f"{page}.md"
         text = render(page)
         with whole_file(path, overwrite=True) as part:
             part.write_text(text, encoding="utf-8")
         cli.say(f"written to {paths.shown(path)}")
-    if "results" in pages and not arguments.no_figures:
+    if not arguments.no_figures:
         from research.report.figures import draw_all
 
         try:
