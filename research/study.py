@@ -197,18 +197,15 @@ Correct = Mapping[str, tuple[np.ndarray, np.ndarray]]
 def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -> Correct:
     """Which rows of each question are correct, of predicted class ids by task, int64 [N], -1 where there is none.
 
-    The whole answer is a question where both tasks were predicted on the same rows.
+    Of a problem of both tasks, predicted on the same rows, the whole answer is a question too.
     """
     by_question = {}
     for task in problem.rows.tasks:
-        if task.name in predicted:
-            label_ids, ids = problem.label_ids(task), predicted[task.name]
-            rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (ids >= 0))
-            by_question[task.name] = rows, ids[rows] == label_ids[rows]
-    if problem.name == tasks.ANSWER and len(predicted) == len(tasks.ANSWER_TASKS):
-        product, emotion = (predicted[task.name] >= 0 for task in tasks.ANSWER_TASKS)
-        if np.array_equal(product, emotion):
-            by_question[tasks.ANSWER] = _correct_answers(problem, predicted)
+        label_ids, ids = problem.label_ids(task), predicted[task.name]
+        rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (ids >= 0))
+        by_question[task.name] = rows, ids[rows] == label_ids[rows]
+    if problem.name == tasks.ANSWER:
+        by_question[tasks.ANSWER] = _correct_answers(problem, predicted)
     return by_question
 
 

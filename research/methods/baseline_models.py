@@ -29,6 +29,11 @@ BAD = re.compile(
 )
 
 
+def raw(texts: Sequence[str]) -> np.ndarray:
+    """The texts themselves, object [N]."""
+    return np.array(texts, dtype=object)
+
+
 @dataclass(frozen=True)
 class Method:
     """A method under the name that it has on the command line and in the recorded runs."""
@@ -36,8 +41,7 @@ class Method:
     name: str
     title: str  # for tables
     make: Callable[[tasks.Task, int], Any]  # an unfitted classifier for a task and a seed
-    # What it reads, [N, ...], of N raw texts: the texts themselves, or :func:`embeddings`.
-    inputs: Callable[[Sequence[str]], np.ndarray] = lambda texts: np.array(texts, dtype=object)
+    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # what it reads, [N, ...], of N raw texts
     seeds: tuple[int, ...] = (0,)  # one for a method without randomness
     has_probabilities: bool = False  # that mean something
     settings: str = ""  # everything that changes what it learns, in words
@@ -121,26 +125,25 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
             for task, rate in values.items()
         }
         return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
+    features = "TF-IDF (words 1-2, characters 2-5)"
+    title, classifier, solved = {
+        "words_logistic": (f"{features} + logistic regression", tfidf_classifier, "to convergence"),
+        "words_svm": (f"{features} + linear SVM", _linear_svm, "primal"),
+        "frozen_minilm": (
+            "frozen MiniLM, mean-pooled + logistic regression",
+            _on_embeddings,
+            "to convergence, cleaning normalized",
+        ),
+    }[name]
     is_same = len(set(values.values())) == 1
     by_task = ", ".join(f"{value:g} ({task})" for task, value in values.items())
-    settings = f"C={values['product']:g}" if is_same else f"C={by_task}"
-    features, is_svm = "TF-IDF (words 1-2, characters 2-5)", name == "words_svm"
-    if name == "frozen_minilm":
-        return Method(
-            name,
-            "frozen MiniLM, mean-pooled + logistic regression",
-            lambda task, seed: _on_embeddings(values[task.name]),
-            inputs=embeddings,
-            has_probabilities=True,
-            settings=f"{settings}, to convergence, cleaning normalized",
-        )
-    classifier = _linear_svm if is_svm else tfidf_classifier
     return Method(
         name,
-        f"{features} + {'linear SVM' if is_svm else 'logistic regression'}",
+        title,
         lambda task, seed: classifier(values[task.name]),
-        has_probabilities=not is_svm,
-        settings=f"{settings}, {'primal' if is_svm else 'to convergence'}",
+        inputs=embeddings if name == "frozen_minilm" else raw,
+        has_probabilities=name != "words_svm",
+        settings=f"C={values['product']:g}, {solved}" if is_same else f"C={by_task}, {solved}",
     )
 
 

@@ -181,9 +181,7 @@ def keras_nlp_inputs(inputs: Inputs) -> Inputs:
 
 
 def _learning_rate(config: TrainingConfig, steps: int) -> Any:
-    """The schedule for Keras 3: as :func:`tf_model.modeling.classifier.compile_model` has it for tf_keras."""
-    if config.schedule == "constant":
-        return config.learning_rate
+    """Warm-up and linear decay for Keras 3, as :mod:`tf_model.modeling.classifier` has them for tf_keras."""
     import keras
 
     warmup_steps = int(config.warmup * steps)

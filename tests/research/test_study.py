@@ -174,15 +174,6 @@ def test_rows_without_an_emotion_label_are_not_judged():
     assert study.correct_by_question(problem, predicted)["answer"][0].tolist() == [1]
 
 
-def test_the_whole_answer_is_judged_where_both_tasks_were_predicted_on_the_same_rows():
-    problem = answer_problem([3, 3], [GOOD, GOOD])
-    product, emotion = np.array([3, -1]), np.array([GOOD, GOOD])
-    assert set(study.correct_by_question(problem, {"product": product})) == {"product"}
-    assert set(study.correct_by_question(problem, {"product": product, "emotion": emotion})) == {"product", "emotion"}
-    both = {"product": np.array([3, 4]), "emotion": emotion}
-    assert study.correct_by_question(problem, both)["answer"][1].tolist() == [True, False]
-
-
 @pytest.mark.parametrize("protocol", [GROUPED, REPORT])
 @pytest.mark.parametrize("name", ["product", "emotion", "answer"])
 def test_the_rows_of_a_question_are_those_that_can_be_judged(problems, name, protocol):
