@@ -1,4 +1,4 @@
-"""The bar charts of the explorer that are more than plain bars: emotion by product, and lengths."""
+"""The bar chart of the explorer that is more than plain bars: emotion by product."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import (
-    AXIS_FORMAT,
     BAR_HEIGHT,
     DARK_GREY,
     NEGATIVE,
@@ -21,7 +20,6 @@ from streamlit_app.charts.theme import (
     plain,
 )
 
-HEIGHT = 380
 # A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
 HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # of any other label: dots
 
@@ -34,17 +32,20 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
     """
     figure = go.Figure()
     for emotion, part in frame.groupby("emotion", sort=False):
+        colour = colour_of(emotion)
+        hatch = {"shape": HATCHES.get(colour, "."), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
+        hatch["fgopacity"] = 0.45  # numbers are read on it
         figure.add_bar(
             x=part["share"],
             y=[plain(name) for name in part["product"]],
             name=plain(emotion),
             orientation="h",
-            marker=_marker(emotion),
+            marker={"color": colour, "line": {"color": DARK_GREY, "width": 0.5}, "pattern": hatch},
             text=[f"{each:.0%}" for each in part["share"]],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": "#FFFFFF" if colour_of(emotion) == POSITIVE else "#000000"},
+            textfont={"color": "#FFFFFF" if colour == POSITIVE else "#000000"},
             customdata=part[["tweets", "low", "high"]],
             hovertemplate="%{y}, %{fullData.name}: %{x:.1%} (%{customdata[0]:,} texts; "
             "95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})<extra></extra>",
@@ -63,29 +64,3 @@ def clicked(figure: go.Figure, selection: Mapping[str, Any]) -> int | None:
         return None
     before = sum(len(trace.y) for trace in figure.data[: points[0]["curve_number"]])
     return before + points[0]["point_index"]
-
-
-def lengths(frame: pd.DataFrame, unit: str) -> go.Figure:
-    """What :func:`tf_model.eda.lengths` returns, as a histogram of stacked bars, each trace an emotion."""
-    figure = go.Figure()
-    for label, part in frame.groupby("label", sort=False):
-        figure.add_bar(
-            x=part["low"],
-            width=part["high"] - part["low"],
-            offset=0,
-            y=part["tweets"],
-            name=label,
-            marker=_marker(label),
-            customdata=part["high"] - 1,
-            hovertemplate=f"%{{x}} to %{{customdata}} {unit}, %{{fullData.name}}: %{{y:,}} texts<extra></extra>",
-        )
-    layout(figure, title=f"Length in {unit}", height=HEIGHT, x_title=unit, y_title="texts")
-    figure.update_yaxes(tickformat=AXIS_FORMAT)
-    return legend_below(figure, x_title=True).update_layout(barmode="stack", bargap=0)
-
-
-def _marker(label: str) -> dict:
-    colour = colour_of(label)
-    hatch = {"shape": HATCHES.get(colour, "."), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
-    hatch["fgopacity"] = 0.45  # numbers are read on it
-    return {"color": colour, "line": {"color": DARK_GREY, "width": 0.5}, "pattern": hatch}

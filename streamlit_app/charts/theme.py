@@ -45,7 +45,6 @@ _COLOURS = {
 }
 _OF_OTHERS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # those that mean no emotion of their own
 
-AXIS_FORMAT = ",~r"  # of d3: thousands apart, no µ for millionths
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 
 
@@ -100,11 +99,10 @@ def layout(
     return figure.update_yaxes(automargin=True, title={"text": y_title})
 
 
-def legend_below(figure: go.Figure, x_title: bool = False) -> go.Figure:
+def legend_below(figure: go.Figure) -> go.Figure:
     """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure."""
     legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
-    below = 90 if x_title else 62  # pixels below the plot: the numbers of the axis and its title, then the legend
-    return figure.update_layout(legend=legend, margin_b=below)
+    return figure.update_layout(legend=legend, margin_b=62)  # pixels: the numbers of the axis, then the legend
 
 
 def say_empty(figure: go.Figure, words: str) -> go.Figure:
@@ -144,7 +142,7 @@ def horizontal_bars(
     if form.endswith("%"):
         figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     else:
-        figure.update_xaxes(tickformat=AXIS_FORMAT)
+        figure.update_xaxes(tickformat=",~r")  # of d3: thousands apart, no µ for millionths
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 

@@ -71,10 +71,8 @@ class Explorer:
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         return {
             "Labels": self._labels,
-            "Lengths": self._lengths,
             "Words": self._words,
             "Repeats": self._repeats,
-            "Brands named": self._brands,
             "Rows": self._rows,
         }
 
@@ -143,7 +141,8 @@ class Explorer:
         options, key = list(options), self._key(name)
         return st.segmented_control(label, options, default=options[0], required=True, key=key, persist_state="session")
 
-    def _show_totals(self, tweets: pd.DataFrame) -> None:
+    def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
+        """How many texts are counted, and what share of them is what, with what stands ``below`` a share."""
         emotions = tweets["emotion"]
         if "status" in tweets:
             labels = [label for label in eda.label_order(self.every, "emotion") if eda.is_label(label)]
@@ -158,14 +157,9 @@ class Explorer:
             }
         first, *others = st.columns(1 + len(counts))
         first.metric("Texts counted", f"{len(tweets):,}", border=True)
-        beside = self._beside_totals(tweets)
         for column, (name, count) in zip(others, counts.items(), strict=True):
-            share, more = f"{count / len(tweets):.1%}" if len(tweets) else "-", beside.get(name)
+            share, more = f"{count / len(tweets):.1%}" if len(tweets) else "-", below.get(name)
             column.metric(name, share, more, delta_color="off", delta_arrow="off", border=True)
-
-    def _beside_totals(self, tweets: pd.DataFrame) -> dict[str, str]:
-        """What stands below a total."""
-        return {}
 
     # ---------------------------------------------------------------- the tabs
 
@@ -197,19 +191,6 @@ class Explorer:
             alt=f"Share of each emotion among the texts of each product. {'; '.join(by_product)}.",
             caption="Shares of the product's texts. The hover text gives the 95% interval of each share.",
         )
-
-    def _lengths(self, tweets: pd.DataFrame) -> None:
-        unit = self._pick("Count", ("Characters", "Words"), "unit").lower()
-        bars = eda.lengths(tweets, unit=unit)
-        self._drill_down(
-            bar_charts.lengths(bars, unit),
-            bars.assign(name=[f"{bar.low} to {bar.high - 1} {unit} · {bar.label}" for bar in bars.itertuples()]),
-            lambda bar: tweets[tweets[unit].between(bar["low"], bar["high"] - 1) & (tweets["emotion"] == bar["label"])],
-            key=unit,
-            alt=f"Distribution of the texts' length in {unit}, by emotion; the table below gives medians.",
-        )
-        summary = eda.length_summary(tweets, unit=unit).rename(columns={"label": "emotion", "p95": "95% are at most"})
-        st.dataframe(summary, hide_index=True, alt=f"Length in {unit} by emotion")
 
     def _words(self, tweets: pd.DataFrame) -> None:
         pairs = self._pick("Count", ("Single words", "Word pairs"), "size") == "Word pairs"
@@ -297,17 +278,6 @@ class Explorer:
             key=f"conflicts_{column}",
             alt="Pairs of labels on the same text",
             caption="Number of texts that have both labels.",
-        )
-
-    def _brands(self, tweets: pd.DataFrame) -> None:
-        bars = eda.several_named(tweets)
-        self._show_bars(
-            bars.assign(name=[f"{number} {plural(number, 'brand', 'brands')}" for number in bars["named"]]),
-            lambda bar: tweets[tweets["named"].map(len) == bar["named"]],
-            key="named",
-            title="Brands named in a text",
-            alt="Number of texts that name several brands",
-            caption="By the words iPhone, iPad, Google, Android and Apple.",
         )
 
     def _rows(self, tweets: pd.DataFrame) -> None:

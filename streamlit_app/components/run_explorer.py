@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,19 +76,14 @@ class RunExplorer(Explorer):
 
     # ---------------------------------------------------------------- honest shares
 
-    def _beside_totals(self, tweets: pd.DataFrame) -> dict[str, str]:
+    def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
         if self.correction is None:
-            return {}
-        shares = emotion_shares(
-            self._rows_of(tweets).assign(product=ALL), self.run.emotions, self.correction, self.run.checked
-        )
-        known = shares[shares["share"].notna()]
-        return {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in known.itertuples()}
-
-    def _show_totals(self, tweets: pd.DataFrame) -> None:
-        super()._show_totals(tweets)
-        if self.correction:
-            st.caption("Below a share: the same corrected for the model's known errors, with its 95% interval.")
+            return super()._show_totals(tweets)
+        rows = self._rows_of(tweets).assign(product=ALL)
+        shares = emotion_shares(rows, self.run.emotions, self.correction, self.run.checked).dropna(subset="share")
+        below = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in shares.itertuples()}
+        super()._show_totals(tweets, below)
+        st.caption("Below a share: the same corrected for the model's known errors, with its 95% interval.")
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
@@ -152,7 +147,8 @@ class RunExplorer(Explorer):
         period = period_of(rows["date"])
         emotions = self._non_neutral  # the other mirrors them
         columns = ["text", "product", "emotion", "date"]
-        series, changes = by_period(rows, emotions, period), _changes(rows[columns], emotions, period)
+        series = by_period(rows, emotions, period)
+        changes = _find_changes(rows[columns], emotions, period, MOST_CHANGES)
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
@@ -222,7 +218,7 @@ class RunExplorer(Explorer):
             kept[key] = {"themes": {str(row): theme for row, theme in found[found >= 0].items()}, "names": {}}
             self.run.keep(THEMES, kept)
         themes = pd.Series(kept[key]["themes"], dtype="int64").rename(int)
-        table = _described(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
+        table = _describe_themes(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
         if table.empty:
             st.info(f"Themes take {LEAST_TEXTS} different texts of an emotion toward a product, fit for the model.")
             return
@@ -272,14 +268,8 @@ class RunExplorer(Explorer):
             st.rerun()
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _changes(rows: pd.DataFrame, emotions: Sequence[str], period: str) -> pd.DataFrame:
-    return find_changes(rows, emotions, period, MOST_CHANGES)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def _described(rows: pd.DataFrame, themes: pd.Series, names: Sequence[str]) -> pd.DataFrame:
-    return describe_themes(rows, themes, names)
+_cache = st.cache_data(max_entries=8, show_spinner=False)
+_find_changes, _describe_themes = _cache(find_changes), _cache(describe_themes)
 
 
 def _show_table(table: pd.DataFrame, alt: str) -> None:

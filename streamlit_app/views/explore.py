@@ -41,7 +41,7 @@ def main() -> None:
         "product": st.column_config.TextColumn("labelled product", width=130),
         "emotion": st.column_config.TextColumn("labelled emotion", width=130),
     }
-    tabs = ("Labels", "Lengths", "Words", "Repeats", "Brands named")
+    tabs = ("Labels", "Words", "Repeats")
     Explorer("explore", every, table, table, table, columns, "tweets", no_emotion, tabs).show()
 
 

@@ -16,7 +16,7 @@ from tf_model.data import DATA_VARIABLE
 models = app_stub.models  # a fixture: nothing remembered from another test
 PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
-TABS = ("Labels", "Lengths", "Words", "Repeats", "Brands named")
+TABS = ("Labels", "Words", "Repeats")
 
 
 @pytest.fixture(scope="module")
@@ -123,10 +123,11 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page = open_page()
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
-    page.session_state["explore_tab"] = "Brands named"
+    page.session_state["explore_tab"] = "Repeats"
     checked(page.run())
     kept = eda.Filter(products=("iPad",))(tweets)
-    assert chart(page, "name several brands")["data"][0]["x"] == eda.several_named(kept)["tweets"].tolist()
+    expected = eda.repeats(kept, kept["same_words"])
+    assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
 
 
 def test_the_open_tab_stays_when_another_page_is_looked_at(sample, stub):
@@ -158,7 +159,6 @@ def test_nothing_left_is_said(sample):
         ),
         ("Words", "explore_frequent_False", "iphone", lambda t: eda.with_words(t, "iphone")),
         ("Repeats", "explore_repeats", "2 times", lambda t: t[t.duplicated("same_words", keep=False)]),
-        ("Brands named", "explore_named", "2 brands", lambda t: t[t["named"].map(len) == 2]),
     ],
 )
 def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, expected):

@@ -71,7 +71,7 @@ def luminance(colour: str) -> float:
 def test_a_legend_lies_below_the_axis_of_a_low_chart():
     figure = theme.legend_below(theme.horizontal_bars(["a"], [1.0]))
     assert figure.layout.legend.yref == "container"  # not a share of the plot, which may be one bar high
-    assert theme.legend_below(figure, x_title=True).layout.margin.b > figure.layout.margin.t
+    assert figure.layout.margin.b > figure.layout.margin.t
 
 
 def test_labels_of_charts_are_read_letter_by_letter():
