@@ -17,7 +17,6 @@ if str(HERE.parent) not in sys.path:
 from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
-from tf_model import tasks  # noqa: E402
 
 PAGES = {  # a file in views/ for each, and its icon
     "Ask": ":material/forum:",
@@ -78,18 +77,8 @@ def _show_model() -> None:
 def _describe(state: ModelState) -> None:
     if state.on_sample:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
-    metrics = state.predictor.metrics
     what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
-    st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")
-    for task, values in metrics.get("validation", {}).items():
-        guess = " of the best guess" if task == tasks.ANSWER else ""  # before the model abstains
-        interval = ""
-        if "accuracy_interval" in values:
-            interval = " (95% CI {:.3f} to {:.3f})".format(*values["accuracy_interval"])
-        accuracy = f"{task.capitalize()} accuracy{guess} {values['accuracy']:.3f}{interval}"
-        st.caption(f"{accuracy}, {values['rows']:,} validation tweets")
-    if metrics.get("protocol"):
-        st.caption(f"Protocol: {plain_markdown(str(metrics['protocol']))}")
+    st.caption(f"**{plain_markdown(state.name)}** predicts {what}. How well: see Evaluate.")
     st.caption(plain_markdown(f"{state.which}, asked at {state.served}" if state.served else state.which))
 
 

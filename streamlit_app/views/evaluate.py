@@ -1,4 +1,4 @@
-"""Evaluate: what a trained model finds and gets wrong in plain words, and below it the metrics of all of them."""
+"""Evaluate: what a trained model finds and gets wrong in plain words, and below it its metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ TASK_NAMES = {ANSWER: "Answer: emotion and product together", "product": "Produc
 TRUSTED = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
 MOST_MISTAKES = 50
 HIGH_ROW = 70  # pixels: cells wrap from about 64 on
-DIGITS = dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f"))
 
 
 def main() -> None:
@@ -46,7 +45,6 @@ def main() -> None:
     _show_state(report)
     _show_trust(report)
     with st.expander("Technical figures"):
-        _show_all(list(reports.values()))
         _show_figures(report)
     if report.card is not None:
         with st.expander("Model card"):
@@ -106,38 +104,6 @@ def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
 def _tasks(report: ModelReport) -> list[str]:
     """What the model can be judged by: the joined answer first, then each task."""
     return [*([ANSWER] if report.task == ANSWER else []), *report.labels]
-
-
-# ---------------------------------------------------------------- all models
-
-
-def _show_all(reports: Sequence[ModelReport]) -> None:
-    rows = []
-    for report in reports:
-        for task in _tasks(report) or [""]:
-            metrics = report.part("validation", task)
-            rows.append(
-                {
-                    "model": report.name,
-                    "task": task or "unknown",
-                    "accuracy": metrics.get("accuracy"),
-                    "95% CI": _interval(metrics),
-                    "macro-F1": metrics.get("macro_f1"),
-                    "rows": metrics.get("rows"),
-                    "dataset": str(report.metrics.get("dataset", "")),
-                    "protocol": report.protocol,
-                }
-            )
-    st.subheader("Trained models", anchor=False)
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config=DIGITS | {"protocol": st.column_config.TextColumn(width="medium")},
-        row_height=HIGH_ROW,
-        placeholder="-",  # the joined answer has no macro-F1
-        alt="Each trained model with its validation accuracy, interval, macro-F1, rows, dataset and protocol",
-    )
-    st.caption("On the validation part of each model, with a 95% interval. Compare only rows of the same protocol.")
 
 
 def _show_state(report: ModelReport) -> None:
@@ -224,7 +190,7 @@ def _show_task(report: ModelReport, task: str) -> None:
             icon=":material/info:",
         )
         return
-    _show_calibration(report, task, predictions)
+    _show_calibration(report, predictions)
     _show_threshold(report, task, predictions.confidences, predictions.correct)
     _show_mistakes(report, predictions)
 
@@ -242,7 +208,7 @@ def _show_metrics(report: ModelReport, task: str) -> None:
     st.dataframe(
         frame.rename(columns={"macro_f1": "macro-F1", "rows": "tweets"}),
         hide_index=True,
-        column_config=DIGITS,
+        column_config=dict.fromkeys(("accuracy", "macro-F1", "loss"), st.column_config.NumberColumn(format="%.4f")),
         placeholder="-",
         alt=f"Accuracy, macro-F1 and loss of both parts for the {task}, with the report's where there are such",
     )
@@ -275,10 +241,6 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
     if per_class:
         frame = pd.DataFrame([{"class": label, **values} for label, values in per_class.items()])
         frame = frame.rename(columns={"f1": "F1", "support": "rows"})
-        frame["recall, 95% CI"] = [
-            "{:.3f} to {:.3f}".format(*wilson_interval(round(recall * rows), rows)) if rows else "-"
-            for recall, rows in zip(frame["recall"], frame["rows"], strict=True)
-        ]
         share = st.column_config.ProgressColumn(format="%.3f", min_value=0, max_value=1)
         st.subheader("Each class", anchor=False)
         st.dataframe(
@@ -287,37 +249,21 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
             column_config=dict.fromkeys(("precision", "recall", "F1"), share),
             alt="Precision, recall and F1 of each class with its number of rows",
         )
-        st.caption("A class with few rows has a wide interval: its metrics say little.")
 
 
-def _show_calibration(report: ModelReport, task: str, predictions: Predictions) -> None:
+def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
     st.subheader("Calibration: does the confidence hold?", anchor=False)
     labelled = predictions.label_ids, predictions.probabilities
-    ece, brier = calibration.expected_calibration_error(*labelled), calibration.brier_score(*labelled)
-    left, right = st.columns([3, 1])
-    with left:
-        theme.show(
-            evaluate_charts.reliability(calibration.reliability(*labelled)),
-            alt=f"Accuracy by confidence. On average the confidence is off by {ece:.1%}.",
-            caption="Above the dotted line the model is better than its confidence, below it too sure. The larger a "
-            "point, the more tweets; whiskers: 95% CI.",
-            key="evaluate_reliability",
-        )
-    ece_help = (
-        f"How far confidence and accuracy are apart on average (expected calibration error, {calibration.BINS} bins)"
+    ece = calibration.expected_calibration_error(*labelled)
+    theme.show(
+        evaluate_charts.reliability(calibration.reliability(*labelled)),
+        alt=f"Accuracy by confidence. On average the confidence is off by {ece:.1%}.",
+        caption="Above the dotted line the model is better than its confidence, below it too sure. The larger a "
+        "point, the more tweets; whiskers: 95% CI.",
+        key="evaluate_reliability",
     )
-    brier_help = "Squared error of all probabilities, summed over classes (Brier score); 0 is best"
-    right.metric("Confidence off by", f"{ece:.1%}", help=ece_help)
-    right.metric("Squared error", f"{brier:.4f}", help=brier_help)
-    right.metric("Mean confidence", f"{predictions.confidences.mean():.1%}")
-    st.caption(plain_markdown(f"The {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
-    fitted = report.calibration.get(task)
-    if fitted:
-        before, after = fitted["before"], fitted["after"]
-        st.caption(
-            f"Before calibration the confidence was off by {before['ece']:.1%}, after it by {after['ece']:.1%}, on the "
-            "out-of-fold predictions that it was fitted on."
-        )
+    words = f"On average the confidence is off by {ece:.1%} (expected calibration error, {calibration.BINS} bins), of"
+    st.caption(plain_markdown(f"{words} {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
 
 
 @st.fragment
@@ -335,22 +281,14 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)
-    sentence, accuracy = f"At {threshold:.2f} no validation tweet gets an answer.", "-"
+    sentence = f"At {threshold:.2f} no validation tweet gets an answer."
     if effect.answered:
-        accuracy = f"{effect.accuracy:.1%}"
         low, high = effect.accuracy_interval
         sentence = (
             f"At {threshold:.2f}, {effect.answered:,} of {effect.rows:,} validation tweets get an answer; "
-            f"{effect.correct:,} of these are correct: {accuracy} (95% CI {low:.1%} to {high:.1%})."
+            f"{effect.correct:,} of these are correct: {effect.accuracy:.1%} (95% CI {low:.1%} to {high:.1%}). "
+            f"{effect.abstained_wrong:,} wrong answers are avoided, {effect.abstained_correct:,} correct ones lost."
         )
-    _show_numbers(
-        {
-            "Answered": f"{effect.coverage:.1%}",
-            "Correct, of those answered": accuracy,
-            "Wrong answers avoided": f"{effect.abstained_wrong:,}",
-            "Correct answers lost": f"{effect.abstained_correct:,}",
-        }
-    )
     st.write(sentence)
     theme.show(
         evaluate_charts.risk_coverage(
@@ -403,19 +341,14 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 def _show_answer(report: ModelReport) -> None:
     metrics = report.part("validation", ANSWER)
     st.subheader("Emotion and product together", anchor=False)
-    names = {
-        "accuracy": "Correct",
-        "emotion_rows_accuracy": "Correct, non-neutral tweets",
-        "not_sure_share": '"Not sure"',
-        "answered_accuracy": "Correct, of those answered",
-    }
-    _show_numbers({name: f"{metrics[key]:.1%}" if key in metrics else "-" for key, name in names.items()})
+    shares = {"accuracy": "correct", "emotion_rows_accuracy": "correct of the non-neutral ones"}
+    words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if key in metrics)
+    st.markdown(plain_markdown(f"Of {metrics.get('rows', 0):,} validation tweets: {words or 'not known'}."))
     st.caption(
         plain_markdown(
-            f"{metrics.get('rows', 0):,} validation tweets; 95% CI of the share correct: {_interval(metrics)}. A tweet "
-            "without an emotion is correct if none is predicted; one with an emotion, if the emotion and, where "
-            "labelled, the product are. The first two numbers count best guesses, before the model abstains. "
-            f"Protocol: {report.protocol}."
+            f"95% CI of the share correct: {_interval(metrics)}. A tweet without an emotion is correct if none is "
+            "predicted; one with an emotion, if the emotion and, where labelled, the product are. These are best "
+            f"guesses, before the model abstains. Protocol: {report.protocol}."
         )
     )
     answers = _answers(str(report.folder), model_dir.fingerprint(report.folder))
@@ -442,11 +375,6 @@ def _show_learning_curves(report: ModelReport) -> None:
                 key=f"evaluate_curve_{name}",
             )
     st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
-
-
-def _show_numbers(numbers: Mapping[str, str]) -> None:
-    for column, (name, value) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
-        column.metric(name, value, border=True, height="stretch")
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
