@@ -78,7 +78,7 @@ def _describe(state: ModelState) -> None:
     if state.on_sample:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
-    st.caption(f"**{plain_markdown(state.name)}** predicts {what}. How well: see Evaluate.")
+    st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")
     st.caption(plain_markdown(f"{state.which}, asked at {state.served}" if state.served else state.which))
 
 

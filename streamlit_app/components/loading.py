@@ -10,7 +10,7 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -172,24 +172,9 @@ def _load(folder: str, version: str) -> Predictor:
     gc.unfreeze()  # so that a model that was replaced can go
     predictor = Predictor.load(folder)
     predictor.predict_measured(WARM_UP)
-    _spare_the_collector()
-    if predictor.can_explain and predictor.runtime == "tensorflow":
-        # The first explanation takes seconds to set up: in a thread, so that the page need not wait. Beside a light
-        # model it would load TensorFlow, which may never be asked for.
-        threading.Thread(target=_warm_up_explaining, args=(predictor,), daemon=True, name="warm-up").start()
-    return predictor
-
-
-def _warm_up_explaining(predictor: Predictor) -> None:
-    with _EXPLAINING, suppress(Exception):  # whoever asks for an explanation sees the error
-        predictor.explain(WARM_UP[0])
-    _spare_the_collector()
-
-
-def _spare_the_collector() -> None:
-    """Keep TensorFlow's objects out of the garbage collection that Streamlit runs after each page (0.25 s each)."""
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # keeps TensorFlow's objects out of the collection that Streamlit runs after each page (0.25 s each)
+    return predictor
 
 
 # ---------------------------------------------------------------- asking it

@@ -133,11 +133,6 @@ class Run:
         """What is in a run that is done; remembered for the next time."""
         return _opened(self.folder)
 
-    def cancel(self, wait: float) -> None:
-        """Stop the scoring, and wait so many seconds for its end; nothing of the result is kept."""
-        if job := self.job:
-            job.cancel(wait)
-
     def delete(self) -> None:
         """Stop it if need be, and leave nothing of it; whoever deleted it before does not matter."""
         if job := self.job:
@@ -289,45 +284,41 @@ class _Cancelled(Exception):
     """Ends the scoring between two batches."""
 
 
-class Job:
-    """The scoring of a run. It starts at once; predictions and failures of the model go into ``log``."""
+class Job(threading.Thread):
+    """The scoring of a run, ``of``. It starts at once; predictions and failures of the model go into ``log``."""
 
     def __init__(
         self,
-        run: Run,
+        of: Run,
         state: ModelState,
-        targets: TargetPredictor | None = None,
-        products: Products | None = None,
-        log: Recorder | None = None,
+        targets: TargetPredictor | None,
+        products: Products | None,
+        log: Recorder | None,
     ) -> None:
-        self.run, self.state, self.targets, self.products = run, state, targets, products
+        super().__init__(daemon=True, name="run")
+        self.of, self.state, self.targets, self.products = of, state, targets, products
         self.done = 0  # rows
-        self.is_deleted = False
+        self.is_cancelled = self.is_deleted = False
         self._log = log
-        self._stop = threading.Event()
         self._began = time.monotonic()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="run")
-        _jobs[run.id] = self  # first: the thread takes it away
-        self._thread.start()
+        _jobs[of.id] = self  # first: the thread takes it away
+        self.start()
 
     def progress(self) -> tuple[float, float | None]:
         """The share that is done, 0 to 1, and the seconds left, None while they cannot be known."""
         if not self.done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
-        return self.done / self.run.rows, elapsed / self.done * (self.run.rows - self.done)
+        return self.done / self.of.rows, elapsed / self.done * (self.of.rows - self.done)
 
     def cancel(self, wait: float = 0.0) -> None:
         """Stop before the next batch, and wait for it so many seconds."""
-        self._stop.set()
+        self.is_cancelled = True
         self.join(wait)
 
-    def join(self, seconds: float) -> None:
-        """Wait until it has ended, at most ``seconds``."""
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        run = self.run
+    def run(self) -> None:
+        """Score, and say in the run how it went."""
+        run = self.of
         try:
             answers = self._score()
             with whole_file(run.folder / _ANSWERS) as part:
@@ -357,7 +348,7 @@ class Job:
         parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.reads_english)
         columns = list((self.targets or self.state.predictor).columns(probabilities=True))
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
-        with tables.open_table(self.run.path, self.run.column) as table:
+        with tables.open_table(self.of.path, self.of.column) as table:
             tables.refuse_collisions(table, [STATUS])
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
@@ -369,7 +360,7 @@ class Job:
 
     def _advance(self, rows: int) -> None:
         self.done += rows
-        if self._stop.is_set():
+        if self.is_cancelled:
             raise _Cancelled
 
 

@@ -21,8 +21,6 @@ from tf_model.data.products import Products
 from tf_model.errors import OutputError, TweetTargetError, plural
 from tf_model.inference.fit import STATUS
 from tf_model.inference.targets import TargetPredictor
-from tf_model.io.workbooks import MOST_CHARACTERS
-from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.report import render
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
@@ -205,7 +203,8 @@ def _show_run(name: str, state: ModelState | None) -> None:
             _offer_deletion(run)
             if run.status == runs.RUNNING and st.button("Cancel", icon=":material/stop_circle:"):
                 with st.spinner("Cancelling…"):
-                    run.cancel(wait=30)
+                    if job := run.job:
+                        job.cancel(wait=30)
                 st.rerun()
             if run.status not in (runs.RUNNING, runs.DONE):
                 st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
@@ -283,7 +282,6 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         dates=answers.dates,
         report=report if is_current and run.emotions and "validation" in now.predictor.metrics else None,
     ).show()
-    _say_how_to_use(run)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -293,22 +291,6 @@ def _correction(folder: Path, version: str) -> Correction | None:
         return read_correction(folder)
     except TweetTargetError:
         return None
-
-
-def _say_how_to_use(run: Run) -> None:
-    if ANSWER in run.predicted:
-        no_emotion = run.no_emotion
-        st.caption(
-            "To act on single rows, use the column answer. To count, use emotion, and product where emotion is not "
-            f'"{plain_markdown(no_emotion)}": non-neutral texts are "{NOT_SURE}" more often, so shares of the '
-            "answers lean to no emotion."
-            if no_emotion
-            else "To act on single rows, use the column answer. To count, use emotion and product."
-        )
-    st.caption(
-        "In the CSV, a text that a spreadsheet would run as a formula gets an apostrophe in front. The XLSX keeps such "
-        f"a text, and of each text the first {MOST_CHARACTERS:,} characters."
-    )
 
 
 main()

@@ -86,7 +86,7 @@ def test_the_first_page_is_ask_and_the_sidebar_tells_the_model(stub):
     assert app.title[0].value == "Ask"
     assert "Ready" in badges(app)
     captions = [each.value for each in app.sidebar.caption]
-    assert "**answer** predicts product and emotion. How well: see Evaluate." in captions
+    assert "**answer** predicts product and emotion." in captions
 
 
 @pytest.mark.parametrize("module", [str(each.relative_to(APP.parent)) for each in sorted(APP.parent.rglob("*.py"))])

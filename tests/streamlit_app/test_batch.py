@@ -178,7 +178,6 @@ def test_dates_and_sources_are_filters_where_the_file_has_them():
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    assert "To act on single rows, use the column answer. To count, use emotion" in words_of(app)
     order = list(open_run(run_of(app), "Rows").dataframe[-1].proto.column_order)
     assert order[:3] == ["Tweet", "answer", "answer_confidence"]
     assert set(order) == {"id", "Tweet", "n", *PREDICTED}
@@ -517,7 +516,6 @@ def test_mixed_values_can_be_shown():
 def test_a_model_of_other_labels_is_counted_in_them(own_model):
     app = answer(upload(b"text\nso good\na lamp\nhmm\n", "a.csv"))
     assert {each.label: each.value for each in app.metric}["good"] == "33.3%"
-    assert 'product where emotion is not "meh"' in words_of(app)
 
 
 def test_a_file_without_a_text_has_no_charts(stub):

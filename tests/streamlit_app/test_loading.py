@@ -3,7 +3,6 @@
 import gc
 import os
 import sys
-import threading
 import weakref
 from pathlib import Path
 
@@ -47,21 +46,6 @@ def test_a_model_is_loaded_once_and_warmed_up(models, loaded, monkeypatch):
     first, second = loading.current(), loading.current()
     assert first.predictor is second.predictor
     assert (loaded, warmed) == (["answer"], [loading.WARM_UP])
-
-
-def test_explaining_is_warmed_up_beside_the_page(models, loaded, monkeypatch):
-    explained, go_on = threading.Event(), threading.Event()
-
-    def explain(predictor, text):
-        go_on.wait(20)
-        explained.set()
-        raise RuntimeError("nobody is told before somebody asks")
-
-    monkeypatch.setattr(StubPredictor, "explain", explain)
-    make_model(models)
-    assert loading.current().predictor  # did not wait
-    go_on.set()
-    assert explained.wait(20)
 
 
 def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loaded, monkeypatch):
