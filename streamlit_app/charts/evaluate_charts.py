@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain
+from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain, whiskers
 from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
@@ -78,20 +78,13 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
     The more rows in a bin, the larger its point; a calibrated model lies on the diagonal.
     """
     rows, accuracies = [each["rows"] for each in bins], [each["accuracy"] for each in bins]
-    intervals = [wilson_interval(round(accuracy * n), n) for accuracy, n in zip(accuracies, rows, strict=True)]
+    low, high = wilson_interval(np.round(np.multiply(accuracies, rows)), np.array(rows))
     figure = go.Figure()
     figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line=REFERENCE_LINE, name="perfect", hoverinfo="skip")
     figure.add_scatter(
         x=[each["confidence"] for each in bins],
         y=accuracies,
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [high - accuracy for accuracy, (_, high) in zip(accuracies, intervals, strict=True)],
-            "arrayminus": [accuracy - low for accuracy, (low, _) in zip(accuracies, intervals, strict=True)],
-            "thickness": 1,
-            "width": 3,
-        },
+        error_y=whiskers(accuracies, low, high),
         customdata=rows,
         mode="lines+markers",
         name="model",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import plotly.graph_objects as go
 
@@ -18,6 +19,7 @@ from streamlit_app.charts.theme import (
     legend_below,
     plain,
     say_empty,
+    whiskers,
 )
 from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import Window
@@ -26,8 +28,6 @@ HEIGHT = 320
 # Told apart by dash and symbol as well as by colour.
 STYLES = ((AMOUNT, "solid", "circle"), (ORANGE, "dash", "diamond"), (PURPLE, "dot", "square"))
 KINDS = ((ORANGE, ""), (PURPLE, "."), (SKY, "-"), (YELLOW, "|"), (GREY, "+"), (DARK_GREY, ""))  # colours, patterns
-MOST_KINDS = 5  # of errors that are told apart; the rest is one
-OTHER = "other"
 
 
 def lines(
@@ -42,17 +42,14 @@ def lines(
     was measured. ``form`` is a d3 format; ``empty`` is written where there is no value at all."""
     figure = go.Figure()
     for (name, line), (colour, dash, symbol) in zip(values.items(), STYLES, strict=False):
-        figure.add_trace(
-            go.Scatter(
-                x=_times(windows),
-                y=[None if value is None else value * scale for value in line],
-                name=name,
-                mode="lines+markers",
-                connectgaps=False,
-                line={"color": colour, "dash": dash, "width": 2},
-                marker={"symbol": symbol, "size": 5},
-                hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:{form}}}<extra>{name}</extra>",
-            )
+        figure.add_scatter(
+            x=_times(windows),
+            y=[None if value is None else value * scale for value in line],
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "dash": dash, "width": 2},
+            marker={"symbol": symbol, "size": 5},
+            hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:{form}}}<extra>{name}</extra>",
         )
     _lay_out(figure, windows, title, form)
     if empty and all(value is None for line in values.values() for value in line):
@@ -61,30 +58,23 @@ def lines(
 
 
 def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: str, empty: str = "") -> go.Figure:
-    """Counts by name over time, one for each window, stacked; the largest five, and the others as one. ``empty`` is
-    written where there is no name."""
-    names = sorted(counts, key=lambda name: (-sum(counts[name]), name))
-    shown = {name: counts[name] for name in names[:MOST_KINDS]}
-    if len(names) > MOST_KINDS:
-        shown[OTHER] = [sum(each) for each in zip(*(counts[name] for name in names[MOST_KINDS:]), strict=True)]
-    kinds = KINDS if empty or len(shown) > 1 else ((AMOUNT, ""),)
+    """Counts by name over time, one for each window, stacked; ``empty`` is written where there is no name."""
+    kinds = KINDS if empty or len(counts) > 1 else ((AMOUNT, ""),)
     figure = go.Figure()
-    for (name, values), (colour, pattern) in zip(shown.items(), kinds, strict=False):
-        figure.add_trace(
-            go.Bar(
-                x=_times(windows),
-                y=values,
-                name=plain(name),
-                marker={
-                    "color": colour,
-                    "pattern": {"shape": pattern, "size": 6},
-                    "line": {"color": DARK_GREY, "width": 0.5},
-                },
-                hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:,}}<extra>{plain(name)}</extra>",
-            )
+    for name, (colour, pattern) in zip(sorted(counts, key=lambda name: (-sum(counts[name]), name)), cycle(kinds)):
+        figure.add_bar(
+            x=_times(windows),
+            y=counts[name],
+            name=plain(name),
+            marker={
+                "color": colour,
+                "pattern": {"shape": pattern, "size": 6},
+                "line": {"color": DARK_GREY, "width": 0.5},
+            },
+            hovertemplate=f"%{{x|%d %b %H:%M}}: %{{y:,}}<extra>{plain(name)}</extra>",
         )
     _lay_out(figure, windows, title, ",").update_layout(barmode="stack")
-    return figure if shown else say_empty(figure, empty)
+    return figure if counts else say_empty(figure, empty)
 
 
 def accuracy(
@@ -96,23 +86,17 @@ def accuracy(
     empty = "" if judged else "Too few predictions and judgements"
     figure = lines(windows, values, title, ".0%", empty=empty)
     if judged:
-        figure.add_trace(
-            go.Scatter(
-                x=[time for time, _ in judged],
-                y=[each.accuracy for _, each in judged],
-                customdata=[each.rows for _, each in judged],
-                name="judged by users",
-                mode="markers",
-                marker={"color": SKY, "symbol": "star", "size": 11},
-                error_y={
-                    "symmetric": False,
-                    "array": [each.high - each.accuracy for _, each in judged],
-                    "arrayminus": [each.accuracy - each.low for _, each in judged],
-                    "thickness": 1,
-                    "width": 3,
-                },
-                hovertemplate="%{x|%d %b %H:%M}: %{y:.1%} of %{customdata:,}<extra>judged by users</extra>",
-            )
+        times, figures = zip(*judged, strict=True)
+        values = [each.accuracy for each in figures]
+        figure.add_scatter(
+            x=times,
+            y=values,
+            customdata=[each.rows for each in figures],
+            name="judged by users",
+            mode="markers",
+            marker={"color": SKY, "symbol": "star", "size": 11},
+            error_y=whiskers(values, [each.low for each in figures], [each.high for each in figures]),
+            hovertemplate="%{x|%d %b %H:%M}: %{y:.1%} of %{customdata:,}<extra>judged by users</extra>",
         )
         _lay_out(figure, windows, title, ".0%")
     return figure.update_yaxes(range=[0, 1.04])
@@ -136,21 +120,17 @@ def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str
 def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], title: str) -> go.Figure:
     """Share of each label, or span of values, in the reference and now."""
     cells = list(dict.fromkeys([*reference, *current]))
-    names, rows = [plain(cell) for cell in cells], list(range(len(cells)))
     figure = go.Figure()
     for name, shares, colour, pattern in (("reference", reference, DARK_GREY, "."), ("now", current, AMOUNT, "")):
-        figure.add_trace(
-            go.Bar(
-                x=[shares.get(cell, 0.0) for cell in cells],
-                y=rows,
-                orientation="h",
-                name=name,
-                marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
-                customdata=names,
-                hovertemplate="%{customdata}: %{x:.1%}<extra>" + name + "</extra>",
-            )
+        figure.add_bar(
+            x=[shares.get(cell, 0.0) for cell in cells],
+            y=[plain(cell) for cell in cells],
+            orientation="h",
+            name=name,
+            marker={"color": colour, "pattern": {"shape": pattern, "size": 5}},
+            hovertemplate="%{y}: %{x:.1%}<extra>" + name + "</extra>",
         )
     layout(figure, title=title, height=90 + 36 * len(cells))
     figure.update_layout(barmode="group")
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
-    return figure.update_yaxes(tickmode="array", tickvals=rows, ticktext=names, autorange="reversed", showgrid=False)
+    return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)

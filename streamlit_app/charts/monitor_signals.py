@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit_app.charts import monitor_charts, theme
 from streamlit_app.components.notices import plain_markdown
 from tf_model import tasks
+from tf_model.cli import duration
 from tf_model.errors import plural
 from tf_model.monitor import accuracy, drift
 from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
@@ -76,7 +77,7 @@ def show_summary(report: Report) -> None:
 def show_signals(report: Report) -> None:
     """The five signals over time."""
     windows = report.windows
-    piece = f"each {_duration(windows[0].until - windows[0].since)}"
+    piece = f"each {duration(windows[0].until - windows[0].since)}"
     left, right = st.columns(2)
     with left:
         _show_accuracy(report, piece)
@@ -152,8 +153,6 @@ def _show_resources(report: Report) -> None:
             _show(chart, title, f"{words.format(mean * scale)} on average.")
     if CPU not in means:
         st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
-    if not {GPU_UTILIZATION, GPU_MEMORY} & means.keys():
-        st.caption("No GPU was seen in this time.")
 
 
 # ---------------------------------------------------------------- tables
@@ -257,14 +256,6 @@ def show_drift(report: Report) -> None:
 def milliseconds(seconds: float) -> str:
     """``15 ms``, or ``2.4 s`` from a second on."""
     return f"{seconds:,.1f} s" if seconds >= 0.9995 else f"{seconds * 1000:.3g} ms"
-
-
-def _duration(seconds: float) -> str:
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            count = round(seconds / size, 1)
-            return name if count == 1 else f"{count:g} {name}s"
-    return f"{seconds:g} seconds"
 
 
 def _time() -> Any:

@@ -12,6 +12,7 @@ from functools import cache
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -103,6 +104,12 @@ def legend_below(figure: go.Figure) -> go.Figure:
     """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure."""
     legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(legend=legend, margin_b=62)  # pixels: the numbers of the axis, then the legend
+
+
+def whiskers(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> dict[str, Any]:
+    """The intervals of points, as plotly's ``error_y``."""
+    above, below = np.subtract(high, values), np.subtract(values, low)
+    return {"symmetric": False, "array": above, "arrayminus": below, "thickness": 1, "width": 3}
 
 
 def say_empty(figure: go.Figure, words: str) -> go.Figure:

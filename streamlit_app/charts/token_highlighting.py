@@ -63,28 +63,23 @@ def _component() -> Any:
     return st.components.v2.component("tweet_target_words", css=_CSS, js=_JS)
 
 
-def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[tuple[str, float, str]]:
-    """At most :data:`MOST_WORDS` words, each with its strength (-1 to 1, 0: no colour) and its CSS background colour.
-
-    A positive weight speaks for the answer.
-    """
+def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
+    """At most :data:`MOST_WORDS` words, in colour those that counted; a positive weight speaks for the answer."""
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
-    result = []
+    pieces = []
     for word, weight in zip(words[:MOST_WORDS], weights, strict=False):
-        strength = weight / greatest if abs(weight) >= _LEAST_SHARE * greatest else 0.0
-        colour = theme.FOR if strength > 0 else theme.AGAINST
+        strength = weight / greatest
+        kind, sign, colour = ("for", "+", theme.FOR) if strength > 0 else ("against", "−", theme.AGAINST)
+        if abs(strength) < _LEAST_SHARE:
+            kind = sign = ""
         opacity = round(255 * 0.35 * abs(strength))
-        result.append((word, round(strength, 3), f"{colour}{opacity:02X}"))
-    return result
+        pieces += [(word, f"word {kind}", f"{colour}{opacity:02X}", sign, kind), (" ", "", "", "", "")]
+    return pieces
 
 
 def show(words: Sequence[str], weights: Sequence[float], key: str) -> None:
     """Show the words of a text, highlighted."""
-    pieces: list[Piece] = []
-    for word, strength, colour in highlighted(words, weights):
-        kind, sign = ("for", "+") if strength > 0 else ("against", "−") if strength else ("", "")
-        pieces += [(word, f"word {kind}", colour, sign, kind), (" ", "", "", "", "")]
-    _component()(data={"pieces": pieces}, key=key)
+    _component()(data={"pieces": highlighted(words, weights)}, key=key)
 
 
 def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:

@@ -12,17 +12,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import bar_charts, theme
+from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components import files
 from tf_model import eda
-from tf_model.eda import Filter
 from tf_model.errors import plural
 from tf_model.inference.fit import FIT
 from tf_model.modeling.joint_label import NOT_SURE
 
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
-RETWEETS = {"With": None, "Without": False, "Only": True}
 ONCE = "Count each text once"
 WHOLE = ("Repeats", "Rows")  # tabs that also show what is not fit for the model
 ROW = 76  # pixels: three lines of text; from about 64 on, cells wrap
@@ -121,10 +119,8 @@ class Explorer:
             one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
             choose("contains", one.text_input, "Text contains", placeholder="Any text")
             if not is_run:
-                with two:
-                    chosen["retweets"] = RETWEETS[self._pick("Retweets", RETWEETS, "retweets")]
                 words = "Of texts with the same words, whatever their case, punctuation and retweet marks, the first"
-                choose("once", three.toggle, ONCE, help=f"{words} counts")
+                choose("once", two.toggle, ONCE, help=f"{words} counts")
             elif not prefix:
                 choose_labels("statuses", two, "status", sorted(every["status"].unique()))
             if "source" in every:
@@ -134,7 +130,7 @@ class Explorer:
                 choose("dates", st.date_input, "First and last day", value=(), **days)
         if chosen != self.filters and not prefix:
             self.keep(chosen)
-        return Filter(**chosen | {"contains": chosen["contains"].strip()})(every)
+        return eda.passing(every, **chosen | {"contains": chosen["contains"].strip()})
 
     def _pick(self, label: str, options: Iterable[str], name: str) -> str:
         """One of a few options, the first unless another is picked."""
@@ -184,7 +180,7 @@ class Explorer:
         )
         by_product = [f"{name}: {_in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
         self._drill_down(
-            bar_charts.emotion_by_product(bars, "Emotion by product"),
+            explorer_charts.emotion_by_product(bars, "Emotion by product"),
             bars.assign(name=bars["product"] + " · " + bars["emotion"]),
             lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
             key="emotion_by_product",
@@ -250,35 +246,6 @@ class Explorer:
             title="Texts by how often they occur",
             alt="Number of texts that occur once, twice and so on",
         )
-        if "status" in tweets:  # one model gave all labels: no two people contradict each other
-            return
-        for place, column in zip(st.columns(2), COLUMNS.values(), strict=True):
-            with place:
-                self._conflicting_labels(tweets, column)
-
-    def _conflicting_labels(self, tweets: pd.DataFrame, column: str) -> None:
-        groups = tweets["same_words"]
-        texts = eda.conflicts(tweets, groups, column)
-        st.subheader(f"Conflicting labels: {column}", anchor=False)
-        st.caption(
-            f"{(texts['labels'] > 1).sum():,} of the {len(texts):,} texts with a label on two or more duplicates have "
-            "conflicting labels."
-        )
-        bars = eda.conflicting_labels(tweets, groups, column).head(MOST_WORDS)
-        if bars.empty:
-            return
-
-        def with_both(bar: Any) -> pd.DataFrame:
-            one, other = (set(groups[tweets[column] == bar[side]]) for side in ("one", "other"))
-            return tweets[groups.isin(one & other)].sort_values("same_words", kind="stable")
-
-        self._show_bars(
-            bars.assign(name=bars["one"] + " / " + bars["other"], tweets=bars["groups"]),
-            with_both,
-            key=f"conflicts_{column}",
-            alt="Pairs of labels on the same text",
-            caption="Number of texts that have both labels.",
-        )
 
     def _rows(self, tweets: pd.DataFrame) -> None:
         shown = self.shown.loc[tweets.index]
@@ -331,7 +298,7 @@ class Explorer:
         names, key = bars["name"].tolist(), self._key(key)
 
         def pick() -> None:
-            position = bar_charts.clicked(figure, st.session_state[f"{key}_chart"])
+            position = explorer_charts.clicked(figure, st.session_state[f"{key}_chart"])
             if position is not None:
                 st.session_state[f"{key}_bar"] = names[position]
 

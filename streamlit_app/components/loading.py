@@ -60,11 +60,6 @@ class ModelState:
         return self.predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
 
     @property
-    def can_explain(self) -> bool:
-        """Whether it can say which words counted."""
-        return getattr(self.predictor, "can_explain", False)
-
-    @property
     def which(self) -> str:
         """Which training of the model it is: ``Saved 25 November 2026, 20:04``, or its version on a server."""
         if self.served:

@@ -114,10 +114,5 @@ def _say_limits(state: ModelState) -> None:
     elif state.predictor.metrics.get("dataset") == ASSIGNMENT:
         products = state.predictor.labels.get(tasks.PRODUCT.name)
         known = f"{len(products)} Apple and Google products" if products else "emotions toward Apple and Google"
-        other = " A text about another brand still gets one of them." if products else ""
-        if products and loading.of_targets(state):
-            other = (
-                " The answer for a whole text about another brand still names one of them; the emotion toward each "
-                "product that a text names is found for any list of products."
-            )
+        other = " The answer for a whole text about another brand still names one of them." if products else ""
         st.caption(f"The model knows {known}, from English tweets of one festival in March 2011.{other}")

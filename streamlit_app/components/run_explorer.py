@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import theme, time_charts
+from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components.explorer import ROW, Explorer
 from streamlit_app.components.labelling import ask_emotion, show_queue
 from streamlit_app.components.notices import plain_markdown
@@ -160,7 +160,7 @@ class RunExplorer(Explorer):
         starts = own["date"].dt.to_period(PERIODS[period]).dt.start_time
         title = f"{emotion}: share of the texts by {period}"
         self._drill_down(
-            time_charts.share_over_time(line, marks["when"], emotion, title),
+            explorer_charts.share_over_time(line, marks["when"], emotion, title),
             line.assign(name=[f"{_time(start, period)}" for start in line["start"]]),
             lambda bar: own[starts == bar["start"]],
             key=f"time_{product}_{emotion}",

@@ -15,7 +15,7 @@ import pytest
 import streamlit as st
 from app_stub import StubPredictor, open_app, stub_predict_texts, words_of
 
-from streamlit_app.charts import bar_charts
+from streamlit_app.charts import explorer_charts
 from streamlit_app.components import files, loading, recording, runs
 from streamlit_app.components.runs import Job, Run
 from tf_model import eda, tasks
@@ -170,10 +170,10 @@ def test_dates_and_sources_are_filters_where_the_file_has_them():
     every = eda.describe(
         pandas.DataFrame({"row": [1, 2], tasks.TEXT_COLUMN: "a", tasks.PRODUCT_COLUMN: "b", tasks.EMOTION_COLUMN: "c"})
     ).assign(source=["web", "shop"], date=pandas.to_datetime(["2026-05-01 23:00", "2026-05-02 00:00"]))
-    assert eda.Filter(sources=("shop",))(every)["row"].tolist() == [2]
+    assert eda.passing(every, sources=("shop",))["row"].tolist() == [2]
     day = date(2026, 5, 1)
-    assert eda.Filter(dates=(day, day))(every)["row"].tolist() == [1]
-    assert len(eda.Filter(dates=(day,))(every)) == 2, "the last day is not chosen yet"
+    assert eda.passing(every, dates=(day, day))["row"].tolist() == [1]
+    assert len(eda.passing(every, dates=(day,))) == 2, "the last day is not chosen yet"
 
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
@@ -527,7 +527,7 @@ def test_a_file_without_a_text_has_no_charts(stub):
 def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
     lines = [(tasks.NEGATIVE, "a <b>", 99, 0.99, 0.9, 1.0), (tasks.POSITIVE, "a <b>", 1, 0.01, 0.0, 0.1)]
     shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"])
-    negative, positive = bar_charts.emotion_by_product(shares, "title").data
+    negative, positive = explorer_charts.emotion_by_product(shares, "title").data
     assert (list(negative.x), list(negative.y)) == ([0.99], ["a &lt;b&gt;"])
     assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")
     assert (negative.text, positive.text) == (("99%",), ("1%",))

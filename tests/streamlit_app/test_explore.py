@@ -9,7 +9,7 @@ import pytest
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts import bar_charts
+from streamlit_app.charts import explorer_charts
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
@@ -70,11 +70,6 @@ def test_the_captions_say_what_chance_alone_makes_and_what_is_left_out(sample, t
     said = captions(open_page("Words"))
     assert "By chance alone about 20 of 1,000 words exceed 2." in said
     assert 'each retweet is a text unless "Count each text once" is on' in said
-    found = eda.conflicts(tweets, eda.groups_by(tweets, "same words"), "product")
-    assert (
-        f"{(found['labels'] > 1).sum()} of the {len(found)} texts with a label on two or more duplicates have "
-        "conflicting labels."
-    ) in captions(open_page("Repeats"))
 
 
 def captions(page: AppTest) -> str:
@@ -98,23 +93,19 @@ def test_bars_hold_the_counts(sample, tweets):
 @pytest.mark.parametrize(
     ("chosen", "act"),
     [
-        (eda.Filter(products=("iPad",)), lambda page: page.multiselect(key="explore_products").set_value(["iPad"])),
+        ({"products": ("iPad",)}, lambda page: page.multiselect(key="explore_products").set_value(["iPad"])),
         (
-            eda.Filter(emotions=(tasks.NEGATIVE,)),
+            {"emotions": (tasks.NEGATIVE,)},
             lambda page: page.multiselect(key="explore_emotions").set_value([tasks.NEGATIVE]),
         ),
-        (eda.Filter(contains="battery"), lambda page: page.text_input(key="explore_contains").set_value("battery")),
-        (eda.Filter(once=True), lambda page: page.toggle(key="explore_once").set_value(True)),
-        (
-            eda.Filter(retweets=True),
-            lambda page: page.segmented_control(key="explore_retweets").set_value("Only"),
-        ),
+        ({"contains": "battery"}, lambda page: page.text_input(key="explore_contains").set_value("battery")),
+        ({"once": True}, lambda page: page.toggle(key="explore_once").set_value(True)),
     ],
 )
 def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
     page = open_page()
     checked(act(page).run())
-    kept = chosen(tweets)
+    kept = eda.passing(tweets, **chosen)
     assert 0 < len(kept) < len(tweets)
     assert figures(page)["Texts counted"] == f"{len(kept):,}"
     assert chart(page, "Number of texts by product")["data"][0]["x"] == eda.products(kept)["tweets"].tolist()
@@ -125,7 +116,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
     page.session_state["explore_tab"] = "Repeats"
     checked(page.run())
-    kept = eda.Filter(products=("iPad",))(tweets)
+    kept = eda.passing(tweets, products=("iPad",))
     expected = eda.repeats(kept, kept["same_words"])
     assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
 
@@ -170,12 +161,12 @@ def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, ex
 
 def test_a_click_chooses_the_bar_of_its_trace(tweets):
     frame = eda.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
-    figure = bar_charts.emotion_by_product(frame, "title")
+    figure = explorer_charts.emotion_by_product(frame, "title")
     trace = 2
     point = {"curve_number": trace, "point_index": 1}
-    line = frame.iloc[bar_charts.clicked(figure, {"selection": {"points": [point]}})]
+    line = frame.iloc[explorer_charts.clicked(figure, {"selection": {"points": [point]}})]
     assert (line["product"], line["emotion"]) == (figure.data[trace].y[1], figure.data[trace].name)
-    assert bar_charts.clicked(figure, {"selection": {"points": []}}) is None
+    assert explorer_charts.clicked(figure, {"selection": {"points": []}}) is None
 
 
 def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
@@ -209,19 +200,6 @@ def test_a_table_of_other_labels_is_shown_in_them(models, monkeypatch, tmp_path)
     assert page.multiselect(key="explore_products").options == ["Kindle", "Xbox", eda.NO_PRODUCT]
     assert page.multiselect(key="explore_emotions").options == ["bad", "good", "neutral", "unclear"]
     assert choose_bar(page, "explore_product", "Kindle")["text"].tolist() == ["so good"]
-
-
-def test_a_pair_of_conflicting_labels_opens_the_texts_that_have_both(models, monkeypatch, tmp_path):
-    rows = [
-        ("the same", "iPad", tasks.POSITIVE),
-        ("The same!", "Apple", tasks.POSITIVE),
-        ("other", "iPad", tasks.NEGATIVE),
-    ]
-    monkeypatch.setenv(DATA_VARIABLE, str(write_csv(tmp_path / "own.csv", rows)))
-    page = open_page("Repeats")
-    assert "1 of the 1 texts with a label on two or more duplicates have conflicting labels." in captions(page)
-    table = choose_bar(page, "explore_conflicts_product", "Apple / iPad")
-    assert table["text"].tolist() == ["the same", "The same!"]
 
 
 def test_texts_without_words_are_said_to_have_none(models, monkeypatch, tmp_path):

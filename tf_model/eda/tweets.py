@@ -2,7 +2,7 @@
 
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 import pandas as pd
@@ -56,36 +56,32 @@ def terms(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(_NO_WORDS.sub(" ", plain).lower()))
 
 
-@dataclass(frozen=True)
-class Filter:
-    """Which tweets to look at. The default lets all through."""
+def passing(
+    tweets: pd.DataFrame,
+    *,
+    products: Iterable[str] = (),
+    emotions: Iterable[str] = (),
+    statuses: Iterable[str] = (),
+    sources: Iterable[str] = (),
+    dates: Sequence[date] = (),
+    contains: str = "",
+    once: bool = False,
+) -> pd.DataFrame:
+    """The rows of ``tweets`` (see :func:`describe`) that pass all filters, with their index; empty ones keep all.
 
-    products: tuple[str, ...] = ()  # labels to keep; empty keeps all
-    emotions: tuple[str, ...] = ()
-    retweets: bool | None = None  # True keeps retweets only, False all others
-    once: bool = False  # keep only the first of the tweets whose words are the same and that pass otherwise
-    contains: str = ""  # letters that the text must hold, whatever their case
-    statuses: tuple[str, ...] = ()  # of answers
-    sources: tuple[str, ...] = ()
-    dates: tuple[date, ...] = ()  # the first day and the last; fewer than both keep all
-
-    def __call__(self, tweets: pd.DataFrame) -> pd.DataFrame:
-        """The rows of ``tweets`` (see :func:`describe`) that pass, with their index.
-
-        Answers may also have the columns ``status``, ``source`` and ``date``.
-        """
-        chosen = {"product": self.products, "emotion": self.emotions, "status": self.statuses, "source": self.sources}
-        for column, labels in chosen.items():
-            if labels:
-                tweets = tweets[tweets[column].isin(labels)]
-        if len(self.dates) == 2:
-            first, last = map(pd.Timestamp, self.dates)
-            tweets = tweets[tweets["date"].between(first, last + pd.Timedelta(days=1), inclusive="left")]
-        if self.retweets is not None:
-            tweets = tweets[tweets["is_retweet"] == self.retweets]
-        if self.contains:
-            tweets = tweets[tweets["text"].str.lower().str.contains(self.contains.lower(), regex=False)]
-        return tweets.drop_duplicates("same_words") if self.once else tweets
+    Answers may also have the columns ``status``, ``source`` and ``date``, of which ``dates`` are the first day and the
+    last. ``contains`` are letters, whatever their case; ``once`` keeps the first of those with the same words.
+    """
+    chosen = {"product": products, "emotion": emotions, "status": statuses, "source": sources}
+    for column, labels in chosen.items():
+        if labels:
+            tweets = tweets[tweets[column].isin(labels)]
+    if len(dates) == 2:
+        first, last = map(pd.Timestamp, dates)
+        tweets = tweets[tweets["date"].between(first, last + pd.Timedelta(days=1), inclusive="left")]
+    if contains:
+        tweets = tweets[tweets["text"].str.lower().str.contains(contains.lower(), regex=False)]
+    return tweets.drop_duplicates("same_words") if once else tweets
 
 
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
