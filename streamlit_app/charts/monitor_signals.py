@@ -174,18 +174,12 @@ def show_errors(errors: pd.DataFrame, report: Report, most: int) -> None:
         st.caption(f"The newest {most:,} of {report.window.failures:,}.")
 
 
-def show_corrections(corrections: pd.DataFrame, report: Report) -> None:
-    """What users thought, and how often they called an answer correct."""
+def show_corrections(corrections: pd.DataFrame) -> None:
+    """What users thought of answers."""
     st.subheader("Corrections", anchor=False)
     if corrections.empty:
         st.caption("None in this time. People judge answers on the page Ask.")
         return
-    judged = report.corrected
-    words = f"{judged.correct:,} of {judged.rows:,} judged answers were called correct: "
-    if judged.accuracy is None:
-        st.markdown(f"{words}too few for a figure, which takes {accuracy.MINIMUM}.")
-    else:
-        st.markdown(f"{words}**{judged.accuracy:.1%}** (95% interval {judged.low:.1%} to {judged.high:.1%}).")
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
     shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
     # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.

@@ -14,6 +14,7 @@ import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
 from streamlit_app.components import files
+from streamlit_app.components.widgets import offer_file, pick
 from tf_model import eda
 from tf_model.errors import plural
 from tf_model.inference.fit import FIT
@@ -24,7 +25,6 @@ COLUMNS = {"Products": "product", "Emotions": "emotion"}
 ONCE = "Count each text once"
 WHOLE = ("Repeats", "Rows")  # tabs that also show what is not fit for the model
 ROW = 76  # pixels: three lines of text; from about 64 on, cells wrap
-WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,6 @@ class Explorer:
             self.keep(chosen)
         return eda.passing(every, **chosen | {"contains": chosen["contains"].strip()})
 
-    def _pick(self, label: str, options: Iterable[str], name: str) -> str:
-        """One of a few options, the first unless another is picked."""
-        options, key = list(options), self._key(name)
-        return st.segmented_control(label, options, default=options[0], required=True, key=key, persist_state="session")
-
     def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
         """How many texts are counted, and what share of them is what, with what stands ``below`` a share."""
         emotions = tweets["emotion"]
@@ -189,7 +184,7 @@ class Explorer:
         )
 
     def _words(self, tweets: pd.DataFrame) -> None:
-        pairs = self._pick("Count", ("Single words", "Word pairs"), "size") == "Word pairs"
+        pairs = pick("Count", ("Single words", "Word pairs"), self._key("size")) == "Word pairs"
         left, right = st.columns(2)
         with left:
             st.subheader("Most frequent", anchor=False)
@@ -209,7 +204,7 @@ class Explorer:
             self._telling_words(tweets, pairs)
 
     def _telling_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
-        column = COLUMNS[self._pick("Compare", COLUMNS, "compare")]
+        column = COLUMNS[pick("Compare", COLUMNS, self._key("compare"))]
         telling = eda.telling_words(tweets, by=column, pairs=pairs)
         if telling.empty:
             st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
@@ -331,19 +326,13 @@ class Explorer:
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         """Buttons for what is known of these texts; a file is made when it is asked for."""
-        kinds = {
-            "CSV": (files.as_csv, self.table, "text/csv"),
-            "XLSX": (files.as_xlsx, self.workbook, WORKBOOK),
-        }
-        for kind, (write, table, mime) in kinds.items():
-            st.download_button(
-                f"Download {kind}",
-                data=lambda write=write, table=table: write(table.loc[index]),
-                file_name=f"{self.file}.{kind.lower()}",
-                mime=mime,
-                on_click="ignore",
-                icon=":material/download:",
-                key=f"{key}_{kind}",
+        kinds = {"csv": (files.as_csv, self.table), "xlsx": (files.as_xlsx, self.workbook)}
+        for kind, (write, table) in kinds.items():
+            offer_file(
+                f"Download {kind.upper()}",
+                lambda write=write, table=table: write(table.loc[index]),
+                f"{self.file}.{kind}",
+                f"{key}_{kind.upper()}",
             )
 
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
+from streamlit_app.components.widgets import offer_file
 from tf_model import tasks
 from tf_model.analysis.label_queue import SIZE, agreement, label_queue, majority
 from tf_model.data.examples import SPAN
@@ -58,15 +59,8 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     if run.per_product:
         columns |= {tasks.PRODUCT.name: rows["product"]} | {name: table[name] for name in SPAN}
     file = pd.DataFrame(columns, emotions.index).reindex(columns=COLUMNS)
-    st.download_button(
-        f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}",
-        data=file.to_csv(index=False),
-        file_name="labels.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-        key=f"{key}_download",
-    )
+    words = f"Download {len(file):,} labelled {plural(len(file), 'row', 'rows')}"
+    offer_file(words, lambda: file.to_csv(index=False), "labels.csv", f"{key}_download")
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER if tasks.ANSWER in run.predicted else "emotion"
     st.code(f"python -m tf_model.train --task {task} --extra labels.csv --name candidate", language="bash")
     st.caption("Trains on them too. Rows without a majority, or that nobody could tell, are left out.")

@@ -14,6 +14,7 @@ from streamlit_app.components.explorer import ROW, Explorer
 from streamlit_app.components.labelling import ask_emotion, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
+from streamlit_app.components.widgets import offer_file
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
 from tf_model.analysis.compare import compare, telling_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
@@ -50,14 +51,8 @@ class RunExplorer(Explorer):
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
         if self.report and key == self._key("all"):
-            st.download_button(
-                "Download report",
-                data=lambda: self.report(index),
-                file_name=f"{self.file}.html",
-                mime="text/html",
-                on_click="ignore",
-                icon=":material/summarize:",
-            )
+            name, icon = f"{self.file}.html", ":material/summarize:"
+            offer_file("Download report", lambda: self.report(index), name, f"{key}_report", icon=icon)
 
     def _rows_of(self, tweets: pd.DataFrame) -> pd.DataFrame:
         return self.rows[self.rows.index.isin(tweets.index)]

@@ -16,6 +16,7 @@ from streamlit_app.charts import theme, token_highlighting
 from streamlit_app.components import loading, notices, products, recording
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
@@ -190,14 +191,8 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     if named:
         st.subheader("Which words counted", anchor=False)
         names = [row["product"] for row in named]
-        product = st.segmented_control(
-            "Show the words for",
-            names,
-            default=names[0],
-            required=True,
-            format_func=plain_markdown,
-            key=f"explained_{hash((text, *names)):x}",
-        )
+        key = f"explained_{hash((text, *names)):x}"
+        product = pick("Show the words for", names, key, format_func=plain_markdown, persist_state=None)
         row = named[names.index(product)]
         marked = mark(read, row["start"], row["end"])
         _show_words(state, marked, remark, row["mention"])
@@ -266,14 +261,12 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
     if mention:
         words = [mention if word == MASK else word for word in words]
     else:
-        task = st.segmented_control(
+        task = pick(
             "Show the words for",
-            list(explanation.tasks),
+            explanation.tasks,
+            "words_for",
             default=task,
-            required=True,
             format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
-            key="words_for",
-            persist_state="session",
         )
     token_highlighting.show(words, explanation.tasks[task].weights, key=f"highlighted_words_{task}")
     st.caption(

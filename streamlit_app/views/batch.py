@@ -14,6 +14,7 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import THEMES, RunExplorer
 from streamlit_app.components.runs import Run
+from streamlit_app.components.widgets import pick
 from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
@@ -125,14 +126,7 @@ def _choose_rows(
     if targets is None:
         return state, None, None
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
-    chosen = st.segmented_control(
-        "Answer with",
-        rows,
-        default=rows[0],
-        required=True,
-        key=ROWS,
-        persist_state="session",
-    )
+    chosen = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)
     listed = finder and finder.products
     if chosen == PER_TEXT:

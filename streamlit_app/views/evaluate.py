@@ -13,6 +13,7 @@ import streamlit as st
 from streamlit_app.charts import evaluate_charts, theme
 from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
+from streamlit_app.components.widgets import pick
 from tf_model import data, model_dir, tasks
 from tf_model.cli import duration
 from tf_model.eda import keyword_rule
@@ -58,15 +59,7 @@ def _show_figures(report: ModelReport) -> None:
         return
     task = tasks[0]
     if len(tasks) > 1:
-        task = st.segmented_control(
-            "Task",
-            tasks,
-            default=task,
-            required=True,
-            format_func=TASK_NAMES.get,
-            key="evaluate_task",
-            persist_state="session",
-        )
+        task = pick("Task", tasks, "evaluate_task", format_func=TASK_NAMES.get)
     if task == ANSWER:
         _show_answer(report)
     else:
@@ -220,16 +213,9 @@ def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
     """The confusion matrix and the metrics of each class, on the validation part."""
     matrix, per_class = validation.get("confusion_matrix"), validation.get("per_class")
     if matrix:
-        confused = sorted(
-            (
-                (count, true, predicted)
-                for true, counts in zip(labels, matrix, strict=True)
-                for predicted, count in zip(labels, counts, strict=True)
-                if true != predicted and count
-            ),
-            reverse=True,
-        )
-        most = "; ".join(f"{true} taken for {predicted}: {count}" for count, true, predicted in confused[:3])
+        counts = pd.DataFrame(matrix, labels, labels).stack()
+        confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
+        most = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
         st.subheader("Which class is taken for which", anchor=False)
         theme.show(
             evaluate_charts.confusion(matrix, labels),

@@ -11,6 +11,7 @@ import streamlit as st
 
 from streamlit_app.charts import monitor_signals
 from streamlit_app.components import loading, notices
+from streamlit_app.components.widgets import offer_file, pick
 from tf_model.errors import TweetTargetError
 from tf_model.monitor import reference, report
 from tf_model.monitor.export import labelled
@@ -42,9 +43,7 @@ def main() -> None:
             words = "Ask something on the page Ask, or answer a file on the page Batch, and it shows here."
             st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
             return
-        window = st.segmented_control(
-            "Time", list(WINDOWS), default=DEFAULT_WINDOW, required=True, key="monitor_window", persist_state="session"
-        )
+        window = pick("Time", WINDOWS, "monitor_window", default=DEFAULT_WINDOW)
         left, middle, right = st.columns([3, 1, 1], vertical_alignment="bottom")
         model, version = left.selectbox(
             "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
@@ -99,15 +98,13 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     monitor_signals.show_summary(judged)
     monitor_signals.show_signals(judged)
     monitor_signals.show_errors(store.errors(since, until, MOST_ERRORS, of), judged, MOST_ERRORS)
-    monitor_signals.show_corrections(corrections, judged)
+    monitor_signals.show_corrections(corrections)
     if not corrections.empty:
-        st.download_button(
+        offer_file(
             "Download all corrections",
-            data=lambda: labelled(store.corrections()).to_csv(index=False),
-            file_name="corrections.csv",
-            mime="text/csv",
-            on_click="ignore",
-            icon=":material/download:",
+            lambda: labelled(store.corrections()).to_csv(index=False),
+            "corrections.csv",
+            "monitor_corrections",
             help="Those with a label, of every model and time, for `python -m tf_model.train --extra corrections.csv`",
         )
     monitor_signals.show_drift(judged)

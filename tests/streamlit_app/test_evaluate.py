@@ -169,10 +169,10 @@ class TestFigures:
         assert len(spoken) == 5
         label_ids, probabilities = labelled(tasks.PRODUCTS)
         pairs = Counter(zip(label_ids.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
-        confused = [
-            (count, *(tasks.PRODUCTS[each] for each in pair)) for pair, count in pairs.items() if len({*pair}) > 1
-        ]
-        count, true, predicted = max(confused)
+        count, true, predicted = max(
+            (count, -true, -predicted) for (true, predicted), count in pairs.items() if true != predicted
+        )
+        true, predicted = tasks.PRODUCTS[-true], tasks.PRODUCTS[-predicted]
         words = f"Confusion matrix of 9 classes. Most often confused: {true} taken for {predicted}: {count};"
         assert spoken[0].startswith(words)
         assert "On average the confidence is off by" in spoken[1]

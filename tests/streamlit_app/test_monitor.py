@@ -218,7 +218,7 @@ class TestCorrections:
     def test_accuracy_with_its_interval(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=80, wrong=20, text=MARKUP)
         page = open_page()
-        assert "80 of 100 judged answers were called correct: **80.0%** (95% interval 71.1% to 86.7%)." in said(page)
+        assert "Judged correct by users: 80% (95%: 71% to 87%, of 100)." in said(page)
         shown = table_with(page, "judged")
         assert shown["text"].iloc[0] == f"{MARKUP} 99"
         assert shown["correct_product"].iloc[0] == "iPad"
@@ -236,7 +236,7 @@ class TestCorrections:
 
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)
-        assert "4 of 5 judged answers were called correct: too few for a figure" in said(open_page())
+        assert "Judged correct by users: too few to say (5)." in said(open_page())
 
     def test_none(self, healthy):
         assert table_with(open_page(), "judged") is None

@@ -265,7 +265,7 @@ def test_a_queue_is_labelled_by_two_people_and_gives_a_file_to_train_with(run, m
         press(app, emotion)
     assert "Ann and <b>Ben</b> agree on 50% of 2 rows, Cohen's kappa 0.00." in said(app)
     assert app.code[0].value == "python -m tf_model.train --task answer --extra labels.csv --name candidate"
-    file = pandas.read_csv(io.StringIO(offered["Download 2 labelled rows"]))
+    file = pandas.read_csv(io.StringIO(offered["Download 2 labelled rows"]()))
     assert list(file) == ["text", "product", "emotion", "start", "end"]
     assert file[["text", "emotion"]].to_numpy().tolist() == [[texts[each], tasks.POSITIVE] for each in (1, 2)]
     assert file["product"].isna().all(), "nobody checked it"
@@ -312,7 +312,7 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
         press(app, emotion)
     assert app.code[0].value.startswith("python -m tf_model.train --task target --extra")
     path = tmp_path / "labels.csv"
-    path.write_text(offered["Download 2 labelled rows"], encoding="utf-8")
+    path.write_text(offered["Download 2 labelled rows"](), encoding="utf-8")
     dataset = data.read(paths.SAMPLE_CORPUS)
     rows = data.training_rows(dataset, "target")
     split = splits.Split(numpy.arange(1, len(rows)), numpy.array([0]))

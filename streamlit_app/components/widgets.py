@@ -1,0 +1,22 @@
+"""Widgets that several pages draw alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from mimetypes import guess_type
+from typing import Any
+
+import streamlit as st
+
+
+def pick(label: str, options: Iterable[str], key: str, **settings: Any) -> str:
+    """One of a few options, the first unless another is picked."""
+    options = list(options)
+    settings = {"default": options[0], "persist_state": "session"} | settings
+    return st.segmented_control(label, options, required=True, key=key, **settings)
+
+
+def offer_file(label: str, data: Callable[[], str | bytes], name: str, key: str, **settings: Any) -> None:
+    """A button for a file that is made when it is asked for."""
+    settings = {"icon": ":material/download:", "mime": guess_type(name)[0]} | settings
+    st.download_button(label, data=data, file_name=name, on_click="ignore", key=key, **settings)
