@@ -77,11 +77,6 @@ def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
     return pieces
 
 
-def show(words: Sequence[str], weights: Sequence[float], key: str) -> None:
-    """Show the words of a text, highlighted."""
-    _component()(data={"pieces": highlighted(words, weights)}, key=key)
-
-
 def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
     """``text`` in pieces, of which those from each ``start`` up to ``end`` are in the colour of their label.
 
@@ -95,6 +90,6 @@ def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
     return [*pieces, (text[done:], "", "", "", "")]
 
 
-def show_mentions(text: str, found: Iterable[tuple[int, int, str]], key: str) -> None:
-    """Show a text with its :func:`mentions`."""
-    _component()(data={"pieces": mentions(text, found)}, key=key)
+def show(pieces: Sequence[Piece], key: str) -> None:
+    """Show a text in pieces."""
+    _component()(data={"pieces": pieces}, key=key)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
-from tf_model import paths, tasks
+from tf_model import tasks
 from tf_model.data.dataset import ASSIGNMENT
 from tf_model.paths import shown
 
@@ -58,12 +58,6 @@ def say_problem(heading: str, detail: str) -> None:
     st.text(detail)
 
 
-def sample_command() -> str:
-    """The command that trains a model on the sample corpus."""
-    options = f"--data {shown(paths.SAMPLE_CORPUS)} --output-dir {shown(loading.models_folder())}"
-    return f"python -m tf_model.train --recipe tuned --name sample {options}"
-
-
 def usable_model() -> ModelState | None:
     """The model, with what must be known before an answer of it is believed.
 
@@ -85,14 +79,8 @@ def usable_model() -> ModelState | None:
     else:
         st.warning("There is no trained model yet.", icon=":material/model_training:")
         st.text(f"Models are looked for in {shown(loading.models_folder())}.")
-    st.markdown("**To train on the real tweets**, run this in a terminal, in the project's folder:")
+    st.markdown("To train one, run this in a terminal, in the project's folder, then load this page again:")
     st.code(FULL_ANSWER, language="bash")
-    st.markdown(
-        "**Or try the app with a model of the sample corpus**, about 500 sentences written for this project. Training "
-        "takes about a minute; the model's answers mean nothing:"
-    )
-    st.code(sample_command(), language="bash", wrap_lines=True)
-    st.markdown("Then load this page again.")
     return None
 
 

@@ -216,7 +216,7 @@ def _find_once(
 def _show_mentions(state: ModelState, text: str, named: Sequence[Mapping[str, Any]]) -> DeltaGenerator:
     labels = ["none" if row["emotion"] == state.predictor.no_emotion else row["emotion"] for row in named]
     places = [(row["start"], row["end"], label) for row, label in zip(named, labels, strict=True)]
-    token_highlighting.show_mentions(text, places, key="mentions")
+    token_highlighting.show(token_highlighting.mentions(text, places), key="mentions")
     for row in named:
         sure = theme.percent(row["emotion_confidence"])
         how = f"the best guess has {sure}" if row["emotion"] == NOT_SURE else f"{sure} sure"
@@ -268,7 +268,8 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
             default=task,
             format_func=lambda name: f"the {name}: {plain_markdown(explanation.tasks[name].label)}",
         )
-    token_highlighting.show(words, explanation.tasks[task].weights, key=f"highlighted_words_{task}")
+    pieces = token_highlighting.highlighted(words, explanation.tasks[task].weights)
+    token_highlighting.show(pieces, key=f"highlighted_words_{task}")
     st.caption(
         "**+** and a solid line: supports this answer. **−** and a dotted line: speaks against it. "
         "The stronger the colour, the more the word counted."

@@ -54,17 +54,17 @@ def main() -> None:
 
 
 def _show_figures(report: ModelReport) -> None:
-    tasks = _tasks(report)
-    if not tasks:
+    if not report.labels:
         return
-    task = tasks[0]
-    if len(tasks) > 1:
-        task = pick("Task", tasks, "evaluate_task", format_func=TASK_NAMES.get)
+    # The joined answer first, then each task.
+    judged = [*([ANSWER] if report.task == ANSWER else []), *report.labels]
+    task = judged[0]
+    if len(judged) > 1:
+        task = pick("Task", judged, "evaluate_task", format_func=TASK_NAMES.get)
     if task == ANSWER:
         _show_answer(report)
     else:
         _show_task(report, task)
-    _show_learning_curves(report)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -92,11 +92,6 @@ def _texts(data_sha256: str | None, named: str | None, _report: ModelReport) -> 
 
 def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
     return _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE), report)
-
-
-def _tasks(report: ModelReport) -> list[str]:
-    """What the model can be judged by: the joined answer first, then each task."""
-    return [*([ANSWER] if report.task == ANSWER else []), *report.labels]
 
 
 def _show_state(report: ModelReport) -> None:
@@ -321,7 +316,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     )
 
 
-# ---------------------------------------------------------------- the joined answer, learning curves, card
+# ---------------------------------------------------------------- the joined answer
 
 
 def _show_answer(report: ModelReport) -> None:
@@ -342,25 +337,6 @@ def _show_answer(report: ModelReport) -> None:
         st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
     else:
         _show_threshold(report, ANSWER, *answers)
-
-
-def _show_learning_curves(report: ModelReport) -> None:
-    history = report.history
-    if history is None:
-        return
-    st.subheader("Learning curves", anchor=False)
-    reference, words = error_analysis.report_metrics(report, report.task)
-    theirs = reference.get("validation", {}) if words.startswith("Comparable") else {}
-    last = history.iloc[-1]
-    for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
-        validation = f", validation {last[f'val_{name}']:.4f}" if f"val_{name}" in history else ""
-        with column:
-            theme.show(
-                evaluate_charts.learning_curve(history, name, theirs.get(name)),
-                alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
-                key=f"evaluate_curve_{name}",
-            )
-    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:

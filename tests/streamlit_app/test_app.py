@@ -1,8 +1,6 @@
 """The frame: its pages, the state of the model beside them, and what to run where there is none."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 import streamlit as st
@@ -10,7 +8,6 @@ from app_stub import APP, StubPredictor, make_model, open_app, words_of
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from streamlit_app.components import notices
 from tf_model import data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
@@ -101,8 +98,6 @@ def test_without_a_model_the_page_says_so_and_how_to_train_one(models):
         app = open_app(page)
         assert app.warning[0].value == "There is no trained model yet."
         assert app.code[0].value == "make answer"
-        assert app.code[1].value.startswith("python -m tf_model.train ")
-        assert "--data data/sample.csv" in app.code[1].value.replace(str(paths.ROOT) + "/", "")
         assert "No model yet" in badges(app)
         assert not app.text_area
 
@@ -185,15 +180,6 @@ def test_a_session_keeps_its_model_until_it_chooses_another_or_it_is_gone(models
     shutil.rmtree(models / "sample")
     app.run()
     assert app.selectbox(key="model_in_use").value == "answer"
-
-
-def test_the_command_for_the_sample_corpus_is_one_that_the_trainer_takes(models):
-    command = notices.sample_command().split()
-    assert command[:3] == ["python", "-m", "tf_model.train"]
-    refused = subprocess.run(
-        [sys.executable, *command[1:], "--name", ".hidden"], capture_output=True, text=True, cwd=paths.ROOT, check=False
-    )
-    assert "--name is the name of a folder" in refused.stderr  # every option before it was understood
 
 
 @pytest.fixture

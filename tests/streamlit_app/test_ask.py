@@ -148,7 +148,7 @@ def test_each_word_has_the_sign_and_the_strength_of_its_weight():
 @pytest.mark.parametrize(("task", "weights"), [("emotion", (0.0, 1.0, -0.5, 0.0)), ("product", (0.0, -0.5, 1.0, 0.0))])
 def test_the_words_of_the_chosen_task_are_highlighted(stub, monkeypatch, task, weights):
     shown = []
-    monkeypatch.setattr(token_highlighting, "show", lambda words, weights, key: shown.append((words, weights)))
+    monkeypatch.setattr(token_highlighting, "highlighted", lambda words, weights: shown.append((words, weights)) or [])
     app = ask(LOVED)
     app.segmented_control(key="words_for").set_value(task).run()
     assert not app.exception
