@@ -15,7 +15,6 @@ from streamlit_app.components import loading
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import pick
 from tf_model import data, model_dir, tasks
-from tf_model.cli import duration
 from tf_model.eda import keyword_rule
 from tf_model.errors import TweetTargetError, plural
 from tf_model.evaluation import calibration, error_analysis
@@ -106,16 +105,6 @@ def _show_state(report: ModelReport) -> None:
             "This model was trained on the small sample corpus: its metrics say nothing about real tweets.",
             icon=":material/science:",
         )
-    metrics = report.metrics
-    sentences = [f"Protocol: {report.protocol}."]
-    if metrics.get("dataset"):
-        sentences.append(f"Dataset: {metrics['dataset']}, {metrics.get('rows', 0):,} rows.")
-    if metrics.get("backbone"):
-        backbone = metrics["backbone"]["name"]
-        sentences.append(f"Backbone: {backbone}; recipe: {metrics.get('recipe')}; seed {metrics.get('seed')}.")
-    if metrics.get("seconds"):
-        sentences.append(f"Trained for {duration(metrics['seconds'])}.")
-    st.caption(plain_markdown(" ".join(sentences)))
 
 
 # ---------------------------------------------------------------- in plain words

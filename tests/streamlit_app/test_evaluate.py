@@ -120,8 +120,8 @@ class TestFigures:
     def test_the_protocol_stands_beside_the_numbers(self, models):
         write_single(models)
         captions = [each.value.replace("\\", "") for each in open_page().caption]
-        # Under the model's name, the figures, the reliability and the threshold.
-        assert sum("Protocol: random split (seed 42, 20% to validate)" in caption for caption in captions) == 4
+        # Under the figures, the reliability and the threshold.
+        assert sum("Protocol: random split (seed 42, 20% to validate)" in caption for caption in captions) == 3
 
     def test_the_figures_are_those_of_metrics_json(self, models):
         metrics = json.loads((write_single(models) / "metrics.json").read_text())
