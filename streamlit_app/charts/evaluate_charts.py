@@ -1,4 +1,4 @@
-"""The charts of the Evaluate page: confusion matrix, reliability, risk and coverage."""
+"""The charts of the Evaluate page: learning curves, confusion matrix, reliability, risk and coverage."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from streamlit_app.charts.theme import AMOUNT, DARK_GREY, ORANGE, SEQUENTIAL, layout, plain, whiskers
@@ -13,6 +14,36 @@ from tf_model.evaluation.metrics import wilson_interval
 
 HEIGHT = 380
 REFERENCE_LINE = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
+
+
+def learning_curve(history: pd.DataFrame, metric: str, reference: float | None = None) -> go.Figure:
+    """A metric of both parts after each epoch, ``"loss"`` or ``"accuracy"``.
+
+    ``reference`` is the report's value for the validation part, drawn as a dotted line.
+    """
+    figure = go.Figure()
+    # Told apart by dash and symbol as well as by colour.
+    for column, name, colour, dash, symbol in (
+        (metric, "training", AMOUNT, "solid", "circle"),
+        (f"val_{metric}", "validation", ORANGE, "dash", "diamond"),
+    ):
+        if column in history:
+            figure.add_scatter(
+                x=history["epoch"],
+                y=history[column],
+                name=name,
+                mode="lines+markers",
+                line={"color": colour, "dash": dash, "width": 2},
+                marker={"symbol": symbol, "size": 7},
+                hovertemplate=f"epoch %{{x}}: %{{y:.4f}}<extra>{name}</extra>",
+            )
+    if reference is not None:
+        figure.add_hline(
+            y=reference, line=REFERENCE_LINE, annotation_text="report, validation", annotation_position="bottom right"
+        )
+    layout(figure, title=metric.capitalize(), height=HEIGHT, x_title="epoch")
+    last = max(int(history["epoch"].max()), 1)
+    return figure.update_xaxes(range=[0, last + 0.3], dtick=-(-last // 10))  # whole epochs, ten numbers at most
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:

@@ -64,6 +64,7 @@ def _show_figures(report: ModelReport) -> None:
         _show_answer(report)
     else:
         _show_task(report, task)
+    _show_learning_curves(report)
 
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
@@ -305,7 +306,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     )
 
 
-# ---------------------------------------------------------------- the joined answer
+# ---------------------------------------------------------------- the joined answer, learning curves
 
 
 def _show_answer(report: ModelReport) -> None:
@@ -326,6 +327,25 @@ def _show_answer(report: ModelReport) -> None:
         st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
     else:
         _show_threshold(report, ANSWER, *answers)
+
+
+def _show_learning_curves(report: ModelReport) -> None:
+    history = report.history
+    if history is None:
+        return
+    st.subheader("Learning curves", anchor=False)
+    reference, words = error_analysis.report_metrics(report, report.task)
+    theirs = reference.get("validation", {}) if words.startswith("Comparable") else {}
+    last = history.iloc[-1]
+    for column, name in zip(st.columns(2), ("loss", "accuracy"), strict=True):
+        validation = f", validation {last[f'val_{name}']:.4f}" if f"val_{name}" in history else ""
+        with column:
+            theme.show(
+                evaluate_charts.learning_curve(history, name, theirs.get(name)),
+                alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
+                key=f"evaluate_curve_{name}",
+            )
+    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
