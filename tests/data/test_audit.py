@@ -8,7 +8,7 @@ from sample_datasets import BAD, GOOD, NONE, line_of, unlike, write_csv, write_w
 
 from tf_model import data, paths, tasks
 from tf_model.data import label_errors, splits
-from tf_model.data.audit import audit
+from tf_model.data.audit import audit, describe
 from tf_model.data.dataset import COLUMNS
 from tf_model.errors import DataError
 
@@ -159,11 +159,16 @@ def wrong_rows():
 
 def test_wrong_labels_are_named(tmp_path, wrong_rows):
     rows, wrong = wrong_rows
-    audited = audit(read(tmp_path, rows))["tasks"]
+    whole = audit(read(tmp_path, rows))
+    audited = whole["tasks"]
     errors = audited["product"]["label_errors"]
     assert {error["row"] for error in errors} == set(wrong)
     assert all(error["suggested"] != error["label"] and error["probability"] < 0.5 for error in errors)
     assert audited["emotion"]["label_errors"] == []
+    [product, emotion] = [line for line in describe(whole) if "label errors" in line]
+    assert product.startswith("product: 3 possible label errors (3.0%)")
+    assert product.endswith("here 97% of the labels")
+    assert emotion.endswith("here 100% of the labels")
 
 
 def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_others(tmp_path, wrong_rows):

@@ -78,27 +78,28 @@ def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
         for own in _groups_of_several(frame)
         if own["label"].nunique() > 1
     ]
-    errors, remark = _find_label_errors(frame, task)
-    labels = {"examples": len(frame), "classes": classes, "conflicts": conflicts}
-    return labels | {"label_errors": errors, "remark": remark}
+    return {"examples": len(frame), "classes": classes, "conflicts": conflicts} | _find_label_errors(frame, task)
 
 
-def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> tuple[list[dict[str, Any]] | None, str]:
-    """The label errors, or None, and a remark. Classes of a single group are left out: some fold cannot learn them."""
+def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
+    """``label_errors`` with the ``baseline_accuracy``, or None, and a ``remark``.
+
+    Classes of a single group are left out: some fold cannot learn them.
+    """
     if find_spec("cleanlab") is None:
-        return None, "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"
+        return {"label_errors": None, "remark": "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"}
     counts = frame.groupby("label")["group"].nunique()
     alone = [label for label in task.labels if counts.get(label) == 1]
     remark = f"too rare to be judged: {listed(alone)}" if alone else ""
     frame = frame[~frame["label"].isin(alone)].reset_index(drop=True)
     if frame.empty:
-        return None, f"label errors were not looked for: {remark}"
+        return {"label_errors": None, "remark": f"label errors were not looked for: {remark}"}
     ids = frame["label"].map(task.labels.index).to_numpy()
     try:
         folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
         probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
     except (DataError, ValueError) as error:  # ValueError: one class only, or no word that occurs twice
-        return None, f"label errors were not looked for: {first_line(error)}"
+        return {"label_errors": None, "remark": f"label errors were not looked for: {first_line(error)}"}
     confidence = label_errors.label_confidence(ids, probabilities)
     errors = [
         {
@@ -109,7 +110,8 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> tuple[list[dict
         }
         for at in label_errors.find_label_errors(ids, probabilities)
     ]
-    return errors, remark
+    accuracy = float((probabilities.argmax(axis=1) == ids).mean())
+    return {"label_errors": errors, "baseline_accuracy": accuracy, "remark": remark}
 
 
 def _leakage_of_report_split(dataset: Dataset, remarks: list[str]) -> Iterator[dict[str, Any]]:
@@ -193,7 +195,10 @@ def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) ->
         yield from name_rows([(conflict["rows"][0], _name_labels(conflict)) for conflict in conflicts])
         if errors is not None:
             share = len(errors) / task["examples"]
-            yield f"{name}: {len(errors):,} probable label errors ({share:.1%}), by confident learning"
+            yield (
+                f"{name}: {len(errors):,} possible label errors ({share:.1%}), by confident learning; the less the "
+                f"TF-IDF baseline gets right, the less this says: here {task['baseline_accuracy']:.0%} of the labels"
+            )
             rather = "{label} ({probability:.2f}), rather {suggested}?"
             yield from name_rows([(error["row"], rather.format(**error)) for error in errors])
         if task["remark"]:
