@@ -231,6 +231,7 @@ class Explorer:
 
     def _repeats(self, tweets: pd.DataFrame) -> None:
         st.caption("Two texts are the same if their words are, whatever their case, punctuation and retweet marks.")
+        tweets = tweets.drop_duplicates("row")  # a text has a row for each product that it names
         groups = tweets["same_words"]
         size = tweets.groupby(groups)["text"].transform("size")
         bars = eda.repeats(tweets, groups)

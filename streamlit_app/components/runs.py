@@ -262,7 +262,7 @@ def _opened(folder: Path) -> Answers:
         has_emotion = predictions[probability_column("emotion", run.emotions[0])].notna()
         emotion = rows["emotion"].astype("str").reindex(predictions.index).where(has_emotion, predictions["emotion"])
     labelled = {tasks.TEXT_COLUMN: texts, tasks.PRODUCT_COLUMN: table.get("product"), tasks.EMOTION_COLUMN: emotion}
-    tweets = eda.describe(pd.DataFrame({"row": table.index} | labelled)).assign(status=table[STATUS])
+    tweets = eda.describe(pd.DataFrame({"row": predictions[_ROW]} | labelled)).assign(status=table[STATUS])
     if run.emotions:
         tweets["is_abstained"] = predictions["emotion" if run.per_product else tasks.ANSWER] == NOT_SURE
     if (sources := find_source(own)) is not None:
