@@ -147,7 +147,7 @@ class RunExplorer(Explorer):
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:
-            st.info("No share changed by more than chance makes.", icon=":material/trending_flat:")
+            st.info("No share changed by more than chance.", icon=":material/trending_flat:")
         first = changes.iloc[0] if len(changes) else series.iloc[0]
         product, emotion = self._choose("time", first, *(series[name].unique() for name in ("product", "emotion")))
         line, marks = (each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes))
@@ -182,7 +182,7 @@ class RunExplorer(Explorer):
         for line in found.itertuples():
             st.markdown(plain_markdown(_difference_in_words(line)))
         if found.empty:
-            st.info("No share differs by more than chance makes.", icon=":material/drag_handle:")
+            st.info("No share differs by more than chance.", icon=":material/drag_handle:")
         for side, words in zip(SIDES, telling_words(rows, one, other), strict=True):
             if words:
                 st.markdown(plain_markdown(f"Words that tell {side}: {', '.join(words)}."))
