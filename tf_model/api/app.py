@@ -45,7 +45,7 @@ SOURCE = "api"  # of what is recorded
 OPEN = ("/health/live", "/health/ready")  # paths that need no key
 EXAMPLE = "My iPad is great but my Android phone is a joke"
 PROBLEMS = {
-    400: "The body is no JSON, or the host is not one that is served.",
+    400: "The host is not one that is served, or the body cannot be read.",
     401: "A key is needed: `Authorization: Bearer KEY`.",
     413: f"The body has more than {MOST_BYTES:,} bytes.",
     429: "Too much is waiting; `Retry-After` says when to ask again.",
