@@ -66,7 +66,10 @@ def test_the_page_and_the_json_say_the_same(file, folder):
     assert found["dates"] == {"column": "when", "notes": []}
     assert [side["name"] for side in found["comparison"]["sides"]] == ["forum", "mail"]
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
-    assert "151 of 155 rows are fit" in plain
+    assert "151 of 155 rows are fit for the model and counted here. Negative" in plain
+    assert re.search(r"finds it in \d+% of the texts; corrected for its known errors, about \d+% \(95% range", plain)
+    assert "No text was checked by hand." in plain
+    assert "is below 0.05: none does." in plain
     for line in found["shares"]:
         assert f"{line['texts']:,}" in plain
         if line["share"] is not None:
@@ -85,6 +88,12 @@ def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
     assert not any(quote in json.dumps(kept) for quote in quotes)
 
 
+def test_how_the_file_was_read_is_said(file, folder, capsys):
+    file.write_bytes(file.read_bytes() + "2024-03-25,forum,my ipad is très chic\n".encode("latin-1"))
+    run(file, folder)
+    assert "note: not all of it is UTF-8" in capsys.readouterr().err
+
+
 def test_user_text_is_never_html(file, folder):
     _, found = run(file, folder)
     theme = {"name": NASTY, "words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}
@@ -95,15 +104,17 @@ def test_user_text_is_never_html(file, folder):
     assert page.count("&lt;script&gt;") == 5
 
 
-def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monkeypatch):
+def test_predictions_with_probabilities_are_taken_as_they_are(file, folder, monkeypatch, capsys):
     _, of_texts = run(file, folder)
     model = Predictor.load(folder)
     texts = pd.read_csv(file, keep_default_na=False)
     answers = pd.concat([texts, model.predict(texts["text"].tolist(), probabilities=True)], axis=1)
     answers.to_csv(file, index=False)
     monkeypatch.setattr(Predictor, "predict_table", None)
+    capsys.readouterr()
     _, of_answers = run(file, folder, "--overwrite")
     assert of_answers == of_texts
+    assert "texts/s" not in capsys.readouterr().err
     answers[["when", "source", "text", *model.columns()]].to_csv(file, index=False)
     with pytest.raises(DataError, match="answered without probabilities; give the file of the texts, or add --prob"):
         run(file, folder, "--overwrite")
@@ -115,8 +126,9 @@ def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypa
     model = replace(target_stub(), folder=folder, metrics=metrics)
     finder = TargetPredictor(model, Products({"iPad": (), "iPhone": ()}))
     monkeypatch.setattr(report, "_load", lambda _: (finder, finder.products))
-    _, found = run(file, folder)
+    page, found = run(file, folder)
     assert (found["rows"], found["counted"]) == (156, 153)  # a text names both
+    assert "counted here; a text that names several products has a row for each." in page
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "no known product": 1}
     assert {line["counted"] for line in found["shares"] if line["emotion"] == NO_EMOTION} == {153, 77, 76}
 

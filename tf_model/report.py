@@ -35,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         refuse_to_overwrite(target, arguments.overwrite)
     with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column) as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
+        for note in table.notes:
+            cli.say(f"note: {note}")
         predictor, products = _load(arguments)
         result, texts = answered(table, predictor, products)
     from tf_model.analysis.figures import figures
@@ -112,7 +114,7 @@ def answered(
     refuse_without_texts(table, next(table.chunks(1_000)))
     english = predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
     check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
-    with count_progress(table.total_rows, shown=True) as advance:
+    with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
             own = pd.Series(table.texts(chunk), chunk.index).map(tables.as_text)
