@@ -161,6 +161,13 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     assert "<b>&lt;script&gt;" in report.render(found)
 
 
+def test_a_theme_whose_texts_have_no_date_has_no_trend(file, folder):
+    _, found = run(file, folder)
+    theme = {"name": "battery", "words": ["battery"], "texts": 30, "trend": [0, 0], "quotes": []}
+    found["themes"] = [{"product": "iPad", "emotion": NEGATIVE, "texts": 30, "themes": [theme]}]
+    assert "30 texts</p>" in report.render(found)
+
+
 def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
     with pytest.raises(UsageError, match=r"expected an output whose name ends in \.html, got .*report\.pdf"):
         report.main([str(file), "--output", str(tmp_path / "report.pdf")])
