@@ -33,6 +33,11 @@ def test_separator_is_found_in_the_header(tmp_path, separator):
     assert read(path).to_dict("list") == {"id": ["1"], "a, text; it is": ["hello"]}
 
 
+def test_a_line_for_excel_is_not_taken_for_the_header(tmp_path):
+    path = write(tmp_path / "a.csv", "sep=;\r\nid;text\r\n1;hello\r\n")
+    assert message_of(DataError, path).endswith("a.csv: its first line, 'sep=;', is for Excel alone; delete it")
+
+
 def test_column_names_may_repeat_or_be_empty(tmp_path):
     path = write(tmp_path / "a.csv", ",x,x,text\n1,2,3,hello\n")
     save(read(path), tmp_path / "b.csv")

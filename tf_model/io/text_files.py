@@ -111,6 +111,8 @@ class Delimited(_TextFile):
         """Find the header; the separator of a CSV file is the most frequent in its first line, outside of quotes."""
         if self.path.suffix.lower() == ".csv":
             first_line = next((line for line in self.lines() if line.strip()), "")
+            if re.fullmatch("(?i)sep=.?", first_line.strip()):
+                raise DataError(f"{self.name}: its first line, {first_line.strip()!r}, is for Excel alone; delete it")
             self.delimiter = max(",;\t", key=re.sub('"[^"]*("|$)', "", first_line).count)
         _, self.columns = next(self._records(), (0, []))
         if not self.columns:
