@@ -94,6 +94,17 @@ def test_how_the_file_was_read_is_said(file, folder, capsys):
     assert "note: not all of it is UTF-8" in capsys.readouterr().err
 
 
+def test_another_sheet_is_chosen_by_an_option_that_there_is(file, folder, capsys):
+    workbook = file.with_suffix(".xlsx")
+    with pd.ExcelWriter(workbook) as writer:
+        for sheet, column in (("Notes", "n"), ("Tweets", "text")):
+            pd.read_csv(file).rename(columns={"text": column}).to_excel(writer, sheet_name=sheet, index=False)
+    run(workbook, folder)
+    assert "'Tweets', of 'Notes', 'Tweets'; --column chooses another" in capsys.readouterr().err
+    run(workbook, folder, "--column", "n", "--overwrite")
+    assert "reading the first sheet, 'Notes'" in capsys.readouterr().err
+
+
 def test_user_text_is_never_html(file, folder):
     _, found = run(file, folder)
     theme = {"name": NASTY, "words": [NASTY], "texts": 30, "trend": [], "quotes": [NASTY]}

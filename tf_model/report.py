@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     beside = output.with_suffix(".json")
     for target in (output, beside):
         refuse_to_overwrite(target, arguments.overwrite)
-    with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column) as table:
+    with cli.stopped_cleanly(), tables.open_table(arguments.input, arguments.column, sheet_option="--column") as table:
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
         for note in table.notes:
             cli.say(f"note: {note}")

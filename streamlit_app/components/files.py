@@ -57,7 +57,7 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
     kept = {"id": file_id, "name": name, "path": path}
     try:
         path.write_bytes(content)
-        with tables.open_table(path, limits=LIMITS) as table:
+        with tables.open_table(path, limits=LIMITS, sheet_option="moving it to the front") as table:
             sample = next(table.chunks(SAMPLE_ROWS))
             refuse_without_texts(table, sample)
             return Upload(
