@@ -186,6 +186,7 @@ class RunExplorer(Explorer):
         for side, words in zip(SIDES, telling_words(rows, one, other), strict=True):
             if words:
                 st.markdown(plain_markdown(f"Words that tell {side}: {', '.join(words)}."))
+        table = table[(table["texts_one"] > 0) & (table["texts_other"] > 0)]  # what one side alone has is no comparison
         names = {"texts_one": "texts A", "texts_other": "texts B", "share_one": "share A", "share_other": "share B"}
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(

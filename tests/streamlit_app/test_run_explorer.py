@@ -85,6 +85,7 @@ def test_two_selections_are_compared(run):
     assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
     assert "Words that tell B: " in said
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
+    assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad
 
 
 def test_the_workbook_has_real_dates(run):
