@@ -115,6 +115,13 @@ def test_wrong_calls():
 # ---------------------------------------------------------------- the command line
 
 
+def test_a_first_text_that_is_taken_for_the_header_is_seen(stubbed, tmp_path, capsys):
+    source = tmp_path / "in.csv"
+    source.write_text("my ipad rocks\na phone\n")
+    assert predict.main([str(source)]) == 0
+    assert "reading the texts of column 'my ipad rocks' (the only column)" in capsys.readouterr().err
+
+
 def test_file_to_file(stubbed, tmp_path, capsys):
     source, target = tmp_path / "in.csv", tmp_path / "new" / "out.csv"
     source.write_text('id,text,note\n007,"an ""iPad""\nhere!",NA\n1e5,a phone,\n')

@@ -140,7 +140,7 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
         cli.say("one text a line; end with Ctrl-D")
     table = tables.open_table(arguments.input, arguments.column, arguments.sheet)
-    if table.reason != "the only column":
+    if table.columns != ["text"]:  # else a first text without a header above it would be taken for one unnoticed
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
     for note in table.notes:
         cli.say(f"note: {note}")
