@@ -253,11 +253,12 @@ def test_nothing_is_loaded_where_the_files_are_wrong(tmp_path, monkeypatch, caps
             predict.main(arguments)
 
 
-def test_an_input_with_our_columns_is_refused(stubbed, tmp_path):
-    (tmp_path / "a.csv").write_text("text,product\na,b\n")
-    with pytest.raises(DataError, match="already has a column called 'product'"):
-        predict.main([str(tmp_path / "a.csv"), "--output", str(tmp_path / "b.csv")])
-    assert not (tmp_path / "b.csv").exists()
+def test_columns_of_the_input_that_are_called_as_ours_get_another_name(stubbed, tmp_path):
+    (tmp_path / "a.csv").write_text("text,product\nan ipad,mine\n")
+    assert predict.main([str(tmp_path / "a.csv"), "--output", str(tmp_path / "b.csv")]) == 0
+    header, row = csv.reader((tmp_path / "b.csv").read_text().splitlines())
+    assert header[:3] == ["text", "product_input", "product"]
+    assert row[:3] == ["an ipad", "mine", "iPad"]
 
 
 def test_a_full_disk(stubbed, tmp_path, monkeypatch):
@@ -392,9 +393,6 @@ def test_targets_are_never_answered_unasked(of_targets, tmp_path):
         predict.main([source, *of_model])
     with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
         predict.main([source, *of_model, "--engine", "ray", "--output", str(tmp_path / "out")])
-    (tmp_path / "in.csv").write_text("text,product\na,b\n")
-    with pytest.raises(DataError, match="already has a column called 'product', as the predictions will; rename it"):
-        predict.main([*of_targets, "--output", str(tmp_path / "out.csv")])
     assert not list(tmp_path.glob("*out*"))
 
 

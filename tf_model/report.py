@@ -110,7 +110,7 @@ def answered(
             f"{table.name} was answered without probabilities; give the file of the texts, or add --probabilities to "
             "`python -m tf_model.predict`"
         )
-    tables.refuse_collisions(table, [STATUS])
+    names = tables.names_apart(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
     english = predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
     check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
@@ -122,7 +122,7 @@ def answered(
             number = (own != own.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
             first = ~number.duplicated().to_numpy()
             status = dict(zip(number[first], map(check, own[first]), strict=True))
-            parts.append(chunk.assign(**{STATUS: number.map(status)}))
+            parts.append(chunk.rename(columns=names).assign(**{STATUS: number.map(status)}))
             texts.append(own)
     result = pd.concat(parts, ignore_index=True)
     if result.empty:

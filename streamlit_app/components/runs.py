@@ -242,6 +242,7 @@ class Answers:
     table: pd.DataFrame  # the same without probabilities
     workbook: pd.DataFrame  # the same with real dates
     shown: pd.DataFrame  # the same as a page can show it
+    text_column: str  # of these
     tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and where the file tells date and source
     rows: pd.DataFrame | None  # for tf_model.analysis, without those that have no probabilities
     dates: Dates | None
@@ -252,10 +253,12 @@ def _opened(folder: Path) -> Answers:
     run, predictions = find(folder.name), pd.read_parquet(folder / _ANSWERS)
     with tables.open_table(run.path, run.column) as file:
         own = pd.concat(file.chunks(), ignore_index=True).iloc[predictions[_ROW]].reset_index(drop=True)
+        names = tables.names_apart(file, predictions.columns)
+    own, text_column = own.rename(columns=names), names.get(run.column, run.column)
     result = pd.concat([own, predictions.drop(columns=_ROW)], axis=1)
     table = result.loc[:, ~result.columns.isin(predictions.columns.drop([*run.predicted, STATUS, _ROW]))]
     shown, dates = files.showable(table), find_dates(own)
-    texts = shown[run.column].astype("str").fillna("")
+    texts = shown[text_column].astype("str").fillna("")
     rows, emotion = None, None
     if run.emotions:
         rows = rows_of(predictions, texts, run.emotions, dates and dates.values)
@@ -274,7 +277,7 @@ def _opened(folder: Path) -> Answers:
         is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
         real = (dates.values.dt.date if is_day else dates.values).astype(object)
         workbook.isetitem(place, real.where(dates.values.notna(), own.iloc[:, place]))
-    return Answers(result, table, workbook, shown, tweets, rows, dates)
+    return Answers(result, table, workbook, shown, text_column, tweets, rows, dates)
 
 
 # ---------------------------------------------------------------- the work
@@ -349,7 +352,6 @@ class Job(threading.Thread):
         columns = list((self.targets or self.state.predictor).columns(probabilities=True))
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.of.path, self.of.column) as table:
-            tables.refuse_collisions(table, [STATUS])
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
                 status = {index: check(text) for index, text in texts.items()}

@@ -254,9 +254,9 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
 
     percent = st.column_config.NumberColumn(format="percent")
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")
-    names = dict.fromkeys([run.column, *first, *run.predicted, STATUS])
+    names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
     columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
-    columns[run.column] = st.column_config.TextColumn(width=330)
+    columns[answers.text_column] = st.column_config.TextColumn(width=330)
     analysed = ["Over time"] * bool(answers.dates) + ["Compare", "Themes", "Label queue"] if run.emotions else []
     RunExplorer(
         key=run.id,

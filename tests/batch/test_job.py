@@ -35,12 +35,12 @@ def write_csv(path, rows, delimiter=","):
         csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
 
 
-def cut(source: Path, column=None, shard_rows=SHARD_ROWS, ours=()):
+def cut(source: Path, column=None, shard_rows=SHARD_ROWS):
     """The shards, their frames in order and the bad rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = input_files(source)
-        made = cut_files(files, open_first(files, column, ours), shard_rows, folder)
+        made = cut_files(files, open_first(files, column), shard_rows, folder)
         frames = []
         for index, size in enumerate(made.sizes):
             file = folder / shard_name(index, input_suffix(files[0].suffix.lower()))
@@ -147,8 +147,6 @@ def test_columns_that_cannot_be_used(tmp_path):
     write_csv(tmp_path / "a.csv", [("text", "text", "product"), ("a", "b", "c")])
     with pytest.raises(UsageError, match="has 2 columns called 'text'; rename all but one"):
         cut(tmp_path)
-    with pytest.raises(DataError, match="already has a column called 'product'"):
-        cut(tmp_path, ours=["product"])
     with pytest.raises(UsageError, match="has no column 'tweet'"):
         cut(tmp_path, "tweet")
 
@@ -167,7 +165,7 @@ def job_of(source, **settings):
 
 
 def begin(job):
-    return job.begin(open_first(job.files, None, []), 2)
+    return job.begin(open_first(job.files, None), 2)
 
 
 def score(job, *indices):

@@ -215,10 +215,6 @@ def test_what_cannot_be_done_is_refused_before_ray_is_started(folder, monkeypatc
         ray_data.predict_files(job[0], folder / "nothing", job[2])
     with pytest.raises(UsageError, match="lie in one another"):
         ray_data.predict_files(*job[:2], folder / "in" / "answers")
-    taken = folder / "taken.csv"
-    taken.write_text("text,product_probability_iPad\na,b\n")
-    with pytest.raises(DataError, match="already has a column called 'product_probability_iPad'"):
-        ray_data.predict_files(job[0], taken, job[2], probabilities=True)
     assert not (folder / "out").exists()
     (folder / "out").mkdir()
     (folder / "out" / "mine.txt").write_text("mine")

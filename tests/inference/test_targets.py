@@ -121,11 +121,11 @@ def test_a_table_keeps_its_columns_and_repeats_them_for_each_product():
     assert progress == [3]
 
 
-def test_an_input_with_a_column_of_ours_is_refused():
+def test_a_column_of_the_input_that_is_called_as_ours_gets_another_name():
     table = tables.TextsInMemory(["Xbox"])
-    table.columns = ["text", "start"]
-    with pytest.raises(DataError, match="already has a column called 'start', as the predictions will; rename it"):
-        next(TARGETS.predict_table(table))
+    table.columns = ["start"]
+    [frame] = TARGETS.predict_table(table)
+    assert (frame["start_input"].tolist(), frame["start"].tolist()) == (["Xbox"], [0])
 
 
 def test_an_explanation_shows_the_mention_in_place_of_its_mask():

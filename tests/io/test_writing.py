@@ -10,15 +10,15 @@ import pandas
 import pytest
 from table_files import save, write
 
-from tf_model.errors import DataError, OutputError, UsageError
+from tf_model.errors import OutputError, UsageError
 from tf_model.io import tables
 
 
-def test_collisions_are_refused(tmp_path):
-    with tables.open_table(write(tmp_path / "a.csv", "text,product,answer\na,b,c\n")) as table:
-        tables.refuse_collisions(table, ["emotion"])
-        with pytest.raises(DataError, match=r"already has a column called 'product', 'answer'.*rename it in the input"):
-            tables.refuse_collisions(table, ["product", "product_confidence", "answer"])
+def test_columns_that_are_called_as_ours_get_names_that_nobody_has(tmp_path):
+    with tables.open_table(write(tmp_path / "a.csv", "text,product,answer,answer_input\na,b,c,d\n")) as table:
+        assert tables.names_apart(table, ["emotion"]) == {}
+        names = tables.names_apart(table, ["product", "product_confidence", "answer"])
+    assert names == {"product": "product_input", "answer": "answer_input_input"}
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])

@@ -214,10 +214,6 @@ def test_charts_have_words(stub, tmp_path):
     assert {each.label for each in app.get("download_button")} == {"Download CSV", "Download XLSX"}
 
 
-def test_a_column_called_status_is_not_overwritten(stub):
-    assert "a.csv already has a column called 'status'" in words_of(answer(upload(b"text,status\na,b\n", "a.csv")))
-
-
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
     assert "2 of 4 rows are not; the answer there means little:\n- blank: **2**" in words_of(app)
@@ -327,10 +323,14 @@ def test_a_file_on_which_its_library_fails_is_explained(stub, monkeypatch):
     assert "a.csv cannot be read (broken inside)" in words_of(upload(b"text\na\n", "a.csv"))
 
 
-def test_columns_that_the_answers_need_are_not_overwritten(stub):
-    app = answer(upload(b"text,product\na,b\n", "a.csv"))
-    assert "a.csv already has a column called 'product'" in words_of(app)
-    assert Store(loading.monitor_log()).errors().empty, "a wrong file is no failure of the model"
+def test_columns_that_are_called_as_those_of_the_answers_are_kept_under_another_name(stub):
+    app = answer(upload(b"answer,product,status\nI love the iPad,mine,sold\n", "a.csv"))
+    opened = open_run(run_of(app), "Rows").dataframe[-1]
+    [row] = opened.value.to_dict("records")
+    own = {"answer_input": "I love the iPad", "product_input": "mine", "status_input": "sold"}
+    assert {name: row[name] for name in own} == own
+    assert row["product"] == "iPad"
+    assert opened.proto.column_order[:2] == ["answer_input", "answer"]
 
 
 def test_a_header_without_a_row_has_nothing_to_answer(stub):

@@ -13,7 +13,7 @@ Names that begin with ``_`` are left out by everything that reads a folder as on
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,10 @@ def input_files(source: Path | str) -> list[Path]:
     return [file.resolve() for file in files]
 
 
-def open_first(files: Sequence[Path], column: str | None, ours: Iterable[str]) -> tables.Table:
-    """The first of the files, closed again: its columns, none of them of ``ours``, and text column are those of all."""
+def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
+    """The first of the files, closed again: its columns and text column are those of all."""
     with tables.open_table(files[0], column, on_bad_row=lambda _: None) as table:
-        tables.refuse_collisions(table, ours)
-    return table
+        return table
 
 
 def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Path) -> Shards:

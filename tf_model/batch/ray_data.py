@@ -21,10 +21,10 @@ from tf_model.batch.job import SHARD_ROWS, Job, Shards, input_files, open_first
 from tf_model.data.products import Products
 from tf_model.device import cores, import_tensorflow
 from tf_model.errors import TweetTargetError, UsageError, first_line
-from tf_model.inference.predictor import RUNTIMES, Predictor, columns_of
-from tf_model.inference.targets import TargetPredictor, target_columns
+from tf_model.inference.predictor import RUNTIMES, Predictor
+from tf_model.inference.targets import TargetPredictor
 from tf_model.io import tables
-from tf_model.model_dir import identity, read_labels
+from tf_model.model_dir import identity
 
 ADDRESS = "RAY_ADDRESS"
 CPUS = 0.5  # what a worker asks Ray for: workers that hold every CPU leave none to Ray's own tasks, and the job waits
@@ -69,8 +69,7 @@ def predict_files(
     files = input_files(source)
     if output.is_relative_to(Path(source).resolve()) or any(file.is_relative_to(output) for file in files):
         raise UsageError(f"{source} and {output} lie in one another; give an output folder that is not read as well")
-    columns = target_columns if products else columns_of
-    first = open_first(files, column, columns(read_labels(model_folder), probabilities))
+    first = open_first(files, column)
     options = {"probabilities": probabilities, "threshold": threshold}
     settings = {
         "model": identity(model_folder),

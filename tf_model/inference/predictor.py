@@ -171,18 +171,19 @@ class Predictor:
     ) -> Iterator[Any]:
         """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
 
-        ``record`` gets the texts of each chunk and what was measured. :class:`DataError` if a column is there already.
+        A column of the table that is called as one of them is renamed, see :func:`tf_model.io.tables.names_apart`.
+        ``record`` gets the texts of each chunk and what was measured.
         """
         import pandas
 
         columns = list(self.columns(probabilities))
-        tables.refuse_collisions(table, columns)
+        names = tables.names_apart(table, columns)
         for chunk in table.chunks():
             texts = table.texts(chunk)
             measured = self.predict_measured(texts, on_progress=on_progress, threshold=threshold)
             if record and len(texts):
                 record(texts, measured)
-            yield pandas.concat([chunk, measured.predictions[columns]], axis=1)
+            yield pandas.concat([chunk.rename(columns=names), measured.predictions[columns]], axis=1)
 
     def predict_measured(
         self,

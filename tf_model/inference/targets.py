@@ -127,15 +127,15 @@ class TargetPredictor:
     ) -> Iterator[Any]:
         """Yield the table's chunks, a row for each text and product, with further columns on the right.
 
-        See :meth:`predict`. The index is that of the chunk, and so the same for each product of a text.
-        :class:`DataError` if a column is there already.
+        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.names_apart`. The index is that
+        of the chunk, and so the same for each product of a text.
         """
         import pandas as pd
 
-        tables.refuse_collisions(table, list(self.columns(probabilities)))
+        names = tables.names_apart(table, self.columns(probabilities))
         for chunk in table.chunks():
             found = self.predict(table.texts(chunk), probabilities, on_progress, threshold)
-            rows = chunk.iloc[found.pop("text")]
+            rows = chunk.iloc[found.pop("text")].rename(columns=names)
             yield pd.concat([rows, found.set_axis(rows.index)], axis=1)
 
 

@@ -153,13 +153,16 @@ _WRITERS: dict[str, Callable[[Path], TableWriter]] = {
 OUTPUT_SUFFIXES = tuple(_WRITERS)
 
 
-def refuse_collisions(table: Table, ours: Iterable[str]) -> None:
-    """Raise :class:`DataError` if the input already has a column that the predictions will be called."""
-    taken = [name for name in ours if name in table.columns]
-    if taken:
-        raise DataError(
-            f"{table.name} already has a column called {listed(taken)}, as the predictions will; rename it in the input"
-        )
+def names_apart(table: Table, ours: Iterable[str]) -> dict[str, str]:
+    """New names for the columns of the input that are called as ``ours`` are: ``product`` becomes ``product_input``."""
+    names, taken = {}, {*table.columns, *ours}
+    for name in ours:
+        if name in table.columns:
+            names[name] = f"{name}_input"
+            while names[name] in taken:
+                names[name] += "_input"
+            taken.add(names[name])
+    return names
 
 
 def check_output(output: Path, overwrite: bool = False, table: Table | None = None) -> None:
