@@ -70,7 +70,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     """Score a saved model on the validation part of the split that it was trained with."""
-    from tf_model.inference.predictor import Predictor, probability_column
+    from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model, "tensorflow")
     name = predictor.metrics.get("task", "")
@@ -89,9 +89,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.metrics.get('data_sha256')}); "
             "some of these rows may have been among its training examples"
         )
-    frame = predictor.predict(rows.texts, probabilities=True)
-    columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
-    probabilities = frame[columns].to_numpy()
+    probabilities = predictor.probabilities(rows.texts)
     metrics = joint_metrics.evaluate_predictions(rows.judged_ids, probabilities, predictor.threshold, rows.tasks)
     joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
     return {
@@ -119,7 +117,6 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, arguments.folds, arguments.fold_seed)
     weights = backbone.find(config.backbone)
-    weights.refuse_seen(dataset.sha256, rows.rows)
     runtime = device.prepare(
         config.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )

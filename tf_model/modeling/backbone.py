@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -37,16 +37,7 @@ MPNET_SHA256 = {
 }
 FILES = ("config.json", "vocab.txt", "model.safetensors")
 TOKENIZER = "tokenizer_config.json"  # need not be there
-TRAINED_ON = "trained_on.json"  # in the weights of a model that was trained here: on which rows of which data
 BERT_MAX_TOKENS = 512  # where config.json does not say
-
-
-@dataclass(frozen=True)
-class TrainedOn:
-    """A dataset, by its sha256, whose labels the weights have learned, except those of the rows ``unseen``."""
-
-    data_sha256: str
-    unseen: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -60,7 +51,6 @@ class Backbone:
     sha256: str  # of model.safetensors
     max_tokens: int = BERT_MAX_TOKENS  # the longest input that it has positions for
     model_type: str = "bert"  # or "mpnet"
-    trained_on: tuple[TrainedOn, ...] = ()  # if its weights come from a model that was trained here
 
     @property
     def vocabulary(self) -> Path:
@@ -74,18 +64,6 @@ class Backbone:
                 f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
                 "give no more than it reads with --max-tokens, or choose another backbone"
             )
-
-    def refuse_seen(self, data_sha256: str, rows: Iterable[int]) -> None:
-        """Raise :class:`UsageError` if it has learned labels of ``rows`` of a dataset, which are to judge a model."""
-        rows = set(map(int, rows))
-        for each in self.trained_on:
-            seen = rows - each.unseen if each.data_sha256 == data_sha256 else ()
-            if seen:
-                raise UsageError(
-                    f"the backbone {self.name} has learned the labels of {len(seen):,} of the {len(rows):,} rows that "
-                    "are to judge the model, whose metrics would be too good; train on with other data, or from the "
-                    "weights that it started from"
-                )
 
 
 def find(name: str) -> Backbone:
@@ -208,12 +186,9 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         raise ModelError(f"model.safetensors of {name} holds no BERT embeddings; choose another backbone")
     with _explained(name, TOKENIZER):
         lower_case = bool(_read_json(folder / TOKENIZER, {}).get("do_lower_case", True))
-    with _explained(name, TRAINED_ON):
-        datasets = _read_json(folder / TRAINED_ON, [])
-        trained_on = tuple(TrainedOn(each["data_sha256"], frozenset(each["unseen"])) for each in datasets)
     max_tokens -= 2 * is_mpnet  # whose first token has the position 2
     sha256 = sha256_of(folder / "model.safetensors")
-    return Backbone(name, folder, source, lower_case, sha256, max_tokens, model_type, trained_on)
+    return Backbone(name, folder, source, lower_case, sha256, max_tokens, model_type)
 
 
 def _read_json(path: Path, default: Any) -> Any:

@@ -16,7 +16,7 @@ from tf_model.data.dataset import UNLABELLED_COLUMN
 from tf_model.data.splits import Split
 from tf_model.errors import ModelError
 from tf_model.evaluation.joint_metrics import by_task, calibrate
-from tf_model.inference.predictor import Predictor, probability_column
+from tf_model.inference.predictor import Predictor
 from tf_model.tasks import NO_LABEL, Task
 
 NO_ROW = -1  # the number of a text that is no row of the dataset
@@ -39,7 +39,6 @@ def teach(
     unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
     known = {*rows.texts, ""}
     texts = [text for text in dict.fromkeys([*unlabelled, *more]) if text not in known]
-    columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
     of_rows, of_texts = [], []
     for folder in folders:
         predictor = Predictor.load(folder, "tensorflow")
@@ -53,12 +52,12 @@ def teach(
                 "that judge it; train it with the same --data, --extra, --split-seed and --validation-size"
             )
         of_rows.append(probabilities)
-        of_texts.append(predictor.predict(texts, probabilities=True)[columns].to_numpy())
+        of_texts.append(predictor.probabilities(texts))
     softer = dict.fromkeys([task.name for task in rows.tasks], config.teacher_temperature)
     taught, guessed = (calibrate(np.mean(said, axis=0), softer, rows.tasks) for said in (of_rows, of_texts))
     cli.say(f"teachers: {len(folders)}, of {len(taught):,} labelled rows and {len(texts):,} texts without a label")
 
-    targets = np.zeros((len(rows) + len(texts), len(columns)), np.float32)
+    targets = np.zeros((len(rows) + len(texts), taught.shape[1]), np.float32)
     targets[split.train] = blended(rows.label_ids[split.train], taught, config.teacher_weight, rows.tasks)
     targets[len(rows) :] = guessed
     label_ids = np.stack([part.argmax(axis=1) for part in by_task(guessed, rows.tasks).values()], axis=1)
