@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from tf_model.data.dataset import Dataset
 from tf_model.data.products import Mention, Products, read_products
 from tf_model.errors import DataError, listed, nearest, plural
 from tf_model.preprocessing.cleaning import mark
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPAN = ("start", "end")  # columns of a table of corrections: the characters of one mention
 
@@ -84,7 +88,13 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
             f"--task {name} needs a column of {missing[0]}s, and none of {dataset.path} has a usual name; name it with "
             f"--{missing[0]}-column, or give {others}"
         )
-    label_ids = np.stack([_label_ids(dataset, task) for task in chosen], axis=1)
+    label_ids = np.stack([label_ids_of(dataset.labelled, task) for task in chosen], axis=1)
+    for task, ids in zip(chosen, label_ids.T, strict=True):
+        if (ids == tasks.NO_LABEL).all():
+            raise DataError(
+                f"expected labels of the task {task.name!r} in the column {getattr(dataset.columns, task.name)!r} of "
+                f"{dataset.path}, got none; add labels, or choose another task"
+            )
     if is_target:
         return _target_rows(dataset, *chosen, products or products_of(dataset))
     is_labelled = (label_ids != tasks.NO_LABEL).any(axis=1)
@@ -137,16 +147,10 @@ def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, pro
     )
 
 
-def _label_ids(dataset: Dataset, task: tasks.Task) -> np.ndarray:
-    """int64 [rows of the dataset], -1 without a label that the task knows."""
+def label_ids_of(frame: pd.DataFrame, task: tasks.Task) -> np.ndarray:
+    """The classes of the rows of a dataset, int64 [N], -1 without a label that the task knows."""
     id_of = {label: number for number, label in enumerate(task.labels)}
-    label_ids = dataset.labelled[task.column].map(id_of).fillna(tasks.NO_LABEL).to_numpy(np.int64)
-    if (label_ids == tasks.NO_LABEL).all():
-        raise DataError(
-            f"expected labels of the task {task.name!r} in the column {getattr(dataset.columns, task.name)!r} of "
-            f"{dataset.path}, got none; add labels, or choose another task"
-        )
-    return label_ids
+    return frame[task.column].map(id_of).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
 def checked_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:

@@ -4,21 +4,24 @@ An exact McNemar test says how surprising the rows are that only one of them get
 the difference may be.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from tf_model import data, paths, tasks
+from tf_model.data.examples import label_ids_of
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import ModelError, plural
+from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import probability_column, read_validation_rows
+from tf_model.model_dir import read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_right
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
 SIGNIFICANCE = 0.05
+METRICS = ("accuracy", "accuracy_interval", "macro_f1", "loss")  # of each model and task
 
 
 def mcnemar_test(old_correct: np.ndarray, new_correct: np.ndarray) -> float:
@@ -61,11 +64,11 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     ``task`` is the one that decides. Raises :class:`ModelError` if there is nothing to compare on.
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
-    names = [name for name in tasks.TASKS if name in old.labels and name in new.labels]
-    if not names:
+    chosen = [task for task in old.tasks if task in new.tasks and task.name in tasks.TASKS]
+    if not chosen:
         raise ModelError(
             f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
-            "compare models of the same product, emotion, or answer"
+            "compare models of the same product, emotion, or answer, and of the same classes"
         )
     unseen = _unseen_rows(old, dataset) & _unseen_rows(new, dataset)
     frame = dataset.labelled[dataset.labelled["row"].isin(unseen)]
@@ -76,11 +79,26 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
         )
     texts = frame[tasks.TEXT_COLUMN].tolist()
     groups = near_duplicate_groups(texts)
-    predictions = {"old": (old, _probabilities(old, texts)), "new": (new, _probabilities(new, texts))}
-    compared = {name: _compare_task(tasks.TASKS[name], predictions, frame, groups) for name in names}
-    if old.has_answer and new.has_answer:
-        compared[tasks.ANSWER] = _compare_answer(predictions, frame, groups)
-    deciding = tasks.ANSWER if tasks.ANSWER in compared else names[0]
+    scores = [by_task(model.probabilities(texts), model.tasks) for model in (old, new)]
+    label_ids = np.stack([label_ids_of(frame, task) for task in chosen], axis=1)
+    compared = {}
+    for task, ids in zip(chosen, label_ids.T, strict=True):
+        known = ids != tasks.NO_LABEL
+        evaluated = [evaluate_probabilities(ids[known], each[task.name][known], task.labels) for each in scores]
+        metrics = [{name: each[name] for name in METRICS} for each in evaluated]
+        correct = [each[task.name][known].argmax(axis=1) == ids[known] for each in scores]
+        compared[task.name] = dict(zip(("old", "new"), metrics, strict=True)) | compare_right(*correct, groups[known])
+    if tasks.has_answer(compared):
+        known = label_ids[:, 1] != tasks.NO_LABEL
+        metrics, correct = {}, []
+        for name, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gains a model nothing
+            probabilities = [each[task.name][known] for task in chosen]
+            is_right = confidence_and_right(label_ids[known], probabilities, chosen[1].neutral)[1]
+            interval = list(wilson_interval(int(is_right.sum()), len(is_right)))
+            metrics[name] = {"accuracy": float(is_right.mean()), "accuracy_interval": interval}
+            correct.append(is_right)
+        compared[tasks.ANSWER] = metrics | compare_right(*correct, groups[known])
+    deciding = tasks.ANSWER if tasks.ANSWER in compared else chosen[0].name
     return {
         "old": old_name,
         "new": new_name,
@@ -93,9 +111,6 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     }
 
 
-_Predictions = Mapping[str, tuple[Predictor, Mapping[str, np.ndarray]]]  # "old" and "new": probabilities by task
-
-
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
     """Rows of the dataset that a model validated on, and so has not trained on."""
     trained_on = model.metrics.get("data_sha256")
@@ -105,52 +120,6 @@ def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
             f"{paths.shown(dataset.path)}; give its own with --data"
         )
     return set(read_validation_rows(model.folder).tolist())
-
-
-def _probabilities(model: Predictor, texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Float32 [N, classes] by task."""
-    predicted = model.predict(texts, probabilities=True)
-    return {
-        task: predicted[[probability_column(task, label) for label in labels]].to_numpy()
-        for task, labels in model.labels.items()
-    }
-
-
-def _compare_task(task: tasks.Task, predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
-    known = _has_label_of_both(task, predictions, frame)
-    metrics, correct = {}, []
-    for name, (model, probabilities) in predictions.items():
-        ids, scores = _ids(frame[task.column][known], model.labels[task.name]), probabilities[task.name][known]
-        evaluated = evaluate_probabilities(ids, scores, model.labels[task.name])
-        metrics[name] = {key: evaluated[key] for key in ("accuracy", "accuracy_interval", "macro_f1", "loss")}
-        correct.append(scores.argmax(axis=1) == ids)
-    return metrics | compare_right(*correct, groups[known])
-
-
-def _compare_answer(predictions: _Predictions, frame: Any, groups: np.ndarray) -> dict[str, Any]:
-    """The best guesses, so that a model gains nothing by saying "Not sure"."""
-    known = _has_label_of_both(tasks.EMOTION, predictions, frame)
-    metrics, answers_correct = {}, []
-    for name, (model, probabilities) in predictions.items():
-        ids = [_ids(frame[task.column][known], model.labels[task.name]) for task in tasks.ANSWER_TASKS]
-        scores = [probabilities[task.name][known] for task in tasks.ANSWER_TASKS]
-        correct = confidence_and_right(np.stack(ids, axis=1), scores, model.tasks[1].neutral)[1]
-        interval = list(wilson_interval(int(correct.sum()), len(correct)))
-        metrics[name] = {"accuracy": float(correct.mean()), "accuracy_interval": interval}
-        answers_correct.append(correct)
-    return metrics | compare_right(*answers_correct, groups[known])
-
-
-def _has_label_of_both(task: tasks.Task, predictions: _Predictions, frame: Any) -> np.ndarray:
-    """Bool [N], which rows have a label of the task that both models know."""
-    old, new = (model.labels[task.name] for model, _ in predictions.values())
-    return frame[task.column].isin(set(old) & set(new)).to_numpy()
-
-
-def _ids(labels: Any, classes: Sequence[str]) -> np.ndarray:
-    """int64 [N], positions of the labels in ``classes``, -1 for any that is not there."""
-    ids = {label: number for number, label in enumerate(classes)}
-    return labels.map(ids).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
 def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
