@@ -361,9 +361,10 @@ def _train_and_score(
     from tf_model.preprocessing.batching import steps_per_epoch
 
     wanted = targets(rows, settings) if targets else None
-    shown = cli.show_epochs(cli.stderr(), settings.epochs, steps_per_epoch(len(rows), settings.batch_size))
-    model = FineTuned(settings, CLASSES, callbacks=[shown], prepare=prepare)
-    return model.fit(rows.texts, rows.label_ids, wanted).predict_proba(texts)
+    steps = steps_per_epoch(len(rows), settings.batch_size)
+    with cli.show_epochs(cli.stderr(), settings.epochs, steps) as shown:
+        model = FineTuned(settings, CLASSES, callbacks=[shown], prepare=prepare)
+        return model.fit(rows.texts, rows.label_ids, wanted).predict_proba(texts)
 
 
 # ---------------------------------------------------------------- the record

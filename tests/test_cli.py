@@ -275,15 +275,13 @@ def clock(monkeypatch):
 
 def test_without_a_screen_each_epoch_is_one_line_with_the_time_left(clock):
     page = io.StringIO()
-    show = show_epochs(Console(file=page, force_terminal=False, width=20), epochs=5, steps=2)
-    show.on_train_begin()
-    for epoch in (2, 3, 4):  # resumed after two epochs
-        show.on_epoch_begin(epoch)
-        show.on_train_batch_end(0)
-        show.on_train_batch_end(1)
-        clock[0] += 60
-        show.on_epoch_end(epoch, {"loss": 0.5})
-    show.on_train_end()
+    with show_epochs(Console(file=page, force_terminal=False, width=20), epochs=5, steps=2) as show:
+        for epoch in (2, 3, 4):  # resumed after two epochs
+            show.on_epoch_begin(epoch)
+            show.on_train_batch_end(0)
+            show.on_train_batch_end(1)
+            clock[0] += 60
+            show.on_epoch_end(epoch, {"loss": 0.5})
     assert page.getvalue().splitlines() == [
         "epoch 3/5  loss 0.5000  2 min left",
         "epoch 4/5  loss 0.5000  60 s left",
@@ -293,11 +291,15 @@ def test_without_a_screen_each_epoch_is_one_line_with_the_time_left(clock):
 
 def test_on_a_screen_the_bar_is_gone_when_the_training_is_stopped(clock):
     page = io.StringIO()
-    show = show_epochs(Console(file=page, force_terminal=True, width=80), epochs=2, steps=3)
-    show.on_train_begin()
-    show.on_epoch_begin(0)
-    show.on_train_batch_end(0)
-    show.stop()
+
+    def train():
+        with show_epochs(Console(file=page, force_terminal=True, width=80), epochs=2, steps=3) as show:
+            show.on_epoch_begin(0)
+            show.on_train_batch_end(0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train()
     shown = page.getvalue()
     assert "epoch 1/2" in shown
     assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the line is wiped, the cursor is back

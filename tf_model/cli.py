@@ -124,41 +124,32 @@ def progress_bar(console: Any, shown: bool = True) -> Any:
     return Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True)
 
 
-def show_epochs(console: Any, epochs: int, steps: int) -> Any:
-    """A Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
+@contextmanager
+def show_epochs(console: Any, epochs: int, steps: int) -> Iterator[Any]:
+    """Give a Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
     import tf_keras
 
-    bar = progress_bar(console)
-    task = bar.add_task("training", total=epochs * steps)
+    first = None  # epoch of this run, and when it began
+    with progress_bar(console) as bar:
+        task = bar.add_task("training", total=epochs * steps)
 
-    class ShowEpochs(tf_keras.callbacks.Callback):
-        def __init__(self):
-            super().__init__()
-            self._first_epoch = self._began = None
-            self.stop = bar.stop
-
-        def on_train_begin(self, logs=None):
-            bar.start()
-
-        def on_epoch_begin(self, epoch, logs=None):
-            if self._began is None:
-                self._began, self._first_epoch = time.perf_counter(), epoch
+        def on_epoch_begin(epoch, logs=None):
+            nonlocal first
+            first = first or (epoch, time.perf_counter())
             bar.update(task, completed=epoch * steps, description=f"epoch {epoch + 1}/{epochs}")
 
-        def on_train_batch_end(self, batch, logs=None):
-            bar.advance(task)
-
-        def on_epoch_end(self, epoch, logs=None):
-            elapsed = time.perf_counter() - self._began
-            left = elapsed / (epoch + 1 - self._first_epoch) * (epochs - epoch - 1)
+        def on_epoch_end(epoch, logs=None):
+            elapsed = time.perf_counter() - first[1]
+            left = elapsed / (epoch + 1 - first[0]) * (epochs - epoch - 1)
             metrics = "  ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
             line = f"epoch {epoch + 1}/{epochs}  {metrics}  {duration(left)} left"
             console.print(line, highlight=False, soft_wrap=True)
 
-        def on_train_end(self, logs=None):
-            bar.stop()
-
-    return ShowEpochs()
+        yield tf_keras.callbacks.LambdaCallback(
+            on_epoch_begin=on_epoch_begin,
+            on_epoch_end=on_epoch_end,
+            on_train_batch_end=lambda batch, logs=None: bar.advance(task),
+        )
 
 
 def duration(seconds: float) -> str:

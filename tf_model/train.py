@@ -216,8 +216,8 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
     # Every worker goes through all of this: what the chief does alone is to save.
     encoder = trainer.text_encoder(config, weights)
     examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
-    bar = cli.show_epochs(cli.stderr(), config.epochs, trainer.steps_per_epoch(config, len(split.train)))
-    try:
+    steps = trainer.steps_per_epoch(config, len(split.train))
+    with cli.show_epochs(cli.stderr(), config.epochs, steps) as bar:
         fitted = trainer.fit(
             config,
             weights,
@@ -229,8 +229,6 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
             checkpoint=checkpoint,
             callbacks=[bar],
         ).in_float32()
-    finally:
-        bar.stop()
     return fitted, fitted.probabilities(examples.token_ids)
 
 

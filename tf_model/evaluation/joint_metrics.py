@@ -30,7 +30,7 @@ from tf_model.evaluation.metrics import (
     print_metrics,
     wilson_interval,
 )
-from tf_model.modeling.joint_label import confidence_and_right
+from tf_model.modeling.joint_label import confidence_and_right, joint_outputs
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
@@ -175,17 +175,15 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
     """A table of ``<task>`` and ``<task>_confidence``; with a threshold also ``answer`` and ``answer_confidence``."""
     import pandas as pd
 
-    from tf_model.modeling.joint_label import NOT_SURE, best_two, candidates
-
     scores = by_task(probabilities, chosen)
     columns: dict[str, Any] = {}
     for task in chosen:
         columns[task.name] = np.array(task.labels, object)[scores[task.name].argmax(axis=1)]
         columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
     if threshold is not None:
-        two = best_two([np.asarray(values, np.float32) for values in scores.values()], chosen[-1].neutral)
-        guesses, confidence = np.array(candidates(chosen), object)[two["best"]], two["confidence"]
-        columns |= {tasks.ANSWER: np.where(confidence >= threshold, guesses, NOT_SURE), "answer_confidence": confidence}
+        single = {f"{name}_probabilities": np.asarray(values, np.float32) for name, values in scores.items()}
+        joint = joint_outputs(single, chosen, threshold)
+        columns |= {name: joint[name] for name in (tasks.ANSWER, "answer_confidence")}
     return pd.DataFrame(columns)
 
 

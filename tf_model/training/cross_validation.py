@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -70,14 +71,14 @@ def cross_validate(
         for number, split in enumerate(folds, start=1):
             path = store / f"seed-{seed}-fold-{number}.npz"
             if not path.is_file():
-                callbacks = []
-                if title:
-                    cli.say(title(seed, number))
-                    steps = trainer.steps_per_epoch(config, len(split.train))
-                    callbacks = [cli.show_epochs(cli.stderr(), config.epochs, steps)]
-                own = replace(config, seed=seed)
-                options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}
-                probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
+                own, callbacks = replace(config, seed=seed), []
+                with ExitStack() as stack:
+                    if title:
+                        cli.say(title(seed, number))
+                        steps = trainer.steps_per_epoch(config, len(split.train))
+                        callbacks = [stack.enter_context(cli.show_epochs(cli.stderr(), config.epochs, steps))]
+                    options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}
+                    probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
                 write_fold(path, split.validation, probabilities, history)
             yield read_fold(path, seed, number)
 
@@ -90,13 +91,8 @@ def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epo
     tf_keras.backend.clear_session()
     training, validation = encoded.take(split.train), encoded.take(split.validation)
     watched = validation if each_epoch else None
-    try:
-        options = {"runtime": runtime, "callbacks": callbacks}
-        fitted = trainer.fit(config, backbone, classes, encoder, training, watched, **options).in_float32()
-    except BaseException:
-        for callback in callbacks:
-            callback.stop()  # Keras does not: a bar would leave the terminal without a cursor
-        raise
+    options = {"runtime": runtime, "callbacks": callbacks}
+    fitted = trainer.fit(config, backbone, classes, encoder, training, watched, **options).in_float32()
     return fitted.probabilities(validation.token_ids), fitted.history
 
 
