@@ -185,11 +185,6 @@ def test_what_is_no_value_at_all_is_wrong_usage(argv, capsys):
     assert argv[0] in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_an_unknown_recipe_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match=r"^recipe must be one of report, tuned, answer, target, not 'best'$"):
-        make_config("best")
-
-
 def test_unknown_fields_are_refused():
     with pytest.raises(UsageError) as refused:
         TrainingConfig.from_dict({"epochs": 3, "momentum": 0.9, "dropout": 0.1})

@@ -9,9 +9,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +53,7 @@ class Runtime:
 def import_tensorflow() -> Any:
     """The ``tensorflow`` module, imported without its start-up chatter and with legacy Keras for transformers."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if find_spec("tf_keras"):  # not there where models are only served
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
-    else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)  # from elsewhere: TensorFlow would fail for want of tf_keras
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     with _without_chatter():
@@ -139,13 +135,10 @@ def cores() -> int:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide the numbers."""
     import platform
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    versions = {"python": platform.python_version()}
-    for package in ("tensorflow", "tf-keras", "tensorflow-text", "transformers", "keras-nlp", "keras", "numpy"):
-        with suppress(PackageNotFoundError):  # some are not there where models are only served
-            versions[package] = version(package)
-    return versions
+    packages = ("tensorflow", "tf-keras", "tensorflow-text", "transformers", "keras-nlp", "keras", "numpy")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}
 
 
 def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:

@@ -7,8 +7,7 @@ of them, keeps the checkpoint and saves the model. https://www.tensorflow.org/gu
 import hashlib
 import json
 import os
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,21 +18,6 @@ from tf_model.errors import TweetTargetError, UsageError
 VARIABLE = "TF_CONFIG"
 STARTUP_SECONDS = 300
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:12345", "10.0.0.2:12345"]}, "task": {"type": "worker", "index": 0}}'
-
-# While TensorFlow waits for the other workers it holds Python's lock and lets no signal through, so that only another
-# process can end the wait: this one, after the time is over or on Ctrl-C, unless its standard input ends before.
-_WATCHER = """
-import os, select, signal, sys
-
-def end(words):
-    print(words, file=sys.stderr, flush=True)
-    os.kill(int(sys.argv[2]), signal.SIGKILL)
-    os._exit(0)
-
-signal.signal(signal.SIGINT, lambda *_: end("interrupted"))
-if not select.select([0], [], [], float(sys.argv[1]))[0]:
-    end(sys.argv[3])
-"""
 
 
 class WorkerLost(TweetTargetError):
@@ -117,19 +101,14 @@ class Workers:
 def connect(cluster: Cluster, seconds: float = STARTUP_SECONDS) -> Workers:
     """Wait until all workers are there, before any other operation of TensorFlow.
 
-    After ``seconds`` the process ends by SIGKILL, which alone can end TensorFlow's waiting, and one line says why.
+    After ``seconds`` the process ends by SIGALRM.
     """
     import tensorflow as tf
 
-    words = (
-        f"error: the other workers of {', '.join(cluster.addresses)} did not come within {seconds:g} s; start the same "
-        f"command on each, with its own index in {VARIABLE}, and check that the ports can be reached"
-    )
-    command = [sys.executable, "-c", _WATCHER, str(seconds), str(os.getpid()), words]
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE)
-    try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    finally:
-        watcher.stdin.close()
-        watcher.wait()
+    # While TensorFlow waits it holds Python's lock, so that no handler of Python's would run.
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGINT, handler)
     return Workers(cluster, strategy)

@@ -14,7 +14,7 @@ from tf_model import cli, data, device, paths, tasks
 from tf_model.config import REPORT_DEFAULT, add_config_arguments, config_of, make_config, parse_config
 from tf_model.data import splits
 from tf_model.data.products import read_products
-from tf_model.errors import ModelError, UsageError
+from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
@@ -73,9 +73,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model, "tensorflow")
-    name = predictor.metrics.get("task", "")
-    if name not in (*tasks.ALL_TASKS, tasks.ANSWER):
-        raise ModelError(f"{predictor.folder} does not say which task it was trained for; train it again")
+    name = tasks.name_of(predictor.labels)
     config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known=predictor.tasks)

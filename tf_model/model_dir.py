@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tf_model import paths, tasks
-from tf_model.errors import ModelError, first_line, listed
-from tf_model.io.files import clear_up, sha256_of, write_json
+from tf_model.errors import ModelError, OutputError, first_line, listed
+from tf_model.io.files import clear_up, explain_write_errors, refuse_to_overwrite, sha256_of, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -244,7 +244,7 @@ class ModelReport:
     @property
     def task(self) -> str:
         """``"product"``, ``"emotion"``, or ``"answer"`` for both; empty where it is not known."""
-        return tasks.ANSWER if len(self.labels) > 1 else next(iter(self.labels), "")
+        return tasks.name_of(self.labels)
 
     @property
     def is_sample(self) -> bool:
@@ -333,6 +333,15 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 
 # ---------------------------------------------------------------- whole, and of one training
+
+
+def refuse_to_replace(folder: Path, overwrite: bool) -> None:
+    """Raise :class:`OutputError` where a folder is there already, unless it is a model that may be overwritten."""
+    refuse_to_overwrite(folder, overwrite)
+    with explain_write_errors(folder):
+        is_other = folder.exists() and not (folder / GRAPH).is_file()
+    if is_other:
+        raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another name")
 
 
 def write_manifest(folder: Path) -> None:

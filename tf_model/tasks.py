@@ -67,6 +67,12 @@ ANSWER_TASKS = (PRODUCT, EMOTION)
 NO_LABEL = -1  # the class id of a row that has no label of a task
 
 
+def name_of(labels: Iterable[str]) -> str:
+    """The name of a model of the tasks with these names; empty of none."""
+    names = list(labels)
+    return ANSWER if len(names) > 1 else next(iter(names), "")
+
+
 def has_answer(labels: Iterable[str]) -> bool:
     """Whether a model of the tasks with these names gives answers, "Not sure" among them."""
     names = set(labels)

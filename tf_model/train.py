@@ -15,7 +15,7 @@ from tf_model import cli, data, device, distributed, model_dir, paths, tasks
 from tf_model.config import REPORT, TrainingConfig, add_config_arguments, parse_config
 from tf_model.data import corrections, splits
 from tf_model.data.products import Products, read_products
-from tf_model.errors import OutputError, TweetTargetError, UsageError
+from tf_model.errors import TweetTargetError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
@@ -51,7 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     weights = backbone.find(config.backbone)
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
     if cluster:
-        cli.say(f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout:g} s at most")
+        cli.say(
+            f"{cluster.describe()}: waiting for the others, {arguments.workers_timeout} s at most; start the same "
+            f"command on each, with its own index in {distributed.VARIABLE}, and check that the ports can be reached"
+        )
     runtime = device.prepare(
         config.seed,
         precision=arguments.precision,
@@ -62,7 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     )
     teachers = []
     if arguments.teacher:
-        more = _texts(arguments.unlabelled) if arguments.unlabelled else []
+        more = []
+        if arguments.unlabelled:
+            with tables.open_table(arguments.unlabelled) as table:
+                more = [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
         rows, split = distillation.teach(arguments.teacher, dataset, rows, split, config, more)
         kept = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in kept]
@@ -151,11 +157,6 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
     if arguments.products:
         raise UsageError(f"--products goes with --task {tasks.TARGET.name}")
     return None
-
-
-def _texts(path: Path) -> list[str]:
-    with tables.open_table(path) as table:
-        return [text for chunk in table.chunks() for text in table.texts(chunk) if isinstance(text, str)]
 
 
 def _lock(folder: Path, worker: int) -> Any:
@@ -277,12 +278,7 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
     if name.startswith(".") or Path(name).name != name:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
     folder = arguments.output_dir / name
-    files.refuse_to_overwrite(folder, arguments.overwrite)
-    with files.explain_write_errors(folder):
-        is_model = (folder / model_dir.GRAPH).is_file()
-        exists = folder.exists()
-    if exists and not is_model:
-        raise OutputError(f"{paths.shown(folder)} is not a saved model and is not replaced; choose another --name")
+    model_dir.refuse_to_replace(folder, arguments.overwrite)
     return folder
 
 

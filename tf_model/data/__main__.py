@@ -3,17 +3,15 @@
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tf_model import cli, tasks
-from tf_model.data.dataset import UNLABELLED_SHEET, Columns, Dataset, read
+from tf_model.data.dataset import UNLABELLED_SHEET, Dataset, read
 from tf_model.data.source import DATA_VARIABLE, add_column_arguments, announce, options_of, resolve
 from tf_model.errors import UsageError
 from tf_model.io.characters import visible
 
-AUDIT_OPTIONS = ("against", "split_column", "show_texts")
+AUDIT_OPTIONS = ("against", "split_column", "show_texts", "json")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +20,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file; else {DATA_VARIABLE}, else search"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
     add_column_arguments(parser)
     group = parser.add_argument_group("audit: what is wrong with the data; exit code 1 if a validation part leaks")
     group.add_argument(
@@ -39,14 +36,14 @@ def main(argv: list[str] | None = None) -> int:
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
     group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
+    group.add_argument("--json", action="store_true", help="print JSON, with all rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
     source = resolve(args.audit, option="--audit") if args.audit else resolve(args.data)
     announce(source)
     if args.audit is not None:
         return _audit(source.path, args)
-    summary = summarize(read(source.path, **options_of(args)), source.reason)
-    _print(args.json, summary, _describe(summary))
+    print("\n".join(map(visible, describe(read(source.path, **options_of(args))))))
     return 0
 
 
@@ -71,61 +68,40 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
     cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
     audited = audit.audit(dataset, against, args.split_column)
     texts = dict(zip(dataset.labelled["row"], dataset.labelled[tasks.TEXT_COLUMN], strict=True))
-    _print(args.json, audited, audit.describe(audited, texts if args.show_texts else None))
+    if args.json:
+        print(json.dumps(audited, indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(map(visible, audit.describe(audited, texts if args.show_texts else None))))
     if audited["leaks"]:
         cli.say("leak: rows that validate have near-duplicates that train; a figure from this split says too much")
     return int(audited["leaks"])
 
 
-def _print(as_json: bool, value: dict[str, Any], lines: Iterator[str]) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False) if as_json else "\n".join(map(visible, lines)))
-
-
-def summarize(dataset: Dataset, reason: str = "") -> dict[str, Any]:
-    """What a dataset holds, in counts, ready for JSON; no text of it. ``reason`` says why this file was chosen."""
-    by_task = {}
+def describe(dataset: Dataset) -> Iterator[str]:
+    """What a dataset holds, in lines of counts; no text of it."""
+    yield f"dataset   {dataset.name}"
+    yield f"file      {dataset.path}"
+    yield f"sha256    {dataset.sha256}"
+    yield f"columns   {dataset.columns.describe()}"
+    yield f"rows      {len(dataset.labelled):,}"
+    if dataset.unlabelled is not None:
+        yield f"to label  {len(dataset.unlabelled):,} rows in the sheet {UNLABELLED_SHEET}"
+    for warning in (*(dropped.describe() for dropped in dataset.dropped), *dataset.warnings):
+        yield f"note      {warning}"
     for task in dataset.tasks:
         column = dataset.labelled[task.column]
-        by_task[task.name] = {
-            "examples": int(column.isin(task.labels).sum()),
-            "labels": {label: int((column == label).sum()) for label in task.labels},
-            "ignored": {label: int((column == label).sum()) for label in task.ignored_labels},
-            "unlabelled": int(column.isna().sum()),
-            "no_emotion": task.no_emotion,
-        }
-    return {
-        "dataset": dataset.name,
-        "path": str(dataset.path),
-        "reason": reason,
-        "sha256": dataset.sha256,
-        "columns": asdict(dataset.columns),
-        "rows": len(dataset.labelled),
-        "unlabelled_rows": None if dataset.unlabelled is None else len(dataset.unlabelled),
-        "dropped": [asdict(dropped) for dropped in dataset.dropped],
-        "tasks": by_task,
-        "warnings": [*(dropped.describe() for dropped in dataset.dropped), *dataset.warnings],
-    }
-
-
-def _describe(summary: dict[str, Any]) -> Iterator[str]:
-    yield f"dataset   {summary['dataset']}"
-    yield f"file      {summary['path']}"
-    yield f"sha256    {summary['sha256']}"
-    yield f"columns   {Columns(**summary['columns']).describe()}"
-    yield f"rows      {summary['rows']:,}"
-    if summary["unlabelled_rows"] is not None:
-        yield f"to label  {summary['unlabelled_rows']:,} rows in the sheet {UNLABELLED_SHEET}"
-    for warning in summary["warnings"]:
-        yield f"note      {warning}"
-    for name, task in summary["tasks"].items():
-        yield f"{name}: {task['examples']:,} examples"
-        counts = task["labels"] | {f"{label} (left out)": count for label, count in task["ignored"].items()}
-        counts["no label (left out)"] = task["unlabelled"]
-        width = max(map(len, counts))
+        examples = int(column.isin(task.labels).sum())
+        yield f"{task.name}: {examples:,} examples"
+        counts = {label: int((column == label).sum()) for label in task.labels}
+        left_out = {f"{label} (left out)": int((column == label).sum()) for label in task.ignored_labels}
+        left_out["no label (left out)"] = int(column.isna().sum())
+        width = max(map(len, counts | left_out))
         for label, count in counts.items():
-            share = f"{count / task['examples']:>7.1%}" if label in task["labels"] and task["examples"] else ""
-            none = "  no emotion" if label == task["no_emotion"] else ""
+            share = f"{count / examples:>7.1%}" if examples else ""
+            none = "  no emotion" if label == task.no_emotion else ""
             yield f"  {label:<{width}} {count:>7,} {share}{none}".rstrip()
+        for label, count in left_out.items():
+            yield f"  {label:<{width}} {count:>7,}"
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def join(
         leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
     numbered = frame.assign(row=int(dataset.labelled["row"].max()) + 1 + np.arange(len(frame)))
     together = pd.concat([dataset.labelled, numbered], ignore_index=True)
-    name = rows.tasks[0].name if len(rows.tasks) == 1 else tasks.ANSWER
+    name = tasks.name_of(task.name for task in rows.tasks)
     together = training_rows(replace(dataset, labelled=together), name, products)
     leave_out("it does not name the product of its label", ~numbered["row"].isin(together.rows))
     extra = Extra(file.path, file.sha256, len(frame), tuple(dropped))

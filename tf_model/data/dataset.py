@@ -121,7 +121,8 @@ def read(
         standard: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) if name else [""] * len(frame)
         for standard, name in zip(COLUMNS, asdict(columns).values(), strict=True)
     }
-    labelled, dropped = _tidy(path, frame.index, cells | _columns(path, frame, keep))
+    cells |= {name: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) for name in keep}
+    labelled, dropped = _tidy(path, frame.index, cells)
     of_tasks = []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
         if name:
@@ -134,7 +135,8 @@ def read(
     check_schema(path, labelled, of_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
     unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[0].texts(sheet[1]))}) if sheet else None
-    sha256 = _sha256(path)
+    with explain_read_errors(path):
+        sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
     notes = tuple(table.notes)
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(of_tasks), columns=columns)
@@ -177,14 +179,8 @@ def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple
         return None
 
 
-def _columns(path: Path, frame: pd.DataFrame, names: Sequence[str]) -> dict[str, list[str]]:
-    """The cells of the named columns; case, and what stands between the words of a name, do not matter."""
-    if "row" in names:
-        raise UsageError(f"the column 'row' of {path} cannot hold labels or a split here; rename it")
-    return {name: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) for name in names}
-
-
 def _position(path: Path, frame: pd.DataFrame, name: str) -> int:
+    """The place of a column; case, and what stands between the words of its name, do not matter."""
     return tables.choose_text_column(frame.head(0), name, str(path))[0]
 
 
@@ -239,11 +235,6 @@ def _as_texts(cells: Iterable[Any]) -> list[str]:
 
     column = pd.Series(cells, dtype=object)
     return ["" if missing else tables.as_text(cell) for cell, missing in zip(column, column.isna(), strict=True)]
-
-
-def _sha256(path: Path) -> str:
-    with explain_read_errors(path):
-        return sha256_of(path)
 
 
 # ---------------------------------------------------------------- labels

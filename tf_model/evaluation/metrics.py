@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_model.errors import DataError
-from tf_model.model_dir import SUM_TOLERANCE
+from tf_model.model_dir import probabilities_sum_to_1
 
 # Of the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part (2,632
 # tweets) and validation part (659 tweets, 576 of them correct). It gives no macro-F1.
@@ -74,7 +74,8 @@ def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, lab
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, dtype=np.float64)
-    _check(probabilities)
+    if not probabilities_sum_to_1(probabilities):
+        raise DataError("expected probabilities that sum to 1; train again with a lower learning rate")
     classes = range(len(labels))
     predicted = probabilities.argmax(axis=1)
     correct = int((predicted == label_ids).sum())
@@ -158,13 +159,3 @@ def table_of_numbers(columns: Sequence[str], title: str | None = None) -> Any:
 def figure(value: float | None) -> str:
     """A share or a loss with four decimals; "-" where there is none."""
     return "-" if value is None else f"{value:.4f}"
-
-
-def _check(probabilities: np.ndarray) -> None:
-    off = ~(np.abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE) | (probabilities < 0).any(axis=1)  # NaN is off too
-    if off.any():
-        row = int(np.flatnonzero(off)[0])
-        raise DataError(
-            f"expected probabilities that sum to 1, got {probabilities[row].round(4).tolist()} in row {row}; "
-            "apply softmax to logits, or train again with a lower learning rate"
-        )

@@ -11,13 +11,13 @@ from tf_model.config import config_of
 from tf_model.data import Columns, TrainingRows, read, resolve, training_rows
 from tf_model.data.products import read_products
 from tf_model.data.splits import training_split
-from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
+from tf_model.errors import ModelError, TweetTargetError
 from tf_model.export import restore
 from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model
-from tf_model.io.files import explain_write_errors, refuse_to_overwrite, whole_folder
-from tf_model.tasks import TARGET, TEXT_COLUMN
+from tf_model.io.files import whole_folder
+from tf_model.tasks import TARGET, TEXT_COLUMN, name_of
 
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
 
@@ -25,10 +25,9 @@ SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once mor
 def main(argv: list[str] | None = None) -> int:
     """``python -m tf_model.export``: export a trained model once more."""
     arguments = _parser().parse_args(argv)
-    refuse_to_overwrite(arguments.output, arguments.overwrite)
+    model_dir.refuse_to_replace(arguments.output, arguments.overwrite)
     sign = arguments.sign and signing.signer(arguments.sign)
     folder = find_model(arguments.model)
-    _check_place(arguments.output, folder)
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
         _write_again(restored, part)
@@ -37,17 +36,6 @@ def main(argv: list[str] | None = None) -> int:
     model, output = paths.shown(folder), paths.shown(arguments.output)
     cli.say(f"exported {model} into {output}; use it with `python -m tf_model.predict --model {output}`")
     return 0
-
-
-def _check_place(output: Path, model: Path) -> None:
-    """Refuse to replace anything but an earlier export, and least of all the model itself."""
-    with explain_write_errors(output):
-        if not output.is_dir():
-            return
-        if model.resolve().is_relative_to(output.resolve()):
-            raise UsageError(f"{paths.shown(output)} is or holds the model that is exported; choose another --output")
-        if any(output.iterdir()) and not (output / model_dir.GRAPH).is_file():
-            raise OutputError(f"{paths.shown(output)} holds no saved model and is not replaced; choose another one")
 
 
 def _write_again(restored: restore.Restored, folder: Path) -> None:
@@ -73,7 +61,7 @@ def _write_again(restored: restore.Restored, folder: Path) -> None:
 
 def _validation_rows(model: Predictor) -> TrainingRows | None:
     """The rows that the model validated on; None where the dataset of its training is not found."""
-    config, name = config_of(model.folder, model.recipe), model.metrics.get("task", "")
+    config, name = config_of(model.folder, model.recipe), name_of(model.labels)
     try:
         dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known=model.tasks)
         if dataset.sha256 != model.metrics.get("data_sha256"):

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from tf_model.config import TrainingConfig
-from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.evaluation.metrics import figure
 from tf_model.tasks import Task
 
@@ -15,7 +14,6 @@ HUB_NAMES = {
     "mpnet": "sentence-transformers/all-mpnet-base-v2",
     "bert-base-uncased": "google-bert/bert-base-uncased",
 }
-DATASET_NAMES = {ASSIGNMENT: "CrowdFlower, Brands and Product Emotions (SXSW 2011)", SAMPLE: "the sample corpus"}
 
 
 def model_card(
@@ -38,44 +36,10 @@ def model_card(
     template = Path(__file__).with_name("model_card.md.j2").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=name,
-        header=_header(name, tasks, metrics),
+        base_model=HUB_NAMES.get(metrics["backbone"]["name"]),
         tasks=tasks,
         config=config.to_dict(),
         metrics=metrics,
         calibration=calibration,
         recalls=recalls,
     )
-
-
-def _header(name: str, tasks: Sequence[Task], metrics: Mapping[str, Any]) -> str:
-    """The fields that the hub reads, the validation metrics among them as ``model-index``."""
-    from huggingface_hub import EvalResult, ModelCardData
-
-    backbone, dataset = metrics["backbone"]["name"], metrics["dataset"]
-    results = [
-        EvalResult(
-            task_type="text-classification",
-            task_name=task.name,
-            dataset_type=dataset,
-            dataset_name=DATASET_NAMES.get(dataset, dataset),
-            dataset_config=task.name,  # results of one dataset and configuration would be put together
-            dataset_split=f"validation: {metrics['protocol']}",
-            dataset_revision=metrics["data_sha256"],
-            metric_type=kind,
-            metric_name=f"{task.name} {title}",
-            metric_value=round(metrics["validation"][task.name][metric], 4),
-        )
-        for task in tasks
-        for metric, kind, title in (("accuracy", "accuracy", "accuracy"), ("macro_f1", "f1", "macro-F1"))
-    ]
-    return ModelCardData(
-        language="en",
-        license="apache-2.0" if backbone in HUB_NAMES else "other",
-        library_name="tensorflow",
-        pipeline_tag="text-classification",
-        tags=["bert", "sentiment", "brand-monitoring"],
-        base_model=HUB_NAMES.get(backbone),
-        metrics=["accuracy", "f1"],
-        model_name=name,
-        eval_results=results,
-    ).to_yaml()

@@ -382,11 +382,6 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
     if missing:
         lack = f"{model_dir.SIGNATURE} does not return {listed(sorted(missing))}"
         raise ModelError(f"{folder}: {lack}; train the model again")
-    for task, classes in labels.items():
-        width = outputs[f"{task}_probabilities"].shape[-1]
-        if width not in (None, len(classes)):
-            lack = f"has {width} classes and {model_dir.LABELS} names {len(classes)}"
-            raise ModelError(f"{folder} {lack}; train the model again")
     return model
 
 
