@@ -23,23 +23,16 @@ from tf_model.modeling import backbone
 from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import cross_validation
 
-GROUPED_ONLY: dict[str, Any] = {  # options that belong to cross-validation, and what they are if not given
-    "task": tasks.PRODUCT.name,
-    "seeds": [0, 1, 2],
-    "folds": cross_validation.FOLDS,
-    "fold_seed": cross_validation.FOLD_SEED,
-    "part": "all",
-    "each_epoch": False,
-    "precision": "auto",
-    "xla": False,
-    "deterministic": False,
-}
+# Options that belong to cross-validation.
+GROUPED_ONLY = ("task", "seeds", "folds", "fold_seed", "part", "each_epoch", "precision", "xla", "deterministic")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate by the protocol that was asked for, print a table and write JSON."""
-    arguments = _parser().parse_args(argv)
-    _check_usage(arguments)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    differing = [name for name in GROUPED_ONLY if getattr(arguments, name) != parser.get_default(name)]
+    _check_usage(arguments, [f"--{name.replace('_', '-')}" for name in differing])
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
         files.make_folder(arguments.json.parent)
@@ -212,9 +205,8 @@ def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, floa
     ]
 
 
-def _check_usage(arguments: argparse.Namespace) -> None:
-    """Refuse options that would change nothing; fill in those of cross-validation that were not given."""
-    given = [f"--{name.replace('_', '-')}" for name in GROUPED_ONLY if getattr(arguments, name) is not None]
+def _check_usage(arguments: argparse.Namespace, given: list[str]) -> None:
+    """Refuse options that would change nothing; ``given`` are those of cross-validation."""
     config = parse_config(arguments)
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
@@ -225,9 +217,6 @@ def _check_usage(arguments: argparse.Namespace) -> None:
         )
     if arguments.protocol == "grouped" and (arguments.model or arguments.seed is not None):
         raise UsageError("--protocol grouped trains its own models with several seeds; give --recipe and --seeds")
-    for name, default in GROUPED_ONLY.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, default)
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
     for seed in (*arguments.seeds, arguments.fold_seed):
@@ -254,19 +243,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
-    group.add_argument("--task", choices=[*tasks.ALL_TASKS, tasks.ANSWER], help="what is learned; product if not given")
-    group.add_argument("--seeds", type=int, nargs="+", help="training seeds; 0 1 2 if not given")
-    group.add_argument("--folds", type=int, help=f"number of folds; {cross_validation.FOLDS} if not given")
-    group.add_argument("--fold-seed", type=int, help=f"seed of the folds; {cross_validation.FOLD_SEED} if not given")
+    names = [*tasks.ALL_TASKS, tasks.ANSWER]
+    group.add_argument("--task", choices=names, default=tasks.PRODUCT.name, help="what is learned")
+    group.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
+    group.add_argument("--folds", type=int, default=cross_validation.FOLDS, help="number of folds")
+    group.add_argument("--fold-seed", type=int, default=cross_validation.FOLD_SEED, help="seed of the folds")
     group.add_argument(
         "--part",
         choices=("all", "train"),
-        help="rows to use: all (if not given), or train, those that `tf_model.train` trains on, to choose settings on",
+        default="all",
+        help="rows to use: all, or train, those that `tf_model.train` trains on, to choose settings on",
     )
     group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
     device.add_arguments(parser, "how to compute (--protocol grouped)")
     add_config_arguments(parser)
-    parser.set_defaults(**dict.fromkeys(GROUPED_ONLY))
     return parser
 
 

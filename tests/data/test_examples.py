@@ -98,7 +98,7 @@ def test_own_classes(tmp_path, capsys):
     free = [(f"text {number}", f"remark {number}", "glad") for number in range(9)]
     message = line_of(data.checked_rows, data.read(write_csv(tmp_path / "free.csv", free, columns)), "product")
     assert "and 4 more; add more" in message
-    assert "if 'brand' holds no labels, name another column with --product-column" in message
+    assert "if these are no labels, name another column, see --help" in message
 
 
 def test_a_task_without_a_column(tmp_path):

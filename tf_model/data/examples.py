@@ -172,12 +172,7 @@ def checked_rows(dataset: Dataset, name: str, products: Products | None = None) 
                 f"expected at least 2 examples of each class of the task {task.name!r}, got a single one of "
                 f"{listed(rare, 5)}; add more, or leave {plural(len(rare), 'this class', 'these classes')} out"
                 + (f"; did you mean {listed(near, 5)}?" if near else "")
-                + (
-                    f"; if {getattr(dataset.columns, task.name)!r} holds no labels, name another column with "
-                    f"--{task.name}-column"
-                    if not others and task.name in tasks.TASKS
-                    else ""
-                )
+                + ("" if others else "; if these are no labels, name another column, see --help")
             )
         if len(present) < 2:
             raise DataError(
