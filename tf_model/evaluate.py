@@ -130,9 +130,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
         cross_validation.cross_validate(
             config,
             weights,
-            [len(task.labels) for task in rows.tasks],
-            rows.texts,
-            rows.label_ids,
+            rows,
             folds,
             seeds=arguments.seeds,
             runtime=runtime,

@@ -11,17 +11,21 @@ import numpy as np
 import pytest
 
 from tf_model.config import TrainingConfig
+from tf_model.data import TrainingRows
 from tf_model.data.splits import Split
 from tf_model.device import Runtime, import_tensorflow
 from tf_model.errors import OutputError
 from tf_model.modeling.backbone import Backbone
 from tf_model.preprocessing import batching
+from tf_model.tasks import Task
 from tf_model.training import cross_validation, trainer
 from tf_model.training.cross_validation import FoldResult, cross_validate, fold_store, out_of_fold
 
 ROWS, CLASSES = 11, 3
 TEXTS = [f"text {row}" for row in range(ROWS)]
 LABEL_IDS = (np.arange(ROWS) % CLASSES)[:, np.newaxis]
+TASK = Task("product", "brand", ("a", "b", "c"))
+EXAMPLES = TrainingRows((TASK,), np.arange(ROWS), TEXTS, LABEL_IDS)
 # Row r validates in fold r % 3 + 1.
 FOLDS = [Split(*(np.flatnonzero((np.arange(ROWS) % 3 == fold) == part) for part in (False, True))) for fold in range(3)]
 HISTORY = [{"epoch": 1, "seconds": 1.5, "loss": 0.1, "accuracy": 1.0}]
@@ -48,8 +52,8 @@ def probabilities(seed: int, split: Split) -> np.ndarray:
 
 
 def validate(store: Path, seeds: tuple[int, ...] = (5, 6), **options) -> list[FoldResult]:
-    options = {"runtime": RUNTIME, "store": store, "seeds": seeds, **options}
-    return list(cross_validate(TrainingConfig(), BACKBONE, [CLASSES], TEXTS, LABEL_IDS, FOLDS, **options))
+    options = {"runtime": RUNTIME, "store": store, "seeds": seeds, "title": "seed {}, fold {}".format, **options}
+    return list(cross_validate(TrainingConfig(), BACKBONE, EXAMPLES, FOLDS, **options))
 
 
 def test_each_row_is_predicted_once_with_each_seed(trainings, tmp_path):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -40,24 +39,20 @@ class FoldResult:
 def cross_validate(
     config: TrainingConfig,
     backbone: Backbone,
-    classes: Sequence[int],
-    texts: Sequence[str],
-    label_ids: np.ndarray,
+    rows: TrainingRows,
     folds: Sequence[Split],
     *,
     seeds: Sequence[int],
     runtime: Runtime,
     store: Path,
+    title: Callable[[int, int], str],
     each_epoch: bool = False,
-    title: Callable[[int, int], str] | None = None,
-    targets: np.ndarray | None = None,
 ) -> Iterator[FoldResult]:
     """Train on each fold's training part with each seed, and score its validation part: one result each.
 
-    ``classes`` are those of each task; ``label_ids``, int64 [N, tasks], are -1 where a text has none. ``store`` keeps
-    finished folds, so that a stopped run goes on; ``title`` of seed and fold names the progress, None shows none;
-    ``targets``, float32 [N, classes of all tasks], are learned in place of the labels.
+    ``store`` keeps finished folds, so that a stopped run goes on; ``title`` of seed and fold names the progress.
     """
+    classes = [len(task.labels) for task in rows.tasks]
 
     @cache
     def examples() -> Any:
@@ -65,19 +60,16 @@ def cross_validate(
         from tf_model.preprocessing.batching import encode
 
         encoder = trainer.text_encoder(config, backbone)
-        return encoder, trainer.Examples(encode(encoder, texts), label_ids, texts, targets)
+        return encoder, trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
 
     for seed in seeds:
         for number, split in enumerate(folds, start=1):
             path = store / f"seed-{seed}-fold-{number}.npz"
             if not path.is_file():
-                own, callbacks = replace(config, seed=seed), []
-                with ExitStack() as stack:
-                    if title:
-                        cli.say(title(seed, number))
-                        steps = trainer.steps_per_epoch(config, len(split.train))
-                        callbacks = [stack.enter_context(cli.show_epochs(cli.stderr(), config.epochs, steps))]
-                    options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": callbacks}
+                cli.say(title(seed, number))
+                own, steps = replace(config, seed=seed), trainer.steps_per_epoch(config, len(split.train))
+                with cli.show_epochs(cli.stderr(), config.epochs, steps) as bar:
+                    options = {"runtime": runtime, "each_epoch": each_epoch, "callbacks": [bar]}
                     probabilities, history = _train_fold(own, backbone, classes, examples, split, **options)
                 write_fold(path, split.validation, probabilities, history)
             yield read_fold(path, seed, number)
@@ -161,15 +153,12 @@ def calibrate_out_of_fold(
     results = cross_validate(
         config,
         backbone,
-        [len(task.labels) for task in rows.tasks],
-        rows.texts,
-        rows.label_ids,
+        rows,
         folds,
         seeds=[config.seed],
         runtime=runtime,
         store=fold_store(store, data=data_sha256, folds=folds, backbone=backbone, runtime=runtime, config=config),
         title=lambda seed, fold: f"calibration, fold {fold} of {CALIBRATION_FOLDS}",
-        targets=rows.targets,
     )
     before = out_of_fold(list(results), config.seed, len(rows))
     temperatures = joint_metrics.fit_temperatures(rows.judged_ids, before, rows.tasks)
