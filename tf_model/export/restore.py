@@ -1,6 +1,5 @@
 """A saved model as the classifier that it was exported from: to export it anew, or to go on from its weights."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ class Restored:
 def load(folder: Path | str | None) -> Restored:
     """Read a saved model back, with the architecture and the vocabulary of the backbone that its recipe names.
 
-    Raises :class:`ModelError` where it is not whole, its backbone has changed, or the weights do not fit.
+    Raises :class:`ModelError` where it is not whole, or its weights do not fit.
     """
     folder = find_model(folder)
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
@@ -34,15 +33,17 @@ def load(folder: Path | str | None) -> Restored:
     predictor = Predictor.load(folder, "tensorflow")
     config = config_of(folder, predictor.recipe)
     weights = backbone.find(config.backbone)
-    trained_from = predictor.metrics.get("backbone")
-    if isinstance(trained_from, Mapping) and trained_from.get("sha256") != weights.sha256:
-        raise ModelError(
-            f"{folder} was trained from other weights (sha256 {trained_from.get('sha256')}) than the "
-            f"backbone {config.backbone} has now; put the old ones in their place, or train it again"
-        )
     device.prepare(config.seed, precision="float32")
     model = bert.build(weights, [len(labels) for labels in predictor.labels.values()], config.pooling)
-    _assign(model.variables, _saved_variables(folder), folder)
+    saved, own = _saved_variables(folder), {_name(variable): variable for variable in model.variables}
+    missing = [name for name, each in own.items() if name not in saved or saved[name].shape != each.shape]
+    if missing:
+        raise ModelError(
+            f"{folder} lacks {len(missing)} of the {len(own)} weights of its classifier, such as {missing[0]}; it was "
+            "not exported by this project, or its backbone is another one now: train it again"
+        )
+    for name, variable in own.items():
+        variable.assign(saved[name])
     return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor)
 
 
@@ -51,18 +52,6 @@ def _saved_variables(folder: Path) -> dict[str, Any]:
     import tensorflow as tf
 
     return {_name(variable): variable for variable in getattr(tf.saved_model.load(str(folder)), "weights", ())}
-
-
-def _assign(variables: list[Any], saved: dict[str, Any], folder: Path) -> None:
-    own = {_name(variable): variable for variable in variables}
-    missing = [name for name, each in own.items() if name not in saved or saved[name].shape != each.shape]
-    if missing:
-        raise ModelError(
-            f"{folder} lacks {len(missing)} of the {len(variables)} weights of its classifier, such as {missing[0]}; "
-            "it was not exported by this project: train it again"
-        )
-    for name, variable in own.items():
-        variable.assign(saved[name])
 
 
 def _name(variable: Any) -> str:
