@@ -174,7 +174,7 @@ def test_the_model_server_reads_what_the_layout_writes(services):
     serving = services["serving"]
     assert {f"--model_config_file={layout.BASE}/models.config"} <= set(serving["command"])
     named = {line.rsplit("/", 1)[1] for line in serving["command"] if layout.BASE in line}
-    assert named == set(layout.settings(["answer"], 1))
+    assert named == set(layout.settings(["answer"]))
     [mounted] = serving["volumes"]
     assert (mounted["source"], mounted["target"]) == ("./saved_models/.serving", layout.BASE)
     assert mounted["read_only"]
