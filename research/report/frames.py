@@ -125,9 +125,9 @@ def duplicates_of(model: str, task: str) -> Any:
     return _row(near_duplicates(), model=model, task=task)
 
 
-def variants() -> pd.DataFrame:
+def variants(run: str = "levers") -> pd.DataFrame:
     """Accuracy of each variant of the answer model less that of the model as it is, by question."""
-    by_name = recorded("levers")["levers"]
+    by_name = recorded(run)["levers"]
     unchanged = _headlines(by_name["unchanged"])
     rows = [
         {"variant": name, "task": task, "seeds": len(variant["seeds"])}
@@ -140,9 +140,9 @@ def variants() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def variant(name: str, task: str) -> Any:
+def variant(name: str, task: str, run: str = "levers") -> Any:
     """One row of :func:`variants`."""
-    return _row(variants(), variant=name, task=task)
+    return _row(variants(run), variant=name, task=task)
 
 
 def bugs() -> pd.DataFrame:
