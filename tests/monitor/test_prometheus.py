@@ -509,6 +509,13 @@ def test_the_limits_of_the_alerts_are_those_of_the_report():
     ends = {rule["alert"]: rule["expr"].split(" and ")[0].split("\n  and ")[0].strip() for rule in rules()}
     assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == report.ERROR_SHARE
     assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == report.P95_SECONDS
+    colours = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"]
+        for panel in dashboard()["panels"]
+        if panel["type"] == "stat" and "thresholds" in panel["fieldConfig"]["defaults"]
+    }
+    assert colours["Failed calls"] == report.ERROR_SHARE
+    assert colours["p95 in the app"] == report.P95_SECONDS
 
 
 def test_the_example_asks_the_default_port():
