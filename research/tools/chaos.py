@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
 def failures(found: dict[str, Any]) -> list[str]:
     """What did not hold, by the names in the record."""
     must_be_0 = {
-        "training": ("other_metrics",),
+        "training": ("failed", "other_metrics"),
         "kills": ("half_outputs", "wrong_outputs", "left_behind"),
         "disk": ("not_one_line", "left_behind"),
         "locked": ("hung", "not_one_line", "failed", "not_recorded_later", "lost_silently"),
@@ -166,28 +166,27 @@ def _predict(model: Path, source: Path, output: Path) -> list[str | Path]:
 
 def kill_training(folder: Path, kills: int) -> dict[str, Any]:
     """Kill ``train`` at random moments; the next run goes on, and those that end measure what one left alone does."""
-
-    def run(seconds: float | None = None) -> tuple[bool, Any]:
-        """Whether it ended by itself, and then what it measured."""
-        command = [sys.executable, *TRAINING, "--output-dir", str(folder)]
-        try:
-            subprocess.run(command, cwd=paths.ROOT, check=True, capture_output=True, timeout=seconds)
-        except subprocess.TimeoutExpired:  # and killed
-            return False, None
-        [metrics] = folder.glob(f"*/{model_dir.METRICS}")
-        measured = [model_dir.read_json(metrics)[part] for part in ("train", "validation")]
-        shutil.rmtree(folder)
-        return True, measured
-
-    began = time.monotonic()
-    _, expected = run()
-    seconds = time.monotonic() - began
-    counts, draw = Counter(killed=0, ended=0, other_metrics=0), random.Random(0)
+    counts, draw = Counter(killed=0, ended=0, failed=0, other_metrics=0), random.Random(0)
+    expected, seconds, began = None, None, time.monotonic()
     while True:
-        has_ended, measured = run(draw.uniform(0, seconds) if counts["killed"] < kills else None)
-        counts["ended" if has_ended else "killed"] += 1
-        counts["other_metrics"] += has_ended and measured != expected
-        if has_ended and counts["killed"] == kills:
+        left_alone = seconds is None or counts["killed"] == kills
+        try:
+            command = [sys.executable, *TRAINING, "--output-dir", str(folder)]
+            limit = None if left_alone else draw.uniform(0, seconds)
+            done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=limit)
+            if done.returncode:
+                counts["failed"] += 1
+                cli.say(done.stderr)
+        except subprocess.TimeoutExpired:  # and killed, perhaps when the model was there already
+            counts["killed"] += 1
+        if models := list(folder.glob(f"[!.]*/{model_dir.METRICS}")):
+            measured = [model_dir.read_json(models[0])[part] for part in ("train", "validation")]
+            if expected is None:
+                expected, seconds = measured, time.monotonic() - began
+            counts["ended"] += 1
+            counts["other_metrics"] += measured != expected
+            shutil.rmtree(folder)
+        if (left_alone and counts["killed"] == kills) or counts["failed"]:
             return dict(counts)
 
 

@@ -10,7 +10,7 @@ from research.runs import load
 from research.tools import chaos
 
 SOUND = load("chaos") | {
-    "training": {"other_metrics": 0},
+    "training": {"failed": 0, "other_metrics": 0},
     "rate": {"failed": 0, "p99_seconds": 0.02},
     "batches": {"failed": 0, "of_the_model": 0.9},
 }
