@@ -9,11 +9,7 @@ import pytest
 from research.runs import load
 from research.tools import chaos
 
-SOUND = load("chaos") | {
-    "training": {"failed": 0, "other_metrics": 0},
-    "rate": {"failed": 0, "p99_seconds": 0.02},
-    "batches": {"failed": 0, "of_the_model": 0.9},
-}
+SOUND = load("chaos") | {"batches": {"failed": 0, "of_the_model": 0.9}}  # which misses its target
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
