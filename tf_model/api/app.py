@@ -54,6 +54,7 @@ PROBLEMS = {
 }
 
 Text = Annotated[str, Field(max_length=MAX_CHARACTERS, examples=[EXAMPLE])]
+SomeTexts = Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
 
 
 class Problem(BaseModel):
@@ -69,13 +70,13 @@ UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
 class Texts(BaseModel):
     """Texts to answer for."""
 
-    texts: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
+    texts: SomeTexts
 
 
 class TextInputs(BaseModel):
     """The inputs of a model on TensorFlow Serving, by name."""
 
-    text: Annotated[list[Text], Field(min_length=1, max_length=MOST_TEXTS, examples=[[EXAMPLE, "ok"]])]
+    text: SomeTexts
 
 
 class ServingRequest(BaseModel):
@@ -219,7 +220,7 @@ def make_app(
     @app.get("/health/ready", responses={503: {"model": Problem, "description": "Too much is waiting."}})
     async def _ready() -> dict[str, str]:
         """Whether a text would be taken."""
-        if predicted.is_full or found.is_full:
+        if any(batcher.is_full for batcher in (predicted, served, found)):
             raise HTTPException(503, "too much is waiting")
         return {"status": "ok"}
 
