@@ -90,7 +90,8 @@ class RunExplorer(Explorer):
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
-            f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known. "
+            f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known. If people write here unlike those "
+            "whose texts validated the model, it may be further off: check rows by hand. "
             f"{len(checked_sample(rows, checked)):,} of these texts, drawn at random, were checked by hand."
         )
         self._check(rows)
