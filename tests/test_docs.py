@@ -1,6 +1,7 @@
-"""Every command of the pages is one that there is: it parses, or is a target of the Makefile."""
+"""Every command of the pages is one that there is (it parses, or is a target of the Makefile), and so is every link."""
 
 import argparse
+import json
 import re
 import shlex
 from importlib import import_module
@@ -13,6 +14,21 @@ from tf_model import paths
 PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:make|python -m|docker|conda|\. \.venv)[ \n/]"
 
 
+def prose_of(page: Path) -> str:
+    """A page, or the markdown cells of a notebook, with blanks in place of its code blocks."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    return re.sub(r"^```.*?^```", lambda block: " " * len(block[0]), text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page: Path) -> list[str]:
+    """What GitHub calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)", prose_of(page), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 def commands_of(page: Path) -> list[str]:
     """The commands of a page, each once, in their order: those of its code blocks, and those between backticks."""
     text = page.read_text(encoding="utf-8")
@@ -20,8 +36,7 @@ def commands_of(page: Path) -> list[str]:
     for block in re.finditer(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         for line in re.finditer(rf"^(?:\$ )?({PROGRAMS}.+)$", block[1], re.MULTILINE):
             places.append((block.start(1) + line.start(), line[1]))
-    prose = re.sub(r"^```.*?^```", lambda block: " " * len(block[0]), text, flags=re.MULTILINE | re.DOTALL)
-    places += [(quoted.start(), quoted[1]) for quoted in re.finditer(rf"`({PROGRAMS}[^`]+)`", prose)]
+    places += [(quoted.start(), quoted[1]) for quoted in re.finditer(rf"`({PROGRAMS}[^`]+)`", prose_of(page))]
     plain = (re.sub(r"\s+# .*| {2,}\S.*$", "", command) for _, command in sorted(places))
     return list(dict.fromkeys(" ".join(command.split()) for command in plain))
 
@@ -32,6 +47,11 @@ PAGES = (
     *(paths.ROOT / "docs").glob("*.md"),
     paths.ROOT / "research" / "README.md",
 )
+LINKING = [
+    page
+    for pattern in ("*.md", "docs/*.md", "data/*.md", "research/*.md", "research/*.ipynb", "saved_models/README.md")
+    for page in paths.ROOT.glob(pattern)
+]
 COMMANDS = sorted({command for page in PAGES for command in commands_of(page)})
 MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
 
@@ -92,3 +112,16 @@ def test_a_command_understands_the_options_that_it_is_given(command, monkeypatch
     with pytest.raises(Understood):
         import_module(name).main(options)
     assert capsys.readouterr().err == ""
+
+
+def test_every_relative_link_leads_to_a_file_and_its_anchor_to_a_heading():
+    found = ((page, link) for page in LINKING for link in re.findall(r"\]\(([^)\s]+)", prose_of(page)))
+    links = [(page, link) for page, link in found if ":" not in link]
+    assert len(links) > 50
+    broken = []
+    for page, link in links:
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(f"{page.relative_to(paths.ROOT)}: {link}")
+    assert broken == []
