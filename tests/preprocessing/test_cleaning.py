@@ -57,6 +57,14 @@ def no_retweet(text: str) -> str:
     return left
 
 
+def trimmed(text: str) -> str:
+    """The same, less what the end is made of, taken off piece by piece."""
+    left = no_retweet(text)
+    while found := re.search(r"(?:[ !.]|#lol|\blol|\B@user)\Z", left, re.ASCII | re.IGNORECASE):
+        left = left[: found.start()]
+    return left
+
+
 def target(text: str) -> str:
     """As without the marks of a retweet; a marked mention is masked, and a special token that stands there is none."""
     text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
@@ -66,7 +74,13 @@ def target(text: str) -> str:
     return no_retweet(re.sub("\x02[^\x03]*\x03", " [MASK] ", text))
 
 
-RULES = {"report": report, "normalized": normalized, "normalized_no_retweet": no_retweet, "target": target}
+RULES = {
+    "report": report,
+    "normalized": normalized,
+    "normalized_no_retweet": no_retweet,
+    "normalized_trimmed": trimmed,
+    "target": target,
+}
 
 
 def clean(name: str, texts: list[str] | list[bytes]) -> list[str]:
@@ -200,6 +214,28 @@ def test_normalisation_by_example(text, expected):
 )
 def test_the_marks_of_a_retweet_by_example(text, expected):
     assert clean("normalized_no_retweet", [text]) == [expected]
+
+
+@in_batches
+@given(
+    batch=st.lists(texts, min_size=1, max_size=60),
+    ending=st.sampled_from(["!", "!!!", ".", " lol", " LOL!", " #lol", " @friend", " http://t.co/x9Z",]),
+)
+def test_what_is_added_at_the_end_is_not_seen(batch, ending):
+    assert clean("normalized_trimmed", [text + ending for text in batch]) == clean("normalized_trimmed", batch)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Love it!!! lol @a http://t.co/x", "Love it"),
+        ("RT @a: Really?! LOL.", "Really?"),
+        ("lollol trollol, a@user", "lollol trollol, a@user"),
+        ("! lol @a", ""),
+    ],
+)
+def test_the_end_by_example(text, expected):
+    assert clean("normalized_trimmed", [text]) == [expected]
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,13 @@ NO_RETWEET = replace(
     steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
 )
 
+# How a text ends says no more than the text: "!", "lol" or a mention at the end must not change the answer either.
+TRIMMED = replace(
+    NO_RETWEET,
+    name="normalized_trimmed",
+    steps=(*NO_RETWEET.steps, (r"(?i)(?:[ !.]|#?\blol\b|\B@user\b)+$", "")),
+)
+
 # One mention of a text, marked by :func:`mark`, becomes BERT's own word for "some word": the model reads how the text
 # speaks of it, not what it is called, so that what it has learned of one product holds for any other.
 MENTION_START, MENTION_END = "\x02", "\x03"
@@ -135,7 +142,7 @@ TARGET = replace(
 )
 READ_CHARACTERS = 300  # of a text on each side of the mention, about as many as fit into 128 tokens
 
-CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TARGET)}
+CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TRIMMED, TARGET)}
 
 
 def mark(text: str, start: int, end: int) -> str:

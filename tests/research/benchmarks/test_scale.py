@@ -14,16 +14,16 @@ from tf_model import paths
 TWEETS = ["one two three four", "five six", "seven eight nine ten eleven"]
 
 
-def run_of(ray: float = 380.0, late: float = 2.0e9) -> dict:
+def run_of(ray: float = 380.0, late: float = 2.0e9, seconds: float = 10.0, peak: float = 4.5e8) -> dict:
     def found(rate: float, last: float) -> dict:
         return {
             "rows": 1000,
-            "seconds": 10.0,
+            "seconds": seconds,
             "rows_per_second": rate,
             "start_seconds": 4.0,
             "early_bytes": 2.0e9,
             "late_bytes": last,
-            "peak_bytes": 2.5e9,
+            "peak_bytes": peak,
         }
 
     return {"model": "answer", "runs": {"plain": found(400.0, 2.0e9), "ray": found(ray, late)}, "ratio": ray / 400.0}
@@ -51,6 +51,8 @@ def test_a_rate_leaves_out_what_starting_takes():
         (run_of(), []),
         (run_of(ray=320.0), ["ray: 0.80 of the plain command's rows a second, the target is 0.85"]),
         (run_of(late=2.2e9), ["ray: memory grew by 10.0%, the target is 5%"]),
+        (run_of(seconds=1860.0), ["plain: 31 minutes, the target is 30", "ray: 31 minutes, the target is 30"]),
+        (run_of(peak=5.2e8), ["plain: 520 MB, the target is 500"]),
     ],
 )
 def test_what_misses_a_target_is_said_in_words(run, missed):
