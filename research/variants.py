@@ -18,13 +18,14 @@ from research.methods.baseline_models import CHOSEN
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
-from tf_model import cli, config, data, paths, tasks
+from tf_model import cli, config, data, device, paths, tasks
 from tf_model.data import label_errors, splits
 from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
-from tf_model.training import distillation
+from tf_model.modeling import backbone
+from tf_model.training import cross_validation, distillation
 from tf_model.training.cross_validation import FOLD_SEED
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
@@ -312,7 +313,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, wanted, entries, seed):
-                figures = measure(name, problem, replace(settings, seed=seed), dataset.sha256)
+                figures = measure(name, problem, replace(settings, seed=seed), dataset.identity)
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
                 entry["seeds"] = study.with_seed(entry, seed, figures)
                 entries = run[RECORD] = summarized(entries, problem)
@@ -334,9 +335,9 @@ def best() -> str:
     return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].apart)), key=answers)
 
 
-def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_sha256: str) -> dict[str, Any]:
+def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> dict[str, Any]:
     """One seed of a variant: its headline figures, and which rows each question is predicted correctly on."""
-    result = out_of_fold(name, problem, settings, data_sha256)
+    result = out_of_fold(name, problem, settings, data_identity)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
@@ -344,20 +345,41 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_s
     return figures | ({"words": TFIDF} if VARIANTS[name].doubts else {})
 
 
-def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_sha256: str) -> study.OutOfFold:
-    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; folds are kept."""
+def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> study.OutOfFold:
+    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; folds are kept.
+
+    Those of other settings alone are kept where ``python -m tf_model.evaluate --protocol grouped`` keeps them.
+    """
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.recalibrate:
-        unchanged = out_of_fold(UNCHANGED, problem, settings, data_sha256)
+        unchanged = out_of_fold(UNCHANGED, problem, settings, data_identity)
         parts = [split.validation for split in folds]
         return study.OutOfFold(variant.recalibrate(rows.label_ids, unchanged.scores, parts), 0.0)
+
+    title = f"{name}, seed {settings.seed}"
+    if not (variant.targets or variant.prepare or variant.apart):
+        own, used = replace(settings, **variant.settings), device.prepare(settings.seed)
+        weights = backbone.find(own.backbone)
+        results = cross_validation.cross_validate(
+            own,
+            weights,
+            rows,
+            folds,
+            seeds=[own.seed],
+            runtime=used,
+            store=cross_validation.grouped_store(own, weights, used, folds, data_identity, tasks.ANSWER),
+            title=lambda _, fold: f"{title}, fold {fold} of {len(folds)}",
+        )
+        kept = list(results)
+        seconds = sum(row["seconds"] for result in kept for row in result.history)
+        return study.OutOfFold(cross_validation.out_of_fold(kept, own.seed, len(rows)), seconds)
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    depends_on = data_sha256, settings.to_dict(), variant.title, TFIDF if variant.doubts else ""
-    kept, title = f"variant-{name}-seed-{settings.seed}", f"{name}, seed {settings.seed}"
+    depends_on = data_identity, settings.to_dict(), variant.title, TFIDF if variant.doubts else ""
+    kept = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(kept, depends_on, len(rows), folds, fit_and_score, title)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import shlex
 import sys
-from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
 from tf_model.model_dir import PRODUCTS
 from tf_model.modeling import backbone
-from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import cross_validation
 
 # Options that belong to cross-validation.
@@ -111,17 +109,8 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     runtime = device.prepare(
         config.seed, precision=arguments.precision, xla=arguments.xla, deterministic=arguments.deterministic
     )
-    store = cross_validation.fold_store(
-        paths.CHECKPOINTS,
-        data=dataset.identity,
-        folds=folds,
-        backbone=weights,
-        runtime=runtime,
-        config=replace(config, seed=0),
-        task=arguments.task,
-        part=arguments.part,
-        cleaning=asdict(CLEANINGS[config.cleaning]),
-        each_epoch=arguments.each_epoch,
+    store = cross_validation.grouped_store(
+        config, weights, runtime, folds, dataset.identity, arguments.task, arguments.part, arguments.each_epoch
     )
     files.make_folder(store)
     cli.say(f"recipe: {config}")

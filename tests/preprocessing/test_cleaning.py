@@ -219,7 +219,18 @@ def test_the_marks_of_a_retweet_by_example(text, expected):
 @in_batches
 @given(
     batch=st.lists(texts, min_size=1, max_size=60),
-    ending=st.sampled_from(["!", "!!!", ".", " lol", " LOL!", " #lol", " @friend", " http://t.co/x9Z",]),
+    ending=st.sampled_from(
+        [
+            "!",
+            "!!!",
+            ".",
+            " lol",
+            " LOL!",
+            " #lol",
+            " @friend",
+            " http://t.co/x9Z",
+        ]
+    ),
 )
 def test_what_is_added_at_the_end_is_not_seen(batch, ending):
     assert clean("normalized_trimmed", [text + ending for text in batch]) == clean("normalized_trimmed", batch)

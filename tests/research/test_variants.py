@@ -12,6 +12,8 @@ from sklearn.metrics import f1_score
 from research import runs, study, variants
 from tf_model import config, data, device, paths, tasks
 from tf_model.errors import UsageError
+from tf_model.evaluate import main as evaluate
+from tf_model.training import cross_validation
 
 CLASSES = variants.CLASSES
 NONE = tasks.NO_LABEL
@@ -27,7 +29,7 @@ def problem():
 @pytest.fixture
 def settings(shallow_bert, monkeypatch):
     prepare = device.prepare
-    monkeypatch.setattr(device, "prepare", lambda seed: prepare(seed, precision="float32"))
+    monkeypatch.setattr(device, "prepare", lambda seed, **_: prepare(seed, precision="float32"))
     return replace(config.ANSWER, backbone=str(shallow_bert), epochs=1, batch_size=16, learning_rate=1e-2, seed=3)
 
 
@@ -148,26 +150,47 @@ def test_a_model_for_each_task_learns_from_its_own_labels_alone(rows, settings):
     assert np.abs(changed[:, CLASSES[0] :] - apart[:, CLASSES[0] :]).max() > 0.05
 
 
-def test_a_fold_is_trained_on_its_training_part_and_kept(problem, monkeypatch, tmp_path):
+def test_a_fold_is_trained_on_its_training_part_and_kept(problem, settings, monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
-    trained = []
+    trained, folds = [], problem.folds[study.GROUPED]
 
     def train_and_score(variant, rows, settings, texts):
         trained.append((variant.title, rows.rows.tolist()))
         return np.full((len(texts), sum(CLASSES)), 0.25, np.float32)
 
     monkeypatch.setattr(variants, "train_and_score", train_and_score)
-    folds = problem.folds[study.GROUPED]
-    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, config.ANSWER, "0")
-    assert trained == [("as it is", problem.rows.rows[split.train].tolist()) for split in folds]
-    recalibrated = variants.out_of_fold("class_bias", problem, config.ANSWER, "0")
+    for _ in "ab":
+        variants.out_of_fold("class_balanced", problem, settings, "0")
+        title = variants.VARIANTS["class_balanced"].title
+        assert trained == [(title, problem.rows.rows[split.train].tolist()) for split in folds]
+
+
+def test_folds_of_other_settings_alone_are_those_of_evaluate(problem, settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path)
+    trained, folds = [], problem.folds[study.GROUPED]
+
+    def train_fold(own, weights, classes, examples, split, **options):
+        trained.append((own.label_smoothing, split.train.tolist()))
+        return np.full((len(split.validation), sum(classes)), 0.25, np.float32), [{"seconds": 2.0}]
+
+    monkeypatch.setattr(cross_validation, "_train_fold", train_fold)
+    unchanged = variants.out_of_fold(variants.UNCHANGED, problem, settings, "0")
+    assert trained == [(0, split.train.tolist()) for split in folds]
+    assert unchanged.seconds == 2 * len(folds)
+    recalibrated = variants.out_of_fold("class_bias", problem, settings, "0")
     assert len(trained) == len(folds), "what recalibrates trains nothing of its own"
     parts = [split.validation for split in folds]
     expected = variants.with_class_bias(problem.rows.label_ids, unchanged.scores, parts)
     np.testing.assert_array_equal(recalibrated.scores, expected)
     assert recalibrated.seconds == 0
-    variants.out_of_fold("label_smoothing", problem, config.ANSWER, "0")
-    assert len(trained) == 2 * len(folds)
+    variants.out_of_fold("label_smoothing", problem, settings, "0")
+    assert [smoothing for smoothing, _ in trained[len(folds) :]] == [variants.SMOOTHED] * len(folds)
+    arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocol", "grouped", "--task", "answer", "--seeds", "3"]
+    arguments += ["--recipe", "answer", "--backbone", settings.backbone]
+    arguments += ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.01"]
+    monkeypatch.setattr(data.Dataset, "identity", "0")
+    assert evaluate(arguments) == 0
+    assert len(trained) == 2 * len(folds), "evaluate finds the folds of the same settings"
 
 
 # ---------------------------------------------------------------- what is made of the probabilities

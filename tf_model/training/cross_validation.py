@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tf_model import cli
+from tf_model import cli, paths
 from tf_model.config import TrainingConfig
 from tf_model.data import TrainingRows, splits
 from tf_model.data.splits import Split
@@ -18,6 +18,7 @@ from tf_model.device import Runtime, versions
 from tf_model.evaluation import joint_metrics
 from tf_model.io.files import whole_file
 from tf_model.modeling.backbone import Backbone
+from tf_model.preprocessing.cleaning import CLEANINGS
 from tf_model.training import trainer
 
 FOLDS = 5
@@ -109,6 +110,31 @@ def fold_store(
         **more,
     }
     return base / f"grouped-{hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()[:12]}"
+
+
+def grouped_store(
+    config: TrainingConfig,
+    backbone: Backbone,
+    runtime: Runtime,
+    folds: Sequence[Split],
+    data_identity: str,
+    task: str,
+    part: str = "all",
+    each_epoch: bool = False,
+) -> Path:
+    """Where ``python -m tf_model.evaluate --protocol grouped`` keeps the folds of a configuration, of all seeds."""
+    return fold_store(
+        paths.CHECKPOINTS,
+        data=data_identity,
+        folds=folds,
+        backbone=backbone,
+        runtime=runtime,
+        config=replace(config, seed=0),
+        task=task,
+        part=part,
+        cleaning=asdict(CLEANINGS[config.cleaning]),
+        each_epoch=each_epoch,
+    )
 
 
 def out_of_fold(results: Sequence[FoldResult], seed: int, rows: int) -> np.ndarray:
