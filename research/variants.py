@@ -258,6 +258,7 @@ VARIANTS: dict[str, Variant] = {
     "two_models": Variant("a model for each task", apart=True),
     "trimmed": Variant('without "!", "lol" and mentions at the end', settings={"cleaning": "normalized_trimmed"}),
     "three_epochs": Variant("three epochs", settings={"epochs": 3}),
+    "two_epochs": Variant("two epochs", settings={"epochs": 2}),
     "half_rate": Variant("half the learning rate", settings={"learning_rate": config.ANSWER.learning_rate / 2}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
