@@ -113,7 +113,11 @@ def _batch(page: Page) -> None:
     _caption(page, "Batch: a whole file, with your columns kept", 1500)
     browser.upload(page)
     _caption(page, "Every row is answered; download it as CSV or XLSX")
-    _scroll(page, 700)
+    tab = page.get_by_role("tab", name="Over time")
+    tab.click()
+    browser.wait_until_done(page)
+    tab.evaluate("tab => tab.scrollIntoView({behavior: 'smooth', block: 'start'})")
+    _caption(page, "What changed, when, and in which words")
 
 
 def _explore(page: Page) -> None:
