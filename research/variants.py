@@ -275,7 +275,6 @@ VARIANTS: dict[str, Variant] = {
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
     "taught_words": Variant("taught by TF-IDF", taught(WORDS)),
-    "taught_words_minilm": Variant("taught by TF-IDF and itself", taught(WORDS, {"seed": 1000})),
     "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),
     "distilled_mpnet": Variant("taught by MPNet", taught(MPNET)),
     "distilled_both": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
