@@ -300,7 +300,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         lambda: frames.variant("half_layers", "answer", "levers_folds_100").high < -0.005,
     ),
     ("results", "A bias of each class gains on all tweets and loses more", a_bias_gains_and_loses_more),
-    ("results", "The small gain of label smoothing does not survive it.", smoothing_does_not_survive),
+    ("results", "The small gain of label smoothing does not survive Holm's correction.", smoothing_does_not_survive),
     ("results", "Three epochs gain on all tweets and take a quarter less time.", three_epochs_gain_and_are_quicker),
     ("results", "For the product, fine-tuning leads from 800 labelled tweets on", leads_on_the_product),
     ("results", "For the emotion it leads with 1,600", leads_on_the_emotion),
