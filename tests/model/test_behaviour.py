@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,20 +79,7 @@ def test_what_does_not_matter_changes_nothing(
     assert same >= SAME_ANSWER
 
 
-def _misses(words: str, share: str, why: str) -> Any:
-    reason = f"another answer to {share} of the tweets, goal 3%: {why}"
-    return pytest.param(words, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        _misses(" lol", "4.8%", "of the best guesses 2.4% change, else whether it is sure"),
-        _misses("!", "24.2%", "it reads praise in it: of the best guesses 15.6% change, nearly all to positive"),
-        " http://bit.ly/x9Z",
-        _misses(" @somebody", "4.6%", "of the best guesses 2.0% change, else whether it is sure"),
-    ],
-)
+@pytest.mark.parametrize("words", [" lol", "!", " http://bit.ly/x9Z", " @somebody"])
 def test_appended_words_change_few_answers(predictor, tweets, answers, words):
     before = answers["answer"][:APPENDED]
     changed = (predictor.predict([text + words for text in tweets[:APPENDED]])["answer"] != before).mean()

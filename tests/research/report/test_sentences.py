@@ -79,15 +79,15 @@ def corrected_variants() -> dict[tuple[str, str], float]:
 
 
 def no_variant_is_better_at_both() -> bool:
-    both = pd.concat([frames.variants(), frames.variants("levers_folds_100")])
+    both = pd.concat([frames.variants(), frames.variants(frames.CHOSEN_ON)])
     gains = both.set_index(["variant", "seeds", "task"])["low"].unstack()
     return len(gains) == 11 and not ((gains["answer"] > 0) & (gains[frames.NON_NEUTRAL] > 0)).any()
 
 
 def three_epochs_gain_and_are_quicker() -> bool:
-    by_name = frames.recorded("levers_folds_100")["levers"]
+    by_name = frames.recorded(frames.CHOSEN_ON)["levers"]
     three, four = (by_name[name]["seeds"]["100"]["seconds"] for name in ("three_epochs", "trimmed"))  # alone, both
-    return frames.variant("three_epochs", "answer", "levers_folds_100").low > 0 and three < 0.8 * four
+    return frames.variant("three_epochs", "answer", frames.CHOSEN_ON).low > 0 and three < 0.8 * four
 
 
 def a_bias_gains_and_loses_more() -> bool:
@@ -206,7 +206,7 @@ def bugs_measured() -> dict[str, bool]:
 
 def not_measured() -> dict[str, bool]:
     """What the page says is not measured, by whether that is still so."""
-    levers = frames.recorded("levers")["levers"]
+    levers = frames.recorded(frames.REPORTED_BEFORE)["levers"]
     baselines, quality = frames.recorded("baselines")["methods"], frames.recorded("label_quality")["tasks"]
     curve = frames.learning_curve()
     ours = curve[curve["model"] == "tuned"]
@@ -297,7 +297,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     (
         "results",
         "Three layers lose too much (goal: at most 0.5 points).",
-        lambda: frames.variant("half_layers", "answer", "levers_folds_100").high < -0.005,
+        lambda: frames.variant("half_layers", "answer", frames.CHOSEN_ON).high < -0.005,
     ),
     ("results", "A bias of each class gains on all tweets and loses more", a_bias_gains_and_loses_more),
     ("results", "The small gain of label smoothing does not survive Holm's correction.", smoothing_does_not_survive),
