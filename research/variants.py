@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.methods.baseline_models import CHOSEN
 from research.methods.neural import FineTuned
 from research.runs import UNCHANGED, load, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
@@ -34,7 +33,6 @@ SMOOTHED = 0.1  # of each label, spread over all classes
 DOUBTFUL = 0.05  # of the labels of each task
 DOUBTING_FOLDS = 3
 TEACHING_FOLDS = 3
-WORDS = "words"  # the teacher that is no network
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher rate, and longer
 SEEDS = [{"seed": 1000 + number} for number in range(3)]
@@ -103,11 +101,8 @@ def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -
     return np.concatenate(columns, axis=1)
 
 
-def taught(*teachers: Mapping[str, Any] | str) -> Targets:
-    """Labels, and what models of other settings say on average, each of them trained on other folds of the rows.
-
-    :data:`WORDS` is TF-IDF with logistic regression.
-    """
+def taught(*teachers: Mapping[str, Any]) -> Targets:
+    """Labels, and what models of other settings say on average, each of them trained on other folds of the rows."""
 
     def targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
         groups = splits.near_duplicate_groups(rows.texts)
@@ -116,29 +111,12 @@ def taught(*teachers: Mapping[str, Any] | str) -> Targets:
             scores = np.empty((len(rows), sum(CLASSES)), np.float32)
             for fold in folds:
                 texts = [rows.texts[position] for position in fold.validation]
-                if teacher == WORDS:
-                    scores[fold.validation] = _words_say(rows.take(fold.train), texts)
-                else:
-                    own = replace(settings, **teacher)
-                    scores[fold.validation] = _train_and_score(rows.take(fold.train), own, texts)
+                scores[fold.validation] = _train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
             temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
             said.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
         return distillation.blended(rows.label_ids, np.mean(said, axis=0), settings.teacher_weight, rows.tasks)
 
     return targets
-
-
-def _words_say(rows: data.TrainingRows, texts: Sequence[str]) -> np.ndarray:
-    """The probabilities by TF-IDF and logistic regression fitted on the labelled ``rows`` of each task."""
-    parts = []
-    for task, ids, size in zip(tasks.ANSWER_TASKS, rows.label_ids.T, CLASSES, strict=True):
-        labelled = np.flatnonzero(ids != tasks.NO_LABEL)
-        model = label_errors.tfidf_classifier(CHOSEN["words_logistic"][task.name])
-        model.fit([rows.texts[position] for position in labelled], ids[labelled])
-        part = np.zeros((len(texts), size), np.float32)
-        part[:, model.classes_] = model.predict_proba(texts)
-        parts.append(part)
-    return np.concatenate(parts, axis=1)
 
 
 def _by_task(values: np.ndarray) -> list[np.ndarray]:
@@ -259,7 +237,6 @@ VARIANTS: dict[str, Variant] = {
     "trimmed": Variant('without "!", "lol" and mentions at the end', settings={"cleaning": "normalized_trimmed"}),
     "three_epochs": Variant("three epochs", settings={"epochs": 3}),
     "two_epochs": Variant("two epochs", settings={"epochs": 2}),
-    "half_rate": Variant("half the learning rate", settings={"learning_rate": config.ANSWER.learning_rate / 2}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
@@ -274,7 +251,6 @@ VARIANTS: dict[str, Variant] = {
     "half_layers_distilled": Variant("half the layers, taught by all", taught({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
-    "taught_words": Variant("taught by TF-IDF", taught(WORDS)),
     "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),
     "distilled_mpnet": Variant("taught by MPNet", taught(MPNET)),
     "distilled_both": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
