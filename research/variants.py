@@ -234,9 +234,9 @@ def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "two_models": Variant("a model for each task", apart=True),
-    "trimmed": Variant('without "!", "lol" and mentions at the end', settings={"cleaning": "normalized_trimmed"}),
-    "three_epochs": Variant("three epochs", settings={"epochs": 3}),
+    "untrimmed": Variant('with "!", "lol" and mentions at the end', settings={"cleaning": "normalized_no_retweet"}),
     "two_epochs": Variant("two epochs", settings={"epochs": 2}),
+    "four_epochs": Variant("four epochs", settings={"epochs": 4}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
