@@ -50,7 +50,7 @@ train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate,
 tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps, into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
-answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (13 to 34 minutes on 2 cores)
+answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (12 minutes on 2 busy cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
 targets: $(INSTALLED) ## train the emotion directed at each product that a text names, into saved_models/target (half an hour on 2 busy cores)
