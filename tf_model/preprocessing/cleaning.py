@@ -119,7 +119,7 @@ NO_RETWEET = replace(
     steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
 )
 
-# How a text ends says no more than the text: "!", "lol" or a mention at the end must not change the answer either.
+# Nor must what is put at the end: "!", "lol" or a mention.
 TRIMMED = replace(
     NO_RETWEET,
     name="normalized_trimmed",
