@@ -229,7 +229,7 @@ def upload(page: Page) -> None:
     import pandas
 
     corpus, random = data.read(paths.SAMPLE_CORPUS).labelled, numpy.random.default_rng(0)
-    is_late = (corpus[tasks.EMOTION_COLUMN] == tasks.NEGATIVE) & (random.random(len(corpus)) < 0.6)
+    is_late = (corpus[tasks.EMOTION_COLUMN] == tasks.NEGATIVE) & (random.random(len(corpus)) < 0.9)
     days = pandas.to_timedelta(random.integers(numpy.where(is_late, 63, 0), 91), unit="D")
     rows = pandas.DataFrame({"date": pandas.Timestamp(2026, 6, 1) + days, "text": corpus[tasks.TEXT_COLUMN]})
     file = {"name": "tweets.csv", "mimeType": "text/csv", "buffer": rows.to_csv(index=False).encode()}
