@@ -155,12 +155,13 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     runtime = {"runtime": arguments.runtime} if arguments.runtime else {}
     if arguments.targets:
         predictor = TargetPredictor.load(arguments.model, arguments.products, **runtime)
+        model = predictor.model
     else:
-        predictor = Predictor.load(arguments.model, **runtime)
-        _refuse_targets(predictor.folder, predictor.labels)
-    if predictor.metrics.get("dataset") == SAMPLE:
+        predictor = model = Predictor.load(arguments.model, **runtime)
+        _refuse_targets(model.folder, model.labels)
+    if model.metrics.get("dataset") == SAMPLE:
         cli.say(
-            f"warning: {predictor.folder} was trained on the small sample corpus, not on the real data: "
+            f"warning: {model.folder} was trained on the small sample corpus, not on the real data: "
             "its predictions show that the program works, not what the tweets say"
         )
     return predictor
@@ -242,7 +243,8 @@ def _predict_on_ray(arguments: argparse.Namespace) -> None:
 
 
 def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: tables.Table) -> None:
-    predictor.check_threshold(arguments.threshold)  # before a log or a file is opened
+    model = getattr(predictor, "model", predictor)  # of a TargetPredictor
+    model.check_threshold(arguments.threshold)  # before a log or a file is opened
     to_terminal = not arguments.output and sys.stdout.isatty()
     notes: list[str] = []
     with ExitStack() as stack:

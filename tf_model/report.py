@@ -103,6 +103,7 @@ def answered(
     from tf_model.inference.targets import TargetPredictor
 
     is_target = isinstance(predictor, TargetPredictor)
+    model = predictor.model if is_target else predictor
     columns = predictor.columns(probabilities=True)
     has_all, has_some = (set(each) <= set(table.columns) for each in (columns, predictor.columns()))
     if has_some and not has_all:
@@ -112,7 +113,7 @@ def answered(
         )
     names = tables.names_apart(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
-    english = predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
+    english = model.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
     check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
     with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)

@@ -41,20 +41,6 @@ class TargetPredictor:
         model, found, answer = find_targets(folder, products)
         return cls(Predictor.load(model, runtime), found, Predictor.load(answer, runtime) if answer else None)
 
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """The metrics of the model."""
-        return self.model.metrics
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder of the model."""
-        return self.model.folder
-
-    def check_threshold(self, threshold: float | None) -> None:
-        """Raise :class:`UsageError` where the threshold is not from 0 to 1."""
-        self.model.check_threshold(threshold)
-
     def columns(self, probabilities: bool = False) -> dict[str, str]:
         """The columns of the predictions with their dtypes, see :func:`target_columns`."""
         return target_columns(self.model.labels, probabilities)
