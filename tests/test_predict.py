@@ -47,7 +47,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def test_rows_come_in_the_order_of_the_texts():
     texts = [f"{'iPad' if i % 3 else 'phone'} {'x' * (i * 37 % 50)}" for i in range(200)]
-    frame = stub().predict(texts, batch_size=7)
+    frame = replace(stub(), batch_size=7).predict(texts)
     assert frame["product"].tolist() == ["iPad" if i % 3 else "iPhone" for i in range(200)]
     assert frame["product_confidence"].tolist() == [pytest.approx(1 / (1 + len(text.encode()) % 7)) for text in texts]
 
@@ -55,7 +55,7 @@ def test_rows_come_in_the_order_of_the_texts():
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(st.text(max_size=9) | st.sampled_from(["iPad", "an ipad", ""])), batch_size=st.integers(1, 9))
 def test_a_text_is_scored_alike_alone_and_in_any_batch(texts, batch_size):
-    together = stub().predict(texts, batch_size, probabilities=True)
+    together = replace(stub(), batch_size=batch_size).predict(texts, probabilities=True)
     alone = [stub().predict([text], probabilities=True) for text in texts]
     expected = pandas.concat(alone, ignore_index=True) if alone else stub().predict([], probabilities=True)
     pandas.testing.assert_frame_equal(together, expected)
@@ -64,12 +64,12 @@ def test_a_text_is_scored_alike_alone_and_in_any_batch(texts, batch_size):
 def test_batches_hold_texts_of_about_one_length_and_no_text_twice(monkeypatch):
     sizes, done = [], []
     texts = ["a", "b" * 40, "cc", "a", "d" * 30, "a"]
-    stub(sizes=sizes).predict(texts, batch_size=2, on_progress=done.append)
+    replace(stub(sizes=sizes), batch_size=2).predict(texts, on_progress=done.append)
     assert sizes == [[40, 30], [2, 1]]
     assert done == [2, 4]
     monkeypatch.setattr(predictor, "WINDOW", 3)
     sizes.clear()
-    stub(sizes=sizes).predict(texts, batch_size=2)
+    replace(stub(sizes=sizes), batch_size=2).predict(texts)
     assert sizes == [[40, 2], [1], [30, 1]]
 
 
@@ -91,9 +91,9 @@ def test_columns_and_dtypes_even_of_nothing():
 
 def test_awkward_texts_reach_the_model_as_utf_8():
     seen = []
-    model = Predictor({"product": PRODUCTS}, lambda batch: (seen.extend(batch), stub().score(batch))[1])
+    model = Predictor({"product": PRODUCTS}, lambda batch: (seen.extend(batch), stub().score(batch))[1], batch_size=3)
     texts = [None, float("nan"), pandas.NA, "", "\ud83d", "\ud83d\ude00", "a\0b", 12, b"caf\xc3\xa9", ["x"]]
-    assert len(model.predict(texts, batch_size=3)) == len(texts)
+    assert len(model.predict(texts)) == len(texts)
     assert sorted(seen) == sorted([b"", b"\xef\xbf\xbd", "😀".encode(), b"a\0b", b"12", "café".encode(), b'["x"]'])
 
 

@@ -6,6 +6,7 @@ The Test tweets by ``saved_models/product`` in batches; then one by one by it an
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from research.benchmarks import harness
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     texts = harness.test_tweets(data.load(arguments.data))
     predictors = [Predictor.load(paths.SAVED_MODELS / name, "tensorflow") for name in PAIR]
-    throughput = _throughput(predictors[0], texts)
+    throughput = _throughput(replace(predictors[0], batch_size=BATCH), texts)
     pair = {
         # The backbone and the cleaning decide how many tokens a model reads.
         name: latency | {key: predictor.recipe[key] for key in ("backbone", "cleaning")}
@@ -46,7 +47,7 @@ def _throughput(predictor: Predictor, texts: Sequence[str]) -> float:
     seconds = []
     for _ in range(ROUNDS + 1):
         begin = time.perf_counter()
-        predictor.predict(texts, batch_size=BATCH)
+        predictor.predict(texts)
         seconds.append(time.perf_counter() - begin)
     return len(texts) / statistics.median(seconds[1:])  # the first warms up
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -308,7 +309,7 @@ def test_a_text_does_not_depend_on_its_batch(serve, texts):
 
 
 def test_predictor_gives_the_same_numbers(predictor, serve, texts):
-    frame = predictor.predict(texts, batch_size=7, probabilities=True)
+    frame = replace(predictor, batch_size=7).predict(texts, probabilities=True)
     answer = serve(texts)
     np.testing.assert_allclose(frame["product_confidence"], answer["confidence"].numpy(), atol=1e-5)
     np.testing.assert_allclose(frame.filter(like="product_probability_"), answer["probabilities"].numpy(), atol=1e-5)

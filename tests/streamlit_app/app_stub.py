@@ -20,7 +20,7 @@ from streamlit_app.components import loading, recording, runs
 from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import Attribution, Explanation
-from tf_model.inference.predictor import Measured, Predictor, columns_of, probability_column
+from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.tasks import NO_EMOTION
 
@@ -84,7 +84,6 @@ def _row(text: Any) -> dict[str, Any]:
 def stub_predict_texts(
     predictor: StubPredictor,
     texts: Sequence[Any],
-    batch_size: int = 64,
     probabilities: bool = False,
     on_progress: Callable[[int], None] | None = None,
     threshold: float | None = None,
@@ -95,11 +94,11 @@ def stub_predict_texts(
     predictor.calls.append(list(texts))
     if predictor.fails is not None:
         raise predictor.fails
-    for start in range(0, len(texts), batch_size):
+    for start in range(0, len(texts), BATCH_SIZE):
         if predictor.before_batch:
             predictor.before_batch()
         if on_progress:
-            on_progress(len(texts[start : start + batch_size]))
+            on_progress(len(texts[start : start + BATCH_SIZE]))
     names = list(predictor.columns(probabilities))
     rows = [_row(text) for text in texts]
     columns = {name: pandas.Series([row[name] for row in rows]) for name in names}

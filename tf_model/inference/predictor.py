@@ -148,7 +148,6 @@ class Predictor:
     def predict(
         self,
         texts: Sequence[Any],
-        batch_size: int | None = None,
         probabilities: bool = False,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
@@ -158,7 +157,7 @@ class Predictor:
         Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each batch that is done. An
         answer below ``threshold`` (0 to 1; None: the model's own) is "Not sure".
         """
-        measured = self.predict_measured(texts, batch_size, on_progress, threshold)
+        measured = self.predict_measured(texts, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
 
     def probabilities(self, texts: Sequence[Any]) -> np.ndarray:
@@ -193,7 +192,6 @@ class Predictor:
     def predict_measured(
         self,
         texts: Sequence[Any],
-        batch_size: int | None = None,
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> Measured:
@@ -208,7 +206,7 @@ class Predictor:
         _calls.append(None)
         try:
             windows = [
-                self._score_window(inputs[start : start + WINDOW], batch_size or self.batch_size, on_progress)
+                self._score_window(inputs[start : start + WINDOW], on_progress)
                 for start in range(0, len(inputs), WINDOW)
             ]
         finally:
@@ -233,13 +231,13 @@ class Predictor:
         rest = max(seconds["model"] - sum(stages.values()), 0.0)
         return Measured(predictions, stages | {"rest": rest}, outputs["unknown_share"].tolist(), self.no_emotion)
 
-    def _score_window(self, window: list[bytes], batch_size: int, on_progress: Callable[[int], None] | None) -> Outputs:
+    def _score_window(self, window: list[bytes], on_progress: Callable[[int], None] | None) -> Outputs:
         """The outputs of all texts of a window, in its order; a text that occurs twice is scored once."""
         copies = Counter(window)
         texts = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit into memory fails at once
         batches = []
-        for first in range(0, len(texts), batch_size):
-            batch = texts[first : first + batch_size]
+        for first in range(0, len(texts), self.batch_size):
+            batch = texts[first : first + self.batch_size]
             batches.append(self.score(batch))
             if on_progress:
                 on_progress(sum(copies[text] for text in batch))
@@ -349,9 +347,8 @@ def _late_explainer(
     @cache
     def loaded() -> Callable[[bytes], attribution.Explanation]:
         explain = _explainer(_load_graph(folder, labels, None))
-        if explain is None or model_dir.identity(folder) != before:
-            what = "cannot explain its answers; train it again" if explain is None else "was replaced; load it again"
-            raise ModelError(f"{folder} {what}")
+        if model_dir.identity(folder) != before:
+            raise ModelError(f"{folder} was replaced; load it again")
         return explain
 
     return lambda text: loaded()(text)
