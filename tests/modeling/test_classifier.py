@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tf_model import device
 from tf_model.config import REPORT, TUNED, make_config
@@ -101,6 +102,12 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(folder, values):
     assert "missing or of another size" in message
     assert "download the folder again or choose another backbone" in message
     assert "\n" not in message
+
+
+def test_weights_of_something_else_are_refused(folder):
+    save_file({"layer.weight": np.zeros((2, 2), np.float32)}, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"the weights of .* do not fit its config\.json: \d+ of its layers' weights"):
+        build(backbone.find(str(folder)), [CLASSES])
 
 
 def test_a_configuration_that_makes_no_bert_is_refused(folder):
