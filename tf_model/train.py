@@ -245,7 +245,7 @@ def _reference(encoder, validation: data.TrainingRows, scores, threshold, metric
         f"validation part ({metrics['protocol']})",
         unknown_shares.numpy().tolist(),
         {name: of_task["accuracy"] for name, of_task in metrics["validation"].items()},
-        next((task.no_emotion for task in validation.tasks if task.no_emotion), None),
+        validation.tasks[-1].no_emotion,
     )
 
 

@@ -60,9 +60,8 @@ def write_rival(model: Path, folder: Path, calibration: Sequence[str]) -> Any:
 
     from tf_model.export import restore
 
-    restored = restore.load(model)
-    fitted = restored.fitted
-    if restored.predictor.recipe.get("pooling") != "cls":
+    fitted, predictor = restore.load(model)
+    if predictor.recipe.get("pooling") != "cls":
         raise ModelError(f"{model} pools its tokens as PyTorch's class does not; give one of the recipe report")
     ends = {"kernel": "weight", "gamma": "weight", "beta": "bias", "embeddings": "weight"}
     weights = {}
@@ -72,7 +71,7 @@ def write_rival(model: Path, folder: Path, calibration: Sequence[str]) -> Any:
         name = ".".join([*path, ends.get(last, last)]).replace("layer_._", "layer.")
         weights[name] = np.ascontiguousarray(values)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    [task] = restored.tasks
+    [task] = predictor.tasks
     labels = {"id2label": dict(enumerate(task.labels)), "label2id": {name: i for i, name in enumerate(task.labels)}}
     write_json(folder / "config.json", fitted.model.config.to_dict() | labels | {"architectures": None})
     (folder / "vocab.txt").write_text("\n".join(fitted.encoder.vocabulary) + "\n", encoding="utf-8")

@@ -56,7 +56,7 @@ def probabilities(fitted, rows) -> np.ndarray:
 
 
 def write(fitted, folder: Path, rows=None, probabilities=None) -> dict:
-    light.write_light(fitted, tasks.ANSWER_TASKS, folder, CALIBRATION, tasks.NO_EMOTION, rows, probabilities)
+    light.write_light(fitted, tasks.ANSWER_TASKS, folder, CALIBRATION, rows, probabilities)
     return json.loads((folder / "light" / "light.json").read_text(encoding="utf-8"))
 
 

@@ -52,7 +52,7 @@ def save(name: str, tiny_bert: Path, folder: Path) -> Path:
     calibration = {"temperature": {task.name: 1.7 for task in chosen}, "threshold": 0.4}
     calibration = calibration if name != "product" else None
     save_graph(fitted, chosen, folder, calibration)
-    write_light(fitted, chosen, folder, calibration, tasks.NO_EMOTION, None, None)
+    write_light(fitted, chosen, folder, calibration, None, None)
     labels = {"task": name, "labels": {task.name: task.labels for task in chosen}}
     write_json(folder / "labels.json", labels | {"no_emotion": tasks.NO_EMOTION})
     if calibration:

@@ -18,6 +18,7 @@ from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.files import whole_folder
 from tf_model.tasks import TARGET, TEXT_COLUMN, name_of
+from tf_model.training.trainer import Fitted
 
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
 
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     folder = find_model(arguments.model)
     restored = restore.load(folder)
     with cli.stopped_cleanly(), whole_folder(arguments.output, arguments.overwrite) as part:
-        _write_again(restored, part)
+        _write_again(*restored, part)
         if sign:
             sign(part)
     model, output = paths.shown(folder), paths.shown(arguments.output)
@@ -38,24 +39,23 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _write_again(restored: restore.Restored, folder: Path) -> None:
+def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
     """The SavedModel as the present code makes it, and the artifacts; :class:`ModelError` if it answers otherwise."""
     written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
-    shutil.copytree(restored.predictor.folder, folder, ignore=written, dirs_exist_ok=True)
+    shutil.copytree(model.folder, folder, ignore=written, dirs_exist_ok=True)
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
-    save_graph(restored.fitted, restored.tasks, folder, calibration)
+    save_graph(fitted, model.tasks, folder, calibration)
     texts = read(paths.SAMPLE_CORPUS).labelled[TEXT_COLUMN].head(64).tolist()
     again = Predictor.load(folder, "tensorflow")
-    difference = np.abs(restored.predictor.probabilities(texts) - again.probabilities(texts)).max()
+    difference = np.abs(model.probabilities(texts) - again.probabilities(texts)).max()
     if difference > SAME_PROBABILITIES:
         raise ModelError(
-            f"{restored.predictor.folder} and its export differ by {difference:.2g} in a probability: it was trained "
+            f"{model.folder} and its export differ by {difference:.2g} in a probability: it was trained "
             "by code that reads texts in another way; train it again"
         )
-    rows = _validation_rows(restored.predictor)
+    rows = _validation_rows(model)
     probabilities = again.probabilities(rows.texts) if rows else None
-    no_emotion = restored.predictor.no_emotion
-    write_light(restored.fitted, restored.tasks, folder, calibration, no_emotion, rows, probabilities)
+    write_light(fitted, model.tasks, folder, calibration, rows, probabilities)
     model_dir.write_manifest(folder)
 
 

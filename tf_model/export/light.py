@@ -35,7 +35,6 @@ def write_light(
     tasks: Sequence[Task],
     folder: Path,
     calibration: Mapping[str, Any] | None,
-    no_emotion: str | None,
     validation: TrainingRows | None,
     probabilities: np.ndarray | None,
 ) -> None:
@@ -54,7 +53,7 @@ def write_light(
         "lower_case": encoder.lower_case,
         "max_tokens": encoder.max_tokens,
         "labels": {task.name: list(task.labels) for task in tasks},
-        "no_emotion": no_emotion,
+        "no_emotion": tasks[-1].no_emotion,
         "temperature": calibration["temperature"] if calibration else {task.name: 1.0 for task in tasks},
         "threshold": calibration["threshold"] if calibration else None,
     }

@@ -1,33 +1,23 @@
 """A saved model as the classifier that it was exported from: to export it anew, or to go on from its weights."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model import device, tasks
+from tf_model import device
 from tf_model.config import config_of
 from tf_model.errors import ModelError
-from tf_model.inference.predictor import Predictor, find_model
+from tf_model.inference.predictor import Predictor
 from tf_model.modeling import backbone
 from tf_model.modeling import classifier as bert
 from tf_model.training.trainer import Fitted, text_encoder
 
 
-@dataclass(frozen=True)
-class Restored:
-    """The classifier of a saved model, in float32 and without a history; and the model itself."""
-
-    fitted: Fitted
-    tasks: tuple[tasks.Task, ...]
-    predictor: Predictor
-
-
-def load(folder: Path | str | None) -> Restored:
+def load(folder: Path) -> tuple[Fitted, Predictor]:
     """Read a saved model back, with the architecture and the vocabulary of the backbone that its recipe names.
 
-    Raises :class:`ModelError` where it is not whole, or its weights do not fit.
+    The classifier is in float32 and without a history; beside it stands the model itself. Raises :class:`ModelError`
+    where it is not whole, or its weights do not fit.
     """
-    folder = find_model(folder)
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
     folder = folder.resolve() if folder.is_symlink() else folder
     predictor = Predictor.load(folder, "tensorflow")
@@ -44,7 +34,7 @@ def load(folder: Path | str | None) -> Restored:
         )
     for name, variable in own.items():
         variable.assign(saved[name])
-    return Restored(Fitted(model, text_encoder(config, weights)), predictor.tasks, predictor)
+    return Fitted(model, text_encoder(config, weights)), predictor
 
 
 def _saved_variables(folder: Path) -> dict[str, Any]:

@@ -59,8 +59,8 @@ def export(
     with whole_folder(folder, overwrite) as part:
         save_graph(fitted, tasks, part, calibration)
         labels = {task.name: list(task.labels) for task in tasks}
-        no_emotion = next((task.no_emotion for task in tasks if task.no_emotion), None)
-        write_json(part / model_dir.LABELS, {"task": metrics["task"], "labels": labels, "no_emotion": no_emotion})
+        named = {"task": metrics["task"], "labels": labels, "no_emotion": tasks[-1].no_emotion}
+        write_json(part / model_dir.LABELS, named)
         if calibration:
             write_json(part / model_dir.CALIBRATION, calibration)
         if out_of_fold:
@@ -70,7 +70,7 @@ def export(
             reference.save(part)
         if products:
             write_products(products, part / model_dir.PRODUCTS)
-        write_light(fitted, tasks, part, calibration, no_emotion, validation, probabilities)
+        write_light(fitted, tasks, part, calibration, validation, probabilities)
         model_dir.write_manifest(part)
         write_json(part / model_dir.RECIPE, config.to_dict())
         write_json(part / model_dir.METRICS, metrics)
