@@ -5,7 +5,6 @@ With ``mean_pooling``, the only module that imports transformers; prediction imp
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
         ("mpnet", "mean"): mean_pooling.MeanPooledMPNetForSequenceClassification,
     }[backbone.model_type, pooling]
     transformers.logging.set_verbosity_error()
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
         # Local safetensors only: nothing is fetched, nothing is unpickled. A classification layer of an earlier
         # fine-tuning may have another size and is replaced; anything else that does not fit is refused below.
