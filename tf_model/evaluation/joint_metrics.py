@@ -246,18 +246,16 @@ def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None)
     if calibration is None:
         return flat | {f"{name}_loss": of_task["loss"] for name, of_task in metrics.items()}
     answer = metrics[tasks.ANSWER]
-    return flat | {
+    flat |= {
         "answer_accuracy": answer["accuracy"],
         "answer_emotion_rows_accuracy": answer["emotion_rows_accuracy"],
         "answer_not_sure_share": answer["not_sure_share"],
         "answer_answered_accuracy": answer["answered_accuracy"],
-        **{f"{name}_ece": calibration[name]["after"]["ece"] for name in metrics if name != tasks.ANSWER},
-        **{
-            f"{name}_accuracy_at_80_percent": of_task["accuracy_at_80_percent"]
-            for name, of_task in calibration.items()
-            if name in metrics and "accuracy_at_80_percent" in of_task
-        },
+        **{f"{name}_ece": of_task["after"]["ece"] for name, of_task in calibration.items()},
     }
+    if PRODUCT.name in calibration:
+        flat["product_accuracy_at_80_percent"] = calibration[PRODUCT.name]["accuracy_at_80_percent"]
+    return flat
 
 
 def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
