@@ -13,7 +13,7 @@ from tf_model import config, tasks
 from tf_model.data.label_errors import tfidf_classifier, tfidf_features
 from tf_model.eda import keyword_rule
 
-BACKBONE, EMBEDDING_BATCH = "minilm", 64  # of the frozen embeddings
+BACKBONE = "minilm"  # of the frozen embeddings
 OURS = "tuned"  # our own model among the methods
 SEEDS = (0, 1, 2)  # of the methods with randomness
 
@@ -212,23 +212,20 @@ def embeddings(texts: Sequence[str]) -> np.ndarray:
 
 
 def _embed(texts: Sequence[str]) -> np.ndarray:
+    from research.methods.neural import Inputs, score
     from tf_model import device
 
     tf = device.import_tensorflow()
     device.prepare(0, precision="float32")
     from tf_model.modeling import backbone, classifier
-    from tf_model.preprocessing import batching
     from tf_model.preprocessing.tokenizer import TextEncoder
 
     weights = backbone.find(BACKBONE)
-    encoder = TextEncoder(weights.vocabulary, "normalized", weights.lower_case)
     bert = classifier.build(weights, [2]).bert
 
-    @batching.traced_once
-    def mean(inputs: Any) -> Any:
+    def mean(inputs: Inputs) -> Any:
         tokens = bert(inputs, training=False).last_hidden_state  # (B, L, hidden)
         mask = tf.cast(inputs["attention_mask"], tokens.dtype)[..., tf.newaxis]
         return tf.math.l2_normalize(tf.reduce_sum(tokens * mask, axis=1), axis=1)
 
-    token_ids = batching.encode(encoder, texts)
-    return batching.scores(mean, token_ids, batch_size=EMBEDDING_BATCH, max_tokens=encoder.max_tokens)
+    return score(mean, TextEncoder(weights.vocabulary, "normalized", weights.lower_case), texts)

@@ -136,12 +136,12 @@ def training_batches(
     return batches.map(lambda inputs, ids: (convert(inputs), ids)), steps
 
 
-def score(probabilities: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """What ``probabilities`` gives for each text, float32 [N, classes], computed in batches of like lengths."""
+def score(network: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
+    """What a ``network`` gives for each text, float32 [N, ...], computed in batches of like lengths."""
     from tf_model.preprocessing import batching
 
     return batching.scores(
-        batching.traced_once(probabilities),
+        batching.traced_once(network),
         batching.encode(encoder, list(texts)),
         batch_size=SCORING_BATCH,
         max_tokens=encoder.max_tokens,
