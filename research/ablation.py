@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     command, setting = study.command_line("ablation", argv), arguments.setting
     dataset = data.load(arguments.data)
     problem = make_problem(dataset, tasks.PRODUCT.name)
-    run = load_to_extend("ablation", {"dataset": dataset.name, **study.size_of(dataset, problem)})
+    run = load_to_extend("ablation", {"dataset": dataset.name, **study.size_of(problem)})
     settings = run.setdefault("settings", {})
     if setting not in settings or not study.is_recorded_config(settings[setting]["recipe"], SETTINGS[setting]):
         settings[setting] = {"recipe": SETTINGS[setting].to_dict(), "protocols": {}}
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
                     switch = SWITCHES[name]
                     if switch.folds is not None and protocol not in switch.folds:
                         continue
-                    result = score_switch(setting, name, problem, protocol, seed, dataset.sha256)
+                    result = score_switch(setting, name, problem, protocol, seed)
                     entry = switches.setdefault(name, {"title": switch.title})
                     entry["seeds"] = study.with_seed(entry, seed, figures(problem, result))
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
@@ -134,9 +134,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def score_switch(
-    setting: str, name: str, problem: Problem, protocol: str, seed: int, data_sha256: str
-) -> study.OutOfFold:
+def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed: int) -> study.OutOfFold:
     """Scores out of fold with one switch, from the store or computed and kept there."""
     switch = SWITCHES[name]
     settings = replace(SETTINGS[setting], seed=seed, **switch.settings)
@@ -150,7 +148,7 @@ def score_switch(
         slow=True,
     )
     switched = replace(problem, folds={protocol: folds})
-    return study.score_method(method, switched, tasks.PRODUCT, protocol, seed, data_sha256)
+    return study.score_method(method, switched, tasks.PRODUCT, protocol, seed)
 
 
 def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
     for name in arguments.methods:
         method = known[name]
         before = still_valid(entries, known).get(name)
-        for entry in evaluate_method(method, wanted, arguments.protocols, arguments.seeds, dataset.sha256, before):
+        for entry in evaluate_method(method, wanted, arguments.protocols, arguments.seeds, before):
             entries[name] = entry
             run["methods"] = still_valid(entries, known)
             path = record("baselines", command, run)
@@ -77,7 +77,6 @@ def evaluate_method(
     problems: Mapping[str, Problem],
     protocols: Sequence[str],
     seeds: Sequence[int] | None,
-    data_sha256: str,
     recorded: Mapping[str, Any] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The entry of one method after each problem, protocol and seed: metrics by these, and their spread over seeds.
@@ -93,8 +92,7 @@ def evaluate_method(
             of_problem = entry.setdefault(name, {})
             for protocol in protocols:
                 results = {
-                    task.name: study.score_method(method, problem, task, protocol, seed, data_sha256)
-                    for task in problem.rows.tasks
+                    task.name: study.score_method(method, problem, task, protocol, seed) for task in problem.rows.tasks
                 }
                 predicted = {task: result.predicted for task, result in results.items()}
                 correct = study.correct_by_question(problem, predicted)
@@ -195,7 +193,7 @@ def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) 
             accuracies = {}
             for problem in problems:
                 (task,) = problem.rows.tasks
-                result = study.score_method(method, problem, task, GROUPED, 0, dataset.sha256)
+                result = study.score_method(method, problem, task, GROUPED, 0)
                 metrics = study.evaluate(task, problem.label_ids(task), result, method.has_probabilities)
                 accuracies[task.name] = metrics["accuracy"]
             tried[f"{value:g}"] = accuracies
@@ -212,7 +210,8 @@ def _choosing_problem(dataset: data.Dataset, task: tasks.Task) -> Problem:
     rows = data.training_rows(dataset, task.name)
     rows = rows.take(np.sort(splits.report_split(rows.strata, labels=rows.strata_names).train))
     groups = splits.near_duplicate_groups(rows.texts)
-    return Problem(task.name, rows, groups, {GROUPED: splits.folds_of(rows, groups, CHOOSING_FOLDS, CHOOSING_SEED)})
+    folds = {GROUPED: splits.folds_of(rows, groups, CHOOSING_FOLDS, CHOOSING_SEED)}
+    return Problem(task.name, rows, groups, folds, dataset.sha256)
 
 
 if __name__ == "__main__":

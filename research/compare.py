@@ -42,18 +42,18 @@ def main(argv: list[str] | None = None) -> int:
     command = study.command_line("compare", argv)
     dataset = data.load(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
-    by_seed, folds = _ours(arguments, problem, dataset), problem.folds[protocol]
+    by_seed, folds = _ours(arguments, problem), problem.folds[protocol]
     name = f"compare_{REPORT}_{arguments.task}" if arguments.models else f"compare_{arguments.task}"
     same = {
         "protocol": f"grouped {len(folds)}-fold" if protocol == GROUPED else "the report's random split, seed 42",
         "task": arguments.task,
-        **study.size_of(dataset, problem),
+        **study.size_of(problem),
         "rows": sum(len(split.validation) for split in folds),
     }
     run = load_to_extend(name, same) if arguments.recorded else same
     entries = run.get("methods", {})
     for method in (known[each] for each in arguments.methods):
-        tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol, dataset), method.title)
+        tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol), method.title)
         entries[method.name] = {"title": method.title, "settings": method.settings, **tests}
     run["methods"] = {name: entries[name] for name in known if name in entries}
     path = record(name, command, run)
@@ -78,14 +78,14 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
     return tests
 
 
-def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: data.Dataset) -> Correct:
+def recorded_baseline(method: Method, problem: Problem, protocol: str) -> Correct:
     """Which rows a baseline predicts correctly with its first seed, from the record of ``make baselines``.
 
     A slow one is recorded of each task on folds of that task alone, which keep near-duplicates together as well and
     leave as many tweets to train on. DataError if it is not recorded.
     """
     run, seed, packed = load("baselines"), str(method.seeds[0]), {}
-    if run is not None and run["data_sha256"] == dataset.sha256:
+    if run is not None and run["data_sha256"] == problem.data_sha256:
         entry = still_valid(run["methods"], {method.name: method}).get(method.name, {})
         for name in tasks.TASKS if method.slow else (problem.name,):
             packed |= entry.get(name, {}).get(protocol, {}).get("seeds", {}).get(seed, {}).get("right", {})
@@ -98,26 +98,23 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str, dataset: 
     return correct
 
 
-def _ours(arguments: argparse.Namespace, problem: Problem, dataset: data.Dataset) -> dict[str, Correct]:
+def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]:
     """Which rows our model predicts correctly, by seed."""
     if arguments.recorded:
-        by_seed = recorded_ours(problem, dataset)
+        by_seed = recorded_ours(problem)
         if by_seed is None:
             raise DataError("our answer model is not recorded on this dataset; run `make variants` first")
         return by_seed
-    if arguments.models:
-        scores = load_validated(arguments.models, problem, dataset.sha256)
-    else:
-        scores = load_out_of_fold(problem)
+    scores = load_validated(arguments.models, problem) if arguments.models else load_out_of_fold(problem)
     return {
         key: study.correct_by_question(problem, study.predicted_by_task(problem, each)) for key, each in scores.items()
     }
 
 
-def recorded_ours(problem: Problem, dataset: data.Dataset) -> dict[str, Correct] | None:
+def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
     """Our answer model by seed, on the questions of ``problem``; None if ``make variants`` has not recorded it."""
     run, settings = load("levers"), replace(config.ANSWER, seed=0)
-    if not run or run["data_sha256"] != dataset.sha256 or not study.is_recorded_config(run["recipe"], settings):
+    if not run or run["data_sha256"] != problem.data_sha256 or not study.is_recorded_config(run["recipe"], settings):
         return None
     seeds, rows = run["levers"][UNCHANGED]["seeds"], study.question_rows(problem, GROUPED)
     return {seed: study.unpacked(figures["right"], rows) for seed, figures in seeds.items()}
@@ -157,7 +154,7 @@ def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
     return by_seed
 
 
-def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -> dict[str, np.ndarray]:
+def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
     """What models predicted of the validation part of the report's split: as :func:`load_out_of_fold`, NaN elsewhere.
 
     DataError if a model is of another task, dataset or split, or two have the same seed.
@@ -175,7 +172,7 @@ def load_validated(models: Sequence[Path], problem: Problem, data_sha256: str) -
                 f"with `python -m tf_model.train --task {task.name}`"
             )
         is_alike = np.array_equal(np.sort(validated.rows), np.sort(problem.rows.rows[split.validation]))
-        if report.data_sha256 != data_sha256 or not is_alike:
+        if report.data_sha256 != problem.data_sha256 or not is_alike:
             raise DataError(
                 f"{paths.shown(folder)} was validated on other rows than the report's; train it on its split"
             )

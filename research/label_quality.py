@@ -42,19 +42,19 @@ def main(argv: list[str] | None = None) -> int:
     entries = run.setdefault("tasks", {})
     ours = our_probabilities(dataset) if arguments.ours else {}
     with cli.stopped_cleanly():
-        run["answers_agree"] = agreements(make_problem(dataset, tasks.ANSWER), dataset)
+        run["answers_agree"] = agreements(make_problem(dataset, tasks.ANSWER))
         for name in arguments.tasks:
             problem, entry = make_problem(dataset, name), entries.setdefault(name, {})
-            entry |= {"rows": len(problem.rows), "agreement": agreements(problem, dataset)}
-            tfidf = study.score_method(known[TFIDF], problem, tasks.TASKS[name], GROUPED, 0, dataset.sha256)
+            entry |= {"rows": len(problem.rows), "agreement": agreements(problem)}
+            tfidf = study.score_method(known[TFIDF], problem, tasks.TASKS[name], GROUPED, 0)
             by_words = {"words": doubts(problem, tfidf.scores), "settings": known[TFIDF].settings}
             by_ours = {"ours": doubts(problem, ours[name])} if ours else {}  # else what is recorded stays
             entry["doubts"] = entry.get("doubts", {}) | by_words | by_ours
             measured = entry["without_doubtful"] = still_valid(entry.get("without_doubtful", {}), known)
             path = record("label_quality", command, run)
-            orders = [most_doubtful_first(problem, split, dataset.sha256) for split in problem.folds[GROUPED]]
+            orders = [most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
             for method in (known[each] for each in arguments.methods):
-                figures = without_doubtful(method, problem, orders, dataset.sha256)
+                figures = without_doubtful(method, problem, orders)
                 measured[method.name] = {"title": method.title, "settings": method.settings, **figures}
                 entry["without_doubtful"] = measured = still_valid(measured, known)
                 path = record("label_quality", command, run)
@@ -66,10 +66,10 @@ def main(argv: list[str] | None = None) -> int:
 # ---------------------------------------------------------------- what people said
 
 
-def agreements(problem: Problem, dataset: data.Dataset) -> dict[str, Any]:
+def agreements(problem: Problem) -> dict[str, Any]:
     """:func:`agreement` of texts that are the same but for a link, and of near-duplicates."""
     rows, label_ids = judged_labels(problem)
-    ours = our_accuracy(problem, dataset)
+    ours = our_accuracy(problem)
     by_threshold = {}
     for threshold in (SAME_TEXT, splits.THRESHOLD):
         is_known = threshold == splits.THRESHOLD  # those of the folds
@@ -93,12 +93,12 @@ def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.where(none, 0, 1 + emotion * len(tasks.PRODUCTS) + product)[rows]
 
 
-def our_accuracy(problem: Problem, dataset: data.Dataset) -> np.ndarray | None:
+def our_accuracy(problem: Problem) -> np.ndarray | None:
     """How many of our answer model's recorded seeds are correct on each row, 0 to 1, float [N]; None if none is.
 
     NaN in rows that the question is not asked of.
     """
-    seeds = recorded_ours(problem, dataset)
+    seeds = recorded_ours(problem)
     if seeds is None:
         return None
     shares = np.full(len(problem.rows), np.nan)
@@ -180,9 +180,7 @@ def doubts(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
 # ---------------------------------------------------------------- what leaving them out does
 
 
-def without_doubtful(
-    method: Method, problem: Problem, orders: Sequence[np.ndarray], data_sha256: str
-) -> dict[str, Any]:
+def without_doubtful(method: Method, problem: Problem, orders: Sequence[np.ndarray]) -> dict[str, Any]:
     """A method trained without the most doubtful labels, less :data:`DRAWS` trainings without as many random ones.
 
     Those are of the same classes: doubts fall on rare classes most, and the difference would be that of the balance.
@@ -198,13 +196,13 @@ def without_doubtful(
             for split, some in zip(folds, left_out, strict=True)
         ]
         part = replace(problem, folds={name: parts})
-        return study.score_method(method, part, task, name, method.seeds[0], data_sha256)
+        return study.score_method(method, part, task, name, method.seeds[0])
 
     def metrics(result: OutOfFold) -> dict[str, float]:
         every = study.evaluate(task, label_ids, result, method.has_probabilities)
         return {name: every[name] for name in ("accuracy", "macro_f1")}
 
-    whole = study.score_method(method, problem, task, GROUPED, method.seeds[0], data_sha256)
+    whole = study.score_method(method, problem, task, GROUPED, method.seeds[0])
     figures: dict[str, Any] = {"all": metrics(whole)}
     for share in SHARES:
         left_out = [order[: round(share * len(order))] for order in orders]
@@ -242,12 +240,13 @@ def as_many_of_each_class(
     return np.concatenate(drawn)
 
 
-def most_doubtful_first(problem: Problem, split: splits.Split, data_sha256: str) -> np.ndarray:
+def most_doubtful_first(problem: Problem, split: splits.Split) -> np.ndarray:
     """Positions of a training part, by the probability that the TF-IDF baseline, fitted on other folds of it, gives."""
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
-    part = Problem(problem.name, rows, groups, {"inner": splits.folds_of(rows, groups, FOLDS, FOLD_SEED)})
-    result = study.score_method(methods()[TFIDF], part, task, "inner", 0, data_sha256)
+    inner = splits.folds_of(rows, groups, FOLDS, FOLD_SEED)
+    part = replace(problem, rows=rows, groups=groups, folds={"inner": inner})
+    result = study.score_method(methods()[TFIDF], part, task, "inner", 0)
     confidence = label_errors.label_confidence(part.label_ids(task), result.scores)
     return split.train[np.argsort(confidence, kind="stable")]
 

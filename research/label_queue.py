@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         results = measure(problem, arguments.seeds)
     for name, each in results.items():
         print(f"{name}: macro-F1 {each['macro_f1']['mean']:.3f}, {each['negative']:.1%} of the labels negative")
-    run = load_to_extend("label_queue", study.size_of(dataset, problem) | {"method": METHOD, "labels_at_first": START})
+    run = load_to_extend("label_queue", study.size_of(problem) | {"method": METHOD, "labels_at_first": START})
     run["results"] = {"fold_seed": FOLD_SEED, "seeds": arguments.seeds, "ways": results}
     record("label_queue", study.command_line("label_queue", argv), run)
     return 0

@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.stopped_cleanly():
         for method in (known[each] for each in arguments.methods):
             before = still_valid(entries, known).get(method.name, {})
-            for entry in curve(method, problem, sizes, dataset.sha256, before):
+            for entry in curve(method, problem, sizes, before):
                 entries[method.name] = entry
                 run["methods"] = still_valid(entries, known)
                 path = record(name, command, run)
@@ -72,7 +72,7 @@ def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
 
 
 def curve(
-    method: Method, problem: Problem, sizes: Sequence[int], data_sha256: str, recorded: Mapping[str, Any]
+    method: Method, problem: Problem, sizes: Sequence[int], recorded: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """The entry of a method after each size, with the points of ``recorded``: accuracy and its spread over draws."""
     (task,) = problem.rows.tasks
@@ -81,7 +81,7 @@ def curve(
         accuracies = []
         for number in range(DRAWS):
             drawn = replace(problem, folds={f"{size}-rows": draw(problem, size, number)})
-            result = study.score_method(method, drawn, task, f"{size}-rows", number, data_sha256)
+            result = study.score_method(method, drawn, task, f"{size}-rows", number)
             accuracies.append(study.evaluate(task, problem.label_ids(task), result)["accuracy"])
         points[size] = {"size": size, "accuracy": summarize(accuracies)}
         yield {

@@ -68,6 +68,7 @@ class Problem:
     rows: data.TrainingRows  # a row without a label of a task is predicted, but not learned from
     groups: np.ndarray  # near-duplicates, int64 [N]
     folds: Mapping[str, Sequence[splits.Split]]  # by protocol
+    data_sha256: str  # of the file that the rows are from
 
     def label_ids(self, task: tasks.Task) -> np.ndarray:
         """Class ids of a task, int64 [N], -1 where there is none."""
@@ -79,12 +80,13 @@ def make_problem(dataset: data.Dataset, name: str, fold_seed: int = FOLD_SEED) -
     rows = data.training_rows(dataset, name)
     groups = splits.near_duplicate_groups(rows.texts)
     report = splits.report_split(rows.strata, labels=rows.strata_names)
-    return Problem(name, rows, groups, {REPORT: (report,), GROUPED: splits.folds_of(rows, groups, FOLDS, fold_seed)})
+    folds = {REPORT: (report,), GROUPED: splits.folds_of(rows, groups, FOLDS, fold_seed)}
+    return Problem(name, rows, groups, folds, dataset.sha256)
 
 
-def size_of(dataset: data.Dataset, problem: Problem) -> dict[str, Any]:
+def size_of(problem: Problem) -> dict[str, Any]:
     """What tells in a record which rows a run is of."""
-    return {"data_sha256": dataset.sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
+    return {"data_sha256": problem.data_sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
 
 
 # ---------------------------------------------------------------- scores out of fold
@@ -146,9 +148,7 @@ def score_folds(
     return OutOfFold(whole, seconds)
 
 
-def score_method(
-    method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int, data_sha256: str
-) -> OutOfFold:
+def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int) -> OutOfFold:
     """Scores of a method, fitted on each fold's training rows with a label of the task, for all validation rows."""
     label_ids, folds = problem.label_ids(task), problem.folds[protocol]
     name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}"
@@ -164,7 +164,7 @@ def score_method(
         return scores
 
     title = f"{method.name}, {task.name}, {protocol}, seed {seed}" if method.slow else ""
-    depends_on = data_sha256, problem.rows.rows.tolist(), method.settings
+    depends_on = problem.data_sha256, problem.rows.rows.tolist(), method.settings
     return score_folds(name, depends_on, len(problem.rows), folds, fit_and_score, title)
 
 

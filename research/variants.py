@@ -278,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     command = study.command_line("variants", argv)
     dataset = data.load(arguments.data)
     problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
-    same = {"dataset": dataset.name, **study.size_of(dataset, problem)}
+    same = {"dataset": dataset.name, **study.size_of(problem)}
     name_of_run = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
     run = load_to_extend(name_of_run, same)
     if not study.is_recorded_config(run.get("recipe", {}), settings):

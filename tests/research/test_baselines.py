@@ -24,7 +24,7 @@ def test_near_duplicates_are_worth_what_a_method_loses_without_them():
     ids = np.array([1, 1, 2, 1, 1, 0, 1, 2])
     rows = data.TrainingRows((tasks.EMOTION,), np.arange(8), texts, ids[:, np.newaxis])
     report = splits.Split(np.array([0, 2, 4, 6]), np.array([7, 5, 3, 1]))
-    problem = Problem("emotion", rows, groups, {REPORT: [report]})
+    problem = Problem("emotion", rows, groups, {REPORT: [report]}, "sha")
     grouped = runs.pack(np.array([0, 0, 1, 0, 1, 1, 1, 0], bool))
     worth = baselines.worth_of_duplicates(problem, grouped, runs.pack(np.array([1, 0, 1, 0], bool)))
     assert (worth["rows"], worth["difference"]) == (4, 0.25)

@@ -144,11 +144,11 @@ def test_models_of_other_rows_tasks_or_the_same_seed_are_refused(save_model, pro
         ([emotion], "expected a model of product"),
     ):
         with pytest.raises(DataError, match=said):
-            compare.load_validated(models, problem, dataset.sha256)
+            compare.load_validated(models, problem)
     with pytest.raises(DataError, match="was validated on other rows"):
-        compare.load_validated([one], problem, "another dataset")
+        compare.load_validated([one], replace(problem, data_sha256="another dataset"))
     with pytest.raises(DataError, match="expected a model of one task"):
-        compare.load_validated([one], problems["answer"], dataset.sha256)
+        compare.load_validated([one], problems["answer"])
     with pytest.raises(SystemExit) as exit_code:
         compare.main(["--models", str(one), "--recorded"])
     assert exit_code.value.code == 2

@@ -26,7 +26,7 @@ def problem_of(texts, label_ids, groups=None) -> Problem:
     groups = np.arange(len(texts)) if groups is None else np.asarray(groups)
     ids = label_ids[:, np.newaxis]
     rows = data.TrainingRows((tasks.EMOTION,), np.arange(len(texts)), texts, ids)
-    return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)})
+    return Problem("emotion", rows, groups, {GROUPED: splits.grouped_folds(label_ids, groups)}, "sha")
 
 
 def test_agreement_counts_pairs_weighted_by_rows():
@@ -45,12 +45,12 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     dataset = data.read(paths.SAMPLE_CORPUS)
     problem = study.make_problem(dataset, "product")
-    assert label_quality.our_accuracy(problem, dataset) is None, "nothing is recorded"
+    assert label_quality.our_accuracy(problem) is None, "nothing is recorded"
     right = [np.arange(len(problem.rows)) % 2 == 0, np.ones(len(problem.rows), bool)]
     seeds = {str(seed): {"right": {"product": runs.pack(each)}} for seed, each in enumerate(right)}
     run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": seeds}}})
-    ours = label_quality.our_accuracy(problem, dataset)
+    ours = label_quality.our_accuracy(problem)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
     groups[1] = groups[3] = 1  # two rows that were right once in two
@@ -70,7 +70,9 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     answers = study.make_problem(dataset, tasks.ANSWER)
     few = answers.rows.take(np.arange(len(label_ids)))
     folds = {GROUPED: [splits.Split(np.arange(0), np.arange(12))]}
-    problem = Problem(tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds)
+    problem = Problem(
+        tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds, dataset.sha256
+    )
     rows, judged = label_quality.judged_labels(problem)
     assert rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
     agree = label_quality.agreement(problem.groups[rows], judged)
@@ -79,7 +81,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     right = {"right": {tasks.ANSWER: runs.pack(np.arange(asked.sum()) % 2 == 0)}}
     run = {"data_sha256": dataset.sha256, "recipe": replace(config.ANSWER, seed=0).to_dict()}
     runs.record("levers", "x", run | {"levers": {"unchanged": {"seeds": {"0": right}}}})
-    ours = label_quality.our_accuracy(problem, dataset)
+    ours = label_quality.our_accuracy(problem)
     assert np.isnan(ours).tolist() == (~asked).tolist()
     assert ours[11] == 1, "the tenth of the eleven that were asked"
 
@@ -130,19 +132,19 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     kept: list[tuple[str, list[np.ndarray]]] = []
     score_method = study.score_method
 
-    def watched(method, part, task, protocol, seed, sha256):
+    def watched(method, part, task, protocol, seed):
         if protocol != "inner":
             kept.append((protocol, [split.train for split in part.folds[protocol]]))
-        return score_method(method, part, task, protocol, seed, sha256)
+        return score_method(method, part, task, protocol, seed)
 
     monkeypatch.setattr(study, "score_method", watched)
     monkeypatch.setattr(label_quality, "DRAWS", 2)
     monkeypatch.setattr(label_quality, "SHARES", [0.1])
-    orders = [label_quality.most_doubtful_first(problem, split, "sha") for split in problem.folds[GROUPED]]
+    orders = [label_quality.most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
     method = baseline_models.with_choice(
         "words_logistic", {"product": 10.0, "emotion": 10.0}
     )  # close enough to be misled
-    found = label_quality.without_doubtful(method, problem, orders, "sha")
+    found = label_quality.without_doubtful(method, problem, orders)
     assert set(found) == {"all", "0.1"}
     left_out = found["0.1"]
     assert left_out["random"]["accuracy"]["n"] == 2
@@ -180,9 +182,8 @@ def test_command_records_method_by_method_and_keeps_what_was_recorded(tmp_path, 
         "python -m research.label_quality --tasks product --methods majority and "
         "python -m research.label_quality --tasks product --methods keywords"
     )
-    assert run["answers_agree"] == label_quality.agreements(
-        study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER), data.read(paths.SAMPLE_CORPUS)
-    )
+    answers = study.make_problem(data.read(paths.SAMPLE_CORPUS), tasks.ANSWER)
+    assert run["answers_agree"] == label_quality.agreements(answers)
     assert run["tasks"]["product"]["doubts"]["words"]["rows"] > 0
     assert run["tasks"]["product"]["doubts"]["settings"] == baseline_models.methods()["words_logistic"].settings
     assert "product: keyword rules, without the most doubtful 2%: accuracy +0.0000" in capsys.readouterr().out

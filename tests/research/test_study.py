@@ -44,7 +44,7 @@ def test_report_split_of_the_product_is_the_reports(dataset, problems):
 def test_methods_learn_from_labelled_training_rows_and_predict_the_others(problems, protocol):
     problem = problems["answer"]
     method, fitted = watched_method()
-    result = study.score_method(method, problem, tasks.PRODUCT, protocol, 0, "sha")
+    result = study.score_method(method, problem, tasks.PRODUCT, protocol, 0)
     label_ids, texts = problem.label_ids(tasks.PRODUCT), np.array(problem.rows.texts, dtype=object)
     assert (label_ids == tasks.NO_LABEL).any()
     for (seen, ids), split in zip(fitted, problem.folds[protocol], strict=True):
@@ -62,15 +62,15 @@ def test_methods_learn_from_labelled_training_rows_and_predict_the_others(proble
 
 def test_scores_are_kept_and_computed_anew_only_for_other_folds(problems):
     problem, (method, fitted) = problems["product"], watched_method()
-    first = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
-    again = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    first = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
+    again = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
     assert len(fitted) == 1
     assert np.array_equal(first.scores, again.scores, equal_nan=True)
     (split,) = problem.folds[REPORT]
     other = replace(problem, folds={REPORT: (splits.Split(split.train[1:], split.validation),)})
-    study.score_method(method, other, tasks.PRODUCT, REPORT, 0, "sha")
-    study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "another file")
-    study.score_method(replace(method, settings="changed"), problem, tasks.PRODUCT, REPORT, 0, "sha")
+    study.score_method(method, other, tasks.PRODUCT, REPORT, 0)
+    study.score_method(method, replace(problem, data_sha256="another"), tasks.PRODUCT, REPORT, 0)
+    study.score_method(replace(method, settings="changed"), problem, tasks.PRODUCT, REPORT, 0)
     assert len(fitted) == 4
 
 
@@ -78,18 +78,17 @@ def test_scores_are_kept_and_computed_anew_only_for_other_folds(problems):
 def test_scores_of_other_versions_are_computed_anew(problems, monkeypatch, name, value):
     problem, (method, fitted) = problems["product"], watched_method()
     for _ in range(2):
-        study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+        study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
     assert len(fitted) == 1
     monkeypatch.setattr(study, name, lambda *_: value)
-    study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+    study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
     assert len(fitted) == 2
 
 
 def test_a_method_without_probabilities_scores_its_class_alone(problems):
     problem, (sure, _), (plain, _) = problems["product"], watched_method(), watched_method(has_probabilities=False)
     scored, predicted = (
-        study.score_method(each, problem, tasks.PRODUCT, REPORT, 0, "sha")
-        for each in (sure, replace(plain, name="plain"))
+        study.score_method(each, problem, tasks.PRODUCT, REPORT, 0) for each in (sure, replace(plain, name="plain"))
     )
     assert set(np.unique(predicted.scores[predicted.predicted >= 0])) == {0, 1}
     assert np.array_equal(predicted.predicted, scored.predicted)
@@ -98,7 +97,7 @@ def test_a_method_without_probabilities_scores_its_class_alone(problems):
 @pytest.mark.parametrize("slow", [False, True])
 def test_a_method_goes_on_where_it_was_stopped(problems, capsys, slow):
     problem, (method, fitted) = problems["product"], watched_method()
-    whole = study.score_method(method, problem, tasks.PRODUCT, GROUPED, 0, "elsewhere")
+    whole = study.score_method(method, replace(problem, data_sha256="elsewhere"), tasks.PRODUCT, GROUPED, 0)
     fitted.clear()
 
     class Stopped(Watched):
@@ -110,8 +109,8 @@ def test_a_method_goes_on_where_it_was_stopped(problems, capsys, slow):
     method = replace(method, slow=slow)
     stopped = replace(method, make=lambda task, seed: Stopped(fitted))
     with pytest.raises(KeyboardInterrupt):
-        study.score_method(stopped, problem, tasks.PRODUCT, GROUPED, 0, "sha")
-    result = study.score_method(method, problem, tasks.PRODUCT, GROUPED, 0, "sha")
+        study.score_method(stopped, problem, tasks.PRODUCT, GROUPED, 0)
+    result = study.score_method(method, problem, tasks.PRODUCT, GROUPED, 0)
     assert len(fitted) == FOLDS, "no fold is fitted twice"
     assert np.array_equal(result.scores, whole.scores)
     assert ("watched, product, grouped, seed 0, fold 5 of 5" in capsys.readouterr().err) == slow
@@ -144,7 +143,7 @@ def answer_problem(products, emotions) -> Problem:
     label_ids = np.stack([products, emotions], axis=1)
     count = len(label_ids)
     rows = data.TrainingRows(tasks.ANSWER_TASKS, np.arange(count), ["text"] * count, label_ids)
-    return Problem(tasks.ANSWER, rows, np.arange(count), {})
+    return Problem(tasks.ANSWER, rows, np.arange(count), {}, "sha")
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_every_quick_method_can_be_made_and_fitted(problems):
     problem = problems["product"]
     for method in baseline_models.methods().values():
         if method.inputs is not baseline_models.embeddings and not method.slow:
-            result = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0, "sha")
+            result = study.score_method(method, problem, tasks.PRODUCT, REPORT, 0)
             metrics = study.evaluate(
                 tasks.PRODUCT, problem.label_ids(tasks.PRODUCT), result, has_probabilities=method.has_probabilities
             )
