@@ -244,25 +244,19 @@ def whole_answers(dataset: data.Dataset, mentions: Mentions, scores: np.ndarray)
     mention is most probably non-neutral. It is judged as the ``answer`` model's: a product without a label counts as
     correct.
     """
-    neutral = CLASSES.index(tasks.NO_EMOTION)
+    problem, neutral = study.make_problem(dataset, tasks.ANSWER), CLASSES.index(tasks.NO_EMOTION)
     predicted = scores.argmax(axis=1)
-    certainty = np.where(predicted == neutral, -1.0, scores.max(axis=1))
-    best: dict[int, int] = {}  # of each row the mention whose emotion is most probable
-    for mention in np.argsort(certainty):
-        if predicted[mention] != neutral:
-            best[mentions.rows[mention]] = mention
-    frame = dataset.labelled[dataset.labelled[tasks.EMOTION_COLUMN].isin(CLASSES)]
-    columns = (frame[name] for name in ("row", tasks.PRODUCT_COLUMN, tasks.EMOTION_COLUMN))
-    correct = []
-    for row, product, emotion in zip(*columns, strict=True):
-        mention = best.get(row)
-        if mention is None or emotion == tasks.NO_EMOTION:
-            correct.append(mention is None and emotion == tasks.NO_EMOTION)
-        else:
-            is_product = product not in tasks.PRODUCTS or product == mentions.products[mention]
-            correct.append(is_product and CLASSES[predicted[mention]] == emotion)
-    groups = splits.near_duplicate_groups(frame[tasks.TEXT_COLUMN].tolist())
-    correct, is_felt = np.array(correct), (frame[tasks.EMOTION_COLUMN] != tasks.NO_EMOTION).to_numpy()
+    felt = np.flatnonzero((predicted != neutral) & np.isin(mentions.rows, problem.rows.rows))
+    felt = felt[np.argsort(scores[felt].max(axis=1))]  # of several mentions in a row the last one stays
+    positions = np.searchsorted(problem.rows.rows, mentions.rows[felt])
+    emotions = np.full(len(problem.rows), neutral)
+    emotions[positions] = predicted[felt]
+    products = np.zeros(len(problem.rows), int)  # of no account where there is no emotion
+    products[positions] = [tasks.PRODUCTS.index(name) for name in mentions.products[felt]]
+    answers = {tasks.PRODUCT.name: products, tasks.EMOTION.name: emotions}
+    rows, correct = study.correct_by_question(problem, answers)[tasks.ANSWER]
+    groups = splits.near_duplicate_groups([problem.rows.texts[row] for row in rows])
+    is_felt = problem.label_ids(tasks.EMOTION)[rows] != neutral
     return {
         "rows": len(correct),
         "accuracy": float(correct.mean()),
