@@ -30,8 +30,7 @@ CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
 def main(argv: list[str] | None = None) -> int:
     """Run the methods that were asked for, print their metrics and record them."""
     known = methods()
-    quick = [name for name, method in known.items() if not method.slow]
-    parser = study.parser("baselines", __doc__.splitlines()[0], known, quick)
+    parser = study.parser("baselines", __doc__.splitlines()[0], known)
     parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of the methods with randomness; else 3")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="what is predicted")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
@@ -62,7 +61,7 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
     wanted = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
         method = known[name]
-        before = still_valid(entries, known).get(name)
+        before = still_valid(entries, known).get(name, {})
         for entry in evaluate_method(method, wanted, arguments.protocols, arguments.seeds, before):
             entries[name] = entry
             run["methods"] = still_valid(entries, known)
@@ -77,14 +76,14 @@ def evaluate_method(
     problems: Mapping[str, Problem],
     protocols: Sequence[str],
     seeds: Sequence[int] | None,
-    recorded: Mapping[str, Any] | None = None,
+    recorded: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """The entry of one method after each problem, protocol and seed: metrics by these, and their spread over seeds.
 
     ``seeds`` replace the method's own, if it has randomness; ``recorded`` is its entry of earlier runs, which stays.
     Under :data:`COPIES` stands what :func:`worth_of_duplicates` says of tasks predicted under both protocols.
     """
-    entry: dict[str, Any] = {"title": method.title, "settings": method.settings, **(recorded or {})}
+    entry: dict[str, Any] = {"title": method.title, "settings": method.settings, **recorded}
     for seed in seeds if seeds and len(method.seeds) > 1 else method.seeds:
         for name, problem in problems.items():
             if method.slow and name == tasks.ANSWER:

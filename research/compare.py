@@ -28,8 +28,7 @@ from tf_model.training.cross_validation import read_fold
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
     known = {name: method for name, method in methods().items() if name != OURS}
-    quick = [name for name, method in known.items() if not method.slow]
-    parser = study.parser("compare", __doc__.splitlines()[0], known, quick)
+    parser = study.parser("compare", __doc__.splitlines()[0], known)
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
     ours = parser.add_mutually_exclusive_group()
     ours.add_argument(

@@ -34,14 +34,13 @@ Estimate = Callable[[Predictions, Predictions, np.random.Generator], np.ndarray]
 def main(argv: list[str] | None = None) -> int:
     """Measure on every kind of window; print and record."""
     parser = study.parser("shares", __doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, default=paths.SAVED_MODELS, help="the folder with both models")
     parser.add_argument("--windows", type=cli.positive_integer, default=200)
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
     run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
-    command = study.command_line("shares", argv).replace(f" --models {arguments.models}", "")  # this machine's own
+    command = study.command_line("shares", argv)
     for name, task in MODELS.items():
-        rows = labelled_rows(arguments.models / name, task, dataset)
+        rows = labelled_rows(paths.SAVED_MODELS / name, task, dataset)
         for kind, make in KINDS.items():
             result = measure(rows, make, METHODS, arguments.windows)
             run.setdefault("results", {}).setdefault(name, {})[kind] = result

@@ -42,9 +42,8 @@ def parser(
     made = cli.parser(f"research.{name}", description)
     made.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     if methods:
-        made.add_argument(
-            "--methods", nargs="+", choices=list(methods), default=list(quick), help="those left out may take hours"
-        )
+        default = list(quick) or [method.name for method in methods.values() if not method.slow]
+        made.add_argument("--methods", nargs="+", choices=list(methods), default=default, help="others may take hours")
     return made
 
 
