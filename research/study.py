@@ -204,17 +204,11 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
         rows = np.flatnonzero((label_ids != tasks.NO_LABEL) & (ids >= 0))
         by_question[task.name] = rows, ids[rows] == label_ids[rows]
     if problem.name == tasks.ANSWER:
-        by_question[tasks.ANSWER] = _correct_answers(problem, predicted)
+        rows, _ = by_question[tasks.EMOTION.name]
+        scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in problem.rows.tasks]
+        _, correct = confidence_and_right(problem.rows.label_ids[rows], scores, tasks.EMOTION.neutral)
+        by_question[tasks.ANSWER] = rows, correct
     return by_question
-
-
-def _correct_answers(problem: Problem, predicted: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    labelled = problem.label_ids(tasks.EMOTION) != tasks.NO_LABEL
-    rows = np.flatnonzero(labelled & (predicted[tasks.EMOTION.name] >= 0))
-    label_ids = [problem.label_ids(task)[rows] for task in tasks.ANSWER_TASKS]
-    scores = [np.eye(len(task.labels))[predicted[task.name][rows]] for task in tasks.ANSWER_TASKS]
-    _, correct = confidence_and_right(np.stack(label_ids, axis=1), scores, tasks.EMOTION.neutral)
-    return rows, correct
 
 
 def packed(correct: Correct) -> dict[str, str]:
