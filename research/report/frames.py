@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from research import runs
+from tf_model.analysis.compare import holm
 from tf_model.errors import DataError
 
 TASKS = ("product", "emotion")
@@ -117,7 +118,8 @@ def near_duplicates() -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows)
     frame = frame[frame["low"] < frame["high"]]  # a method that does not learn from tweets answers the same either way
-    return frame.assign(p=holm([normal_p(*row) for row in frame[["difference", "low", "high"]].to_numpy()]))
+    p_values = [normal_p(*row) for row in frame[["difference", "low", "high"]].to_numpy()]
+    return frame.assign(p=holm(np.array(p_values)))
 
 
 def duplicates_of(model: str, task: str) -> Any:
@@ -165,19 +167,6 @@ def bugs() -> pd.DataFrame:
 def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> Any:
     """One row of :func:`bugs`."""
     return _row(bugs(), setting=setting, protocol=protocol, bug=name, beside=beside)
-
-
-def label_errors() -> pd.DataFrame:
-    """Training without the most doubtful labels, less training without as many random ones of each class."""
-    rows = [
-        {"task": task, "model": model, "share": float(share), "macro_f1_of_all": method["all"]["macro_f1"]}
-        | {"macro_f1": case["doubtful"]["macro_f1"], **_difference(case)}
-        for task, study in recorded("label_quality")["tasks"].items()
-        for model, method in study["without_doubtful"].items()
-        for share, case in method.items()
-        if isinstance(case, Mapping) and "doubtful" in case
-    ]
-    return pd.DataFrame(rows)
 
 
 def agreement(task: str, cosine: str = "0.95") -> dict[str, Any]:
@@ -329,19 +318,6 @@ def normal_p(difference: float, low: float, high: float) -> float:
     from scipy.stats import norm
 
     return float(2 * norm.sf(abs(difference) * 2 * norm.ppf(0.975) / (high - low)))
-
-
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """P-values that are corrected for how many there are, float [N].
-
-    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
-    (1979).
-    """
-    values = np.asarray(p_values)
-    order = np.argsort(values)
-    corrected = np.empty(len(values))
-    corrected[order] = np.maximum.accumulate(values[order] * (len(values) - np.arange(len(values)))).clip(max=1)
-    return corrected
 
 
 def _scores() -> Iterator[dict[str, Any]]:

@@ -66,6 +66,6 @@ def test_few_seeds_say_little_and_one_says_nothing():
 
 
 def test_holm_corrects_the_clearest_most():
-    assert frames.holm([0.04, 0.01, 0.03]).tolist() == pytest.approx([0.06, 0.03, 0.06])
-    assert frames.holm([0.6, 0.9]).tolist() == [1, 1]
+    assert frames.holm(np.array([0.04, 0.01, 0.03])).tolist() == pytest.approx([0.06, 0.03, 0.06])
+    assert frames.holm(np.array([0.6, 0.9])).tolist() == [1, 1]
     assert frames.normal_p(0.0196, 0.0, 0.0392) == pytest.approx(0.05)
