@@ -36,7 +36,7 @@ from tf_model.errors import ModelError, TweetTargetError
 from tf_model.inference.light import SETTINGS
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.characters import well_formed
-from tf_model.io.files import sha256_of, write_json
+from tf_model.io.files import write_json
 from tf_model.monitor.store import DAY, HOUR, Store
 from tf_model.promote import versions
 
@@ -293,13 +293,13 @@ def lock_log(model: Path, folder: Path) -> dict[str, Any]:
         said += _said_lost(done.stderr)
     with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, api_log):
         with _locked(log):
-            _ask_in_turn(address, counts)
+            _ask_in_turn(address, _texts(IN_TURN), counts)
         until = time.monotonic() + LOCKED_SECONDS
         while (late := counts["answered"] - said - _recorded(log)) and time.monotonic() < until:
             time.sleep(0.1)
         counts["not_recorded_later"] = late
         with _locked(log):
-            _ask_in_turn(address, counts)
+            _ask_in_turn(address, _texts(IN_TURN), counts)
             api.terminate()
             try:
                 api.wait(LOCKED_SECONDS)
@@ -318,7 +318,7 @@ def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
             if jump is not None:
                 api.send_signal(signal.SIGUSR1)
             before = counts["answered"]
-            _ask_in_turn(address, counts)
+            _ask_in_turn(address, _texts(IN_TURN), counts)
             right += 0 if jump else counts["answered"] - before
         api.terminate()
         api.wait()
@@ -327,9 +327,9 @@ def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
     return {"jumps": len(JUMPS), **counts, "not_recorded": counts["answered"] - _recorded(log), "hidden": hidden}
 
 
-def _ask_in_turn(address: str, counts: Counter[str]) -> None:
+def _ask_in_turn(address: str, texts: list[str], counts: Counter[str]) -> None:
     connection = connect(address)
-    for text in _texts(IN_TURN):
+    for text in texts:
         _ask(connection, [text], counts)
     connection.close()
 
@@ -401,16 +401,13 @@ def _end(clients: list[Future]) -> None:
 def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any]:
     """Move the link of a model to and fro while it is served, and loaded again and again: each answer is of one."""
     one, other, used = folder / "one", folder / "other", folder / "models" / "used"
-    for copy, temperature in ((one, None), (other, 3.0)):
+    for copy in (one, other):
         shutil.copytree(model, copy, ignore=shutil.ignore_patterns("variables"))
-        if temperature:  # the same network, less sure: its answers tell which of the two it is
-            settings = model_dir.read_json(copy / model_dir.LIGHT / SETTINGS)
-            settings["temperature"] = dict.fromkeys(settings["temperature"], temperature)
-            write_json(copy / model_dir.LIGHT / SETTINGS, settings)
-            manifest = model_dir.read_json(copy / model_dir.MANIFEST)
-            name = f"{model_dir.LIGHT}/{SETTINGS}"
-            manifest["sha256"][name] = sha256_of(copy / name)
-            write_json(copy / model_dir.MANIFEST, manifest)
+    # The other is the same network, less sure: its answers tell which of the two it is.
+    settings = model_dir.read_json(other / model_dir.LIGHT / SETTINGS)
+    settings["temperature"] = dict.fromkeys(settings["temperature"], 3.0)
+    write_json(other / model_dir.LIGHT / SETTINGS, settings)
+    model_dir.write_manifest(other)
     used.parent.mkdir()
     versions.add_version(one, used)
     texts = [text for text in _texts(200) if text.strip()][:64]
@@ -450,16 +447,11 @@ def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any
 def watch_memory(model: Path, requests: int) -> dict[str, Any]:
     """Memory of the API after a tenth of the requests, and after all."""
     texts, sizes, counts = _texts(2_000), {}, Counter[str]()
-
-    def ask(address: str, count: int) -> None:
-        connection = connect(address)
-        for text in random.choices(texts, k=count):
-            _ask(connection, [text], counts)
-
     with ThreadPoolExecutor(CLIENTS) as pool, running_api(model) as (address, api, _):
         began = time.monotonic()
         for name, count in (("early_bytes", requests // 10), ("late_bytes", requests - requests // 10)):
-            _end([pool.submit(ask, address, count // CLIENTS) for _ in range(CLIENTS)])
+            shares = [random.choices(texts, k=count // CLIENTS) for _ in range(CLIENTS)]
+            _end([pool.submit(_ask_in_turn, address, share, counts) for share in shares])
             sizes[name] = psutil.Process(api.pid).memory_info().rss
     return {"requests": sum(counts.values()), **counts, **sizes, "seconds": time.monotonic() - began}
 
