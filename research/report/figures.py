@@ -84,9 +84,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 
 
 def _panels(**options: Any) -> Figure:
-    figure = make_subplots(
-        cols=len(frames.TASKS), subplot_titles=frames.TASKS, **{"horizontal_spacing": 0.05} | options
-    )
+    figure = make_subplots(cols=len(frames.TASKS), subplot_titles=frames.TASKS, **options)
     return figure.update_layout(
         width=WIDTH,
         height=HEIGHT,

@@ -169,10 +169,10 @@ def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> An
     return _row(bugs(), setting=setting, protocol=protocol, bug=name, beside=beside)
 
 
-def agreement(task: str, cosine: str = "0.95") -> dict[str, Any]:
-    """How far two labels of one text agree, and between which accuracies the best possible one lies."""
+def agreement(task: str) -> dict[str, Any]:
+    """How far two labels of near-duplicates agree, and between which accuracies the best possible one lies."""
     run = recorded("label_quality")
-    return (run["answers_agree"] if task == "answer" else run["tasks"][task]["agreement"])[cosine]
+    return (run["answers_agree"] if task == "answer" else run["tasks"][task]["agreement"])["0.95"]
 
 
 def learning_curve() -> pd.DataFrame:
@@ -299,11 +299,6 @@ def epochs() -> dict[int, float]:
     return {round(row["epoch"]): row["val_accuracy"] for row in recorded("choose_epochs")["epochs"]}
 
 
-def report_accuracies() -> list[float]:
-    """Validation accuracy of each seed at the report's settings, on the report's split."""
-    return [seed["validation_accuracy"] for seed in recorded("bench_train_report")["seeds"]]
-
-
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
     from scipy.stats import sem, t
@@ -329,17 +324,11 @@ def _scores() -> Iterator[dict[str, Any]]:
             for task in QUESTIONS:
                 yield _score(model, task, protocol, "all", result["summary"][task], result["intervals"][task])
     yield _score("report", "product", "report", "task", recorded("bench_train_report"))
-    tuned = product_summary(recorded("grouped_tuned"))
-    yield _score("tuned", "product", "grouped", "task", tuned, tuned["accuracy"]["interval"])
-    summary = recorded("grouped_answer")["summary"]
-    for task in QUESTIONS:
-        named = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
-        yield _score("answer", task, "grouped", "all", named, named["accuracy"]["interval"])
-
-
-def product_summary(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Mean, spread and interval over the seeds of a recorded cross-validation of the product alone."""
-    return {name.removeprefix("product_"): values for name, values in run["summary"].items()}
+    for model, folds, questions in (("tuned", "task", ("product",)), ("answer", "all", QUESTIONS)):
+        summary = recorded(f"grouped_{model}")["summary"]
+        for task in questions:
+            named = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
+            yield _score(model, task, "grouped", folds, named, named["accuracy"]["interval"])
 
 
 def _score(model: str, task: str, protocol: str, folds: str, summary: Mapping, interval: Sequence = ()) -> dict:
