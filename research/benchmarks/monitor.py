@@ -7,9 +7,9 @@ at a random moment, and how long the page Monitor waits for its queries when the
 
 import random
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +158,9 @@ def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
                 recorder.record_measured([f"{thread} {number}"], measured, "app")
                 time.sleep(max(begin + number * THREADS / RATE - time.monotonic(), 0))
 
-        threads = [threading.Thread(target=work, args=(thread,)) for thread in range(THREADS)]
         processor = time.process_time()
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(work, range(THREADS)))
         taken = time.monotonic() - begin
         recorder.flush(60)
         cores = (time.process_time() - processor) / (time.monotonic() - begin)
@@ -261,10 +258,7 @@ def _fill(path: Path, records: int, end: float) -> None:
 
 
 def _answered(generator: numpy.random.Generator, when: float, rows: int, stream: Stream) -> Answered:
-    def labels(names: Sequence[str]) -> list[str]:
-        return [names[each] for each in generator.integers(0, len(names), rows)]
-
-    emotions, products = labels(tasks.EMOTIONS), labels(tasks.PRODUCTS)
+    emotions, products = (generator.choice(names, rows).tolist() for names in (tasks.EMOTIONS, tasks.PRODUCTS))
     columns: dict[str, list[Any]] = {
         "product": products,
         "emotion": emotions,
