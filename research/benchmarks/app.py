@@ -12,7 +12,7 @@ from typing import Any
 
 from research.benchmarks import harness
 from research.tools.app_client import Asked, crowd
-from research.tools.browser import chromium, running_app, staged_models
+from research.tools.browser import chromium, open_window, running_app, staged_models
 from tf_model import cli, tasks
 
 FIRST_ANSWERS = 10
@@ -61,15 +61,13 @@ def _first_answers(address: str) -> dict[str, float]:
     seconds = []
     with chromium() as browser:
         for number in range(FIRST_ANSWERS):
-            context = browser.new_context()
-            page = context.new_page()
-            page.goto(address)
+            page = open_window(browser, address)
             page.get_by_label("Your text").fill(f"I love the new iPad, for the {number}th time")
             began = time.perf_counter()
             page.get_by_role("button", name="Ask", exact=True).click()
             page.get_by_role("heading", level=2).first.wait_for(timeout=60_000)
             seconds.append(time.perf_counter() - began)
-            context.close()
+            page.context.close()
     return {"questions": len(seconds), **harness.percentiles(seconds, (50,)), "greatest": max(seconds)}
 
 

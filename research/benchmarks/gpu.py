@@ -27,7 +27,20 @@ FORMATS = {
 def main(argv: list[str] | None = None) -> int:
     """Train a few epochs in each format, print and record."""
     cli.parser("research.benchmarks.gpu", __doc__.splitlines()[0]).parse_args(argv)
-    return harness.finish("gpu", argv, {"runs": _by_format()})
+    from tf_model.device import import_tensorflow
+
+    tf = import_tensorflow()
+    if not tf.config.list_physical_devices("GPU"):
+        raise TweetTargetError("no GPU is visible to TensorFlow; run `make install-gpu`")
+    tf.config.set_visible_devices([], "GPU")  # this process leaves the memory to those that it measures
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        large = str(_random_bert_base(Path(folder)))
+        for name, weights in (("minilm", "minilm"), ("bert-base, random weights", large)):
+            for way, options in FORMATS.items():
+                runs[f"{name}, {way}"] = run = train_epochs(*options, "--backbone", weights)
+                print(f"{name}, {way}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
+    return harness.finish("gpu", argv, {"runs": runs})
 
 
 def train_epochs(*options: str) -> dict[str, Any]:
@@ -44,23 +57,6 @@ def train_epochs(*options: str) -> dict[str, Any]:
         "epoch_seconds": sum(others) / len(others),
         "validation_accuracy": metrics["validation"][tasks.PRODUCT.name]["accuracy"],
     }
-
-
-def _by_format() -> dict[str, Any]:
-    from tf_model.device import import_tensorflow
-
-    tf = import_tensorflow()
-    if not tf.config.list_physical_devices("GPU"):
-        raise TweetTargetError("no GPU is visible to TensorFlow; run `make install-gpu`, or leave out --gpu")
-    tf.config.set_visible_devices([], "GPU")  # this process leaves the memory to those that it measures
-    runs = {}
-    with tempfile.TemporaryDirectory() as folder:
-        large = str(_random_bert_base(Path(folder)))
-        for name, weights in (("minilm", "minilm"), ("bert-base, random weights", large)):
-            for way, options in FORMATS.items():
-                runs[f"{name}, {way}"] = run = train_epochs(*options, "--backbone", weights)
-                print(f"{name}, {way}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
-    return runs
 
 
 def _random_bert_base(folder: Path) -> Path:
