@@ -22,6 +22,7 @@ from tf_model import cli, data, paths, tasks
 from tf_model.errors import ModelError
 from tf_model.inference.predictor import Outputs, Predictor
 from tf_model.io.files import refuse_to_overwrite
+from tf_model.model_dir import read_validation_rows
 from tf_model.modeling.joint_label import answer_text
 from tf_model.monitor import reference, report
 from tf_model.monitor.prometheus import Exporter
@@ -175,8 +176,7 @@ def _tweets(predictor: Predictor) -> pandas.DataFrame:
     Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
     """
     labelled = data.load().labelled
-    validated = pandas.read_csv(predictor.folder / "validation_predictions.csv")["row"]
-    tweets = labelled[labelled["row"].isin(validated)].sample(frac=1, random_state=0)
+    tweets = labelled[labelled["row"].isin(read_validation_rows(predictor.folder))].sample(frac=1, random_state=0)
     columns = {tasks.TEXT_COLUMN: "text", tasks.PRODUCT_COLUMN: "product", tasks.EMOTION_COLUMN: "emotion"}
     tweets = tweets.rename(columns=columns)[["row", *columns.values()]].astype(object)
     tweets = tweets.where(tweets.notna(), None)
