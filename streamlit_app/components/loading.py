@@ -67,6 +67,9 @@ class ModelState:
         return f"Saved {datetime.fromtimestamp(int(self.version.partition('-')[0], 16) / 1e9):%d %B %Y, %H:%M}"
 
 
+BY_VERSION = {ModelState: lambda state: (str(state.folder), state.version)}  # how a cache tells models apart
+
+
 # ---------------------------------------------------------------- which model
 
 
@@ -198,13 +201,9 @@ def ask_targets(state: ModelState, targets: TargetPredictor, text: str) -> pd.Da
         return targets.predict([text])
 
 
+@st.cache_data(max_entries=KEPT_EXPLANATIONS, show_spinner=False, hash_funcs=BY_VERSION)
 def explain(state: ModelState, text: str) -> Explanation:
     """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers."""
-    with _one_kind_of_error(f"{state.name} fails at this text"):
-        return _explain(state.predictor, str(state.folder), state.version, text[:MAX_CHARACTERS])
-
-
-@st.cache_data(max_entries=KEPT_EXPLANATIONS, show_spinner=False)
-def _explain(_predictor: Predictor, folder: str, version: str, text: str) -> Explanation:
-    with _EXPLAINING:  # one at a time, or the answers of other people wait for many
-        return _predictor.explain(text)
+    # One at a time, or the answers of other people wait for many.
+    with _EXPLAINING, _one_kind_of_error(f"{state.name} fails at this text"):
+        return state.predictor.explain(text[:MAX_CHARACTERS])

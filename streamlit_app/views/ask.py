@@ -69,7 +69,7 @@ def main() -> None:
 
 def _show_whole_text(state: ModelState, text: str) -> None:
     try:
-        measured = _predict_once(state, state.name, state.version, text)
+        measured = _predict_once(state, text)
     except TweetTargetError as error:
         _report_failure(state, "This text could not be answered.", error)
         return
@@ -102,11 +102,11 @@ def _text_input() -> str:
     return text or ""
 
 
-@st.cache_data(max_entries=1, scope="session", show_spinner=False)
-def _predict_once(_state: ModelState, name: str, version: str, text: str) -> Measured:
+@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)
+def _predict_once(state: ModelState, text: str) -> Measured:
     """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
-    measured = loading.ask(_state, text)
-    recording.record(recording.recorder(_state), [text], measured, recording.APP)
+    measured = loading.ask(state, text)
+    recording.record(recording.recorder(state), [text], measured, recording.APP)
     return measured
 
 
@@ -179,8 +179,7 @@ def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
 
 def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None:
     try:
-        aliases, guesser = finder.products.aliases, id(finder.answer)
-        found = _find_once(finder, state, state.name, state.version, aliases, guesser, text)
+        found = _find_once(state, finder, text)
     except TweetTargetError as error:
         _report_failure(state, "The products of this text could not be answered.", error)
         return
@@ -199,17 +198,12 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     _take_mention_feedback(state, finder, read, named)
 
 
-@st.cache_data(max_entries=1, scope="session", show_spinner=False)
-def _find_once(
-    _finder: TargetPredictor,
-    _state: ModelState,
-    name: str,
-    version: str,
-    aliases: Mapping[str, Any],
-    guesser: int,
-    text: str,
-) -> pd.DataFrame:
-    found = loading.ask_targets(_state, _finder, text)
+_BY_LIST = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.products.aliases, id(finder.answer))}
+
+
+@st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_LIST)
+def _find_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
+    found = loading.ask_targets(state, finder, text)
     return found.astype(object).where(found.notna(), None)
 
 

@@ -73,25 +73,19 @@ def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
     return model_dir.read_report(folder)
 
 
-@st.cache_data(max_entries=8, show_spinner="Joining emotion and product")
-def _answers(folder: str, fingerprint: model_dir.Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
-    """Confidence of each joined answer of the validation part, and whether it is correct."""
-    return error_analysis.joint_correctness(_report(folder, fingerprint))
+# Read again where the environment names another dataset.
+_BY_DATASET = {ModelReport: lambda report: (report.data_sha256, os.environ.get(data.DATA_VARIABLE))}
 
 
-@st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset")
-def _texts(data_sha256: str | None, named: str | None, _report: ModelReport) -> tuple[dict[int, str] | None, str]:
-    """The texts by row number, or None and why not; ``named`` is the dataset that the environment names."""
+@st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset", hash_funcs=_BY_DATASET)
+def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
+    """The texts by row number, or None and why not."""
     try:
-        columns = data.Columns.of_model(_report.metrics)
-        dataset = data.read(data.resolve().path, columns=columns, known=_report.tasks)
-        return error_analysis.texts_of(dataset, data_sha256), ""
+        columns = data.Columns.of_model(report.metrics)
+        dataset = data.read(data.resolve().path, columns=columns, known=report.tasks)
+        return error_analysis.texts_of(dataset, report.data_sha256), ""
     except TweetTargetError as error:
         return None, str(error)
-
-
-def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
-    return _texts(report.data_sha256, os.environ.get(data.DATA_VARIABLE), report)
 
 
 def _show_state(report: ModelReport) -> None:
@@ -322,7 +316,7 @@ def _show_answer(report: ModelReport) -> None:
             f"guesses, before the model abstains. Protocol: {report.protocol}."
         )
     )
-    answers = _answers(str(report.folder), model_dir.fingerprint(report.folder))
+    answers = error_analysis.joint_correctness(report)
     if answers is None:
         st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
     else:
