@@ -134,3 +134,8 @@ def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], t
     figure.update_layout(barmode="group")
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+
+
+def milliseconds(seconds: float) -> str:
+    """``15 ms``, or ``2.4 s`` from a second on."""
+    return f"{seconds:,.1f} s" if seconds >= 0.9995 else f"{seconds * 1000:.3g} ms"

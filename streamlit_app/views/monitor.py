@@ -5,16 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from streamlit_app.charts import monitor_signals
+from streamlit_app.charts import monitor_charts, theme
+from streamlit_app.charts.monitor_charts import milliseconds
 from streamlit_app.components import loading, notices
+from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
-from tf_model.errors import TweetTargetError
-from tf_model.monitor import reference, report
+from tf_model import tasks
+from tf_model.cli import duration
+from tf_model.errors import TweetTargetError, plural
+from tf_model.monitor import accuracy, drift, reference
+from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
+from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.export import labelled
+from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
+from tf_model.monitor.report import make as make_report
 from tf_model.monitor.store import DAY, HOUR, MINUTE, Of, Store
 
 WINDOWS = {
@@ -30,6 +40,15 @@ DEFAULT_WINDOW = "1 hour"
 POINTS = 60  # of each chart
 MOST_ERRORS, MOST_CORRECTIONS = 50, 200
 REFRESH_SECONDS = 10
+MEGABYTE = 10**6
+RESOURCES = {  # title, words for the mean, d3 format, scale
+    CPU: ("Processor, cores in use", "{:.2f} cores in use", ".2~f", 1.0),
+    MEMORY: ("Memory of the process, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
+    GPU_UTILIZATION: ("GPUs, share of the time busy", "{:.0%} busy", ".0%", 1.0),
+    GPU_MEMORY: ("Memory of the GPUs, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
+}
+FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
+SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lost records"}
 
 
 def main() -> None:
@@ -85,34 +104,249 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     try:
         known = reference.load(loading.models_folder() / model, version)
     except TweetTargetError as error:
-        st.warning(notices.plain_markdown(str(error)), icon=":material/warning:")
+        st.warning(plain_markdown(str(error)), icon=":material/warning:")
         known = None
-    judged = report.make(store, since, until, known, model, version, (until - since) / POINTS, source)
+    judged = make_report(store, since, until, known, model, version, (until - since) / POINTS, source)
     corrections = store.corrections(since, until, MOST_CORRECTIONS, of)
     if not judged.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]
         words = f"The last record is of {_clock(last)} UTC. Choose a longer time."
         st.info(f"Nothing was recorded in this time. {words}", icon=":material/hourglass_empty:")
         return
-    monitor_signals.show_alarms(judged)
-    monitor_signals.show_summary(judged)
-    monitor_signals.show_signals(judged)
-    monitor_signals.show_errors(store.errors(since, until, MOST_ERRORS, of), judged, MOST_ERRORS)
-    monitor_signals.show_corrections(corrections)
-    if not corrections.empty:
-        offer_file(
-            "Download all corrections",
-            lambda: labelled(store.corrections()).to_csv(index=False),
-            "corrections.csv",
-            "monitor_corrections",
-            help="Those with a label, of every model and time, for `python -m tf_model.train --extra corrections.csv`",
-        )
-    monitor_signals.show_drift(judged)
-    st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {notices.plain_markdown(version)}.")
+    _show_alarms(judged)
+    _show_summary(judged)
+    _show_signals(judged)
+    _show_errors(store.errors(since, until, MOST_ERRORS, of), judged)
+    _show_corrections(store, corrections)
+    _show_drift(judged)
+    st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {plain_markdown(version)}.")
 
 
 def _clock(seconds: float) -> str:
     return f"{pd.Timestamp(seconds, unit='s'):%d %b %Y, %H:%M}"
+
+
+# ---------------------------------------------------------------- its parts
+
+
+def _show_alarms(report: Report) -> None:
+    """What somebody should look at, in words, or that there is nothing; and which signals could not be judged."""
+    few = [SIGNAL_NAMES[each].lower() for each in report.judged if each not in report.decided]
+    unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judged]
+    reasons = [f"{', '.join(few)} (too few records so far)"] if few else []
+    reasons += [f"{', '.join(unknown)} (no reference to compare with)"] if unknown else []
+    undecided = f"Not judged: {'; '.join(reasons)}." if reasons else ""
+    requests, count = report.window.requests, len(report.alarms)
+    counted = f"{requests:,} {plural(requests, 'request', 'requests')}"
+    if count:
+        lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
+        lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
+        st.error("\n".join([*lines, "", undecided]), icon=":material/notification_important:")
+    elif report.decided == ("log",):
+        words = f"Too little to judge: {counted} in this time, alarms need {FEWEST_REQUESTS}."
+        st.info(words, icon=":material/hourglass_empty:")
+    else:
+        judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)
+        st.success(f"No alarm over {counted}. Judged: {judged}. {undecided}".strip(), icon=":material/check_circle:")
+
+
+def _show_summary(report: Report) -> None:
+    """The figures of the whole time."""
+    window = report.window
+    outcomes = window.labels("outcome")
+    p95, memory = window.histogram(SECONDS).quantile(0.95), window.mean(MEMORY)
+    figures = {
+        "Predictions": f"{window.predictions:,}",
+        "95% of requests within": "-" if p95 is None else milliseconds(p95),
+        "Failed requests": f"{window.failures:,}",
+        '"Not sure"': f"{outcomes.get(ABSTAINED, 0) / sum(outcomes.values()):.0%}" if outcomes else "-",
+        "Memory": "-" if memory is None else f"{memory / MEGABYTE:,.0f} MB",
+        "Records lost": f"{window.dropped:,}",
+    }
+    columns = [*st.columns(3), *st.columns(3)]
+    for column, (label, value) in zip(columns, figures.items(), strict=True):
+        column.metric(label, value, border=True)
+
+
+def _show_signals(report: Report) -> None:
+    """The five signals over time."""
+    windows = report.windows
+    piece = f"each {duration(windows[0].until - windows[0].since)}"
+    left, right = st.columns(2)
+    with left:
+        _show_accuracy(report, piece)
+    with right:
+        _show_latency(report)
+    left, right = st.columns(2)
+    with left:
+        rate = report.window.predictions / max(report.window.until - report.window.since, 1)
+        spoken = f"{report.window.predictions:,} predictions, {rate * 60:,.1f} a minute on average."
+        counts = {"predictions": [window.predictions for window in windows]}
+        _show_chart(monitor_charts.bars(windows, counts, f"Throughput, predictions {piece}"), "Predictions", spoken)
+    with right:
+        kinds = report.window.labels(ERRORS)
+        spoken = f"{report.window.failures:,} of {report.window.requests:,} requests failed"
+        spoken += f": {', '.join(f'{kind} {count:,}' for kind, count in kinds.items())}." if kinds else "."
+        counts = {kind: [window.labels(ERRORS).get(kind, 0) for window in windows] for kind in kinds}
+        _show_chart(monitor_charts.bars(windows, counts, f"Errors {piece}", "No error in this time"), "Errors", spoken)
+    _show_resources(report)
+
+
+def _show_chart(chart: Any, title: str, spoken: str, note: str = "") -> None:
+    """A chart over time, with the words for those who do not see it, which stand below it as well."""
+    key = f"monitor_{title.split(',')[0].lower().replace(' ', '_')}"
+    theme.show(chart, alt=f"{title} over time. {spoken}", caption=plain_markdown(f"{spoken} {note}".strip()), key=key)
+
+
+def _show_accuracy(report: Report, piece: str) -> None:
+    windows = report.windows
+    corrected = [accuracy.from_corrections(window, FEWEST) for window in windows]
+    estimated = {
+        task: [accuracy.from_confidence(window, task, FEWEST) for window in windows] for task in report.estimated
+    }
+    spoken = ["No answer was judged by users."]
+    if report.corrected.rows:
+        spoken = [f"Judged correct by users: {_accuracy_words(report.corrected)}."]
+    spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimated.items()]
+    if report.estimated.keys() >= tasks.TASKS.keys():
+        spoken.append("That of the product counts the texts with an emotion: the others have no product.")
+    if report.estimated and report.signals["drift"]:
+        spoken.append(accuracy.DRIFTED)
+    chart = monitor_charts.accuracy(windows, corrected, estimated, "Accuracy: estimated, and judged by users")
+    _show_chart(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, where there are {FEWEST} or more.")
+
+
+def _accuracy_words(figure: accuracy.Accuracy) -> str:
+    if figure.accuracy is None:
+        return f"too few to say ({figure.rows:,})"
+    return f"{figure.accuracy:.0%} (95%: {figure.low:.0%} to {figure.high:.0%}, of {figure.rows:,})"
+
+
+def _show_latency(report: Report) -> None:
+    histograms = [window.histogram(SECONDS) for window in report.windows]
+    values = {f"p{share}": [each.quantile(share / 100) for each in histograms] for share in PERCENTILES}
+    chart = monitor_charts.lines(report.windows, values, "Latency of a request, ms", ",.0f", scale=1000)
+    stages = report.seconds()
+    times = stages.pop("total", None)
+    spoken, note = "Nobody waited for an answer in this time.", "Whole files are left out."
+    if times is not None:
+        shown = ", ".join(f"p{share} {milliseconds(times.quantile(share / 100))}" for share in PERCENTILES)
+        spoken = f"{shown} over {times.count:,} {plural(times.count, 'request', 'requests')}."
+        means = ", ".join(f"{stage} {milliseconds(each.mean)}" for stage, each in stages.items())
+        note = f"On average {means}. {note}"
+    _show_chart(chart, "Latency", spoken, note)
+
+
+def _show_resources(report: Report) -> None:
+    means = {name: mean for name in RESOURCES if (mean := report.window.mean(name)) is not None}
+    for (name, mean), column in zip(means.items(), [*st.columns(2), *st.columns(2)], strict=False):
+        title, words, form, scale = RESOURCES[name]
+        values = {title: [window.mean(name) for window in report.windows]}
+        chart = monitor_charts.lines(report.windows, values, title, form, scale)
+        with column:
+            _show_chart(chart, title, f"{words.format(mean * scale)} on average.")
+    if CPU not in means:
+        st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _show_errors(errors: pd.DataFrame, report: Report) -> None:
+    """The newest errors with their messages."""
+    st.subheader("Latest errors", anchor=False)
+    if errors.empty:
+        st.caption("None in this time.")
+        return
+    st.dataframe(
+        errors[["time", "source", "kind", "message"]],
+        hide_index=True,
+        column_config={"time": _time(), "message": st.column_config.TextColumn(width="large")},
+        alt="The newest errors: when, where, of which kind, and their message",
+    )
+    if len(errors) == MOST_ERRORS:
+        st.caption(f"The newest {MOST_ERRORS:,} of {report.window.failures:,}.")
+
+
+def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
+    """What users thought of answers, and a file of all of ``store`` to train with."""
+    st.subheader("Corrections", anchor=False)
+    if corrections.empty:
+        st.caption("None in this time. People judge answers on the page Ask.")
+        return
+    answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
+    shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
+    # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.
+    st.dataframe(
+        shown[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
+        hide_index=True,
+        column_config={
+            "time": _time(),
+            "text": st.column_config.TextColumn(width="medium"),
+            "correct_product": "product, by the user",
+            "correct_emotion": "emotion, by the user",
+        },
+        alt="The newest corrections: what was answered and what the user thought of it",
+    )
+    st.caption(
+        "People judge whom they please: mistakes more readily than what is correct. What they think of "
+        '"Not sure" is kept, and judges no answer.'
+    )
+    offer_file(
+        "Download all corrections",
+        lambda: labelled(store.corrections()).to_csv(index=False),
+        "corrections.csv",
+        "monitor_corrections",
+        help="Those with a label, of every model and time, for `python -m tf_model.train --extra corrections.csv`",
+    )
+
+
+def _show_drift(report: Report) -> None:
+    """Each feature against the reference, and the distributions of one of them side by side."""
+    st.subheader("Drift", anchor=False)
+    if report.reference is None:
+        st.info("Not judged: there is no reference.json of this version of the model.", icon=":material/info:")
+        return
+    if not report.drifts:
+        words = f"that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this time."
+        st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
+        return
+    frame = pd.DataFrame([asdict(each) for each in report.drifts])
+    frame = frame.assign(
+        feature=frame["feature"].map(drift.IN_WORDS), state=frame["alarm"].map({True: "ALARM", False: "ok"})
+    )
+    st.dataframe(
+        frame[["feature", "state", "index", "bound", "p_value", "rows"]],
+        hide_index=True,
+        column_config={
+            "index": st.column_config.NumberColumn("change", format="%.3f", help="Population stability index; 0: none"),
+            "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
+            "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
+            "rows": st.column_config.NumberColumn("predictions", format="localized"),
+        },
+        alt="Each feature with how much it changed, the bound of an alarm and its p-value",
+    )
+    words = (
+        f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: a change at"
+    )
+    st.caption(plain_markdown(f"{words} its bound, and a p-value below {report.drifts[0].level:.2g}."))
+    by_name = {each.feature: each for each in report.drifts}
+    names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
+    feature = by_name[
+        st.selectbox(
+            "Distribution of", names, format_func=drift.IN_WORDS.get, key="monitor_feature", persist_state="session"
+        )
+    ]
+    theme.show(
+        monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[feature.feature].capitalize()),
+        alt=f"Reference and now side by side. {feature.in_words()}",
+        caption=f"Reference: {feature.reference_rows:,} predictions; now: {feature.rows:,}.",
+        key="monitor_distribution",
+    )
+
+
+def _time() -> Any:
+    return st.column_config.DatetimeColumn("time, UTC", format="DD MMM HH:mm:ss", timezone="UTC")
 
 
 main()

@@ -21,7 +21,7 @@ from prediction_logs import (
 )
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts import monitor_charts, monitor_signals
+from streamlit_app.charts import monitor_charts
 from streamlit_app.components import loading
 from tf_model import paths
 from tf_model.monitor.accuracy import Accuracy
@@ -322,7 +322,7 @@ class TestCharts:
         [(0.0165, "16.5 ms"), (0.9994, "999 ms"), (0.9997, "1.0 s"), (120, "120.0 s"), (0, "0 ms")],
     )
     def test_a_time_is_written_as_people_write_it(self, seconds, said):
-        assert monitor_signals.milliseconds(seconds) == said
+        assert monitor_charts.milliseconds(seconds) == said
 
     def test_the_most_frequent_kind_of_errors_comes_first(self):
         kinds = {f"Kind{number}": [number, 1] for number in range(8)}
