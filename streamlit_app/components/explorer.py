@@ -5,7 +5,7 @@ Explore shows the labelled tweets in it, Batch the answers of a run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,6 @@ class Explorer:
     columns: Mapping[str, Any]  # of it that are seen first, and how they are shown
     file: str  # what a download is called, without its ending
     no_emotion: str | None  # the label that says that there is none
-    tabs: Sequence[str]  # by what they are called
     filters: Mapping[str, Any] = field(default_factory=dict)  # when it was last looked at
     keep: Callable[[dict[str, Any]], None] = lambda _: None  # is given the filters of now
 
@@ -53,10 +52,10 @@ class Explorer:
         with st.container(horizontal=True, vertical_alignment="center"):
             self._offer_downloads(passing.index, self._key("all"))
             st.caption(f"{len(passing):,} of {len(self.every):,} rows pass the filters.")
-        draw, tab_key, kept = self._tabs(), self._key("tab"), self._key("tab_kept")
+        tabs, tab_key, kept = self._tabs(), self._key("tab"), self._key("tab_kept")
         if kept in st.session_state:  # tabs have no persist_state
             st.session_state.setdefault(tab_key, st.session_state[kept])
-        for name, tab in zip(self.tabs, st.tabs(self.tabs, on_change="rerun", key=tab_key), strict=True):
+        for name, tab in zip(tabs, st.tabs(list(tabs), on_change="rerun", key=tab_key), strict=True):
             if tab.open:  # nothing is computed for the other tabs
                 st.session_state[kept] = name
                 with tab:
@@ -64,15 +63,11 @@ class Explorer:
                     if texts.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
-                        draw[name](texts)
+                        tabs[name](texts)
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
-        return {
-            "Labels": self._labels,
-            "Words": self._words,
-            "Repeats": self._repeats,
-            "Rows": self._rows,
-        }
+        """What draws each tab, in their order."""
+        return {"Labels": self._labels, "Words": self._words, "Repeats": self._repeats}
 
     def _key(self, name: str) -> str:
         return f"{self.key}_{name}"
@@ -106,25 +101,25 @@ class Explorer:
                 st.session_state.setdefault(key, self.filters[name])
             chosen[name] = widget(label, key=key, persist_state="session", **options)
 
-        def choose_labels(name: str, place: Any, column: str, labels: Iterable[str]) -> None:
+        def choose_labels(name: str, place: Any, labels: Iterable[str]) -> None:
             choose(name, place.multiselect, name.capitalize(), options=labels, placeholder=f"All {name}")
 
         is_run = "status" in every
         with st.container(border=True):
             # Two selections side by side have no room for columns.
             one, two = (st, st) if prefix else st.columns([3, 2])
-            choose_labels("products", one, "product", eda.label_order(every, "product"))
+            choose_labels("products", one, eda.label_order(every, "product"))
             if not prefix:
-                choose_labels("emotions", two, "emotion", eda.label_order(every, "emotion"))
+                choose_labels("emotions", two, eda.label_order(every, "emotion"))
             one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
             choose("contains", one.text_input, "Text contains", placeholder="Any text")
             if not is_run:
                 words = "Of texts with the same words, whatever their case, punctuation and retweet marks, the first"
                 choose("once", two.toggle, ONCE, help=f"{words} counts")
             elif not prefix:
-                choose_labels("statuses", two, "status", sorted(every["status"].unique()))
+                choose_labels("statuses", two, sorted(every["status"].unique()))
             if "source" in every:
-                choose_labels("sources", three, "source", sorted(every["source"].dropna().unique()))
+                choose_labels("sources", three, sorted(every["source"].dropna().unique()))
             if "date" in every:
                 days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
@@ -242,19 +237,6 @@ class Explorer:
             title="Texts by how often they occur",
             alt="Number of texts that occur once, twice and so on",
         )
-
-    def _rows(self, tweets: pd.DataFrame) -> None:
-        shown = self.shown.loc[tweets.index]
-        st.dataframe(
-            shown,
-            lazy=True,
-            hide_index=True,
-            column_order=list(dict.fromkeys([*self.columns, *shown.columns])),
-            column_config=self.columns,
-            alt=f"{len(shown):,} of {len(self.shown):,} rows with their answers",
-            key=self._key("rows"),
-        )
-        st.caption("A click on the head of a column sorts by it.")
 
     # ---------------------------------------------------------------- bars that open their texts
 

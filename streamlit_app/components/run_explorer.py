@@ -41,12 +41,28 @@ class RunExplorer(Explorer):
     report: Callable[[pd.Index], str] | None  # on some of the rows, as HTML; None where the model cannot be asked
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
-        return super()._tabs() | {
-            "Over time": self._over_time,
-            "Compare": self._compare,
-            "Themes": self._themes,
-            "Label queue": lambda tweets: show_queue(self.run, self._rows_of(tweets), self.table, self._key("queue")),
-        }
+        tabs = {"Labels": self._labels}
+        if self.run.emotions:
+            if self.dates:
+                tabs["Over time"] = self._over_time
+            tabs |= {"Compare": self._compare, "Themes": self._themes, "Label queue": self._label_queue}
+        return tabs | super()._tabs() | {"Rows": self._rows}
+
+    def _label_queue(self, tweets: pd.DataFrame) -> None:
+        show_queue(self.run, self._rows_of(tweets), self.table, self._key("queue"))
+
+    def _rows(self, tweets: pd.DataFrame) -> None:
+        shown = self.shown.loc[tweets.index]
+        st.dataframe(
+            shown,
+            lazy=True,
+            hide_index=True,
+            column_order=list(dict.fromkeys([*self.columns, *shown.columns])),
+            column_config=self.columns,
+            alt=f"{len(shown):,} of {len(self.shown):,} rows with their answers",
+            key=self._key("rows"),
+        )
+        st.caption("A click on the head of a column sorts by it.")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)

@@ -257,7 +257,6 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
     columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
     columns[answers.text_column] = st.column_config.TextColumn(width=330)
-    analysed = ["Over time"] * bool(answers.dates) + ["Compare", "Themes", "Label queue"] if run.emotions else []
     RunExplorer(
         key=run.id,
         every=answers.tweets,
@@ -267,7 +266,6 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         columns=columns,
         file=f"{Path(run.name).stem[:80]}_answers",
         no_emotion=run.no_emotion,
-        tabs=("Labels", *analysed, "Words", "Repeats", "Rows"),
         filters=run.filters,
         keep=lambda filters: setattr(run, "filters", filters),
         rows=answers.rows,

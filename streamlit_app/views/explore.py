@@ -41,8 +41,7 @@ def main() -> None:
         "product": st.column_config.TextColumn("labelled product", width=130),
         "emotion": st.column_config.TextColumn("labelled emotion", width=130),
     }
-    tabs = ("Labels", "Words", "Repeats")
-    Explorer("explore", every, table, table, table, columns, "tweets", no_emotion, tabs).show()
+    Explorer("explore", every, table, table, table, columns, "tweets", no_emotion).show()
 
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")
