@@ -4,8 +4,6 @@ Streamlit runs the app's own code only when somebody opens a page; Prometheus wo
 after the command is Streamlit's, and after ``--`` the app's: ``python -m streamlit_app --server.port 8502``.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -3,8 +3,6 @@
 Run ``streamlit run streamlit_app/app.py``; after ``--`` its own options: ``--models DIR``, ``--server URL``.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

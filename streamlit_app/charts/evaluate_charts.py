@@ -1,7 +1,5 @@
 """The charts of the Evaluate page: learning curves, confusion matrix, reliability, risk and coverage."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The charts of the explorer that are more than plain bars: emotion by product, and a share over time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The charts of the Monitor page: the five signals over time, and what drift is made of."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 

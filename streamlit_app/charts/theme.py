@@ -4,8 +4,6 @@ Text, grid and background follow the theme of the page, light or dark (``.stream
 the colour of its marks, from :data:`PALETTE`, which is read on both backgrounds.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from functools import cache

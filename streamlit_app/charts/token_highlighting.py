@@ -3,8 +3,6 @@
 The text goes to the browser as data and is set there as text: no markup in it is ever read.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any

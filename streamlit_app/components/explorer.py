@@ -3,8 +3,6 @@
 Explore shows the labelled tweets in it, Batch the answers of a run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

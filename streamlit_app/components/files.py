@@ -1,7 +1,5 @@
 """A file in, kept in a temporary folder of its session, and a file out that no spreadsheet would run."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Rows that people label by hand: the question, and the label queue of a run, with who said what."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 from typing import Any

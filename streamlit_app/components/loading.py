@@ -4,8 +4,6 @@
 ``-- --server URL`` asks an API or a TensorFlow Serving and loads no model; ``--model DIR`` names a copy of it.
 """
 
-from __future__ import annotations
-
 import gc
 import sys
 import threading

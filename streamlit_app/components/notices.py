@@ -1,7 +1,5 @@
 """What the pages say about the model and about errors, without reading a user's words as Markdown."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from typing import Any

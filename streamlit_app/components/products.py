@@ -1,7 +1,5 @@
 """The products that are looked for: a list of this session, typed or uploaded, or that of the model."""
 
-from __future__ import annotations
-
 import csv
 import io
 import tempfile

@@ -1,7 +1,5 @@
 """Give the monitor's log what the app answered and what people think of it; without a log the app still answers."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The explorer of a run: also the corrected shares, what changed over time, two selections compared, and themes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Widgets that several pages draw alike."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from mimetypes import guess_type
 from typing import Any

@@ -3,8 +3,6 @@
 Where there is a model of targets, the emotion toward each product that the text names comes first.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Batch: a file in, an answer for each row; each file is a run with its own address, to be looked at and downloaded."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Evaluate: what a trained model finds and gets wrong in plain words, and below it its metrics."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Explore: what is in the labelled tweets, with a drill-down from every bar to its tweets."""
 
-from __future__ import annotations
-
 import os
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Monitor: how the model is doing in use: accuracy, latency, throughput, resources, errors, and drift."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
