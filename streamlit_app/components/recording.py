@@ -11,28 +11,28 @@ from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
 from tf_model import cli, tasks
 from tf_model.errors import TweetTargetError, UsageError, first_line
+from tf_model.inference.predictor import Measured
 from tf_model.model_dir import training_of
+from tf_model.monitor import reference
+from tf_model.monitor.prometheus import Exporter
+from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
 WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 
-def recorder(state: ModelState) -> Any:
-    """The :class:`~tf_model.monitor.recorder.Recorder` of this model, shared by all sessions; None where there can be
-    none."""
+def recorder(state: ModelState) -> Recorder | None:
+    """The recorder of this model, shared by all sessions; None where there can be none."""
     version = state.version if state.served else training_of(state.folder)
     try:
         return _recorder(str(loading.monitor_log()), state.name, version, state.predictor.labels)
-    except (ImportError, OSError, TweetTargetError):
+    except (OSError, TweetTargetError):
         return None
 
 
 # None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
 @st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
-def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Any:
-    from tf_model.monitor import reference
-    from tf_model.monitor.recorder import Recorder
-
+def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Recorder:
     made = Recorder(path, model=model, version=version)
     exporter = serve_metrics()
     # What a model of targets answers is not recorded, so /metrics are those of the model of texts beside it.
@@ -46,16 +46,14 @@ def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequenc
     return made
 
 
-def serve_metrics() -> Any:
+def serve_metrics() -> Exporter | None:
     """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
     address = os.environ.get(METRICS_VARIABLE)
     return _exporter(address) if address else None
 
 
 @st.cache_resource(show_spinner=False)
-def _exporter(address: str) -> Any:
-    from tf_model.monitor.prometheus import Exporter
-
+def _exporter(address: str) -> Exporter | None:
     host, _, port = address.rpartition(":")
     try:
         if not port.isdecimal():
@@ -68,19 +66,19 @@ def _exporter(address: str) -> Any:
     return exporter
 
 
-def record(log: Any, texts: Sequence[Any], measured: Any, source: str) -> None:
+def record(log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str) -> None:
     """Keep predictions, if there is a log."""
     if log is not None:
         log.record_measured(texts, measured, source)
 
 
-def record_error(log: Any, error: BaseException, source: str) -> None:
+def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
     """Keep that something failed, if there is a log."""
     if log is not None:
         log.record_error(type(error).__name__, first_line(error), source)
 
 
-def correct(log: Any, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **named: Any) -> str:
+def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **named: Any) -> str:
     """Keep what a person thinks of an answer in place of what was said before; None only takes that back.
 
     What became of it: see :meth:`Recorder.correct`.

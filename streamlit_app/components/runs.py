@@ -37,7 +37,6 @@ from tf_model.io import tables
 from tf_model.io.files import explain_write_errors, whole_file, write_json
 from tf_model.model_dir import probability_column
 from tf_model.modeling.joint_label import NOT_SURE
-from tf_model.monitor.recorder import Recorder
 
 RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
 KEPT_DAYS = 7  # after the last change
@@ -178,7 +177,7 @@ def start(
         run.folder.mkdir(mode=0o700)
         run.save()
         shutil.copyfile(upload.path, run.path)
-    Job(run, state, finder, listed, recording.recorder(state))
+    Job(run, state, finder, listed)
     return run
 
 
@@ -288,21 +287,14 @@ class _Cancelled(Exception):
 
 
 class Job(threading.Thread):
-    """The scoring of a run, ``of``. It starts at once; predictions and failures of the model go into ``log``."""
+    """The scoring of a run, ``of``. It starts at once; predictions and failures of the model are recorded."""
 
-    def __init__(
-        self,
-        of: Run,
-        state: ModelState,
-        targets: TargetPredictor | None,
-        products: Products | None,
-        log: Recorder | None,
-    ) -> None:
+    def __init__(self, of: Run, state: ModelState, targets: TargetPredictor | None, products: Products | None) -> None:
         super().__init__(daemon=True, name="run")
         self.of, self.state, self.targets, self.products = of, state, targets, products
         self.done = 0  # rows
         self.is_cancelled = self.is_deleted = False
-        self._log = log
+        self._log = recording.recorder(state)
         self._began = time.monotonic()
         _jobs[of.id] = self  # first: the thread takes it away
         self.start()
