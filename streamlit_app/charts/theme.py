@@ -1,7 +1,7 @@
 """How every chart looks: colours, layout, plain bars.
 
 Text, grid and background follow the theme of the page, light or dark (``.streamlit/config.toml``). A figure sets only
-the colour of its marks, from :data:`PALETTE`, which is read on both backgrounds.
+the colour of each of its marks, which is read on both backgrounds.
 """
 
 import html
@@ -24,7 +24,6 @@ ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     *("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
 )
 GREY, DARK_GREY = "#A6A6A6", "#757575"
-PALETTE = (BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, YELLOW, GREY, DARK_GREY)
 
 POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page, and nothing else
 AMOUNT = GREEN  # of whatever is no emotion
@@ -89,7 +88,6 @@ def layout(
         height=height,
         margin={"l": 8, "r": 24, "t": 48 if title else 16, "b": 8},
         bargap=0.25,
-        colorway=PALETTE,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "right", "x": 1.0, "title": None},
         hoverlabel={"align": "left"},
         dragmode=False,  # a swipe over a chart scrolls the page
