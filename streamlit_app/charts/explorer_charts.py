@@ -1,7 +1,6 @@
 """The charts of the explorer that are more than plain bars: emotion by product, and a share over time."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -25,8 +24,7 @@ HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # of any other label: dots
 def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
     """One bar per product, divided into the shares of its emotions, each trace an emotion.
 
-    ``frame`` has the columns of :func:`tf_model.eda.emotion_by_product`, a line for each bar, those of an emotion in a
-    row.
+    ``frame`` has the columns of :func:`tf_model.eda.emotion_by_product`, and ``name``: what each bar is called.
     """
     figure = go.Figure()
     for emotion, part in frame.groupby("emotion", sort=False):
@@ -44,7 +42,7 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
             insidetextanchor="middle",
             textangle=0,
             textfont={"color": "#FFFFFF" if colour == POSITIVE else "#000000"},
-            customdata=part[["tweets", "low", "high"]],
+            customdata=part[["tweets", "low", "high", "name"]],
             hovertemplate="%{y}, %{fullData.name}: %{x:.1%} (%{customdata[0]:,} texts; "
             "95% interval %{customdata[1]:.1%} to %{customdata[2]:.1%})<extra></extra>",
         )
@@ -55,19 +53,10 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 
-def clicked(figure: go.Figure, selection: Mapping[str, Any]) -> int | None:
-    """Position of the bar that ``st.plotly_chart`` has as selected, counted over all traces; None if there is none."""
-    points = selection["selection"]["points"]
-    if not points:
-        return None
-    before = sum(len(trace.y) for trace in figure.data[: points[0]["curve_number"]])
-    return before + points[0]["point_index"]
-
-
 def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotion: str, title: str) -> go.Figure:
     """A line with a band: ``frame`` has the columns of :func:`tf_model.analysis.changes.by_period`, a line a period.
 
-    The points of the line are those of its first trace; at each of ``changes`` stands a dashed line.
+    ``name`` is what each of them is called; at each of ``changes`` stands a dashed line.
     """
     colour = colour_of(emotion)
     line = go.Scatter(
@@ -76,7 +65,7 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
         mode="lines+markers",
         line={"color": colour, "width": 2},
         marker={"size": 9, "line": {"color": DARK_GREY, "width": 0.5}},
-        customdata=frame[["count", "texts", "low", "high"]],
+        customdata=frame[["count", "texts", "low", "high", "name"]],
         hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} texts; "
         "95% interval %{customdata[2]:.1%} to %{customdata[3]:.1%})<extra></extra>",
     )

@@ -130,6 +130,7 @@ def horizontal_bars(
         go.Bar(
             x=list(values),
             y=[plain(label) for label in labels],
+            customdata=[[label] for label in labels],
             orientation="h",
             marker={
                 "color": colour or [colour_of(label) for label in labels],

@@ -163,13 +163,12 @@ class Explorer:
                 )
         if len(has) < len(counts):
             return
-        bars = eda.emotion_by_product(tweets).sort_values(
-            "emotion", key=lambda names: names.map(names.unique().tolist().index), kind="stable", ignore_index=True
-        )
-        by_product = [f"{name}: {_in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
+        bars = eda.emotion_by_product(tweets)
+        bars["name"] = bars["product"] + " · " + bars["emotion"]
+        by_product = [f"{name}: {in_words(part, 'emotion', 'share', '.0%')}" for name, part in bars.groupby("product")]
         self._drill_down(
             explorer_charts.emotion_by_product(bars, "Emotion by product"),
-            bars.assign(name=bars["product"] + " · " + bars["emotion"]),
+            bars,
             lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
             key="emotion_by_product",
             alt=f"Share of each emotion among the texts of each product. {'; '.join(by_product)}.",
@@ -253,7 +252,7 @@ class Explorer:
     ) -> None:
         """Horizontal bars of the column ``value`` with their drill-down."""
         figure = theme.horizontal_bars(bars["name"], bars[value], title=title, form=form, colour=colour)
-        words = _in_words(bars, "name", value, form)
+        words = in_words(bars, "name", value, form)
         self._drill_down(figure, bars, tweets_of, key=key, alt=f"{alt}: {words}.", caption=caption)
 
     @st.fragment
@@ -269,14 +268,13 @@ class Explorer:
     ) -> None:
         """A chart, and below it the texts of a bar that is clicked, or chosen from a list, which the keyboard reaches.
 
-        The bars of the figure, over all traces in order, are the lines of ``bars``, each with a ``name`` of its own.
+        Each bar is a line of ``bars``; its ``name``, which no other has, ends its ``customdata`` in the figure.
         """
         names, key = bars["name"].tolist(), self._key(key)
 
         def pick() -> None:
-            position = explorer_charts.clicked(figure, st.session_state[f"{key}_chart"])
-            if position is not None:
-                st.session_state[f"{key}_bar"] = names[position]
+            if points := st.session_state[f"{key}_chart"]["selection"]["points"]:
+                st.session_state[f"{key}_bar"] = points[0]["customdata"][-1]
 
         theme.show(figure, alt=alt, caption=caption, key=f"{key}_chart", on_select=pick, selection_mode="points")
         name = st.selectbox(
@@ -317,5 +315,6 @@ class Explorer:
             )
 
 
-def _in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
+def in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
+    """What a chart shows, for those who do not see it: each name with its value."""
     return ", ".join(f"{label} {number:{form}}" for label, number in zip(bars[name], bars[value], strict=True))

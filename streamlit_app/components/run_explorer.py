@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from streamlit_app.charts import explorer_charts, theme
-from streamlit_app.components.explorer import ROW, Explorer
+from streamlit_app.components.explorer import ROW, Explorer, in_words
 from streamlit_app.components.labelling import ask_emotion, show_queue
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
@@ -166,15 +166,16 @@ class RunExplorer(Explorer):
         first = changes.iloc[0] if len(changes) else series.iloc[0]
         product, emotion = self._choose("time", first, *(series[name].unique() for name in ("product", "emotion")))
         line, marks = (each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes))
+        line = line.assign(name=[_time(start, period) for start in line["start"]])
         own = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
         starts = own["date"].dt.to_period(PERIODS[period]).dt.start_time
         title = f"{emotion}: share of the texts by {period}"
         self._drill_down(
             explorer_charts.share_over_time(line, marks["when"], emotion, title),
-            line.assign(name=[f"{_time(start, period)}" for start in line["start"]]),
+            line,
             lambda bar: own[starts == bar["start"]],
             key=f"time_{product}_{emotion}",
-            alt=f"{title}: {', '.join(f'{_time(at.start, period)} {at.share:.0%}' for at in line.itertuples())}.",
+            alt=f"{title}: {in_words(line, 'name', 'share', '.0%')}.",
             caption="The band is the 95% interval; a dashed line marks a change.",
         )
 

@@ -526,7 +526,7 @@ def test_a_file_without_a_text_has_no_charts(stub):
 
 def test_emotions_are_told_apart_without_colour_too_and_classes_are_letters():
     lines = [(tasks.NEGATIVE, "a <b>", 99, 0.99, 0.9, 1.0), (tasks.POSITIVE, "a <b>", 1, 0.01, 0.0, 0.1)]
-    shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"])
+    shares = pandas.DataFrame(lines, columns=["emotion", "product", "tweets", "share", "low", "high"]).assign(name="a")
     negative, positive = explorer_charts.emotion_by_product(shares, "title").data
     assert (list(negative.x), list(negative.y)) == ([0.99], ["a &lt;b&gt;"])
     assert (negative.marker.pattern.shape, positive.marker.pattern.shape) == ("/", "")

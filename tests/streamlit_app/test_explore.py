@@ -9,7 +9,6 @@ import pytest
 from sample_datasets import write_csv
 from streamlit.testing.v1 import AppTest
 
-from streamlit_app.charts import explorer_charts
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
@@ -159,14 +158,24 @@ def test_a_bar_opens_the_tweets_that_it_counts(sample, tweets, tab, key, bar, ex
     assert len(table) > 0
 
 
-def test_a_click_chooses_the_bar_of_its_trace(tweets):
-    frame = eda.emotion_by_product(tweets).sort_values("emotion", kind="stable", ignore_index=True)
-    figure = explorer_charts.emotion_by_product(frame, "title")
-    trace = 2
-    point = {"curve_number": trace, "point_index": 1}
-    line = frame.iloc[explorer_charts.clicked(figure, {"selection": {"points": [point]}})]
-    assert (line["product"], line["emotion"]) == (figure.data[trace].y[1], figure.data[trace].name)
-    assert explorer_charts.clicked(figure, {"selection": {"points": []}}) is None
+@pytest.mark.parametrize("key", ["explore_product", "explore_emotion_by_product"])
+def test_a_click_chooses_the_bar_by_its_name(sample, key):
+    page = open_page()
+    [figure] = [each for each in page.get("plotly_chart") if each.proto.id.endswith(f"{key}_chart")]
+    names = [point[-1] for trace in json.loads(figure.proto.spec)["data"] for point in trace["customdata"]]
+    assert sorted(names) == sorted(page.selectbox(key=f"{key}_bar").options)
+    click(page, figure, [1, names[1]], [1, names[2]])
+    assert page.selectbox(key=f"{key}_bar").value == names[1]
+    click(page, figure)
+    assert page.selectbox(key=f"{key}_bar").value == names[1], "it stays open"
+
+
+def click(page: AppTest, figure, *customdata: list) -> None:
+    """Choose bars, or none, as the browser does; AppTest knows no charts."""
+    states = page._tree.get_widget_states()
+    points = [{"customdata": each} for each in customdata]
+    states.widgets.add(id=figure.proto.id, string_value=json.dumps({"selection": {"points": points}}))
+    checked(page._run(states))
 
 
 def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):

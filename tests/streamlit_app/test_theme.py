@@ -23,6 +23,7 @@ def test_the_colours_of_the_emotions_mean_nothing_else():
 def test_numbers_and_hatching_of_stacked_bars_can_be_read():
     labels = [*tasks.EMOTIONS, tasks.CANNOT_TELL, "Kindle"]
     frame = pandas.DataFrame({"emotion": labels, "product": "iPad", "tweets": 1, "share": 0.2, "low": 0.1, "high": 0.3})
+    frame["name"] = labels
     figure = explorer_charts.emotion_by_product(frame, "T")
     for trace in figure.data:
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
