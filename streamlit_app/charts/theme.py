@@ -152,7 +152,6 @@ def horizontal_bars(
 
 def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str, **options: Any) -> None:
     """Show a figure: ``alt`` is what a screen reader reads in its place, ``caption`` a line below it for everybody."""
-    settings = {"displaylogo": False, "displayModeBar": False, "scrollZoom": False}
-    st.plotly_chart(figure, theme="streamlit", config=settings, key=key, alt=alt, **options)
+    st.plotly_chart(figure, config={"displayModeBar": False}, key=key, alt=alt, **options)
     if caption:
         st.caption(caption)

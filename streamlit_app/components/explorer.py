@@ -53,7 +53,7 @@ class Explorer:
         tabs, tab_key, kept = self._tabs(), self._key("tab"), self._key("tab_kept")
         if kept in st.session_state:  # tabs have no persist_state
             st.session_state.setdefault(tab_key, st.session_state[kept])
-        for name, tab in zip(tabs, st.tabs(list(tabs), on_change="rerun", key=tab_key), strict=True):
+        for (name, draw), tab in zip(tabs.items(), st.tabs(list(tabs), on_change="rerun", key=tab_key), strict=True):
             if tab.open:  # nothing is computed for the other tabs
                 st.session_state[kept] = name
                 with tab:
@@ -61,7 +61,7 @@ class Explorer:
                     if texts.empty:
                         st.info("No text passes these filters. Loosen one of them.", icon=":material/filter_alt_off:")
                     else:
-                        tabs[name](texts)
+                        draw(texts)
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         """What draws each tab, in their order."""

@@ -64,7 +64,7 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
                 columns=tuple(table.columns),
                 text_column=table.text_column,
                 reason=table.reason,
-                rows=table.total_rows or 0,
+                rows=table.total_rows,
                 notes=tuple(table.notes),
                 first_rows=showable(sample.head(FIRST_ROWS)),
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from streamlit_app.components import notices
+from streamlit_app.components import loading, notices
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from tf_model import model_dir, paths
@@ -44,7 +44,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     if PROBLEM in st.session_state:
         notices.say_problem("This list of products cannot be used; the one before stays.", st.session_state[PROBLEM])
     try:
-        products = st.session_state.get(LIST) or _of_model(str(targets.folder), targets.version)
+        products = st.session_state.get(LIST) or _of_model(targets)
     except TweetTargetError as error:
         notices.say_problem("The products of the model cannot be read. Type some above.", str(error))
         return None
@@ -56,9 +56,9 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
     return TargetPredictor(targets.predictor, products, texts.predictor if can_guess else None)
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _of_model(folder: str, version: str) -> Products:
-    return read_products(Path(folder) / model_dir.PRODUCTS)
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
+def _of_model(state: ModelState) -> Products:
+    return read_products(state.folder / model_dir.PRODUCTS)
 
 
 def _take_typed() -> None:

@@ -114,8 +114,7 @@ class Run:
     @property
     def checked(self) -> pd.Series:
         """What people said of answers, by their index, the last at the end; None where they could not tell."""
-        kept = self.kept(_CHECKED)
-        return pd.Series(list(kept.values()), list(map(int, kept)), object)
+        return pd.Series(self.kept(_CHECKED), dtype=object).rename(int)
 
     @checked.setter
     def checked(self, values: pd.Series) -> None:

@@ -97,7 +97,7 @@ def _text_input() -> str:
         placeholder="Paste a tweet, a comment or a review, then press Ctrl + Enter or the button",
     )
     st.button("Ask", type="primary", icon=":material/send:", help="Leaving the box or Ctrl + Enter asks as well")
-    return text or ""
+    return text
 
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)

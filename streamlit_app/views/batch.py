@@ -13,6 +13,7 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.run_explorer import THEMES, RunExplorer
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import pick
+from tf_model import tasks
 from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
@@ -27,7 +28,6 @@ UPLOAD = "batch_upload"  # in the session: the file that was not answered yet
 ROWS = "batch_rows"
 RUN = "run"  # in the address
 POLL_SECONDS = 0.5
-ANSWER = "answer"
 
 
 def main() -> None:
@@ -134,7 +134,7 @@ def _choose_rows(
 
 def _show_first_rows(upload: Upload) -> None:
     st.dataframe(upload.first_rows, hide_index=True, alt=f"The first rows of the file, of {upload.rows:,}")
-    st.caption(f"The first {min(len(upload.first_rows), upload.rows):,} of {upload.rows:,} rows.")
+    st.caption(f"The first {len(upload.first_rows):,} of {upload.rows:,} rows.")
     for note in upload.notes:
         st.text(f"Note: {note}")
 
@@ -251,7 +251,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         return render(figures(*shown, now.predictor, run.name, **kept))
 
     percent = st.column_config.NumberColumn(format="percent")
-    first = ("product", "emotion", "emotion_confidence") if run.per_product else (ANSWER, "answer_confidence")
+    first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
     columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
     columns[answers.text_column] = st.column_config.TextColumn(width=330)
@@ -268,17 +268,17 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         keep=lambda filters: setattr(run, "filters", filters),
         rows=answers.rows,
         run=run,
-        correction=_correction(now.folder, now.version) if is_current and run.emotions else None,
+        correction=_correction(now) if is_current and run.emotions else None,
         dates=answers.dates,
         report=report if is_current and run.emotions and "validation" in now.predictor.metrics else None,
     ).show()
 
 
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _correction(folder: Path, version: str) -> Correction | None:
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
+def _correction(state: ModelState) -> Correction | None:
     """What a model is known to get wrong; None where its folder does not tell."""
     try:
-        return read_correction(folder)
+        return read_correction(state.folder)
     except TweetTargetError:
         return None
 

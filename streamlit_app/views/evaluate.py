@@ -19,8 +19,7 @@ from tf_model.evaluation import calibration, error_analysis
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import ModelReport, Predictions
 
-ANSWER = "answer"
-TASK_NAMES = {ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
+TASK_NAMES = {tasks.ANSWER: "Answer: emotion and product together", "product": "Product", "emotion": "Emotion"}
 TRUSTED = {"product": "product", "emotion": "emotion", "target": "emotion toward a product"}
 MOST_MISTAKES = 50
 HIGH_ROW = 70  # pixels: cells wrap from about 64 on
@@ -54,11 +53,11 @@ def _show_figures(report: ModelReport) -> None:
     if not report.labels:
         return
     # The joined answer first, then each task.
-    judged = [*([ANSWER] if report.task == ANSWER else []), *report.labels]
+    judged = [*([tasks.ANSWER] if report.task == tasks.ANSWER else []), *report.labels]
     task = judged[0]
     if len(judged) > 1:
         task = pick("Task", judged, "evaluate_task", format_func=TASK_NAMES.get)
-    if task == ANSWER:
+    if task == tasks.ANSWER:
         _show_answer(report)
     else:
         _show_task(report, task)
@@ -126,7 +125,7 @@ def _show_trust(report: ModelReport) -> None:
             for label, hits, real, found in zip(labels, counts.diagonal(), of_each, flagged, strict=True)
         ]
         st.markdown("\n- ".join(map(plain_markdown, lines)))
-    answer = report.part("validation", ANSWER)
+    answer = report.part("validation", tasks.ANSWER)
     if "answered_accuracy" in answer:
         share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
         st.markdown(f'It answers "Not sure" to {share} of 100 texts; of 100 other answers {accuracy} are right.')
@@ -233,7 +232,7 @@ def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
 def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, correct: np.ndarray) -> None:
     """The slider and its effect; moving it draws this section alone."""
     st.subheader("The effect of a threshold", anchor=False)
-    own = report.calibration.get("threshold") if task == ANSWER else None
+    own = report.calibration.get("threshold") if task == tasks.ANSWER else None
     threshold = st.slider(
         'Answer only from this confidence on, else "Not sure"',
         min_value=0.0,
@@ -302,7 +301,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 
 
 def _show_answer(report: ModelReport) -> None:
-    metrics = report.part("validation", ANSWER)
+    metrics = report.part("validation", tasks.ANSWER)
     st.subheader("Emotion and product together", anchor=False)
     shares = {"accuracy": "correct", "emotion_rows_accuracy": "correct of the non-neutral ones"}
     words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if key in metrics)
@@ -318,7 +317,7 @@ def _show_answer(report: ModelReport) -> None:
     if answers is None:
         st.info("The effect of a threshold needs validation_predictions.csv, which this model lacks.")
     else:
-        _show_threshold(report, ANSWER, *answers)
+        _show_threshold(report, tasks.ANSWER, *answers)
 
 
 def _show_learning_curves(report: ModelReport) -> None:
