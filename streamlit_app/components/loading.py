@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from tf_model import paths, tasks
 from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
-from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Measured, Predictor
-from tf_model.inference.targets import TargetPredictor
+from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
 from tf_model.model_dir import GRAPH, model_folders
 
 CHOICE = "model_in_use"  # the model chosen in this session
@@ -131,7 +129,7 @@ def _named(name: str) -> ModelState:
     folder = models_folder() / name
     try:
         version = _version(folder)
-        with _one_kind_of_error(f"{name} cannot be asked"):
+        with one_kind_of_error(f"{name} cannot be asked"):
             predictor = _load(str(folder), version)
     except TweetTargetError as error:
         return ModelState(name, folder, problem=str(error))
@@ -177,7 +175,7 @@ def _load(folder: str, version: str) -> Predictor:
 
 
 @contextmanager
-def _one_kind_of_error(words: str) -> Iterator[None]:
+def one_kind_of_error(words: str) -> Iterator[None]:
     """Whatever TensorFlow raises, as an error that a page can show."""
     try:
         yield
@@ -187,21 +185,9 @@ def _one_kind_of_error(words: str) -> Iterator[None]:
         raise ModelError(f"{words} ({first_line(error)[:300]})") from error
 
 
-def ask(state: ModelState, text: str) -> Measured:
-    """The prediction for one text, with all probabilities and the time it took; ModelError if the model fails."""
-    with _one_kind_of_error(f"{state.name} fails at this text"):
-        return state.predictor.predict_measured([text[:MAX_CHARACTERS]])
-
-
-def ask_targets(state: ModelState, targets: TargetPredictor, text: str) -> pd.DataFrame:
-    """The products that one text names, with the emotion directed at each; ModelError if the model fails."""
-    with _one_kind_of_error(f"{state.name} fails at this text"):
-        return targets.predict([text])
-
-
 @st.cache_data(max_entries=KEPT_EXPLANATIONS, show_spinner=False, hash_funcs=BY_VERSION)
 def explain(state: ModelState, text: str) -> Explanation:
     """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers."""
     # One at a time, or the answers of other people wait for many.
-    with _EXPLAINING, _one_kind_of_error(f"{state.name} fails at this text"):
+    with _EXPLAINING, one_kind_of_error(f"{state.name} fails at this text"):
         return state.predictor.explain(text[:MAX_CHARACTERS])

@@ -18,7 +18,7 @@ from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
-from tf_model.inference.predictor import Measured, model_input, probability_column
+from tf_model.inference.predictor import MAX_CHARACTERS, Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
@@ -103,7 +103,8 @@ def _text_input() -> str:
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _predict_once(state: ModelState, text: str) -> Measured:
     """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
-    measured = loading.ask(state, text)
+    with loading.one_kind_of_error(f"{state.name} fails at this text"):
+        measured = state.predictor.predict_measured([text[:MAX_CHARACTERS]])
     recording.record(recording.recorder(state), [text], measured, recording.APP)
     return measured
 
@@ -201,7 +202,9 @@ _BY_LIST = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.product
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_LIST)
 def _find_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
-    found = loading.ask_targets(state, finder, text)
+    """The products that the text names, with the emotion directed at each, computed once as well."""
+    with loading.one_kind_of_error(f"{state.name} fails at this text"):
+        found = finder.predict([text])
     return found.astype(object).where(found.notna(), None)
 
 

@@ -79,7 +79,7 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
 def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loaded):
     folder = make_model(models)
     before = loading.current()
-    loading.ask(before, "I love the iPad")
+    before.predictor.predict_measured(["I love the iPad"])
     assert len(before.predictor.calls) == 1
     new = make_model(models.parent / "elsewhere")
     folder.rename(models.parent / "old")
@@ -88,7 +88,7 @@ def test_a_replaced_model_is_picked_up_and_its_old_answers_are_not(models, loade
     assert loaded == ["answer", "answer"]
     assert after.version != before.version
     assert after.predictor is not before.predictor
-    loading.ask(after, "I love the iPad")
+    after.predictor.predict_measured(["I love the iPad"])
     assert len(after.predictor.calls) == 1
 
 
