@@ -31,11 +31,8 @@ FOR, AGAINST = GREEN, ORANGE  # what a word speaks for or against may be a negat
 # Light to dark, for amounts (heat maps).
 SEQUENTIAL = ((0.0, "#E8F1F8"), (0.5, SKY), (1.0, "#004A75"))
 
-_COLOURS = {
+_COLOURS = {  # of the emotions see colour_of
     **dict.fromkeys(tasks.PRODUCTS, AMOUNT),
-    tasks.NEGATIVE: NEGATIVE,
-    tasks.NO_EMOTION: NEUTRAL,
-    tasks.POSITIVE: POSITIVE,
     tasks.CANNOT_TELL: PURPLE,
     NOT_SURE: PURPLE,
     NO_PRODUCT: GREY,
