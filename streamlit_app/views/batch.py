@@ -250,10 +250,10 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         kept = {"checked": run.checked, "kept_themes": run.kept(THEMES)}
         return render(figures(*shown, now.predictor, run.name, **kept))
 
-    percent = st.column_config.NumberColumn(format="percent")
+    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide one
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
-    columns = {name: percent if name.endswith("_confidence") else None for name in names if name in answers.shown}
+    columns = {name: percent if name.endswith("_confidence") else plain for name in names if name in answers.shown}
     columns[answers.text_column] = st.column_config.TextColumn(width=330)
     RunExplorer(
         key=run.id,

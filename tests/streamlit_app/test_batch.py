@@ -1,6 +1,7 @@
 """A file in, answers out: every format, progress, cancelling, filters, downloads, and what is refused."""
 
 import io
+import json
 import os
 import stat
 import threading
@@ -178,9 +179,11 @@ def test_dates_and_sources_are_filters_where_the_file_has_them():
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):
     app = answer(upload(written(table(), ".csv", tmp_path), "a.csv"))
-    order = list(open_run(run_of(app), "Rows").dataframe[-1].proto.column_order)
+    shown = open_run(run_of(app), "Rows").dataframe[-1].proto
+    order = list(shown.column_order)
     assert order[:3] == ["Tweet", "answer", "answer_confidence"]
     assert set(order) == {"id", "Tweet", "n", *PREDICTED}
+    assert [name for name, each in json.loads(shown.columns).items() if each.get("hidden")] == ["_index"]
 
 
 def test_a_bar_opens_its_texts_and_downloads_exactly_those(stub, tmp_path, monkeypatch):
