@@ -148,7 +148,7 @@ class Explorer:
     # ---------------------------------------------------------------- the tabs
 
     def _labels(self, tweets: pd.DataFrame) -> None:
-        counts = {"product": eda.products(tweets), "emotion": eda.emotions(tweets)}
+        counts = {column: eda.label_counts(tweets, column) for column in ("product", "emotion")}
         has = [column for column in counts if self.every[column].map(eda.is_label).any()]  # of one task there is one
         for place, column in zip(st.columns(len(has)), has, strict=True):
             bars = counts[column].rename(columns={column: "name"})

@@ -54,7 +54,6 @@ class TestDescribe:
     def test_each_tweet_in_one_line(self, tweets):
         assert tweets["product"].tolist() == ["iPad", "iPad", "iPhone", "Apple", eda.NO_PRODUCT, "Android App"]
         assert tweets["characters"].tolist() == [len(text) for text, _, _ in ROWS]
-        assert tweets["words"].tolist() == [7, 9, 6, 5, 6, 10]
         assert tweets["is_retweet"].tolist() == [False, True, False, False, False, False]
         assert tweets["named"].tolist()[-2:] == [("Google", "Apple"), ("iPhone", "Android")]
 
@@ -107,12 +106,12 @@ class TestFilter:
 
 class TestLabels:
     def test_products_and_emotions(self, tweets):
-        products = eda.products(tweets)
+        products = eda.label_counts(tweets, "product")
         assert products["product"].tolist() == [*tasks.PRODUCTS, eda.NO_PRODUCT]
         assert products.set_index("product")["tweets"]["iPad"] == 2
         assert products["tweets"].sum() == len(tweets)
         assert products["share"].sum() == pytest.approx(1)
-        assert lines(eda.emotions(tweets), "emotion", "tweets") == [
+        assert lines(eda.label_counts(tweets, "emotion"), "emotion", "tweets") == [
             (BAD, 2),
             (NONE, 2),
             (GOOD, 1),
@@ -125,27 +124,6 @@ class TestLabels:
         assert ipad["tweets"].to_dict() == {BAD: 0, NONE: 1, GOOD: 1, tasks.CANNOT_TELL: 0}
         assert frame.groupby("product")["share"].sum().tolist() == pytest.approx([1] * 5)
         assert ((frame["low"] <= frame["share"]) & (frame["share"] <= frame["high"])).all()
-
-    def test_without_product(self, tweets):
-        frame = eda.without_product(tweets)
-        assert lines(frame, "emotion", "tweets", "without", "share")[:3] == [
-            (BAD, 2, 0, 0),
-            (NONE, 2, 1, 0.5),
-            (GOOD, 1, 0, 0),
-        ]
-
-    @pytest.mark.parametrize(("unit", "width"), [("characters", 10), ("words", 2)])
-    def test_each_tweet_is_in_the_bin_of_its_length(self, sample, unit, width):
-        frame = eda.lengths(sample, unit)
-        assert frame["tweets"].sum() == len(sample)
-        assert (frame["high"] - frame["low"] == width).all()
-        for line in frame[frame["tweets"] > 0].sample(10, random_state=0).itertuples():
-            inside = sample[unit].between(line.low, line.high - 1) & (sample["emotion"] == line.label)
-            assert inside.sum() == line.tweets
-
-    def test_length_summary(self, tweets):
-        summary = eda.length_summary(tweets, "words").set_index("label")
-        assert summary.loc[BAD, ["tweets", "shortest", "median", "longest"]].tolist() == [2, 5, 5.5, 6]
 
 
 class TestWords:
@@ -267,9 +245,6 @@ class TestKeywords:
         wrong = answers[answers["product"] != answers["answer"]]
         assert lines(wrong, "product", "answer", "tweets") == [("Apple", "iPhone", 1)]
 
-    def test_several_named(self, tweets):
-        assert lines(eda.several_named(tweets), "named", "tweets") == [(0, 0), (1, 4), (2, 2)]
-
     def test_real_tweets(self, real):
         assert eda.keyword_scores(real)[0]["accuracy"] == pytest.approx(0.8134, abs=0.001)
 
@@ -326,10 +301,9 @@ class TestSurfaceFeatures:
 
 def test_nothing_left_is_no_error(sample):
     none = sample.iloc[:0]
-    assert eda.products(none)["tweets"].sum() == 0
-    assert eda.emotions(none)["share"].tolist() == [0, 0, 0]
-    for table in (eda.emotion_by_product, eda.without_product, eda.lengths, eda.length_summary):
-        assert table(none).empty
+    assert eda.label_counts(none, "product")["tweets"].sum() == 0
+    assert eda.label_counts(none, "emotion")["share"].tolist() == [0, 0, 0]
+    assert eda.emotion_by_product(none).empty
     assert eda.frequent_words(none).empty
     assert eda.frequent_words(none, pairs=True).empty
     assert eda.telling_words(none, "product").empty

@@ -86,7 +86,7 @@ def test_every_chart_has_words_for_those_who_do_not_see_it(sample, tab):
 
 def test_bars_hold_the_counts(sample, tweets):
     spec = chart(open_page(), "Number of texts by emotion")
-    assert spec["data"][0]["x"] == eda.emotions(tweets)["tweets"].tolist()
+    assert spec["data"][0]["x"] == eda.label_counts(tweets, "emotion")["tweets"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,8 @@ def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
     kept = eda.passing(tweets, **chosen)
     assert 0 < len(kept) < len(tweets)
     assert figures(page)["Texts counted"] == f"{len(kept):,}"
-    assert chart(page, "Number of texts by product")["data"][0]["x"] == eda.products(kept)["tweets"].tolist()
+    expected = eda.label_counts(kept, "product")["tweets"].tolist()
+    assert chart(page, "Number of texts by product")["data"][0]["x"] == expected
 
 
 def test_filters_stay_when_another_tab_is_opened(sample, tweets):

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tf_model.device import import_tensorflow
 from tf_model.io.characters import well_formed
-from tf_model.preprocessing.cleaning import CLEANINGS
+from tf_model.preprocessing.cleaning import CLEANINGS, MAX_TOKENS
+from tf_model.preprocessing.light_tokenizer import LightTokenizer, read_vocabulary
 
 SURFACE_FEATURES = {
     "digits": re.compile(r"\d"),
@@ -43,21 +43,15 @@ def with_surface_feature(tweets: pd.DataFrame, feature: str) -> pd.DataFrame:
 
 
 def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many ``tweets`` hold each ``feature`` in each ``state``: ``raw``, or cleaned by a rule, run in TensorFlow."""
-    tf = import_tensorflow()
-    texts = tf.constant([well_formed(text) for text in tweets["text"]], dtype=tf.string)
+    """How many ``tweets`` hold each ``feature`` in each ``state``: ``raw``, or cleaned by a rule."""
     states = {"raw": tweets}
-    for name, clean in CLEANINGS.items():
-        states[name] = tweets.assign(text=[text.decode("utf-8") for text in clean(texts).numpy()])
+    for name, cleaning in CLEANINGS.items():
+        states[name] = tweets.assign(text=[cleaning.clean(well_formed(text)) for text in tweets["text"]])
     counts = [count_surface_features(frame).assign(state=state) for state, frame in states.items()]
     return pd.concat(counts, ignore_index=True)[["feature", "state", "tweets"]]
 
 
 def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.ndarray:
     """Length of each tweet in tokens of a BERT ``vocab.txt``, special tokens included, after a cleaning: int64 [N]."""
-    import_tensorflow()
-    from tf_model.preprocessing.batching import encode
-    from tf_model.preprocessing.tokenizer import TextEncoder
-
-    token_ids = encode(TextEncoder(vocabulary, cleaning), tweets["text"].tolist())
-    return token_ids.row_lengths().numpy().astype(np.int64)
+    tokenizer = LightTokenizer(read_vocabulary(vocabulary), CLEANINGS[cleaning], lower_case=True, max_tokens=MAX_TOKENS)
+    return np.array([len(ids) for ids in tokenizer([well_formed(text) for text in tweets["text"]])], np.int64)

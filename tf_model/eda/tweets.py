@@ -35,7 +35,6 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
             "product": labelled[tasks.PRODUCT_COLUMN].fillna(NO_PRODUCT).to_numpy(),
             "emotion": labelled[tasks.EMOTION_COLUMN].fillna(NO_LABEL).to_numpy(),
             "characters": [len(each) for each in text],
-            "words": [len(each.split()) for each in text],
             "terms": pd.Series([terms(each) for each in text], dtype=object),
             "is_retweet": [bool(RETWEET_MARKS.match(each.lower())) for each in text],
             "same_words": text.map(bare_words).factorize()[0],

@@ -103,12 +103,6 @@ def keyword_rule(text: str) -> str | None:
     return next(fitting, None)
 
 
-def several_named(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many ``tweets`` name how many of the five brands (``named``), and their ``share`` (0 to 1)."""
-    counts = np.bincount(tweets["named"].map(len).astype(int), minlength=1)
-    return pd.DataFrame({"named": range(len(counts)), "tweets": counts, "share": counts / max(len(tweets), 1)})
-
-
 def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
     """How often :func:`keyword_rule` gives the labelled product, with the 95% interval ``low``, ``high``.
 
