@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -230,20 +229,6 @@ def test_the_signal_is_handled_only_meanwhile(capsys):
     assert before not in handlers
     assert capsys.readouterr().err == "terminated\n"
     assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_beside_the_main_thread_signals_are_left_alone():
-    before = signal.getsignal(signal.SIGTERM)
-    found = []
-
-    def work():
-        with cli.stopped_cleanly():
-            found.append(signal.getsignal(signal.SIGTERM))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert found == [before]
 
 
 # -------------------------------------------------------------------------------------------------------- progress

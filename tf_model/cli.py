@@ -5,7 +5,6 @@ import errno
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,9 +99,6 @@ def stderr() -> Any:
 @contextmanager
 def stopped_cleanly() -> Iterator[None]:
     """Let SIGTERM unwind the stack like an interrupt, so that no half-written file stays behind; exit with 143."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
