@@ -1,5 +1,6 @@
 """Where things are, all derived from the root of the checkout. Importing this creates nothing."""
 
+import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,9 +18,5 @@ RESEARCH = ROOT / "research"
 
 def shown(path: Path) -> str:
     """``path`` as people say it: from the working directory if it is in or beside it, else in full."""
-    path, here = Path(path).absolute(), Path.cwd()
-    if path.is_relative_to(here):
-        return str(path.relative_to(here))
-    if path.is_relative_to(here.parent):
-        return str(Path("..") / path.relative_to(here.parent))
-    return str(path)
+    path = Path(path).absolute()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd().parent) else str(path)

@@ -33,7 +33,6 @@ STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the least change of a s
 class Correction:
     """What the validation rows of a model say about its probabilities of C emotions."""
 
-    emotions: tuple[str, ...]
     rows: int
     calibrations: tuple[tuple[Any, np.ndarray], ...]  # fitted, and the shares that it was fitted to, float64 [C]
 
@@ -65,7 +64,7 @@ class Correction:
                 (LogisticRegression(C=10).fit(inputs[each], label_ids[each]), np.bincount(label_ids[each]) / len(each))
                 for each in (np.arange(len(kept)), *draws)
             )
-        return cls(labelled.labels, len(kept), calibrations)
+        return cls(len(kept), calibrations)
 
 
 def read_correction(folder: Path | str) -> Correction:
