@@ -34,13 +34,11 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.json:
         files.refuse_to_overwrite(arguments.json, arguments.overwrite)
         files.make_folder(arguments.json.parent)
-    if arguments.compare:
-        results = _compare(arguments)
-    else:
-        with cli.stopped_cleanly():
-            evaluate = _evaluate_model if arguments.protocol == "report" else _cross_validate
-            command = shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
-            results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments)}
+    by_protocol = {"report": _evaluate_model, "grouped": _cross_validate}
+    evaluate = _compare if arguments.compare else by_protocol[arguments.protocol]
+    command = shlex.join(["python", "-m", "tf_model.evaluate", *(sys.argv[1:] if argv is None else argv)])
+    with cli.stopped_cleanly():
+        results = {"command": command, "date": datetime.now(UTC).date().isoformat(), **evaluate(arguments)}
     if arguments.json:
         files.write_json(arguments.json, results, overwrite=arguments.overwrite)
         cli.say(f"written to {paths.shown(arguments.json)}")
