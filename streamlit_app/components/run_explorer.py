@@ -157,8 +157,8 @@ class RunExplorer(Explorer):
         period = period_of(rows["date"])
         emotions = self._non_neutral  # the other mirrors them
         columns = ["text", "product", "emotion", "date"]
-        series = by_period(rows, emotions, period)
-        changes = _find_changes(rows[columns], emotions, period, MOST_CHANGES)
+        series = by_period(rows, emotions)
+        changes = _find_changes(rows[columns], emotions, MOST_CHANGES)
         for change in changes.head(MOST_CHANGES).itertuples():
             st.markdown(plain_markdown(_change_in_words(change, period)))
         if changes.empty:

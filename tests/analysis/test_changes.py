@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from answered_rows import frame_of, three_months
 
+from tf_model.analysis import changes as changes_module
 from tf_model.analysis.changes import by_period, find_changes, find_dates
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.tasks import EMOTIONS, NEGATIVE, POSITIVE
@@ -59,10 +60,11 @@ def test_other_columns_are_not_taken_for_dates():
     assert find_dates(table, NOW).column == "posted_at"
 
 
-def test_shares_by_period_have_wilsons_band():
+def test_shares_by_period_have_wilsons_band(monkeypatch):
     rows = three_months()
     for period, periods in (("day", 91), ("week", 13), ("month", 3)):
-        table = by_period(rows, EMOTIONS, period)
+        monkeypatch.setattr(changes_module, "period_of", lambda dates, period=period: period)
+        table = by_period(rows, EMOTIONS)
         own = table[(table["product"] == "iPhone") & (table["emotion"] == NEGATIVE)]
         assert len(own) == periods
         assert own["texts"].sum() == (rows["product"] == "iPhone").sum()
@@ -90,7 +92,7 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
 
 
 def test_chance_is_no_change():
-    claimed = [len(find_changes(three_months(seed, jump=0), (NEGATIVE, POSITIVE), "week")) for seed in range(20)]
+    claimed = [len(find_changes(three_months(seed, jump=0), (NEGATIVE, POSITIVE))) for seed in range(20)]
     assert np.count_nonzero(claimed) <= 2
 
 

@@ -123,14 +123,14 @@ def period_of(dates: pd.Series) -> str:
     return next((period for period, longest in LONGEST.items() if days <= longest), "month")
 
 
-def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None) -> pd.DataFrame:
+def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
     """Over time, for all rows and each product: what share of the ``texts`` has each emotion.
 
     A line for each ``product``, ``emotion`` and ``start`` of a period with texts: ``count`` and ``share`` of the texts,
     with Wilson's 95% interval ``low``, ``high``. Rows without a date are left out.
     """
     dated = rows[rows["date"].notna()]
-    starts = dated["date"].dt.to_period(PERIODS[period or period_of(dated["date"])]).dt.start_time
+    starts = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])]).dt.start_time
     parts = [pd.DataFrame(columns=["product", "emotion", "start", "texts", "count", "share", "low", "high"])]
     for product, own in by_product(dated) if len(dated) else ():
         counts = pd.crosstab(starts[own.index].rename("start"), own["emotion"].astype("str"))
@@ -146,9 +146,7 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str], period: str | None = 
 # ---------------------------------------------------------------- what changed
 
 
-def find_changes(
-    rows: pd.DataFrame, emotions: Sequence[str], period: str | None = None, told: int = MOST_TOLD
-) -> pd.DataFrame:
+def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_TOLD) -> pd.DataFrame:
     """When the share of an emotion changed, of each product or else over all rows, the greatest change first.
 
     A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
@@ -176,8 +174,7 @@ def find_changes(
                 return 1e9
             return -2 * (xlogy(count, count / total) + xlogy(total - count, 1 - count / total))
 
-    period = period or period_of(rows["date"])
-    series = by_period(rows, emotions, period).groupby(["product", "emotion"], sort=False)
+    series = by_period(rows, emotions).groupby(["product", "emotion"], sort=False)
     tried = sum(len(own) - 1 for _, own in series)
     lines = []
     for (product, emotion), own in series:
