@@ -197,8 +197,9 @@ def test_any_bytes_give_a_dataset_or_one_line(tmp_path_factory, content, suffix,
 
 
 def test_missing_file_folder_and_suffix(tmp_path):
-    assert "no file" in line_of(dataset_file.read, tmp_path / "gone.csv")
-    assert "is a folder" in line_of(dataset_file.read, tmp_path)
+    assert "gone.csv does not exist; check the name" in line_of(dataset_file.read, tmp_path / "gone.csv")
+    (tmp_path / "folder.csv").mkdir()
+    assert "is a folder" in line_of(dataset_file.read, tmp_path / "folder.csv")
     (tmp_path / "mine.json").write_text("{}")
     message = line_of(dataset_file.read, tmp_path / "mine.json")
     assert "expected an .xlsx, .csv or .tsv file" in message
@@ -207,7 +208,7 @@ def test_missing_file_folder_and_suffix(tmp_path):
 
 def test_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
-    assert "is a folder or a device" in line_of(dataset_file.read, tmp_path / "pipe.csv")
+    assert "is a folder or a pipe" in line_of(dataset_file.read, tmp_path / "pipe.csv")
 
 
 def test_no_permission(tmp_path, monkeypatch):

@@ -45,10 +45,11 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_an_error_is_one_line(tmp_path):
-    result = run_command("-m", "tf_model.data", "--data", str(tmp_path / "gone.csv"))
+    path = tmp_path / "gone.csv"
+    result = run_command("-m", "tf_model.data", "--data", str(path))
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("error: no file")
+    assert result.stderr.startswith(f"error: {path} (--data) does not exist")
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -48,8 +48,7 @@ def test_named_file_wins_over_everything(tmp_path, monkeypatch):
 def test_named_file_that_is_missing_is_an_error_and_never_replaced(tmp_path, monkeypatch):
     write_csv(paths.RAW_DATA / "mine.csv")
     message = line_of(data.resolve, tmp_path / "gone.csv")
-    assert "gone.csv (--data)" in message
-    assert "give the path of an existing" in message
+    assert "gone.csv (--data) does not exist; check the name" in message
     monkeypatch.setenv("TWEETS_DATA", str(tmp_path / "gone.csv"))
     assert "gone.csv (TWEETS_DATA)" in line_of(data.resolve)
     assert "is a folder" in line_of(data.resolve, tmp_path)

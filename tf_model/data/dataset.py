@@ -112,7 +112,6 @@ def read(
     import pandas as pd
 
     path = Path(path)
-    check_file(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
     table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path)
@@ -140,16 +139,6 @@ def read(
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
     notes = tuple(table.notes)
     return Dataset(name, path, sha256, labelled, unlabelled, dropped, notes, tasks=tuple(of_tasks), columns=columns)
-
-
-def check_file(path: Path, origin: str = "") -> None:
-    """Raise :class:`DataError` unless ``path`` is a file. ``origin`` says who named it."""
-    shown = f"{path} ({origin})" if origin else str(path)
-    with explain_read_errors(shown):
-        if not path.exists():
-            raise DataError(f"no file {shown}; give the path of an existing .xlsx, .csv or .tsv file")
-        if not path.is_file():
-            raise DataError(f"{shown} is a folder or a device; give the path of an .xlsx, .csv or .tsv file")
 
 
 def is_sample(path: Path) -> bool:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, paths
-from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, check_file, is_sample, read
+from tf_model.data.dataset import ASSIGNMENT_SHA256, SUFFIXES, Columns, Dataset, is_sample, read
 from tf_model.errors import DataError, TweetTargetError, first_line
-from tf_model.io.files import explain_read_errors, explain_write_errors
+from tf_model.io.files import check_file, explain_read_errors, explain_write_errors
 from tf_model.tasks import COLUMNS
 
 ADDRESS = (

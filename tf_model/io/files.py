@@ -26,6 +26,17 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
         raise DataError(f"cannot read {str(source)!r}: {reason}; check the file and its permissions") from error
 
 
+def check_file(path: Path, origin: str = "") -> None:
+    """Raise :class:`DataError` unless ``path`` is a file that may be read. ``origin`` says who named it."""
+    shown = f"{path} ({origin})" if origin else str(path)
+    with explain_read_errors(shown):
+        if not path.exists():
+            raise DataError(f"{shown} does not exist; check the name")
+        if not path.is_file():
+            raise DataError(f"{shown} is a folder or a pipe; name a file (`predict -` reads standard input)")
+        path.open("rb").close()  # the permission
+
+
 OLD, LOCK = "old", ".lock"  # beside what is being written: what it replaces, and what a run holds while it is alive
 
 _FULL = "the disk is full; free some space and run the command again"

@@ -12,7 +12,7 @@ from typing import Any
 from tf_model.errors import DataError, OutputError, UsageError, listed, nearest
 from tf_model.io import workbooks
 from tf_model.io.base import CHUNK_ROWS, BadRow, Limits, Table, TableWriter, TextsInMemory, TooLargeError, as_text
-from tf_model.io.files import explain_read_errors, explain_write_errors, refuse_to_overwrite, whole_file
+from tf_model.io.files import check_file, explain_write_errors, refuse_to_overwrite, whole_file
 from tf_model.io.parquet import Parquet, ParquetWriter
 from tf_model.io.text_files import CsvWriter, Delimited, JsonLines, JsonLinesWriter, Lines, StandardInput
 from tf_model.io.workbooks import Workbook, WorkbookWriter
@@ -73,12 +73,7 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
     if name == STANDARD_INPUT:
         return StandardInput(name)
     path = Path(path)
-    with explain_read_errors(path):
-        if not path.exists():
-            raise DataError(f"{path} does not exist; check the name, or give - to read standard input")
-        if not path.is_file():
-            raise DataError(f"{path} is a folder or a pipe; give the name of a file, or - to read standard input")
-        path.open("rb").close()  # the permission
+    check_file(path)
     if suffix not in _READERS:
         expected = f"expected a file whose name ends in {', '.join(INPUT_SUFFIXES)}"
         raise DataError(f"{name}: {expected}, found {suffix or 'no ending'!r}; save it as one of these")
