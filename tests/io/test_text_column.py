@@ -11,30 +11,34 @@ from tf_model.io import tables
 
 
 @pytest.mark.parametrize(
-    ("columns", "asked", "chosen", "reason"),
+    ("columns", "chosen", "reason"),
     [
-        ({"long": "a long sentence", " Tweet_Text ": "b"}, None, " Tweet_Text ", "by its name"),
-        ({"comment": "b", "TEXT": "b"}, None, "TEXT", "by its name"),
-        ({"full text": "a", "x": "a long sentence"}, None, "full text", "by its name"),
-        ({"id": "1", "words": "a long sentence"}, None, "words", "the longest, 15 characters on average"),
-        ({"whatever": "b"}, None, "whatever", "the only column"),
-        ({"text": "b", "note": "c"}, "note", "note", "as asked"),
-        ({"text": "b", "Note": "c"}, "note", "Note", "as asked"),
-        ({"text": 1, "words": "b"}, None, "words", "longest"),
+        ({"long": "a long sentence", " Tweet_Text ": "b"}, " Tweet_Text ", "by its name"),
+        ({"comment": "b", "TEXT": "b"}, "TEXT", "by its name"),
+        ({"full text": "a", "x": "a long sentence"}, "full text", "by its name"),
+        ({"id": "1", "words": "a long sentence"}, "words", "the longest, 15 characters on average"),
+        ({"whatever": "b"}, "whatever", "the only column"),
+        ({"text": 1, "words": "b"}, "words", "longest"),
     ],
 )
-def test_text_column(columns, asked, chosen, reason):
+def test_text_column(columns, chosen, reason):
     frame = pandas.DataFrame({name: [value] for name, value in columns.items()}, dtype=object)
-    position, why = tables.choose_text_column(frame, asked, "a.csv")
+    position, why = tables.choose_text_column(frame, "a.csv")
     assert frame.columns[position] == chosen
     assert reason in why
+
+
+@pytest.mark.parametrize("name", ["note", "Note"])
+def test_a_column_that_was_asked_for(tmp_path, name):
+    with tables.open_table(write(tmp_path / "a.csv", f"text,{name}\nb,c\n"), "note") as table:
+        assert (table.text_column, table.text_position, table.reason) == (name, 1, "as asked")
 
 
 def test_few_long_texts_are_longer_than_many_short_ones():
     frame = pandas.DataFrame(
         {"code": ["short1"] * 6, "words": ["a long sentence", None, "a longer sentence", *[None] * 3]}
     )
-    position, why = tables.choose_text_column(frame, None, "a.csv")
+    position, why = tables.choose_text_column(frame, "a.csv")
     assert frame.columns[position] == "words"
     assert why.endswith("its texts are the longest, 16 characters on average")
 

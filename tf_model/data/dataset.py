@@ -115,12 +115,12 @@ def read(
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected an .xlsx, .csv or .tsv file, got {path}; save it as one of these")
     table, frame = _load_sheet(path, LABELLED_SHEET) or _load(path)
-    columns = _find_columns(path, frame, columns)
+    columns = _find_columns(table, frame, columns)
+    names = dict(zip(COLUMNS, asdict(columns).values(), strict=True)) | {name: name for name in keep}
     cells = {
-        standard: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) if name else [""] * len(frame)
-        for standard, name in zip(COLUMNS, asdict(columns).values(), strict=True)
+        standard: _as_texts(frame.iloc[:, tables.named_column(table, name)]) if name else [""] * len(frame)
+        for standard, name in names.items()
     }
-    cells |= {name: _as_texts(frame.iloc[:, _position(path, frame, name)].tolist()) for name in keep}
     labelled, dropped = _tidy(path, frame.index, cells)
     of_tasks = []
     for task, name in ((PRODUCT, columns.product), (EMOTION, columns.emotion)):
@@ -133,7 +133,9 @@ def read(
             of_tasks.append(of_model or _task_of(path, task, name, labels, no_emotion))
     check_schema(path, labelled, of_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
-    unlabelled = pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[0].texts(sheet[1]))}) if sheet else None
+    unlabelled = (
+        pd.DataFrame({UNLABELLED_COLUMN: _as_texts(sheet[1].iloc[:, sheet[0].text_position])}) if sheet else None
+    )
     with explain_read_errors(path):
         sha256 = sha256_of(path)
     name = ASSIGNMENT if sha256 == ASSIGNMENT_SHA256 else SAMPLE if is_sample(path) else CUSTOM
@@ -168,15 +170,10 @@ def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple
         return None
 
 
-def _position(path: Path, frame: pd.DataFrame, name: str) -> int:
-    """The place of a column; case, and what stands between the words of its name, do not matter."""
-    return tables.choose_text_column(frame.head(0), name, str(path))[0]
-
-
-def _find_columns(path: Path, frame: pd.DataFrame, given: Columns) -> Columns:
+def _find_columns(table: tables.Table, frame: pd.DataFrame, given: Columns) -> Columns:
     """The columns as the file calls them: those given, else the report's, else the only one with a usual name."""
-    names = [str(name) for name in frame.columns]
-    found = {part: names[_position(path, frame, name)] for part, name in asdict(given).items() if name}
+    path, names = table.path, table.columns
+    found = {part: names[tables.named_column(table, name)] for part, name in asdict(given).items() if name}
     for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
         free = [name for name in dict.fromkeys(names) if name not in found.values()]
         fitting = [name for name in free if tables.plain_name(name) == standard]
@@ -199,7 +196,7 @@ def _find_columns(path: Path, frame: pd.DataFrame, given: Columns) -> Columns:
         if not free:
             raise DataError(f"expected a column of texts beside the labels in {path}, got {listed(names)}; add it")
         others = frame.iloc[:, [names.index(name) for name in free]]
-        found["text"] = free[tables.choose_text_column(others, None, str(path))[0]]
+        found["text"] = free[tables.choose_text_column(others, str(path))[0]]
     return Columns(**found)
 
 
@@ -219,10 +216,7 @@ def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd
     return tidy[~is_blank].reset_index(drop=True), dropped
 
 
-def _as_texts(cells: Iterable[Any]) -> list[str]:
-    import pandas as pd
-
-    column = pd.Series(cells, dtype=object)
+def _as_texts(column: pd.Series) -> list[str]:
     return ["" if missing else tables.as_text(cell) for cell, missing in zip(column, column.isna(), strict=True)]
 
 

@@ -55,9 +55,12 @@ def open_table(
     table.on_bad_row = (lambda _: None) if on_bad_row else None
     try:
         table.check()
-        is_stream = isinstance(table, StandardInput)
-        sample = table.frame([]) if is_stream else next(table.chunks(1_000))
-        table.text_position, table.reason = choose_text_column(sample, column, table.name)
+        if column is None:
+            is_stream = isinstance(table, StandardInput)
+            sample = table.frame([]) if is_stream else next(table.chunks(1_000))
+            table.text_position, table.reason = choose_text_column(sample, table.name)
+        else:
+            table.text_position, table.reason = named_column(table, column), "as asked"
         table.text_column = table.columns[table.text_position]
     except BaseException:
         table.close()
@@ -96,15 +99,13 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
-def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int, str]:
+def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
     """The position of the column of texts in ``sample``, the first rows, and the reason for choosing it, in words.
 
-    It is the one that the user named (else :class:`UsageError`), else one with a usual name, else the one with the
-    longest texts on average; :class:`DataError` if no column holds text.
+    It is one with a usual name, else the one with the longest texts on average; :class:`DataError` if no column holds
+    text.
     """
     columns = [str(each) for each in sample.columns]
-    if column is not None:
-        return _named_column(columns, column, name), "as asked"
     lengths = {}  # on average, of the columns that may hold text
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
@@ -124,7 +125,9 @@ def choose_text_column(sample: Any, column: str | None, name: str) -> tuple[int,
     return longest, reason
 
 
-def _named_column(columns: list[str], column: str, name: str) -> int:
+def named_column(table: Table, column: str) -> int:
+    """The position of the column that the user named; letter case and the sign between its words do not matter."""
+    columns, name = table.columns, table.name
     matches = [position for position, each in enumerate(columns) if each == column]
     matches = matches or [position for position, each in enumerate(columns) if plain_name(each) == plain_name(column)]
     if len(matches) == 1:
