@@ -6,8 +6,9 @@ import re
 from typing import TextIO
 
 _FALLBACK = "tf_model_windows_1252"
-# C0, DEL, C1, and the characters that turn the direction of writing or end a line.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
+# C1, and the characters that turn the direction of writing or end a line.
+_UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 def decoded(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
@@ -48,9 +49,4 @@ def well_formed(text: str) -> str:
 
 def visible(text: str) -> str:
     """``text`` for a terminal: control characters, escape sequences included, as symbols that do nothing."""
-
-    def symbol(match: re.Match[str]) -> str:
-        code = ord(match[0])
-        return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
-
-    return _UNPRINTABLE.sub(symbol, text)
+    return _UNPRINTABLE.sub("\ufffd", text.translate(_SYMBOLS))
