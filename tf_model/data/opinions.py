@@ -38,16 +38,12 @@ def opinion_pairs(pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
         first, second, other = random.choice(NAMES, size=3, replace=False)
         joint = random.choice(JOINTS)
         for marked in range(2):
+            names = [first, second]
+            names[marked] = mark(names[marked], 0, len(names[marked]))
             parts = [
-                _filled(opinion, name, other, number == marked)
-                for number, (opinion, name) in enumerate(zip(chosen, (first, second), strict=True))
+                opinion.replace("{other}", other).replace("{product}", name)
+                for opinion, name in zip(chosen, names, strict=True)
             ]
             texts.append(joint.format(*parts))
         label_ids += classes.tolist()
     return texts, np.array(label_ids, np.int64)
-
-
-def _filled(opinion: str, product: str, other: str, is_marked: bool) -> str:
-    before, after = opinion.replace("{other}", other).split("{product}")
-    text = f"{before}{product}{after}"
-    return mark(text, len(before), len(before) + len(product)) if is_marked else text
