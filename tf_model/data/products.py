@@ -59,9 +59,6 @@ class Products:
         self._urls = re2.compile(URL)
         self._longest = max(map(len, self._product_of), default=0)
 
-    def __len__(self) -> int:
-        return len(self.aliases)
-
     def _add(self, name: str, alias: str) -> None:
         if not _is_plain(alias):
             raise DataError(
@@ -127,6 +124,8 @@ class Products:
 
 def read_products(path: Path | str) -> Products:
     """Read a products file; :class:`DataError` where it, or an alias in it, cannot be used."""
+    import yaml
+
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {path}; save it as one of these")
@@ -134,9 +133,14 @@ def read_products(path: Path | str) -> Products:
         content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
-        rows = list(csv.DictReader(text.splitlines(), strict=True)) if path.suffix.lower() == ".csv" else _yaml(text)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{paths.shown(path)} cannot be read ({first_line(error)}); save it as UTF-8") from error
+        rows = (
+            list(csv.DictReader(text.splitlines(), strict=True))
+            if path.suffix.lower() == ".csv"
+            else yaml.safe_load(text)
+        )
+    except (ValueError, csv.Error, yaml.YAMLError) as error:
+        reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
+        raise DataError(f"{paths.shown(path)} {reason}") from error
     try:
         return Products(_aliases(rows))
     except DataError as error:
@@ -149,15 +153,6 @@ def write_products(products: Products, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["name", "aliases"])
         writer.writerows([name, "; ".join(own)] for name, own in products.aliases.items())
-
-
-def _yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"it is no YAML: {first_line(error)}") from error
 
 
 def _aliases(rows: Any) -> dict[str, list[str]]:
@@ -189,9 +184,7 @@ def _compiled(re2: Any, name: str, alias: str) -> Any:
         pattern = re2.compile(f"(?i){alias[len(PATTERN) :].strip()}", options)
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else error
-        raise DataError(
-            f"the pattern {quoted(alias)} of {quoted(name)} is not one of RE2: {reason}; correct it"
-        ) from error
+        raise DataError(f"{which} is not one of RE2: {reason}; correct it") from error
     if pattern.search("") or pattern.search(_ANY_TEXT):
         raise DataError(f"{which} is found in any text; make it narrower")
     return pattern
