@@ -183,7 +183,7 @@ def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_othe
     assert all(error["label"] == rows[error["row"]][1] for error in after["label_errors"])
 
 
-def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row():
+def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(monkeypatch):
     class Remembers:
         """Sure of the labels that it has seen, and of nothing else."""
 
@@ -197,7 +197,8 @@ def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row():
 
     texts, label_ids = unlike(20), np.array([0, 2] * 10)
     folds = splits.grouped_folds(label_ids, np.arange(20), 5)
-    probabilities = label_errors.out_of_fold(texts, label_ids, folds, 3, Remembers)
+    monkeypatch.setattr(label_errors, "tfidf_classifier", Remembers)
+    probabilities = label_errors.out_of_fold(texts, label_ids, folds, 3)
     assert (probabilities == np.tile(np.float32([0.5, 0, 0.5]), (20, 1))).all()
 
 

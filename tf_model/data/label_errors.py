@@ -4,7 +4,7 @@ Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Un
 Artificial Intelligence Research 70 (2021), as the package cleanlab does it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,20 +41,14 @@ def tfidf_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
     return make_pipeline(tfidf_features(), classifier)
 
 
-def out_of_fold(
-    texts: Sequence[str],
-    label_ids: np.ndarray,
-    folds: Sequence[splits.Split],
-    classes: int,
-    classifier: Callable[[], Any] = tfidf_classifier,
-) -> np.ndarray:
-    """The probabilities of each row by a model fitted without it and its near-duplicates, float32 [N, classes].
+def out_of_fold(texts: Sequence[str], label_ids: np.ndarray, folds: Sequence[splits.Split], classes: int) -> np.ndarray:
+    """The probabilities of each row by a baseline fitted without it and its near-duplicates, float32 [N, classes].
 
     ``folds`` are from :func:`tf_model.data.splits.grouped_folds`. A class that does not occur gets probability 0.
     """
     probabilities = np.zeros((len(texts), classes), np.float32)
     for split in folds:
-        model = classifier().fit([texts[position] for position in split.train], label_ids[split.train])
+        model = tfidf_classifier().fit([texts[position] for position in split.train], label_ids[split.train])
         scores = model.predict_proba([texts[position] for position in split.validation])
         probabilities[np.ix_(split.validation, model.classes_)] = scores
     return probabilities
