@@ -131,7 +131,7 @@ MEASURE = """
 import re, resource, sys
 from pathlib import Path
 from tf_model.io import base, tables, text_files
-with tables.open_table(sys.argv[1]) as table, tables.table_writer(sys.argv[2]) as writer:
+with tables.open_table(sys.argv[1]) as table, tables.table_writer(Path(sys.argv[2])) as writer:
     for chunk in table.chunks(2000):
         writer.write(chunk)
 status = Path("/proc/self/status")  # on Linux ru_maxrss counts what the parent held when it forked

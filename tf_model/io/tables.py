@@ -184,8 +184,6 @@ def check_output(output: Path, overwrite: bool = False, table: Table | None = No
 @contextmanager
 def table_writer(output: Path, overwrite: bool = False) -> Iterator[TableWriter]:
     """Write a table, whole or not at all, in the format that the suffix of ``output`` names."""
-    output = Path(output)
-    check_output(output, overwrite)
     with whole_file(output, overwrite) as part, _WRITERS[output.suffix.lower()](part) as writer:
         yield writer
         writer.finish()
