@@ -136,16 +136,16 @@ def test_json_holds_row_numbers_and_no_texts(tmp_path, capsys):
         (["--show-texts"], "belong to --audit"),
         (["--json"], "belong to --audit"),
         (["--audit", "a.csv", "--data", "b.csv"], "name it once"),
-        (["--audit", "a.csv", "--json", "--show-texts"], "--json holds row numbers and no texts"),
     ],
 )
 def test_options_that_do_not_go_together(arguments, words):
     assert words in line_of(main, arguments, error=UsageError)
 
 
-def test_two_splits_are_one_too_many(capsys):
+@pytest.mark.parametrize("options", [["--against", "b.csv", "--split-column", "part"], ["--json", "--show-texts"]])
+def test_options_that_exclude_one_another(options, capsys):
     with pytest.raises(SystemExit, match="2"):
-        main(["--audit", "a.csv", "--against", "b.csv", "--split-column", "part"])
+        main(["--audit", "a.csv", *options])
     assert "not allowed with argument" in capsys.readouterr().err
 
 

@@ -35,8 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     split.add_argument(
         "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
     )
-    group.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
-    group.add_argument("--json", action="store_true", help="print JSON, with all rows that are named")
+    output = group.add_mutually_exclusive_group()
+    output.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
+    output.add_argument("--json", action="store_true", help="print JSON, with the numbers of all rows that are named")
     args = parser.parse_args(argv)
     _check_usage(args)
     source = resolve(args.audit, option="--audit") if args.audit else resolve(args.data)
@@ -53,8 +54,6 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise UsageError(f"{named} belong to --audit; add --audit")
     if args.audit and args.data:
         raise UsageError("--audit and --data both name a file; name it once")
-    if args.json and args.show_texts:
-        raise UsageError("--json holds row numbers and no texts; leave out --json or --show-texts")
 
 
 def _audit(path: Path, args: argparse.Namespace) -> int:
