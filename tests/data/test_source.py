@@ -20,7 +20,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 @pytest.fixture(autouse=True)
 def locations(tmp_path, monkeypatch) -> Path:
     """A project without data, whose settings nobody made."""
-    for name in (data.DATA_VARIABLE, *data.OFFLINE_VARIABLES):
+    for name in (data.DATA_VARIABLE, *sources.OFFLINE_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "project"
     monkeypatch.setattr(paths, "RAW_DATA", folder / "data" / "raw")

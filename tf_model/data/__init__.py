@@ -2,13 +2,4 @@
 
 from tf_model.data.dataset import ASSIGNMENT, SAMPLE, Columns, Dataset, read
 from tf_model.data.examples import TrainingRows, checked_rows, products_of, training_rows
-from tf_model.data.source import (
-    DATA_VARIABLE,
-    OFFLINE_VARIABLES,
-    Source,
-    add_column_arguments,
-    announce,
-    load,
-    options_of,
-    resolve,
-)
+from tf_model.data.source import DATA_VARIABLE, Source, add_column_arguments, announce, load, options_of, resolve
