@@ -104,8 +104,8 @@ def test_own_classes(tmp_path, capsys):
 def test_a_task_without_a_column(tmp_path):
     dataset = data.read(write_csv(tmp_path / "own.csv", [("good", "glad"), ("bad", "sad")], ("text", "emotion")))
     assert len(data.training_rows(dataset, "emotion")) == 2
-    for name in ("answer", "product"):
-        message = line_of(data.training_rows, dataset, name)
+    for name in ("answer", "product", "target"):
+        message = line_of(data.training_rows, dataset, name, data.products_of(dataset))
         assert f"--task {name} needs a column of products" in message
         assert "name it with --product-column, or give --task emotion" in message
 

@@ -109,8 +109,11 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
 
 
 def products_of(dataset: Dataset) -> Products:
-    """The products that the labels of a dataset are about: its labels, with the aliases known for the report's."""
-    product = next(task for task in dataset.tasks if task.name == tasks.PRODUCT.name)
+    """The products that the labels of a dataset are about, with the aliases known for the report's.
+
+    Where it has no column of products, they are the report's; :func:`training_rows` says what is missing.
+    """
+    product = next((task for task in dataset.tasks if task.name == tasks.PRODUCT.name), tasks.PRODUCT)
     return products_of_labels(product.labels)
 
 
