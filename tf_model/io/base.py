@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, time
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,12 @@ class Table(AbstractContextManager["Table"]):
         """
         values = (row for _, row in self.rows())
         rows = self._chunk_rows(rows)
-        yield self.frame(self._read(values, rows))
-        while chunk := self._read(values, rows):
+        for number in count():
+            chunk = list(islice(values, rows))
+            self.refuse_changed()
+            if not chunk and number:
+                return
             yield self.frame(chunk)
-
-    def _read(self, values: Iterator[Sequence[Any]], rows: int) -> list[Sequence[Any]]:
-        chunk = list(islice(values, rows))
-        self.refuse_changed()
-        return chunk
 
     def stamp(self) -> tuple[int, ...]:
         """What changes when the file does."""
@@ -168,10 +166,6 @@ class TableWriter(AbstractContextManager["TableWriter"]):
 
     def finish(self) -> None:
         """Write what is still held back."""
-
-    def __exit__(self, *_: object) -> None:
-        """Close the file."""
-        raise NotImplementedError
 
 
 def explain_empty(name: str, expected: str) -> str:
