@@ -10,7 +10,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -56,9 +56,8 @@ class StandIn:
     Attributes:
         models: The models it has, by name.
         faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection,
-            ``"half"`` for one that breaks within the reply, ``"drip"`` for a reply that comes byte by byte,
-            ``"drip headers"`` for one whose headers do, a number of seconds to wait, or bytes to send instead of the
-            reply.
+            ``"half"`` for one that breaks within the reply, a number of seconds to wait, or bytes to send instead of
+            the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
         port: Where it listens; 0 for any free port.
@@ -136,12 +135,6 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "half":
             self._send(200, b" " * 1000, "application/json", half=True)
             return
-        if fault == "drip":
-            self._send(200, b" " * 1000, "application/json", pause=0.1)
-            return
-        if fault == "drip headers":
-            self._drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1000, 0.1)
-            return
         if isinstance(fault, float):
             time.sleep(fault)
         if isinstance(fault, bytes):
@@ -181,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, status: int, value: object) -> None:
         self._send(status, json.dumps(value, indent=4).encode(), "application/json")
 
-    def _send(self, status: int, body: bytes, kind: str, half: bool = False, pause: float = 0) -> None:
+    def _send(self, status: int, body: bytes, kind: str, half: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -189,13 +182,5 @@ class _Handler(BaseHTTPRequestHandler):
         if half:
             self.close_connection = True
             self.wfile.write(body[: len(body) // 2])
-        elif pause:
-            self._drip(body, pause)
         else:
             self.wfile.write(body)
-
-    def _drip(self, content: bytes, pause: float) -> None:
-        with suppress(OSError):  # when the client has gone
-            for byte in content:
-                self.wfile.write(bytes([byte]))
-                time.sleep(pause)

@@ -12,7 +12,6 @@ from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_output
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, UsageError
-from tf_model.serving import remote
 from tf_model.serving.remote import RemotePredictor
 
 QUICK = {"timeout": 5.0, "retries": 2, "backoff": 0.001}
@@ -159,22 +158,6 @@ def test_a_server_that_is_too_slow_is_asked_once(server):
     message = failure(server, [1.5] * 9, timeout=0.3)
     assert "did not answer within 0.3 s; look at its load" in message
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
-
-
-@pytest.mark.parametrize("fault", ["drip", "drip headers"])
-def test_a_reply_that_comes_byte_by_byte_has_the_same_time_in_all(server, fault):
-    begin = time.monotonic()
-    assert "did not answer within 0.5 s" in failure(server, [fault] * 9, timeout=0.5)
-    assert time.monotonic() - begin < 5
-    assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
-
-
-def test_a_reply_without_end_is_refused(server, monkeypatch):
-    predictor = connect(server)
-    monkeypatch.setattr(remote, "MOST_BYTES", 1000)
-    server.faults.append(b" " * 1001)
-    with pytest.raises(ModelError, match="expected 1,000 bytes at most"):
-        predictor.predict(["ipad"])
 
 
 @pytest.mark.parametrize("fault", ["close", "half"])

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,7 @@ from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, outputs_of, settings_of
 from tf_model.model_dir import SIGNATURE, read_labels
 
-TIMEOUT = 60.0  # seconds, to the last byte of a reply; a batch of 64 long texts on a busy core takes about two
-MOST_BYTES = 2**24  # of a reply; that to a batch of 64 texts takes some 30,000
+TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
 MOST_SENT = 2**18  # in a request of several texts: more the API of this project does not take
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
@@ -184,7 +181,7 @@ class _Client:
             if attempt > 1:
                 time.sleep(self._backoff * 2 ** (attempt - 2))
             try:
-                status, content = self._request(method, self.url + what, body=body, headers=headers)
+                response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
             except ReadTimeoutError as error:
                 late = f"did not answer within {self._timeout:g} s"
                 raise ModelError(f"the model server at {self.url} {late}; look at its load") from error
@@ -194,50 +191,19 @@ class _Client:
                 continue
             reply = None
             with suppress(ValueError):
-                reply = json.loads(content)
+                reply = response.json()
             # What it says of texts may quote them, and errors are logged, and shown by the page Monitor.
             reason = reply.get("error") if isinstance(reply, dict) and not body else None
-            reason = " ".join(str(reason or f"status {status}").split())[:200]
-            if status not in BUSY:
+            reason = " ".join(str(reason or f"status {response.status}").split())[:200]
+            if response.status not in BUSY:
                 break
             failure, advice = f"the model server at {self.url} is busy or starting ({reason}", "try later"
         else:
             raise ModelError(f"{failure}; tried {self._tries} times); {advice}")
-        if status == 404:
+        if response.status == 404:
             raise _NoSuchModel(f"the server has no model at {self.url} ({reason}); check its name, or wait for it")
-        if status != 200:
+        if response.status != 200:
             raise ModelError(f"the model server at {self.url} refused ({reason}); its log says why")
         if not isinstance(reply, dict):
             raise ModelError(f"{self.url}: expected a JSON object, got another reply; give its REST port, usually 8501")
         return reply
-
-    def _request(self, *what: str, **options: Any) -> tuple[int, bytes]:
-        """Status and body of a reply; urllib3's own limit of time begins anew with each byte that comes."""
-        from urllib3.exceptions import ReadTimeoutError
-
-        until, done = time.monotonic() + self._timeout, Future()
-
-        def ask() -> None:
-            try:
-                done.set_result(self._read(until, *what, **options))
-            except BaseException as error:  # raised below
-                done.set_exception(error)
-
-        threading.Thread(target=ask, daemon=True, name="request").start()
-        try:
-            return done.result(self._timeout)
-        except TimeoutError as error:
-            raise ReadTimeoutError(self._pool, self.url, "late") from error
-
-    def _read(self, until: float, *what: str, **options: Any) -> tuple[int, bytes]:
-        from urllib3.exceptions import ReadTimeoutError
-
-        content = b""
-        with self._pool.request(*what, **options, redirect=False, preload_content=False) as response:
-            while part := response.read1(MOST_BYTES):
-                content += part
-                if time.monotonic() > until:  # nobody waits any more
-                    raise ReadTimeoutError(self._pool, self.url, "late")
-                if len(content) > MOST_BYTES:
-                    raise ModelError(f"{self.url}: expected {MOST_BYTES:,} bytes at most; is this the right server?")
-        return response.status, content
