@@ -12,9 +12,16 @@ from stand_in import ANSWERS, MODELS, VERSION, StandIn, metadata, product_output
 
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, UsageError
+from tf_model.serving import remote
 from tf_model.serving.remote import RemotePredictor
 
-QUICK = {"timeout": 5.0, "retries": 2, "backoff": 0.001}
+QUICK = {"retries": 2}
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(remote, "TIMEOUT", 5.0)
+    monkeypatch.setattr(remote, "BACKOFF", 0.001)
 
 
 @pytest.fixture
@@ -23,9 +30,9 @@ def server():
         yield stand_in
 
 
-def connect(server, model="", folder=None, **options):
+def connect(server, model="", folder=None):
     address = f"{server.url}/v1/models/{model}" if model else server.url
-    return RemotePredictor.connect(address, folder, **QUICK | options)
+    return RemotePredictor.connect(address, folder, **QUICK)
 
 
 # ---------------------------------------------------------------- like a local one
@@ -113,13 +120,14 @@ def test_a_server_that_is_busy_or_restarts_is_asked_again(server, fault):
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 3
 
 
-def test_a_server_that_starts_late_is_waited_for():
+def test_a_server_that_starts_late_is_waited_for(monkeypatch):
+    monkeypatch.setattr(remote, "BACKOFF", 0.05)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     found = []
     thread = threading.Thread(
-        target=lambda: found.append(RemotePredictor.connect(f"http://127.0.0.1:{port}", retries=8, backoff=0.05))
+        target=lambda: found.append(RemotePredictor.connect(f"http://127.0.0.1:{port}", retries=8))
     )
     thread.start()
     time.sleep(0.3)
@@ -139,8 +147,8 @@ def test_a_server_that_starts_late_is_waited_for():
 # ---------------------------------------------------------------- what goes wrong for good
 
 
-def failure(server, faults, **options):
-    predictor = connect(server, **options)
+def failure(server, faults):
+    predictor = connect(server)
     server.faults += faults
     with pytest.raises(ModelError) as error:
         predictor.predict(["ipad"])
@@ -154,8 +162,9 @@ def test_a_server_that_stays_busy(server):
     assert "(status 503; tried 3 times); try later" in message
 
 
-def test_a_server_that_is_too_slow_is_asked_once(server):
-    message = failure(server, [1.5] * 9, timeout=0.3)
+def test_a_server_that_is_too_slow_is_asked_once(server, monkeypatch):
+    monkeypatch.setattr(remote, "TIMEOUT", 0.3)
+    message = failure(server, [1.5] * 9)
     assert "did not answer within 0.3 s; look at its load" in message
     assert len([path for _, path, _ in server.requests if path.endswith(":predict")]) == 1
 

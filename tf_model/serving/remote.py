@@ -47,19 +47,11 @@ class RemotePredictor(Predictor):
         return self.url.partition("/v1/models/")[2].split("/")[0]
 
     @classmethod
-    def connect(
-        cls,
-        server: str,
-        folder: Path | str | None = None,
-        *,
-        timeout: float = TIMEOUT,
-        retries: int = RETRIES,
-        backoff: float = BACKOFF,
-    ) -> RemotePredictor:
+    def connect(cls, server: str, folder: Path | str | None = None, *, retries: int = RETRIES) -> RemotePredictor:
         """Find a model at ``http://HOST:8501/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
         A local copy of it in ``folder`` gives what a server does not tell: its metrics, and the names of its classes if
-        they are not the project's own. ``timeout`` and ``backoff`` are in seconds.
+        they are not the project's own.
         """
         match = _ADDRESS.fullmatch(server)
         if not match:
@@ -67,7 +59,7 @@ class RemotePredictor(Predictor):
         base, named, version = match.groups("")
         *others, last = [named] if named else DEFAULT_MODELS
         for name in (*others, last):
-            client = _Client(f"{base}/v1/models/{name}{version}", timeout, retries, backoff)
+            client = _Client(f"{base}/v1/models/{name}{version}", retries)
             try:
                 served_version, outputs = client.signature()
                 break
@@ -137,13 +129,13 @@ class _NoSuchModel(ModelError):
 
 
 class _Client:
-    """The REST protocol of one model. It may be used by several threads; the arguments are those of ``connect``."""
+    """The REST protocol of one model. It may be used by several threads."""
 
-    def __init__(self, url: str, timeout: float, retries: int, backoff: float) -> None:
+    def __init__(self, url: str, retries: int) -> None:
         import urllib3
 
-        self.url, self._timeout, self._tries, self._backoff = url, timeout, retries + 1, backoff
-        wait = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout)
+        self.url, self._tries = url, retries + 1
+        wait = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=TIMEOUT)
         self._pool = urllib3.PoolManager(maxsize=8, timeout=wait, retries=False)
 
     def signature(self) -> tuple[str, list[str]]:
@@ -179,11 +171,11 @@ class _Client:
         headers = {"Content-Type": "application/json"} if body else {}
         for attempt in range(self._tries):
             if attempt > 1:
-                time.sleep(self._backoff * 2 ** (attempt - 2))
+                time.sleep(BACKOFF * 2 ** (attempt - 2))
             try:
                 response = self._pool.request(method, self.url + what, body=body, headers=headers, redirect=False)
             except ReadTimeoutError as error:
-                late = f"did not answer within {self._timeout:g} s"
+                late = f"did not answer within {TIMEOUT:g} s"
                 raise ModelError(f"the model server at {self.url} {late}; look at its load") from error
             except HTTPError as error:
                 failure = f"no model server answers at {self.url} ({first_line(error.__cause__ or error)[:200]}"
