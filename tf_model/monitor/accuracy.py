@@ -58,7 +58,7 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
     if rows < max(minimum, 1) or mean is None:
         return Accuracy(rows)
     # Sum of p(1 - p) over the values p, with the mean of each bin for its values: bins are 0.02 wide.
-    means = ((count, histogram.totals[key] / count) for key, count in histogram.counts.items())
+    means = ((count, total / count) for count, total in histogram.sums.values())
     variance = sum(count * share * (1 - share) for count, share in means)
     spread = Z * math.sqrt(max(variance, 0.0)) / rows
     return Accuracy(rows, None, mean, max(mean - spread, 0.0), min(mean + spread, 1.0))

@@ -121,27 +121,26 @@ class Histogram:
     """Number and sum of the values in each bin that has any, by the number of the bin."""
 
     bins: Bins
-    counts: Mapping[int, int]
-    totals: Mapping[int, float]
+    sums: Mapping[int, tuple[int, float]]
 
     @property
     def count(self) -> int:
         """The number of values."""
-        return sum(self.counts.values())
+        return sum(count for count, _ in self.sums.values())
 
     @property
     def mean(self) -> float | None:
         """Mean of the values, None without any."""
-        return sum(self.totals.values()) / self.count if self.count else None
+        return sum(total for _, total in self.sums.values()) / self.count if self.count else None
 
     def quantile(self, share: float) -> float | None:
         """The value that ``share`` (0 to 1) of the values stay below, within the width of a bin; None without any."""
         left = share * self.count
-        for key in sorted(self.counts):
-            if left <= self.counts[key]:
+        for key, (count, _) in sorted(self.sums.items()):
+            if left <= count:
                 low, high = self.bins.edges(key)
-                return low + (high - low) * left / self.counts[key]
-            left -= self.counts[key]
+                return low + (high - low) * left / count
+            left -= count
         return None
 
 
@@ -186,9 +185,7 @@ class Window:
 
     def histogram(self, name: str) -> Histogram:
         """One of :data:`BINS`, such as :data:`SECONDS` or ``"product_confidence"``."""
-        sums = {key: value for (each, key), value in self.counts.items() if each == name}
-        counts = {key: count for key, (count, _) in sums.items()}
-        return Histogram(BINS[name], counts, {key: total for key, (_, total) in sums.items()})
+        return Histogram(BINS[name], {key: value for (each, key), value in self.counts.items() if each == name})
 
     def mean(self, name: str) -> float | None:
         """Mean of one of :data:`SAMPLED`; None without a sample."""

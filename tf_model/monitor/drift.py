@@ -82,7 +82,7 @@ def compare(reference: Reference, window: Window) -> list[Drift]:
 def _cells(window: Window, feature: str) -> dict[Any, int]:
     """Counts of a feature by label, or by bin for numbers."""
     if feature in NUMBERS:
-        return dict(window.histogram(feature).counts)
+        return {key: count for key, (count, _) in window.histogram(feature).sums.items()}
     if feature != ABSTENTION:
         return window.labels(feature)
     outcomes = window.labels("outcome")
