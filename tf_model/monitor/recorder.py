@@ -137,13 +137,12 @@ class Recorder(AbstractContextManager["Recorder"]):
         emotion: str | None = None,
         start: int | None = None,
         end: int | None = None,
-        source: str = "app",
         timeout: float = 0,
     ) -> str:
         """Record what a user thinks of a prediction, with the text and the labels that the user named, if any.
 
         With ``start`` and ``end`` they are about the mention at these characters of the text as a model reads it. An
-        ``is_correct`` of None takes back what was recorded last of the same model, version, source, text and start.
+        ``is_correct`` of None takes back what was recorded last of the same model, version, text and start.
         It is dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`; :data:`WAITING`, if
         that takes longer than ``timeout`` seconds; or :data:`LOST`, if it never will be.
         """
@@ -153,7 +152,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         named = label(product), label(emotion), start, end
         is_right = None if is_correct is None else bool(is_correct)  # numpy's is none to SQLite
         correction = Corrected(
-            time.time(), self._stream(source), read.decode(), self._hash(read), answered, is_right, *named
+            time.time(), self._stream("app"), read.decode(), self._hash(read), answered, is_right, *named
         )
         item = _Item(lambda: correction, done=Future())
         return self._wait(item, timeout) if self._put(item) else LOST
