@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -321,9 +322,15 @@ def test_an_empty_log_reads_as_empty(path):
 # ---------------------------------------------------------------- retention
 
 
-def prune(store, *retention, now):
+@pytest.fixture
+def set_clock(monkeypatch):
+    """Sets the time that the log goes by."""
+    return lambda now: monkeypatch.setattr(log, "time", SimpleNamespace(time=lambda: now))
+
+
+def prune(store, *retention):
     """Removes all that may go; how many rows that were."""
-    return sum(iter(lambda: store.prune(*retention, now=now), 0))
+    return sum(iter(lambda: store.prune(*retention), 0))
 
 
 def levels(path):
@@ -331,26 +338,28 @@ def levels(path):
         return {level for (level,) in connection.execute("SELECT DISTINCT level FROM aggregates")}
 
 
-def test_what_is_older_than_the_limit_goes_and_corrections_stay(path):
-    old, limits = NOON - 10 * DAY, (5 * DAY, 2**31)
+def test_what_is_older_than_the_limit_goes_and_corrections_stay(path, set_clock):
+    set_clock(NOON + 60)
+    old = NOON - 10 * DAY
     events = [answered(when, ["a", "b"]) for when in (old, old + 1, NOON)]
     store = store_with(path, [*events, Failed(old, APP, "X", "x"), corrected(True, old)])
-    assert prune(store, *limits, now=NOON + 60) == 5
+    assert prune(store, 5 * DAY) == 5
     assert len(store.predictions()) == 2
     assert store.errors().empty
     assert len(store.corrections()) == 1
     assert store.window(old - 60, old + 60).requests == 0
     assert store.window(NOON, NOON + 60).requests == 1
-    assert prune(store, *limits, now=NOON + 60) == 0
-    assert prune(store, *limits, True, now=NOON + 60) == 1
+    assert prune(store, 5 * DAY) == 0
+    assert prune(store, 5 * DAY, True) == 1
     assert store.corrections().empty
 
 
-def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path):
+def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path, monkeypatch):
     store = store_with(path, [answered(NOON + each, ["x"] * 500) for each in range(60)])
     before = size(store.open())
     limit = before // 2
-    assert prune(store, 90 * DAY, limit, now=NOON + 100) > 0
+    monkeypatch.setattr(log, "KEPT_BYTES", limit)
+    assert prune(store) > 0
     assert limit * 0.5 < size(store.open()) <= limit
     rows = store.predictions()
     assert 0 < len(rows) < 30_000
@@ -360,27 +369,32 @@ def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path):
     assert path.stat().st_size < before * 0.7  # the space is given back
 
 
-def test_one_step_removes_a_bounded_number_of_texts(path, monkeypatch):
+def test_one_step_removes_a_bounded_number_of_texts(path, monkeypatch, set_clock):
     monkeypatch.setattr(log, "CHUNK", 10)
+    set_clock(NOON)
     texts = (4, 4, 4, 50, 1)
     store = store_with(path, [answered(NOON - 100 * DAY + each, ["x"] * count) for each, count in enumerate(texts)])
-    assert [store.prune(now=NOON) for _ in range(3)] == [12, 50, 1]
-    assert store.prune(now=NOON) == 0
+    assert [store.prune() for _ in range(3)] == [12, 50, 1]
+    assert store.prune() == 0
 
 
-def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(path):
+def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(path, set_clock):
     store = store_with(path, [answered(NOON)])
     assert levels(path) == {60, 3600}
-    store.prune(DAY, now=NOON + DAY + 30)
+    set_clock(NOON + DAY + 30)
+    store.prune(DAY)
     assert levels(path) == {60, 3600}, "half of the minute is young"
-    store.prune(DAY, now=NOON + DAY + HOUR / 2)
+    set_clock(NOON + DAY + HOUR / 2)
+    store.prune(DAY)
     assert levels(path) == {3600}
     assert store.predictions().empty
-    store.prune(DAY, now=NOON + DAY + HOUR + 1)
+    set_clock(NOON + DAY + HOUR + 1)
+    store.prune(DAY)
     assert levels(path) == set()
     then = NOON - MINUTES_KEPT - DAY
     store.write([answered(then)])
-    store.prune(now=NOON)
+    set_clock(NOON)
+    store.prune()
     assert levels(path) == {3600}
     assert store.window(then, then + 60).requests == 1
     store.close()

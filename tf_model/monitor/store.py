@@ -188,26 +188,20 @@ class Store:
                     new.write_bytes(os.urandom(16))
             return file.read_bytes()
 
-    def prune(
-        self,
-        seconds: float = KEPT_SECONDS,
-        size_bytes: int = KEPT_BYTES,
-        corrections: bool = False,
-        now: float | None = None,
-    ) -> int:
+    def prune(self, seconds: float = KEPT_SECONDS, corrections: bool = False) -> int:
         """Remove a part of what is too old or too much, in one short transaction, and give its space back.
 
         Corrections stay unless ``corrections`` is true: they are what the next training learns from. Returns the number
         of predictions, errors and corrections that were removed; 0 when nothing is left to remove.
         """
         connection = self.open()
-        now = time.time() if now is None else now
+        now = time.time()
         oldest = now - seconds
         with _explain_errors(self.path):
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 removed = _remove_requests(connection, oldest)
-                if not removed and size(connection) > size_bytes:
+                if not removed and size(connection) > KEPT_BYTES:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
