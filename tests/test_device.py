@@ -172,6 +172,7 @@ def test_determinism_is_asked_of_tensorflow_only_on_demand(deterministic, monkey
 def test_tensorflow_is_imported_once_with_legacy_keras():
     assert import_tensorflow() is sys.modules["tensorflow"] is tf
     assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
     assert tf.keras.Model.__module__.startswith("tf_keras.")
 
 
