@@ -19,7 +19,7 @@ import pandas as pd
 from research import study
 from research.runs import load_to_extend, record
 from tf_model import cli, data, paths, tasks
-from tf_model.analysis.shares import Correction, estimated_shares
+from tf_model.analysis.shares import Correction, estimated_shares, named_products
 from tf_model.data import splits
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import Predictions, read_report
@@ -27,8 +27,6 @@ from tf_model.model_dir import Predictions, read_report
 MODELS = {"answer": "emotion", "target": "target"}  # by model its task
 MOST_ROWS, LEAST_ROWS = 300, 50  # of a window
 CHECKED = 50  # rows of a window whose true label is looked up
-
-Estimate = Callable[[Predictions, Predictions, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,6 +38,9 @@ def main(argv: list[str] | None = None) -> int:
     run = load_to_extend("shares", {"data_sha256": dataset.sha256, "windows": arguments.windows})
     command = study.command_line("shares", argv)
     for name, task in MODELS.items():
+        if not (paths.SAVED_MODELS / name).is_dir():
+            cli.say(f"there is no model {name}; what is recorded of it stays")
+            continue
         rows = labelled_rows(paths.SAVED_MODELS / name, task, dataset)
         for kind, make in KINDS.items():
             result = measure(rows, make, METHODS, arguments.windows)
@@ -53,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 # ---------------------------------------------------------------- rows and windows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """The validation rows of a model that have a label."""
 
@@ -61,16 +62,25 @@ class Rows:
     groups: np.ndarray  # int64 [N], of near-duplicates
     is_first: np.ndarray  # bool [N], of the rows with the same words
     products: np.ndarray  # object [N], the only product that a text names, "" where there is none or several
+    answered: pd.Series | None  # str [N], the product that the model names, if it names products
+
+    def take(self, chosen: np.ndarray) -> Rows:
+        """The rows where ``chosen``, bool [N], is true."""
+        answered = None if self.answered is None else self.answered[chosen]
+        others = (each[chosen] for each in (self.groups, self.is_first, self.products))
+        return Rows(self.predictions.take(chosen), *others, answered)
 
 
 def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
     """Those of a saved model, with their texts out of the dataset that it was validated on."""
-    predictions = read_report(folder).labelled(task)
+    report = read_report(folder)
+    predictions = report.labelled(task)
     texts = dataset.labelled.set_index("row")[tasks.TEXT_COLUMN].loc[predictions.rows].tolist()
     named = map(list, map(data.products_of(dataset).first_mentions, texts))
     products = np.array([names[0] if len(names) == 1 else "" for names in named], object)
     is_first = ~pd.Series(map(splits.bare_words, texts)).duplicated().to_numpy()
-    return Rows(predictions, splits.near_duplicate_groups(texts), is_first, products)
+    groups = splits.near_duplicate_groups(texts)
+    return Rows(predictions, groups, is_first, products, named_products(report, task))
 
 
 def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -94,7 +104,7 @@ def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator
 KINDS = {"shares moved": moved, "one product": one_product}
 
 
-def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Predictions, Predictions]]:
+def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
     """The rows that correct, and those of a window of at least 50."""
     from sklearn.model_selection import GroupShuffleSplit
 
@@ -105,31 +115,35 @@ def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Predictions, Pr
         chosen = make(rows, held_out[rows.is_first[held_out]], generator)
         if len(chosen) >= LEAST_ROWS:
             count -= 1
-            yield tuple(rows.predictions.take(np.isin(everything, each)) for each in (corrects, chosen))
+            yield tuple(rows.take(np.isin(everything, each)) for each in (corrects, chosen))
 
 
 # ---------------------------------------------------------------- methods
 
 
-def counting(corrects: Predictions, window: Predictions, _: np.random.Generator) -> np.ndarray:
+def counting(corrects: Rows, window: Rows, _: np.random.Generator) -> np.ndarray:
     """The share of texts whose most probable emotion it is, with Wilson's interval."""
-    counts = np.bincount(window.predicted_ids, minlength=len(window.labels))
-    bounds = [wilson_interval(count, len(window.rows)) for count in counts]
-    return np.vstack([counts / len(window.rows), np.transpose(bounds)])
+    predictions = window.predictions
+    counts = np.bincount(predictions.predicted_ids, minlength=len(predictions.labels))
+    bounds = [wilson_interval(count, len(window.groups)) for count in counts]
+    return np.vstack([counts / len(window.groups), np.transpose(bounds)])
 
 
-def corrected(
-    corrects: Predictions, window: Predictions, generator: np.random.Generator, checked: int = 0
-) -> np.ndarray:
+def corrected(corrects: Rows, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
     """Ours, also with some rows of the window checked."""
-    drawn = generator.choice(len(window.rows), checked, replace=False)
-    known = np.bincount(window.label_ids[drawn], minlength=len(window.labels))
-    return estimated_shares(window.probabilities, _correction(corrects), known)
+    predictions = window.predictions
+    drawn = generator.choice(len(window.groups), checked, replace=False)
+    known = np.bincount(predictions.label_ids[drawn], minlength=len(predictions.labels))
+    answered = pd.Series(window.products) if window.answered is None else window.answered
+    return estimated_shares(predictions.probabilities, answered, _correction(corrects), known)
 
 
-_correction = lru_cache(maxsize=1)(Correction.of)  # the same for both
+@lru_cache(maxsize=1)  # the same for both
+def _correction(corrects: Rows) -> Correction:
+    return Correction.of(corrects.predictions, corrects.answered)
 
 
+Estimate = Callable[[Rows, Rows, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
 METHODS: Mapping[str, Estimate] = {
     "counting": counting,
     "corrected": corrected,
@@ -144,7 +158,8 @@ def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int) 
     truths, found = [], {name: [] for name in methods}
     generator = np.random.default_rng(0)
     for corrects, window in windows(rows, make, count):
-        truths.append(np.bincount(window.label_ids, minlength=len(window.labels)) / len(window.rows))
+        labels = window.predictions.labels
+        truths.append(np.bincount(window.predictions.label_ids, minlength=len(labels)) / len(window.groups))
         for name, method in methods.items():
             found[name].append(method(corrects, window, generator))
     truth, result = np.array(truths), {}

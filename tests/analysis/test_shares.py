@@ -9,8 +9,12 @@ from model_folders import write_answer, write_single
 from tf_model.analysis.rows import ALL, rows_of
 from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_shares, estimated_shares, read_correction
 from tf_model.errors import ModelError
-from tf_model.model_dir import probability_column
+from tf_model.model_dir import Predictions, probability_column
 from tf_model.tasks import EMOTIONS
+
+
+def of_one(own):
+    return pd.Series(["iPad"] * len(own.rows))
 
 
 def rows(own, product="iPad"):
@@ -25,13 +29,40 @@ def test_shares_that_moved_are_found_where_counting_misses_them():
         correction = Correction.of(predictions((60, 500, 200), seed))
         window = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
         truth = np.bincount(window.label_ids, minlength=3) / 300
-        share, low, high = estimated_shares(window.probabilities, correction)
+        share, low, high = estimated_shares(window.probabilities, of_one(window), correction)
         assert ((low <= share) & (share <= high)).all()
         errors.append(abs(share - truth).mean())
         counting.append(abs(np.bincount(window.predicted_ids, minlength=3) / 300 - truth).mean())
         held.append(((low <= truth) & (truth <= high)).mean())
     assert np.mean(errors) < 0.5 * np.mean(counting)
     assert np.mean(held) > 0.9
+
+
+def test_how_emotions_divide_for_a_product_is_no_error_of_the_model():
+    """Where it is seen, a model counts it in: iPads are loved, iPhones are not."""
+    generator = np.random.default_rng(0)
+    shares = {"iPad": np.array([0.05, 0.35, 0.6]), "iPhone": np.array([0.15, 0.8, 0.05])}
+
+    def answered(products):
+        priors = np.stack([shares[each] for each in products])
+        label_ids = np.array([generator.choice(3, p=each) for each in priors])
+        likelihood = np.exp(generator.normal(size=priors.shape) + np.eye(3)[label_ids])  # of normal values 1 apart
+        probabilities = priors * likelihood / (priors * likelihood).sum(axis=1, keepdims=True)
+        return Predictions(EMOTIONS, np.arange(len(products)), label_ids, probabilities)
+
+    products = pd.Series(generator.choice(list(shares), 1500))
+    labelled, ipads = answered(products), pd.Series(["iPad"] * 300)
+    window = answered(ipads)
+    truth = np.bincount(window.label_ids, minlength=3) / 300
+    aware, unaware = (Correction.of(labelled, each) for each in (products, None))
+    share, low, high = estimated_shares(window.probabilities, ipads, aware)
+    assert abs(share - truth).max() < 0.1
+    assert ((low <= truth) & (truth <= high)).all()
+    unknown = estimated_shares(window.probabilities, ipads, unaware)
+    assert abs(unknown[0] - truth).max() > 2 * abs(share - truth).max()
+    assert ((unknown[1] <= truth) & (truth <= unknown[2])).all(), "as texts that only read otherwise"
+    others = pd.Series(["Kindle"] * 300)
+    np.testing.assert_array_equal(estimated_shares(window.probabilities, others, aware), unknown)
 
 
 def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():

@@ -14,18 +14,18 @@ def rows():
     own = predictions((120, 600, 280), 0)
     number = np.arange(1000)
     is_first = (number % 2 == 0) | (number // 2 % 5 != 0)
-    return shares.Rows(own, number // 2, is_first, np.where(number % 3, "iPad", "").astype(object))
+    return shares.Rows(own, number // 2, is_first, np.where(number % 3, "iPad", "").astype(object), None)
 
 
 @pytest.mark.parametrize("kind", shares.KINDS)
 def test_no_text_of_a_window_corrects(rows, kind):
     truths = []
     for corrects, window in shares.windows(rows, shares.KINDS[kind], 10):
-        assert not set(rows.groups[corrects.rows]) & set(rows.groups[window.rows])
-        assert rows.is_first[window.rows].all()
-        assert len(window.rows) >= shares.LEAST_ROWS
-        assert kind != "one product" or (rows.products[window.rows] == "iPad").all()
-        truths.append(np.bincount(window.label_ids, minlength=3) / len(window.rows))
+        assert not set(corrects.groups) & set(window.groups)
+        assert window.is_first.all()
+        assert len(window.groups) >= shares.LEAST_ROWS
+        assert kind != "one product" or (window.products == "iPad").all()
+        truths.append(truth_of(window))
     spread = np.std(truths, axis=0)
     assert (spread > 0.1).all() if kind == "shares moved" else (spread < 0.05).all()
 
@@ -35,7 +35,7 @@ def test_methods_are_measured_on_the_same_windows(rows):
     result = shares.measure(rows, shares.moved, methods, 5)["methods"]
     assert (result["truth"]["error"], result["truth"]["coverage"], result["truth"]["width"]) == (0, 1, 0)
     expected = [
-        abs(np.bincount(window.predicted_ids, minlength=3) / len(window.rows) - truth_of(window)).mean()
+        abs(np.bincount(window.predictions.predicted_ids, minlength=3) / len(window.groups) - truth_of(window)).mean()
         for _, window in shares.windows(rows, shares.moved, 5)
     ]
     assert result["counting"]["error"] == pytest.approx(np.mean(expected))
@@ -43,7 +43,7 @@ def test_methods_are_measured_on_the_same_windows(rows):
 
 
 def truth_of(window):
-    return np.bincount(window.label_ids, minlength=3) / len(window.rows)
+    return np.bincount(window.predictions.label_ids, minlength=3) / len(window.groups)
 
 
 def test_correction_finds_shares_that_moved(rows):

@@ -126,6 +126,6 @@ def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tm
         (["--task", "answer", "--unlabelled", "x"], "--unlabelled FILE holds texts for a --teacher"),
     ],
 )
-def test_teachers_are_for_answers_and_texts_for_teachers(options, message):
+def test_teachers_are_for_answers_and_texts_for_teachers(options, message, tmp_path):
     with pytest.raises(UsageError, match=message):
-        train.main(options)
+        train.main([*options, "--output-dir", str(tmp_path)])

@@ -51,7 +51,8 @@ def by_heart(steady_bert) -> Iterator[Fitted]:
     """Eight sentences learned in mixed_bfloat16, without dropout, so that nothing keeps them from being learned."""
     import tf_keras
 
-    recipe = TrainingConfig(epochs=60, batch_size=8, learning_rate=5e-3, seed=2)
+    # From the mean of all tokens any seed learns them within 6 epochs; from [CLS] alone, few in 60.
+    recipe = TrainingConfig(epochs=60, batch_size=8, learning_rate=5e-3, seed=2, pooling="mean")
     yield train(recipe, backbone.find(str(steady_bert)), EASY, None, precision="mixed_bfloat16")
     tf_keras.mixed_precision.set_global_policy("float32")
 

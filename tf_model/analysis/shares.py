@@ -1,13 +1,14 @@
 """The share of each emotion, corrected for the errors that the model is known to make.
 
 Expectation maximization for label shift (M. Saerens et al., "Adjusting the outputs of a classifier to new a priori
-probabilities", Neural Computation 14, 2002), on probabilities that the validation rows calibrate.
-``research/shares.py`` says how well it does.
+probabilities", Neural Computation 14, 2002), on probabilities that the validation rows calibrate. What a model that
+names products says of a text already counts how emotions divide for that product; so the shift is from the shares of
+the product, not from those of all rows. ``research/shares.py`` says how well it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,29 @@ from tf_model import tasks
 from tf_model.analysis.rows import LEAST_TEXTS, by_product
 from tf_model.errors import ModelError
 from tf_model.evaluation.metrics import Z
-from tf_model.model_dir import Predictions, probability_column, read_report
+from tf_model.model_dir import ModelReport, Predictions, probability_column, read_report
 
 LEAST_LABELLED = 10  # validation rows of an emotion
 # For the interval. Of each emotion no more than so many rows calibrate at once: the texts of a user read differently
 # from those that validated the model, so that these say less than their number.
 DRAWS, DRAWN = 100, 30
 MOST_TEXTS = 2_000  # drawn of more: what is not known of the model counts for more than the chance of the draw
+PSEUDO_ROWS = 20  # of all products, added to the validation rows of one, of which there may be few
 STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the least change of a share
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A fit to validation rows: posteriors of C emotions, at the shares of all validation rows."""
+
+    model: Any
+    shares: np.ndarray  # float64 [C]
+    by_product: Mapping[str, np.ndarray]  # float64 [C] each, of what the model takes for one product
+
+    def prior(self, products: pd.Series) -> np.ndarray:
+        """What the validation rows say of texts of these products, float64 [N, C]."""
+        codes, names = pd.factorize(products, use_na_sentinel=False)  # a text may have none
+        return np.stack([self.by_product.get(name, self.shares) for name in names])[codes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +50,15 @@ class Correction:
     """What the validation rows of a model say about its probabilities of C emotions."""
 
     rows: int
-    calibrations: tuple[tuple[Any, np.ndarray], ...]  # fitted, and the shares that it was fitted to, float64 [C]
+    calibrations: tuple[Calibration, ...]
 
     @classmethod
-    def of(cls, labelled: Predictions) -> Correction:
+    def of(cls, labelled: Predictions, products: pd.Series | None = None) -> Correction:
         """From validation rows with a label: calibrated by vector scaling, by all rows and by :data:`DRAWS` draws.
 
-        Rows with the same probabilities are one text and its copies, which count once. :class:`ModelError` where an
-        emotion has too few rows.
+        ``products``: which one the model names for each row, str [N]; None if it names none. Rows with the same
+        probabilities are one text and its copies, which count once. :class:`ModelError` where an emotion has too few
+        rows.
         """
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
@@ -55,25 +72,42 @@ class Correction:
                     f"shares cannot be corrected: the model was validated on {len(own)} rows of {emotion!r}, and "
                     f"{LEAST_LABELLED} are needed; label more rows and train it again"
                 )
+        shares = np.bincount(label_ids) / len(kept)
+
+        def calibration(chosen: np.ndarray) -> Calibration:
+            model = LogisticRegression(C=10).fit(inputs[chosen], label_ids[chosen])
+            model.intercept_ += np.log(shares / (np.bincount(label_ids[chosen]) / len(chosen)))
+            if products is None:
+                return Calibration(model, shares, {})
+            groups = pd.DataFrame(model.predict_proba(inputs)).groupby(products.to_numpy()[kept])
+            smoothed = (groups.sum() + PSEUDO_ROWS * shares).div(groups.size() + PSEUDO_ROWS, axis=0)
+            return Calibration(model, shares, dict(zip(smoothed.index, smoothed.to_numpy(), strict=True)))
+
         generator = np.random.default_rng(0)
         draws = [
             np.concatenate([generator.choice(own, min(len(own), DRAWN)) for own in by_emotion]) for _ in range(DRAWS)
         ]
         with threadpool_limits(1):  # so small are they that threads would only wait for each other
-            calibrations = tuple(
-                (LogisticRegression(C=10).fit(inputs[each], label_ids[each]), np.bincount(label_ids[each]) / len(each))
-                for each in (np.arange(len(kept)), *draws)
-            )
-        return cls(len(kept), calibrations)
+            return cls(len(kept), tuple(map(calibration, (np.arange(len(kept)), *draws))))
 
 
 def read_correction(folder: Path | str) -> Correction:
     """The correction of a saved model; :class:`ModelError` where its validation rows do not tell."""
     report = read_report(folder)
-    labelled = report.labelled(tasks.TARGET.name if tasks.TARGET.name in report.labels else tasks.EMOTION.name)
+    task = tasks.TARGET.name if tasks.TARGET.name in report.labels else tasks.EMOTION.name
+    labelled = report.labelled(task)
     if labelled is None:
         raise ModelError("; ".join(report.problems) or f"{folder} was validated on no row with a label of the emotion")
-    return Correction.of(labelled)
+    return Correction.of(labelled, named_products(report, task))
+
+
+def named_products(report: ModelReport, task: str) -> pd.Series | None:
+    """The product that a model names for each validation row with a label of ``task``; None where it names none."""
+    if tasks.PRODUCT.name not in report.predictions:
+        return None
+    named = report.predictions[tasks.PRODUCT.name]
+    own = named.take(report.predictions[task].label_ids != tasks.NO_LABEL)
+    return pd.Series(np.array(named.labels, object)[own.predicted_ids])
 
 
 def emotion_shares(
@@ -93,7 +127,7 @@ def emotion_shares(
             known = pd.Series(dtype=object) if checked is None else checked_sample(own, checked)
             counts = known.value_counts().reindex(emotions, fill_value=0).to_numpy()
             probabilities = own[[probability_column("emotion", each) for each in emotions]].to_numpy()
-            estimate = estimated_shares(probabilities, correction, counts)
+            estimate = estimated_shares(probabilities, own["product"], correction, counts)
         for emotion, count, share, low, high in zip(emotions, counted, *estimate, strict=True):
             lines.append((product, emotion, len(own), count, count / max(len(own), 1), share, low, high))
     columns = ["product", "emotion", "texts", "counted", "counted_share", "share", "low", "high"]
@@ -101,29 +135,36 @@ def emotion_shares(
 
 
 def estimated_shares(
-    probabilities: np.ndarray, correction: Correction, checked: np.ndarray | None = None
+    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked: np.ndarray | None = None
 ) -> np.ndarray:
     """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], of float [N, C].
 
-    ``checked``: how many of the rows, drawn at random, people gave each emotion, int [C].
+    ``products`` are those of the N texts. ``checked``: how many of the rows, drawn at random, people gave each
+    emotion, int [C].
     """
     generator = np.random.default_rng(1)
     counted = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
-    inputs = _logs(generator.permutation(probabilities)[:MOST_TEXTS])
-    (model, prior), *draws = correction.calibrations
-    share = _mixture(model.predict_proba(inputs), prior)
-    drawn = []
-    for model, prior in draws:
-        drawn.append(_mixture(model.predict_proba(generator.choice(inputs, len(inputs))), prior))
-    low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-    variance = np.var(drawn, axis=0)
+    chosen = generator.permutation(len(probabilities))[:MOST_TEXTS]
+    inputs, products = _logs(probabilities[chosen]), products.iloc[chosen]
+    fitted, *draws = correction.calibrations
+    share = _shifted(fitted.model.predict_proba(inputs), fitted.prior(products))
+    shifted, unshifted = [], []
+    for each in draws:
+        again = generator.choice(len(inputs), len(inputs))
+        posterior = each.model.predict_proba(inputs[again])
+        shifted.append(_shifted(posterior, each.prior(products)[again]))
+        unshifted.append(posterior.mean(axis=0))
+    # Nothing in the texts tells whether emotions divide otherwise than in training, or the texts only read otherwise.
+    bounds = np.quantile([shifted, unshifted], (0.025, 0.975), axis=1)
+    low, high = bounds[0].min(axis=0), bounds[1].max(axis=0)
     if checked is None or not checked.sum():
         # Shrunk towards the count by as much as chance alone would move it (W. James and C. Stein, 1961).
         distance = share - counted
-        share = counted + max(0, 1 - variance.sum() / max((distance**2).sum(), 1e-12)) * distance
+        share = counted + max(0, 1 - np.var(shifted, axis=0).sum() / max((distance**2).sum(), 1e-12)) * distance
         return np.stack([share, np.minimum(low, share), np.maximum(high, share)])
     # Two estimates, each weighed by its precision (W. G. Cochran, 1954). One more of each emotion: of 50 texts without
     # a negative one it is not certain that there is none.
+    variance = ((high - low) / 2 / Z) ** 2
     smooth = (checked + 1) / (checked + 1).sum()
     weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked.sum()))
     share = weight * share + (1 - weight) * checked / checked.sum()
@@ -135,13 +176,17 @@ def _logs(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.clip(probabilities, 1e-6, 1))
 
 
-def _mixture(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The most likely shares, float64 [C], of texts whose probabilities [N, C] hold where the shares are ``prior``."""
-    likelihood, shares = posterior / prior, prior
+def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """The most likely shares, float64 [C], of texts whose probabilities [N, C] hold where the shares are ``prior``.
+
+    What is sought is by how much each emotion is more frequent than in ``prior``, [N, C] too.
+    """
+    weights = np.ones(posterior.shape[1])
     for _ in range(STEPS):
-        joint = likelihood * shares
-        before, shares = shares, (joint / joint.sum(axis=1, keepdims=True)).mean(axis=0)
-        if abs(shares - before).max() < TOLERANCE:
+        shares, expected = (weights * (1 / (each @ weights) @ each) / len(each) for each in (posterior, prior))
+        before, weights = weights, weights * shares / expected
+        weights /= weights.sum()
+        if abs(weights - before).max() < TOLERANCE:
             break
     return shares
 
