@@ -230,3 +230,20 @@ def test_the_command_takes_the_runtime(product, capsys):
         assert predict.main(["--text", "my iPad", "--model", str(product), "--runtime", runtime]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == out[2] == out[4]
+
+
+def test_a_model_that_another_thread_gives_up_leaves_signals_as_they_were(product):
+    """OpenVINO frees what it gave to the thread that compiled it; a signal there was a segmentation fault."""
+    script = f"""
+import signal, threading
+from pathlib import Path
+from tf_model.inference.light import LightModel
+held = [LightModel(Path({str(product / "light")!r}))]
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+    found = subprocess.run([sys.executable, "-c", script], cwd=paths.ROOT, capture_output=True, text=True, check=False)
+    assert (found.returncode, found.stdout) == (0, "handled\n"), found.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,9 @@ def compiled(network: Path, group: int, threads: int) -> Any:
         "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one for each shape; the usual 5,000 grow to 50 MB more
     }
     try:
-        return openvino.Core().compile_model(network, "CPU", properties)
+        # In a thread that ends: OpenVINO gives the one that it is in a stack for signals, and frees that with the
+        # network, maybe in another thread. The next SIGTERM would be fatal at once, with nothing cleaned up.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(openvino.Core().compile_model, network, "CPU", properties).result()
     except RuntimeError as error:
         raise ModelError(f"the light model cannot be loaded ({first_line(error)[:200]}); export it again") from error
