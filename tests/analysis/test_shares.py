@@ -122,3 +122,11 @@ def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
         read_correction(write_single(tmp_path, "product"))
     with pytest.raises(ModelError, match=r"validated on 9 rows of 'Negative emotion', and 10 are needed; label more"):
         Correction.of(predictions((9, 30, 20), 0))
+
+
+def test_an_emotion_that_no_text_has_leaves_no_gap():
+    """Its weight vanishes while the others are sought."""
+    own = Predictions(EMOTIONS, np.arange(60), np.full(60, 2), np.tile([1e-9, 1e-9, 1 - 2e-9], (60, 1)))
+    share, low, high = estimated_shares(own.probabilities, of_one(own), Correction.of(predictions((60, 500, 200), 1)))
+    assert share.sum() == pytest.approx(1)
+    assert ((low >= 0) & (low <= share) & (share <= high) & (high <= 1)).all()

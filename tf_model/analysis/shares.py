@@ -181,14 +181,14 @@ def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
     What is sought is by how much each emotion is more frequent than in ``prior``, [N, C] too.
     """
-    weights = np.ones(posterior.shape[1])
+    posterior, weights = np.maximum(posterior, 1e-12), np.ones(posterior.shape[1])
     for _ in range(STEPS):
-        shares, expected = (weights * (1 / (each @ weights) @ each) / len(each) for each in (posterior, prior))
-        before, weights = weights, weights * shares / expected
+        found, expected = (1 / (each @ weights) @ each for each in (posterior, prior))
+        before, weights = weights, weights * found / expected
         weights /= weights.sum()
         if abs(weights - before).max() < TOLERANCE:
             break
-    return shares
+    return before * found / len(posterior)
 
 
 def draw(rows: pd.DataFrame) -> pd.Index:
