@@ -12,9 +12,9 @@ UV ?= uv
 ENGINE ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
 MACHINE := $(shell uname -m)
 
-.PHONY: help install install-gpu install-teacher train tuned answer answer-bert-base app api test test-model test-predictions lint format \
+.PHONY: help install install-gpu install-teacher train tuned answer targets answer-bert-base app api test test-model test-predictions lint format \
 	lock data audit evaluate grouped grouped-answer choose-epochs bench bench-train bench-predict bench-gpu \
-	bench-monitor bench-app bench-scale bench-peers check-light baselines compare label-quality learning-curve ablation variants teach results \
+	bench-monitor bench-app bench-scale bench-peers check-light baselines compare compare-targets label-quality learning-curve ablation variants teach results \
 	notebooks demo-monitoring check-monitoring screenshots demo docs-check serving image image-check fuzz chaos audit-packages clean
 
 ##@ Set up
@@ -94,9 +94,7 @@ test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invaria
 
 ##@ Develop
 
-test: $(INSTALLED) ## lint and run the tests (minutes, no network)
-	$(RUN) -m ruff check
-	$(RUN) -m ruff format --check
+test: lint ## lint and run the tests (minutes, no network)
 	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
 check-light: $(INSTALLED) ## 100,000 texts for each cleaning: the light model reads the token ids that the SavedModel does
