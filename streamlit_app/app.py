@@ -73,7 +73,7 @@ def _show_model() -> None:
 
 
 def _describe(state: ModelState) -> None:
-    if state.on_sample:
+    if state.predictor.is_sample:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
     st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")

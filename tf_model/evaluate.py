@@ -62,18 +62,17 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model, "tensorflow")
-    name = tasks.name_of(predictor.labels)
     config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known=predictor.tasks)
-    products = read_products(predictor.folder / PRODUCTS) if name == tasks.TARGET.name else None
-    rows = data.training_rows(dataset, name, products)
+    products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
+    rows = data.training_rows(dataset, predictor.task, products)
     split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
     cli.say(f"protocol: {protocol}")
     rows = rows.take(split.validation)
-    if predictor.metrics.get("data_sha256") != dataset.sha256:
+    if predictor.data_sha256 != dataset.sha256:
         cli.say(
-            f"warning: {predictor.folder} was trained on other data (sha256 {predictor.metrics.get('data_sha256')}); "
+            f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
             "some of these rows may have been among its training examples"
         )
     probabilities = predictor.probabilities(rows.texts)
@@ -81,7 +80,7 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)
     return {
         "protocol": protocol,
-        "task": name,
+        "task": predictor.task,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "ignored": rows.ignored,

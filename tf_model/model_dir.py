@@ -29,7 +29,7 @@ OUT_OF_FOLD = "out_of_fold.npz"  # what was said of the rows it was trained on b
 PRODUCTS = "products.csv"  # of a model of targets: the products that it looks for
 LIGHT = "light"  # what answers without TensorFlow, see tf_model.inference.light
 MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
-SAMPLE = "sample"  # the dataset in the metrics of a model of the sample corpus
+ASSIGNMENT, SAMPLE = "assignment", "sample"  # in the metrics: the report's dataset, and the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
 _TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
 
@@ -211,8 +211,41 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
     return predictions
 
 
+class ModelFacts:
+    """What the labels and the metrics of a saved model say of it."""
+
+    labels: Mapping[str, tuple[str, ...]]
+    no_emotion: str | None
+    metrics: Mapping[str, Any]
+
+    @property
+    def tasks(self) -> tuple[tasks.Task, ...]:
+        """What it was trained for."""
+        return tasks.of_model(self.labels, self.no_emotion)
+
+    @property
+    def task(self) -> str:
+        """``"product"``, ``"emotion"``, ``"target"``, or ``"answer"`` for product and emotion; empty if not known."""
+        return tasks.name_of(self.labels)
+
+    @property
+    def data_sha256(self) -> str | None:
+        """Of the data file that it was trained and validated on."""
+        return self.metrics.get("data_sha256")
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether it was trained on the sample corpus, so that its answers and metrics mean nothing for real tweets."""
+        return self.metrics.get("dataset") == SAMPLE
+
+    @property
+    def reads_english(self) -> bool:
+        """Whether it is known to have learned from English texts alone."""
+        return self.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
+
+
 @dataclass(frozen=True, eq=False)
-class ModelReport:
+class ModelReport(ModelFacts):
     """One folder of a saved model, as far as it can be read; what cannot be is empty or None."""
 
     folder: Path
@@ -235,26 +268,6 @@ class ModelReport:
     def is_whole(self) -> bool:
         """Whether the folder holds what a model needs to be loaded: its graph and its labels."""
         return bool(self.labels)
-
-    @property
-    def tasks(self) -> tuple[tasks.Task, ...]:
-        """What it was trained for."""
-        return tasks.of_model(self.labels, self.no_emotion)
-
-    @property
-    def task(self) -> str:
-        """``"product"``, ``"emotion"``, or ``"answer"`` for both; empty where it is not known."""
-        return tasks.name_of(self.labels)
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether it was trained on the sample corpus, so that its metrics mean nothing for real tweets."""
-        return self.metrics.get("dataset") == SAMPLE
-
-    @property
-    def data_sha256(self) -> str | None:
-        """Of the data file that it was trained and validated on."""
-        return self.metrics.get("data_sha256")
 
     @property
     def protocol(self) -> str:

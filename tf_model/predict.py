@@ -16,7 +16,7 @@ from tf_model.inference.predictor import RUNTIMES, Predictor, find_model
 from tf_model.inference.render import count_progress, explain_texts, print_rows, print_table
 from tf_model.inference.targets import TargetPredictor, find_targets
 from tf_model.io import tables
-from tf_model.model_dir import SAMPLE, read_labels
+from tf_model.model_dir import read_labels
 
 RECORDED = "predict"  # the source that --record names
 
@@ -159,7 +159,7 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     else:
         predictor = model = Predictor.load(arguments.model, **runtime)
         _refuse_targets(model.folder, model.labels)
-    if model.metrics.get("dataset") == SAMPLE:
+    if model.is_sample:
         cli.say(
             f"warning: {model.folder} was trained on the small sample corpus, not on the real data: "
             "its predictions show that the program works, not what the tweets say"

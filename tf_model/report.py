@@ -97,7 +97,6 @@ def answered(
     """
     import pandas as pd
 
-    from tf_model.data.dataset import ASSIGNMENT, SAMPLE
     from tf_model.inference.fit import STATUS, FitCheck, refuse_without_texts
     from tf_model.inference.render import count_progress
     from tf_model.inference.targets import TargetPredictor
@@ -113,8 +112,7 @@ def answered(
         )
     names = tables.names_apart(table, [STATUS])
     refuse_without_texts(table, next(table.chunks(1_000)))
-    english = model.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
-    check, parts, texts = FitCheck(products, several=not is_target, english=english), [], []
+    check, parts, texts = FitCheck(products, several=not is_target, english=model.reads_english), [], []
     with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:

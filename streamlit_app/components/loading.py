@@ -16,7 +16,6 @@ from pathlib import Path
 import streamlit as st
 
 from tf_model import paths, tasks
-from tf_model.data.dataset import ASSIGNMENT, SAMPLE
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
@@ -44,16 +43,6 @@ class ModelState:
     def is_of_targets(self) -> bool:
         """Whether it answers for each product that a text names, not for the whole text."""
         return self.predictor is not None and tasks.TARGET.name in self.predictor.labels
-
-    @property
-    def on_sample(self) -> bool:
-        """Whether it was trained on the sample corpus, so that its answers mean nothing."""
-        return self.predictor is not None and self.predictor.metrics.get("dataset") == SAMPLE
-
-    @property
-    def reads_english(self) -> bool:
-        """Whether it is known to have learned from English texts alone."""
-        return self.predictor.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
 
     @property
     def which(self) -> str:

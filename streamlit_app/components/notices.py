@@ -91,7 +91,7 @@ def _say_if_replaced(state: ModelState) -> None:
 
 
 def _say_limits(state: ModelState) -> None:
-    if state.on_sample:
+    if state.predictor.is_sample:
         st.warning(
             "This model was trained on the small sample corpus, not on the real tweets. Its answers show that the "
             f"program works and mean nothing. Train a real model with `{FULL_ANSWER}`.",

@@ -339,7 +339,7 @@ class Job(threading.Thread):
         def record(texts, measured):
             recording.record(self._log, texts, measured, recording.BATCH)
 
-        parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.reads_english)
+        parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.predictor.reads_english)
         columns = list((self.targets or self.state.predictor).columns(probabilities=True))
         predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
         with tables.open_table(self.of.path, self.of.column) as table:

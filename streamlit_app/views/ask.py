@@ -53,7 +53,7 @@ def main() -> None:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
     # Of several products each has its answer.
-    status = FitCheck(finder and finder.products, several=False, english=state.reads_english)(text)
+    status = FitCheck(finder and finder.products, several=False, english=state.predictor.reads_english)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:

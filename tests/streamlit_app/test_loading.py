@@ -148,9 +148,9 @@ def test_the_joint_model_comes_first_then_product_then_that_of_the_sample(models
 def test_a_model_of_the_sample_corpus_is_known_as_such(models, loaded):
     make_model(models)
     state = loading.current()
-    assert not state.on_sample
+    assert not state.predictor.is_sample
     state.predictor.metrics["dataset"] = "sample"
-    assert loading.current().on_sample
+    assert loading.current().predictor.is_sample
 
 
 @pytest.mark.parametrize("arguments", [["--models", "{}"], ["--models={}"]])

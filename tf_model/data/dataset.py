@@ -14,7 +14,7 @@ from tf_model import paths, tasks
 from tf_model.errors import DataError, UsageError, listed, nearest, plural, quoted
 from tf_model.io import tables
 from tf_model.io.files import explain_read_errors, sha256_of
-from tf_model.model_dir import SAMPLE
+from tf_model.model_dir import ASSIGNMENT, SAMPLE
 from tf_model.tasks import COLUMNS, EMOTION, PRODUCT, TEXT_COLUMN
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ USUAL_COLUMNS = {
     EMOTION.name: ("emotion", "sentiment", "polarity", "label"),
 }
 
-ASSIGNMENT, CUSTOM = "assignment", "custom"
+CUSTOM = "custom"
 # Of the workbook that the report worked from; data/README.md says where it comes from.
 ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d66b447"
 

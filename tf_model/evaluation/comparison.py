@@ -113,10 +113,9 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
 
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
     """Rows of the dataset that a model validated on, and so has not trained on."""
-    trained_on = model.metrics.get("data_sha256")
-    if trained_on != dataset.sha256:
+    if model.data_sha256 != dataset.sha256:
         raise ModelError(
-            f"{paths.shown(model.folder)} was trained on other data (sha256 {trained_on}) than "
+            f"{paths.shown(model.folder)} was trained on other data (sha256 {model.data_sha256}) than "
             f"{paths.shown(dataset.path)}; give its own with --data"
         )
     return set(read_validation_rows(model.folder).tolist())

@@ -21,7 +21,7 @@ from tf_model.errors import ModelError, UsageError, first_line, listed
 from tf_model.inference import attribution
 from tf_model.io import tables
 from tf_model.io.characters import well_formed
-from tf_model.model_dir import probability_column
+from tf_model.model_dir import ModelFacts, probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
 MAX_CHARACTERS = 20_000  # they hold the 128 tokens that a model reads; a pasted file of 10 MB costs no more
@@ -52,7 +52,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Predictor:
+class Predictor(ModelFacts):
     """A trained model, ready to score.
 
     ``score`` takes a batch of N texts as UTF-8 bytes, N at least 1, and returns :func:`outputs_of` its labels: str as
@@ -118,11 +118,6 @@ class Predictor:
     def name(self) -> str:
         """What the model is called: the name of its folder."""
         return self.folder.name if self.folder else ""
-
-    @property
-    def tasks(self) -> tuple[tasks.Task, ...]:
-        """What it was trained for."""
-        return tasks.of_model(self.labels, self.no_emotion)
 
     @property
     def has_answer(self) -> bool:

@@ -46,7 +46,7 @@ def teach(
             raise ModelError(f"the teacher {folder} answers with other classes than this model; choose another one")
         numbers, probabilities = model_dir.read_out_of_fold(folder)
         is_same = np.array_equal(numbers, rows.rows[split.train])
-        if predictor.metrics.get("data_sha256") != dataset.sha256 or not is_same:
+        if predictor.data_sha256 != dataset.sha256 or not is_same:
             raise ModelError(
                 f"the teacher {folder} was trained on other rows than this model will be, and may have learned those "
                 "that judge it; train it with the same --data, --extra, --split-seed and --validation-size"
