@@ -30,7 +30,7 @@ from tf_model.evaluation.metrics import (
     print_metrics,
     wilson_interval,
 )
-from tf_model.modeling.joint_label import confidence_and_right, joint_outputs
+from tf_model.modeling.joint_label import answer_outputs, confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
@@ -172,19 +172,12 @@ def evaluate_out_of_fold(
 
 
 def predictions(probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS) -> Any:
-    """A table of ``<task>`` and ``<task>_confidence``; with a threshold also ``answer`` and ``answer_confidence``."""
+    """A table of what a model with these probabilities answers, see :func:`answer_outputs`, without them."""
     import pandas as pd
 
-    scores = by_task(probabilities, chosen)
-    columns: dict[str, Any] = {}
-    for task in chosen:
-        columns[task.name] = np.array(task.labels, object)[scores[task.name].argmax(axis=1)]
-        columns[f"{task.name}_confidence"] = scores[task.name].max(axis=1)
-    if threshold is not None:
-        single = {f"{name}_probabilities": np.asarray(values, np.float32) for name, values in scores.items()}
-        joint = joint_outputs(single, chosen, threshold)
-        columns |= {name: joint[name] for name in (tasks.ANSWER, "answer_confidence")}
-    return pd.DataFrame(columns)
+    scores = [np.asarray(values, np.float32) for values in by_task(probabilities, chosen).values()]
+    outputs = answer_outputs(scores, chosen, threshold)
+    return pd.DataFrame({name: values for name, values in outputs.items() if values.ndim == 1})
 
 
 def accuracy_intervals(
