@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tf_model import config, signing, tasks
+from tf_model import config, data, paths, signing, tasks
 from tf_model.errors import ModelError, OutputError, UsageError
 from tf_model.export import __main__ as export
 from tf_model.export import restore, saved_model
 from tf_model.inference.predictor import Predictor
+from tf_model.model_dir import read_validation_rows
 from tf_model.modeling import backbone
 
 TEXTS = ["I love my new iPad 2!", "google maps at #sxsw", "", "\U0001f389" * 280, "the apps " * 100]
@@ -123,6 +124,17 @@ def test_a_model_is_exported_into_its_own_place(copy, product):
     assert export.main([str(copy), "--output", str(copy), "--overwrite"]) == 0
     same(product, copy)
     assert (copy / "mine.txt").is_file()
+
+
+def test_the_rows_that_validated_judge_the_light_model_again(trained, monkeypatch):
+    folder, _ = trained
+    model = Predictor.load(folder)
+    monkeypatch.setenv(data.DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
+    rows = export._validation_rows(model)
+    assert sorted(rows.rows) == sorted(read_validation_rows(folder))
+    assert len(rows) == model.metrics["validation"]["product"]["rows"]
+    monkeypatch.setenv(data.DATA_VARIABLE, str(paths.SAMPLE_CORPUS.with_name("brands.csv")))
+    assert export._validation_rows(model) is None
 
 
 def refusal(folder: Path) -> str:

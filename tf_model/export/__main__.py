@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from tf_model import cli, model_dir, paths, signing
-from tf_model.config import config_of
 from tf_model.data import Columns, TrainingRows, read, resolve, training_rows
 from tf_model.data.products import read_products
-from tf_model.data.splits import training_split
 from tf_model.errors import ModelError, TweetTargetError
 from tf_model.export import restore
 from tf_model.export.light import write_light
 from tf_model.export.saved_model import save_graph
 from tf_model.inference.predictor import Predictor, find_model
 from tf_model.io.files import whole_folder
-from tf_model.tasks import TARGET, TEXT_COLUMN, name_of
+from tf_model.tasks import TARGET, TEXT_COLUMN
 from tf_model.training.trainer import Fitted
 
 SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
@@ -61,16 +59,15 @@ def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
 
 def _validation_rows(model: Predictor) -> TrainingRows | None:
     """The rows that the model validated on; None where the dataset of its training is not found."""
-    config, name = config_of(model.folder, model.recipe), name_of(model.labels)
     try:
         dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known=model.tasks)
-        if dataset.sha256 != model.metrics.get("data_sha256"):
+        if dataset.sha256 != model.data_sha256:
             return None
-        products = read_products(model.folder / model_dir.PRODUCTS) if name == TARGET.name else None
-        rows = training_rows(dataset, name, products)
+        products = read_products(model.folder / model_dir.PRODUCTS) if model.task == TARGET.name else None
+        rows = training_rows(dataset, model.task, products)
+        return rows.take(np.flatnonzero(np.isin(rows.rows, model_dir.read_validation_rows(model.folder))))
     except TweetTargetError:
         return None
-    return rows.take(training_split(rows, config.split_seed, config.validation_size)[0].validation)
 
 
 def _parser() -> argparse.ArgumentParser:
