@@ -12,7 +12,6 @@ from streamlit_app.components.loading import ModelState
 from tf_model import cli, tasks
 from tf_model.errors import TweetTargetError, UsageError, first_line
 from tf_model.inference.predictor import Measured
-from tf_model.model_dir import training_of
 from tf_model.monitor import reference
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
@@ -23,9 +22,8 @@ WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
 
 def recorder(state: ModelState) -> Recorder | None:
     """The recorder of this model, shared by all sessions; None where there can be none."""
-    version = state.version if state.served else training_of(state.folder)
     try:
-        return _recorder(str(loading.monitor_log()), state.name, version, state.predictor.labels)
+        return _recorder(str(loading.monitor_log()), state.name, state.predictor.version, state.predictor.labels)
     except (OSError, TweetTargetError):
         return None
 

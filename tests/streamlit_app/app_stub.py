@@ -21,6 +21,7 @@ from tf_model import paths, tasks
 from tf_model.data.products import Products, write_products
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import BATCH_SIZE, Measured, Predictor, columns_of, probability_column
+from tf_model.model_dir import training_of
 from tf_model.modeling.joint_label import NOT_SURE, answer_text
 from tf_model.tasks import NO_EMOTION
 
@@ -44,6 +45,10 @@ class StubPredictor:
     threshold: float | None = THRESHOLD
     no_emotion: str = NO_EMOTION
     is_sample, reads_english = Predictor.is_sample, Predictor.reads_english
+
+    @property
+    def version(self) -> str:
+        return training_of(self.folder) if self.folder else ""
 
     @property
     def has_answer(self) -> bool:
@@ -217,7 +222,8 @@ def own_model(models, monkeypatch) -> Predictor:
             name: values.astype(object if values.dtype.kind == "U" else "float32") for name, values in outputs.items()
         } | {"answer_confidence": sure}
 
-    made = Predictor(OWN_LABELS, score, make_model(models), no_emotion="meh")
+    folder = make_model(models)
+    made = Predictor(OWN_LABELS, score, folder, no_emotion="meh", version=training_of(folder))
     monkeypatch.setattr(Predictor, "load", lambda folder=None: made)
     return made
 
