@@ -87,7 +87,7 @@ def of_model(labels: Mapping[str, Sequence[str]], no_emotion: str | None) -> tup
     )
 
 
-_NO_LABEL = {"n/a", "na", "nan", "null"}
+_MISSING = {"n/a", "na", "nan", "null"}
 _NO_PRODUCT = {"none", "no product", "no brand"}
 _NO_EMOTION = {"none", "neutral", "no emotion", "no sentiment", NO_EMOTION.lower()}
 _CANNOT_TELL = {"i can't tell", "can't tell", "cannot tell", "not sure", "unsure", "unclear"}
@@ -95,7 +95,7 @@ _CANNOT_TELL = {"i can't tell", "can't tell", "cannot tell", "not sure", "unsure
 
 def is_missing(label: str, task: str) -> bool:
     """Whether a cell says in words that it holds no label of a task: "n/a", or "none" for the product."""
-    return _plain(label) in (_NO_LABEL | _NO_PRODUCT if task == PRODUCT.name else _NO_LABEL)
+    return _plain(label) in (_MISSING | _NO_PRODUCT if task == PRODUCT.name else _MISSING)
 
 
 def is_cannot_tell(label: str) -> bool:

@@ -288,9 +288,9 @@ class _Cancelled(Exception):
 class Job(threading.Thread):
     """The scoring of a run, ``of``. It starts at once; predictions and failures of the model are recorded."""
 
-    def __init__(self, of: Run, state: ModelState, targets: TargetPredictor | None, products: Products | None) -> None:
+    def __init__(self, of: Run, state: ModelState, finder: TargetPredictor | None, listed: Products | None) -> None:
         super().__init__(daemon=True, name="run")
-        self.of, self.state, self.targets, self.products = of, state, targets, products
+        self.of, self.state, self.finder, self.listed = of, state, finder, listed
         self.done = 0  # rows
         self.is_cancelled = self.is_deleted = False
         self._log = recording.recorder(state)
@@ -339,9 +339,11 @@ class Job(threading.Thread):
         def record(texts, measured):
             recording.record(self._log, texts, measured, recording.BATCH)
 
-        parts, rows, check = [], 0, FitCheck(self.products, not self.targets, self.state.predictor.reads_english)
-        columns = list((self.targets or self.state.predictor).columns(probabilities=True))
-        predictor, options = (self.targets, {}) if self.targets else (self.state.predictor, {"record": record})
+        model = self.state.predictor
+        predictor, options = (self.finder, {}) if self.finder else (model, {"record": record})
+        columns = list(predictor.columns(probabilities=True))
+        check = FitCheck(self.listed, several=not self.finder, english=model.reads_english)
+        parts, rows = [], 0
         with tables.open_table(self.of.path, self.of.column) as table:
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
                 texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names

@@ -232,7 +232,7 @@ def _show_guess(row: Mapping[str, Any]) -> None:
 
 def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: str = "") -> None:
     """The words of a text, or of one in which a ``mention`` is marked."""
-    if not getattr(state.predictor, "can_explain", False):  # that of a server has no such thing
+    if not state.predictor.can_explain:
         if state.served:
             st.caption("A model server gives no explanations; a model that the app loads itself does.")
         else:

@@ -1,1 +1,1 @@
-"""How good a model is: metrics, calibration, comparisons, and what saved models say of themselves."""
+"""How good a model is: metrics, calibration, comparisons, and where it errs."""

@@ -1,1 +1,1 @@
-"""From raw strings to batches of token ids, in the TensorFlow graph."""
+"""From raw strings to batches of token ids, in the TensorFlow graph and without TensorFlow."""
