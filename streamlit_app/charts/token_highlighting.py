@@ -4,12 +4,9 @@ The text goes to the browser as data and is set there as text: no markup in it i
 """
 
 from collections.abc import Iterable, Sequence
-from functools import cache
-from typing import Any
-
-import streamlit as st
 
 from streamlit_app.charts import theme
+from streamlit_app.components.widgets import component
 
 MOST_WORDS = 200  # highlighted; a longer text is cut, and the page says so
 Piece = tuple[str, str, str, str, str]  # text, CSS classes, colour, the sign beside it, and how that is read aloud
@@ -56,11 +53,6 @@ export default function ({ data, parentElement }) {
 """
 
 
-@cache
-def _component() -> Any:
-    return st.components.v2.component("tweet_target_words", css=_CSS, js=_JS)
-
-
 def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
     """At most :data:`MOST_WORDS` words, in colour those that counted; a positive weight speaks for the answer."""
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
@@ -90,4 +82,4 @@ def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
 
 def show(pieces: Sequence[Piece], key: str) -> None:
     """Show a text in pieces."""
-    _component()(data={"pieces": pieces}, key=key)
+    component("words", css=_CSS, js=_JS)(data={"pieces": pieces}, key=key)

@@ -1,13 +1,12 @@
 """What the pages say about the model and about errors, without reading a user's words as Markdown."""
 
 import re
-from functools import cache
-from typing import Any
 
 import streamlit as st
 
 from streamlit_app.components import loading
 from streamlit_app.components.loading import ModelState
+from streamlit_app.components.widgets import component
 from tf_model import tasks
 from tf_model.data.dataset import ASSIGNMENT
 from tf_model.paths import shown
@@ -28,13 +27,6 @@ button[data-selected="true"], [role="tab"], [data-testid="stSliderThumbValue"] {
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-@cache
-def _live_region() -> Any:
-    return st.components.v2.component(
-        "tweet_target_live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False
-    )
-
-
 def announce(words: str) -> None:
     """Have a screen reader say ``words``, letter by letter, when the page is drawn."""
     st.session_state[SPOKEN] = f"{st.session_state.get(SPOKEN, '')} {words}.".strip()
@@ -42,7 +34,8 @@ def announce(words: str) -> None:
 
 def show_announced() -> None:
     """What was announced in this run. It is drawn on every page and before: only a region that is there is read."""
-    _live_region()(data=st.session_state.pop(SPOKEN, ""), key="live")
+    region = component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)
+    region(data=st.session_state.pop(SPOKEN, ""), key="live")
 
 
 def plain_markdown(text: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import streamlit as st
 from streamlit_app.components import files, loading, recording
 from streamlit_app.components.files import Upload
 from streamlit_app.components.loading import ModelState
+from streamlit_app.components.widgets import component
 from tf_model import eda, tasks
 from tf_model.analysis.changes import Dates, find_dates
 from tf_model.analysis.rows import emotions_of, find_source, rows_of
@@ -217,12 +218,7 @@ def owner() -> str:
 
 def remember_owner() -> None:
     """Have the browser keep who it is, as long as its runs are kept."""
-    _cookie()(data=owner(), key="owner")
-
-
-@cache
-def _cookie() -> Any:
-    return st.components.v2.component("tweet_target_owner", js=_COOKIE_JS)
+    component("owner", js=_COOKIE_JS)(data=owner(), key="owner")
 
 
 def _root() -> Path:

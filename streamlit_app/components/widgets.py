@@ -1,10 +1,17 @@
 """Widgets that several pages draw alike."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from mimetypes import guess_type
 from typing import Any
 
 import streamlit as st
+
+
+@cache
+def component(name: str, **parts: Any) -> Any:
+    """A component of our own, of HTML, CSS and JavaScript, which Streamlit wants to be told of once."""
+    return st.components.v2.component(f"tweet_target_{name}", **parts)
 
 
 def pick(label: str, options: Iterable[str], key: str, **settings: Any) -> str:

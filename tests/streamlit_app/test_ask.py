@@ -80,7 +80,7 @@ def test_no_emotion_names_no_product(stub):
 def test_a_model_of_the_product_alone_says_how_to_get_the_full_answer(stub, monkeypatch):
     stub.tasks, stub.can_explain = ("product",), False
     told = []
-    monkeypatch.setattr(notices, "_live_region", lambda: lambda data, key: told.append(data))
+    monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
     app = ask(LOVED)
     assert told == ["", "iPad."]
     assert app.header[0].value == "iPad"

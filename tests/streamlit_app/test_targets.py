@@ -31,7 +31,11 @@ def ask(text, app=None):
 def shown(monkeypatch):
     """What was highlighted: the pieces of each text that was drawn."""
     drawn = []
-    monkeypatch.setattr(token_highlighting, "_component", lambda: lambda data, key: drawn.append((key, data["pieces"])))
+
+    def draw(data, key):
+        drawn.append((key, data["pieces"]))
+
+    monkeypatch.setattr(token_highlighting, "component", lambda *_, **__: draw)
     return drawn
 
 
@@ -58,7 +62,7 @@ def test_each_product_is_marked_in_the_text_and_has_a_line(targets, shown):
 
 def test_a_screen_reader_is_told_the_answers(targets, monkeypatch):
     told = []
-    monkeypatch.setattr(notices, "_live_region", lambda: lambda data, key: told.append(data))
+    monkeypatch.setattr(notices, "component", lambda *_, **__: lambda data, key: told.append(data))
     app = ask(TEXT)
     assert told == ["", "Kindle: Positive emotion. Xbox: Negative emotion. Positive emotion → Apple."]
     ask(" ", app)
