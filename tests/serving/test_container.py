@@ -58,7 +58,7 @@ def ignored(path: str) -> bool:
 def test_what_is_copied_reaches_the_image():
     names = list(copied())
     assert {"tf_model", "streamlit_app", "saved_models", "build/packages"} <= set(names)
-    inside = {"data": ["data/sample.csv"]}
+    inside = {"data": ["data/sample.csv", "data/products.csv"]}
     folders = [*MODELS, *(f".versions/{model}/1" for model in MODELS)]  # a promoted model is a link
     inside["saved_models"] = [f"saved_models/{folder}/light/network.bin" for folder in folders]
     for name in names:
