@@ -11,8 +11,6 @@ from streamlit.util import calc_hash
 from tf_model import data, paths, tasks
 from tf_model.inference.predictor import Predictor
 
-VIEWS = APP.parent / "views"
-
 
 def badges(app) -> str:
     return "\n".join(each.value for each in app.sidebar.markdown)
