@@ -236,8 +236,6 @@ lock: ## pin every dependency anew (needs uv)
 	$(UV) pip compile -q --group serve --python-version 3.11 --python-platform x86_64-manylinux_2_28 -c requirements.lock \
 		--override <(printf '%s ; python_version < "3"\n' huggingface-hub altair pydeck) --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate > requirements-serve.lock.new && mv requirements-serve.lock.new requirements-serve.lock
-	set -o pipefail; { sed '/^      - /,$$d' environment.yml; grep -oE '^[a-z0-9-]+==[^ ]+( ;[^\\]*[^\\ ])?' requirements.lock \
-		| sed -E 's/^([^;]*[^; ]) *; (.*)$$/      - "\1 ; \2"/; t; s/^/      - /'; } > environment.yml.new && mv environment.yml.new environment.yml
 
 clean: ## remove caches (not .venv/, not trained models)
 	rm -rf .pytest_cache .ruff_cache .hypothesis
