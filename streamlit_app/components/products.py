@@ -2,7 +2,6 @@
 
 import csv
 import io
-import tempfile
 from pathlib import Path
 
 import streamlit as st
@@ -10,8 +9,8 @@ import streamlit as st
 from streamlit_app.components import loading, notices
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from tf_model import model_dir, paths
-from tf_model.data.products import SUFFIXES, Products, read_products
+from tf_model import model_dir
+from tf_model.data.products import SUFFIXES, Products, parse_products, read_products
 from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.targets import TargetPredictor
 
@@ -75,13 +74,10 @@ def _take_file() -> None:
 
 def _take(content: bytes, suffix: str, name: str) -> None:
     st.session_state.pop(PROBLEM, None)
-    with tempfile.TemporaryDirectory(prefix="tweet-target-") as folder:
-        path = Path(folder) / f"products{suffix}"
-        path.write_bytes(content)
-        try:
-            st.session_state[LIST] = read_products(path)
-        except DataError as error:
-            st.session_state[PROBLEM] = str(error).replace(paths.shown(path), name)
+    try:
+        st.session_state[LIST] = parse_products(content, suffix, name)
+    except DataError as error:
+        st.session_state[PROBLEM] = str(error)
 
 
 def _forget() -> None:

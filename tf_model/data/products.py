@@ -124,27 +124,29 @@ class Products:
 
 def read_products(path: Path | str) -> Products:
     """Read a products file; :class:`DataError` where it, or an alias in it, cannot be used."""
-    import yaml
-
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {path}; save it as one of these")
     with explain_read_errors(path):
         content = path.read_bytes()
+    return parse_products(content, path.suffix, paths.shown(path))
+
+
+def parse_products(content: bytes, suffix: str, name: str) -> Products:
+    """The same of the content of a file with this suffix, which messages call ``name``."""
+    import yaml
+
+    suffix = suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"expected a products file ({', '.join(SUFFIXES)}), got {name}; save it as one of these")
     try:
         text = content.decode("utf-8-sig")
-        rows = (
-            list(csv.DictReader(text.splitlines(), strict=True))
-            if path.suffix.lower() == ".csv"
-            else yaml.safe_load(text)
-        )
+        rows = list(csv.DictReader(text.splitlines(), strict=True)) if suffix == ".csv" else yaml.safe_load(text)
     except (ValueError, csv.Error, yaml.YAMLError) as error:
         reason = f"cannot be read ({first_line(error)}); correct it, and save it as UTF-8"
-        raise DataError(f"{paths.shown(path)} {reason}") from error
+        raise DataError(f"{name} {reason}") from error
     try:
         return Products(_aliases(rows))
     except DataError as error:
-        raise DataError(f"{paths.shown(path)}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
 
 
 def write_products(products: Products, path: Path) -> None:
