@@ -20,7 +20,7 @@ NOON = time.time() // 86_400 * 86_400 - 43_200  # of yesterday: recent, whole mi
 
 
 def predictions(rows: int = 1, product="iPad", emotion=tasks.POSITIVE, sure=0.9, answer=None) -> pandas.DataFrame:
-    """Predictions as ``predict_texts`` gives them; every argument is one value, or one for each row."""
+    """Predictions as ``Predictor.predict`` gives them; every argument is one value, or one for each row."""
 
     def column(value, dtype):
         values = [value] * rows if isinstance(value, str | float) else list(value)
