@@ -18,7 +18,7 @@ import streamlit as st
 from tf_model import paths, tasks
 from tf_model.errors import ModelError, TweetTargetError, first_line
 from tf_model.inference.attribution import Explanation
-from tf_model.inference.predictor import DEFAULT_MODELS, MAX_CHARACTERS, Predictor
+from tf_model.inference.predictor import DEFAULT_MODELS, Predictor
 from tf_model.model_dir import GRAPH, model_folders
 
 CHOICE = "model_in_use"  # the model chosen in this session
@@ -179,4 +179,4 @@ def explain(state: ModelState, text: str) -> Explanation:
     """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers."""
     # One at a time, or the answers of other people wait for many.
     with _EXPLAINING, one_kind_of_error(f"{state.name} fails at this text"):
-        return state.predictor.explain(text[:MAX_CHARACTERS])
+        return state.predictor.explain(text)

@@ -18,7 +18,7 @@ from streamlit_app.components.widgets import pick
 from tf_model import tasks
 from tf_model.errors import TweetTargetError
 from tf_model.inference.fit import FIT, FitCheck
-from tf_model.inference.predictor import MAX_CHARACTERS, Measured, model_input, probability_column
+from tf_model.inference.predictor import Measured, model_input, probability_column
 from tf_model.inference.targets import TargetPredictor
 from tf_model.modeling.joint_label import NOT_SURE, answer_text, confidence_of
 from tf_model.monitor.recorder import LOST, WAITING, Recorder
@@ -104,7 +104,7 @@ def _text_input() -> str:
 def _predict_once(state: ModelState, text: str) -> Measured:
     """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
     with loading.one_kind_of_error(f"{state.name} fails at this text"):
-        measured = state.predictor.predict_measured([text[:MAX_CHARACTERS]])
+        measured = state.predictor.predict_measured([text])
     recording.record(recording.recorder(state), [text], measured, recording.APP)
     return measured
 
