@@ -103,6 +103,20 @@ def test_a_model_of_both_tasks_is_the_answer(models, tmp_path):
     assert promotion.promote(write(tmp_path / "joint", emotion=True)).target == models / "answer"
 
 
+def test_a_model_of_targets_never_takes_the_place_of_the_answer(models, new, monkeypatch):
+    def score(batch):
+        label, sure = np.array([EMOTIONS[0]] * len(batch), object), np.ones(len(batch), np.float32)
+        return {
+            **dict.fromkeys(("target", "answer", "best_guess", "second_guess"), label),
+            **dict.fromkeys(("target_confidence", "answer_confidence"), sure),
+            "target_probabilities": np.eye(3, dtype=np.float32)[[0] * len(batch)],
+        }
+
+    made = Predictor({"target": EMOTIONS}, score, new)
+    monkeypatch.setattr(promotion.Predictor, "load", lambda folder, verify=None: made)
+    assert promotion.promote(new).target == models / "target"
+
+
 @pytest.mark.parametrize("difference", [0.0, 0.01])
 def test_a_model_that_is_not_worse_replaces_the_old_one_which_is_kept(models, new, difference):
     old = write(models / "product", mark="old")

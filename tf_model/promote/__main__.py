@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
     either.add_argument("--rollback", metavar="NAME", help="exchange a model and its previous version")
     add = parser.add_argument
-    add("--to", type=Path, metavar="DIR", help="the model to replace; answer, product or emotion if not given")
+    add("--to", type=Path, metavar="DIR", help="the model to replace; that of the same task if not given")
     add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
     add("--force", action="store_true", help="promote it although it is worse, of other classes, or not comparable")
     add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model that this key did not sign (PEM)")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_model import cli, data, paths, signing, tasks
+from tf_model import cli, data, paths, signing
 from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
 from tf_model.model_dir import GRAPH, probabilities_sum_to_1, probability_column, training_of
@@ -44,9 +44,7 @@ def promote(
     """
     add_signature = sign and signing.signer(sign)
     model = load_and_try(Path(new), verify)
-    if target is None:
-        target = paths.SAVED_MODELS / (tasks.ANSWER if model.has_answer else next(iter(model.labels)))
-    new, target = Path(new), _place(target)
+    new, target = Path(new), _place(paths.SAVED_MODELS / model.task if target is None else target)
     with versions.locked(target):
         versions.recover(target)
         replaces, comparison = target.exists(), None
