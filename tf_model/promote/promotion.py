@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tf_model import cli, data, paths, signing
-from tf_model.errors import ModelError, OutputError, TweetTargetError, UsageError
+from tf_model.errors import ModelError, TweetTargetError, UsageError
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import GRAPH, probabilities_sum_to_1, probability_column, training_of
+from tf_model.model_dir import probabilities_sum_to_1, probability_column, refuse_to_replace, training_of
 from tf_model.promote import versions
 
 TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
@@ -47,11 +47,9 @@ def promote(
     new, target = Path(new), _place(paths.SAVED_MODELS / model.task if target is None else target)
     with versions.locked(target):
         versions.recover(target)
-        replaces, comparison = target.exists(), None
-        if replaces:
-            if not (target / GRAPH).is_file():
-                raise OutputError(f"{paths.shown(target)} is not a saved model and is not replaced; choose another")
-            comparison = _judge(model, target, path, force)
+        refuse_to_replace(target, overwrite=True)
+        replaces = target.exists()
+        comparison = _judge(model, target, path, force) if replaces else None
 
         def finish(copy: Path) -> None:
             if verify:
