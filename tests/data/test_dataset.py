@@ -456,6 +456,14 @@ def test_the_classes_of_a_model_are_not_those_of_the_table(tmp_path):
     assert "'negative' in 'sentiment', which is no known label" in message
 
 
+def test_a_model_of_targets_knows_the_labels_of_the_emotion(tmp_path):
+    labels = ["negative", "neutral", "positive", "torn"]
+    _, emotion = own(tmp_path, known=tasks.of_model({"target": labels}, "neutral")).tasks
+    assert (emotion.name, emotion.labels, emotion.neutral) == ("emotion", tuple(labels), 1)
+    message = line_of(own, tmp_path, known=tasks.of_model({"target": labels[1:]}, "neutral"))
+    assert "'negative' in 'sentiment', which is no known label" in message
+
+
 def test_a_column_of_texts_is_no_column_of_labels(tmp_path):
     rows = [(f"text {number}", f"remark {number}") for number in range(dataset_file.MOST_CLASSES + 1)]
     message = line_of(own, tmp_path, rows, ("text", "label"))

@@ -129,7 +129,7 @@ def read(
             missing = [label for label in labels if tasks.is_missing(label, task.name)]
             labelled[task.column] = labelled[task.column].mask(labelled[task.column].isin(missing))
             labels = [label for label in labels if label not in missing]
-            of_model = next((each for each in known if each.name == task.name), None)
+            of_model = next((replace(each, name=task.name) for each in known if each.column == task.column), None)
             of_tasks.append(of_model or _task_of(path, task, name, labels, no_emotion))
     check_schema(path, labelled, of_tasks, columns)
     sheet = _load_sheet(path, UNLABELLED_SHEET, UNLABELLED_COLUMN)
