@@ -31,7 +31,7 @@ def labelled(labels, rows: int = ROWS, seed: int = 0) -> tuple[np.ndarray, np.nd
 def write_single(parent: Path, task: str = "product", *, name: str | None = None, seed: int = 0, **changes) -> Path:
     """A model of one task; ``changes`` go into its metrics."""
     folder = parent / (name or task)
-    labels = tasks.TASKS[task].labels
+    labels = tasks.ALL_TASKS[task].labels
     label_ids, probabilities = labelled(labels, seed=seed)
     parts = {
         "train": {task: evaluate_probabilities(*labelled(labels, 2 * ROWS, seed + 100), labels)},
@@ -47,7 +47,7 @@ def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes
     folder = parent / name
     parts, calibration, predictions = {}, {"temperature": {}, "threshold": 0.5}, {}
     for task in ("product", "emotion"):
-        labels = tasks.TASKS[task].labels
+        labels = tasks.ALL_TASKS[task].labels
         label_ids, probabilities = labelled(labels, seed=seed)
         known = np.arange(ROWS) % 3 != 0 if task == "product" else np.ones(ROWS, bool)
         parts[task] = evaluate_probabilities(label_ids[known], probabilities[known], labels)
@@ -79,7 +79,7 @@ def write_answer(parent: Path, *, name: str = "answer", seed: int = 0, **changes
 def _write_predictions(folder: Path, rows: np.ndarray, predictions: dict[str, tuple[list, np.ndarray]]) -> None:
     labels = pd.DataFrame({"row": rows} | {task: names for task, (names, _) in predictions.items()})
     probabilities = [
-        pd.DataFrame(values, columns=[probability_column(task, label) for label in tasks.TASKS[task].labels])
+        pd.DataFrame(values, columns=[probability_column(task, label) for label in tasks.ALL_TASKS[task].labels])
         for task, (_, values) in predictions.items()
     ]
     pd.concat([labels, *probabilities], axis=1).to_csv(folder / "validation_predictions.csv", index=False)
@@ -104,7 +104,7 @@ def _write(folder: Path, task: str, names: list[str], parts: dict, changes: dict
     }
     (folder / "saved_model.pb").write_bytes(b"")
     for file, value in {
-        "labels.json": {"task": task, "labels": {name: list(tasks.TASKS[name].labels) for name in names}},
+        "labels.json": {"task": task, "labels": {name: list(tasks.ALL_TASKS[name].labels) for name in names}},
         "recipe.json": config.REPORT.to_dict(),
         "metrics.json": metrics | changes,
     }.items():

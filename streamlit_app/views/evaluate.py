@@ -232,7 +232,7 @@ def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
 def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, correct: np.ndarray) -> None:
     """The slider and its effect; moving it draws this section alone."""
     st.subheader("The effect of a threshold", anchor=False)
-    own = report.calibration.get("threshold") if task == tasks.ANSWER else None
+    own = report.calibration.get("threshold") if task == report.task else None  # of the answers that it gives
     threshold = st.slider(
         'Answer only from this confidence on, else "Not sure"',
         min_value=0.0,

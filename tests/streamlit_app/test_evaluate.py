@@ -17,7 +17,6 @@ from tf_model.data import DATA_VARIABLE, dataset
 from tf_model.evaluation.calibration import reliability, risk_coverage
 from tf_model.evaluation.metrics import evaluate_probabilities, wilson_interval
 from tf_model.model_dir import probability_column
-from tf_model.modeling import joint_label
 
 models = app_stub.models  # a fixture: an empty folder of models
 PAGE = paths.ROOT / "streamlit_app" / "views" / "evaluate.py"
@@ -230,18 +229,16 @@ class TestThreshold:
         page.selectbox(key="evaluate_model").set_value("product_2").run()
         assert page.slider(key="evaluate_threshold_product_product_2").value == 0.5
 
+    def test_that_of_a_model_of_targets_begins_at_its_own_threshold(self, models):
+        folder = write_single(models, "target")
+        calibration = {"temperature": {"target": 1.5}, "threshold": 0.4}
+        (folder / "calibration.json").write_text(json.dumps(calibration), encoding="utf-8")
+        page = open_page()
+        assert page.slider(key="evaluate_threshold_target_target").value == 0.4
+        assert "the model's own threshold, 0.40" in said(page)
+
 
 class TestAnswer:
-    @pytest.fixture(autouse=True)
-    def rule_without_tensorflow(self, monkeypatch):
-        """The joined rule has tests of its own; loading TensorFlow for it would take longer than all of these."""
-
-        def confidence_and_right(label_ids, probabilities, neutral):
-            assert set(label_ids[::3, 0]) == {tasks.NO_LABEL}
-            return probabilities[1].max(axis=1), probabilities[1].argmax(axis=1) == label_ids[:, 1]
-
-        monkeypatch.setattr(joint_label, "confidence_and_right", confidence_and_right)
-
     def test_the_whole_answer_first(self, models):
         write_answer(models)
         page = open_page()
