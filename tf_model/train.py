@@ -21,7 +21,6 @@ from tf_model.evaluation import metrics as single_task
 from tf_model.export.saved_model import export
 from tf_model.io import files, tables
 from tf_model.modeling import backbone
-from tf_model.monitor import reference
 from tf_model.training import checkpoint as checkpoints
 from tf_model.training import cross_validation, distillation, trainer
 
@@ -233,8 +232,9 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
     return fitted, fitted.probabilities(examples.token_ids)
 
 
-def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> reference.Reference:
+def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> Any:
     """What predictions look like where all is well, for monitoring."""
+    from tf_model.monitor import reference
     from tf_model.preprocessing.batching import encode
     from tf_model.preprocessing.tokenizer import pad
 

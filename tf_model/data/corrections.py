@@ -1,12 +1,13 @@
 """Labelled texts beside the dataset, such as the corrections of users: they train, and never validate."""
 
+from __future__ import annotations
+
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tf_model import paths, tasks
 from tf_model.data import splits
@@ -14,6 +15,9 @@ from tf_model.data.dataset import FIRST_ROW, Dataset, Dropped, check_schema, rea
 from tf_model.data.examples import SPAN, TrainingRows, training_rows
 from tf_model.data.products import Products
 from tf_model.errors import DataError, UsageError, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ def join(
     with a span are about one mention and train ``target`` alone. Raises :class:`DataError` if the file cannot be used,
     or no row of it is left.
     """
+    import pandas as pd
+
     is_target = rows.tasks[0].name == tasks.TARGET.name
     known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # a mention may be of any product
     try:
@@ -97,6 +103,8 @@ def join(
 
 def _with_spans(file: Dataset) -> pd.DataFrame:
     """The rows of a file with :data:`SPAN`, float, missing where a row is about the whole text."""
+    import pandas as pd
+
     cells = file.labelled.reindex(columns=SPAN)
     spans = cells.apply(pd.to_numeric, errors="coerce")
     lengths = file.labelled[tasks.TEXT_COLUMN].str.len()
