@@ -29,6 +29,7 @@ from tf_model.errors import DataError, ModelError, OutputError, UsageError
 from tf_model.inference import predictor
 from tf_model.inference.predictor import Predictor
 from tf_model.io import tables
+from tf_model.serving import remote
 
 
 @pytest.fixture
@@ -394,6 +395,13 @@ def test_targets_are_never_answered_unasked(of_targets, tmp_path):
     with pytest.raises(UsageError, match="answers for each product that a text names; add --targets"):
         predict.main([source, *of_model, "--engine", "ray", "--output", str(tmp_path / "out")])
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_a_server_of_targets_is_not_asked_about_whole_texts(monkeypatch):
+    served = remote.RemotePredictor({"target": EMOTIONS}, None, url="http://127.0.0.1:1/v1/models/target")
+    monkeypatch.setattr(remote.RemotePredictor, "connect", lambda *_, **__: served)
+    with pytest.raises(UsageError, match=r"models/target answers for each product .*; leave --server out, and add --t"):
+        predict.main(["--text", "I love my iPad", "--server", "http://127.0.0.1:1/v1/models/target"])
 
 
 # ---------------------------------------------------------------- the report's file

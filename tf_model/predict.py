@@ -151,7 +151,9 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     if arguments.server:
         from tf_model.serving.remote import RemotePredictor
 
-        return RemotePredictor.connect(arguments.server, folder=arguments.model)
+        predictor = RemotePredictor.connect(arguments.server, folder=arguments.model)
+        _refuse_targets(predictor.url, predictor.labels, "leave --server out, and add --targets")
+        return predictor
     runtime = {"runtime": arguments.runtime} if arguments.runtime else {}
     if arguments.targets:
         predictor = TargetPredictor.load(arguments.model, arguments.products, **runtime)
@@ -167,9 +169,9 @@ def _load(arguments: argparse.Namespace) -> Predictor | TargetPredictor:
     return predictor
 
 
-def _refuse_targets(folder: Path | None, labels: Mapping[str, Any]) -> None:
+def _refuse_targets(model: Path | str, labels: Mapping[str, Any], advice: str = "add --targets") -> None:
     if tasks.TARGET.name in labels:
-        raise UsageError(f"{folder} answers for each product that a text names; add --targets")
+        raise UsageError(f"{model} answers for each product that a text names; {advice}")
 
 
 def _predict_test_sheet(arguments: argparse.Namespace) -> None:
