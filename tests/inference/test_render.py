@@ -77,6 +77,16 @@ def test_targets_show_each_text_once_and_say_what_a_guess_is(targets, monkeypatc
     assert "unnamed" not in said
 
 
+def test_many_columns_stand_below_one_another(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(Predictor, "load", lambda folder=None: stub(has_emotion=True))
+    predict.main(["--text", "an iPad", "--text", "tea", "--format", "table", "--probabilities"])
+    rows = [[cell.strip() for cell in line.split("\u2502")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert [row[1] for row in rows if row and row[0] == "text"] == ["an iPad", "tea"]
+    assert ["answer confidence", "100.0%"] in rows
+    assert [f"emotion probability {EMOTIONS[0]}", "0.0%"] in rows
+
+
 def test_a_long_text_is_shortened_on_the_terminal_only(stubbed, capsys):
     predict.main(["--text", "x" * 1000, "--format", "table"])
     assert capsys.readouterr().out.count("x") == render.SHOWN_CHARACTERS - 1 + 1  # one in the heading "text"
@@ -129,6 +139,16 @@ def test_a_bar_is_as_long_as_its_weight_beside_the_largest(explaining, capsys):
     assert "\x1b" not in printed
     assert f"for {EMOTIONS[0]}" in printed
     assert "Positive emotion → iPad: iPad (" in printed
+
+
+def test_a_narrow_terminal_shows_every_word_and_bar(explaining, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    product = replace(PRODUCT, label="Other Google product or service")
+    emotion = replace(EMOTION, label="No emotion toward brand or product")
+    explaining(Explanation(("my", "iPad", "broke"), {"product": product, "emotion": emotion}))
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["iPad"] == ["+2.00", "+" * BAR, "-1.00", "-" * (BAR // 2)]
+    assert {"my", "broke"} < rows.keys()
 
 
 def test_a_model_of_one_task_shows_that_task_alone(explaining, capsys):

@@ -19,6 +19,7 @@ from tf_model.io.text_files import json_line
 from tf_model.modeling.joint_label import ARROW
 
 SHOWN_CHARACTERS = 280  # of a text in a table for a person
+MOST_COLUMNS = 8  # of predictions beside a text: a terminal of 80 characters has no room for more
 BAR = 12  # characters of the bar of the word that counts most
 SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal to draw a bar on
 
@@ -43,26 +44,43 @@ def print_rows(chunks: Iterator[Any], kind: str) -> None:
 def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]) -> None:
     """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``.
 
-    Of rows with one index, which are about one text, only the first shows it.
+    Of rows with one index, which are about one text, only the first shows it. More columns than :data:`MOST_COLUMNS`
+    stand below one another, in a table for each row.
     """
     import pandas as pd
     from rich.table import Table
     from rich.text import Text
 
+    stdout = cli.stdout()
+    headings = [Text(visible(name.replace("_", " "))) for name in ("text", *names)]
     for chunk in chunks:
-        shown = Table()
-        shown.add_column("text", overflow="fold", ratio=1)
-        for name in names:
-            shown.add_column(Text(visible(name.replace("_", " "))), justify="right" if "_" in name else "left")
+        rows = []
         is_again = chunk.index.duplicated()
         for text, again, *values in zip(table.texts(chunk), is_again, *(chunk[name] for name in names), strict=True):
             text = "" if again else model_input(text).decode("utf-8")
             text = text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
             cells = ["" if pd.isna(value) else value if isinstance(value, str) else f"{value:.1%}" for value in values]
-            shown.add_row(*(Text(visible(cell)) for cell in (text, *cells)))
+            rows.append([Text(visible(cell)) for cell in (text, *cells)])
+        if len(names) > MOST_COLUMNS:
+            for row in rows:
+                shown = Table(show_header=False)
+                for heading, cell in zip(headings, row, strict=True):
+                    shown.add_row(heading, cell)
+                stdout.print(shown)
+        else:
+            shown = Table()
+            shown.add_column(headings[0], overflow="fold", ratio=1)
+            for name, heading in zip(names, headings[1:], strict=True):
+                shown.add_column(heading, justify="right" if "_" in name else "left")
+            for row in rows:
+                shown.add_row(*row)
+            stdout.print(shown)
         if "mention" in names and (chunk["mention"] == UNNAMED).any():
-            shown.caption = f"{UNNAMED}: the text names no product of the list; its row is the answer model's guess"
-        cli.stdout().print(shown)
+            stdout.print(
+                f"{UNNAMED}: the text names no product of the list; its row is the answer model's guess",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def explain_texts(
@@ -96,9 +114,9 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
         return
     attributions = explanation.tasks.values()
     table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("word")
+    table.add_column("word", overflow="fold")
     for attribution in attributions:
-        table.add_column(Text(visible(f"for {attribution.label}")), justify="right", no_wrap=True)
+        table.add_column(Text(visible(f"for {attribution.label}")), justify="right")
         table.add_column("", no_wrap=True)
     largest = max((abs(weight) for each in attributions for weight in each.weights), default=0) or 1
     for word, *weights in zip(explanation.words, *(each.weights for each in attributions), strict=True):
