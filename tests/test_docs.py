@@ -98,6 +98,12 @@ def test_what_make_is_asked_for_is_there_and_explained(command):
         assert "=" not in word or word.split("=")[0] in ("ARGS", "PYTHON"), word
 
 
+def test_a_file_of_the_name_of_a_target_does_not_stop_it():
+    targets = re.findall(r"^([a-z-]+):.* ## ", MAKEFILE, re.MULTILINE)
+    phony = re.search(r"^\.PHONY:((?:.*\\\n)*.*)", MAKEFILE, re.MULTILINE)[1].replace("\\\n", " ").split()
+    assert sorted(phony) == sorted(targets)
+
+
 @pytest.mark.parametrize("command", [each for each in COMMANDS if "python -m tf_model" in each])
 def test_a_command_understands_the_options_that_it_is_given(command, monkeypatch, capsys):
     parse = argparse.ArgumentParser.parse_args
