@@ -183,6 +183,13 @@ def test_classes_that_cannot_be_judged_do_not_shift_the_label_errors_of_the_othe
     assert all(error["label"] == rows[error["row"]][1] for error in after["label_errors"])
 
 
+def test_labels_of_one_class_are_not_judged(tmp_path):
+    rows = [(text, product, GOOD) for text, product, _ in plain_rows(20)]
+    audited = audit(read(tmp_path, rows))["tasks"]["emotion"]
+    assert audited["label_errors"] is None
+    assert audited["remark"] == "label errors were not looked for: there is one class only"
+
+
 def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(monkeypatch):
     class Remembers:
         """Sure of the labels that it has seen, and of nothing else."""

@@ -184,6 +184,15 @@ def test_a_table_of_other_products(tmp_path, capsys):
     assert "leakage, the report's split of emotion: " in capsys.readouterr().out
 
 
+def test_a_class_that_training_refuses_is_named(tmp_path, capsys):
+    rows = [(text, label) for text, label in zip(unlike(5), ["glad", "glad", "sad", "sad", "sadd"], strict=True)]
+    main(["--data", str(write_csv(tmp_path / "own.csv", rows, ("text", "emotion")))])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "refused" in line] == [
+        "  sadd                      1   20.0%  refused in training: a single example"
+    ]
+
+
 # ---------------------------------------------------------------- audit of a table with other columns
 
 

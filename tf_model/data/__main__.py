@@ -98,7 +98,8 @@ def describe(dataset: Dataset) -> Iterator[str]:
         for label, count in counts.items():
             share = f"{count / examples:>7.1%}" if examples else ""
             none = "  no emotion" if label == task.no_emotion else ""
-            yield f"  {label:<{width}} {count:>7,} {share}{none}".rstrip()
+            single = "  refused in training: a single example" if count == 1 else ""
+            yield f"  {label:<{width}} {count:>7,} {share}{none}{single}".rstrip()
         for label, count in left_out.items():
             yield f"  {label:<{width}} {count:>7,}"
 

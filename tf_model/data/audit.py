@@ -92,13 +92,14 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     alone = [label for label in task.labels if counts.get(label) == 1]
     remark = f"too rare to be judged: {listed(alone)}" if alone else ""
     frame = frame[~frame["label"].isin(alone)].reset_index(drop=True)
-    if frame.empty:
+    if frame["label"].nunique() < 2:
+        remark = remark or "there is one class only"
         return {"label_errors": None, "remark": f"label errors were not looked for: {remark}"}
     ids = frame["label"].map(task.labels.index).to_numpy()
     try:
         folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
         probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
-    except (DataError, ValueError) as error:  # ValueError: one class only, or no word that occurs twice
+    except (DataError, ValueError) as error:  # ValueError: no word that occurs twice
         return {"label_errors": None, "remark": f"label errors were not looked for: {first_line(error)}"}
     confidence = label_errors.label_confidence(ids, probabilities)
     errors = [
