@@ -58,6 +58,10 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
     (tmp_path / "b.yaml").write_text("- name: Xbox\n  aliases: [Xbox One, 're:x-?box ?360']\n- name: Kindle\n")
     expected = {"Xbox": ("Xbox One", "re:x-?box ?360"), "Kindle": ()}
     assert read_products(tmp_path / "a.csv").aliases == read_products(tmp_path / "b.yaml").aliases == expected
+    (tmp_path / "trailing.csv").write_text("name,aliases\nXbox,360,\n", encoding="utf-8")
+    (tmp_path / "number.yaml").write_text("- name: Xbox\n  aliases: 360\n", encoding="utf-8")
+    assert read_products(tmp_path / "trailing.csv").aliases == {"Xbox": ("360",)}
+    assert read_products(tmp_path / "number.yaml").aliases == {"Xbox": ("360",)}
     write_products(read_products(tmp_path / "b.yaml"), tmp_path / "c.csv")
     assert read_products(tmp_path / "c.csv").aliases == expected
 
@@ -71,6 +75,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
         ("a.csv", "name,aliases\nKindle,re:.*\n", "is found in any text"),
         ("a.csv", "name,aliases\nKindle,re:\\w+\n", "is found in any text"),
         ("a.csv", "name,aliases\nC++,\n", "the alias 'C++' of 'C++' must begin and end with a letter"),
+        ("a.csv", "name,aliases\nKindle,Fire,e-reader\n", "'Kindle' has more fields than the header"),
+        ("a.yaml", "- name: Kindle\n  aliases: ['e;reader']\n", "the alias 'e;reader' of 'Kindle' holds a ;"),
         ("a.csv", "name,aliases\n", "expected at least one product"),
         ("a.csv", "product\nKindle\n", "expected the columns name and aliases"),
         ("a.yaml", "- name: [\n", "cannot be read (while parsing a flow node); correct it"),

@@ -167,8 +167,16 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
-        own = own.split(";") if isinstance(own, str) else own
-        aliases.setdefault(name, []).extend(alias for each in own if (alias := str(each).strip()))
+        if row.get(None, [""]) != [""]:  # where csv puts what stands to the right of the last heading
+            raise DataError(f"{quoted(name)} has more fields than the header; split its aliases by ; and not by ,")
+        own = own.split(";") if isinstance(own, str) else own if isinstance(own, list) else [own]
+        found = [alias for each in own if (alias := str(each).strip())]
+        if several := next((alias for alias in found if ";" in alias), None):  # a model's products.csv would split it
+            raise DataError(
+                f"the alias {quoted(several)} of {quoted(name)} holds a ;, which splits aliases; make two of it, or "
+                "write \\x3b for it in a pattern"
+            )
+        aliases.setdefault(name, []).extend(found)
     return aliases
 
 
