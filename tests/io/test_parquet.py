@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pandas
@@ -13,6 +13,7 @@ from table_files import message_of, read, save
 
 from tf_model.errors import DataError, OutputError
 from tf_model.io import tables
+from tf_model.io.base import values_of
 
 
 def test_parquet_keeps_types_and_missing_values(tmp_path):
@@ -201,6 +202,18 @@ def test_texts_that_are_no_unicode_and_metadata_that_is_no_json_are_refused(tmp_
     pyarrow.parquet.write_table(pyarrow.table({"text": text}), path)
     assert "Invalid UTF8" in message_of(DataError, path)
     pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}).replace_schema_metadata({"pandas": "{"}), path)
+    assert "expected a Parquet file" in message_of(DataError, path)
+
+
+def test_a_duration_is_read_and_one_that_python_does_not_know_is_refused(tmp_path):
+    path = tmp_path / "lasted.parquet"
+    for seconds, expected in ([5, None], [timedelta(seconds=5), None]), ([None, None], [None, None]):
+        durations = pyarrow.array(seconds, pyarrow.duration("s"))
+        pyarrow.parquet.write_table(pyarrow.table({"text": ["an ipad", "ok"], "lasted": durations}), path)
+        with tables.open_table(path) as table:
+            assert values_of(next(table.chunks())["lasted"]) == expected
+    far = pyarrow.array([5, 2**62], pyarrow.duration("s"))
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["an ipad", "ok"], "lasted": far}), path)
     assert "expected a Parquet file" in message_of(DataError, path)
 
 

@@ -3,7 +3,7 @@
 import tempfile
 import warnings
 import zipfile
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import openpyxl
@@ -45,10 +45,12 @@ def test_the_sheet_with_the_texts_is_preferred(tmp_path):
 def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
     ids = [10**15 - 1, 10**15, 47_936_284_917_354_497, -(10**15)]
     frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})
+    frame["day"] = [date(1850, 1, 2)] * 4
     save(frame, tmp_path / "a.xlsx")
     found = read(tmp_path / "a.xlsx")
     assert found["id"].tolist() == [10**15 - 1, "1000000000000000", "47936284917354497", "-1000000000000000"]
     assert found["when"][0] == "1850-01-02T00:00:00"
+    assert found["day"][0] == "1850-01-02"
 
 
 def test_a_workbook_has_a_frozen_header_filters_fitting_widths_and_real_dates(tmp_path):

@@ -88,7 +88,10 @@ def _unpacked_bytes(array: Any) -> int:
     if types.is_struct(array.type):
         return sum(map(_unpacked_bytes, array.flatten()))
     if types.is_temporal(array.type) and not types.is_interval(array.type):
-        compute.min_max(array).as_py()  # OverflowError at a date that Python does not know, such as of the year 10000
+        # OverflowError at what Python does not know, such as the year 10000. compute.min_max() takes no durations.
+        ordered = array.take(compute.array_sort_indices(array)).drop_null()
+        for end in (ordered[:1], ordered[-1:]):
+            end.to_pylist()
     return _unpacked_bytes(array.flatten()) if types.is_nested(array.type) else array.nbytes
 
 

@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
@@ -196,13 +196,14 @@ def explain_too_many(how_many: str) -> str:
 
 def _exact(value: Any) -> Any:
     """A value as a type that a workbook knows; what it could not hold exactly becomes text."""
-    if isinstance(value, datetime | time):
-        return value if value.tzinfo is None and getattr(value, "year", 1900) >= 1900 else value.isoformat()
+    if isinstance(value, date | time):  # a datetime is a date
+        is_exact = getattr(value, "tzinfo", None) is None and getattr(value, "year", 1900) >= 1900
+        return value if is_exact else value.isoformat()
     if isinstance(value, int):
         return value if abs(value) < MOST_EXACT_INTEGER else str(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
-    return value if value is None or isinstance(value, date | timedelta) else as_text(value)
+    return value if value is None or isinstance(value, timedelta) else as_text(value)
 
 
 def _unescaped(value: Any) -> Any:
