@@ -114,10 +114,13 @@ def parser():
 
 
 def test_help_shows_defaults_where_there_are_any(parser):
+    parser.add_argument("--first", type=int, default=0, help="where to begin")
+    parser.add_argument("--more", nargs="+", default=[], help="what else")
     text = parser.format_help()
     assert text.startswith("usage: python -m tf_model.example ")
     assert "how large (default: 7)" in text
-    assert text.count("(default:") == 1
+    assert "where to begin (default: 0)" in text
+    assert text.count("(default:") == 2
 
 
 def test_wrong_usage_is_2_and_says_what_was_wrong(parser, capsys):
