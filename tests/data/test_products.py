@@ -46,6 +46,17 @@ def test_the_longest_mention_wins_over_those_that_it_covers():
     ]
 
 
+def test_a_mention_that_a_longer_one_takes_from_leaves_the_shorter_one():
+    products = Products({"Apple": ["Apple TV"], "Remote": ["TV remote app"]})
+    assert found(products, "my Apple TV remote app") == [("Apple", "Apple"), ("Remote", "TV remote app")]
+
+
+@pytest.mark.parametrize("alias", ["Caf\u00e9", "Cafe\u0301"])
+@pytest.mark.parametrize("text", ["a CAF\u00c9!", "a Cafe\u0301!"])
+def test_an_accent_may_be_a_character_of_its_own(alias, text):
+    assert found(Products({"Shop": [alias]}), text) == [("Shop", text[2:-1])]
+
+
 def test_the_products_of_the_dataset_are_read_with_their_aliases():
     products = read_products(paths.PRODUCTS)
     text = "I love my iPad but my Android phone is a joke, says @google"

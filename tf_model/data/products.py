@@ -6,6 +6,7 @@ with these keys. An alias is a name as people write it, such as ``Xbox One``, or
 
 import csv
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from tf_model.preprocessing.cleaning import URL
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
-_WORD = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")  # an accent may be a character of its own
 _SPACE = re.compile(r"[\s_-]+")
 _ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that is found in it is found everywhere
 
@@ -65,7 +66,7 @@ class Products:
                 f"the alias {quoted(alias)} of {quoted(name)} must begin and end with a letter or a digit, and have at "
                 f"most {MOST_CHARACTERS} characters; write anything else as a pattern, such as {PATTERN}c\\+\\+"
             )
-        spelled = _SPACE.sub(" ", alias.casefold())
+        spelled = _key(alias)
         for key in (spelled, spelled.replace(" ", "")):
             other = self._product_of.setdefault(key, name)
             if other != name:
@@ -102,17 +103,13 @@ class Products:
     def _plain_mentions(self, text: str) -> Iterator[Mention]:
         words = [word.span() for word in _WORD.finditer(text)]
         for first, (start, _) in enumerate(words):
-            longest = None
             for _, end in words[first:]:
                 # A name and a plural s; what separates words may be longer than the one space of an alias.
                 if end - start > 2 * self._longest + 1:
                     break
-                key = _SPACE.sub(" ", text[start:end].casefold())
-                product = self._product_of.get(key) or self._product_of.get(key.removesuffix("s"))
-                if product:
-                    longest = Mention(product, start, end)
-            if longest:
-                yield longest
+                key = _key(text[start:end])
+                if product := self._product_of.get(key) or self._product_of.get(key.removesuffix("s")):
+                    yield Mention(product, start, end)
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
         for product, pattern in self._patterns:
@@ -178,6 +175,10 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
             )
         aliases.setdefault(name, []).extend(found)
     return aliases
+
+
+def _key(name: str) -> str:
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", name).casefold())
 
 
 def _is_plain(alias: str) -> bool:
