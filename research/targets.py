@@ -146,7 +146,10 @@ def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_s
 
 
 def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
-    """Trained on texts that name no product of one maker, tested on the products of that maker."""
+    """Trained on tweets that name no product of one maker, tested on the products of that maker.
+
+    The sentences of :mod:`tf_model.data.opinions` do name some, beside the product that is asked about.
+    """
     for maker, products in SIDES.items():
         is_of_maker = np.isin(mentions.products, products)
         train = np.flatnonzero(~np.isin(mentions.rows, mentions.rows[is_of_maker]) & (mentions.label_ids >= 0))

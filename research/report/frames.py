@@ -235,7 +235,7 @@ def to_reach(test: str) -> dict[str, float]:
 
 
 def lost_unseen(maker: str) -> float:
-    """Points of macro-F1 that the model of targets loses on the products of a maker if it never saw one."""
+    """Points of macro-F1 that the model of targets loses on the products of a maker that no training tweet names."""
     seen, unseen = (mention(f"{maker}, {each}", "target").macro_f1 for each in ("seen", "never seen"))
     return 100 * (seen - unseen)
 

@@ -14,7 +14,7 @@ from scipy.stats import t
 from research import runs
 from research.report import frames
 from research.report.pages import TEMPLATES
-from tf_model import paths
+from tf_model import config, paths
 from tf_model.analysis.compare import holm
 from tf_model.evaluation.metrics import REPORT
 
@@ -329,7 +329,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "on all labelled mentions the text alone is as good", masking_helps_with_several_products),
     (
         "results",
-        "Of a maker that it never saw",
+        "Of a maker that only its made-up sentences name",
         lambda: all(frames.lost_unseen(each) > 3 for each in ("Google", "Apple")),
     ),
     ("results", "## Not measured", lambda: all(not_measured().values())),
@@ -410,10 +410,11 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         (
             "README.md",
             f"{labelled.accuracy:.1%} of the labelled mentions (macro-F1 {labelled.macro_f1:.3f}, negative F1 "
-            f"{seed['per_class']['Negative emotion']['f1']:.3f}, one seed), of a maker that it never saw for "
-            f"{100 * min(unseen):.0f} to {max(unseen):.0%}",
+            f"{seed['per_class']['Negative emotion']['f1']:.3f}, one seed), of a maker that no training tweet "
+            f"names for {100 * min(unseen):.0f} to {max(unseen):.0%}",
         ),
         ("README.md", " | ".join(table)),
+        ("docs/your-own-products.md", f"more epochs than the {config.ANSWER.epochs} of the configuration"),
         (
             "docs/app.md",
             f"400 by the queue give a macro-F1 of the emotion of {queue['mean']:.3f}, 600 drawn at random "
