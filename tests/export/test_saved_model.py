@@ -389,6 +389,7 @@ def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metri
         assert f"| {name} | {value} |" in card
     assert "`python -m tf_model.train`" in card
     assert "SXSW" not in card, "the limits are those of the data it was trained on"
+    assert "research/results.md" not in card, "its figures are of the real data"
     for chapter in ("Intended use", "Limits", "Risks"):
         assert f"\n## {chapter}\n" in card
 
