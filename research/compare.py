@@ -1,9 +1,9 @@
 """``python -m research.compare``: our model against each recorded baseline, row by row, on either protocol.
 
 Both sides predicted the same rows, none of which they were trained on. Which rows a baseline predicts correctly, with
-its first seed, stands in the record of ``make baselines``. Our model's predictions are the newest that ``python -m
-tf_model.evaluate --protocol grouped`` kept; with ``--models`` the validation predictions that were saved with each;
-with ``--recorded`` those of the record of ``make variants``.
+its first seed, stands in the record of ``make baselines``. Our model's predictions are the newest of the recipe
+``answer``, of a single task ``tuned``, that ``python -m tf_model.evaluate --protocol grouped`` kept; with ``--models``
+the validation predictions that were saved with each; with ``--recorded`` those of the record of ``make variants``.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from research.study import GROUPED, REPORT, Correct, Problem, make_problem
 from tf_model import cli, config, data, paths, tasks
 from tf_model.errors import DataError, UsageError
 from tf_model.evaluation.comparison import compare_right
-from tf_model.model_dir import read_report
+from tf_model.model_dir import RECIPE, read_json, read_report
 from tf_model.training.cross_validation import read_fold
 
 
@@ -120,17 +120,20 @@ def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
 
 
 def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
-    """What ``evaluate --protocol grouped`` kept last of this problem: float32 [N, classes of all tasks] by seed.
+    """What ``evaluate --protocol grouped`` kept last of our recipe: float32 [N, classes of all tasks] by seed.
 
     DataError if nothing in saved_models/.checkpoints has all folds of a seed.
     """
+    ours = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
     for store in sorted(paths.CHECKPOINTS.glob("grouped-*"), key=lambda each: each.stat().st_mtime, reverse=True):
-        if by_seed := _read_store(store, problem):
+        recipe = read_json(store / RECIPE)
+        is_ours = recipe and study.is_recorded_config(recipe, replace(ours, seed=0))
+        if is_ours and (by_seed := _read_store(store, problem)):
             cli.say(f"our model: the folds in {paths.shown(store)}, seeds {', '.join(by_seed)}")
             return by_seed
     raise DataError(
         f"expected all folds of a seed of {problem.name} in {paths.shown(paths.CHECKPOINTS)}, found none complete; run "
-        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name}` to its end"
+        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name} --recipe {ours.name}` to its end"
     )
 
 

@@ -58,6 +58,8 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert,
     folder = next(store.iterdir())
     kept = [np.load(path)["positions"] for path in sorted(folder.glob("*.npz"))]
     assert sorted(np.concatenate(kept)) == list(range(len(examples)))
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe == found["recipe"] | {"seed": 0}, "research.compare reads it"
 
     # As after an interruption: the fold that is missing, and no other, is trained, to what it was before.
     (folder / "seed-5-fold-1.npz").unlink()

@@ -3,6 +3,7 @@
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
-from tf_model.model_dir import PRODUCTS
+from tf_model.model_dir import PRODUCTS, RECIPE
 from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
@@ -109,7 +110,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
     store = cross_validation.grouped_store(
         config, weights, runtime, folds, dataset.identity, arguments.task, arguments.part, arguments.each_epoch
     )
-    files.make_folder(store)
+    files.write_json(store / RECIPE, replace(config, seed=0).to_dict())  # for research.compare
     cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}; finished folds are kept in {paths.shown(store)}")
     results = list(

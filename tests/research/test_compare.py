@@ -25,7 +25,9 @@ def record_baselines(*names, problems=study.PROBLEMS, protocol=GROUPED):
     assert baselines.main([*SAMPLE, "--methods", *names, "--problems", *problems, "--protocols", protocol]) == 0
 
 
-def keep_folds(folder, problem, scores, seed=0, folds=None):
+def keep_folds(folder, problem, scores, seed=0, folds=None, **settings):
+    recipe = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
+    write_json(folder / "recipe.json", replace(recipe, seed=0, **settings).to_dict())
     for number, split in enumerate(folds or problem.folds[GROUPED], start=1):
         cross_validation.write_fold(
             folder / f"seed-{seed}-fold-{number}.npz", split.validation, scores[split.validation], []
@@ -74,9 +76,10 @@ def test_the_newest_folds_of_the_task_are_taken(problems, capsys):
     problem = problems["product"]
     with pytest.raises(DataError, match=r"all folds of a seed of product in .*, found none complete"):
         compare.load_out_of_fold(problem)
-    for number, (name, wrong) in enumerate([("product", [0]), ("product", []), ("emotion", [])], start=1):
+    kept = [("product", [0], {}), ("product", [], {}), ("emotion", [], {}), ("product", [0], {"label_smoothing": 0.1})]
+    for number, (name, wrong, settings) in enumerate(kept, start=1):
         store = paths.CHECKPOINTS / f"grouped-{number}"
-        keep_folds(store, problems[name], one_hot_scores(problems[name], wrong))
+        keep_folds(store, problems[name], one_hot_scores(problems[name], wrong), **settings)
         os.utime(store, (number, number))
     record_baselines("keywords", problems=["product"])
     assert compare.main([*SAMPLE, "--task", "product", "--methods", "keywords"]) == 0
