@@ -258,7 +258,7 @@ def whole_answers(dataset: data.Dataset, mentions: Mentions, scores: np.ndarray)
     products[positions] = [tasks.PRODUCTS.index(name) for name in mentions.products[felt]]
     answers = {tasks.PRODUCT.name: products, tasks.EMOTION.name: emotions}
     rows, correct = study.correct_by_question(problem, answers)[tasks.ANSWER]
-    groups = splits.near_duplicate_groups([problem.rows.texts[row] for row in rows])
+    groups = problem.groups[rows]
     is_felt = problem.label_ids(tasks.EMOTION)[rows] != neutral
     return {
         "rows": len(correct),

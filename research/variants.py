@@ -8,7 +8,6 @@ Variants are chosen on other folds (``--fold-seed 100``, research/runs/levers_fo
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from research.runs import UNCHANGED, load, load_to_extend, record, unpack
 from research.study import GROUPED, Problem, make_problem
 from tf_model import cli, config, data, device, paths, tasks
 from tf_model.data import label_errors, splits
-from tf_model.errors import UsageError
+from tf_model.errors import ModelError, UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.calibration import scale
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
@@ -38,7 +37,6 @@ LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a 
 SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_RATE = 0.85
 AGREEMENT = 1.0  # the weight of the divergence
-BIASES = np.linspace(-1.5, 1.5, 31)
 BEST, CHOOSING_FOLDS = "best", 100  # the best variant on the folds of that seed
 TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
@@ -178,13 +176,10 @@ def r_drop(model: Any) -> None:
 # ---------------------------------------------------------------- what is made of the probabilities
 
 
-def with_class_bias(
-    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: Any = None
-) -> np.ndarray:
+def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
     """Probabilities to whose logarithm, over a temperature, a bias of each class was added, float64 as they come in.
 
-    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others, by
-    ``fit``, as :func:`_fitted_bias`.
+    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
     """
@@ -193,7 +188,7 @@ def with_class_bias(
         calibrated = np.empty(scores.shape, np.float64)
         for part in parts:
             others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
-            calibrated[part] = _scaled(scores[part], (fit or _fitted_bias)(ids[others], scores[others]))
+            calibrated[part] = _scaled(scores[part], _fitted_bias(ids[others], scores[others]))
         columns.append(calibrated)
     return np.concatenate(columns, axis=1)
 
@@ -210,20 +205,6 @@ def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
 
 
-def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The same, with the biases that give the best macro-F1, each changed in turn."""
-    from sklearn.metrics import f1_score
-
-    def score(weights: np.ndarray) -> float:
-        return f1_score(label_ids, _scaled(probabilities, weights).argmax(axis=1), average="macro")
-
-    weights = np.zeros(probabilities.shape[1])
-    for number in [*range(1, len(weights))] * 2:
-        tried = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
-        weights = max([weights, *tried], key=score)
-    return weights
-
-
 def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
     return biased / biased.sum(axis=1, keepdims=True)
@@ -232,16 +213,10 @@ def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
     "two_models": Variant("a model for each task", apart=True),
-    "untrimmed": Variant('with "!", "lol" and mentions at the end', settings={"cleaning": "normalized_no_retweet"}),
-    "four_epochs": Variant("four epochs", settings={"epochs": 4}),
     "before": Variant("four epochs, and the end", settings={"cleaning": "normalized_no_retweet", "epochs": 4}),
-    "two_epochs": Variant("two epochs", settings={"epochs": 2}),
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
-    "class_bias_macro_f1": Variant(
-        "a bias of each class, for macro-F1", recalibrate=partial(with_class_bias, fit=_macro_f1_bias)
-    ),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_RATE:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
@@ -252,7 +227,7 @@ VARIANTS: dict[str, Variant] = {
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
     "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),
     "distilled_mpnet": Variant("taught by MPNet", taught(MPNET)),
-    "distilled_both": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
+    "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
     "without_doubtful": Variant(
         f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful, doubts=True
     ),
@@ -269,8 +244,8 @@ def main(argv: list[str] | None = None) -> int:
         "--variants",
         nargs="+",
         choices=[*VARIANTS, BEST],
-        default=list(VARIANTS),
-        help=f"which; {BEST}: that of the best answers with --fold-seed {CHOOSING_FOLDS}, of those no larger",
+        help=f"which, else all that MPNet's weights allow; {BEST}: that of the best answers with --fold-seed "
+        f"{CHOOSING_FOLDS}, of those no larger",
     )
     parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="seed of the folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
@@ -284,7 +259,7 @@ def main(argv: list[str] | None = None) -> int:
     if not study.is_recorded_config(run.get("recipe", {}), settings):
         run = same | {"recipe": settings.to_dict()}
     entries = run.setdefault(RECORD, {})
-    wanted = [best() if name == BEST else name for name in arguments.variants]
+    wanted = [best() if name == BEST else name for name in arguments.variants or trainable()]
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
             for name in study.with_unchanged(VARIANTS, wanted, entries, seed):
@@ -296,6 +271,16 @@ def main(argv: list[str] | None = None) -> int:
                 _print(name, seed, entries[name])
     cli.say(f"written to {paths.shown(path)}")
     return 0
+
+
+def trainable() -> list[str]:
+    """All variants, but those of MPNet only where its weights are installed."""
+    try:
+        backbone.find(MPNET["backbone"])
+    except ModelError as error:
+        cli.say(f"note: without those of MPNet: {error}")
+        return [name for name in VARIANTS if "mpnet" not in name]
+    return list(VARIANTS)
 
 
 def best() -> str:

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from research import runs, study, variants
 from tf_model import config, data, device, paths, tasks
-from tf_model.errors import UsageError
+from tf_model.errors import ModelError, UsageError
 from tf_model.evaluate import main as evaluate
 from tf_model.training import cross_validation
 
@@ -217,17 +216,6 @@ def test_a_bias_of_each_class_mends_the_shares_by_the_labels_of_the_other_parts(
     np.testing.assert_array_equal(variants.with_class_bias(own, said, parts)[parts[0]], mended[parts[0]])
 
 
-def test_a_bias_for_macro_f1_finds_a_rare_class():
-    random = np.random.default_rng(1)
-    label_ids = random.choice(3, 600, p=[0.1, 0.6, 0.3])
-    scores = np.log([0.1, 0.6, 0.3]) + random.normal(size=(600, 3)) + 1.2 * np.eye(3)[label_ids]
-    said = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    better = variants._scaled(said, variants._macro_f1_bias(label_ids, said))
-    old, new = (f1_score(label_ids, each.argmax(axis=1), average="macro") for each in (said, better))
-    assert new > old + 0.02
-    np.testing.assert_allclose(better.sum(axis=1), 1)
-
-
 # ---------------------------------------------------------------- the record
 
 
@@ -249,7 +237,8 @@ def made_up(monkeypatch, tmp_path):
     monkeypatch.setattr(variants, "out_of_fold", out_of_fold)
 
     def command(*names: str, seeds: str = "0") -> dict:
-        arguments = ["--data", str(paths.SAMPLE_CORPUS), "--variants", *names, "--seeds", *seeds.split()]
+        arguments = ["--data", str(paths.SAMPLE_CORPUS), *(["--variants", *names] if names else [])]
+        arguments += ["--seeds", *seeds.split()]
         variants.main(arguments)
         path = tmp_path / "levers.json"
         return json.loads(path.read_text()) if path.is_file() else {}
@@ -304,6 +293,16 @@ def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
     found = run["levers"]["label_smoothing"]["paired"]
     assert found["answer_emotion_rows"]["difference"] == pytest.approx(sides[1] - sides[0])
     assert found["answer_emotion_rows"]["difference"] != pytest.approx(found["answer"]["difference"])
+
+
+def test_variants_of_weights_that_are_not_installed_are_left_out(made_up, monkeypatch, capsys):
+    def find(name):
+        raise ModelError(f"{name} is not installed")
+
+    monkeypatch.setattr(variants, "VARIANTS", {name: variants.VARIANTS[name] for name in ("unchanged", "mpnet")})
+    monkeypatch.setattr(variants.backbone, "find", find)
+    assert list(made_up()["levers"]) == [variants.UNCHANGED]
+    assert "without those of MPNet: mpnet is not installed" in capsys.readouterr().err
 
 
 def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
