@@ -154,7 +154,7 @@ label-quality: $(INSTALLED) ## how good the labels are, and what leaving doubtfu
 learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
-ablation: $(INSTALLED) ## what each bug of the report's code did (ARGS="--setting quick": 2 hours; else 12; resumes)
+ablation: $(INSTALLED) ## what each bug of the report's code did (4 to 8 hours a seed, ARGS="--setting quick": 1 to 2; resumes)
 	$(RUN) -m research.ablation $(ARGS)
 
 ##@ Study and show
