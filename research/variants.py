@@ -8,6 +8,7 @@ Variants are chosen on other folds (``--fold-seed 100``, research/runs/levers_fo
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a 
 SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_RATE = 0.85
 AGREEMENT = 1.0  # the weight of the divergence
+BIASES = np.linspace(-1.5, 1.5, 31)
 BEST, CHOOSING_FOLDS = "best", 100  # the best variant on the folds of that seed
 TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
@@ -176,10 +178,13 @@ def r_drop(model: Any) -> None:
 # ---------------------------------------------------------------- what is made of the probabilities
 
 
-def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray]) -> np.ndarray:
+def with_class_bias(
+    label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: Any = None
+) -> np.ndarray:
     """Probabilities to whose logarithm, over a temperature, a bias of each class was added, float64 as they come in.
 
-    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others.
+    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others, by
+    ``fit``, as :func:`_fitted_bias`.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
     """
@@ -188,7 +193,7 @@ def with_class_bias(label_ids: np.ndarray, probabilities: np.ndarray, parts: Seq
         calibrated = np.empty(scores.shape, np.float64)
         for part in parts:
             others = np.setdiff1d(np.flatnonzero(ids != tasks.NO_LABEL), part)
-            calibrated[part] = _scaled(scores[part], _fitted_bias(ids[others], scores[others]))
+            calibrated[part] = _scaled(scores[part], (fit or _fitted_bias)(ids[others], scores[others]))
         columns.append(calibrated)
     return np.concatenate(columns, axis=1)
 
@@ -205,6 +210,20 @@ def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     return minimize(loss, np.zeros(probabilities.shape[1]), method="L-BFGS-B").x
 
 
+def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The same, with the biases that give the best macro-F1, each changed in turn."""
+    from sklearn.metrics import f1_score
+
+    def score(weights: np.ndarray) -> float:
+        return f1_score(label_ids, _scaled(probabilities, weights).argmax(axis=1), average="macro")
+
+    weights = np.zeros(probabilities.shape[1])
+    for number in [*range(1, len(weights))] * 2:
+        tried = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
+        weights = max([weights, *tried], key=score)
+    return weights
+
+
 def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
     biased = scale(probabilities, float(np.exp(weights[0]))) * np.exp(np.concatenate([[0.0], weights[1:]]))
     return biased / biased.sum(axis=1, keepdims=True)
@@ -217,6 +236,9 @@ VARIANTS: dict[str, Variant] = {
     "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
     "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
+    "class_bias_macro_f1": Variant(
+        "a bias of each class, for macro-F1", recalibrate=partial(with_class_bias, fit=_macro_f1_bias)
+    ),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
     "layer_rates": Variant(f"each layer at {LAYER_RATE:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
