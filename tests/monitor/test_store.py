@@ -80,12 +80,19 @@ def test_what_is_taken_back_no_longer_counts(path):
     assert len(store.corrections()) == 2
 
 
-def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path):
-    store = store_with(path, [corrected(False), corrected(False, NOON + 1, product="iPad", start=3, end=7)])
+@pytest.mark.parametrize("goes", ["by its age", "taken back"])
+def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path, goes):
+    of_mention = {"product": "iPad", "start": 3, "end": 7}
+    store = store_with(path, [corrected(False), corrected(False, NOON + 1, **of_mention)])
     assert store.corrections()[["start", "end"]].astype(object).fillna("").values.tolist() == [["", ""], [3, 7]]
-    store.prune(corrections=True, seconds=0)
+    if goes == "by its age":
+        store.prune(corrections=True, seconds=0)
+    else:
+        store.write([corrected(None, NOON + 2, start=3)])
     store.write([corrected(True)])  # SQLite gives it the number of one that went
     assert store.corrections()["start"].isna().all()
+    store.write([corrected(None, NOON + 3), corrected(False, NOON + 4, **of_mention)])
+    assert store.corrections()["start"].tolist()[-1] == 3
 
 
 def test_the_sums_are_those_of_the_rows_at_every_level(path):

@@ -91,6 +91,9 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
+# Of corrections that went: SQLite gives their numbers to later ones.
+FORGET_MENTIONS = "DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)"
+
 # Which rows of ``streams``: a model, its version, and who asked, with what the process counts; None or left out: any.
 Of = tuple[str | None, ...]
 ANY: Of = ()
@@ -205,7 +208,7 @@ class Store:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
-                connection.execute("DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)")
+                connection.execute(FORGET_MENTIONS)
                 for level, first in ((MINUTE, max(oldest, now - MINUTES_KEPT)), (HOUR, oldest)):
                     # A row goes when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
@@ -361,9 +364,11 @@ def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) ->
         "WHERE stream = ? AND text_hash = ? AND start IS ?"
     )
     query = f"DELETE FROM corrections WHERE id = ({last}) RETURNING time, answer, is_correct"
+    removed = connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
+    connection.execute(FORGET_MENTIONS)
     return [
         (when, event.stream, dict.fromkeys(aggregates.of_event(replace(event, **said)), (-1, 0.0)))
-        for when, answer, is_correct in connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
+        for when, answer, is_correct in removed
         for said in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
     ]
 
