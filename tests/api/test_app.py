@@ -18,7 +18,7 @@ from tf_model.data.products import Products
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
-from tf_model.monitor.prometheus import Exporter
+from tf_model.monitor.prometheus import Exporter, process_registry
 from tf_model.monitor.recorder import Recorder
 from tf_model.serving.remote import RemotePredictor
 
@@ -29,7 +29,7 @@ TARGETS = TargetPredictor(target_stub(), Products({"Xbox": ["xbone"], "Kindle": 
 
 
 def client(model=MODEL, targets=TARGETS, host="localhost", **options) -> TestClient:
-    made = api.make_app(model, targets, **{"exporter": Exporter()} | options)
+    made = api.make_app(model, targets, **{"registry": process_registry()} | options)
     return TestClient(made, base_url=f"http://{host}")
 
 
@@ -52,7 +52,7 @@ def test_predictions_are_those_of_the_predictor():
 def test_what_asks_a_model_server_can_ask_the_api(answer_model):
     """By a socket, and with more than goes into one request."""
     model = Predictor.load(answer_model)
-    server = uvicorn.Server(uvicorn.Config(api.make_app(model, exporter=Exporter()), log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(api.make_app(model, registry=process_registry()), log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -222,10 +222,10 @@ def test_metrics_count_requests_and_with_a_log_predictions(tmp_path):
     exporter = Exporter()
     with Recorder(tmp_path / "log.sqlite", model="answer", version="1") as recorder:
         exporter.attach(recorder)
-        ask = client(exporter=exporter, recorder=recorder)
+        ask = client(registry=exporter.registry, recorder=recorder)
         ask.post("/predict", json={"texts": ["a", "b"]})
         ask.post("/predict", json={})
-        client(failing(ValueError()), exporter=Exporter(), recorder=recorder).post("/predict", json={"texts": ["a"]})
+        client(failing(ValueError()), recorder=recorder).post("/predict", json={"texts": ["a"]})
         recorder.flush()
         lines = ask.get("/metrics").text.splitlines()
     assert 'tweet_target_http_request_duration_seconds_count{path="/predict",status="200"} 1.0' in lines

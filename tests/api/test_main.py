@@ -1,5 +1,6 @@
 """The command: what it refuses, and how it ends."""
 
+import gc
 import json
 import signal
 import socket
@@ -7,8 +8,11 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from dataclasses import replace
 
 import pytest
+import uvicorn
+from starlette.testclient import TestClient
 from stub_model import stub, target_stub
 
 from tf_model import paths
@@ -115,3 +119,21 @@ def test_a_name_of_a_host_has_a_star_in_front_only(name, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["--allow-host", name])
     assert "expected NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--record"]], ids=["without a log", "with a log"])
+def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options):
+    """Else an alert would take it for an API that nobody asks."""
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
+    monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: replace(stub(), folder=tmp_path, version="1"))
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    seen = []
+
+    def run(server, sockets):
+        seen.append(TestClient(server.config.app, base_url="http://localhost").get("/metrics").text)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    assert main(["--port", "0", *options]) == 0
+    assert "process_resident_memory_bytes" in seen[0]
+    assert ("tweet_target_requests_total" in seen[0]) == ("tweet_target_model_info" in seen[0]) == bool(options)

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         from tf_model.inference.predictor import Predictor
         from tf_model.inference.targets import TargetPredictor, find_targets
         from tf_model.monitor import reference
-        from tf_model.monitor.prometheus import Exporter
+        from tf_model.monitor.prometheus import Exporter, process_registry
 
         predictor = Predictor.load(arguments.model, verify=arguments.verify)
         if tasks.TARGET.name in predictor.labels:
@@ -37,18 +37,20 @@ def main(argv: list[str] | None = None) -> int:
             folder, products, _ = find_targets(arguments.targets, arguments.products)
             answer = predictor if predictor.has_answer else None
             targets = TargetPredictor(Predictor.load(folder, verify=arguments.verify), products, answer)
-        exporter, recorder = Exporter(), None
+        recorder, registry = None, process_registry()
         if arguments.record:
             from tf_model.monitor.recorder import Recorder
 
             recorder = stack.enter_context(Recorder(model=predictor.name, version=predictor.version))
+            exporter = Exporter()
             exporter.attach(recorder, reference.load(predictor.folder, predictor.version), predictor.labels)
+            registry = exporter.registry
         for model in (predictor, targets):
             if model:
                 model.predict(["My iPad is great!"])
         keys = {key.strip() for key in os.environ.get(KEYS, "").split(",")} - {""}
         hosts = [*LOCAL, *(arguments.allow_host or ())]
-        app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, exporter=exporter)
+        app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)
         gc.collect()
         gc.freeze()  # the models stay: a collection need not look at them again and again
         config = uvicorn.Config(

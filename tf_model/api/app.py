@@ -31,7 +31,7 @@ from tf_model.inference.predictor import MAX_CHARACTERS, Predictor, outputs_of
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.base import rows_of
 from tf_model.model_dir import SIGNATURE, probability_column
-from tf_model.monitor.prometheus import PREFIX, SECONDS, Exporter
+from tf_model.monitor.prometheus import PREFIX, SECONDS
 from tf_model.monitor.recorder import Recorder
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
@@ -105,11 +105,11 @@ def make_app(
     hosts: Sequence[str] = LOCAL,
     keys: Collection[str] = (),
     recorder: Recorder | None = None,
-    exporter: Exporter,
+    registry: prometheus_client.CollectorRegistry,
 ) -> ASGIApp:
     """The API of a model of texts, and of one of targets if there is one; it answers to the names ``hosts``.
 
-    With ``keys`` a request needs one of them. ``exporter`` has what ``/metrics`` shows beside the requests.
+    With ``keys`` a request needs one of them. ``registry`` has what ``/metrics`` shows beside the requests.
     """
     app = FastAPI(
         title="Tweet Target",
@@ -231,7 +231,7 @@ def make_app(
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
     def _metrics() -> Response:  # in a thread: it may read the log
-        content = prometheus_client.generate_latest(exporter.registry)
+        content = prometheus_client.generate_latest(registry)
         return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     @app.exception_handler(RequestValidationError)
@@ -248,20 +248,22 @@ def make_app(
     async def _failed(*_: Any) -> Response:
         return _problem(500)
 
-    return Guard(app, keys, exporter, {route.path for route in app.routes})
+    return Guard(app, keys, registry, {route.path for route in app.routes})
 
 
 class Guard:
     """Around all requests: the key, the time limit, and one line of log that says nothing of what was asked."""
 
-    def __init__(self, app: ASGIApp, keys: Collection[str], exporter: Exporter, known: Collection[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Collection[str], registry: prometheus_client.CollectorRegistry, known: Collection[str]
+    ) -> None:
         self._app, self._known = app, known
         self._keys = [sha256(key.encode()).digest() for key in keys]
         self._seconds = prometheus_client.Histogram(
             f"{PREFIX}_http_request_duration_seconds",
             "Time of a request by path and status.",
             ["path", "status"],
-            registry=exporter.registry,
+            registry=registry,
             buckets=SECONDS,
         )
 

@@ -79,6 +79,14 @@ GAUGES: Mapping[str, tuple[str, str]] = {
 STARTED = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
 
 
+def process_registry() -> CollectorRegistry:
+    """A registry with the processor and the memory of this process, and nothing else."""
+    prometheus_client.disable_created_metrics()  # one series more per counter, that no rule or panel uses
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
 class Exporter(Collector):
     """Counts requests, predictions, errors and feedback, and serves the counts to Prometheus.
 
@@ -87,8 +95,7 @@ class Exporter(Collector):
     """
 
     def __init__(self) -> None:
-        prometheus_client.disable_created_metrics()  # one series more per counter, that no rule or panel uses
-        self.registry = CollectorRegistry()
+        self.registry = process_registry()
         self._metrics: dict[str, Any] = {}
         for name, (meaning, labels, buckets) in METRICS.items():
             kind, options = (Histogram, {"buckets": buckets}) if buckets else (Counter, {})
@@ -106,7 +113,6 @@ class Exporter(Collector):
         self._latest: report.Report | None = None
         self._judge_again = -math.inf
         self.registry.register(self)
-        ProcessCollector(registry=self.registry)  # processor and memory
 
     # ------------------------------------------------------------ what happened
 
