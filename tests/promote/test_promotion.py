@@ -363,6 +363,12 @@ def test_wrong_usage(arguments):
     assert stopped.value.code == 2
 
 
+@pytest.mark.parametrize("option", [["--to", "other"], ["--data", "x.csv"], ["--force"], ["--sign", "key.pem"]])
+def test_a_rollback_says_what_it_does_not_take(option):
+    with pytest.raises(UsageError, match=f"{option[0]} does not go with --rollback"):
+        command.main(["--rollback", "product", *option])
+
+
 # ------------------------------------------------------------------------------------------------------ real models
 
 

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from tf_model import cli, paths
+from tf_model.errors import UsageError
 from tf_model.promote.promotion import promote, rollback
 
 
@@ -40,6 +41,9 @@ def _promote(arguments: argparse.Namespace) -> None:
 
 
 def _roll_back(arguments: argparse.Namespace) -> None:
+    for option in ("to", "data", "force", "sign"):
+        if getattr(arguments, option):
+            raise UsageError(f"--{option} does not go with --rollback; leave one of them out")
     name = arguments.rollback
     target = Path(name) if os.sep in name else paths.SAVED_MODELS / name
     kept = rollback(target, arguments.verify)
