@@ -118,7 +118,7 @@ class Explorer:
                 choose_labels("statuses", two, sorted(every["status"].unique()))
             if "source" in every:
                 choose_labels("sources", three, sorted(every["source"].dropna().unique()))
-            if "date" in every:
+            if "date" in every and every["date"].notna().any():  # else none of them can be used
                 days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
         if chosen != self.filters and not prefix:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -85,12 +86,15 @@ class RunExplorer(Explorer):
 
     # ---------------------------------------------------------------- honest shares
 
+    def _shares(self, rows: pd.DataFrame) -> pd.DataFrame:
+        return _emotion_shares(rows, self.run.emotions, self.correction, self.run.checked)
+
     def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
         if self.correction is None:
             return super()._show_totals(tweets)
-        rows = self._rows_of(tweets).assign(product=ALL)
-        shares = emotion_shares(rows, self.run.emotions, self.correction, self.run.checked).dropna(subset="share")
-        below = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in shares.itertuples()}
+        shares = self._shares(self._rows_of(tweets)).dropna(subset="share")
+        of_all = shares[shares["product"] == ALL].itertuples()
+        below = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all}
         super()._show_totals(tweets, below)
         st.caption("Below a share: the same corrected for the model's known errors, with its 95% interval.")
 
@@ -99,14 +103,14 @@ class RunExplorer(Explorer):
         if self.correction is None:
             return
         st.subheader("Corrected shares", anchor=False)
-        rows, checked = self._rows_of(tweets), self.run.checked
-        shares = emotion_shares(rows, self.run.emotions, self.correction, checked)
+        rows = self._rows_of(tweets)
+        shares = self._shares(rows)
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
             "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
             f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known. If people write here unlike those "
             "whose texts validated the model, it may be further off: check rows by hand. "
-            f"{len(checked_sample(rows, checked)):,} of these texts, drawn at random, were checked by hand."
+            f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         self._check(rows)
 
@@ -121,17 +125,19 @@ class RunExplorer(Explorer):
             state[until] = len(checked) + min(DRAWN, len(left))
 
         def say(emotion: str | None) -> None:
-            self.run.checked = pd.concat([checked, pd.Series([emotion], left[:1], object)])
+            # Another window of the same run may have said something since this one was drawn.
+            others = self.run.checked.drop(left[0], errors="ignore")
+            self.run.checked = pd.concat([others, pd.Series([emotion], left[:1], object)])
 
         def undo() -> None:
-            self.run.checked = checked[:-1]
+            self.run.checked = self.run.checked[:-1]
 
         if until not in state:
             if len(left):
                 words = f"Draw {min(DRAWN, len(left))} rows to check by hand"
                 st.button(words, on_click=begin, icon=":material/checklist:", key=self._key("draw"))
             return
-        if len(checked) >= state[until]:
+        if left.empty or len(checked) >= state[until]:
             del state[until]
             st.rerun()  # the shares are others now
         with st.container(border=True):
@@ -280,8 +286,9 @@ class RunExplorer(Explorer):
             st.rerun()
 
 
-_cache = st.cache_data(max_entries=8, show_spinner=False)
-_find_changes, _describe_themes = _cache(find_changes), _cache(describe_themes)
+_cache = partial(st.cache_data, max_entries=8, show_spinner=False)
+_find_changes, _describe_themes = map(_cache(), (find_changes, describe_themes))
+_emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # each click shows them
 
 
 def _show_table(table: pd.DataFrame, alt: str) -> None:

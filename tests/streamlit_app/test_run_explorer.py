@@ -65,6 +65,14 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
 
 
+def test_a_file_of_dates_in_the_future_alone_is_shown(stub):
+    run = answered(["text,when", *(f"I love my iPad {number},2999-01-01" for number in range(3))])
+    app = open_tab(run, "Over time")
+    assert "3 rows with a date in the future, left out" in words_of(app).replace("\\", "")
+    assert "None of these texts has a date." in words_of(app)
+    assert not app.date_input
+
+
 def test_dates_and_sources_are_filters_that_are_kept(run):
     app = open_tab(run, "Rows")
     app.date_input(key=f"{run.id}_dates").set_value((FIRST, FIRST + timedelta(days=6))).run()
@@ -102,7 +110,8 @@ def corrected(monkeypatch):
     ids = numpy.arange(60) % 3
     unsure = numpy.random.default_rng(0).dirichlet([1, 1, 1], 60)
     labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
-    made = shares.Correction.of(labelled)
+    named = pandas.Series(["iPhone", "iPad", "iPad"] * 20)
+    made = shares.Correction.of(labelled, named)
     monkeypatch.setattr(shares, "read_correction", lambda _: made)
     st.cache_resource.clear()
 
@@ -136,6 +145,28 @@ def test_rows_are_checked_by_hand_and_kept_with_the_run(run, corrected, monkeypa
     assert after["corrected share"][0] > before["corrected share"][0]
 
 
+def test_rows_that_two_windows_check_are_all_kept(run, corrected):
+    one, other = open_tab(run, "Labels"), open_tab(run, "Labels")
+    for app in (one, other):
+        press(app, "Draw 50 rows to check by hand")
+    press(one, tasks.NEGATIVE)
+    press(one, tasks.POSITIVE)
+    press(other, tasks.NO_EMOTION)
+    order = shares.draw(run.opened().rows)
+    assert run.checked.to_dict() == {order[0]: tasks.NO_EMOTION, order[1]: tasks.POSITIVE}
+    press(other, "Undo")
+    assert run.checked.to_dict() == {order[1]: tasks.POSITIVE}
+
+
+def test_a_filter_may_leave_fewer_rows_than_were_to_be_checked(run, corrected):
+    app = open_tab(run, "Labels")
+    press(app, "Draw 50 rows to check by hand")
+    app.text_input(key=f"{run.id}_contains").set_value("iPad is there 20").run()
+    for _ in range(run.opened().rows["text"].str.contains("iPad is there 20").sum()):
+        press(app, tasks.NO_EMOTION)
+    assert not any(each.label.startswith("Draw") for each in app.button)
+
+
 def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
     assert "corrected" not in words_of(open_tab(run, "Labels"))
     request.getfixturevalue("corrected")
@@ -147,6 +178,8 @@ def test_shares_are_corrected_where_the_model_says_how_it_errs(run, request):
     table = app.dataframe[-1].value
     assert list(table)[:2] == ["product", "emotion"]
     assert table["corrected share"].between(table["low"], table["high"]).all()
+    of_all = table[table["product"] == "all products"].set_index("emotion").loc[tasks.NEGATIVE]
+    assert beside[tasks.NEGATIVE] == f"{of_all['corrected share']:.0%} ({of_all['low']:.0%} to {of_all['high']:.0%})"
 
 
 def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch):
