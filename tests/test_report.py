@@ -78,6 +78,13 @@ def test_the_page_and_the_json_say_the_same(file, folder):
     assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_own_names_of_the_products_that_a_model_knows_are_looked_for(file, folder, tmp_path):
+    products = tmp_path / "mine.csv"
+    products.write_text("name,aliases\niPad,either\n", encoding="utf-8")
+    _, found = run(file, folder, "--products", str(products))
+    assert found["not_fit"] == {"no known product": 76, "repeated": 1, "blank": 1}
+
+
 def test_the_page_needs_nothing_else_and_runs_nothing(file, folder):
     page, found = run(file, folder)
     assert not re.search(r"<(script|link|iframe|img|object)|@import|url\(|https?://(?!x\.invalid)", page)
@@ -185,6 +192,10 @@ def test_what_cannot_be_done_is_said_before_any_work(file, folder, tmp_path):
     (tmp_path / "report.json").write_text("{}", encoding="utf-8")
     with pytest.raises(OutputError, match=r"report\.json already exists; add --overwrite"):
         report.main([str(file), "--output", str(tmp_path / "report.html")])
+    products = tmp_path / "mine.csv"
+    products.write_text("name\niPad\nKindle\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"knows 'iPhone', .* alone, not 'Kindle'; .* `make targets`"):
+        run(file, folder, "--overwrite", "--products", str(products))
     numbers = tmp_path / "numbers.csv"
     numbers.write_text("id,price\nA1,2\nA2,3\n", encoding="utf-8")
     with pytest.raises(DataError, match="expected a column of texts, but 'id', 'price' hold numbers, dates or single"):

@@ -83,7 +83,11 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
         return predictor, predictor.products
     if not tasks.has_answer(labels):
         raise UsageError(f"{folder} predicts {listed(labels)}, and a report needs the emotion; run `make answer`")
-    named = read_products(arguments.products) if arguments.products else products_of_labels(labels[tasks.PRODUCT.name])
+    known = labels[tasks.PRODUCT.name]
+    named = read_products(arguments.products) if arguments.products else products_of_labels(known)
+    if arguments.products and (others := [name for name in named.aliases if name not in known]):
+        advice = "a model of targets reads what is said of any product: run `make targets`"
+        raise UsageError(f"{paths.shown(folder)} knows {listed(known)} alone, not {listed(others)}; {advice}")
     return Predictor.load(folder), named
 
 
