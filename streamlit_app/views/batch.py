@@ -1,7 +1,9 @@
 """Batch: a file in, an answer for each row; each file is a run with its own address, to be looked at and downloaded."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -165,7 +167,7 @@ def _list_runs() -> None:
 
 def _kept(run: Run) -> str:
     began, end = map(datetime.fromtimestamp, (run.began, run.kept_until))
-    return f"{began.day} {began:%B %Y}, kept until {end.day} {end:%B %Y}"
+    return f"{began.day} {began:%B %Y, %H:%M}, kept until {end.day} {end:%B %Y}"
 
 
 def _offer_deletion(run: Run) -> None:
@@ -251,7 +253,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     def report(index: pd.Index) -> str:
         shown = answers.result.loc[index], answers.tweets.loc[index, "text"]
         kept = {"checked": run.checked, "kept_themes": run.kept(THEMES)}
-        return render(figures(*shown, now.predictor, run.name, **kept))
+        return render(figures(*shown, now.predictor, f"{run.name}{_filtered(run.filters)}", **kept))
 
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide one
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
@@ -275,6 +277,14 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         dates=answers.dates,
         report=report if is_current and run.emotions and "validation" in now.predictor.metrics else None,
     ).show()
+
+
+def _filtered(filters: Mapping[str, Any]) -> str:
+    """By what rows were filtered, to stand behind the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
+    days = " to ".join(map(str, filters.get("dates", ()))) if len(filters.get("dates", ())) == 2 else ""
+    labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
+    chosen = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
+    return f" ({'; '.join(chosen)})" if chosen else ""
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)

@@ -7,7 +7,7 @@ import stat
 import threading
 import time
 import zipfile
-from datetime import date
+from datetime import date, datetime
 from types import SimpleNamespace
 
 import openpyxl
@@ -447,6 +447,8 @@ def test_a_run_is_private_listed_for_its_browser_and_kept_for_a_week(stub, monke
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in (run.folder, run.folder.parent)] == [0o700, 0o700]
     app = open_app("batch")
     assert [each.proto.label for each in app.get("page_link")] == [r"\[x\]\(y\)\.csv"]
+    time_of_day = f"{datetime.fromtimestamp(run.began):%H:%M}"
+    assert f"{time_of_day}, kept until" in words_of(app), "it tells files of one name apart"
     monkeypatch.setattr(runs, "owner", lambda: "another browser")
     assert not open_app("batch").get("page_link")
     assert run.folder.exists()

@@ -197,7 +197,7 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     [(result, texts, model, name, kept)] = given
     assert kept["checked"].empty
     assert kept["kept_themes"] == {"of": "the run"}
-    assert (len(result), model, name) == (80, stub, "a.csv")
+    assert (len(result), model, name) == (80, stub, "a.csv (shop)")
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()
     assert list(result)[:3] == ["text", "when", "Source"]
