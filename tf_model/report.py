@@ -120,7 +120,7 @@ def answered(
     with count_progress(table.total_rows, shown=not has_all, summary=not has_all) as advance:
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
-            own = pd.Series(table.texts(chunk), chunk.index).map(tables.as_text)
+            own = pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
             # A text with a row for each product that it names is one text.
             number = (own != own.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
             first = ~number.duplicated().to_numpy()
