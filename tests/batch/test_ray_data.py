@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -231,11 +232,19 @@ def test_an_address_where_no_cluster_is(monkeypatch):
         raise ConnectionError("nobody there\nat all")
 
     monkeypatch.setattr(ray, "init", refuse)
-    with (
-        pytest.raises(UsageError, match=r"no Ray cluster answers at '10.0.0.1:6379' \(nobody there\); check"),
-        ray_data.connected(ray, "10.0.0.1:6379"),
-    ):
-        pass
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with (
+            pytest.raises(UsageError, match=rf"no Ray cluster answers at '{address}' \(nobody there\); check"),
+            ray_data.connected(ray, address),
+        ):
+            pass
+    for gone in (address, f"ray://{address}"):  # Ray itself would try for many minutes
+        with (
+            pytest.raises(UsageError, match=rf"no Ray cluster answers at '{gone}' \(.*Connection refused\); check"),
+            ray_data.connected(ray, gone),
+        ):
+            pass
 
 
 def test_the_command_says_what_was_done_before_and_what_was_set_aside(folder, monkeypatch, capsys):

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import pickle
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from tf_model.model_dir import identity
 
 ADDRESS = "RAY_ADDRESS"
 CPUS = 0.5  # what a worker asks Ray for: workers that hold every CPU leave none to Ray's own tasks, and the job waits
+CONNECT_TIMEOUT = 10.0  # seconds
 RETRIES = 5  # of a shard whose worker was lost
 
 
@@ -147,8 +149,11 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
+        host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+        if host and port.isdecimal():  # Ray itself would try for many minutes
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address!r} ({first_line(error)[:200]}); check --address, {ADDRESS} and, where "
             "it asks for a token, RAY_AUTH_MODE, or leave them out to use this machine"
