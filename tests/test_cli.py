@@ -57,6 +57,13 @@ def test_an_error_of_the_user_is_one_line_without_a_traceback(error, code, capsy
     assert capsys.readouterr() == ("", f"error: {error}\n")
 
 
+def test_streams_that_are_closed_are_empty(tmp_path):
+    main = "lambda _: print('out') or print('error', file=sys.stderr) or len(sys.stdin.buffer.read())"
+    code = f"import sys; from tf_model import cli; cli.run({main})"
+    done = subprocess.run(["bash", "-c", f'"{sys.executable}" -c "{code}" <&- >&- 2>&-'], cwd=paths.ROOT)
+    assert done.returncode == 0
+
+
 def test_an_error_that_quotes_data_stays_one_line(capsys):
     exit_code(raising(DataError("no column 'a\nb\x1b[31m'; rename it")))
     assert capsys.readouterr().err == "error: no column 'a␊b␛[31m'; rename it\n"

@@ -47,6 +47,9 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
 
     A :class:`TweetTargetError` becomes one line on standard error; our own mistakes keep their traceback.
     """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whatever started the command: its number must not go to a file
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     try:
         code = main(None) or 0
         sys.stdout.flush()  # so that a reader that has gone, or a full disk, shows here
