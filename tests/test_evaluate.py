@@ -10,7 +10,9 @@ from sample_datasets import GOOD, write_csv
 
 from tf_model import data, evaluate, paths
 from tf_model.data import splits
+from tf_model.data.products import Products
 from tf_model.errors import DataError, ModelError, OutputError, UsageError
+from tf_model.model_dir import read_validation_rows
 from tf_model.preprocessing import batching
 from tf_model.training import cross_validation
 
@@ -167,6 +169,10 @@ def test_a_model_of_targets_finds_the_products_that_it_was_trained_with(target_m
     assert evaluate.main([*BRANDS, "--model", str(folder), "--json", str(path)]) == 0
     found, whole = (json.loads(each.read_text(encoding="utf-8")) for each in (path, target_model / "metrics.json"))
     assert 0 < found["validation"]["target"]["rows"] < whole["validation"]["target"]["rows"]
+    rows = data.training_rows(data.read(BRANDS[1]), "target", Products({"Xbox": ()}))
+    unseen = np.isin(rows.rows, read_validation_rows(target_model))  # whatever they would divide into
+    assert found["validation"]["target"]["rows"] == (unseen & ~rows.is_weak).sum()
+    assert found["protocol"] == whole["protocol"]
 
 
 def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(shallow_bert, tmp_path, store, capsys):

@@ -18,7 +18,7 @@ from tf_model.errors import UsageError
 from tf_model.evaluation import joint_metrics
 from tf_model.evaluation.metrics import summarize
 from tf_model.io import files
-from tf_model.model_dir import PRODUCTS, RECIPE
+from tf_model.model_dir import PRODUCTS, RECIPE, read_validation_rows
 from tf_model.modeling import backbone
 from tf_model.training import cross_validation
 
@@ -68,14 +68,17 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     dataset = data.load(arguments.data, **options, known=predictor.tasks)
     products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
     rows = data.training_rows(dataset, predictor.task, products)
-    split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
-    cli.say(f"protocol: {protocol}")
-    rows = rows.take(split.validation)
-    if predictor.data_sha256 != dataset.sha256:
+    if predictor.data_sha256 == dataset.sha256:
+        # As recorded: another list of products than in training would divide the rows otherwise.
+        protocol, rows = predictor.metrics["protocol"], rows.numbered(read_validation_rows(predictor.folder))
+    else:
+        split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
+        rows = rows.take(split.validation)
         cli.say(
             f"warning: {predictor.folder} was trained on other data (sha256 {predictor.data_sha256}); "
             "some of these rows may have been among its training examples"
         )
+    cli.say(f"protocol: {protocol}")
     probabilities = predictor.probabilities(rows.texts)
     metrics = joint_metrics.evaluate_predictions(rows.judged_ids, probabilities, predictor.threshold, rows.tasks)
     joint_metrics.print_evaluation(cli.stdout(), "validation part", metrics)

@@ -65,6 +65,10 @@ class TrainingRows:
             targets=None if self.targets is None else self.targets[positions],
         )
 
+    def numbered(self, numbers: np.ndarray) -> TrainingRows:
+        """Only the rows that have these numbers in the file, in its order."""
+        return self.take(np.flatnonzero(np.isin(self.rows, numbers)))
+
 
 def training_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:
     """The rows with a label of the task ``name``, or, for ``answer``, of either task, in file order.

@@ -65,7 +65,7 @@ def _validation_rows(model: Predictor) -> TrainingRows | None:
             return None
         products = read_products(model.folder / model_dir.PRODUCTS) if model.task == TARGET.name else None
         rows = training_rows(dataset, model.task, products)
-        return rows.take(np.flatnonzero(np.isin(rows.rows, model_dir.read_validation_rows(model.folder))))
+        return rows.numbered(model_dir.read_validation_rows(model.folder))
     except TweetTargetError:
         return None
 
