@@ -91,6 +91,13 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
     assert others == [[]] * (len(changes) - 1)
 
 
+def test_a_month_that_was_a_little_worse_is_found_though_neither_point_is_sure_alone():
+    changes = find_changes(three_months(1, jump=0.1), (NEGATIVE, POSITIVE))
+    assert changes["when"].dt.strftime("%Y-%m-%d").tolist() == ["2024-06-03", "2024-04-29"]
+    assert set(changes["product"] + changes["emotion"]) == {f"iPhone{NEGATIVE}"}
+    assert (changes["low"] * changes["high"] > 0).all()
+
+
 def test_chance_is_no_change():
     claimed = [len(find_changes(three_months(seed, jump=0), (NEGATIVE, POSITIVE))) for seed in range(20)]
     assert np.count_nonzero(claimed) <= 2

@@ -18,6 +18,7 @@ from tf_model.io.base import as_text
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
 LONGEST = {"day": 45, "week": 400}  # days between the first and the last date, up to which a period is chosen
 SIGNIFICANCE = 0.05  # of all changes that are claimed of a file together
+MOST_CHANGES = 3  # of the share of one emotion towards one product
 MOST_TOLD = 10  # changes whose words are looked for: each takes a quarter of a second
 
 _CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
@@ -152,9 +153,10 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
     A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
     up to the changes next to it, their ``texts_before`` and ``texts_after``, at least 30 each, and ``difference`` with
     its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went, for the first ``told``. The
-    points are found by binary segmentation (ruptures), each by a likelihood-ratio test of all points and series tried.
+    points are those of the best segmentation into at most four parts (ruptures), where each is worth more than a
+    likelihood-ratio test of all points and series tried asks for.
     """
-    from ruptures import Binseg
+    from ruptures import Dynp
     from ruptures.base import BaseCost
     from scipy.special import xlogy
     from scipy.stats import chi2
@@ -165,14 +167,15 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
         model, min_size = "binomial", 1
 
         def fit(self, signal: np.ndarray) -> Binomial:
-            self.signal, self.sums = signal, np.vstack([np.zeros(2), signal.cumsum(axis=0)])
+            sums = np.vstack([np.zeros(2), signal.cumsum(axis=0)])
+            counts, totals = np.maximum(sums.T[:, None] - sums.T[:, :, None], 0)  # by begin and end
+            shares = counts / np.maximum(totals, 1)
+            self.signal, self.costs = signal, -2 * (xlogy(counts, shares) + xlogy(totals - counts, 1 - shares))
+            self.costs[totals < LEAST_TEXTS] = 1e9
             return self
 
         def error(self, start: int, end: int) -> float:
-            count, total = self.sums[end] - self.sums[start]
-            if total < LEAST_TEXTS:
-                return 1e9
-            return -2 * (xlogy(count, count / total) + xlogy(total - count, 1 - count / total))
+            return self.costs[start, end]
 
     series = by_period(rows, emotions).groupby(["product", "emotion"], sort=False)
     tried = sum(len(own) - 1 for _, own in series)
@@ -180,7 +183,9 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
     for (product, emotion), own in series:
         signal = own[["count", "texts"]].to_numpy(np.float64)
         penalty = chi2.isf(SIGNIFICANCE / max(tried, 1), 1)
-        edges = [0, *Binseg(custom_cost=Binomial(), min_size=1, jump=1).fit(signal).predict(pen=penalty)]
+        search = Dynp(custom_cost=Binomial(), min_size=1, jump=1).fit(signal)
+        found = [search.predict(n_bkps=number) for number in range(min(MOST_CHANGES + 1, len(own)))]
+        edges = [0, *min(found, key=lambda ends: search.cost.sum_of_costs(ends) + penalty * len(ends))]
         starts = [*own["start"], pd.Timestamp.max]
         for first, middle, last in zip(edges, edges[1:], edges[2:], strict=False):
             sides = np.array([signal[first:middle].sum(axis=0), signal[middle:last].sum(axis=0)])
