@@ -178,7 +178,7 @@ demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: w
 check-monitoring: ## check the alert rules and run their tests (needs promtool, Debian's package prometheus)
 	cd tf_model/monitor/deploy && promtool check rules alerts.yml && promtool check config prometheus.yml && promtool test rules alerts_test.yml
 
-screenshots: $(INSTALLED) ## pictures of every page in both themes, into docs/screenshots/ (needs chromium)
+screenshots: $(INSTALLED) ## pictures of every page, into docs/screenshots/ (needs chromium)
 	$(RUN) -m research.tools.screenshots $(ARGS)
 
 demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)

@@ -1,4 +1,4 @@
-"""A picture of every page of the app, light and dark, into docs/screenshots/."""
+"""A picture of every page of the app, into docs/screenshots/."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Start the real app, look at each page in both themes, and write what was seen."""
+    """Start the real app, look at each page, and write what was seen."""
     arguments = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS).parse_args(argv)
     prepare = {
         "ask": browser.ask,
@@ -30,19 +30,17 @@ def main(argv: list[str] | None = None) -> int:
         "monitor": partial(browser.show_log, whole=arguments.log is not None),
     }
     with browser.watched_app(arguments, questions_each=40, rest=4.0) as (chromium, address):
-        for theme in ("light", "dark"):
-            page = browser.open_window(chromium, address, viewport=WINDOW, color_scheme=theme)
-            for name, link in browser.page_links(page).items():
-                page.set_viewport_size(WINDOW)
-                page.goto(link)
+        page = browser.open_window(chromium, address, viewport=WINDOW, color_scheme="light")
+        for name, link in browser.page_links(page).items():
+            page.set_viewport_size(WINDOW)
+            page.goto(link)
+            browser.wait_until_done(page)
+            prepare.get(name.lower(), browser.wait_until_done)(page)
+            _photograph(page, arguments.output_dir / f"{name.lower()}.png")
+            if name == "Batch":
+                page.get_by_role("tab", name="Over time").click()
                 browser.wait_until_done(page)
-                prepare.get(name.lower(), browser.wait_until_done)(page)
-                _photograph(page, arguments.output_dir / f"{name.lower()}-{theme}.png")
-                if name == "Batch":
-                    page.get_by_role("tab", name="Over time").click()
-                    browser.wait_until_done(page)
-                    _photograph(page, arguments.output_dir / f"over-time-{theme}.png")
-            page.context.close()
+                _photograph(page, arguments.output_dir / "over-time.png")
     return 0
 
 

@@ -226,7 +226,7 @@ class Explorer:
         tweets = tweets.drop_duplicates("row")  # a text has a row for each product that it names
         groups = tweets["same_words"]
         size = tweets.groupby(groups)["text"].transform("size")
-        bars = eda.repeats(tweets, groups)
+        bars = eda.repeats(groups)
         self._show_bars(
             bars.assign(name=[f"{size} times" if size > 1 else "once" for size in bars["size"]]),
             lambda bar: tweets[size == bar["size"]].sort_values("same_words", kind="stable"),

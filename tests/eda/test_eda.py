@@ -196,8 +196,8 @@ class TestRepeats:
         counted = [len(np.unique(eda.groups_by(tweets, notion))) for notion in eda.NOTIONS]
         assert counted == [6, 5, 4]
 
-    def test_sizes(self, tweets):
-        frame = eda.repeats(tweets, np.array([0, 0, 1, 1, 2, 3]))
+    def test_sizes(self):
+        frame = eda.repeats(np.array([0, 0, 1, 1, 2, 3]))
         assert lines(frame, "size", "groups", "tweets") == [(1, 2, 2), (2, 2, 4)]
 
     def test_conflicts(self, tweets):
@@ -312,6 +312,6 @@ def test_nothing_left_is_no_error(sample):
     assert np.isnan(eda.keyword_scores(none)[0]["accuracy"])
     for notion in eda.NOTIONS:
         groups = eda.groups_by(none, notion)
-        assert eda.repeats(none, groups).empty
+        assert eda.repeats(groups).empty
         assert eda.conflicts(none, groups, "product").empty
         assert eda.conflicting_labels(none, groups, "emotion").empty

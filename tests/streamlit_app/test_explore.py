@@ -117,7 +117,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page.session_state["explore_tab"] = "Repeats"
     checked(page.run())
     kept = eda.passing(tweets, products=("iPad",))
-    expected = eda.repeats(kept, kept["same_words"])
+    expected = eda.repeats(kept["same_words"])
     assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
 
 

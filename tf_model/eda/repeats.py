@@ -22,7 +22,7 @@ def groups_by(tweets: pd.DataFrame, notion: str) -> np.ndarray:
     return column.factorize()[0].astype(np.int64)
 
 
-def repeats(tweets: pd.DataFrame, groups: np.ndarray) -> pd.DataFrame:
+def repeats(groups: np.ndarray) -> pd.DataFrame:
     """How many ``groups`` of each ``size`` there are, and how many ``tweets``; nothing repeats those of size 1."""
     size, number = np.unique(np.unique(groups, return_counts=True)[1], return_counts=True)
     return pd.DataFrame({"size": size, "groups": number, "tweets": size * number}).astype(np.int64)
