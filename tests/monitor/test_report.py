@@ -112,6 +112,14 @@ def test_corrections_that_chance_may_have_made_are_no_alarm(judge):
     assert words(found) == {}
 
 
+def test_answers_of_an_earlier_time_are_judged_when_they_are_corrected(judge):
+    asked = [answered(NOON - 7200)]
+    others = [replace(each, stream=replace(APP, source=source)) for source in ("batch", "api") for each in WELL]
+    assert words(judge(*corrections(correct=9, wrong=31), *asked, well=others))["accuracy"].startswith(
+        "app: users called 9 of 40"
+    )
+
+
 def test_a_guess_at_the_product_where_there_is_none_is_no_alarm(judge):
     none = [answered(NOON, ["x" * 90] * 4, sure=0.3, emotion=tasks.NO_EMOTION) for _ in range(100)]
     found = judge(*none)

@@ -112,7 +112,8 @@ def make(
     of = model, version, source
     whole = judge(store.series(since, until, step, of), reference)
     windows = {each: store.window(since, until, (model, version, each)) for each in store.sources(of)}
-    apart = {each: judge([own], reference).signals for each, own in windows.items() if own.requests}
+    used = {each: own for each, own in windows.items() if own.requests or own.feedback[1]}
+    apart = {each: judge([own], reference).signals for each, own in used.items()}
     if len(apart) < 2:
         return whole
     signals = {"log": whole.signals["log"]}
