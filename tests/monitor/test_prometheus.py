@@ -152,6 +152,7 @@ def test_errors_and_feedback():
     assert value(exporter, "errors_total", kind="DataError") == 0  # there from the start: a rate needs the zero
     exporter.observe(failed("DataError", "batch"))
     exporter.observe(corrected(False))
+    exporter.observe(corrected(False, prediction={"answer": NOT_SURE}))  # which judges no answer, as in the report
     assert value(exporter, "errors_total", kind="DataError") == 1
     assert value(exporter, "requests_total", source="batch", status="error") == 1
     assert value(exporter, "feedback_total", verdict="wrong") == 1

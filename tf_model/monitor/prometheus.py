@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from tf_model import tasks
 from tf_model.errors import OutputError, TweetTargetError
 from tf_model.inference.predictor import in_flight
+from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import report, resources
 from tf_model.monitor.events import LABEL_COLUMNS, OUTCOMES, STAGES, Answered, Event, Failed
 from tf_model.monitor.recorder import Recorder
@@ -145,8 +146,8 @@ class Exporter(Collector):
         elif isinstance(event, Failed):
             self._metric("requests", stream.source, "error").inc()
             self._metric("errors", event.kind).inc()
-        elif event.is_correct is not None:  # a counter cannot take anything back
-            self._metric("feedback", "right" if event.is_correct else "wrong").inc()
+        elif event.is_correct is not None and event.prediction.get("answer") != NOT_SURE:  # that is no answer to judge
+            self._metric("feedback", "right" if event.is_correct else "wrong").inc()  # never to be taken back
 
     def _count_predictions(self, event: Answered) -> None:
         if event.seconds:
