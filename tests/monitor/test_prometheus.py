@@ -29,7 +29,7 @@ from tf_model.errors import OutputError
 from tf_model.inference import predictor
 from tf_model.modeling.joint_label import NOT_SURE
 from tf_model.monitor import prometheus, reference, report, resources
-from tf_model.monitor.events import Answered, Failed, Stream, columns_of
+from tf_model.monitor.events import BULK_SOURCES, Answered, Failed, Stream, columns_of
 from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -507,6 +507,8 @@ def test_the_limits_of_the_alerts_are_those_of_the_report():
     errors, slow = "TweetTargetErrors", "TweetTargetSlow"
     [enough] = [rule["expr"].rpartition(" >= ")[2].strip() for rule in rules() if rule["alert"] == slow]
     assert int(enough) == report.FEWEST_REQUESTS
+    [of_slow] = [rule["expr"] for rule in rules() if rule["alert"] == slow]
+    assert of_slow.count(f'source!~"{"|".join(BULK_SOURCES)}"') == 2
     ends = {rule["alert"]: rule["expr"].split(" and ")[0].split("\n  and ")[0].strip() for rule in rules()}
     assert float(re.findall(r"> ([\d.]+)", ends[errors])[0]) == report.ERROR_SHARE
     assert float(re.findall(r"> ([\d.]+)", ends[slow])[0]) == report.P95_SECONDS
