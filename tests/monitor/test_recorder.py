@@ -1,5 +1,6 @@
 """Recording: what is recorded is in the log, whatever happens to the process, and nobody waits for it."""
 
+import errno
 import logging
 import os
 import random
@@ -20,6 +21,7 @@ from tests.monitor.made_up import NOON, answered, predictions, record
 from tf_model import paths, tasks
 from tf_model.errors import DataError, ModelError
 from tf_model.monitor import recorder as recording
+from tf_model.monitor import resources
 from tf_model.monitor.events import Answered, Corrected, Failed
 from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
@@ -256,6 +258,23 @@ def test_the_machine_is_sampled(path, monkeypatch):
     assert window.mean("cpu") >= 0
 
 
+def test_records_go_on_where_the_machine_cannot_be_sampled(path, monkeypatch):
+    tried = []
+
+    def sample():
+        tried.append(True)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(resources, "sampler", lambda: sample)
+    with Recorder(path, model="m", version="1") as recorder:
+        deadline = time.monotonic() + 20
+        while not tried and time.monotonic() < deadline:
+            time.sleep(0.01)
+        record(recorder, ["a"], predictions(), {}, "app")
+        assert recorder.flush()
+    assert len(Store(path).predictions()) == 1
+
+
 # ---------------------------------------------------------------- trouble with the disk
 
 
@@ -388,6 +407,7 @@ import pandas, sys, time
 from tf_model import cli
 from tf_model.inference.predictor import Measured
 from tf_model.monitor import recorder as recording
+from tf_model.monitor import resources
 recording.INTERVAL = {interval}
 recorder = recording.Recorder(sys.argv[1], model="m", version="1")
 frame = pandas.DataFrame({{"product": ["iPad"], "product_confidence": [0.9]}})

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,7 +224,8 @@ class Recorder(AbstractContextManager["Recorder"]):
             counts: Counts = {}
             if time.monotonic() >= next_sample:
                 next_sample = time.monotonic() + SAMPLE_SECONDS
-                counts = {(name, ""): (1, value) for name, value in self._sample().items()}
+                with suppress(OSError):  # such as too many open files: the log goes on without the sample
+                    counts = {(name, ""): (1, value) for name, value in self._sample().items()}
             is_last |= not self._write(items, counts)
             if time.monotonic() >= next_prune and not is_last:
                 next_prune = time.monotonic() + (0 if self._prune() else PRUNE_SECONDS)
