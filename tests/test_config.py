@@ -56,6 +56,7 @@ def test_the_report_recipe_is_the_reports_settings_to_the_letter():
 def test_the_report_recipe_is_the_default():
     assert parse() == make_config("report")
     assert TrainingConfig() == REPORT
+    assert str(REPORT).startswith("name report, backbone minilm, cleaning report, ")
 
 
 @pytest.mark.parametrize(

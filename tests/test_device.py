@@ -176,6 +176,12 @@ def test_tensorflow_is_imported_once_with_legacy_keras():
     assert tf.keras.Model.__module__.startswith("tf_keras.")
 
 
+def test_models_one_after_the_other_warn_of_no_retracing(caplog):
+    for _ in range(6):  # such as the folds of a small table
+        tf.function(lambda x: x + 1)(tf.constant(1))
+    assert caplog.records == []
+
+
 def test_chatter_is_held_back_and_everything_else_is_shown(capfd):
     with device._without_chatter():
         os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n")

@@ -42,6 +42,10 @@ class TrainingConfig:
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples
 
+    def __str__(self) -> str:
+        """All settings in one line, for the log."""
+        return ", ".join(f"{name} {value}" for name, value in self.to_dict().items())
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON-ready values."""
         return asdict(self)

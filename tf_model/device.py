@@ -62,6 +62,8 @@ def import_tensorflow() -> Any:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    # Its warnings are about the code: of a small table each fold would warn of "retracing", in 500 characters.
+    tf.get_logger().setLevel("ERROR")
     return tf
 
 

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         kept = [(each.name, each / model_dir.OUT_OF_FOLD) for each in arguments.teacher]
         teachers = [{"name": name, "sha256": files.sha256_of(path)} for name, path in kept]
     cli.say(f"backbone: {weights.name}, {weights.source}")
-    cli.say(f"recipe: {', '.join(f'{name} {value}' for name, value in config.to_dict().items())}")
+    cli.say(f"recipe: {config}")
     cli.say(f"device: {runtime.describe()}")
     cli.say(f"rows: {len(split.train):,} to train, {len(split.validation):,} to validate")
 
