@@ -17,6 +17,7 @@ import numpy as np
 
 from tf_model import cli, model_dir
 from tf_model.data import TrainingRows
+from tf_model.data.source import DATA_VARIABLE
 from tf_model.errors import ModelError
 from tf_model.evaluation import joint_metrics
 from tf_model.inference.light import FORMAT, NETWORK, SETTINGS, VOCABULARY, LightModel
@@ -67,7 +68,10 @@ def write_light(
             write_json(light / SETTINGS, settings | {"network": name, "group": group or 0, "measured": measured})
             model = LightModel(light)
             if not validation:
-                cli.say(f"light model: {name}, for want of the rows that would judge a smaller one")
+                cli.say(
+                    f"light model: {name}, for want of the rows that would judge a smaller one; set {DATA_VARIABLE} to "
+                    "the file that the model was trained on"
+                )
                 return
             found = np.concatenate(model.probabilities(model.logits(model.token_ids(validation.texts))), axis=1)
             measured[name] = differences(validation.judged_ids, probabilities, found, tasks, settings["threshold"])
