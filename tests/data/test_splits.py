@@ -132,6 +132,14 @@ class TestNearDuplicateGroups:
             shuffled = near_duplicate_groups([texts[i] for i in order])
         assert {frozenset(order[i] for i in group) for group in partition(shuffled)} == expected
 
+    def test_of_many_texts_few_rows_are_compared_at_once(self, monkeypatch):
+        texts, places = [LONG, OTHER, LONG[:60], OTHER + " again", LONG, "something else"], np.arange(6)
+        expected = near_duplicate_groups(texts).tolist()
+        monkeypatch.setattr(splits, "BLOCK_PAIRS", 2 * len(texts))
+        blocks = [rows.tolist() for rows, _ in splits._similarity_blocks(texts, places, places)]
+        assert blocks == [[0, 1], [2, 3], [4, 5]]
+        assert near_duplicate_groups(texts).tolist() == expected
+
     @given(some_texts)
     @settings(max_examples=25, deadline=None)
     def test_a_higher_threshold_only_divides_groups(self, texts):

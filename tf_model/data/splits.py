@@ -17,7 +17,8 @@ from tf_model.errors import DataError, UsageError, listed
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
 THRESHOLD = 0.8  # least cosine of a near-duplicate
-BLOCK_ROWS = 1000  # rows of similarities held at once; 9,093 tweets then stay within a few hundred megabytes
+# Of similarities that are held at once: some hundred megabytes, however many texts there are.
+BLOCK_ROWS, BLOCK_PAIRS = 1_000, 10_000_000
 
 
 class Split(NamedTuple):
@@ -168,8 +169,9 @@ def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarr
         return
     ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
     ngram_columns, word_columns = ngrams[columns].T.tocsr(), words[columns].T.tocsr()
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    size = min(BLOCK_ROWS, max(BLOCK_PAIRS // len(columns), 1))
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
         yield block, (ngrams[block] @ ngram_columns).maximum(words[block] @ word_columns).tocsr()
 
 
