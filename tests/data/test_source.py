@@ -113,6 +113,16 @@ def test_sample_is_the_last_resort_and_says_so(monkeypatch, capsys, error):
     assert len(printed.err.splitlines()) > 5
 
 
+def test_what_is_left_out_of_a_dataset_is_said(tmp_path, capsys):
+    path = tmp_path / "own.csv"
+    path.write_bytes("text,brand\ncaf\xe9 Kindle,Kindle\n,Kindle\nmy Xbox,Xbox\n".encode("latin-1"))
+    assert len(data.load(path).labelled) == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "note: 1 row left out: the text is missing (row 3 of the file)",
+        "note: not all of it is UTF-8: the other bytes were read as Windows-1252",
+    ]
+
+
 @pytest.mark.parametrize("variable", ["TWEETS_OFFLINE", "HF_HUB_OFFLINE"])
 def test_offline_never_downloads(monkeypatch, variable):
     monkeypatch.setenv(variable, "1")

@@ -61,7 +61,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
 
     dataset = read(path, [args.split_column] if args.split_column else [], **options_of(args))
     against = read(args.against, **options_of(args)) if args.against else None
-    notes = [*dataset.warnings, *(f"{args.against}: {note}" for note in (against.warnings if against else ()))]
+    notes = [*dataset.notes, *(f"{args.against}: {note}" for note in (against.notes if against else ()))]
     for note in notes:
         cli.say(f"note: {note}")
     cli.say(f"auditing {len(dataset.labelled):,} rows: near-duplicates, then a TF-IDF baseline for each task (minutes)")
@@ -85,8 +85,8 @@ def describe(dataset: Dataset) -> Iterator[str]:
     yield f"rows      {len(dataset.labelled):,}"
     if dataset.unlabelled is not None:
         yield f"to label  {len(dataset.unlabelled):,} rows in the sheet {UNLABELLED_SHEET}"
-    for warning in (*(dropped.describe() for dropped in dataset.dropped), *dataset.warnings):
-        yield f"note      {warning}"
+    for note in dataset.notes:
+        yield f"note      {note}"
     for task in dataset.tasks:
         column = dataset.labelled[task.column]
         examples = int(column.isin(task.labels).sum())

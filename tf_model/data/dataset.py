@@ -91,6 +91,11 @@ class Dataset:
     columns: Columns = Columns(*COLUMNS)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and what was read in another way than usual, one line each."""
+        return (*(dropped.describe() for dropped in self.dropped), *self.warnings)
+
+    @property
     def identity(self) -> str:
         """What decides its rows and labels: the file, and which columns of it if they are not the report's."""
         return self.sha256 if self.columns == Columns(*COLUMNS) else f"{self.sha256} {self.columns}"

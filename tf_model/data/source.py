@@ -87,6 +87,8 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
     dataset = read(source.path, **options)
     if dataset.columns != Columns(*COLUMNS):
         cli.say(f"columns: {dataset.columns.describe()}")
+    for note in dataset.notes:
+        cli.say(f"note: {note}")
     return dataset
 
 
