@@ -75,4 +75,6 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
     figure = layout(go.Figure([line, low, high]), title=plain(title), height=340).update_layout(showlegend=False)
     for when in changes:
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
+    starts = frame["start"][:: -(-len(frame) // 8)]  # Plotly's own ticks stand between the weeks
+    figure.update_xaxes(tickvals=starts, tickformat="%-d %b %Y")
     return figure.update_yaxes(tickformat=".0%", rangemode="tozero")

@@ -9,7 +9,8 @@ import streamlit as st
 from streamlit_app.components import loading, notices
 from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
-from tf_model import model_dir
+from tf_model import model_dir, tasks
+from tf_model.data.examples import products_of_labels
 from tf_model.data.products import SUFFIXES, Products, parse_products, read_products
 from tf_model.errors import DataError, TweetTargetError
 from tf_model.inference.targets import TargetPredictor
@@ -65,6 +66,13 @@ def _take_typed() -> None:
     table = io.StringIO()
     csv.writer(table).writerows([("name", "aliases"), *lines])
     _take(table.getvalue().encode(), ".csv", "your list") if lines else _forget()
+
+
+def of_answers(state: ModelState) -> Products | None:
+    """The products that a text must name to be answered by a model of whole texts; None where that is not known."""
+    # Labels of somebody's own need not be how people name a product.
+    is_known = state.predictor.has_answer and state.predictor.labels[tasks.PRODUCT.name] == tasks.PRODUCTS
+    return products_of_labels(tasks.PRODUCTS) if is_known else None
 
 
 def _take_file() -> None:

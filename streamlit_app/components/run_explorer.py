@@ -294,7 +294,8 @@ _emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # each cl
 def _show_table(table: pd.DataFrame, alt: str) -> None:
     shares = table.select_dtypes("float").columns.drop("p_value", errors="ignore")
     columns = {name: st.column_config.NumberColumn(name.replace("_", " "), format="percent") for name in shares}
-    st.dataframe(table.round(3), hide_index=True, column_config=columns, alt=alt)
+    columns["p_value"] = st.column_config.NumberColumn("p", format="%.2g")
+    st.dataframe(table.round(dict.fromkeys(shares, 3)), hide_index=True, column_config=columns, alt=alt)
 
 
 def _time(start: pd.Timestamp, period: str) -> str:

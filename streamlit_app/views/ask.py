@@ -52,8 +52,9 @@ def main() -> None:
         if text:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
-    # Of several products each has its answer.
-    status = FitCheck(finder and finder.products, several=False, english=state.predictor.reads_english)(text)
+    listed = products.of_answers(state) if targets is None else finder and finder.products
+    # Where there is a finder, each of several products has its answer.
+    status = FitCheck(listed, several=not finder, english=state.predictor.reads_english)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
     if finder:

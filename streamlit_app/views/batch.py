@@ -19,7 +19,6 @@ from tf_model import tasks
 from tf_model.analysis.figures import figures
 from tf_model.analysis.shares import Correction, read_correction
 from tf_model.cli import duration
-from tf_model.data.examples import products_of_labels
 from tf_model.data.products import Products
 from tf_model.errors import OutputError, TweetTargetError, plural
 from tf_model.inference.fit import STATUS
@@ -125,9 +124,7 @@ def _choose_rows(
     """
     targets, texts = loading.of_targets(state), loading.of_texts(state)
     if targets is None:
-        # As the command of reports does; labels of somebody's own need not be how people name a product.
-        is_known = state.predictor.has_answer and state.predictor.labels[tasks.PRODUCT.name] == tasks.PRODUCTS
-        return state, None, products_of_labels(tasks.PRODUCTS) if is_known else None
+        return state, None, products.of_answers(state)
     rows = [PER_TEXT, PER_PRODUCT] if texts else [PER_PRODUCT]
     chosen = pick("Answer with", rows, ROWS)
     finder = products.choose(targets, texts)

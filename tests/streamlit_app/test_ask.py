@@ -117,9 +117,16 @@ def test_a_text_of_spaces_is_refused_politely(stub):
 
 
 def test_of_an_endless_text_the_beginning_is_read_and_that_is_said(stub):
-    app = ask("love " * 20_000)
+    app = ask("love Apple " * 20_000)
     assert "means little: longer than the 128 tokens that the model reads." in app.info[0].value
     assert app.header[0].value == "Positive emotion → Apple"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("I love my Xbox", "no known product"), ("I love my iPad, not my iPhone", "several products")]
+)
+def test_a_text_that_names_no_product_of_the_model_or_several_is_not_fit(stub, text, reason):
+    assert f"so the answer means little: {reason}." in ask(text).info[0].value
 
 
 @pytest.mark.parametrize("text", MARKUP)

@@ -93,6 +93,7 @@ def test_two_selections_are_compared(run):
     assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
     assert "Words that tell B: " in said
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
+    assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad
 
 
