@@ -66,6 +66,14 @@ def test_abstention_length_and_unknown_tokens_are_noticed():
     assert raised == {"abstention", "length", "unk_rate"}
 
 
+@pytest.mark.parametrize("length", [990, 1000, 20_000])
+def test_a_cell_of_lengths_is_called_by_all_that_it_holds(length):
+    known = reference.build(["x" * 140] * 100, predictions(100), "made up")
+    found = drift.compare(known, window_of(predictions(60), ["x" * length] * 60))
+    [longer] = [each for each in found if each.feature == "length"]
+    assert longer.current == {"140 to 150": 0, f"{min(length, 1000)} {'to 1000' if length < 1000 else 'or more'}": 1}
+
+
 def test_a_certain_but_small_difference_is_no_alarm(expected):
     frame = draw(20_000, random_generator(4), {"iPad": 0.44, "Apple": 0.3, "Google": 0.21, "Android": 0.05})
     [product] = [each for each in drift.compare(expected, window_of(frame)) if each.feature == "product"]

@@ -34,10 +34,11 @@ LABELS = ("product", "emotion", "outcome")
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins of one width, of the value or of its binary logarithm; the last one takes what is beyond."""
+    """Bins of one width, of the value or of its binary logarithm; the last one takes all up to the largest value."""
 
     width: float
     last: float = math.inf
+    largest: float = math.inf
     smallest: float = 0.0  # what is less counts as this
     is_log: bool = False
 
@@ -48,11 +49,11 @@ class Bins:
 
     def edges(self, key: int) -> tuple[float, float]:
         """Lower and upper bound of a bin."""
-        low, high = key * self.width, (key + 1) * self.width
+        low, high = key * self.width, self.largest if key == self.last else (key + 1) * self.width
         return (2**low, 2**high) if self.is_log else (low, high)
 
 
-_SHARE = Bins(0.02, last=49)
+_SHARE = Bins(0.02, last=49, largest=1.0)
 _TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide: percentiles are within that
 NUMBERS: Mapping[str, Bins] = {
     "product_confidence": _SHARE,

@@ -13,6 +13,7 @@ An alarm needs a yes to two questions, asked of each feature:
 Both take the texts for independent. A batch of texts about one thing is a real difference, and is reported as one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -143,7 +144,7 @@ def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[s
     names = []
     for group in groups:
         low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]
-        names.append(f"{low:g} to {high:g}")
+        names.append(f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}")
     return names, numpy.column_stack([table[:, group].sum(axis=1) for group in groups])
 
 
