@@ -15,6 +15,7 @@ from stub_model import stub, target_stub
 
 from tf_model.api import app as api
 from tf_model.data.products import Products
+from tf_model.errors import ModelError
 from tf_model.inference.attribution import Attribution, Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor
 from tf_model.inference.targets import TargetPredictor
@@ -79,6 +80,17 @@ def test_an_explanation_comes_with_its_prediction():
     answer = client().post("/explain", json={"text": "My iPad"}).json()
     assert answer["prediction"] == client().post("/predict", json={"texts": ["My iPad"]}).json()["predictions"][0]
     assert answer["explanation"] == json.loads(json.dumps(asdict(EXPLANATION)))
+
+
+def test_a_model_that_was_replaced_says_that_it_cannot_explain_and_goes_on():
+    def explainer(text):
+        raise ModelError("/a/place/of/the/server was replaced")
+
+    ask = client(replace(MODEL, explainer=explainer))
+    answer = ask.post("/explain", json={"text": SECRET})
+    detail = "answer cannot explain its answers any more; restart the server"
+    assert (answer.status_code, answer.json()) == (404, {"detail": detail})
+    assert ask.post("/predict", json={"texts": [SECRET]}).status_code == 200
 
 
 def test_the_emotion_at_one_mention_is_explained_as_targets_gives_it():

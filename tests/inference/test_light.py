@@ -134,6 +134,20 @@ def test_explaining_loads_the_saved_model_then(product):
     assert model.explain("I love my iPad") == expected
 
 
+def test_a_model_that_was_replaced_is_not_loaded_to_explain_the_answers_of_another(product, copy, monkeypatch):
+    models, loaded = [Predictor.load(copy, "light") for _ in range(2)], []
+    expected = models[0].explain("I love my iPad")
+    monkeypatch.setattr(predictor, "_load_graph", lambda *_: loaded.append(1))
+    shutil.rmtree(copy)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="copy was replaced since it was loaded; load it again"):
+            models[1].explain("I love my iPad")
+        shutil.copytree(product, copy, dirs_exist_ok=True)
+        (copy / "manifest.json").write_text("{}")
+    assert loaded == []
+    assert models[0].explain("I love my iPad") == expected, "it goes on once it is loaded"
+
+
 def damage(copy: Path, name: str) -> None:
     file = copy / name
     content = bytearray(file.read_bytes())

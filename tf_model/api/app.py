@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tf_model import cli
 from tf_model.api.batching import Batcher
+from tf_model.errors import ModelError
 from tf_model.inference.attribution import Explanation
 from tf_model.inference.predictor import MAX_CHARACTERS, Predictor, outputs_of
 from tf_model.inference.targets import TargetPredictor
@@ -195,7 +196,10 @@ def make_app(
             raise HTTPException(404, NO_TARGETS)
         if not model.can_explain:
             raise HTTPException(404, f"{model.name} cannot explain its answers")
-        [answer] = await explained([body])
+        try:
+            [answer] = await explained([body])
+        except ModelError as error:  # it was replaced, or damaged, before it was loaded to explain
+            raise HTTPException(404, f"{model.name} cannot explain its answers any more; restart the server") from error
         return JSONResponse(answer)
 
     # As TensorFlow Serving has them, so that what asks one can ask the other.

@@ -339,11 +339,15 @@ def _late_explainer(
         return None
     before = model_dir.identity(folder)
 
+    def check() -> None:
+        if model_dir.identity(folder) != before:
+            raise ModelError(f"{paths.shown(folder)} was replaced since it was loaded; load it again")
+
     @cache
     def loaded() -> Callable[[bytes], attribution.Explanation]:
+        check()  # at once, as to load takes seconds, and nothing remembers that it was in vain
         explain = _explainer(_load_graph(folder, labels, None))
-        if model_dir.identity(folder) != before:
-            raise ModelError(f"{folder} was replaced; load it again")
+        check()
         return explain
 
     return lambda text: loaded()(text)
