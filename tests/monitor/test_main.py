@@ -56,7 +56,8 @@ def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
     frame = predictions(300, product="Google")
     reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "models" / "answer")
     assert main(["report", "--log", str(log)]) == 0
-    assert "drift: not judged, because there is no reference.json of this version" in capsys.readouterr().out
+    words = "drift: not judged, because there is no reference.json of this version of the model in models/\n"
+    assert words in capsys.readouterr().out
     monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
     assert "drift from another mix" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
+from tf_model import paths
 from tf_model.errors import plural
 from tf_model.evaluation.metrics import table_of_numbers
 from tf_model.io.characters import visible
@@ -53,7 +54,8 @@ def print_report(console: Console, report: Report) -> None:
         if report.signals["drift"]:
             _line(console, accuracy.DRIFTED)
     if report.reference is None:
-        _line(console, "drift: not judged, because there is no reference.json of this version of the model")
+        place = f"{paths.SAVED_MODELS.name}/"  # where the log's names of models are looked for
+        _line(console, f"drift: not judged, because there is no reference.json of this version of the model in {place}")
     elif not report.drifts:
         _line(console, f"drift: not judged, because that takes {drift.MINIMUM_ROWS} predictions at least")
     else:
