@@ -76,6 +76,15 @@ def test_targets_are_listed_for_each_text():
     assert answer.json() == {"targets": [[each | {"emotion_confidence": 0.6} for each in (kindle, xbox)], []]}
 
 
+@pytest.mark.parametrize("path", ["/predict", "/targets", "/explain"])
+def test_what_a_request_cannot_choose_is_refused(path):
+    texts = {"text": "my Zune"} if path == "/explain" else {"texts": ["my Zune"]}
+    answer = client().post(path, json=texts | {"products": ["Zune"]})
+    assert answer.status_code == 422
+    [detail] = answer.json()["detail"]
+    assert (detail["loc"], detail["msg"]) == (["body", "products"], "Extra inputs are not permitted")
+
+
 def test_an_explanation_comes_with_its_prediction():
     answer = client().post("/explain", json={"text": "My iPad"}).json()
     assert answer["prediction"] == client().post("/predict", json={"texts": ["My iPad"]}).json()["predictions"][0]
@@ -133,6 +142,9 @@ def test_a_trained_model_answers(target_model):
         ({"texts": ["a" * (MAX_CHARACTERS + 1)]}, 422),
         ({"texts": [None]}, 422),
         ({"text": "a"}, 422),
+        ({"texts": ["a"], "k" * 200_000: 1}, 422),
+        ({"texts": ["a"]} | {f"{number:060}": 1 for number in range(3000)}, 422),
+        (b'{"texts": ["a"], "\\ud800": 1}', 422),
         (b'{"texts": ["\\ud800"]}', 422),
         (b'{"texts": ["a"', 422),
         (b"[" * 100_000, 400),

@@ -40,6 +40,7 @@ MOST_TEXTS = 128  # of a request
 MOST_BYTES = 2**18  # of a body: the longest text takes less, however it is escaped
 MOST_WAITING = 512  # texts, half a second of work or so
 MOST_EXPLANATIONS = 8  # that wait, since each takes as long as dozens of answers
+MOST_FAULTS, MOST_NAME = 3, 40  # faults of a request that are told, and characters of the name of a field
 TIMEOUT = 10.0  # seconds from the first byte of a request to the last of its answer
 RETRY_SECONDS = 1
 SOURCE = "api"  # of what is recorded
@@ -68,7 +69,7 @@ NO_TARGETS = "this server has no model of targets; run `make targets`, or give o
 UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
 
 
-class Texts(BaseModel):
+class Texts(BaseModel, extra="forbid"):  # else other products or a threshold would do nothing, without a word
     """Texts to answer for."""
 
     texts: SomeTexts
@@ -86,7 +87,7 @@ class ServingRequest(BaseModel):
     inputs: TextInputs
 
 
-class OneText(BaseModel):
+class OneText(BaseModel, extra="forbid"):
     """A text to explain the answer for, or with a mention's place the emotion directed at it."""
 
     text: Text
@@ -240,8 +241,10 @@ def make_app(
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
-        """Without the input, which may be long, or no UTF-8."""
-        detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()]
+        """Without the input, which may be long, or no UTF-8; the names of fields come from outside as well."""
+        detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()[:MOST_FAULTS]]
+        for each in detail:
+            each["loc"] = [part[:MOST_NAME] if isinstance(part, str) else part for part in each["loc"]]
         return JSONResponse({"detail": detail}, 422)
 
     @app.exception_handler(asyncio.QueueFull)
