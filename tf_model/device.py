@@ -56,12 +56,12 @@ def import_tensorflow() -> Any:
     os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
     # Else oneDNN is left out where the CPU has no AVX-512 VNNI; with AVX2 alone it takes a fifth off a training step.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
-    with _without_chatter():
-        import tensorflow as tf
+    if "tensorflow" not in sys.modules:
+        with _without_chatter():
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
+            tf.config.list_physical_devices()
+    tf = sys.modules["tensorflow"]
     # Its warnings are about the code: of a small table each fold would warn of "retracing", in 500 characters.
     tf.get_logger().setLevel("ERROR")
     return tf

@@ -1,11 +1,13 @@
 """Any file is read in chunks of bounded size, or refused in one line that says what is wrong."""
 
+import csv
 import errno
 import json
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas
@@ -198,6 +200,7 @@ def test_of_a_wide_table_fewer_rows_are_held_at_once(tmp_path, monkeypatch):
         ("a.csv", 'text\n"' + "x\n" * 40, "line 2: field larger than field limit (30)"),
     ],
 )
-def test_a_line_without_end_is_refused_before_it_takes_memory(tmp_path, monkeypatch, name, content, words):
+def test_a_line_without_end_is_refused_before_it_takes_memory(tmp_path, monkeypatch, request, name, content, words):
+    request.addfinalizer(partial(csv.field_size_limit, csv.field_size_limit()))
     monkeypatch.setattr(text_files, "MOST_CHARACTERS", 30)
     assert words in message_of(DataError, write(tmp_path / name, content))

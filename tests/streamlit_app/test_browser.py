@@ -209,7 +209,7 @@ def test_a_file_is_answered_and_its_downloads_read_back(page, address, tmp_path)
 
 def test_a_queue_is_labelled_by_keys_alone(page, address, tmp_path):
     path = tmp_path / "tweets.csv"
-    path.write_text("text\nI love my iPad\nThe battery died on me\nA talk at noon\n", encoding="utf-8")
+    path.write_text("text\nI love my iPad\nMy iPhone died on me\nGoogle talks at noon\n", encoding="utf-8")
     upload(page, address, path)
     page.get_by_role("tab", name="Label queue").click()
     page.get_by_label("Your name").fill("Ann")
