@@ -38,6 +38,17 @@ def test_shares_that_moved_are_found_where_counting_misses_them():
     assert np.mean(held) > 0.9
 
 
+def test_shares_that_did_not_move_are_not_corrected_for_chance():
+    errors, counting = [], []
+    for seed in range(30):
+        correction = Correction.of(predictions((60, 500, 200), seed))
+        window = predictions((24, 197, 79), 1000 + seed)  # of 300, as of those that validated
+        truth = np.bincount(window.label_ids, minlength=3) / 300
+        errors.append(abs(estimated_shares(window.probabilities, of_one(window), correction)[0] - truth).mean())
+        counting.append(abs(np.bincount(window.predicted_ids, minlength=3) / 300 - truth).mean())
+    assert np.mean(errors) < 0.5 * np.mean(counting)
+
+
 def test_how_emotions_divide_for_a_product_is_no_error_of_the_model():
     """Where it is seen, a model counts it in: iPads are loved, iPhones are not."""
     generator = np.random.default_rng(0)

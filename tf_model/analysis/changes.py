@@ -153,8 +153,8 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
     A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
     up to the changes next to it, their ``texts_before`` and ``texts_after``, at least 30 each, and ``difference`` with
     its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went, for the first ``told``. The
-    points are those of the best segmentation into at most four parts (ruptures), where each is worth more than a
-    likelihood-ratio test of all points and series tried asks for.
+    points are those of the best segmentation into at most four parts (ruptures). Each point gains more than the
+    likelihood-ratio test asks for, corrected for all points and series tried.
     """
     from ruptures import Dynp
     from ruptures.base import BaseCost

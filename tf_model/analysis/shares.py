@@ -154,8 +154,8 @@ def estimated_shares(
     shifted, unshifted = estimates(fitted, np.arange(len(inputs)))
     drawn = np.array([estimates(each, generator.choice(len(inputs), len(inputs))) for each in draws])
     # Nothing in the texts tells whether emotions divide otherwise than in training, or the texts only read otherwise:
-    # the interval holds both. The share is what it is without a shift, moved by as much as the shift exceeds chance (a
-    # shrinkage after W. James and C. Stein, 1961; "twice" has the least squared error out of fold).
+    # the interval holds both. The shift is shrunk by what chance explains of it (W. James and C. Stein, 1961); taking
+    # that twice had the least squared error out of fold.
     distance, chance = shifted - unshifted, np.var(drawn[:, 0], axis=0).sum()
     share = unshifted + max(0, 1 - 2 * chance / max((distance**2).sum(), 1e-12)) * distance
     bounds = np.quantile(drawn, (0.025, 0.975), axis=0)
