@@ -37,6 +37,35 @@ def test_mentions_are_whole_words_as_people_write_them(text, expected):
     assert found(GAMES, text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("#Disney+ beats Disney", [("Disney+", "Disney+"), ("Disney", "Disney")]),
+        ("appletv+, Apple  TV+ and Apple TV", [("Apple TV+", "appletv+"), ("Apple TV+", "Apple  TV+")]),
+        ("YAHOO! Yahoo", [("Yahoo!", "YAHOO!")]),
+    ],
+)
+def test_signs_at_the_ends_of_a_name_count(text, expected):
+    names = ("Disney", "Disney+", "Apple TV+", "Yahoo!")
+    assert found(Products({name: [] for name in names}), text) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("McDonald's", ["McDonald\u2019s", "mcdonalds", "McDonald`s"]),
+        ("Ben & Jerry\u2019s", ["ben &amp; jerry's", "Ben&Jerrys", "BEN & JERRYS"]),
+        ("Nestl\u00e9", ["nestle", "NESTLE\u0301"]),
+        ("Pokemon", ["Pok\u00e9mon", "pokemons"]),
+        ("Coca-Cola", ["Coca\u2011Cola", "coca \u2013 cola", "cocacola"]),
+    ],
+)
+def test_a_name_is_found_however_it_is_typed(name, texts):
+    products = Products({name: []})
+    for text in texts:
+        assert found(products, f"my {text}!") == [(name, text)]
+
+
 def test_the_longest_mention_wins_over_those_that_it_covers():
     products = Products({"iPad": [], "iPad app": ["re:apps? for i(pad|phone)s?"]})
     assert found(products, "an iPad app, apps for iPads, an iPad") == [
@@ -85,7 +114,8 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
         ("a.csv", "name,aliases\nKindle,kindle ;re:(\n", "the pattern 're:(' of 'Kindle' is not one of RE2"),
         ("a.csv", "name,aliases\nKindle,re:.*\n", "is found in any text"),
         ("a.csv", "name,aliases\nKindle,re:\\w+\n", "is found in any text"),
-        ("a.csv", "name,aliases\nC++,\n", "the alias 'C++' of 'C++' must begin and end with a letter"),
+        ("a.csv", "name,aliases\n!!!,\n", "the alias '!!!' of '!!!' must hold a letter or a digit"),
+        ("a.csv", "name,aliases\nA TV+,\nB,atv+\n", "'A TV+' and 'B' have the same alias 'atv+'"),
         ("a.csv", "name,aliases\nKindle,Fire,e-reader\n", "'Kindle' has more fields than the header"),
         ("a.yaml", "- name: Kindle\n  aliases: ['e;reader']\n", "the alias 'e;reader' of 'Kindle' holds a ;"),
         ("a.csv", "name,aliases\n", "expected at least one product"),

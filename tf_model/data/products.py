@@ -21,7 +21,9 @@ SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
 _WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")  # an accent may be a character of its own
-_SPACE = re.compile(r"[\s_-]+")
+_SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
+# Two people type one name with another apostrophe, as HTML, or without accents.
+_SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
 _ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that is found in it is found everywhere
 
 
@@ -50,24 +52,28 @@ class Products:
         self._patterns = []
         for name, own in self.aliases.items():
             plain = [alias for alias in own if not alias.startswith(PATTERN)]
-            if not own or _is_plain(name):
+            if not own or _is_usable(name):
                 plain.append(name)
             for alias in plain:
                 self._add(name, alias)
+                if not _is_words(alias):  # signs at an end count: "Disney+" is not Disney
+                    spelled = map(re2.escape, filter(None, _SPACE.split(alias)))
+                    self._patterns.append((name, re2.compile("(?i)" + r"[\s_-]*".join(spelled))))
             for alias in own:
                 if alias.startswith(PATTERN):
                     self._patterns.append((name, _compiled(re2, name, alias)))
         self._urls = re2.compile(URL)
         self._longest = max(map(len, self._product_of), default=0)
+        self._first_words = {_WORD.search(key)[0] for key in self._product_of}
 
     def _add(self, name: str, alias: str) -> None:
-        if not _is_plain(alias):
+        if not _is_usable(alias):
             raise DataError(
-                f"the alias {quoted(alias)} of {quoted(name)} must begin and end with a letter or a digit, and have at "
-                f"most {MOST_CHARACTERS} characters; write anything else as a pattern, such as {PATTERN}c\\+\\+"
+                f"the alias {quoted(alias)} of {quoted(name)} must hold a letter or a digit, and have at most "
+                f"{MOST_CHARACTERS} characters; correct it, or write a pattern after {PATTERN}"
             )
         spelled = _key(alias)
-        for key in (spelled, spelled.replace(" ", "")):
+        for key in (each.replace(" ", spaces) for each in (spelled, spelled.replace("'", "")) for spaces in (" ", "")):
             other = self._product_of.setdefault(key, name)
             if other != name:
                 raise DataError(
@@ -77,8 +83,8 @@ class Products:
     def find(self, text: str) -> list[Mention]:
         """All mentions in a text as it is written, in their order, none over another: the longest of several counts.
 
-        Letter case, a plural s, and what separates the words of a name do not matter: "XBOX-Ones" names the Xbox One. A
-        mention is whole words, never a part of a web address; hashtags and handles count.
+        Letter case, accents, apostrophes, a plural s, and what separates the words of a name do not matter: "XBOX-Ones"
+        names the Xbox One. A mention is whole words, never a part of a web address; hashtags and handles count.
         """
         found = [*self._plain_mentions(text), *self._pattern_mentions(text)]
         if not found:
@@ -102,7 +108,10 @@ class Products:
 
     def _plain_mentions(self, text: str) -> Iterator[Mention]:
         words = [word.span() for word in _WORD.finditer(text)]
-        for first, (start, _) in enumerate(words):
+        for first, (start, end) in enumerate(words):
+            word = _key(text[start:end])
+            if word not in self._first_words and word.removesuffix("s") not in self._first_words:
+                continue
             for _, end in words[first:]:
                 # A name and a plural s; what separates words may be longer than the one space of an alias.
                 if end - start > 2 * self._longest + 1:
@@ -178,12 +187,17 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
 
 
 def _key(name: str) -> str:
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", name).casefold())
+    key = unicodedata.normalize("NFD", name.casefold()).translate(_SAME)
+    return _SPACE.sub(" ", key.replace("&amp;", "&"))
 
 
-def _is_plain(alias: str) -> bool:
+def _is_usable(alias: str) -> bool:
+    return len(alias) <= MOST_CHARACTERS and bool(_WORD.search(alias))
+
+
+def _is_words(alias: str) -> bool:
     words = list(_WORD.finditer(alias))
-    return bool(words) and words[0].start() == 0 and words[-1].end() == len(alias) <= MOST_CHARACTERS
+    return words[0].start() == 0 and words[-1].end() == len(alias)
 
 
 def _compiled(re2: Any, name: str, alias: str) -> Any:
