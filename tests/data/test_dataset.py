@@ -419,6 +419,22 @@ def test_two_columns_that_may_hold_one_thing(tmp_path):
     assert "expected a column of texts beside the labels" in message
 
 
+def test_one_column_for_two_things(tmp_path):
+    for twice in (dataset_file.Columns(text="Brand", product="brand"), dataset_file.Columns(None, "brand", "brand")):
+        message = line_of(own, tmp_path, columns=twice, error=UsageError)
+        assert "expected different columns" in message
+        assert "product: brand" in message
+
+
+def test_labels_that_differ_in_letter_case_alone(tmp_path):
+    rows = [("one", "Positive"), ("two", "bad"), ("three", "positive "), ("four", "N/A"), ("five", "n/a")]
+    message = line_of(own, tmp_path, rows, ("text", "emotion"))
+    assert "the labels 'Positive', 'positive' in the column 'emotion'" in message
+    assert "differ in letter case or spaces alone; write each in one way" in message
+    (emotion,) = own(tmp_path, [("one", "Positive"), ("two", " Positive ")], ("text", "emotion")).tasks
+    assert emotion.labels == ("Positive",)
+
+
 @pytest.mark.parametrize(
     ("labels", "no_emotion"),
     [

@@ -179,6 +179,8 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, given: Columns) -> C
     """The columns as the file calls them: those given, else the report's, else the only one with a usual name."""
     path, names = table.path, table.columns
     found = {part: names[tables.named_column(table, name)] for part, name in asdict(given).items() if name}
+    if len(set(found.values())) < len(found):
+        raise UsageError(f"expected different columns of {path}, got {Columns(**found).describe()}; name another one")
     for part, standard in (*((task.name, task.column) for task in (PRODUCT, EMOTION)), ("text", TEXT_COLUMN)):
         free = [name for name in dict.fromkeys(names) if name not in found.values()]
         fitting = [name for name in free if tables.plain_name(name) == standard]
@@ -242,6 +244,12 @@ def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emot
             raise DataError(
                 f"the column {name!r} of {path} has {len(own):,} different values, of which at most {MOST_CLASSES} can "
                 f"be classes; name another one with --{task.name}-column"
+            )
+        plain = {label: " ".join(label.casefold().split()) for label in own}
+        if alike := [label for label in own if list(plain.values()).count(plain[label]) > 1]:
+            raise DataError(
+                f"the labels {listed(sorted(alike, key=plain.get))} in the column {name!r} of {path} differ in letter "
+                "case or spaces alone; write each in one way"
             )
         none = tasks.no_emotion_of(own) if is_emotion else []
         if len(none) > 1 and not no_emotion:
