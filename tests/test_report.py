@@ -167,6 +167,22 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     assert "nan" not in plain.lower().split()
 
 
+def test_a_curve_is_broken_where_a_week_has_no_texts(folder):
+    rows = three_months().rename(columns={"date": "posted"})
+    pages = []
+    for kept in (rows, rows[~rows["posted"].between("2024-05-06", "2024-05-12 23:59")]):
+        result = kept.drop(columns="text").assign(status="fit")
+        found = figures(result, kept["text"], Predictor.load(folder), "made-up.csv")
+        pages.append(report.render(found))
+    whole, broken = (
+        [len(points.split()) - 1 for points in re.findall(r'<polyline points="([^"]*)"', page)] for page in pages
+    )
+    assert whole == [13] * 6  # all products and two of them, two emotions
+    assert broken == [5, 7] * 6
+    weeks = [line for line in found["over_time"] if line["start"] == "2024-05-06"]
+    assert {(line["texts"], line["share"], line["low"], line["high"]) for line in weeks} == {(0, None, None, None)}
+
+
 def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     rows = three_months().rename(columns={"date": "posted"})
     own = rows.index[(rows["emotion"] == NEGATIVE) & (rows["product"] == "iPhone")]

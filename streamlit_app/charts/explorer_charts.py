@@ -69,10 +69,13 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
         hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} texts; "
         "95% interval %{customdata[2]:.1%} to %{customdata[3]:.1%})<extra></extra>",
     )
-    edge = {"x": frame["start"], "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    low = go.Scatter(y=frame["low"], **edge)
-    high = go.Scatter(y=frame["high"], fill="tonexty", fillcolor=f"{colour}40", **edge)  # a quarter opaque
-    figure = layout(go.Figure([line, low, high]), title=plain(title), height=340).update_layout(showlegend=False)
+    band: dict[str, list] = {"x": [], "y": []}  # a shape for each stretch of periods with texts
+    for _, own in frame[frame["texts"] > 0].groupby((frame["texts"] == 0).cumsum()):
+        band["x"] += [*own["start"], *own["start"][::-1], None]
+        band["y"] += [*own["low"], *own["high"][::-1], None]
+    shape = {"fill": "toself", "fillcolor": f"{colour}40", "line": {"width": 0}}  # a quarter opaque
+    figure = go.Figure([line, go.Scatter(mode="lines", hoverinfo="skip", **shape, **band)])
+    figure = layout(figure, title=plain(title), height=340).update_layout(showlegend=False)
     for when in changes:
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
     starts = frame["start"][:: -(-len(frame) // 8)]  # Plotly's own ticks stand between the weeks

@@ -173,16 +173,17 @@ class RunExplorer(Explorer):
         product, emotion = self._choose("time", first, *(series[name].unique() for name in ("product", "emotion")))
         line, marks = (each[(each["product"] == product) & (each["emotion"] == emotion)] for each in (series, changes))
         line = line.assign(name=[_time(start, period) for start in line["start"]])
+        filled = line[line["texts"] > 0]
         own = rows[(rows["emotion"] == emotion) & ((product == ALL) | (rows["product"] == product))]
         starts = own["date"].dt.to_period(PERIODS[period]).dt.start_time
         title = f"{emotion}: share of the texts by {period}"
         self._drill_down(
             explorer_charts.share_over_time(line, marks["when"], emotion, title),
-            line,
+            filled,
             lambda bar: own[starts == bar["start"]],
             key=f"time_{product}_{emotion}",
-            alt=f"{title}: {in_words(line, 'name', 'share', '.0%')}.",
-            caption="The band is the 95% interval; a dashed line marks a change.",
+            alt=f"{title}: {in_words(filled, 'name', 'share', '.0%')}.",
+            caption=f"The band is the 95% interval, a gap a {period} without texts; a dashed line marks a change.",
         )
 
     # ---------------------------------------------------------------- two selections

@@ -74,6 +74,21 @@ def test_shares_by_period_have_wilsons_band(monkeypatch):
     assert by_period(rows.assign(date=pd.NaT), EMOTIONS).empty
 
 
+def test_a_week_without_texts_is_a_gap_and_moves_no_change():
+    rows = three_months()
+    is_gone = (rows["product"] == "iPhone") & rows["date"].between("2024-05-06", "2024-05-19 23:59")
+    table = by_period(rows[~is_gone], (NEGATIVE,))
+    own = table[table["product"] == "iPhone"].set_index("start")
+    assert own.index.tolist() == list(pd.date_range("2024-04-01", periods=13, freq="7D"))
+    empty = own.loc[["2024-05-06", "2024-05-13"]]
+    assert empty[["texts", "count"]].eq(0).all(axis=None)
+    assert empty[["share", "low", "high"]].isna().all(axis=None)
+    assert own.drop(empty.index)["share"].notna().all()
+    is_gone |= (rows["product"] == "iPhone") & rows["date"].between("2024-04-22", "2024-04-28 23:59")
+    changes = find_changes(rows[~is_gone], (NEGATIVE,)).sort_values("when")
+    assert changes["when"].dt.strftime("%Y-%m-%d").tolist() == ["2024-04-29", "2024-06-03"]
+
+
 def test_a_bad_month_is_found_with_the_words_of_its_texts():
     rows = three_months()
     changes = find_changes(rows, (NEGATIVE, POSITIVE))

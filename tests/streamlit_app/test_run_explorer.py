@@ -1,6 +1,7 @@
 """What a run shows beyond Explore: corrected shares, changes over time, two selections compared, real dates."""
 
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from types import SimpleNamespace
@@ -63,6 +64,17 @@ def test_what_changed_is_said_in_a_sentence_and_its_texts_are_read(run):
     app.selectbox(key=key).set_value("week of 8 June 2026").run()
     assert len(app.dataframe[-1].value) == 20
     assert app.dataframe[-1].value["text"].str.contains("crashed").all()
+
+
+def test_a_week_without_texts_is_a_gap_in_the_curve(stub):
+    weeks = [FIRST + timedelta(weeks=week) for week in range(WEEKS)]
+    lines = [f"I love my iPad {number},{weeks[number]}" for number in range(WEEKS) if number != 2]
+    app = open_tab(answered(["text,when", *lines]), "Over time")
+    [chart] = app.get("plotly_chart")
+    assert "week of 11 May 2026 0%, week of 25 May 2026 0%," in chart.proto.alt
+    line, band = json.loads(chart.proto.spec)["data"]
+    assert [text[:10] for text in line["x"]] == list(map(str, weeks))
+    assert [each is None for each in band["x"]] == [*[False] * 4, True, *[False] * 10, True]
 
 
 def test_a_file_of_dates_in_the_future_alone_is_shown(stub):

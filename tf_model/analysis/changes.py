@@ -127,20 +127,24 @@ def period_of(dates: pd.Series) -> str:
 def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
     """Over time, for all rows and each product: what share of the ``texts`` has each emotion.
 
-    A line for each ``product``, ``emotion`` and ``start`` of a period with texts: ``count`` and ``share`` of the texts,
-    with Wilson's 95% interval ``low``, ``high``. Rows without a date are left out.
+    A line for each ``product``, ``emotion`` and ``start`` of a period, from the first with texts to the last: ``count``
+    and ``share`` of the texts, with Wilson's 95% interval ``low``, ``high``; of a period without texts all three are
+    NaN. Rows without a date are left out.
     """
     dated = rows[rows["date"].notna()]
-    starts = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])]).dt.start_time
+    periods = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])])
     parts = [pd.DataFrame(columns=["product", "emotion", "start", "texts", "count", "share", "low", "high"])]
     for product, own in by_product(dated) if len(dated) else ():
-        counts = pd.crosstab(starts[own.index].rename("start"), own["emotion"].astype("str"))
+        counts = pd.crosstab(periods[own.index], own["emotion"].astype("str"))
+        counts = counts.reindex(pd.period_range(counts.index[0], counts.index[-1]), fill_value=0)
         texts = counts.sum(axis=1).to_numpy()
+        totals = np.where(texts > 0, texts, np.nan)
         for emotion in emotions:
             count = counts[emotion].to_numpy() if emotion in counts else np.zeros(len(texts), np.int64)
-            low, high = wilson_interval(count, texts)
-            columns = {"texts": texts, "count": count, "share": count / texts, "low": low, "high": high}
-            parts.append(pd.DataFrame({"product": product, "emotion": emotion, "start": counts.index} | columns))
+            low, high = wilson_interval(count, totals)
+            columns = {"texts": texts, "count": count, "share": count / totals, "low": low, "high": high}
+            starts = counts.index.start_time
+            parts.append(pd.DataFrame({"product": product, "emotion": emotion, "start": starts} | columns))
     return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
@@ -177,7 +181,7 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
         def error(self, start: int, end: int) -> float:
             return self.costs[start, end]
 
-    series = by_period(rows, emotions).groupby(["product", "emotion"], sort=False)
+    series = by_period(rows, emotions).query("texts > 0").groupby(["product", "emotion"], sort=False)
     tried = sum(len(own) - 1 for _, own in series)
     lines = []
     for (product, emotion), own in series:
