@@ -271,6 +271,8 @@ def _opened(folder: Path) -> Answers:
         is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
         real = (dates.values.dt.date if is_day else dates.values).astype(object)
         workbook.isetitem(place, real.where(dates.values.notna(), own.iloc[:, place]))
+        if dates.is_utc:  # a workbook holds no offsets
+            workbook.columns = [f"{name} (UTC)" if at == place else name for at, name in enumerate(workbook)]
     return Answers(result, table, workbook, shown, text_column, tweets, rows, dates)
 
 

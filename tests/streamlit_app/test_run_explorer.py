@@ -117,6 +117,26 @@ def test_the_workbook_has_real_dates(run):
     assert (sheet["B2"].value.date(), sheet["B2"].number_format) == (FIRST, "yyyy-mm-dd")
 
 
+@pytest.mark.parametrize(
+    ("times", "name", "hour"),
+    [
+        (["2024-05-01T10:00:00+02:00", "2024-05-02T10:00:00Z"], "time (UTC)", 8),
+        (["Wed May 01 08:00:00 +0000 2024"] * 2, "time (UTC)", 8),
+        (["1714550400", "1714550401"], "time (UTC)", 8),
+        (["2024-05-01 10:00", "2024-05-01 11:00:00"], "time", 10),
+        (["05/01/2024 10:00 AM", "01.05.2024 10:00"], "time", 10),
+        (["01.05.2024", "02.05.2024"], "time", 0),
+    ],
+)
+def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times, name, hour):
+    answers = answered(
+        ["text,time", *(f"I love my iPad {number},{each}" for number, each in enumerate(times))]
+    ).opened()
+    sheet = openpyxl.load_workbook(io.BytesIO(files.as_xlsx(answers.workbook))).active
+    assert (sheet["B1"].value, sheet["B2"].value.hour) == (name, hour)
+    assert answers.table["time"].tolist() == times
+
+
 @pytest.fixture
 def corrected(monkeypatch):
     """A model that says how it errs."""

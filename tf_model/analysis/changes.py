@@ -33,6 +33,7 @@ FORMS = {
     "Unix seconds": r"[1-3]\d{9}(?:\.\d+)?",
     "Unix milliseconds": r"[1-3]\d{12}(?:\.0)?",
 }
+_WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
 _UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
 _NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
 _SAMPLE = 1000  # cells that say whether a column holds dates
@@ -45,6 +46,7 @@ class Dates:
     column: str
     values: pd.Series  # datetime64 in UTC without its zone, NaT where there is none that can be used; by the index
     notes: tuple[str, ...]
+    is_utc: bool  # whether the file has times with an offset, which the values do not have any more
 
 
 def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | None:
@@ -63,10 +65,11 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
             continue
         dates, notes = _read(cells, is_usual)
         if (is_usual, dates.notna().sum()) > most:
-            best, most = (name, dates, notes), (is_usual, dates.notna().sum())
+            best, most = (name, cells, dates, notes), (is_usual, dates.notna().sum())
     if best is None:
         return None
-    name, dates, notes = best
+    name, cells, dates, notes = best
+    is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
     is_future = dates > latest
     for count, what in (
         (len(table) - len(dates), "without a date"),
@@ -75,7 +78,7 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
     ):
         if count:
             notes.append(f"{count:,} {plural(count, 'row', 'rows')} {what}")
-    return Dates(name, dates.mask(is_future).reindex(table.index), tuple(notes))
+    return Dates(name, dates.mask(is_future).reindex(table.index), tuple(notes), is_utc)
 
 
 def _read(cells: pd.Series, with_numbers: bool) -> tuple[pd.Series, list[str]]:
