@@ -42,6 +42,19 @@ def test_the_sheet_with_the_texts_is_preferred(tmp_path):
         assert table.columns == ["what", "means"]
 
 
+@pytest.mark.parametrize("cover", [[[]], [["Survey of May"], [], ["Asked by mail."], ["Ask us what it means."]]])
+def test_a_cover_page_is_not_taken_for_the_table(tmp_path, cover):
+    answers = [["what we were told", "shop"], *([f"my reader broke {number}", "web"] for number in range(9))]
+    path = workbook(tmp_path / "a.xlsx", Cover=cover, Answers=answers, Shops=[["shop"], ["web"]])
+    with tables.open_table(path) as table:
+        assert table.columns == ["what we were told", "shop"]
+        words = "reading the longest sheet, 'Answers', of 'Cover', 'Answers', 'Shops'; --sheet chooses another"
+        assert table.notes == [words]
+    path = workbook(tmp_path / "b.xlsx", Answers=answers, Codes=[["code", "means"], *[["a", "b"]] * 20])
+    with tables.open_table(path) as table:
+        assert "reading the first sheet, 'Answers'" in table.notes[0]
+
+
 def test_what_a_workbook_cannot_hold_exactly_is_text(tmp_path):
     ids = [10**15 - 1, 10**15, 47_936_284_917_354_497, -(10**15)]
     frame = pandas.DataFrame({"id": pandas.Series(ids, dtype=object), "when": [datetime(1850, 1, 2)] * 4})

@@ -70,7 +70,10 @@ class Workbook(Table):
             self.book.close()
 
     def _find_sheet(self) -> None:
-        """Set ``sheet``: the one that was named, else the first with a column for texts, else the first."""
+        """Set ``sheet``: the one that was named, else the first with a column for texts, else the first.
+
+        A first one of a single column may be a cover page: then the one with the most rows is taken.
+        """
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
         first = self.sheet = next(iter(sheets.values()))
         if self.sheet_name is not None:
@@ -78,14 +81,23 @@ class Workbook(Table):
                 raise UsageError(f"{self.name} has no sheet {self.sheet_name!r}; its sheets are {listed(sheets)}")
             self.sheet = sheets[self.sheet_name]
         elif len(sheets) > 1:
+            which = "the first sheet with a column for texts"
             for self.sheet in sheets.values():
                 if any(map(self.is_wanted, self._header())):
                     break
             else:
-                self.sheet = first
-            which = "the first sheet" if self.sheet is first else "the first sheet with a column for texts"
+                self.sheet, which = first, "the longest sheet"
+                if len(self._header()) < 2:
+                    self.sheet = max(sheets.values(), key=self._length)
+            if self.sheet is first:
+                which = "the first sheet"
             name = self.sheet.title
             self.notes.append(f"reading {which}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another")
+
+    def _length(self, sheet: Any) -> int:
+        """The rows of a sheet that are not blank."""
+        self.sheet = sheet
+        return sum(1 for _ in self._filled_rows())
 
     def _header(self) -> list[str]:
         """The first row of ``sheet`` that is not blank; empty where there is none."""
