@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from streamlit_app.charts.monitor_charts import milliseconds
 from streamlit_app.components import loading, notices
 from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.widgets import offer_file, pick
-from tf_model import tasks
+from tf_model import paths, tasks
 from tf_model.cli import duration
 from tf_model.errors import TweetTargetError, plural
 from tf_model.monitor import accuracy, drift, reference
@@ -99,8 +100,9 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     model, version, source = of
     until = time.time()
     since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
+    folder = loading.models_folder() / model
     try:
-        known = reference.load(loading.models_folder() / model, version)
+        known = reference.load(folder, version)
     except TweetTargetError as error:
         st.warning(plain_markdown(str(error)), icon=":material/warning:")
         known = None
@@ -116,7 +118,7 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     _show_signals(judged)
     _show_errors(store.errors(since, until, MOST_ERRORS, of), judged)
     _show_corrections(store, corrections)
-    _show_drift(judged)
+    _show_drift(judged, folder)
     st.caption(f"{_clock(since)} to {_clock(until)} UTC. Version {plain_markdown(version)}.")
 
 
@@ -299,11 +301,13 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
     )
 
 
-def _show_drift(report: Report) -> None:
-    """Each feature against the reference, and the distributions of one of them side by side."""
+def _show_drift(report: Report, folder: Path) -> None:
+    """Each feature against the reference in ``folder``, and the distributions of one of them side by side."""
     st.subheader("Drift", anchor=False)
     if report.reference is None:
-        st.info("Not judged: there is no reference.json of this version of the model.", icon=":material/info:")
+        where = plain_markdown(f"It is looked for in {paths.shown(folder)}, where training writes it.")
+        words = "Not judged: there is no reference.json of this version of the model."
+        st.info(f"{words} {where}", icon=":material/info:")
         return
     if not report.drifts:
         words = f"that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this time."

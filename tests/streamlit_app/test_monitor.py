@@ -250,8 +250,10 @@ class TestDrift:
         ordinary_reference().save(folder)
         monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: APP.version)
 
-    def test_without_a_reference_it_says_why(self, healthy):
-        assert "Not judged: there is no reference.json of this version of the model." in said(open_page())
+    def test_without_a_reference_it_says_why_and_where_it_looks(self, healthy, models):
+        page = said(open_page())
+        assert "Not judged: there is no reference.json of this version of the model." in page
+        assert f"It is looked for in {paths.shown(models / 'answer')}, where training writes it." in page
 
     def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
         monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
