@@ -11,8 +11,8 @@ from streamlit_app.components.loading import ModelState
 from streamlit_app.components.notices import plain_markdown
 from tf_model import model_dir, tasks
 from tf_model.data.examples import products_of_labels
-from tf_model.data.products import SUFFIXES, Products, parse_products, read_products
-from tf_model.errors import DataError, TweetTargetError
+from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, read_products
+from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.targets import TargetPredictor
 
 LIST, PROBLEM = "products", "products_problem"  # in the session: a list of its own, and what was wrong with another
@@ -62,10 +62,15 @@ def _of_model(state: ModelState) -> Products:
 
 
 def _take_typed() -> None:
-    lines = [line.partition(":")[::2] for line in st.session_state[TYPED].splitlines() if line.strip()]
-    table = io.StringIO()
-    csv.writer(table).writerows([("name", "aliases"), *lines])
-    _take(table.getvalue().encode(), ".csv", "your list") if lines else _forget()
+    lines = [line for line in st.session_state[TYPED].splitlines() if line.strip()]
+    if not lines:
+        _forget()
+    elif several := next((line for line in lines if "," in line and PATTERN not in line), None):
+        st.session_state[PROBLEM] = f"{quoted(several)} holds a comma; write one product a line, and ; between aliases."
+    else:
+        table = io.StringIO()
+        csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
+        _take(table.getvalue().encode(), ".csv", "your list")
 
 
 def of_answers(state: ModelState) -> Products | None:

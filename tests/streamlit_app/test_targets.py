@@ -180,6 +180,13 @@ def test_products_can_be_typed_and_stay_in_the_session(targets):
     assert app.text_area(key=products.TYPED).value == ""
 
 
+def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
+    app = type_list(ask("I love the Pixel, hate the Switch"), "Pixel, Switch")
+    assert "holds a comma; write one product a line" in words_of(app)
+    assert "The model's list" in words_of(app)
+    assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}"))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [("mine.csv", b"name,aliases\nPixel,pixel 2\n"), ("mine.yaml", b"- name: Pixel\n  aliases: [pixel 2]\n")],
