@@ -168,7 +168,7 @@ from tf_model.promote.versions import add_version, other_version, recover, use_v
 
 os.fsync = lambda handle: None  # a process that dies loses nothing of what it wrote; this is for power cuts
 base = Path(sys.argv[1])
-for name in "0ab":
+for name in "0abc":
     make(base / name, name)
 
 def plain(target):
@@ -191,11 +191,12 @@ def trained_over(target):
 # What is there, what is done, what may be in use and kept afterwards once it was put in order, and whether the name may
 # be missing for a moment.
 cases = {{
-    "first": (lambda target: None, "add", [(None, None), ("b", None)], True),
-    "plain": (plain, "add", [("a", None), ("a", "b"), ("b", "a")], True),
-    "linked": (linked, "add", [("a", "0"), ("a", None), ("a", "b"), ("b", "a")], False),
-    "rolled back": (rolled_back, "add", [("a", "0"), ("a", None), ("a", "b"), ("b", "a")], False),
+    "first": (lambda target: None, "add b", [(None, None), ("b", None)], True),
+    "plain": (plain, "add b", [("a", None), ("a", "b"), ("b", "a")], True),
+    "linked": (linked, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
+    "rolled back": (rolled_back, "add b", [("a", "0"), ("a", "b"), ("b", "a")], False),
     "back": (linked, "back", [("a", "0"), ("0", "a")], False),
+    "over a folder": (trained_over, "add c", [("b", "a"), ("b", "c"), ("c", "b")], True),
     "back from a folder": (trained_over, "back", [("b", "a"), ("a", "b")], True),
 }}
 
@@ -222,8 +223,8 @@ for name, (prepare, action, allowed, may_be_missing) in cases.items():
         child = os.fork()
         if not child:
             die_at(line)
-            if action == "add":
-                add_version(base / "b", target)
+            if action != "back":
+                add_version(base / action[-1], target)
             else:
                 use_version(target, other_version(target))
             os._exit(0)

@@ -39,11 +39,11 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
                 if file.is_file():
                     with file.open("rb") as copied:
                         os.fsync(copied.fileno())  # so that the link never leads to what a power cut has taken
-            for each in versions(target):
-                if each != in_use(target):
-                    hidden = each.with_name(f".{each.name}.old")  # half a version is never among the others
-                    each.rename(hidden)
-                    shutil.rmtree(hidden, ignore_errors=True)
+        for each in versions(target):  # only now: there is always another whole version to go back to
+            if each not in (version, in_use(target)):
+                hidden = each.with_name(f".{each.name}.old")  # half a version is never among the others
+                each.rename(hidden)
+                shutil.rmtree(hidden, ignore_errors=True)
         use_version(target, version)
 
 
