@@ -175,6 +175,15 @@ def test_a_model_of_targets_finds_the_products_that_it_was_trained_with(target_m
     assert found["protocol"] == whole["protocol"]
 
 
+def test_models_of_targets_are_compared_on_what_they_were_evaluated_on(target_model, tmp_path):
+    path = tmp_path / "compared.json"
+    assert evaluate.main([*BRANDS, "--compare", str(target_model), str(target_model), "--json", str(path)]) == 0
+    found = json.loads(path.read_text(encoding="utf-8"))["tasks"]["target"]
+    expected = json.loads((target_model / "metrics.json").read_text(encoding="utf-8"))["validation"]["target"]
+    assert [found[each]["accuracy"] for each in ("old", "new")] == [expected["accuracy"]] * 2
+    assert found["rows"] == expected["rows"]
+
+
 def test_targets_are_cross_validated_by_the_labels_that_are_not_assumed(shallow_bert, tmp_path, store, capsys):
     found = grouped(shallow_bert, tmp_path / "targets.json", *BRANDS, "--task", "target")
     rows = data.training_rows(data.read(BRANDS[1]), "target")

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from sample_datasets import write_csv
+from stub_model import target_stub
 
 from tf_model import tasks
 from tf_model.data import dataset as dataset_file
@@ -125,9 +126,13 @@ ROWS = [
 ]
 
 
+def read(path, rows):
+    return dataset_file.read(write_csv(path, rows), known=[replace(tasks.PRODUCT, labels=PRODUCTS)])
+
+
 @pytest.fixture
 def dataset(tmp_path):
-    return dataset_file.read(write_csv(tmp_path / "data.csv", ROWS))
+    return read(tmp_path / "data.csv", ROWS)
 
 
 def model(folder, dataset, rows, *, sees=("ipad", "iphone"), emotion=False, **metrics) -> Predictor:
@@ -196,7 +201,7 @@ def test_the_answer_decides_where_both_give_one(tmp_path, dataset):
 
 def test_retweets_in_a_dataset_are_counted_as_one_tweet(tmp_path):
     retweets = [(f"RT @user: {ROWS[0][0]}", *ROWS[0][1:])] * 3
-    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", [*ROWS, *retweets]))
+    dataset = read(tmp_path / "data.csv", [*ROWS, *retweets])
     rows = range(len(ROWS) + len(retweets))
     old = model(tmp_path / "old", dataset, rows, sees=("iphone",), emotion=True)
     found = compare_models(old, model(tmp_path / "new", dataset, rows, emotion=True), dataset)["tasks"]
@@ -211,6 +216,26 @@ def test_a_model_of_the_product_compares_with_one_of_both(tmp_path, dataset):
     rows = range(len(ROWS))
     old, new = model(tmp_path / "old", dataset, rows), model(tmp_path / "new", dataset, rows, emotion=True)
     assert list(compare_models(old, new, dataset)["tasks"]) == ["product"]
+
+
+def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
+    rows = [
+        *((f"{unlike(letter)} my Xbox is great but a Kindle is bad", "Xbox", tasks.POSITIVE) for letter in "abcd"),
+        *((f"{unlike(letter)} a Kindle is bad", "Kindle", tasks.NEGATIVE) for letter in "efg"),
+        (f"{unlike('h')} neither Xbox nor Kindle", "", tasks.NO_EMOTION),
+        (f"{unlike('i')} names no product", "", tasks.NO_EMOTION),
+    ]
+    dataset = dataset_file.read(write_csv(tmp_path / "data.csv", rows))
+    old = replace(model(tmp_path / "old", dataset, range(9)), labels={"target": tasks.EMOTIONS})
+    new = replace(model(tmp_path / "new", dataset, range(1, 9)), labels={"target": tasks.EMOTIONS})
+    old = replace(old, score=lambda batch: target_stub().score([text.replace(b"great", b"fine") for text in batch]))
+    new = replace(new, score=target_stub().score)
+    (old.folder / "products.csv").write_text("name,aliases\nXbox,\nKindle,\n", encoding="utf-8")
+    found = compare_models(old, new, dataset)
+    target = found["tasks"]["target"]
+    assert found["rows"] == target["rows"] == 3 + 3 + 2  # not what is only assumed: no emotion toward the other product
+    assert (target["old"]["accuracy"], target["new"]["accuracy"]) == (5 / 8, 1.0)
+    assert (found["task"], target["only_new_right"]) == ("target", 3)
 
 
 def test_models_of_different_tasks_are_refused(tmp_path, dataset):

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from tf_model import data, paths, tasks
-from tf_model.data.examples import label_ids_of
+from tf_model.data.products import read_products
 from tf_model.data.splits import near_duplicate_groups
 from tf_model.errors import ModelError, plural
 from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval, table_of_numbers, wilson_interval
 from tf_model.inference.predictor import Predictor
-from tf_model.model_dir import read_validation_rows
+from tf_model.model_dir import PRODUCTS, read_validation_rows
 from tf_model.modeling.joint_label import confidence_and_right
 
 BETTER, WORSE, NO_DIFFERENCE = "better", "worse", "no clear difference"
@@ -58,67 +58,67 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
-    """Let two models answer the texts that both of them validated on, and compare what they answer.
+    """Let two models answer the texts, or labelled mentions, that both validated on, and compare what they answer.
 
     ``tasks`` holds :func:`compare_right` and the metrics of both for each task that both know, and for the answer;
     ``task`` is the one that decides. Raises :class:`ModelError` if there is nothing to compare on.
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
-    chosen = [task for task in old.tasks if task in new.tasks and task.name in tasks.TASKS]
+    chosen = [task for task in old.tasks if task in new.tasks]
     if not chosen:
         raise ModelError(
             f"{old_name} predicts {', '.join(old.labels)} and {new_name} predicts {', '.join(new.labels)}; "
-            "compare models of the same product, emotion, or answer, and of the same classes"
+            "compare models of the same task, and of the same classes"
         )
-    unseen = _unseen_rows(old, dataset) & _unseen_rows(new, dataset)
-    frame = dataset.labelled[dataset.labelled["row"].isin(unseen)]
-    if len(frame) < 2:
+    unseen = np.intersect1d(_unseen_rows(old, dataset), _unseen_rows(new, dataset))
+    name = tasks.name_of(task.name for task in chosen)
+    products = read_products(old.folder / PRODUCTS) if name == tasks.TARGET.name else None
+    rows = data.training_rows(dataset, name, products).numbered(unseen)
+    rows = rows.take(np.flatnonzero((rows.judged_ids != tasks.NO_LABEL).any(axis=1)))
+    if len(rows) < 2:
         raise ModelError(
-            f"{old_name} and {new_name} validated on different rows: only {len(frame)} "
-            f"{plural(len(frame), 'row is', 'rows are')} unknown to both; train them with one --split-seed"
+            f"{old_name} and {new_name} validated on different rows: only {len(rows)} "
+            f"{plural(len(rows), 'row is', 'rows are')} unknown to both; train them with one --split-seed"
         )
-    texts = frame[tasks.TEXT_COLUMN].tolist()
-    groups = near_duplicate_groups(texts)
-    scores = [by_task(model.probabilities(texts), model.tasks) for model in (old, new)]
-    label_ids = np.stack([label_ids_of(frame, task) for task in chosen], axis=1)
+    groups = near_duplicate_groups(rows.texts)
+    scores = [by_task(model.probabilities(rows.texts), model.tasks) for model in (old, new)]
     compared = {}
-    for task, ids in zip(chosen, label_ids.T, strict=True):
+    for task, ids in zip(chosen, rows.label_ids.T, strict=True):
         known = ids != tasks.NO_LABEL
         evaluated = [evaluate_probabilities(ids[known], each[task.name][known], task.labels) for each in scores]
         metrics = [{name: each[name] for name in METRICS} for each in evaluated]
         correct = [each[task.name][known].argmax(axis=1) == ids[known] for each in scores]
         compared[task.name] = dict(zip(("old", "new"), metrics, strict=True)) | compare_right(*correct, groups[known])
-    if tasks.has_answer(compared):
-        known = label_ids[:, 1] != tasks.NO_LABEL
+    if name == tasks.ANSWER:
+        known = rows.label_ids[:, 1] != tasks.NO_LABEL
         metrics, correct = {}, []
-        for name, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gains a model nothing
+        for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gains a model nothing
             probabilities = [each[task.name][known] for task in chosen]
-            is_right = confidence_and_right(label_ids[known], probabilities, chosen[1].neutral)[1]
+            is_right = confidence_and_right(rows.label_ids[known], probabilities, chosen[1].neutral)[1]
             interval = list(wilson_interval(int(is_right.sum()), len(is_right)))
-            metrics[name] = {"accuracy": float(is_right.mean()), "accuracy_interval": interval}
+            metrics[model] = {"accuracy": float(is_right.mean()), "accuracy_interval": interval}
             correct.append(is_right)
         compared[tasks.ANSWER] = metrics | compare_right(*correct, groups[known])
-    deciding = tasks.ANSWER if tasks.ANSWER in compared else chosen[0].name
     return {
         "old": old_name,
         "new": new_name,
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
-        "rows": len(frame),
+        "rows": len(rows),
         "tasks": compared,
-        "task": deciding,
-        "verdict": compared[deciding]["verdict"],
+        "task": name,
+        "verdict": compared[name]["verdict"],
     }
 
 
-def _unseen_rows(model: Predictor, dataset: data.Dataset) -> set[int]:
-    """Rows of the dataset that a model validated on, and so has not trained on."""
+def _unseen_rows(model: Predictor, dataset: data.Dataset) -> np.ndarray:
+    """The numbers of the rows of the dataset that a model validated on, and so has not trained on, int64 [N]."""
     if model.data_sha256 != dataset.sha256:
         raise ModelError(
             f"{paths.shown(model.folder)} was trained on other data (sha256 {model.data_sha256}) than "
             f"{paths.shown(dataset.path)}; give its own with --data"
         )
-    return set(read_validation_rows(model.folder).tolist())
+    return read_validation_rows(model.folder)
 
 
 def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
