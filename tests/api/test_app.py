@@ -162,6 +162,16 @@ def test_limits(body, status):
     assert len(answer.content) < 500, "what was sent is not sent back"
 
 
+def test_what_names_too_many_products_is_refused(monkeypatch):
+    monkeypatch.setattr(api, "MOST_MENTIONS", 3)
+    three = {"texts": ["my Kindle is great", "my xbone, and Kindle, Kindle, Kindle"]}
+    assert sum(map(len, client().post("/targets", json=three).json()["targets"])) == 3
+    answer = client().post("/targets", json={"texts": [*three["texts"], "an Xbox"]})
+    [detail] = answer.json()["detail"]
+    assert (answer.status_code, detail["loc"]) == (422, ["body", "texts"])
+    assert detail["msg"] == "the texts name 4 products, expected at most 3; send fewer texts"
+
+
 def test_a_page_of_another_site_cannot_ask_without_being_noticed_by_the_browser():
     plain = client().post("/predict", content=b'{"texts": ["a"]}', headers={"Content-Type": "text/plain"})
     assert plain.status_code == 422

@@ -37,6 +37,7 @@ from tf_model.monitor.recorder import Recorder
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
 MOST_TEXTS = 128  # of a request
+MOST_MENTIONS = 10 * MOST_TEXTS  # in the texts of a request: each is scored as a text is
 MOST_BYTES = 2**18  # of a body: the longest text takes less, however it is escaped
 MOST_WAITING = 512  # texts, half a second of work or so
 MOST_EXPLANATIONS = 8  # that wait, since each takes as long as dozens of answers
@@ -153,6 +154,9 @@ def make_app(
                 found[index].append(values)
         return found
 
+    def count_mentions(texts: Sequence[str]) -> list[int]:
+        return [len(targets.products.first_mentions(text)) for text in texts]
+
     def explain(asked: Sequence[OneText]) -> list[dict[str, Any]]:
         [body] = asked
         if body.place == (None, None):
@@ -169,6 +173,7 @@ def make_app(
     predicted = Batcher(predict, scoring, MOST_WAITING)
     served = Batcher(serve, scoring, MOST_WAITING)
     found = Batcher(find_targets, scoring, MOST_WAITING)
+    counted = Batcher(count_mentions, ThreadPoolExecutor(1, "counting"), MOST_WAITING, 1)
     explained = Batcher(explain, ThreadPoolExecutor(1, "explaining"), MOST_EXPLANATIONS, 1)
 
     prediction = _row("Prediction", predictor.columns())
@@ -182,11 +187,21 @@ def make_app(
         request.state.texts = len(body.texts)
         return JSONResponse({"predictions": await predicted(body.texts)})
 
-    @app.post("/targets", response_model=all_targets, responses=UNABLE, summary="The emotion directed at each product")
+    @app.post(
+        "/targets",
+        response_model=all_targets,
+        responses=UNABLE,
+        summary="The emotion directed at each product",
+        description=f"The texts name at most {MOST_MENTIONS:,} products, each counted once a text.",
+    )
     async def _targets(body: Texts, request: Request) -> Response:
         request.state.texts = len(body.texts)
         if targets is None:
             raise HTTPException(404, NO_TARGETS)
+        may_be_more = len(body.texts) * len(targets.products.aliases) > MOST_MENTIONS  # else nothing need be counted
+        if may_be_more and (mentions := sum(await counted(body.texts))) > MOST_MENTIONS:
+            told = f"the texts name {mentions:,} products, expected at most {MOST_MENTIONS:,}; send fewer texts"
+            raise RequestValidationError([{"loc": ("body", "texts"), "msg": told, "type": "value_error"}])
         return JSONResponse({"targets": await found(body.texts)})
 
     @app.post("/explain", response_model=explanation, responses=UNABLE, summary="Which words counted")
