@@ -1,5 +1,7 @@
 """Corrected shares are nearer to the truth than the count, and their intervals hold it."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,11 @@ from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_s
 from tf_model.errors import ModelError
 from tf_model.model_dir import Predictions, probability_column
 from tf_model.tasks import EMOTIONS
+
+
+@cache
+def correction_of(seed):
+    return Correction.of(predictions((60, 500, 200), seed))
 
 
 def of_one(own):
@@ -26,7 +33,7 @@ def rows(own, product="iPad"):
 def test_shares_that_moved_are_found_where_counting_misses_them():
     generator, errors, counting, held = np.random.default_rng(0), [], [], []
     for seed in range(30):
-        correction = Correction.of(predictions((60, 500, 200), seed))
+        correction = correction_of(seed)
         window = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
         truth = np.bincount(window.label_ids, minlength=3) / 300
         share, low, high = estimated_shares(window.probabilities, of_one(window), correction)
@@ -41,7 +48,7 @@ def test_shares_that_moved_are_found_where_counting_misses_them():
 def test_shares_that_did_not_move_are_not_corrected_for_chance():
     errors, counting = [], []
     for seed in range(30):
-        correction = Correction.of(predictions((60, 500, 200), seed))
+        correction = correction_of(seed)
         window = predictions((24, 197, 79), 1000 + seed)  # of 300, as of those that validated
         truth = np.bincount(window.label_ids, minlength=3) / 300
         errors.append(abs(estimated_shares(window.probabilities, of_one(window), correction)[0] - truth).mean())
@@ -78,13 +85,12 @@ def test_how_emotions_divide_for_a_product_is_no_error_of_the_model():
 
 def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
     generator, held, narrower, errors = np.random.default_rng(0), [], [], []
-    corrections = [Correction.of(predictions((60, 500, 200), seed)) for seed in range(4)]
-    for seed, correction in enumerate(corrections * 6):
+    for seed in range(24):
         own = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
         truth, answered = np.bincount(own.label_ids, minlength=3) / 300, rows(own)
         order = draw(answered)[:50]
         labels = pd.Series(np.array(EMOTIONS, object)[own.label_ids[order]], order)
-        before, after = (emotion_shares(answered, EMOTIONS, correction, known) for known in (None, labels))
+        before, after = (emotion_shares(answered, EMOTIONS, correction_of(seed % 4), known) for known in (None, labels))
         held.append(((after["low"] <= truth) & (truth <= after["high"])).mean())
         narrower.append((after["high"] - after["low"]).sum() / (before["high"] - before["low"]).sum())
         errors.append([abs(each["share"] - truth).mean() for each in (before, after)])
@@ -111,7 +117,7 @@ def test_only_a_random_sample_of_the_rows_counts_as_checked():
 def test_the_count_stands_beside_it_and_few_texts_are_not_corrected():
     own = predictions((10, 30, 18), 0)
     product = np.where(np.arange(58) < 40, "iPad", "iPhone")
-    table = emotion_shares(rows(own, product), EMOTIONS, Correction.of(predictions((60, 500, 200), 1)))
+    table = emotion_shares(rows(own, product), EMOTIONS, correction_of(1))
     assert table["product"].unique().tolist() == [ALL, "iPad", "iPhone"]
     counts = np.bincount(own.predicted_ids, minlength=3)
     assert table["counted"].head(3).tolist() == counts.tolist()
@@ -138,6 +144,6 @@ def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
 def test_an_emotion_that_no_text_has_leaves_no_gap():
     """Its weight vanishes while the others are sought."""
     own = Predictions(EMOTIONS, np.arange(60), np.full(60, 2), np.tile([1e-9, 1e-9, 1 - 2e-9], (60, 1)))
-    share, low, high = estimated_shares(own.probabilities, of_one(own), Correction.of(predictions((60, 500, 200), 1)))
+    share, low, high = estimated_shares(own.probabilities, of_one(own), correction_of(1))
     assert share.sum() == pytest.approx(1)
     assert ((low >= 0) & (low <= share) & (share <= high) & (high <= 1 + 1e-9)).all()

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -34,6 +35,7 @@ ASCII_FOR = {**dict.fromkeys("‘’‚′", "'"), **dict.fromkeys("“”„″
 ENTITIES = {"&quot;": '"', "&#39;": "'", "&apos;": "'", "&nbsp;": " ", "&lt;": "<", "&gt;": ">", "&amp;": "&"}
 
 
+@cache
 def normalized(text: str) -> str:
     """Light normalisation, step by step."""
     text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
