@@ -1,8 +1,8 @@
-"""``python -m research.tools.image_check``: the container image, built on a base made on the spot, started and asked.
+"""``python -m research.tools.image_check``: build the container image on a fresh base, start it and ask it.
 
-The base is Debian's, by mmdebstrap. API and app are started from the image by podman with a read-only root, as the
-image's user and with the limits of compose.yaml, asked over published ports, read by Debian's Prometheus with the
-settings and rules of compose.yaml, and stopped. It needs root.
+mmdebstrap makes the base from Debian. podman starts API and app with a read-only root, as the image's user and with the
+limits of compose.yaml. Both are asked over published ports, read by Debian's Prometheus with the settings and rules of
+compose.yaml, and stopped. It needs root.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from tf_model import cli, paths, tasks
 from tf_model.errors import TweetTargetError
 
 IMAGE, BASE = "localhost/tweet-target", "localhost/tweet-target-base"
-# runc and cgroupfs also where there is no systemd.
+# runc and cgroupfs also work without systemd.
 PODMAN = ("podman", "--runtime", "runc", "--cgroup-manager", "cgroupfs")
-LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")  # podman's own are higher than a root may have
-EXCLUDED = ("doc", "man", "locale")  # of the base, as Debian's slim image does
+LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")  # podman's defaults may exceed root's limits
+EXCLUDED = ("doc", "man", "locale")  # left out of the base, as in Debian's slim image
 DEPLOY = paths.ROOT / "tf_model"
 MOST_BYTES, MOST_SECONDS = 700e6, 5.0
 QUESTION = "Loving the new iPad, the screen is gorgeous!"
@@ -40,7 +40,7 @@ STARTING_SECONDS = 60
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Build, start, ask, stop, record."""
+    """Build the image, start it, ask it, stop it and record the results."""
     cli.parser(
         "research.tools.image_check", "Build the container image on a fresh base, start it and ask it."
     ).parse_args(argv)
@@ -86,7 +86,7 @@ def _bootstrap() -> list[str]:
 
 
 def run_options(service: dict[str, Any]) -> list[str]:
-    """What a service of compose.yaml asks for, as options of ``podman run``."""
+    """The settings of a service of compose.yaml, as options of ``podman run``."""
     options = ["--read-only", "--memory", service["mem_limit"], "--pids-limit", str(service["pids_limit"])]
     options += [f"--tmpfs={folder}" for folder in service["tmpfs"]]
     options += [f"--cap-drop={name}" for name in service["cap_drop"]]
@@ -98,7 +98,7 @@ def run_options(service: dict[str, Any]) -> list[str]:
 
 @contextmanager
 def running(service: str, *ports: int) -> Iterator[tuple[str, list[str], float]]:
-    """A container of a service of compose.yaml: its name, where its ports are on this machine, and when it started."""
+    """Run a service of compose.yaml in a container; yield its name, its ports' addresses here, and its start time."""
     settings = yaml.safe_load((paths.ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"][service]
     name = f"tweet-target-{service}-check"
     began = time.monotonic()
@@ -114,10 +114,9 @@ def running(service: str, *ports: int) -> Iterator[tuple[str, list[str], float]]
 
 
 def _checked(name: str) -> dict[str, Any]:
-    """What a running container uses, after a check that it may write nowhere but in /tmp and its log, and as nobody."""
-    _podman(
-        "exec", name, "sh", "-c", 'test "$(id -u)" = 10001 && ! touch /app/x /opt/site-packages/x 2>&1 && touch /tmp/x'
-    )
+    """Check that a container's user is 10001 and may write to /tmp, not to the code; stop it, return what it used."""
+    refused = "! touch /app/x 2>&1 && ! touch /opt/site-packages/x 2>&1"  # one by one: both at once fail if either does
+    _podman("exec", name, "sh", "-c", f'test "$(id -u)" = 10001 && {refused} && touch /tmp/x')
     usage = [f"/sys/fs/cgroup/{file}" for file in ("memory.current", "memory/memory.usage_in_bytes")]  # version 2, 1
     memory = _podman("exec", name, "sh", "-c", f"cat {usage[0]} 2> /dev/null || cat {usage[1]}")
     began = time.monotonic()
@@ -127,7 +126,7 @@ def _checked(name: str) -> dict[str, Any]:
 
 
 def _scrape(addresses: dict[str, str]) -> int:
-    """Have Prometheus read these jobs, with the settings and rules of compose.yaml; the number of rules."""
+    """Let Prometheus read these jobs, with the settings and rules of compose.yaml; returns the number of rules."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as name:
