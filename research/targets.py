@@ -1,7 +1,7 @@
 """``python -m research.targets``: how well the emotion directed at each product of a text is recognized.
 
-Each protocol is measured with the mention masked, as `--task target` trains it, and with the text alone, in which the
-model cannot tell for which mention it is asked. Finished trainings are kept, so that a stopped run goes on.
+Each protocol is measured with the mention masked, as `--task target` trains it, and with the text alone, where the
+model cannot know which mention is meant. Finished trainings are kept, so a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from tf_model.config import TARGET
 from tf_model.data import splits
 from tf_model.errors import DataError
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval
-from tf_model.preprocessing.cleaning import MENTION_START, mark, unmark
+from tf_model.preprocessing.cleaning import CLEANINGS, MENTION_START, mark, unmark
 
 TEXT_ALONE = replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0, opinion_pairs=0.0)
 FORMS = {"target": TARGET, "text": TEXT_ALONE}
-VADER = "vader"  # a lexicon on the clause of the mention: C. Hutto and E. Gilbert, ICWSM 2014
+VADER = "vader"  # a sentiment lexicon on the mention's clause: C. Hutto and E. Gilbert, ICWSM 2014
 CLASSES = tasks.TARGET.labels
 SIDES = {
     "Google": ("Google", "Android", "Android App", "Other Google product or service"),
@@ -45,25 +45,25 @@ VADER_NEUTRAL = 0.05  # the compound score below which its authors call a text n
 class Mentions:
     """All mentions of all texts."""
 
-    texts: list[str]  # marked
+    texts: list[str]  # with the mention marked
     rows: np.ndarray  # int64 [N], row numbers of the dataset
     products: np.ndarray  # object [N]
-    label_ids: np.ndarray  # int64 [N], what is learned; -1 where the emotion is unknown
-    judged_ids: np.ndarray  # int64 [N], what people labelled; -1 elsewhere
+    label_ids: np.ndarray  # int64 [N], to train on; -1 where the emotion is unknown
+    judged_ids: np.ndarray  # int64 [N], given by annotators; -1 elsewhere
     groups: np.ndarray  # int64 [N], of near-duplicates
 
     @property
     def of_several(self) -> np.ndarray:
-        """bool [N], whether the text names more than one product."""
+        """Whether the text names more than one product, bool [N]."""
         _, index, counts = np.unique(self.rows, return_inverse=True, return_counts=True)
         return counts[index] > 1
 
 
-Tests = Iterator[tuple[str, Mentions, np.ndarray]]  # a name, what is judged, and its scores, float32 [N, classes]
+Tests = Iterator[tuple[str, Mentions, np.ndarray]]  # name, judged mentions, and their scores, float32 [N, classes]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure the protocols that are asked for; print and record what they give."""
+    """Measure the chosen protocols; print and record the results."""
     parser = study.parser("targets", __doc__.splitlines()[0])
     parser.add_argument("--protocols", nargs="+", choices=list(PROTOCOLS), default=list(PROTOCOLS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def all_mentions(dataset: data.Dataset) -> Mentions:
-    """The first mention of each product in each text of the dataset, with the labels that the task learns."""
+    """The first mention of each product in each text of the dataset, with the labels to train on."""
     products = data.products_of(dataset)
     rows = data.training_rows(dataset, tasks.TARGET.name, products)
     keys = zip(rows.rows, rows.texts, strict=True)
@@ -133,20 +133,20 @@ def read_dong(path: Path) -> Mentions:
     return Mentions(marked, numbers, np.array(targets, object), label_ids, label_ids, groups)
 
 
-# ---------------------------------------------------------------- protocols: (name, what is judged, scores)
+# ---------------------------------------------------------------- protocols: (name, judged mentions, scores)
 
 
 def grouped(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
     """Five folds with no near-duplicate on both sides."""
     scores = out_of_fold(mentions, form, seed, fold_seed)
     yield "grouped, labelled mentions", mentions, scores
-    # Also mentions whose emotion is assumed to be none, for the annotators named one product of a text.
+    # Includes mentions whose emotion is assumed to be none: the annotators labelled one product of a text.
     judged = replace(mentions, judged_ids=np.where(mentions.of_several, mentions.label_ids, -1))
     yield "grouped, texts with several products", judged, scores
 
 
 def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, fold_seed: int) -> Tests:
-    """Trained on tweets that name no product of one maker, tested on the products of that maker.
+    """Train on tweets that name no product of one maker, and test on that maker's products.
 
     The sentences of :mod:`tf_model.data.opinions` do name some, beside the product that is asked about.
     """
@@ -156,14 +156,14 @@ def unseen_brand(mentions: Mentions, _: Mentions | None, form: str, seed: int, f
         train = train[~np.isin(mentions.groups[train], mentions.groups[is_of_maker])]
         judged = replace(mentions, judged_ids=np.where(is_of_maker, mentions.judged_ids, -1))
         everything = splits.Split(train, np.arange(len(mentions.texts)))
-        # All texts, but named: scores that an earlier run kept are found by that.
+        # All texts, but passed explicitly: they are part of the key by which kept scores are found.
         unseen = trained_and_scored(mentions, [everything], form, seed, mentions.texts)
         yield f"{maker}, never seen", judged, unseen
         yield f"{maker}, seen", judged, out_of_fold(mentions, form, seed, fold_seed)
 
 
 def dong_unseen(mentions: Mentions, foreign: Mentions, form: str, seed: int, _: int) -> Tests:
-    """Trained on our tweets, tested on those of Dong et al."""
+    """Train on our tweets, and test on those of Dong et al."""
     everything = splits.Split(np.flatnonzero(mentions.label_ids >= 0), np.arange(len(foreign.texts)))
     scores = trained_and_scored(mentions, [everything], form, seed, foreign.texts)
     yield "Dong et al., never trained on", foreign, scores
@@ -186,9 +186,9 @@ def out_of_fold(mentions: Mentions, form: str, seed: int, fold_seed: int) -> np.
 def trained_and_scored(
     mentions: Mentions, folds: Sequence[splits.Split], form: str, seed: int, texts: Sequence[str] = ()
 ) -> np.ndarray:
-    """Probabilities of ``texts``, else of all mentions, float32 [N, classes].
+    """Probabilities of ``texts``, by default of all mentions, float32 [N, classes].
 
-    A fold has positions of the mentions that a model is trained on, and of the texts that it scores.
+    A fold holds positions of the mentions to train on and of the texts to score.
     """
     scored = texts or mentions.texts
 
@@ -203,6 +203,7 @@ def trained_and_scored(
         mentions.label_ids.tolist(),
         list(texts),
         FORMS[form].to_dict(),
+        asdict(CLEANINGS[FORMS[form].cleaning]),
         paths.OPINIONS.read_text("utf-8"),
     )
     name, title = f"targets-{form}-seed-{seed}", f"{form}, seed {seed}"
@@ -210,7 +211,7 @@ def trained_and_scored(
 
 
 def vader(marked: Sequence[str]) -> np.ndarray:
-    """The class, as probabilities of 0 and 1, that a lexicon of sentiment gives to the clause of each mention."""
+    """The class that a sentiment lexicon gives to the clause of each mention, as probabilities of 0 and 1."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     analyzer, scores = SentimentIntensityAnalyzer(), np.zeros((len(marked), len(CLASSES)), np.float32)
@@ -225,7 +226,7 @@ def vader(marked: Sequence[str]) -> np.ndarray:
 
 
 def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
-    """Metrics on the mentions that are judged; the interval of macro-F1 resamples groups of near-duplicates."""
+    """Metrics on the judged mentions; the intervals resample groups of near-duplicates."""
     known = judged.judged_ids >= 0
     metrics = evaluate_probabilities(judged.judged_ids[known], scores[known], CLASSES)
     del metrics["accuracy_interval"]
@@ -241,20 +242,19 @@ def evaluate(judged: Mentions, scores: np.ndarray) -> dict[str, Any]:
 
 
 def whole_answers(dataset: data.Dataset, mentions: Mentions, scores: np.ndarray) -> dict[str, Any]:
-    """How often emotion and product of a tweet are both correct, of all tweets with an emotion label.
+    """How often emotion and product of a tweet are both correct, over all tweets with an emotion label.
 
-    The answer is the most probable emotion toward a product that the tweet names; none where it names none, or no
-    mention is most probably non-neutral. It is judged as the ``answer`` model's: a product without a label counts as
-    correct.
+    The answer is the tweet's most probable non-neutral mention; neutral if no mention is. It is judged like the answers
+    of the ``answer`` model: if the product has no label, any product counts as correct.
     """
     problem, neutral = study.make_problem(dataset, tasks.ANSWER), CLASSES.index(tasks.NO_EMOTION)
     predicted = scores.argmax(axis=1)
     felt = np.flatnonzero((predicted != neutral) & np.isin(mentions.rows, problem.rows.rows))
-    felt = felt[np.argsort(scores[felt].max(axis=1))]  # of several mentions in a row the last one stays
+    felt = felt[np.argsort(scores[felt].max(axis=1))]  # the most probable mention of a row comes last and stays
     positions = np.searchsorted(problem.rows.rows, mentions.rows[felt])
     emotions = np.full(len(problem.rows), neutral)
     emotions[positions] = predicted[felt]
-    products = np.zeros(len(problem.rows), int)  # of no account where there is no emotion
+    products = np.zeros(len(problem.rows), int)  # ignored where there is no emotion
     products[positions] = [tasks.PRODUCTS.index(name) for name in mentions.products[felt]]
     answers = {tasks.PRODUCT.name: products, tasks.EMOTION.name: emotions}
     rows, correct = study.correct_by_question(problem, answers)[tasks.ANSWER]

@@ -33,12 +33,24 @@ def of(predictor: TargetPredictor, *names: str) -> TargetPredictor:
     return TargetPredictor(predictor.model, Products(dict.fromkeys(names, ())))
 
 
-def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor):
-    source = data.resolve()
-    dataset = data.read(source.path)
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Labelled real tweets, drawn with a fixed seed."""
+    dataset = data.read(data.resolve().path)
     if dataset.name != data.ASSIGNMENT:
         pytest.skip("the real tweets are not here")
-    texts = dataset.labelled[tasks.TEXT_COLUMN].sample(ROWS, random_state=0).tolist()
+    return dataset.labelled[tasks.TEXT_COLUMN].sample(ROWS, random_state=0).tolist()
+
+
+@pytest.mark.parametrize("words", [" lol", "!", " http://bit.ly/x9Z", " @somebody"])
+def test_appended_words_change_few_emotions(predictor, texts, words):
+    before, after = (predictor.predict(each)["emotion"] for each in (texts, [text + words for text in texts]))
+    changed = float((before != after).mean())
+    print(f"appended {words!r}: another emotion of {changed:.4f} of {len(before)} mentions")
+    assert changed <= 1 - SAME_EMOTION
+
+
+def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor, texts):
     named = [(text, mentions[0]) for text in texts if len(mentions := predictor.products.find(text)) == 1]
     before = predictor.predict([text for text, _ in named])
     for name in ("Kindle", "Zorblax 3000", "Nintendo Switch"):
