@@ -1,3 +1,3 @@
-"""The pages: what is shown. What is computed lives in :mod:`tf_model`."""
+"""The pages of the app. They only display; :mod:`tf_model` computes."""
 
-METRICS_VARIABLE = "TWEETS_METRICS"  # HOST:PORT at which the app serves its metrics to Prometheus; off if not set
+METRICS_VARIABLE = "TWEETS_METRICS"  # HOST:PORT where Prometheus reads the app's metrics; unset: none are served

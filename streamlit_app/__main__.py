@@ -1,7 +1,7 @@
 """``python -m streamlit_app``: ``streamlit run streamlit_app/app.py``, with the metrics served from the start.
 
-Streamlit runs the app's own code only when somebody opens a page; Prometheus would find nobody until then. Everything
-after the command is Streamlit's, and after ``--`` the app's: ``python -m streamlit_app --server.port 8502``.
+Streamlit runs the app's code only when somebody opens a page; until then, Prometheus would find no metrics. Options go
+to Streamlit, those after ``--`` to the app: ``python -m streamlit_app --server.port 8502``.
 """
 
 import os
@@ -16,15 +16,15 @@ HELP = f"""usage: python -m streamlit_app [STREAMLIT'S OPTIONS] [-- THE APP'S OP
 Open the app in the browser, on this machine only.
 
 Streamlit's options, such as:
-  --server.port PORT        where it listens (default: 8501)
-  --server.address ADDRESS  0.0.0.0 lets others in; nobody signs in
-  --server.allowedHosts NAME   by which they reach it, repeatable; `*` for any
+  --server.port PORT        the port to listen on (default: 8501)
+  --server.address ADDRESS  0.0.0.0 serves other machines too; there is no sign-in
+  --server.allowedHosts NAME   host name by which they reach the app, repeatable; `*` for any
   `streamlit run --help` lists them all
 
 the app's options, after --:
   --models DIR              where the saved models are (default: saved_models)
   --server URL              ask an API or a TensorFlow Serving, such as http://127.0.0.1:8000; load no model
-  --model DIR               with --server: a copy of its model, for labels of your own and its "Not sure"
+  --model DIR               with --server: a copy of its model, for your own labels and its "Not sure"
 
 environment:
   {METRICS_VARIABLE}=HOST:PORT   serve metrics for Prometheus, such as 127.0.0.1:9464
@@ -32,14 +32,14 @@ environment:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the metrics if they are asked for, then the app, until it is stopped."""
+    """Serve the metrics if the environment asks for them, then the app until it is stopped."""
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return
     from streamlit import net_util
     from streamlit.web import cli
 
-    net_util.get_external_ip = lambda: None  # which a refused origin would make it ask a server on the internet for
+    net_util.get_external_ip = lambda: None  # else, to refuse an origin, streamlit asks an internet server for it
     if os.environ.get(METRICS_VARIABLE):
         from streamlit_app.components import recording
 

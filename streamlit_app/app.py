@@ -1,6 +1,6 @@
 """The frame of the app: the five pages, and in the sidebar the model in use.
 
-Run ``streamlit run streamlit_app/app.py``; after ``--`` its own options: ``--models DIR``, ``--server URL``.
+Run ``streamlit run streamlit_app/app.py``; the app's own options follow ``--``: ``--models DIR``, ``--server URL``.
 """
 
 import sys
@@ -10,13 +10,13 @@ import streamlit as st
 
 HERE = Path(__file__).resolve().parent
 if str(HERE.parent) not in sys.path:
-    sys.path.insert(0, str(HERE.parent))  # streamlit puts the folder of this file there, not the project's
+    sys.path.insert(0, str(HERE.parent))  # streamlit adds only the folder of this file
 
 from streamlit_app.components import loading, notices  # noqa: E402
 from streamlit_app.components.loading import ModelState  # noqa: E402
 from streamlit_app.components.notices import plain_markdown  # noqa: E402
 
-PAGES = {  # a file in views/ for each, and its icon
+PAGES = {  # each has a file in views/ and an icon
     "Ask": ":material/forum:",
     "Batch": ":material/table_view:",
     "Explore": ":material/insights:",
@@ -27,7 +27,7 @@ PAGES = {  # a file in views/ for each, and its icon
 
 def main() -> None:
     """Draw the chosen page, then the sidebar."""
-    # A file of ours, and before the pages: their icons, as an emoji, would be fetched from the internet.
+    # A local file, set before the pages: as the tab's icon, streamlit would fetch theirs from the internet.
     st.set_page_config(page_icon=str(HERE / "icon.svg"), layout="wide")
     pages = [
         st.Page(
@@ -39,7 +39,7 @@ def main() -> None:
         )
         for title, icon in PAGES.items()
     ]
-    # The first page answers at / alone: who opens /ask is sent there.
+    # Streamlit serves the first page only at /, so /ask redirects there.
     page = st.navigation([*pages, st.Page(_open_first, title="Ask", url_path="ask", visibility="hidden")])
     st.set_page_config(page_title=f"{page.title} · Tweet Target")
     live = st.container()
@@ -48,7 +48,7 @@ def main() -> None:
     finally:
         with live:
             notices.show_announced()
-        with st.sidebar:  # last: it loads the model, and a page that needs none should not wait for that
+        with st.sidebar:  # last: it loads the model, and some pages need none
             _show_model()
 
 
@@ -77,7 +77,7 @@ def _describe(state: ModelState) -> None:
         st.badge("Trained on the sample corpus", icon=":material/science:", color="orange")
     what = "the emotion toward each product" if state.is_of_targets else " and ".join(state.predictor.labels)
     st.caption(f"**{plain_markdown(state.name)}** predicts {what}.")
-    st.caption(plain_markdown(f"{state.which}, asked at {state.served}" if state.served else state.which))
+    st.caption(plain_markdown(f"{state.which}, served at {state.served}" if state.served else state.which))
 
 
 main()

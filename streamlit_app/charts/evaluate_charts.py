@@ -15,12 +15,12 @@ REFERENCE_LINE = {"color": DARK_GREY, "dash": "dot", "width": 1.5}
 
 
 def learning_curve(history: pd.DataFrame, metric: str, reference: float | None = None) -> go.Figure:
-    """A metric of both parts after each epoch, ``"loss"`` or ``"accuracy"``.
+    """Training and validation values of a metric, ``"loss"`` or ``"accuracy"``, after each epoch.
 
     ``reference`` is the report's value for the validation part, drawn as a dotted line.
     """
     figure = go.Figure()
-    # Told apart by dash and symbol as well as by colour.
+    # Dash and symbol differ too, not only the colour.
     for column, name, colour, dash, symbol in (
         (metric, "training", AMOUNT, "solid", "circle"),
         (f"val_{metric}", "validation", ORANGE, "dash", "diamond"),
@@ -45,7 +45,7 @@ def learning_curve(history: pd.DataFrame, metric: str, reference: float | None =
 
 
 def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figure:
-    """Counts, coloured by their share of the true class; the row is the true class, the column the predicted one."""
+    """The confusion matrix: rows are true classes, columns predicted ones, colours shares of the true class."""
     counts, names = np.asarray(matrix), [plain(label) for label in labels]
     figure = go.Figure(
         go.Heatmap(
@@ -71,7 +71,7 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str]) -> go.Figu
 
 
 def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Accuracy by confidence, of what :func:`tf_model.evaluation.calibration.reliability` returns.
+    """Accuracy by confidence, from the bins of :func:`tf_model.evaluation.calibration.reliability`.
 
     The more rows in a bin, the larger its point; a calibrated model lies on the diagonal.
     """
@@ -96,10 +96,10 @@ def reliability(bins: Sequence[Mapping[str, Any]]) -> go.Figure:
 
 
 def risk_coverage(points: Sequence[Mapping[str, Any]], chosen: tuple[float, float] | None = None) -> go.Figure:
-    """Accuracy of the given answers by the share of texts that get one.
+    """Accuracy of the given answers by coverage, the share of texts that get one.
 
-    ``points`` are those of :func:`tf_model.evaluation.calibration.risk_coverage`; ``chosen`` is the coverage and the
-    accuracy at the chosen threshold, shown as a diamond.
+    ``points`` come from :func:`tf_model.evaluation.calibration.risk_coverage`; a diamond shows ``chosen``, the coverage
+    and accuracy at the chosen threshold.
     """
     figure = go.Figure(
         go.Scatter(

@@ -1,4 +1,4 @@
-"""The charts of the explorer that are more than plain bars: emotion by product, and a share over time."""
+"""The explorer's charts other than plain bars: emotion by product, and a share over time."""
 
 from collections.abc import Iterable
 
@@ -17,20 +17,20 @@ from streamlit_app.charts.theme import (
     plain,
 )
 
-# A hatching beside the colour, so that nothing is told by colour alone: plain light grey lies between the two others.
-HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # of any other label: dots
+# Hatching, so that colour alone carries no information; the plain light grey separates the other two.
+HATCHES = {NEGATIVE: "/", POSITIVE: "", NEUTRAL: ""}  # other labels: dots
 
 
 def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
-    """One bar per product, divided into the shares of its emotions, each trace an emotion.
+    """One stacked bar per product, with the share of each emotion; each trace is an emotion.
 
-    ``frame`` has the columns of :func:`tf_model.eda.emotion_by_product`, and ``name``: what each bar is called.
+    ``frame`` has the columns of :func:`tf_model.eda.emotion_by_product`, and ``name``, the name of each bar.
     """
     figure = go.Figure()
     for emotion, part in frame.groupby("emotion", sort=False):
         colour = colour_of(emotion)
         hatch = {"shape": HATCHES.get(colour, "."), "size": 5, "solidity": 0.2, "bgcolor": colour, "fgcolor": "#FFFFFF"}
-        hatch["fgopacity"] = 0.45  # numbers are read on it
+        hatch["fgopacity"] = 0.45  # keeps the numbers on it readable
         figure.add_bar(
             x=part["share"],
             y=[plain(name) for name in part["product"]],
@@ -48,15 +48,15 @@ def emotion_by_product(frame: pd.DataFrame, title: str) -> go.Figure:
         )
     layout(figure, title=title, height=120 + (BAR_HEIGHT + 8) * max(frame["product"].nunique(), 2))
     legend_below(figure).update_layout(barmode="stack", showlegend=True)
-    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # a number that cannot be read is none
+    figure.update_layout(uniformtext={"minsize": 11, "mode": "hide"})  # hides numbers too small to read
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 
 def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotion: str, title: str) -> go.Figure:
-    """A line with a band: ``frame`` has the columns of :func:`tf_model.analysis.changes.by_period`, a line a period.
+    """A line with a band; each row of ``frame`` is a period, see :func:`tf_model.analysis.changes.by_period`.
 
-    ``name`` is what each of them is called; at each of ``changes`` stands a dashed line.
+    Its column ``name`` names the periods; a dashed line marks each of ``changes``.
     """
     colour = colour_of(emotion)
     line = go.Scatter(
@@ -69,7 +69,7 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
         hovertemplate="%{x|%d %b %Y}: %{y:.1%} (%{customdata[0]:,} of %{customdata[1]:,} texts; "
         "95% interval %{customdata[2]:.1%} to %{customdata[3]:.1%})<extra></extra>",
     )
-    band: dict[str, list] = {"x": [], "y": []}  # a shape for each stretch of periods with texts
+    band: dict[str, list] = {"x": [], "y": []}  # one shape for each run of periods with texts
     for _, own in frame[frame["texts"] > 0].groupby((frame["texts"] == 0).cumsum()):
         band["x"] += [*own["start"], *own["start"][::-1], None]
         band["y"] += [*own["low"], *own["high"][::-1], None]
@@ -78,6 +78,6 @@ def share_over_time(frame: pd.DataFrame, changes: Iterable[pd.Timestamp], emotio
     figure = layout(figure, title=plain(title), height=340).update_layout(showlegend=False)
     for when in changes:
         figure.add_vline(x=when, line={"color": DARK_GREY, "dash": "dash"})
-    starts = frame["start"][:: -(-len(frame) // 8)]  # Plotly's own ticks stand between the weeks
+    starts = frame["start"][:: -(-len(frame) // 8)]  # plotly's own ticks fall between the weeks
     figure.update_xaxes(tickvals=starts, tickformat="%-d %b %Y")
     return figure.update_yaxes(tickformat=".0%", rangemode="tozero")

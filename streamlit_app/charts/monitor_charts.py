@@ -1,4 +1,4 @@
-"""The charts of the Monitor page: the five signals over time, and what drift is made of."""
+"""The charts of the Monitor page: the five signals over time, and the distributions behind drift."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -23,7 +23,7 @@ from tf_model.monitor.accuracy import Accuracy
 from tf_model.monitor.aggregates import Window
 
 HEIGHT = 320
-# Told apart by dash and symbol as well as by colour.
+# Dash and symbol differ too, not only the colour.
 STYLES = ((AMOUNT, "solid", "circle"), (ORANGE, "dash", "diamond"), (PURPLE, "dot", "square"))
 KINDS = ((ORANGE, ""), (PURPLE, "."), (SKY, "-"), (YELLOW, "|"), (GREY, "+"), (DARK_GREY, ""))  # colours, patterns
 
@@ -36,8 +36,10 @@ def lines(
     scale: float = 1.0,
     empty: str = "Nothing measured in this time",
 ) -> go.Figure:
-    """Three lines at most over time, with one value, multiplied by ``scale``, for each window, and a gap where nothing
-    was measured. ``form`` is a d3 format; ``empty`` is written where there is no value at all."""
+    """At most three lines over time, with a gap where nothing was measured; ``empty`` is shown if there is no value.
+
+    Values are multiplied by ``scale`` and shown in the d3 format ``form``.
+    """
     figure = go.Figure()
     for (name, line), (colour, dash, symbol) in zip(values.items(), STYLES, strict=False):
         figure.add_scatter(
@@ -56,7 +58,7 @@ def lines(
 
 
 def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: str, empty: str = "") -> go.Figure:
-    """Counts by name over time, one for each window, stacked; ``empty`` is written where there is no name."""
+    """Stacked counts by name for each window; ``empty`` is written into a chart without names."""
     kinds = KINDS if empty or len(counts) > 1 else ((AMOUNT, ""),)
     figure = go.Figure()
     for name, (colour, pattern) in zip(sorted(counts, key=lambda name: (-sum(counts[name]), name)), cycle(kinds)):
@@ -78,7 +80,7 @@ def bars(windows: Sequence[Window], counts: Mapping[str, Sequence[int]], title: 
 def accuracy(
     windows: Sequence[Window], corrected: Sequence[Accuracy], estimated: Mapping[str, Sequence[Accuracy]], title: str
 ) -> go.Figure:
-    """What users called correct, with 95% intervals, and what the confidences promise by task, for each window."""
+    """For each window, the accuracy judged by users, with 95% intervals, and each task's estimate from confidences."""
     values = {task: [figure.accuracy for figure in figures] for task, figures in estimated.items()}
     judged = [(time, each) for time, each in zip(_times(windows), corrected, strict=True) if each.accuracy is not None]
     empty = "" if judged else "Too few predictions and judgements"
@@ -101,12 +103,12 @@ def accuracy(
 
 
 def _times(windows: Sequence[Window]) -> list[float]:
-    """The beginning of each piece, in milliseconds since 1970, as plotly reads dates."""
+    """The start of each window in milliseconds since 1970, as plotly reads dates."""
     return [window.since * 1000 for window in windows]
 
 
 def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str) -> go.Figure:
-    """The whole time, also where nothing was measured; a legend below, where there is more than one name."""
+    """Make the x-axis span all windows, even empty ones, and put a legend below if there is more than one name."""
     layout(figure, title=title, height=HEIGHT)
     figure.update_layout(showlegend=len(figure.data) > 1)
     if len(figure.data) > 1:
@@ -116,7 +118,7 @@ def _lay_out(figure: go.Figure, windows: Sequence[Window], title: str, form: str
 
 
 def side_by_side(reference: Mapping[str, float], current: Mapping[str, float], title: str) -> go.Figure:
-    """Share of each label, or span of values, in the reference and now."""
+    """Share of each label or range of values, in the reference and now."""
     cells = list(dict.fromkeys([*reference, *current]))
     figure = go.Figure()
     for name, shares, colour, pattern in (("reference", reference, DARK_GREY, "."), ("now", current, AMOUNT, "")):

@@ -1,7 +1,7 @@
 """How every chart looks: colours, layout, plain bars.
 
 Text, grid and background follow the theme of the page, light or dark (``.streamlit/config.toml``). A figure sets only
-the colour of each of its marks, which is read on both backgrounds.
+the colours of its marks, which are readable on both backgrounds.
 """
 
 import html
@@ -18,34 +18,34 @@ from tf_model import tasks
 from tf_model.eda.tweets import NO_LABEL, NO_PRODUCT
 from tf_model.modeling.joint_label import NOT_SURE
 
-# The seven hues of Okabe and Ito, "Color Universal Design" (2008), which the colour-blind tell apart, and two greys
-# in the place of their black, which a dark page would swallow.
+# The seven hues of Okabe and Ito, "Color Universal Design" (2008), which colour-blind people can tell apart. Two greys
+# replace their black, which is invisible on a dark page.
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
     *("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"),
 )
 GREY, DARK_GREY = "#A6A6A6", "#757575"
 
 POSITIVE, NEGATIVE, NEUTRAL = BLUE, VERMILION, GREY  # these mean an emotion on every page, and nothing else
-AMOUNT = GREEN  # of whatever is no emotion
-FOR, AGAINST = GREEN, ORANGE  # what a word speaks for or against may be a negative emotion
+AMOUNT = GREEN  # of anything but an emotion
+FOR, AGAINST = GREEN, ORANGE  # not the emotions' colours: a word may support a negative emotion
 # Light to dark, for amounts (heat maps).
 SEQUENTIAL = ((0.0, "#E8F1F8"), (0.5, SKY), (1.0, "#004A75"))
 
-_COLOURS = {  # of the emotions see colour_of
+_COLOURS = {  # for emotions, see colour_of
     **dict.fromkeys(tasks.PRODUCTS, AMOUNT),
     tasks.CANNOT_TELL: PURPLE,
     NOT_SURE: PURPLE,
     NO_PRODUCT: GREY,
     NO_LABEL: DARK_GREY,
 }
-_OF_OTHERS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # those that mean no emotion of their own
+_OF_OTHERS = cycle((ORANGE, GREEN, SKY, PURPLE, YELLOW, DARK_GREY))  # for labels without a fixed colour
 
 BAR_HEIGHT = 30  # pixels for one bar with its gap
 
 
 @cache
 def colour_of(label: str) -> str:
-    """The colour of a label, the same on every page; of other labels than the report's the next one that is free."""
+    """The colour of a label, the same on every page; a label without a fixed colour gets the next in the cycle."""
     if label in _COLOURS:
         return _COLOURS[label]
     if tasks.is_no_emotion(label) or label == "0":
@@ -57,14 +57,14 @@ def colour_of(label: str) -> str:
 
 
 def percent(share: float) -> str:
-    """``0.94`` as ``"94%"``; never 100% or 0%, which no model can promise."""
+    """``0.94`` as ``"94%"``; never 100% or 0%, since no model is that sure."""
     if share >= 0.995:
         return "over 99%"
     return "under 1%" if share < 0.005 else f"{share:.0%}"
 
 
 def plain(text: Any) -> str:
-    """``text`` so that plotly, which reads a little HTML in its labels, shows it letter by letter."""
+    """``text`` with HTML escaped, because plotly interprets some HTML in its labels."""
     return html.escape(str(text), quote=False)
 
 
@@ -76,9 +76,9 @@ def layout(
     x_title: str | None = None,
     y_title: str | None = None,
 ) -> go.Figure:
-    """Give ``figure`` the layout of the house, with a height in pixels, and return it.
+    """Apply the common layout to ``figure``, with a height in pixels, and return it.
 
-    Titles are our own words, or go through :func:`plain`.
+    Titles that contain a user's words must go through :func:`plain`.
     """
     figure.update_layout(
         title={"text": title or "", "x": 0, "xanchor": "left"},
@@ -94,7 +94,7 @@ def layout(
 
 
 def legend_below(figure: go.Figure) -> go.Figure:
-    """Put the legend at the foot of ``figure``, clear of the axis however low the plot is, and return the figure."""
+    """Put the legend at the bottom of ``figure``, clear of the axis at any height, and return the figure."""
     legend = {"x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom", "traceorder": "normal"}
     return figure.update_layout(legend=legend, margin_b=62)  # pixels: the numbers of the axis, then the legend
 
@@ -106,7 +106,7 @@ def whiskers(values: Sequence[float], low: Sequence[float], high: Sequence[float
 
 
 def say_empty(figure: go.Figure, words: str) -> go.Figure:
-    """Write into an empty plot why nothing is seen in it, and return the figure."""
+    """Write into an empty plot why it is empty, and return the figure."""
     place = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
     return figure.add_annotation(text=plain(words), showarrow=False, **place)
 
@@ -119,9 +119,9 @@ def horizontal_bars(
     form: str = ",d",
     colour: str | None = None,
 ) -> go.Figure:
-    """Horizontal bars, the first at the top, each with its value beside it in a d3 format; no label occurs twice.
+    """Horizontal bars, the first at the top, each with its value in the d3 format ``form``; labels must be unique.
 
-    A format that ends in ``%`` makes the axis go from 0 to 100%. Without a ``colour`` each bar has that of its label.
+    If the format ends in ``%``, the axis goes from 0 to 100%. Without a ``colour``, each bar has its label's colour.
     """
     figure = go.Figure(
         go.Bar(
@@ -131,7 +131,7 @@ def horizontal_bars(
             orientation="h",
             marker={
                 "color": colour or [colour_of(label) for label in labels],
-                "line": {"color": DARK_GREY, "width": 0.5},  # yellow is seen on white by its edge
+                "line": {"color": DARK_GREY, "width": 0.5},  # makes yellow visible on white
             },
             texttemplate=f"%{{x:{form}}}",
             textposition="outside",
@@ -143,12 +143,12 @@ def horizontal_bars(
     if form.endswith("%"):
         figure.update_xaxes(range=[0, 1.08], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
     else:
-        figure.update_xaxes(tickformat=",~r")  # of d3: thousands apart, no µ for millionths
+        figure.update_xaxes(tickformat=",~r")  # d3: thousands separators, no SI prefixes such as µ
     return figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
 
 
 def show(figure: go.Figure, *, alt: str, caption: str | None = None, key: str, **options: Any) -> None:
-    """Show a figure: ``alt`` is what a screen reader reads in its place, ``caption`` a line below it for everybody."""
+    """Show a figure with its text for screen readers, ``alt``, and a visible ``caption`` below it."""
     st.plotly_chart(figure, config={"displayModeBar": False}, key=key, alt=alt, **options)
     if caption:
         st.caption(caption)

@@ -1,6 +1,6 @@
-"""A text whose words are highlighted: how much each spoke for the answer or against it, or which products it names.
+"""A text with highlighted words: how much each supports or opposes the answer, or which products the text names.
 
-The text goes to the browser as data and is set there as text: no markup in it is ever read.
+The browser receives the text as data and displays it as text, so markup in it is never interpreted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from streamlit_app.charts import theme
 from streamlit_app.components.widgets import component
 
 MOST_WORDS = 200  # highlighted; a longer text is cut, and the page says so
-Piece = tuple[str, str, str, str, str]  # text, CSS classes, colour, the sign beside it, and how that is read aloud
-_LEAST_SHARE = 0.1  # of the greatest weight; a word below it gets no colour
+Piece = tuple[str, str, str, str, str]  # text, CSS classes, colour, the sign beside it, its spoken form
+_LEAST_SHARE = 0.1  # of the greatest weight; words below it get no colour
 
-# Signs, not only colours, tell for from against: "+" with a solid line, "−" with a dotted one.
+# Signs distinguish the two, not only colours: "+" and a solid line support, "−" and a dotted line oppose.
 _CSS = """
 .text { font-family: var(--st-font); color: var(--st-text-color); line-height: 2.1; margin: 0;
         overflow-wrap: anywhere; white-space: pre-wrap; }
@@ -54,7 +54,7 @@ export default function ({ data, parentElement }) {
 
 
 def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
-    """At most :data:`MOST_WORDS` words, in colour those that counted; a positive weight speaks for the answer."""
+    """At most :data:`MOST_WORDS` words, coloured by weight; a positive weight supports the answer."""
     greatest = max((abs(weight) for weight in weights), default=0.0) or 1.0
     pieces = []
     for word, weight in zip(words[:MOST_WORDS], weights, strict=False):
@@ -68,9 +68,9 @@ def highlighted(words: Sequence[str], weights: Sequence[float]) -> list[Piece]:
 
 
 def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
-    """``text`` in pieces, of which those from each ``start`` up to ``end`` are in the colour of their label.
+    """``text`` in pieces; each mention in ``found``, (start, end, label), has the colour and the name of its label.
 
-    They come in order, none over another. The label stands beside each, so that nothing is told by colour alone.
+    Mentions must be in order and must not overlap.
     """
     pieces, done = [], 0
     for start, end, label in found:
@@ -81,5 +81,5 @@ def mentions(text: str, found: Iterable[tuple[int, int, str]]) -> list[Piece]:
 
 
 def show(pieces: Sequence[Piece], key: str) -> None:
-    """Show a text in pieces."""
+    """Show the pieces of a text."""
     component("words", css=_CSS, js=_JS)(data={"pieces": pieces}, key=key)

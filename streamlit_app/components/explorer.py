@@ -1,6 +1,6 @@
 """The explorer: filters, totals, charts and words of labelled texts, with a drill-down from every bar to its texts.
 
-Explore shows the labelled tweets in it, Batch the answers of a run.
+Explore uses it for the labelled tweets, Batch for the answers of a run.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,27 +21,27 @@ from tf_model.modeling.joint_label import NOT_SURE
 MOST_WORDS = 15
 COLUMNS = {"Products": "product", "Emotions": "emotion"}
 ONCE = "Count each text once"
-WHOLE = ("Repeats", "Rows")  # tabs that also show what is not fit for the model
+WHOLE = ("Repeats", "Rows")  # tabs that also show texts unfit for the model
 ROW = 76  # pixels: three lines of text; from about 64 on, cells wrap
 
 
 @dataclass(frozen=True)
 class Explorer:
-    """What is explored: ``every`` text as a table of :func:`tf_model.eda.describe`, that of answers with ``status``."""
+    """An explorer of the texts in ``every``, as :func:`tf_model.eda.describe` returns them; a run adds ``status``."""
 
-    key: str  # of its widgets: each has filters of its own
+    key: str  # prefix of its widgets' keys; each explorer has its own filters
     every: pd.DataFrame
-    table: pd.DataFrame  # of the same index: what is downloaded of each text
+    table: pd.DataFrame  # the columns to download; all tables have the same index
     workbook: pd.DataFrame  # the same with real dates
     shown: pd.DataFrame  # the same as a page can show it
-    columns: Mapping[str, Any]  # of it that are seen first, and how they are shown
-    file: str  # what a download is called, without its ending
-    no_emotion: str | None  # the label that says that there is none
-    filters: Mapping[str, Any] = field(default_factory=dict)  # when it was last looked at
-    keep: Callable[[dict[str, Any]], None] = lambda _: None  # is given the filters of now
+    columns: Mapping[str, Any]  # of ``shown``: those to show first, and how
+    file: str  # name of a download, without suffix
+    no_emotion: str | None  # the label for no emotion
+    filters: Mapping[str, Any] = field(default_factory=dict)  # of the last visit
+    keep: Callable[[dict[str, Any]], None] = lambda _: None  # is called with the current filters
 
     def show(self) -> None:
-        """Draw all of it."""
+        """Draw the explorer."""
         let_in = self._let_in()
         passing = self._filter()
         is_asked_for = let_in or st.session_state.get(self._key("statuses"))
@@ -64,7 +64,7 @@ class Explorer:
                         draw(texts)
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
-        """What draws each tab, in their order."""
+        """The tabs in order, each with the method that draws it."""
         return {"Labels": self._labels, "Words": self._words, "Repeats": self._repeats}
 
     def _key(self, name: str) -> str:
@@ -73,7 +73,7 @@ class Explorer:
     # ---------------------------------------------------------------- filters and totals
 
     def _let_in(self) -> bool:
-        """Whether the charts count answers that are not fit for the model; the texts of a dataset all are."""
+        """Whether the charts count texts that are unfit for the model; all texts of a dataset are fit."""
         if "status" not in self.every:
             return True
         others = self.every["status"][self.every["status"] != FIT]
@@ -82,15 +82,15 @@ class Explorer:
         with st.container(border=True):
             st.subheader("Fit for the model?", anchor=False)
             reasons = others.str.split("; ").explode().value_counts()
-            are = plural(len(others), "is", "are")
-            words = f"{len(others):,} of {len(self.every):,} rows {are} not; the answer there means little:"
+            are, their = plural(len(others), "is", "are"), plural(len(others), "its answer means", "their answers mean")
+            words = f"{len(others):,} of {len(self.every):,} rows {are} not; {their} little:"
             st.markdown("\n".join([words, *(f"- {reason}: **{count:,}**" for reason, count in reasons.items())]))
             let_in = st.checkbox("Count them in the charts", key=self._key("let_in"), persist_state="session")
-            st.caption("The rows and the downloads keep them, with the column status.")
+            st.caption("The tab Rows and the downloads always contain them; the column status gives the reason.")
         return let_in
 
     def _filter(self, prefix: str = "") -> pd.DataFrame:
-        """The texts that pass the filters of the page, or with ``prefix`` further ones of their own."""
+        """The texts that pass the page's filters or, with a ``prefix``, a separate set of filters."""
         every, chosen = self.every, {}
 
         def choose(name: str, widget: Callable[..., Any], label: str, **options: Any) -> None:
@@ -112,13 +112,13 @@ class Explorer:
             one, two, three = (st, st, st) if prefix else st.columns([3, 2, 2], vertical_alignment="bottom")
             choose("contains", one.text_input, "Text contains", placeholder="Any text")
             if not is_run:
-                words = "Of texts with the same words, whatever their case, punctuation and retweet marks, the first"
-                choose("once", two.toggle, ONCE, help=f"{words} counts")
+                words = "Texts that differ only in case, punctuation or retweet marks count as one"
+                choose("once", two.toggle, ONCE, help=words)
             elif not prefix:
                 choose_labels("statuses", two, sorted(every["status"].unique()))
             if "source" in every:
                 choose_labels("sources", three, sorted(every["source"].dropna().unique()))
-            if "date" in every and every["date"].notna().any():  # else none of them can be used
+            if "date" in every and every["date"].notna().any():  # else there are no days to choose from
                 days = {"min_value": every["date"].min(), "max_value": every["date"].max()}
                 choose("dates", st.date_input, "First and last day", value=(), **days)
         if chosen != self.filters and not prefix:
@@ -126,7 +126,7 @@ class Explorer:
         return eda.passing(every, **chosen | {"contains": chosen["contains"].strip()})
 
     def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
-        """How many texts are counted, and what share of them is what, with what stands ``below`` a share."""
+        """The number of texts counted and the share of each label, with the text ``below`` each share."""
         emotions = tweets["emotion"]
         if "status" in tweets:
             labels = [label for label in eda.label_order(self.every, "emotion") if eda.is_label(label)]
@@ -149,7 +149,7 @@ class Explorer:
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         counts = {column: eda.label_counts(tweets, column) for column in ("product", "emotion")}
-        has = [column for column in counts if self.every[column].map(eda.is_label).any()]  # of one task there is one
+        has = [column for column in counts if self.every[column].map(eda.is_label).any()]  # a model of one task has one
         for place, column in zip(st.columns(len(has)), has, strict=True):
             bars = counts[column].rename(columns={column: "name"})
             with place:
@@ -172,7 +172,7 @@ class Explorer:
             lambda bar: tweets[(tweets["product"] == bar["product"]) & (tweets["emotion"] == bar["emotion"])],
             key="emotion_by_product",
             alt=f"Share of each emotion among the texts of each product. {'; '.join(by_product)}.",
-            caption="Shares of the product's texts. The hover text gives the 95% interval of each share.",
+            caption="Shares of each product's texts. Hover over a bar to see its 95% interval.",
         )
 
     def _words(self, tweets: pd.DataFrame) -> None:
@@ -216,14 +216,14 @@ class Explorer:
         )
         once = f' unless "{ONCE}" is on' if "status" not in tweets else ""
         st.caption(
-            f"How much more often than with the other {column}s, beyond chance (z-scores, Monroe et al. 2008). By "
-            "chance alone about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text"
+            f"How much more often a word occurs here than with the other {column}s (z-scores, Monroe et al. 2008). By "
+            "chance alone, about 20 of 1,000 words exceed 2. A word counts once per text, and each retweet is a text"
             f"{once}; words in fewer than 5 texts are left out."
         )
 
     def _repeats(self, tweets: pd.DataFrame) -> None:
-        st.caption("Two texts are the same if their words are, whatever their case, punctuation and retweet marks.")
-        tweets = tweets.drop_duplicates("row")  # a text has a row for each product that it names
+        st.caption("Texts that differ only in case, punctuation or retweet marks are the same text.")
+        tweets = tweets.drop_duplicates("row")  # a text may have a row for each product
         groups = tweets["same_words"]
         size = tweets.groupby(groups)["text"].transform("size")
         bars = eda.repeats(groups)
@@ -266,9 +266,9 @@ class Explorer:
         alt: str,
         caption: str | None = None,
     ) -> None:
-        """A chart, and below it the texts of a bar that is clicked, or chosen from a list, which the keyboard reaches.
+        """A chart, and below it the texts of the bar that is clicked, or chosen from a list with the keyboard.
 
-        Each bar is a line of ``bars``; its ``name``, which no other has, ends its ``customdata`` in the figure.
+        Each bar is a row of ``bars``; its unique ``name`` is the last item of its ``customdata`` in the figure.
         """
         names, key = bars["name"].tolist(), self._key(key)
 
@@ -288,7 +288,7 @@ class Explorer:
         if name is None:
             return
         index = tweets_of(bars.iloc[names.index(name)]).index
-        # A dataframe shows texts letter by letter: no markup in them is read.
+        # A dataframe shows texts as they are: it interprets no markup.
         st.dataframe(
             self.shown.loc[index, list(self.columns)],
             lazy=True,
@@ -304,7 +304,7 @@ class Explorer:
             self._offer_downloads(index, f"{key}_{name}")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
-        """Buttons for what is known of these texts; a file is made when it is asked for."""
+        """Download buttons for these texts; a file is made when its button is clicked."""
         kinds = {"csv": (files.as_csv, self.table), "xlsx": (files.as_xlsx, self.workbook)}
         for kind, (write, table) in kinds.items():
             offer_file(
@@ -316,5 +316,5 @@ class Explorer:
 
 
 def in_words(bars: pd.DataFrame, name: str, value: str, form: str) -> str:
-    """What a chart shows, for those who do not see it: each name with its value."""
+    """The names and values in a chart, for screen readers."""
     return ", ".join(f"{label} {number:{form}}" for label, number in zip(bars[name], bars[value], strict=True))

@@ -1,4 +1,4 @@
-"""A file in, kept in a temporary folder of its session, and a file out that no spreadsheet would run."""
+"""Uploads, kept in a temporary folder of the session, and downloads that no spreadsheet reads as formulas."""
 
 import re
 import tempfile
@@ -16,14 +16,14 @@ LIMITS = tables.Limits(
     rows=200_000, columns=1_000, cells=10_000_000, bytes=250_000_000
 )  # more would fill the server's memory
 COMMAND_LINE = "python -m tf_model.predict FILE --output answers.csv"  # takes files of any size
-FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # that are shown, and among which texts are looked for
+FIRST_ROWS, SAMPLE_ROWS = 5, 1_000  # rows to show, and rows to search for texts
 TYPES = [suffix.removeprefix(".") for suffix in tables.INPUT_SUFFIXES]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # without it Excel reads UTF-8 as Windows-1252
-# "CSV injection", OWASP: what begins so is a formula to a spreadsheet. The full-width signs are so in Japanese ones.
+# Spreadsheets read text that begins so as a formula (OWASP, "CSV injection"), Japanese ones also with full-width signs.
 FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 _INVISIBLE = "\t\r\n \0\ufeff"
-# Where lists are separated by semicolons, as in Germany, Excel begins a cell after each of them.
+# In locales with semicolons as list separators, such as German, Excel starts a new cell after each.
 _WITHIN = re.compile(rf"([;\n][{_INVISIBLE}\"]*)(?=[=＝])")
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
@@ -33,25 +33,25 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded file and what was seen of it."""
+    """An uploaded file and its properties."""
 
-    id: str  # tells one upload from another
-    name: str  # what the user calls it
-    path: Path  # where it lies while this object exists
+    id: str  # unique for each upload
+    name: str  # the user's name for the file
+    path: Path  # the copy, which exists as long as this object
     columns: tuple[str, ...] = ()
-    text_column: str = ""  # the one that probably holds the texts
-    reason: str = ""  # why that one
+    text_column: str = ""  # the column that probably holds the texts
+    reason: str = ""  # why this column
     rows: int = 0
-    notes: tuple[str, ...] = ()  # on how it was read
+    notes: tuple[str, ...] = ()  # about the reading
     first_rows: pd.DataFrame | None = None
     problem: str = ""  # why it cannot be used, in one line
     _folder: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
 
 
 def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
-    """Write an upload into a temporary folder, which goes when the upload is forgotten, and look at it."""
+    """Write an upload into a temporary folder, deleted with the returned object, and read its first rows."""
     folder = tempfile.TemporaryDirectory(prefix="tweet-target-", ignore_cleanup_errors=True)
-    path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # of a name from a browser the ending alone is safe
+    path = Path(folder.name) / f"upload{Path(name).suffix[:10]}"  # only the suffix of a browser's name is safe
     kept = {"id": file_id, "name": name, "path": path}
     try:
         path.write_bytes(content)
@@ -69,22 +69,22 @@ def keep(file_id: str, name: str, content: memoryview | bytes) -> Upload:
                 first_rows=showable(sample.head(FIRST_ROWS)),
             )
     except tables.TooLargeError as error:
-        problem = f"{explained(error, path, name)} here; any size: {COMMAND_LINE}"
+        problem = f"{explained(error, path, name)} here; for files of any size: {COMMAND_LINE}"
     except TweetTargetError as error:
         problem = explained(error, path, name)
-    except Exception as error:  # a damaged file may make its library raise anything
+    except Exception as error:  # on a damaged file, a library may raise anything
         problem = f"{name} cannot be read ({first_line(error)[:200]}); save it again, or as .csv"
-    folder.cleanup()  # at once: what was raised may be part of a reference cycle, and hold on to it
+    folder.cleanup()  # now: the exception may be in a reference cycle that keeps the folder alive
     return Upload(**kept, problem=problem)
 
 
 def explained(error: Exception, path: Path, name: str) -> str:
-    """The message of an error with the user's own name of the file."""
+    """The message of an error, with the user's name for the file."""
     return str(error).replace(str(path), name)
 
 
 def showable(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` as a page can show it: different names, and one kind of value in each column."""
+    """``frame`` as a page can show it: unique column names, and one type of value in each column."""
     columns: dict[str, pd.Series] = {}
     for position, original in enumerate(map(str, frame.columns)):
         name, number = original, 1
@@ -102,7 +102,7 @@ def showable(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:
-    """``frame`` as a CSV file in UTF-8; a text like a formula gets an apostrophe in front."""
+    """``frame`` as a CSV file in UTF-8; text that looks like a formula gets a leading apostrophe."""
     frame = frame.copy()
     for position, dtype in enumerate(frame.dtypes):
         if dtype.kind not in "biufcmM":
@@ -112,12 +112,12 @@ def as_csv(frame: pd.DataFrame) -> bytes:
 
 
 def as_xlsx(frame: pd.DataFrame) -> bytes:
-    """``frame`` as a workbook; a text like a formula stays as it is, in a cell that is text."""
+    """``frame`` as a workbook; text that looks like a formula is stored unchanged in a text cell."""
     return _written(frame, ".xlsx")
 
 
 def harmless(value: Any) -> Any:
-    """``value`` with an apostrophe in front of what a spreadsheet would take for a formula; numbers stay."""
+    """``value`` with an apostrophe before anything that a spreadsheet would take for a formula; numbers stay."""
     if isinstance(value, bytes):
         value = tables.as_text(value)
     if not isinstance(value, str):

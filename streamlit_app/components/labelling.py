@@ -1,4 +1,4 @@
-"""Rows that people label by hand: the question, and the label queue of a run, with who said what."""
+"""Labelling by hand: the question about a row, and a run's label queue with the labels of each annotator."""
 
 import threading
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from tf_model.errors import plural
 from tf_model.monitor.export import COLUMNS
 
 ANNOTATOR = "annotator"  # in the session
-LABELS = "labels"  # what is kept with the run: the rows of the queue, and by annotator and row the emotion
-_lock = threading.Lock()  # two annotators may say something at the same moment
+LABELS = "labels"  # kept with the run: the rows of the queue, and each annotator's emotion by row
+_lock = threading.Lock()  # two annotators may answer at the same moment
 
 
 def ask_emotion(run: Run, line: Any, say: Callable[[str | None], None], key: str) -> None:
-    """A row of answers and the buttons for its emotion, None where one cannot tell; ``key`` is the start of theirs."""
-    toward = f"toward {line['product']}" if run.per_product else "at a product"
+    """Show a row and a button for each emotion, and for None, "Cannot tell"; ``key`` is the prefix of their keys."""
+    toward = f"at {line['product']}" if run.per_product else "at a product"
     st.markdown(plain_markdown(f"Which emotion does this text direct {toward}?"))
     st.text(line["text"])
     with st.container(horizontal=True):
@@ -34,9 +34,9 @@ def ask_emotion(run: Run, line: Any, say: Callable[[str | None], None], key: str
 
 @st.fragment
 def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> None:
-    """The queue of ``rows``, one after the other, the agreement of the annotators, and a file to train with.
+    """The label queue of ``rows``, one row at a time, the annotators' agreement, and a file to train on.
 
-    ``table`` has where the mentions stand, by the same index; ``key`` is the start of the widgets' keys.
+    ``table`` has the same index and the positions of the mentions; ``key`` is the prefix of the widgets' keys.
     """
     name = st.text_input("Your name", key=ANNOTATOR, persist_state="session", max_chars=40).strip()
     kept = run.kept(LABELS) or {"queue": [], "labels": {}}
@@ -45,7 +45,7 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     if name:
         _label(run, rows, queue, labels.get(name, {}), f"{key}_at", name)
     else:
-        st.info("Type your name: what you say of a text is kept with this file under it.")
+        st.info("Type your name. Your labels are kept with this file, under your name.")
     for line in agreement(labels).itertuples():
         kappa = "" if pd.isna(line.kappa) else f", Cohen's kappa {line.kappa:.2f}"
         who = f"{line.one} and {line.other} agree on {line.share:.0%}"
@@ -61,16 +61,16 @@ def show_queue(run: Run, rows: pd.DataFrame, table: pd.DataFrame, key: str) -> N
     offer_file(words, lambda: file.to_csv(index=False), "labels.csv", f"{key}_download")
     task = tasks.TARGET.name if run.per_product else tasks.ANSWER if tasks.ANSWER in run.predicted else "emotion"
     st.code(f"python -m tf_model.train --task {task} --extra labels.csv --name candidate", language="bash")
-    st.caption("Trains on them too. Rows without a majority, or that nobody could tell, are left out.")
+    st.caption("Trains on these labels too. Rows without a majority, or that nobody could label, are left out.")
 
 
 def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], at: str, name: str) -> None:
-    """One row of the queue; the session holds under ``at`` which one. ``own``: what was said of them under ``name``."""
+    """One row of the queue; the session key ``at`` holds its number. ``own``: the labels given by ``name``, by row."""
     state, left = st.session_state, [row for row in queue if str(row) not in own]
 
     def begin() -> None:
         with _lock:
-            kept = run.kept(LABELS) or {"queue": [], "labels": {}}  # somebody else may have chosen meanwhile
+            kept = run.kept(LABELS) or {"queue": [], "labels": {}}  # another annotator may have added rows
             said = kept["labels"].get(name, {})
             next_rows = [row for row in kept["queue"] if row in rows.index and str(row) not in said]
             if not next_rows:
@@ -98,7 +98,7 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], 
     if row not in queue:
         words = f"Label {len(left)} {plural(len(left), 'row', 'rows')}" if left else f"Choose {SIZE} texts to label"
         st.button(words, on_click=begin, icon=":material/checklist:", key=f"{at}_begin")
-        st.caption("Those that pass the filters and of which the model is least sure, near-duplicates once.")
+        st.caption("The texts that pass the filters and that the model is least sure of, near-duplicates once.")
         return
     place = queue.index(row)
     with st.container(border=True):
@@ -114,7 +114,7 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], 
 
 
 def _keep(run: Run, name: str, row: int, *emotion: str | None) -> None:
-    """Keep what was said of a row under a name, after what was said before; without ``emotion`` forget it."""
+    """Store a label under a name, as the newest; without ``emotion``, remove the row's label."""
     with _lock:
         kept = run.kept(LABELS)
         own = kept["labels"].setdefault(name, {})

@@ -1,7 +1,7 @@
-"""The model that the pages ask: chosen, loaded once for all sessions, and loaded again when its folder is replaced.
+"""The model in use: chosen by the user, loaded once for all sessions, and reloaded when its folder is replaced.
 
-``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in another folder than ``saved_models/``;
-``-- --server URL`` asks an API or a TensorFlow Serving and loads no model; ``--model DIR`` names a copy of it.
+``streamlit run streamlit_app/app.py -- --models DIR`` looks for models in DIR, not in ``saved_models/``.
+``-- --server URL`` asks an API or a TensorFlow Serving and loads no model; ``--model DIR`` names a copy of its model.
 """
 
 import gc
@@ -23,7 +23,7 @@ from tf_model.model_dir import GRAPH, model_folders
 
 CHOICE = "model_in_use"  # the model chosen in this session
 WARM_UP = ("My iPad is great!", "ok")
-SERVER_SECONDS = 60.0  # after which a server is asked again which version it serves
+SERVER_SECONDS = 60.0  # between two checks of a server's model version
 KEPT_EXPLANATIONS = 512  # texts, over all sessions
 _EXPLAINING = threading.Lock()
 
@@ -33,20 +33,20 @@ class ModelState:
     """The model as the pages see it."""
 
     name: str  # of its folder; empty if there is no model
-    folder: Path  # the model's, or that of all models
-    version: str = ""  # changes when the model is replaced: time (ns) and inode of its graph, or that on its server
+    folder: Path  # of the model; of all models if there is none
+    version: str = ""  # changes with the model: time (ns) and inode of its graph, or the server's version
     predictor: Predictor | None = None  # None if it cannot be used
-    problem: str = ""  # why it cannot be used, in one line; empty if there is simply no model
-    served: str = ""  # the address of the model server; empty for a model that is loaded here
+    problem: str = ""  # why it cannot be used, in one line; empty if there is no model
+    served: str = ""  # the address of the model server; empty for a model loaded here
 
     @property
     def is_of_targets(self) -> bool:
-        """Whether it answers for each product that a text names, not for the whole text."""
+        """Whether the model answers for each product in a text, not for the whole text."""
         return self.predictor is not None and tasks.TARGET.name in self.predictor.labels
 
     @property
     def which(self) -> str:
-        """Which training of the model it is: ``Saved 25 November 2026, 20:04``, or its version on a server."""
+        """When the model was saved, ``Saved 25 November 2026, 20:04``, or its version on a server."""
         if self.served:
             return f"Version {self.version}"
         return f"Saved {datetime.fromtimestamp(int(self.version.partition('-')[0], 16) / 1e9):%d %B %Y, %H:%M}"
@@ -59,7 +59,7 @@ BY_VERSION = {ModelState: lambda state: (str(state.folder), state.version)}  # h
 
 
 def models_folder() -> Path:
-    """The folder of models: that of ``--models DIR``, else ``saved_models/``."""
+    """The folder of models: ``--models DIR``, else ``saved_models/``."""
     return Path(_option("--models") or paths.SAVED_MODELS)
 
 
@@ -75,22 +75,22 @@ def _option(name: str) -> str | None:
 
 
 def model_names() -> list[str]:
-    """The models to choose from, those that are looked for by default first; none of a server."""
+    """The models to choose from, the default ones first; empty with ``--server``."""
     if _option("--server"):
         return []
-    # A default one without a graph is broken, and is to be shown as such.
+    # A default model without a graph is broken: list it, so that the app says so.
     folders = model_folders(models_folder())
     return [each.name for each in folders if (each / GRAPH).is_file() or each.name in DEFAULT_MODELS]
 
 
 def chosen(names: Sequence[str]) -> str:
-    """The model that was chosen in this session, else that of ``?model=`` in the address, else the first."""
+    """The model chosen in this session, else the one in the address (``?model=``), else the first."""
     name = st.session_state.get(CHOICE) or st.query_params.get("model")
     return name if name in names else names[0]
 
 
 def current() -> ModelState:
-    """The model of this session, loaded if need be: about 4 seconds the first time, nothing after that."""
+    """The model of this session; loading it takes about 4 seconds, once."""
     if address := _option("--server"):
         return _served(address)
     names = model_names()
@@ -98,12 +98,12 @@ def current() -> ModelState:
 
 
 def of_targets(state: ModelState) -> ModelState | None:
-    """The model of the emotion toward each product: ``state`` itself, else ``target`` if it is there."""
+    """The model of targets: ``state`` itself, else the model ``target`` if it exists."""
     return state if state.is_of_targets else _beside(state, tasks.TARGET.name)
 
 
 def of_texts(state: ModelState) -> ModelState | None:
-    """The model of whole texts: ``state`` itself, beside one of targets ``answer`` if it can be used."""
+    """The model of whole texts: ``state`` itself or, if that is a model of targets, ``answer`` if it can be used."""
     if not state.is_of_targets:
         return state
     beside = _beside(state, tasks.ANSWER)
@@ -118,7 +118,7 @@ def _named(name: str) -> ModelState:
     folder = models_folder() / name
     try:
         version = _version(folder)
-        with one_kind_of_error(f"{name} cannot be asked"):
+        with one_kind_of_error(f"{name} cannot be loaded"):
             predictor = _load(str(folder), version)
     except TweetTargetError as error:
         return ModelState(name, folder, problem=str(error))
@@ -138,7 +138,7 @@ def _served(address: str) -> ModelState:
 def _connect(address: str, folder: str | None) -> Predictor:
     from tf_model.serving.remote import RemotePredictor
 
-    return RemotePredictor.connect(address, folder, retries=1)  # a page is waiting; it asks again by itself
+    return RemotePredictor.connect(address, folder, retries=1)  # a page is waiting, and will try again
 
 
 def _version(folder: Path) -> str:
@@ -149,14 +149,14 @@ def _version(folder: Path) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_ino:x}"
 
 
-# Three models at most stay in memory: that of texts and that of targets, and one that replaces either.
+# At most three models in memory: one of texts, one of targets, and one that replaces either.
 @st.cache_resource(max_entries=3, show_spinner="Loading the model…")
 def _load(folder: str, version: str) -> Predictor:
-    gc.unfreeze()  # so that a model that was replaced can go
+    gc.unfreeze()  # lets a replaced model be collected
     predictor = Predictor.load(folder)
     predictor.predict_measured(WARM_UP)
     gc.collect()
-    gc.freeze()  # keeps TensorFlow's objects out of the collection that Streamlit runs after each page (0.25 s each)
+    gc.freeze()  # keeps TensorFlow's objects out of Streamlit's garbage collection after each page (0.25 s each)
     return predictor
 
 
@@ -165,7 +165,7 @@ def _load(folder: str, version: str) -> Predictor:
 
 @contextmanager
 def one_kind_of_error(words: str) -> Iterator[None]:
-    """Whatever TensorFlow raises, as an error that a page can show."""
+    """Turn any exception of TensorFlow into an error that a page can show."""
     try:
         yield
     except TweetTargetError:
@@ -176,7 +176,7 @@ def one_kind_of_error(words: str) -> Iterator[None]:
 
 @st.cache_data(max_entries=KEPT_EXPLANATIONS, show_spinner=False, hash_funcs=BY_VERSION)
 def explain(state: ModelState, text: str) -> Explanation:
-    """How much each word of ``text`` spoke for the answer; remembered, since it takes as long as dozens of answers."""
-    # One at a time, or the answers of other people wait for many.
-    with _EXPLAINING, one_kind_of_error(f"{state.name} fails at this text"):
+    """How much each word of ``text`` supports the answer; cached, since it takes as long as dozens of predictions."""
+    # One at a time, or other users' answers would wait for several.
+    with _EXPLAINING, one_kind_of_error(f"{state.name} failed on this text"):
         return state.predictor.explain(text)

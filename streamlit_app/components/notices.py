@@ -1,4 +1,4 @@
-"""What the pages say about the model and about errors, without reading a user's words as Markdown."""
+"""Notices about the model and errors; a user's words are never interpreted as Markdown."""
 
 import re
 
@@ -12,11 +12,11 @@ from tf_model.data.dataset import ASSIGNMENT
 from tf_model.paths import shown
 
 FULL_ANSWER = "make answer"  # the command that trains the model of both tasks
-SPOKEN = "spoken"  # in the session: what a screen reader is to say once the page is drawn
+SPOKEN = "spoken"  # in the session: what a screen reader says once the page is drawn
 _LIVE_HTML = '<p role="status"></p>'
 _LIVE_JS = "export default ({ data, parentElement }) => { parentElement.querySelector('p').textContent = data; }"
-# The region is seen by nobody. The rest is for the whole page: Streamlit's own mark of a link's focus is a faint shade,
-# its captions are too pale, its tables too wide for a phone, and the primary colour, under white, is too dark for text.
+# The live region is invisible. The rest is for the whole page: Streamlit marks a focused link faintly, its captions
+# are too pale, its tables too wide for a phone, and the primary colour, made for white text on it, too dark for text.
 _LIVE_CSS = """
 p[role="status"] { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); }
 a:focus-visible { outline: 3px solid currentColor !important; outline-offset: 2px; }
@@ -28,31 +28,31 @@ _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def announce(words: str) -> None:
-    """Have a screen reader say ``words``, letter by letter, when the page is drawn."""
+    """Have a screen reader say ``words`` when the page is drawn."""
     st.session_state[SPOKEN] = f"{st.session_state.get(SPOKEN, '')} {words}.".strip()
 
 
 def show_announced() -> None:
-    """What was announced in this run. It is drawn on every page and before: only a region that is there is read."""
+    """Fill the live region with the announcements. Every page draws it: changes are read only in an existing region."""
     region = component("live", html=_LIVE_HTML, css=_LIVE_CSS, js=_LIVE_JS, isolate_styles=False)
     region(data=st.session_state.pop(SPOKEN, ""), key="live")
 
 
 def plain_markdown(text: str) -> str:
-    """``text`` with every sign escaped that Markdown could read."""
+    """``text`` with every character escaped that has a meaning in Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
 def say_problem(heading: str, detail: str) -> None:
-    """An error: our own heading, then the detail letter by letter, since it may hold a user's words."""
+    """Show an error: a heading, then the detail as plain text, since it may contain a user's words."""
     st.error(heading, icon=":material/error:")
     st.text(detail)
 
 
 def usable_model() -> ModelState | None:
-    """The model, with what must be known before an answer of it is believed.
+    """The model in use, after showing its limits on the page.
 
-    None if there is no model that can be used; then the page already says so, and what to do.
+    None if no model can be used; the page then says why, and what to do.
     """
     state = loading.current()
     if state.predictor is not None:
@@ -69,8 +69,8 @@ def usable_model() -> ModelState | None:
             st.markdown(f"Choose another model in the sidebar: {', '.join(map(plain_markdown, others))}.")
     else:
         st.warning("There is no trained model yet.", icon=":material/model_training:")
-        st.text(f"Models are looked for in {shown(loading.models_folder())}.")
-    st.markdown("To train one, run this in a terminal, in the project's folder, then load this page again:")
+        st.text(f"The app looks for models in {shown(loading.models_folder())}.")
+    st.markdown("To train one, run this in a terminal, in the project's folder, then reload this page:")
     st.code(FULL_ANSWER, language="bash")
     return None
 
@@ -86,8 +86,8 @@ def _say_if_replaced(state: ModelState) -> None:
 def _say_limits(state: ModelState) -> None:
     if state.predictor.is_sample:
         st.warning(
-            "This model was trained on the small sample corpus, not on the real tweets. Its answers show that the "
-            f"program works and mean nothing. Train a real model with `{FULL_ANSWER}`.",
+            "This model was trained on the small sample corpus, not on the real tweets. Its answers mean "
+            f"nothing; they only show that the program works. Train a real model with `{FULL_ANSWER}`.",
             icon=":material/science:",
         )
     elif state.predictor.metrics.get("dataset") == ASSIGNMENT:

@@ -1,4 +1,4 @@
-"""The products that are looked for: a list of this session, typed or uploaded, or that of the model."""
+"""The products to look for: the session's own list, typed or uploaded, or the model's list."""
 
 import csv
 import io
@@ -15,15 +15,15 @@ from tf_model.data.products import PATTERN, SUFFIXES, Products, parse_products, 
 from tf_model.errors import DataError, TweetTargetError, quoted
 from tf_model.inference.targets import TargetPredictor
 
-LIST, PROBLEM = "products", "products_problem"  # in the session: a list of its own, and what was wrong with another
+LIST, PROBLEM = "products", "products_problem"  # in the session: its own list, and the problem with a refused list
 TYPED, FILE = "products_typed", "products_file"
 MOST_SHOWN = 12  # names
 
 
 def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredictor | None:
-    """Let the user choose the products; what finds them in texts and says the emotion directed at each.
+    """Let the user choose the products; return the predictor of the emotion directed at each.
 
-    None without a usable model of targets. The model of whole texts guesses where a text names none of them.
+    None without a usable model of targets. The model of whole texts guesses if a text names none of the products.
     """
     if targets is None or targets.predictor is None:
         if targets is not None:
@@ -31,7 +31,7 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
         return None
     with st.expander("Products to look for", icon=":material/sell:"):
         st.text_area(
-            "One product a line: its name, or `name: alias; alias`",
+            "One product per line: its name, or `name: alias; alias`",
             key=TYPED,
             persist_state="session",
             placeholder="Kindle: e-reader; paperwhite\nXbox",
@@ -42,11 +42,11 @@ def choose(targets: ModelState | None, texts: ModelState | None) -> TargetPredic
         if LIST in st.session_state:
             st.button("Use the model's own list", icon=":material/undo:", on_click=_forget)
     if PROBLEM in st.session_state:
-        notices.say_problem("This list of products cannot be used; the one before stays.", st.session_state[PROBLEM])
+        notices.say_problem("This list of products cannot be used; the previous one stays.", st.session_state[PROBLEM])
     try:
         products = st.session_state.get(LIST) or _of_model(targets)
     except TweetTargetError as error:
-        notices.say_problem("The products of the model cannot be read. Type some above.", str(error))
+        notices.say_problem("The model's list of products cannot be read. Type your own above.", str(error))
         return None
     names = list(products.aliases)
     more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
@@ -66,7 +66,7 @@ def _take_typed() -> None:
     if not lines:
         _forget()
     elif several := next((line for line in lines if "," in line and PATTERN not in line), None):
-        st.session_state[PROBLEM] = f"{quoted(several)} holds a comma; write one product a line, and ; between aliases."
+        st.session_state[PROBLEM] = f"{quoted(several)} has a comma; write one product per line, and ; between aliases."
     else:
         table = io.StringIO()
         csv.writer(table).writerows([("name", "aliases"), *(line.partition(":")[::2] for line in lines)])
@@ -74,8 +74,8 @@ def _take_typed() -> None:
 
 
 def of_answers(state: ModelState) -> Products | None:
-    """The products that a text must name to be answered by a model of whole texts; None where that is not known."""
-    # Labels of somebody's own need not be how people name a product.
+    """The products of which a text must name one to be fit for a model of whole texts; None if unknown."""
+    # Users' own labels need not be names that people write.
     is_known = state.predictor.has_answer and state.predictor.labels[tasks.PRODUCT.name] == tasks.PRODUCTS
     return products_of_labels(tasks.PRODUCTS) if is_known else None
 

@@ -1,4 +1,4 @@
-"""Give the monitor's log what the app answered and what people think of it; without a log the app still answers."""
+"""Record the app's answers and people's feedback in the monitor's log; the app also works without a log."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,23 +17,23 @@ from tf_model.monitor.prometheus import Exporter
 from tf_model.monitor.recorder import Recorder
 
 APP, BATCH = "app", "batch"
-WRITING_SECONDS = 3.0  # that a person waits for a correction to be written
+WRITING_SECONDS = 3.0  # how long a person waits for a correction to be written
 
 
 def recorder(state: ModelState) -> Recorder | None:
-    """The recorder of this model, shared by all sessions; None where there can be none."""
+    """The recorder of this model, shared by all sessions; None if the log cannot be opened."""
     try:
         return _recorder(str(loading.monitor_log()), state.name, state.predictor.version, state.predictor.labels)
     except (OSError, TweetTargetError):
         return None
 
 
-# None is ever closed while the app runs: a file that is being answered may still write to that of an earlier model.
+# No recorder is closed while the app runs: a running job may still write to that of an earlier model.
 @st.cache_resource(show_spinner=False, on_release=lambda made: made.close())
 def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequence[str]] = {}) -> Recorder:
     made = Recorder(path, model=model, version=version)
     exporter = serve_metrics()
-    # What a model of targets answers is not recorded, so /metrics are those of the model of texts beside it.
+    # Answers of a model of targets are not recorded, so /metrics describes the model of texts beside it.
     if exporter is not None and tasks.TARGET.name not in _labels:
         try:
             known = reference.load(loading.models_folder() / model, version)
@@ -45,7 +45,7 @@ def _recorder(path: str, model: str, version: str, _labels: Mapping[str, Sequenc
 
 
 def serve_metrics() -> Exporter | None:
-    """What serves metrics to Prometheus; it begins with the first call. None where nobody asked for it."""
+    """The Prometheus exporter, started by the first call; None if the environment does not ask for it."""
     address = os.environ.get(METRICS_VARIABLE)
     return _exporter(address) if address else None
 
@@ -65,22 +65,22 @@ def _exporter(address: str) -> Exporter | None:
 
 
 def record(log: Recorder | None, texts: Sequence[Any], measured: Measured, source: str) -> None:
-    """Keep predictions, if there is a log."""
+    """Record predictions, if there is a log."""
     if log is not None:
         log.record_measured(texts, measured, source)
 
 
 def record_error(log: Recorder | None, error: BaseException, source: str) -> None:
-    """Keep that something failed, if there is a log."""
+    """Record an error, if there is a log."""
     if log is not None:
         log.record_error(type(error).__name__, first_line(error), source)
 
 
 def correct(log: Recorder, text: str, prediction: Mapping[str, Any], *, is_right: bool | None, **named: Any) -> str:
-    """Keep what a person thinks of an answer in place of what was said before; None only takes that back.
+    """Replace the feedback on an answer; with ``is_right=None``, only withdraw it.
 
-    What became of it: see :meth:`Recorder.correct`.
+    Returns the outcome, see :meth:`Recorder.correct`.
     """
-    if is_right is not None:  # after a reload the page asks again
+    if is_right is not None:  # after a reload the page asks again, so there may be earlier feedback
         log.correct(text, {}, is_correct=None, start=named.get("start"))
     return log.correct(text, prediction, is_correct=is_right, timeout=WRITING_SECONDS, **named)

@@ -1,4 +1,4 @@
-"""The explorer of a run: also the corrected shares, what changed over time, two selections compared, and themes."""
+"""The explorer of a run, with corrected shares, changes over time, a comparison of two selections, and themes."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from tf_model.inference.fit import FIT
 from tf_model.modeling.joint_label import answer_text
 
 SIDES = ("A", "B")
-MOST_CHANGES = 3  # that are told in words
+MOST_CHANGES = 3  # described in words
 DRAWN = 50  # rows to check by hand
-THEMES = "themes"  # what is kept with the run
+THEMES = "themes"  # key of the themes kept with the run
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunExplorer(Explorer):
-    """What is explored of the answers of a run; see :class:`streamlit_app.components.runs.Answers`."""
+    """An explorer of the answers of a run; see :class:`streamlit_app.components.runs.Answers`."""
 
     rows: pd.DataFrame | None
     run: Run
     correction: Correction | None
     dates: Dates | None
-    report: Callable[[pd.Index], str] | None  # on some of the rows, as HTML; None where the model cannot be asked
+    report: Callable[[pd.Index], str] | None  # makes the HTML report on some rows; None if the model is not available
 
     def _tabs(self) -> dict[str, Callable[[pd.DataFrame], None]]:
         tabs = {"Labels": self._labels}
@@ -61,7 +61,7 @@ class RunExplorer(Explorer):
             alt=f"{len(shown):,} of {len(self.shown):,} rows with their answers",
             key=self._key("rows"),
         )
-        st.caption("A click on the head of a column sorts by it.")
+        st.caption("Click the head of a column to sort by it.")
 
     def _offer_downloads(self, index: pd.Index, key: str) -> None:
         super()._offer_downloads(index, key)
@@ -77,7 +77,7 @@ class RunExplorer(Explorer):
         return [emotion for emotion in self.run.emotions if emotion != self.no_emotion]
 
     def _choose(self, tab: str, first: Mapping[str, str], *options: Iterable[str]) -> list[str]:
-        """A product and an emotion out of ``options``, ``first`` until others are chosen."""
+        """Let the user choose a product and an emotion from ``options``; the default is ``first``."""
         chosen = []
         for name, names, place in zip(("product", "emotion"), map(list, options), st.columns(2), strict=True):
             at = {"index": names.index(first[name]), "key": self._key(f"{tab}_{name}"), "persist_state": "session"}
@@ -96,7 +96,7 @@ class RunExplorer(Explorer):
         of_all = shares[shares["product"] == ALL].itertuples()
         below = {line.emotion: f"{line.share:.0%} ({line.low:.0%} to {line.high:.0%})" for line in of_all}
         super()._show_totals(tweets, below)
-        st.caption("Below a share: the same corrected for the model's known errors, with its 95% interval.")
+        st.caption("Below each share: the share corrected for the model's known errors, with its 95% interval.")
 
     def _labels(self, tweets: pd.DataFrame) -> None:
         super()._labels(tweets)
@@ -107,16 +107,16 @@ class RunExplorer(Explorer):
         shares = self._shares(rows)
         _show_table(shares.rename(columns={"share": "corrected share"}), "Counted and corrected share of each emotion")
         st.caption(
-            "Counted is what the model answered; the share is corrected for the errors that it is known to make, with "
-            f"its 95% interval. Of fewer than {LEAST_TEXTS} texts it is not known. If people write here unlike those "
-            "whose texts validated the model, it may be further off: check rows by hand. "
+            "Counted: the model's answers. Corrected share: adjusted for the model's known errors, with its 95% "
+            f"interval; unknown for fewer than {LEAST_TEXTS} texts. If these texts are written unlike those on which "
+            "the model was validated, it may be further off: check rows by hand. "
             f"{len(checked_sample(rows, self.run.checked)):,} of these texts, drawn at random, were checked by hand."
         )
         self._check(rows)
 
     @st.fragment
     def _check(self, rows: pd.DataFrame) -> None:
-        """Rows drawn at random, one after the other; what is said of them is kept with the run."""
+        """Ask about rows drawn at random, one at a time; the answers are kept with the run."""
         state, until = st.session_state, self._key("check_until")
         checked = self.run.checked
         left = draw(rows).difference(checked.index, sort=False)
@@ -125,7 +125,7 @@ class RunExplorer(Explorer):
             state[until] = len(checked) + min(DRAWN, len(left))
 
         def say(emotion: str | None) -> None:
-            # Another window of the same run may have said something since this one was drawn.
+            # Another window of the same run may have stored an answer meanwhile.
             others = self.run.checked.drop(left[0], errors="ignore")
             self.run.checked = pd.concat([others, pd.Series([emotion], left[:1], object)])
 
@@ -139,7 +139,7 @@ class RunExplorer(Explorer):
             return
         if left.empty or len(checked) >= state[until]:
             del state[until]
-            st.rerun()  # the shares are others now
+            st.rerun()  # the shares have changed
         with st.container(border=True):
             ask_emotion(self.run, rows.loc[left[0]], say, self._key("say"))
             with st.container(horizontal=True):
@@ -148,7 +148,7 @@ class RunExplorer(Explorer):
                 if st.button("Stop", shortcut="Esc", key=self._key("stop_check")):
                     del state[until]
                     st.rerun()
-            st.caption(f"{state[until] - len(checked)} left. The model's answer is not shown, not to sway you.")
+            st.caption(f"{state[until] - len(checked)} left. The model's answer is hidden so as not to sway you.")
 
     # ---------------------------------------------------------------- over time
 
@@ -161,7 +161,7 @@ class RunExplorer(Explorer):
             st.info("None of these texts has a date.")
             return
         period = period_of(rows["date"])
-        emotions = self._non_neutral  # the other mirrors them
+        emotions = self._non_neutral  # the neutral share mirrors theirs
         columns = ["text", "product", "emotion", "date"]
         series = by_period(rows, emotions)
         changes = _find_changes(rows[columns], emotions, MOST_CHANGES)
@@ -183,7 +183,7 @@ class RunExplorer(Explorer):
             lambda bar: own[starts == bar["start"]],
             key=f"time_{product}_{emotion}",
             alt=f"{title}: {in_words(filled, 'name', 'share', '.0%')}.",
-            caption=f"The band is the 95% interval, a gap a {period} without texts; a dashed line marks a change.",
+            caption=f"The band is the 95% interval; a gap is a {period} without texts; a dashed line marks a change.",
         )
 
     # ---------------------------------------------------------------- two selections
@@ -208,13 +208,13 @@ class RunExplorer(Explorer):
             st.info("No share differs by more than chance.", icon=":material/drag_handle:")
         for side, words in zip(SIDES, telling_words(rows, one, other), strict=True):
             if words:
-                st.markdown(plain_markdown(f"Words that tell {side}: {', '.join(words)}."))
-        table = table[(table["texts_one"] > 0) & (table["texts_other"] > 0)]  # what one side alone has is no comparison
+                st.markdown(plain_markdown(f"Words typical of {side}: {', '.join(words)}."))
+        table = table[(table["texts_one"] > 0) & (table["texts_other"] > 0)]  # both sides have texts
         names = {"texts_one": "texts A", "texts_other": "texts B", "share_one": "share A", "share_other": "share B"}
         _show_table(table.rename(columns=names), "How A and B differ")
         st.caption(
-            "The difference is B less A, with its 95% interval; p-values (Fisher's exact test) are corrected for their "
-            "number (Holm). The corrected p-value is below 0.05 where a sentence says so above."
+            "The difference is B minus A, with its 95% interval; p-values (Fisher's exact test) are corrected for "
+            "multiple tests (Holm). The sentences above are the differences with a corrected p-value below 0.05."
         )
 
     # ---------------------------------------------------------------- themes
@@ -239,7 +239,7 @@ class RunExplorer(Explorer):
         themes = pd.Series(kept[key]["themes"], dtype="int64").rename(int)
         table = _describe_themes(rows[["text", "date"]], themes[themes.index.isin(rows.index)], products)
         if table.empty:
-            st.info(f"Themes take {LEAST_TEXTS} different texts of an emotion toward a product, fit for the model.")
+            st.info(f"Themes need {LEAST_TEXTS} different texts, fit for the model, with this emotion and product.")
             return
         own = kept[key]["names"]
         names = pd.Series([own.get(f"{each.theme}") or ", ".join(each.words) for each in table.itertuples()])
@@ -251,7 +251,7 @@ class RunExplorer(Explorer):
             key=f"themes_{key}",
             title="Themes, by their words",
             alt="Number of different texts by theme",
-            caption="Near-duplicates count once. Those texts come first that are nearest to the middle of a theme.",
+            caption="Near-duplicates count once. The texts most typical of a theme come first.",
             colour=theme.colour_of(emotion),
         )
         quotes = pd.DataFrame([rows["text"].reindex(each[:QUOTES]).tolist() for each in table["texts"]])
@@ -264,15 +264,15 @@ class RunExplorer(Explorer):
                 "trend": st.column_config.BarChartColumn("texts over time", width=110),
                 **{f"text {each}": st.column_config.TextColumn(f"text {each + 1}", width=185) for each in quotes},
             },
-            alt="Each theme with how many texts it has over time, and three of them",
+            alt="Each theme with its number of texts over time, and three of its texts",
         )
         with st.expander("Rename or merge"):
             self._change_themes(kept, key, table)
 
     def _change_themes(self, kept: dict[str, Any], key: str, table: pd.DataFrame) -> None:
         with st.form(self._key(f"change_{key}"), border=False, clear_on_submit=True):
-            chosen = st.multiselect("Themes; several are merged", table["name"])
-            name = st.text_input("Call it", max_chars=80).strip()
+            chosen = st.multiselect("Themes (several are merged)", table["name"])
+            name = st.text_input("New name", max_chars=80).strip()
             if st.form_submit_button("Rename or merge") and chosen:
                 into, *others = table.loc[table["name"].isin([*chosen, name]), "theme"].tolist()
                 themes = kept[key]["themes"]
@@ -281,7 +281,7 @@ class RunExplorer(Explorer):
                     kept[key]["names"][str(into)] = name
                 self.run.keep(THEMES, kept)
                 st.rerun()
-        if st.button("Find them anew", icon=":material/undo:", key=self._key(f"anew_{key}")):
+        if st.button("Find themes again", icon=":material/undo:", key=self._key(f"anew_{key}")):
             del kept[key]
             self.run.keep(THEMES, kept)
             st.rerun()
@@ -289,7 +289,7 @@ class RunExplorer(Explorer):
 
 _cache = partial(st.cache_data, max_entries=8, show_spinner=False)
 _find_changes, _describe_themes = map(_cache(), (find_changes, describe_themes))
-_emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # each click shows them
+_emotion_shares = _cache(hash_funcs={Correction: id})(emotion_shares)  # shown again after each click
 
 
 def _show_table(table: pd.DataFrame, alt: str) -> None:

@@ -1,7 +1,7 @@
-"""Runs: uploaded files with their answers, each in a private folder of its own, beside the log of predictions.
+"""Runs: uploaded files with their answers, each in its own private folder, beside the log of predictions.
 
-A thread of the server scores a file, so leaving or loading a page does not touch it. After a restart of the app a
-finished run is still there, and one that was under way is known to be interrupted.
+A server thread scores a file, so a run continues if its page is left or reloaded. After a restart of the app, finished
+runs are still there, and unfinished ones are marked as interrupted.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from tf_model.modeling.joint_label import NOT_SURE
 RUNNING, DONE, CANCELLED, FAILED, INTERRUPTED = "running", "done", "cancelled", "failed", "interrupted"
 KEPT_DAYS = 7  # after the last change
 KEPT_SECONDS = KEPT_DAYS * 86_400
-OWNER = "tweet_target_owner"  # the cookie that tells whose runs a browser lists; who has the address of one opens it
+OWNER = "tweet_target_owner"  # cookie for the list of runs; anyone with its address can open a run
 _RUN, _ANSWERS, _FILTERS, _CHECKED = "run.json", "answers.parquet", "filters", "checked"
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")
-_ROW = "row"  # in the answers: which row of the file, from 0
+_ROW = "row"  # column of the answers: row of the file, from 0
 _COOKIE_JS = f"""
 export default ({{ data }}) => {{
   document.cookie = `{OWNER}=${{data}}; path=/; max-age={KEPT_SECONDS}; SameSite=Strict`;
@@ -55,55 +55,55 @@ export default ({{ data }}) => {{
 
 @dataclass
 class Run:
-    """A file and how it was answered."""
+    """An uploaded file, the settings for answering it, and its status."""
 
-    folder: Path  # its name is the address of the run, which nobody can guess
+    folder: Path  # its name, hard to guess, is the address of the run
     kept_until: float  # seconds since 1970
     owner: str
-    name: str  # of the file, as its user calls it
-    file: str  # as it is called in the folder
-    column: str  # of the texts
+    name: str  # the user's name for the file
+    file: str  # its name in the folder
+    column: str  # that holds the texts
     rows: int
     model: str
     version: str
-    which: str  # training of the model, in words
+    which: str  # when the model was saved, in words
     no_emotion: str | None
     predicted: list[str]  # columns of the answers
-    emotions: list[str]  # that the model tells apart; none of a model of products
-    per_product: bool  # a row for each product that a text names
-    products: dict[str, list[str]] | None  # that were looked for, with their aliases
+    emotions: list[str]  # the model's emotion classes; empty for a model of products
+    per_product: bool  # whether answers have a row per product, not per text
+    products: dict[str, list[str]] | None  # the products to look for, with aliases
     began: float  # seconds since 1970
     status: str = RUNNING
-    seconds: float = 0.0  # that it took
-    problem: str = ""  # once failed, why, in one line
+    seconds: float = 0.0  # duration of the scoring
+    problem: str = ""  # why it failed or was cancelled, in one line
 
     @property
     def id(self) -> str:
-        """Its address."""
+        """The address of the run."""
         return self.folder.name
 
     @property
     def job(self) -> Job | None:
-        """The scoring, while it is under way."""
+        """The job that scores the file, while it runs."""
         return _jobs.get(self.id)
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The uploaded file."""
         return self.folder / self.file
 
     def kept(self, name: str) -> dict[str, Any]:
-        """What :meth:`keep` kept under a name."""
+        """The values that :meth:`keep` stored under a name."""
         path = self.folder / f"{name}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
     def keep(self, name: str, values: Mapping[str, Any]) -> None:
-        """Keep what was chosen or said on the page, as long as the run."""
+        """Store a user's choices or answers for as long as the run is kept."""
         write_json(self.folder / f"{name}.json", values)
 
     @property
     def filters(self) -> dict[str, Any]:
-        """What the page was filtered by when it was last looked at."""
+        """The filters of the page at its last visit."""
         kept = self.kept(_FILTERS)
         return kept | {"dates": tuple(map(date.fromisoformat, kept["dates"]))} if "dates" in kept else kept
 
@@ -114,7 +114,7 @@ class Run:
 
     @property
     def checked(self) -> pd.Series:
-        """What people said of answers, by their index, the last at the end; None where they could not tell."""
+        """The emotions people chose in checks, by answer index, oldest first; None for "Cannot tell"."""
         return pd.Series(self.kept(_CHECKED), dtype=object).rename(int)
 
     @checked.setter
@@ -122,18 +122,18 @@ class Run:
         self.keep(_CHECKED, {str(row): emotion for row, emotion in values.items()})
 
     def save(self) -> None:
-        """Write it into its folder."""
+        """Write the run into its folder."""
         write_json(
             self.folder / _RUN,
             {name: value for name, value in vars(self).items() if name not in ("folder", "kept_until")},
         )
 
     def opened(self) -> Answers:
-        """What is in a run that is done; remembered for the next time."""
+        """The answers of a finished run, cached."""
         return _opened(self.folder)
 
     def delete(self) -> None:
-        """Stop it if need be, and leave nothing of it; whoever deleted it before does not matter."""
+        """Stop the run if it is running, and delete its folder, if it still exists."""
         if job := self.job:
             job.is_deleted = True
             job.cancel()
@@ -147,10 +147,10 @@ class Run:
 def start(
     state: ModelState, upload: Upload, column: str, finder: TargetPredictor | None, listed: Products | None
 ) -> Run:
-    """Begin to answer a file; OutputError if it cannot be kept.
+    """Start to answer a file; OutputError if it cannot be stored.
 
-    With ``finder`` there is a row for each product that a text names, and none is recorded. The products ``listed`` are
-    looked for in the texts to say which are fit for the model.
+    With ``finder``, the answers have a row for each product that a text names, and are not recorded. Texts are checked
+    for the products ``listed`` to tell which are fit for the model.
     """
     labels = state.predictor.labels
     classes = sum(map(len, labels.values()))
@@ -166,7 +166,7 @@ def start(
         version=state.version,
         which=state.which,
         no_emotion=state.predictor.no_emotion,
-        predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # no page needs those
+        predicted=list((finder or state.predictor).columns(probabilities=True))[:-classes],  # without probabilities
         emotions=[] if list(labels) == [tasks.PRODUCT.name] else list(emotions_of(labels)),
         per_product=finder is not None,
         products=listed and {name: list(aliases) for name, aliases in listed.aliases.items()},
@@ -182,14 +182,14 @@ def start(
 
 
 def find(name: str) -> Run | None:
-    """The run of an address; None if there is none any more."""
+    """The run with an address; None if it does not exist."""
     if not _ID.fullmatch(name):
         return None
-    folder, under_way = _root() / name, name in _jobs  # asked first: what ends meanwhile has written so
+    folder, under_way = _root() / name, name in _jobs  # before reading: a job saves its status, then leaves _jobs
     try:
         facts = json.loads((folder / _RUN).read_text(encoding="utf-8"))
         run = Run(folder, folder.stat().st_mtime + KEPT_SECONDS, **facts)
-    except (OSError, ValueError, TypeError):  # deleted, or of another version of the app
+    except (OSError, ValueError, TypeError):  # deleted, or written by another version of the app
         return None
     if run.status == RUNNING and not under_way:
         run.status = INTERRUPTED
@@ -203,21 +203,21 @@ def mine() -> list[Run]:
 
 
 def clear_up() -> None:
-    """Delete the runs, whoever's, that were kept long enough."""
+    """Delete all expired runs, of every owner."""
     for folder in _root().glob("*"):
-        with suppress(FileNotFoundError):  # somebody deletes it at the same moment
+        with suppress(FileNotFoundError):  # deleted at the same moment
             if time.time() > folder.stat().st_mtime + KEPT_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def owner() -> str:
-    """What tells this browser from others, kept by it as a cookie."""
+    """The id of this browser, stored in a cookie."""
     known = st.context.cookies.get(OWNER) or st.session_state.get(OWNER)
     return known or st.session_state.setdefault(OWNER, secrets.token_urlsafe(16))
 
 
 def remember_owner() -> None:
-    """Have the browser keep who it is, as long as its runs are kept."""
+    """Store the id in the browser's cookie for as long as its runs are kept."""
     component("owner", js=_COOKIE_JS)(data=owner(), key="owner")
 
 
@@ -230,15 +230,15 @@ def _root() -> Path:
 
 @dataclass(frozen=True)
 class Answers:
-    """Tables of one index, a line for each answer."""
+    """Tables with the same index, a row for each answer."""
 
     result: pd.DataFrame  # the file's own columns, the predictions with probabilities, and the status
     table: pd.DataFrame  # the same without probabilities
     workbook: pd.DataFrame  # the same with real dates
     shown: pd.DataFrame  # the same as a page can show it
-    text_column: str  # of these
-    tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and where the file tells date and source
-    rows: pd.DataFrame | None  # for tf_model.analysis, without those that have no probabilities
+    text_column: str  # in these tables
+    tweets: pd.DataFrame  # for tf_model.eda, with status, is_abstained, and date and source if the file has them
+    rows: pd.DataFrame | None  # for tf_model.analysis, only rows with probabilities
     dates: Dates | None
 
 
@@ -271,7 +271,7 @@ def _opened(folder: Path) -> Answers:
         is_day = (dates.values.dropna() == dates.values.dropna().dt.normalize()).all()
         real = (dates.values.dt.date if is_day else dates.values).astype(object)
         workbook.isetitem(place, real.where(dates.values.notna(), own.iloc[:, place]))
-        if dates.is_utc:  # a workbook holds no offsets
+        if dates.is_utc:  # workbooks cannot store offsets
             workbook.columns = [f"{name} (UTC)" if at == place else name for at, name in enumerate(workbook)]
     return Answers(result, table, workbook, shown, text_column, tweets, rows, dates)
 
@@ -280,11 +280,11 @@ def _opened(folder: Path) -> Answers:
 
 
 class _Cancelled(Exception):
-    """Ends the scoring between two batches."""
+    """Stops the scoring between two batches."""
 
 
 class Job(threading.Thread):
-    """The scoring of a run, ``of``. It starts at once; predictions and failures of the model are recorded."""
+    """Scores the run ``of`` in a thread that starts at once; records predictions and failures of the model."""
 
     def __init__(self, of: Run, state: ModelState, finder: TargetPredictor | None, listed: Products | None) -> None:
         super().__init__(daemon=True, name="run")
@@ -293,23 +293,23 @@ class Job(threading.Thread):
         self.is_cancelled = self.is_deleted = False
         self._log = recording.recorder(state)
         self._began = time.monotonic()
-        _jobs[of.id] = self  # first: the thread takes it away
+        _jobs[of.id] = self  # before start(): the thread removes it
         self.start()
 
     def progress(self) -> tuple[float, float | None]:
-        """The share that is done, 0 to 1, and the seconds left, None while they cannot be known."""
+        """The share done, 0 to 1, and the seconds left, None before the first rows are done."""
         if not self.done:
             return 0.0, None
         elapsed = time.monotonic() - self._began
         return self.done / self.of.rows, elapsed / self.done * (self.of.rows - self.done)
 
     def cancel(self, wait: float = 0.0) -> None:
-        """Stop before the next batch, and wait for it so many seconds."""
+        """Stop before the next batch; wait at most ``wait`` seconds for that."""
         self.is_cancelled = True
         self.join(wait)
 
     def run(self) -> None:
-        """Score, and say in the run how it went."""
+        """Score the file, and save the outcome in the run."""
         run = self.of
         try:
             answers = self._score()
@@ -318,11 +318,11 @@ class Job(threading.Thread):
             status = DONE
         except _Cancelled:
             status, run.problem = CANCELLED, f"Cancelled after {self.done:,} of {run.rows:,} rows."
-        except BaseException as error:  # nobody else hears of an error in a thread
+        except BaseException as error:  # an error in a thread is not seen elsewhere
             status = FAILED
             known = isinstance(error, TweetTargetError)
             run.problem = files.explained(error, run.path, run.name) if known else first_line(error)[:300]
-            if not isinstance(error, DataError | UsageError):  # what is wrong with a file is no failure of the model
+            if not isinstance(error, DataError | UsageError):  # a bad file is no failure of the model
                 recording.record_error(self._log, error, recording.BATCH)
         run.seconds, run.status = time.monotonic() - self._began, status
         try:
@@ -344,7 +344,7 @@ class Job(threading.Thread):
         parts, rows = [], 0
         with tables.open_table(self.of.path, self.of.column) as table:
             for chunk in predictor.predict_table(table, probabilities=True, on_progress=self._advance, **options):
-                texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each once, whatever it names
+                texts = dict(zip(chunk.index, table.texts(chunk), strict=True))  # each text once, not once per product
                 status = {index: check(text) for index, text in texts.items()}
                 more = {STATUS: chunk.index.map(status), _ROW: rows + chunk.index}
                 parts.append(chunk[columns].assign(**more))
@@ -357,4 +357,4 @@ class Job(threading.Thread):
             raise _Cancelled
 
 
-_jobs: dict[str, Job] = {}  # those of this process that are under way, by the address of their run
+_jobs: dict[str, Job] = {}  # the running jobs of this process, by run id

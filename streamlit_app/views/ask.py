@@ -1,6 +1,6 @@
-"""Ask: the answer for one text, how sure the model is, which words counted, and what people think of the answer.
+"""Ask: the answer for one text, the model's confidence, the words that counted, and feedback on the answer.
 
-Where there is a model of targets, the emotion toward each product that the text names comes first.
+If there is a model of targets, the emotion toward each product in the text comes first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ EXAMPLES = {
 NOT_KNOWN = "I don't know"
 MISSED = "A product that was missed …"
 NOT_NAMED = "These words do not name it"
-# In the session: the text, and what was said to each judgement with where its mention starts, to take it back.
+# In the session: the text; the thanks for each feedback, with the start of its mention, so that it can be undone.
 TEXT, THANKS = "ask_text", "ask_thanks"
 
 
@@ -53,7 +53,7 @@ def main() -> None:
             st.info("This text holds only spaces. Write a few words to get an answer.", icon=":material/edit_note:")
         return
     listed = products.of_answers(state) if targets is None else finder and finder.products
-    # Where there is a finder, each of several products has its answer.
+    # A finder gives each of several products its own answer.
     status = FitCheck(listed, several=not finder, english=state.predictor.reads_english)(text)
     if status != FIT:
         st.info(f"This text is not fit for the model, so the answer means little: {status}.", icon=":material/help:")
@@ -88,7 +88,7 @@ def _text_input() -> str:
         st.markdown("Try an example:")
         for name, example in EXAMPLES.items():
             st.button(name, on_click=st.session_state.update, args=({TEXT: example},), key=f"example_{name}")
-    if "text" in st.query_params:  # a link to a question
+    if "text" in st.query_params:  # a link that contains a question
         st.session_state.setdefault(TEXT, st.query_params["text"])
     text = st.text_area(
         "Your text",
@@ -103,8 +103,8 @@ def _text_input() -> str:
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _predict_once(state: ModelState, text: str) -> Measured:
-    """The prediction, computed and recorded once: Streamlit runs the page again at each click."""
-    with loading.one_kind_of_error(f"{state.name} fails at this text"):
+    """The prediction, computed and recorded once although Streamlit reruns the page at each click."""
+    with loading.one_kind_of_error(f"{state.name} failed on this text"):
         measured = state.predictor.predict_measured([text])
     recording.record(recording.recorder(state), [text], measured, recording.APP)
     return measured
@@ -119,7 +119,7 @@ def _report_failure(state: ModelState, heading: str, error: TweetTargetError) ->
 
 
 def _show_answer(state: ModelState, row: Mapping[str, Any], seconds: float) -> DeltaGenerator:
-    """The answer; returns the place in its box for a remark on it."""
+    """Show the answer in a box; returns a container in the box for a remark."""
     notices.announce(row["answer"] if "answer" in row else row[next(iter(state.predictor.labels))])
     with st.container(border=True):
         if "answer" in row:
@@ -144,7 +144,7 @@ def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
         st.markdown(f"**{theme.percent(confidence)} sure**")
         return
     threshold = state.predictor.threshold
-    limit = "" if threshold is None else f"; the model answers from {threshold:.1%} on"
+    limit = "" if threshold is None else f"; the model answers only from {threshold:.1%} up"
     st.markdown(f"The best guess has a confidence of {confidence:.1%}{limit}.")
     probabilities = [
         {label: row[probability_column(task, label)] for label in state.predictor.labels[task]}
@@ -154,7 +154,7 @@ def _show_joint_answer(state: ModelState, row: Mapping[str, Any]) -> None:
     st.markdown(f"Best guess: **{plain_markdown(row['best_guess'])}** ({theme.percent(confidence)})")
     st.markdown(f"Second guess: **{plain_markdown(row['second_guess'])}** ({theme.percent(second)})")
     if second > confidence:
-        st.caption("The model decides on the emotion first, then on the product, so the best guess may have less.")
+        st.caption("The model chooses the emotion first, then the product, so the best guess may be less probable.")
 
 
 def _show_probabilities(state: ModelState, row: Mapping[str, Any]) -> None:
@@ -181,9 +181,9 @@ def _show_targets(state: ModelState, finder: TargetPredictor, text: str) -> None
     try:
         found = _find_once(state, finder, text)
     except TweetTargetError as error:
-        _report_failure(state, "The products of this text could not be answered.", error)
+        _report_failure(state, "The emotions toward the products in this text could not be predicted.", error)
         return
-    read, rows = model_input(text).decode(), found.to_dict("records")  # in which the characters are counted
+    read, rows = model_input(text).decode(), found.to_dict("records")  # ``read``: the text to which start and end refer
     named = [row for row in rows if row["start"] is not None]
     with st.container(border=True):
         remark = _show_mentions(state, read, named) if named else _show_guess(rows[0])
@@ -203,8 +203,8 @@ _BY_LIST = loading.BY_VERSION | {TargetPredictor: lambda finder: (finder.product
 
 @st.cache_data(max_entries=1, scope="session", show_spinner=False, hash_funcs=_BY_LIST)
 def _find_once(state: ModelState, finder: TargetPredictor, text: str) -> pd.DataFrame:
-    """The products that the text names, with the emotion directed at each, computed once as well."""
-    with loading.one_kind_of_error(f"{state.name} fails at this text"):
+    """The products that the text names, with the emotion directed at each, computed once."""
+    with loading.one_kind_of_error(f"{state.name} failed on this text"):
         found = finder.predict([text])
     return found.astype(object).where(found.notna(), None)
 
@@ -215,7 +215,7 @@ def _show_mentions(state: ModelState, text: str, named: Sequence[Mapping[str, An
     token_highlighting.show(token_highlighting.mentions(text, places), key="mentions")
     for row in named:
         sure = theme.percent(row["emotion_confidence"])
-        how = f"the best guess has {sure}" if row["emotion"] == NOT_SURE else f"{sure} sure"
+        how = f"the best guess has {sure} confidence" if row["emotion"] == NOT_SURE else f"{sure} sure"
         st.markdown(f"**{plain_markdown(row['product'])}**: {plain_markdown(row['emotion'])}, {how}")
         notices.announce(f"{row['product']}: {row['emotion']}")
     return st.container()
@@ -232,7 +232,7 @@ def _show_guess(row: Mapping[str, Any]) -> None:
 
 
 def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: str = "") -> None:
-    """The words of a text, or of one in which a ``mention`` is marked."""
+    """Highlight the words of a text, or of one with a marked ``mention``."""
     if not state.predictor.can_explain:
         if state.served:
             st.caption("A model server gives no explanations; a model that the app loads itself does.")
@@ -246,7 +246,7 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
         _report_failure(state, "The words could not be weighed.", error)
         return
     words = explanation.words
-    skipped = "It skips addresses, emoji and scripts other than Latin, and reads the beginning of a long text."
+    skipped = "It skips web addresses, emoji and non-Latin scripts, and reads only the beginning of a long text."
     if not words:
         remark.warning(
             f"The model could read no word of this text, so its answer means nothing. {skipped}", icon=":material/help:"
@@ -281,11 +281,11 @@ def _show_words(state: ModelState, text: str, remark: DeltaGenerator, mention: s
 
 
 def _take_feedback(state: ModelState, text: str, row: Mapping[str, Any]) -> None:
-    abstained = row.get("answer") == NOT_SURE  # then there is no answer to judge
+    abstained = row.get("answer") == NOT_SURE  # no answer to judge
     log = _log_for_feedback(state, "What is correct?" if abstained else "Is this correct?")
     if log is None:
         return
-    key = f"{hash((state.name, state.version, text)):x}"  # names the widgets of this text asked of this model
+    key = f"{hash((state.name, state.version, text)):x}"  # for the widgets of this text and model
     if _has_thanked(log, text, key):
         return
     stored = "The text is stored with your feedback, on this machine only; the page Monitor shows it."
@@ -334,15 +334,15 @@ def _correction_form(state: ModelState, log: Recorder, text: str, row: Mapping[s
         "product": None if product == NOT_KNOWN or emotion == state.predictor.no_emotion else product,
         "emotion": None if emotion == NOT_KNOWN else emotion,
     }
-    if not any(correct.values()):  # that it is wrong alone teaches nothing, and may be a slip of the hand
+    if not any(correct.values()):  # wrong without a label teaches nothing, and may be a misclick
         st.info("Choose an emotion or a product first.", icon=":material/edit_note:")
         return
     if "answer" in row:
         named, answer = answer_text(**correct), row["answer"]
-    else:  # of a model of one task
+    else:  # a model of one task
         [task] = state.predictor.labels
         named, answer = correct[task], row[task]
-    # Who names what was answered agrees, whatever the thumb: labels are chosen with more care.
+    # Choosing the model's own labels counts as agreement, whatever the thumb: labels are chosen with more care.
     _store(log, text, row, key, is_right=named == answer, **correct)
 
 
@@ -389,7 +389,7 @@ def _take_mention_feedback(
 
 
 def _classes(state: ModelState, task: tasks.Task) -> tuple[str, ...]:
-    """The classes of a task to choose from: the model's; of a task that it does not know, the report's to its own."""
+    """The classes to choose from: the model's; for a task it lacks, the report's, if all its own are the report's."""
     labels = state.predictor.labels
     of_report = all(set(tasks.ALL_TASKS[name].labels).issuperset(classes) for name, classes in labels.items())
     return labels.get(task.name, task.labels if of_report else ())

@@ -1,4 +1,4 @@
-"""Batch: a file in, an answer for each row; each file is a run with its own address, to be looked at and downloaded."""
+"""Batch: answers each row of a file; a file is a run with its own address, to explore and download."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ from tf_model.inference.targets import TargetPredictor
 from tf_model.report import render
 
 PER_TEXT, PER_PRODUCT = "one row per text", "one row per product"
-UPLOAD = "batch_upload"  # in the session: the file that was not answered yet
+UPLOAD = "batch_upload"  # in the session: the file not yet answered
 ROWS = "batch_rows"
 RUN = "run"  # in the address
 POLL_SECONDS = 0.5
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _take_file(state: ModelState) -> None:
-    """Let a file be chosen, and how to answer it."""
+    """Let the user choose a file and how to answer it, and start the run."""
     upload = _choose_file()
     if upload is None:
         return
@@ -76,7 +76,7 @@ def _take_file(state: ModelState) -> None:
 
 
 def _choose_file() -> Upload | None:
-    """The file in the uploader; if the browser forgot it because another page was opened, that of the session."""
+    """The file in the uploader or, if the uploader forgot it during a visit to another page, in the session."""
     file = st.file_uploader(
         "A file with one text in each row",
         type=files.TYPES,
@@ -97,7 +97,7 @@ def _choose_file() -> Upload | None:
 
 
 def _forget() -> None:
-    """Another file was chosen, or this one removed."""
+    """Forget the upload, because another file was chosen or this one removed."""
     st.session_state.pop(UPLOAD, None)
 
 
@@ -108,7 +108,7 @@ def _choose_column(upload: Upload) -> str:
         columns,
         index=columns.index(upload.text_column),
         key=f"column_{upload.id}",
-        persist_state="session",  # as the file is
+        persist_state="session",  # like the file
     )
     if column == upload.text_column:
         st.caption(f"Chosen automatically: {upload.reason}.")
@@ -118,9 +118,9 @@ def _choose_column(upload: Upload) -> str:
 def _choose_rows(
     state: ModelState,
 ) -> tuple[ModelState | None, TargetPredictor | None, Products | None]:
-    """The model that answers, for a row of each product what finds them, and the products to look for.
+    """The model that answers, the predictor for one row per product, and the products to look for.
 
-    None for what is not there.
+    Each may be None.
     """
     targets, texts = loading.of_targets(state), loading.of_texts(state)
     if targets is None:
@@ -135,7 +135,7 @@ def _choose_rows(
 
 
 def _show_first_rows(upload: Upload) -> None:
-    st.dataframe(upload.first_rows, hide_index=True, alt=f"The first rows of the file, of {upload.rows:,}")
+    st.dataframe(upload.first_rows, hide_index=True, alt=f"The first of the file's {upload.rows:,} rows")
     st.caption(f"The first {len(upload.first_rows):,} of {upload.rows:,} rows.")
     for note in upload.notes:
         st.text(f"Note: {note}")
@@ -145,7 +145,7 @@ def _show_first_rows(upload: Upload) -> None:
 
 
 def _list_runs() -> None:
-    """The runs of this browser, each to be opened or deleted."""
+    """List the runs of this browser, with buttons to open or delete each."""
     found = runs.mine()
     if not found:
         return
@@ -157,8 +157,8 @@ def _list_runs() -> None:
             st.caption(f"{run.rows:,} {plural(run.rows, 'row', 'rows')}, {run.status}, {_kept(run)}")
             _offer_deletion(run)
     st.caption(
-        f"Kept on this machine for {runs.KEPT_DAYS} days after the last change. Whoever has the address of a file can "
-        "open it."
+        f"Kept on this machine for {runs.KEPT_DAYS} days after the last change. Anyone who has the address of a file "
+        "can open it."
     )
 
 
@@ -177,7 +177,7 @@ def _delete(run: Run) -> None:
 
 
 def _answer_again(run: Run) -> None:
-    """Put the file of a run among the uploads again, with its settings."""
+    """Make the file of a run the current upload again, with its settings."""
     upload = st.session_state[UPLOAD] = files.keep(run.id, run.name, run.path.read_bytes())
     st.session_state[f"column_{upload.id}"] = run.column
     if run.products:
@@ -203,7 +203,7 @@ def _show_run(name: str, state: ModelState | None) -> None:
             if run.status not in (runs.RUNNING, runs.DONE):
                 st.button("Answer it again", on_click=_answer_again, args=(run,), icon=":material/replay:")
     if run is None:
-        st.info("There is no such file here: it was deleted, or kept long enough.", icon=":material/delete:")
+        st.info("There is no such file here: it was deleted, or has expired.", icon=":material/delete:")
         return
     st.subheader(plain_markdown(run.name), anchor=False)
     what = f"column {run.column}, {PER_PRODUCT if run.per_product else PER_TEXT}"
@@ -237,7 +237,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
     is_current = now and (run.model, run.version) == (now.name, now.version)
     if now and not is_current:
         st.info(
-            "These are the answers of another model than the one in use now.", icon=":material/published_with_changes:"
+            "These answers come from another model than the one in use now.", icon=":material/published_with_changes:"
         )
     took = duration(run.seconds) if run.seconds >= 1 else "less than a second"
     st.success(
@@ -252,7 +252,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
         kept = {"checked": run.checked, "kept_themes": run.kept(THEMES)}
         return render(figures(*shown, now.predictor, f"{run.name}{_filtered(run.filters)}", **kept))
 
-    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide one
+    percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it
     first = ("product", "emotion", "emotion_confidence") if run.per_product else (tasks.ANSWER, "answer_confidence")
     names = dict.fromkeys([answers.text_column, *first, *run.predicted, STATUS])
     columns = {name: percent if name.endswith("_confidence") else plain for name in names if name in answers.shown}
@@ -277,7 +277,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
 
 
 def _filtered(filters: Mapping[str, Any]) -> str:
-    """By what rows were filtered, to stand behind the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
+    """The filters as a suffix to the name of a file: `` (iPad; 2026-05-01 to 2026-05-31)``."""
     days = " to ".join(map(str, filters.get("dates", ()))) if len(filters.get("dates", ())) == 2 else ""
     labels = [", ".join(filters.get(name, ())) for name in ("products", "emotions", "statuses", "sources")]
     chosen = [*filter(None, [*labels, filters.get("contains", "").strip(), days])]
@@ -286,7 +286,7 @@ def _filtered(filters: Mapping[str, Any]) -> str:
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=loading.BY_VERSION)
 def _correction(state: ModelState) -> Correction | None:
-    """What a model is known to get wrong; None where its folder does not tell."""
+    """The correction for a model's known errors; None if its folder does not contain it."""
     try:
         return read_correction(state.folder)
     except TweetTargetError:

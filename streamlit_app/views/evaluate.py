@@ -1,4 +1,4 @@
-"""Evaluate: what a trained model finds and gets wrong in plain words, and below it its metrics."""
+"""Evaluate: in plain words what a trained model finds and gets wrong, then its metrics."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def main() -> None:
     if not reports:
         st.info(
             "No model is trained yet. Run `make answer`, or `make train` for the report's product model alone. "
-            "This page shows the model as soon as it is there.",
+            "The model then appears on this page.",
             icon=":material/model_training:",
         )
         return
@@ -46,7 +46,7 @@ def main() -> None:
     if report.card is not None:
         with st.expander("Model card"):
             body = report.card.split("---\n", 2)[-1] if report.card.startswith("---\n") else report.card
-            st.markdown(body.replace("![", "&#33;["))  # no picture: the browser would fetch it from wherever it says
+            st.markdown(body.replace("![", "&#33;["))  # no images: the browser would fetch them from any address
 
 
 def _show_figures(report: ModelReport) -> None:
@@ -66,17 +66,17 @@ def _show_figures(report: ModelReport) -> None:
 
 @st.cache_data(max_entries=32, show_spinner="Reading the model's files")
 def _report(folder: str, fingerprint: model_dir.Fingerprint) -> ModelReport:
-    """The files of a model, read again when one of them changes, which the fingerprint shows."""
+    """The files of a model, read again when one of them, and so the fingerprint, changes."""
     return model_dir.read_report(folder)
 
 
-# Read again where the environment names another dataset.
+# Read again if the environment names another dataset.
 _BY_DATASET = {ModelReport: lambda report: (report.data_sha256, os.environ.get(data.DATA_VARIABLE))}
 
 
 @st.cache_data(max_entries=4, ttl=60, show_spinner="Reading the dataset", hash_funcs=_BY_DATASET)
 def _texts_of(report: ModelReport) -> tuple[dict[int, str] | None, str]:
-    """The texts by row number, or None and why not."""
+    """The texts by row number and "", or None and the reason."""
     try:
         columns = data.Columns.of_model(report.metrics)
         dataset = data.read(data.resolve().path, columns=columns, known=report.tasks)
@@ -103,7 +103,7 @@ def _show_state(report: ModelReport) -> None:
 
 
 def _show_trust(report: ModelReport) -> None:
-    """Of each emotion and product, how many of 100 it finds, and how many that it flags are real."""
+    """For each emotion and product, recall and precision as counts of 100 texts."""
     matrices = {task: report.part("validation", task).get("confusion_matrix") for task in reversed(report.labels)}
     if not matrices or None in matrices.values():
         return
@@ -119,7 +119,7 @@ def _show_trust(report: ModelReport) -> None:
             )
         words = "".join(f"; {rule} is right for {_of_100(count, rows)}" for rule, count in beside.items())
         right = _of_100(counts.trace(), rows)
-        lines = [f"Of 100 texts it gets the {TRUSTED[task]} right for {right}{words}. Counted on {rows:,}."] + [
+        lines = [f"Of 100 texts it gets the {TRUSTED[task]} right for {right}{words}. Counted on {rows:,} texts."] + [
             f"{label}: of 100 real ones it finds {_of_100(hits, real)}; of 100 that it flags, {_of_100(hits, found)} "
             "are real."
             for label, hits, real, found in zip(labels, counts.diagonal(), of_each, flagged, strict=True)
@@ -130,13 +130,13 @@ def _show_trust(report: ModelReport) -> None:
         share, accuracy = (f"{100 * answer[name]:.0f}" for name in ("not_sure_share", "answered_accuracy"))
         st.markdown(f'It answers "Not sure" to {share} of 100 texts; of 100 other answers {accuracy} are right.')
     st.caption(
-        "On labelled texts that it had not learned from; in brackets the 95% range. Texts that read unlike "
-        "these may be answered worse."
+        "Measured on labelled texts that the model was not trained on, with 95% intervals in brackets. It may be "
+        "right less often on texts unlike these."
     )
 
 
 def _of_100(count: int, total: int) -> str:
-    """``45 (36 to 54)``; a dash of none."""
+    """``45 (36 to 54)``, per 100 with 95% interval; a dash if ``total`` is 0."""
     if not total:
         return "-"
     low, high = wilson_interval(count, total)
@@ -165,7 +165,7 @@ def _show_task(report: ModelReport, task: str) -> None:
 
 
 def _show_metrics(report: ModelReport, task: str) -> None:
-    """Accuracy, macro-F1 and loss of both parts, each above the report's where there are such."""
+    """Accuracy, macro-F1 and loss of both parts, each above the report's, if there are any."""
     reference, words = error_analysis.report_metrics(report, task)
     rows = []
     for part, name in (("train", "training"), ("validation", "validation")):
@@ -186,13 +186,13 @@ def _show_metrics(report: ModelReport, task: str) -> None:
 
 
 def _show_classes(labels: Sequence[str], validation: Mapping[str, Any]) -> None:
-    """The confusion matrix and the metrics of each class, on the validation part."""
+    """The confusion matrix and metrics by class of the validation part."""
     matrix, per_class = validation.get("confusion_matrix"), validation.get("per_class")
     if matrix:
         counts = pd.DataFrame(matrix, labels, labels).stack()
         confused = counts[[true != predicted and count > 0 for (true, predicted), count in counts.items()]].nlargest(3)
         most = "; ".join(f"{true} taken for {predicted}: {count}" for (true, predicted), count in confused.items())
-        st.subheader("Which class is taken for which", anchor=False)
+        st.subheader("Which classes are confused", anchor=False)
         theme.show(
             evaluate_charts.confusion(matrix, labels),
             alt=f"Confusion matrix of {len(labels)} classes. Most often confused: {most or 'nothing'}.",
@@ -220,26 +220,26 @@ def _show_calibration(report: ModelReport, predictions: Predictions) -> None:
     theme.show(
         evaluate_charts.reliability(calibration.reliability(*labelled)),
         alt=f"Accuracy by confidence. On average the confidence is off by {ece:.1%}.",
-        caption="Above the dotted line the model is better than its confidence, below it too sure. The larger a "
-        "point, the more tweets; whiskers: 95% CI.",
+        caption="Above the dotted line the model is right more often than its confidence says, below it less often. "
+        "Larger points stand for more tweets; whiskers: 95% CI.",
         key="evaluate_reliability",
     )
-    words = f"On average the confidence is off by {ece:.1%} (expected calibration error, {calibration.BINS} bins), of"
+    words = f"On average the confidence is off by {ece:.1%} (expected calibration error, {calibration.BINS} bins), over"
     st.caption(plain_markdown(f"{words} {len(predictions.rows):,} validation tweets. Protocol: {report.protocol}."))
 
 
 @st.fragment
 def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, correct: np.ndarray) -> None:
-    """The slider and its effect; moving it draws this section alone."""
+    """A slider for the threshold, and its effect; moving it redraws only this section."""
     st.subheader("The effect of a threshold", anchor=False)
-    own = report.calibration.get("threshold") if task == report.task else None  # of the answers that it gives
+    own = report.calibration.get("threshold") if task == report.task else None  # the model's own task
     threshold = st.slider(
-        'Answer only from this confidence on, else "Not sure"',
+        'Lowest confidence for an answer; below it, "Not sure"',
         min_value=0.0,
         max_value=1.0,
         value=0.5 if own is None else float(own),
         step=0.01,
-        key=f"evaluate_threshold_{task}_{report.name}",  # each model begins at its own threshold
+        key=f"evaluate_threshold_{task}_{report.name}",  # each model starts at its own threshold
         persist_state="session",
     )
     effect = error_analysis.threshold_effect(confidences, correct, threshold)
@@ -260,7 +260,7 @@ def _show_threshold(report: ModelReport, task: str, confidences: np.ndarray, cor
         alt=f"Accuracy of the given answers against the share that is answered. {sentence}",
         key=f"evaluate_risk_{task}",
     )
-    st.caption(plain_markdown(f"Choose a threshold on other rows than you report on. Protocol: {report.protocol}."))
+    st.caption(plain_markdown(f"Do not choose a threshold on the rows you report on. Protocol: {report.protocol}."))
     if own is not None:
         st.caption(f"The slider begins at the model's own threshold, {own:.2f}, which the page Ask uses.")
 
@@ -273,10 +273,10 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
         return
     texts, problem = _texts_of(report)
     if texts is None:
-        st.info(f"Row numbers without their texts: {plain_markdown(problem)}", icon=":material/info:")
+        st.info(f"The texts cannot be shown, only their row numbers: {plain_markdown(problem)}", icon=":material/info:")
     else:
         mistakes.insert(0, "text", mistakes["row"].map(texts))
-    # A dataframe draws its cells letter by letter: no tweet is ever read as HTML or Markdown.
+    # A dataframe shows tweets as they are, never as HTML or Markdown.
     st.dataframe(
         mistakes,
         hide_index=True,
@@ -292,8 +292,8 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
     )
     total = int((~predictions.correct).sum())
     st.caption(
-        f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, those first whose label the model "
-        "thought least probable. Some of them are label errors."
+        f"{len(mistakes):,} of {total:,} {plural(total, 'mistake', 'mistakes')}, sorted by the model's probability of "
+        "the label, lowest first. Some of them are label errors."
     )
 
 
@@ -303,7 +303,7 @@ def _show_mistakes(report: ModelReport, predictions: Predictions) -> None:
 def _show_answer(report: ModelReport) -> None:
     metrics = report.part("validation", tasks.ANSWER)
     st.subheader("Emotion and product together", anchor=False)
-    shares = {"accuracy": "correct", "emotion_rows_accuracy": "correct of the non-neutral ones"}
+    shares = {"accuracy": "correct", "emotion_rows_accuracy": "of the non-neutral ones"}
     words = ", ".join(f"{metrics[key]:.1%} {name}" for key, name in shares.items() if key in metrics)
     st.markdown(plain_markdown(f"Of {metrics.get('rows', 0):,} validation tweets: {words or 'not known'}."))
     st.caption(
@@ -336,11 +336,11 @@ def _show_learning_curves(report: ModelReport) -> None:
                 alt=f"{name} over {len(history)} epochs; after the last: training {last[name]:.4f}{validation}.",
                 key=f"evaluate_curve_{name}",
             )
-    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation's.")
+    st.caption("Training values are means over the epoch, with dropout, so they may be worse than the validation ones.")
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
-    """The 95% interval of an accuracy, ``0.848 to 0.899``; a dash where there is none."""
+    """The 95% interval of an accuracy, ``0.848 to 0.899``; a dash if there is none."""
     return "{:.3f} to {:.3f}".format(*metrics["accuracy_interval"]) if "accuracy_interval" in metrics else "-"
 
 

@@ -44,13 +44,13 @@ def main() -> None:
 
 @st.cache_data(ttl=60, show_spinner="Finding the dataset")
 def _source(named: str | None) -> Source:
-    """The dataset in use; ``named`` is what the environment says, so that a change is noticed at once."""
+    """The dataset in use; ``named`` is the path in the environment, a cache key so that a change acts at once."""
     return data.resolve()
 
 
 @st.cache_data(max_entries=2, show_spinner="Reading the tweets")
 def _read(path: str, changed: int) -> tuple[str, str | None, pd.DataFrame]:
-    """The dataset's name, its label of no emotion, and its tweets, see :func:`tf_model.eda.describe`."""
+    """The dataset's name, its label for no emotion, and its tweets, see :func:`tf_model.eda.describe`."""
     dataset = data.read(path)
     no_emotion = next((task.no_emotion for task in dataset.tasks if task.no_emotion), None)
     return dataset.name, no_emotion, eda.describe(dataset.labelled)

@@ -1,4 +1,4 @@
-"""Monitor: how the model is doing in use: accuracy, latency, throughput, resources, errors, and drift."""
+"""Monitor: accuracy, latency, throughput, resources, errors and drift of the model in use."""
 
 import time
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ RESOURCES = {  # title, words for the mean, d3 format, scale
     GPU_UTILIZATION: ("GPUs, share of the time busy", "{:.0%} busy", ".0%", 1.0),
     GPU_MEMORY: ("Memory of the GPUs, MB", "{:,.0f} MB", ",.0f", 1 / MEGABYTE),
 }
-FEWEST = 5  # judgements, or predictions, of one point of the chart of the accuracy
+FEWEST = 5  # judgements or predictions for a point of the accuracy chart
 SIGNAL_NAMES = {signal: signal.capitalize() for signal in SIGNALS} | {"log": "Lost records"}
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     with _explained_problems():
         names = _names(store.versions() if store.exists else [])
         if not names:
-            words = "Ask something on the page Ask, or answer a file on the page Batch, and it shows here."
+            words = "Ask a question on the page Ask or answer a file on the page Batch, and it appears here."
             st.info(f"Nothing has been recorded yet. {words}", icon=":material/monitoring:")
             return
         window = pick("Time", WINDOWS, "monitor_window", default=DEFAULT_WINDOW)
@@ -67,11 +67,11 @@ def main() -> None:
             "Model", list(names), format_func=names.get, key="monitor_stream", persist_state="session"
         )
         source = middle.selectbox(
-            "Asked by", store.sources((model, version)), None, key="monitor_source", placeholder="All, judged apart"
+            "Asked by", store.sources((model, version)), None, key="monitor_source", placeholder="All, separately"
         )
-        help_text = f"Look again every {REFRESH_SECONDS} seconds"
+        help_text = f"Refresh every {REFRESH_SECONDS} seconds"
         live = right.toggle("Live", value=True, key="monitor_live", persist_state="session", help=help_text)
-        # A fragment, so that looking again draws nothing else.
+        # A fragment, so that a refresh redraws nothing else.
         st.fragment(_show, run_every=REFRESH_SECONDS if live else None)(
             store, (model, version, source), WINDOWS[window]
         )
@@ -86,7 +86,7 @@ def _explained_problems() -> Iterator[None]:
 
 
 def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]:
-    """How each version of each model is shown, the one that was used last first."""
+    """The displayed name of each version of each model, the last used first."""
     names: dict[tuple[str, str], str] = {}
     for model, version, last in versions:
         earlier = f"{model}, earlier ({version[:12]}, {pd.Timestamp(last, unit='s'):%d %b %Y})"
@@ -96,7 +96,7 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
 
 @_explained_problems()
 def _show(store: Store, of: Of, seconds: float | None) -> None:
-    """All figures of one version of a model: those of two are never mixed."""
+    """Show all metrics of one version of a model; versions are never mixed."""
     model, version, source = of
     until = time.time()
     since = until - seconds if seconds else (store.span() or (until - HOUR, until))[0]
@@ -110,7 +110,7 @@ def _show(store: Store, of: Of, seconds: float | None) -> None:
     corrections = store.corrections(since, until, MOST_CORRECTIONS, of)
     if not judged.window.requests and corrections.empty:
         [last] = [when for *name, when in store.versions() if name == [model, version]]
-        words = f"The last record is of {_clock(last)} UTC. Choose a longer time."
+        words = f"The last record is from {_clock(last)} UTC. Choose a longer time."
         st.info(f"Nothing was recorded in this time. {words}", icon=":material/hourglass_empty:")
         return
     _show_alarms(judged)
@@ -130,7 +130,7 @@ def _clock(seconds: float) -> str:
 
 
 def _show_alarms(report: Report) -> None:
-    """What somebody should look at, in words, or that there is nothing; and which signals could not be judged."""
+    """Show the alarms in words, or that there are none, and the signals that could not be judged."""
     few = [SIGNAL_NAMES[each].lower() for each in report.judged if each not in report.decided]
     unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judged]
     reasons = [f"{', '.join(few)} (too few records so far)"] if few else []
@@ -151,7 +151,7 @@ def _show_alarms(report: Report) -> None:
 
 
 def _show_summary(report: Report) -> None:
-    """The figures of the whole time."""
+    """Totals over the whole time."""
     window = report.window
     outcomes = window.labels("outcome")
     p95, memory = window.histogram(SECONDS).quantile(0.95), window.mean(MEMORY)
@@ -193,7 +193,7 @@ def _show_signals(report: Report) -> None:
 
 
 def _show_chart(chart: Any, title: str, spoken: str, note: str = "") -> None:
-    """A chart over time, with the words for those who do not see it, which stand below it as well."""
+    """A chart over time; ``spoken``, its text for screen readers, is also its caption, followed by ``note``."""
     key = f"monitor_{title.split(',')[0].lower().replace(' ', '_')}"
     theme.show(chart, alt=f"{title} over time. {spoken}", caption=plain_markdown(f"{spoken} {note}".strip()), key=key)
 
@@ -209,11 +209,11 @@ def _show_accuracy(report: Report, piece: str) -> None:
         spoken = [f"Judged correct by users: {_accuracy_words(report.corrected)}."]
     spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimated.items()]
     if report.estimated.keys() >= tasks.TASKS.keys():
-        spoken.append("That of the product counts the texts with an emotion: the others have no product.")
+        spoken.append("The estimate for the product counts only texts with an emotion: the others have no product.")
     if report.estimated and report.signals["drift"]:
         spoken.append(accuracy.DRIFTED)
     chart = monitor_charts.accuracy(windows, corrected, estimated, "Accuracy: estimated, and judged by users")
-    _show_chart(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, where there are {FEWEST} or more.")
+    _show_chart(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, with {FEWEST} or more answers.")
 
 
 def _accuracy_words(figure: accuracy.Accuracy) -> str:
@@ -246,7 +246,7 @@ def _show_resources(report: Report) -> None:
         with column:
             _show_chart(chart, title, f"{words.format(mean * scale)} on average.")
     if CPU not in means:
-        st.caption("Processor and memory are measured while the app runs; there is no sample of this time.")
+        st.caption("Processor and memory are measured while the app runs; there is no sample from this time.")
 
 
 # ---------------------------------------------------------------- tables
@@ -269,14 +269,14 @@ def _show_errors(errors: pd.DataFrame, report: Report) -> None:
 
 
 def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
-    """What users thought of answers, and a file of all of ``store`` to train with."""
+    """The newest feedback of users, and a download of all corrections in ``store`` to train on."""
     st.subheader("Corrections", anchor=False)
     if corrections.empty:
         st.caption("None in this time. People judge answers on the page Ask.")
         return
     answer = ["answer"] if corrections["answer"].notna().any() else ["product", "emotion"]
     shown = corrections.iloc[::-1].assign(judged=corrections["is_correct"].map({True: "correct", False: "wrong"}))
-    # A dataframe draws its cells letter by letter: no text of a user is ever read as HTML or Markdown.
+    # A dataframe shows users' texts as they are, never as HTML or Markdown.
     st.dataframe(
         shown[["time", "text", *answer, "judged", "correct_product", "correct_emotion"]].dropna(axis=1, how="all"),
         hide_index=True,
@@ -289,28 +289,28 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
         alt="The newest corrections: what was answered and what the user thought of it",
     )
     st.caption(
-        "People judge whom they please: mistakes more readily than what is correct. What they think of "
-        '"Not sure" is kept, and judges no answer.'
+        "Users choose which answers to judge, and judge mistakes more readily than correct answers. Corrections of "
+        '"Not sure" are kept, but count as neither correct nor wrong.'
     )
     offer_file(
         "Download all corrections",
         lambda: labelled(store.corrections()).to_csv(index=False),
         "corrections.csv",
         "monitor_corrections",
-        help="Those with a label, of every model and time, for `python -m tf_model.train --extra corrections.csv`",
+        help="All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`",
     )
 
 
 def _show_drift(report: Report, folder: Path) -> None:
-    """Each feature against the reference in ``folder``, and the distributions of one of them side by side."""
+    """Each feature compared with the reference in ``folder``, and the distributions of one of them side by side."""
     st.subheader("Drift", anchor=False)
     if report.reference is None:
-        where = plain_markdown(f"It is looked for in {paths.shown(folder)}, where training writes it.")
+        where = plain_markdown(f"The app looks for it in {paths.shown(folder)}, where training writes it.")
         words = "Not judged: there is no reference.json of this version of the model."
         st.info(f"{words} {where}", icon=":material/info:")
         return
     if not report.drifts:
-        words = f"that takes {drift.MINIMUM_ROWS} predictions, there are {report.window.predictions:,} in this time."
+        words = f"that needs {drift.MINIMUM_ROWS} predictions; there are {report.window.predictions:,} in this time."
         st.info(f"Not judged: {words}", icon=":material/hourglass_empty:")
         return
     frame = pd.DataFrame([asdict(each) for each in report.drifts])
@@ -329,9 +329,9 @@ def _show_drift(report: Report, folder: Path) -> None:
         alt="Each feature with how much it changed, the bound of an alarm and its p-value",
     )
     words = (
-        f"Against {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs both: a change at"
+        f"Compared with {report.reference.origin}, {report.reference.rows:,} predictions. An alarm needs a change of at"
     )
-    st.caption(plain_markdown(f"{words} its bound, and a p-value below {report.drifts[0].level:.2g}."))
+    st.caption(plain_markdown(f"{words} least its bound and a p-value below {report.drifts[0].level:.2g}."))
     by_name = {each.feature: each for each in report.drifts}
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
     feature = by_name[

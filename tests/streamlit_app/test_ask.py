@@ -46,7 +46,7 @@ def test_not_sure_is_said_with_the_two_best_guesses(stub):
     app = ask("hmm I love the iPad")
     assert app.header[0].value == "Not sure"
     said = words_of(app)
-    assert "The best guess has a confidence of 40.0%; the model answers from 50.0% on." in said
+    assert "The best guess has a confidence of 40.0%; the model answers only from 50.0% up." in said
     assert "Best guess: **Positive emotion → iPad** (40%)" in said
     assert "Second guess: **Negative emotion → Google** (under 1%)" in said
 
@@ -60,7 +60,7 @@ def test_a_second_guess_that_is_more_probable_is_explained(stub, monkeypatch):
     monkeypatch.setattr("tf_model.modeling.joint_label.confidence_of", lambda *_: 0.45)
     said = words_of(ask("hmm I love the iPad"))
     assert "Second guess: **Negative emotion → Google** (45%)" in said
-    assert "The model decides on the emotion first, then on the product" in said
+    assert "The model chooses the emotion first, then the product" in said
 
 
 def test_of_no_emotion_that_is_not_sure_the_products_are_what_they_are_for_a_sure_one(stub):
@@ -195,7 +195,7 @@ def test_whatever_the_model_raises_is_shown_in_one_line(stub, models):
     stub.fails = RuntimeError("no such operation\nand a long trace")
     app = ask(LOVED)
     assert app.error[0].value == "This text could not be answered."
-    assert "answer fails at this text (no such operation)" in words_of(app)
+    assert "answer failed on this text (no such operation)" in words_of(app)
     assert errors_of(models)["kind"].tolist() == ["ModelError"]
 
 

@@ -145,7 +145,7 @@ def test_the_result_of_another_model_is_shown_with_its_name(stub, models):
     app.run()
     assert "1 row answered" in app.success[0].value
     assert "answered by answer (Saved " in words_of(app).replace("\\", "")
-    assert app.info[0].value == "These are the answers of another model than the one in use now."
+    assert app.info[0].value == "These answers come from another model than the one in use now."
 
 
 def test_filters_act_together_on_charts_rows_and_downloads_and_are_kept(stub, tmp_path):
@@ -219,7 +219,7 @@ def test_charts_have_words(stub, tmp_path):
 
 def test_rows_without_a_text_are_said_and_kept_and_left_out_of_the_charts(stub):
     app = answer(upload(b"id,text\n1,I love the iPad\n2,\n3,  \n4,I hate my iPhone\n", "a.csv"))
-    assert "2 of 4 rows are not; the answer there means little:\n- blank: **2**" in words_of(app)
+    assert "2 of 4 rows are not; their answers mean little:\n- blank: **2**" in words_of(app)
     assert run_of(app).opened().table["id"].tolist() == ["1", "2", "3", "4"]
     assert len(rows_of(app)) == 4
     assert counted(app) == "2"

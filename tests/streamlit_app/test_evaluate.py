@@ -242,7 +242,7 @@ class TestAnswer:
     def test_the_whole_answer_first(self, models):
         write_answer(models)
         page = open_page()
-        assert "75.0% correct, 58.0% correct of the non-neutral ones." in said(page)
+        assert "75.0% correct, 58.0% of the non-neutral ones." in said(page)
         assert page.slider(key="evaluate_threshold_answer_answer").value == 0.5  # the model's own
         assert "the model's own threshold, 0.50" in said(page)
 
@@ -275,7 +275,7 @@ class TestMistakes:
     def test_row_numbers_alone_where_it_is_not(self, models):
         write_single(models)
         page = open_page()
-        assert "Row numbers without their texts" in said(page)
+        assert "The texts cannot be shown, only their row numbers" in said(page)
         assert "text" not in table_with(page, "true_probability")
 
 

@@ -122,7 +122,7 @@ def test_a_model_that_fails_when_first_asked_is_broken(models, loaded, monkeypat
     make_model(models)
     state = loading.current()
     assert state.predictor is None
-    assert state.problem == "answer cannot be asked (no such operation)"
+    assert state.problem == "answer cannot be loaded (no such operation)"
 
 
 def test_model_errors_are_shown_as_they_are(models, monkeypatch):

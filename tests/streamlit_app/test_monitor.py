@@ -101,7 +101,7 @@ class TestStates:
     def test_a_quiet_time_says_when_there_was_something(self, store):
         write_healthy(store, time.time() - 20 * 3600, calls=5)
         page = open_page()
-        assert "Nothing was recorded in this time. The last record is of" in page.info[0].value
+        assert "Nothing was recorded in this time. The last record is from" in page.info[0].value
         assert figures(open_page("24 hours"))["Predictions"] == "15"
         assert figures(open_page("Whole log"))["Predictions"] == "15"
 
@@ -132,7 +132,7 @@ class TestSignals:
         starts += ["Memory of the process, MB over time. 703 MB"]
         assert [alt[: len(start)] for alt, start in zip(said, starts, strict=True)] == starts
         assert "Estimated for the product: 8" in said[0]
-        assert "That of the product counts the texts with an emotion" in said[0]
+        assert "The estimate for the product counts only texts with an emotion" in said[0]
 
     def test_what_each_stage_takes(self, healthy):
         assert "On average tokenize 1.65 ms, model 13.2 ms, rest 1.65 ms." in said(open_page())
@@ -253,7 +253,7 @@ class TestDrift:
     def test_without_a_reference_it_says_why_and_where_it_looks(self, healthy, models):
         page = said(open_page())
         assert "Not judged: there is no reference.json of this version of the model." in page
-        assert f"It is looked for in {paths.shown(models / 'answer')}, where training writes it." in page
+        assert f"The app looks for it in {paths.shown(models / 'answer')}, where training writes it." in page
 
     def test_the_reference_of_another_version(self, healthy, reference, monkeypatch):
         monkeypatch.setattr("tf_model.monitor.reference.training_of", lambda folder: "another")
@@ -266,7 +266,7 @@ class TestDrift:
 
     def test_too_few_predictions(self, store, reference):
         write_healthy(store, time.time() - 600, calls=10)
-        assert "that takes 50 predictions, there are 30" in said(open_page())
+        assert "that needs 50 predictions; there are 30" in said(open_page())
 
     def test_ordinary_texts_raise_no_alarm(self, store, reference):
         write_healthy(store, time.time() - 3000, calls=90)

@@ -103,7 +103,7 @@ def test_two_selections_are_compared(run):
     assert not app.exception, app.exception
     said = words_of(app).replace("\\", "")
     assert "Negative emotion toward iPhone: 0% in A, 100% in B, 100 points more" in said
-    assert "Words that tell B: " in said
+    assert "Words typical of B: " in said
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
     assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad
@@ -282,11 +282,11 @@ def test_themes_are_shown_renamed_merged_and_kept_with_the_run(themes):
     assert len(merged) == len(table) - 1
     assert merged["name"].tolist()[0] == "<b>hardware</b>"
     app = open_tab(themes, "Themes")
-    next(each for each in app.button if each.label == "Find them anew").click().run()
+    next(each for each in app.button if each.label == "Find themes again").click().run()
     assert app.dataframe[-1].value["name"].tolist() == names
     app = open_tab(themes, "Themes")
     app.selectbox(key=f"{themes.id}_themes_emotion").set_value(tasks.POSITIVE).run()
-    assert "Themes take 30 different texts" in app.info[-1].value
+    assert "Themes need 30 different texts" in app.info[-1].value
 
 
 def said(app):
@@ -375,7 +375,7 @@ def test_each_product_of_a_text_is_labelled_and_its_file_trains_targets(targets,
     app = label(run, "Ann")
     press(app, "Choose 50 texts to label")
     for emotion, product in ((tasks.POSITIVE, "Kindle"), (tasks.NEGATIVE, "Xbox")):
-        assert f"direct toward {product}?" in said(app)
+        assert f"direct at {product}?" in said(app)
         press(app, emotion)
     assert app.code[0].value.startswith("python -m tf_model.train --task target --extra")
     path = tmp_path / "labels.csv"

@@ -140,7 +140,7 @@ def test_a_rerun_finds_nothing_anew(targets):
 def test_a_model_of_targets_that_fails_leaves_the_answer(targets, models):
     targets.fails = ModelError("no memory left")
     app = ask(TEXT)
-    assert app.error[0].value == "The products of this text could not be answered."
+    assert app.error[0].value == "The emotions toward the products in this text could not be predicted."
     assert app.header[-1].value == "Positive emotion → Apple"
     assert log_of(models).errors()["kind"].tolist() == ["ModelError"]
 
@@ -182,7 +182,7 @@ def test_products_can_be_typed_and_stay_in_the_session(targets):
 
 def test_products_typed_in_one_line_are_not_taken_for_one_product(targets):
     app = type_list(ask("I love the Pixel, hate the Switch"), "Pixel, Switch")
-    assert "holds a comma; write one product a line" in words_of(app)
+    assert "has a comma; write one product per line" in words_of(app)
     assert "The model's list" in words_of(app)
     assert "Your list: Pixel" in words_of(type_list(app, "Pixel: re:pixel{1,2}"))
 
@@ -207,7 +207,7 @@ def test_a_products_file_can_be_uploaded(targets, name, content):
 )
 def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said):
     app = type_list(type_list(open_app(), "Pixel"), lines)
-    assert app.error[0].value == "This list of products cannot be used; the one before stays."
+    assert app.error[0].value == "This list of products cannot be used; the previous one stays."
     assert said in app.text[-1].value
     assert "Your list: Pixel" in words_of(app)
     assert not type_list(app, "Pixel").error
@@ -216,7 +216,7 @@ def test_a_bad_list_gives_one_line_and_the_one_before_stays(targets, lines, said
 def test_a_bad_file_is_explained_by_its_own_name(targets):
     app = open_app()
     app.file_uploader(key=products.FILE).set_value(("[x](y).csv", b"name,aliases\nPixel,!\n", "text/csv")).run()
-    assert app.text[-1].value.startswith("[x](y).csv: the alias '!' of 'Pixel' must begin and end with")
+    assert app.text[-1].value.startswith("[x](y).csv: the alias '!' of 'Pixel' must hold a letter or a digit")
 
 
 def test_names_are_never_read_as_markdown(targets):
@@ -334,7 +334,7 @@ def test_a_file_gets_a_row_for_each_product(targets):
     assert result["mention"].tolist() == ["Kindle", "Xbox", "unnamed", "e-reader"]
     assert result["text"].tolist()[0] == result["text"].tolist()[1]
     assert "Number of texts by product: Kindle 2, Xbox 1." in [chart.proto.alt for chart in app.get("plotly_chart")]
-    assert "1 of 4 rows is not; the answer there means little:\n- no known product: **1**" in words_of(app)
+    assert "1 of 4 rows is not; its answer means little:\n- no known product: **1**" in words_of(app)
     assert app.success[0].value.startswith("3 rows answered in")
 
 
