@@ -160,7 +160,7 @@ def test_what_changed_stands_on_the_page(folder, tmp_path):
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", page))
     assert re.search(
         r"iPhone: negative emotion rose from [\d.]+% to \d+% of the texts, from 2024-04-29 on \(\+\d+\.\d points, 95% "
-        r"interval \+\d+\.\d to \+\d+\.\d; \d+ texts before, \d+ after\)\. The words that came: battery, dies",
+        r"interval \+\d+\.\d to \+\d+\.\d; \d+ texts before, \d+ after\)\. Typical words since then: battery, dies",
         plain,
     )
     assert "<polyline" in page

@@ -1,1 +1,1 @@
-"""Which emotion is directed towards which product? Data, model, training, export and prediction."""
+"""Which emotion does a text direct at which product? Data, model, training, export and prediction."""

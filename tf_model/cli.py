@@ -1,4 +1,4 @@
-"""What the command lines share: help with defaults, errors in one line, exit codes."""
+"""What all commands share: help with defaults, one-line errors, exit codes and progress."""
 
 import argparse
 import errno
@@ -23,7 +23,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a command line, without listing all options."""
+    """Reports wrong usage in one line, without listing all options."""
 
     def error(self, message: str) -> NoReturn:
         say(f"error: {message}; see `{self.prog} --help`")
@@ -45,14 +45,14 @@ def positive_integer(text: str) -> int:
 def run(main: Callable[[list[str] | None], int | None]) -> None:
     """Run a command's ``main`` and exit: 0 done, 1 unusable data, model or output, 2 wrong usage, 130 interrupted.
 
-    A :class:`TweetTargetError` becomes one line on standard error; our own mistakes keep their traceback.
+    A :class:`TweetTargetError` becomes one line on standard error; bugs keep their traceback.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by whatever started the command: its number must not go to a file
+        if getattr(sys, name) is None:  # closed by the parent process; else a file could get its number
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     try:
         code = main(None) or 0
-        sys.stdout.flush()  # so that a reader that has gone, or a full disk, shows here
+        sys.stdout.flush()  # a closed pipe or a full disk raises here
     except TweetTargetError as error:
         say(f"error: {error}")
         code = error.exit_code
@@ -73,9 +73,9 @@ def run(main: Callable[[list[str] | None], int | None]) -> None:
     except OSError as error:
         if not isinstance(error, BrokenPipeError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of the output has no place
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # drops the rest of the output
         code = 0
-        if not isinstance(error, BrokenPipeError):  # else the reader of the output, such as head, has gone
+        if not isinstance(error, BrokenPipeError):  # else the reader of the output, such as head, has exited
             say(f"error: the output cannot be written: {error.strerror}; free some space and run the command again")
             code = 1
     sys.exit(code)
@@ -105,7 +105,7 @@ def stopped_cleanly() -> Iterator[None]:
     """Let SIGTERM unwind the stack like an interrupt, so that no half-written file stays behind; exit with 143."""
 
     def stop(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the cleaning up is not to be cut short
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
         say("terminated")
         sys.exit(128 + signal.SIGTERM)
 
@@ -117,7 +117,7 @@ def stopped_cleanly() -> Iterator[None]:
 
 
 def progress_bar(console: Any, shown: bool = True) -> Any:
-    """A bar of what is done, of how much, and the time left; on a terminal only, and gone when it is stopped."""
+    """A progress bar with count, total and time left; shown on terminals only, and removed when it stops."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -126,10 +126,10 @@ def progress_bar(console: Any, shown: bool = True) -> Any:
 
 @contextmanager
 def show_epochs(console: Any, epochs: int, steps: int) -> Iterator[Any]:
-    """Give a Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
+    """Yield a Keras callback that shows the progress of ``epochs`` epochs of ``steps`` batches on ``console``."""
     import tf_keras
 
-    first = None  # epoch of this run, and when it began
+    first = None  # the first epoch of this run, and when it began
     with progress_bar(console) as bar:
         task = bar.add_task("training", total=epochs * steps)
 

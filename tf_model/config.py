@@ -1,4 +1,4 @@
-"""Training configurations, "recipes" on the command line and in ``recipe.json``: all that decides what is learned."""
+"""Training configurations ("recipes" on the command line and in ``recipe.json``): the settings of a training run."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class TrainingConfig:
     """All settings of one training run."""
 
-    name: str = "report"  # of the configuration that the settings started from
+    name: str = "report"  # of the configuration that the settings are based on
     backbone: str = PACKAGED_BACKBONE  # or mpnet, a hub name such as bert-base-uncased, or a folder
     cleaning: Literal[*CLEANINGS] = "report"
-    pooling: Literal["cls", "mean"] = "cls"  # classify by the first token's output, as the report, or by all tokens'
+    pooling: Literal["cls", "mean"] = "cls"  # classify the first token's output, as in the report, or the mean of all
     max_tokens: Annotated[int, Field(ge=3, le=512)] = MAX_TOKENS  # of an input, special tokens included
     epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 32  # examples a step, over all devices
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # Adam's, at its highest
+    batch_size: Annotated[int, Field(ge=1)] = 32  # examples per step, over all devices
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-5  # Adam's, at its peak
     schedule: Literal["constant", "linear"] = "constant"  # linear: warm-up from 0, then linear decay to 0
-    warmup: Share = 0.0  # of the steps (linear only)
-    label_smoothing: Share = 0.0  # of each label, spread evenly over all classes
-    lora_rank: Annotated[int, Field(ge=0)] = 0  # of adapters that are trained in place of the encoder; 0: all of it
+    warmup: Share = 0.0  # share of the steps (linear only)
+    label_smoothing: Share = 0.0  # share of each label that is spread evenly over all classes
+    lora_rank: Annotated[int, Field(ge=0)] = 0  # of adapters trained instead of the encoder; 0: train the encoder
     joined_pairs: Share = 0.0  # pairs of texts that train as one text (targets), as a share of the examples
     opinion_pairs: Share = 0.0  # pairs of opinions written for this project (targets), as a share of the examples
-    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of what teachers say, beside the label of a row
-    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0  # above 1: what they say is less sure
+    teacher_weight: Annotated[float, Field(ge=0, le=1)] = 0.5  # of the teachers' predictions beside the label
+    teacher_temperature: Annotated[float, Field(gt=0)] = 1.0  # above 1: softens the teachers' predictions
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 42  # of the classification layer, dropout, the order of examples
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 42
     validation_size: Annotated[float, Field(gt=0, lt=1)] = 0.2  # share of the examples
@@ -51,12 +51,12 @@ class TrainingConfig:
         return asdict(self)
 
     def for_tasks(self, chosen: Sequence[Task]) -> Self:
-        """The same without the written opinions, where these tasks have other classes than the opinions."""
+        """The configuration for these tasks: without written opinions if the opinions have other classes."""
         return self if [task.labels for task in chosen] == [EMOTIONS] else replace(self, opinion_pairs=0.0)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The opposite of :meth:`to_dict`; :class:`UsageError` if a field is unknown or a value out of its range."""
+        """Read what :meth:`to_dict` returned; :class:`UsageError` if a field is unknown or a value out of range."""
         try:
             return cls(**values)
         except ValidationError as error:
@@ -66,14 +66,14 @@ class TrainingConfig:
             raise UsageError(f"{name} of a recipe: {message}, got {first['input']!r}") from error
 
 
-# The report's settings to the letter. Its 10 epochs are for bert-base-uncased; the packaged BERT of 6 layers learns
-# more slowly at the same rate and takes 20: the best, and the most that were tried, in a cross-validation inside the
-# training part (`make choose-epochs`, research/benchmarks.md). Never changed in view of the validation part.
+# Exactly the report's settings. Its 10 epochs are for bert-base-uncased; the packaged 6-layer BERT learns more slowly
+# at the same rate and takes 20: the best, and the most that were tried, in a cross-validation inside the training part
+# (`make choose-epochs`, research/benchmarks.md). Never tuned on the validation part.
 REPORT = TrainingConfig(name="report")
 REPORT_EPOCHS = {PACKAGED_BACKBONE: 20}
 
-# Lightly normalised text, the pooling that the packaged backbone was pretrained with, a higher rate with warm-up and
-# decay. A first choice on other folds than those that are reported, not the outcome of a recorded search.
+# Lightly normalised text, the pooling that the packaged backbone was pretrained with, and a higher learning rate with
+# warm-up and decay. Chosen on other folds than those reported, without a recorded search.
 TUNED = TrainingConfig(
     name="tuned",
     cleaning="normalized",
@@ -83,17 +83,17 @@ TUNED = TrainingConfig(
     schedule="linear",
     warmup=0.1,
 )
-# Product and emotion in one model: 2.6 times as many rows, so fewer passes (chosen on other folds, results.md). A model
-# that sees "RT @user:" learns that retweets are more often neutral, and one that sees a "!" at the end that it is
-# praise: they answer the same words differently with it.
+# Product and emotion in one model: 2.6 times as many rows, so fewer epochs (chosen on other folds, results.md). The
+# cleaning removes "RT @user:" and a "!" at the end. Otherwise a model learns that retweets are more often neutral and
+# that "!" means praise, and answers the same words differently.
 ANSWER = replace(TUNED, name="answer", cleaning="normalized_trimmed", epochs=3)
-# The emotion directed at one mention, which the model reads masked.
+# The emotion directed at one mention, which the cleaning masks.
 TARGET = replace(TUNED, name="target", cleaning="target", epochs=3, joined_pairs=0.15, opinion_pairs=0.3)
 CONFIGS = {config.name: config for config in (REPORT, TUNED, ANSWER, TARGET)}
 
 
 def make_config(name: str, **overrides: Any) -> TrainingConfig:
-    """The recipe ``name`` with some fields replaced (not by None); :class:`UsageError` if a value is out of range."""
+    """The recipe ``name`` with the ``overrides`` that are not None; :class:`UsageError` if a value is out of range."""
     given = {key: value for key, value in overrides.items() if value is not None}
     config = CONFIGS[name]
     backbone = given.get("backbone", config.backbone)
@@ -116,11 +116,11 @@ def config_of(folder: Path, values: Mapping[str, Any]) -> TrainingConfig:
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """One option per field of :class:`TrainingConfig`; those not given keep the recipe's value."""
+    """Add one option per field of :class:`TrainingConfig`; options not given keep the recipe's value."""
     parser.add_argument(
         "--recipe",
         choices=sorted(CONFIGS),
-        help=f"settings to start from; {REPORT.name} if not given, and {ANSWER.name} or {TARGET.name} for these tasks",
+        help=f"settings to start from (default: {ANSWER.name} and {TARGET.name} for these tasks, else {REPORT.name})",
     )
     group = parser.add_argument_group("settings of the recipe (each replaces the recipe's own)")
     for field in fields(TrainingConfig)[1:]:  # all but the name

@@ -1,6 +1,6 @@
-"""TensorFlow, set up once: quiet, seeded, on the devices there are.
+"""Set up TensorFlow once: quiet, seeded, and on the available devices.
 
-The only module that sets TensorFlow's environment variables; call :func:`prepare` before anything builds a model.
+Only this module sets TensorFlow's environment variables; call :func:`prepare` before building a model.
 """
 
 import argparse
@@ -38,11 +38,11 @@ class Runtime:
 
     @property
     def worker_index(self) -> int:
-        """Which worker this process is, from 0, which is the chief."""
+        """The index of this worker process, from 0; 0 is the chief."""
         return self.workers.cluster.index if self.workers else 0
 
     def strategy(self) -> Any:
-        """That of several workers, ``tf.distribute.MirroredStrategy`` for several GPUs, else the default one."""
+        """The workers' strategy, ``tf.distribute.MirroredStrategy`` for several GPUs, or else the default strategy."""
         import tensorflow as tf
 
         if self.workers:
@@ -54,7 +54,7 @@ def import_tensorflow() -> Any:
     """The ``tensorflow`` module, imported without its start-up chatter and with legacy Keras for transformers."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["TF_USE_LEGACY_KERAS"] = "1"  # transformers 4 builds on Keras 2
-    # Else oneDNN is left out where the CPU has no AVX-512 VNNI; with AVX2 alone it takes a fifth off a training step.
+    # By default oneDNN needs a CPU with AVX-512 VNNI; with AVX2 alone it also shortens a training step, by a fifth.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if "tensorflow" not in sys.modules:
         with _without_chatter():
@@ -62,14 +62,14 @@ def import_tensorflow() -> Any:
 
             tf.config.list_physical_devices()
     tf = sys.modules["tensorflow"]
-    # Its warnings are about the code: of a small table each fold would warn of "retracing", in 500 characters.
+    # Its warnings are for developers: on a small table, each fold would print 500 characters about "retracing".
     tf.get_logger().setLevel("ERROR")
     return tf
 
 
 @contextmanager
 def _without_chatter() -> Iterator[None]:
-    """Hold back the log lines that TensorFlow's C++ writes before its log level counts; let anything else through."""
+    """Suppress the log lines that TensorFlow's C++ code writes before its log level applies; pass on all others."""
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held:
         stderr = os.dup(2)
@@ -97,8 +97,8 @@ def prepare(
 ) -> Runtime:
     """Seed Python, NumPy and TensorFlow, set the devices and the number format, and wait for the other workers.
 
-    The precision ``"auto"`` is ``"mixed_bfloat16"`` where the processor computes in it (an NVIDIA GPU since Ampere, or
-    a CPU with AVX512_BF16 or AMX), else ``"float32"``. Weights are float32 either way.
+    The precision ``"auto"`` is ``"mixed_bfloat16"`` if the device supports it (an NVIDIA GPU since Ampere, or a CPU
+    with AVX512_BF16 or AMX), else ``"float32"``. Weights are float32 either way.
     """
     tf = import_tensorflow()
     import tf_keras
@@ -106,7 +106,7 @@ def prepare(
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
-    workers = connect(cluster, cluster_seconds) if cluster else None  # before any operation
+    workers = connect(cluster, cluster_seconds) if cluster else None  # before any TensorFlow operation
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     if precision == "auto":
         ampere = [each.get("compute_capability", (0, 0)) >= (8, 0) for each in details]
@@ -114,7 +114,7 @@ def prepare(
     tf_keras.mixed_precision.set_global_policy(precision)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
-    # Random numbers that live in variables, so that each epoch can start from a seed of its own.
+    # These generators keep their state in variables, so that each epoch can be seeded.
     tf_keras.backend.experimental.enable_tf_random_generator()
     tf_keras.utils.set_random_seed(seed)
     name = details[0].get("device_name", "GPU") if gpus else f"CPU, {cores()} cores"
@@ -123,7 +123,7 @@ def prepare(
 
 
 def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the CPU multiplies bfloat16 itself; without that, it is slower than float32."""
+    """Whether the CPU has bfloat16 instructions; without them, bfloat16 is slower than float32."""
     try:
         text = cpuinfo.read_text(encoding="ascii", errors="replace")
     except OSError:  # not Linux
@@ -132,12 +132,12 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
 
 
 def cores() -> int:
-    """The cores that this process may use, where the system tells; else those of the machine."""
+    """The number of cores that this process may use, or of the machine if the system does not tell."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide the numbers."""
+    """Versions of Python and of the packages that affect the results."""
     import platform
     from importlib.metadata import version
 
@@ -146,15 +146,15 @@ def versions() -> dict[str, str]:
 
 
 def add_arguments(parser: argparse.ArgumentParser, title: str = "how to compute") -> None:
-    """Options that decide how a run computes."""
+    """Add the options for number format, compilation and determinism."""
     group = parser.add_argument_group(title)
     group.add_argument(
         "--precision",
         choices=("auto", "float32", "mixed_bfloat16"),
         default="auto",
-        help="number format of the layers; auto, by the device, if not given",
+        help="number format of the layers; auto: by the device",
     )
-    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training steps")
+    group.add_argument("--xla", action=argparse.BooleanOptionalAction, default=False, help="compile training with XLA")
     group.add_argument(
-        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers at each run"
+        "--deterministic", action=argparse.BooleanOptionalAction, default=False, help="same numbers on every run"
     )

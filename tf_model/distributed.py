@@ -1,7 +1,7 @@
-"""Training by several processes at once, on one machine or on many, as ``TF_CONFIG`` describes them.
+"""Training with several processes, on one machine or on many, as described by ``TF_CONFIG``.
 
-Each worker runs the same command with the same settings, and computes its share of every batch; the chief, the first
-of them, keeps the checkpoint and saves the model. https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
+Each worker runs the same command with the same settings, and computes its share of every batch; the first worker, the
+chief, keeps the checkpoint and saves the model. https://www.tensorflow.org/guide/distributed_training#TF_CONFIG
 """
 
 import hashlib
@@ -26,7 +26,7 @@ class WorkerLost(TweetTargetError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of a training: host and port of each, the chief's first; ``index``, from 0, is of this process."""
+    """The workers of a training run: host and port of each, the chief first; ``index``, from 0, is this process's."""
 
     addresses: tuple[str, ...]
     index: int
@@ -37,7 +37,7 @@ class Cluster:
 
 
 def from_environment() -> Cluster | None:
-    """The cluster of ``TF_CONFIG``, None where it names no other worker; :class:`UsageError` if it is malformed."""
+    """The cluster in ``TF_CONFIG``; None if it names no other worker; :class:`UsageError` if it is malformed."""
     given = os.environ.get(VARIABLE, "").strip()
     if not given:
         return None
@@ -61,13 +61,13 @@ def from_environment() -> Cluster | None:
 
 @dataclass(frozen=True)
 class Workers:
-    """A cluster whose workers are connected, by ``strategy``, a ``tf.distribute.MultiWorkerMirroredStrategy``."""
+    """A connected cluster; ``strategy`` is a ``tf.distribute.MultiWorkerMirroredStrategy``."""
 
     cluster: Cluster
     strategy: Any
 
     def agree(self, **values: Any) -> list[str]:
-        """Wait for all workers; the names of the JSON-ready ``values`` that are not the same on all of them."""
+        """Wait for all workers; return the names of the JSON-ready ``values`` that differ between them."""
         import tensorflow as tf
 
         digests = [hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:4] for value in values.values()]
@@ -81,12 +81,12 @@ class Workers:
         return [name for name, column in zip(values, gathered.T, strict=True) if len(set(column.tolist())) > 1]
 
     def wait(self) -> None:
-        """Wait until all workers have come this far; raise :class:`WorkerLost` if one is gone."""
+        """Wait until all workers reach this point; raise :class:`WorkerLost` if one is gone."""
         self.agree(here=True)
 
     @contextmanager
     def losses_explained(self) -> Iterator[None]:
-        """Raise :class:`WorkerLost`, in one line, where TensorFlow reports a lost worker in many."""
+        """Raise a one-line :class:`WorkerLost` instead of TensorFlow's long error about a lost worker."""
         import tensorflow as tf
 
         try:
@@ -99,13 +99,13 @@ class Workers:
 
 
 def connect(cluster: Cluster, seconds: float = STARTUP_SECONDS) -> Workers:
-    """Wait until all workers are there, before any other operation of TensorFlow.
+    """Wait until all workers are connected; call this before any other TensorFlow operation.
 
-    After ``seconds`` the process ends by SIGALRM.
+    If they are not connected after ``seconds``, SIGALRM ends the process.
     """
     import tensorflow as tf
 
-    # While TensorFlow waits it holds Python's lock, so that no handler of Python's would run.
+    # While TensorFlow waits, it holds the GIL, so no Python signal handler can run.
     handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     strategy = tf.distribute.MultiWorkerMirroredStrategy()

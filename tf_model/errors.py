@@ -58,5 +58,5 @@ _OPERATION = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\].*$")
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, without the lines below the first; its name if it says nothing."""
+    """The first line of an exception's message, or the name of its class if the message is empty."""
     return _OPERATION.sub("", (str(error).strip() or type(error).__name__).splitlines()[0])

@@ -1,4 +1,4 @@
-"""``python -m tf_model.evaluate``: how good a model is, or, without leakage, how good a training configuration is."""
+"""``python -m tf_model.evaluate``: evaluate a saved model, or cross-validate a configuration without leakage."""
 
 import argparse
 import shlex
@@ -27,7 +27,7 @@ GROUPED_ONLY = ("task", "seeds", "folds", "fold_seed", "part", "each_epoch", "pr
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate by the protocol that was asked for, print a table and write JSON."""
+    """Evaluate by the chosen protocol, print a table and write JSON."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     differing = [name for name in GROUPED_ONLY if getattr(arguments, name) != parser.get_default(name)]
@@ -63,13 +63,13 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
     from tf_model.inference.predictor import Predictor
 
     predictor = Predictor.load(arguments.model, "tensorflow")
-    config = config_of(predictor.folder, predictor.recipe)  # it says how the data was split
+    config = config_of(predictor.folder, predictor.recipe)  # tells how the data was split
     options = data.options_of(arguments, predictor.metrics)
     dataset = data.load(arguments.data, **options, known=predictor.tasks)
     products = read_products(predictor.folder / PRODUCTS) if predictor.task == tasks.TARGET.name else None
     rows = data.training_rows(dataset, predictor.task, products)
     if predictor.data_sha256 == dataset.sha256:
-        # As recorded: another list of products than in training would divide the rows otherwise.
+        # Use the recorded rows: with another list of products than in training, the split would differ.
         protocol, rows = predictor.metrics["protocol"], rows.numbered(read_validation_rows(predictor.folder))
     else:
         split, protocol = splits.training_split(rows, config.split_seed, config.validation_size)
@@ -95,13 +95,13 @@ def _evaluate_model(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Cross-validate a configuration on folds that no near-duplicate crosses."""
+    """Cross-validate a configuration, with no near-duplicates across folds."""
     config = parse_config(arguments)
     dataset = data.load(arguments.data, **data.options_of(arguments))
     rows = data.checked_rows(dataset, arguments.task)
     config = config.for_tasks(rows.tasks)
     if arguments.part == "train":
-        # Settings are chosen here, so that the rows that a trained model validates on have no say in them.
+        # For choosing settings: leave out the rows that a trained model validates on.
         split, _ = splits.training_split(rows, config.split_seed, config.validation_size)
         rows = rows.take(np.sort(split.train))
     groups = splits.near_duplicate_groups(rows.texts)
@@ -154,7 +154,7 @@ def _cross_validate(arguments: argparse.Namespace) -> dict[str, Any]:
 def _evaluate_seeds(
     rows: data.TrainingRows, folds: Any, groups: np.ndarray, probabilities: dict[int, np.ndarray]
 ) -> dict[str, Any]:
-    """Metrics of each seed's out-of-fold predictions and their spread; of both tasks also of the seeds averaged."""
+    """Metrics of each seed's out-of-fold predictions and their spread; for answers, also of the seeds' mean."""
     parts, stdout, scores = [split.validation for split in folds], cli.stdout(), list(probabilities.values())
     has_answer = tasks.has_answer(task.name for task in rows.tasks)
 
@@ -183,7 +183,7 @@ def _evaluate_seeds(
 
 
 def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, float]]:
-    """Accuracy after each epoch: the mean over seeds and folds, each weighted by its rows."""
+    """Accuracy and losses after each epoch: the mean over seeds and folds, weighted by rows."""
     weights = [len(result.positions) for result in results]
     names = ("val_accuracy", "val_loss", "loss")
     return [
@@ -194,7 +194,7 @@ def _by_epoch(results: list[cross_validation.FoldResult]) -> list[dict[str, floa
 
 
 def _check_usage(arguments: argparse.Namespace, given: list[str]) -> None:
-    """Refuse options that would change nothing; ``given`` are those of cross-validation."""
+    """Refuse options that would have no effect; ``given`` lists the cross-validation options that were set."""
     config = parse_config(arguments)
     if arguments.compare and (arguments.model or arguments.protocol == "grouped"):
         raise UsageError("--compare OLD NEW names two saved models; leave --model and --protocol grouped out")
@@ -208,7 +208,7 @@ def _check_usage(arguments: argparse.Namespace, given: list[str]) -> None:
     if len(set(arguments.seeds)) < len(arguments.seeds):
         raise UsageError("--seeds names a seed twice")
     for seed in (*arguments.seeds, arguments.fold_seed):
-        make_config(config.name, seed=seed)  # now, rather than after an hour of the seeds before it
+        make_config(config.name, seed=seed)  # fails now, not after an hour of training
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -219,20 +219,20 @@ def _parser() -> argparse.ArgumentParser:
         "--protocol",
         choices=("report", "grouped"),
         default="report",
-        help="report: a saved model on the validation part of its own split; grouped: train and score a configuration "
-        "by cross-validation with no near-duplicate on both sides",
+        help="report: evaluate a saved model on its own validation part; grouped: cross-validate a configuration, with "
+        "near-duplicates kept together",
     )
     parser.add_argument(
         "--compare", type=Path, nargs=2, metavar=("OLD", "NEW"), help="say whether NEW is better, by a paired test"
     )
-    parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
-    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--model", type=Path, help="a saved model (default: saved_models/answer, else product)")
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
-    parser.add_argument("--json", type=Path, help="also write everything as JSON into this file")
+    parser.add_argument("--json", type=Path, help="also write all results to this JSON file")
     parser.add_argument("--overwrite", action="store_true", help="replace the JSON file if it exists")
     group = parser.add_argument_group("cross-validation (--protocol grouped)")
     names = [*tasks.ALL_TASKS, tasks.ANSWER]
-    group.add_argument("--task", choices=names, default=tasks.PRODUCT.name, help="what is learned")
+    group.add_argument("--task", choices=names, default=tasks.PRODUCT.name, help="the task to learn")
     group.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="training seeds")
     group.add_argument("--folds", type=int, default=cross_validation.FOLDS, help="number of folds")
     group.add_argument("--fold-seed", type=int, default=cross_validation.FOLD_SEED, help="seed of the folds")
@@ -240,9 +240,9 @@ def _parser() -> argparse.ArgumentParser:
         "--part",
         choices=("all", "train"),
         default="all",
-        help="rows to use: all, or train, those that `tf_model.train` trains on, to choose settings on",
+        help="rows to use: all; train: only the training rows of `tf_model.train`, to choose settings",
     )
-    group.add_argument("--each-epoch", action="store_true", help="score after every epoch, to choose their number")
+    group.add_argument("--each-epoch", action="store_true", help="score every epoch, to choose the number of epochs")
     device.add_arguments(parser, "how to compute (--protocol grouped)")
     add_config_arguments(parser)
     return parser

@@ -25,13 +25,13 @@ SAVED_MODEL = (GRAPH, FINGERPRINT, "variables", "assets")  # what TensorFlow wri
 LABELS, METRICS, RECIPE = "labels.json", "metrics.json", "recipe.json"
 HISTORY, PREDICTIONS = "history.csv", "validation_predictions.csv"
 CALIBRATION, CARD, REFERENCE = "calibration.json", "model_card.md", "reference.json"
-OUT_OF_FOLD = "out_of_fold.npz"  # what was said of the rows it was trained on by those that had not seen them
+OUT_OF_FOLD = "out_of_fold.npz"  # predictions for the training rows, by calibration models that had not seen them
 PRODUCTS = "products.csv"  # of a model of targets: the products that it looks for
-LIGHT = "light"  # what answers without TensorFlow, see tf_model.inference.light
+LIGHT = "light"  # the model that runs without TensorFlow, see tf_model.inference.light
 MANIFEST = "manifest.json"  # the SHA-256 of every file that decides an answer
 ASSIGNMENT, SAMPLE = "assignment", "sample"  # in the metrics: the report's dataset, and the sample corpus
 SUM_TOLERANCE = 1e-3  # enough for probabilities that were rounded, too little for logits
-_TRAININGS = 10**6  # that the last six digits of a version on a server tell apart
+_TRAININGS = 10**6  # the last six digits of a version on a server identify the training
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
@@ -42,14 +42,14 @@ def probability_column(task: str, label: str) -> str:
 
 
 def probabilities_sum_to_1(probabilities: np.ndarray) -> bool:
-    """Whether each row of a float [N, C] does; NaN does not."""
+    """Whether each row of probabilities, float [N, C], sums to 1; a row with NaN does not."""
     return bool((abs(probabilities.sum(axis=1) - 1) <= SUM_TOLERANCE).all())
 
 
 def read_out_of_fold(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """Row numbers, int64 [N], and calibrated probabilities, float16 [N, classes of all tasks]; or :class:`ModelError`.
 
-    They are of the rows that the model was trained on, each by a model of its calibration that had not seen it.
+    These are the training rows; each was predicted by a calibration model that had not seen it.
     """
     import zipfile
 
@@ -66,7 +66,7 @@ def read_out_of_fold(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_labels(folder: Path) -> dict[str, tuple[str, ...]]:
-    """The classes of each task that the model answers; :class:`ModelError` where there is no whole model."""
+    """The classes of each task of the model; :class:`ModelError` if the model is missing or incomplete."""
     from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
     try:
@@ -96,12 +96,12 @@ def _each_once(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_no_emotion(folder: Path) -> str | None:
-    """The label that says that there is no emotion, None if the model has none; models made before do not say it."""
+    """The label of no emotion; None if the model has none; older models do not record it and use the report's."""
     return read_json(folder / LABELS).get("no_emotion", tasks.NO_EMOTION)
 
 
 def read_json(file: Path, required: bool = False) -> dict[str, Any]:
-    """The JSON object in a file of the folder, empty if there is no such file and none is ``required``."""
+    """The JSON object in a file; empty if the file does not exist and is not ``required``."""
     if not required and not file.exists():
         return {}
     try:
@@ -114,7 +114,7 @@ def read_json(file: Path, required: bool = False) -> dict[str, Any]:
 
 
 def read_validation_rows(folder: Path) -> np.ndarray:
-    """The numbers of the rows that the model validated on, and so did not learn from, int64 [N]."""
+    """Row numbers of the validation part, which the model was not trained on, int64 [N]."""
     return _read_table(folder / PREDICTIONS, ["row"])["row"].to_numpy("int64")
 
 
@@ -136,7 +136,7 @@ def _read_table(file: Path, columns: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        # Labels are text: "None" or "NA" among them would be a label, not a missing one.
+        # Labels are text: "None" or "NA" is a label, not a missing value.
         frame = pd.read_csv(io.StringIO(_read_text(file)), keep_default_na=False, na_values=[""])
     except ValueError as error:
         raise _unusable(file, f"cannot be read ({first_line(error)})") from error
@@ -174,7 +174,7 @@ class Predictions:
 
     @property
     def predicted_ids(self) -> np.ndarray:
-        """int64 [N], the most probable class, the first of several."""
+        """int64 [N], the most probable class, or the first of several."""
         return self.probabilities.argmax(axis=1)
 
     @property
@@ -212,7 +212,7 @@ def _read_predictions(file: Path, labels: Mapping[str, Sequence[str]]) -> dict[s
 
 
 class ModelFacts:
-    """What the labels and the metrics of a saved model say of it."""
+    """Facts about a saved model, from its labels and metrics."""
 
     labels: Mapping[str, tuple[str, ...]]
     no_emotion: str | None
@@ -220,7 +220,7 @@ class ModelFacts:
 
     @property
     def tasks(self) -> tuple[tasks.Task, ...]:
-        """What it was trained for."""
+        """The tasks that the model was trained for."""
         return tasks.of_model(self.labels, self.no_emotion)
 
     @property
@@ -230,23 +230,23 @@ class ModelFacts:
 
     @property
     def data_sha256(self) -> str | None:
-        """Of the data file that it was trained and validated on."""
+        """The SHA-256 of the data file that the model was trained and validated on."""
         return self.metrics.get("data_sha256")
 
     @property
     def is_sample(self) -> bool:
-        """Whether it was trained on the sample corpus, so that its answers and metrics mean nothing for real tweets."""
+        """Whether it was trained on the sample corpus; its answers and metrics then mean nothing for real tweets."""
         return self.metrics.get("dataset") == SAMPLE
 
     @property
     def reads_english(self) -> bool:
-        """Whether it is known to have learned from English texts alone."""
+        """Whether the model is known to have been trained on English texts only."""
         return self.metrics.get("dataset") in (ASSIGNMENT, SAMPLE)
 
 
 @dataclass(frozen=True, eq=False)
 class ModelReport(ModelFacts):
-    """One folder of a saved model, as far as it can be read; what cannot be is empty or None."""
+    """The content of a saved model's folder; what cannot be read is empty or None."""
 
     folder: Path
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -254,14 +254,14 @@ class ModelReport(ModelFacts):
     metrics: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     history: pd.DataFrame | None = None  # one line per epoch
-    predictions: Mapping[str, Predictions] = field(default_factory=dict)  # also of rows without a label of the task
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)  # also for rows without a label of the task
     calibration: Mapping[str, Any] = field(default_factory=dict)
     card: str | None = None
     problems: tuple[str, ...] = ()  # what is missing or damaged, one line each, the gravest first
 
     @property
     def name(self) -> str:
-        """The name of the model, which is its folder's."""
+        """The name of the model, which is the name of its folder."""
         return self.folder.name
 
     @property
@@ -271,7 +271,7 @@ class ModelReport(ModelFacts):
 
     @property
     def protocol(self) -> str:
-        """How the rows that train and those that validate were chosen, in words."""
+        """How the training and validation rows were chosen, in words."""
         return str(self.metrics.get("protocol") or "not recorded")
 
     def part(self, part: str, task: str) -> Mapping[str, Any]:
@@ -315,7 +315,7 @@ def read_report(folder: Path | str) -> ModelReport:
 
 
 def is_there(folder: Path) -> bool:
-    """Whether there is such a folder; one that a killed run had moved away to replace it comes back."""
+    """Whether the folder exists; if a killed run had moved it away to replace it, it is put back first."""
     with suppress(OSError):  # such as a name that is too long
         if not folder.is_dir():
             clear_up(folder)
@@ -324,7 +324,7 @@ def is_there(folder: Path) -> bool:
 
 
 def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
-    """The folders of ``folder`` that hold a model or a part of one, by name; hidden ones are work in progress."""
+    """The folders in ``folder`` that hold a model or part of one, sorted; hidden ones are unfinished and skipped."""
     folder = Path(folder)
     if not folder.is_dir():
         return ()
@@ -336,7 +336,7 @@ def model_folders(folder: Path | str = paths.SAVED_MODELS) -> tuple[Path, ...]:
 
 
 def fingerprint(folder: Path) -> Fingerprint:
-    """What changes when a file of :func:`read_report` does: name, time of change in ns and size in bytes of each."""
+    """Name, modification time in ns and size in bytes of each file of :func:`read_report`, to notice changes."""
     files = []
     for name in (GRAPH, LABELS, METRICS, RECIPE, HISTORY, PREDICTIONS, CALIBRATION, CARD):
         with suppress(OSError):
@@ -349,7 +349,7 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 
 def refuse_to_replace(folder: Path, overwrite: bool) -> None:
-    """Raise :class:`OutputError` where a folder is there already, unless it is a model that may be overwritten."""
+    """Raise :class:`OutputError` if the folder exists, unless it is a model that may be overwritten."""
     refuse_to_overwrite(folder, overwrite)
     with explain_write_errors(folder):
         is_other = folder.exists() and not (folder / GRAPH).is_file()
@@ -358,16 +358,16 @@ def refuse_to_replace(folder: Path, overwrite: bool) -> None:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write the SHA-256 of every file that decides an answer, but for the list of products, which anybody may edit."""
+    """Write the SHA-256 of every file that decides an answer, except the list of products, which users may edit."""
     parts = [folder / name for name in (*SAVED_MODEL, LIGHT, LABELS, CALIBRATION)]
     found = sorted(file for part in parts for file in (part, *part.rglob("*")) if file.is_file())
     write_json(folder / MANIFEST, {"sha256": {file.relative_to(folder).as_posix(): sha256_of(file) for file in found}})
 
 
 def check_manifest(folder: Path, light: bool) -> None:
-    """Raise :class:`ModelError` where a file of the SavedModel, or of the ``light`` model, is not that of the manifest.
+    """Raise :class:`ModelError` if a file of the SavedModel, or of the ``light`` model, does not match the manifest.
 
-    A SavedModel without a manifest, made before there was one, is not checked.
+    A SavedModel from before manifests existed has none and is not checked.
     """
     expected = read_json(folder / MANIFEST, required=light).get("sha256")
     if expected is None and not (folder / MANIFEST).exists():
@@ -387,7 +387,7 @@ def check_manifest(folder: Path, light: bool) -> None:
 
 
 def identity(folder: Path) -> str:
-    """What differs between any two models, as long as neither is changed by hand: the manifest, or the training."""
+    """A string that differs between any two models that nobody changed by hand: the manifest, or the training."""
     with suppress(OSError):
         return (folder / MANIFEST).read_text(encoding="utf-8")
     return training_of(folder)
@@ -397,7 +397,7 @@ def identity(folder: Path) -> str:
 
 
 def training_of(folder: Path) -> str:
-    """Which training a model comes from, the same for every copy of it: a hash of what TensorFlow wrote; "" of none."""
+    """The training run that a model comes from, the same for all copies: a hash of TensorFlow's files; "" if none."""
     for name in (FINGERPRINT, GRAPH):
         with suppress(OSError):
             return hashlib.sha256((folder / name).read_bytes()).hexdigest()[:12]
@@ -405,7 +405,7 @@ def training_of(folder: Path) -> str:
 
 
 def served_version(training: str, seconds: int) -> int:
-    """The number of a version on a server, a later one higher: seconds since 1970, then six digits of the training."""
+    """The version number on a server, increasing with time: seconds since 1970, then six digits of the training."""
     return seconds * _TRAININGS + int(training or "0", 16) % _TRAININGS
 
 
@@ -415,7 +415,7 @@ def served_since(version: int) -> int:
 
 
 def is_of_training(version: str, training: str) -> bool:
-    """Whether a version, as the log has it, is a training: its hash itself, or a number of :func:`served_version`."""
+    """Whether a version in the log is from a training run: it is the run's hash, or its :func:`served_version`."""
     if not training or not version.isdecimal():
         return bool(training) and version == training
     return version == training or int(version) == served_version(training, served_since(int(version)))

@@ -1,4 +1,4 @@
-"""Where things are, all derived from the root of the checkout. Importing this creates nothing."""
+"""The project's paths, all derived from the root of the checkout. Importing this module creates nothing."""
 
 import os
 from pathlib import Path
@@ -17,6 +17,6 @@ RESEARCH = ROOT / "research"
 
 
 def shown(path: Path) -> str:
-    """``path`` as people say it: from the working directory if it is in or beside it, else in full."""
+    """``path`` for display: relative if it is in the working directory or beside it, else absolute."""
     path = Path(path).absolute()
     return os.path.relpath(path) if path.is_relative_to(Path.cwd().parent) else str(path)

@@ -1,4 +1,4 @@
-"""Which product, and which emotion, for each of many texts.
+"""``python -m tf_model.predict``: the product and the emotion of each text.
 
 A file is read, scored and written in chunks, so that a million rows need no more memory than ten thousand.
 """
@@ -20,7 +20,7 @@ from tf_model.model_dir import read_labels
 
 RECORDED = "predict"  # the source that --record names
 
-# By the names of the parsed arguments: what an option needs, and what it does not go with.
+# By argument name: which options an option requires, and which it excludes.
 NEEDS = {
     "explain": ("text",),
     "column": ("input",),
@@ -42,7 +42,7 @@ EXCLUDES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``python -m tf_model.predict``: predict for a file, for texts, or for standard input."""
+    """Predict for a file, for texts, or for standard input."""
     arguments = _parser().parse_args(argv)
     _check_usage(arguments)
     with cli.stopped_cleanly():
@@ -61,33 +61,33 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.predict", "Say for each text which product it is about, and which emotion it shows.")
+    parser = cli.parser("tf_model.predict", "Predict which product each text is about, and which emotion it shows.")
     add = parser.add_argument
     inputs, outputs = ", ".join(tables.INPUT_SUFFIXES), ", ".join(tables.OUTPUT_SUFFIXES)
-    add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text a line")
+    add("input", nargs="?", metavar="INPUT", help=f"a file ({inputs}), or - for standard input, one text per line")
     add("--text", action="append", help="a text instead of a file, repeatable; --text=TEXT if it begins with a dash")
     add("--output", type=Path, metavar="OUTPUT", help=f"the file to write ({outputs})")
-    add("--format", choices=("table", "csv", "json"), help="how to print: a table on a terminal, else csv")
-    add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray goes on with its own")
-    add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
-    add("--sheet", metavar="NAME", help="the sheet of a workbook; the first with a column for texts if not given")
-    where = "saved_models/answer or product, or with --targets target, if not given"
-    add("--model", type=Path, metavar="DIR", help=f"a model that you trust; {where}")
+    add("--format", choices=("table", "csv", "json"), help="how to print (default: a table on a terminal, else csv)")
+    add("--overwrite", action="store_true", help="replace OUTPUT if it exists; --engine ray resumes its own without it")
+    add("--column", metavar="NAME", help="the column with the texts; detected if not given")
+    add("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first with a text column)")
+    where = "(default: saved_models/answer, else product; with --targets, target)"
+    add("--model", type=Path, metavar="DIR", help=f"a model that you trust {where}")
     add("--probabilities", action="store_true", help="add the two best answers and the probability of each class")
-    add("--threshold", type=_share, metavar="P", help="least confidence of an answer, else 'Not sure'; the model's own")
-    add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
-    add("--targets", action="store_true", help="a row for each product that a text names: the emotion directed at it")
+    add("--threshold", type=_share, metavar="P", help="answer 'Not sure' below this confidence (default: the model's)")
+    add("--record", action="store_true", help="log predictions for `python -m tf_model.monitor`, texts only as hashes")
+    add("--targets", action="store_true", help="predict the emotion directed at each named product, a row each")
     add(
         "--products",
         type=Path,
         metavar="FILE",
-        help="the products to look for (.csv, .yaml); those of the model if none",
+        help="the products to look for, .csv or .yaml (default: the model's)",
     )
-    add("--explain", action="store_true", help="show how much each word of the --text speaks for the answer")
+    add("--explain", action="store_true", help="show how much each word of --text supports the answer")
     add(
         "--runtime",
         choices=RUNTIMES,
-        help="light: the model's small network, without TensorFlow; auto, if not given: light where it can be used",
+        help="light: the model's small network, without TensorFlow (default: auto, which is light where possible)",
     )
     where = "saved_models/test_predictions.csv, or OUTPUT"
     add("--test-predictions", action="store_true", help=f"predict the dataset's unlabelled tweets into {where}")
@@ -95,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--server",
         metavar="URL",
-        help="ask an API or a TensorFlow Serving, such as http://127.0.0.1:8000, and load no model",
+        help="use the API or TensorFlow Serving at this URL, such as http://127.0.0.1:8000, and load no model",
     )
     add = parser.add_argument_group("many tweets (INPUT is a file or a folder, OUTPUT a folder of shards)").add_argument
-    add("--engine", choices=("ray",), help="ray: all cores, or a cluster; restartable")
-    add("--address", help="of a Ray cluster; RAY_ADDRESS, or this machine, if not given")
-    add("--workers", type=cli.positive_integer, metavar="N", help="models at once; by the cores if not given")
+    add("--engine", choices=("ray",), help="ray: use all cores or a cluster; a stopped run resumes")
+    add("--address", help="address of a Ray cluster (default: RAY_ADDRESS, else this machine)")
+    add("--workers", type=cli.positive_integer, metavar="N", help="number of models at once (default: by the cores)")
     return parser
 
 
@@ -130,7 +130,7 @@ def _check_usage(arguments: argparse.Namespace) -> None:
 
 
 def _spelled(option: str) -> str:
-    """An argument as it is written on the command line."""
+    """The name of an argument on the command line."""
     return "INPUT" if option == "input" else f"--{option.replace('_', '-')}"
 
 
@@ -140,7 +140,7 @@ def _open_input(arguments: argparse.Namespace) -> tables.Table:
     if arguments.input == tables.STANDARD_INPUT and sys.stdin.isatty():
         cli.say("one text a line; end with Ctrl-D")
     table = tables.open_table(arguments.input, arguments.column, arguments.sheet)
-    if table.columns != ["text"]:  # else a first text without a header above it would be taken for one unnoticed
+    if table.columns != ["text"]:  # so that users notice if the first text was taken for a header
         cli.say(f"reading the texts of column {table.text_column!r} ({table.reason})")
     for note in table.notes:
         cli.say(f"note: {note}")
@@ -175,7 +175,7 @@ def _refuse_targets(model: Path | str, labels: Mapping[str, Any], advice: str = 
 
 
 def _predict_test_sheet(arguments: argparse.Namespace) -> None:
-    """Write the file that the report delivered: the dataset's unlabelled tweets and what each is directed at."""
+    """Write the file that the report delivered: the dataset's unlabelled tweets with the product of each."""
     from tf_model import data
     from tf_model.data.dataset import UNLABELLED_COLUMN, UNLABELLED_SHEET
 
@@ -282,7 +282,7 @@ def _predict_input(arguments: argparse.Namespace, predictor: Predictor, table: t
 
 
 def _recorded(recorder: Any, predictor: Predictor, table: tables.Table, options: dict[str, Any]) -> Iterator[Any]:
-    """The predictions, which are recorded; so is what goes wrong in reading and scoring, but not in writing."""
+    """Yield and record the predictions; errors in reading and scoring are recorded too, errors in writing are not."""
     with recorder.recording_errors(RECORDED):
         yield from predictor.predict_table(
             table, record=lambda texts, measured: recorder.record_measured(texts, measured, RECORDED), **options

@@ -1,4 +1,4 @@
-"""A report on a file of texts: what people feel about which product, how sure that is, what changed, and why."""
+"""Report on a file of texts: what people feel about each product, how certain that is, what changed, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATES = Path(__file__).parent / "analysis"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """``python -m tf_model.report``: read a file, answer its texts, and write the report and its figures."""
+    """``python -m tf_model.report``: read a file, predict for its texts, and write the report and its figures."""
     arguments = _parser().parse_args(argv)
     output: Path = arguments.output
     if output.suffix.lower() != ".html":
@@ -54,16 +54,14 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.report", __doc__.splitlines()[0])
     add = parser.add_argument
-    add("input", metavar="INPUT", help="a file of texts, or one that `predict --probabilities` has answered")
-    add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; its figures go beside it")
-    add("--overwrite", action="store_true", help="replace both if they exist")
-    add("--column", metavar="NAME", help="the column of texts; found by itself if not given")
-    where = "saved_models/target, or answer where there is none, if not given"
-    add("--model", type=Path, metavar="DIR", help=f"a model that you trust; {where}")
-    add(
-        "--products", type=Path, metavar="FILE", help="the products to look for (.csv, .yaml); the model's if not given"
-    )
-    add("--no-texts", action="store_true", help="quote no text")
+    add("input", metavar="INPUT", help="a file of texts, or an output of `predict --probabilities`")
+    add("--output", type=Path, required=True, metavar="REPORT", help="the .html to write; a .json goes beside it")
+    add("--overwrite", action="store_true", help="replace both files if they exist")
+    add("--column", metavar="NAME", help="the column with the texts; detected if not given")
+    where = "(default: saved_models/target, else answer)"
+    add("--model", type=Path, metavar="DIR", help=f"a model that you trust {where}")
+    add("--products", type=Path, metavar="FILE", help="the products to look for, .csv or .yaml (default: the model's)")
+    add("--no-texts", action="store_true", help="quote no texts in the report")
     return parser
 
 
@@ -94,10 +92,10 @@ def _load(arguments: argparse.Namespace) -> tuple[Predictor | TargetPredictor, P
 def answered(
     table: tables.Table, predictor: Predictor | TargetPredictor, products: Products | None
 ) -> tuple[pd.DataFrame, pd.Series]:
-    """The rows of a table with predictions, probabilities and status, and their texts; both by one unique index.
+    """The rows of a table with predictions, probabilities and status, and their texts; both have one unique index.
 
-    Predictions with probabilities that the table already has are kept. :class:`DataError` where it has others, or no
-    texts.
+    If the table already has predictions with probabilities, they are kept. Raises :class:`DataError` if it has
+    predictions without probabilities, or no texts.
     """
     import pandas as pd
 
@@ -121,7 +119,7 @@ def answered(
         chunks = table.chunks() if has_all else predictor.predict_table(table, probabilities=True, on_progress=advance)
         for chunk in chunks:
             own = pd.Series(table.texts(chunk), chunk.index, object).map(tables.as_text, na_action="ignore").fillna("")
-            # A text with a row for each product that it names is one text.
+            # Rows of one text, one for each product that it names, count as one text.
             number = (own != own.shift()).cumsum() if has_all and is_target else chunk.index.to_series()
             first = ~number.duplicated().to_numpy()
             status = dict(zip(number[first], map(check, own[first]), strict=True))
@@ -139,7 +137,7 @@ def answered(
 
 
 def render(found: Mapping[str, Any]) -> str:
-    """The page of the figures: one file of HTML that needs neither a network nor scripts."""
+    """Render the figures as one HTML page that needs neither a network nor scripts."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -156,7 +154,7 @@ def render(found: Mapping[str, Any]) -> str:
 
 
 def percent(share: float) -> str:
-    """A share, 0 to 1, in words: ``"4.2%"``, ``"42%"``."""
+    """A share, 0 to 1, as a percentage: ``"4.2%"``, ``"42%"``."""
     return f"{100 * share:.0f}%" if share >= 0.1 else f"{100 * share:.1f}%"
 
 

@@ -14,7 +14,7 @@ SIGNATURE = "model.sig"  # in the model's folder, and itself unsigned
 
 
 def signer(private_key: Path) -> Callable[[Path], None]:
-    """What signs a folder; :class:`UsageError` at once where the key cannot be used."""
+    """A function that signs a folder; raises :class:`UsageError` at once if the key cannot be used."""
     from model_signing import hashing, signing
 
     config = signing.Config().set_hashing_config(hashing.Config().set_ignored_paths(paths=[SIGNATURE]))
@@ -24,9 +24,9 @@ def signer(private_key: Path) -> Callable[[Path], None]:
 
 
 def verify(folder: Path, public_key: Path) -> None:
-    """Raise :class:`ModelError` where a file is not as it was signed, is missing, or was added, or the key is another.
+    """Raise :class:`ModelError` if a file was changed, removed or added after signing, or the key does not match.
 
-    Names in the signature are compared with what is in the folder, and never opened.
+    File names in the signature are compared with the files in the folder, but never opened.
     """
     from model_signing import verifying
 
@@ -47,7 +47,7 @@ def verify(folder: Path, public_key: Path) -> None:
 def _usable(key: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # the latter two: a password; no curve
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # the latter two: a password; no elliptic curve
         reason = getattr(error, "strerror", None) or "another content"
         raise UsageError(
             f"expected an elliptic-curve key without a password in {paths.shown(key)} (for --verify the public one), "

@@ -1,4 +1,4 @@
-"""What is predicted. A task is data: its labels and the column that holds them."""
+"""The classification tasks: the labels of each, and the column that holds them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ PRODUCT_COLUMN = "emotion_in_tweet_is_directed_at"
 EMOTION_COLUMN = "is_there_an_emotion_directed_at_a_brand_or_product"
 COLUMNS = (TEXT_COLUMN, PRODUCT_COLUMN, EMOTION_COLUMN)
 
-# The report's classes in its order, so that class ids compare with its own. Any other table has its own labels.
+# The report's classes in its order, so that class ids are comparable. Any other table has its own labels.
 PRODUCTS = (
     "iPhone",
     "iPad or iPhone App",
@@ -26,7 +26,7 @@ NEGATIVE = "Negative emotion"
 NO_EMOTION = "No emotion toward brand or product"
 POSITIVE = "Positive emotion"
 EMOTIONS = (NEGATIVE, NO_EMOTION, POSITIVE)
-CANNOT_TELL = "I can't tell"  # known to the data, a class of no task
+CANNOT_TELL = "I can't tell"  # occurs in the data, but is not a class of any task
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Task:
         name: Name on the command line, and of the saved model.
         column: Column of the dataset that holds the label.
         labels: The classes; the id of a class is its position.
-        ignored_labels: Values that the column may hold and that no model learns: such rows are left out.
-        no_emotion: The label that says that there is no emotion; None where none does.
+        ignored_labels: Other values of the column, which no model learns; their rows are left out.
+        no_emotion: The label of no emotion; None if there is none.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Task:
 
     @property
     def neutral(self) -> int | None:
-        """The id of the class "no emotion"; None where there is none."""
+        """The id of the class "no emotion"; None if there is none."""
         return self.labels.index(self.no_emotion) if self.no_emotion in self.labels else None
 
 
@@ -57,24 +57,24 @@ PRODUCT = Task("product", PRODUCT_COLUMN, PRODUCTS)
 EMOTION = Task("emotion", EMOTION_COLUMN, EMOTIONS, ignored_labels=(CANNOT_TELL,), no_emotion=NO_EMOTION)
 TASKS = {task.name: task for task in (PRODUCT, EMOTION)}
 
-# The emotion directed at one product that a text names; in the texts, that mention is marked.
+# The emotion directed at one product that a text names, with its mention marked in the text.
 TARGET = replace(EMOTION, name="target")
 ALL_TASKS = TASKS | {TARGET.name: TARGET}
 
-# The whole question: one model of both tasks. Its labels, and the columns of its probabilities, come in this order.
+# Product and emotion in one model; its labels and the columns of its probabilities are in this order.
 ANSWER = "answer"
 ANSWER_TASKS = (PRODUCT, EMOTION)
 NO_LABEL = -1  # the class id of a row that has no label of a task
 
 
 def name_of(labels: Iterable[str]) -> str:
-    """The name of a model of the tasks with these names; empty of none."""
+    """The name of a model with these task names; empty if there are none."""
     names = list(labels)
     return ANSWER if len(names) > 1 else next(iter(names), "")
 
 
 def has_answer(labels: Iterable[str]) -> bool:
-    """Whether a model of the tasks with these names gives answers, "Not sure" among them."""
+    """Whether a model with these task names gives answers, including "Not sure"."""
     names = set(labels)
     return names >= {PRODUCT.name, EMOTION.name} or TARGET.name in names
 
@@ -94,7 +94,7 @@ _CANNOT_TELL = {"i can't tell", "can't tell", "cannot tell", "not sure", "unsure
 
 
 def is_missing(label: str, task: str) -> bool:
-    """Whether a cell says in words that it holds no label of a task: "n/a", or "none" for the product."""
+    """Whether the words of a cell mean that there is no label: "n/a", or "none" for the product."""
     return _plain(label) in (_MISSING | _NO_PRODUCT if task == PRODUCT.name else _MISSING)
 
 
@@ -104,12 +104,12 @@ def is_cannot_tell(label: str) -> bool:
 
 
 def is_no_emotion(label: str) -> bool:
-    """Whether a label says in one of the usual words that there is no emotion."""
+    """Whether a label is one of the usual names of no emotion."""
     return _plain(label) in _NO_EMOTION
 
 
 def no_emotion_of(labels: Iterable[str]) -> list[str]:
-    """The labels that may say that there is no emotion; of -1, 0 and 1 that is 0."""
+    """The labels that may mean no emotion; if the labels are -1, 0 and 1, that is 0."""
     labels = list(labels)
     with suppress(ValueError):
         numbers = {float(label): label for label in labels}

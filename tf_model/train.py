@@ -26,7 +26,7 @@ from tf_model.training import cross_validation, distillation, trainer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Resolve, read, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
+    """Read the data, split, calibrate, fit, evaluate, export, and show the result beside the report's."""
     began = time.monotonic()
     arguments = _parser().parse_args(argv)
     config = parse_config(arguments)
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
             overwrite=arguments.overwrite,
         )
         if runtime.workers:
-            with suppress(distributed.WorkerLost):  # it is no longer needed
+            with suppress(distributed.WorkerLost):  # the model is saved: a lost worker no longer matters
                 runtime.workers.wait()
         checkpoint.remove()
     _show(rows, config, metrics, folder)
@@ -150,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products | None:
-    """The products whose mentions are learned, where that is the task."""
+    """The products whose mentions are learned, for the task target; else None."""
     if arguments.task == tasks.TARGET.name:
         return read_products(arguments.products) if arguments.products else data.products_of(dataset)
     if arguments.products:
@@ -159,7 +159,7 @@ def _products(arguments: argparse.Namespace, dataset: data.Dataset) -> Products 
 
 
 def _lock(folder: Path, worker: int) -> Any:
-    """Let no other training of this model in, for their checkpoints would mix; the chief locks for all its workers."""
+    """Lock out other training runs of this model, because checkpoints would mix; the chief locks for all workers."""
     if worker:
         return nullcontext()
     lock = folder.parent / paths.CHECKPOINTS.name / f"{folder.name}.lock"
@@ -184,7 +184,7 @@ def _checkpoint(
     }
     place = folder.parent / paths.CHECKPOINTS.name / folder.name
     checkpoint = checkpoints.Checkpoint(place, fingerprint, runtime.worker_index)
-    if not runtime.worker_index:  # what becomes of an earlier run is the chief's to decide
+    if not runtime.worker_index:  # only the chief decides about an earlier run
         checkpoint.open(resume=arguments.resume, restart=arguments.restart)
     checkpoint.make_folder()
     if runtime.workers:
@@ -210,10 +210,10 @@ def _agree(together: distributed.Workers, checkpoint: checkpoints.Checkpoint) ->
 
 
 def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtime, checkpoint):
-    """Fit on the training part and score all rows: the classifier, and float32 [N, classes of all tasks]."""
+    """Fit on the training part and score all rows: classifier and probabilities, float32 [N, classes of all tasks]."""
     from tf_model.preprocessing.batching import encode
 
-    # Every worker goes through all of this: what the chief does alone is to save.
+    # All workers run all of this; only the chief saves.
     encoder = trainer.text_encoder(config, weights)
     examples = trainer.Examples(encode(encoder, rows.texts), rows.label_ids, rows.texts, rows.targets)
     steps = trainer.steps_per_epoch(config, len(split.train))
@@ -233,7 +233,7 @@ def _train(config, weights, rows: data.TrainingRows, split: splits.Split, runtim
 
 
 def _reference(encoder, validation: data.TrainingRows, scores, threshold, metrics) -> Any:
-    """What predictions look like where all is well, for monitoring."""
+    """Statistics of the validation predictions, the reference for monitoring."""
     from tf_model.monitor import reference
     from tf_model.preprocessing.batching import encode
     from tf_model.preprocessing.tokenizer import pad
@@ -273,7 +273,7 @@ def _show(rows: data.TrainingRows, config: TrainingConfig, metrics: dict[str, An
 
 
 def _model_folder(arguments: argparse.Namespace) -> Path:
-    """Where the model goes; only a model is ever replaced, and only with ``--overwrite``."""
+    """The folder for the model; an existing model is replaced only with ``--overwrite``, anything else never."""
     name = arguments.name or arguments.task
     if name.startswith(".") or Path(name).name != name:
         raise UsageError(f"--name is the name of a folder in --output-dir, such as my-model, not {name!r}")
@@ -283,7 +283,7 @@ def _model_folder(arguments: argparse.Namespace) -> Path:
 
 
 def _peak_memory() -> int:
-    """Greatest resident size of this process so far, in bytes."""
+    """Peak resident memory of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -294,19 +294,19 @@ def _parser() -> argparse.ArgumentParser:
         "--task",
         choices=[*tasks.ALL_TASKS, tasks.ANSWER],
         default=tasks.PRODUCT.name,
-        help="what to learn; answer: product and emotion in one calibrated model; target: the emotion directed at each "
-        "product that a text names",
+        help="the task to learn; answer: product and emotion in one calibrated model; target: the emotion directed at "
+        "each product that a text names",
     )
     parser.add_argument(
         "--products",
         type=Path,
         metavar="FILE",
-        help="names and aliases (--task target); those of the labels if not given",
+        help="product names and aliases for --task target (default: those of the labels)",
     )
-    parser.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    parser.add_argument("--data", type=Path, help="workbook or CSV file; searched for if not given")
     data.add_column_arguments(parser)
     parser.add_argument(
-        "--extra", type=Path, help="more labelled rows to train on, such as `python -m tf_model.monitor export` writes"
+        "--extra", type=Path, help="more labelled rows to train on, such as those of `tf_model.monitor export`"
     )
     parser.add_argument(
         "--teacher",
@@ -314,24 +314,24 @@ def _parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="DIR",
-        help="saved models of --task answer, trained on the same rows: learn what they say, on average, beside the "
-        "labels, and of the sheet Test",
+        help="saved models of --task answer, trained on the same rows: learn their mean predictions beside the labels, "
+        "and for the sheet Test",
     )
-    parser.add_argument("--unlabelled", type=Path, metavar="FILE", help="more texts of which --teacher is asked")
-    parser.add_argument("--name", help="name of the saved model; the task's if not given")
+    parser.add_argument("--unlabelled", type=Path, metavar="FILE", help="more texts for --teacher to predict")
+    parser.add_argument("--name", help="name of the saved model (default: the task's)")
     parser.add_argument(
-        "--output-dir", type=Path, default=Path(paths.shown(paths.SAVED_MODELS)), help="where models go"
+        "--output-dir", type=Path, default=Path(paths.shown(paths.SAVED_MODELS)), help="folder of saved models"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a saved model of this name")
-    parser.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
-    parser.add_argument("--restart", action="store_true", help="forget an unfinished run, even with --resume")
+    parser.add_argument("--resume", action="store_true", help="resume an unfinished run, if there is one")
+    parser.add_argument("--restart", action="store_true", help="discard an unfinished run, even with --resume")
     device.add_arguments(parser)
     parser.add_argument(
         "--workers-timeout",
         type=cli.positive_integer,
         default=distributed.STARTUP_SECONDS,
         metavar="SECONDS",
-        help="how long to wait for the other workers that TF_CONFIG names, if it names any",
+        help="how long to wait for the other workers in TF_CONFIG, if any",
     )
     add_config_arguments(parser)
     return parser

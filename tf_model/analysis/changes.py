@@ -1,4 +1,4 @@
-"""When people wrote: the column of dates, the share of each emotion over time, and when it changed."""
+"""Changes over time: find the column of dates, the share of each emotion by period, and when it changed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tf_model.evaluation.metrics import wilson_interval
 from tf_model.io.base import as_text
 
 PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a week begins on Monday
-LONGEST = {"day": 45, "week": 400}  # days between the first and the last date, up to which a period is chosen
-SIGNIFICANCE = 0.05  # of all changes that are claimed of a file together
+LONGEST = {"day": 45, "week": 400}  # the most days between the first and the last date for which it is chosen
+SIGNIFICANCE = 0.05  # for all changes reported for a file together
 MOST_CHANGES = 3  # of the share of one emotion towards one product
-MOST_TOLD = 10  # changes whose words are looked for: each takes a quarter of a second
+MOST_TOLD = 10  # changes for which words are found; each takes a quarter of a second
 
 _CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
 _ISO = r"\d{4}-\d{2}-\d{2}"
@@ -28,7 +28,7 @@ FORMS = {
     "ISO date": _ISO,
     "ISO date and time": _ISO + r"[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?",
     _DOTTED: r"(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})" + _CLOCK,
-    _SLASHED: r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})" + _CLOCK,  # or the day first, as the column tells
+    _SLASHED: r"(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})" + _CLOCK,  # or day first, if the column shows it
     "Twitter's": r"[A-Z][a-z]{2} [A-Z][a-z]{2} \d{1,2} \d{2}:\d{2}:\d{2} [+-]\d{4} \d{4}",
     "Unix seconds": r"[1-3]\d{9}(?:\.\d+)?",
     "Unix milliseconds": r"[1-3]\d{12}(?:\.0)?",
@@ -36,24 +36,24 @@ FORMS = {
 _WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
 _UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
 _NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
-_SAMPLE = 1000  # cells that say whether a column holds dates
+_SAMPLE = 1000  # cells that decide whether a column holds dates
 
 
 @dataclass(frozen=True, eq=False)
 class Dates:
-    """The dates of a file, and what is to be said about them."""
+    """The dates of a file, and notes about them for the user."""
 
     column: str
-    values: pd.Series  # datetime64 in UTC without its zone, NaT where there is none that can be used; by the index
+    values: pd.Series  # datetime64 in UTC without a zone, NaT where no date is usable; indexed as the table
     notes: tuple[str, ...]
-    is_utc: bool  # whether the file has times with an offset, which the values do not have any more
+    is_utc: bool  # whether the file has times with an offset, which are converted to UTC
 
 
 def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | None:
-    """The column of a user's table with the most dates in one of :data:`FORMS`, before others one with a usual name.
+    """Find the column with the most dates in :data:`FORMS`; a column with a usual name takes precedence.
 
-    None where most cells of each column are something else. Numbers are dates under a usual name only. Dates later than
-    tomorrow are left out, and counted in the notes.
+    None if no column holds mostly dates. Numbers count as dates only under a usual name. Dates more than a day in the
+    future are left out, and counted in the notes.
     """
     latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
     best, most = None, (False, 0)
@@ -82,7 +82,7 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
 
 
 def _read(cells: pd.Series, with_numbers: bool) -> tuple[pd.Series, list[str]]:
-    """Cells, none of them empty, as dates, and in words how they were read."""
+    """Parse non-empty cells as dates, and note how they were read."""
     dates, notes = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]"), []
     counts: dict[str, int] = {}
     for form, pattern in FORMS.items():
@@ -122,17 +122,17 @@ def _read(cells: pd.Series, with_numbers: bool) -> tuple[pd.Series, list[str]]:
 
 
 def period_of(dates: pd.Series) -> str:
-    """The key of :data:`PERIODS` by which dates are best shown."""
+    """The key of :data:`PERIODS` that suits the span of the dates."""
     days = (dates.max() - dates.min()).days
     return next((period for period, longest in LONGEST.items() if days <= longest), "month")
 
 
 def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
-    """Over time, for all rows and each product: what share of the ``texts`` has each emotion.
+    """The share of each emotion over time, for all rows and for each product.
 
-    A line for each ``product``, ``emotion`` and ``start`` of a period, from the first with texts to the last: ``count``
-    and ``share`` of the texts, with Wilson's 95% interval ``low``, ``high``; of a period without texts all three are
-    NaN. Rows without a date are left out.
+    One line per ``product``, ``emotion`` and ``start`` of a period, from the first period with texts to the last:
+    ``texts``, the ``count`` with the emotion, and ``share`` with Wilson's 95% interval ``low``, ``high``; these three
+    are NaN if the period has no texts. Rows without a date are left out.
     """
     dated = rows[rows["date"].notna()]
     periods = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])])
@@ -155,13 +155,13 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
 
 
 def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_TOLD) -> pd.DataFrame:
-    """When the share of an emotion changed, of each product or else over all rows, the greatest change first.
+    """When the share of an emotion changed, largest change first: for each product, or else over all rows.
 
-    A line for each ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``,
-    up to the changes next to it, their ``texts_before`` and ``texts_after``, at least 30 each, and ``difference`` with
-    its 95% interval ``low``, ``high``. ``words`` are those of the texts that came or went, for the first ``told``. The
-    points are those of the best segmentation into at most four parts (ruptures). Each point gains more than the
-    likelihood-ratio test asks for, corrected for all points and series tried.
+    One line per ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``, up
+    to the neighbouring changes, the number of texts in each, ``texts_before`` and ``texts_after`` (at least 30), and
+    ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of the texts that appeared or
+    disappeared, for the first ``told`` lines. Changes are those of the best segmentation into at most four parts
+    (ruptures). Each passes a likelihood-ratio test, corrected for all points and series tried.
     """
     from ruptures import Dynp
     from ruptures.base import BaseCost
@@ -214,7 +214,7 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
 
 
 def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
-    """What the texts of an emotion tell on the side of a change with more of them, beside all others of the product."""
+    """Words that distinguish an emotion's texts, on the side of a change with more, from the product's other texts."""
     own = rows if product == ALL else rows[rows["product"] == product]
     begin, end = times[1:] if rose else times[:2]
     more = own["date"].ge(begin) & own["date"].lt(end) & (own["emotion"] == emotion)

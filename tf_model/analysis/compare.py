@@ -1,4 +1,4 @@
-"""How two selections of rows differ: by how much, how surely, and in which words."""
+"""How two selections of rows differ: by how much, how significantly, and in which words."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tf_model.errors import UsageError
 from tf_model.evaluation.metrics import wilson_interval
 
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
-MOST_TEXTS = 5_000  # of a side, drawn of more, tell its words in a tenth of a second
-TELLING_Z = 1.96  # of the log-odds of a word, beyond which it tells two selections apart
+MOST_TEXTS = 5_000  # per side, a sample if there are more: words are then found in a tenth of a second
+TELLING_Z = 1.96  # z-score of a word's log-odds above which it distinguishes two selections
 
 
 def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Second less first share of counts out of totals, both [2, ...], and the bounds of its 95% interval.
+    """The second share minus the first, of counts and totals [2, ...], and the bounds of its 95% interval.
 
     Source: R. G. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
     Medicine 17 (1998), method 10.
@@ -32,18 +32,18 @@ def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """The p-values [N] corrected for their number (S. Holm, 1979)."""
+    """Correct p-values [N] for multiple testing (S. Holm, 1979)."""
     order = np.argsort(p_values)
     corrected = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1)).clip(max=1)
     return corrected[np.argsort(order)]
 
 
 def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Sequence[str]) -> pd.DataFrame:
-    """What part of two selections of the rows, both bool [N], has each emotion, over all products and of each product.
+    """Compare the share of each emotion in two selections of the rows, both bool [N], over all products and for each.
 
-    By ``product`` and ``emotion``: the texts and the share of both sides, ``difference`` (other less one), its 95%
-    interval ``low``, ``high``, and ``p_value`` of Fisher's exact test, corrected by Holm. Where a side has fewer than
-    30 texts these are NaN, and ``note`` says so. :class:`UsageError` where a row is on both sides.
+    One line per ``product`` and ``emotion``: the texts and the share of both sides, ``difference`` (other minus one),
+    its 95% interval ``low``, ``high``, and ``p_value`` of Fisher's exact test, corrected by Holm. If a side has fewer
+    than 30 texts, these four are NaN, and ``note`` says so. Raises :class:`UsageError` if a row is on both sides.
     """
     from scipy.stats import fisher_exact
 
@@ -69,14 +69,14 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
 
 
 def telling_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, most: int = 8) -> tuple[list[str], list[str]]:
-    """The words that tell two selections of the rows, both bool [N], apart: those of ``one``, and those of ``other``.
+    """The words that distinguish two selections of the rows, both bool [N]: those of ``one`` and those of ``other``.
 
-    By :func:`tf_model.eda.telling_words`, the most telling first, each beyond chance on its own.
+    From :func:`tf_model.eda.telling_words`, most telling first; each word is significant on its own.
     """
     names = ("one", "other")
     labels = np.select([one, other], names, default="")
     frame = rows.assign(emotion=labels)[labels != ""].sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
-    frame = frame.assign(terms=frame["text"].map(terms))  # it reads this column and the emotion
+    frame = frame.assign(terms=frame["text"].map(terms))  # eda.telling_words reads this column and the emotion
     table = eda.telling_words(frame, "emotion")
     table = table[(table["z"] > TELLING_Z) & ~table["words"].isin(dull_words())]
     first, second = (table.loc[table["label"] == name, "words"].head(most).tolist() for name in names)
@@ -84,7 +84,7 @@ def telling_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, most: 
 
 
 def dull_words(names: Iterable[str] = ()) -> frozenset[str]:
-    """Words that say nothing of what a text is about, those of ``names`` among them."""
+    """Words that do not show the subject of a text, including the words of ``names``."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     return ENGLISH_STOP_WORDS | {"rt", "link", "amp"} | {word for name in names for word in terms(name)}

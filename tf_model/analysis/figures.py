@@ -1,4 +1,4 @@
-"""All figures of a report, as one dictionary that is ready for JSON: the page and ``report.json`` show the same."""
+"""All figures of a report, as one JSON-ready dictionary that the page and ``report.json`` share."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def figures(
     checked: pd.Series | None = None,
     kept_themes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What is to be said of a user's file, called ``name``; ``checked`` as for :func:`emotion_shares`.
+    """The figures of a user's file, called ``name``; for ``checked`` see :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
-    ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are counted, and left out.
-    ``kept_themes`` has, by ``emotion → product``, themes that somebody chose: the number of each row, and the names.
+    ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are only counted.
+    ``kept_themes`` has, by ``emotion → product``, themes that a user chose: the theme of each row, and their names.
     """
     emotions = emotions_of(model.labels)
     is_target = tasks.TARGET.name in model.labels
@@ -83,7 +83,7 @@ def figures(
 
 
 def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
-    """The two most frequent values of a column that says where a text comes from; None without such a column."""
+    """Compare the two most frequent sources of texts; None if no column holds at least two."""
     every = find_source(own)
     if every is None:
         return None
@@ -100,7 +100,7 @@ def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) 
 def _themes(
     rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool, kept: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The themes of each product and emotion that has enough texts, with how many texts each period has of a theme."""
+    """The themes of each product and emotion with enough texts, and the number of texts of each theme by period."""
     found, products = [], rows["product"].value_counts().index
     for product in products:
         for emotion in emotions:
@@ -127,6 +127,6 @@ def _themes(
 
 
 def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON has them: NaN is null, a date ISO."""
+    """The rows of a table for JSON: NaN becomes null, a date an ISO string."""
     days = {name: table[name].dt.strftime("%Y-%m-%d") for name in ("start", "when") if name in table and len(table)}
     return json.loads(table.assign(**days).to_json(orient="records", double_precision=6))

@@ -1,4 +1,4 @@
-"""Which rows people should label so that a model learns most from them, and what several people said of them."""
+"""Choose the rows that are most worth a label, and compare and combine the labels of several annotators."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tf_model.data.splits import bare_words
 from tf_model.model_dir import probability_column
 
 SIZE = 50  # texts of a queue
-CANDIDATES = 5  # times as many uncertain texts are looked at for near-duplicates
+CANDIDATES = 5  # near-duplicates are sought among this many times ``size`` uncertain texts
 
-Labels = Mapping[str, Mapping[str, str | None]]  # by annotator and row; None where one could not tell
+Labels = Mapping[str, Mapping[str, str | None]]  # by annotator and row; None if the annotator could not tell
 
 
 def label_queue(rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, known: Iterable[str] = ()) -> pd.Index:
-    """The index of at most ``size`` texts most worth a label, the most uncertain first, each with all its products.
+    """The index of the (at most) ``size`` texts most worth a label, most uncertain first, each with all its products.
 
-    Those whose probabilities have the greatest entropy (B. Settles, "Active learning literature survey", 2009), of
-    near-duplicates one; texts with the words of ``known`` ones are left out. ``research/label_queue.py`` measures it.
+    Uncertainty is the entropy of the probabilities (B. Settles, "Active learning literature survey", 2009). One of
+    near-duplicates is kept; texts with the words of a ``known`` one are not. ``research/label_queue.py`` measures it.
     """
     from scipy.stats import entropy
 
@@ -37,9 +37,9 @@ def label_queue(rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, k
 
 
 def agreement(labels: Labels) -> pd.DataFrame:
-    """For each two annotators (``one``, ``other``) that both gave an emotion to some ``rows``: how far they agree.
+    """How far each two annotators, ``one`` and ``other``, agree on the ``rows`` to which both gave an emotion.
 
-    ``share`` (0 to 1) of these rows, and ``kappa``: Cohen's, NaN where there is one emotion only.
+    ``share`` (0 to 1) of these rows has equal labels; ``kappa`` is Cohen's, NaN if they have only one emotion.
     """
     from sklearn.metrics import cohen_kappa_score
 
@@ -54,6 +54,6 @@ def agreement(labels: Labels) -> pd.DataFrame:
 
 
 def majority(labels: Labels) -> pd.Series:
-    """The emotion that most annotators gave, by the row (int); rows without a single such emotion are left out."""
+    """The emotion that most annotators gave, by row number (int); rows with a tie or without a label are left out."""
     modes = pd.DataFrame(labels, dtype=object).mode(axis=1).reindex(columns=[0, 1])
     return modes.loc[modes[0].notna() & modes[1].isna(), 0].rename(int).sort_index()

@@ -1,4 +1,4 @@
-"""The rows that are analysed: the answered texts of a user's file, with one set of columns whatever the model."""
+"""The rows to analyse: the answered texts of a user's file, with the same columns for every model."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tf_model.io import tables
 from tf_model.model_dir import probability_column
 
 ALL = "all products"
-SOURCES = ("source", "channel", "platform", "site", "network")  # what columns are called that say where a text is from
-MOST_SOURCES = 100  # more are no channels but addresses
-LEAST_TEXTS = 30  # fewer say too little: no share is corrected, no change or difference claimed, no theme formed
+SOURCES = ("source", "channel", "platform", "site", "network")  # names of columns that say where a text is from
+MOST_SOURCES = 100  # with more, they are addresses, not channels
+LEAST_TEXTS = 30  # with fewer, no share is corrected, no change or difference is reported, and no theme is formed
 
 
 def emotions_of(labels: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The emotions that a model tells apart, by the classes of its tasks."""
+    """The emotions that a model distinguishes, from the classes of its tasks."""
     return tuple(labels[tasks.TARGET.name if tasks.TARGET.name in labels else tasks.EMOTION.name])
 
 
 def rows_of(
     result: pd.DataFrame, texts: pd.Series, emotions: Sequence[str], dates: pd.Series | None = None
 ) -> pd.DataFrame:
-    """``text``, ``product``, ``emotion``, its probabilities, and ``date`` (NaT: none) of predictions, by their index.
+    """The ``text``, ``product``, ``emotion``, probabilities and ``date`` (NaT: none) of each prediction, same index.
 
     ``result`` holds predictions with probabilities. The emotion is the most probable one, never "Not sure": non-neutral
     texts are "Not sure" more often, so that shares of the answers would lean to no emotion. Rows without probabilities,
@@ -35,14 +35,14 @@ def rows_of(
     result = result[result[columns[0]].notna()]
     probabilities = result[columns].to_numpy(np.float64)
     rows = pd.DataFrame(probabilities, index=result.index, columns=columns)
-    rows.insert(0, "text", texts.reindex(rows.index))  # else a frame without rows would take theirs
+    rows.insert(0, "text", texts.reindex(rows.index))  # else an empty frame would take the rows of ``texts``
     rows.insert(1, "product", result["product"])
     rows.insert(2, "emotion", pd.Categorical.from_codes(probabilities.argmax(axis=1), list(emotions)))
     return rows.assign(date=pd.NaT if dates is None else dates.reindex(rows.index))
 
 
 def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """All rows, then those of each product where there are several, the most frequent first."""
+    """Yield all rows, then, if there are several products, the rows of each, most frequent first."""
     yield ALL, rows
     counts = rows["product"].value_counts()
     for product in counts.index if len(counts) > 1 else ():
@@ -50,9 +50,9 @@ def by_product(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def find_source(table: pd.DataFrame) -> pd.Series | None:
-    """Where each text of a user's table is from: str, missing where it does not say, by the name of its column.
+    """The column of a user's table that says where each text is from, as str, with empty cells missing.
 
-    None without a column of :data:`SOURCES` that has 2 to 100 values.
+    None if no column named in :data:`SOURCES` has 2 to 100 values.
     """
     for position in np.flatnonzero(table.columns.map(lambda name: tables.plain_name(str(name)) in SOURCES)):
         cells = table.iloc[:, position].map(tables.as_text, na_action="ignore").astype("str")

@@ -1,9 +1,9 @@
-"""The share of each emotion, corrected for the errors that the model is known to make.
+"""The share of each emotion, corrected for the known errors of the model.
 
 Expectation maximization for label shift (M. Saerens et al., "Adjusting the outputs of a classifier to new a priori
-probabilities", Neural Computation 14, 2002), on probabilities that the validation rows calibrate. What a model that
-names products says of a text already counts how emotions divide for that product; so the shift is from the shares of
-the product, not from those of all rows. ``research/shares.py`` says how well it does.
+probabilities", Neural Computation 14, 2002), on probabilities calibrated on the validation rows. The probabilities
+of a model that names products already reflect the shares of emotions for the product. So the shift is measured from the
+shares of that product, not from those of all rows. ``research/shares.py`` measures the accuracy of the correction.
 """
 
 from __future__ import annotations
@@ -23,42 +23,41 @@ from tf_model.evaluation.metrics import Z
 from tf_model.model_dir import ModelReport, Predictions, probability_column, read_report
 
 LEAST_LABELLED = 10  # validation rows of an emotion
-# For the interval. Of each emotion no more than so many rows calibrate at once: the texts of a user read differently
-# from those that validated the model, so that these say less than their number.
+# For the interval: the number of resamples, and the most rows of an emotion in each. A user's texts differ from the
+# validation texts, which therefore say less than their number suggests.
 DRAWS, DRAWN = 100, 30
-MOST_TEXTS = 2_000  # drawn of more: what is not known of the model counts for more than the chance of the draw
-PSEUDO_ROWS = 20  # of all products, added to the validation rows of one, of which there may be few
-STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the least change of a share
+MOST_TEXTS = 2_000  # a sample if there are more: the model's errors matter more than the sampling error
+PSEUDO_ROWS = 20  # with the shares of all products, added to the validation rows of one, which may be few
+STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the change of a weight at which it stops
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A fit to validation rows: posteriors of C emotions, at the shares of all validation rows."""
+    """A model fitted to validation rows: posteriors of C emotions, at the shares of all validation rows."""
 
     model: Any
     shares: np.ndarray  # float64 [C]
-    by_product: Mapping[str, np.ndarray]  # float64 [C] each, of what the model takes for one product
+    by_product: Mapping[str, np.ndarray]  # float64 [C] each, of the texts that the model assigns to a product
 
     def prior(self, products: pd.Series) -> np.ndarray:
-        """What the validation rows say of texts of these products, float64 [N, C]."""
-        codes, names = pd.factorize(products, use_na_sentinel=False)  # a text may have none
+        """The shares of emotions that validation rows show for these products, float64 [N, C]."""
+        codes, names = pd.factorize(products, use_na_sentinel=False)  # a text may have no product
         return np.stack([self.by_product.get(name, self.shares) for name in names])[codes]
 
 
 @dataclass(frozen=True, eq=False)
 class Correction:
-    """What the validation rows of a model say about its probabilities of C emotions."""
+    """Calibrations of a model's probabilities of C emotions, from its validation rows."""
 
     rows: int
     calibrations: tuple[Calibration, ...]
 
     @classmethod
     def of(cls, labelled: Predictions, products: pd.Series | None = None) -> Correction:
-        """From validation rows with a label: calibrated by vector scaling, by all rows and by :data:`DRAWS` draws.
+        """Calibrate by vector scaling on labelled validation rows: once on all rows, and on :data:`DRAWS` resamples.
 
-        ``products``: which one the model names for each row, str [N]; None if it names none. Rows with the same
-        probabilities are one text and its copies, which count once. :class:`ModelError` where an emotion has too few
-        rows.
+        ``products``: the one that the model names for each row, str [N]; None if it names none. Rows with the same
+        probabilities are copies of one text and count once. Raises :class:`ModelError` if an emotion has too few rows.
         """
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
@@ -87,12 +86,12 @@ class Correction:
         draws = [
             np.concatenate([generator.choice(own, min(len(own), DRAWN)) for own in by_emotion]) for _ in range(DRAWS)
         ]
-        with threadpool_limits(1):  # so small are they that threads would only wait for each other
+        with threadpool_limits(1):  # the fits are so small that threads would only wait for each other
             return cls(len(kept), tuple(map(calibration, (np.arange(len(kept)), *draws))))
 
 
 def read_correction(folder: Path | str) -> Correction:
-    """The correction of a saved model; :class:`ModelError` where its validation rows do not tell."""
+    """The correction of a saved model; :class:`ModelError` if its validation rows do not suffice."""
     report = read_report(folder)
     task = tasks.TARGET.name if tasks.TARGET.name in report.labels else tasks.EMOTION.name
     labelled = report.labelled(task)
@@ -102,7 +101,7 @@ def read_correction(folder: Path | str) -> Correction:
 
 
 def named_products(report: ModelReport, task: str) -> pd.Series | None:
-    """The product that a model names for each validation row with a label of ``task``; None where it names none."""
+    """The product that a model names for each validation row with a label of ``task``; None if it names none."""
     if tasks.PRODUCT.name not in report.predictions:
         return None
     named = report.predictions[tasks.PRODUCT.name]
@@ -113,11 +112,11 @@ def named_products(report: ModelReport, task: str) -> pd.Series | None:
 def emotion_shares(
     rows: pd.DataFrame, emotions: Sequence[str], correction: Correction | None, checked: pd.Series | None = None
 ) -> pd.DataFrame:
-    """For all rows, each product and emotion: ``texts``, ``counted`` of them, and ``counted_share`` (0 to 1).
+    """The share of each emotion, for all rows and each product: ``texts``, ``counted``, ``counted_share`` (0 to 1).
 
-    With a correction also ``share`` with the 95% interval ``low``, ``high``; NaN of fewer than 30 texts. ``checked``
-    are emotions that people gave to rows in the order of :func:`draw`, by their index, None where they could not tell:
-    they narrow the interval.
+    With a correction also the corrected ``share`` with its 95% interval ``low``, ``high``; NaN for fewer than 30 texts.
+    ``checked`` are emotions that people gave to rows in the order of :func:`draw`, by row index, None where they could
+    not tell; they narrow the interval.
     """
     lines = []
     for product, own in by_product(rows):
@@ -137,10 +136,10 @@ def emotion_shares(
 def estimated_shares(
     probabilities: np.ndarray, products: pd.Series, correction: Correction, checked: np.ndarray | None = None
 ) -> np.ndarray:
-    """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], of float [N, C].
+    """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], from float [N, C].
 
-    ``products`` are those of the N texts. ``checked``: how many of the rows, drawn at random, people gave each
-    emotion, int [C].
+    ``products`` are those of the N texts. ``checked``: to how many randomly drawn rows people gave each emotion,
+    int [C].
     """
     generator = np.random.default_rng(1)
     chosen = generator.permutation(len(probabilities))[:MOST_TEXTS]
@@ -153,17 +152,17 @@ def estimated_shares(
     fitted, *draws = correction.calibrations
     shifted, unshifted = estimates(fitted, np.arange(len(inputs)))
     drawn = np.array([estimates(each, generator.choice(len(inputs), len(inputs))) for each in draws])
-    # Nothing in the texts tells whether emotions divide otherwise than in training, or the texts only read otherwise:
-    # the interval holds both. The shift is shrunk by what chance explains of it (W. James and C. Stein, 1961); taking
-    # that twice had the least squared error out of fold.
+    # The texts do not tell whether the shares of emotions differ from training or only the wording does: the interval
+    # covers both. The shift is shrunk by the part that chance explains (W. James and C. Stein, 1961); subtracting that
+    # part twice had the least squared error out of fold.
     distance, chance = shifted - unshifted, np.var(drawn[:, 0], axis=0).sum()
     share = unshifted + max(0, 1 - 2 * chance / max((distance**2).sum(), 1e-12)) * distance
     bounds = np.quantile(drawn, (0.025, 0.975), axis=0)
     low, high = np.minimum(bounds[0].min(axis=0), share), np.maximum(bounds[1].max(axis=0), share)
     if checked is None or not checked.sum():
         return np.stack([share, low, high])
-    # Two estimates, each weighed by its precision (W. G. Cochran, 1954). One more of each emotion: of 50 texts without
-    # a negative one it is not certain that there is none.
+    # The mean of two estimates, weighted by precision (W. G. Cochran, 1954). The variance adds one to each emotion:
+    # 50 texts without a negative one do not prove that there is none.
     variance = ((high - low) / 2 / Z) ** 2
     smooth = (checked + 1) / (checked + 1).sum()
     weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked.sum()))
@@ -177,9 +176,9 @@ def _logs(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """The most likely shares, float64 [C], of texts whose probabilities [N, C] hold where the shares are ``prior``.
+    """The most likely shares, float64 [C], of texts with probabilities ``posterior`` [N, C] at the shares ``prior``.
 
-    What is sought is by how much each emotion is more frequent than in ``prior``, [N, C] too.
+    The weights are how much more frequent each emotion is than in ``prior``, which is also [N, C].
     """
     posterior, weights = np.maximum(posterior, 1e-12), np.ones(posterior.shape[1])
     for _ in range(STEPS):
@@ -192,14 +191,14 @@ def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
 
 
 def draw(rows: pd.DataFrame) -> pd.Index:
-    """The index of the rows in the order in which people check them: at random, and the same for any selection."""
+    """The index of the rows in the order in which people check them: random, and the same in any selection."""
     return rows.index[np.argsort(pd.util.hash_array(rows.index.to_numpy()), kind="stable")]
 
 
 def checked_sample(rows: pd.DataFrame, checked: pd.Series) -> pd.Series:
-    """Of the rows that people checked, those that are a random sample of ``rows``: the first of :func:`draw`.
+    """The checked rows that are a random sample of ``rows``: those before the first unchecked row of :func:`draw`.
 
-    Rows that were checked while others were selected are none, where one before them was not.
+    Later rows were checked as part of another selection, so they are not random here.
     """
     order = draw(rows)
     is_checked = np.append(order.isin(checked.index), False)

@@ -14,21 +14,21 @@ from tf_model.analysis.rows import LEAST_TEXTS
 from tf_model.data.splits import bare_words, near_duplicate_groups
 from tf_model.eda.tweets import terms
 
-THEMES = range(5, 11)  # how many
+THEMES = range(5, 11)  # numbers of themes to try
 WORDS, QUOTES = 4, 3  # that stand for a theme
-MOST_SHARE = 0.3  # of the texts of all themes: words in more of them tell no theme from another
+MOST_SHARE = 0.3  # of all texts: words in more of them do not distinguish themes
 DIMENSIONS = 50
-MOST_COMPARED = 3_000  # texts of which near-duplicates are found in a second; of more only those with the same words
-MOST_FITTED = 5_000  # texts that clusters are fitted to, drawn of more
+MOST_COMPARED = 3_000  # texts whose near-duplicates are found in a second; with more, only equal words count
+MOST_FITTED = 5_000  # texts that clusters are fitted to; a sample if there are more
 MOST_SCORED = 1_000  # texts by which the number of themes is chosen
 SEED = 0
 
 
 def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
-    """The theme of each of the rows of one product and emotion: int by their index, -1 of all if fewer than 30 differ.
+    """The theme of each row of one product and emotion: int by row index, all -1 if fewer than 30 texts differ.
 
-    Clusters by k-means of TF-IDF in 50 dimensions, as many as the silhouette is best with. Near-duplicates count once
-    there, and share a theme. A text of nothing but dull words and ``names``, such as the product's, has none, -1.
+    Themes are k-means clusters of TF-IDF in 50 dimensions; the silhouette chooses their number. Near-duplicates count
+    once and share a theme. A text of only dull words and ``names``, such as the product's, has no theme: -1.
     """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
@@ -58,11 +58,11 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
 
 
 def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] = ()) -> pd.DataFrame:
-    """Of each theme of some of the rows, as :func:`find_themes` gives them, the largest first: ``words`` and ``texts``.
+    """The ``words``, ``texts`` and ``trend`` of each theme in ``themes`` (see :func:`find_themes`), largest first.
 
-    The words are those with the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022). The texts are a list of their
-    index, the nearest to the middle first, of near-duplicates one. ``trend`` counts them by period, where the rows have
-    dates. Themes that are given one number before are merged.
+    The words have the greatest c-TF-IDF (M. Grootendorst, "BERTopic", 2022). The texts are a list of indices, nearest
+    to the centre first, with one of each group of near-duplicates. The trend counts them by period, if the rows have
+    dates. To merge themes, give them the same number.
     """
     columns = ["theme", "words", "texts", "trend"]
     own = rows.loc[themes.index[themes >= 0]]
@@ -77,7 +77,7 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     numbers = np.unique(theme)
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
     weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
-    weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # after all others
+    weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # rank after all others
     vectors, lines = vectors_of(kept["text"], names), []
     for number, weight in zip(numbers, weights, strict=True):
         is_own = (theme == number).to_numpy()
@@ -119,7 +119,7 @@ def _counts(texts: pd.Series, names: Iterable[str]) -> tuple[Any, np.ndarray]:
 
 
 def vectors_of(texts: pd.Series, names: Iterable[str]) -> np.ndarray:
-    """The meaning of each text, float64 [N, at most 50], rows of length 1."""
+    """The reduced TF-IDF vector of each text, float64 [N, at most 50], rows of length 1."""
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.preprocessing import normalize

@@ -1,4 +1,4 @@
-"""``python -m tf_model.api``: answer over HTTP, as ``python -m tf_model.predict`` does for files."""
+"""``python -m tf_model.api``: answer requests over HTTP, as ``python -m tf_model.predict`` does for files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tf_model import cli, model_dir, paths, tasks
 from tf_model.errors import OutputError, UsageError
 
 KEYS = "TWEETS_API_KEYS"
-CONNECTIONS = 1000  # at once; most systems give a process 1,024 files
+CONNECTIONS = 1000  # at once; most systems allow a process 1,024 open files
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or Ctrl-C; requests that have begun are answered first."""
+    """Serve until SIGTERM or Ctrl-C, and finish the requests that have begun."""
     arguments = _parser().parse_args(argv)
     with cli.stopped_cleanly(), ExitStack() as stack:
         listener = stack.enter_context(_listen(arguments.host, arguments.port))
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         hosts = [*LOCAL, *(arguments.allow_host or ())]
         app = make_app(predictor, targets, hosts=hosts, keys=keys, recorder=recorder, registry=registry)
         gc.collect()
-        gc.freeze()  # the models stay: a collection need not look at them again and again
+        gc.freeze()  # the models stay in memory: no collection need look at them again
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -72,23 +72,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.api", "Answer over HTTP: /predict, /targets, /explain; /openapi.json describes it.")
+    parser = cli.parser("tf_model.api", "Serve predictions over HTTP: /predict, /targets, /explain; see /openapi.json.")
     parser.epilog = f"{KEYS}=KEY,KEY in the environment: a request needs one of them (Authorization: Bearer KEY)"
     add = parser.add_argument
-    add("--port", type=int, default=8000, help="where to listen; 0 for a free one")
-    add("--host", default="127.0.0.1", metavar="ADDRESS", help="0.0.0.0 lets other machines in")
+    add("--port", type=int, default=8000, help="the port to listen on; 0 for any free one")
+    add("--host", default="127.0.0.1", metavar="ADDRESS", help="where to listen; 0.0.0.0 to serve other machines")
     add(
         "--allow-host",
         type=_host_name,
         action="append",
         metavar="NAME",
-        help="another name than localhost by which it is reached, repeatable; *.NAME for all below, * for any",
+        help="a host name to accept besides localhost, repeatable; *.NAME for its subdomains, * for any",
     )
-    add("--model", type=Path, metavar="DIR", help="a model that you trust; saved_models/answer or product if not given")
-    add("--targets", type=Path, metavar="DIR", help="the model of /targets; saved_models/target if it is there")
-    add("--products", type=Path, metavar="FILE", help="the products to look for (.csv, .yaml); the model's if none")
-    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse models that this key did not sign (PEM)")
-    add("--record", action="store_true", help="add to the log of `python -m tf_model.monitor`; of texts only hashes")
+    add("--model", type=Path, metavar="DIR", help="a model that you trust (default: saved_models/answer, else product)")
+    add("--targets", type=Path, metavar="DIR", help="the model for /targets (default: saved_models/target, if any)")
+    add("--products", type=Path, metavar="FILE", help="the products to look for, .csv or .yaml (default: the model's)")
+    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse models not signed with this key (PEM)")
+    add("--record", action="store_true", help="log predictions for `python -m tf_model.monitor`, texts only as hashes")
     return parser
 
 
@@ -104,7 +104,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(f"cannot listen at {host} port {port}: {reason}; choose another --port") from error
-    # Connections inherit it; else the second packet of an answer waits 40 ms for the first to be acknowledged.
+    # Connections inherit this; without it, the second packet of an answer waits 40 ms for the first acknowledgement.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

@@ -1,4 +1,4 @@
-"""What the API answers, and to whom: its paths, limits, keys, log and metrics."""
+"""The app behind the HTTP API: its paths, limits, keys, log and metrics."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from tf_model.monitor.prometheus import PREFIX, SECONDS
 from tf_model.monitor.recorder import Recorder
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
-MOST_TEXTS = 128  # of a request
-MOST_MENTIONS = 10 * MOST_TEXTS  # in the texts of a request: each is scored as a text is
-MOST_BYTES = 2**18  # of a body: the longest text takes less, however it is escaped
-MOST_WAITING = 512  # texts, half a second of work or so
-MOST_EXPLANATIONS = 8  # that wait, since each takes as long as dozens of answers
-MOST_FAULTS, MOST_NAME = 3, 40  # faults of a request that are told, and characters of the name of a field
+MOST_TEXTS = 128  # per request
+MOST_MENTIONS = 10 * MOST_TEXTS  # in the texts of a request: each is scored like a text
+MOST_BYTES = 2**18  # of a body: enough for the longest text, however it is escaped
+MOST_WAITING = 512  # texts, about half a second of work
+MOST_EXPLANATIONS = 8  # waiting, since each takes as long as dozens of answers
+MOST_FAULTS, MOST_NAME = 3, 40  # faults of a request that are reported, and characters of a field name
 TIMEOUT = 10.0  # seconds from the first byte of a request to the last of its answer
 RETRY_SECONDS = 1
-SOURCE = "api"  # of what is recorded
+SOURCE = "api"  # of recorded calls
 OPEN = ("/health/live", "/health/ready")  # paths that need no key
 EXAMPLE = "My iPad is great but my Android phone is a joke"
 PROBLEMS = {
@@ -70,7 +70,7 @@ NO_TARGETS = "this server has no model of targets; run `make targets`, or give o
 UNABLE = {404: {"model": Problem, "description": "The model cannot do that."}}
 
 
-class Texts(BaseModel, extra="forbid"):  # else other products or a threshold would do nothing, without a word
+class Texts(BaseModel, extra="forbid"):  # else products or a threshold would be ignored silently
     """Texts to answer for."""
 
     texts: SomeTexts
@@ -97,7 +97,7 @@ class OneText(BaseModel, extra="forbid"):
 
     @property
     def place(self) -> tuple[int | None, int | None]:
-        """Where the mention is, in characters; (None, None): the text as a whole is asked for."""
+        """Start and end of the mention, in characters; (None, None): the request is about the whole text."""
         return self.start, self.end
 
 
@@ -110,15 +110,15 @@ def make_app(
     recorder: Recorder | None = None,
     registry: prometheus_client.CollectorRegistry,
 ) -> ASGIApp:
-    """The API of a model of texts, and of one of targets if there is one; it answers to the names ``hosts``.
+    """The API of a model of texts and, if given, a model of targets; it answers to the host names ``hosts``.
 
-    With ``keys`` a request needs one of them. ``registry`` has what ``/metrics`` shows beside the requests.
+    With ``keys``, a request needs one of them. ``registry`` holds the other metrics of ``/metrics``.
     """
     app = FastAPI(
         title="Tweet Target",
         description="What emotion is directed towards which product?",
         version=predictor.version,
-        docs_url=None,  # their scripts come from elsewhere
+        docs_url=None,  # the pages load scripts from other sites
         redoc_url=None,
         max_body_size=MOST_BYTES,
         responses={status: {"model": Problem, "description": text} for status, text in PROBLEMS.items()}
@@ -198,7 +198,7 @@ def make_app(
         request.state.texts = len(body.texts)
         if targets is None:
             raise HTTPException(404, NO_TARGETS)
-        may_be_more = len(body.texts) * len(targets.products.aliases) > MOST_MENTIONS  # else nothing need be counted
+        may_be_more = len(body.texts) * len(targets.products.aliases) > MOST_MENTIONS  # else there is no need to count
         if may_be_more and (mentions := sum(await counted(body.texts))) > MOST_MENTIONS:
             told = f"the texts name {mentions:,} products, expected at most {MOST_MENTIONS:,}; send fewer texts"
             raise RequestValidationError([{"loc": ("body", "texts"), "msg": told, "type": "value_error"}])
@@ -214,11 +214,11 @@ def make_app(
             raise HTTPException(404, f"{model.name} cannot explain its answers")
         try:
             [answer] = await explained([body])
-        except ModelError as error:  # it was replaced, or damaged, before it was loaded to explain
+        except ModelError as error:  # the model was replaced or damaged before it was loaded to explain
             raise HTTPException(404, f"{model.name} cannot explain its answers any more; restart the server") from error
         return JSONResponse(answer)
 
-    # As TensorFlow Serving has them, so that what asks one can ask the other.
+    # The paths of TensorFlow Serving, so that a client of one works with the other.
     address = f"/v1/models/{predictor.name}"
 
     @app.post(f"{address}:predict", summary="What /predict says, with all probabilities, as TensorFlow Serving")
@@ -250,13 +250,13 @@ def make_app(
         return {"predict": _about(predictor), "targets": about_targets}
 
     @app.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
-    def _metrics() -> Response:  # in a thread: it may read the log
+    def _metrics() -> Response:  # not async: FastAPI runs it in a thread, as it may read the log
         content = prometheus_client.generate_latest(registry)
         return Response(content, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
-        """Without the input, which may be long, or no UTF-8; the names of fields come from outside as well."""
+        """Leave out the input, which may be long or not UTF-8; cut field names, which also come from outside."""
         detail = [{name: each[name] for name in ("loc", "msg", "type")} for each in error.errors()[:MOST_FAULTS]]
         for each in detail:
             each["loc"] = [part[:MOST_NAME] if isinstance(part, str) else part for part in each["loc"]]
@@ -274,7 +274,7 @@ def make_app(
 
 
 class Guard:
-    """Around all requests: the key, the time limit, and one line of log that says nothing of what was asked."""
+    """Wraps all requests: checks the key and the time limit, and logs one line without any content."""
 
     def __init__(
         self, app: ASGIApp, keys: Collection[str], registry: prometheus_client.CollectorRegistry, known: Collection[str]
@@ -309,7 +309,7 @@ class Guard:
         except TimeoutError:
             if "status" not in line:
                 await _problem(504)(scope, receive, watch)
-        except Exception as error:  # FastAPI has answered; the message may quote a text
+        except Exception as error:  # FastAPI has answered; the error's message may quote a text
             place = traceback.extract_tb(error.__traceback__)[-1]
             line["error"] = f"{type(error).__name__} at {place.filename}:{place.lineno}"
         seconds = time.perf_counter() - began

@@ -1,4 +1,4 @@
-"""Texts of requests that come at about the same time are scored together."""
+"""Score the texts of requests that arrive at about the same time together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from concurrent.futures import Executor
 from itertools import islice
 from typing import Any
 
-GATHER_SECONDS = 0.002  # that a text waits for others
+GATHER_SECONDS = 0.002  # for which a text waits for others
 
 
 class Batcher:
-    """Scores the texts of many requests in few calls, one after the other.
+    """Scores the texts of many requests in few calls, one call after another.
 
-    ``score`` takes N texts, or whatever is asked, and returns N results; it runs on ``thread``, which several batchers
-    may share. A call has at most ``batch_size`` texts, or all that wait. Used on one event loop.
+    ``score`` takes N texts or other inputs and returns N results; it runs on ``thread``, which several batchers may
+    share. A call takes at most ``batch_size`` texts (None: up to ``most``), or one larger request. For one event loop.
     """
 
     def __init__(
@@ -28,16 +28,16 @@ class Batcher:
     ) -> None:
         self._score, self._thread, self._most, self._batch_size = score, thread, most, batch_size or most
         self._waiting: deque[tuple[Sequence[Any], asyncio.Future]] = deque()
-        self._texts = 0  # that wait or are being scored
+        self._texts = 0  # waiting or being scored
         self._work: asyncio.Task | None = None
 
     @property
     def is_full(self) -> bool:
-        """Whether not even one text would be taken."""
+        """Whether not even one more text is accepted."""
         return self._texts >= self._most
 
     async def __call__(self, texts: Sequence[Any]) -> list[Any]:
-        """The result for each text; :class:`asyncio.QueueFull` where more than ``most`` would wait."""
+        """The result for each text; :class:`asyncio.QueueFull` if more than ``most`` texts would wait."""
         if self._texts + len(texts) > self._most:
             raise asyncio.QueueFull
         future = asyncio.get_running_loop().create_future()
@@ -55,7 +55,7 @@ class Batcher:
         self._work = None
 
     def _next_batch(self) -> list[tuple[Sequence[Any], asyncio.Future]]:
-        """The oldest requests, at least one: a request is not divided."""
+        """The oldest requests, at least one; a request is never split."""
         batch, size = [], 0
         while self._waiting and (not batch or size + len(self._waiting[0][0]) <= self._batch_size):
             batch.append(self._waiting.popleft())
@@ -63,7 +63,7 @@ class Batcher:
         return batch
 
     async def _score_batch(self, batch: list[tuple[Sequence[Any], asyncio.Future]]) -> None:
-        wanted = [(texts, future) for texts, future in batch if not future.done()]  # some gave up
+        wanted = [(texts, future) for texts, future in batch if not future.done()]  # skip requests given up
         texts = [text for each, _ in wanted for text in each]
         try:
             scored = texts and await asyncio.get_running_loop().run_in_executor(self._thread, self._score, texts)

@@ -1,1 +1,1 @@
-"""Prediction for files of any size on Ray, on all cores of a machine or on a cluster."""
+"""Prediction on Ray for files of any size, on all cores of a machine or on a cluster."""

@@ -1,14 +1,14 @@
-"""A job in its output folder: the shards that its input is cut into, and which of them are done.
+"""A batch job and its output folder: the shards of its input, and which of them are done.
 
 ::
 
     answers/
-      shard-000000.parquet     the rows of the first shard with their predictions; more of these. It appears whole
-      _manifest.json           what the job is: input, model and settings; the shards; whether it is complete
-      _bad/rows.jsonl          the rows that could not be read, with the reason, where there are any
-      _input/                  the shards that are read, until the job is complete
+      shard-000000.parquet     the rows of the first shard with their predictions, written whole; others follow
+      _manifest.json           the job's input, model and settings; the shards; whether the job is complete
+      _bad/rows.jsonl          the rows that could not be read, with the reason, if there are any
+      _input/                  the input shards, until the job is complete
 
-Names that begin with ``_`` are left out by everything that reads a folder as one table (pyarrow, Spark, Ray, DuckDB).
+Readers of a folder as one table (pyarrow, Spark, Ray, DuckDB) skip names that begin with ``_``.
 """
 
 import json
@@ -25,21 +25,21 @@ from tf_model.io.files import explain_read_errors, explain_write_errors, whole_f
 MANIFEST, INPUT, BAD = "_manifest.json", "_input", "_bad"
 SUFFIXES = (".csv", ".parquet")
 BAD_ROWS = "rows.jsonl"
-SHARD_ROWS = tables.CHUNK_ROWS  # what is done again after a worker is lost, and what a worker holds in memory
+SHARD_ROWS = tables.CHUNK_ROWS  # redone after a worker is lost, and held in memory by a worker
 
 
 @dataclass(frozen=True)
 class Shards:
-    """What an input was cut into."""
+    """The shards of an input."""
 
     text_column: str
-    reason: str  # why that column, in words
+    reason: str  # why this column was chosen, in words
     sizes: tuple[int, ...]  # rows of each shard
     bad: int  # rows that could not be read
 
     @property
     def rows(self) -> int:
-        """Rows of all shards."""
+        """The number of rows in all shards."""
         return sum(self.sizes)
 
 
@@ -49,15 +49,15 @@ def shard_name(index: int, suffix: str) -> str:
 
 
 def input_suffix(suffix: str) -> str:
-    """How the shards of .csv or .parquet files end: as .tsv the separator of a CSV file need not be guessed again."""
+    """The suffix of input shards: .tsv for .csv, so that the separator need not be guessed again, else the same."""
     return ".tsv" if suffix == ".csv" else suffix
 
 
 def input_files(source: Path | str) -> list[Path]:
-    """The file ``source``, or the .csv or .parquet files in the folder ``source`` and below, by their names.
+    """The file ``source``, or the .csv or .parquet files in the folder ``source`` and below, sorted by name.
 
-    Files whose names begin with ``.`` or ``_`` are left out, as every tool for partitioned tables does.
-    Raises :class:`DataError` if there is none, or they are not all of one kind.
+    Files and folders whose names begin with ``.`` or ``_`` are skipped, as by every tool for partitioned tables.
+    Raises :class:`DataError` if there are no files, or not all are of one kind.
     """
     source = Path(source)
     with explain_read_errors(source):
@@ -74,7 +74,7 @@ def input_files(source: Path | str) -> list[Path]:
 
 
 def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
-    """The first of the files, closed again: its columns and text column are those of all."""
+    """Open and close the first file: its columns and text column are those of all files."""
     with tables.open_table(files[0], column, on_bad_row=lambda _: None) as table:
         return table
 
@@ -82,7 +82,7 @@ def open_first(files: Sequence[Path], column: str | None) -> tables.Table:
 def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Path) -> Shards:
     """Copy the rows of the files into shards in ``folder``, and the rows that cannot be read into :data:`BAD_ROWS`.
 
-    ``first`` is that of :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
+    ``first`` comes from :func:`open_first`. The bad rows are JSON lines with file, line, reason and record.
     Raises :class:`DataError` if a file cannot be read, its columns differ from those of the first, or there is no row.
     """
     sizes: list[int] = []
@@ -111,7 +111,7 @@ def cut(files: Sequence[Path], first: tables.Table, shard_rows: int, folder: Pat
 
 
 class Job:
-    """A job and its output folder; ``settings`` is what decides the output besides the input files, JSON-ready."""
+    """A job and its output folder; ``settings``, JSON-ready, is all that decides the output besides the input."""
 
     def __init__(self, folder: Path, files: Sequence[Path], settings: Mapping[str, Any]) -> None:
         self.folder, self.files, self.suffix = folder, files, files[0].suffix.lower()
@@ -123,16 +123,16 @@ class Job:
         self._identity = json.loads(json.dumps({"settings": settings, "input": inputs}))
 
     def resume(self, overwrite: bool = False) -> Shards | None:
-        """What an earlier run of the same job left to go on with; None where it is to be begun. Nothing is touched.
+        """The shards of an earlier run of the same job to resume; None to begin anew. Changes nothing.
 
-        ``overwrite`` replaces the output of another job (else :class:`UsageError`), or of a complete run of this one.
-        Raises :class:`OutputError` if the folder holds something else, or cannot be read.
+        ``overwrite`` replaces the output of another job (else :class:`UsageError`), or of a complete run of this job.
+        Raises :class:`OutputError` if the folder holds anything else, or cannot be read.
         """
         with explain_write_errors(self.folder):
             names = sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
         manifest = self._read_manifest()
         if manifest is None:
-            # What a run leaves that is killed before it writes its manifest begins with one of these.
+            # The leftovers of a run that was killed before it wrote its manifest begin with one of these.
             if others := [name for name in names if name[0] not in "._"]:
                 raise OutputError(f"{self.folder} holds {listed(others)}, which no job made; choose another folder")
         elif manifest["job"] != self._identity:
@@ -148,14 +148,14 @@ class Job:
         return None
 
     def begin(self, first: tables.Table, shard_rows: int) -> Shards:
-        """Cut the input, remove what an earlier job left, and write the manifest; see :func:`cut`."""
+        """Cut the input, remove the output of an earlier job, and write the manifest; see :func:`cut`."""
         with whole_folder(self.folder / INPUT, overwrite=True) as part:
             shards = cut(self.files, first, shard_rows, part)
             for old in self.folder.glob("shard-[0-9]*"):
                 old.unlink()
             for old in (self.folder / BAD, *self.folder.glob(".shard-*")):
                 shutil.rmtree(old, ignore_errors=True)
-            (self.folder / MANIFEST).unlink(missing_ok=True)  # the last, so that shards never lie there without one
+            (self.folder / MANIFEST).unlink(missing_ok=True)  # last, so that shards never lie there without a manifest
             if shards.bad:
                 (self.folder / BAD).mkdir()
                 (part / BAD_ROWS).rename(self.folder / BAD / BAD_ROWS)
@@ -163,16 +163,16 @@ class Job:
         return shards
 
     def left(self, shards: Shards) -> list[int]:
-        """The indices of the shards that are not written, or that somebody emptied."""
+        """The indices of the shards whose output is missing or empty."""
         files = map(self.output, range(len(shards.sizes)))
         return [index for index, file in enumerate(files) if not file.is_file() or not file.stat().st_size]
 
     def input(self, index: int) -> Path:
-        """The file that a shard is read from."""
+        """The input file of a shard."""
         return self.folder / INPUT / shard_name(index, input_suffix(self.suffix))
 
     def output(self, index: int) -> Path:
-        """The file that a shard is written to."""
+        """The output file of a shard."""
         return self.folder / shard_name(index, self.suffix)
 
     def finalize(self, shards: Shards) -> None:

@@ -1,8 +1,8 @@
-"""Many texts on all cores of this machine, or of a cluster, by Ray Data (https://docs.ray.io/en/latest/data/data.html).
+"""Score many texts with Ray Data on this machine or a cluster (https://docs.ray.io/en/latest/data/data.html).
 
-Each worker is a Ray actor that loads the model once and gets the indices of the shards to read, score and write. A
-worker that is lost is replaced, and its shard done again: the file of a shard appears whole or not at all, so that no
-row is lost or written twice. Ray's own writers would add to what is there.
+Each worker is a Ray actor that loads the model once and gets the indices of the shards to read, score and write. If a
+worker is lost, it is replaced and its shard is redone. A shard's file appears whole or not at all, so no row is lost or
+written twice; Ray's own writers would append to existing files.
 """
 
 import logging
@@ -28,7 +28,7 @@ from tf_model.io import tables
 from tf_model.model_dir import identity
 
 ADDRESS = "RAY_ADDRESS"
-CPUS = 0.5  # what a worker asks Ray for: workers that hold every CPU leave none to Ray's own tasks, and the job waits
+CPUS = 0.5  # per worker: if workers hold every CPU, none is left for Ray's own tasks, and the job hangs
 CONNECT_TIMEOUT = 10.0  # seconds
 RETRIES = 5  # of a shard whose worker was lost
 
@@ -53,18 +53,18 @@ def predict_files(
 ) -> Shards:
     """Score all texts of a .csv or .parquet file, or of a folder of them, into a folder of shards.
 
-    With ``products``, a row for each text and product by a model of targets, and a guess by the model in
-    ``answer_folder`` where a text names none: see :class:`TargetPredictor`.
+    With ``products``, a model of targets gives one row for each product of a text, and the model in ``answer_folder``
+    guesses if a text names none: see :class:`TargetPredictor`.
 
     Run again with the same arguments, it does what is not done yet. On a cluster, the output and the model must be in
     folders that all machines see under the same path; the code is sent along. ``address`` is a Ray cluster's, such as
-    "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). ``runtime`` is of :meth:`Predictor.load`. ``workers``
-    load the model and score (None: one for each GPU, or without any for each CPU), and share the GPUs that there are.
-    ``on_start`` gets the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each shard.
-    Raises a :class:`TweetTargetError` also if workers are lost again and again; the shards that are done are kept.
+    "10.0.0.1:6379" (None: ``RAY_ADDRESS``, else this machine). For ``runtime`` see :meth:`Predictor.load`. ``workers``
+    is the number of actors (None: one per GPU, or one per CPU without GPUs), which share the GPUs. ``on_start`` gets
+    the shards and the number of rows that an earlier run did, ``on_progress`` the rows of each finished shard. Raises
+    :class:`TweetTargetError`, also if workers are lost again and again; finished shards are kept.
     """
     ray = import_ray()
-    # Whole paths, because the workers have working directories of their own.
+    # Absolute paths, because the workers have working directories of their own.
     model_folder, output = Path(model_folder).resolve(), Path(output).resolve()
     if output.suffix.lower() in tables.OUTPUT_SUFFIXES:
         raise UsageError(f"{output}: this engine writes a folder of shards; give a name without {output.suffix}")
@@ -122,9 +122,9 @@ def import_ray() -> Any:
 
 @contextmanager
 def connected(ray: Any, address: str | None) -> Iterator[bool]:
-    """Ray, for the length of the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
+    """Connect to Ray for the block: the cluster at ``address`` or ``RAY_ADDRESS``, else this machine.
 
-    Yields whether it is this machine; :class:`UsageError` if there is no cluster at the address.
+    Yields whether it is this machine. Raises :class:`UsageError` if there is no cluster at the address.
     """
     if ray.is_initialized():
         yield False
@@ -133,16 +133,16 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
     is_here = address in (None, "local")
     where: dict[str, Any]
     if is_here:
-        # The workers find this package, whatever their working directory.
+        # So that the workers find this package, whatever their working directory.
         python_path = os.pathsep.join(filter(None, [str(paths.ROOT), os.environ.get("PYTHONPATH")]))
         where = {
             "address": "local",
             "num_cpus": cores(),
             "include_dashboard": False,
-            "object_store_memory": 100 * 2**20,  # bytes: it keeps the names of the shards
+            "object_store_memory": 100 * 2**20,  # bytes; it only holds the indices of the shards
             "runtime_env": {"env_vars": {"PYTHONPATH": python_path}},
         }
-        os.environ.setdefault("RAY_worker_niceness", "0")  # the plain command does not step back either
+        os.environ.setdefault("RAY_worker_niceness", "0")  # the command without Ray does not lower its priority either
     else:
         where = {"address": address, "runtime_env": {"py_modules": [str(paths.ROOT / "tf_model")]}}
     # Ray reports its use to its makers, and its C++ writes to standard error, unless told not to.
@@ -150,7 +150,7 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-        if host and port.isdecimal():  # Ray itself would try for many minutes
+        if host and port.isdecimal():  # Ray itself would retry for many minutes
             socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
@@ -165,27 +165,27 @@ def connected(ray: Any, address: str | None) -> Iterator[bool]:
 
 
 def _share_of_gpu(ray: Any, workers: int, is_here: bool) -> float:
-    """The share of a GPU that each worker gets, 1 at most; more than there is, Ray would wait for for ever."""
+    """The share of a GPU for each worker, at most 1; Ray would wait for ever for more GPUs than there are."""
     held = ray.cluster_resources().get("GPU", 0)
-    # Ray counts what the driver shows; TensorFlow needs CUDA's libraries as well.
+    # Ray counts the GPUs that the driver shows; TensorFlow also needs CUDA's libraries.
     usable = held and not (is_here and not import_tensorflow().config.list_physical_devices("GPU"))
     return min(1.0, math.floor(1e4 * held / workers) / 1e4) if usable else 0.0
 
 
 def _run(ray: Any, left: Sequence[int], worker: tuple[Any, ...], workers: int | None, gpus: float) -> Iterator[int]:
-    """Have the shards done, and yield the number of rows of each as it is."""
+    """Process the shards, and yield the number of rows of each finished shard."""
     resources = ray.cluster_resources()
     if workers is None:
         workers = max(int(resources.get("GPU", 0) / gpus if gpus else resources.get("CPU", 1)), 1)
-    # Ray Data says a lot on standard error; the progress is ours to show.
+    # Ray Data writes a lot to standard error; we show the progress ourselves.
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     for name in ("ray.data", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # One block a shard: it is what Ray hands out, and what it does again.
+    # One block per shard, as Ray hands out and retries whole blocks.
     shards = ray.data.from_items([{"shard": index} for index in left], override_num_blocks=len(left))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # max_task_retries is to get a name of its own in Ray 2.64
+        warnings.simplefilter("ignore")  # max_task_retries will be a named parameter in Ray 2.64
         done = shards.map_batches(
             Worker,
             fn_constructor_args=worker,
@@ -202,9 +202,9 @@ def _run(ray: Any, left: Sequence[int], worker: tuple[Any, ...], workers: int | 
 
 
 class Worker:
-    """One Ray actor: it loads the model at its first shard, and scores one shard after the other.
+    """A Ray actor that loads the model at its first shard, and scores one shard after another.
 
-    An error that a user can act on is handed back as a value: raised, Ray would wrap it, and begin the shard again.
+    An error that a user can act on is returned as a value: if it were raised, Ray would wrap it and retry the shard.
     """
 
     def __init__(
@@ -214,12 +214,12 @@ class Worker:
         self._predictor: Predictor | TargetPredictor | None = None
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """Do one shard; its number of rows, or a pickled error."""
+        """Process one shard; returns its number of rows, or a pickled error."""
         [index] = batch["shard"]
         try:
             if self._predictor is None:
                 if not import_ray().get_runtime_context().get_accelerator_ids().get("GPU"):
-                    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # of which Ray else leaves it all, and it would fill each
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # else it would see all GPUs and fill their memory
                 self._predictor = self._load()
             with (
                 tables.open_table(self._job.input(index), self._text_column) as table,
@@ -237,7 +237,7 @@ def load_model(
 ) -> Predictor | TargetPredictor:
     """Load a model that computes with one thread: several workers must not each use all cores."""
     if runtime == "auto" and os.environ.get("CUDA_VISIBLE_DEVICES"):
-        runtime = "tensorflow"  # which alone uses the GPU that Ray has given the worker
+        runtime = "tensorflow"  # the only runtime that uses the worker's GPU
     model = Predictor.load(folder, runtime, threads=1)
     if not products:
         return model

@@ -1,4 +1,4 @@
-"""The labelled tweets: found, read, checked, split, and what is wrong with them."""
+"""The labelled tweets: find, read, check, split and audit them."""
 
 from tf_model.data.dataset import ASSIGNMENT, SAMPLE, Columns, Dataset, read
 from tf_model.data.examples import TrainingRows, checked_rows, products_of, training_rows

@@ -1,4 +1,4 @@
-"""``python -m tf_model.data``: find the dataset, check it and say what is in it; ``--audit``: what is wrong with it."""
+"""``python -m tf_model.data``: find the dataset, check it and describe it; with ``--audit``, list its problems."""
 
 import argparse
 import json
@@ -15,10 +15,10 @@ AUDIT_OPTIONS = ("against", "split_column", "show_texts", "json")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what the dataset holds, or what is wrong with it; 1 if a validation part leaks."""
-    parser = cli.parser("tf_model.data", "Find the dataset, check it and say what is in it.")
+    """Print what the dataset holds, or its problems; return 1 if a validation part leaks."""
+    parser = cli.parser("tf_model.data", "Find and check the dataset, and show what it holds.")
     parser.add_argument(
-        "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file; else {DATA_VARIABLE}, else search"
+        "--data", metavar="PATH", help=f"an .xlsx, .csv or .tsv file (default: {DATA_VARIABLE}, else search)"
     )
     add_column_arguments(parser)
     group = parser.add_argument_group("audit: what is wrong with the data; exit code 1 if a validation part leaks")
@@ -27,17 +27,17 @@ def main(argv: list[str] | None = None) -> int:
         metavar="FILE",
         nargs="?",
         const="",
-        help="look for near-duplicates, conflicting labels, label errors, rare classes, and leakage across a split, in "
+        help="find near-duplicates, conflicting labels, label errors, rare classes, and leakage across a split, in "
         "FILE or in the file of --data",
     )
     split = group.add_mutually_exclusive_group()
-    split.add_argument("--against", metavar="FILE", help="the training examples, where the audited file validates")
+    split.add_argument("--against", metavar="FILE", help="training examples, to find leakage into the audited file")
     split.add_argument(
-        "--split-column", metavar="COLUMN", help="column that says which rows train (train); else the report's split"
+        "--split-column", metavar="COLUMN", help="column with `train` in training rows (default: the report's split)"
     )
     output = group.add_mutually_exclusive_group()
-    output.add_argument("--show-texts", action="store_true", help="print the texts of the rows that are named")
-    output.add_argument("--json", action="store_true", help="print JSON, with the numbers of all rows that are named")
+    output.add_argument("--show-texts", action="store_true", help="print the texts of the reported rows")
+    output.add_argument("--json", action="store_true", help="print JSON, with the numbers of all reported rows")
     args = parser.parse_args(argv)
     _check_usage(args)
     source = resolve(args.audit, option="--audit") if args.audit else resolve(args.data)
@@ -77,7 +77,7 @@ def _audit(path: Path, args: argparse.Namespace) -> int:
 
 
 def describe(dataset: Dataset) -> Iterator[str]:
-    """What a dataset holds, in lines of counts; no text of it."""
+    """Describe a dataset in lines of counts, without any of its texts."""
     yield f"dataset   {dataset.name}"
     yield f"file      {dataset.path}"
     yield f"sha256    {dataset.sha256}"

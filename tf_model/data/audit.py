@@ -1,4 +1,4 @@
-"""What is wrong with a labelled dataset before anything is trained on it: ``python -m tf_model.data --audit FILE``."""
+"""Check a labelled dataset for problems before training: ``python -m tf_model.data --audit FILE``."""
 
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
@@ -19,10 +19,10 @@ SHOWN_ROWS = 10
 def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | None = None) -> dict[str, Any]:
     """Look for near-duplicates, conflicting labels, leakage, rare classes and label errors.
 
-    Leakage is looked for from ``against``, on which the model is trained, into ``dataset``; else between the rows that
-    ``split_column`` calls "train" or "training" and the others; else across the report's split. Returns values ready
-    for JSON, without any text; rows are numbered from 0, which the files call ``first_row``. Raises :class:`DataError`
-    if the split column names no training or no validation row.
+    Leakage is checked from ``against``, the training file, into ``dataset``; without it, between the rows that
+    ``split_column`` marks "train" or "training" and its other rows; else across the report's split. Returns JSON-ready
+    values without any text. Rows are numbered from 0; row 0 is row ``first_row`` of the file. Raises
+    :class:`DataError` if the split column names no training or no validation row.
     """
     labelled = dataset.labelled
     frame = pd.DataFrame({"row": labelled["row"], "text": labelled[tasks.TEXT_COLUMN]})
@@ -60,13 +60,13 @@ def audit(dataset: Dataset, against: Dataset | None = None, split_column: str | 
 
 
 def _groups_of_several(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The rows of each group that has more than one, by its first row."""
+    """The rows of each group of at least two, in the order of the groups' first rows."""
     several = frame[frame.duplicated("group", keep=False)]
     return (rows for _, rows in several.groupby("group", sort=False))
 
 
 def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
-    """``frame`` has the columns ``row``, ``text``, ``label`` and ``group``, indexed from 0."""
+    """Audit one task; ``frame`` has the columns ``row``, ``text``, ``label`` and ``group``, indexed from 0."""
     classes = {}
     for label in task.labels:
         own = frame["group"][frame["label"] == label]
@@ -82,9 +82,9 @@ def _audit_task(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
 
 
 def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
-    """``label_errors`` with the ``baseline_accuracy``, or None, and a ``remark``.
+    """Return ``label_errors`` with ``baseline_accuracy``, or None if they cannot be found, and a ``remark``.
 
-    Classes of a single group are left out: some fold cannot learn them.
+    Classes with a single group are left out, because one fold would train without them.
     """
     if find_spec("cleanlab") is None:
         return {"label_errors": None, "remark": "label errors need the package cleanlab: `pip install cleanlab==2.9.0`"}
@@ -99,7 +99,7 @@ def _find_label_errors(frame: pd.DataFrame, task: tasks.Task) -> dict[str, Any]:
     try:
         folds = splits.grouped_folds(ids, frame["group"].to_numpy(), label_errors.FOLDS, classes=[(ids, task.labels)])
         probabilities = label_errors.out_of_fold(frame["text"].tolist(), ids, folds, len(task.labels))
-    except (DataError, ValueError) as error:  # ValueError: no word that occurs twice
+    except (DataError, ValueError) as error:  # ValueError: no word occurs in two texts
         return {"label_errors": None, "remark": f"label errors were not looked for: {first_line(error)}"}
     confidence = label_errors.label_confidence(ids, probabilities)
     errors = [
@@ -161,7 +161,7 @@ def _split_by_column(dataset: Dataset, column: str) -> splits.Split:
 
 
 def describe(audited: dict[str, Any], texts: Mapping[int, str] | None = None) -> Iterator[str]:
-    """What :func:`audit` returns, in lines; of each kind the first rows, as the file numbers them, with ``texts``."""
+    """Print-ready lines of :func:`audit`'s result: the first rows of each kind, by file row number, with ``texts``."""
 
     def name_rows(rows: list[tuple[int, str]]) -> Iterator[str]:
         for row, words in rows[:SHOWN_ROWS]:

@@ -1,4 +1,4 @@
-"""Labelled texts beside the dataset, such as the corrections of users: they train, and never validate."""
+"""Extra labelled texts, such as users' corrections: used for training, never for validation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extra:
-    """What was read of a file of labelled texts: how many rows train, and which are left out."""
+    """A file of extra labelled texts: how many of its rows are trained on, and which are left out."""
 
     path: Path
     sha256: str
@@ -47,19 +47,19 @@ class Extra:
 def join(
     path: Path | str, dataset: Dataset, rows: TrainingRows, split: splits.Split, products: Products | None = None
 ) -> tuple[TrainingRows, splits.Split, Extra]:
-    """Add rows of a file with the labels of the dataset to the training part of a split, which validates as before.
+    """Add the rows of a file, labelled like the dataset, to the training part of a split.
 
-    They come after the dataset's. Texts of the dataset and near-duplicates of those that validate are left out. Rows
-    with a span are about one mention and train ``target`` alone. Raises :class:`DataError` if the file cannot be used,
-    or no row of it is left.
+    The new rows follow the dataset's rows; the validation part stays the same. Texts that are in the dataset, and
+    near-duplicates of validation texts, are left out. A row with a span labels one mention and is used for ``target``
+    only. Raises :class:`DataError` if the file cannot be used, or no row of it is left.
     """
     import pandas as pd
 
     is_target = rows.tasks[0].name == tasks.TARGET.name
-    known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # a mention may be of any product
+    known = [task for task in dataset.tasks if task.name != tasks.PRODUCT.name]  # any product can be mentioned
     try:
         file = read(path, columns=dataset.columns, known=known)
-    except UsageError:  # other columns than those of the dataset, such as the monitor's
+    except UsageError:  # its columns are not named as in the dataset, as in an export of the monitor
         file = read(path, known=known)
     with suppress(UsageError):  # most files have no spans
         file = read(path, SPAN, file.columns, known=known)
@@ -76,7 +76,7 @@ def join(
         leave_out("it is about one mention, of which --task target learns", frame["start"].notna())
         check_schema(file.path, frame, dataset.tasks, file.columns)
     has_label = np.any([frame[task.column].isin(task.labels) for task in rows.tasks], axis=0)
-    # First: a row without a label corrects nothing, so it must not hide one before it.
+    # Before duplicates are dropped: a row without a label must not replace an earlier one that has one.
     leave_out("there is no label to learn", ~has_label)
     same = pd.DataFrame({"text": _plain_texts(frame), "product": frame[tasks.PRODUCT_COLUMN] if is_target else ""})
     leave_out(f"a later row has the same text{' and product' * is_target}", same.duplicated(keep="last"))
@@ -85,7 +85,7 @@ def join(
     )
     if not frame.empty:
         judged = [rows.texts[position] for position in split.validation]
-        # n-grams are weighted over all texts.
+        # The dataset's texts are included because TF-IDF weights n-grams over all texts.
         texts = [*frame[tasks.TEXT_COLUMN], *judged, *dataset.labelled[tasks.TEXT_COLUMN]]
         similarity, _ = splits.nearest(texts, np.arange(len(frame)), len(frame) + np.arange(len(judged)))
         leave_out("it is a near-duplicate of a text that validates", similarity >= splits.THRESHOLD)
@@ -102,7 +102,7 @@ def join(
 
 
 def _with_spans(file: Dataset) -> pd.DataFrame:
-    """The rows of a file with :data:`SPAN`, float, missing where a row is about the whole text."""
+    """The rows of a file with the columns :data:`SPAN`, float, missing where the label is about the whole text."""
     import pandas as pd
 
     cells = file.labelled.reindex(columns=SPAN)

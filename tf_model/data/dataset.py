@@ -1,6 +1,6 @@
 """Read a labelled table and check its columns, its texts and its labels.
 
-In messages a row is numbered as a spreadsheet shows it; the ``row`` column counts from 0 below the header.
+Messages number rows as a spreadsheet does; the ``row`` column counts from 0 below the header.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ SUFFIXES = (".xlsx", ".csv", ".tsv")
 LABELLED_SHEET = "Train"
 UNLABELLED_SHEET = "Test"
 UNLABELLED_COLUMN = "Tweet"
-FIRST_ROW = 2  # what the file itself calls row 0, below a header
-LONGEST_TEXT = 100_000  # characters; a longer cell is not a short text but a file pasted into one
-MOST_CLASSES = 100  # a column of more is no label but a number or a name of each row
+FIRST_ROW = 2  # the number that a spreadsheet gives to row 0, below the header
+LONGEST_TEXT = 100_000  # characters; a longer cell is no short text but a file pasted into it
+MOST_CLASSES = 100  # a column with more values holds no labels but numbers or names of the rows
 USUAL_COLUMNS = {
     PRODUCT.name: ("product", "brand", "target", "aspect", "entity"),
     EMOTION.name: ("emotion", "sentiment", "polarity", "label"),
 }
 
 CUSTOM = "custom"
-# Of the workbook that the report worked from; data/README.md says where it comes from.
+# The report's workbook; data/README.md gives its source.
 ASSIGNMENT_SHA256 = "4c5b5c09f5197f005ccc33b57547bb4491e59611fde6545ad5f503995d66b447"
 
 
@@ -46,7 +46,7 @@ class Dropped:
     rows: tuple[int, ...]
 
     def describe(self) -> str:
-        """Count, reason, and the numbers that the file gives to the rows."""
+        """The count, the reason, and the row numbers as in the file."""
         rows = plural(self.count, "row", "rows")
         numbers = ", ".join(str(row + FIRST_ROW) for row in self.rows)
         more = ", ..." if self.count > len(self.rows) else ""
@@ -55,7 +55,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns of texts and of the labels of each task; None: to be found, or not there."""
+    """The names of a file's text and label columns; None: to be detected, or absent."""
 
     text: str | None = None
     product: str | None = None
@@ -63,7 +63,7 @@ class Columns:
 
     @classmethod
     def of_model(cls, metrics: Mapping[str, Any]) -> Columns:
-        """Those of the table that a model with these metrics was trained on."""
+        """The columns of the table that a model was trained on, from its ``metrics``."""
         return cls(**metrics.get("columns", {}))
 
     def describe(self) -> str:
@@ -76,28 +76,28 @@ class Dataset:
     """A labelled table that was read and checked.
 
     ``labelled`` has the column ``row`` (int64), the text (as in the file, never blank) and a column of each task (str,
-    stripped, missing where there is no label), in file order. Those of a product or an emotion are called as in
-    :data:`tf_model.tasks.COLUMNS`, whatever their names in the file, which are ``columns``.
+    stripped, missing where there is no label), in file order. Text and labels are renamed to
+    :data:`tf_model.tasks.COLUMNS`; ``columns`` holds their names in the file.
     """
 
     name: str  # ASSIGNMENT for the report's workbook (known by its sha256), SAMPLE, else CUSTOM
     path: Path
     sha256: str
     labelled: pd.DataFrame
-    unlabelled: pd.DataFrame | None = None  # the sheet "Test": the column "Tweet", an empty cell is an empty string
+    unlabelled: pd.DataFrame | None = None  # the sheet "Test": the column "Tweet", empty cells as empty strings
     dropped: tuple[Dropped, ...] = ()  # rows that ``labelled`` leaves out
     warnings: tuple[str, ...] = ()  # one line each
-    tasks: tuple[tasks.Task, ...] = (PRODUCT, EMOTION)  # those that the table has a column of
+    tasks: tuple[tasks.Task, ...] = (PRODUCT, EMOTION)  # the tasks that have a column in the table
     columns: Columns = Columns(*COLUMNS)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, and what was read in another way than usual, one line each."""
+        """The rows that were left out, and warnings about how the file was read, one line each."""
         return (*(dropped.describe() for dropped in self.dropped), *self.warnings)
 
     @property
     def identity(self) -> str:
-        """What decides its rows and labels: the file, and which columns of it if they are not the report's."""
+        """What determines the rows and labels: the file's hash, and its columns if they are not the report's."""
         return self.sha256 if self.columns == Columns(*COLUMNS) else f"{self.sha256} {self.columns}"
 
 
@@ -110,9 +110,9 @@ def read(
 ) -> Dataset:
     """Read and check a dataset; ``keep`` names other columns to keep. Duplicates are kept, as the report kept them.
 
-    The classes are those of ``known`` tasks, such as a model's; else the report's where the labels are among them, else
-    the labels of the table, of which ``no_emotion`` says that there is none. Raises :class:`DataError` where the file,
-    a text or a label cannot be used, and :class:`UsageError` where a column is not there or cannot be told.
+    The classes are those of the ``known`` tasks, such as a model's; else the report's if they include the labels; else
+    the labels of the table. ``no_emotion`` names the label of no emotion. Raises :class:`DataError` if the file, a text
+    or a label cannot be used, and :class:`UsageError` if a column is missing or ambiguous.
     """
     import pandas as pd
 
@@ -149,7 +149,7 @@ def read(
 
 
 def is_sample(path: Path) -> bool:
-    """Whether ``path`` leads to the sample corpus."""
+    """Whether ``path`` is the sample corpus."""
     return paths.SAMPLE_CORPUS.is_file() and path.samefile(paths.SAMPLE_CORPUS)
 
 
@@ -157,7 +157,7 @@ def is_sample(path: Path) -> bool:
 
 
 def _load(path: Path, text_column: str | None = None, sheet: str | None = None) -> tuple[tables.Table, pd.DataFrame]:
-    """A table, closed again, and all its rows, indexed by their places in the file, counted from 0."""
+    """Read a table and close it; its rows are indexed by their position in the file, counted from 0."""
     import pandas as pd
 
     with tables.open_table(path, text_column, sheet, sheet_option=f"the name {LABELLED_SHEET!r}") as table:
@@ -176,7 +176,7 @@ def _load_sheet(path: Path, sheet: str, text_column: str | None = None) -> tuple
 
 
 def _find_columns(table: tables.Table, frame: pd.DataFrame, given: Columns) -> Columns:
-    """The columns as the file calls them: those given, else the report's, else the only one with a usual name."""
+    """The names of the columns in the file: as given, else the report's, else the only one with a usual name."""
     path, names = table.path, table.columns
     found = {part: names[tables.named_column(table, name)] for part, name in asdict(given).items() if name}
     if len(set(found.values())) < len(found):
@@ -208,7 +208,7 @@ def _find_columns(table: tables.Table, frame: pd.DataFrame, given: Columns) -> C
 
 
 def _tidy(path: Path, rows: pd.Index, columns: dict[str, list[str]]) -> tuple[pd.DataFrame, tuple[Dropped, ...]]:
-    """The column ``row``, the text, and the other columns, stripped; and the rows that are left out."""
+    """Return the columns ``row``, text and labels (stripped), and the rows that are left out."""
     import pandas as pd
 
     tidy = pd.DataFrame({"row": rows, TEXT_COLUMN: columns[TEXT_COLUMN]})
@@ -231,7 +231,7 @@ def _as_texts(column: pd.Series) -> list[str]:
 
 
 def _task_of(path: Path, task: tasks.Task, name: str, labels: list[str], no_emotion: str | None) -> tasks.Task:
-    """The task with the classes that the ``labels`` in the column ``name`` make."""
+    """The task with its classes, from the ``labels`` found in the column ``name``."""
     of_report = {*task.labels, *task.ignored_labels}
     is_like_report = tables.plain_name(name) == task.column and not of_report.isdisjoint(labels)
     is_emotion = task.name == EMOTION.name

@@ -17,45 +17,45 @@ from tf_model.preprocessing.cleaning import mark
 if TYPE_CHECKING:
     import pandas as pd
 
-SPAN = ("start", "end")  # columns of a table of corrections: the characters of one mention
+SPAN = ("start", "end")  # columns in a file of corrections: the character positions of one mention
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What a model is trained on and judged by."""
+    """The rows that a model is trained and evaluated on."""
 
     tasks: tuple[tasks.Task, ...]
     rows: np.ndarray  # int64 [N], row numbers in the file
     texts: list[str]
     label_ids: np.ndarray  # int64 [N, tasks], -1 where a text has no label of a task
-    ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # rows with a label that no model learns
-    is_weak: np.ndarray | None = None  # bool [N], whether the label is only assumed: it trains, and judges nothing
-    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: what is learned in place of the labels
+    ignored: dict[str, dict[str, int]] = field(default_factory=dict)  # row counts of labels that no model learns
+    is_weak: np.ndarray | None = None  # bool [N], whether the label is assumed: for training, not for evaluation
+    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: soft targets, learned instead of labels
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
     def strata(self) -> np.ndarray:
-        """What the parts of a split hold equal shares of: the first label, numbered through all tasks, int64 [N]."""
+        """What splits are stratified by: each row's first label, numbered across all tasks, int64 [N]."""
         offsets = np.cumsum([0, *(len(task.labels) for task in self.tasks)])
         first = (self.label_ids != tasks.NO_LABEL).argmax(axis=1)
         return offsets[first] + self.label_ids[np.arange(len(first)), first]
 
     @property
     def strata_names(self) -> tuple[str, ...]:
-        """The names of the strata: the classes of all tasks, one after the other."""
+        """The names of the strata: the classes of all tasks, in order."""
         return sum((task.labels for task in self.tasks), ())
 
     @property
     def judged_ids(self) -> np.ndarray:
-        """The labels that a model is judged by, int64 [N, tasks]: -1 also where a label is only assumed."""
+        """The labels for evaluation, int64 [N, tasks]: -1 also where a label is only assumed."""
         if self.is_weak is None:
             return self.label_ids
         return np.where(self.is_weak[:, None], tasks.NO_LABEL, self.label_ids)
 
     def take(self, positions: np.ndarray) -> TrainingRows:
-        """Only the rows at these positions, in their order."""
+        """The rows at these positions, in the order of ``positions``."""
         return replace(
             self,
             rows=self.rows[positions],
@@ -66,21 +66,21 @@ class TrainingRows:
         )
 
     def numbered(self, numbers: np.ndarray) -> TrainingRows:
-        """Only the rows that have these numbers in the file, in its order."""
+        """The rows with these numbers in the file, in file order."""
         return self.take(np.flatnonzero(np.isin(self.rows, numbers)))
 
 
 def training_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:
     """The rows with a label of the task ``name``, or, for ``answer``, of either task, in file order.
 
-    For ``target`` there is a row for each of the ``products``, by default :func:`products_of`, that a text names, its
-    first mention marked. The labelled product carries the emotion; where nothing is felt and no product labelled, none
-    does. That other products get no emotion is only assumed: the annotators of the report's data named one, not all.
-    Texts whose emotion has no product, or one that they do not name, are left out. A row with a :data:`SPAN` marks
-    exactly that mention.
+    For ``target`` a text has one row for each of the ``products`` (default: :func:`products_of`) that it names, with
+    the first mention marked. The labelled product gets the emotion; in a text labelled "no emotion" without a product,
+    all get "no emotion". For any other product "no emotion" is only assumed, because the report's annotators named one
+    product, not all. Texts whose emotion has no product, or a product that they do not name, are left out. A row with
+    a :data:`SPAN` marks exactly that mention.
 
-    A tweet with an emotion but without a product label has an *unknown* product, not none. Raises :class:`DataError`
-    if a task has no column or no row.
+    The product of a tweet with an emotion but no product label is *unknown*, not absent. Raises :class:`DataError` if
+    a task has no column or no row.
     """
     is_target = name == tasks.TARGET.name
     names = [task.name for task in tasks.ANSWER_TASKS] if is_target or name == tasks.ANSWER else [name]
@@ -113,23 +113,23 @@ def training_rows(dataset: Dataset, name: str, products: Products | None = None)
 
 
 def products_of(dataset: Dataset) -> Products:
-    """The products that the labels of a dataset are about, with the aliases known for the report's.
+    """The products among a dataset's labels, with the known aliases if they are the report's.
 
-    Where it has no column of products, they are the report's; :func:`training_rows` says what is missing.
+    Without a product column, the report's products; :func:`training_rows` reports the missing column.
     """
     product = next((task for task in dataset.tasks if task.name == tasks.PRODUCT.name), tasks.PRODUCT)
     return products_of_labels(product.labels)
 
 
 def products_of_labels(labels: Sequence[str]) -> Products:
-    """The same of labels, such as those of a model."""
+    """The products among ``labels``, such as a model's; see :func:`products_of`."""
     return read_products(paths.PRODUCTS) if set(labels) <= set(tasks.PRODUCTS) else Products(dict.fromkeys(labels, ()))
 
 
 def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, products: Products) -> TrainingRows:
     frame = dataset.labelled.reindex(columns=["row", *tasks.COLUMNS, *SPAN])
     labelled = list(frame[frame[emotion.column].isin(emotion.labels)].itertuples(index=False, name=None))
-    named = {(text, towards) for _, text, towards, *_ in labelled}  # a text may have a row for each of its products
+    named = {(text, towards) for _, text, towards, *_ in labelled}  # a file may label each product in its own row
     numbers, texts, label_ids, is_weak = [], [], [], []
     for row, text, towards, feeling, start, end in labelled:
         has_span = not np.isnan(start)
@@ -155,13 +155,13 @@ def _target_rows(dataset: Dataset, product: tasks.Task, emotion: tasks.Task, pro
 
 
 def label_ids_of(frame: pd.DataFrame, task: tasks.Task) -> np.ndarray:
-    """The classes of the rows of a dataset, int64 [N], -1 without a label that the task knows."""
+    """The class id of each row of a dataset, int64 [N]; -1 if it has no label of the task."""
     id_of = {label: number for number, label in enumerate(task.labels)}
     return frame[task.column].map(id_of).fillna(tasks.NO_LABEL).to_numpy(np.int64)
 
 
 def checked_rows(dataset: Dataset, name: str, products: Products | None = None) -> TrainingRows:
-    """:func:`training_rows` for a training; what a model will not learn from them is printed on standard error.
+    """:func:`training_rows`, checked; what a model cannot learn from them is noted on standard error.
 
     Raises :class:`DataError` if a class has a single example, or there is only one class.
     """

@@ -1,7 +1,7 @@
-"""Label errors: labels that a TF-IDF baseline, which never saw the row, contradicts.
+"""Label errors: labels that a TF-IDF baseline, trained without the row, contradicts.
 
 Source: C. Northcutt, L. Jiang and I. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", Journal of
-Artificial Intelligence Research 70 (2021), as the package cleanlab does it.
+Artificial Intelligence Research 70 (2021), as implemented in the package cleanlab.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ import numpy as np
 from tf_model.data import splits
 
 FOLDS = 5
-# `python -m research.baselines --choose` tries it against others, inside the training part of the report's split.
+# `python -m research.baselines --choose` compares it with others on the training part of the report's split.
 INVERSE_PENALTY = 10.0
-# Of the gradient. At scikit-learn's own, 1e-4, a probability moves by up to 0.03 with the last digit of a feature,
-# which differs between processors.
+# Of the gradient. With scikit-learn's default, 1e-4, probabilities differ between processors by up to 0.03, because
+# the last digit of a feature does.
 TOLERANCE = 1e-6
 
 
 def tfidf_features() -> Any:
-    """TF-IDF of words and pairs of words, beside TF-IDF of 2 to 5 characters inside words; an unfitted transformer."""
+    """An unfitted transformer: TF-IDF of words and pairs of words, and of 2 to 5 characters inside words."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_union
 
@@ -36,15 +36,15 @@ def tfidf_classifier(inverse_penalty: float = INVERSE_PENALTY) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    # Of the solvers for several classes, the quickest on these wide, sparse vectors (a third of the time of lbfgs).
+    # The fastest multiclass solver on these wide, sparse vectors (a third of the time of lbfgs).
     classifier = LogisticRegression(C=inverse_penalty, solver="newton-cg", tol=TOLERANCE, max_iter=1000)
     return make_pipeline(tfidf_features(), classifier)
 
 
 def out_of_fold(texts: Sequence[str], label_ids: np.ndarray, folds: Sequence[splits.Split], classes: int) -> np.ndarray:
-    """The probabilities of each row by a baseline fitted without it and its near-duplicates, float32 [N, classes].
+    """Probabilities of each row from a baseline fitted without it and its near-duplicates, float32 [N, classes].
 
-    ``folds`` are from :func:`tf_model.data.splits.grouped_folds`. A class that does not occur gets probability 0.
+    ``folds`` are from :func:`tf_model.data.splits.grouped_folds`. A class without training rows gets probability 0.
     """
     probabilities = np.zeros((len(texts), classes), np.float32)
     for split in folds:
@@ -55,10 +55,10 @@ def out_of_fold(texts: Sequence[str], label_ids: np.ndarray, folds: Sequence[spl
 
 
 def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Positions (int64) of the labels that confident learning takes for errors, the surest first."""
+    """Positions (int64) of the labels that confident learning considers errors, the most likely errors first."""
     from cleanlab.filter import find_label_issues
 
-    # cleanlab wants every class to occur.
+    # cleanlab requires that every class occurs.
     present, ids = np.unique(label_ids, return_inverse=True)
     scores = np.asarray(probabilities, dtype=np.float64)[:, present]
     scores /= scores.sum(axis=1, keepdims=True)
@@ -66,5 +66,5 @@ def find_label_errors(label_ids: np.ndarray, probabilities: np.ndarray) -> np.nd
 
 
 def label_confidence(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The probability that the model gives to each row's own label, float [N], 0 to 1: low is doubtful."""
+    """The probability that the model gives to each row's own label, float [N], 0 to 1; low means doubtful."""
     return np.asarray(probabilities)[np.arange(len(label_ids)), label_ids]

@@ -1,6 +1,6 @@
-"""Sentences about two products, made of opinions that were written for this project, to train ``target`` with.
+"""Training sentences for ``target``: each joins two opinions, written for this project, about two products.
 
-Tweets seldom say opposite things of two products, and few are negative. These do and are, in plain words.
+Few tweets are negative, and few express opposite emotions about two products. These sentences supply both.
 """
 
 import csv
@@ -10,7 +10,7 @@ import numpy as np
 from tf_model import paths, tasks
 from tf_model.preprocessing.cleaning import mark
 
-SHARES = (0.4, 0.2, 0.4)  # of the classes of tasks.EMOTIONS among the opinions drawn
+SHARES = (0.4, 0.2, 0.4)  # how often each class of tasks.EMOTIONS is drawn
 NAMES = (
     *("iPad", "iPad 2", "iPhone", "iPhone app", "Apple", "MacBook", "Google", "Google Maps", "Android"),
     *("Android phone", "Samsung", "Galaxy", "Nokia", "Windows Phone", "BlackBerry", "HTC", "Surface", "PlayStation"),
@@ -24,9 +24,9 @@ JOINTS = (
 
 
 def opinion_pairs(pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """Sentences of two opinions each, and the emotion directed at the marked mention: ``2 * pairs`` texts, int64.
+    """Return ``2 * pairs`` texts of two opinions each, and the emotion directed at the marked mention, int64.
 
-    Each sentence is there twice, once for each of its products. The ids are of :data:`tf_model.tasks.EMOTIONS`.
+    Each sentence occurs twice, once with each product marked. The ids index :data:`tf_model.tasks.EMOTIONS`.
     """
     with paths.OPINIONS.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

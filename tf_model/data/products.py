@@ -1,7 +1,7 @@
-"""The products that are asked about, and where a text names them.
+"""Lists of products, and where a text mentions them.
 
-A products file is a CSV table with the columns ``name`` and ``aliases``, separated by ``;``, or a YAML list of mappings
-with these keys. An alias is a name as people write it, such as ``Xbox One``, or a pattern of RE2 after ``re:``.
+A products file is a CSV table with the columns ``name`` and ``aliases`` (separated by ``;``), or a YAML list of
+mappings with these keys. An alias is a name as people write it, such as ``Xbox One``, or ``re:`` and an RE2 pattern.
 """
 
 import csv
@@ -20,16 +20,16 @@ from tf_model.preprocessing.cleaning import URL
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
-_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")  # an accent may be a character of its own
+_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")  # an accent may be a separate character
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
-# Two people type one name with another apostrophe, as HTML, or without accents.
+# People type the same name with different apostrophes, and with or without accents.
 _SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
-_ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that is found in it is found everywhere
+_ANY_TEXT = "zq xjkvb 7"  # names no product: a pattern that matches it matches anything
 
 
 @dataclass(frozen=True)
 class Mention:
-    """Where a text names a product: its characters from ``start`` up to ``end``, counted from 0."""
+    """Where a text mentions a product: characters ``start`` (from 0) to ``end`` (exclusive)."""
 
     product: str
     start: int
@@ -37,9 +37,9 @@ class Mention:
 
 
 class Products:
-    """A list of products, ready to be found in texts.
+    """A list of products to find in texts.
 
-    ``aliases`` are those of each product; its name is one as well. Raises :class:`DataError` where one cannot be used.
+    ``aliases`` maps each product to its aliases; its name is one too. Raises :class:`DataError` for an unusable alias.
     """
 
     def __init__(self, aliases: Mapping[str, Sequence[str]]):
@@ -56,7 +56,7 @@ class Products:
                 plain.append(name)
             for alias in plain:
                 self._add(name, alias)
-                if not _is_words(alias):  # signs at an end count: "Disney+" is not Disney
+                if not _is_words(alias):  # a sign at either end counts: "Disney+" is not Disney
                     spelled = map(re2.escape, filter(None, _SPACE.split(alias)))
                     self._patterns.append((name, re2.compile("(?i)" + r"[\s_-]*".join(spelled))))
             for alias in own:
@@ -81,10 +81,11 @@ class Products:
                 )
 
     def find(self, text: str) -> list[Mention]:
-        """All mentions in a text as it is written, in their order, none over another: the longest of several counts.
+        """All mentions in a raw text, in order; where mentions overlap, only the longest counts.
 
-        Letter case, accents, apostrophes, a plural s, and what separates the words of a name do not matter: "XBOX-Ones"
-        names the Xbox One. A mention is whole words, never a part of a web address; hashtags and handles count.
+        Letter case, accents, apostrophes, a plural s, and the separators between the words of a name do not matter:
+        "XBOX-Ones" names the Xbox One. A mention consists of whole words outside web addresses; hashtags and handles
+        count.
         """
         found = [*self._plain_mentions(text), *self._pattern_mentions(text)]
         if not found:
@@ -100,7 +101,7 @@ class Products:
         return sorted(kept, key=lambda each: each.start)
 
     def first_mentions(self, text: str) -> dict[str, Mention]:
-        """The first mention of each product that a text names, in their order."""
+        """The first mention of each product that a text names, in text order."""
         mentions: dict[str, Mention] = {}
         for mention in self.find(text):
             mentions.setdefault(mention.product, mention)
@@ -113,7 +114,7 @@ class Products:
             if word not in self._first_words and word.removesuffix("s") not in self._first_words:
                 continue
             for _, end in words[first:]:
-                # A name and a plural s; what separates words may be longer than the one space of an alias.
+                # Room for a plural s, and for separators that are longer than the single space of an alias.
                 if end - start > 2 * self._longest + 1:
                     break
                 key = _key(text[start:end])
@@ -129,7 +130,7 @@ class Products:
 
 
 def read_products(path: Path | str) -> Products:
-    """Read a products file; :class:`DataError` where it, or an alias in it, cannot be used."""
+    """Read a products file; raises :class:`DataError` if the file, or an alias in it, cannot be used."""
     path = Path(path)
     with explain_read_errors(path):
         content = path.read_bytes()
@@ -137,7 +138,7 @@ def read_products(path: Path | str) -> Products:
 
 
 def parse_products(content: bytes, suffix: str, name: str) -> Products:
-    """The same of the content of a file with this suffix, which messages call ``name``."""
+    """Read the content of a products file with this suffix; error messages call the file ``name``."""
     import yaml
 
     suffix = suffix.lower()
@@ -173,7 +174,7 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
         name, own = str(row["name"] or "").strip(), row.get("aliases") or []
         if not name:
             raise DataError(f"product {number} has an empty name; give it one, or remove it")
-        if row.get(None, [""]) != [""]:  # where csv puts what stands to the right of the last heading
+        if row.get(None, [""]) != [""]:  # csv puts fields beyond the last heading here
             raise DataError(f"{quoted(name)} has more fields than the header; split its aliases by ; and not by ,")
         own = own.split(";") if isinstance(own, str) else own if isinstance(own, list) else [own]
         found = [alias for each in own if (alias := str(each).strip())]
@@ -201,7 +202,7 @@ def _is_words(alias: str) -> bool:
 
 
 def _compiled(re2: Any, name: str, alias: str) -> Any:
-    """The pattern of an alias, without regard to letter case; RE2's time is linear in the text whatever the pattern."""
+    """Compile the pattern of an alias, ignoring letter case; RE2 matches any pattern in linear time."""
     which = f"the pattern {quoted(alias)} of {quoted(name)}"
     options = re2.Options()
     options.log_errors = False

@@ -1,4 +1,4 @@
-"""Where the dataset is: named by the user, in a known folder, downloaded, or else the sample corpus."""
+"""Find the dataset: a file that the user names, a known folder, a download, or else the sample corpus."""
 
 import argparse
 import os
@@ -27,14 +27,14 @@ OFFLINE_VARIABLES = ("TWEETS_OFFLINE", "HF_HUB_OFFLINE")
 
 @dataclass(frozen=True)
 class Source:
-    """The file that was chosen, and why; whether it is the sample corpus, whose figures say nothing of real tweets."""
+    """The chosen file and why; whether it is the sample corpus, whose metrics say nothing about real tweets."""
 
     path: Path
     reason: str
     is_sample: bool = False
 
     def describe(self) -> str:
-        """What was chosen and why: one line, or several that cannot be overlooked for the sample corpus."""
+        """The file and the reason in one line; for the sample corpus, several lines that nobody can overlook."""
         if not self.is_sample:
             return f"data: {paths.shown(self.path)} ({self.reason})"
         return (
@@ -49,12 +49,12 @@ class Source:
 def resolve(path: Path | str | None = None, *, option: str = "--data") -> Source:
     """The data file: ``path``, ``TWEETS_DATA``, ``data/raw/``, ``../shared/data/``, a download, or the sample corpus.
 
-    Raises :class:`DataError` where a named file is missing, ``data/raw/`` holds several, or there is no data.
+    Raises :class:`DataError` if a named file is missing, ``data/raw/`` holds several files, or there is no data.
     """
     for named, origin in ((path, option), (os.environ.get(DATA_VARIABLE) or None, DATA_VARIABLE)):
         if named is not None:
             chosen = Path(named)
-            with suppress(RuntimeError):  # "~someone" who has no home: the check says that it is missing
+            with suppress(RuntimeError):  # "~someone" without a home folder: check_file reports it as missing
                 chosen = chosen.expanduser()
             check_file(chosen, origin)
             return Source(chosen, f"named by {origin}", is_sample(chosen))
@@ -81,7 +81,7 @@ def announce(source: Source) -> None:
 
 
 def load(path: Path | str | None = None, **options: Any) -> Dataset:
-    """Find a dataset, say which, and read it; the options are those of :func:`tf_model.data.dataset.read`."""
+    """Find, announce and read a dataset; the options are those of :func:`tf_model.data.dataset.read`."""
     source = resolve(path)
     announce(source)
     dataset = read(source.path, **options)
@@ -93,15 +93,15 @@ def load(path: Path | str | None = None, **options: Any) -> Dataset:
 
 
 def add_column_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where a table has what, and which of its labels says that there is no emotion."""
+    """Add the options that name the columns of a table and its label for no emotion."""
     group = parser.add_argument_group("columns of the table (each is found by its usual names if not given)")
     for part, what in (("text", "texts"), ("product", "products"), ("emotion", "emotions")):
         group.add_argument(f"--{part}-column", metavar="NAME", help=f"column of the {what}")
-    group.add_argument("--no-emotion", metavar="LABEL", help='its label of no emotion, such as "neutral"')
+    group.add_argument("--no-emotion", metavar="LABEL", help='the label for no emotion, such as "neutral"')
 
 
 def options_of(arguments: argparse.Namespace, metrics: Mapping[str, Any] = {}) -> dict[str, Any]:
-    """The options of :func:`tf_model.data.dataset.read` that arguments name, else those of a model with ``metrics``."""
+    """Options for :func:`tf_model.data.dataset.read`: from the arguments, else from the ``metrics`` of a model."""
     given = {part: getattr(arguments, f"{part}_column") for part in ("text", "product", "emotion")}
     columns = replace(Columns.of_model(metrics), **{part: name for part, name in given.items() if name})
     return {"columns": columns, "no_emotion": arguments.no_emotion}
@@ -123,7 +123,7 @@ def download(url: str, target: Path, sha256: str) -> Path:
                 f"cannot download {url}: {reason}; try again later, put the file into {target.parent} yourself as "
                 f"{target.name}, or add --data PATH"
             ) from error
-        target.chmod(0o644)  # a temporary file is its owner's alone
+        target.chmod(0o644)  # a temporary file can be read by its owner only
     return target
 
 

@@ -1,6 +1,6 @@
-"""Which rows train and which validate: the report's split, and folds that no near-duplicate crosses.
+"""Split rows into training and validation: the report's split, and folds without near-duplicates on both sides.
 
-Where one of two near-duplicates trains and the other validates, the accuracy of a validation part says too much.
+If one of two near-duplicates is trained on and the other validates, the validation accuracy is too optimistic.
 """
 
 import re
@@ -16,13 +16,13 @@ from tf_model.errors import DataError, UsageError, listed
 
 # Applied to lower-cased text. "RT @a: RT @b: text" is a retweet of a retweet.
 RETWEET_MARKS = re.compile(r"^(?:\W*rt:?\s*@\w+)+")
-THRESHOLD = 0.8  # least cosine of a near-duplicate
-# Of similarities that are held at once: some hundred megabytes, however many texts there are.
+THRESHOLD = 0.8  # least cosine similarity of near-duplicates
+# How many similarities are held in memory at once: some hundred megabytes for any number of texts.
 BLOCK_ROWS, BLOCK_PAIRS = 1_000, 10_000_000
 
 
 class Split(NamedTuple):
-    """Positions of the rows (counted from 0) that train and that validate, each an int64 array; none is in both."""
+    """Positions of the training and the validation rows, counted from 0: two int64 arrays without common values."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -33,8 +33,8 @@ def report_split(
 ) -> Split:
     """The report's split: ``train_test_split(test_size=0.2, random_state=42)`` over the rows in file order.
 
-    It serves to compare with the report, :func:`grouped_folds` to judge a model. Raises :class:`DataError` if there are
-    too few rows, or the training part is without a class (of the names ``labels``).
+    Use it to compare with the report, and :func:`grouped_folds` to evaluate a model. Raises :class:`DataError` if there
+    are too few rows, or the training part lacks a class; ``labels`` are the class names for the message.
     """
     from sklearn.model_selection import train_test_split
 
@@ -54,9 +54,9 @@ def report_split(
 
 
 def training_split(rows: TrainingRows, seed: int, validation_size: float) -> tuple[Split, str]:
-    """Training and validation part, and in words how they were made: of a text's task as in the report, else by groups.
+    """Return the split and its description: as in the report for product or emotion alone, else by groups.
 
-    Raises :class:`DataError` if rows are too few, :class:`UsageError` for another share to validate than 1 / n.
+    Raises :class:`DataError` if there are too few rows, and :class:`UsageError` if ``validation_size`` is not 1 / n.
     """
     if not tasks.has_answer(task.name for task in rows.tasks):
         split = report_split(rows.strata, seed, validation_size, rows.strata_names)
@@ -102,7 +102,7 @@ def near_duplicate_groups(texts: Sequence[str], threshold: float = THRESHOLD) ->
 
 
 def folds_of(rows: TrainingRows, groups: np.ndarray, folds: int, seed: int) -> tuple[Split, ...]:
-    """:func:`grouped_folds` alike in the strata of the rows; no training part is without a class of a task."""
+    """:func:`grouped_folds`, stratified by the rows' strata; every training part has each class of each task."""
     classes = [(ids, task.labels) for ids, task in zip(rows.label_ids.T, rows.tasks, strict=True)]
     return grouped_folds(rows.strata, groups, folds, seed, classes)
 
@@ -114,10 +114,10 @@ def grouped_folds(
     seed: int = 0,
     classes: Sequence[tuple[np.ndarray, Sequence[str]]] = (),
 ) -> tuple[Split, ...]:
-    """scikit-learn's ``StratifiedGroupKFold(shuffle=True)``: folds alike in their strata, each group on one side only.
+    """scikit-learn's ``StratifiedGroupKFold(shuffle=True)``: stratified folds with each group on one side only.
 
-    ``classes`` are ids (int [N], -1: none) with their names, by default the strata. Raises :class:`DataError` if a
-    training part would lack one of them, or there are too few rows or groups.
+    ``classes`` are class ids (int [N], -1: none) with their names, by default the strata. Raises :class:`DataError` if
+    a training part would lack a class, or there are too few rows or groups.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -133,7 +133,7 @@ def grouped_folds(
         )
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer rows than folds: what matters of it, the training parts, is checked below.
+        # A class may have fewer rows than folds; that each training part has the class is checked below.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
         splits = tuple(Split(*parts) for parts in splitter.split(strata, strata, groups))
     for number, split in enumerate(splits, start=1):
@@ -151,9 +151,9 @@ def grouped_folds(
 
 
 def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The text among ``columns`` that is most similar to each of ``rows``, both positions in ``texts``.
+    """Find the most similar text among ``columns`` for each of ``rows``; both are positions in ``texts``.
 
-    Returns the similarities, float32 [rows], 0 to 1, and the positions of those texts, int64 [rows].
+    Returns the similarities, float32 [rows], 0 to 1, and the positions of the texts found, int64 [rows].
     """
     blocks = [
         (similarity.max(axis=1).toarray().ravel(), np.asarray(similarity.argmax(axis=1)).ravel())
@@ -164,7 +164,7 @@ def nearest(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> tupl
 
 
 def _similarity_blocks(texts: Sequence[str], rows: np.ndarray, columns: np.ndarray) -> Iterator[tuple[np.ndarray, Any]]:
-    """Yield positions [B] out of ``rows``, and their similarities to ``columns``, sparse float32 [B, columns]."""
+    """Yield a block of ``rows``, [B], and its similarities to ``columns``, sparse float32 [B, columns]."""
     if not len(rows):
         return
     ngrams, words = _ngram_vectors(texts), _word_vectors(texts)
@@ -187,7 +187,7 @@ def _ngram_vectors(texts: Sequence[str]) -> Any:
 
 
 def _word_vectors(texts: Sequence[str]) -> Any:
-    """One column per distinct sequence of words, sparse float32 [N, sequences], a single 1 in each row."""
+    """One-hot vectors of the texts' :func:`bare_words`, sparse float32 [N, distinct sequences of words]."""
     from scipy.sparse import csr_array
 
     _, sequence = np.unique(np.array([bare_words(text) for text in texts], dtype=object), return_inverse=True)
@@ -195,7 +195,7 @@ def _word_vectors(texts: Sequence[str]) -> Any:
 
 
 def bare_words(text: str) -> str:
-    """The words of a text in lower case, without punctuation and retweet marks; a text without words as it stands."""
+    """The words of a text in lower case, without punctuation and retweet marks; if none, the text in lower case."""
     lower = text.lower()
     return re.sub(r"[\W_]+", " ", RETWEET_MARKS.sub("", lower)).strip() or lower.strip()
 

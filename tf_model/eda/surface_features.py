@@ -1,4 +1,4 @@
-"""What else than words a tweet holds: digits, emoticons, placeholders, damage; and what cleaning leaves of it."""
+"""What tweets contain besides words (digits, emoticons, placeholders, damage), and what cleaning keeps of it."""
 
 import re
 from pathlib import Path
@@ -31,19 +31,19 @@ SURFACE_FEATURES = {
 
 
 def count_surface_features(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many ``tweets`` hold each ``feature`` of :data:`SURFACE_FEATURES`, and their ``share`` (0 to 1)."""
+    """How many ``tweets`` contain each ``feature`` of :data:`SURFACE_FEATURES`, and their ``share`` (0 to 1)."""
     counts = [len(with_surface_feature(tweets, feature)) for feature in SURFACE_FEATURES]
     frame = pd.DataFrame({"feature": list(SURFACE_FEATURES), "tweets": counts})
     return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
 
 
 def with_surface_feature(tweets: pd.DataFrame, feature: str) -> pd.DataFrame:
-    """The tweets that hold one of :data:`SURFACE_FEATURES`."""
+    """The tweets that contain one of :data:`SURFACE_FEATURES`."""
     return tweets[[bool(SURFACE_FEATURES[feature].search(text)) for text in tweets["text"]]]
 
 
 def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
-    """How many ``tweets`` hold each ``feature`` in each ``state``: ``raw``, or cleaned by a rule."""
+    """How many ``tweets`` contain each ``feature`` in each ``state``: ``raw``, or the name of a cleaning."""
     states = {"raw": tweets}
     for name, cleaning in CLEANINGS.items():
         states[name] = tweets.assign(text=[cleaning.clean(well_formed(text)) for text in tweets["text"]])
@@ -52,6 +52,6 @@ def after_cleaning(tweets: pd.DataFrame) -> pd.DataFrame:
 
 
 def token_counts(tweets: pd.DataFrame, vocabulary: Path, cleaning: str) -> np.ndarray:
-    """Length of each tweet in tokens of a BERT ``vocab.txt``, special tokens included, after a cleaning: int64 [N]."""
+    """Length of each cleaned tweet in tokens of a BERT ``vocab.txt``, special tokens included: int64 [N]."""
     tokenizer = LightTokenizer(read_vocabulary(vocabulary), CLEANINGS[cleaning], lower_case=True, max_tokens=MAX_TOKENS)
     return np.array([len(ids) for ids in tokenizer([well_formed(text) for text in tweets["text"]])], np.int64)

@@ -14,7 +14,7 @@ from tf_model.preprocessing.cleaning import BROKEN_APOSTROPHE, URL
 NO_PRODUCT = "no product"
 NO_LABEL = "no label"
 
-# Brands that can stand in a tweet side by side; an app is named by a common word and would only repeat these.
+# Brands that can occur side by side in a tweet. No apps: their names are a common word, or repeat these brands.
 BRANDS = ("iPhone", "iPad", "Google", "Android", "Apple")
 
 _NO_WORDS = re.compile(rf"{URL}|\B@\w+")
@@ -25,7 +25,7 @@ _WORD = re.compile(r"\w+(?:['&]\w+)*")
 def describe(labelled: pd.DataFrame) -> pd.DataFrame:
     """Everything about each tweet that the other functions count, one line per row of ``Dataset.labelled``.
 
-    ``same_words`` is a number that tweets share whose :func:`~tf_model.data.splits.bare_words` are the same.
+    Tweets with the same :func:`~tf_model.data.splits.bare_words` share a number in ``same_words``.
     """
     text = labelled[tasks.TEXT_COLUMN].reset_index(drop=True)
     return pd.DataFrame(
@@ -44,7 +44,7 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
 
 
 def named(text: str) -> tuple[str, ...]:
-    """Which of the five brand words of :data:`BRANDS` a text holds, in that order."""
+    """The brand words of :data:`BRANDS` that a text contains, in the order of the list."""
     lower = text.lower()
     return tuple(brand for brand in BRANDS if brand.lower() in lower)
 
@@ -68,8 +68,8 @@ def passing(
 ) -> pd.DataFrame:
     """The rows of ``tweets`` (see :func:`describe`) that pass all filters, with their index; empty ones keep all.
 
-    Answers may also have the columns ``status``, ``source`` and ``date``, of which ``dates`` are the first day and the
-    last. ``contains`` are letters, whatever their case; ``once`` keeps the first of those with the same words.
+    Answered tweets may also have the columns ``status``, ``source`` and ``date``; ``dates`` are the first and the last
+    day. ``contains`` ignores letter case; ``once`` keeps the first of the tweets with the same words.
     """
     chosen = {"product": products, "emotion": emotions, "status": statuses, "source": sources}
     for column, labels in chosen.items():
@@ -84,9 +84,9 @@ def passing(
 
 
 def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
-    """All labels of ``product`` or ``emotion`` as they are shown, then ignored and missing ones if they occur.
+    """All labels of ``product`` or ``emotion`` in display order, then ignored and missing labels if they occur.
 
-    Of another table than the report's those that occur, sorted.
+    For a table with other labels than the report's: the labels that occur, sorted.
     """
     task, occurring = tasks.TASKS[column], set(tweets[column])
     own = sorted(filter(is_label, occurring))

@@ -1,4 +1,4 @@
-"""Which words are frequent, which tell one label from the others, and how far a rule of keywords gets."""
+"""Which words are frequent, which words distinguish one label from the others, and how accurate a keyword rule is."""
 
 import re
 from typing import Any
@@ -10,12 +10,12 @@ from tf_model.eda.tweets import NO_PRODUCT, is_label, label_order
 from tf_model.evaluation.metrics import wilson_interval
 
 RETWEET = "rt"  # a mark, not a word
-LEAST_TWEETS = 5  # in which a telling word must occur
-PRIOR_WORDS = 1000  # weight of the words' frequencies in all tweets: the greater, the less rare words differ
+LEAST_TWEETS = 5  # that a telling word must occur in
+PRIOR_WORDS = 1000  # weight of the prior, the frequencies in all tweets; the greater, the less rare words stand out
 
 _APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
-# Patterns for lower-cased texts, which must all match, and the product that they speak for; the first rule that
-# fits decides. Written from the names of the classes and of what their makers sold and showed in early 2011.
+# Patterns for lower-cased texts, which must all match, and the product that they indicate; the first rule that
+# matches decides. Written from the class names and from what the makers sold and showed in early 2011.
 PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
     ((_APP, r"android"), "Android App"),
     ((_APP, _APPLE_DEVICE), "iPad or iPhone App"),
@@ -34,7 +34,7 @@ PRODUCT_RULES: tuple[tuple[tuple[str, ...], str], ...] = (
 
 
 def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
-    """In how many ``tweets`` which ``words`` (or pairs in a row) occur, and their ``share``; no "rt", no stop words."""
+    """How many ``tweets`` contain each word or word pair (``words``), and their ``share``; no "rt", no stop words."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
     counts, words = _occurrences(tweets, pairs)
@@ -46,11 +46,11 @@ def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
 
 
 def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
-    """Which words, or pairs in a row, tell the tweets of a label (``by``: ``product`` or ``emotion``) from the others.
+    """Words, or word pairs, that distinguish the tweets of a label (``by``: ``product`` or ``emotion``) from others.
 
     Source: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words: Lexical Feature Selection and Evaluation for
     Identifying the Content of Political Conflict", Political Analysis 16 (2008), equations 15, 16, 20 and 22. Returns
-    the ``tweets`` of the label and the ``others`` with the words, the ``log_odds`` and their ``z``, greatest first.
+    how many ``tweets`` of the label and ``others`` contain the words, the ``log_odds`` and ``z``, the highest first.
     """
     tweets = tweets[tweets[by].map(is_label).astype(bool)]
     labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
@@ -71,7 +71,7 @@ def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.Data
 
 
 def with_words(tweets: pd.DataFrame, words: str) -> pd.DataFrame:
-    """The tweets in which a word, or a pair of words with one space between, occurs."""
+    """The tweets that contain a word, or a pair of words separated by one space."""
     return tweets[[f" {words} " in f" {' '.join(terms)} " for terms in tweets["terms"]]]
 
 
@@ -97,16 +97,16 @@ def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
 
 
 def keyword_rule(text: str) -> str | None:
-    """The product of the first of :data:`PRODUCT_RULES` that fits a text; None where none does."""
+    """The product of the first of :data:`PRODUCT_RULES` that matches a text; None if none does."""
     lower = text.lower()
     fitting = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
     return next(fitting, None)
 
 
 def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
-    """How often :func:`keyword_rule` gives the labelled product, with the 95% interval ``low``, ``high``.
+    """The accuracy of :func:`keyword_rule` on tweets with a product, with the 95% interval ``low``, ``high``.
 
-    Beside it how many ``tweets`` of each ``product`` the rule gives which ``answer`` (:data:`NO_PRODUCT`: none fits).
+    Also the number of ``tweets`` by ``product`` and the rule's ``answer`` (:data:`NO_PRODUCT`: no rule matches).
     """
     labelled = tweets[tweets["product"] != NO_PRODUCT]
     answers = labelled.assign(answer=[keyword_rule(text) or NO_PRODUCT for text in labelled["text"]])

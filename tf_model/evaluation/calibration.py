@@ -1,4 +1,4 @@
-"""Whether a probability can be taken at its word: temperature scaling, reliability, and what abstaining would gain."""
+"""Calibration of probabilities: temperature scaling, reliability, and what a model gains by abstaining."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import numpy as np
 from tf_model.evaluation.metrics import SMALLEST_PROBABILITY
 
 BINS = 15
-TARGET_ACCURACY = 0.8  # of the answers that are given: the threshold of "Not sure" is chosen for it
+TARGET_ACCURACY = 0.8  # of the answers that are given; the threshold of "Not sure" is chosen to reach it
 TEMPERATURES = (0.05, 20.0)
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Softmax of ``log(probabilities) / temperature``, float64 [N, classes]; above 1 less sure, below 1 surer."""
+    """Softmax of ``log(probabilities) / temperature``, float64 [N, classes]; above 1, confidence is lower."""
     logits = np.log(np.clip(np.asarray(probabilities, np.float64), SMALLEST_PROBABILITY, 1)) / temperature
     logits -= logits.max(axis=1, keepdims=True)
     powers = np.exp(logits)
@@ -20,7 +20,7 @@ def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def fit_temperature(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
-    """The temperature with the least negative log-likelihood of the true classes, on rows that did not train.
+    """The temperature with the lowest negative log-likelihood of the true classes, on rows not trained on.
 
     Source: C. Guo et al., "On calibration of modern neural networks", ICML 2017.
     """
@@ -56,7 +56,7 @@ def reliability(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BI
 
 
 def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray, bins: int = BINS) -> float:
-    """Mean distance of confidence and accuracy over the bins of :func:`reliability`, weighted by rows, 0 to 1.
+    """Mean distance between confidence and accuracy over the bins of :func:`reliability`, weighted by rows, 0 to 1.
 
     Source: M. P. Naeini et al., "Obtaining well calibrated probabilities using Bayesian binning", AAAI 2015.
     """
@@ -65,12 +65,12 @@ def expected_calibration_error(label_ids: np.ndarray, probabilities: np.ndarray,
 
 
 def brier_score(label_ids: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean squared distance of the probabilities of all classes to the truth, 0 to 2 (G. W. Brier, 1950)."""
+    """Mean squared distance between the class probabilities and the truth, 0 to 2 (G. W. Brier, 1950)."""
     return float(squared_distances(label_ids, probabilities).mean())
 
 
 def squared_distances(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Of each row, the squared distance of the probabilities of all classes to the truth, float64 [N], 0 to 2."""
+    """Squared distance between the class probabilities and the truth of each row, float64 [N], 0 to 2."""
     label_ids, probabilities = np.asarray(label_ids), np.asarray(probabilities, np.float64)
     truth = np.eye(probabilities.shape[1])[label_ids]
     return ((probabilities - truth) ** 2).sum(axis=1)
@@ -86,9 +86,9 @@ def calibration_metrics(label_ids: np.ndarray, probabilities: np.ndarray) -> dic
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101) -> list[dict[str, float | int]]:
-    """By threshold, ``points`` from 0 to 1: the share answered (``coverage``), and ``accuracy`` and ``rows`` of that.
+    """For ``points`` thresholds from 0 to 1: the share answered (``coverage``), and its ``accuracy`` and ``rows``.
 
-    Thresholds that leave no answer are left out.
+    Thresholds above every confidence are left out.
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, bool)
     table = []
@@ -107,14 +107,14 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray, points: int = 101
 
 
 def choose_threshold(table: list[dict[str, float | int]], accuracy: float) -> float:
-    """The lowest threshold of a :func:`risk_coverage` table with this accuracy, else the one with the highest."""
+    """The lowest threshold of a :func:`risk_coverage` table that reaches this accuracy, else the most accurate one."""
     reached = [row for row in table if row["accuracy"] >= accuracy]
     best = reached[0] if reached else max(table, key=lambda row: row["accuracy"])
     return float(best["threshold"])
 
 
 def accuracy_at_coverage(confidence: np.ndarray, correct: np.ndarray, coverage: float) -> float:
-    """Accuracy of the surest ``coverage`` (0 to 1) of the answers; equal confidences in the order of the rows."""
+    """Accuracy of the most confident share ``coverage`` (0 to 1) of the answers; ties are taken in row order."""
     count = max(1, round(coverage * len(confidence)))
     surest = np.argsort(-np.asarray(confidence, np.float64), kind="stable")[:count]
     return float(np.asarray(correct)[surest].mean())

@@ -1,7 +1,7 @@
-"""Whether one model is better than another: both answer the same labelled texts, which neither has trained on.
+"""Whether one model is better than another, on the same labelled texts, which neither was trained on.
 
-An exact McNemar test says how surprising the rows are that only one of them gets right, a paired bootstrap how large
-the difference may be.
+An exact McNemar test uses the rows that only one of the models gets right; a paired bootstrap gives an interval for the
+difference in accuracy.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
     p_value = mcnemar_test(old_correct, new_correct)
     difference = float(new_correct.mean() - old_correct.mean())
     low, high = mean_interval(new_correct.astype(float) - old_correct, groups)
-    clear = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test takes retweets of one tweet for as many tweets
+    clear = p_value < SIGNIFICANCE and (low > 0 or high < 0)  # the test alone counts every retweet as a new tweet
     return {
         "rows": len(old_correct),
         "groups": len(old_correct) if groups is None else len(np.unique(groups)),
@@ -58,10 +58,10 @@ def compare_right(old_correct: np.ndarray, new_correct: np.ndarray, groups: np.n
 
 
 def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dict[str, Any]:
-    """Let two models answer the texts, or labelled mentions, that both validated on, and compare what they answer.
+    """Compare the answers of two models on the texts, or labelled mentions, that are in both validation parts.
 
-    ``tasks`` holds :func:`compare_right` and the metrics of both for each task that both know, and for the answer;
-    ``task`` is the one that decides. Raises :class:`ModelError` if there is nothing to compare on.
+    ``tasks`` holds :func:`compare_right` and both models' metrics for each task that they share, and for the answer;
+    ``task`` is the task that decides. Raises :class:`ModelError` if there is nothing to compare on.
     """
     old_name, new_name = paths.shown(old.folder), paths.shown(new.folder)
     chosen = [task for task in old.tasks if task in new.tasks]
@@ -92,7 +92,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
     if name == tasks.ANSWER:
         known = rows.label_ids[:, 1] != tasks.NO_LABEL
         metrics, correct = {}, []
-        for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gains a model nothing
+        for model, each in zip(("old", "new"), scores, strict=True):  # best guesses: "Not sure" gives no advantage
             probabilities = [each[task.name][known] for task in chosen]
             is_right = confidence_and_right(rows.label_ids[known], probabilities, chosen[1].neutral)[1]
             interval = list(wilson_interval(int(is_right.sum()), len(is_right)))
@@ -112,7 +112,7 @@ def compare_models(old: Predictor, new: Predictor, dataset: data.Dataset) -> dic
 
 
 def _unseen_rows(model: Predictor, dataset: data.Dataset) -> np.ndarray:
-    """The numbers of the rows of the dataset that a model validated on, and so has not trained on, int64 [N]."""
+    """Row numbers of the validation part of a model, which it was not trained on, int64 [N]."""
     if model.data_sha256 != dataset.sha256:
         raise ModelError(
             f"{paths.shown(model.folder)} was trained on other data (sha256 {model.data_sha256}) than "
@@ -142,7 +142,7 @@ def print_comparison(console: Any, comparison: Mapping[str, Any]) -> None:
 
 
 def result_line(comparison: Mapping[str, Any]) -> str:
-    """The result in one line, with the metrics that it rests on."""
+    """The result in one line, with the metrics behind it."""
     result = comparison["tasks"][comparison["task"]]
     words = NO_DIFFERENCE + " between the models"
     if comparison["verdict"] != NO_DIFFERENCE:

@@ -1,4 +1,4 @@
-"""What follows from the validation predictions of a saved model: thresholds, joint answers, the hardest mistakes."""
+"""Analysis of a saved model's validation predictions: thresholds, joint answers, and the hardest mistakes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ REPORT_VALIDATION_ROWS = 659  # 20% of the 3,291 tweets with a product, rounded 
 
 
 def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[str, float]], str]:
-    """The report's metrics for a task (none but of products), and in a sentence whether they were measured alike."""
+    """The report's metrics for a task (it has only products), and a sentence on whether they are comparable."""
     if task != tasks.PRODUCT.name:
         return {}, f"The report gives no figure for the {task}."
     split = {name: getattr(config.REPORT, name) for name in ("split_seed", "validation_size")}
@@ -29,12 +29,12 @@ def report_metrics(model: ModelReport, task: str) -> tuple[Mapping[str, Mapping[
 
 @dataclass(frozen=True)
 class ThresholdEffect:
-    """What would happen if a model answered only where it is at least so confident, and abstained elsewhere."""
+    """What a confidence threshold does: the model answers at or above it and abstains below it."""
 
     rows: int
     answered: int
-    correct: int  # of those answered
-    abstained_correct: int  # correct answers that would not be given
+    correct: int  # among the answered
+    abstained_correct: int  # correct answers that are not given
     abstained_wrong: int
     coverage: float  # share of the rows that get an answer, 0 to 1
     accuracy: float | None  # share of the answers that are correct, 0 to 1; None where nothing is answered
@@ -42,7 +42,7 @@ class ThresholdEffect:
 
 
 def threshold_effect(confidences: np.ndarray, correct: np.ndarray, threshold: float) -> ThresholdEffect:
-    """Count what a threshold would let through, and where the model would abstain; float and bool [N], N at least 1."""
+    """Count answers and abstentions at a threshold, from float [N] and bool [N], N at least 1."""
     answered = confidences >= threshold
     count, right = int(answered.sum()), int((answered & correct).sum())
     return ThresholdEffect(
@@ -72,7 +72,7 @@ def joint_correctness(model: ModelReport) -> tuple[np.ndarray, np.ndarray] | Non
 
 
 def hardest_mistakes(predictions: Predictions, most: int = 50) -> pd.DataFrame:
-    """The wrong predictions of labelled rows whose true class was thought least probable, the hardest first."""
+    """The wrong predictions of labelled rows with the lowest probability of the true class, the lowest first."""
     wrong = np.flatnonzero(~predictions.correct)
     true = predictions.probabilities[np.arange(len(predictions.rows)), predictions.label_ids]
     hardest = wrong[np.lexsort((predictions.rows[wrong], true[wrong]))][:most]

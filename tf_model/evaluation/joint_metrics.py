@@ -1,8 +1,8 @@
-"""How good the predictions of a model are: each task, the joint label, and what its probabilities are worth.
+"""Metrics of a model's predictions: of each task, of the joint label, and of the calibration.
 
 Label ids are int [N, tasks], -1 where a text has no label of a task. Probabilities are float [N, classes of all tasks],
-those of the tasks side by side; ``chosen`` are the tasks, with their classes. Models of product and emotion, in this
-order, and of targets also give answers.
+the tasks side by side; ``chosen`` lists the tasks with their classes. A model of product and emotion, in this order, or
+of targets also gives answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,11 +34,11 @@ from tf_model.modeling.joint_label import answer_outputs, confidence_and_right
 from tf_model.tasks import ANSWER_TASKS, EMOTION, PRODUCT, Task
 
 Tasks = Sequence[Task]
-COVERAGE = 0.8  # the share of most confident products whose accuracy is reported
+COVERAGE = 0.8  # accuracy is also reported for this share of the product predictions, the most confident ones
 
 
 def by_task(probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, np.ndarray]:
-    """Probabilities [N, classes] of each task, by its name."""
+    """Split probabilities by task: [N, classes] under each task's name."""
     ends = np.cumsum([len(task.labels) for task in chosen])[:-1]
     return dict(zip([task.name for task in chosen], np.split(probabilities, ends, axis=1), strict=True))
 
@@ -67,7 +67,7 @@ def calibrate(probabilities: np.ndarray, temperatures: dict[str, float], chosen:
 def calibrate_across(
     label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], chosen: Tasks = ANSWER_TASKS
 ) -> np.ndarray:
-    """Calibrate each part with temperatures that were fitted on all other parts, so that none judges itself."""
+    """Calibrate each part with temperatures fitted on all other parts, so that no part is fitted on itself."""
     calibrated = np.empty(probabilities.shape, np.float64)
     for part in parts:
         others = np.setdiff1d(np.arange(len(probabilities)), part)
@@ -77,7 +77,7 @@ def calibrate_across(
 
 
 def threshold_for(label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks = ANSWER_TASKS) -> dict[str, Any]:
-    """The threshold that :data:`TARGET_ACCURACY` asks for, with the table it was chosen from."""
+    """The threshold chosen for :data:`TARGET_ACCURACY`, with the table that it was chosen from."""
     _, confidence, correct = _joint(label_ids, probabilities, chosen)
     table = risk_coverage(confidence, correct)
     return {
@@ -92,9 +92,9 @@ def evaluate_predictions(
 ) -> dict[str, Any]:
     """Metrics of a model's probabilities by task, each on the rows with its label; ready for JSON.
 
-    With a ``threshold`` of "Not sure" also ``answer``, on the rows with an emotion label: :func:`answer_metrics`;
-    ``unknown_target_rows``, of which only the emotion is judged; and the shares of each emotion. What is abstained from
-    is more often non-neutral, so the shares among what is ``answered`` are no estimate of those by the ``labels``.
+    With a ``threshold`` of "Not sure" there is also ``answer``, on the rows with an emotion label:
+    :func:`answer_metrics`; ``unknown_target_rows``, where only the emotion is evaluated; and each emotion's shares. A
+    model abstains more often on non-neutral texts, so the ``answered`` shares do not estimate those by ``labels``.
     """
     metrics = {
         task.name: evaluate_probabilities(ids, scores, task.labels)
@@ -129,10 +129,10 @@ def answer_metrics(
     threshold: float,
     neutral: int | None = EMOTION.neutral,
 ) -> dict[str, Any]:
-    """Metrics of the joint label of N rows, ready for JSON: of the best guess, and with "Not sure" below ``threshold``.
+    """JSON-ready metrics of the joint label of N rows: of the best guess, and with "Not sure" below ``threshold``.
 
-    ``emotion_rows`` are the non-neutral ones, all if ``neutral``, the id of no emotion, is None;
-    ``accuracy_not_sure_wrong`` is of all rows, "Not sure" counted as wrong.
+    ``emotion_rows`` are the non-neutral rows, or all rows if ``neutral``, the id of no emotion, is None;
+    ``accuracy_not_sure_wrong`` is over all rows and counts "Not sure" as wrong.
     """
     non_neutral = emotion_ids != neutral
     answered = confidence >= threshold
@@ -156,10 +156,10 @@ def evaluate_out_of_fold(
     groups: np.ndarray | None = None,
     chosen: Tasks = ANSWER_TASKS,
 ) -> dict[str, Any]:
-    """:func:`evaluate_predictions` with :func:`headline` of a cross-validation; ``parts``: the rows of each fold.
+    """:func:`evaluate_predictions` and :func:`headline` of a cross-validation; ``parts`` are the rows of each fold.
 
-    Both tasks are calibrated first, each part with temperatures from the other parts, which ``calibration`` describes;
-    the threshold comes from all predictions.
+    If the model gives answers, each part is first calibrated with temperatures from the other parts, as ``calibration``
+    reports; the threshold is chosen on all predictions.
     """
     if not tasks.has_answer(task.name for task in chosen):
         metrics = evaluate_predictions(label_ids, probabilities, chosen=chosen)
@@ -172,7 +172,7 @@ def evaluate_out_of_fold(
 
 
 def predictions(probabilities: np.ndarray, threshold: float | None = None, chosen: Tasks = ANSWER_TASKS) -> Any:
-    """A table of what a model with these probabilities answers, see :func:`answer_outputs`, without them."""
+    """A table of the :func:`answer_outputs` of these probabilities, without the probabilities themselves."""
     import pandas as pd
 
     scores = [np.asarray(values, np.float32) for values in by_task(probabilities, chosen).values()]
@@ -183,9 +183,9 @@ def predictions(probabilities: np.ndarray, threshold: float | None = None, chose
 def accuracy_intervals(
     label_ids: np.ndarray, probabilities: Sequence[np.ndarray], groups: np.ndarray, chosen: Tasks = ANSWER_TASKS
 ) -> dict[str, list[float]]:
-    """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, of the mean over seeds.
+    """95% intervals, ``[low, high]``, of the accuracies in :func:`headline`, averaged over seeds.
 
-    ``probabilities`` are those of each seed; a metric over fewer than two groups has no interval.
+    ``probabilities`` has one array per seed; a metric over fewer than two groups has no interval.
     """
     correct = {}  # of each metric: which rows count, bool [N], and whether each seed is correct there, [seeds, N]
     for task, ids in zip(chosen, label_ids.T, strict=True):
@@ -231,7 +231,7 @@ def evaluate_calibration(
 
 
 def headline(metrics: dict[str, Any], calibration: dict[str, Any] | None = None) -> dict[str, float]:
-    """The metrics that models are compared by, flat; with ``calibration``, of both tasks, also those of the answer."""
+    """The metrics that models are compared by, in one flat dict; with ``calibration``, also those of the answer."""
     flat = {}
     for name, of_task in metrics.items():
         if name != tasks.ANSWER:
@@ -278,7 +278,7 @@ def print_evaluation(console: Any, title: str, metrics: dict[str, Any]) -> None:
 def _joint(
     label_ids: np.ndarray, probabilities: np.ndarray, chosen: Tasks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of the rows with an emotion label: true emotions, confidence of the best answer, whether it is correct."""
+    """For the rows with an emotion label: true emotion, confidence of the best answer, and whether it is correct."""
     known = label_ids[:, -1] >= 0
     scores = [values[known] for values in by_task(probabilities, chosen).values()]
     confidence, correct = confidence_and_right(label_ids[known], scores, chosen[-1].neutral)

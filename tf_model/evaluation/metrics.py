@@ -1,4 +1,4 @@
-"""How good the answers are: loss, accuracy with its interval, macro-F1, each class, and tables that show them."""
+"""Metrics of one task: loss, accuracy with its interval, macro-F1, each class, and tables that show them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,34 +8,34 @@ import numpy as np
 from tf_model.errors import DataError
 from tf_model.model_dir import probabilities_sum_to_1
 
-# Of the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part (2,632
-# tweets) and validation part (659 tweets, 576 of them correct). It gives no macro-F1.
+# From the report that this project reproduces: bert-base-uncased, 9 products, the last of 10 epochs, training part
+# (2,632 tweets) and validation part (659 tweets, 576 of them correct). It gives no macro-F1.
 REPORT: Mapping[str, Mapping[str, float]] = {
     "train": {"loss": 0.2608, "accuracy": 0.9487},
     "validation": {"loss": 0.4569, "accuracy": 0.8741},
 }
-SMALLEST_PROBABILITY = 1e-7  # Keras' epsilon: an answer that was ruled out costs 16.1 nats, not infinitely many
+SMALLEST_PROBABILITY = 1e-7  # Keras' epsilon: a true class with probability 0 costs 16.1 nats, not infinitely many
 CONFIDENCE = 0.95  # coverage of intervals
-Z = 1.959963984540054  # standard deviations of a normal distribution that hold as much
+Z = 1.959963984540054  # standard deviations on each side of a normal mean that cover CONFIDENCE
 RESAMPLES = 9999  # of a bootstrap
 
 
 def wilson_interval(successes: Any, total: Any) -> tuple[Any, Any]:
     """Wilson's score interval (1927) of proportions, such as an accuracy: lower and upper bound, 0 to 1.
 
-    Of counts out of totals, at least 1, as float; of arrays of any shape, as float64 of that shape.
+    Counts and totals (at least 1) give floats; arrays of any shape give float64 arrays of that shape.
     """
     share, square = successes / total, Z**2 / total
     middle = share + square / 2
     half = (share * (1 - share) * square + square**2 / 4) ** 0.5
     low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
-    return np.clip(low, 0, share), np.clip(high, share, 1)  # as it is but for rounding
+    return np.clip(low, 0, share), np.clip(high, share, 1)  # corrects rounding only
 
 
 def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple[float, float]:
-    """Percentile interval of a mean over rows, float [N], by a bootstrap that draws each of the groups, int [N], whole.
+    """Percentile interval of a mean over rows, float [N], by a bootstrap that resamples whole groups, int [N].
 
-    Raises :class:`DataError` where fewer than two rows or groups can be drawn.
+    Raises :class:`DataError` if there are fewer than two rows or groups.
     """
     from scipy.stats import bootstrap
 
@@ -60,16 +60,16 @@ def mean_interval(values: np.ndarray, groups: np.ndarray | None = None) -> tuple
         batch=1000,  # some 10 MB for a thousand rows
         confidence_level=CONFIDENCE,
         method="percentile",
-        rng=np.random.default_rng(0),  # the same models, the same interval
+        rng=np.random.default_rng(0),  # the same input always gives the same interval
     ).confidence_interval
     return float(interval.low), float(interval.high)
 
 
 def evaluate_probabilities(label_ids: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """Metrics of the probabilities, float [N, C], that a model gave to rows of true classes, int [N]; ready for JSON.
+    """JSON-ready metrics of a model's probabilities, float [N, C], for rows with these true classes, int [N].
 
-    ``loss`` is in nats, as Keras has it; ``macro_f1`` is over all C classes; a row of ``confusion_matrix`` is a true
-    class. Raises :class:`DataError` where a row is no distribution, such as after a training that diverged.
+    ``loss`` is in nats, as in Keras; ``macro_f1`` is over all C classes; a row of ``confusion_matrix`` is a true class.
+    Raises :class:`DataError` if the probabilities of a row do not sum to 1, such as after a training that diverged.
     """
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -108,7 +108,7 @@ def summarize(values: Iterable[float]) -> dict[str, float | int | None]:
 
 
 def print_metrics(console: Any, title: str, metrics: Mapping[str, Any]) -> None:
-    """Print what :func:`evaluate_probabilities` returned: one line over all, each class, the confusion matrix."""
+    """Print what :func:`evaluate_probabilities` returned: a summary line, each class, and the confusion matrix."""
     from rich.text import Text
 
     low, high = metrics["accuracy_interval"]
@@ -134,7 +134,7 @@ def comparison_table(
     validation_metrics: Mapping[str, Any],
     reference: Mapping[str, Mapping[str, float]] = REPORT,
 ) -> Any:
-    """A rich table of loss, accuracy and macro-F1 of both parts, beside those of ``reference``, if it has any."""
+    """A rich table of loss, accuracy and macro-F1 of both parts, beside those of ``reference`` unless it is empty."""
     titles = {"loss": "loss", "accuracy": "accuracy", "macro_f1": "macro-F1"}
     columns = [name for title in titles.values() for name in ((title, "report") if reference else (title,))]
     table = table_of_numbers(("part", "rows", *columns), "beside the report" if reference else None)

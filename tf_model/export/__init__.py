@@ -1,1 +1,1 @@
-"""A trained classifier as a SavedModel with its artifacts, and back again."""
+"""Export a trained classifier as a SavedModel with its artifacts, and restore it."""

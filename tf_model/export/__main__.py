@@ -18,7 +18,7 @@ from tf_model.io.files import whole_folder
 from tf_model.tasks import TARGET, TEXT_COLUMN
 from tf_model.training.trainer import Fitted
 
-SAME_PROBABILITIES = 1e-5  # how far those of a model that was exported once more may be from its own
+SAME_PROBABILITIES = 1e-5  # the most that a probability may change when a model is exported again
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
-    """The SavedModel as the present code makes it, and the artifacts; :class:`ModelError` if it answers otherwise."""
+    """Write the SavedModel with the current code, and the artifacts; :class:`ModelError` if its answers differ."""
     written = shutil.ignore_patterns(*model_dir.SAVED_MODEL, model_dir.LIGHT, model_dir.MANIFEST, signing.SIGNATURE)
     shutil.copytree(model.folder, folder, ignore=written, dirs_exist_ok=True)
     calibration = model_dir.read_json(folder / model_dir.CALIBRATION)
@@ -58,7 +58,7 @@ def _write_again(fitted: Fitted, model: Predictor, folder: Path) -> None:
 
 
 def _validation_rows(model: Predictor) -> TrainingRows | None:
-    """The rows that the model validated on; None where the dataset of its training is not found."""
+    """The validation rows of the model; None if the dataset that it was trained on is not found."""
     try:
         dataset = read(resolve().path, columns=Columns.of_model(model.metrics), known=model.tasks)
         if dataset.sha256 != model.data_sha256:
@@ -71,16 +71,16 @@ def _validation_rows(model: Predictor) -> TrainingRows | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.export", "Export a trained model once more; training has done it once.")
+    parser = cli.parser("tf_model.export", "Export a trained model again, as training did.")
     parser.add_argument(
         "model",
         nargs="?",
         type=Path,
         metavar="MODEL",
-        help="folder of a saved model; if not given, saved_models/answer, or saved_models/product",
+        help="folder of a saved model (default: saved_models/answer, else saved_models/product)",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to make")
-    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign it by this elliptic-curve key (PEM)")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder to create")
+    parser.add_argument("--sign", type=Path, metavar="KEY", help="sign the export with this elliptic-curve key (PEM)")
     parser.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     return parser
 

@@ -1,8 +1,8 @@
-"""The light model beside a SavedModel: the trained network for OpenVINO, as small as its answers allow.
+"""Write the light model beside a SavedModel: the network for OpenVINO, as small as its answers allow.
 
-The network is written operation by operation from the trained weights, for texts of equally many tokens, which need no
-mask. Weights become 8-bit integers, and so do activations, group by group while it runs: a text is answered alike alone
-and among others, and no calibration data is needed.
+The network is built operation by operation from the trained weights, for batches of texts with the same number of
+tokens, which need no mask. Weights become 8-bit integers; so do activations, group by group while it runs. A text gets
+the same answer alone and among others, and no calibration data is needed.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tf_model.io.files import write_json
 from tf_model.tasks import ANSWER, Task
 from tf_model.training.trainer import Fitted
 
-GROUPS = (64, 32, 16, None)  # weights, and activations, that share a scale, the fastest first; None: 32-bit floats
-# What the light model may lose on the validation rows, of each task, and how many of its answers must be the same.
+GROUPS = (64, 32, 16, None)  # weights or activations that share a scale, fastest first; None: 32-bit floats
+# The most that the light model may lose on the validation rows of each task, and the least share of equal answers.
 MOST_LOST = {"accuracy": 0.003, "macro_f1": 0.003, "ece": 0.005}
 LEAST_AGREEMENT = 0.99
 
@@ -39,11 +39,11 @@ def write_light(
     validation: TrainingRows | None,
     probabilities: np.ndarray | None,
 ) -> None:
-    """Write ``light/`` into the ``folder`` of a model, with the first of :data:`GROUPS` that loses no more than it may.
+    """Write ``light/`` into a model's ``folder``, with the first of :data:`GROUPS` that :func:`passes`.
 
-    That is judged on the rows ``validation`` and the calibrated ``probabilities``, float [N, classes of all tasks],
-    that the SavedModel gives them. Without them the network stays in 32-bit floats. Where none will do, such as for
-    another activation function, a line on standard error says so, and there is no ``light/``.
+    It is compared with the calibrated ``probabilities`` of the SavedModel, float [N, classes of all tasks], on the rows
+    ``validation``. Without these rows the network stays in 32-bit floats. If no network will do, such as for another
+    activation function, a line on standard error says why, and no ``light/`` is written.
     """
     import openvino as ov
 
@@ -94,9 +94,9 @@ def differences(
     tasks: Sequence[Task],
     threshold: float | None,
 ) -> dict[str, Any]:
-    """What is lost by the probabilities ``found`` in place of ``expected``, both float [N, classes of all tasks].
+    """What the probabilities ``found`` lose against ``expected``, both float [N, classes of all tasks].
 
-    ``lost`` by task, on its labelled rows; ``agreement`` by task, and of the joint answer: the share of equal ones.
+    ``lost``: by task, on its labelled rows; ``agreement``: share of equal answers, by task and for the joint answer.
     """
     one, other = (joint_metrics.evaluate_predictions(label_ids, each, None, tasks) for each in (expected, found))
     sign = {"accuracy": 1, "macro_f1": 1, "ece": -1}  # a loss is above 0
@@ -111,7 +111,7 @@ def differences(
 
 
 def passes(measured: Mapping[str, Any]) -> bool:
-    """Whether a light model loses no more than it may."""
+    """Whether the losses and the agreement of a light model are within the limits."""
     lost = all(each[key] <= most for each in measured["lost"].values() for key, most in MOST_LOST.items())
     return lost and min(measured["agreement"].values()) >= LEAST_AGREEMENT
 
@@ -119,8 +119,8 @@ def passes(measured: Mapping[str, Any]) -> bool:
 def network(fitted: Fitted, group: int | None) -> Any:
     """The OpenVINO model from ``input_ids``, int32 [B, L] without padding, to ``logits``, float32 [B, classes].
 
-    ``group`` weights of a layer share a scale; None: they stay 32-bit floats. :class:`ModelError` for a network that
-    has other operations.
+    ``group`` weights of a layer share a scale; None: they stay 32-bit floats. Raises :class:`ModelError` for an
+    architecture or activation function that it cannot compute.
     """
     import openvino as ov
     from openvino import opset15 as op
@@ -131,7 +131,7 @@ def network(fitted: Fitted, group: int | None) -> Any:
     if config.hidden_act != "gelu":
         raise ModelError(f"it cannot compute the activation function {config.hidden_act!r}")
     weights = {each.name.split("/", 1)[1].removesuffix(":0"): each.numpy() for each in fitted.model.variables}
-    reads_first = "bert/pooler/dense/kernel" in weights  # [CLS] alone, so the last layer computes nothing else
+    reads_first = "bert/pooler/dense/kernel" in weights  # only [CLS] is read, so the last layer computes only that
     heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
 
     def integers(*values: int) -> Any:
@@ -158,7 +158,7 @@ def network(fitted: Fitted, group: int | None) -> Any:
     length = op.gather(op.shape_of(input_ids), integers(1), op.constant(0))
     places = op.slice(op.constant(places), integers(0), length, integers(1), integers(0))
     table = weights["bert/embeddings/word_embeddings/weight"]
-    # Half the file; it is as good as the weights of 8 bits that read it.
+    # float16 halves the size, and is as accurate as the 8-bit weights that read it.
     words = op.gather(op.constant(table if group is None else table.astype(np.float16)), input_ids, op.constant(0))
     words = op.convert(words, "f32")
     hidden = normalize(op.add(words, places), "bert/embeddings")  # (B, L, hidden)
@@ -191,7 +191,7 @@ def network(fitted: Fitted, group: int | None) -> Any:
 def quantize(kernel: np.ndarray, group: int) -> tuple[np.ndarray, np.ndarray]:
     """The weights of a layer, float32 [K, N], as int8 [N, blocks, block], and their scales, float32 [N, blocks, 1].
 
-    A block has ``group`` weights, or fewer where these do not divide a row.
+    A block has ``group`` weights, or fewer if ``group`` does not divide K.
     """
     blocks = kernel.T.reshape(kernel.shape[1], -1, np.gcd(kernel.shape[0], group))
     scales = np.maximum(np.abs(blocks).max(axis=2, keepdims=True) / 127, 1e-12).astype(np.float32)

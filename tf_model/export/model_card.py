@@ -1,4 +1,4 @@
-"""The model card: what a saved model is, what it was measured to do, and what it is not for."""
+"""The model card: what a saved model is, how well it performs, and what it is not for."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from tf_model.config import TrainingConfig
 from tf_model.evaluation.metrics import figure
 from tf_model.tasks import Task
 
-# The weights that it started from, on the Hugging Face hub; all are Apache-2.0. Those of a folder are not known.
+# The pretrained weights on the Hugging Face hub; all are Apache-2.0. Weights from a folder have no known name.
 HUB_NAMES = {
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
     "mpnet": "sentence-transformers/all-mpnet-base-v2",

@@ -1,4 +1,4 @@
-"""A saved model as the classifier that it was exported from: to export it anew, or to go on from its weights."""
+"""Restore the classifier of a saved model, to export it again or to continue training from its weights."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ from tf_model.training.trainer import Fitted, text_encoder
 
 
 def load(folder: Path) -> tuple[Fitted, Predictor]:
-    """Read a saved model back, with the architecture and the vocabulary of the backbone that its recipe names.
+    """Restore a saved model, with the architecture and the vocabulary of the backbone that its recipe names.
 
-    The classifier is in float32 and without a history; beside it stands the model itself. Raises :class:`ModelError`
-    where it is not whole, or its weights do not fit.
+    Returns the classifier, in float32 and without a history, and the loaded model. Raises :class:`ModelError` if the
+    model is incomplete or its weights do not fit.
     """
     # As in Predictor.load: a promotion that moves a link meanwhile cannot mix the files of two versions.
     folder = folder.resolve() if folder.is_symlink() else folder
@@ -45,5 +45,5 @@ def _saved_variables(folder: Path) -> dict[str, Any]:
 
 
 def _name(variable: Any) -> str:
-    """``bert/.../kernel:0``: without the classifier's own name, which counts the classifiers of a process."""
+    """The name without the classifier's own, which counts the classifiers of a process: ``bert/.../kernel:0``."""
     return variable.name.split("/", 1)[-1]

@@ -2,7 +2,7 @@
 
 The folder can be served and loaded with tensorflow and tensorflow-text alone: cleaning and tokenizing are in its graph.
 
-Training exports by itself; ``python -m tf_model.export`` exports a model that is there once more.
+Training exports by itself; ``python -m tf_model.export`` exports a saved model again.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def export(
 ) -> None:
     """Write a model folder with the files that :mod:`tf_model.model_dir` names, whole or not at all.
 
-    ``probabilities``, float [N, classes of all tasks], are of the rows ``validation``; ``calibration``, of a model that
-    gives answers, is ``temperature`` by task, ``threshold`` and what else is kept; ``out_of_fold`` is what
-    :func:`tf_model.model_dir.read_out_of_fold` gives; ``reference`` is a
-    :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` where the folder cannot be written.
+    ``probabilities``, float [N, classes of all tasks], are those of the rows ``validation``. ``calibration``, for a
+    model that gives answers, holds ``temperature`` by task, ``threshold`` and any other values to keep. ``out_of_fold``
+    is as :func:`tf_model.model_dir.read_out_of_fold` returns it; ``reference`` is a
+    :class:`tf_model.monitor.reference.Reference`. Raises :class:`OutputError` if the folder cannot be written.
     """
     import pandas
 
@@ -77,7 +77,7 @@ def export(
         pandas.DataFrame(fitted.history).to_csv(part / model_dir.HISTORY, index=False, lineterminator="\r\n")
         predictions = pandas.DataFrame({"row": validation.rows})  # without any text
         for task, label_ids in zip(tasks, validation.judged_ids.T, strict=True):
-            predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the last where none is: -1
+            predictions[task.name] = np.array([*task.labels, ""], object)[label_ids]  # the index -1, no label, picks ""
         columns = [probability_column(task.name, label) for task in tasks for label in task.labels]
         predictions[columns] = probabilities
         predictions.to_csv(part / model_dir.PREDICTIONS, index=False, float_format="%.6f", lineterminator="\r\n")
@@ -90,11 +90,11 @@ def save_graph(
 ) -> None:
     """Save the graph and its variables into ``folder``; :class:`ModelError` if TensorFlow cannot.
 
-    ``serving_default`` takes ``text``, string [N], and returns of each task ``<task>`` string [N],
-    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. One task alone also
-    has them as ``label``, ``confidence`` and ``probabilities``; a model that gives answers has those as well:
-    :func:`tf_model.modeling.joint_label.joint_outputs`. One of targets reads texts of
-    :func:`tf_model.preprocessing.cleaning.mark`, and has the same outputs by the signature ``targets``, which takes
+    ``serving_default`` takes ``text``, string [N], and returns for each task ``<task>`` string [N],
+    ``<task>_confidence`` float32 [N] and ``<task>_probabilities`` float32 [N, classes], calibrated. A model of one task
+    without calibration also returns them as ``label``, ``confidence`` and ``probabilities``; a model that gives answers
+    adds :func:`tf_model.modeling.joint_label.joint_outputs`. A model of targets reads texts of
+    :func:`tf_model.preprocessing.cleaning.mark`; its signature ``targets`` returns the same outputs, and takes
     ``text``, string [N], and the bytes at which the mention begins and ends, ``start`` and ``end``, int32 [N].
 
     ``measure`` adds ``unknown_share``, float32 [N], the UNK rate of each text; and ``tokenize_seconds`` and

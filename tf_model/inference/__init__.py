@@ -1,1 +1,1 @@
-"""A saved model at work: predictions, attributions, and how they are shown."""
+"""Run a saved model: predictions, word attributions, and their display."""

@@ -1,7 +1,7 @@
-"""Why: how much each word speaks for the answer, by integrated gradients on the model's word embeddings.
+"""Explain an answer: how much each word contributes to it, by integrated gradients on the word embeddings.
 
-The embeddings move in a straight line from padding to the words; the gradients of a class's log-probability on the way
-add up to its whole change. Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", 2017.
+The gradients of a class's log-probability, along a straight line from padding to the words, add up to its whole change.
+Source: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", 2017.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ import numpy as np
 from tf_model.tasks import ALL_TASKS
 
 SIGNATURE = "explain"
-# The integral is taken by Clenshaw-Curtis rules. Each has all points of the one before it, so that points are added
-# until the weights add up to the change of the score, to within a share of it, or nats where it hardly changes.
+# The integral is computed with Clenshaw-Curtis rules; each rule contains all points of the previous one. Points are
+# added until the weights sum to the change of the score, to within SHARE_OFF of the change plus NATS_OFF nats.
 INTERVALS = (16, 32, 64, 128)  # a rule of N intervals has N + 1 points
 SHARE_OFF, NATS_OFF = 0.02, 0.005
-POINTS_AT_ONCE = 8  # few, for the sake of memory, and so that an answer to somebody else need not wait
+POINTS_AT_ONCE = 8  # few, to save memory and so that other requests need not wait
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Attribution:
     """What the words of a text say about one task."""
 
     label: str  # the most probable class
-    weights: tuple[float, ...]  # one a word, in nats of log-probability: above 0 it speaks for the class, below against
+    weights: tuple[float, ...]  # one per word, in nats of log-probability: above 0 for the class, below 0 against it
     change: float  # by how much all words together change the log-probability
 
 
@@ -53,7 +53,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
     points, ends, rules = (tf.constant(values) for values in nested_rules())
 
     def scores(embedded: tf.Tensor) -> list[tf.Tensor]:
-        """Log-probabilities of each task, float32 [B, classes], of embedded texts, float32 [B, L, hidden]."""
+        """For each task, log-probabilities, float32 [B, classes], of embedded texts, float32 [B, L, hidden]."""
         mask = tf.ones(tf.shape(embedded)[:2], tf.int32)
         logits = task_logits(model, {"inputs_embeds": embedded, "attention_mask": mask})
         return [tf.nn.log_softmax(each / temperatures[task]) for task, each in zip(labels, logits, strict=True)]
@@ -71,7 +71,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
         change = tf.stack([each[1, label] - each[0, label] for each, label in zip(at_ends, chosen, strict=True)])
 
         def slopes_at(points: tf.Tensor) -> tf.Tensor:
-            """How much each token moves each task's score at P points on the way, float32 [tasks, P, L]."""
+            """How much each token moves each task's score at P points along the line, float32 [tasks, P, L]."""
             way = baseline + points[:, None, None] * difference  # (P, L, hidden)
             with tf.GradientTape(persistent=True) as tape:
                 tape.watch(way)
@@ -86,7 +86,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
 
         def is_off(_: tf.Tensor, __: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
             missed = tf.abs(tf.reduce_sum(weights, axis=1) - change)
-            return tf.logical_not(tf.reduce_all(missed <= SHARE_OFF * tf.abs(change) + NATS_OFF))  # NaN is off
+            return tf.logical_not(tf.reduce_all(missed <= SHARE_OFF * tf.abs(change) + NATS_OFF))  # NaN counts as off
 
         length = tf.shape(embedded)[0]
         nothing = tf.zeros([len(labels), 0, length]), tf.fill([len(labels), length], np.float32(np.nan))
@@ -108,7 +108,7 @@ def explain_function(fitted: Any, labels: Mapping[str, Sequence[str]], temperatu
 
 
 def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points from 0 to 1, float64 [N + 1], and their weights: exact for polynomials of degree N, for an even N.
+    """Points from 0 to 1, float64 [N + 1], and their weights; for an even N, exact for polynomials of degree N.
 
     Source: C. W. Clenshaw and A. R. Curtis, "A method for numerical integration on an automatic computer", 1960.
     """
@@ -124,8 +124,8 @@ def clenshaw_curtis(intervals: int) -> tuple[np.ndarray, np.ndarray]:
 def nested_rules() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rules of :data:`INTERVALS`, in steps of about :data:`POINTS_AT_ONCE` points.
 
-    Returns the points in order, float32 [P]; how many there are before each step and after the last, int32 [steps + 1];
-    and the weights of the points after each step, float32 [steps, P]: NaN where no rule is complete.
+    Returns the points in order of use, float32 [P]; the number of points before each step and after the last, int32
+    [steps + 1]; and the weights after each step, float32 [steps, P], which are NaN where no rule is complete.
     """
     finest = INTERVALS[-1]
     order: list[int] = []  # indices of the points in the finest rule
@@ -143,7 +143,7 @@ def nested_rules() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def read_explanation(outputs: Mapping[str, Any]) -> Explanation:
-    """What the signature ``explain`` returned, as Python values."""
+    """Convert the outputs of the signature ``explain`` to Python values."""
     words = tuple(word.decode("utf-8") for word in outputs["words"].numpy())
     by_task = {
         task: Attribution(

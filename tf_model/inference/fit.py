@@ -1,4 +1,4 @@
-"""Whether texts are fit for the model: what makes an answer mean little, and files that hold no texts at all."""
+"""Whether texts are fit for the model: what makes an answer unreliable, and files without any texts."""
 
 import re
 import unicodedata
@@ -14,15 +14,15 @@ from tf_model.inference.predictor import model_input
 from tf_model.io import tables
 from tf_model.preprocessing.cleaning import MAX_TOKENS, URL
 
-STATUS = "status"  # the column
+STATUS = "status"  # name of the column
 FIT = "fit"
 BLANK, NO_WORDS, REPEATED = "blank", "only emoji or signs", "repeated"
 LONG = f"longer than the {MAX_TOKENS} tokens that the model reads"
 OTHER_LANGUAGE = "other language"
 NO_PRODUCT, SEVERAL = "no known product", "several products"
 
-# Between these a few words are told apart more surely than between all that the detector knows. At this probability it
-# took 2 of the 8,588 English tweets for another language, and 0.8% of their first two words.
+# Short texts are identified more reliably among these languages than among all that the detector knows. At this
+# probability, 2 of the 8,588 English tweets, and 0.8% of their first two words, were taken for another language.
 LANGUAGES = (
     *("en", "es", "de", "fr", "it", "pt", "nl", "sv", "da", "no"),
     *("fi", "pl", "tr", "ru", "ar", "ja", "zh", "ko", "hi", "id"),
@@ -38,10 +38,10 @@ _PROSE = re.compile(r"[^\W\d_]{2,}\W*\s\W*[^\W\d_]{2,}|[^\W\d_a-zA-Z]{4,}")  # t
 
 @dataclass
 class FitCheck:
-    """Says of one text after the other whether its answer can be counted; the first of equal texts can.
+    """Decides for each text whether its answer can be counted; of equal texts, only the first can.
 
-    Without ``products`` none is looked for; ``several``: whether more than one is a reason; ``english``: whether any
-    other language is.
+    Products are checked only if ``products`` are given. ``several``: reject texts that name more than one product.
+    ``english``: reject texts in other languages.
     """
 
     products: Products | None = None
@@ -50,7 +50,7 @@ class FitCheck:
     _seen: set[str] = field(default_factory=set)
 
     def __call__(self, text: Any) -> str:
-        """:data:`FIT`, or the reasons why not, with ``; `` between them. Texts are read by :func:`model_input`."""
+        """Return :data:`FIT`, or the reasons why not, joined by ``; ``. Texts are read by :func:`model_input`."""
         return "; ".join(self._reasons(model_input(text).decode())) or FIT
 
     def _reasons(self, text: str) -> Iterator[str]:
@@ -65,7 +65,7 @@ class FitCheck:
         if words in self._seen:
             yield REPEATED
         self._seen.add(words)
-        # Of the words and signs that the cleaning leaves, each is one token or more.
+        # Each word or sign that remains after cleaning is at least one token.
         ascii_only = unicodedata.normalize("NFD", plain).encode("ascii", "ignore").decode()
         if len(_TOKEN.findall(ascii_only)) > MAX_TOKENS - 2:
             yield LONG
@@ -93,7 +93,7 @@ def _detector() -> Any:
 def refuse_without_texts(table: tables.Table, sample: Any) -> None:
     """Raise :class:`DataError` if no column of ``sample``, the first rows of ``table``, holds texts.
 
-    What has two words side by side is a text; a column that is the only one, or has a usual name, need not.
+    Two words side by side count as a text. The only column, or a column with a usual name, is not checked.
     """
     if sample.empty or table.reason in ("by its name", "the only column"):
         return

@@ -1,6 +1,6 @@
-"""The light model: it answers raw strings by OpenVINO, and TensorFlow is not imported.
+"""The light model: it answers raw strings with OpenVINO, without importing TensorFlow.
 
-Texts of equally many tokens go in together, so that nothing is padded.
+Texts with the same number of tokens are batched together, so nothing is padded.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tf_model.modeling.joint_label import answer_outputs
 from tf_model.preprocessing.cleaning import Cleaning
 from tf_model.preprocessing.light_tokenizer import LightTokenizer, read_vocabulary
 
-FORMAT = 2  # of the folder; another one is of another version of this project
+FORMAT = 2  # of the folder; another number comes from another version of this project
 NETWORK, VOCABULARY, SETTINGS = "network.xml", "vocab.txt", "light.json"
-TOKENS = 2048  # of a batch: more was no faster
+TOKENS = 2048  # per batch; more was no faster
 
 
 class LightModel:
-    """What is in a folder ``light/``, on ``threads`` cores (None: all)."""
+    """The model in a folder ``light/``, run on ``threads`` cores (None: all)."""
 
     def __init__(self, folder: Path, threads: int | None = None):
         settings = model_dir.read_json(folder / SETTINGS, required=True)
@@ -41,7 +41,7 @@ class LightModel:
         self._network = compiled(folder / NETWORK, settings["group"], threads or cores())
 
     def score(self, batch: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """As :attr:`tf_model.inference.predictor.Predictor.score`, of any number of texts."""
+        """Like :attr:`tf_model.inference.predictor.Predictor.score`, for any number of texts."""
         began = time.perf_counter()
         ids = self.token_ids([text.decode() for text in batch])
         between = time.perf_counter()
@@ -55,19 +55,19 @@ class LightModel:
         }
 
     def logits(self, ids: Sequence[Sequence[int]]) -> np.ndarray:
-        """The logits of all tasks side by side, float32 [N, classes], of texts of these token ids."""
+        """The logits of texts with these token ids, float32 [N, classes], all tasks side by side."""
         order = sorted(range(len(ids)), key=lambda number: -len(ids[number]))
         found = []
         for length, group in itertools.groupby(order, key=lambda number: len(ids[number])):
             alike = list(group)
-            while alike:  # few sizes: each new shape takes time, and memory for good
+            while alike:  # powers of two only: each new shape costs time, and memory for good
                 size = 1 << min(len(alike), max(TOKENS // length, 1)).bit_length() - 1
                 found.append(self._infer([ids[number] for number in alike[:size]]))
                 alike = alike[size:]
         return np.concatenate(found)[np.argsort(order)]
 
     def _infer(self, batch: Sequence[Sequence[int]]) -> np.ndarray:
-        """The logits, float32 [B, classes], of texts of equally many tokens."""
+        """The logits, float32 [B, classes], of texts with the same number of tokens."""
         request = self._network.create_infer_request()  # a request serves one thread at a time
         return request.infer([np.array(batch, np.int32)], share_inputs=True)[0]
 
@@ -81,9 +81,9 @@ class LightModel:
 
 
 def compiled(network: Path, group: int, threads: int) -> Any:
-    """An OpenVINO network that computes on so many cores; :class:`ModelError` if it cannot be had.
+    """An OpenVINO network compiled for ``threads`` cores; :class:`ModelError` if that fails.
 
-    ``group`` activations share the scale by which they become 8-bit integers; 0: they stay 32-bit floats.
+    ``group`` activations share the scale of their 8-bit integers; 0: they stay 32-bit floats.
     """
     try:
         import openvino
@@ -92,13 +92,13 @@ def compiled(network: Path, group: int, threads: int) -> Any:
     properties = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,  # two batches at once on two cores took longer than one after the other
-        "INFERENCE_PRECISION_HINT": "f32",  # alike on every processor
+        "INFERENCE_PRECISION_HINT": "f32",  # same results on every processor
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
-        "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one for each shape; the usual 5,000 grow to 50 MB more
+        "CPU_RUNTIME_CACHE_CAPACITY": 100,  # kernels, one per shape; the default of 5,000 takes 50 MB more
     }
     try:
-        # In a thread that ends: OpenVINO gives the one that it is in a stack for signals, and frees that with the
-        # network, maybe in another thread. The next SIGTERM would be fatal at once, with nothing cleaned up.
+        # In a thread that ends: OpenVINO gives the calling thread a signal stack, and frees it with the network, maybe
+        # from another thread. If the caller still ran, the next SIGTERM would kill it at once, without clean-up.
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(openvino.Core().compile_model, network, "CPU", properties).result()
     except RuntimeError as error:

@@ -1,6 +1,6 @@
-"""A saved model, ready to score texts: located, checked and loaded, with a one-line error for each way to be broken.
+"""Find, check and load a saved model and score texts, with a one-line error for each way a model can be broken.
 
-:meth:`Predictor.predict_measured` is the one function that scores; :meth:`Predictor.predict` gives its predictions.
+:meth:`Predictor.predict_measured` is the one function that scores; :meth:`Predictor.predict` returns its predictions.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tf_model.io.characters import well_formed
 from tf_model.model_dir import ModelFacts, probability_column
 from tf_model.modeling.joint_label import NOT_SURE
 
-MAX_CHARACTERS = 20_000  # they hold the 128 tokens that a model reads; a pasted file of 10 MB costs no more
+MAX_CHARACTERS = 20_000  # enough for the 128 tokens that a model reads; a pasted file of 10 MB costs no more
 BATCH_SIZE = 64
-WINDOW = tables.CHUNK_ROWS  # texts that are sorted by length, so that a batch is padded little
+WINDOW = tables.CHUNK_ROWS  # texts sorted by length together, so that batches need little padding
 DEFAULT_MODELS = ("answer", "product")
 ANSWER = tasks.ANSWER
 GUESSES = {"answer_confidence": "float32", "best_guess": "str", "second_guess": "str"}
 RUNTIMES = ("auto", "tensorflow", "light")
-ATTEMPTS = 5  # to load a model that is replaced meanwhile
-MEASURE = "measure"  # the signature that also says how long each stage took, and what the vocabulary does not know
+ATTEMPTS = 5  # at loading a model that is being replaced
+MEASURE = "measure"  # the signature that also returns the time of each stage and the UNK rate
 
 if TYPE_CHECKING:
     from tf_model.inference.light import LightModel
@@ -43,12 +43,12 @@ _calls: list[None] = []  # one entry for each call under way; appending and popp
 
 @dataclass(frozen=True)
 class Measured:
-    """Predictions and how they came about."""
+    """Predictions, how long they took, and the UNK rate of each text."""
 
-    predictions: Any  # a data frame, one row a text, with the columns of :func:`columns_of` with ``probabilities``
-    seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; "model" alone if it does not tell
-    unknown_shares: Sequence[float] | None  # of each text's tokens, 0 to 1; None if the model does not tell
-    no_emotion: str | None = tasks.NO_EMOTION  # the model's
+    predictions: Any  # a data frame, one row per text, with the columns of :func:`columns_of` with ``probabilities``
+    seconds: Mapping[str, float]  # "tokenize" (with cleaning), "model" and "rest"; else "model" alone
+    unknown_shares: Sequence[float] | None  # UNK rate of each text, 0 to 1; None if not measured
+    no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Predictor(ModelFacts):
     """A trained model, ready to score.
 
     ``score`` takes a batch of N texts as UTF-8 bytes, N at least 1, and returns :func:`outputs_of` its labels: str as
-    object [N], float32 [N], and the probabilities float32 [N, classes]. Where the model can tell, it also returns
-    ``unknown_share`` (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float).
+    object [N], float32 [N], and the probabilities float32 [N, classes]. Some models also return ``unknown_share``
+    (float32 [N]), ``tokenize_seconds`` and ``model_seconds`` (float).
     """
 
     labels: dict[str, tuple[str, ...]]  # the classes of each task, in the order of the probabilities
@@ -66,11 +66,11 @@ class Predictor(ModelFacts):
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     threshold: float | None = None  # the confidence below which the model's answer is "Not sure"
-    batch_size: int = BATCH_SIZE  # how many texts ``score`` is given at once
+    batch_size: int = BATCH_SIZE  # texts per call of ``score``
     explainer: Callable[[bytes], attribution.Explanation] | None = None
-    no_emotion: str | None = tasks.NO_EMOTION  # the label that says that there is none, if it is among those
+    no_emotion: str | None = tasks.NO_EMOTION  # the label for no emotion, if the model has one
     runtime: str = "tensorflow"  # or "light"
-    version: str = ""  # which training it is, see model_dir.training_of; of a model on a server its number there
+    version: str = ""  # identifies the training, see model_dir.training_of; for a model on a server, its version there
 
     @classmethod
     def load(
@@ -82,9 +82,9 @@ class Predictor(ModelFacts):
     ) -> Predictor:
         """Load a saved model, see :func:`find_model`; :class:`ModelError` if the folder does not hold a whole one.
 
-        ``runtime`` is one of :data:`RUNTIMES`: "light" does without TensorFlow, "auto" is that one if it is there and
-        can be used. ``threads`` to compute with; None: one for each core. ``verify`` is the public key of its
-        signature, if that is to be checked.
+        ``runtime`` is one of :data:`RUNTIMES`: "light" needs no TensorFlow; "auto" prefers "light" if it is there and
+        usable. ``threads``: how many to compute with; None: one per core. ``verify``: the public key to check the
+        signature with; None: no check.
         """
         folder = find_model(folder)
         for _ in range(ATTEMPTS):
@@ -149,14 +149,14 @@ class Predictor(ModelFacts):
     ) -> Any:
         """Score N texts: N rows in their order, indexed from 0, with the columns and dtypes of :meth:`columns`.
 
-        Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each batch that is done. An
-        answer below ``threshold`` (0 to 1; None: the model's own) is "Not sure".
+        Texts are read by :func:`model_input`. ``on_progress`` gets the number of texts of each finished batch. Answers
+        below ``threshold`` (0 to 1; None: the model's own) are "Not sure".
         """
         measured = self.predict_measured(texts, on_progress, threshold)
         return measured.predictions[list(self.columns(probabilities))]
 
     def probabilities(self, texts: Sequence[Any]) -> np.ndarray:
-        """The probabilities of N texts, float32 [N, classes of all tasks], those of the tasks side by side."""
+        """The probabilities of N texts, float32 [N, classes of all tasks], the tasks side by side."""
         columns = [probability_column(task, label) for task, labels in self.labels.items() for label in labels]
         return self.predict(texts, probabilities=True)[columns].to_numpy()
 
@@ -170,8 +170,8 @@ class Predictor(ModelFacts):
     ) -> Iterator[Any]:
         """Yield the table's chunks with the predictions as further columns on the right; see :meth:`predict`.
 
-        A column of the table that is called as one of them is renamed, see :func:`tf_model.io.tables.names_apart`.
-        ``record`` gets the texts of each chunk and what was measured.
+        A table column with the name of a prediction column is renamed, see :func:`tf_model.io.tables.names_apart`.
+        ``record`` gets the texts of each chunk and their :class:`Measured`.
         """
         import pandas
 
@@ -190,7 +190,7 @@ class Predictor(ModelFacts):
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> Measured:
-        """Score texts and say how that went; for the arguments see :meth:`predict`."""
+        """Score texts and measure how long it takes; for the arguments see :meth:`predict`."""
         import pandas
 
         if isinstance(texts, str | bytes):
@@ -216,7 +216,7 @@ class Predictor(ModelFacts):
         columns = {}
         for name, dtype in self.columns(probabilities=True).items():
             values = outputs.get(name, [])
-            # Arrays: to make a Series of each would take longer than a small model does.
+            # Arrays: building a Series for each column would take longer than a small model.
             columns[name] = pandas.array(values, dtype="str") if dtype == "str" else np.asarray(values, dtype)
         predictions = pandas.DataFrame(columns)
         seconds = {"model": time.perf_counter() - began}
@@ -227,9 +227,9 @@ class Predictor(ModelFacts):
         return Measured(predictions, stages | {"rest": rest}, outputs["unknown_share"].tolist(), self.no_emotion)
 
     def _score_window(self, window: list[bytes], on_progress: Callable[[int], None] | None) -> Outputs:
-        """The outputs of all texts of a window, in its order; a text that occurs twice is scored once."""
+        """The outputs of a window of texts, in its order; equal texts are scored once."""
         copies = Counter(window)
-        texts = sorted(copies, key=len, reverse=True)  # the longest first: what does not fit into memory fails at once
+        texts = sorted(copies, key=len, reverse=True)  # longest first: a batch too large for memory fails at once
         batches = []
         for first in range(0, len(texts), self.batch_size):
             batch = texts[first : first + self.batch_size]
@@ -250,15 +250,15 @@ class Predictor(ModelFacts):
 
 
 def in_flight() -> int:
-    """Calls of :meth:`Predictor.predict_measured` that are under way in this process."""
+    """The number of calls of :meth:`Predictor.predict_measured` under way in this process."""
     return len(_calls)
 
 
 def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
-    """The columns of predictions in their order, with their dtypes, from the classes of each task.
+    """The columns of predictions in order, with their dtypes, from the classes of each task.
 
-    For each task ``<task>`` and ``<task>_confidence`` (0 to 1), then, of a model that gives answers, ``answer``. With
-    ``probabilities`` also what the answer was decided from (:data:`GUESSES`), and ``<task>_probability_<label>``.
+    For each task ``<task>`` and ``<task>_confidence`` (0 to 1), then ``answer`` if the model gives answers. With
+    ``probabilities`` also the basis of the answer (:data:`GUESSES`), and ``<task>_probability_<label>``.
     """
     columns = {}
     for task in labels:
@@ -271,7 +271,7 @@ def columns_of(labels: Mapping[str, Sequence[str]], probabilities: bool = False)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """What the files of a model tell a :class:`Predictor` beside the classes."""
+    """The fields of a :class:`Predictor` that a model's files hold, besides the classes."""
     return {
         "recipe": model_dir.read_json(folder / model_dir.RECIPE),
         "metrics": model_dir.read_json(folder / model_dir.METRICS),
@@ -311,7 +311,7 @@ def find_model(folder: Path | str | None) -> Path:
 
 
 def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel | None:
-    """The light model of a folder; None where another one is to be used."""
+    """The light model of a folder; None if the SavedModel is to be used."""
     if runtime == "tensorflow":
         return None
     if not (folder / model_dir.LIGHT).is_dir():
@@ -334,7 +334,7 @@ def _load_light(folder: Path, runtime: str, threads: int | None) -> LightModel |
 def _late_explainer(
     folder: Path, labels: Mapping[str, Sequence[str]]
 ) -> Callable[[bytes], attribution.Explanation] | None:
-    """What explains by the SavedModel, which is loaded when it is first asked; None without TensorFlow."""
+    """A function that explains with the SavedModel, loaded at its first call; None without TensorFlow."""
     if find_spec("tensorflow") is None:
         return None
     before = model_dir.identity(folder)
@@ -345,7 +345,7 @@ def _late_explainer(
 
     @cache
     def loaded() -> Callable[[bytes], attribution.Explanation]:
-        check()  # at once, as to load takes seconds, and nothing remembers that it was in vain
+        check()  # before loading too, which takes seconds: a failure is not cached
         explain = _explainer(_load_graph(folder, labels, None))
         check()
         return explain
@@ -354,7 +354,7 @@ def _late_explainer(
 
 
 def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int | None) -> Any:
-    """The loaded SavedModel, after a check that its ``serving_default`` is that of a model with these labels."""
+    """The loaded SavedModel, after a check that its ``serving_default`` has the outputs for these labels."""
     from tf_model.device import import_tensorflow
 
     model_dir.check_manifest(folder, light=False)
@@ -368,7 +368,7 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
 
     try:
         model = tf.saved_model.load(str(folder))
-    except Exception as error:  # damaged files show as OSError, ValueError, KeyError, protobuf and tf.errors
+    except Exception as error:  # damaged files raise OSError, ValueError, KeyError, protobuf and tf.errors
         raise ModelError(
             f"{folder}: TensorFlow {tf.__version__} cannot load it ({first_line(error)[:300]}); export it again"
         ) from error
@@ -382,7 +382,7 @@ def _load_graph(folder: Path, labels: Mapping[str, Sequence[str]], threads: int 
 
 
 def _scorer(model: Any) -> Callable[[Sequence[bytes]], Outputs]:
-    """What scores a batch by a loaded SavedModel, in halves where it does not fit into memory."""
+    """A function that scores a batch with a loaded SavedModel, in halves if it does not fit into memory."""
     import tensorflow as tf
 
     signature = MEASURE if MEASURE in model.signatures else model_dir.SIGNATURE
@@ -414,7 +414,7 @@ def _explainer(model: Any) -> Callable[[bytes], attribution.Explanation] | None:
 
 
 def _joined(parts: Sequence[Outputs]) -> Outputs:
-    """The outputs of several batches as of one: rows one below the other, seconds added up."""
+    """Merge the outputs of several batches: rows are concatenated, seconds summed."""
 
     def join(values: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(values) if values[0].ndim else np.sum(values, axis=0)

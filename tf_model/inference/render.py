@@ -25,14 +25,14 @@ SECONDS_BETWEEN_LINES = 60.0  # of progress, where there is no terminal to draw 
 
 
 class _Harmless:
-    """Standard output where it is a terminal: control characters are shown instead of sent."""
+    """Standard output to a terminal: control characters are shown instead of sent."""
 
     def write(self, text: str) -> None:
         sys.stdout.write("\n".join(visible(line) for line in text.split("\n")))
 
 
 def print_rows(chunks: Iterator[Any], kind: str) -> None:
-    """Print rows as they would stand in a file, ``kind`` "csv" or "json" (one object a line)."""
+    """Print rows as in a file; ``kind`` is "csv" or "json" (one object per line)."""
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # line endings are left as they are
     target = _Harmless() if sys.stdout.isatty() else sys.stdout
     writer = tables.JsonLinesWriter(target) if kind == "json" else tables.CsvWriter(target)
@@ -42,10 +42,10 @@ def print_rows(chunks: Iterator[Any], kind: str) -> None:
 
 
 def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]) -> None:
-    """Print a table for a person, one for each chunk: the text, and the predictions in the columns ``names``.
+    """Print each chunk as a table for a person: the text, and the predictions in the columns ``names``.
 
-    Of rows with one index, which are about one text, only the first shows it. More columns than :data:`MOST_COLUMNS`
-    stand below one another, in a table for each row.
+    Rows with the same index are about one text; only the first shows it. With more than :data:`MOST_COLUMNS` columns,
+    each row becomes a table of its own, one line per column.
     """
     import pandas as pd
     from rich.table import Table
@@ -86,7 +86,7 @@ def print_table(chunks: Iterator[Any], table: tables.Table, names: Sequence[str]
 def explain_texts(
     predictor: Predictor | TargetPredictor, texts: Sequence[str], threshold: float | None, kind: str | None
 ) -> None:
-    """Print each prediction for each text and the weights of its words; ``kind`` "json" prints one object a line."""
+    """Print each prediction for each text and the weights of its words; ``kind`` "json" prints one object per line."""
     sys.stdout.reconfigure(encoding="utf-8", newline="")
     predictions = predictor.predict(texts, threshold=threshold)
     is_of_targets = isinstance(predictor, TargetPredictor)
@@ -134,7 +134,7 @@ def _print_explanation(text: str, row: Mapping[str, Any], explanation: Explanati
 
 @contextmanager
 def count_progress(total: int | None, shown: bool, summary: bool = True) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts texts; show a bar on a terminal or a line a minute, and count and rate at the end."""
+    """Yield a function that counts texts; show a bar on a terminal, else a line a minute, and the totals at the end."""
     began = printed = time.monotonic()
     done = 0
     with cli.progress_bar(cli.stderr(), shown) as bar:

@@ -18,7 +18,7 @@ from tf_model.preprocessing.cleaning import MASK, mark
 
 FOUND = {"product": "str", "mention": "str", "start": "Int64", "end": "Int64"}  # characters of the text, from 0
 SCORED = {"emotion": "str", "emotion_confidence": "float32"}
-UNNAMED = "unnamed"  # the mention where a text names no product: the row is then a guess of the answer model
+UNNAMED = "unnamed"  # the mention if a text names no product; its row is a guess of the answer model
 TARGET = tasks.TARGET.name
 
 
@@ -52,11 +52,11 @@ class TargetPredictor:
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> Any:
-        """A row for each text and product that it names: ``text`` (int64, its index) and :meth:`columns`.
+        """One row for each product that a text names: ``text`` (int64, the index of the text) and :meth:`columns`.
 
-        A text that names none has one row: without an answer model all is empty but ``text``; else the mention is
-        :data:`UNNAMED`, and product and emotion are that model's guess. An emotion below ``threshold`` (0 to 1; None:
-        the model's own) is "Not sure".
+        A text that names no product has one row. Without an answer model only ``text`` is filled; with one, the mention
+        is :data:`UNNAMED`, and product and emotion are that model's guess. An emotion below ``threshold`` (0 to 1;
+        None: the model's own) is "Not sure".
         """
         import pandas as pd
 
@@ -79,7 +79,7 @@ class TargetPredictor:
         return both.reset_index(drop=True)[["text", *columns]].astype({"text": "int64", **columns})
 
     def _unnamed(self, texts: Sequence[str], indices: Sequence[int], threshold: float | None) -> Any:
-        """A row for each text that names no product, by their ``indices``."""
+        """One row for each text at ``indices``; these texts name no product."""
         import pandas as pd
 
         rows = pd.DataFrame({"text": indices})
@@ -94,7 +94,7 @@ class TargetPredictor:
         return rows
 
     def explain(self, text: Any, row: Mapping[str, Any]) -> Explanation | None:
-        """How much each word of ``text`` speaks for the emotion of a ``row`` of :meth:`predict`; None without one."""
+        """How much each word of ``text`` speaks for the emotion in a ``row`` of :meth:`predict`; None without one."""
         import pandas as pd
 
         if pd.isna(row["start"]):
@@ -111,10 +111,10 @@ class TargetPredictor:
         on_progress: Callable[[int], None] | None = None,
         threshold: float | None = None,
     ) -> Iterator[Any]:
-        """Yield the table's chunks, a row for each text and product, with further columns on the right.
+        """Yield the table's chunks, one row for each product of a text, with further columns on the right.
 
-        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.names_apart`. The index is that
-        of the chunk, and so the same for each product of a text.
+        See :meth:`predict`, and for columns of the same name :func:`tf_model.io.tables.names_apart`. Rows keep the
+        index of the chunk, so the rows of a text share an index.
         """
         import pandas as pd
 
@@ -130,8 +130,8 @@ def find_targets(
 ) -> tuple[Path, Products, Path | None]:
     """The folder of a model, the products to look for, and the folder of an answer model, None if there is none.
 
-    They are ``saved_models/target`` and its own products where not given, and ``saved_models/answer``. Raises
-    :class:`ModelError` where the model is of another task, and :class:`DataError` for the products file.
+    The defaults are ``saved_models/target`` and the model's own products; the answer model is ``saved_models/answer``.
+    Raises :class:`ModelError` if the model is of another task, and :class:`DataError` for the products file.
     """
     own, answer = paths.SAVED_MODELS / TARGET, paths.SAVED_MODELS / tasks.ANSWER
     if folder is None and not model_dir.is_there(own):
@@ -146,7 +146,6 @@ def find_targets(
 
 
 def target_columns(labels: Mapping[str, Sequence[str]], probabilities: bool = False) -> dict[str, str]:
-    """The columns of predictions in their order, with their dtypes: :data:`FOUND`, :data:`SCORED`, and with
-    ``probabilities`` ``emotion_probability_<label>``."""
+    """The columns of predictions and their dtypes; ``probabilities`` adds ``emotion_probability_<label>``."""
     classes = labels[TARGET] if probabilities else ()
     return FOUND | SCORED | {probability_column("emotion", label): "float32" for label in classes}

@@ -1,4 +1,4 @@
-"""What every format provides: a :class:`Table` to read, a :class:`TableWriter`, and the values in them."""
+"""The interface of every format: a :class:`Table` to read, a :class:`TableWriter`, and the values in them."""
 
 import json
 import math
@@ -15,36 +15,36 @@ from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
 CHUNK_ROWS = 8_192
-CHUNK_CELLS = 2**22  # of a wide table fewer rows are held at once
+CHUNK_CELLS = 2**22  # per chunk: fewer rows of a wide table are held at once
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is read at most of a file; an upload has lower limits."""
+    """The most that is read of a file; uploads have lower limits."""
 
     rows: float = math.inf  # below the header
     columns: float = 16_384  # as many as a workbook has
-    cells: float = math.inf  # and values within lists: each takes memory, however short it is in the file
-    bytes: float = math.inf  # unpacked: a workbook or a Parquet file may hold a thousand times of what it weighs
+    cells: float = math.inf  # including values within lists: each takes memory, however short it is in the file
+    bytes: float = math.inf  # unpacked: a workbook or Parquet file may hold a thousand times its size
 
 
 class TooLargeError(DataError):
-    """A file is beyond the limits."""
+    """A file exceeds the limits."""
 
 
 @dataclass(frozen=True)
 class BadRow:
     """A row of a CSV file that cannot be read."""
 
-    line: int  # on which it begins, from 1
+    line: int  # where it begins, from 1
     reason: str
-    record: str  # the row as it stands in the file
+    record: str  # the row as in the file
 
 
 class Table(AbstractContextManager["Table"]):
     """An input, read in chunks; a context manager that closes the file."""
 
-    first_row = 1  # the number that the file itself gives to its first row: 2 below a header
+    first_row = 1  # the number of the first row in the file: 2 below a header
     dtype: Any = object  # of every column of the chunks
 
     def __init__(self, path: Path | str) -> None:
@@ -52,15 +52,15 @@ class Table(AbstractContextManager["Table"]):
         self.name = str(path)  # in messages
         self.columns: list[str] = []  # in the order of the file; names may repeat, as CSV allows
         self.text_column, self.text_position = "", 0  # the column that holds the texts
-        self.reason = ""  # why that column, in words
-        self.total_rows: int | None = None  # None: only the end of the input will tell
+        self.reason = ""  # why this column was chosen, in words
+        self.total_rows: int | None = None  # None: unknown until the end of the input
         self.notes: list[str] = []  # remarks for the user
         self.limits = Limits()
-        self.checked: tuple[int, ...] | None = None  # which file was checked, see `stamp`; None: it cannot be known
+        self.checked: tuple[int, ...] | None = None  # the stamp of the checked file, see `stamp`; None: it has none
         self.on_bad_row: Callable[[BadRow], None] | None = None  # None: a row that cannot be read is an error
 
     def check(self) -> None:
-        """Find the columns, count the rows, and raise :class:`DataError` for what is wrong with any of them."""
+        """Find the columns, count the rows, and raise :class:`DataError` if any is invalid."""
         self.find_columns()
         self.refuse_beyond_limits(columns=len(self.columns))
         if self.on_bad_row:
@@ -76,17 +76,17 @@ class Table(AbstractContextManager["Table"]):
             self.notes.append("there is a header and not one row")
 
     def find_columns(self) -> None:
-        """Set ``columns``, and whatever else must be known to read the rows."""
+        """Set ``columns``, and whatever else is needed to read the rows."""
         raise NotImplementedError
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Each row that is not blank: its number in a spreadsheet (JSON: its line), and its values."""
+        """Yield each non-blank row: its number in a spreadsheet (JSON: its line), and its values."""
         raise NotImplementedError
 
     def chunks(self, rows: int = CHUNK_ROWS) -> Iterator[Any]:
         """Yield data frames of at most ``rows`` rows in order; at least one, which may be empty.
 
-        Text files give strings only ("007" and "NA" stay what they are), Parquet its own types, others objects.
+        Text files give strings only ("007" and "NA" stay as they are), Parquet its own types, other formats objects.
         """
         values = (row for _, row in self.rows())
         rows = self._chunk_rows(rows)
@@ -98,13 +98,13 @@ class Table(AbstractContextManager["Table"]):
             yield self.frame(chunk)
 
     def stamp(self) -> tuple[int, ...]:
-        """What changes when the file does."""
+        """Inode, size and time of the file, which change when the file does."""
         with explain_read_errors(self.path):
             status = self.path.stat()
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def refuse_changed(self) -> None:
-        """Raise :class:`DataError` if the file is not what was checked."""
+        """Raise :class:`DataError` if the file has changed since it was checked."""
         if self.checked and self.checked != self.stamp():
             raise DataError(f"{self.name} was changed while it was read; wait until it is written, and begin again")
 
@@ -116,13 +116,13 @@ class Table(AbstractContextManager["Table"]):
         return frame.iloc[:, self.text_position].tolist()
 
     def frame(self, rows: list[Sequence[Any]]) -> Any:
-        """Rows of values as a frame."""
+        """Make a frame of rows of values."""
         import pandas
 
         return pandas.DataFrame(rows, columns=self.columns, dtype=self.dtype)
 
     def refuse_beyond_limits(self, rows: int = 0, columns: int = 0, cells: int = 0, unpacked: int = 0) -> None:
-        """Raise :class:`TooLargeError` for what is more than the limits."""
+        """Raise :class:`TooLargeError` if a number exceeds its limit."""
         for size, limit, unit in (
             (rows, self.limits.rows, "rows"),
             (columns, self.limits.columns, "columns"),
@@ -133,7 +133,7 @@ class Table(AbstractContextManager["Table"]):
                 raise TooLargeError(f"{self.name} has more than {limit:,} {unit}, and no more are taken")
 
     def close(self) -> None:
-        """Close the file, if it is held open."""
+        """Close the file if it is open."""
 
     def __exit__(self, *_: object) -> None:
         """Close the file."""
@@ -141,7 +141,7 @@ class Table(AbstractContextManager["Table"]):
 
 
 class TextsInMemory(Table):
-    """Texts that were given one by one, as a table with the one column ``text``."""
+    """Texts in memory as a table with the single column ``text``."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         super().__init__("the given texts")
@@ -150,7 +150,7 @@ class TextsInMemory(Table):
         self._texts = texts
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """One text a row."""
+        """Yield one row per text."""
         return ((number, [text]) for number, text in enumerate(self._texts, 1))
 
 
@@ -158,18 +158,18 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     """Writes frames of one shape, one after the other; a context manager that closes the file."""
 
     def __init__(self) -> None:
-        self.notes: list[str] = []  # for the user, known when the last frame is written
+        self.notes: list[str] = []  # for the user, complete when the last frame is written
 
     def write(self, frame: Any) -> None:
         """Append the rows of ``frame``; the first frame, which may be empty, also gives the header."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Write what is still held back."""
+        """Write what is still buffered."""
 
 
 def explain_empty(name: str, expected: str) -> str:
-    """The message for an input that holds nothing."""
+    """The message for an empty input."""
     return f"{name} is empty: expected {expected}; check that this is the right input"
 
 
@@ -188,7 +188,7 @@ def values_of(column: Any) -> list[Any]:
 
 
 def as_text(value: Any) -> str:
-    """A value as a cell of a text file: a missing one is empty, a list or a mapping is JSON."""
+    """A value as a cell of a text file: a missing value is empty, a list or a mapping is JSON."""
     if isinstance(value, str):
         return well_formed(value)
     if value is None:
@@ -201,7 +201,7 @@ def as_text(value: Any) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """A value as the types that JSON has; what has no word there, NaN and infinity, is None."""
+    """A value in the types of JSON; NaN and infinity, which JSON lacks, become None."""
     if isinstance(value, dict):
         return {key: as_json(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -214,7 +214,7 @@ def as_json(value: Any) -> Any:
 
 
 def unique_names(frame: Any, kind: str) -> list[str]:
-    """The names of the columns; :class:`OutputError` if two are the same, for a format that must tell them apart."""
+    """The names of the columns; :class:`OutputError` if two are equal, for formats that do not allow this."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names):
         raise OutputError(f"{kind} cannot hold two columns of the same name; write .csv, or rename them in the input")

@@ -1,4 +1,4 @@
-"""Characters: from the bytes of any file to text, and from any text to what can be written or shown."""
+"""Characters: decode the bytes of any file, and make any text safe to write or show."""
 
 import codecs
 import io
@@ -7,14 +7,14 @@ from typing import TextIO
 
 _FALLBACK = "tf_model_windows_1252"
 _SYMBOLS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "␡"}
-# C1, and the characters that turn the direction of writing or end a line.
+# C1, and characters that change the direction of writing or end a line.
 _UNPRINTABLE = re.compile("[\x80-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 def decoded(stream: io.BufferedReader, errors: str = _FALLBACK) -> TextIO:
-    """The characters of ``stream``, with line endings left as they are: UTF-8, or what its byte order mark says.
+    """Decode ``stream`` as UTF-8, or as its byte order mark says, and keep its line endings.
 
-    Bytes that are not UTF-8 are read as Windows-1252, one by one, so that a file in which both are mixed is right.
+    Bytes that are not UTF-8 are read one by one as Windows-1252, so that a file with both encodings is read correctly.
     Bytes that contradict a byte order mark of UTF-16 become U+FFFD.
     """
     codecs.register_error(_FALLBACK, _as_windows_1252)
@@ -36,17 +36,17 @@ def is_unicode(stream: io.BufferedReader) -> bool:
 
 def _as_windows_1252(error: UnicodeDecodeError) -> tuple[str, int]:
     content = error.object[error.start : error.end]
-    # Five bytes are undefined in Windows-1252; they stay what they are in Latin-1.
+    # Five bytes are undefined in Windows-1252; they are read as Latin-1.
     return "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in content), error.end
 
 
 def well_formed(text: str) -> str:
-    """``text`` with surrogate pairs joined and lone surrogates as U+FFFD, so that it can be encoded as UTF-8."""
+    """``text`` with surrogate pairs joined and lone surrogates replaced by U+FFFD, so that UTF-8 can encode it."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def visible(text: str) -> str:
-    """``text`` for a terminal: control characters, escape sequences included, as symbols that do nothing."""
+    """``text`` for a terminal: control characters, and so escape sequences, become harmless symbols."""
     return _UNPRINTABLE.sub("\ufffd", text.translate(_SYMBOLS))

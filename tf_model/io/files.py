@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and what to say of those that cannot be read or written."""
+"""Write files whole or not at all, and explain why a file cannot be read or written."""
 
 import errno
 import glob
@@ -18,7 +18,7 @@ from tf_model.errors import DataError, OutputError
 
 @contextmanager
 def explain_read_errors(source: Path | str) -> Iterator[None]:
-    """Turn what is raised while reading ``source`` into a :class:`DataError` that says what to do."""
+    """Turn an error raised while reading ``source`` into a :class:`DataError` that says what to do."""
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
@@ -27,17 +27,17 @@ def explain_read_errors(source: Path | str) -> Iterator[None]:
 
 
 def check_file(path: Path, origin: str = "") -> None:
-    """Raise :class:`DataError` unless ``path`` is a file that may be read. ``origin`` says who named it."""
+    """Raise :class:`DataError` unless ``path`` is a readable file. ``origin`` says who named it."""
     shown = f"{path} ({origin})" if origin else str(path)
     with explain_read_errors(shown):
         if not path.exists():
             raise DataError(f"{shown} does not exist; check the name")
         if not path.is_file():
             raise DataError(f"{shown} is a folder or a pipe; name a file (`predict -` reads standard input)")
-        path.open("rb").close()  # the permission
+        path.open("rb").close()  # checks the permission
 
 
-OLD, LOCK = "old", ".lock"  # beside what is being written: what it replaces, and what a run holds while it is alive
+OLD, LOCK = "old", ".lock"  # beside a new file: the folder that it replaces, and the lock that a live run holds
 
 _FULL = "the disk is full; free some space and run the command again"
 _NOT_PERMITTED = "writing there is not permitted; choose another place or change its permissions"
@@ -58,7 +58,7 @@ def explain_write_errors(target: Path) -> Iterator[None]:
     """Turn an ``OSError`` raised while writing ``target`` into an :class:`OutputError` that says what to do."""
     try:
         yield
-    except shutil.Error as error:  # of a folder: what failed of each file, as (from, to, "[Errno 28] No space ...")
+    except shutil.Error as error:  # from a folder: the failure of each file, as (from, to, "[Errno 28] No space ...")
         reason = str(error.args[0][0][2])
         advice = next((advice for code, advice in _ADVICE.items() if f"[Errno {code}]" in reason), reason)
         raise OutputError(f"cannot write {target}: {advice}") from error
@@ -68,7 +68,7 @@ def explain_write_errors(target: Path) -> Iterator[None]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make ``folder`` and its parents, and raise :class:`OutputError` at once if nothing can be written there."""
+    """Create ``folder`` and its parents; :class:`OutputError` at once if nothing can be written there."""
     with explain_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -76,7 +76,7 @@ def make_folder(folder: Path) -> None:
 
 
 def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
-    """Raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false, once :func:`clear_up` is done."""
+    """Call :func:`clear_up`, then raise :class:`OutputError` if ``target`` exists and ``overwrite`` is false."""
     with explain_write_errors(target):
         clear_up(target)
         exists = target.exists()
@@ -85,7 +85,7 @@ def refuse_to_overwrite(target: Path, overwrite: bool) -> None:
 
 
 def clear_up(target: Path) -> None:
-    """Remove what killed runs left of ``target``; a folder that one had moved away to replace it comes back."""
+    """Remove what killed runs left beside ``target``, and restore a folder that such a run had moved away."""
     from filelock import FileLock
 
     for holder in target.parent.glob(f".{glob.escape(target.name)}.????????.part"):
@@ -97,9 +97,9 @@ def clear_up(target: Path) -> None:
 
 @contextmanager
 def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -> Iterator[Path]:
-    """Give a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
+    """Yield a temporary path beside ``target``, and rename it to ``target`` when the block ends without an error.
 
-    On any error, an interrupt included, ``target`` is untouched. Its folder is created if need be.
+    On any error, including an interrupt, ``target`` is untouched. Its folder is created if needed.
     Raises :class:`OutputError` if ``target`` exists and ``overwrite`` is false, or it cannot be written.
     """
     from filelock import FileLock
@@ -124,20 +124,20 @@ def whole_file(target: Path, overwrite: bool = False, is_folder: bool = False) -
                 if not is_folder:
                     with new.open("rb") as written:
                         os.fsync(written.fileno())
-                refuse_to_overwrite(target, overwrite)  # what another program made meanwhile
+                refuse_to_overwrite(target, overwrite)  # another program may have made it meanwhile
                 if target.exists():
-                    shutil.copymode(target, new)  # what was private stays so
+                    shutil.copymode(target, new)  # private files stay private
                     if is_folder:
                         target.rename(old)  # a folder cannot be replaced in one step
                 new.replace(target)
         finally:
             if old.exists() and new.exists():
-                old.rename(target)  # where that fails too, the old folder stays in the holder
+                old.rename(target)  # if that fails too, its error leaves the old folder in the holder
             shutil.rmtree(holder, ignore_errors=True)
 
 
 def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManager[Path]:
-    """Like :func:`whole_file`, for a folder, which is there to be filled: it appears complete, or not at all."""
+    """Like :func:`whole_file`, for a folder: yields an empty folder to fill, which appears complete or not at all."""
     return whole_file(target, overwrite, is_folder=True)
 
 
@@ -145,7 +145,7 @@ def whole_folder(target: Path, overwrite: bool = False) -> AbstractContextManage
 def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterator[None]:
     """Hold the file ``lock`` while the block runs; :class:`OutputError` if another process holds it.
 
-    The system frees it however the process ends. ``work`` and ``advice`` are for the message: "another training".
+    The system frees it however the process ends. ``work`` ("another training") and ``advice`` are for the message.
     """
     from filelock import FileLock, Timeout
 
@@ -162,7 +162,7 @@ def locked(lock: Path, work: str, advice: str = "wait until it ends") -> Iterato
             lock.write_text(f"{os.getpid()}\n")
             yield
         finally:
-            lock.unlink(missing_ok=True)  # while it is held: whoever locks a file that was removed tries again
+            lock.unlink(missing_ok=True)  # with the lock held: a process that locks a removed file tries again
 
 
 def sha256_of(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Parquet in and out: each column keeps its Arrow type."""
+"""Read and write Parquet: each column keeps its Arrow type."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ class Parquet(Table):
             if not self.columns:
                 raise DataError(explain_empty(self.name, "a column of texts"))
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-            # It raises also for damage at which what follows would end the process.
+            # scan_contents() also raises for damage that would make the code below end the process.
             if {self.file.scan_contents(), sum(group.num_rows for group in groups)} != {self.total_rows}:
                 raise ValueError("its number of rows is wrong")
             chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
@@ -39,16 +39,16 @@ class Parquet(Table):
             raise DataError(f"{self.name} has two columns of the same name; rename one of them")
 
     def _count_bytes(self, chunks: list[Any]) -> None:
-        """Read all of it, and count what it unpacks to while a text that occurs many times is still kept once."""
+        """Read the whole file and count its unpacked bytes, with repeated texts held in memory only once."""
         import pyarrow.parquet
 
         texts = {chunk.path_in_schema for chunk in chunks if chunk.physical_type == "BYTE_ARRAY"}
-        # Their decoders give whole texts only, so few rows are read at a time.
+        # These columns' decoders return every text in full, so few rows are read at a time.
         delta = {chunk.path_in_schema for chunk in chunks if "BYTE_ARRAY" in str(chunk.encodings)}
         unpacked = 0
         with pyarrow.parquet.ParquetFile(self.path, read_dictionary=texts - delta) as file:
             for batch in file.iter_batches(16 if delta else self._chunk_rows(CHUNK_ROWS)):
-                batch.validate(full=True)  # else bytes that are no UTF-8 are found when a text is looked at
+                batch.validate(full=True)  # else bytes that are not UTF-8 are only found when a text is used
                 unpacked += sum(map(_unpacked_bytes, batch.columns))
                 self.refuse_beyond_limits(unpacked=unpacked)
 
@@ -73,14 +73,14 @@ class Parquet(Table):
             yield
         except TweetTargetError:
             raise
-        except Exception as error:  # the errors of Arrow, and of Python for its names and metadata, share no base
+        except Exception as error:  # Arrow's errors, and Python's for names and metadata, have no common base
             raise DataError(f"{self.name}: expected a Parquet file ({first_line(error)}); make it anew") from error
 
 
 def _unpacked_bytes(array: Any) -> int:
     from pyarrow import ListArray, compute, types
 
-    if types.is_map(array.type):  # it has no flatten() of its own
+    if types.is_map(array.type):  # maps have no flatten() of their own
         array = ListArray.from_arrays(array.offsets, array.values)
     if types.is_dictionary(array.type):
         lengths = compute.binary_length(array.dictionary)
@@ -88,7 +88,7 @@ def _unpacked_bytes(array: Any) -> int:
     if types.is_struct(array.type):
         return sum(map(_unpacked_bytes, array.flatten()))
     if types.is_temporal(array.type) and not types.is_interval(array.type):
-        # OverflowError at what Python does not know, such as the year 10000. compute.min_max() takes no durations.
+        # OverflowError for what Python cannot hold, such as the year 10000. compute.min_max() takes no durations.
         ordered = array.take(compute.array_sort_indices(array)).drop_null()
         for end in (ordered[:1], ordered[-1:]):
             end.to_pylist()
@@ -96,7 +96,7 @@ def _unpacked_bytes(array: Any) -> int:
 
 
 class ParquetWriter(TableWriter):
-    """A Parquet file, with the types that the first frame shows."""
+    """Writes a Parquet file with the types of the first frame."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class ParquetWriter(TableWriter):
 
 
 def _to_arrow(column: Any, kind: Any) -> Any:
-    """A column as ``kind``. None: its own type; of objects what they are, or text if of several kinds or nested."""
+    """A column as ``kind``; None: its own type, or for objects their common type, or text if mixed or nested."""
     import pyarrow
     from pyarrow import types
 
@@ -140,7 +140,7 @@ def _to_arrow(column: Any, kind: Any) -> Any:
             is_open = is_object and (types.is_null(array.type) or types.is_nested(array.type))
             return _to_arrow(column, text) if is_open else array
         if types.is_boolean(array.type) != types.is_boolean(kind) and not types.is_null(array.type):
-            raise pyarrow.ArrowInvalid  # a cast would make numbers of true and false
+            raise pyarrow.ArrowInvalid  # a cast would turn true and false into numbers
         return array.cast(kind)
     except (pyarrow.ArrowException, OverflowError, UnicodeEncodeError) as error:
         if kind is None:

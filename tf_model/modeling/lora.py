@@ -1,6 +1,6 @@
-"""Low-rank adapters: few weights that are trained in place of the encoder's, and then added to them.
+"""Low-rank adapters: a few weights that are trained instead of the encoder's, and then added to them.
 
-Source: E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. Imported only where a model is built.
+Source: E. Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. Imported only to build a model.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ import tf_keras
 
 from tf_model.errors import UsageError
 
-ALPHA = 8  # what an adapter adds is multiplied by this over its rank: the paper's for RoBERTa
-PROJECTIONS = {"query", "value", "q", "v"}  # of attention, as a BERT and an MPNet name them
+ALPHA = 8  # an adapter's output is scaled by ALPHA / rank; the paper's value for RoBERTa
+PROJECTIONS = {"query", "value", "q", "v"}  # attention layers, as BERT and MPNet name them
 
 
 class Adapter(tf_keras.layers.Layer):
-    """What is added to the outputs of a dense layer, [..., units]: nothing at first."""
+    """Computes what is added to the outputs of a dense layer, [..., units]: zero before training."""
 
     def __init__(self, dense: Any, rank: int):
         super().__init__()
@@ -26,16 +26,16 @@ class Adapter(tf_keras.layers.Layer):
         self.up = self.add_weight("up", [rank, units], initializer="zeros")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The same product as of :meth:`kernel`, in the number format of the layers."""
+        """Multiply ``inputs`` by :meth:`kernel`, in the number format of the layers."""
         return self._scale * tf.tensordot(tf.tensordot(inputs, self.down, 1), self.up, 1)
 
     def kernel(self) -> tf.Tensor:
-        """What it adds to the weights of the dense layer, float32 [width, units]."""
+        """What the adapter adds to the weights of the dense layer, float32 [width, units]."""
         return self._scale * tf.matmul(self.down, self.up)
 
 
 def attach(model: Any, rank: int) -> None:
-    """Freeze embeddings and encoder, and adapt the query and value of every layer; pooler and classifier are trained.
+    """Freeze embeddings and encoder, and add adapters to query and value of every layer; the head stays trainable.
 
     Raises :class:`UsageError` for a rank above the width of the encoder.
     """
@@ -51,7 +51,7 @@ def attach(model: Any, rank: int) -> None:
 
 
 def merge(model: Any) -> None:
-    """Add the adapters to the weights that they adapt, and leave the model as if all of it had been trained."""
+    """Add the adapters to the weights that they adapt, remove them, and make all weights trainable again."""
     for dense, adapter in zip(_projections(model), model.adapters, strict=True):
         dense.kernel.assign_add(adapter.kernel())
         del dense.call

@@ -1,6 +1,6 @@
-"""Classifiers that read the mean of their tokens' outputs instead of the first token's.
+"""Classifiers that use the mean of all tokens' outputs instead of the first token's output.
 
-Imported only where a model is built: it needs transformers.
+Imported only to build a model, because it needs transformers.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from transformers.models.bert.modeling_tf_bert import TFBertMainLayer
 
 
 class _MeanPooled:
-    """The classification layer sees the mean of the last layer over the tokens that are not padding.
+    """Feeds the classification layer the mean of the last layer over all tokens that are not padding.
 
     The packaged backbones were pretrained with this pooling (N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019):
     their first token and the pooling layer on top of it have learned nothing.
@@ -44,17 +44,17 @@ class MeanPooledBertForSequenceClassification(_MeanPooled, TFBertForSequenceClas
 
 
 class MeanPooledMPNetForSequenceClassification(_MeanPooled, TFMPNetModel):
-    """An MPNet without its pooling layer, with BERT's classification layer: transformers' own has two."""
+    """An MPNet without its pooling layer and with BERT's single classification layer; transformers' MPNet has two."""
 
     def __init__(self, config: Any, *inputs: Any, **kwargs: Any):
         super().__init__(config, *inputs, **kwargs)
-        self.mpnet.pooler = tf_keras.layers.Activation("linear", name="pooler")  # it cannot be left out
+        self.mpnet.pooler = tf_keras.layers.Activation("linear", name="pooler")  # the pooler cannot be left out
         self.dropout = tf_keras.layers.Dropout(config.hidden_dropout_prob)
         initializer = tf_keras.initializers.TruncatedNormal(stddev=config.initializer_range)
         self.classifier = tf_keras.layers.Dense(config.num_labels, kernel_initializer=initializer, name="classifier")
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the variables."""
+        """Create the variables."""
         super().build(input_shape)
         if not self.classifier.built:
             with tf.name_scope("classifier"):

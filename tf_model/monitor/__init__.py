@@ -1,6 +1,6 @@
-"""Monitoring: every prediction, error and correction is kept, counted, compared with what was expected and reported.
+"""Monitoring: log and count every prediction, error and correction, compare with a reference, and report.
 
-:mod:`~tf_model.monitor.recorder` writes in the background into the log of :mod:`~tf_model.monitor.store`.
-:mod:`~tf_model.monitor.accuracy` and :mod:`~tf_model.monitor.drift` judge what was counted, and
-:mod:`~tf_model.monitor.report` puts it into words.
+:mod:`~tf_model.monitor.recorder` writes to the log of :mod:`~tf_model.monitor.store` in the background.
+:mod:`~tf_model.monitor.accuracy` and :mod:`~tf_model.monitor.drift` judge the counts, and
+:mod:`~tf_model.monitor.report` makes a report of them.
 """

@@ -1,4 +1,4 @@
-"""``python -m tf_model.monitor``: a report on the log of predictions, its corrections as a file, and making room."""
+"""``python -m tf_model.monitor``: report on the log of predictions, export its corrections, and prune it."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from tf_model import cli, paths
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
-MOST = 1e6  # hours or days: more is a typing error
+MOST = 1e6  # hours or days; more is a typing error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,28 +19,28 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.monitor", "Look into the log of predictions.")
+    parser = cli.parser("tf_model.monitor", "Report on the log of predictions, export its corrections, or prune it.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, what: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=what, description=what, formatter_class=parser.formatter_class)
         added.add_argument(
-            "--log", type=Path, metavar="PATH", help=f"the log; if not given, {paths.shown(paths.MONITOR_LOG)}"
+            "--log", type=Path, metavar="PATH", help=f"the log (default: {paths.shown(paths.MONITOR_LOG)})"
         )
         return added
 
-    report = command("report", "Say how the model is doing; exit code 1 if there is an alarm.")
-    report.add_argument("--hours", type=_number, default=24.0, metavar="H", help="how far to look back")
-    report.add_argument("--model", metavar="NAME", help="which model; the one that was used last if not given")
-    report.add_argument("--json", action="store_true", help="print JSON on standard output instead of tables")
+    report = command("report", "Report how the model is doing; exit code 1 if there is an alarm.")
+    report.add_argument("--hours", type=_number, default=24.0, metavar="H", help="hours to look back")
+    report.add_argument("--model", metavar="NAME", help="the model to report on (default: the one used last)")
+    report.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
-    export = command("export", "Write the corrections as a file to train with.")
+    export = command("export", "Write the corrections to a file to train with.")
     export.add_argument("output", type=Path, metavar="OUTPUT", help="the file to write, such as corrections.csv")
     export.add_argument("--overwrite", action="store_true", help="replace OUTPUT if it exists")
 
-    # The default is that of `store`, and a test holds it to that: asking it would load sqlite3 for --help.
-    prune = command("prune", "Remove what is old; of more than 2 GiB the oldest predictions as well.")
-    prune.add_argument("--days", type=_number, default=90.0, metavar="D", help="keep what is younger")
+    # The default equals that of `store`, which a test checks: importing it would load sqlite3 for --help.
+    prune = command("prune", "Remove old records; if the log exceeds 2 GiB, also the oldest predictions.")
+    prune.add_argument("--days", type=_number, default=90.0, metavar="D", help="days of records to keep")
     prune.add_argument("--corrections", action="store_true", help="remove old corrections as well")
     return parser
 
@@ -66,7 +66,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if newest is None and arguments.model:
         known = listed(sorted({model for model, _, _ in store.versions()}))
         raise DataError(f"expected predictions of the model {arguments.model!r} in {store.path}, got those of {known}")
-    # One version only, so that a reference fits; without one nothing was asked.
+    # One version only, so that a reference fits; without a version the log has no calls.
     model, version = newest or (None, None)
     now, known = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
     judged = report.make(store, now - arguments.hours * HOUR, now, known, model, version)

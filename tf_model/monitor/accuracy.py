@@ -1,13 +1,13 @@
-"""How often the answers are correct, as far as that can be known while the model is in use.
+"""The accuracy of answers, as far as it can be known while the model is in use.
 
-**From corrections**: the share of judged answers that users called correct. Users click on mistakes more readily than
-on what is correct, so the figure is rather too low than too high, and comparable with itself over time.
+**From corrections**: the share of judged answers that users called correct. Users report mistakes more readily than
+correct answers, so the figure tends to be too low. It can be compared with itself over time.
 
 **Without labels**: the mean confidence (:data:`ASSUMPTION`), the "average confidence" of S. Garg et al., "Leveraging
-unlabeled data to predict out-of-distribution performance", ICLR 2022. If the probabilities are calibrated, a text that
-is answered with 0.8 is correct with probability 0.8. It follows a drop that the model notices, such as harder texts. It
-is blind where labels come to mean something else, and far from the texts of the training no probability is calibrated,
-which :mod:`~tf_model.monitor.drift` notices.
+unlabeled data to predict out-of-distribution performance", ICLR 2022. If the probabilities are calibrated, an
+answer with confidence 0.8 is correct with probability 0.8. The estimate follows drops that the model notices, such as
+harder texts. It misses a change in the meaning of labels. Far from the training texts, probabilities are not
+calibrated; :mod:`~tf_model.monitor.drift` detects such texts.
 """
 
 import math
@@ -17,7 +17,7 @@ from tf_model import tasks
 from tf_model.evaluation.metrics import Z, wilson_interval
 from tf_model.monitor.aggregates import DIRECTED_CONFIDENCE, Window
 
-MINIMUM = 30  # corrections, or predictions, below which no figure is given
+MINIMUM = 30  # corrections or predictions; with fewer, there is no figure
 ASSUMPTION = (
     "assumes that the probabilities are calibrated on texts like these and that the labels mean what they meant in "
     "training; it cannot notice that labels were redefined"
@@ -27,9 +27,9 @@ DRIFTED = "Drift is alarmed, and the estimate assumes that there is none: it may
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy, 0 to 1, with its 95% interval; all three None where there are too few rows."""
+    """Accuracy, 0 to 1, with its 95% interval; all three are None if there are too few rows."""
 
-    rows: int  # what it is computed from: judged predictions, or predictions
+    rows: int  # number of judged predictions, or of predictions for an estimate
     correct: int | None = None  # how many were called correct; None for an estimate
     accuracy: float | None = None
     low: float | None = None
@@ -37,7 +37,7 @@ class Accuracy:
 
 
 def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
-    """Share of the judged answers that users called correct, with Wilson's interval; "Not sure" is no answer."""
+    """Share of the judged answers that users called correct, with Wilson's interval; "Not sure" is not an answer."""
     correct, judged = window.feedback
     if judged < max(minimum, 1):
         return Accuracy(judged, correct)
@@ -45,11 +45,11 @@ def from_corrections(window: Window, minimum: int = MINIMUM) -> Accuracy:
 
 
 def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accuracy:
-    """The accuracy of a task, or of the answer, that the confidences promise; see :data:`ASSUMPTION`.
+    """The accuracy of a task, or of the answer, estimated from confidences; see :data:`ASSUMPTION`.
 
-    That of the product, where the model also tells the emotion, is taken over the texts with an emotion: the others
-    have no product. The interval is that of a sum of independent trials, each correct with the probability of its
-    confidence, by the normal approximation.
+    If the model also predicts the emotion, the accuracy of the product is that of the texts with an emotion: the others
+    have no product. The interval is the normal approximation for independent trials, each correct with a probability
+    equal to its confidence.
     """
     tells_emotion = any(name == tasks.EMOTION.name for name, _ in window.counts)
     directed = task == tasks.PRODUCT.name and tells_emotion

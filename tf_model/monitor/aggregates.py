@@ -1,7 +1,7 @@
-"""Counts that can be added up: how often each label came, and histograms of times, confidences and lengths.
+"""Counts that can be added up: the frequency of each label, and histograms of times, confidences and lengths.
 
-The log adds them up by the minute and by the hour, and the reference of a model holds the same, so that the two can be
-compared. They map (name, key) to a count and a sum; the key is a label or the number of a bin.
+The log adds them up by minute and by hour. The reference of a model holds the same counts, so the two can be compared.
+They map (name, key) to a count and a sum; the key is a label or the number of a bin.
 """
 
 import math
@@ -17,29 +17,29 @@ from tf_model.monitor.events import ABSTAINED, BULK_SOURCES, STAGES, Corrected, 
 Key = str | int
 Counts = dict[tuple[str, Key], tuple[int, float]]
 
-# Names of what is counted. The sum of a histogram is that of its values, so that means are exact.
-REQUESTS, OK = "requests", "ok"  # calls that were answered; the sum is that of the texts
+# Names of the counts. A histogram also keeps the sum of its values, so means are exact.
+REQUESTS, OK = "requests", "ok"  # calls that were answered; the sum is the number of texts
 ERRORS = "errors"  # calls that failed; key: the kind
-FEEDBACK = "feedback"  # key: "correct" or "wrong", or "not_sure" where nothing was answered that could be judged
+FEEDBACK = "feedback"  # key: "correct" or "wrong", or "not_sure" if there was no answer to judge
 CORRECT, WRONG = "correct", "wrong"
 DROPPED = "dropped"  # records that the log lost; key: ""
-CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is that of the samples
-GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of the time, mean of all GPUs; bytes of them all
+CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
+GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of time, mean of all GPUs; bytes on all GPUs
 SAMPLED = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
-SECONDS = "waited_seconds"  # of a whole call, those for files left out: nobody waits for them
+SECONDS = "waited_seconds"  # of a whole call; calls for files are left out: nobody waits for them
 STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
-DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, of the texts that direct an emotion at one
+DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion towards a product
 LABELS = ("product", "emotion", "outcome")
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins of one width, of the value or of its binary logarithm; the last one takes all up to the largest value."""
+    """Bins of equal width, of a value or its binary logarithm; the last bin extends to the largest value."""
 
     width: float
     last: float = math.inf
     largest: float = math.inf
-    smallest: float = 0.0  # what is less counts as this
+    smallest: float = 0.0  # lower values count as this
     is_log: bool = False
 
     def key(self, value: float) -> int:
@@ -54,7 +54,7 @@ class Bins:
 
 
 _SHARE = Bins(0.02, last=49, largest=1.0)
-_TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide: percentiles are within that
+_TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide, which bounds the error of percentiles
 NUMBERS: Mapping[str, Bins] = {
     "product_confidence": _SHARE,
     "emotion_confidence": _SHARE,
@@ -70,11 +70,11 @@ BINS: Mapping[str, Bins] = {
 
 
 def of_event(event: Event) -> Counts:
-    """What one event counts for."""
+    """The counts of one event."""
     if isinstance(event, Failed):
         return {(ERRORS, event.kind): (1, 0.0)}
     if isinstance(event, Corrected):
-        if event.is_correct is None:  # the store knows what that takes back
+        if event.is_correct is None:  # the store looks up what this takes back
             return {}
         is_answer = event.prediction.get("answer") != NOT_SURE
         key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
@@ -88,14 +88,14 @@ def of_event(event: Event) -> Counts:
 
 
 def of_predictions(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
-    """What predictions count for, from their :data:`~tf_model.monitor.events.COLUMNS`."""
+    """The counts of predictions, from their :data:`~tf_model.monitor.events.COLUMNS`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():
             if label is not None:
                 counts[name, label] = (count, 0.0)
     numbers = {name: columns.get(name, ()) for name in NUMBERS}
-    # Once more of the texts with an emotion, by the best guess: the others have no product to be sure of.
+    # Counted again for texts whose best guess is an emotion: the others have no product to be sure of.
     pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
     numbers[DIRECTED_CONFIDENCE] = [sure for sure, emotion in pairs if emotion not in (None, no_emotion)]
     for name, values in numbers.items():
@@ -119,7 +119,7 @@ def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None
 
 @dataclass(frozen=True)
 class Histogram:
-    """Number and sum of the values in each bin that has any, by the number of the bin."""
+    """The count and sum of the values in each non-empty bin, by bin number."""
 
     bins: Bins
     sums: Mapping[int, tuple[int, float]]
@@ -131,11 +131,11 @@ class Histogram:
 
     @property
     def mean(self) -> float | None:
-        """Mean of the values, None without any."""
+        """Mean of the values; None without any."""
         return sum(total for _, total in self.sums.values()) / self.count if self.count else None
 
     def quantile(self, share: float) -> float | None:
-        """The value that ``share`` (0 to 1) of the values stay below, within the width of a bin; None without any."""
+        """The ``share`` quantile (0 to 1) of the values, to within a bin; None without any."""
         left = share * self.count
         for key, (count, _) in sorted(self.sums.items()):
             if left <= count:
@@ -147,7 +147,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Window:
-    """What was counted from ``since`` to ``until``, exclusive, in seconds since 1970 (UTC)."""
+    """The counts from ``since`` to ``until``, exclusive, in seconds since 1970 (UTC)."""
 
     since: float
     until: float
@@ -155,7 +155,7 @@ class Window:
 
     @property
     def requests(self) -> int:
-        """Calls, those that failed included."""
+        """All calls, including failed ones."""
         return self.counts.get((REQUESTS, OK), (0, 0.0))[0] + self.failures
 
     @property
@@ -170,22 +170,22 @@ class Window:
 
     @property
     def dropped(self) -> int:
-        """Records that the log lost: too many waited, or they never can be written."""
+        """Records that the log lost, because too many waited or they could never be written."""
         return self._total(DROPPED)[0]
 
     @property
     def feedback(self) -> tuple[int, int]:
-        """How many answers users called correct, and how many they judged at all; "Not sure" is none."""
+        """How many answers users called correct, and how many they judged; "Not sure" is not an answer."""
         judged = self.labels(FEEDBACK)
         return judged.get(CORRECT, 0), judged.get(CORRECT, 0) + judged.get(WRONG, 0)
 
     def labels(self, name: str) -> dict[str, int]:
-        """How often each label came, the most frequent first: one of :data:`LABELS`, ``"errors"`` or ``"feedback"``."""
+        """The count of each label, most frequent first, of one of :data:`LABELS`, ``"errors"`` or ``"feedback"``."""
         counts = {str(key): count for (each, key), (count, _) in self.counts.items() if each == name}
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def histogram(self, name: str) -> Histogram:
-        """One of :data:`BINS`, such as :data:`SECONDS` or ``"product_confidence"``."""
+        """The histogram of one of :data:`BINS`, such as :data:`SECONDS` or ``"product_confidence"``."""
         return Histogram(BINS[name], {key: value for (each, key), value in self.counts.items() if each == name})
 
     def mean(self, name: str) -> float | None:
@@ -199,7 +199,7 @@ class Window:
 
 
 def join(windows: Iterable[Window]) -> Window:
-    """One window over several, at least one, in the order of time."""
+    """Join one or more consecutive windows, in order of time, into one."""
     windows, counts = list(windows), {}
     for window in windows:
         merge(counts, window.counts)

@@ -1,16 +1,15 @@
 """Drift: whether a window of predictions looks different from the reference, and by how much.
 
-An alarm needs a yes to two questions, asked of each feature:
+A feature raises an alarm if its difference is both significant and large:
 
-- *Could chance have done it?* A two-sample test, chi-squared for labels and Kolmogorov-Smirnov for numbers, at a level
-  shared out over the features (Bonferroni): ordinary texts raise any alarm at all with probability :data:`ALPHA` at
-  most.
-- *Is it large enough to matter?* The population stability index, at least 0.1 or what chance reaches at that level:
+- *Is it more than chance?* A two-sample test, chi-squared for labels and Kolmogorov-Smirnov for numbers, at a level
+  divided by the number of features (Bonferroni): ordinary texts raise an alarm with probability :data:`ALPHA` at most.
+- *Is it large enough to matter?* The population stability index reaches 0.1 and what chance can reach at that level:
   between samples of n and m rows from one population the index of k cells is (1/n + 1/m) times a chi-squared variable
   with k - 1 degrees of freedom (B. Yurdakul, "Statistical properties of population stability index", Western Michigan
   University, 2018).
 
-Both take the texts for independent. A batch of texts about one thing is a real difference, and is reported as one.
+Both assume independent texts. A batch of texts on one subject is a real difference, and is reported as one.
 """
 
 import math
@@ -26,10 +25,10 @@ from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.reference import Reference
 
 ALPHA = 0.01  # how often a window of ordinary texts may raise an alarm
-SMALLEST_INDEX = 0.1  # a smaller population stability index is no alarm, however certain it is
-MINIMUM_ROWS = 50  # of a window, for a judgement
-FEWEST_EXPECTED = 5.0  # rows in a cell of a chi-squared test; rarer cells are put together
-CELLS = 10  # of the index of a number: tenths of the reference
+SMALLEST_INDEX = 0.1  # a smaller population stability index raises no alarm, however significant
+MINIMUM_ROWS = 50  # of a window, to be judged
+FEWEST_EXPECTED = 5.0  # rows in a cell of a chi-squared test; rarer cells are merged
+CELLS = 10  # of the index of a numeric feature: tenths of the reference
 
 ABSTENTION = "abstention"
 IN_WORDS: Mapping[str, str] = {
@@ -47,7 +46,7 @@ FEATURES = tuple(IN_WORDS)
 
 @dataclass(frozen=True)
 class Drift:
-    """How one feature differs from the reference; ``alarm`` where index and p-value both cross their bound."""
+    """How one feature differs from the reference; ``alarm`` if index and p-value both cross their bounds."""
 
     feature: str  # one of FEATURES
     rows: int  # predictions of the window that have it
@@ -56,12 +55,12 @@ class Drift:
     bound: float  # what the index must reach for an alarm
     p_value: float  # how probable a difference of this size is by chance alone
     level: float  # what the p-value must stay below for an alarm
-    reference: Mapping[str, float]  # share of each cell: of a label, or of a span of values
+    reference: Mapping[str, float]  # share of each cell: a label, or a range of values
     current: Mapping[str, float]
     alarm: bool
 
     def in_words(self) -> str:
-        """What changed most, and against what."""
+        """The largest change, and the bounds that it crosses."""
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
         return (
             f"{IN_WORDS[self.feature]}: most of the change: {cell} from {self.reference[cell]:.0%} in the reference "
@@ -71,8 +70,8 @@ class Drift:
 
 
 def compare(reference: Reference, window: Window) -> list[Drift]:
-    """Compare a window with the reference of the same version, for each of :data:`FEATURES` that both have and that
-    the window has at least :data:`MINIMUM_ROWS` predictions of."""
+    """Compare a window with the reference of the same version, for each of :data:`FEATURES` that both have, with at
+    least :data:`MINIMUM_ROWS` predictions in the window."""
     known = Window(0, 1, reference.counts)
     pairs = {feature: (_cells(known, feature), _cells(window, feature)) for feature in FEATURES}
     both = {feature: pair for feature, pair in pairs.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
@@ -81,7 +80,7 @@ def compare(reference: Reference, window: Window) -> list[Drift]:
 
 
 def _cells(window: Window, feature: str) -> dict[Any, int]:
-    """Counts of a feature by label, or by bin for numbers."""
+    """Counts of a feature by label, or by bin if it is numeric."""
     if feature in NUMBERS:
         return {key: count for key, (count, _) in window.histogram(feature).sums.items()}
     if feature != ABSTENTION:
@@ -110,7 +109,7 @@ def _compare(feature: str, expected: dict[Any, int], seen: dict[Any, int], level
 
 
 def _chi_squared(table: numpy.ndarray) -> float:
-    """p-value of a chi-squared test of two rows of counts; labels too rare for it are put together."""
+    """p-value of a chi-squared test of two rows of counts; labels that are too rare for it are merged."""
     expected = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum())
     rare = expected < FEWEST_EXPECTED
     cells = numpy.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
@@ -119,8 +118,8 @@ def _chi_squared(table: numpy.ndarray) -> float:
 
 
 def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
-    """p-value of the two-sample test from counts by bin in order: ``scipy.stats.ks_2samp(..., method="asymp")`` of the
-    numbers of the bins, without spelling them out. Values of a bin are ties, so it is too large if anything."""
+    """p-value of the two-sample test from ordered counts by bin, equal to ``scipy.stats.ks_2samp(..., method="asymp")``
+    on the bin numbers. The values in a bin are ties, so the p-value is, if anything, too large."""
     n, m = (float(count) for count in table.sum(axis=1))
     reference, current = numpy.cumsum(table, axis=1) / numpy.array([[n], [m]])
     distance = float(numpy.abs(reference - current).max())
@@ -128,11 +127,11 @@ def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
 
 
 def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
-    """Names and counts of cells that hold about a tenth of the reference each: neighbouring bins put together. What
-    lies below all of the reference, or above, has a cell of its own."""
+    """Merge neighbouring bins into cells with about a tenth of the reference each; returns their names and counts.
+    Values below or above the whole reference have cells of their own."""
     seen = numpy.flatnonzero(table[0])
     groups = [list(range(seen[0]))]
-    held = table[0].sum()  # so that the first bin of the reference begins a cell
+    held = table[0].sum()  # makes the first bin of the reference begin a cell
     for bin_index in range(seen[0], seen[-1] + 1):
         if held >= table[0].sum() / CELLS:
             groups.append([])
@@ -149,8 +148,8 @@ def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[s
 
 
 def _stability_index(table: numpy.ndarray) -> tuple[float, int]:
-    """Population stability index of two rows of counts, and of how many cells; half a row is added to each cell, so
-    that an empty one counts for much but not for infinitely much."""
+    """Population stability index of two rows of counts, and its number of cells; half a row is added to each cell, so
+    that an empty cell has a large but finite effect."""
     table = table[:, table.sum(axis=0) > 0] + 0.5
     reference, current = table / table.sum(axis=1, keepdims=True)
     return float(((current - reference) * numpy.log(current / reference)).sum()), table.shape[1]

@@ -1,4 +1,4 @@
-"""What is recorded: a call that was answered, a call that failed, a correction by a user."""
+"""The events that are recorded: an answered call, a failed call, a user's correction."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,21 @@ from tf_model.modeling.joint_label import NOT_SURE
 STAGES = ("tokenize", "model", "rest")
 ANSWERED, NO_EMOTION, ABSTAINED = OUTCOMES = ("answered", "no_emotion", "not_sure")
 
-PROCESS = "process"  # source of what belongs to no call: processor, memory, lost records
-# A file of thousands of texts takes as long as it takes: only somebody who waits for one answer can find it slow.
+PROCESS = "process"  # the source of counts that belong to no call: CPU, memory, lost records
+# Files of thousands of texts are not judged by their latency: only a person who waits for one answer finds it slow.
 BULK_SOURCES = ("batch", "predict")
 
 LABEL_COLUMNS = (*tasks.TASKS, tasks.ANSWER)
 CONFIDENCE_COLUMNS = tuple(f"{name}_confidence" for name in LABEL_COLUMNS)
-# Of one prediction; None where a value is not known. ``length`` is in characters, ``unk_rate`` 0 to 1.
+# Of one prediction; None if a value is unknown. ``length`` is in characters, ``unk_rate`` 0 to 1.
 COLUMNS = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS, "outcome", "length", "unk_rate")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Which predictions belong together: the model, which training of it, and who asked."""
+    """Predictions that belong together: of one model, one version and one source."""
 
-    model: str  # as its folder is called
+    model: str  # the name of its folder
     version: str
     source: str  # "app", "batch", "predict", ...
 
@@ -42,7 +42,7 @@ class Answered:
     seconds: Mapping[str, float]  # of the whole call, by stage
     columns: Mapping[str, Sequence[Any]]  # one list of N values for each of COLUMNS that is known
     text_hashes: Sequence[int]  # N salted hashes, 64 bits each; the texts themselves are not kept
-    no_emotion: str | None = tasks.NO_EMOTION  # the label of the model that says so
+    no_emotion: str | None = tasks.NO_EMOTION  # the model's label for no emotion
 
     @property
     def rows(self) -> int:
@@ -62,17 +62,17 @@ class Failed:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What a user thinks of one prediction. It keeps the text: a correction is worth nothing without it."""
+    """A user's judgement of one prediction. It keeps the text, without which a correction is useless."""
 
     time: float
     stream: Stream
     text: str
     text_hash: int
     prediction: Mapping[str, Any]  # labels and confidences, where known
-    is_correct: bool | None  # None takes back what was said last of the same answer
-    product: str | None  # according to the user, None if that was not told; likewise the emotion
+    is_correct: bool | None  # None takes back the last judgement of the same answer
+    product: str | None  # according to the user, None if not given; likewise the emotion
     emotion: str | None
-    start: int | None = None  # of one mention of the product, in characters of the text; None: of the whole text
+    start: int | None = None  # of a mention of the product, in characters of the text; None: the whole text
     end: int | None = None
 
 
@@ -80,7 +80,7 @@ Event = Answered | Failed | Corrected
 
 
 def outcome(answer: str | None, emotion: str | None, no_emotion: str | None = tasks.NO_EMOTION) -> str:
-    """What came of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
+    """The outcome of a prediction, one of :data:`OUTCOMES`; a model of the product alone always answers."""
     if answer == NOT_SURE:
         return ABSTAINED
     return NO_EMOTION if emotion and emotion == no_emotion else ANSWERED
@@ -92,8 +92,8 @@ def columns_of(
     unk_rates: Sequence[float | None] | None = None,
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> dict[str, list[Any]]:
-    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each where it is known."""
-    values = predictions.to_numpy(dtype=object)  # at once: for one row several times as fast as column by column
+    """The values of :data:`COLUMNS` for N texts and their predictions, and the UNK rate of each if known."""
+    values = predictions.to_numpy(dtype=object)  # all at once: for one row several times as fast as by column
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(predictions.columns):
         if name in LABEL_COLUMNS:
@@ -110,7 +110,7 @@ def columns_of(
 
 
 def label(value: Any) -> str | None:
-    """A label, None for anything that is no text."""
+    """A label, None for anything that is not a string."""
     return value if isinstance(value, str) else None
 
 

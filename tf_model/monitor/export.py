@@ -1,4 +1,4 @@
-"""Corrections as a file to train with, with the labels of the dataset."""
+"""Export corrections as a file to train with, with the labels of the dataset."""
 
 from pathlib import Path
 
@@ -16,15 +16,15 @@ COLUMNS = ["text", tasks.PRODUCT.name, tasks.EMOTION.name, *SPAN]
 
 
 def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
-    """What can be learned from the corrections of a :class:`Store`: the columns :data:`COLUMNS`, by time.
+    """Training rows from the corrections of a :class:`Store`: the columns :data:`COLUMNS`, in order of time.
 
-    A correction gives the labels that the user named. One that agrees gives those that were predicted, unless the
-    answer was "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several
-    corrections of one text the last that has a label counts; a "wrong" without one takes back a confirmation. Texts
-    with neither label, and blank ones, are left out. Each product whose mention was corrected has a row of its own,
-    with the characters from ``start`` up to ``end``.
+    A correction gives the labels that the user named. A confirmation gives the predicted labels, unless the answer was
+    "Not sure", which confirms nothing. A text without emotion has no product, as in the dataset. Of several corrections
+    of a text, the last one with a label counts; a "wrong" without a label takes back a confirmation. Blank texts and
+    texts without any label are left out. Each corrected mention of a product has a row of its own, with the characters
+    from ``start`` up to ``end``.
     """
-    rows: dict[tuple[int, str | None], tuple] = {}  # by the hash of the text and such a product, in the order of time
+    rows: dict[tuple[int, str | None], tuple] = {}  # by text hash and product of a mention, in order of time
     confirmed: set[tuple[int, str | None]] = set()
     for each in corrections.astype(object).where(corrections.notna(), None).itertuples():
         agrees = each.is_correct and each.answer != NOT_SURE
@@ -32,12 +32,12 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
         emotion = each.correct_emotion or (each.emotion if agrees else None)
         is_mention = each.start is not None
         key = each.text_hash, product if is_mention else None
-        # An answer that is an emotion alone.
+        # The answer is an emotion alone.
         if not is_mention and emotion and emotion in (tasks.NO_EMOTION, each.answer):
             product = None
-        text = each.text.replace("\0", " ")  # a NUL character cannot stand in a text file
+        text = each.text.replace("\0", " ")  # text files cannot hold a NUL character
         if text.strip() and (product or emotion):
-            rows.pop(key, None)  # the later one goes to the end
+            rows.pop(key, None)  # so that the later correction goes to the end
             rows[key] = (text, product, emotion, each.start, each.end)
             (confirmed.add if each.is_correct else confirmed.discard)(key)
         elif not each.is_correct and key in confirmed:
@@ -48,9 +48,9 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
 def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, int, list[str]]:
     """Write the corrections as a file that ``python -m tf_model.train --extra`` reads.
 
-    Returns how many rows were written, how many corrections were left out (without a label, or repeated), and remarks
-    for the user, such as on texts that did not fit into a cell of a workbook. Raises :class:`DataError` where there is
-    nothing to export, :class:`OutputError`, and :class:`UsageError` for a suffix that training does not read.
+    Returns the number of rows written, the number of corrections left out (without a label, or repeated), and notes
+    for the user, such as on texts too long for a cell of a workbook. Raises :class:`DataError` if there is nothing to
+    export, :class:`OutputError`, and :class:`UsageError` for a suffix that training does not read.
     """
     if output.suffix.lower() not in SUFFIXES:
         raise UsageError(

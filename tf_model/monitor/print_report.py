@@ -1,4 +1,4 @@
-"""A report on the terminal."""
+"""Print a report on the terminal."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ TITLES = {"outcome": "outcomes", "emotion": "emotions", "product": "products", E
 
 
 def print_report(console: Console, report: Report) -> None:
-    """Print a report for a person: the alarms last, where the eye is."""
+    """Print a report for a person, with the alarms last, where they are seen first."""
     window = report.window
     begin, end = (f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d %H:%M}" for each in (window.since, window.until))
     requests, predictions = window.requests, window.predictions

@@ -1,9 +1,9 @@
-"""What Prometheus reads: the metrics of a running model on a port of their own.
+"""Metrics of a running model for Prometheus, on a port of their own.
 
 :class:`Exporter` counts the events of recorders and serves the counts as ``/metrics``. Names follow the conventions of
-Prometheus (https://prometheus.io/docs/practices/naming/). Every label value is one of :data:`METRICS` or a class of the
-model, and anything else is ``other``: no text, no user and no message of an error becomes a label, and the number of
-series stays bounded. Alert rules and a dashboard are in ``deploy/``.
+Prometheus (https://prometheus.io/docs/practices/naming/). Every label value is listed in :data:`METRICS` or a class of
+the model; anything else becomes ``other``. So no text, user or error message becomes a label, and the number of series
+stays bounded. Alert rules and a dashboard are in ``deploy/``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import Store
 
 PREFIX = "tweet_target"
-PORT = 9464  # of OpenTelemetry's exporter for Prometheus; 9090 is Prometheus itself
-ADDRESS = "127.0.0.1"  # the metrics are nobody else's business unless the user says so
-SPAN = 3600.0  # seconds that drift, accuracy and alarms are judged over
-JUDGE_SECONDS = 10.0  # between two judgements: a scrape in between is told the last one
-OTHER = "other"  # what is not in the list
-NONE = "none"  # what the model does not predict
+PORT = 9464  # as OpenTelemetry's exporter for Prometheus; Prometheus itself has 9090
+ADDRESS = "127.0.0.1"  # metrics are private unless the user chooses otherwise
+SPAN = 3600.0  # seconds over which drift, accuracy and alarms are judged
+JUDGE_SECONDS = 10.0  # between judgements: a scrape in between gets the last one
+OTHER = "other"  # any value that is not in the list
+NONE = "none"  # the model does not predict this
 
 SOURCES = ("api", "app", "batch", "predict", "python", OTHER)
 STATUSES = ("ok", "error")
@@ -46,12 +46,12 @@ ERROR_KINDS = (
     *("MemoryError", "OSError", "RuntimeError", "TimeoutError", "TypeError", "ValueError"),
     OTHER,
 )
-# From one short text on a GPU to a file of thousands on a CPU.
+# Bounds from one short text on a GPU to a file of thousands on a CPU.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
-# What is counted as it happens: meaning, values of each label, upper bounds of a histogram.
+# Metrics counted by event: meaning, values of each label, upper bounds of a histogram.
 METRICS: Mapping[str, tuple[str, Mapping[str, Sequence[str]], Sequence[float] | None]] = {
     "requests": ("Calls for predictions by status.", {"source": SOURCES, "status": STATUSES}, None),
     "errors": ("Failed calls by kind of error.", {"kind": ERROR_KINDS}, None),
@@ -66,7 +66,7 @@ METRICS: Mapping[str, tuple[str, Mapping[str, Sequence[str]], Sequence[float] | 
     "batch_size": ("Texts of a call for predictions.", {}, TEXTS),
     "confidence_ratio": ("Confidence of the predictions, 0 to 1.", {"task": LABEL_COLUMNS}, SHARES),
 }
-# What is read at each scrape: meaning and label.
+# Metrics read at each scrape: meaning and label.
 GAUGES: Mapping[str, tuple[str, str]] = {
     "alarm": ("1 where the report has an alarm, else 0.", "signal"),
     "drift_psi": ("Population stability index against the reference.", "feature"),
@@ -81,8 +81,8 @@ STARTED = ("requests", "errors", "feedback", "stage_duration_seconds", "confiden
 
 
 def process_registry() -> CollectorRegistry:
-    """A registry with the processor and the memory of this process, and nothing else."""
-    prometheus_client.disable_created_metrics()  # one series more per counter, that no rule or panel uses
+    """A registry with only the CPU and memory use of this process."""
+    prometheus_client.disable_created_metrics()  # one more series per counter, which no rule or panel uses
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
@@ -91,8 +91,8 @@ def process_registry() -> CollectorRegistry:
 class Exporter(Collector):
     """Counts requests, predictions, errors and feedback, and serves the counts to Prometheus.
 
-    Every method may be called from any thread. A request is one call for predictions, of one text or of many. The
-    ``registry`` is of this exporter alone: two in one process do not meet.
+    Every method may be called from any thread. A request is one call for predictions, of one or many texts. Each
+    exporter has a ``registry`` of its own, so two in one process do not conflict.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class Exporter(Collector):
         for name, (meaning, labels, buckets) in METRICS.items():
             kind, options = (Histogram, {"buckets": buckets}) if buckets else (Counter, {})
             self._metrics[name] = kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
-        for name in STARTED:  # a rate needs the zero before the first error
+        for name in STARTED:  # a rate needs a zero before the first error
             for values in itertools.product(*METRICS[name][1].values()):
                 self._metrics[name].labels(*values)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
@@ -109,7 +109,7 @@ class Exporter(Collector):
         self._recorders: list[Recorder] = []
         self._judged_by: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
         self._answering: tuple[str, str] | None = None
-        # Gives what is served of drift, accuracy and alarms. None: nothing, as zero would raise an alert, or hide one.
+        # Returns the report to serve. None: serve no drift, accuracy or alarms, as zeros could raise or hide alerts.
         self.judge: Callable[[], report.Report | None] = self._recent_report
         self._latest: report.Report | None = None
         self._judge_again = -math.inf
@@ -120,9 +120,9 @@ class Exporter(Collector):
     def attach(
         self, recorder: Recorder, reference: Reference | None = None, labels: Mapping[str, Sequence[str]] = {}
     ) -> None:
-        """Follow a recorder: its events, the predictions that it drops or has not written yet, and what the report of
-        its log tells of the recent past. Of several models the one that answered last, or was attached since, is
-        judged. ``labels`` are the classes of its model by task, if they are not the report's."""
+        """Follow a recorder: its events, its dropped and waiting predictions, and the report on the recent past of its
+        log. Of several models, the one that answered or was attached last is judged. ``labels`` are the classes of the
+        model by task, if they are not those of the engineer's report."""
         for task, classes in labels.items():
             self._classes[task].update(classes)
         self._judged_by[recorder.model, recorder.version] = Store(recorder.path), reference
@@ -146,8 +146,8 @@ class Exporter(Collector):
         elif isinstance(event, Failed):
             self._metric("requests", stream.source, "error").inc()
             self._metric("errors", event.kind).inc()
-        elif event.is_correct is not None and event.prediction.get("answer") != NOT_SURE:  # that is no answer to judge
-            self._metric("feedback", "right" if event.is_correct else "wrong").inc()  # never to be taken back
+        elif event.is_correct is not None and event.prediction.get("answer") != NOT_SURE:  # which is no answer to judge
+            self._metric("feedback", "right" if event.is_correct else "wrong").inc()  # counters never go down
 
     def _count_predictions(self, event: Answered) -> None:
         if event.seconds:
@@ -171,13 +171,13 @@ class Exporter(Collector):
         return self._metrics[name].labels(*bounded) if bounded else self._metrics[name]
 
     def _recent_report(self) -> report.Report | None:
-        """On the last :data:`SPAN` seconds of the log of the model that answers, None while that cannot be read."""
+        """The report on the last :data:`SPAN` seconds of the answering model's log; None while it cannot be read."""
         if self._answering in self._judged_by and time.monotonic() >= self._judge_again:
             self._judge_again = time.monotonic() + JUDGE_SECONDS
             (store, reference), now = self._judged_by[self._answering], time.time()
             try:
                 self._latest = report.make(store, now - SPAN, now, reference, *self._answering)
-            except TweetTargetError:  # as when it is locked: the other metrics are served all the same
+            except TweetTargetError:  # such as a locked log: the other metrics are still served
                 self._latest = None
         return self._latest
 
@@ -186,8 +186,8 @@ class Exporter(Collector):
     def serve(self, port: int = PORT, address: str = ADDRESS) -> str:
         """Serve the metrics from a background thread until the process ends, and return their URL.
 
-        Port 0 takes a free one. Raises :class:`OutputError` if the port is none, taken or not permitted, or the address
-        is not one of this machine.
+        Port 0 takes a free one. Raises :class:`OutputError` if the port is invalid, taken or not permitted, or the
+        address is not one of this machine.
         """
         try:
             server, _ = prometheus_client.start_http_server(port, address, self.registry)
@@ -200,7 +200,7 @@ class Exporter(Collector):
         return f"http://{address}:{server.server_port}/metrics"
 
     def collect(self) -> Iterator[Metric]:
-        """What is read at each scrape; called by the registry."""
+        """The metrics that are read at each scrape; called by the registry."""
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Calls that are under way.", in_flight())
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)

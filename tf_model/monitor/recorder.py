@@ -1,7 +1,7 @@
 """Record every prediction, error and correction without making anybody wait for the disk.
 
-What happened is put on a queue. One thread works out the rows and commits them, :data:`INTERVAL` seconds later at most:
-a process that is killed loses no more than that. A process that ends in order loses nothing.
+Events are put on a queue. One thread makes rows of them and commits them within :data:`INTERVAL` seconds, so a process
+that is killed loses no more than that. A process that exits normally loses nothing.
 """
 
 import atexit
@@ -39,12 +39,12 @@ from tf_model.monitor.events import (
 )
 from tf_model.monitor.store import Store
 
-INTERVAL = 0.05  # seconds between two commits; with the commit itself a record is safe well within 0.2
-CAPACITY = 100_000  # texts that wait to be written; what comes when there are more is dropped, and counted
-SAMPLE_SECONDS = 10.0  # between two looks at the processor and the memory
+INTERVAL = 0.05  # seconds between commits; including the commit, a record is safe well within 0.2 s
+CAPACITY = 100_000  # texts that wait to be written; beyond that, texts are dropped and counted
+SAMPLE_SECONDS = 10.0  # between samples of CPU and memory
 PRUNE_SECONDS = 60.0
 RETRY_SECONDS = 1.0  # after a failed transaction
-CLOSE_SECONDS = 5.0  # that closing waits for the last transaction
+CLOSE_SECONDS = 5.0  # that close() waits for the last transaction
 LONGEST_MESSAGE = 300  # characters of an error's message
 WRITTEN, WAITING, LOST = "written", "waiting", "lost"  # what became of a correction
 
@@ -55,24 +55,24 @@ logger = logging.getLogger(__name__)
 class _Item:
     """Something on the queue."""
 
-    make: Callable[[], Event | None]  # works out what to write, in the thread that writes: the caller does not wait
-    texts: int = 0  # that wait with it
-    done: Future[bool] | None = None  # resolved once it is written (True) or never will be (False)
+    make: Callable[[], Event | None]  # makes the event in the writing thread, so that the caller does not wait
+    texts: int = 0  # the number of texts in it
+    done: Future[bool] | None = None  # True once it is written, False if it never will be
     event: Event | None = None
 
 
 class Recorder(AbstractContextManager["Recorder"]):
-    """Records what a model answers, in the background. Any thread may call any method; several processes may write to
-    one log. Making it raises :class:`DataError` if the file is no prediction log, :class:`OutputError` if it cannot be
-    made.
+    """Records a model's answers in the background. Any thread may call any method; several processes may write to one
+    log. Construction raises :class:`DataError` if the file is not a prediction log, and :class:`OutputError` if the
+    file cannot be created.
 
     Attributes:
         path: The log; :data:`tf_model.paths.MONITOR_LOG` if none is given.
-        observers: Called with each :data:`~tf_model.monitor.events.Event`, by the thread that writes, before it is
-            written. What they raise is logged and goes no further.
-        failure: Why nothing can be written just now, None while all is well.
-        dropped: Texts, errors and corrections that were not kept: they came too fast or after the end, or never can be
-            written.
+        observers: Called with each :data:`~tf_model.monitor.events.Event` in the writing thread, before it is written.
+            Their exceptions are logged and not passed on.
+        failure: Why nothing can be written at the moment; None while all is well.
+        dropped: The number of texts, errors and corrections that were not kept: they came too fast, came after
+            :meth:`close`, or can never be written.
     """
 
     def __init__(self, path: Path | str | None = None, *, model: str, version: str) -> None:
@@ -104,17 +104,17 @@ class Recorder(AbstractContextManager["Recorder"]):
     # ------------------------------------------------------------ recording
 
     def record_measured(self, texts: Sequence[Any], measured: Measured, source: str) -> None:
-        """Record what ``predict_measured`` gave for ``texts``; returns at once.
+        """Record what ``predict_measured`` returned for ``texts``, without waiting.
 
-        ``source`` is who asks, one of a handful of words, never a user. The predictions must not be changed in place
-        afterwards: they are read only when they are written.
+        ``source`` is the kind of caller, one of a handful of words, never a user. The predictions must not be changed
+        in place afterwards, because they are read later, when they are written.
         """
         now, stream, given = time.time(), self._stream(source), tuple(texts)
         self._put(_Item(lambda: self._answered(now, stream, given, measured), len(given)))
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
-        """A block in which a call is made: what it raises is recorded, and goes on."""
+        """Record and re-raise any exception of the block."""
         try:
             yield
         except Exception as error:
@@ -122,7 +122,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             raise
 
     def record_error(self, kind: str, message: str, source: str) -> None:
-        """Record a call that failed: the name of the error's class, and the first line of its message."""
+        """Record a failed call: the class name of the error, and the first line of its message."""
         line = well_formed((message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE])
         failed = Failed(time.time(), self._stream(source), kind, line)
         self._put(_Item(lambda: failed, 1))
@@ -139,18 +139,18 @@ class Recorder(AbstractContextManager["Recorder"]):
         end: int | None = None,
         timeout: float = 0,
     ) -> str:
-        """Record what a user thinks of a prediction, with the text and the labels that the user named, if any.
+        """Record a user's judgement of a prediction, with the text and the labels that the user named, if any.
 
-        With ``start`` and ``end`` they are about the mention at these characters of the text as a model reads it. An
-        ``is_correct`` of None takes back what was recorded last of the same model, version, text and start.
-        It is dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`; :data:`WAITING`, if
-        that takes longer than ``timeout`` seconds; or :data:`LOST`, if it never will be.
+        With ``start`` and ``end``, it is about the mention at these characters of the text as a model reads it. If
+        ``is_correct`` is None, the last correction of the same model, version, text and start is taken back.
+        Corrections are dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`;
+        :data:`WAITING` if writing takes longer than ``timeout`` seconds; or :data:`LOST` if it failed for good.
         """
         answered: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
         answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
         read = model_input(text)
         named = label(product), label(emotion), start, end
-        is_right = None if is_correct is None else bool(is_correct)  # numpy's is none to SQLite
+        is_right = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
         correction = Corrected(
             time.time(), self._stream("app"), read.decode(), self._hash(read), answered, is_right, *named
         )
@@ -171,15 +171,15 @@ class Recorder(AbstractContextManager["Recorder"]):
         return int.from_bytes(digest, "little", signed=True)
 
     def _put(self, item: _Item) -> bool:
-        """Have something written; False if it was dropped, because too many texts wait or the recorder is closed."""
+        """Queue an item; False if it was dropped because too many texts wait or the recorder is closed."""
         with self._lock:
             waiting = self.waiting
-            # One call that is larger than the whole capacity is still taken when nothing else waits.
+            # A call larger than the whole capacity is still accepted if nothing else waits.
             if self._is_closed or (item.texts and waiting and waiting + item.texts > CAPACITY):
                 self.dropped += max(item.texts, 1)
                 return False
             self._given += item.texts
-            self._queue.put(item)  # inside, so that nothing comes behind the end
+            self._queue.put(item)  # with the lock held, so that nothing is queued after the end
         return True
 
     def _wait(self, item: _Item, timeout: float) -> str:
@@ -191,9 +191,9 @@ class Recorder(AbstractContextManager["Recorder"]):
     # ------------------------------------------------------------ the end
 
     def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
-        """Wait until nothing that was recorded so far waits any more, ``timeout`` seconds at most; whether that is so.
+        """Wait at most ``timeout`` seconds until all records so far are written; returns whether they are.
 
-        What could not be kept is counted in :attr:`dropped`.
+        Records that could not be kept are counted in :attr:`dropped`.
         """
         if self._is_closed:
             return not self.waiting
@@ -201,7 +201,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         return self._put(item) and self._wait(item, timeout) == WRITTEN
 
     def close(self) -> None:
-        """Write what is left and stop. What is recorded later is dropped, and counted. May be called again."""
+        """Write what is left and stop. Later records are dropped and counted. May be called again."""
         atexit.unregister(self.close)
         with self._lock:
             self._is_closed = True
@@ -216,10 +216,10 @@ class Recorder(AbstractContextManager["Recorder"]):
         next_sample = next_prune = time.monotonic() + INTERVAL
         is_last = False
         while not is_last:
-            # The interval goes by whether something comes or not: to wake a thread that waits for the first text would
-            # cost the caller more than all the rest of recording it.
+            # Sleep even if nothing comes: waking a thread that waits for the first text would cost the caller more than
+            # the rest of the recording.
             time.sleep(INTERVAL)
-            is_last = self._is_closed  # before the rest is collected: nothing comes later
+            is_last = self._is_closed  # read before the rest is collected: nothing comes later
             items = self._collect()
             counts: Counts = {}
             if time.monotonic() >= next_sample:
@@ -232,7 +232,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._store.close()
 
     def _collect(self) -> list[_Item]:
-        """What came in one interval, in order, with its event."""
+        """The items of one interval, in order, with their events."""
         items: list[_Item] = []
         for _ in range(self._queue.qsize()):
             item = self._queue.get_nowait()
@@ -250,7 +250,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         return items
 
     def _write(self, items: list[_Item], counts: Counts) -> bool:
-        """Write until it works, one by one where something never will; False when there is no time left for that."""
+        """Retry until the items are written, one by one if an item never can be; False if closing leaves no time."""
         lost = self.dropped - self._dropped_written
         if lost:
             counts[DROPPED, ""] = (lost, 0.0)
@@ -263,13 +263,13 @@ class Recorder(AbstractContextManager["Recorder"]):
                 self._dropped_written += lost
                 break
             except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
-                # Locked, or the disk is full: that may pass. Meanwhile texts wait, and are dropped when too many do.
+                # Locked, or the disk is full: this may pass. Meanwhile texts wait, and are dropped if too many wait.
                 self._fail(error)
                 if self._is_closed:
                     return False
                 time.sleep(RETRY_SECONDS)
             except Exception as error:
-                if len(items) > 1:  # so that what cannot be written takes nothing else with it
+                if len(items) > 1:  # so that an item that cannot be written loses no other
                     return all(self._write([item], {}) for item in items)
                 for item in items:
                     self._give_up(item, error)

@@ -1,4 +1,4 @@
-"""What a model's predictions look like where all is well: counts of a part that it was not trained on."""
+"""The reference of a model: counts of its predictions on known good data that it was not trained on."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Reference:
-    """Predictions of known good data, counted as the log counts."""
+    """Predictions on known good data, counted as the log counts them."""
 
-    origin: str  # which predictions these are, in words
+    origin: str  # a description of the predictions
     rows: int
     counts: Counts
-    # Share of correct predictions by task, where known; that of the answer is of the best guess, without abstention.
+    # Share of correct predictions by task, where known; for the answer, that of the best guess, without abstention.
     accuracy: Mapping[str, float] = field(default_factory=dict)
-    # Of the answers that are not "Not sure", where known. It stands in the model's metrics, not in this file.
+    # Accuracy of the answers other than "Not sure", where known. It is read from the model's metrics, not this file.
     answered_accuracy: float | None = None
 
     def save(self, folder: Path, overwrite: bool = False) -> Path:
         """Write ``reference.json`` into a model's folder; :class:`OutputError` if it exists or cannot be written."""
-        counts: dict[str, dict[str, Any]] = {}  # a label or bin comes with its count and its sum
+        counts: dict[str, dict[str, Any]] = {}  # the count and the sum of each label or bin
         for (name, key), (count, total) in sorted(self.counts.items(), key=lambda item: (item[0][0], str(item[0][1]))):
             counts.setdefault(name, {})[str(key)] = [count, round(total, 6)]
         about = {"format": FORMAT, "origin": self.origin, "rows": self.rows, "accuracy": dict(self.accuracy)}
@@ -50,7 +50,7 @@ def build(
     accuracy: Mapping[str, float] | None = None,
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
-    """A reference from predictions of raw texts that the model was not trained on, by the same threshold as later."""
+    """A reference from predictions on raw texts outside the training data, made with the threshold that is in use."""
     counts = of_predictions(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
@@ -58,8 +58,8 @@ def build(
 def load(folder: Path, version: str | None = None) -> Reference | None:
     """The reference of the model in ``folder``; None if it has none, or belongs to another version of the model.
 
-    ``version`` is as the log has it: which training a model comes from (:func:`tf_model.model_dir.training_of`), or its
-    number on a server (:func:`tf_model.model_dir.served_version`); None: any. :class:`ModelError` if it cannot be read.
+    ``version`` is as in the log: the training of the model (:func:`tf_model.model_dir.training_of`), or its number on a
+    server (:func:`tf_model.model_dir.served_version`); None: any. Raises :class:`ModelError` if it cannot be read.
     """
     path = Path(folder) / FILE
     try:

@@ -1,4 +1,4 @@
-"""What the log tells of a span of time, and what of it somebody should look at, in words: one function per signal."""
+"""Report on a span of the log, and raise alarms, described in words: one function per signal."""
 
 import math
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from tf_model.monitor.store import Store
 
 PERCENTILES = (50, 95, 99)
 SIGNALS = ("errors", "latency", "accuracy", "drift", "log")
-# What is still well; the alert rules in deploy/ have the same limits.
-ERROR_SHARE = 0.01  # of all requests; an alarm when it is exceeded with 97.5% certainty
-P95_SECONDS = 1.0  # of a request, those for whole files left out
-FEWEST_REQUESTS = 20  # from which time and errors are judged
-ACCURACY_DROP = 0.05  # how far the accuracy may be below that of the reference
+# Limits beyond which there is an alarm; the alert rules in deploy/ have the same limits.
+ERROR_SHARE = 0.01  # of all requests; an alarm if it is exceeded with 97.5% certainty
+P95_SECONDS = 1.0  # of a request; requests for whole files are left out
+FEWEST_REQUESTS = 20  # needed to judge latency and errors
+ACCURACY_DROP = 0.05  # how far the accuracy may fall below the reference's
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """Something to look at: one of :data:`SIGNALS`, and in words what, how much, and against what."""
+    """Something to look at: one of :data:`SIGNALS`, and a description with the value and its limit."""
 
     signal: str
     words: str
@@ -37,12 +37,12 @@ class Report:
     """The state of a model in use."""
 
     window: Window
-    windows: list[Window]  # the same in pieces, in the order of time
+    windows: list[Window]  # the same in pieces, in order of time
     reference: Reference | None
     corrected: Accuracy
     estimated: Mapping[str, Accuracy]  # from confidences, by task
     drifts: list[drift.Drift]  # by feature; empty without a reference or with too few predictions
-    signals: Mapping[str, list[str] | None]  # the alarms of each signal in words; None: nobody can tell
+    signals: Mapping[str, list[str] | None]  # the alarms of each signal in words; None: no reference or too little data
 
     @property
     def alarms(self) -> list[Alarm]:
@@ -51,21 +51,21 @@ class Report:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """Those of :data:`SIGNALS` that there can be an alarm of: two of them are seen against the reference only."""
+        """The :data:`SIGNALS` that can raise an alarm: two of them need a reference."""
         return tuple(signal for signal in SIGNALS if self.reference or signal not in ("accuracy", "drift"))
 
     @property
     def decided(self) -> tuple[str, ...]:
-        """Those of :attr:`judged` that enough was recorded of: of the others no alarm says nothing."""
+        """The signals with enough data to judge: for the others, the absence of an alarm means nothing."""
         return tuple(signal for signal in SIGNALS if self.signals[signal] is not None)
 
     def seconds(self) -> dict[str, Histogram]:
-        """Times of the requests that somebody waited for, ``"total"`` and each stage that was measured."""
+        """Times of the requests that a person waited for: ``"total"`` and each measured stage."""
         histograms = {name: self.window.histogram(each) for name, each in {"total": SECONDS, **STAGE_SECONDS}.items()}
         return {name: histogram for name, histogram in histograms.items() if histogram.count}
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The report as JSON-ready values."""
         window = self.window
         return {
             "since": datetime.fromtimestamp(window.since, UTC).isoformat(),
@@ -103,11 +103,11 @@ def make(
     step: float = math.inf,
     source: str | None = None,
 ) -> Report:
-    """Judge a span of a log, in seconds since 1970, for one version of a model; all of the log without one.
+    """Judge a span of a log, in seconds since 1970, for one version of a model, or for all models.
 
-    Without a ``source`` each that asked is judged by itself: a file of other texts must not hide, nor raise, an alarm
+    Without a ``source``, each source is judged by itself: a file of other texts must neither hide nor raise an alarm
     of the app. ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError`
-    where there is no log, or it cannot be read.
+    if there is no log, or it cannot be read.
     """
     of = model, version, source
     whole = judge(store.series(since, until, step, of), reference)
@@ -125,7 +125,7 @@ def make(
 
 
 def judge(windows: list[Window], reference: Reference | None) -> Report:
-    """Judge what was counted, in pieces of time; see :func:`make`."""
+    """Judge the counts of consecutive windows; see :func:`make`."""
     window = aggregates.join(windows)
     corrected, estimated = accuracy.from_corrections(window), _estimated(window.counts)
     drifts = drift.compare(reference, window) if reference else []
@@ -174,7 +174,7 @@ def _latency(window: Window) -> list[str] | None:
 
 def _accuracy(reference: Reference, corrected: Accuracy, estimated: Mapping[str, Accuracy]) -> list[str] | None:
     known, of_what = reference.answered_accuracy, "of the answers that are given, "
-    if known is None:  # of a model of one task: the best guess, without abstention
+    if known is None:  # a model of one task: the best guess, without abstention
         known, of_what = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
     expected = {task: each for task, each in _estimated(reference.counts).items() if task in estimated}
     is_judged = corrected.accuracy is not None and known is not None

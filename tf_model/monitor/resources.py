@@ -1,4 +1,4 @@
-"""What this process, and whoever shares its GPUs, uses of the machine."""
+"""CPU and memory use of this process, and the use of the machine's GPUs by anybody."""
 
 import math
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from tf_model.monitor.aggregates import CPU, GPU_MEMORY, GPU_UTILIZATION, MEMORY
 
 
 def gpus() -> list[dict[str, float]]:
-    """The NVIDIA GPUs of this machine, asked through the driver, which sets nothing up; none without one.
+    """The NVIDIA GPUs of this machine, read from the driver, which sets nothing up; empty if there are none.
 
-    Of each, whoever uses it: ``memory_used_bytes``, ``memory_size_bytes``, and ``utilization_ratio``, the share of the
-    time that it works, 0 to 1; NaN where the driver does not tell, as under MIG.
+    For each, by all processes: ``memory_used_bytes``, ``memory_size_bytes``, and ``utilization_ratio``, the share of
+    time that it works, 0 to 1; NaN if the driver does not report it, as under MIG.
     """
     import pynvml
 
@@ -32,8 +32,8 @@ def gpus() -> list[dict[str, float]]:
 
 
 def sampler() -> Callable[[], dict[str, float]]:
-    """A function that gives a value for each of :data:`~tf_model.monitor.aggregates.SAMPLED` that can be had, the cores
-    in use since it was last called, or made."""
+    """A function that returns the available values of :data:`~tf_model.monitor.aggregates.SAMPLED`; CPU is the mean
+    number of cores in use since its last call, or since it was made."""
     import psutil
 
     process = psutil.Process()

@@ -1,9 +1,9 @@
-"""The log of predictions, an SQLite database: its tables, what writes them, what reads them, what removes old rows.
+"""The log of predictions, an SQLite database: its tables, and how rows are written, read and pruned.
 
-A call is a row of ``requests`` and each of its texts one of ``predictions``. ``aggregates`` holds the counts of
-:mod:`~tf_model.monitor.aggregates` by minute and by hour, added up in the same transaction, so that nobody has to read
-the predictions to draw a chart. In WAL mode one writes while others read, several processes write by turns, and what
-was committed survives the death of the process.
+A call is a row of ``requests``, and each of its texts a row of ``predictions``. ``aggregates`` holds the counts of
+:mod:`~tf_model.monitor.aggregates` by minute and by hour, updated in the same transaction, so charts can be drawn
+without reading the predictions. In WAL mode one process writes while others read, several processes take turns to
+write, and commits survive the death of the process.
 """
 
 import math
@@ -40,13 +40,13 @@ from tf_model.monitor.events import (
 VERSION = 2
 APPLICATION = 0x54775461  # "TwTa"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-KEPT_SECONDS = 90 * DAY  # predictions, errors and counts older than this go
-KEPT_BYTES = 2 * 2**30  # where the log is larger, the oldest predictions go; the counts of them stay
+KEPT_SECONDS = 90 * DAY  # older predictions, errors and counts are removed
+KEPT_BYTES = 2 * 2**30  # if the log is larger, the oldest predictions are removed; their counts stay
 MINUTES_KEPT = 14 * DAY  # seconds; older charts are drawn by the hour
 MOST_MINUTES = 2 * DAY  # the longest span that is read by the minute, in seconds
 PATIENCE = 5.0  # seconds to wait for another process that writes
 CHUNK = 5_000  # texts removed in one transaction, so that a record waits some milliseconds at most
-FREED_PAGES = 500  # of 4 KiB, given back at once
+FREED_PAGES = 500  # of 4 KiB, returned to the system in one step
 
 _LABELS_AND_CONFIDENCES = """
   product TEXT, emotion TEXT, answer TEXT,
@@ -91,31 +91,31 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 
-# Of corrections that went: SQLite gives their numbers to later ones.
+# Mentions of removed corrections must go: SQLite gives the numbers of the corrections to later ones.
 FORGET_MENTIONS = "DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)"
 
-# Which rows of ``streams``: a model, its version, and who asked, with what the process counts; None or left out: any.
+# Selects rows of ``streams``: model, version and source (always with the process's own); None or left out: any.
 Of = tuple[str | None, ...]
 ANY: Of = ()
 _OF = (
     "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version) "
     f"AND (:source IS NULL OR source IN (:source, '{PROCESS}'))"
 )
-Sample = tuple[float, Stream, Counts]  # counts that belong to no event, and when they were taken
+Sample = tuple[float, Stream, Counts]  # time, stream, and counts that belong to no event
 
 
 class Store:
     """A log of predictions: the database at ``path``, or :data:`tf_model.paths.MONITOR_LOG`.
 
-    Writing is for one thread (:class:`~tf_model.monitor.recorder.Recorder` has it), and makes the file. Reading is for
-    any thread and process, also meanwhile. Methods that read, and :meth:`prune`, raise :class:`DataError` where the log
-    cannot be used. Times are in seconds since 1970, and spans end before ``until``.
+    Only one thread may write (that of :class:`~tf_model.monitor.recorder.Recorder`); writing creates the file. Any
+    thread and process may read at the same time. Methods that read, and :meth:`prune`, raise :class:`DataError` if the
+    log cannot be used. Times are in seconds since 1970, and spans end before ``until``.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
         self._writing: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # that is open for writing
+        self._file: tuple[int, int] | None = None  # device and inode of the file that is open for writing
 
     @property
     def exists(self) -> bool:
@@ -125,18 +125,18 @@ class Store:
     # ------------------------------------------------------------ writing
 
     def open(self) -> sqlite3.Connection:
-        """Make the database if need be, and give the connection that writes.
+        """Create the database if needed, and return the connection for writing.
 
-        :class:`DataError` if the file is no prediction log of this version, :class:`OutputError` if it cannot be made.
+        :class:`DataError` if the file is not a prediction log of this version, :class:`OutputError` if creation fails.
         """
         if self._writing is None:
             with _only_one(self.path):
                 if not self.exists:
-                    # SQLite finds its other two files by name: a new log must not share those of one that was moved
-                    # away, which somebody may still have open.
+                    # SQLite finds its other two files by name: a new log must not share those of a log that was moved
+                    # away and may still be open.
                     for ending in ("-wal", "-shm"):
                         self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
-                # It may hold texts of users: nobody else's business. SQLite's other files get the same permissions.
+                # Private, as it may hold texts of users. SQLite's other files get the same permissions.
                 self.path.touch(0o600)
                 with _explain_errors(self.path):
                     self._writing = _connect(self.path, read_only=False)
@@ -144,24 +144,24 @@ class Store:
         return self._writing
 
     def close(self) -> None:
-        """End writing; reading goes on to be possible."""
+        """Stop writing; the log can still be read."""
         if self._writing is not None:
             self._writing.close()
             self._writing = None
 
     def write(self, events: Sequence[Event], samples: Sequence[Sample] = ()) -> None:
-        """Write events, and counts that belong to none, in one transaction.
+        """Write events, and counts that belong to no event, in one transaction.
 
-        A log that was moved away or deleted meanwhile is left, and a new one is begun at its path. After an
-        ``sqlite3.Error`` nothing was written, and the same call may be made again.
+        If the log was moved away or deleted meanwhile, a new one is begun at its path. After an ``sqlite3.Error``
+        nothing was written, and the same call may be made again.
         """
         if self._writing is not None and self._file != self._present_file():
             with suppress(sqlite3.Error):
-                # Closing would not, and it may have moved alone.
+                # close() would not do this, and the database may have been moved without its WAL file.
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.close()
         counted = [*((event.time, event.stream, aggregates.of_event(event)) for event in events), *samples]
-        with self.open() as connection:  # all of the block is committed, or nothing of it
+        with self.open() as connection:  # the block is committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
             ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in counted}}
             for event in events:
@@ -172,16 +172,16 @@ class Store:
             _add_up(connection, counted, ids)
 
     def _present_file(self) -> tuple[int, int] | None:
-        """Which file stands at the path, None if none does."""
+        """Device and inode of the file at the path; None if there is none."""
         with suppress(OSError):
             status = self.path.stat()
             return status.st_dev, status.st_ino
         return None
 
     def salt(self) -> bytes:
-        """The secret that goes into the hashes of a log; made at first use, in a file of its own beside the log.
+        """The secret salt of the hashes in a log; created at first use, in a file of its own beside the log.
 
-        Whoever is given the log alone cannot find out by guessing which texts are in it.
+        With the log alone, nobody can find out by guessing which texts are in it.
         """
         file = self.path.with_name(f"{self.path.name}.salt")
         with _only_one(self.path):
@@ -192,10 +192,10 @@ class Store:
             return file.read_bytes()
 
     def prune(self, seconds: float = KEPT_SECONDS, corrections: bool = False) -> int:
-        """Remove a part of what is too old or too much, in one short transaction, and give its space back.
+        """Remove some of the rows that are too old or too many, in one short transaction, and free their space.
 
-        Corrections stay unless ``corrections`` is true: they are what the next training learns from. Returns the number
-        of predictions, errors and corrections that were removed; 0 when nothing is left to remove.
+        Corrections stay unless ``corrections`` is true, since the next training learns from them. Returns the number of
+        predictions, errors and corrections removed; 0 when nothing is left to remove.
         """
         connection = self.open()
         now = time.time()
@@ -210,24 +210,24 @@ class Store:
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
                 connection.execute(FORGET_MENTIONS)
                 for level, first in ((MINUTE, max(oldest, now - MINUTES_KEPT)), (HOUR, oldest)):
-                    # A row goes when all that it covers is too old.
+                    # A row is removed when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
-            # As a script: this statement gives a page back with each step, and execute() makes one step only.
+            # As a script: this statement frees one page per step, and execute() makes only one step.
             connection.executescript(f"PRAGMA incremental_vacuum({FREED_PAGES})")
         return removed
 
     # ------------------------------------------------------------ counts
 
     def window(self, since: float, until: float, of: Of = ANY) -> Window:
-        """Everything that was counted in a span; see :meth:`series`."""
+        """All counts of a span; see :meth:`series`."""
         [window] = self.series(since, until, math.inf, of)
         return window
 
     def series(self, since: float, until: float, step: float, of: Of = ANY) -> list[Window]:
-        """What was counted in each ``step`` seconds of a span, of one model, version and source; no window is left out.
+        """The counts of each ``step`` seconds of a span, for one model, version and source, including empty windows.
 
-        Span and step are widened to whole minutes, or to whole hours where the span is longer than
-        :data:`MOST_MINUTES` or begins before the minutes that are kept.
+        Span and step are widened to whole minutes, or to whole hours if the span is longer than :data:`MOST_MINUTES` or
+        begins before the minutes that are kept.
         """
         fine = until - since <= MOST_MINUTES and since >= time.time() - MINUTES_KEPT
         level = MINUTE if fine else HOUR
@@ -249,9 +249,9 @@ class Store:
     # ------------------------------------------------------------ rows
 
     def versions(self) -> list[tuple[str, str, float]]:
-        """Every model and version that was asked, and when last; the last one first.
+        """Every model and version that was called, and the time of its last call, latest first.
 
-        What a clock that was ahead dates in the future comes at the end.
+        Calls dated in the future, by a clock that was ahead, come last.
         """
         with self._reading() as connection:
             return connection.execute(
@@ -261,25 +261,25 @@ class Store:
             ).fetchall()
 
     def newest(self, model: str | None = None) -> tuple[str, str] | None:
-        """Model and version that were asked last, or the version of ``model``; None where none was."""
+        """Model and version of the last call, or of the last call of ``model``; None if there was no call."""
         return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
 
     def sources(self, of: Of) -> list[str]:
-        """Who ever asked a model and version."""
+        """The sources that ever called a model and version."""
         query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_OF} ORDER BY source"
         with self._reading() as connection:
             return [source for (source,) in connection.execute(query, _named(of))]
 
     def span(self) -> tuple[float, float] | None:
-        """Beginning and end of what the log holds, in whole hours; None of an empty one."""
+        """Beginning and end of the log, in whole hours; None if it is empty."""
         with self._reading() as connection:
             query = "SELECT min(start), max(start) FROM aggregates WHERE level = ?"
             [(first, last)] = connection.execute(query, [HOUR])
         return None if first is None else (float(first), float(last + HOUR))
 
     def predictions(self, since: float = 0, until: float = math.inf, most: int | None = None) -> pandas.DataFrame:
-        """The newest ``most`` predictions of a span, the oldest of them first: as :meth:`errors`, and ``request``,
-        ``batch_size``, seconds by stage (of the whole call), ``text_hash`` and the columns of a prediction."""
+        """The newest ``most`` predictions of a span, oldest first: the columns of :meth:`errors` up to ``source``,
+        ``request``, ``batch_size``, seconds by stage (of the whole call), ``text_hash`` and all :data:`COLUMNS`."""
         columns = ("request", "texts AS batch_size", *(f"{stage}_seconds" for stage in STAGES), "text_hash", *COLUMNS)
         table = "requests JOIN predictions ON request = requests.id"
         frame = self._newest(table, columns, "request DESC, position DESC", since, until, most, ANY)
@@ -288,16 +288,16 @@ class Store:
     def errors(
         self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
     ) -> pandas.DataFrame:
-        """The newest ``most`` errors of a span, the newest first, with ``time``, ``model``, ``version``, ``source``,
+        """The newest ``most`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
         ``kind`` and ``message``."""
         return self._newest("errors", ("kind", "message"), "errors.id DESC", since, until, most, of)
 
     def corrections(
         self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
     ) -> pandas.DataFrame:
-        """The newest ``most`` corrections of a span, the oldest of them first: as :meth:`errors`, and ``text``,
-        ``text_hash``, ``is_correct``, what was answered, ``correct_product`` and ``correct_emotion``, and, where it is
-        about one mention, ``start`` and ``end``."""
+        """The newest ``most`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
+        ``text``, ``text_hash``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a
+        correction of one mention, ``start`` and ``end``."""
         answered = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
         columns = ("text", "text_hash", "is_correct", *answered, "correct_product", "correct_emotion", "start", "end")
         table = "corrections LEFT JOIN mentions ON correction = corrections.id"
@@ -352,13 +352,13 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
         correction = connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row).lastrowid
         if event.start is not None:
             connection.execute("INSERT INTO mentions VALUES (?, ?, ?)", (correction, event.start, event.end))
-        return  # it is no call
+        return  # a correction is not a call
     query = "UPDATE streams SET last_call = max(min(coalesce(last_call, 0), ?), ?) WHERE id = ?"
     connection.execute(query, [time.time(), event.time, stream])
 
 
 def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) -> list[Sample]:
-    """Remove the last correction of the same text and start; returns what no longer counts."""
+    """Remove the last correction of the same text and start; returns counts that subtract it."""
     last = (
         "SELECT max(corrections.id) FROM corrections LEFT JOIN mentions ON correction = corrections.id "
         "WHERE stream = ? AND text_hash = ? AND start IS ?"
@@ -393,7 +393,7 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
 
 
 def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
-    """Remove the oldest requests before a time, about :data:`CHUNK` texts; returns the number of their predictions."""
+    """Remove the oldest requests before a time, about :data:`CHUNK` texts; returns how many predictions they had."""
     oldest = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {CHUNK}"
     until = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest})"
     chosen = f"SELECT id FROM ({until}) WHERE sum - texts < {CHUNK}"
@@ -403,7 +403,7 @@ def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
 
 
 def size(connection: sqlite3.Connection) -> int:
-    """Bytes of the log that are in use; space that was freed and not yet given back does not count."""
+    """Bytes of the log in use, without space that is freed but not yet returned to the system."""
     pages, free, page = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
@@ -414,7 +414,7 @@ def size(connection: sqlite3.Connection) -> int:
 
 
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
-    """Open the log; :class:`DataError` if it is none, or one of another version."""
+    """Open the log; :class:`DataError` if the file is not a log of this version."""
     address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
@@ -431,8 +431,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
                 f"{paths.shown(path)}: expected a prediction log of version {VERSION}, got {kind}; "
                 "name another file, or move this one away, and a new one is begun"
             )
-        # In WAL mode a commit is safe from the death of the process without waiting for the disk; only a power cut can
-        # take the last ones, and never damages what is older.
+        # In WAL mode a commit survives the death of the process without waiting for the disk. A power cut can lose the
+        # last commits, but never damages older ones.
         connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException:
         connection.close()
@@ -442,7 +442,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 @contextmanager
 def _only_one(path: Path) -> Iterator[None]:
-    """Hold the folder of a log, so that two processes do not begin it at once."""
+    """Hold the lock of a log, so that two processes do not create it at once."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock", mode=0o600)
@@ -456,7 +456,7 @@ def _only_one(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _explain_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises for the log at ``path`` into a :class:`DataError` that says what to do."""
+    """Turn SQLite's errors for the log at ``path`` into a :class:`DataError` that says what to do."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""tf.data: from raw strings to batches of token ids."""
+"""From raw strings to batches of token ids, with tf.data."""
 
 from collections.abc import Callable, Sequence
 
@@ -39,16 +39,16 @@ def training_batches(
     replicas: int = 1,
     own: range = range(1),
 ) -> tf.data.Dataset:
-    """Batches of the epochs from ``first_epoch`` to ``epochs``, one after the other.
+    """The batches of the epochs ``first_epoch`` (from 0) to ``epochs`` (exclusive), in order.
 
-    The order in an epoch depends on ``seed`` and the number of the epoch alone, so that a resumed run sees what it
-    would have seen. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its
-    own longest text, and the batches are shuffled.
+    The order within an epoch depends only on ``seed`` and the number of the epoch, so a resumed run sees the same
+    batches. Within a window of :data:`WINDOW` batches texts are sorted by length, each batch is padded to its own
+    longest text, and the batches are shuffled.
 
-    A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``, or with
-    targets, float32 [B, classes of all tasks], if ``label_ids`` are such. Of several
-    ``replicas`` that share each batch, the shares ``own`` are given instead, one after the other, of ``ceil(B /
-    replicas)`` rows each, with the label -1 in rows that only fill it up.
+    A batch is ``({"input_ids": int32 [B, L], "attention_mask": int32 [B, L]}, label ids int32 [B, tasks])``. If
+    ``label_ids`` are float32, they are soft targets, and so is the batch: float32 [B, classes of all tasks]. If several
+    ``replicas`` share each batch, only the shares ``own`` are returned, one after the other, of ``ceil(B / replicas)``
+    rows each; padding rows have the label -1.
     """
     rows = len(label_ids)
     lengths = token_ids.row_lengths()
@@ -66,7 +66,7 @@ def training_batches(
         )
 
     def shares(positions: tf.Tensor) -> tf.data.Dataset:
-        # Every ``replicas``-th position, so that long and short texts are shared alike; -1 fills up.
+        # Every ``replicas``-th position, so that each share has long and short texts; -1 is padding.
         missing = tf.math.floormod(-tf.size(positions), replicas)
         dealt = tf.reshape(tf.pad(positions, [[0, missing]], constant_values=-1), [-1, replicas])
         return tf.data.Dataset.from_tensor_slices(tf.transpose(dealt)[own.start : own.stop])
@@ -85,18 +85,18 @@ def training_batches(
 
 
 def traced_once(score: Callable[[dict[str, tf.Tensor]], tf.Tensor]) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-    """The graph of ``score``, a function of a batch of inputs, traced once for all sizes and lengths."""
+    """Compile ``score``, a function of a batch of inputs, to a graph traced once for all batch sizes and lengths."""
     batch = tf.TensorSpec([None, None], tf.int32)  # (B, L)
     inputs = {"input_ids": batch, "attention_mask": batch}
-    # Its branches and loops are Python's own: to look for any of the graph takes longer than all the rest.
+    # ``score`` branches and loops in Python only; AutoGraph's conversion would take longer than all the rest.
     return tf.function(tf.autograph.experimental.do_not_convert(score), input_signature=[inputs])
 
 
 def scores(
     score: Callable[[dict[str, tf.Tensor]], tf.Tensor], token_ids: tf.RaggedTensor, *, batch_size: int, max_tokens: int
 ) -> np.ndarray:
-    """What ``score``, of :func:`traced_once`, gives for each text, [N, ...], in the order of ``token_ids``."""
-    # Texts of one length go in together, so that little is padded.
+    """Apply ``score``, from :func:`traced_once`, to all texts: [N, ...], in the order of ``token_ids``."""
+    # Texts of similar length share a batch, so that it needs little padding.
     order = np.argsort(token_ids.row_lengths().numpy(), kind="stable")
     batches = (tf.gather(token_ids, order[start : start + batch_size]) for start in range(0, len(order), batch_size))
     return np.concatenate([score(pad(ids, max_tokens)).numpy() for ids in batches])[np.argsort(order)]

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 # The longest input in tokens, special tokens included. A tweet of the dataset needs 62 at most.
 MAX_TOKENS = 128
 
-# The non-ASCII letters whose lower case holds an ASCII letter: KELVIN SIGN and I WITH DOT ABOVE. With these two,
-# lower-casing ASCII alone gives the same letters a-z as Python's str.lower, in any locale.
+# The non-ASCII letters whose lower case contains an ASCII letter: KELVIN SIGN and I WITH DOT ABOVE. With these two
+# replaced, lower-casing only ASCII gives the same letters a-z as Python's str.lower, in any locale.
 _LOWERED = (("\u212a", "k"), ("\u0130", "i\u0307"))
 
-# CrowdFlower's export broke the right single quotation mark into these.
+# CrowdFlower's export turned the right single quotation mark into one of these.
 BROKEN_APOSTROPHE = "\ufffd\u06ea|\u0089\u00db\u00aa"
 
 URL = r"(?i)(?:https?:\S*|www\.\S+|(?:[a-z0-9-]+\.)+[a-z]{2,}/\S*|\{link\}|\[(?:pic|pics|video|link)\])"
@@ -32,10 +32,10 @@ class Cleaning:
     """A named cleaning rule."""
 
     name: str
-    steps: tuple[tuple[str, str], ...]  # RE2 patterns and replacements, in this order, each for all its matches
-    lower_case: bool = False  # ASCII letters, first
-    decompose: bool = False  # accented letters (Unicode NFD), so that the letter survives its accent
-    strip: bool = False  # spaces at both ends, last
+    steps: tuple[tuple[str, str], ...]  # RE2 patterns and replacements, applied in order to all matches
+    lower_case: bool = False  # lower-case ASCII letters before the steps
+    decompose: bool = False  # split accented letters (Unicode NFD) before the steps, so that these can keep the letter
+    strip: bool = False  # strip spaces at both ends after the steps
 
     def __call__(self, texts: tf.Tensor) -> tf.Tensor:
         """Clean texts, a string tensor of any shape, into ASCII; bytes that are not UTF-8 are read as U+FFFD."""
@@ -47,7 +47,7 @@ class Cleaning:
         if self.decompose:
             import tensorflow_text
 
-            # First what the decomposition would take apart.
+            # First, because NFD would decompose these characters.
             texts = tf.strings.regex_replace(texts, BROKEN_APOSTROPHE, "'")
             texts = tensorflow_text.normalize_utf8(texts, "NFD")
         for pattern, replacement in self.steps:
@@ -55,9 +55,9 @@ class Cleaning:
         return tf.strings.strip(texts) if self.strip else texts
 
     def clean(self, text: str) -> str:
-        """The same without TensorFlow, of one text that can be encoded as UTF-8."""
+        """Clean one text without TensorFlow; it must be encodable as UTF-8."""
         if self.lower_case:
-            text = text.encode().lower().decode()  # of bytes, ASCII letters alone
+            text = text.encode().lower().decode()  # bytes.lower changes ASCII letters only
         if self.decompose:
             for broken in BROKEN_APOSTROPHE.split("|"):
                 text = text.replace(broken, "'")
@@ -73,8 +73,8 @@ class Cleaning:
         return [(re2.compile(pattern), replacement) for pattern, replacement in self.steps]
 
 
-# To the letter: lower-case, everything but a-z to one space, and a URL rule that can never match, because the rule
-# before it has removed the colon and the slashes.
+# Exactly as in the report: lower-case, replace all but a-z by one space, and remove URLs. The last rule can never
+# match, because the rule before it has removed the colon and the slashes.
 REPORT = Cleaning(
     name="report",
     lower_case=True,
@@ -85,14 +85,14 @@ REPORT = Cleaning(
     ),
 )
 
-# What is taken away says nothing about emotion or product: addresses, placeholders, who is mentioned, broken bytes.
-# What the report lost stays: digits ("iPad 2", "3G"), emoticons, punctuation, hashtags. Letter case is the
-# tokenizer's matter. Only ASCII is left, for which this tokenizer and Hugging Face's give the same ids.
+# Removes what says nothing about emotion or product: addresses, placeholders, user names, broken bytes. Keeps what
+# the report's cleaning loses: digits ("iPad 2", "3G"), emoticons, punctuation, hashtags. The tokenizer handles letter
+# case. Only ASCII is left, for which this tokenizer and Hugging Face's give the same ids.
 NORMALIZED = Cleaning(
     name="normalized",
     decompose=True,
     steps=(
-        (r"[\p{Z}\x{85}]+", " "),  # every Unicode space ends an address, not ASCII's alone
+        (r"[\p{Z}\x{85}]+", " "),  # any Unicode space ends an address, not only ASCII's
         ("[\u2018\u2019\u201a\u2032]", "'"),
         ("[\u201c\u201d\u201e\u2033]", '"'),
         ("[\u2010-\u2015]", "-"),
@@ -112,55 +112,55 @@ NORMALIZED = Cleaning(
     strip=True,
 )
 
-# A retweet says what the tweet says: "RT @user:" in front must not change the answer, so the model never sees it.
+# A retweet means what the tweet means: "RT @user:" in front must not change the answer, so the model never sees it.
 NO_RETWEET = replace(
     NORMALIZED,
     name="normalized_no_retweet",
     steps=(*NORMALIZED.steps, (r"(?i)^ ?(?:rt\b[: ]*(?:@\w+[: ]*)?)+", "")),
 )
 
-# Nor must what is put at the end: "!", "lol" or a mention.
+# A "!", "lol" or user name at the end must not change the answer either.
 TRIMMED = replace(
     NO_RETWEET,
     name="normalized_trimmed",
     steps=(*NO_RETWEET.steps, (r"(?i)(?:[ !.]|#?\blol\b|\B@user\b)+$", "")),
 )
 
-# One mention of a text, marked by :func:`mark`, becomes BERT's own word for "some word": the model reads how the text
-# speaks of it, not what it is called, so that what it has learned of one product holds for any other.
+# The mention marked by :func:`mark` becomes BERT's mask token: the model reads what the text says about a product, not
+# its name, so what it learns about one product holds for any other.
 MENTION_START, MENTION_END = "\x02", "\x03"
 MASK = "[MASK]"
 TARGET = replace(
     NO_RETWEET,
     name="target",
     steps=(
-        (r"\p{Mn}+", ""),  # at once, lest it is what tells "[M\u00c1SK]" from a special token
-        (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # what somebody wrote is no special token
+        (r"\p{Mn}+", ""),  # before the next step, or "[M\u00c1SK]" would become a special token after it
+        (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # a "[MASK]" that somebody wrote is no special token
         (f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}", f" {MASK} "),
         *NO_RETWEET.steps,
     ),
 )
-READ_CHARACTERS = 300  # of a text on each side of the mention, about as many as fit into 128 tokens
+READ_CHARACTERS = 300  # kept on each side of the mention; about what fits into 128 tokens
 
 CLEANINGS = {cleaning.name: cleaning for cleaning in (REPORT, NORMALIZED, NO_RETWEET, TRIMMED, TARGET)}
 
 
 def mark(text: str, start: int, end: int) -> str:
-    """``text`` with the mention from character ``start`` up to ``end`` marked, as :data:`TARGET` reads it."""
+    """Mark the mention ``text[start:end]`` for :data:`TARGET`; keep :data:`READ_CHARACTERS` on each side of it."""
     text = text.replace(MENTION_START, " ").replace(MENTION_END, " ")
     before, after = text[max(start - READ_CHARACTERS, 0) : start], text[end : end + READ_CHARACTERS]
     return f"{before}{MENTION_START}{text[start:end]}{MENTION_END}{after}"
 
 
 def unmark(text: str) -> str:
-    """A text of :func:`mark` without the marks."""
+    """Remove the marks that :func:`mark` added."""
     return text.replace(MENTION_START, "").replace(MENTION_END, "")
 
 
 def mark_bytes(texts: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor) -> tf.Tensor:
-    """:func:`mark` in the graph: texts, string [N], and the bytes where their mentions begin and end, int32 [N].
+    """:func:`mark` in the graph, for texts, string [N], and the byte offsets of their mentions, int32 [N].
 
-    ``tf.errors.InvalidArgumentError`` where these are outside the text or inside a character.
+    Raises ``tf.errors.InvalidArgumentError`` for an offset outside the text or inside a character.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""From raw strings to token ids without TensorFlow: those of :class:`tf_model.preprocessing.tokenizer.TextEncoder`."""
+"""From raw strings to token ids without TensorFlow, the same as by :mod:`tf_model.preprocessing.tokenizer`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 from tf_model.preprocessing.cleaning import MASK, TARGET, Cleaning
 
 CLS, SEP, UNKNOWN, PAD = "[CLS]", "[SEP]", "[UNK]", "[PAD]"
-# An MPNet's special tokens. BERT's, which its vocabulary has as well, it has never read.
+# MPNet's special tokens. Its vocabulary has BERT's too, but MPNet was not trained on them.
 _MPNET = {"<s>": CLS, "</s>": SEP, "<pad>": PAD, "<mask>": MASK}
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """The tokens of a ``vocab.txt`` in the order of their ids; an MPNet's special tokens bear the names of BERT's."""
-    tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # one may be U+2028: no splitlines
+    """The tokens of a ``vocab.txt`` in the order of their ids; MPNet's special tokens get the names of BERT's."""
+    tokens = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")  # not splitlines: U+2028 may be a token
     names = _MPNET | {theirs: own for own, theirs in _MPNET.items()} if tokens[0] == "<s>" else {}
     return [names.get(token, token) for token in tokens]
 
 
 class LightTokenizer:
-    """Cleans and tokenizes texts; the ``vocabulary`` is its tokens, in the order of their ids."""
+    """Cleans and tokenizes texts; ``vocabulary`` lists the tokens in the order of their ids."""
 
     def __init__(self, vocabulary: Sequence[str], cleaning: Cleaning, lower_case: bool, max_tokens: int):
         from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
@@ -41,9 +41,9 @@ class LightTokenizer:
         return [self._read(each.ids) for each in encoded]
 
     def _read(self, ids: list[int]) -> list[int]:
-        """As many as the model reads."""
+        """Cut the ids to the model's length and add the special tokens."""
         first = 0
-        if self._mask in ids:  # what is read lies around the last mention
+        if self._mask in ids:  # read the tokens around the last mention
             mention = len(ids) - 1 - ids[::-1].index(self._mask)
             first = max(min(mention - self._most // 2, len(ids) - self._most), 0)
         return [self._cls, *ids[first : first + self._most], self._sep]

@@ -13,9 +13,9 @@ BUCKET = 8
 
 
 class TextEncoder(tf.Module):
-    """Cleans and tokenizes raw texts as BERT expects them, by a ``vocab.txt`` of one token a line.
+    """Cleans and tokenizes raw texts for BERT, with a ``vocab.txt`` of one token per line.
 
-    What is beyond ``max_tokens``, special tokens included, is cut off, but never a marked mention.
+    Texts are cut to ``max_tokens``, special tokens included, but a marked mention is never cut off.
     """
 
     def __init__(self, vocabulary: Path, cleaning: str, lower_case: bool = True, max_tokens: int = MAX_TOKENS):
@@ -36,10 +36,10 @@ class TextEncoder(tf.Module):
 
     @property
     def vocabulary(self) -> list[str]:
-        """Its tokens, in the order of their ids."""
+        """The tokens, in the order of their ids."""
         return self._tokenizer.get_vocabulary()
 
-    # Traced once for whatever an encoder reads, and for all signatures that it is exported in.
+    # Traced once for all inputs, and for all exported signatures that use it.
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)], autograph=False)
     def token_ids(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Token ids of raw ``texts`` (string [N]), ``[CLS]`` and ``[SEP]`` included: int32 [N, (tokens)], ragged."""
@@ -52,16 +52,16 @@ class TextEncoder(tf.Module):
         return tf.cast(tf.concat([cls, ids, sep], axis=1), tf.int32)
 
     def unknown_shares(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """UNK rate of each text of :func:`pad`, float32 [N], 0 to 1; ``[CLS]`` and ``[SEP]`` do not count."""
+        """UNK rate of each text in a batch of :func:`pad`, float32 [N], 0 to 1, without ``[CLS]`` and ``[SEP]``."""
         is_unknown = tf.cast(inputs["input_ids"] == self._unknown, tf.int32)  # (N, L)
         counts = tf.reduce_sum(tf.stack([is_unknown, inputs["attention_mask"]]), axis=2)  # (2, N)
         return tf.cast(counts[0] / tf.maximum(counts[1] - 2, 1), tf.float32)
 
     def words(self, text: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """One raw text, a scalar string, taken apart for explaining.
+        """Split one raw text, a scalar string, into words and tokens, to explain a prediction.
 
-        Its words, string [W], as far as they fit; its :meth:`token_ids`, int32 [L]; and of each token the word that it
-        is a part of, int32 [L], -1 for ``[CLS]`` and ``[SEP]``.
+        Returns the words that fit, string [W]; the :meth:`token_ids`, int32 [L]; and the position of each token's word,
+        int32 [L], -1 for ``[CLS]`` and ``[SEP]``.
         """
         words = tf.strings.split(self.cleaning(text[tf.newaxis]))[0]  # (words)
         ids = self._tokenizer(words)  # (words, (tokens))
@@ -73,7 +73,7 @@ class TextEncoder(tf.Module):
         return tf.gather(words, read), token_ids, tf.concat([[-1], word_of_token, [-1]], axis=0)
 
     def _positions(self, ids: tf.RaggedTensor) -> tf.RaggedTensor:
-        """The tokens of each text that are read, int64 [N, (tokens)]: its first, or those around a distant mention."""
+        """Positions of the tokens that are read, int64 [N, (tokens)]: the first, or those around a distant mention."""
         lengths, most = ids.row_lengths(), self.max_tokens - 2
         is_mention = tf.cast(ids == self._tokenizer.mask_token_id, tf.int64)
         mentions = tf.reduce_max(tf.ragged.range(lengths) * is_mention, axis=1)
@@ -86,8 +86,8 @@ class TextEncoder(tf.Module):
 
 
 def pad(token_ids: tf.RaggedTensor, max_tokens: int) -> dict[str, tf.Tensor]:
-    """``input_ids`` and ``attention_mask``, int32 [N, L]: L is the longest row's, rounded up to full buckets."""
-    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest); whatever it is, the mask hides it
+    """``input_ids`` and ``attention_mask``, int32 [N, L]: L is the longest row's length, rounded up to full buckets."""
+    input_ids = token_ids.to_tensor(default_value=0)  # (N, longest); the mask hides the padding
     longest = tf.shape(input_ids)[1]
     length = tf.minimum(tf.maximum(-(-longest // BUCKET), 1) * BUCKET, max_tokens)
     input_ids = tf.pad(input_ids, [[0, 0], [0, length - longest]])  # (N, L)

@@ -1,1 +1,1 @@
-"""Which saved model is in use, and its versions."""
+"""Choose which saved model is in use, and keep its versions."""

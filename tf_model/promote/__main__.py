@@ -1,4 +1,4 @@
-"""``python -m tf_model.promote``: put a new model in the place of the one in use, and back again."""
+"""``python -m tf_model.promote``: replace the model in use by a new one, or roll back."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from tf_model.promote.promotion import promote, rollback
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Promote a model, or go back to the previous one."""
+    """Promote a model, or roll back to the previous one."""
     arguments = _parser().parse_args(argv)
     with cli.stopped_cleanly():
         (_promote if arguments.rollback is None else _roll_back)(arguments)
@@ -52,16 +52,16 @@ def _roll_back(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.promote", "Put a new model in the place of the one in use, or go back.")
+    parser = cli.parser("tf_model.promote", "Replace the model in use by a new one, or roll back.")
     either = parser.add_mutually_exclusive_group(required=True)
-    either.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model; it stays")
-    either.add_argument("--rollback", metavar="NAME", help="exchange a model and its previous version")
+    either.add_argument("new", nargs="?", type=Path, metavar="NEW", help="folder of the new model, which is copied")
+    either.add_argument("--rollback", metavar="NAME", help="swap a model and its previous version")
     add = parser.add_argument
-    add("--to", type=Path, metavar="DIR", help="the model to replace; that of the same task if not given")
-    add("--data", metavar="PATH", help="the dataset to compare the two on; searched for if not given")
-    add("--force", action="store_true", help="promote it although it is worse, of other classes, or not comparable")
-    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model that this key did not sign (PEM)")
-    add("--sign", type=Path, metavar="KEY", help="sign the promoted copy by this elliptic-curve key (PEM)")
+    add("--to", type=Path, metavar="DIR", help="the model to replace (default: the one of the same task)")
+    add("--data", metavar="PATH", help="the dataset to compare both on; searched for if not given")
+    add("--force", action="store_true", help="promote it even if it is worse, has other classes or cannot be compared")
+    add("--verify", type=Path, metavar="PUBLIC_KEY", help="refuse a model not signed with this key (PEM)")
+    add("--sign", type=Path, metavar="KEY", help="sign the promoted copy with this elliptic-curve key (PEM)")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""Put a new model in the place of the one in use, unless it is worse, and go back.
+"""Replace the model in use by a new one, unless that is worse, and roll back.
 
-The new model is copied among the versions of the one in use, see :mod:`tf_model.promote.versions`.
+The new model is copied to the versions of the model in use, see :mod:`tf_model.promote.versions`.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ TRIAL = "Can't wait to get my hands on an iPad 2 at #SXSW!"
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was done."""
+    """The result of a promotion."""
 
     target: Path  # where the new model is
     previous: Path | None  # the version that it replaced, if any
-    comparison: Mapping[str, Any] | None  # of the two, see ``compare_models``, if they were compared
+    comparison: Mapping[str, Any] | None  # of the two models, see ``compare_models``; None if not compared
 
 
 def promote(
@@ -35,12 +35,12 @@ def promote(
     sign: Path | None = None,
     verify: Path | None = None,
 ) -> Promotion:
-    """Put a copy of the model ``new`` in the place of ``target`` and keep what was there.
+    """Replace ``target`` by a copy of the model ``new`` and keep the previous version.
 
-    ``target`` need not exist; None: ``saved_models/`` and what the model predicts. The two are compared on the dataset
-    ``path``, and ``force`` promotes whatever comes of that. An error leaves everything as it was. The public key
-    ``verify`` must have signed the model, before it is loaded and after it was copied; the private key ``sign`` signs
-    the copy.
+    ``target`` need not exist; None: ``saved_models/`` and the name of the model's task. The two are compared on the
+    dataset ``path``; ``force`` promotes whatever the result. An error leaves everything unchanged. The signature is
+    checked with the public key ``verify`` before the model is loaded and after it is copied; the private key ``sign``
+    signs the copy.
     """
     add_signature = sign and signing.signer(sign)
     model = load_and_try(Path(new), verify)
@@ -62,11 +62,10 @@ def promote(
 
 
 def rollback(target: Path | str, verify: Path | None = None) -> Path | None:
-    """Exchange a model and its previous version, which must work, and be signed by the key ``verify``, if given.
+    """Swap a model with its previous version, which must work and, if ``verify`` is given, be signed by that key.
 
-    A second rollback undoes the first.
-
-    Where the model is missing, its newest version comes back. Returns the version that was in use, if there is another.
+    A second rollback undoes the first. If the model is missing, its newest version is restored. Returns the version
+    that was in use, if there is another.
     """
     target = _place(target)
     if versions.versions(target):
@@ -99,7 +98,7 @@ def load_and_try(folder: Path, verify: Path | None = None) -> Predictor:
 
 
 def _place(target: Path | str) -> Path:
-    """The name that stands for a model, in full; the link itself, not the version that it leads to."""
+    """The absolute path of a model's name: the link itself, not the version that it points to."""
     target = Path(target)
     target = target.parent.resolve() / target.name
     if not target.name or target.name.startswith(".") or versions.FOLDER in target.parts:
@@ -110,7 +109,7 @@ def _place(target: Path | str) -> Path:
 
 
 def _judge(model: Predictor, target: Path, path: Path | str | None, force: bool) -> Mapping[str, Any] | None:
-    """Refuse a model that should not replace the one in use; the comparison of the two, where there can be one."""
+    """Refuse a model that should not replace the one in use; returns the comparison of the two, if possible."""
     from tf_model.evaluation.comparison import compare_models, result_line
 
     new, old = paths.shown(model.folder), paths.shown(target)
@@ -120,7 +119,7 @@ def _judge(model: Predictor, target: Path, path: Path | str | None, force: bool)
     except ModelError as error:
         cli.say(f"note: nothing to compare with, the model in use is broken: {error}")
         return None
-    if training_of(model.folder) == training_of(target):  # a copy would take the place of the version to go back to
+    if training_of(model.folder) == training_of(target):  # a copy would displace the version to roll back to
         raise UsageError(f"{new} is the model in use already; give the folder of another one")
     ours, theirs = ({task: set(labels) for task, labels in each.labels.items()} for each in (model, current))
     if ours != theirs and not force:

@@ -1,13 +1,13 @@
-"""The versions of a model, and the link that says which of them is in use.
+"""The versions of a model, and the link to the version in use.
 
 ::
 
     saved_models/answer              a link to .versions/answer/2, the version in use
-    saved_models/.versions/answer/1  the other version, which a rollback goes to
+    saved_models/.versions/answer/1  the other version, for a rollback
     saved_models/.versions/answer/2
 
-The link is moved in one step: whoever opens the name gets a whole version. Only where the name is still a plain folder,
-as training leaves it, it takes two renames: killed between them, the name is missing until :func:`recover` is called.
+The link is moved in one step, so whoever opens the name gets a whole version. Only if the name is still a plain folder,
+as training leaves it, two renames are needed; after a kill between them, the name is missing until :func:`recover`.
 """
 
 import os
@@ -24,10 +24,10 @@ FOLDER = ".versions"
 
 
 def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None = None) -> None:
-    """Copy ``new`` among the versions of ``target`` and use it; only the version before it is kept.
+    """Copy ``new`` to the versions of ``target`` and use it; only the previous version is kept.
 
-    ``finish`` is given the copy before anybody sees it, and an error that it raises leaves everything as it was.
-    Call it with the lock held. After an :class:`OutputError` ``target`` is what it was.
+    ``finish`` is given the copy before anybody sees it; an error that it raises leaves everything unchanged.
+    Call with the lock held. After an :class:`OutputError`, ``target`` is unchanged.
     """
     version = _next_version(target)
     with explain_write_errors(target):
@@ -38,17 +38,17 @@ def add_version(new: Path, target: Path, finish: Callable[[Path], None] | None =
             for file in part.rglob("*"):
                 if file.is_file():
                     with file.open("rb") as copied:
-                        os.fsync(copied.fileno())  # so that the link never leads to what a power cut has taken
-        for each in versions(target):  # only now: there is always another whole version to go back to
+                        os.fsync(copied.fileno())  # so that the link never points to files lost in a power cut
+        for each in versions(target):  # only now, so that there is always another whole version
             if each not in (version, in_use(target)):
-                hidden = each.with_name(f".{each.name}.old")  # half a version is never among the others
+                hidden = each.with_name(f".{each.name}.old")  # so that a half-removed version never counts as one
                 each.rename(hidden)
                 shutil.rmtree(hidden, ignore_errors=True)
         use_version(target, version)
 
 
 def use_version(target: Path, version: Path) -> None:
-    """Let the name ``target`` stand for ``version``; what was there stays as the other version."""
+    """Point the name ``target`` to ``version``; what was there stays as the other version."""
     link = _link_beside(target)
     with explain_write_errors(target):
         link.unlink(missing_ok=True)
@@ -56,7 +56,7 @@ def use_version(target: Path, version: Path) -> None:
         if not target.exists() or target.is_symlink():
             link.replace(target)
             return
-        # The number of the folder is the highest: should the name get lost now, recover() goes back to it.
+        # The old folder gets the highest number: if the name is lost now, recover() restores this version.
         old = _next_version(target)
         target.rename(old)
         try:
@@ -67,7 +67,7 @@ def use_version(target: Path, version: Path) -> None:
 
 
 def recover(target: Path) -> bool:
-    """Remove what a killed promotion has left; use the newest version where the name is missing. Whether it was."""
+    """Clean up after a killed promotion; if the name is missing, use the newest version. Returns whether it was."""
     for each in versions_folder(target).glob(".*"):
         shutil.rmtree(each, ignore_errors=True)
     _link_beside(target).unlink(missing_ok=True)
@@ -79,28 +79,28 @@ def recover(target: Path) -> bool:
 
 
 def versions_folder(target: Path) -> Path:
-    """Where the versions of a model are."""
+    """The folder of a model's versions."""
     return target.parent / FOLDER / target.name
 
 
 def versions(target: Path) -> list[Path]:
-    """The versions of a model, in the order in which they came."""
+    """The versions of a model, oldest first."""
     folders = versions_folder(target).glob("*")
     return sorted((each for each in folders if each.name.isdecimal()), key=lambda each: int(each.name))
 
 
 def in_use(target: Path) -> Path | None:
-    """The version that the name stands for; None where it is a plain folder, or missing."""
+    """The version that the name points to; None if it is a plain folder or missing."""
     return versions_folder(target) / target.readlink().name if target.is_symlink() else None
 
 
 def other_version(target: Path) -> Path | None:
-    """The newest version that is not in use, which a rollback goes to; None if there is none."""
+    """The newest version that is not in use, to roll back to; None if there is none."""
     return next((each for each in reversed(versions(target)) if each != in_use(target)), None)
 
 
 def locked(target: Path) -> AbstractContextManager[None]:
-    """Let no other promotion of this model in while the block runs; :class:`OutputError` if there is one."""
+    """Exclude other promotions of this model while the block runs; :class:`OutputError` if one is running."""
     lock = target.parent / FOLDER / f".{target.name}.lock"
     return files.locked(lock, f"another promotion of {paths.shown(target)}")
 

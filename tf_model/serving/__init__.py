@@ -1,1 +1,1 @@
-"""TensorFlow Serving: the folder that it serves (:mod:`layout`) and a client of it (:mod:`remote`)."""
+"""TensorFlow Serving: the folder that it serves (:mod:`layout`) and a client (:mod:`remote`)."""

@@ -13,7 +13,7 @@ FOLDER = paths.SAVED_MODELS / ".serving"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the folder, and say how a server is started on it."""
+    """Write the folder, and say how to start a server on it."""
     arguments = _parser().parse_args(argv)
     with cli.stopped_cleanly():
         existing = [each for name in DEFAULT_MODELS if is_there(each := paths.SAVED_MODELS / name)]
@@ -27,10 +27,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser("tf_model.serving", "Lay saved models out for TensorFlow Serving, with warm-up requests.")
+    parser = cli.parser("tf_model.serving", "Lay out saved models for TensorFlow Serving, with warm-up requests.")
     add = parser.add_argument
-    add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models; answer and product if not given")
-    add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="where to")
+    add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models (default: answer and product)")
+    add("--output", type=Path, default=Path(paths.shown(FOLDER)), metavar="DIR", help="the folder to write")
     return parser
 
 

@@ -1,14 +1,14 @@
-"""A saved model as TensorFlow Serving wants it: numbered versions, warm-up requests and the server's settings.
+"""Lay out saved models for TensorFlow Serving: numbered versions, warm-up requests and the server's settings.
 
 ::
 
     serving/
-      models.config            which models there are
-      batching.config          how requests that arrive together share a batch
+      models.config            the list of models
+      batching.config          how simultaneous requests share a batch
       monitoring.config        metrics for Prometheus, at /monitoring/prometheus/metrics
       answer/1795488000123456/ one version: the SavedModel, with assets.extra/tf_serving_warmup_requests
 
-The server replays the warm-up requests before a version is ready, so that no user waits for the first call of a shape
+The server replays the warm-up requests before a version is ready, so no user waits for the first call of a shape
 (https://www.tensorflow.org/tfx/serving/saved_model_warmup).
 """
 
@@ -37,12 +37,12 @@ WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 METRICS = "/monitoring/prometheus/metrics"
 MODELS = "models.config"
 
-# Repeated 1 to 12 times, they give batches of each multiple of 8 tokens; the sizes are of one question and of a file.
+# Repeated 1 to 12 times, the words give batches of each multiple of 8 tokens; sizes as for one question and for a file.
 WARMUP_WORDS = "My new iPad is great but the phone is slow"
 WARMUP_LENGTHS = (1, 2, 4, 6, 8, 12)
 WARMUP_SIZES = (1, 8, 64)
 
-# Texts that arrive within 2 ms share a batch of 64 at most; what the queue does not hold is told to come again.
+# Texts that arrive within 2 ms share a batch of at most 64; when the queue is full, clients are told to try again.
 BATCHING = """max_batch_size {{ value: 64 }}
 batch_timeout_micros {{ value: 2000 }}
 num_batch_threads {{ value: {cores} }}
@@ -59,18 +59,18 @@ MODEL = """  config {{
 
 
 def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
-    """Lay out saved models for a server in ``folder``, by the names of their own folders, and return it.
+    """Lay out saved models for a server in ``folder``, under the names of their own folders, and return ``folder``.
 
-    A version is numbered by :func:`tf_model.model_dir.served_version`; a rolled-back model gets a number above the
-    newest, as the server serves the highest. Versions that are there stay, and so do settings other than
-    :data:`MODELS`, which somebody may have changed.
+    :func:`tf_model.model_dir.served_version` numbers a version; a rolled-back model gets a number above the newest,
+    because the server serves the highest. Existing versions stay; so do settings other than :data:`MODELS`, which
+    somebody may have changed.
     """
     folder, sources = Path(folder), [Path(model).absolute() for model in models]
     names = [source.name for source in sources]
     if len(set(names)) != len(names):
         raise UsageError(f"two of the models are called alike: {', '.join(names)}; rename the folder of one")
     for source in sources:
-        read_labels(source)  # raises where there is no whole model
+        read_labels(source)  # raises if the model is incomplete
         training = training_of(source)
         versions = [int(each.name) for each in (folder / source.name).glob("*") if each.name.isdecimal()]
         newest = max(versions, default=0)
@@ -87,7 +87,7 @@ def write_layout(models: Sequence[Path | str], folder: Path | str) -> Path:
 
 
 def settings(names: Sequence[str]) -> dict[str, str]:
-    """The server's settings, by the name of the file: text protos of its published messages."""
+    """The server's settings by file name: text protos of its published messages."""
     models = "".join(MODEL.format(name=json.dumps(name), path=json.dumps(f"{BASE}/{name}")) for name in names)
     return {
         MODELS: f"model_config_list {{\n{models}}}\n",
@@ -97,10 +97,10 @@ def settings(names: Sequence[str]) -> dict[str, str]:
 
 
 def warmup_requests() -> Iterator[bytes]:
-    """Serialized ``tensorflow.serving.PredictionLog`` of each size and length that the server is to have seen.
+    """A serialized ``tensorflow.serving.PredictionLog`` for each size and length of the warm-up.
 
-    The messages are put together here, as no package of ours has them (tensorflow_serving/apis/prediction_log.proto and
-    predict.proto). A request names no model: it is replayed for the one in whose folder it lies.
+    The messages are encoded here because no package of ours has them (tensorflow_serving/apis/prediction_log.proto and
+    predict.proto). A request names no model: the server replays it for the model whose folder holds it.
     """
     tf = import_tensorflow()
     for size in WARMUP_SIZES:
@@ -113,7 +113,7 @@ def warmup_requests() -> Iterator[bytes]:
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of bytes: number and type, length, content (https://protobuf.dev/programming-guides/encoding)."""
+    """Encode a field of bytes: number and type, length, content (https://protobuf.dev/programming-guides/encoding)."""
     length, size = len(content), bytearray()
     while length > 127:
         size.append(length % 128 + 128)

@@ -1,7 +1,7 @@
-"""A model on a server, TensorFlow Serving or ``python -m tf_model.api``, with the interface of one that is loaded here.
+"""A model on a server (TensorFlow Serving or ``python -m tf_model.api``), with the interface of a local model.
 
-It speaks REST (https://www.tensorflow.org/tfx/serving/api_rest). A call that finds nobody or a busy server is tried
-again; one that takes too long is not, which would only add to the load.
+It uses REST (https://www.tensorflow.org/tfx/serving/api_rest). A call is retried if the server is down or busy, but not
+if it takes too long, which would only add to the load.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tf_model.inference.predictor import DEFAULT_MODELS, Outputs, Predictor, out
 from tf_model.model_dir import SIGNATURE, read_labels
 
 TIMEOUT = 60.0  # seconds without a byte of the reply; a batch of 64 long texts on a busy core takes about two
-MOST_SENT = 2**18  # in a request of several texts: more the API of this project does not take
+MOST_SENT = 2**18  # bytes of a request of several texts; this project's API does not take more
 CONNECT_TIMEOUT = 5.0
 RETRIES = 4
 BACKOFF = 0.25  # seconds before the second retry, doubled before each further one
-# What a server that starts, restarts or is full answers with; any other status says that trying again is no use.
+# Statuses of a server that starts, restarts or is full; with any other status, retrying is no use.
 BUSY = (429, 502, 503, 504)
 _ADDRESS = re.compile(
     r"(https?://(?:\[[0-9a-fA-F:.]+\]|[^\s/?#@:\[\]]+)(?::\d+)?)"
@@ -37,21 +37,21 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True)
 class RemotePredictor(Predictor):
-    """A model on a server. :meth:`~tf_model.inference.predictor.Predictor.predict` takes it like any other."""
+    """A model on a server, used like any :class:`~tf_model.inference.predictor.Predictor`."""
 
     url: str = ""  # address of the model on the server
 
     @property
     def name(self) -> str:
-        """What the model is called on its server."""
+        """The name of the model on its server."""
         return self.url.partition("/v1/models/")[2].split("/")[0]
 
     @classmethod
     def connect(cls, server: str, folder: Path | str | None = None, *, retries: int = RETRIES) -> RemotePredictor:
         """Find a model at ``http://HOST:8501/v1/models/NAME/versions/N``; without a name ``answer``, else ``product``.
 
-        A local copy of it in ``folder`` gives what a server does not tell: its metrics, and the names of its classes if
-        they are not the project's own.
+        A local copy in ``folder`` provides what a server does not: the metrics, and the class names if they are not the
+        project's own.
         """
         match = _ADDRESS.fullmatch(server)
         if not match:
@@ -95,7 +95,7 @@ def _labels(outputs: Sequence[str], folder: Path | None, url: str) -> dict[str, 
 
 
 def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[str]], url: str) -> Outputs:
-    """The outputs of a reply as arrays; :class:`ModelError` if their shapes or classes are not those known here."""
+    """The outputs of a reply as arrays; :class:`ModelError` if their shapes or classes do not match ``labels``."""
     outputs = {}
     for name, dtype in outputs_of(labels).items():
         task = name.removesuffix("_probabilities")
@@ -114,10 +114,10 @@ def _outputs(reply: Mapping[str, Any], rows: int, labels: Mapping[str, Sequence[
 
 
 def _array(values: Any, dtype: str) -> np.ndarray | None:
-    """Texts as object, or numbers from 0 to 1 as float32; None where ``values`` holds anything else."""
+    """Texts as object, or numbers from 0 to 1 as float32; None if ``values`` holds anything else."""
     try:
         array = np.asarray(values)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of different lengths
         return None
     if dtype == "str":
         return array.astype(object) if array.dtype.kind == "U" else None
@@ -129,7 +129,7 @@ class _NoSuchModel(ModelError):
 
 
 class _Client:
-    """The REST protocol of one model. It may be used by several threads."""
+    """A REST client of one model. Several threads may use it."""
 
     def __init__(self, url: str, retries: int) -> None:
         import urllib3
@@ -184,7 +184,7 @@ class _Client:
             reply = None
             with suppress(ValueError):
                 reply = response.json()
-            # What it says of texts may quote them, and errors are logged, and shown by the page Monitor.
+            # A message about texts may quote them, and errors are logged and shown on the page Monitor.
             reason = reply.get("error") if isinstance(reply, dict) and not body else None
             reason = " ".join(str(reason or f"status {response.status}").split())[:200]
             if response.status not in BUSY:

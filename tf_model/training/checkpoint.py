@@ -1,4 +1,4 @@
-"""The state of an unfinished training, and how it is gone on with."""
+"""Checkpoints: the saved state of an unfinished training run, and how the run is resumed."""
 
 import json
 import shutil
@@ -10,15 +10,15 @@ from tf_model.errors import OutputError, UsageError, first_line, plural
 from tf_model.io.files import explain_write_errors, write_json
 
 FINGERPRINT = "run.json"
-CALIBRATION = "calibration"  # the subfolder that keeps the folds of a model of both tasks
+CALIBRATION = "calibration"  # the subfolder with the finished folds of the calibration
 _HISTORY_KEY = "history/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Checkpoint:
-    """Weights, optimizer and history after the last whole epoch, replaced as one.
+    """Weights, optimizer and history after the last complete epoch, replaced together.
 
-    ``fingerprint``, JSON-ready, is what must be the same for a run to be resumed. Only the state of ``worker`` 0, the
-    chief, is resumed from; the others save into folders of their own, as TensorFlow may ask them for their part.
+    A run can be resumed only with the same ``fingerprint`` (JSON-ready). All workers resume from the state of
+    ``worker`` 0, the chief; the others save into their own folders, because TensorFlow may ask every worker to save.
     """
 
     def __init__(self, folder: Path, fingerprint: dict[str, Any], worker: int = 0):
@@ -29,21 +29,21 @@ class Checkpoint:
         self._history: Any = None
 
     def epochs_done(self) -> int:
-        """Epochs that can be resumed from."""
+        """The number of epochs in the checkpoint."""
         import tensorflow as tf
 
         latest = tf.train.latest_checkpoint(str(self.folder))
         return len(json.loads(tf.train.load_variable(latest, _HISTORY_KEY))) if latest else 0
 
     def progress(self) -> str:
-        """What is kept, in words; empty where nothing is."""
+        """The saved progress in words; empty if there is none."""
         if epochs := self.epochs_done():
             return f"{epochs} {plural(epochs, 'epoch', 'epochs')}"
-        folds = len(list((self.folder / CALIBRATION).rglob("*.npz")))  # that need not be trained again
+        folds = len(list((self.folder / CALIBRATION).rglob("*.npz")))  # not trained again
         return f"{folds} {plural(folds, 'fold', 'folds')} of the calibration" if folds else ""
 
     def open(self, *, resume: bool, restart: bool) -> None:
-        """Go on with an unfinished run or begin a new one; :class:`UsageError` if not asked which, or it differs."""
+        """Resume an unfinished run or start anew; :class:`UsageError` if neither was asked for, or settings differ."""
         progress = self.progress()
         if restart or not progress:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -65,7 +65,7 @@ class Checkpoint:
             cli.say(f"resuming after {progress}")
 
     def make_folder(self) -> None:
-        """Make the folder; :class:`OutputError` where it cannot be, before the training rather than after it."""
+        """Create the folder; :class:`OutputError` if that fails, before the training rather than after it."""
         with explain_write_errors(self._own):
             self._own.mkdir(parents=True, exist_ok=True)
         if self._own == self.folder and not (self.folder / FINGERPRINT).is_file():
@@ -84,7 +84,7 @@ class Checkpoint:
         return json.loads(self._history.numpy())
 
     def save(self, history: list[dict[str, float]]) -> None:
-        """Keep the present state; the one before it is removed only when this one is whole."""
+        """Save the current state; the previous one is removed only when this one is complete."""
         import tensorflow as tf
 
         self.make_folder()

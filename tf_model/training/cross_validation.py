@@ -1,4 +1,4 @@
-"""Cross-validation with no near-duplicate on both sides, resumable fold by fold; and the calibration made from it."""
+"""Cross-validation without near-duplicates across folds, resumable fold by fold, and the calibration based on it."""
 
 import hashlib
 import json
@@ -32,9 +32,9 @@ class FoldResult:
 
     seed: int
     fold: int  # from 1
-    positions: np.ndarray  # int64 [V], which of the examples they are
+    positions: np.ndarray  # int64 [V], their positions among the examples
     probabilities: np.ndarray  # float32 [V, classes of all tasks]
-    history: list[dict[str, float]]  # of :class:`tf_model.training.trainer.Fitted`
+    history: list[dict[str, float]]  # as in :class:`tf_model.training.trainer.Fitted`
 
 
 def cross_validate(
@@ -49,15 +49,15 @@ def cross_validate(
     title: Callable[[int, int], str],
     each_epoch: bool = False,
 ) -> Iterator[FoldResult]:
-    """Train on each fold's training part with each seed, and score its validation part: one result each.
+    """Train on each fold's training part with each seed, score its validation part, and yield each result.
 
-    ``store`` keeps finished folds, so that a stopped run goes on; ``title`` of seed and fold names the progress.
+    ``store`` keeps finished folds, so that a stopped run can resume; ``title(seed, fold)`` is printed before a fold.
     """
     classes = [len(task.labels) for task in rows.tasks]
 
     @cache
     def examples() -> Any:
-        """All texts, encoded once, when the first fold needs them."""
+        """Encode all texts once, when the first fold needs them."""
         from tf_model.preprocessing.batching import encode
 
         encoder = trainer.text_encoder(config, backbone)
@@ -77,7 +77,7 @@ def cross_validate(
 
 
 def _train_fold(config, backbone, classes, examples, split, *, runtime, each_epoch, callbacks):
-    """What a model trained on one fold predicts for the rest, float32 [V, classes], and its history."""
+    """Train on one fold; return its validation part's predictions, float32 [V, classes], and the history."""
     import tf_keras
 
     encoder, encoded = examples()
@@ -99,7 +99,7 @@ def fold_store(
     config: TrainingConfig,
     **more: Any,
 ) -> Path:
-    """A folder under ``base`` of its own for everything that decides the predictions; ``data`` is the data's hash."""
+    """The folder under ``base`` named by a hash of all that decides the predictions; ``data`` identifies the data."""
     fingerprint = {
         "data": data,
         "folds": [[split.train.tolist(), split.validation.tolist()] for split in folds],
@@ -122,7 +122,7 @@ def grouped_store(
     part: str = "all",
     each_epoch: bool = False,
 ) -> Path:
-    """Where ``python -m tf_model.evaluate --protocol grouped`` keeps the folds of a configuration, of all seeds."""
+    """Where ``python -m tf_model.evaluate --protocol grouped`` keeps a configuration's folds, for all seeds."""
     return fold_store(
         paths.CHECKPOINTS,
         data=data_identity,
@@ -153,7 +153,7 @@ def write_fold(path: Path, positions: np.ndarray, probabilities: np.ndarray, his
 
 
 def read_fold(path: Path, seed: int, fold: int) -> FoldResult:
-    """The opposite of :func:`write_fold`."""
+    """Read what :func:`write_fold` wrote."""
     with np.load(path, allow_pickle=False) as kept:
         return FoldResult(seed, fold, kept["positions"], kept["probabilities"], json.loads(str(kept["history"])))
 
@@ -167,12 +167,12 @@ def calibrate_out_of_fold(
     store: Path,
     data_sha256: list[str],
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """What ``calibration.json`` holds, from predictions for each of ``rows`` by a model that saw no near-duplicate.
+    """Return the content of ``calibration.json`` and calibrated predictions, float64 [N, classes of all tasks].
 
-    And those predictions, calibrated: float64 [N, classes of all tasks].
-    ``temperature`` by task, ``threshold`` (of "Not sure"), ``target_accuracy``, ``risk_coverage``, and by task
-    ``before`` and ``after`` with ``ece``, ``brier`` and ``reliability``, on the rows that the temperatures were fitted
-    on: the training part, so that the validation part can judge them. ``store`` keeps finished folds.
+    Each row is predicted by a model that saw no near-duplicate of it. The content is ``temperature`` by task,
+    ``threshold`` (of "Not sure"), ``target_accuracy``, ``risk_coverage``, and by task ``before`` and ``after`` with
+    ``ece``, ``brier`` and ``reliability``, measured on the ``rows`` that the temperatures were fitted on: the training
+    part, so that the validation part can evaluate them. ``store`` keeps finished folds.
     """
     cli.say(f"calibration: {CALIBRATION_FOLDS} folds of the training part, then the model itself")
     folds = splits.folds_of(rows, splits.near_duplicate_groups(rows.texts), CALIBRATION_FOLDS, config.split_seed)

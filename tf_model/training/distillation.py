@@ -1,4 +1,4 @@
-"""Knowledge distillation: a student learns what trained models, its teachers, say of a text, beside its label.
+"""Knowledge distillation: a student learns from labels and from the predictions of trained models, its teachers.
 
 Source: G. Hinton et al., "Distilling the Knowledge in a Neural Network", 2015.
 """
@@ -19,7 +19,7 @@ from tf_model.evaluation.joint_metrics import by_task, calibrate
 from tf_model.inference.predictor import Predictor
 from tf_model.tasks import NO_LABEL, Task
 
-NO_ROW = -1  # the number of a text that is no row of the dataset
+NO_ROW = -1  # the row number of a text that is not in the dataset
 
 
 def teach(
@@ -30,11 +30,11 @@ def teach(
     config: TrainingConfig,
     more: Sequence[str] = (),
 ) -> tuple[TrainingRows, Split]:
-    """The same with ``targets``, and with the texts of the sheet Test and ``more`` in the training part.
+    """Add soft targets to ``rows``, and the texts of the sheet Test and ``more`` to the training part.
 
-    A labelled row learns :func:`blended` targets, of what each teacher said of it when it had not seen it. A text
-    without a label learns what the teachers say; its most probable classes are labels that judge nothing. Raises
-    :class:`ModelError` for a teacher of other classes or other training rows, or that has not kept what it said.
+    Targets of a labelled row are :func:`blended` from its labels and the teachers' out-of-fold predictions. Targets of
+    a text without a label are the teachers' predictions; the most probable classes become labels that are not used for
+    evaluation. Raises :class:`ModelError` for a teacher with other classes or rows, or no out-of-fold predictions.
     """
     unlabelled = [] if dataset.unlabelled is None else dataset.unlabelled[UNLABELLED_COLUMN].tolist()
     known = {*rows.texts, ""}
@@ -73,9 +73,9 @@ def teach(
 
 
 def blended(label_ids: np.ndarray, taught: np.ndarray, weight: float, tasks: Sequence[Task]) -> np.ndarray:
-    """Labels, int [N, tasks], and ``weight`` of what was ``taught``, as targets, float32 [N, classes of all tasks].
+    """Mix labels, int [N, tasks], with a share ``weight`` of ``taught``: targets, float32 [N, classes of all tasks].
 
-    Where a row has no label of a task, it is what was taught alone.
+    A row without a label of a task gets ``taught`` alone.
     """
     columns = []
     for ids, probabilities in zip(label_ids.T, by_task(taught, tasks).values(), strict=True):

@@ -1,4 +1,4 @@
-"""Fitting: one classifier on one training part, with a checkpoint after each epoch and exact resumption."""
+"""Train one classifier on one training part, with a checkpoint after each epoch and exact resumption."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Examples:
 
     token_ids: tf.RaggedTensor
     label_ids: np.ndarray
-    texts: Sequence[str] = ()  # raw, where they are needed to make more examples
-    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: what is learned in place of the classes
+    texts: Sequence[str] = ()  # raw texts, if more examples are made from them
+    targets: np.ndarray | None = None  # float32 [N, classes of all tasks]: soft targets, learned instead of classes
 
     def __len__(self) -> int:
         return len(self.label_ids)
@@ -49,7 +49,7 @@ class Examples:
         return Examples(tf.gather(self.token_ids, positions), self.label_ids[positions], texts, targets)
 
     def with_pairs(self, encoder: TextEncoder, joined: int, opinions: int, seed: int) -> Examples:
-        """The same and the examples of :func:`join_texts` and of :func:`opinion_pairs`."""
+        """These examples, and those made by :func:`join_texts` and :func:`opinion_pairs`."""
         import tensorflow as tf
 
         from tf_model.preprocessing.batching import encode
@@ -61,10 +61,10 @@ class Examples:
 
 
 def join_texts(texts: Sequence[str], label_ids: np.ndarray, pairs: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """Two texts, each with a marked mention, as one: ``2 * pairs`` texts, and whose mention is marked in each, int64.
+    """Join marked texts in pairs: ``2 * pairs`` texts, and the position of the text whose mark each keeps, int64.
 
-    Tweets seldom say opposite things of two products. Two of them together do, and both labels are known. Each class of
-    ``label_ids``, int [N], is drawn as often, so that opposites are common.
+    Few tweets express opposite emotions about two products, but two tweets together can, and both labels are known. All
+    classes of ``label_ids``, int [N], are drawn equally often, so that opposites are common.
     """
     weights = 1 / np.bincount(label_ids)[label_ids]
     drawn = np.random.default_rng(seed).choice(len(texts), size=2 * pairs, p=weights / weights.sum())
@@ -80,13 +80,13 @@ def steps_per_epoch(config: TrainingConfig, rows: int) -> int:
 
 
 def made_pairs(config: TrainingConfig, rows: int) -> tuple[int, int]:
-    """How many pairs of texts and of written opinions are made for so many examples."""
+    """How many pairs of texts and of written opinions are made for ``rows`` examples."""
     return round(config.joined_pairs * rows), round(config.opinion_pairs * rows)
 
 
-@lru_cache(maxsize=1)  # one for the folds of a calibration and the training after it: to trace it takes a second
+@lru_cache(maxsize=1)  # tracing takes a second; calibration folds and the training after them share one encoder
 def text_encoder(config: TrainingConfig, backbone: Backbone) -> TextEncoder:
-    """From raw strings to token ids; :class:`UsageError` if the backbone cannot read that many tokens."""
+    """The encoder of raw strings to token ids; :class:`UsageError` if the backbone cannot read ``max_tokens``."""
     from tf_model.preprocessing.tokenizer import TextEncoder
 
     backbone.check_length(config.max_tokens)
@@ -105,7 +105,7 @@ class Fitted:
 
     @property
     def seconds(self) -> float:
-        """Time spent in epochs, interruptions left out."""
+        """Time spent in epochs, in seconds, without interruptions."""
         return sum(row["seconds"] for row in self.history)
 
     @cached_property
@@ -121,7 +121,7 @@ class Fitted:
         return scores(self._score, token_ids, batch_size=EVALUATION_BATCH, max_tokens=self.encoder.max_tokens)
 
     def in_float32(self) -> Fitted:
-        """The same classifier on one device in float32, as it is exported; itself if it is so already."""
+        """The classifier on one device in float32, as it is exported; itself if it already is."""
         import tf_keras
 
         shared = self.model.distribute_strategy.num_replicas_in_sync > 1
@@ -131,7 +131,7 @@ class Fitted:
         tf_keras.mixed_precision.set_global_policy("float32")
         try:
             model = type(self.model)(self.model.config)
-            model.build_in_name_scope()  # makes the variables
+            model.build_in_name_scope()  # creates the variables
         finally:
             tf_keras.mixed_precision.set_global_policy(policy)
         model.set_weights(self.model.get_weights())
@@ -151,10 +151,10 @@ def fit(
     callbacks: Sequence[Any] = (),
     prepare: Callable[[Any], None] | None = None,
 ) -> Fitted:
-    """Train a classifier of ``classes`` of each task on examples that ``encoder`` made.
+    """Train a classifier on examples encoded by ``encoder``; ``classes`` is the number of classes of each task.
 
-    ``validation`` is scored after each epoch for the history only: nothing is chosen by it. ``checkpoint`` keeps the
-    state after each epoch, and is resumed from if it holds any. ``prepare`` may change the compiled model.
+    ``validation`` is scored after each epoch for the history only: nothing is selected on it. ``checkpoint`` saves the
+    state after each epoch, and training resumes from it if it holds one. ``prepare`` may change the compiled model.
     """
     import tf_keras
 
@@ -176,7 +176,7 @@ def fit(
         if prepare:
             prepare(model)
         model.optimizer.build(model.trainable_variables)
-        if strategy.num_replicas_in_sync == 1:  # several make theirs inside a step
+        if strategy.num_replicas_in_sync == 1:  # with several replicas, Keras creates them inside a step
             bert.build_metrics(model, labels[:1])
         bert.reseed_dropout(model, config.seed)
     fitted = Fitted(model, encoder)
@@ -205,12 +205,12 @@ def fit(
             )
     if config.lora_rank:
         lora.merge(model)
-        return Fitted(model, encoder, fitted.history)  # the graph of the one before may hold adapters
+        return Fitted(model, encoder, fitted.history)  # the graph that ``fitted`` has traced may contain adapters
     return fitted
 
 
 def _shared(batches: Callable[..., tf.data.Dataset], strategy: Any) -> Any:
-    """Every batch shared among the devices of all workers."""
+    """Share every batch among the devices of all workers."""
 
     def own(context: Any) -> tf.data.Dataset:
         here = context.num_replicas_in_sync // context.num_input_pipelines
@@ -231,7 +231,7 @@ def _epochs(
     def on_epoch_begin(epoch, logs=None):
         nonlocal begun
         begun = time.perf_counter()
-        # A seed of its own for each worker, or the shares of a batch would all lose the same units.
+        # Each worker has its own seed, or all shares of a batch would drop the same units.
         bert.reseed_dropout(model, config.seed * 1_000_003 + worker * 7919 + epoch)
 
     def on_epoch_end(epoch, logs=None):
