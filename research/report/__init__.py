@@ -1,1 +1,1 @@
-"""The pages and figures that are written from the recorded runs."""
+"""The pages and figures made from the recorded runs."""

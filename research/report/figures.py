@@ -14,9 +14,9 @@ from tf_model.errors import OutputError, first_line
 from tf_model.io.files import whole_file
 
 WIDTH, HEIGHT = 900, 420
-# Okabe and Ito's colours, which the colour-blind tell apart; the same as in the app.
+# Okabe and Ito's colours, which colour-blind readers can tell apart; the same as in the app.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#56B4E9", "#D55E00")
-FEWEST_TWEETS = 20  # of a bin of confidence that is drawn
+FEWEST_TWEETS = 20  # in a confidence bin that is drawn
 
 
 def draw_all() -> Iterator[Path]:
@@ -26,7 +26,7 @@ def draw_all() -> Iterator[Path]:
 
 
 def learning_curve() -> Figure:
-    """Accuracy by number of labelled tweets, one line a method; bars are standard deviations over draws."""
+    """Accuracy by number of labelled tweets, one line per method; bars are standard deviations over draws."""
     curve = frames.learning_curve()
     figure = _panels(horizontal_spacing=0.1)
     for column, task in enumerate(frames.TASKS, start=1):
@@ -52,7 +52,7 @@ def learning_curve() -> Figure:
 
 
 def reliability() -> Figure:
-    """Share of correct predictions of the answer model's first seed by confidence, before and after calibration."""
+    """Accuracy of the answer model's first seed by confidence, before and after calibration."""
     figure = _panels(shared_yaxes=True, horizontal_spacing=0.05)
     seed = next(iter(frames.recorded("grouped_answer")["seeds"].values()))
     for column, task in enumerate(frames.TASKS, start=1):
@@ -100,7 +100,7 @@ def _write(name: str, figure: Figure) -> Path:
         text = figure.to_image(format="svg").decode("utf-8")
     except Exception as error:  # kaleido raises errors of several packages
         raise OutputError(f"{path} cannot be drawn: {first_line(error)}; install Chrome or Chromium") from error
-    # plotly numbers its elements at random: a figure that is drawn again should be the same file.
+    # plotly gives its elements random names, but a figure that is drawn again should be the same file.
     names = [*re.findall(r'id="defs-([0-9a-f]+)"', text), *re.findall(r"\btrace([0-9a-f]{6})\b", text)]
     for number, random_name in enumerate(dict.fromkeys(names)):
         text = text.replace(random_name, f"-{number}")

@@ -1,7 +1,7 @@
-"""Tidy frames of the recorded runs: one row a measurement, and look-ups of single rows for the sentences of the pages.
+"""Tidy frames of the recorded runs, one row per measurement, and look-ups of single rows for sentences in the pages.
 
 Accuracies, their differences and intervals are shares, 0 to 1. Intervals are 95%: ``low`` and ``high`` resample groups
-of near-duplicates, ``seeds_low`` and ``seeds_high`` are Student's t of the mean over training seeds.
+of near-duplicates; ``seeds_low`` and ``seeds_high`` are Student's t for the mean over training seeds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ BUGS = {
     "as_many_left_out": "control: as many random tweets left out",
     "without_duplicates": "fix: near-duplicates left out of training",
 }
-# What the answer model was to reach by the mean over the seeds: title, target, whether more is better.
+# Targets for the answer model's mean over the seeds: title, target, whether more is better.
 TARGETS = {
     "product_accuracy": ("product accuracy", 0.89, True),
     "product_macro_f1": ("product macro-F1", 0.81, True),
@@ -56,7 +56,7 @@ TARGETS = {
 }
 
 
-# Where the emotion directed at a mention is judged: title, and the accuracy and macro-F1 that were to be reached.
+# Tests of the emotion directed at a mention: title, and the goals for accuracy and macro-F1.
 MENTIONS = {
     "grouped, labelled mentions": ("labelled mentions", {}),
     "grouped, texts with several products": ("texts with several products", {"macro_f1": 0.60}),
@@ -67,7 +67,7 @@ MENTIONS = {
     "Dong et al., never trained on": ("tweets of Dong et al., never trained on", {"accuracy": 0.64, "macro_f1": 0.62}),
     "Dong et al., 5 folds": ("the same, trained on", {"accuracy": 0.72, "macro_f1": 0.70}),
 }
-MORE_THAN_TEXT, LESS_THAN_SEEN = 0.03, 0.03  # macro-F1 to be gained over the text alone, and at most lost if never seen
+MORE_THAN_TEXT, LESS_THAN_SEEN = 0.03, 0.03  # of macro-F1: least gain over the text alone, greatest loss if never seen
 WHOLE_ANSWERS = {"accuracy": 0.72, "emotion_rows_accuracy": 0.60}
 
 
@@ -80,7 +80,7 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def scores() -> pd.DataFrame:
-    """Accuracy of each model by task, protocol and folds, which are over the tweets of the ``task`` or over ``all``."""
+    """Accuracy of each model by task, protocol and folds (over the tweets of the ``task``, or over ``all``)."""
     return pd.DataFrame(_scores())
 
 
@@ -90,7 +90,7 @@ def score(model: str, task: str, protocol: str = "grouped", folds: str = "all") 
 
 
 def comparisons() -> pd.DataFrame:
-    """Accuracy of ours less that of a baseline on the same tweets: a row a question, of the seed that gains least."""
+    """Our accuracy less a baseline's on the same tweets: one row per question, of the seed with the smallest gain."""
     rows = [
         {"ours": ours, "model": model, "task": task, "seed": seed, "rows": test["rows"], **_difference(test)}
         for ours, name in (("report", "report_product"), ("tuned", "product"), ("answer", "answer"))
@@ -117,7 +117,7 @@ def near_duplicates() -> pd.DataFrame:
         for test in tests.values()
     ]
     frame = pd.DataFrame(rows)
-    frame = frame[frame["low"] < frame["high"]]  # a method that does not learn from tweets answers the same either way
+    frame = frame[frame["low"] < frame["high"]]  # methods that do not learn from tweets predict the same either way
     p_values = [normal_p(*row) for row in frame[["difference", "low", "high"]].to_numpy()]
     return frame.assign(p=holm(np.array(p_values)))
 
@@ -127,11 +127,11 @@ def duplicates_of(model: str, task: str) -> Any:
     return _row(near_duplicates(), model=model, task=task)
 
 
-REPORTED_BEFORE, CHOSEN_ON = "levers_four_epochs", "levers_folds_100_four_epochs"  # of the answer model as it was
+REPORTED_BEFORE, CHOSEN_ON = "levers_four_epochs", "levers_folds_100_four_epochs"  # of the earlier answer model
 
 
 def variants(run: str = REPORTED_BEFORE) -> pd.DataFrame:
-    """Accuracy of each variant of the answer model less that of the model as it was, by question."""
+    """Accuracy of each variant of the answer model less that of the unchanged model, by question."""
     by_name = recorded(run)["levers"]
     unchanged = _headlines(by_name["unchanged"])
     rows = [
@@ -151,7 +151,7 @@ def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> Any:
 
 
 def bugs() -> pd.DataFrame:
-    """Accuracy of the product with one bug put in or fixed less that without, by setting and protocol."""
+    """Product accuracy with one bug added or fixed less that without, by setting and protocol."""
     rows = []
     for setting, measured in recorded("ablation")["settings"].items():
         for protocol, switches in measured["protocols"].items():
@@ -170,7 +170,7 @@ def bug(setting: str, protocol: str, name: str, beside: str = "unchanged") -> An
 
 
 def agreement(task: str) -> dict[str, Any]:
-    """How far two labels of near-duplicates agree, and between which accuracies the best possible one lies."""
+    """How often the labels of two near-duplicates agree, and the bounds of the best possible accuracy."""
     run = recorded("label_quality")
     return (run["answers_agree"] if task == "answer" else run["tasks"][task]["agreement"])["0.95"]
 
@@ -188,14 +188,14 @@ def learning_curve() -> pd.DataFrame:
 
 
 def lead(task: str, size: int) -> float:
-    """How far the worst draw of our fine-tuned model is ahead of the best draw of every baseline at a size."""
+    """Accuracy of our fine-tuned model's worst draw less that of the best draw of any baseline, at a size."""
     curve = learning_curve()
     points = curve[(curve["task"] == task) & (curve["size"] == size)].set_index("model")
     return points.loc["tuned", "least"] - points.drop("tuned")["most"].max()
 
 
 def targets() -> pd.DataFrame:
-    """What the answer model was to reach and what it reached, by the mean over the seeds."""
+    """The targets for the answer model and what it reached, means over the seeds."""
     run = recorded("grouped_answer")
     rows = []
     for name, (title, target, more) in TARGETS.items():
@@ -226,7 +226,7 @@ def mention(test: str, form: str) -> Any:
 
 
 def to_reach(test: str) -> dict[str, float]:
-    """The accuracy and macro-F1 that the model of targets was to reach in a test of :data:`MENTIONS`."""
+    """The goals of the target model in a test of :data:`MENTIONS`: accuracy and macro-F1."""
     if test == "grouped, labelled mentions":
         return {"macro_f1": mention(test, "text").macro_f1 + MORE_THAN_TEXT}
     if test.endswith(", never seen"):
@@ -235,19 +235,19 @@ def to_reach(test: str) -> dict[str, float]:
 
 
 def lost_unseen(maker: str) -> float:
-    """Points of macro-F1 that the model of targets loses on the products of a maker that no training tweet names."""
+    """Points of macro-F1 that the target model loses on a maker's products if no training tweet names them."""
     seen, unseen = (mention(f"{maker}, {each}", "target").macro_f1 for each in ("seen", "never seen"))
     return 100 * (seen - unseen)
 
 
 def whole_answers(form: str) -> dict[str, float]:
-    """How often the answer that the mentions give is correct as a whole, mean over the seeds."""
+    """How often the answers made from the mentions are correct as a whole, mean over the seeds."""
     seeds = recorded("targets")["answers"][form]["seeds"].values()
     return {name: float(np.mean([seed[name] for seed in seeds])) for name in WHOLE_ANSWERS}
 
 
 def reached_on_mentions() -> list[bool]:
-    """Whether the model of targets reaches what it was to, one for each figure that was measured."""
+    """Whether the target model reaches each goal, one value per figure that was measured."""
     measured = {test: mention(test, "target") for test in MENTIONS}
     reached = [
         getattr(row, name) >= least
@@ -266,14 +266,14 @@ def classes(task: str) -> pd.DataFrame:
 
 
 def confusion(task: str) -> pd.DataFrame:
-    """Tweets by label (row) and by what the answer model predicts (column), mean over the seeds."""
+    """Tweets by label (row) and by the answer model's prediction (column), mean over the seeds."""
     seeds = recorded("grouped_answer")["seeds"].values()
     labels = list(next(iter(seeds))[task]["per_class"])
     return pd.DataFrame(np.mean([seed[task]["confusion_matrix"] for seed in seeds], axis=0), labels, labels)
 
 
 def calibration(task: str) -> dict[str, float]:
-    """ECE and Brier score of the answer model before and after calibration, mean over the seeds; what Brier gains."""
+    """The answer model's ECE and Brier score before and after calibration, means over seeds; bounds of Brier's gain."""
     each = [seed["calibration"][task] for seed in recorded("grouped_answer")["seeds"].values()]
     means = {
         f"{figure}_{when}": float(np.mean([seed[when][figure] for seed in each]))
@@ -288,7 +288,7 @@ def calibration(task: str) -> dict[str, float]:
 
 
 def emotion_shares() -> pd.DataFrame:
-    """Share of each emotion by the labels, by the best guess and among the answered tweets, mean over the seeds."""
+    """Share of each emotion in the labels, the best guesses and the answered tweets, mean over the seeds."""
     seeds = recorded("grouped_answer")["seeds"].values()
     by_seed = [pd.DataFrame(seed["answer"]["emotion_shares"]).T for seed in seeds]
     return (sum(by_seed) / len(by_seed)).rename_axis("emotion").reset_index()
@@ -300,7 +300,7 @@ def epochs() -> dict[int, float]:
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
-    """The 95% interval of a mean over training seeds, by Student's t; without bounds where there is but one seed."""
+    """The 95% interval of a mean over training seeds, by Student's t; infinite for a single seed."""
     from scipy.stats import sem, t
 
     if len(values) < 2:
@@ -309,7 +309,7 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
 
 
 def normal_p(difference: float, low: float, high: float) -> float:
-    """Two-sided p-value of a difference by the normal distribution whose 95% interval is as wide."""
+    """Two-sided p-value of a difference, from the normal distribution with a 95% interval of this width."""
     from scipy.stats import norm
 
     return float(2 * norm.sf(abs(difference) * 2 * norm.ppf(0.975) / (high - low)))
@@ -360,6 +360,6 @@ def _over_seeds(values: Sequence[float]) -> dict[str, float]:
 
 
 def _row(frame: pd.DataFrame, **values: Any) -> Any:
-    """The one row with these values, as a named tuple, None if there is none."""
+    """The one row with these values, as a named tuple; None if there is none."""
     rows = frame[(frame[list(values)] == pd.Series(values)).all(axis="columns")]
     return next(rows.itertuples(index=False), None)

@@ -1,4 +1,4 @@
-"""The pages: templates/*.md.j2, whose sentences are written by people and whose figures come from the recorded runs."""
+"""Render the pages from templates/*.md.j2: people write the sentences, the recorded runs give the figures."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def percent(value: float | None, digits: int = 1) -> str:
 
 
 def plain(value: float, digits: int = 3) -> str:
-    """A number that is no share of tweets, such as macro-F1."""
+    """A number that is not a share of tweets, such as macro-F1."""
     return f"{value:.{digits}f}"
 
 

@@ -262,7 +262,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "On the product no method gains significantly.",
         lambda: all(map(includes_0, near_duplicates_of("product").itertuples())),
     ),
-    ("results", "do the 95% CIs over tweets and over seeds both exclude 0.", bugs_are_not_measurable),
+    ("results", "has an effect whose 95% CIs over tweets and over seeds both exclude 0.", bugs_are_not_measurable),
     (
         "results",
         "For the emotion yes, for the product not measurably.",
@@ -277,16 +277,16 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "the most that were tried", best_epoch),
     (
         "results",
-        "Those of `report` and `tuned` were measured before the solver of the two logistic regressions",
+        "The columns of `report` and `tuned` were measured before the two logistic regressions were run to convergence",
         refitted_since,
     ),
     ("results", "`tuned` misses its target for accuracy", tuned_reaches_one_target),
     ("results", "The negative emotion and the rarest product.", hardest_classes),
-    ("results", "Whether there is an emotion is confused more often than which one.", kinds_of_confusion),
+    ("results", "confuses emotion with no emotion more often than positive with negative", kinds_of_confusion),
     ("results", "are confused most", most_confused_products),
     (
         "results",
-        "In the emotion yes, after calibration by temperature.",
+        "For the emotion yes, after temperature scaling.",
         lambda: (
             frames.calibration("emotion")["least_gain"] > 0
             and frames.calibration("emotion")["ece_after"] < frames.calibration("emotion")["ece_before"]
@@ -294,7 +294,7 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ),
     (
         "results",
-        "The confidence in the product is good before, and slightly worse after it.",
+        "The confidence in the product is good before scaling and slightly worse after it.",
         lambda: (
             frames.calibration("product")["least_gain"] > -0.002
             and frames.calibration("product")["greatest_gain"] < 0
@@ -314,7 +314,11 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
         "Label smoothing's small gain does not survive Holm's correction over seeds.",
         smoothing_does_not_survive,
     ),
-    ("results", "three epochs gain on all tweets and take a quarter less time", three_epochs_gain_and_are_quicker),
+    (
+        "results",
+        "three epochs, which gain on all tweets and take a quarter less time",
+        three_epochs_gain_and_are_quicker,
+    ),
     ("results", "For the product, fine-tuning leads from 800 labelled tweets on", leads_on_the_product),
     ("results", "For the emotion it leads with 1,600", leads_on_the_emotion),
     ("results", "With few tweets it is far behind", far_behind_with_few),
@@ -329,11 +333,15 @@ SENTENCES: list[tuple[str, str, Callable[[], bool]]] = [
     ("results", "on all labelled mentions the text alone is as good", masking_helps_with_several_products),
     (
         "results",
-        "Of a maker that only its made-up sentences name",
+        "Without training tweets on a maker, and so with fewer tweets, `target` loses",
         lambda: all(frames.lost_unseen(each) > 3 for each in ("Google", "Apple")),
     ),
     ("results", "## Not measured", lambda: all(not_measured().values())),
-    ("reproduction", "for no bug do both intervals, over tweets and over seeds, exclude 0", bugs_are_not_measurable),
+    (
+        "reproduction",
+        "no bug has an effect whose intervals over tweets and over seeds both exclude 0",
+        bugs_are_not_measurable,
+    ),
     ("reproduction", "Not measured: the report's rate in grouped", lambda: not any(bugs_measured().values())),
     ("reproduction", "miss it by one tweet", misses_by_one_tweet),
     ("reproduction", "whose accuracy still rises at that rate", best_epoch),
@@ -410,14 +418,14 @@ def test_pages_that_no_run_is_filled_into_say_what_was_measured():
         (
             "README.md",
             f"{labelled.accuracy:.1%} of the labelled mentions (macro-F1 {labelled.macro_f1:.3f}, negative F1 "
-            f"{seed['per_class']['Negative emotion']['f1']:.3f}, one seed), of a maker that no training tweet "
-            f"names for {100 * min(unseen):.0f} to {max(unseen):.0%}",
+            f"{seed['per_class']['Negative emotion']['f1']:.3f}, one seed), and for {100 * min(unseen):.0f} to "
+            f"{max(unseen):.0%} where no training tweet names the product's maker",
         ),
         ("README.md", " | ".join(table)),
         ("docs/your-own-products.md", f"more epochs than the {config.ANSWER.epochs} of the configuration"),
         (
             "docs/app.md",
-            f"400 by the queue give a macro-F1 of the emotion of {queue['mean']:.3f}, 600 drawn at random "
+            f"400 from the queue give an emotion macro-F1 of {queue['mean']:.3f}, 600 drawn at random "
             f"{random['mean']:.3f}",
         ),
     ):
