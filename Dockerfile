@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
-# The API and the app with trained models inside; the light models answer, without TensorFlow. `make image` builds it,
-# and `make image-check` builds it on a base of mmdebstrap and starts it. Debian's base image below has not been pulled
-# by us; its digest is the one that other projects publish for it.
+# The API and the app with trained models inside. The light models answer, without TensorFlow. `make image` builds it;
+# `make image-check` builds it on a base made by mmdebstrap and starts it. Building on Debian's base image below is not
+# tested; its digest is the one that other projects publish for it.
 #   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8501:8501 tweet-target
 #   docker run --read-only --tmpfs /tmp -p 127.0.0.1:8000:8000 tweet-target python3 -m tf_model.api --host 0.0.0.0
 ARG BASE=docker.io/library/debian:trixie-slim@sha256:d7e12182ce18b85b93007c1dedf31f2d29e01ccf3182cc4017c709b6259bc132
@@ -11,12 +11,12 @@ FROM ${BASE} AS python
 # hadolint ignore=DL3008
 RUN dpkg --status python3 libstdc++6 > /dev/null || { apt-get update \
  && apt-get install --yes --no-install-recommends python3 libstdc++6 && rm -rf /var/lib/apt/lists/*; }
-# Streamlit takes a folder of another name than site-packages for its own checkout. The home folder is /tmp because a
-# read-only root has no other place that can be written to.
+# In a folder not named site-packages, Streamlit takes itself for a development checkout. The home folder is /tmp
+# because a read-only root has no other writable place.
 ENV HOME=/tmp PYTHONPATH=/opt/site-packages PYTHONUNBUFFERED=1 TWEETS_OFFLINE=1
 WORKDIR /app
 
-# ------------------------------------------------------------ what the image holds, without what nobody loads
+# ------------------------------------------------------------ what the image holds, without unused files
 FROM python AS built
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils
@@ -28,8 +28,8 @@ COPY data ./data
 COPY tf_model ./tf_model
 COPY streamlit_app ./streamlit_app
 COPY saved_models ./saved_models
-# Of the graphs, which only TensorFlow reads, nothing but the name is left.
-# Every page is drawn once: it leaves the bytecode of what is loaded, which nobody can write later, and no more.
+# The graphs are emptied, since only TensorFlow reads them. Every page is drawn once, so that the image holds the
+# bytecode of the modules that are loaded, and of no others: it cannot be written later.
 RUN find saved_models -name saved_model.pb -exec truncate --size 0 {} + \
  && python3 -m tf_model.predict --format csv --text ok \
  && python3 -W ignore -c "import streamlit.web.cli, tf_model.api.app; from streamlit.testing.v1 import AppTest; \
@@ -47,10 +47,10 @@ COPY --from=built /opt/site-packages /opt/site-packages
 COPY --from=built /app /app
 ENV PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# The only place in the app's folder that is written to: what is monitored. Mount a volume there to keep it.
+# The log of predictions, the only thing written in the app's folder. Mount a volume there to keep it.
 VOLUME /app/saved_models/.monitor
 EXPOSE 8000 8501 9464
-# Of the app; the API has /health/ready.
+# This checks the app; the API has /health/ready.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
   CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=4)"]
 CMD ["python3", "-m", "streamlit_app", "--server.address=0.0.0.0", "--server.port=8501", "--server.headless=true", "--server.fileWatcherType=none"]

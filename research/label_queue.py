@@ -1,7 +1,7 @@
 """``python -m research.label_queue``: whether tweets chosen by the label queue teach more than tweets drawn at random.
 
-In each grouped fold a cheap learner is trained on 400 tweets of the training part and answers the others of it. Some of
-these get their label too: by the queue, or at random. Macro-F1 is that of all validation parts.
+In each grouped fold a cheap model is trained on 400 tweets of the training part and predicts the rest of it. Some of
+the rest are then labelled, chosen by the queue or at random. Macro-F1 is over all validation parts.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from tf_model.model_dir import probability_column
 from tf_model.training.cross_validation import FOLD_SEED
 
 METHOD = "frozen_minilm"
-START, CHOSEN, MORE = 400, 400, 600  # labels: at first, added by choice, and added at random to compare
+START, CHOSEN, MORE = 400, 400, 600  # labels: at first, added in each way, and a larger random addition
 TASK = tasks.EMOTION
 COLUMNS = [probability_column(TASK.name, label) for label in TASK.labels]
 
-Choose = Callable[[pd.DataFrame, int], Sequence[int]]  # of answered rows in random order, so many of their index
+Choose = Callable[[pd.DataFrame, int], Sequence[int]]  # answered rows in random order, how many -> chosen index values
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure each way to choose; print and record."""
+    """Measure each way to choose; print and record the results."""
     from threadpoolctl import threadpool_limits
 
     parser = study.parser("label_queue", __doc__.splitlines()[0])
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
     problem = study.make_problem(dataset, TASK.name)
-    with threadpool_limits(1):  # so small are the fits that threads would only wait for each other
+    with threadpool_limits(1):  # the fits are so small that threads would only wait for each other
         results = measure(problem, arguments.seeds)
     for name, each in results.items():
         print(f"{name}: macro-F1 {each['macro_f1']['mean']:.3f}, {each['negative']:.1%} of the labels negative")
@@ -49,12 +49,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def at_random(rows: pd.DataFrame, size: int) -> Sequence[int]:
-    """Any."""
+    """Choose at random: the rows are in random order already."""
     return rows.index[:size]
 
 
 def by_queue(rows: pd.DataFrame, size: int) -> Sequence[int]:
-    """As the app chooses them, all at once."""
+    """Choose as the app does, all at once."""
     return label_queue(rows, TASK.labels, size)
 
 
@@ -67,7 +67,7 @@ WAYS: Mapping[str, tuple[Choose, int]] = {
 
 
 def measure(problem: study.Problem, seeds: Sequence[int]) -> dict[str, Any]:
-    """By way to choose: ``macro_f1`` of each seed and its mean, and what part of the labels is ``negative``."""
+    """For each way to choose: ``macro_f1`` by seed and its mean, and the share of labels that is ``negative``."""
     method, label_ids = methods()[METHOD], problem.label_ids(TASK)
     inputs, texts = method.inputs(problem.rows.texts), np.array(problem.rows.texts, object)
     scores: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -1,7 +1,7 @@
 """``python -m research.learning_curve``: accuracy against the number of labelled tweets, 50 to all.
 
-In each fold of the leak-free protocol, a method trains on tweets drawn at random from the training part, more and more
-of them, and predicts the whole validation part. The run is recorded after each size; what is recorded stays.
+In each grouped fold, a method trains on larger and larger random samples of the training part and predicts the whole
+validation part. The run is recorded after each size; earlier results are kept.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
-    """The folds with ``size`` rows of each training part, drawn at random; draws of one number are nested."""
+    """The folds with ``size`` random rows of each training part; draws with the same number are nested."""
     generators = (np.random.default_rng([number, fold]) for fold in range(len(problem.folds[GROUPED])))
     return tuple(
         splits.Split(np.sort(generator.permutation(split.train)[:size]), split.validation)
@@ -74,7 +74,7 @@ def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
 def curve(
     method: Method, problem: Problem, sizes: Sequence[int], recorded: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """The entry of a method after each size, with the points of ``recorded``: accuracy and its spread over draws."""
+    """Yield the entry of a method after each size, with the points of ``recorded``: accuracy and spread over draws."""
     (task,) = problem.rows.tasks
     points = {point["size"]: point for point in recorded.get("points", ())}
     for size in sizes:

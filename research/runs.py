@@ -16,23 +16,23 @@ from tf_model.device import cores, versions
 from tf_model.io.files import write_json
 
 RUNS = paths.RESEARCH / "runs"
-UNCHANGED = "unchanged"  # in a study that changes one thing at a time: the training in which nothing is
+UNCHANGED = "unchanged"  # in a study that changes one thing at a time: the training without a change
 
 
 def load(name: str) -> dict[str, Any] | None:
-    """A recorded run, None if there is none."""
+    """A recorded run, or None."""
     path = RUNS / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def load_to_extend(name: str, same: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded run where its values of ``same`` (data, rows, folds) are these, else these alone: a new run."""
+    """The recorded run if its values of ``same`` (data, rows, folds) are equal, else a new run with only these."""
     run = load(name)
     return run if run and all(run.get(key) == value for key, value in same.items()) else dict(same)
 
 
 def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """Recorded entries of methods whose settings are still what they were, in the order of ``known`` methods."""
+    """The recorded entries of methods whose settings have not changed, in the order of ``known`` methods."""
     return {
         name: entries[name]
         for name, method in known.items()
@@ -41,7 +41,7 @@ def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[st
 
 
 def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
-    """Write a run with the commands that made it, those of a run that is extended too, the machine and the versions."""
+    """Write a run with its commands (also those of the run that it extends), the machine and the versions."""
     commands = [*filter(None, results.get("command", "").split(" and ")), command]
     made = {
         "command": " and ".join(dict.fromkeys(commands)),
@@ -55,12 +55,12 @@ def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
 
 
 def pack(correct: np.ndarray) -> str:
-    """Whether each row was answered correctly, bool [N], as a short text."""
+    """Encode whether each row was predicted correctly, bool [N], as a short text."""
     return base64.b64encode(np.packbits(correct)).decode("ascii")
 
 
 def unpack(packed: str, rows: int) -> np.ndarray:
-    """The opposite of :func:`pack`, bool [rows]; ValueError if it was packed of another number of rows."""
+    """The inverse of :func:`pack`, bool [rows]; ValueError if another number of rows was packed."""
     octets = np.frombuffer(base64.b64decode(packed), np.uint8)
     if len(octets) != -(-rows // 8):
         raise ValueError(f"expected the answers to {rows} rows, got {len(octets)} octets")
@@ -68,12 +68,12 @@ def unpack(packed: str, rows: int) -> np.ndarray:
 
 
 def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -> list[float]:
-    """How much more each seed that both have reaches in a figure, in the order of ``seeds``."""
+    """A figure less that of the unchanged training, for each seed that both have, in the order of ``seeds``."""
     return [seeds[seed][figure] - unchanged[seed][figure] for seed in seeds if seed in unchanged]
 
 
 def machine() -> str:
-    """Number of cores that this process may use and the processor, in words."""
+    """The number of cores that this process may use, and the name of the processor."""
     model = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

@@ -1,8 +1,8 @@
-"""``python -m research.shares``: how close corrected shares come to the truth, and how often their intervals hold it.
+"""``python -m research.shares``: how close corrected shares are to the true ones, and how often intervals cover them.
 
-No probabilities out of fold are recorded, so each model's validation rows are halved at random, near-duplicates
-together, for each window anew: one half corrects, the window is drawn from the other, each text once, as a report
-counts them.
+Out-of-fold probabilities are not recorded. Instead, each window splits the model's validation rows into random halves
+that keep near-duplicates together. One half fits the correction; the window is drawn from the other, with each text
+once, as a report counts them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tf_model.data import splits
 from tf_model.evaluation.metrics import wilson_interval
 from tf_model.model_dir import Predictions, read_report
 
-MODELS = {"answer": "emotion", "target": "target"}  # by model its task
-MOST_ROWS, LEAST_ROWS = 300, 50  # of a window
+MODELS = {"answer": "emotion", "target": "target"}  # task by model
+MOST_ROWS, LEAST_ROWS = 300, 50  # rows of a window
 CHECKED = 50  # rows of a window whose true label is looked up
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure on every kind of window; print and record."""
+    """Measure on every kind of window; print and record the results."""
     parser = study.parser("shares", __doc__.splitlines()[0])
     parser.add_argument("--windows", type=cli.positive_integer, default=200)
     arguments = parser.parse_args(argv)
@@ -59,10 +59,10 @@ class Rows:
     """The validation rows of a model that have a label."""
 
     predictions: Predictions
-    groups: np.ndarray  # int64 [N], of near-duplicates
-    is_first: np.ndarray  # bool [N], of the rows with the same words
-    products: np.ndarray  # object [N], the only product that a text names, "" where there is none or several
-    answered: pd.Series | None  # str [N], the product that the model names, if it names products
+    groups: np.ndarray  # int64 [N], groups of near-duplicates
+    is_first: np.ndarray  # bool [N], whether no earlier row has the same words
+    products: np.ndarray  # object [N], the only product that a text names, "" if it names none or several
+    answered: pd.Series | None  # str [N], the product that the model predicts; None if it predicts none
 
     def take(self, chosen: np.ndarray) -> Rows:
         """The rows where ``chosen``, bool [N], is true."""
@@ -72,7 +72,7 @@ class Rows:
 
 
 def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
-    """Those of a saved model, with their texts out of the dataset that it was validated on."""
+    """The labelled validation rows of a saved model, with their texts from the dataset that it was validated on."""
     report = read_report(folder)
     predictions = report.labelled(task)
     texts = dataset.labelled.set_index("row")[tasks.TEXT_COLUMN].loc[predictions.rows].tolist()
@@ -84,7 +84,7 @@ def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
 
 
 def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Positions of a window whose shares are drawn uniformly from all that sum to 1."""
+    """Positions of a window whose class shares are drawn uniformly from all that sum to 1."""
     ids = rows.predictions.label_ids[held_out]
     pools = [held_out[ids == number] for number in range(len(rows.predictions.labels))]
     shares = generator.dirichlet(np.ones(len(pools)))
@@ -95,7 +95,7 @@ def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> n
 
 
 def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The rows of one product: what people say of it may read differently from what they say of others."""
+    """Positions of the rows of one product: people may write about it differently than about others."""
     names, counts = np.unique(rows.products[held_out], return_counts=True)
     product = generator.choice(names[(counts >= LEAST_ROWS) & (names != "")])
     return held_out[rows.products[held_out] == product]
@@ -105,7 +105,7 @@ KINDS = {"shares moved": moved, "one product": one_product}
 
 
 def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
-    """The rows that correct, and those of a window of at least 50."""
+    """Yield ``count`` pairs: the rows that fit the correction, and a window of at least :data:`LEAST_ROWS` rows."""
     from sklearn.model_selection import GroupShuffleSplit
 
     generator, everything = np.random.default_rng(0), np.arange(len(rows.groups))
@@ -122,7 +122,7 @@ def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
 
 
 def counting(corrects: Rows, window: Rows, _: np.random.Generator) -> np.ndarray:
-    """The share of texts whose most probable emotion it is, with Wilson's interval."""
+    """The share of texts by most probable emotion, with Wilson's interval."""
     predictions = window.predictions
     counts = np.bincount(predictions.predicted_ids, minlength=len(predictions.labels))
     bounds = [wilson_interval(count, len(window.groups)) for count in counts]
@@ -130,7 +130,7 @@ def counting(corrects: Rows, window: Rows, _: np.random.Generator) -> np.ndarray
 
 
 def corrected(corrects: Rows, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
-    """Ours, also with some rows of the window checked."""
+    """Our corrected shares; the true labels of ``checked`` rows of the window may be known."""
     predictions = window.predictions
     drawn = generator.choice(len(window.groups), checked, replace=False)
     known = np.bincount(predictions.label_ids[drawn], minlength=len(predictions.labels))
@@ -138,7 +138,7 @@ def corrected(corrects: Rows, window: Rows, generator: np.random.Generator, chec
     return estimated_shares(predictions.probabilities, answered, _correction(corrects), known)
 
 
-@lru_cache(maxsize=1)  # the same for both
+@lru_cache(maxsize=1)  # both corrected methods use it
 def _correction(corrects: Rows) -> Correction:
     return Correction.of(corrects.predictions, corrects.answered)
 
@@ -154,7 +154,7 @@ METHODS: Mapping[str, Estimate] = {
 
 
 def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int) -> dict[str, Any]:
-    """Mean absolute error, coverage of the intervals and their width, over the windows and by emotion."""
+    """Mean absolute error, coverage and width of the intervals over the windows, on average and by emotion."""
     truths, found = [], {name: [] for name in methods}
     generator = np.random.default_rng(0)
     for corrects, window in windows(rows, make, count):

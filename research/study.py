@@ -1,4 +1,4 @@
-"""What all studies share: the rows and folds, scores out of fold that are kept, metrics, and paired differences."""
+"""What all studies share: rows and folds, out-of-fold scores that are kept, metrics, and paired differences."""
 
 import argparse
 import hashlib
@@ -38,7 +38,7 @@ PROBLEMS = (*tasks.TASKS, tasks.ANSWER)
 def parser(
     name: str, description: str, methods: Mapping[str, Method] = {}, quick: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
-    """A parser for ``python -m research.<name>`` with ``--data``, and, of given ``methods``, with ``--methods``."""
+    """A parser for ``python -m research.<name>`` with ``--data``, and with ``--methods`` if there are ``methods``."""
     made = cli.parser(f"research.{name}", description)
     made.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
     if methods:
@@ -48,7 +48,7 @@ def parser(
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
-    """The command as it was given, for the record; where the data lie is this machine's own and left out."""
+    """The command as it was given, for the record, without ``--data``: its path holds on this machine only."""
     words = list(sys.argv[1:] if argv is None else argv)
     if "--data" in words:
         index = words.index("--data")
@@ -61,11 +61,11 @@ def command_line(name: str, argv: Sequence[str] | None) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Rows to be classified, and who trains for whom."""
+    """Rows to classify, and their folds."""
 
     name: str  # "product", "emotion", or "answer" for both on the same rows
-    rows: data.TrainingRows  # a row without a label of a task is predicted, but not learned from
-    groups: np.ndarray  # near-duplicates, int64 [N]
+    rows: data.TrainingRows  # rows without a label of a task are predicted but not trained on
+    groups: np.ndarray  # of near-duplicates, int64 [N]
     folds: Mapping[str, Sequence[splits.Split]]  # by protocol
     data_sha256: str  # of the file that the rows are from
 
@@ -84,19 +84,19 @@ def make_problem(dataset: data.Dataset, name: str, fold_seed: int = FOLD_SEED) -
 
 
 def size_of(problem: Problem) -> dict[str, Any]:
-    """What tells in a record which rows a run is of."""
+    """The values in a record that identify the rows of a run."""
     return {"data_sha256": problem.data_sha256, "rows": len(problem.rows), "groups": int(problem.groups.max()) + 1}
 
 
-# ---------------------------------------------------------------- scores out of fold
+# ---------------------------------------------------------------- out-of-fold scores
 
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """What models gave for the rows that they were not fitted on.
+    """Scores of rows by models that were not fitted on them.
 
-    ``scores`` is float32 [N, classes], NaN in rows that never validate; 1 for the predicted class and 0 for the others
-    where a method has no probabilities.
+    ``scores`` is float32 [N, classes], NaN in rows that are in no validation part. A method without probabilities
+    scores 1 for the predicted class and 0 for the others.
     """
 
     scores: np.ndarray
@@ -104,7 +104,7 @@ class OutOfFold:
 
     @property
     def predicted(self) -> np.ndarray:
-        """Class ids, int64 [N], -1 in rows that never validate."""
+        """Class ids, int64 [N], -1 in rows that are in no validation part."""
         return predicted_ids(self.scores)
 
 
@@ -121,10 +121,10 @@ def score_folds(
     fit_and_score: Callable[[splits.Split], np.ndarray],
     title: str = "",
 ) -> OutOfFold:
-    """Scores of all rows, each by what was fitted without it. Finished folds are kept: a run that was stopped goes on.
+    """Score each row with a model that was fitted without it. Finished folds are kept, so a stopped run resumes.
 
-    ``fit_and_score`` scores the validation part, float [V, classes]; ``depends_on`` is what decides the scores besides
-    the folds and the versions. A ``title`` is printed with each fold.
+    ``fit_and_score`` returns the scores of the validation part, float [V, classes]; ``depends_on`` is everything that
+    decides the scores besides the folds and the versions. A ``title`` is printed with each fold.
     """
     lists = [[split.train.tolist(), split.validation.tolist()] for split in folds]
     text = json.dumps([*depends_on, lists, versions(), version("scikit-learn")], sort_keys=True)
@@ -148,7 +148,7 @@ def score_folds(
 
 
 def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int) -> OutOfFold:
-    """Scores of a method, fitted on each fold's training rows with a label of the task, for all validation rows."""
+    """Scores of a method for all validation rows, fitted on each fold's training rows with a label of the task."""
     label_ids, folds = problem.label_ids(task), problem.folds[protocol]
     name = f"{method.name}-{task.name}-of-{problem.name}-{protocol}-seed-{seed}"
 
@@ -175,7 +175,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Metrics of one task over the rows that were predicted and have a label, without the confusion matrix.
 
-    With ``accuracy_at_80_percent``, or without the loss where a method has no probabilities.
+    ``accuracy_at_80_percent`` is added; a method without probabilities has neither that nor a loss.
     """
     rows = np.flatnonzero((result.predicted >= 0) & (label_ids != tasks.NO_LABEL))
     label_ids, scores = label_ids[rows], result.scores[rows]
@@ -189,14 +189,14 @@ def evaluate(
     return metrics
 
 
-# By question, positions of the rows that it can be judged on, int64 [M], and whether they are correct, bool [M].
+# By question: positions of the rows that can be judged, int64 [M], and whether each is predicted correctly, bool [M].
 Correct = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -> Correct:
-    """Which rows of each question are correct, of predicted class ids by task, int64 [N], -1 where there is none.
+    """Which rows of each question are predicted correctly; ``predicted``: class ids by task, int64 [N], -1 for none.
 
-    Of a problem of both tasks, predicted on the same rows, the whole answer is a question too.
+    If the problem has both tasks on the same rows, the whole answer is a question too.
     """
     by_question = {}
     for task in problem.rows.tasks:
@@ -212,24 +212,24 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
 
 
 def packed(correct: Correct) -> dict[str, str]:
-    """Which rows of each question are correct, for the record."""
+    """Which rows of each question are predicted correctly, for the record."""
     return {question: pack(each) for question, (_, each) in correct.items()}
 
 
 def unpacked(record: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> Correct:
-    """The opposite of :func:`packed`, of the questions whose :func:`question_rows` are given."""
+    """The inverse of :func:`packed`, for the questions of ``rows``, see :func:`question_rows`."""
     return {key: (rows[key], unpack(record[key], len(rows[key]))) for key in rows if key in record}
 
 
 def question_rows(problem: Problem, protocol: str = GROUPED) -> dict[str, np.ndarray]:
-    """Positions of the rows that each question can be judged on under a protocol, int64 [rows], by question."""
+    """Positions of the rows on which each question can be judged under a protocol, int64 [rows], by question."""
     validated = np.sort(np.concatenate([split.validation for split in problem.folds[protocol]]))
     rows = {task.name: validated[problem.label_ids(task)[validated] != tasks.NO_LABEL] for task in problem.rows.tasks}
     return rows | ({tasks.ANSWER: rows[tasks.EMOTION.name]} if problem.name == tasks.ANSWER else {})
 
 
 def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """:func:`predicted_ids` of each task, of scores float [N, classes of all tasks]."""
+    """:func:`predicted_ids` of each task, from scores float [N, classes of all tasks]."""
     return {name: predicted_ids(part) for name, part in by_task(scores, problem.rows.tasks).items()}
 
 
@@ -237,24 +237,24 @@ def predicted_by_task(problem: Problem, scores: np.ndarray) -> dict[str, np.ndar
 
 
 def is_recorded_config(recorded: Mapping[str, Any], settings: Any) -> bool:
-    """Whether a recorded training configuration is this one; a field that was added since has its default."""
+    """Whether a recorded training configuration equals ``settings``; fields added since then have their defaults."""
     return type(settings).from_dict(recorded) == settings
 
 
 def with_unchanged(variants: Mapping[str, Any], wanted: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:
-    """The ``variants`` to measure with a seed: those ``wanted``, and :data:`UNCHANGED` where the record lacks it."""
+    """The ``variants`` to measure with a seed: those ``wanted``, and :data:`UNCHANGED` if the record lacks it."""
     missing = str(seed) not in recorded.get(UNCHANGED, {}).get("seeds", {})
     return [name for name in variants if name in wanted or (missing and name == UNCHANGED)]
 
 
 def with_seed(entry: Mapping[str, Any], seed: int, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded ``seeds`` of an entry with what one more of them gave, in their order."""
+    """The recorded ``seeds`` of an entry together with the metrics of one more, in numeric order."""
     seeds = entry.get("seeds", {}) | {str(seed): metrics}
     return dict(sorted(seeds.items(), key=lambda item: int(item[0])))
 
 
 def with_interval(paired: Mapping[str, Any]) -> str:
-    """A difference with its interval, for a line of results."""
+    """A difference with its interval, as text."""
     low, high = paired.get("interval") or paired["difference_interval"]
     return f"{paired['difference']:+.4f} ({low:+.4f} to {high:+.4f})"
 
@@ -262,10 +262,10 @@ def with_interval(paired: Mapping[str, Any]) -> str:
 def paired_difference(
     old: Mapping[str, np.ndarray], new: Mapping[str, np.ndarray], groups: np.ndarray
 ) -> dict[str, Any]:
-    """The accuracy of a variant less that of another on the same rows, mean over the seeds that both have.
+    """The accuracy of a variant less that of another on the same rows, averaged over the seeds that both have.
 
-    ``old`` and ``new`` say by seed whether each row is correct, bool [N]; at least one seed is in both. For the 95%
-    interval groups of near-duplicates are resampled with the predictions of all seeds.
+    ``old`` and ``new`` say by seed whether each row is correct, bool [N], and share at least one seed. The 95% interval
+    resamples groups of near-duplicates, each with the predictions of all seeds.
     """
     seeds = [seed for seed in new if seed in old]
     before, after = (np.concatenate([side[seed] for seed in seeds]) for side in (old, new))

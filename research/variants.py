@@ -1,8 +1,8 @@
-"""``python -m research.variants``: what might better the answer model, each variant beside the training as it is.
+"""``python -m research.variants``: compare variants that might improve the answer model with the training as it is.
 
-Leak-free folds, the same seeds, the same order of batches: nothing but the variant differs. The run
-(research/runs/levers.json) is recorded after each seed, so it may be stopped at any time; what is recorded stays.
-Variants are chosen on other folds (``--fold-seed 100``, research/runs/levers_folds_100.json).
+All use the same grouped folds, seeds and batch order; only the variant differs. The run (research/runs/levers.json) is
+recorded after each seed, so it may be stopped at any time; earlier results are kept. Variants are chosen on other folds
+(``--fold-seed 100``, research/runs/levers_folds_100.json).
 """
 
 import re
@@ -30,11 +30,11 @@ from tf_model.training.cross_validation import FOLD_SEED
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
 SMOOTHED = 0.1  # of each label, spread over all classes
-DOUBTFUL = 0.05  # of the labels of each task
+DOUBTFUL = 0.05  # share of each task's labels
 DOUBTING_FOLDS = 3
 TEACHING_FOLDS = 3
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
-LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher rate, and longer
+LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
 SEEDS = [{"seed": 1000 + number} for number in range(3)]
 LAYER_RATE = 0.85
 AGREEMENT = 1.0  # the weight of the divergence
@@ -49,22 +49,22 @@ Recalibrate = Callable[[np.ndarray, np.ndarray, Sequence[np.ndarray]], np.ndarra
 
 @dataclass(frozen=True)
 class Variant:
-    """One thing that is done otherwise."""
+    """One change to the training."""
 
     title: str
-    # What is learned instead of the labels, float32 [N, classes of all tasks]: the share of each class of a task, 0 for
-    # all of them where a row has no label.
+    # Soft targets in place of the labels, float32 [N, classes of all tasks]: the share of each class of a task, all 0
+    # where a row has no label.
     targets: Targets | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
-    prepare: Callable[[Any], None] | None = None  # what is done to the compiled model
-    is_larger: bool = False  # than the model that is shipped: it can only teach
-    apart: bool = False  # a model for each task, which costs twice as much to predict with
-    # What is made of the probabilities of the training as it is, in place of a training.
+    prepare: Callable[[Any], None] | None = None  # changes the compiled model
+    is_larger: bool = False  # than the shipped model: it can only be a teacher
+    apart: bool = False  # one model per task: prediction costs twice as much
+    # Recalibrates the probabilities of the unchanged training; nothing is trained.
     recalibrate: Recalibrate | None = None
-    doubts: bool = False  # it asks the TF-IDF baseline, fitted as TFIDF says, which labels look wrong
+    doubts: bool = False  # uses the TF-IDF baseline, fitted as in TFIDF, to find doubtful labels
 
 
-# ---------------------------------------------------------------- what is learned
+# ---------------------------------------------------------------- training targets
 
 
 def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
@@ -74,7 +74,7 @@ def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np
 
 
 def balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
-    """Labels that weigh as the root of how rare their class is, 1 on average."""
+    """Labels weighted by the inverse root of their class frequency, 1 on average."""
     columns = []
     for part in _by_task(hard_targets(rows, settings)):
         weights = 1 / np.sqrt(np.maximum(part.sum(axis=0), 1))
@@ -84,7 +84,7 @@ def balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.nda
 
 
 def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
-    """The labels but for those that are least probable to the TF-IDF baseline, fitted on other folds of them."""
+    """The labels without those that are least probable to the TF-IDF baseline, fitted on other folds."""
     groups = splits.near_duplicate_groups(rows.texts)
     folds = splits.folds_of(rows, groups, DOUBTING_FOLDS, settings.split_seed)
     columns = []
@@ -100,7 +100,7 @@ def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -
 
 
 def taught(*teachers: Mapping[str, Any]) -> Targets:
-    """Labels, and what models of other settings say on average, each of them trained on other folds of the rows."""
+    """The labels blended with the mean prediction of teachers with other settings, each trained on other folds."""
 
     def targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
         groups = splits.near_duplicate_groups(rows.texts)
@@ -121,11 +121,11 @@ def _by_task(values: np.ndarray) -> list[np.ndarray]:
     return list(joint_metrics.by_task(values).values())
 
 
-# ---------------------------------------------------------------- how it is learned
+# ---------------------------------------------------------------- training procedure
 
 
 def average_weights(model: Any) -> None:
-    """Use a moving average of the weights in the end."""
+    """Use a moving average of the weights at the end."""
     model.optimizer.use_ema, model.optimizer.ema_momentum = True, 0.99
 
 
@@ -146,14 +146,14 @@ def layer_wise_rates(model: Any) -> None:
 
 
 def half_the_layers(model: Any) -> None:
-    """Keep every second layer, the last among them."""
+    """Keep every second layer, including the last."""
     encoder = model.bert.encoder
     encoder.layer = encoder.layer[1::2]
     model.config.num_hidden_layers = len(encoder.layer)
 
 
 def r_drop(model: Any) -> None:
-    """Let two passes with dropout agree: the symmetric divergence of their probabilities is added to the loss.
+    """Make two passes with dropout agree: the symmetric divergence of their probabilities is added to the loss.
 
     Source: X. Liang et al., "R-Drop: Regularized Dropout for Neural Networks", NeurIPS 2021.
     """
@@ -175,16 +175,16 @@ def r_drop(model: Any) -> None:
     model.train_step = train_step
 
 
-# ---------------------------------------------------------------- what is made of the probabilities
+# ---------------------------------------------------------------- recalibration
 
 
 def with_class_bias(
     label_ids: np.ndarray, probabilities: np.ndarray, parts: Sequence[np.ndarray], fit: Any = None
 ) -> np.ndarray:
-    """Probabilities to whose logarithm, over a temperature, a bias of each class was added, float64 as they come in.
+    """Calibrate by a temperature, then a bias added to the logarithm of each class's probability; float64, same shape.
 
-    Temperature and biases of each of the ``parts``, positions of a fold's rows, come from the labels of the others, by
-    ``fit``, as :func:`_fitted_bias`.
+    ``parts`` are the positions of each fold's rows. A part's temperature and biases are fitted on the labels of the
+    other rows by ``fit``, by default :func:`_fitted_bias`.
     Source: A. Alexandari et al., "Maximum likelihood with bias-corrected calibration is hard-to-beat at label shift
     adaptation", ICML 2020.
     """
@@ -199,7 +199,7 @@ def with_class_bias(
 
 
 def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """What makes the labels most likely: the logarithm of a temperature, and the bias of each class but the first."""
+    """Maximum-likelihood weights: the logarithm of a temperature, and the bias of each class but the first."""
     from scipy.optimize import minimize
 
     rows = np.arange(len(label_ids))
@@ -211,7 +211,7 @@ def _fitted_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray
 
 
 def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """The same, with the biases that give the best macro-F1, each changed in turn."""
+    """As :func:`_fitted_bias`, but temperature 1 and the biases with the best macro-F1, changed one at a time."""
     from sklearn.metrics import f1_score
 
     def score(weights: np.ndarray) -> float:
@@ -260,7 +260,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure what was asked for, print and record it."""
+    """Measure the chosen variants, print and record the results."""
     parser = study.parser("variants", __doc__.splitlines()[0])
     parser.add_argument(
         "--variants",
@@ -296,7 +296,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def trainable() -> list[str]:
-    """All variants, but those of MPNet only where its weights are installed."""
+    """All variants; those with MPNet only if its weights are installed."""
     try:
         backbone.find(MPNET["backbone"])
     except ModelError as error:
@@ -306,7 +306,7 @@ def trainable() -> list[str]:
 
 
 def best() -> str:
-    """The variant with the most answers exactly right on the folds to choose on, of those that can be shipped."""
+    """The variant with the highest whole-answer accuracy on the folds to choose on, of those that can be shipped."""
     run = load(f"{RECORD}_folds_{CHOOSING_FOLDS}")
     if run is None:
         raise UsageError(f"nothing is chosen yet; run it with --fold-seed {CHOOSING_FOLDS} --seeds 100 101 first")
@@ -318,7 +318,7 @@ def best() -> str:
 
 
 def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> dict[str, Any]:
-    """One seed of a variant: its headline figures, and which rows each question is predicted correctly on."""
+    """One seed of a variant: its headline metrics, and which rows of each question are predicted correctly."""
     result = out_of_fold(name, problem, settings, data_identity)
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
@@ -328,9 +328,9 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_i
 
 
 def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> study.OutOfFold:
-    """A variant's probabilities of rows that it was not trained on, [N, classes of all tasks]; folds are kept.
+    """A variant's out-of-fold probabilities, [N, classes of all tasks]; finished folds are kept.
 
-    Those of other settings alone are kept where ``python -m tf_model.evaluate --protocol grouped`` keeps them.
+    A variant that changes only settings keeps them where ``python -m tf_model.evaluate --protocol grouped`` does.
     """
     variant, folds, rows = VARIANTS[name], problem.folds[GROUPED], problem.rows
     if variant.recalibrate:
@@ -388,7 +388,7 @@ def _train_and_score(
     targets: Targets | None = None,
     prepare: Callable[[Any], None] | None = None,
 ) -> np.ndarray:
-    """Train on the labels, or on ``targets`` in their place."""
+    """Train on the labels, or on ``targets`` instead, and score ``texts``."""
     from tf_model.preprocessing.batching import steps_per_epoch
 
     wanted = targets(rows, settings) if targets else None
@@ -402,13 +402,13 @@ def _train_and_score(
 
 
 def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
-    """Each variant with ``paired``, how it differs from the unchanged training.
+    """Each variant with ``paired``, its difference from the unchanged training.
 
-    ``paired`` is by question, and for the answers to tweets with an emotion alone (:data:`EMOTION_ROWS`).
+    ``paired`` has each question, and the whole answer on tweets with an emotion only (:data:`EMOTION_ROWS`).
     """
     rows = study.question_rows(problem)
     emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
-    # By question: which recorded answers, and which of them.
+    # By entry of ``paired``: the recorded question, and which of its rows count.
     chosen = {question: (question, np.arange(len(positions))) for question, positions in rows.items()}
     chosen[EMOTION_ROWS] = tasks.ANSWER, np.flatnonzero(emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
     results: dict[str, Any] = {}

@@ -1,1 +1,1 @@
-"""What is timed, one module each; each is recorded in research/runs/."""
+"""Benchmarks, one module each; the results are recorded in research/runs/."""

@@ -1,7 +1,7 @@
-"""``python -m research.benchmarks.app``: how the app bears a working day: a first answer, 20 people, 2,000 questions.
+"""``python -m research.benchmarks.app``: time a first answer and 20 people at once, and watch the app's memory.
 
-The first answer is timed in a real browser; the many people are sessions without a browser (``app_client``), for which
-the server does what it does for browsers. All of it runs on one machine, clients included.
+The first answer is timed in a real browser. The other people are sessions without a browser (``app_client``), for which
+the server does the same work. Everything runs on one machine, clients included.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from research.tools.browser import chromium, open_window, running_app, staged_mo
 from tf_model import cli, tasks
 
 FIRST_ANSWERS = 10
-PEOPLE, QUESTIONS = 20, 10  # sessions at once, and what each asks
-THINK_SECONDS = 5.0  # mean between an answer and the next question
-WARM_UP_QUESTIONS = 200  # before the memory is looked at first
+PEOPLE, QUESTIONS = 20, 10  # sessions at once, and questions of each
+THINK_SECONDS = 5.0  # mean time between an answer and the next question
+WARM_UP_QUESTIONS = 200  # before memory is measured the first time
 MEMORY_PEOPLE, MEMORY_QUESTIONS = 4, 2_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print and record."""
+    """Measure, print and record the results."""
     parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, help="the folder of models; saved_models/ if not given")
     arguments = parser.parse_args(argv)
-    # A model of targets would answer each question as well: what is measured is one answer for the whole text.
+    # Without the target model, which would also answer each question: one answer for the whole text is measured.
     staged = staged_models(arguments.models, without=tasks.TARGET.name)
     with staged as models, running_app(models) as address:
         asyncio.run(crowd(address, 1, 3, 0, seed=1))  # loads the model
@@ -57,7 +57,7 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def _first_answers(address: str) -> dict[str, float]:
-    """From the click in a fresh browser context, the page being up, until the answer is on the screen."""
+    """Seconds from the click until the answer is on the screen; each page is loaded in a fresh browser context."""
     seconds = []
     with chromium() as browser:
         for number in range(FIRST_ANSWERS):
@@ -72,7 +72,7 @@ def _first_answers(address: str) -> dict[str, float]:
 
 
 def _memory(address: str) -> dict[str, float]:
-    """The server's memory after a warm-up, its growth over more questions, and their CPU time."""
+    """The server's memory after a warm-up, its growth over more questions, and the CPU time of these."""
     import psutil
 
     port = int(address.rpartition(":")[2])

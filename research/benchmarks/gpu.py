@@ -1,6 +1,6 @@
 """``python -m research.benchmarks.gpu``: the time of an epoch on a GPU by number format, with and without XLA.
 
-For the packaged backbone and for a BERT of bert-base's size with random weights, which is as fast as a trained one.
+The backbones are the packaged one and a BERT of bert-base's size with random weights, as fast as a trained one.
 """
 
 import csv
@@ -25,14 +25,14 @@ FORMATS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train a few epochs in each format, print and record."""
+    """Train a few epochs in each format, print and record the results."""
     cli.parser("research.benchmarks.gpu", __doc__.splitlines()[0]).parse_args(argv)
     from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
     if not tf.config.list_physical_devices("GPU"):
         raise TweetTargetError("no GPU is visible to TensorFlow; run `make install-gpu`")
-    tf.config.set_visible_devices([], "GPU")  # this process leaves the memory to those that it measures
+    tf.config.set_visible_devices([], "GPU")  # leaves the GPU memory to the training processes
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
         large = str(_random_bert_base(Path(folder)))
@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train_epochs(*options: str) -> dict[str, Any]:
-    """Train by the real command with more ``options``; the first epoch, which also builds the graph, counts apart."""
+    """Train with the real command and ``options``; the first epoch, which also builds the graph, is timed apart."""
     with tempfile.TemporaryDirectory() as folder:
         harness.run_training("--learning-rate", "1e-4", "--epochs", str(EPOCHS), "--output-dir", folder, *options)
         model = Path(folder) / tasks.PRODUCT.name

@@ -1,4 +1,4 @@
-"""What the benchmarks share: how a run is recorded and judged, percentiles, and trainings by the real command."""
+"""What the benchmarks share: recording runs, missed targets, percentiles, and training by the real command."""
 
 import subprocess
 import sys
@@ -37,14 +37,14 @@ def show(title: str, figures: Mapping[str, Any]) -> None:
 
 
 def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
-    """``p50`` and so on of ``values``."""
+    """Percentiles of ``values``, as ``p50`` and so on."""
     import numpy as np
 
     return {f"p{share}": float(value) for share, value in zip(shares, np.percentile(values, shares), strict=True)}
 
 
 def test_tweets(dataset: Dataset) -> list[str]:
-    """The texts of the sheet ``Test``; DataError where there is none."""
+    """The texts of the sheet ``Test``; DataError if there is none."""
     if dataset.unlabelled is None:
         raise DataError(f"{dataset.path} has no Test sheet; give the workbook with --data")
     return dataset.unlabelled["Tweet"].tolist()

@@ -1,8 +1,8 @@
 """``python -m research.benchmarks.monitor``: what the log of predictions costs, holds, and survives.
 
-What logging adds to one prediction, how many records a second it takes without an overflow, what is left after a kill
-at a random moment, and how long the page Monitor waits for its queries when the log is large. Each has a target
-(:data:`TARGETS`); the exit code is 1 where one is missed.
+It measures what logging adds to one prediction, how many records a second the log takes without an overflow, what is
+left after a kill at a random moment, and how long the page Monitor waits for queries of a large log. Each has a target
+(:data:`TARGETS`); the exit code is 1 if one is missed.
 """
 
 import random
@@ -26,14 +26,14 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.reference import Reference
 from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
 
-ROUNDS, RATE, SECONDS, PAIRS = 50, 2000, 20.0, 400  # kills; records a second, for how long; predictions both ways
+ROUNDS, RATE, SECONDS, PAIRS = 50, 2000, 20.0, 400  # kills; records a second, for how long; pairs of predictions
 RECORDS = 10_000_000  # in the large log
 THREADS = 8
-KEPT_UP = 0.98  # of the rate that is asked for: the threads that ask are late now and then
+KEPT_UP = 0.98  # of the requested rate: the sending threads are sometimes late
 STAGES = {"tokenize": 0.001, "model": 0.012, "rest": 0.001}  # seconds
 STREAMS = tuple(Stream("answer", "benchmark", source) for source in ("app", "batch"))
 DAYS = 30  # over which a large log is spread
-# What the page Monitor offers to look back over, in seconds, and how many points and rows it shows.
+# The periods that the page Monitor offers, in seconds, and how many points and rows it shows.
 SPANS: Mapping[str, float] = {
     "15 min": 15 * MINUTE,
     "1 hour": HOUR,
@@ -43,8 +43,8 @@ SPANS: Mapping[str, float] = {
     "30 days": DAYS * DAY,
 }
 POINTS, MOST_ERRORS, MOST_CORRECTIONS = 60, 50, 200
-SINGLES = 3  # calls of one text in each minute of a large log; the rest of its texts come as one file
-# What must not be exceeded: a result and its figure.
+SINGLES = 3  # single-text calls in each minute of a large log; its other texts come as one file
+# Upper limits, by result and figure.
 TARGETS: Mapping[tuple[str, str], float] = {
     ("caller", "p99_milliseconds"): 0.2,
     ("paired", "p50_share"): 0.01,
@@ -56,7 +56,7 @@ TARGETS: Mapping[tuple[str, str], float] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print and record."""
+    """Measure, print and record the results."""
     parser = cli.parser("research.benchmarks.monitor", __doc__.splitlines()[0])
     parser.add_argument("--kill-rounds", type=int, default=ROUNDS, metavar="N", help="processes to kill")
     parser.add_argument("--records", type=int, default=RECORDS, metavar="N", help="in the large log")
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def missed_targets(results: Mapping[str, Any]) -> list[str]:
-    """What of :data:`TARGETS` the results miss, in words."""
+    """The :data:`TARGETS` that the results miss, in words."""
     missed = [
         f"{part}: {name} is {results[part][name]:.4g}, the target is {most:g}"
         for (part, name), most in TARGETS.items()
@@ -93,10 +93,10 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
 
 
 def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, Any]:
-    """The same text predicted with the log and without, one right after the other, which first is left to chance.
+    """Predict the same text with the log and without, one right after the other, in random order.
 
-    With the log means all that it takes: collecting the stages and the unknown tokens, and handing the record over. A
-    pause after it lets the thread that writes finish, as between two people: what that takes is in ``sustained``.
+    The time with the log includes all its work: collecting the stages and the unknown tokens, and handing over the
+    record. A pause then lets the writer thread finish, as between two people; its cost is in ``sustained``.
     """
     choose = random.Random(0)
     corpus = pandas.read_csv(paths.SAMPLE_CORPUS)[tasks.TEXT_COLUMN].tolist()[:40]
@@ -108,7 +108,7 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
             "without": lambda text: predictor.predict_measured([text]),
             "with": lambda text: recorder.record_measured([text], predictor.predict_measured([text]), "app"),
         }
-        for text in dict.fromkeys(texts):  # each length has a first time
+        for text in dict.fromkeys(texts):  # warm up with each text
             for ask in ways.values():
                 ask(text)
         for text in texts:
@@ -117,7 +117,7 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
                 ways[way](text)
                 times[way].append((time.perf_counter() - begin) * 1000)
                 recorder.flush()
-                time.sleep(0.005)  # after both, so that neither is timed right after the thread that writes
+                time.sleep(0.005)  # after both, so that the writer thread slows neither
     without, more = numpy.array(times["without"]), numpy.array(times["with"]) - numpy.array(times["without"])
     resamples = numpy.random.default_rng(0).integers(0, pairs, (2000, pairs))
     low, high = numpy.percentile(numpy.median(more[resamples], axis=1) / numpy.median(without), [2.5, 97.5])
@@ -132,7 +132,7 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
 
 
 def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
-    """Milliseconds that recording one text takes, a call every 2 ms, as from a busy page."""
+    """Percentiles of the milliseconds to record one text, with a call every 2 ms, as from a busy page."""
     from tests.monitor.made_up import predictions
 
     measured, times = Measured(predictions(), STAGES, [0.0]), []
@@ -169,7 +169,7 @@ def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
 
 
 def _kills(path: Path, rounds: int) -> dict[str, Any]:
-    """Kill a process that records from 8 threads, again and again, and look at what it leaves."""
+    """Repeatedly kill a process that records from 8 threads, and check what it leaves."""
     from tests.monitor.killed import kill_while_recording
 
     choose = random.Random(0)
@@ -187,7 +187,7 @@ def _kills(path: Path, rounds: int) -> dict[str, Any]:
 
 
 def _large(path: Path, records: int) -> dict[str, Any]:
-    """Fill a log through the same code as ever, and time what the page asks, for each window that it offers."""
+    """Fill a log through the usual code, and time the queries of the page for each period that it offers."""
     now = time.time() // MINUTE * MINUTE
     _fill(path, records, now)
     store = Store(path)
@@ -217,7 +217,7 @@ def _large(path: Path, records: int) -> dict[str, Any]:
 
 
 def _seconds(query: Callable[[], Any]) -> float:
-    """The slowest of 5 times, the first included: a page is slow when it is slow once."""
+    """The slowest of 5 runs, including the first: a page is slow if it is slow once."""
     times = []
     for _ in range(5):
         begin = time.perf_counter()
@@ -227,9 +227,9 @@ def _seconds(query: Callable[[], Any]) -> float:
 
 
 def _fill(path: Path, records: int, end: float) -> None:
-    """Made-up predictions, spread evenly over every minute of :data:`DAYS` days before ``end``.
+    """Write made-up predictions, spread evenly over every minute of :data:`DAYS` days before ``end``.
 
-    In each minute some people ask one text each and a file is answered; now and then a call fails, or is corrected.
+    Each minute has a few calls of one text and one file; in every tenth, a call fails and an answer is corrected.
     """
     generator = numpy.random.default_rng(0)
     store = Store(path)

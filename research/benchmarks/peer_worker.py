@@ -1,8 +1,8 @@
-"""One way to answer, in a process of its own: tasks come from standard input, replies go out, as JSON lines.
+"""One way to answer, in its own process: reads tasks from standard input and writes replies, as JSON lines.
 
-``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or for the kind "ours" in this project's, and
-imports nothing of either at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds`` (of
-each text, or of all together) and ``labels``.
+Usage: ``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or in this project's for the kind "ours", so
+it imports neither's packages at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds``
+(of each text, or of all together) and ``labels``.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-BATCH = 32  # as a plain user has it: texts sorted by length, and padded to the longest of a batch
+BATCH = 32  # as for a plain user: texts sorted by length, and padded to the longest of a batch
 LENGTH = 128
 
 
@@ -67,14 +67,14 @@ def _with_tokenizer(folder, logits_of):
 
 
 def prepare(folder):
-    """The rivals' files, from ``model.safetensors``: ONNX and OpenVINO, in 32-bit floats and in 8 bits."""
+    """Write the rivals' files from ``model.safetensors``: ONNX and OpenVINO, in float32 and int8."""
     import nncf
     import openvino
     import torch
     import transformers
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # what follows the tokenizer forks, of which it else warns each time
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # or the tokenizer warns at each fork that follows
     model = transformers.BertForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     names = ["input_ids", "token_type_ids", "attention_mask"]
     example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
@@ -108,7 +108,7 @@ def main():
     if kind == "prepare":
         prepare(folder)
         return
-    replies, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no reply
+    replies, sys.stdout = sys.stdout, sys.stderr  # keeps what libraries print out of the replies
     answer = KINDS[kind](folder)
     print("{}", file=replies, flush=True)
     for line in sys.stdin:

@@ -1,8 +1,8 @@
-"""``python -m research.benchmarks.peers``: the light model beside what a user would pick instead, on the same weights.
+"""``python -m research.benchmarks.peers``: compare the light model with other runtimes on the same weights.
 
-The Test tweets, one by one and all together, from string to label. Each way runs in a process of its own; they take
-turns, and one works at a time. The rivals get texts that are cleaned already, so that all read the same tokens; ours
-cleans within its time. What is worth quoting are the ratios.
+Each runtime predicts the Test tweets from string to label, one by one and all together, in its own process; they take
+turns, one at a time. The rivals get cleaned texts, so that all read the same tokens; our time includes cleaning. Quote
+the ratios, not the times.
 """
 
 import json
@@ -27,7 +27,7 @@ MOST_LATENCY, LEAST_THROUGHPUT = 0.8, 1.2  # of ONNX Runtime int8's p50; of the 
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure, print and record; exit code 1 if a target is missed."""
+    """Measure, print and record the results; exit code 1 if a target is missed."""
     parser = cli.parser("research.benchmarks.peers", __doc__.splitlines()[0])
     parser.add_argument("--python", type=Path, default=Path(".venv-peers/bin/python"), help="the rivals' Python")
     parser.add_argument("--model", type=Path, default=paths.SAVED_MODELS / "product", help="with a light model")
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def write_rival(model: Path, folder: Path, calibration: Sequence[str]) -> Any:
-    """The same weights as Hugging Face's PyTorch classes read them, and the cleaning of their texts."""
+    """Write the weights in the format of Hugging Face's PyTorch classes, and return the function that cleans texts."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -81,7 +81,7 @@ def write_rival(model: Path, folder: Path, calibration: Sequence[str]) -> Any:
 
 
 def measure(python: Path, model: Path, folder: str, texts: dict[str, list[str]]) -> dict[str, dict[str, Any]]:
-    """Of each way p50 and p95 of one text in ms, texts a second, and the share of labels that are ours."""
+    """By kind: p50 and p95 of one text in ms, texts a second, and the share of labels equal to ours."""
     workers = {}
     for kind in texts:
         program, where = (sys.executable, model) if kind == OURS else (python, folder)
@@ -114,7 +114,7 @@ def measure(python: Path, model: Path, folder: str, texts: dict[str, list[str]])
 
 
 def ask(worker: Any, **task: Any) -> dict[str, Any]:
-    """The reply of a worker, to a task or, without one, that it is ready; ModelError if it has died."""
+    """A worker's reply to a task, or its ready message if there is no task; ModelError if it has died."""
     if task:
         print(json.dumps(task), file=worker.stdin, flush=True)
     reply = worker.stdout.readline()

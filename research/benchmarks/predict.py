@@ -1,6 +1,6 @@
-"""``python -m research.benchmarks.predict``: how fast the exported models answer.
+"""``python -m research.benchmarks.predict``: how fast the exported models predict.
 
-The Test tweets by ``saved_models/product`` in batches; then one by one by it and ``answer`` in turn.
+``saved_models/product`` predicts the Test tweets in batches; then it and ``answer`` take turns at single tweets.
 """
 
 import statistics
@@ -53,7 +53,7 @@ def _throughput(predictor: Predictor, texts: Sequence[str]) -> float:
 
 
 def _latencies(predictors: Sequence[Predictor], texts: Sequence[str]) -> list[dict[str, float]]:
-    """Milliseconds for one text at a time, the whole call of the scoring function included; each takes its turn."""
+    """Percentiles of the milliseconds of whole ``predict`` calls of one text; the models take turns."""
     times: list[list[float]] = [[] for _ in predictors]
     for text in texts:
         for predictor, own in zip(predictors, times, strict=True):

@@ -1,9 +1,8 @@
 """``python -m research.benchmarks.scale``: rows a second and memory of ``--engine ray`` beside the plain command.
 
-Both score the same Parquet files on the same cores, the one after the other. The rows are made from real tweets, so
-that hardly two are alike: a text that occurs twice within a window is scored once, which would flatter both. What
-either needs to start is measured by a run over few rows and left out of the rates. The exit code is 1 where a target
-is missed.
+Both score the same rows of Parquet on the same cores, one after the other. The rows are made from real tweets, so that
+hardly any two are alike: a text that occurs twice in a window is scored once, which would flatter both. Startup is
+measured by a run over few rows and left out of the rates. The exit code is 1 if a target is missed.
 """
 
 import random
@@ -23,18 +22,18 @@ from tf_model.errors import TweetTargetError
 from tf_model.inference.predictor import find_model
 
 ROWS = 1_000_000
-FEW_ROWS = 2_000  # what starting takes is measured with these
+FEW_ROWS = 2_000  # to measure startup
 FILE_ROWS = 50_000
 LEAST_RATIO = 0.85  # of the plain command's rows a second
 MOST_GROWTH = 0.05  # of the memory, from the first third of a warm run to the last
-MOST_SECONDS, MOST_BYTES = 30 * 60, 500e6  # of a million rows; the memory of the plain command alone
+MOST_SECONDS, MOST_BYTES = 30 * 60, 500e6  # for a million rows; memory of the plain command only
 SECONDS_BETWEEN = 2.0
-# Starting and loading the model are over by then; what is compared after it is what a long run needs.
+# After this share of the run, startup and model loading are over, and memory is that of a long run.
 WARM_SHARE = 0.2
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Make the rows, run both, print and record."""
+    """Make the rows, run both, print and record the results."""
     parser = cli.parser("research.benchmarks.scale", "Compare the distributed engine with the plain command.")
     parser.add_argument("--rows", type=int, default=ROWS, help="how many")
     parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def missed_targets(results: Mapping[str, Any]) -> list[str]:
-    """What the results miss of what was to be reached, in words."""
+    """The targets that the results miss, in words."""
     missed, (plain, ray) = [], (results["runs"][engine] for engine in ("plain", "ray"))
     if results["ratio"] < LEAST_RATIO:
         missed.append(f"ray: {results['ratio']:.2f} of the plain command's rows a second, the target is {LEAST_RATIO}")
@@ -85,7 +84,7 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
 
 
 def rates(few: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
-    """``whole`` with ``rows_per_second`` and ``start_seconds``, both without what the ``few`` rows took as well."""
+    """``whole`` with ``start_seconds``, and with ``rows_per_second`` without startup, by comparison with ``few``."""
     per_second = (whole["rows"] - few["rows"]) / max(whole["seconds"] - few["seconds"], 1e-9)
     start = max(few["seconds"] - few["rows"] / per_second, 0.0)
     return {**whole, "rows_per_second": per_second, "start_seconds": start}
@@ -100,7 +99,7 @@ def texts(tweets: Sequence[str], rows: int, seed: int = 0) -> Iterator[str]:
 
 
 def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = False) -> None:
-    """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one."""
+    """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one if ``whole``."""
     import pyarrow
     import pyarrow.parquet
 
@@ -113,14 +112,14 @@ def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = Fal
 
 
 def _command(engine: str, model: Path, source: Path, output: Path) -> list[str]:
-    if engine == "plain":  # it takes a file
+    if engine == "plain":  # it takes one file
         source, output = source / "0000.parquet", output.with_suffix(".parquet")
     words = ["tf_model.predict", source, "--column", "text", "--model", model, "--output", output]
     return [sys.executable, "-m", *map(str, words), *(["--engine", "ray"] if engine == "ray" else [])]
 
 
 def measure(command: list[str], rows: int) -> dict[str, Any]:
-    """Run a command, watch the memory of all its processes, and give ``rows``, ``seconds`` and bytes."""
+    """Run a command, watch the memory of all its processes, and return ``rows``, ``seconds`` and bytes."""
     begun, samples = time.perf_counter(), []
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=errors)
@@ -147,7 +146,7 @@ def measure(command: list[str], rows: int) -> dict[str, Any]:
 
 
 def _memory(pid: int) -> int:
-    """Bytes of a process and all that it started, what several share counted once; 0 once it has ended."""
+    """Bytes of a process and its children, with shared memory counted once; 0 once it has ended."""
     import psutil
 
     total = 0

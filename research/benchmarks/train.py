@@ -1,6 +1,6 @@
-"""``python -m research.benchmarks.train``: the report's configuration with several seeds, each by the real command.
+"""``python -m research.benchmarks.train``: train the report's configuration with several seeds by the real command.
 
-Accuracy and its spread, time, and peak memory. A seed whose model is there already is not trained again, and an
+It measures accuracy and its spread, time, and peak memory. A seed whose model exists is not trained again; an
 unfinished one is resumed.
 """
 
@@ -14,7 +14,7 @@ from tf_model.errors import TweetTargetError
 from tf_model.evaluation.metrics import summarize
 from tf_model.model_dir import read_json
 
-MODELS = paths.SAVED_MODELS / ".bench"  # hidden from whatever lists models: it holds some, and is none itself
+MODELS = paths.SAVED_MODELS / ".bench"  # hidden from code that lists models: it is not one itself
 TARGET = 0.874  # the report's validation accuracy: 576 of 659
 SEEDS = (42, 0, 1, 2, 3)
 
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _train(recipe: str, seed: int) -> dict[str, Any]:
-    """The ``metrics.json`` of a model, trained if it is not there."""
+    """The ``metrics.json`` of a model, which is trained first if it is missing."""
     folder = MODELS / f"{recipe}-{seed}"
     if not folder.is_dir():
         options = ["--name", folder.name, "--output-dir", str(MODELS), "--resume"]

@@ -1,1 +1,1 @@
-"""What the studies compare with: baselines, networks, and bugs on purpose."""
+"""What the studies compare with: baselines, networks, and deliberate bugs."""

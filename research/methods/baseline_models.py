@@ -1,4 +1,4 @@
-"""The methods that are compared on equal terms: each is a scikit-learn classifier of some inputs."""
+"""The methods that are compared on equal terms, each as a scikit-learn classifier."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def raw(texts: Sequence[str]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Method:
-    """A method under the name that it has on the command line and in the recorded runs."""
+    """A method; its name is that of the command line and of the recorded runs."""
 
     name: str
     title: str  # for tables
     make: Callable[[tasks.Task, int], Any]  # an unfitted classifier for a task and a seed
-    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # what it reads, [N, ...], of N raw texts
+    inputs: Callable[[Sequence[str]], np.ndarray] = raw  # makes the inputs, [N, ...], from N raw texts
     seeds: tuple[int, ...] = (0,)  # one for a method without randomness
-    has_probabilities: bool = False  # that mean something
-    settings: str = ""  # everything that changes what it learns, in words
+    has_probabilities: bool = False  # whether its predict_proba is meaningful
+    settings: str = ""  # everything that changes what it learns, as text
     slow: bool = False  # trains for minutes: it predicts each task on its own folds, not on those of the joined answer
 
 
 class KeywordRules:
-    """A classifier that learns nothing but the most frequent class, its answer where no rule applies."""
+    """Keyword rules; from data it learns only the most frequent class, its prediction where no rule applies."""
 
     def __init__(self, task: tasks.Task):
         self._task = task
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KeywordRules:
-        """Count the classes."""
+        """Learn the most frequent class."""
         self._otherwise = int(np.bincount(label_ids).argmax())
         return self
 
@@ -86,10 +86,10 @@ def _linear_svm(inverse_penalty: float) -> Any:
 
 
 def _on_embeddings(inverse_penalty: float) -> Any:
-    """Logistic regression, to the minimum of its loss.
+    """Logistic regression, fitted to the minimum of its loss.
 
-    At the default tolerance it stops early, at a place that depends on the seventh digit of the embeddings: between
-    machines its accuracy then differed by up to 0.003.
+    At the default tolerance it stops early, at a point that depends on the seventh digit of the embeddings; accuracy
+    then differed between machines by up to 0.003.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -99,9 +99,9 @@ def _on_embeddings(inverse_penalty: float) -> Any:
     return make_pipeline(FunctionTransformer(np.float64), classifier)
 
 
-# The inverse penalty of a linear model, the learning rate of a network: what `python -m research.baselines --choose`
-# tries inside the report's training part, and what is used for each task: the best, where that has been run
-# (results.md).
+# The inverse penalty of a linear model, or the learning rate of a network. `python -m research.baselines --choose`
+# tries CHOICES inside the report's training part. CHOSEN are the values used for each task: the best, where that has
+# been run (results.md).
 CHOICES: dict[str, tuple[float, ...]] = {
     "words_logistic": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "words_svm": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
@@ -114,11 +114,11 @@ CHOSEN: dict[str, dict[str, float]] = {
     "frozen_minilm": {"product": 3.0, "emotion": 3.0},
     "scratch": {"product": 3e-4, "emotion": 3e-4},
 }
-SCRATCH_EPOCHS = 10  # twice those of the pretrained one: it has everything to learn
+SCRATCH_EPOCHS = 10  # twice those of the pretrained network: it starts from random weights
 
 
 def with_choice(name: str, values: Mapping[str, float]) -> Method:
-    """One of the methods that have a setting to choose, with these values of it, by the name of the task."""
+    """A method of :data:`CHOICES` with the given value of its setting for each task."""
     if name == "scratch":
         by_task = {
             task: replace(config.TUNED, pooling="cls", learning_rate=rate, epochs=SCRATCH_EPOCHS)
@@ -164,12 +164,12 @@ def _ours() -> Method:
         return FineTuned(replace(config.TUNED, seed=seed), [len(task.labels)])
 
     settings = in_words(config.TUNED)
-    title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as it is recorded
+    title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as in the recorded runs
     return Method(OURS, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
 def in_words(settings: config.TrainingConfig) -> str:
-    """The settings of a training that decide what is learned, for tables and for what is kept."""
+    """The settings that decide what a training learns, as text for tables and for kept results."""
     return (
         f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
         f"{settings.learning_rate:g} {settings.schedule}, warm-up {settings.warmup:g}, {settings.pooling} pooling"
@@ -178,7 +178,7 @@ def in_words(settings: config.TrainingConfig) -> str:
 
 
 def methods() -> dict[str, Method]:
-    """All methods by name, the plainest first and :data:`OURS` last."""
+    """All methods by name, the simplest first and :data:`OURS` last."""
     every = (
         Method("majority", "always the most frequent class", _majority),
         Method(
@@ -196,14 +196,14 @@ def methods() -> dict[str, Method]:
     return {method.name: method for method in every}
 
 
-_embedded: dict[str, np.ndarray] = {}  # by text: many folds share them
+_embedded: dict[str, np.ndarray] = {}  # by text, shared by the folds
 
 
 def embeddings(texts: Sequence[str]) -> np.ndarray:
-    """Frozen sentence embeddings, float32 [N, hidden]: the mean of the last layer over a text's tokens, of length 1.
+    """Frozen sentence embeddings, float32 [N, hidden]: the mean of the last layer over a text's tokens, at length 1.
 
-    Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, with which the packaged backbone was
-    pretrained. Each text is embedded once in a process.
+    Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, as in the pretraining of the packaged
+    backbone. Each text is embedded once per process.
     """
     missing = [text for text in dict.fromkeys(texts) if text not in _embedded]
     if missing:

@@ -1,8 +1,8 @@
-"""The bugs of the report's published code, to measure what each did. Nothing that ships has them.
+"""The bugs of the report's published code, to measure the effect of each. Nothing that ships has them.
 
-* No mask: the Keras ``Sequential`` wrapper dropped ``attention_mask``, so padding was attended to.
+* No mask: the Keras ``Sequential`` wrapper dropped ``attention_mask``, so the network attended to padding.
 * Second layer: a second ``Dense(classes, softmax)`` read the classifier's logits.
-* URLs first is no bug but what the report meant: they are removed while they can still be told.
+* URLs first is no bug but what the report intended: URLs are removed while they can still be recognized.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tf_model.config import TrainingConfig
 
 NO_MASK, SECOND_LAYER, URLS_FIRST = "no mask", "second layer", "URLs first"
-PADDED_TO = 64  # as the report padded all tweets alike; the longest needs 62
+PADDED_TO = 64  # the report padded all tweets to one length; the longest needs 62
 URL = re.compile(r"http[s]?://\S+")
 
 
@@ -37,7 +37,7 @@ class BuggyBert:
         self.classes_ = np.arange(classes)
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> BuggyBert:
-        """Train as :func:`tf_model.training.trainer.fit` does, epoch by epoch from the same seeds, bugs apart."""
+        """Train as :func:`tf_model.training.trainer.fit` does, with the same seeds by epoch, except for the bugs."""
         config = self._config
         used = device.prepare(config.seed)
         import tf_keras
@@ -64,7 +64,7 @@ class BuggyBert:
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 [N, classes]."""
+        """Class probabilities, float32 [N, classes]."""
         import tensorflow as tf
 
         def probabilities(inputs: Inputs) -> tf.Tensor:
@@ -77,7 +77,7 @@ class BuggyBert:
         return [URL.sub("", text.lower()) if URLS_FIRST in self._bugs else text for text in texts]
 
     def _inputs(self, inputs: Inputs) -> Inputs:
-        """The inputs, or all padded alike and attended to from end to end."""
+        """The inputs; with the mask bug, all padded to one length and attended to throughout."""
         import tensorflow as tf
 
         if NO_MASK not in self._bugs:

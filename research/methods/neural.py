@@ -1,7 +1,7 @@
-"""Neural networks as scikit-learn classifiers of raw texts, so that they stand among the baselines on equal terms.
+"""Neural networks as scikit-learn classifiers of raw texts, to compare them with the baselines on equal terms.
 
-Two libraries live in one process: Keras 3, which keras-nlp builds on, and tf_keras, which transformers builds on.
-:func:`tf_model.device.prepare` sets tf_keras up, the classes here set up Keras 3.
+One process holds two libraries: Keras 3, which keras-nlp builds on, and tf_keras, which transformers builds on.
+:func:`tf_model.device.prepare` sets up tf_keras; the classes here set up Keras 3.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Inputs = dict[str, Any]
 
 
 class FineTuned:
-    """Our own model, trained as ``python -m tf_model.train`` does it, scored in float32.
+    """Our own model, trained as by ``python -m tf_model.train`` and scored in float32.
 
-    ``classes`` is the number of each task's; ``options`` are more of ``tf_model.training.trainer.fit``.
+    ``classes`` is the number of classes of each task; ``options`` go to ``tf_model.training.trainer.fit``.
     """
 
     def __init__(self, config: TrainingConfig, classes: Sequence[int], **options: Any):
@@ -39,7 +39,7 @@ class FineTuned:
     def fit(self, texts: Sequence[str], label_ids: np.ndarray, targets: np.ndarray | None = None) -> FineTuned:
         """Train from the pretrained weights; ``label_ids`` int [N], or [N, tasks] with -1 for none.
 
-        Or on ``targets``, float32 [N, classes of all tasks], the share of each class of a task.
+        ``targets``, float32 [N, classes of all tasks], replace the labels: the share of each class of a task.
         """
         used = device.prepare(self._config.seed)
         import tf_keras
@@ -57,7 +57,7 @@ class FineTuned:
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 [N, classes of all tasks]."""
+        """Class probabilities, float32 [N, classes of all tasks]."""
         from tf_model.preprocessing.batching import encode
 
         return self._fitted.probabilities(encode(self._fitted.encoder, list(texts)))
@@ -67,7 +67,7 @@ class KerasNlpBert:
     """keras-nlp's ``BertTextClassifier``: dropout and a dense layer on the tanh layer over ``[CLS]``.
 
     Texts, batches, loss, optimizer and learning rate are those of our own training; only the network is theirs. It
-    computes GELU by the tanh approximation, whatever the weights were trained with. Unless ``pretrained`` it starts
+    computes GELU by the tanh approximation, whatever the weights were trained with. If not ``pretrained``, it starts
     from random weights of the same shapes.
     """
 
@@ -95,13 +95,13 @@ class KerasNlpBert:
             optimizer=keras.optimizers.Adam(_learning_rate(config, steps * config.epochs)),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=[],
-            jit_compile=False,  # XLA would compile anew for each length of a batch
+            jit_compile=False,  # XLA would recompile for each batch length
         )
         self._model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, shuffle=False)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Float32 [N, classes]."""
+        """Class probabilities, float32 [N, classes]."""
         import tensorflow as tf
 
         def probabilities(inputs: Inputs) -> tf.Tensor:
@@ -117,9 +117,9 @@ def training_batches(
     label_ids: np.ndarray,
     convert: Callable[[Inputs], Inputs],
 ) -> tuple[tf.data.Dataset, int]:
-    """The batches of all epochs in the order of our own training, and how many an epoch has.
+    """The batches of all epochs in the order of our own training, and the number of batches per epoch.
 
-    ``convert`` makes a network's inputs of ``input_ids`` and ``attention_mask``, int32 [B, L].
+    ``convert`` turns ``input_ids`` and ``attention_mask``, int32 [B, L], into the inputs of a network.
     """
     from tf_model.preprocessing import batching
 
@@ -137,7 +137,7 @@ def training_batches(
 
 
 def score(network: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: Sequence[str]) -> np.ndarray:
-    """What a ``network`` gives for each text, float32 [N, ...], computed in batches of like lengths."""
+    """The output of ``network`` for each text, float32 [N, ...], computed in batches of similar length."""
     from tf_model.preprocessing import batching
 
     return batching.scores(
@@ -149,9 +149,9 @@ def score(network: Callable[[Inputs], tf.Tensor], encoder: TextEncoder, texts: S
 
 
 def keras_nlp_backbone(weights: backbone.Backbone, pretrained: bool = True, dtype: str = "float32") -> Any:
-    """keras-nlp's ``BertBackbone`` of the size of ``weights``, whose tensors it maps to its own names.
+    """keras-nlp's ``BertBackbone`` in the size of ``weights``, whose tensors it maps to its own names.
 
-    Their safetensors file is read, nothing is fetched or unpickled. ``dtype`` is ``"float32"`` or ``"mixed_bfloat16"``.
+    Reads their safetensors file; nothing is fetched or unpickled. ``dtype`` is ``"float32"`` or ``"mixed_bfloat16"``.
     """
     import keras_nlp
 
@@ -181,7 +181,7 @@ def keras_nlp_inputs(inputs: Inputs) -> Inputs:
 
 
 def _learning_rate(config: TrainingConfig, steps: int) -> Any:
-    """Warm-up and linear decay for Keras 3, as :mod:`tf_model.modeling.classifier` has them for tf_keras."""
+    """Warm-up and linear decay for Keras 3, as in :mod:`tf_model.modeling.classifier` for tf_keras."""
     import keras
 
     warmup_steps = int(config.warmup * steps)

@@ -1,1 +1,1 @@
-"""Pictures, film, notebooks and checks that a person runs."""
+"""Screenshots, film, notebooks and checks, for a person to run."""

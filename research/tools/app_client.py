@@ -1,4 +1,4 @@
-"""Visitors of the app without a browser: what a browser sends when a text is asked, and when the answer is back.
+"""Simulated visitors of the app: they send texts as a browser does, and time the answers.
 
 They speak the app's own protocol over the websocket, so one machine can play many visitors without drawing pages.
 """
@@ -16,30 +16,30 @@ TEXT_LABEL = "Your text"
 class Asked:
     """How long one question took, in seconds from sending it."""
 
-    answer: float  # until the sentence with the answer had come
-    page: float  # until the whole page had come: charts, the words behind the answer, the form
+    answer: float  # until the sentence with the answer arrived
+    page: float  # until the whole page arrived: charts, the words behind the answer, the form
     sentence: str
 
 
 @dataclass
 class _Page:
-    """The page Ask as one visitor has it."""
+    """One visitor's page Ask."""
 
     socket: Any
     hash: str = ""
-    text_id: str = ""  # of the box for the text
-    answered: float = 0.0  # when the sentence with the answer came
+    text_id: str = ""  # of the text box
+    answered: float = 0.0  # when the sentence with the answer arrived
     sentence: str = ""
 
 
 async def crowd(
     address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
 ) -> list[Asked]:
-    """``people`` visitors, all there before the first question, each of whom asks ``questions`` of the ``texts``.
+    """Let ``people`` visitors, all connected before the first question, each ask ``questions`` of the ``texts``.
 
-    Without texts they ask made-up ones of which no two are alike. They wait between an answer and the next question,
-    uniformly from 0 to twice ``think`` seconds; 0: everybody asks at the same moment. Raises RuntimeError where the
-    page comes without a box for the text, or without an answer.
+    Without texts they ask made-up ones, all different. Between an answer and the next question they wait uniformly from
+    0 to twice ``think`` seconds; with 0, all ask at the same moment. RuntimeError if the page has no box for the text
+    or no answer.
     """
     import numpy as np
     from websockets.asyncio.client import connect
@@ -65,7 +65,7 @@ async def crowd(
                 if not page.sentence:
                     raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
                 asked.append(Asked(page.answered - began, time.perf_counter() - began, page.sentence))
-            await everybody.wait()  # nobody leaves before the last answer
+            await everybody.wait()  # all stay until the last answer
         return asked
 
     visits = await asyncio.gather(*map(visit, range(people)))
@@ -73,7 +73,7 @@ async def crowd(
 
 
 async def _run(page: _Page, text: str | None = None) -> None:
-    """Have the app run the page, with a text in its box, and wait until all of it has come."""
+    """Make the app run the page, with ``text`` in its box if given, and wait until the whole page has arrived."""
     from streamlit.proto.BackMsg_pb2 import BackMsg
     from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 

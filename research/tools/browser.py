@@ -1,4 +1,4 @@
-"""The real app and a headless Chromium that looks at it: what the screenshots, the film and the checks share."""
+"""The real app and a headless Chromium that opens it, for the screenshots, the film and the checks."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tf_model.model_dir import model_folders
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-APP = "streamlit_app"  # the module that serves it
+APP = "streamlit_app"  # the module that serves the app
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 STARTING_SECONDS = 180  # TensorFlow is imported before the first page is up
 WORKING_SECONDS = 300  # a busy machine is slow to load a model
-PEOPLE = 4  # who ask before the page Monitor is looked at
+PEOPLE = 4  # who ask before the page Monitor is shown
 QUESTION = "Loving the new iPad, but my iPhone battery is dead again by noon #fail"
 
 
@@ -48,9 +48,9 @@ def running_app(
     folder: Path = paths.ROOT,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
-    """The app on a free port of loopback, by its address; stopped at the end. TweetTargetError if it does not start.
+    """Run the app on a free port of loopback, and yield its address. TweetTargetError if it does not start.
 
-    ``folder`` is the code that ``python`` runs, ``environment`` replaces this process's own.
+    ``folder`` holds the code that ``python`` runs; ``environment`` replaces this process's own.
     """
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -59,7 +59,7 @@ def running_app(
     command += ["--server.port", port, "--server.fileWatcherType", "none"]
     command += ["--", "--models", str(models)] if models else []
     variables = {**(os.environ if environment is None else environment), **({"TWEETS_DATA": str(data)} if data else {})}
-    # A file and not a pipe: nobody reads while the app runs, and a full pipe would stop it.
+    # A file, not a pipe: nobody reads while the app runs, and a full pipe would block it.
     with cli.stopped_cleanly(), tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         app = subprocess.Popen(command, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=errors)
         try:
@@ -68,7 +68,7 @@ def running_app(
         finally:
             app.terminate()
             try:
-                app.wait(timeout=60)  # a busy machine takes its time, and killed it leaves its log open
+                app.wait(timeout=60)  # a busy machine is slow, and a killed app leaves its log open
             except subprocess.TimeoutExpired:
                 app.kill()
                 app.wait()
@@ -91,10 +91,10 @@ def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None
 
 @contextmanager
 def staged_models(models: Path | None = None, log: Path | None = None, without: str = "") -> Iterator[Path]:
-    """The models in a folder of its own for a while, so that what is shown and asked stays out of the user's log.
+    """Link the models into a temporary folder, so that nothing asked or shown enters the user's log.
 
     ``log`` is a log of predictions for the page Monitor; it is copied. ``without`` names a model to leave out.
-    TweetTargetError if there is no log, or no model.
+    TweetTargetError if the log cannot be read or there is no model.
     """
     folders = [each for each in model_folders(models or paths.SAVED_MODELS) if each.name != without]
     if not folders:
@@ -106,7 +106,7 @@ def staged_models(models: Path | None = None, log: Path | None = None, without: 
         if log is not None:
             copy = stage / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
             copy.parent.mkdir()
-            try:  # SQLite's own copy is whole, also while somebody writes
+            try:  # SQLite's own backup is whole even while another process writes
                 address = f"{log.absolute().as_uri()}?mode=ro"
                 with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
                     old.backup(new)
@@ -119,7 +119,7 @@ def staged_models(models: Path | None = None, log: Path | None = None, without: 
 
 
 def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser:
-    """The options of a command that shows the app; what it makes goes into ``folder``."""
+    """The parser of a command that shows the app and writes its output, by default into ``folder``."""
     made = cli.parser(f"research.tools.{name}", description)
     made.add_argument("--models", type=Path, help="folder of models; saved_models/ if not given")
     made.add_argument("--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed")
@@ -129,10 +129,10 @@ def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser
 
 @contextmanager
 def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float) -> Iterator[tuple[Browser, str]]:
-    """A browser and the address of the app that it is to look at, by the options of :func:`parser`.
+    """Start the app and a browser by the options of :func:`parser`, and yield the browser and the app's address.
 
-    Without a log some people first ask ``questions_each`` sentences of the sample corpus, about ``rest`` seconds
-    after each answer: else the page Monitor would have nothing to show.
+    Without a log some visitors first ask ``questions_each`` sentences of the sample corpus, waiting about ``rest``
+    seconds after each answer, so that the page Monitor has something to show.
     """
     with staged_models(arguments.models, arguments.log) as models, running_app(models, paths.SAMPLE_CORPUS) as address:
         if arguments.log is None:
@@ -145,14 +145,14 @@ def watched_app(arguments: argparse.Namespace, questions_each: int, rest: float)
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window, that records with the system's ffmpeg. Nothing is ever downloaded."""
+    """The system's Chromium, headless, which records with the system's ffmpeg. Nothing is ever downloaded."""
     program = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if program is None:
         raise TweetTargetError("expected Chromium on this machine, found none; on Debian: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with _system_ffmpeg(), sync_playwright() as playwright:
-        # Root, as in a container, may not use Chromium's sandbox; the pages are our own.
+        # Chromium refuses its sandbox to root, as in a container; the pages are our own.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             yield browser
@@ -162,7 +162,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def _system_ffmpeg() -> Iterator[None]:
-    """Have playwright find the system's ffmpeg where it would look for the one that it downloads."""
+    """Link the system's ffmpeg to where playwright looks for the one that it downloads."""
     import playwright
 
     ffmpeg = shutil.which("ffmpeg")
@@ -184,7 +184,7 @@ def _system_ffmpeg() -> Iterator[None]:
 
 
 def open_window(browser: Browser, address: str, **options: Any) -> Page:
-    """A window on the app, drawn; ``options`` are those of ``new_context``."""
+    """Open the app in a new window and wait until it is drawn; ``options`` are those of ``new_context``."""
     context = browser.new_context(**options)
     context.set_default_timeout(WORKING_SECONDS * 1000)
     page = context.new_page()
@@ -194,23 +194,23 @@ def open_window(browser: Browser, address: str, **options: Any) -> Page:
 
 
 def wait_until_done(page: Page) -> None:
-    """Wait until the page is drawn: the app runs nothing for it, and its charts stand."""
+    """Wait until the page is drawn: its script has finished, and its charts are there."""
     page.wait_for_timeout(300)  # for a click to reach the app
     page.locator('[data-testid="stApp"]').wait_for()
-    # The class of the running man is not ours, the state of the app is: it says "running" or "notRunning".
+    # Do not rely on the class of the running icon: the app's state attribute says "running" or "notRunning".
     page.locator('[data-testid="stApp"][data-test-script-state="notRunning"]').wait_for(state="attached")
     page.locator('[data-testid="stSkeleton"], [data-testid="stSpinner"]').first.wait_for(state="detached")
-    page.wait_for_timeout(700)  # plotly draws after the data has come
+    page.wait_for_timeout(700)  # plotly draws after the data has arrived
 
 
 def page_links(page: Page) -> dict[str, str]:
-    """The pages of the app by their names in the menu: where each is."""
+    """The addresses of the app's pages, by their names in the menu."""
     links = page.locator('[data-testid="stSidebarNavLink"]')
     links.first.wait_for()
     return {link.inner_text().splitlines()[-1].strip(): link.evaluate("link => link.href") for link in links.all()}
 
 
-# ---------------------------------------------------------------- what is done on a page
+# ---------------------------------------------------------------- actions on a page
 
 
 def ask(page: Page, question: str = QUESTION) -> None:
@@ -221,9 +221,9 @@ def ask(page: Page, question: str = QUESTION) -> None:
 
 
 def upload(page: Page) -> None:
-    """Give the page Batch a file, and have it answered: the sample corpus with days, most complaints in the last month.
+    """Upload the sample corpus, with dates, to the page Batch and have it answered; complaints peak in the last month.
 
-    No real tweet is ever shown in a picture.
+    No picture ever shows a real tweet.
     """
     import numpy
     import pandas
@@ -241,12 +241,12 @@ def upload(page: Page) -> None:
 
 
 def show_log(page: Page, whole: bool = False) -> None:
-    """Show the last minutes of the page Monitor, or all of a log that was given, and keep it still."""
+    """Show the last minutes on the page Monitor, or the whole of a log that was given, and stop live updates."""
     page.get_by_text("Whole log" if whole else "15 min", exact=True).first.click()
     page.get_by_text("Live", exact=True).first.click()
     wait_until_done(page)
     if whole:
-        # What was asked for the pictures is the newest; a log that was given is older, and is what is to be seen.
+        # The newest entry is of the questions asked for the pictures; the given log is older: select the last.
         page.locator('[data-testid="stMain"] [data-testid="stSelectbox"]').first.locator("input").click()
         page.get_by_role("option").last.click()
         wait_until_done(page)

@@ -1,7 +1,7 @@
-"""``python -m research.tools.chaos``: training, commands and API killed, stopped, out of space, with a log that is
-locked, a clock that jumps, a model that is replaced, 50 clients at once and 20 requests a second.
+"""``python -m research.tools.chaos``: train, predict and API, killed and stopped, under faults and under load.
 
-Everything happens in a temporary folder and on loopback. The disks are small tmpfs, for which it must be root.
+Faults are a full disk, a locked log, a clock that jumps and a replaced model; loads are 50 clients at once and 20
+requests a second. Everything happens in a temporary folder and on loopback. The disks are small tmpfs: run it as root.
 """
 
 from __future__ import annotations
@@ -51,23 +51,23 @@ TRAINING = (
     "24",
     "--resume",
 )
-ROWS = 800  # of the file that predict is killed at
+ROWS = 800  # of the file on which predict is killed
 CLIENTS = 8
-REPLACED = 20  # times at least
+REPLACED = 20  # least number of replacements
 SECONDS_BETWEEN = 1.0  # far more than a model takes to load
 IN_TURN = 100  # requests, one after the other
-LOCKED_SECONDS = 40  # in which a command ends while the log is locked, its start included
+LOCKED_SECONDS = 40  # limit of a command while the log is locked, its start included
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
-P95_SECONDS = 1.0  # of an answer to one of them, at most
-BATCH_CLIENTS, BATCH = 32, 10  # and so many texts in each request: no more than the API lets wait
+P95_SECONDS = 1.0  # greatest 95th percentile of their answers
+BATCH_CLIENTS, BATCH = 32, 10  # and texts in each request: together no more than the API lets wait
 BATCH_ROUNDS, BATCH_SECONDS = 5, 4.0
-TWEET = 280  # characters of each of these texts, at most: so long are tweets
+TWEET = 280  # most characters of these texts, as of a tweet
 LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
-RATE, RATE_REQUESTS = 20, 2_000  # a second; in all
-P99_SECONDS = 0.03  # of an answer to one of these, at most
-JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the time that it is
-# A command with a log of predictions of its own, and a clock that goes on to the next of the jumps at each SIGUSR1.
+RATE, RATE_REQUESTS = 20, 2_000  # requests a second; requests in all
+P99_SECONDS = 0.03  # greatest 99th percentile of these answers
+JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the true time
+# Runs a command with its own log of predictions, and a clock that makes the next jump at each SIGUSR1.
 RECORDED = """
 import runpy, signal, sys, time
 from pathlib import Path
@@ -82,7 +82,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Do all of it, record it, and exit with 1 where something did not hold."""
+    """Run all tests, record them, and exit with 1 if something did not hold."""
     parser = cli.parser("research.tools.chaos", "Kill, stop, lock, fill the disk and replace the model under load.")
     parser.add_argument("--kills", type=cli.positive_integer, default=50, help="of train, and of predict")
     parser.add_argument("--requests", type=cli.positive_integer, default=10_000, help="while memory is watched")
@@ -165,7 +165,7 @@ def _predict(model: Path, source: Path, output: Path) -> list[str | Path]:
 
 
 def kill_training(folder: Path, kills: int) -> dict[str, Any]:
-    """Kill ``train`` at random moments; the next run goes on, and those that end measure what one left alone does."""
+    """Kill ``train`` at random moments; the next run resumes, and must end with the metrics of an undisturbed run."""
     counts, draw = Counter(killed=0, ended=0, failed=0, other_metrics=0), random.Random(0)
     expected, seconds, began = None, None, time.monotonic()
     while True:
@@ -177,7 +177,7 @@ def kill_training(folder: Path, kills: int) -> dict[str, Any]:
             if done.returncode:
                 counts["failed"] += 1
                 cli.say(done.stderr)
-        except subprocess.TimeoutExpired:  # and killed, perhaps when the model was there already
+        except subprocess.TimeoutExpired:  # killed, perhaps after the model was written
             counts["killed"] += 1
         if models := list(folder.glob(f"[!.]*/{model_dir.METRICS}")):
             measured = [model_dir.read_json(models[0])[part] for part in ("train", "validation")]
@@ -191,7 +191,7 @@ def kill_training(folder: Path, kills: int) -> dict[str, Any]:
 
 
 def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
-    """Kill ``predict`` at random moments; the next run goes over what it left, and the last one is let through."""
+    """Kill ``predict`` at random moments; each run finds what the last one left, and the final run is not killed."""
     folder = folder / "kills"
     folder.mkdir()
     source, output = _write_texts(folder), folder / "answers.csv"
@@ -204,7 +204,7 @@ def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
         with subprocess.Popen(_predict(model, source, output), cwd=paths.ROOT, stderr=subprocess.DEVNULL) as process:
             time.sleep(draw.uniform(0, seconds))
             process.kill()
-        counts["killed"] += process.returncode != 0  # else it had ended before
+        counts["killed"] += process.returncode != 0  # else it had ended already
         counts["half_outputs"] += output.exists() and output.read_bytes() != whole
     subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
     left = {path.name for path in folder.iterdir()} - {source.name, output.name}
@@ -217,7 +217,7 @@ def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
 
 
 def fill_disk(model: Path, folder: Path) -> dict[str, Any]:
-    """Have ``predict`` write to a disk that is full, and to one that is read-only, in every format."""
+    """Let ``predict`` write every format to a full disk and to a read-only one."""
     source = _write_texts(folder)
     counts = Counter(not_one_line=0, left_behind=0)
     for mode in ("rw", "ro"):
@@ -249,20 +249,20 @@ def _small_disk(folder: Path, mode: str) -> Iterator[Path]:
 
 
 def _with_log(log: Path, module: str, *options: object) -> list[str]:
-    """The words after ``python`` that run a command with a log of its own, see :data:`RECORDED`."""
+    """The words after ``python`` that run a command with its own log, see :data:`RECORDED`."""
     return ["-c", RECORDED, str(log), " ".join(map(str, JUMPS)), module, *map(str, options)]
 
 
 @contextmanager
 def _locked(log: Path) -> Iterator[None]:
-    """Another program writes to the database."""
+    """Lock the database, as another writing program would."""
     with closing(sqlite3.connect(log, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
 
 
 def lock_log(model: Path, folder: Path) -> dict[str, Any]:
-    """Lock the log of ``predict --record`` and the API: they go on or end, and say how much of it was not recorded."""
+    """Lock the log of ``predict --record`` and the API: they go on or end, and say how much was not recorded."""
     folder = folder / "locked"
     folder.mkdir()
     source, output, log = _write_texts(folder), folder / "answers.csv", folder / "log.sqlite"
@@ -311,7 +311,7 @@ def lock_log(model: Path, folder: Path) -> dict[str, Any]:
 
 
 def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
-    """Let the clock of an API jump: every answer is recorded, and those of the right time are found by it."""
+    """Make the clock of an API jump: every answer is recorded, and those at the true time are found by it."""
     log, counts, right = folder / "clock.sqlite", Counter(answered=0, failed=0), 0
     with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, _):
         for jump in (None, *JUMPS):
@@ -339,7 +339,7 @@ def _recorded(log: Path) -> int:
 
 
 def _said_lost(words: str) -> int:
-    """How many predictions a command said were not recorded."""
+    """How many predictions were not recorded, as the command reports."""
     found = re.search(r"([\d,]+) predictions (?:are not in|could not be written to) ", words)
     return int(found[1].replace(",", "")) if found else 0
 
@@ -348,9 +348,9 @@ def _said_lost(words: str) -> int:
 
 
 def stop_under_load(model: Path, rounds: int = 5) -> dict[str, Any]:
-    """SIGTERM while clients ask: what the API's log says was answered, its clients have.
+    """Send SIGTERM while clients ask: every answer in the API's log must have reached its client.
 
-    A connection that is open when its listener closes, and of which nothing has been read, is ``unread``.
+    A connection that is open when the listener closes, but was never read from, counts as ``unread``.
     """
     counts, codes, logged = Counter(answered=0, refused=0, failed=0), [], 0
     for number in range(rounds):
@@ -382,7 +382,7 @@ def _ask_until_refused(address: str, counts: Counter[str]) -> None:
 
 
 def _ask(connection: http.client.HTTPConnection, texts: list[str], counts: Counter[str]) -> list[dict[str, Any]]:
-    """The answers, none if that failed; either is counted."""
+    """The answers, empty if the request failed; either is counted."""
     try:
         _, answer = post(connection, json.dumps({"texts": texts}))
     except (OSError, http.client.HTTPException):
@@ -393,17 +393,17 @@ def _ask(connection: http.client.HTTPConnection, texts: list[str], counts: Count
 
 
 def _end(clients: list[Future]) -> None:
-    """Wait for them; raises what one of them raised."""
+    """Wait for the clients; raises the error of one that failed."""
     for client in clients:
         client.result()
 
 
 def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any]:
-    """Move the link of a model to and fro while it is served, and loaded again and again: each answer is of one."""
+    """Switch a model's link to and fro while it is served and reloaded: each answer is from one of the two models."""
     one, other, used = folder / "one", folder / "other", folder / "models" / "used"
     for copy in (one, other):
         shutil.copytree(model, copy, ignore=shutil.ignore_patterns("variables"))
-    # The other is the same network, less sure: its answers tell which of the two it is.
+    # The other is the same network with lower confidences, which tell the two apart.
     settings = model_dir.read_json(other / model_dir.LIGHT / SETTINGS)
     settings["temperature"] = dict.fromkeys(settings["temperature"], 3.0)
     write_json(other / model_dir.LIGHT / SETTINGS, settings)
@@ -457,7 +457,7 @@ def watch_memory(model: Path, requests: int) -> dict[str, Any]:
 
 
 def serve_people(model: Path, clients: int, texts: list[str], size: int, for_seconds: float) -> dict[str, Any]:
-    """Many clients at once, each with its next ``size`` texts as soon as it has an answer: how long they wait."""
+    """Latency with many clients at once, each sending ``size`` texts as soon as it has its last answer."""
     seconds, counts = [], Counter(answered=0, failed=0)
     with ThreadPoolExecutor(clients) as pool, running_api(model) as (address, *_):
         until = time.monotonic() + for_seconds
@@ -474,9 +474,9 @@ def serve_people(model: Path, clients: int, texts: list[str], size: int, for_sec
 
 
 def serve_batches(model: Path) -> dict[str, Any]:
-    """Requests of several texts from many clients: texts a second, and what share that is of the model's own.
+    """Texts a second with requests of several texts from many clients, also as a share of the model's own speed.
 
-    In turn with the model alone, since a machine's speed may change within minutes; of each figure the median.
+    Runs alternate with the model alone, since a machine's speed may change within minutes; figures are medians.
     """
     texts, predictor, rounds = [text for text in _texts(2_000) if len(text) <= TWEET], Predictor.load(model), []
     predictor.predict(texts)
@@ -496,7 +496,7 @@ def serve_batches(model: Path) -> dict[str, Any]:
 
 
 def serve_rate(model: Path) -> dict[str, Any]:
-    """Ask for one text at a time, at a steady rate: how long each answer takes from the moment its request was due."""
+    """Ask for one text at a time, at a steady rate; each answer is timed from the moment its request was due."""
     seconds, counts = [], Counter(answered=0, failed=0)
     with running_api(model) as (address, *_):
         connection, began = connect(address), time.monotonic()

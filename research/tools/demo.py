@@ -1,4 +1,4 @@
-"""``python -m research.tools.demo``: a film of the app at work, into docs/demo/: WebM, MP4 and a small GIF."""
+"""``python -m research.tools.demo``: record a film of the app into docs/demo/, as WebM, MP4 and a small GIF."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEMO = paths.ROOT / "docs" / "demo"
 SIZE = {"width": 1280, "height": 720}
 READING = 3500  # milliseconds to look at what is shown
-TYPING = 25  # milliseconds a letter
+TYPING = 25  # milliseconds per letter
 CAPTION = """text => {
   let line = document.getElementById('caption');
   if (!line) {
@@ -33,7 +33,7 @@ CAPTION = """text => {
   line.textContent = text;
 }"""
 SCROLL = """top => document.querySelector('[data-testid="stMain"]').scrollTo({top, behavior: 'smooth'})"""
-# The GIF has 4 frames a second, 640 pixels, and twice the speed of the film.
+# The GIF has 4 frames a second, is 640 pixels wide, and runs at twice the speed of the film.
 GIF = (
     "setpts=PTS/2,fps=4,scale=640:-1:flags=lanczos,"
     "split[a][b];[a]palettegen=max_colors=64:stats_mode=diff[p];[b][p]paletteuse=dither=none:diff_mode=rectangle"
@@ -46,7 +46,7 @@ FORMATS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Record the real app, with a model of targets, in headless Chromium, and write the film in three formats."""
+    """Record the real app, with a target model, in headless Chromium, and write the film in three formats."""
     arguments = browser.parser("demo", __doc__.splitlines()[0], DEMO).parse_args(argv)
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
@@ -78,7 +78,7 @@ def _warm_up(chromium: Browser, address: str) -> None:
 
 
 def _record(chromium: Browser, address: str, folder: Path) -> tuple[Path, float]:
-    """The film, and how many seconds of it pass before there is anything to see."""
+    """The film, and how many seconds pass before it shows anything."""
     began = time.monotonic()
     page = browser.open_window(chromium, address, viewport=SIZE, record_video_dir=folder, record_video_size=SIZE)
     skipped = time.monotonic() - began
@@ -163,7 +163,7 @@ def _caption(page: Page, words: str, milliseconds: int = READING) -> None:
 
 def _show(page: Page, heading: str) -> None:
     place = page.get_by_role("heading", name=heading).first
-    place.wait_for()  # what is to be shown must be there
+    place.wait_for()  # it must exist to be shown
     place.evaluate("heading => heading.scrollIntoView({behavior: 'smooth', block: 'start'})")
     page.wait_for_timeout(700)
 

@@ -1,7 +1,7 @@
-"""``make demo-monitoring``: real tweets through the model while things go wrong on purpose, one after the other.
+"""``make demo-monitoring``: send real tweets through the model while things go wrong on purpose, one after the other.
 
-After each phase the report, which the page and the command show, and ``/metrics`` must see what was done and nothing
-else. Everything is recorded in a log of its own.
+After each phase, the report (which page and command show) and ``/metrics`` must see what was done and nothing else.
+Everything is recorded in a separate log.
 """
 
 import contextlib
@@ -30,12 +30,12 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.report import Report
 from tf_model.monitor.store import Store
 
-SOURCE = "app"  # somebody waits for each answer
+SOURCE = "app"  # as if somebody waited for each answer
 BATCH = 8  # texts of one request
-JUDGED = 3  # one in so many tweets is judged by its label, as a user would
-REST = 4.0  # seconds between two phases, at least: what was asked last is written and judged
+JUDGED = 3  # one in this many tweets is judged by its label, as a user would judge
+REST = 4.0  # least seconds between two phases, in which the last predictions are written and judged
 PAUSE = 1.3  # seconds that the slow phase adds to a request
-# What people write about in the second phase. Nothing in it is one of the products.
+# Subjects of the texts about something else. None is one of the products.
 SUBJECTS = ("The soup", "My tomato plant", "The night train", "Our goalkeeper", "The old bridge", "This novel")
 VERBS = ("needs", "was missing", "deserves", "could use", "got", "has plenty of")
 THINGS = ("salt and lemon", "a good rain", "three hours of delay", "a new coat of paint", "a better ending", "patience")
@@ -46,7 +46,7 @@ class Phase:
     """A stretch of the demonstration."""
 
     name: str
-    expected: frozenset[str] = frozenset()  # signals of which an alarm is expected, see report.Alarm
+    expected: frozenset[str] = frozenset()  # signals that should raise an alarm, see report.Alarm
     other_topic: float = 0.0  # share of the texts that are about something else
     pause: float = 0.0  # seconds added to each request
     failing: float = 0.0  # share of the requests that fail
@@ -61,7 +61,7 @@ PHASES = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the phases and say after each what the monitor sees; returns 1 if it saw something else than was done."""
+    """Run the phases and say what the monitor sees after each; returns 1 if it sees anything but what was done."""
     parser = cli.parser("research.tools.demo_monitoring", __doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
     parser.add_argument(
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, seconds: float) -> int:
-    """All phases of ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
+    """Run all phases, ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
     ``home`` is a folder of models that holds a copy of the model; the log is written there.
     """
@@ -100,7 +100,7 @@ def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, s
         exporter.attach(recorder)
         cli.say(f"the log is {paths.shown(log)}; metrics are at {url}")
         for phase in PHASES:
-            time.sleep(_until_next_minute())  # no phase is counted in with another
+            time.sleep(_until_next_minute())  # no two phases share a minute
             began = time.time()
             _replay(phase, predictor, recorder, asked, seconds)
             recorder.flush()
@@ -134,7 +134,7 @@ def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iter
 
 
 def _judge(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
-    """What a user says of an answer. The tweet itself is not kept: the log may be shown in public."""
+    """Record feedback as from a user. The tweet itself is not kept: the log may be shown in public."""
     is_correct = row["best_guess"] == tweet.answer
     recorder.correct(
         f"the tweet in row {tweet.row} of the dataset",
@@ -156,7 +156,7 @@ def _served(url: str) -> frozenset[str]:
 
 
 def _disturbed(predictor: Predictor, pause: float, fails: bool) -> Predictor:
-    """The same model, ``pause`` seconds slower with each batch, or one that cannot answer."""
+    """The same model, ``pause`` seconds slower with each batch, or one that always fails."""
 
     def score(batch: Sequence[bytes]) -> Outputs:
         if fails:
@@ -173,7 +173,7 @@ def _disturbed(predictor: Predictor, pause: float, fails: bool) -> Predictor:
 def _tweets(predictor: Predictor) -> pandas.DataFrame:
     """Real tweets that the model was not trained on, in random order.
 
-    Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where the labels do not say.
+    Columns ``row``, ``text``, ``product``, ``emotion`` and ``answer``, None where there is no label.
     """
     labelled = data.load().labelled
     tweets = labelled[labelled["row"].isin(read_validation_rows(predictor.folder))].sample(frac=1, random_state=0)

@@ -1,9 +1,8 @@
-"""``python -m research.tools.fuzz``: damaged files through ``predict`` and the app's upload, and odd texts through the
-model and the API.
+"""``python -m research.tools.fuzz``: damaged files for ``predict`` and the app's upload, odd texts for model and API.
 
-Each file is a sound one, damaged by a random number generator whose seed is the file's number, so that a failure comes
-again with ``--first NUMBER --files 1``. What must hold: an answer or an error of one line, no crash, no hang, nothing
-left behind, and the same answer to a text alone, among others, and over HTTP.
+Each file is a sound one, damaged by a random generator whose seed is the file's number, so ``--first NUMBER --files 1``
+repeats a failure. Required are an answer or an error of one line, no crash, no hang, nothing left behind, and the same
+answer to a text alone, among others, and over HTTP.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from tf_model.io.characters import well_formed
 
 HANG_SECONDS = 20
 MEMORY = 8 * 2**30  # bytes of a process
-PROCESS_FILES = 5_000  # that one process tries: what the libraries do not give back does not add up
+PROCESS_FILES = 5_000  # tried by one process, so that memory that libraries do not free does not add up
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".txt", ".xlsx", ".parquet")
 WORDS = ("iPad", "iPhone", "Android", "love", "hate", "the", "app", "crashes", "#sxsw", "@user", "RT", "[MASK]", "\x02")
 SCRIPTS = ((0, 0x80), (0x80, 0x800), (0x2000, 0x2100), (0x3000, 0xA000), (0xD800, 0xE000), (0xE000, 0x10000))
@@ -55,7 +54,7 @@ BYTES = (
     b"\xff\xfe",
     b"{[",
 )
-CLOSE = 1e-5  # confidences are the same: float32, added up in another order
+CLOSE = 1e-5  # tolerance of equal confidences: float32 sums depend on the order
 BATCH = 64  # texts of a request
 MOST_SHOWN = 20  # failures
 
@@ -91,8 +90,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], list[str]]:
-    """How many damaged files of each format were answered and refused, how many of them the app takes and refuses as
-    an upload, the memory of the largest process in bytes, and what failed, in words.
+    """Count damaged files that are answered and refused, by format, and uploads that the app takes and refuses.
+
+    Also returns the memory of the largest process in bytes (among the counts), and the failures in words.
     """
     context, step = multiprocessing.get_context("spawn"), cores()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as scratch:
@@ -113,7 +113,7 @@ def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], lis
                 log, numbers = workers.pop(worker)
                 done = len(log.read_text().splitlines())
                 if done < len(numbers):
-                    if process.exitcode:  # it crashed, or hung: on with the next file
+                    if process.exitcode:  # it crashed or hung: continue with the next file
                         log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[done]}\n")
                     workers[worker] = (log, numbers)
         lines = [line for log in sorted(Path(scratch).glob("*.log")) for line in log.read_text().splitlines()]
@@ -145,7 +145,7 @@ def _work(model: Path, log: Path, numbers: Sequence[int]) -> None:
 
 
 def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
-    """What came of one damaged file, in a line."""
+    """The outcome of one damaged file, as one line."""
     draw = random.Random(number)
     suffix, to = draw.choice(SUFFIXES), draw.choice(tables.OUTPUT_SUFFIXES)
     source, output, said, uploaded = folder / f"input{suffix}", folder / f"output{to}", io.StringIO(), "crashed"
@@ -174,13 +174,13 @@ def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
 
 
 def _upload(source: Path) -> str:
-    """What the app's page says of an uploaded file; the upload is forgotten, and its folder with it."""
+    """What the app's page says about an uploaded file; the upload and its folder are dropped afterwards."""
     problem = files.keep("", source.name, source.read_bytes()).problem
     return "refused" if len(problem.splitlines()) == 1 else "in several lines" if problem else "taken"
 
 
 def sound_files(folder: Path) -> dict[str, bytes]:
-    """A file of each format: ids, texts, dates, numbers and lists."""
+    """The bytes of a sound file of each format: ids, texts, dates, numbers and lists."""
     import pandas
 
     texts = [
@@ -208,7 +208,7 @@ def sound_files(folder: Path) -> dict[str, bytes]:
 
 
 def damaged(content: bytes, draw: random.Random, is_archive: bool) -> bytes:
-    """``content`` with a few wounds; of an archive often inside of one of its members."""
+    """``content`` damaged in a few places; in an archive, often inside one of its members."""
     if is_archive and draw.random() < 0.7:
         packed = io.BytesIO()
         with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
@@ -244,7 +244,7 @@ def damaged(content: bytes, draw: random.Random, is_archive: bool) -> bytes:
 
 
 def odd_texts(first: int, count: int) -> Iterator[str]:
-    """Texts of any characters, half surrogate pairs included; some of them empty, long, or of one sign."""
+    """Texts of arbitrary characters, lone surrogates included; some are empty, long, or of one character."""
     for number in range(first, first + count):
         draw = random.Random(number)
 
@@ -257,7 +257,7 @@ def odd_texts(first: int, count: int) -> Iterator[str]:
 
 
 def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict[str, int]:
-    """Ask the model among others and alone, and the API; adds to ``problems``, and returns how the API answered."""
+    """Predict texts together, alone and by the API; add failures to ``problems``, and count the API's statuses."""
     predictor = Predictor.load(model)
     texts = list(odd_texts(first, count))
     among = predictor.predict(texts)
@@ -266,7 +266,7 @@ def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict
         connection = connect(address)
         for start in range(0, count, BATCH):
             batch = texts[start : start + BATCH]
-            # Half a surrogate pair is no JSON text: it is refused, and stands for U+FFFD elsewhere.
+            # A lone surrogate is not JSON text: the API refuses it, so it is sent as U+FFFD.
             status, answer = post(connection, json.dumps({"texts": [well_formed(text) for text in batch]}))
             rows = answer.get("predictions", [])
             if status == 200:
@@ -286,7 +286,7 @@ def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict
 
 
 def differences(first: int, expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
-    """Where answers are not those that are expected, in words; the first text has the number ``first``."""
+    """The differences between expected and actual answers, in words; ``first`` is the number of the first text."""
     problems = [] if len(expected) == len(found) else [f"text {first}: {len(found)} answers for {len(expected)}"]
     for number, (one, other) in enumerate(zip(expected, found, strict=False), first):
         for name, value in one.items():
@@ -300,7 +300,7 @@ def differences(first: int, expected: list[dict[str, Any]], found: list[dict[str
 def running_api(
     model: Path, *options: str, start: Sequence[str] = ("-m", "tf_model.api")
 ) -> Iterator[tuple[str, subprocess.Popen[str], Path]]:
-    """The API on a free port: its address, its process, which is terminated at the end, and its log.
+    """Run the API on a free port, and yield its address, its process, which is terminated at the end, and its log.
 
     ``start`` are the words after ``python``.
     """

@@ -1,8 +1,8 @@
 """``python -m research.tools.notebooks``: execute the notebooks of research/ from top to bottom, and fail on any error.
 
 Each runs in a temporary copy, so that outputs, which hold other people's tweets, are never written beside it. Cells
-tagged ``colab-only`` are left out, and training is cut to one epoch; the variable NOTEBOOK_TRAINING replaces that. With
-``--clean`` a notebook that has such cells runs in a virtual environment that is built as those cells would build it.
+tagged ``colab-only`` are skipped, and training is cut to one epoch unless the variable NOTEBOOK_TRAINING has other
+options. With ``--clean``, notebooks with such cells run in a virtual environment built as those cells would build it.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def install(lock: Path, environment: Path) -> Path:
 
 
 def find(names: Sequence[str] = ()) -> list[Path]:
-    """The notebooks of research/, or those with the given names, with or without ``.ipynb``; DataError if none is."""
+    """All notebooks of research/, or those named, with or without ``.ipynb``; DataError if one is missing."""
     known = {path.stem: path for path in sorted(paths.RESEARCH.glob("*.ipynb"))}
     wanted = [Path(name).stem for name in names] or list(known)
     missing = [name for name in wanted if name not in known]
@@ -100,10 +100,10 @@ def has_colab_cells(path: Path) -> bool:
 def execute(
     path: Path, environment: dict[str, str], timeout: float, python: Path | None = None
 ) -> tuple[NotebookNode, int, str | None]:
-    """Execute a notebook by ``python``, else our own, in a temporary folder that is its working directory.
+    """Execute a notebook with ``python``, by default our own, in a temporary working directory.
 
-    Returns the notebook with outputs, as far as it got, how many cells were begun, and what went wrong in one line,
-    None if nothing did. A cell may take ``timeout`` seconds.
+    Returns the notebook with its outputs so far, the number of cells begun, and the error in one line, or None. A cell
+    may take ``timeout`` seconds.
     """
     import nbformat
     from nbclient import NotebookClient

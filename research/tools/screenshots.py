@@ -1,4 +1,4 @@
-"""A picture of every page of the app, into docs/screenshots/."""
+"""Take a picture of every page of the app, into docs/screenshots/."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 SCREENSHOTS = paths.ROOT / "docs" / "screenshots"
 WINDOW = {"width": 1280, "height": 800}
-MOST_HEIGHT = 2160  # pixels: a page is shown in full up to here
+MOST_HEIGHT = 2160  # pixels: a page is shown in full up to this height
 TALLEST = """() => Math.max(...["stMain", "stSidebarContent"].map(
   name => document.querySelector(`[data-testid="${name}"]`)?.scrollHeight ?? 0))"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Start the real app, look at each page, and write what was seen."""
+    """Start the real app, open each page, and write its picture."""
     arguments = browser.parser("screenshots", __doc__.splitlines()[0], SCREENSHOTS).parse_args(argv)
     prepare = {
         "ask": browser.ask,
@@ -45,10 +45,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _photograph(page: Page, target: Path) -> None:
-    """The whole page: the app scrolls in a part of the window, so the window grows to what is in it."""
+    """Photograph the whole page: the app scrolls inside the window, so the window grows to fit it."""
     from PIL import Image
 
-    page.mouse.move(0, 0)  # away from what would show a tip under it
+    page.mouse.move(0, 0)  # away from anything that shows a tooltip
     for _ in range(3):  # charts that come into view make the page longer
         height = max(WINDOW["height"], min(int(page.evaluate(TALLEST)), MOST_HEIGHT))
         if height == page.viewport_size["height"]:
