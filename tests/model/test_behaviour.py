@@ -121,7 +121,7 @@ def test_hate_in_the_place_of_love_makes_a_real_tweet_less_positive(predictor):
 
 
 def test_the_weights_of_the_words_add_up_on_real_tweets(predictor, tweets):
-    """Within 5% of the change of the score, or of a change of a tenth, where the score hardly changes."""
+    """Within 5% of the change in the score, or of 0.1 where the score changes by less."""
     errors = []
     for text in [*tweets[:EXPLAINED], "ipad", "", "\N{PARTY POPPER}" * 280]:
         for attribution in predictor.explain(text).tasks.values():
@@ -142,7 +142,7 @@ def test_swapping_the_product_moves_the_product_and_keeps_the_emotion(predictor)
 
 @pytest.mark.parametrize(("product", "other"), [("iPad", "iPhone"), ("iPhone", "iPad")])
 def test_the_other_product_in_a_real_tweet_keeps_the_emotion(predictor, product, other):
-    """A model that has learned to like one of them better would change its mind about the same words."""
+    """A model that prefers one product would change the emotion of the same words."""
     named, others = (re.compile(rf"\b{each}\b", re.IGNORECASE) for each in (product, other))
     texts = data.read(data.resolve().path).labelled[tasks.TEXT_COLUMN].dropna()
     texts = [text for text in texts if named.search(text) and not others.search(text) and "app" not in text.lower()]

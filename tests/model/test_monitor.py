@@ -1,4 +1,4 @@
-"""Drift and estimated accuracy by the trained model on real tweets: what is noticed, and what is not."""
+"""Drift and estimated accuracy of the trained model on real tweets: what they notice, and what they miss."""
 
 import asyncio
 import socket
@@ -20,14 +20,14 @@ from tf_model.monitor.aggregates import join
 from tf_model.monitor.events import columns_of
 from tf_model.monitor.store import Store
 
-# Much is imported and scored, on a machine that may be busy.
+# Imports and scoring take long on a busy machine.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
 
 WINDOW = 500
 
 
 def recorded(model, texts):
-    """What is recorded of texts that the model answers."""
+    """The recorded columns for texts that the model answers."""
     found = model.predict_measured(texts)
     return columns_of(texts, found.predictions, found.unknown_shares)
 
@@ -45,7 +45,7 @@ def validated(predictor, real_data):
 
 @pytest.fixture(scope="module")
 def strangers(predictor):
-    """What is recorded of texts of other topics."""
+    """The recorded columns for texts on other topics."""
     return recorded(predictor, other_topics(400))
 
 
@@ -59,7 +59,7 @@ def alarms(expected, window):
     ids=["500 real tweets", "50 real tweets", "500 real tweets, 30% of them of another topic"],
 )
 def test_drift_on_100_windows(validated, strangers, rows, share, fewest, most):
-    """The reference is half of the validation part, the windows are drawn from the other half."""
+    """The reference is half of the validation part; the windows are drawn from the other half."""
     texts, _, columns = validated
     half = len(texts) // 2
     known = {name: values[:half] for name, values in columns.items()}
@@ -76,18 +76,18 @@ def test_drift_on_100_windows(validated, strangers, rows, share, fewest, most):
 
 
 def test_the_test_sheet_is_seen_to_hold_other_tweets(predictor, real_data):
-    """Its tweets all carry an emotion, which three of five others do not: the model is less sure of those."""
+    """All its tweets carry an emotion, but three in five others carry none: the model is less sure of the sheet."""
     texts = data.read(real_data).unlabelled.iloc[:, 0].dropna().tolist()
     found = drift.compare(reference.load(predictor.folder), window_of(recorded(predictor, texts)))
     raised = {each.feature for each in found if each.alarm}
     print({each.feature: round(each.index, 3) for each in found})
     assert {"emotion_confidence", "answer_confidence"} <= raised
-    assert not raised & {"length", "unk_rate"}  # as texts they are alike
+    assert not raised & {"length", "unk_rate"}  # the texts themselves are alike
 
 
 def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
-    """It follows a shifted mix, and of the product that half of the words are lost. It misses what makes the model sure
-    that there is no emotion, which drift notices, and new labels."""
+    """It follows a shifted label mix and, for the product, the loss of half of the words. It misses garbled text that
+    makes the model sure of "no emotion" (drift notices that), and redefined labels."""
     texts, rows, columns = validated
     emotions = rows[tasks.EMOTION_COLUMN].to_numpy(object)
     right = numpy.array(columns["emotion"], object) == emotions
@@ -110,7 +110,7 @@ def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
     half = recorded(predictor, [" ".join(texts[place].split()[::2]) for place in some])
     products = rows[tasks.PRODUCT_COLUMN].to_numpy(object)[some]
     named = numpy.flatnonzero(numpy.isin(products, tasks.PRODUCTS))
-    whole_sure, half_sure = (  # of texts with a product, whatever emotion is guessed of them
+    whole_sure, half_sure = (  # on texts with a product, whatever the predicted emotion
         accuracy.from_confidence(
             window_of({name: found[name] for name in ("product", "product_confidence")}, chosen), "product"
         )
@@ -132,18 +132,18 @@ def test_the_estimate_of_the_accuracy_on_real_tweets(predictor, validated):
 
     assert before.accuracy == pytest.approx(true, abs=0.04)
     assert true_shifted < true - 0.05  # a real drop
-    assert shifted.high < before.low  # is noticed
+    assert shifted.high < before.low  # and it is noticed
     assert true_half < true_whole - 0.1
     assert half_sure.high < whole_sure.low
     assert true_broken < true - 0.05
     assert false.low > before.high  # "no emotion", and the model is sure of it
     assert "answer_confidence" in alarms(reference.load(predictor.folder), window_of(broken))
     assert true_redefined < true - 0.3
-    assert before.low > true_redefined + 0.25  # it is blind to that, as its assumption says
+    assert before.low > true_redefined + 0.25  # it cannot see that, as its assumption says
 
 
 def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor, monkeypatch):
-    """The pages run in threads, where no signal arrives: the log is closed because the server ends in order."""
+    """Pages run in threads, which receive no signals: the log is closed because the server shuts down in order."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -156,7 +156,7 @@ def test_the_app_records_what_it_answers_and_closes_its_log_on_sigterm(predictor
             served = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
         log = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)
         files = {each.name for each in log.parent.iterdir()}
-        kept = Store(log).predictions()  # leaves such files behind itself: what only reads may not remove them
+        kept = Store(log).predictions()  # leaves SQLite's other files, which a reader may not remove
     assert files == {
         log.name,
         f"{log.name}.lock",

@@ -1,4 +1,4 @@
-"""How the trained model of targets behaves: whose product it is must not matter, what is said of it must.
+"""How the trained `target` model behaves: whose product it is must not matter, what is said about it must.
 
 Run by ``make test-model``: it needs ``saved_models/target``, trained on the real data.
 """
@@ -29,7 +29,7 @@ def predictor() -> TargetPredictor:
 
 
 def of(predictor: TargetPredictor, *names: str) -> TargetPredictor:
-    """The same model, asked for other products, which must not fall back on another model."""
+    """The same model for other products; it must not fall back on another model."""
     return TargetPredictor(predictor.model, Products(dict.fromkeys(names, ())))
 
 
@@ -64,7 +64,7 @@ def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor, text
 
 @pytest.fixture(scope="module")
 def shares(predictor) -> tuple[float, float]:
-    """Of texts with opposite emotions: both right, and of their mentions those with the other product's emotion."""
+    """In texts with opposite emotions: the share with both correct, and the share of mentions with the other's."""
     cases = [
         (first.format(one), second.format(other), joint, is_good)
         for one, other in PAIRS
