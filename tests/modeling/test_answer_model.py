@@ -1,4 +1,4 @@
-"""The exported model of the whole question: what it answers, why, and that it needs TensorFlow alone."""
+"""The exported `answer` model: its answers, their explanations, and that it needs only TensorFlow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def fitted(tiny_bert: Path):
-    """A classifier of both tasks with random weights, large enough for texts to differ in their classes."""
+    """A classifier of both tasks with random weights, large enough that texts differ in class."""
     from tf_model.device import prepare
     from tf_model.modeling import classifier as model
     from tf_model.preprocessing.tokenizer import TextEncoder
@@ -99,7 +99,7 @@ def test_probabilities_are_those_of_the_trained_model_by_temperature(fitted, pre
     frame = predictor.predict(TEXTS, probabilities=True)
     found = frame[[f"{task}_probability_{name}" for task, names in LABELS.items() for name in names]].to_numpy()
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.ptp(found, axis=0).max() > 0.05  # else nothing here shows much
+    assert np.ptp(found, axis=0).max() > 0.05  # otherwise the comparison proves little
     for task, names in LABELS.items():
         best = joint_metrics.by_task(expected)[task].argmax(axis=1)
         assert frame[task].tolist() == [names[number] for number in best]
@@ -172,7 +172,7 @@ def test_the_artifacts_of_the_model(folder):
     assert all(f"| {task} | precision | recall | F1 | rows |" in card for task in ("product", "emotion"))
     header, first, *rest = (folder / "validation_predictions.csv").read_text(encoding="utf-8").splitlines()
     assert header.startswith("row,product,emotion,product_probability_iPhone")
-    assert first.startswith("0,,,")  # neither label
+    assert first.startswith("0,,,")  # a row without labels
     assert len(rest) == 39
 
 
@@ -189,7 +189,7 @@ def test_training_both_tasks_by_the_command(answer_model, tmp_path, capsys):
     assert sum(judged) == (rows.label_ids[:, 1] != tasks.NO_LABEL).sum()
     assert judged[0] > judged[1] > 0
     checkpoints = answer_model.parent / ".checkpoints"
-    assert not list(checkpoints.iterdir())  # neither of the model nor of the calibration
+    assert not list(checkpoints.iterdir())  # neither training nor calibration left any
     path = tmp_path / "evaluated.json"
     assert evaluate.main(["--data", str(paths.SAMPLE_CORPUS), "--model", str(answer_model), "--json", str(path)]) == 0
     found = json.loads(path.read_text(encoding="utf-8"))["validation"]
@@ -223,7 +223,7 @@ def test_folds_that_are_done_are_not_trained_again_after_an_interrupt(tiny_bert,
         UsageError, match=r"an unfinished run \(1 fold of the calibration\); add --resume .* or --restart"
     ):
         train.main(arguments)
-    with pytest.raises(KeyboardInterrupt):  # in the second fold once more: the first is not trained again
+    with pytest.raises(KeyboardInterrupt):  # again in the second fold: the first is not retrained
         train.main([*arguments, "--resume"])
     assert "stopped; 1 fold" in capsys.readouterr().err
     assert len(list(tmp_path.rglob("*.npz"))) == len(trained) == 1

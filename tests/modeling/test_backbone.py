@@ -20,7 +20,7 @@ def folder(tiny_bert, tmp_path):
 
 
 def refusal(name):
-    """The message with which ``name`` is refused."""
+    """The error message for the backbone ``name``."""
     with pytest.raises(ModelError) as refused:
         backbone.find(str(name))
     message = str(refused.value)
@@ -72,7 +72,7 @@ def test_a_missing_package_is_named(monkeypatch):
 
 @pytest.fixture
 def parts(tiny_mpnet, tmp_path, monkeypatch):
-    """Packages with the parts of a zip of the tiny MPNet, whose hashes are taken for those of the release."""
+    """Packages that hold the zipped tiny MPNet in parts; its hashes stand in for those of the release."""
     with zipfile.ZipFile(tmp_path / "whole.zip", "w") as whole:
         (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
         for file in [*(tiny_mpnet / name for name in backbone.FILES), tmp_path / "tokenizer_config.json"]:

@@ -20,7 +20,7 @@ CLASSES = 9
 
 @pytest.fixture(scope="module", autouse=True)
 def float32():
-    """Number format and random numbers as in a run; the format is put back afterwards."""
+    """Number format and random numbers as in a run; the format is restored afterwards."""
     import tf_keras
 
     before = tf_keras.mixed_precision.global_policy()
@@ -163,7 +163,7 @@ def test_targets_count_where_a_task_has_any(tiny_bert):
     found = compiled(two, make_config("answer"), soft=True)
     logits = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
     first, second = (part - np.log(np.exp(part).sum(axis=1, keepdims=True)) for part in np.split(logits, [3], axis=1))
-    targets = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 1, 0, 0.3, 0.7], [-1] * 5], np.float32)  # the last fills up
+    targets = np.array([[0.5, 0.25, 0.25, 0, 0], [0, 1, 0, 0.3, 0.7], [-1] * 5], np.float32)  # the last row is padding
     expected = -(first[0] @ targets[0, :3] + first[1] @ targets[1, :3]) / 2 - second[1] @ targets[1, 3:]
     assert float(found.loss(tf.constant(targets), tf.constant(logits))) == pytest.approx(expected, rel=1e-5)
     metrics = found.test_on_batch(batch(3), tf.constant(targets), return_dict=True)
@@ -209,7 +209,7 @@ def test_a_run_of_one_step_has_a_rate(model):
 def test_one_switch_decides_whether_steps_are_compiled(model, xla):
     compiled(model, REPORT, xla=xla)
     assert model._jit_compile is xla
-    # Keras itself leaves the optimizer uncompiled where there is no GPU.
+    # Keras does not compile the optimizer without a GPU.
     assert model.optimizer.jit_compile is (xla and bool(tf.config.list_physical_devices("GPU")))
 
 
@@ -238,7 +238,7 @@ def test_class_probabilities_are_float32_where_layers_compute_in_bfloat16(tiny_b
     try:
         model = build(backbone.find(str(tiny_bert)), [CLASSES])
         assert model.bert(batch()).last_hidden_state.dtype == tf.bfloat16
-        assert model(batch()).logits.dtype == tf.float32  # and with them the loss
+        assert model(batch()).logits.dtype == tf.float32  # so the loss is too
         assert_probabilities(class_probabilities(model, batch()), 3)
         assert {weight.dtype for weight in model.weights} == {tf.float32}
     finally:
@@ -266,7 +266,7 @@ def test_reseeding_repeats_dropout_and_another_seed_does_not(model):
     np.testing.assert_array_equal(logits(seed=1), first)
     np.testing.assert_array_equal(logits(), second)
     assert not np.array_equal(logits(seed=2), first)
-    largest = (2**31 - 1) * 1_000_003 + 1000  # of the largest seed of a recipe, in a late epoch
+    largest = (2**31 - 1) * 1_000_003 + 1000  # from the largest seed of a configuration, in a late epoch
     np.testing.assert_array_equal(logits(seed=largest), logits(seed=largest))
 
 

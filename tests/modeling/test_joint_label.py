@@ -1,4 +1,4 @@
-"""The rule of the joined answer, by cases that a person can check."""
+"""The rule for the joint label, in cases that can be checked by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Low-rank adapters: what they add, what is trained beside them, and what is left of them."""
+"""Low-rank adapters: what they add, what is trained with them, and what is left after merging."""
 
 import numpy as np
 import pytest
@@ -51,13 +51,13 @@ def test_a_merged_model_answers_as_its_adapters_did_and_the_rest_of_the_encoder_
     lora.merge(model)
     np.testing.assert_allclose(logits(model), expected, atol=1e-5)
     after = kept(model)
-    assert list(after) == list(before)  # as set_weights needs it
+    assert list(after) == list(before)  # set_weights needs this order
     assert [variable.name for variable in model.trainable_variables] == names
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     assert {name for name in changed if "pooler" not in name and "classifier" not in name} == set(
         filter(is_adapted, before)
     )
-    assert len(list(filter(is_adapted, changed))) == 4  # of two layers
+    assert len(list(filter(is_adapted, changed))) == 4  # in two layers
     assert any("classifier" in name for name in changed)
 
 

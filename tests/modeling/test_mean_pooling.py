@@ -1,4 +1,4 @@
-"""The classifier that reads the mean of its tokens: which tokens count, and what it returns beside the logits."""
+"""The mean-pooling classifier: which tokens count, and what it returns besides the logits."""
 
 from __future__ import annotations
 
