@@ -1,4 +1,4 @@
-"""Kill a process that records, at a random moment, and look at what it has left."""
+"""Kill a recording process at a random moment, and check what it left."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ SCRIPT = Path(written_under_load.__file__)
 
 @dataclass(frozen=True)
 class Left:
-    """What was there after the kill.
+    """The state after the kill.
 
     Attributes:
-        recorded: Calls of ``record`` that had returned.
-        kept: Calls of them that are in the log.
-        missing_seconds: How long before the kill the oldest call that is missing had returned; 0 if none is missing.
+        recorded: Calls that had returned.
+        kept: Calls that are in the log.
+        missing_seconds: Time from the return of the oldest missing call to the kill; 0 if none is missing.
         faults: What is wrong with the log, in words; empty if all is well.
     """
 
@@ -37,16 +37,16 @@ def kill_while_recording(path: Path, choose: random.Random, rate: int = 2000, lo
     """Start the program, kill it up to ``longest`` seconds after its first record, and check the log.
 
     Args:
-        path: Where its log shall be; there must be none.
-        choose: Chooses the moment.
-        rate: Texts it records in a second.
+        path: Its log, which must not exist yet.
+        choose: Draws the moment.
+        rate: Texts recorded per second.
         longest: Seconds.
     """
     command = [sys.executable, str(SCRIPT), str(path), str(rate)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         begin = process.stdout.readline()
-        # Reading goes on, or the pipe would fill up; the moment is chosen at random all the same.
+        # Keep reading so that the pipe does not fill up; the moment stays random.
         until, lines = time.monotonic() + choose.uniform(0.05, longest), [begin]
         while time.monotonic() < until:
             lines.append(process.stdout.readline())

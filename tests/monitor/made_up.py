@@ -16,7 +16,7 @@ from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
 from tf_model.monitor.store import Store
 
 APP = Stream("answer", "v1", "app")
-NOON = time.time() // 86_400 * 86_400 - 43_200  # of yesterday: recent, whole minutes, far from the end of a day
+NOON = time.time() // 86_400 * 86_400 - 43_200  # yesterday's: recent, a whole minute, far from the end of the day
 
 
 def predictions(rows: int = 1, product="iPad", emotion=tasks.POSITIVE, sure=0.9, answer=None) -> pandas.DataFrame:
@@ -52,7 +52,7 @@ def window_of(frame: pandas.DataFrame, texts: Sequence[str] | None = None, unk_r
 
 
 def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
-    """A window in which predictions with these columns were made, or those that are chosen."""
+    """A window of the predictions in these columns, or of the ``chosen`` ones."""
     if chosen is not None:
         chosen = list(chosen)
         columns = {name: [values[each] for each in chosen] for name, values in columns.items()}
@@ -60,7 +60,7 @@ def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
 
 
 def corrected(is_correct: bool | None, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:
-    """What a user thinks of an answer."""
+    """A user's correction of an answer."""
     given = {"text_hash": 1, "prediction": {}, "product": None, "emotion": None} | options
     return Corrected(when, stream, text, is_correct=is_correct, **given)
 
@@ -79,5 +79,5 @@ def store_with(path: Path, events) -> Store:
 
 
 def random_generator(seed: int = 0) -> numpy.random.Generator:
-    """Numbers that are the same in every run."""
+    """A random generator with a fixed seed."""
     return numpy.random.default_rng(seed)

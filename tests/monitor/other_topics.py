@@ -1,4 +1,4 @@
-"""Texts that are about anything but phones and their makers, as long as tweets are: made up, word by word."""
+"""Made-up texts, as long as tweets, about anything but phones and their makers."""
 
 from __future__ import annotations
 

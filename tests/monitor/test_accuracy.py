@@ -1,4 +1,4 @@
-"""Accuracy without labels follows what the model can notice, and nothing else; with corrections it has an interval."""
+"""Accuracy estimated without labels follows only what the model can notice; from corrections, it has an interval."""
 
 import numpy
 import pandas
@@ -11,23 +11,23 @@ from tf_model.monitor import accuracy
 from tf_model.monitor.aggregates import Window
 
 LABELS = tasks.PRODUCTS[:3]
-# How hard each class is: the share of its texts that say plainly which it is.
+# How easy each class is: the share of its texts that state it plainly.
 PLAIN = numpy.array([0.95, 0.8, 0.35])
 ORDINARY = (0.6, 0.3, 0.1)
 
 
 class World:
-    """Texts of which a model knows the true probabilities: its confidence is calibrated by construction.
+    """Texts whose true probabilities a model knows: its confidence is calibrated by construction.
 
-    A text belongs to a class; it is plain, and then the model is nearly sure, or it is not, and then the model sees
-    little more than the mix of the classes. A broken text is not plain, whatever it was.
+    Each text belongs to a class. If the text is plain, the model is nearly sure; if not, the model sees little more
+    than the class mix. A broken text is never plain.
     """
 
     def __init__(self, seed=0):
         self.random = random_generator(seed)
 
     def draw(self, rows, mix=ORDINARY, broken=0.0):
-        """Probabilities [rows, 3] that are right for this mix, and the classes that came out."""
+        """Calibrated probabilities [rows, 3] for this mix, and the classes drawn from them."""
         plain = self.random.random(rows) < PLAIN[self.random.choice(3, rows, p=mix)] * (1 - broken)
         strength = numpy.where(plain, self.random.gamma(12, 0.5, rows), self.random.gamma(1, 0.4, rows))
         guess = self.random.choice(3, rows, p=mix)
@@ -38,7 +38,7 @@ class World:
         return probabilities, truth
 
     def window(self, rows=1000, **options):
-        """A window of predictions and the share of them that is right."""
+        """A window of predictions, and the share of them that is correct."""
         probabilities, truth = self.draw(rows, **options)
         return window_of(frame_of(probabilities)), float((probabilities.argmax(axis=1) == truth).mean())
 
@@ -65,7 +65,7 @@ def test_the_estimate_is_the_accuracy_where_all_is_as_it_was():
         window, true = world.window(500)
         found = estimate(window)
         inside += found.low <= true <= found.high
-    assert inside >= 88  # of 100, where 95 are expected
+    assert inside >= 88  # of 100; 95 are expected
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_estimate_follows_a_real_drop(change):
     world = World(1)
     before, true_before = world.window(4000)
     after, true_after = world.window(4000, **change)
-    assert true_after < true_before - 0.05  # it is one
+    assert true_after < true_before - 0.05  # a real drop
     drop = estimate(before).accuracy - estimate(after).accuracy
     assert drop == pytest.approx(true_before - true_after, abs=0.03)
     assert estimate(after).high < estimate(before).low
@@ -91,11 +91,11 @@ def test_the_estimate_follows_a_slow_drop_over_time():
 
 def test_the_estimate_misses_that_labels_were_redefined():
     probabilities, truth = World(3).draw(4000)
-    renamed = numpy.array([1, 0, 2])[truth]  # what was called one thing is now called the other
+    renamed = numpy.array([1, 0, 2])[truth]  # the first two labels are swapped
     true = float((probabilities.argmax(axis=1) == renamed).mean())
     found = estimate(window_of(frame_of(probabilities)))
     assert true < 0.45
-    assert found.accuracy > true + 0.3  # blind, as the assumption says
+    assert found.accuracy > true + 0.3  # it cannot see that, as the assumption says
     assert "redefined" in accuracy.ASSUMPTION
 
 

@@ -84,7 +84,7 @@ def test_a_certain_but_small_difference_is_no_alarm(expected):
 
 def test_the_bound_grows_where_there_are_few_predictions(expected):
     few, many = (drift.compare(expected, window_of(draw(rows, random_generator(5)))) for rows in (50, 5000))
-    assert few[0].bound > 0.25  # the customary bound of "significant" would cry wolf here
+    assert few[0].bound > 0.25  # 0.25, the usual bound for a "significant" shift, would raise false alarms
     assert many[0].bound == 0.1
 
 
@@ -94,8 +94,8 @@ def test_the_alarm_begins_where_chance_ends(monkeypatch):
     window = window_of(predictions(60, product=products * 15, answer=sure * 30), ["x"] * 60)
     monkeypatch.setattr(drift, "ALPHA", 0.07)
     found = {each.feature: each for each in drift.compare(known, window)}
-    assert [each.level for each in found.values()] == [pytest.approx(0.01)] * 7  # shared out over the features
-    # 9.210 and 6.635 are what a chi-squared variable of 2 and of 1 degrees of freedom exceeds once in 100 times.
+    assert [each.level for each in found.values()] == [pytest.approx(0.01)] * 7  # ALPHA is divided among the features
+    # 9.210 and 6.635 are the 99% quantiles of chi-squared with 2 degrees of freedom and with 1.
     for feature, quantile, shown in (("product", 9.210, "0.25"), ("abstention", 6.635, "0.18")):
         assert found[feature].bound == pytest.approx((1 / 100 + 1 / 60) * quantile, rel=1e-4)
         assert f"index 0.00, alarm from {shown}, p 1)" in found[feature].in_words()
@@ -106,7 +106,7 @@ def test_the_alarm_begins_where_chance_ends(monkeypatch):
 
 
 def test_labels_that_are_rare_in_the_smaller_part_are_put_together():
-    # Of each rare label 52 * 100 / 1100 = 4.7 are expected in the window, fewer than 5: 100 and 4 rows of "others".
+    # Each rare label expects 52 * 100 / 1100 = 4.7 rows in the window, fewer than 5; merged, they have 100 and 4 rows.
     table = numpy.array([[900, 50, 50], [96, 2, 2]])
     chi_squared = 1100 * (900 * 4 - 100 * 96) ** 2 / (1000 * 100 * 996 * 104)
     assert drift._chi_squared(table) == pytest.approx(math.erfc(math.sqrt(chi_squared / 2)))  # 1 degree of freedom
@@ -161,10 +161,10 @@ def test_the_test_of_numbers_is_that_of_scipy():
 
 @cache
 def scored(path):
-    """A reference, 2,100 ordinary tweets and 600 texts of other topics, as columns; by a model that is made in seconds.
+    """A reference, and the recorded columns of 2,100 ordinary tweets and 600 texts on other topics.
 
-    TF-IDF and logistic regression stand in for BERT. It learns from half of the tweets; the reference is made of a
-    quarter, the windows of another.
+    TF-IDF with logistic regression stands in for BERT, to train in seconds. It learns from half of the tweets; a
+    quarter makes the reference, the other quarter the windows.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -200,7 +200,7 @@ def scored(path):
 
 
 def mixed(generator, ordinary, others, rows, share):
-    """A window of ``rows`` texts, ``share`` of them of other topics."""
+    """A window of ``rows`` texts, ``share`` of them on other topics."""
     strangers = round(rows * share)
     parts = [(ordinary, rows - strangers), (others, strangers)]
     return join(

@@ -1,4 +1,4 @@
-"""Corrections become a file that training reads, with the labels that somebody stands behind."""
+"""Corrections become a file for training, with only the labels that a person confirmed or named."""
 
 import pandas
 import pytest
@@ -35,12 +35,12 @@ def exported(tmp_path, *corrections):
     ("correction", "labels"),
     [
         (agreed("t"), (IPAD, GOOD)),
-        (agreed("t", predicted=(IPAD, None, None)), (IPAD, "")),  # a model of the product alone
-        (agreed("t", predicted=("Kindle", "meh", "meh")), ("", "meh")),  # so it is in other words
+        (agreed("t", predicted=(IPAD, None, None)), (IPAD, "")),  # a product-only model
+        (agreed("t", predicted=("Kindle", "meh", "meh")), ("", "meh")),  # "no emotion" among a model's own labels
         (agreed("t", predicted=("Kindle", "good", "good → Kindle")), ("Kindle", "good")),
-        (agreed("t", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # there is none, so it is towards nothing
+        (agreed("t", predicted=(IPAD, NONE, NONE)), ("", NONE)),  # no emotion, so no product
         (wrong("t", "iPhone", BAD), ("iPhone", BAD)),
-        (wrong("t", "iPhone"), ("iPhone", "")),  # of the emotion nothing was said
+        (wrong("t", "iPhone"), ("iPhone", "")),  # nothing was said about the emotion
         (wrong("t", emotion=BAD), ("", BAD)),
         (wrong("t", "iPhone", NONE), ("", NONE)),
         (agreed("t", "iPhone", predicted=(IPAD, GOOD, NOT_SURE)), ("iPhone", "")),
@@ -89,7 +89,7 @@ def test_each_product_of_a_text_has_a_row_beside_that_of_the_whole_text(tmp_path
     assert exported(tmp_path, *corrections) == [
         (text, IPAD, GOOD, "", ""),
         (text, "Pixel", NONE, "20", "25"),
-        (text, IPAD, NONE, "3", "7"),  # the last one; it keeps its product, whose mention is meant
+        (text, IPAD, NONE, "3", "7"),  # the last one; its product says which mention
     ]
 
 

@@ -92,7 +92,7 @@ def test_prune_removes_what_is_old(log, capsys):
     assert "removed 1 rows; the log now holds " in capsys.readouterr().err
     assert len(Store(log).corrections()) == 2
     assert main(["prune", "--log", str(log), "--corrections"]) == 0
-    assert len(Store(log).corrections()) == 1  # it is young
+    assert len(Store(log).corrections()) == 1  # it is recent
     assert main(["prune", "--log", str(log), "--days", "0.00000001"]) == 0
     assert Store(log).predictions().empty
 

@@ -1,4 +1,4 @@
-"""The figures for Prometheus: what is counted, what never becomes a label, and what rules and dashboard ask for."""
+"""Metrics for Prometheus: what is counted, what never becomes a label, and what rules and dashboard query."""
 
 import json
 import math
@@ -57,7 +57,7 @@ def program(name: str) -> str:
 
 
 def judged(sure: float = 0.9, rows: int = 60) -> report.Report:
-    """A report on predictions of this confidence, against a reference of 0.9."""
+    """A report on predictions with this confidence, against a reference with 0.9."""
     known = reference.build(["x"] * 200, predictions(200), "made up", accuracy={"answer": 0.88, SECRET: 0.5})
     window = window_of(predictions(rows, sure=sure), ["x"] * rows)
     return report.judge([window], known)
@@ -73,7 +73,7 @@ def failed(kind: str, source: str = "app") -> Failed:
 
 
 class Follower:
-    """What an exporter asks of a recorder, without a log."""
+    """The part of a recorder that an exporter uses, without a log."""
 
     path, dropped, waiting = Path("none.sqlite"), 0, 0
 
@@ -82,7 +82,7 @@ class Follower:
 
 
 def busy_exporter() -> Exporter:
-    """One that has a sample of everything, so that every series is there."""
+    """An exporter with a sample of everything, so that every series exists."""
     exporter = Exporter()
     exporter.attach(Follower())
     exporter.judge = judged
@@ -149,10 +149,10 @@ def test_a_model_of_the_product_alone_always_answers():
 
 def test_errors_and_feedback():
     exporter = Exporter()
-    assert value(exporter, "errors_total", kind="DataError") == 0  # there from the start: a rate needs the zero
+    assert value(exporter, "errors_total", kind="DataError") == 0  # exists from the start: a rate needs the zero
     exporter.observe(failed("DataError", "batch"))
     exporter.observe(corrected(False))
-    exporter.observe(corrected(False, prediction={"answer": NOT_SURE}))  # which judges no answer, as in the report
+    exporter.observe(corrected(False, prediction={"answer": NOT_SURE}))  # "Not sure" is no answer to judge
     assert value(exporter, "errors_total", kind="DataError") == 1
     assert value(exporter, "requests_total", source="batch", status="error") == 1
     assert value(exporter, "feedback_total", verdict="wrong") == 1
@@ -160,7 +160,7 @@ def test_errors_and_feedback():
 
 
 def test_calls_under_way_are_seen_by_who_asks_meanwhile(monkeypatch):
-    monkeypatch.setattr(predictor, "_calls", [])  # a test before may have left one that takes long
+    monkeypatch.setattr(predictor, "_calls", [])  # an earlier test may have left a slow call
     exporter, seen = Exporter(), []
     model = stub()
 
@@ -175,7 +175,7 @@ def test_calls_under_way_are_seen_by_who_asks_meanwhile(monkeypatch):
 def test_the_model_in_use():
     exporter = Exporter()
     exporter.attach(Follower("product", "1"))
-    exporter.attach(Follower("answer", "2"))  # the one before is gone
+    exporter.attach(Follower("answer", "2"))  # replaces the first
     assert value(exporter, "model_info", name="answer", version="2") == 1
     assert value(exporter, "model_info", name="product", version="1") is None
 
@@ -205,9 +205,7 @@ def test_processor_and_memory_grow_with_use():
     until = time.process_time() + 0.3
     while time.process_time() < until:
         pass
-    assert (
-        exporter.registry.get_sample_value("process_cpu_seconds_total") >= before + 0.2
-    )  # it counts in ticks of a hundredth
+    assert exporter.registry.get_sample_value("process_cpu_seconds_total") >= before + 0.2  # counted in ticks of 10 ms
     assert exporter.registry.get_sample_value("process_resident_memory_bytes") > 10 * 2**20
     assert 0 <= time.time() - exporter.registry.get_sample_value("process_start_time_seconds") < 7 * 86_400
 
@@ -313,7 +311,7 @@ def test_it_says_of_the_log_of_a_recorder_what_the_report_says(tmp_path, monkeyp
         }
     recorder.path.unlink()
     assert value(exporter, "alarm", signal="drift") is None
-    assert value(exporter, "errors_total", kind="DataError") == 30  # what needs no log is served all the same
+    assert value(exporter, "errors_total", kind="DataError") == 30  # metrics without a log are still served
 
 
 def test_what_only_a_reference_tells_is_not_served_without_one(tmp_path):
@@ -330,7 +328,7 @@ def test_what_only_a_reference_tells_is_not_served_without_one(tmp_path):
 
 
 class Driver:
-    """In the place of NVIDIA's: two GPUs, of which the second tells little, as under MIG."""
+    """Stands in for NVIDIA's driver: two GPUs, the second reporting little, as under MIG."""
 
     class NVMLError(Exception):
         pass
@@ -430,7 +428,7 @@ def dashboard() -> dict:
 
 
 def queries() -> list[str]:
-    """Every query of the dashboard, with the variables of Grafana filled in."""
+    """Every query of the dashboard, with Grafana's variables filled in."""
     panels = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
     return [query.replace("$__rate_interval", "1m").replace("$instance", ".*") for query in panels]
 
@@ -446,7 +444,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_exist():
     asked = [rule["expr"] for rule in rules()] + queries() + [dashboard()["templating"]["list"][1]["definition"]]
     assert len(queries()) > 25
     assert set().union(*map(metrics_in, asked)) <= exported
-    for rule in rules():  # and what a description sends the reader to
+    for rule in rules():  # so do the metrics that a description names
         named = metrics_in(rule["annotations"]["description"])
         assert all(any(name.startswith(each) for name in exported) for each in named)
 
@@ -556,7 +554,7 @@ def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 6
 
 
 def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
-    """The example configuration, the rules and the dashboard, with nothing changed but the ports and the interval."""
+    """The example configuration, rules and dashboard; only the ports and the interval differ."""
     server_program, exporter, port = program("prometheus"), busy_exporter(), free_port()
     config = (DEPLOY / "prometheus.yml").read_text(encoding="utf-8")
     config = config.replace(f"{prometheus.ADDRESS}:{prometheus.PORT}", urllib.parse.urlsplit(exporter.serve(0)).netloc)
@@ -590,7 +588,7 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_query(tmp_path):
             return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
 
         wait_for(evaluated, process, log)
-        # Half of the calls fail, and the alert waits for it to last; the estimate is close to what was measured.
+        # Half of the calls fail: the alert is pending until that lasts. The estimate is near the measured accuracy.
         wait_for(lambda: states(port)["TweetTargetErrors"] == "pending", process, log)
         assert states(port)["TweetTargetAccuracy"] == states(port)["TweetTargetDrift"] == "inactive"
         exporter.judge = lambda: judged(sure=0.4)

@@ -27,8 +27,8 @@ from tf_model.monitor.recorder import Recorder
 from tf_model.monitor.store import Store
 
 SECONDS = {"tokenize": 0.001, "model": 0.02, "rest": 0.003}
-# On a machine of its own a record is safe after 0.2 s (bench-monitor measures that); where the tests share
-# the processor with others, the thread that writes waits for its turn as well.
+# On an idle machine a record is safe after 0.2 s (measured by bench-monitor); on a busy one, the writing thread
+# also waits for the processor.
 SAFE_AFTER = 1.0
 
 
@@ -202,14 +202,14 @@ def test_what_does_not_fit_is_dropped_and_counted_where_everybody_sees_it(path, 
     gate = threading.Event()
     monkeypatch.setattr(recording, "CAPACITY", 10)
     with Recorder(path, model="m", version="1") as recorder:
-        recorder.observers.append(lambda event: gate.wait(30))  # a writer that cannot go on
+        recorder.observers.append(lambda event: gate.wait(30))  # blocks the writer
         for number in range(25):
             record(recorder, [f"{number}"], predictions(), {}, "app")
         assert recorder.dropped == 15
-        recorder.correct("a text", {}, is_correct=True)  # taken all the same
+        recorder.correct("a text", {}, is_correct=True)  # accepted all the same
         gate.set()
         assert recorder.flush(30)
-        record(recorder, ["x"] * 50, predictions(50), {}, "app")  # larger than all the room, and nothing else waits
+        record(recorder, ["x"] * 50, predictions(50), {}, "app")  # larger than the whole queue, which is empty
         assert recorder.flush(30)
         assert recorder.dropped == 15
     window = Store(path).window(time.time() - 60, time.time())
@@ -297,7 +297,7 @@ def test_a_locked_log_is_written_when_it_is_free_again(recorder, path, monkeypat
         assert recorder.flush(30)
     assert recorder.failure is None
     assert len(Store(path).predictions()) == 1
-    assert caplog.text.count("database is locked") == 1  # said once, not with each attempt
+    assert caplog.text.count("database is locked") == 1  # logged once, not at each attempt
 
 
 def test_old_rows_that_cannot_be_removed_are_said_once_and_records_go_on(path, monkeypatch, caplog):

@@ -83,7 +83,7 @@ def test_it_is_that_of_the_version_that_answered(made, tmp_path):
     made.save(tmp_path)
     (tmp_path / "fingerprint.pb").write_bytes(b"one training")
     training = training_of(tmp_path)
-    # The model may have been saved long before the server was given it, as after a rollback.
+    # The model may be much older than its version on the server, as after a rollback.
     served = [str(served_version(training, seconds)) for seconds in (1_000_000_000, 1_795_488_000)]
     for version in (training, *served):
         assert reference.load(tmp_path, version) == made

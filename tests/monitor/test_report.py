@@ -123,7 +123,7 @@ def test_answers_of_an_earlier_time_are_judged_when_they_are_corrected(judge):
 def test_a_guess_at_the_product_where_there_is_none_is_no_alarm(judge):
     none = [answered(NOON, ["x" * 90] * 4, sure=0.3, emotion=tasks.NO_EMOTION) for _ in range(100)]
     found = judge(*none)
-    assert found.estimated["product"].rows == 400  # of WELL
+    assert found.estimated["product"].rows == 400  # those of WELL
     assert not [alarm for alarm in found.alarms if "accuracy of the product" in alarm.words]
 
 
@@ -160,14 +160,14 @@ def test_a_version_is_not_blamed_for_another(tmp_path, expected):
 
 def test_many_corrections_are_an_alarm_and_few_are_not(judge):
     assert words(judge(*corrections(correct=0, wrong=25))) == {}
-    text = words(judge(*corrections(correct=15, wrong=25), well=[]))["accuracy"]  # beside the 25 from before
+    text = words(judge(*corrections(correct=15, wrong=25), well=[]))["accuracy"]  # with the 25 from above
     assert text.startswith("users called 15 of 65 predictions correct (23%")
     assert "it was 80% on the validation part" in text
 
 
 def test_corrections_are_compared_with_the_accuracy_of_what_is_answered(judge, expected):
     answers = replace(expected, answered_accuracy=0.9)
-    many = corrections(correct=770, wrong=230)  # as good as the best guesses, far below the answers
+    many = corrections(correct=770, wrong=230)  # as accurate as the best guesses, far below the answers
     assert words(judge(*many)) == {}
     text = words(judge(against=answers))["accuracy"]
     assert "of the answers that are given, it was 90% on the validation part" in text

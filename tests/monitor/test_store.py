@@ -1,4 +1,4 @@
-"""What is written comes back, in whole, while others write, and the sums are those of the rows."""
+"""What is written is read back whole, even while others write, and the aggregates match the rows."""
 
 import math
 import sqlite3
@@ -89,14 +89,14 @@ def test_a_correction_of_a_mention_keeps_its_characters_and_goes_with_them(path,
         store.prune(corrections=True, seconds=0)
     else:
         store.write([corrected(None, NOON + 2, start=3)])
-    store.write([corrected(True)])  # SQLite gives it the number of one that went
+    store.write([corrected(True)])  # SQLite reuses the id of a deleted row
     assert store.corrections()["start"].isna().all()
     store.write([corrected(None, NOON + 3), corrected(False, NOON + 4, **of_mention)])
     assert store.corrections()["start"].tolist()[-1] == 3
 
 
 def test_the_sums_are_those_of_the_rows_at_every_level(path):
-    # Over four days, by the minute and by the hour.
+    # Four days of events: aggregates by the minute and by the hour.
     events = [answered(NOON - each * 3_000, ["x" * (each % 90)] * (each % 3 + 1)) for each in range(110)]
     store = store_with(path, events)
     for since, until in ((NOON - 6_000, NOON + 60), (NOON - 86_400 * 3, NOON + 60), (NOON - 86_400 * 200, NOON + 60)):
@@ -331,12 +331,12 @@ def test_an_empty_log_reads_as_empty(path):
 
 @pytest.fixture
 def set_clock(monkeypatch):
-    """Sets the time that the log goes by."""
+    """A function that sets the log's clock."""
     return lambda now: monkeypatch.setattr(log, "time", SimpleNamespace(time=lambda: now))
 
 
 def prune(store, *retention):
-    """Removes all that may go; how many rows that were."""
+    """Prune until nothing more is removed; return the number of rows removed."""
     return sum(iter(lambda: store.prune(*retention), 0))
 
 
@@ -373,7 +373,7 @@ def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path, monke
     assert rows["time"].max().timestamp() == NOON + 59
     assert store.window(NOON, NOON + 60).predictions == 30_000
     store.close()
-    assert path.stat().st_size < before * 0.7  # the space is given back
+    assert path.stat().st_size < before * 0.7  # the space is freed
 
 
 def test_one_step_removes_a_bounded_number_of_texts(path, monkeypatch, set_clock):

@@ -1,7 +1,7 @@
-"""A program that records from 8 threads until it is killed, and says on standard output what it has recorded.
+"""A program that records from 8 threads until it is killed, and prints each call that has returned.
 
-Run as ``python written_under_load.py DATABASE RECORDS_PER_SECOND``. Each line of its output is a thread, the number of
-a record in this thread, and the time at which ``record`` had returned. Every call has two texts.
+Run as ``python written_under_load.py DATABASE TEXTS_PER_SECOND``. Each output line holds the thread, the number of the
+call in that thread, and the time at which the call returned. Every call has two texts.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ TEXTS = 2
 
 
 def main(path: str, rate: str) -> None:
-    """Record until somebody stops this process."""
+    """Record until the process is killed."""
     recorder = Recorder(path, model="product", version="1")
     pause = THREADS * TEXTS / float(rate)
 
     def work(thread: int) -> None:
         number, due = 0, time.monotonic()
         while True:
-            # The name of the product tells which record it is: of the texts only hashes are kept.
+            # The product's name identifies the call, because only hashes of the texts are kept.
             frame = pandas.DataFrame({"product": [f"{thread} {number}"] * TEXTS, "product_confidence": [0.9] * TEXTS})
             recorder.record_measured(["a text"] * TEXTS, Measured(frame, {"model": 0.01}, None), "app")
             os.write(1, f"{thread} {number} {time.time()!r}\n".encode())  # one system call: a whole line or none
