@@ -18,7 +18,7 @@ MAX_TOKENS = 64
 
 
 def examples(rows, seed=0, longest=60):
-    """Token ids of ``rows`` texts of random lengths; the first token is the text's own, its label that times 3."""
+    """Token ids of ``rows`` texts of random lengths. The first token identifies the text; 3 times it is the label."""
     lengths = np.random.default_rng(seed).integers(2, longest + 1, rows)
     token_ids = tf.ragged.constant([[1000 + row] + [7] * (n - 1) for row, n in enumerate(lengths)], dtype=tf.int32)
     return token_ids, (1000 + np.arange(rows)) * 3
@@ -126,7 +126,7 @@ def test_a_window_is_shorter_than_an_epoch(monkeypatch):
     monkeypatch.setattr(batching, "WINDOW", 2)
     token_ids, label_ids = examples(200)
     batches = batches_of(token_ids, label_ids, batch_size=10)
-    # Each window gives a batch of short texts and a batch of long ones; an epoch sorted whole would have none between.
+    # Each window gives a batch of short texts and one of long texts; sorting the whole epoch would give some between.
     shortest = sorted(inputs["attention_mask"].sum(axis=1).min() for inputs, _ in batches)
     assert shortest[9] < 15 < 25 < shortest[10]
 
@@ -161,7 +161,7 @@ def test_scores_come_in_the_order_of_the_texts_from_one_trace_for_all_lengths(ro
     assert scored[:, 1].tolist() == token_ids.row_lengths().numpy().tolist()
     assert traces == [[None, None]]
     assert [count for count, _ in shapes[:-1]] == [batch_size] * (len(shapes) - 1)
-    assert [length for _, length in shapes] == sorted(length for _, length in shapes)  # texts of one length together
+    assert [length for _, length in shapes] == sorted(length for _, length in shapes)  # similar lengths are together
 
 
 # ------------------------------------------------------------------------------------------------------- encode

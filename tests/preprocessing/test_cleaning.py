@@ -1,4 +1,4 @@
-"""Cleaning: the graph against the same rule stated once more, in plain Python."""
+"""Cleaning: the rules in the graph against the same rules in plain Python."""
 
 import re
 import unicodedata
@@ -17,11 +17,11 @@ tf = import_tensorflow()
 
 
 def report(text: str) -> str:
-    """The report's code."""
+    """The cleaning code of the report."""
     return re.sub(r"http[s]?://\S+", "", re.sub(r"[^a-z]+", " ", text.lower()))
 
 
-# RE2 knows ASCII space only, and lets LONG S stand for S where case is ignored.
+# RE2 knows ASCII space only, and lets LONG S match S where case is ignored.
 NOT_SPACE = r"[^\t\n\f\r ]"
 URL = re.compile(
     rf"http[sſ]?:{NOT_SPACE}*"
@@ -52,7 +52,7 @@ def normalized(text: str) -> str:
 
 
 def no_retweet(text: str) -> str:
-    """Light normalisation, less the marks of a retweet at the beginning, taken off one by one."""
+    """Light normalisation, then retweet marks removed from the beginning, one at a time."""
     left = normalized(text)
     while found := re.match(r"rt\b[: ]*(@\w+[: ]*)?", left, re.ASCII | re.IGNORECASE):
         left = left[found.end() :]
@@ -60,7 +60,7 @@ def no_retweet(text: str) -> str:
 
 
 def trimmed(text: str) -> str:
-    """The same, less what the end is made of, taken off piece by piece."""
+    """As ``no_retweet``, then spaces, "!", ".", "lol", "#lol" and "@user" removed from the end, one at a time."""
     left = no_retweet(text)
     while found := re.search(r"(?:[ !.]|#lol|\blol|\B@user)\Z", left, re.ASCII | re.IGNORECASE):
         left = left[: found.start()]
@@ -68,7 +68,7 @@ def trimmed(text: str) -> str:
 
 
 def target(text: str) -> str:
-    """As without the marks of a retweet; a marked mention is masked, and a special token that stands there is none."""
+    """As ``no_retweet``, but a marked mention becomes [MASK], and special tokens in the text lose their meaning."""
     text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
     text = "".join(each for each in unicodedata.normalize("NFD", text) if unicodedata.category(each) != "Mn")
     for token in ("CLS", "SEP", "PAD", "UNK", "MASK"):
@@ -101,7 +101,7 @@ PIECES = [
     *("RT", "RT ", "rt @a: ", "RT: ", "@user", "[MASK]", "[SEP]", "[M\u00c1SK]", "\x02", "\x03", "\x02Xbox\x03"),
     *(" ", "  ", "\t", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u00a0", "\u2028", "\u2029", "\x00", "\x7f"),
 ]
-characters = st.characters(exclude_categories=["Cs", "Cn"])  # what is not yet assigned differs between versions
+characters = st.characters(exclude_categories=["Cs", "Cn"])  # unassigned ones differ between Unicode versions
 texts = st.lists(st.sampled_from(PIECES) | st.text(characters, max_size=4), max_size=12).map("".join)
 in_batches = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -158,7 +158,7 @@ def test_only_printable_ascii_and_single_spaces_are_left_by_normalisation(batch)
     assert all(re.fullmatch(r"(?:[!-~]+(?: [!-~]+)*)?", text) for text in found)
 
 
-# An unescaped entity ("&amp;lt;") may make another, and "@a_.bc/d" an address of what was none.
+# Without "&" and "_": unescaping "&amp;lt;" makes another entity, and "@a_.bc/d" may become an address.
 ascii_pieces = st.sampled_from([piece for piece in PIECES if piece.isascii() and not set(piece) & set("&_")])
 ascii_texts = st.lists(ascii_pieces | st.text(st.characters(codec="ascii", exclude_characters="&_")), max_size=12)
 
@@ -258,7 +258,7 @@ def test_the_end_by_example(text, expected):
         ("   ", " "),
         ("iPad 2!", "ipad "),
         ("@mention I LOVE it :) #sxsw", " mention i love it sxsw"),
-        # The rule for addresses comes too late: they stay as words.
+        # The rule for addresses comes too late: addresses stay as words.
         ("see http://bit.ly/A1", "see http bit ly a "),
         ("{link} Q&amp;A", " link q amp a"),
         ("don\ufffd\u06eat", "don t"),
@@ -305,7 +305,7 @@ def mentions(draw) -> tuple[str, int, int]:
 
 
 def marked_in_the_graph(rows: list[tuple[str, int, int]]) -> list[str]:
-    """:func:`mark_bytes` of texts, with the places given in characters."""
+    """Texts marked by :func:`mark_bytes`, with positions given in characters."""
     places = [[len(text[:place].encode()) for place in (start, end)] for text, start, end in rows]
     starts, ends = (tf.constant(each, tf.int32) for each in zip(*places, strict=True))
     found = mark_bytes(tf.constant([text.encode() for text, *_ in rows]), starts, ends)

@@ -1,4 +1,4 @@
-"""Token ids without TensorFlow: those of the graph, for every cleaning and script."""
+"""Token ids without TensorFlow equal those of the graph, for every cleaning and script."""
 
 import os
 import random
@@ -20,7 +20,7 @@ WORDS = [
     *("ipad", "iphone", "android", "Google", "APPLE", "app", "maps", "love", "hate", "the", "of", "is"),
     *("don't", "can't", "re-tweet", "sxsw", "[MASK]", "[CLS]"),
 ]
-# First and last character of scripts: ASCII, Latin, marks, Greek, Arabic, Ethiopic, symbols, Han, Hangul, emoji, ...
+# Ranges of characters: ASCII, Latin, marks, Greek, Arabic, Ethiopic, symbols, Han, Hangul, emoji, ...
 SCRIPTS = [
     *((0x00, 0x80), (0x80, 0x250), (0x300, 0x370), (0x370, 0x600), (0x600, 0x1200), (0x1200, 0x2000)),
     *((0x2000, 0x2C00), (0x2C00, 0xA000), (0xA000, 0xD800), (0xE000, 0x10000), (0x10000, 0x20000)),
@@ -44,7 +44,7 @@ def generated(count: int, seed: int) -> list[str]:
                 return draw.choice(WORDS)
             case 4:
                 return draw.choice([" ", "", ", ", "\t"])
-            case 5 if draw.random() < 0.2:  # the longest word that is not unknown has 100 letters
+            case 5 if draw.random() < 0.2:  # words of more than 100 letters are unknown
                 return draw.choice("abz#") * draw.choice([99, 100, 101, 300])
         low, high = draw.choice(SCRIPTS)
         return "".join(chr(draw.randrange(low, high)) for _ in range(draw.randrange(1, 5)))
@@ -60,7 +60,7 @@ def marked(texts: list[str], seed: int) -> list[str]:
 
 
 def both(weights, name: str, lower_case: bool, texts: list[str]) -> list[tuple[str, list[int], list[int]]]:
-    """The texts of which the ids differ, with both."""
+    """The texts whose token ids differ, with both lists of ids."""
     encoder = TextEncoder(weights.vocabulary, name, lower_case)
     light = LightTokenizer(encoder.vocabulary, CLEANINGS[name], lower_case, encoder.max_tokens)
     expected = encode(encoder, texts).to_list()

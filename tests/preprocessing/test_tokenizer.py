@@ -91,7 +91,7 @@ def test_a_text_cannot_name_special_tokens(ids, special):
 
 @pytest.fixture(scope="module")
 def of_mentions(tiny_vocabulary):
-    """An encoder of mentions, and its words of a text."""
+    """An encoder of mentions, and its function from a text to words."""
     encoder = TextEncoder(tiny_vocabulary, "target")
     words = tf.autograph.experimental.do_not_convert(encoder.words)
     return encoder, tf.function(words, input_signature=[tf.TensorSpec([], tf.string)])
@@ -111,7 +111,7 @@ def test_a_mention_is_read_wherever_it_stands_with_as_much_around_it_as_fits(of_
     text = mark(f"{'!' * before} Xbox {'2 ' * after}", before + 1, before + 5)
     [found] = encode(encoder, [text]).to_list()
     fits = found[1:-1]
-    assert len(fits) == min(before + 1 + min(after, 150), 126)  # of what follows, 300 characters are read
+    assert len(fits) == min(before + 1 + min(after, 150), 126)  # 300 characters after the mention are read
     assert fits.count(MASK) == 1
     assert set(fits[: fits.index(MASK)]) <= {MARK}
     assert set(fits[fits.index(MASK) + 1 :]) <= {TWO}
@@ -173,7 +173,7 @@ def hugging_face(vocabulary_file):
 
 @pytest.fixture(scope="module", params=CLEANINGS)
 def assert_same_ids(request, hugging_face, vocabulary_file):
-    """A function that compares the ids of texts, cleaned by one rule."""
+    """A function that compares our token ids with Hugging Face's, for one cleaning."""
     encoder = TextEncoder(vocabulary_file, request.param)
 
     def compare(texts):
