@@ -21,7 +21,7 @@ from tf_model.promote.versions import other_version
 
 
 def compared(difference: float, verdict: str = "no clear difference") -> dict:
-    """What a comparison found."""
+    """The result of a comparison of two models."""
     figures = {
         "old": {"accuracy": 0.88},
         "new": {"accuracy": 0.88 + difference},
@@ -90,7 +90,7 @@ def new(tmp_path):
     return write(tmp_path / "new", mark="new")
 
 
-# ------------------------------------------------------------------------------------------------------ may it?
+# ------------------------------------------------------------------------------------------------------ promotion
 
 
 def test_the_first_model_needs_no_comparison(models, new):
@@ -223,7 +223,7 @@ def test_a_model_of_another_name_is_left_alone(models, new, tmp_path):
     assert mark_of(models / "answer") == "answer"
 
 
-# ------------------------------------------------------------------------------------------------------ and back
+# ------------------------------------------------------------------------------------------------------ rollback
 
 
 def test_back_and_forth(models, new):
@@ -247,7 +247,7 @@ def test_a_rollback_needs_a_version_that_works(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(ModelError, match=r"has no previous version in .* only a promotion keeps one"):
         promotion.rollback(old)
-    assert [each.name for each in models.iterdir()] == ["product"]  # nothing was made
+    assert [each.name for each in models.iterdir()] == ["product"]  # nothing was created
     promote(new, 0.1)
     (other_version(old) / "model.json").unlink()
     with pytest.raises(ModelError, match="holds no whole model"):
@@ -265,10 +265,10 @@ def test_a_name_that_a_killed_promotion_left_missing_comes_back(models, new, tmp
     old = write(models / "product", mark="old")
     promote(new, 0.1)
     (models / "product").unlink()
-    assert command.main(["--rollback", "product"]) == 0  # of the two, that which was in use before
+    assert command.main(["--rollback", "product"]) == 0  # restores the previous of the two versions
     assert (mark_of(old), mark_of(other_version(old))) == ("old", "new")
     (models / "product").unlink()
-    with pytest.raises(ModelError, match="--force"):  # it is compared as ever
+    with pytest.raises(ModelError, match="--force"):  # the comparison still applies
         promote(write(tmp_path / "worse", mark="worse"), -0.1)
     assert mark_of(old) == "old"
 
@@ -392,7 +392,7 @@ def save(folder: Path) -> Path:
 
 
 def test_real_models_are_loaded_compared_and_exchanged(models, tmp_path, monkeypatch, capsys):
-    monkeypatch.undo()  # the real way to load
+    monkeypatch.undo()  # load models for real
     monkeypatch.chdir(tmp_path)
     rows = [
         (f"{word} {number}", product, tasks.POSITIVE, f"note {number}")

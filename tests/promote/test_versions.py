@@ -1,4 +1,4 @@
-"""A link that is moved from one version to the next: whole at every moment, also when the program ends at any line."""
+"""A link that moves from one version to the next: complete at every moment, even if the program dies at any line."""
 
 import errno
 import subprocess
@@ -26,7 +26,7 @@ def make(folder: Path, content: str) -> Path:
 
 
 def content_of(folder: Path | None) -> str | None:
-    """What a folder holds, None if it is not there; it must be a whole one."""
+    """The content of a folder, which must be complete; None if there is no folder."""
     if folder is None or not folder.exists():
         return None
     files = sorted(folder.glob("parts/*.txt"))
@@ -40,7 +40,7 @@ def both(target: Path) -> tuple[str | None, str | None]:
 
 
 def leftovers(target: Path) -> list[str]:
-    """What is there beside the link and its two versions."""
+    """Hidden files and folders left beside the link and its two versions."""
     folders = (target.parent, versions_folder(target))
     return [each.name for folder in folders for each in folder.glob(".*") if each.name != versions.FOLDER]
 
@@ -57,7 +57,7 @@ def test_versions_come_and_go(tmp_path):
     for expected in [("second", "third"), ("third", "second"), ("second", "third")]:
         use_version(target, other_version(target))
         assert both(target) == expected
-    add_version(first, target)  # a rollback went before: what was in use is kept, whatever its number
+    add_version(first, target)  # after a rollback: the version in use is kept, whatever its number
     assert both(target) == ("first", "second")
     assert len(versions.versions(target)) == 2
     assert leftovers(target) == []
@@ -90,7 +90,7 @@ def test_a_name_that_was_deleted_comes_back(tmp_path):
     use_version(target, versions.versions(target)[0])
     target.unlink()
     assert recover(target) is True
-    assert content_of(target) == "old"  # a folder that becomes a version has the highest number
+    assert content_of(target) == "old"  # a folder that becomes a version gets the highest number
 
 
 def test_a_reader_always_finds_a_whole_version(tmp_path):
@@ -156,7 +156,7 @@ def test_only_one_at_a_time(tmp_path):
         pass
 
 
-# In a process of its own, which forks: a child does one thing and dies at a given line of the module, as if killed.
+# Runs in its own process, which forks. Each child does one step and dies at a given line of the module, as if killed.
 CRASHES = """
 import os, sys
 sys.path[:0] = [{root!r}, {tests!r}]
@@ -248,4 +248,4 @@ def test_dying_at_any_line_leaves_the_old_or_the_new_version(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = dict(line.split() for line in done.stdout.splitlines())
-    assert int(lines["linked"]) > 60  # that many places to die were tried
+    assert int(lines["linked"]) > 60  # the number of lines at which it died
