@@ -32,12 +32,12 @@ def dataset() -> data.Dataset:
 
 @pytest.fixture(scope="session")
 def problems(dataset: data.Dataset) -> dict[str, study.Problem]:
-    """Rows and folds of the sample corpus for each task and for the whole answer."""
+    """Rows and folds of the sample corpus, for each task and for the joint label."""
     return {name: study.make_problem(dataset, name) for name in (*tasks.TASKS, tasks.ANSWER)}
 
 
 @pytest.fixture
 def stores(tmp_path, monkeypatch) -> None:
-    """Empty folders in place of those for kept answers and recorded runs."""
+    """Empty folders for checkpoints and recorded runs."""
     monkeypatch.setattr(paths, "CHECKPOINTS", tmp_path / "checkpoints")
     monkeypatch.setattr(runs, "RUNS", tmp_path / "runs")

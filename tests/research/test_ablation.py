@@ -1,4 +1,4 @@
-"""One switch at a time: without any, the training is ours; with one, that and nothing else is otherwise."""
+"""One switch at a time: with none, training is the same as ours; with one, only that differs."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_the_difference_is_the_mean_over_seeds_on_the_same_rows(problem):
 
 
 class Counted:
-    """Stands in for the training: notes each, and answers 0."""
+    """Stands in for training: records each fit, and predicts class 0."""
 
     fitted: list[tuple] = []  # noqa: RUF012
 

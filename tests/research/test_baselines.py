@@ -1,4 +1,4 @@
-"""Baselines on the folds of our own models: what is recorded of them, and what their settings are chosen by."""
+"""Baselines on the folds of our own models: what is recorded, and how their settings are chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our models against recorded baselines, tweet by tweet: of kept folds, of saved models, of the record of variants."""
+"""Our models against recorded baselines, tweet by tweet, from stored folds, saved models and recorded variants."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def keep_folds(folder, problem, scores, seed=0, folds=None, **settings):
 
 
 def one_hot_scores(problem, wrong=()):
-    """Probabilities that are right on all rows of each task but ``wrong``."""
+    """Probabilities that predict all rows of each task correctly, except the rows ``wrong``."""
     columns = []
     for task in problem.rows.tasks:
         ids = np.maximum(problem.label_ids(task), 0).copy()

@@ -30,7 +30,7 @@ def problem_of(texts, label_ids, groups=None) -> Problem:
 
 
 def test_agreement_counts_pairs_weighted_by_rows():
-    # Two that agree, three of which one disagrees (1 of 3 pairs agrees), and single texts, which say nothing.
+    # Two rows that agree, three of which one disagrees (1 of 3 pairs agrees), and single texts, which do not count.
     label_ids = [0, 0, 1, 1, 2, *[0, 1, 2] * 5]
     groups = np.array([0, 0, 1, 1, 1, *range(2, 17)])
     found = label_quality.agreement(groups, np.array(label_ids))
@@ -53,7 +53,7 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
     ours = label_quality.our_accuracy(problem)
     assert ours.tolist() == [1.0, 0.5] * (len(ours) // 2) + [1.0] * (len(ours) % 2)
     groups = np.arange(len(ours))
-    groups[1] = groups[3] = 1  # two rows that were right once in two
+    groups[1] = groups[3] = 1  # two rows that one of the two seeds got right
     found = label_quality.agreement(groups, problem.label_ids(tasks.PRODUCT), ours)
     assert found["our_accuracy"] == 0.5
     assert found["our_interval"] == [0.5, 0.5]
@@ -62,7 +62,7 @@ def test_our_model_is_judged_on_the_repeated_texts(tmp_path, monkeypatch):
 def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     none, positive = (tasks.EMOTIONS.index(label) for label in (tasks.NO_EMOTION, tasks.POSITIVE))
-    # Two without emotion, whatever they name, agree; so do not none and some, nor two products.
+    # Two labels without emotion agree, whatever the product. Emotion and none disagree, and so do two products.
     pairs = [[(0, none), (-1, none)], [(0, none), (0, positive)], [(0, positive), (1, positive)]]
     pairs += [[(2, positive), (2, positive)], [(3, positive), (-1, positive)], [(4, -1), (4, positive)]]
     label_ids = np.array([label for pair in pairs for label in pair])
@@ -91,7 +91,7 @@ def test_agreement_without_a_repeated_text():
 
 
 def test_the_ceiling_holds_the_true_one():
-    """Labels drawn with known probabilities: the best answer is right with the greatest of them."""
+    """Labels are drawn from known probabilities; the best prediction is correct with the largest of them."""
     generator = np.random.default_rng(0)
     truth = generator.dirichlet([1, 1, 1], size=3000)
     label_ids = np.concatenate([generator.choice(3, size=3, p=each) for each in truth])
@@ -122,7 +122,7 @@ def test_doubts_are_counted_by_class():
     assert found["rows"] == 4
     assert found["share"] == pytest.approx(4 / 90)
     assert found["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
-    sure[0] = [0.05, 0.9, 0.05]  # row 0 is labelled 1: this model believes it
+    sure[0] = [0.05, 0.9, 0.05]  # row 0 is wrongly labelled 1: this model agrees
     assert label_quality.doubts(problem_of(texts, label_ids), sure)["rows"] == 3
 
 
@@ -143,7 +143,7 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     orders = [label_quality.most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
     method = baseline_models.with_choice(
         "words_logistic", {"product": 10.0, "emotion": 10.0}
-    )  # close enough to be misled
+    )  # fits closely enough to be misled
     found = label_quality.without_doubtful(method, problem, orders)
     assert set(found) == {"all", "0.1"}
     left_out = found["0.1"]

@@ -10,7 +10,7 @@ from tf_model.tasks import EMOTIONS
 
 @pytest.fixture
 def rows():
-    """Pairs of near-duplicates, of which every fifth pair has the same words."""
+    """Pairs of near-duplicates; in every fifth pair, both texts have the same words."""
     own = predictions((120, 600, 280), 0)
     number = np.arange(1000)
     is_first = (number % 2 == 0) | (number // 2 % 5 != 0)

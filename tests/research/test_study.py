@@ -1,4 +1,4 @@
-"""What the studies share: folds of our own models, scores that are kept, metrics of predicted and labelled rows."""
+"""What the studies share: folds of our own models, stored scores, metrics of predicted and labelled rows."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def answer_problem(products, emotions) -> Problem:
 @pytest.mark.parametrize(
     ("product", "emotion", "predicted_product", "predicted_emotion", "is_correct"),
     [
-        (-1, NONE, 4, NONE, True),  # no emotion: whatever the product
+        (-1, NONE, 4, NONE, True),  # no emotion: the product does not matter
         (3, NONE, 4, NONE, True),
         (-1, NONE, 4, GOOD, False),
         (3, GOOD, 3, GOOD, True),

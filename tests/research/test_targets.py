@@ -22,7 +22,7 @@ def mentions() -> targets.Mentions:
 
 @pytest.fixture
 def trainings(stores, monkeypatch) -> list[tuple[list[str], list[int]]]:
-    """What models were trained on; each answers that there is no emotion."""
+    """What each model was trained on; every model predicts that there is no emotion."""
     seen = []
 
     class Remembers:
@@ -68,7 +68,7 @@ def test_a_run_is_recorded_and_goes_on_with_what_it_kept(trainings, capsys):
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocols", "grouped", "--seeds", "0"]
     assert targets.main(arguments) == 0
     trained = len(trainings)
-    assert trained == 10  # five folds of two forms
+    assert trained == 10  # five folds for each of two forms
     assert targets.main(arguments) == 0
     assert len(trainings) == trained
     run = json.loads((runs.RUNS / "targets.json").read_text())

@@ -193,7 +193,7 @@ def test_folds_of_other_settings_alone_are_those_of_evaluate(problem, settings, 
     assert len(trained) == 2 * len(folds), "evaluate finds the folds of the same settings"
 
 
-# ---------------------------------------------------------------- what is made of the probabilities
+# ---------------------------------------------------------------- how the probabilities are adjusted
 
 
 def test_a_bias_of_each_class_mends_the_shares_by_the_labels_of_the_other_parts():
@@ -233,7 +233,7 @@ def test_a_bias_for_macro_f1_finds_a_rare_class():
 
 @pytest.fixture
 def made_up(monkeypatch, tmp_path):
-    """The command with a stand-in for the trainings: each variant predicts a share of the rows right."""
+    """The command with a stand-in for training: each variant predicts a set share of the rows correctly."""
     shares = {variants.UNCHANGED: 0.6, "label_smoothing": 0.7, "two_models": 0.6, "without_doubtful": 0.6}
     monkeypatch.setattr(runs, "RUNS", tmp_path)
     asked = []

@@ -1,4 +1,4 @@
-"""A method whose fittings are watched."""
+"""A method that records what it is fitted on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from research.methods.baseline_models import Method
 
 
 class Watched:
-    """Answers the class of the training text that is nearest in length; notes what it was fitted on."""
+    """Predicts the class of the training text nearest in length; records what it was fitted on."""
 
     def __init__(self, fitted):
         self._fitted = fitted

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a run is recorded with its command, and what the trainings leave is read."""
+"""What the benchmarks share: runs are recorded with their command, and the files of trainings are read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recorded_elsewhere(tmp_path, monkeypatch):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """In place of the real command: it writes what a training leaves, and notes its options."""
+    """Stands in for the real command: writes the files of a training, and records its options."""
     asked = []
 
     def run_training(*options):

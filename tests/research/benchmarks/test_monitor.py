@@ -1,4 +1,4 @@
-"""The benchmark of the log: it measures what it says, and says what misses its target."""
+"""The benchmark of the log: it measures what it claims, and names each missed target."""
 
 from functools import partial
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The benchmark of prediction runs by the present code, and records what it measured."""
+"""The benchmark of prediction runs on the current code, and records its measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from research.benchmarks import predict
 
 
 def slow(milliseconds):
-    """A model that takes so long."""
+    """A model that takes so long for each batch."""
     model = stub(has_emotion=True)
 
     def score(batch):
@@ -39,5 +39,5 @@ def test_both_models_are_measured_side_by_side(monkeypatch, tmp_path):
     pair = recorded["answer_beside_product"]
     assert 4 < pair["product"]["p50"] <= pair["product"]["p99"]
     assert pair["ratio"] == pytest.approx(pair["answer"]["p50"] / pair["product"]["p50"])
-    assert 1.5 < pair["ratio"] < 3.5  # 12 ms beside 4 ms, with what both need besides
+    assert 1.5 < pair["ratio"] < 3.5  # 12 ms against 4 ms, plus the time that both need
     assert (pair["answer"]["backbone"], pair["answer"]["cleaning"]) == ("minilm", "report")

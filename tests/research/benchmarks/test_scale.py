@@ -1,4 +1,4 @@
-"""The benchmark of many tweets: what it makes, what it leaves out of the rates, and that a miss is a failure."""
+"""The benchmark of many tweets: what it makes, what the rates leave out, and that a missed target is a failure."""
 
 from __future__ import annotations
 

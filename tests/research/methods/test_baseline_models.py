@@ -62,7 +62,7 @@ def test_embeddings_have_length_1_do_not_depend_on_the_batch_and_are_kept(tiny_b
 
 
 def test_logistic_regression_does_not_hang_on_the_last_digit_of_an_embedding():
-    """The embeddings of two machines differ by about that."""
+    """Embeddings computed on two machines differ by about that much."""
     random = np.random.default_rng(0)
     label_ids = random.integers(0, 4, 2000)
     vectors = random.normal(size=(2000, 200)) * np.geomspace(1, 0.05, 200) + np.eye(4, 200)[label_ids] + 1

@@ -1,4 +1,4 @@
-"""Networks among the baselines: keras-nlp's are what they are said to be, and ours is the one that is trained."""
+"""The networks among the baselines: keras-nlp's are what they claim to be, and ours is the one that we train."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def in_float32():
 
 @pytest.fixture(scope="module")
 def tiny_torch(tiny_bert, tmp_path_factory) -> Path:
-    """The tiny BERT with tensors named and turned as PyTorch has them, which is what keras-nlp reads."""
+    """The tiny BERT with tensors named and transposed as in PyTorch, the format that keras-nlp reads."""
     folder = tmp_path_factory.mktemp("tiny-torch")
     tensors = {}
     with safe_open(tiny_bert / "model.safetensors", framework="np") as kept:

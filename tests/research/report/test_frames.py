@@ -1,4 +1,4 @@
-"""The frames hold what the runs hold, and their statistics are the known ones."""
+"""The frames hold the values of the runs, and their statistics equal known ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages are what the recorded runs render to, are short, and lead where they say."""
+"""The pages match the recorded runs, are short, and their links work."""
 
 from __future__ import annotations
 

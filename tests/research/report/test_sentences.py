@@ -1,4 +1,4 @@
-"""What the sentences of the pages claim is true of the recorded runs: a run that contradicts one fails here."""
+"""The sentences of the pages are true of the recorded runs: a run that contradicts one fails here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def reproduced() -> bool:
 
 
 def ahead_of_every_classical_baseline() -> bool:
-    """By the weakest seed, and the closest baselines are those that the conclusion names."""
+    """For the weakest seed too; and the closest baselines are those that the conclusion names."""
     frame = frames.comparisons()
     frame = frame[(frame["ours"] == "answer") & frame["model"].isin(frames.CLASSICAL)]
     assert len(frame) == 3 * len(frames.CLASSICAL)
@@ -65,7 +65,7 @@ def bugs_are_not_measurable() -> bool:
 
 
 def corrected_variants() -> dict[tuple[str, str], float]:
-    """Holm's p-values of the variants with several seeds, of the greater of the p over tweets and over seeds."""
+    """Holm-corrected p-values of variants with several seeds, each the larger of the p over tweets and over seeds."""
     frame = frames.variants()
     frame = frame[(frame["seeds"] > 1) & frame["task"].isin(["answer", frames.NON_NEUTRAL])]
     p_values = []
@@ -175,7 +175,7 @@ def misses_by_one_tweet() -> bool:
 
 
 def label_errors_do_not_help() -> bool:
-    """Training without the most doubtful labels, beside training without as many random ones of each class."""
+    """Compares training without the most doubtful labels to training without as many random ones of each class."""
     cases = [
         (*case["interval"], case["doubtful"]["macro_f1"], method["all"]["macro_f1"])
         for study in frames.recorded("label_quality")["tasks"].values()
@@ -192,7 +192,7 @@ def tuned_reaches_one_target() -> bool:
 
 
 def masking_helps_with_several_products() -> bool:
-    """Beyond chance there, and not on all labelled mentions."""
+    """Significant there, but not on all labelled mentions."""
     several, every = (
         [frames.mention(f"grouped, {title}", form) for form in ("target", "text")]
         for title in ("texts with several products", "labelled mentions")
@@ -201,7 +201,7 @@ def masking_helps_with_several_products() -> bool:
 
 
 def bugs_measured() -> dict[str, bool]:
-    """What the page says of the bugs is not measured, by whether it is by now."""
+    """Whether each thing about the bugs that the page calls unmeasured has been measured since."""
     protocols = frames.recorded("ablation")["settings"]["report"]["protocols"]
     return {
         "grouped": "grouped" in protocols,
@@ -211,7 +211,7 @@ def bugs_measured() -> dict[str, bool]:
 
 
 def not_measured() -> dict[str, bool]:
-    """What the page says is not measured, by whether that is still so."""
+    """Whether each thing that the page calls unmeasured still is."""
     tried = [name for run in runs.RUNS.glob("levers*.json") for name in json.loads(run.read_text("utf-8"))["levers"]]
     baselines, quality = frames.recorded("baselines")["methods"], frames.recorded("label_quality")["tasks"]
     curve = frames.learning_curve()

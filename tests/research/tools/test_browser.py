@@ -1,4 +1,4 @@
-"""The app in a browser, as far as it needs no browser: what is staged for it, and what is said when it cannot start."""
+"""The parts of the app's browser tools that need no browser: the staged models, and messages when it cannot start."""
 
 import shutil
 import signal
@@ -31,7 +31,7 @@ def test_models_are_staged_without_being_copied_or_changed(tmp_path):
     assert staged(tmp_path, None, "target") == ["product"]
     with browser.staged_models(tmp_path) as folder:
         assert (folder / "product").resolve() == model.resolve()
-        (folder / ".monitor").mkdir()  # what is recorded while pictures are taken
+        (folder / ".monitor").mkdir()  # as recorded while screenshots are taken
     assert not (tmp_path / ".monitor").exists()
     assert (model / "metrics.json").is_file()
     assert not folder.exists()

@@ -1,4 +1,4 @@
-"""Faults on purpose: what is counted, and that a count that must be 0 is missed if it is not."""
+"""Deliberate faults: what is counted, and that a count above 0 misses its target where 0 is required."""
 
 from __future__ import annotations
 

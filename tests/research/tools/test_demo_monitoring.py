@@ -48,7 +48,7 @@ def tweets() -> pandas.DataFrame:
     [
         (Phase("fine"), 0),
         (Phase("errors", frozenset({"errors"}), failing=0.5), 0),
-        (Phase("unseen", failing=0.5), 1),  # it fails, and nobody expected that
+        (Phase("unseen", failing=0.5), 1),  # errors that the phase does not expect
     ],
     ids=lambda value: value.name if isinstance(value, Phase) else str(value),
 )

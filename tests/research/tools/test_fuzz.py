@@ -12,7 +12,7 @@ from research.tools import fuzz
 
 @pytest.fixture(autouse=True)
 def own_main(monkeypatch):
-    """A process that is spawned begins with the main module, for which AppTest leaves the app."""
+    """A spawned process starts with the main module, which AppTest has replaced by the app."""
     monkeypatch.setitem(sys.modules, "__main__", fuzz)
 
 

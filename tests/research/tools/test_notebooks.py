@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def code_of(path):
-    """The code of a notebook as plain Python: what ``!`` and ``%`` do becomes calls."""
+    """The code of a notebook as plain Python: ``!`` and ``%`` lines become calls."""
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     return [ast.parse(TransformerManager().transform_cell(source)) for source in cells]
 
