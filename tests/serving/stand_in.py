@@ -28,7 +28,7 @@ def product_outputs(texts: list[str]) -> dict:
     rows = [[0.75 if place == best else 0.03125 for place in range(9)] for best in classes]
     labels = [tasks.PRODUCTS[best] for best in classes]
     outputs = {"product": labels, "product_confidence": [0.75] * len(texts), "product_probabilities": rows}
-    # What a model of one task returns by another name as well.
+    # A model of one task returns these outputs under a second name too.
     return outputs | {"label": labels, "confidence": outputs["product_confidence"], "probabilities": rows}
 
 
@@ -54,13 +54,12 @@ class StandIn:
     """A running stand-in.
 
     Attributes:
-        models: The models it has, by name.
-        faults: What goes wrong with the next requests, one each: a status, ``"close"`` for a broken connection,
-            ``"half"`` for one that breaks within the reply, a number of seconds to wait, or bytes to send instead of
-            the reply.
+        models: Names of the models that it serves.
+        faults: Faults for the next requests, one each: a status, ``"close"`` to break the connection, ``"half"`` to
+            break it within the reply, a number of seconds to wait, or bytes to send instead of the reply.
         requests: Every request: method, path and body.
         change: Changes the outputs before they are sent.
-        port: Where it listens; 0 for any free port.
+        port: The port it listens on; 0 for any free port.
     """
 
     models: tuple[str, ...] = ("product",)
@@ -72,7 +71,7 @@ class StandIn:
 
     @contextmanager
     def running(self):
-        """Answer on a port of this machine until the block ends."""
+        """Serve on a local port until the block ends."""
         server = ThreadingHTTPServer(("127.0.0.1", self.port), lambda *arguments: _Handler(self, *arguments))
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -86,7 +85,7 @@ class StandIn:
 
 
 def metadata(name: str) -> dict:
-    """The reply to ``GET .../metadata``: the published message as JSON, numbers of 64 bits as strings."""
+    """The reply to ``GET .../metadata``: the published message as JSON, 64-bit numbers as strings."""
     outputs = {}
     for output, values in MODELS[name](["ipad"]).items():
         last = [values[0]] if isinstance(values[0], list) else []

@@ -1,4 +1,4 @@
-"""The container files: linted, closed to the outside, and made of files that are there."""
+"""The container files: linted, closed to the outside, and copying only files that exist."""
 
 import fnmatch
 import re
@@ -43,7 +43,7 @@ def copied():
 
 
 def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path out: the last rule that fits decides."""
+    """Whether .dockerignore excludes a path: the last matching rule decides."""
     found = False
     for rule in (paths.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if not rule or rule.startswith("#"):
@@ -94,7 +94,7 @@ def test_the_image_runs_as_nobody_and_says_whether_it_is_well():
     assert [line for line in lines if line.startswith("USER ")] == ["USER 10001:10001"]
     text = "\n".join(lines)
     assert "/_stcore/health" in text
-    assert "HOME=/tmp" in text  # the only place that a read-only root leaves, with --tmpfs /tmp
+    assert "HOME=/tmp" in text  # the only writable folder with a read-only root and --tmpfs /tmp
 
 
 def test_the_base_is_named_by_its_digest():
@@ -204,5 +204,5 @@ def test_both_settings_of_prometheus_scrape_the_app_by_the_same_name():
 
 
 def test_one_service_can_be_started_without_settings_of_the_others():
-    # Compose reads all of the file whatever is started: a variable that must be given would be asked for by all.
+    # Compose reads the whole file whatever it starts, so a required variable would be required for every service.
     assert not re.search(r"\$\{\w+:?\?", COMPOSE.read_text(encoding="utf-8"))

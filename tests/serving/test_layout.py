@@ -1,4 +1,4 @@
-"""What TensorFlow Serving reads: versions, settings and warm-up requests, checked by its published messages."""
+"""What TensorFlow Serving reads: versions, settings and warm-up requests, checked with its published messages."""
 
 import json
 import os
@@ -40,9 +40,9 @@ def model(tmp_path) -> Path:
 
 
 def published(**messages: list[tuple[str, int, str]]):
-    """The first of some messages, with the fields (name, number, type) that are stated; a ``*`` means repeated.
+    """The class of the first of ``messages``, each given by its fields (name, number, type); ``*`` means repeated.
 
-    TensorFlow Serving publishes them; the package that holds their Python modules is none of ours.
+    TensorFlow Serving publishes the messages; the package with their Python modules is not a dependency.
     """
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
@@ -100,7 +100,7 @@ def test_a_model_that_is_there_is_left_alone_and_another_stands_beside_it(model,
     [version] = (folder / "product").iterdir()
     (version / "mark").touch()
     (folder / "models.config").unlink()
-    layout.write_layout([model], folder)  # one of several models was trained anew, or the command was interrupted
+    layout.write_layout([model], folder)  # one of several models was retrained, or the command was interrupted
     assert (version / "mark").is_file()
     assert (folder / "models.config").is_file()
 

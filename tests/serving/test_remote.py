@@ -340,4 +340,4 @@ def test_the_command_does_not_ask_a_server_for_what_it_cannot_tell(server, tmp_p
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--format", "csv"])
     with pytest.raises(UsageError, match="a threshold is for answers"):
         predict.main(["--text", "my ipad", "--server", server.url, "--threshold", "0.5", "--record"])
-    assert not list(tmp_path.iterdir())  # wrong usage is no error of the model's
+    assert not list(tmp_path.iterdir())  # wrong usage is not recorded as a model error

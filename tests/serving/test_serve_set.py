@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory) -> Path:
-    """The Python of an environment that holds the locked serve set and nothing else, linked from this environment."""
+    """The Python of an environment with only the locked serve set, linked from this environment."""
     folder = tmp_path_factory.mktemp("serve") / "venv"
     venv.create(folder, with_pip=False)
     target = serve_set.packages_of(folder)
