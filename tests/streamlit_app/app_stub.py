@@ -31,7 +31,7 @@ THRESHOLD = 0.5
 
 @dataclass
 class StubPredictor:
-    """Reads a product, "love", "hate" and "hmm" (not sure) in a text; its answers follow the contract of a model."""
+    """Finds a product, "love", "hate" and "hmm" (not sure) in a text; its output follows the contract of a model."""
 
     tasks: tuple[str, ...] = ("product", "emotion")
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -126,7 +126,7 @@ StubPredictor.predict_table = Predictor.predict_table
 
 @dataclass
 class StubTargets(StubPredictor):
-    """Reads "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
+    """Finds "love", "hate" and "hmm" (not sure) in the words before a marked mention."""
 
     tasks: tuple[str, ...] = ("target",)
 
@@ -170,14 +170,14 @@ def make_model(models: Path, name: str = "answer") -> Path:
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """An empty folder of models, and nothing remembered from another test."""
+    """An empty folder of models, with the caches of other tests cleared."""
     folder = tmp_path / "models"
     folder.mkdir()
     monkeypatch.setattr(paths, "SAVED_MODELS", folder)
-    # Each AppTest would read the papers of every installed package, in search of components that this app has none of.
+    # Otherwise each AppTest reads the metadata of every installed package, in search of components; this app has none.
     monkeypatch.setattr("streamlit.components.v2.manifest_scanner.scan_component_manifests", list)
-    # Each load of a model and each run of a page would collect the garbage among all that the tests have imported:
-    # Streamlit once by itself, and once by Keras' clear_session, where another test of the process has imported Keras.
+    # Otherwise each load of a model and each run of a page collects the garbage of all that the tests have imported:
+    # once by Streamlit itself, and once by Keras' clear_session if another test of the process has imported Keras.
     monkeypatch.setattr(loading, "gc", Mock())
     st.config.set_option("runner.postScriptGC", False)
     monkeypatch.setattr("streamlit.runtime.scriptrunner.script_runner._clean_problem_modules", Mock())
@@ -206,7 +206,7 @@ OWN_LABELS = {"product": ("Kindle", "Xbox"), "emotion": ("bad", "good", "meh")}
 
 @pytest.fixture
 def own_model(models, monkeypatch) -> Predictor:
-    """A model of labels of its own: a text with "good" directs an emotion at the Xbox, any other none."""
+    """A model with its own labels: a text with "good" directs an emotion at the Xbox, any other text none."""
 
     def score(batch: Sequence[bytes]) -> dict[str, numpy.ndarray]:
         emotion = [int(b"good" not in text) + 1 for text in batch]
@@ -247,6 +247,6 @@ def open_app(page: str | None = None) -> AppTest:
 
 
 def words_of(app: AppTest) -> str:
-    """Everything that a page says outside of its widgets."""
+    """All text of a page outside its widgets."""
     kinds = ("title", "header", "subheader", "markdown", "caption", "text", "info", "warning", "error", "success")
     return "\n".join(str(each.value) for kind in kinds for each in getattr(app, kind))

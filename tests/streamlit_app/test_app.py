@@ -1,4 +1,4 @@
-"""The frame: its pages, the state of the model beside them, and what to run where there is none."""
+"""The frame: its pages, the model's state beside them, and what to run where there is no model."""
 
 import shutil
 
@@ -38,7 +38,7 @@ def test_a_link_may_name_the_text_and_the_model(stub_later, models, address):
         make_model(models, name)
     app = AppTest.from_file(str(APP), default_timeout=30)
     app.query_params.update({"text": "I love the iPad", "model": "sample"})
-    app._page_hash = calc_hash(address)  # AppTest opens files alone, not addresses
+    app._page_hash = calc_hash(address)  # AppTest opens only files, not addresses
     app.run()
     assert app.text_area(key="ask_text").value == "I love the iPad"
     assert app.header[0].value == "Positive emotion → iPad"
@@ -182,7 +182,7 @@ def test_a_session_keeps_its_model_until_it_chooses_another_or_it_is_gone(models
 
 @pytest.fixture
 def stub_later(monkeypatch):
-    """A model that answers once there is one."""
+    """A model that answers once its folder exists."""
     made = StubPredictor(metrics={"dataset": "sample"})
     monkeypatch.setattr(Predictor, "load", lambda folder: made)
     return made

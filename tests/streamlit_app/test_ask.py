@@ -1,4 +1,4 @@
-"""One text in, an answer out: what the page says of it, and what it never does with it."""
+"""One text in, an answer out: what the page shows, and what it never does with a text."""
 
 import pandas
 import pytest
@@ -340,7 +340,7 @@ def test_without_a_log_the_page_answers_and_says_that_nothing_is_kept(stub, mode
     assert not app.feedback
 
 
-# ---------------------------------------------------------------- labels of one's own
+# ---------------------------------------------------------------- custom labels
 
 
 def test_a_model_of_other_labels_is_asked_and_corrected_in_them(own_model, models):

@@ -28,7 +28,7 @@ from tf_model.monitor.store import Store
 TEXTS = ["I love the iPad", "I hate my iPhone", "hmm I love Google", "Android is there"]
 ANSWERS = ["Positive emotion → iPad", "Negative emotion → iPhone", "Not sure", tasks.NO_EMOTION]
 PREDICTED = ["product", "product_confidence", "emotion", "emotion_confidence", "answer"]
-PREDICTED += ["answer_confidence", "best_guess", "second_guess", "status"]  # where the model is not sure, between what
+PREDICTED += ["answer_confidence", "best_guess", "second_guess", "status"]  # where it is not sure, between which
 
 
 def table() -> pandas.DataFrame:
@@ -50,13 +50,13 @@ def upload(content: bytes, name: str):
 
 
 def start(stub, path, column="text") -> Run:
-    """The run of a file as the page would start it."""
+    """Start the run of a file as the page does."""
     upload = files.keep("1", path.name, path.read_bytes())
     return runs.start(loading.current(), upload, column, None, None)
 
 
 def wait(run: Run, seconds: float = 20) -> Run:
-    """The run once it has ended."""
+    """Wait until the run has ended, and return it."""
     if job := run.job:
         job.join(seconds)
     return runs.find(run.id)
@@ -73,7 +73,7 @@ def run_of(app) -> Run:
 
 
 def answer(app):
-    """Press the button, and wait for the end of the work."""
+    """Press the button, and wait until the run has ended."""
     wait(run_of(press(app, "Answer ")))
     app.run()
     assert not app.exception, app.exception
@@ -81,7 +81,7 @@ def answer(app):
 
 
 def open_run(run: Run, tab: str = "Labels"):
-    """The page of a run as a browser opens it by its address."""
+    """Open the page of a run by its address, as a browser does."""
     app = open_app("batch")
     app.query_params["run"] = run.id
     app.session_state[f"{run.id}_tab"] = tab
@@ -90,7 +90,7 @@ def open_run(run: Run, tab: str = "Labels"):
 
 
 def rows_of(app) -> pandas.DataFrame:
-    """What the tab Rows shows under the filters that are set."""
+    """The table in the tab Rows, with the current filters."""
     return open_run(run_of(app), "Rows").dataframe[-1].value
 
 
@@ -358,7 +358,7 @@ def test_a_header_without_a_row_has_nothing_to_answer(stub):
 
 @pytest.fixture
 def held(stub):
-    """The model stops before its first batch until ``go_on`` is set."""
+    """Holds the model before its first batch until ``go_on`` is set."""
     hold = SimpleNamespace(reached=threading.Event(), go_on=threading.Event())
 
     def wait_there():
@@ -417,7 +417,7 @@ def test_a_run_goes_on_while_its_page_is_loaded_again(held):
 
 def test_a_finished_run_survives_a_restart_and_an_interrupted_one_is_offered_anew(held, stub, monkeypatch):
     unfinished = run_of(press(upload(b"other,text\nI love the iPad,a\n", "a.csv"), "Answer 1 row"))
-    monkeypatch.setattr(runs, "_jobs", {})  # what a restart leaves
+    monkeypatch.setattr(runs, "_jobs", {})  # as after a restart
     app = open_run(unfinished)
     assert "The app was stopped before all rows were answered." in app.info[-1].value
     held.go_on.set()
@@ -577,7 +577,7 @@ def test_a_file_that_cannot_be_used_goes_at_once(tmp_path):
         writer.write(pandas.DataFrame({"text": ["a"]}))
     damaged = io.BytesIO()
     with zipfile.ZipFile(tmp_path / "a.xlsx") as sound, zipfile.ZipFile(damaged, "w") as archive:
-        for name in sound.namelist():  # openpyxl's error is part of a reference cycle, which keeps what it knows of
+        for name in sound.namelist():  # openpyxl's error is in a reference cycle, which keeps its objects alive
             archive.writestr(name, sound.read(name).replace(b"</worksheet>", b"<"))
     for name, content in (("a.xlsx", damaged.getvalue()), ("a.parquet", b"PAR1"), ("a.csv", b"")):
         kept = files.keep("1", name, content)

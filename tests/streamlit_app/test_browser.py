@@ -39,7 +39,7 @@ MARKUP = '<img src=x onerror="window.hacked = 1"><b>love</b> the iPad **2** :smi
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory, answer_model):
-    """A folder with one small real model, to be replaced."""
+    """A folder with one small real model, which tests may replace."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(answer_model, folder / "answer")
     return folder
@@ -112,7 +112,7 @@ def test_a_text_is_answered_and_shown_as_text(page, address):
 
 @pytest.fixture(scope="module")
 def address_of_targets(tmp_path_factory):
-    """The app on a model of targets that knows two words: a small BERT would see no difference."""
+    """The app with a target model that knows two words: a small BERT would see no difference."""
     from tf_model.device import import_tensorflow
 
     tf = import_tensorflow()
@@ -167,7 +167,7 @@ def test_spaces_are_refused_politely(page, address):
 
 def test_a_correction_is_kept(page, address, models):
     ask(page, address, "the iPad battery is bad")
-    if page.get_by_role("heading", level=2).first.inner_text() != NOT_SURE:  # of which there is nothing to judge
+    if page.get_by_role("heading", level=2).first.inner_text() != NOT_SURE:  # which is no answer to judge
         page.get_by_role("radio", name="Thumbs down").click()
     for label, option in (("The emotion is …", tasks.NEGATIVE), ("It is about …", "iPad")):
         box = page.get_by_role("combobox", name=label)
@@ -245,14 +245,14 @@ def test_a_long_file_goes_on_through_a_reload_and_can_be_cancelled(page, address
     page.get_by_role("button", name="Answer 150,000 rows").wait_for()
     page.go_back()
     said.wait_for()
-    wait_until_done(page)  # the list of runs, with buttons of its own, goes last
+    wait_until_done(page)  # the list of runs, with its own buttons, goes last
     page.get_by_role("button", name="Delete").click()
     page.get_by_text("An answer for every row of a file.").wait_for()
     assert page.get_by_role("link", name="mine.csv").count() == 0, "each browser lists its own"
 
 
 def check(page, width):
-    """Nothing went wrong, fits into the window's width, or is serious to axe-core, with all that folds opened."""
+    """With everything unfolded: no exception, no overflow of the window's width, no serious problem for axe-core."""
     wait_until_done(page)
     page.evaluate("document.querySelectorAll('details:not([open]) > summary').forEach(each => each.click())")
     wait_until_done(page)
@@ -297,7 +297,7 @@ def test_every_page_is_right_in_both_themes_and_widths(page, address, tmp_path, 
 
 
 def tab_to(page, place):
-    """Move the focus to a place by keys alone, as far as that takes."""
+    """Press Tab until the focus is on ``place``."""
     for _ in range(200):
         page.keyboard.press("Tab")
         if place.evaluate("place => place === document.activeElement"):
@@ -327,7 +327,7 @@ def test_keys_alone_ask_and_change_pages(page, address):
 
 
 def test_sessions_of_the_load_test_get_their_answers(address, models):
-    with ThreadPoolExecutor() as pool:  # playwright keeps the event loop of this thread for itself
+    with ThreadPoolExecutor() as pool:  # playwright occupies this thread's event loop
         asked = pool.submit(lambda: asyncio.run(crowd(address, people=3, questions=2, think=0.0))).result()
     assert len(asked) == 6
     assert all(0 < each.answer <= each.page for each in asked)

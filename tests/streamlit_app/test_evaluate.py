@@ -1,4 +1,4 @@
-"""What the Evaluate page shows of model folders: whole ones, broken ones, and none."""
+"""What the Evaluate page shows for model folders: complete, broken, or none."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 
 @pytest.fixture(autouse=True)
 def no_data(monkeypatch, tmp_path):
-    """No dataset but the sample corpus, whatever lies beside the checkout."""
+    """The sample corpus is the only dataset, whatever else the checkout holds."""
     monkeypatch.setenv(DATA_VARIABLE, str(paths.SAMPLE_CORPUS))
 
 
@@ -120,7 +120,7 @@ class TestFigures:
     def test_the_protocol_stands_beside_the_numbers(self, models):
         write_single(models)
         captions = [each.value.replace("\\", "") for each in open_page().caption]
-        # Under the figures, the reliability and the threshold.
+        # Under the metrics, the reliability and the threshold.
         assert sum("Protocol: random split (seed 42, 20% to validate)" in caption for caption in captions) == 3
 
     def test_the_figures_are_those_of_metrics_json(self, models):
@@ -308,7 +308,7 @@ class TestCharts:
 
 
 def test_the_figures_of_the_fake_folders_are_real(models):
-    """The builder's metrics come out of its own predictions, so that the tests above compare true things."""
+    """The builder's metrics follow from its own predictions, so the tests above compare real values."""
     folder = write_single(models)
     frame = pd.read_csv(folder / "validation_predictions.csv")
     ids = frame["product"].map(tasks.PRODUCTS.index).to_numpy()

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from tf_model import data, eda, paths, tasks
 from tf_model.data import DATA_VARIABLE
 
-models = app_stub.models  # a fixture: nothing remembered from another test
+models = app_stub.models  # a fixture: clears the caches of other tests
 PAGE = paths.ROOT / "streamlit_app" / "views" / "explore.py"
 MARKUP = "<b>bold</b> **strong** [link](http://127.0.0.1) :smile: $x$"
 TABS = ("Labels", "Words", "Repeats")
@@ -46,13 +46,13 @@ def figures(page: AppTest) -> dict[str, str]:
 
 
 def chart(page: AppTest, part_of_alt: str) -> dict:
-    """The plotly figure whose words for those who do not see it hold ``part_of_alt``."""
+    """The plotly figure whose alternative text contains ``part_of_alt``."""
     [found] = [each for each in page.get("plotly_chart") if part_of_alt in each.proto.alt]
     return json.loads(found.proto.spec)
 
 
 def choose_bar(page: AppTest, key: str, bar: str):
-    """The tweets that the page shows for a bar."""
+    """Choose a bar, and return the tweets that the page shows for it."""
     checked(page.selectbox(key=f"{key}_bar").set_value(bar).run())
     [table] = [each.value for each in page.dataframe if "text" in each.value]
     return table
@@ -172,7 +172,7 @@ def test_a_click_chooses_the_bar_by_its_name(sample, key):
 
 
 def click(page: AppTest, figure, *customdata: list) -> None:
-    """Choose bars, or none, as the browser does; AppTest knows no charts."""
+    """Select bars, or none, as a browser does; AppTest does not support charts."""
     states = page._tree.get_widget_states()
     points = [{"customdata": each} for each in customdata]
     states.widgets.add(id=figure.proto.id, string_value=json.dumps({"selection": {"points": points}}))

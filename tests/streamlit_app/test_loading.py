@@ -1,4 +1,4 @@
-"""The model behind the pages: found, loaded once, loaded anew when replaced, and each way to lack one."""
+"""The model behind the pages: found, loaded once, loaded again when replaced, and each way it can be missing."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from tf_model.model_dir import training_of
 
 @pytest.fixture
 def loaded(models, monkeypatch):
-    """Every load of a model, by the name of its folder."""
+    """The folder's name for each load of a model."""
     names = []
 
     def load(folder):
@@ -52,7 +52,7 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
     monkeypatch.setattr(loading, "gc", gc)
 
     class Ring:
-        """Garbage that only a collection can find."""
+        """Garbage that only the collector can free."""
 
         def __init__(self):
             self.itself = self
@@ -65,7 +65,7 @@ def test_a_loaded_model_is_no_matter_of_later_collections_of_garbage(models, loa
         assert not any(each is predictor for each in gc.get_objects())
         ring = Ring()
         weakref.finalize(ring, gone.append, 1)
-        gc.freeze()  # as when the model that is replaced is in a ring
+        gc.freeze()  # as if the replaced model were in a ring
         del ring
         gc.collect()
         assert not gone
@@ -107,7 +107,7 @@ def test_broken_models_say_what_is_wrong_and_recover(models, monkeypatch):
     assert (state.name, state.predictor) == ("answer", None)
     assert "saved_model.pb is missing" in state.problem
     make_model(models)
-    state = loading.current()  # the real loading, of a graph that is none
+    state = loading.current()  # really loads, from a file that is no graph
     assert state.predictor is None
     assert "labels.json is missing" in state.problem
     monkeypatch.setattr(Predictor, "load", lambda folder: StubPredictor())

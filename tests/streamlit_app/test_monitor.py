@@ -1,4 +1,4 @@
-"""What the Monitor page says of a log: an empty one, a healthy one, and one with something wrong in it."""
+"""What the Monitor page shows for an empty log, a healthy one, and one with something wrong."""
 
 import io
 import time
@@ -232,7 +232,7 @@ class TestCorrections:
         open_page()
         file = pd.read_csv(io.StringIO(offered["Download all corrections"]()))
         assert list(file) == ["text", "product", "emotion", "start", "end"]
-        assert set(file["text"]) == {"=1+1 0", "made up 1", "made up 2"}  # of a hash one
+        assert set(file["text"]) == {"=1+1 0", "made up 1", "made up 2"}  # one for each text hash
 
     def test_a_handful_makes_no_figure(self, healthy):
         write_corrections(healthy, time.time() - 900, correct=4, wrong=1)

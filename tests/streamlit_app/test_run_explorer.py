@@ -25,7 +25,7 @@ WEEKS = 8
 
 @pytest.fixture
 def run(stub):
-    """Forty texts a week: from the fifth week on half of those on the iPhone are negative, and all from the shop."""
+    """Forty texts a week, half about the iPhone: from the fifth week on, these are negative and from the shop."""
     lines = ["text,when,Source"]
     for number in range(40 * WEEKS):
         week, place = divmod(number, 40)
@@ -106,7 +106,7 @@ def test_two_selections_are_compared(run):
     assert "Words typical of B: " in said
     assert app.dataframe[-1].value["texts B"].tolist()[0] == 80
     assert app.dataframe[-1].value["p_value"].between(0, 1e-9, inclusive="neither").any(), "small, but never 0"
-    assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad
+    assert set(app.dataframe[-1].value["product"]) == {"all products", "iPhone"}  # the shop has no iPad text
 
 
 def test_the_workbook_has_real_dates(run):
@@ -139,7 +139,7 @@ def test_times_with_an_offset_are_said_to_be_in_utc_in_the_workbook(stub, times,
 
 @pytest.fixture
 def corrected(monkeypatch):
-    """A model that says how it errs."""
+    """A model that states its error rates."""
     ids = numpy.arange(60) % 3
     unsure = numpy.random.default_rng(0).dirichlet([1, 1, 1], 60)
     labelled = SimpleNamespace(labels=tasks.EMOTIONS, probabilities=(numpy.eye(3)[ids] + unsure) / 2, label_ids=ids)
@@ -294,7 +294,7 @@ def said(app):
 
 
 def label(run, name):
-    """The tab with the label queue, and somebody to label it."""
+    """The tab with the label queue, with the annotator's name entered."""
     app = open_tab(run, "Label queue")
     app.text_input(key=labelling.ANNOTATOR).set_value(name).run()
     return app

@@ -1,4 +1,4 @@
-"""The app on the model of a server: the same answers, and one line where the server is down."""
+"""The app with a model on a server: the same answers, and one line where the server is down."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ from tf_model.monitor.store import Store
 
 @pytest.fixture
 def server(models, monkeypatch):
-    """A stand-in that serves the joint model, named on the app's command line; no model can be loaded here."""
+    """A stand-in serving the joint model, named on the app's command line; loading a model here fails the test."""
     monkeypatch.setattr(Predictor, "load", lambda *_: pytest.fail("a model was loaded"))
     loading._connect.clear()
     with StandIn(models=("answer",)).running() as stand_in:
@@ -31,7 +31,7 @@ def ask(text: str):
 
 
 def test_a_question_is_answered_by_the_server(server, models):
-    make_model(models)  # passed over
+    make_model(models)  # ignored
     app = ask("the new ipad is great")
     assert not app.exception
     assert "Positive emotion" in words_of(app)

@@ -1,4 +1,4 @@
-"""The emotion toward each product: marked in the text, explained, corrected, for a file, with a list of one's own."""
+"""The emotion toward each product: marked in the text, explained, corrected, for a file, with a custom list."""
 
 from types import SimpleNamespace
 
@@ -29,7 +29,7 @@ def ask(text, app=None):
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What was highlighted: the pieces of each text that was drawn."""
+    """The highlighted pieces of each text drawn."""
     drawn = []
 
     def draw(data, key):
@@ -125,7 +125,7 @@ def test_the_words_that_counted_are_those_for_the_chosen_product(targets, shown)
     next(each for each in app.segmented_control if each.label == "Show the words for").set_value("Xbox").run()
     assert targets.explained[-1] == mark(TEXT, *XBOX)
     assert "Xbox" in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
-    type_list(app, "Kindle")  # of which the Xbox is none
+    type_list(app, "Kindle")  # a list without the Xbox
     assert targets.explained[-1] == mark(TEXT, *XBOX), "that for the Kindle is remembered"
     assert "Kindle" in [piece[0] for piece in pieces_of(shown, "highlighted_words_target")]
 
@@ -157,7 +157,7 @@ def test_a_model_of_targets_that_is_broken_leaves_the_answer(targets, models, st
     assert app.header[0].value == "Positive emotion → Apple"
 
 
-# ---------------------------------------------------------------- a list of one's own
+# ---------------------------------------------------------------- a custom list
 
 
 def type_list(app, lines):
@@ -266,7 +266,7 @@ def test_an_emotion_is_corrected_a_mention_added_and_one_removed(targets, models
         (TEXT, "Xbox", tasks.POSITIVE, 4, 11, False),
     ]
     assert log_of(models).corrections()["answer"].fillna("").tolist() == [tasks.POSITIVE, tasks.NEGATIVE, ""]
-    assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # of the Xbox the last one counts
+    assert export(log_of(models), tmp_path / "out.csv") == (2, 1, [])  # for the Xbox, the last one counts
 
 
 def test_a_correction_of_one_mention_is_taken_back_alone(targets, models):
@@ -312,7 +312,7 @@ def test_of_not_sure_an_emotion_must_be_chosen(targets, models):
 
 
 def answer(rows="one row per product", content=FILE, lines=""):
-    """The page of the run of a file, and its result."""
+    """Run a file; return the page of the run, and its result."""
     app = open_app("batch")
     app.file_uploader(key="batch_file").set_value(("a.csv", content.encode(), "text/csv")).run()
     app.segmented_control(key="batch_rows").set_value(rows).run()

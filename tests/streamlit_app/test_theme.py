@@ -29,7 +29,7 @@ def test_numbers_and_hatching_of_stacked_bars_can_be_read():
         assert contrast(trace.textfont.color, trace.marker.color) >= 4.5
         assert contrast(trace.textfont.color, trace.marker.pattern.fgcolor) >= 4.5 or not trace.marker.pattern.shape
     assert [trace.marker.pattern.shape for trace in figure.data] == ["/", "", "", ".", "."]
-    assert figure.layout.uniformtext.mode == "hide"  # of a part with no room for its number
+    assert figure.layout.uniformtext.mode == "hide"  # hides a number that does not fit its bar
 
 
 def test_emotions_in_other_words_keep_their_colours_and_other_labels_get_one_each():
@@ -52,12 +52,12 @@ def test_the_settings_keep_to_this_machine():
 def test_buttons_and_chosen_words_can_be_read(scheme):
     colours = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))["theme"][scheme]
     assert contrast(colours["primaryColor"], "#FFFFFF") >= 4.5  # streamlit writes white on its buttons
-    assert contrast(colours["primaryColor"], colours["backgroundColor"]) >= 3  # WCAG's for what is not text
+    assert contrast(colours["primaryColor"], colours["backgroundColor"]) >= 3  # WCAG's minimum for non-text parts
     assert contrast(colours["textColor"], colours["backgroundColor"]) >= 7
 
 
 def contrast(one: str, other: str) -> float:
-    """As WCAG 2.2 defines it, 1 to 21."""
+    """The contrast ratio as WCAG 2.2 defines it, 1 to 21."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
