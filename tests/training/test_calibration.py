@@ -1,6 +1,6 @@
-"""The calibration of an answer model: from rows that were left out, by temperatures that undo what the model overdoes.
+"""The calibration of an answer model: temperatures, fitted on out-of-fold rows, undo its overconfidence.
 
-A stand-in trains here: it knows the true probabilities and says them too surely, so the right temperature is known.
+Training is replaced by a stand-in that makes true probabilities overconfident, so the right temperature is known.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ RECIPE = config.make_config("answer")
 
 
 def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]:
-    """Rows with labels drawn from known probabilities, each text twice, and these probabilities."""
+    """Rows, each text twice, with labels drawn from known probabilities; and these probabilities."""
     random = np.random.default_rng(seed)
     truth = [random.dirichlet(np.full(len(task.labels), 0.5), count) for task in tasks.ANSWER_TASKS]
     truth = [np.repeat(part, COPIES, axis=0) for part in truth]
@@ -31,13 +31,13 @@ def made_up(count: int = 1500, seed: int = 0) -> tuple[TrainingRows, np.ndarray]
 
 @pytest.fixture
 def before():
-    """What the models said, by the rows of each fold."""
+    """The uncalibrated probabilities, by row."""
     return {}
 
 
 @pytest.fixture
 def calibrated(monkeypatch, tmp_path, before):
-    """What the function found, the rows, and the folds it trained."""
+    """The fitted calibration, the rows, and the folds trained."""
     rows, truth = made_up()
     trained = []
 

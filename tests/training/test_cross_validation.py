@@ -26,7 +26,7 @@ TEXTS = [f"text {row}" for row in range(ROWS)]
 LABEL_IDS = (np.arange(ROWS) % CLASSES)[:, np.newaxis]
 TASK = Task("product", "brand", ("a", "b", "c"))
 EXAMPLES = TrainingRows((TASK,), np.arange(ROWS), TEXTS, LABEL_IDS)
-# Row r validates in fold r % 3 + 1.
+# Row r is in the validation part of fold r % 3 + 1.
 FOLDS = [Split(*(np.flatnonzero((np.arange(ROWS) % 3 == fold) == part) for part in (False, True))) for fold in range(3)]
 HISTORY = [{"epoch": 1, "seconds": 1.5, "loss": 0.1, "accuracy": 1.0}]
 RUNTIME = Runtime("CPU", 0, "float32", xla=False, deterministic=False)
@@ -35,7 +35,7 @@ BACKBONE = Backbone("tiny", Path("nowhere"), "nowhere", True, "0" * 64)
 
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """In place of trainings: each is recorded, and its probabilities tell the seed, the rows and the training rows."""
+    """Replaces training: each fold is recorded; its probabilities are the seed, the row, and how many rows trained."""
     done = []
 
     def train_fold(recipe, backbone, classes, examples, split, **options):
@@ -137,7 +137,7 @@ def test_a_fold_learns_from_its_training_part_alone_and_texts_are_encoded_once(m
     def fake_fit(recipe, backbone, classes, encoder, training, validation=None, **options):
         seen.append((recipe.seed, training, validation))
         exact = SimpleNamespace(history=HISTORY, probabilities=lambda ids: ids.to_tensor().numpy().astype(float))
-        return SimpleNamespace(in_float32=lambda: exact)  # what is exported, and so what is to be judged
+        return SimpleNamespace(in_float32=lambda: exact)  # this is exported, so this must be evaluated
 
     def encode(encoder, texts):
         encoded.append(list(texts))
@@ -206,7 +206,7 @@ def test_folds_of_another_run_are_kept_elsewhere(tmp_path, other):
     store = fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON)
     assert store.parent == tmp_path
     assert fold_store(tmp_path, **WHAT_FOLDS_DEPEND_ON | other) != store
-    assert not list(tmp_path.iterdir())  # asking for its name makes no folder
+    assert not list(tmp_path.iterdir())  # naming the folder does not create it
 
 
 def test_folds_of_other_versions_are_kept_elsewhere(tmp_path, monkeypatch):

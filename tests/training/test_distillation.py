@@ -1,4 +1,4 @@
-"""What a student learns of its teachers, and which ones are refused."""
+"""What a student learns from its teachers, and which teachers are refused."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def test_a_model_keeps_what_it_said_of_rows_that_it_had_not_seen(answer_model, r
     texts = [rows.texts[position] for position in split.train]
     frame = Predictor.load(answer_model).predict(texts, probabilities=True)
     columns = [probability_column(task.name, label) for task in rows.tasks for label in task.labels]
-    assert np.abs(frame[columns] - said).to_numpy().max() > 0.1  # of models that had not seen them
+    assert np.abs(frame[columns] - said).to_numpy().max() > 0.1  # from models that had not seen these rows
 
 
 def test_targets_are_labels_and_teachers_and_teachers_alone_where_there_is_no_label():
@@ -105,7 +105,7 @@ def test_a_teacher_of_other_classes_is_refused(trained, dataset, rows, split):
 
 
 def test_a_student_is_trained_by_the_real_command(answer_model, shallow_bert, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each takes seconds
+    monkeypatch.setattr(cross_validation, "CALIBRATION_FOLDS", 2)  # each fold takes seconds
     (tmp_path / "more.txt").write_text("love my ipad\nhate the google maps app\n", encoding="utf-8")
     options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--backbone", str(shallow_bert), "--epochs", "1"]
     options += ["--precision", "float32", "--teacher", str(answer_model), "--unlabelled", str(tmp_path / "more.txt")]

@@ -57,7 +57,7 @@ def test_two_devices_share_a_batch_and_learn_what_one_learns(steady_bert):
     assert one["val_loss"][-1] < one["val_loss"][0] - 0.03
     np.testing.assert_allclose(two["val_loss"], one["val_loss"], rtol=1e-4)
     np.testing.assert_allclose(two["accuracy"], one["accuracy"], atol=0.02)
-    # The last batch is filled up to be shared, and so counts for a little more.
+    # The last batch is padded so that the devices can share it, and so counts for a little more.
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=5e-3)
 
 

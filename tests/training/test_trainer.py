@@ -25,7 +25,7 @@ CONSTANT = TrainingConfig(epochs=4, batch_size=8, learning_rate=5e-3, seed=7)
 LINEAR = replace(CONSTANT, schedule="linear", warmup=0.3)
 ADAPTED = replace(CONSTANT, lora_rank=3, learning_rate=5e-2)
 PRODUCTS = ("ipad", "iphone", "android", "google")
-# Of several lengths, so that sorting them by length changes their order.
+# The texts have several lengths, so that sorting by length changes their order.
 TEXTS = [
     f"{word} {name}{' is great' * (number % 3)}" for number, (word, name) in enumerate(product("abcdefg", PRODUCTS))
 ]
@@ -42,16 +42,16 @@ def tiny(shallow_bert: Path) -> backbone.Backbone:
 
 @pytest.fixture(scope="module")
 def whole(tiny) -> dict[str, Fitted]:
-    """Runs that nothing interrupted, by the name of their schedule."""
+    """Uninterrupted runs, by schedule; the one with adapters is "lora"."""
     return {recipe.schedule: train(recipe, tiny) for recipe in (CONSTANT, LINEAR)} | {"lora": train(ADAPTED, tiny)}
 
 
 @pytest.fixture(scope="module")
 def by_heart(steady_bert) -> Iterator[Fitted]:
-    """Eight sentences learned in mixed_bfloat16, without dropout, so that nothing keeps them from being learned."""
+    """A model that learned eight sentences in mixed_bfloat16, without dropout so that nothing hinders learning."""
     import tf_keras
 
-    # From the mean of all tokens any seed learns them within 6 epochs; from [CLS] alone, few in 60.
+    # With mean pooling, every seed learns them within 6 epochs; with [CLS] alone, few seeds do within 60.
     recipe = TrainingConfig(epochs=60, batch_size=8, learning_rate=5e-3, seed=2, pooling="mean")
     yield train(recipe, backbone.find(str(steady_bert)), EASY, None, precision="mixed_bfloat16")
     tf_keras.mixed_precision.set_global_policy("float32")
@@ -74,7 +74,7 @@ def train(
 
 
 def test_another_model_of_another_seed_is_traced_once_and_freed_when_nobody_holds_it(tiny, whole, monkeypatch):
-    """Cross-validation trains one short model after the other: tracing is most of the time, weights of the memory."""
+    """Cross-validation trains many short models in turn: tracing takes most of the time, weights most of the memory."""
     import tf_keras
     from transformers import TFBertForSequenceClassification
 
@@ -106,7 +106,7 @@ def score(fitted: Fitted, texts: list[str] = TEXTS) -> np.ndarray:
 
 
 def figures(fitted: Fitted) -> list[dict[str, float]]:
-    """The history without the time that it took."""
+    """The history without the seconds."""
     return [{name: value for name, value in row.items() if name != "seconds"} for row in fitted.history]
 
 
@@ -157,7 +157,7 @@ def test_history_has_a_row_for_each_epoch(whole, by_heart):
         assert all(0 <= row[name] <= 1 for row in fitted.history for name in ("accuracy", "val_accuracy"))
         assert fitted.seconds == pytest.approx(sum(row["seconds"] for row in fitted.history))
         assert 0 < fitted.history[-1]["seconds"] < fitted.seconds
-    # Nothing of a validation part that is not there.
+    # No validation columns without a validation part.
     assert [[*row] for row in by_heart.history] == [COLUMNS[:4]] * 60
 
 
@@ -185,7 +185,7 @@ def test_probabilities_are_in_the_order_of_the_texts(whole):
     order = np.random.default_rng(0).permutation(len(TEXTS))
     shuffled = score(whole["constant"], [TEXTS[place] for place in order])
     np.testing.assert_allclose(shuffled, together[order], atol=1e-6)
-    assert len({tuple(row) for row in together.round(4)}) > 10  # or any order would do
+    assert len({tuple(row) for row in together.round(4)}) > 10  # otherwise any order would pass
 
 
 # ------------------------------------------------------------------------------------------- what is repeatable
@@ -233,7 +233,7 @@ def test_a_full_disk_costs_one_epoch_and_no_more(tiny, whole, tmp_path, monkeypa
     assert checkpoint.epochs_done() == 2
     resumed = train(LINEAR, tiny, checkpoint=checkpoint)
     assert_same(resumed, whole["linear"])
-    # All epochs are done, but the process may end before the model is exported: then they are not trained again.
+    # The process may end after the last epoch but before the export: then no epoch is trained again.
     never = raise_at(epoch=4, batch=1, error=AssertionError("trained again"))
     assert_same(train(LINEAR, tiny, checkpoint=checkpoint, callbacks=[never]), whole["linear"])
 
@@ -249,7 +249,7 @@ def test_an_unfinished_run_is_gone_on_with_or_forgotten_only_where_asked(tmp_pat
     import_tensorflow()
     folder = tmp_path / "run"
     before = {"task": "product", "data": "aaa", **CONSTANT.to_dict()}
-    Checkpoint(folder, {"other": "settings"}).make_folder()  # not one fold or epoch of it is there
+    Checkpoint(folder, {"other": "settings"}).make_folder()  # it holds no fold or epoch yet
     checkpoint = Checkpoint(folder, before)
     assert (checkpoint.epochs_done(), checkpoint.progress()) == (0, "")
     checkpoint.open(resume=False, restart=False)
@@ -283,15 +283,15 @@ def test_float32_model_of_a_mixed_one_says_nearly_the_same(by_heart):
     policy = tf_keras.mixed_precision.global_policy().name
     fitted = by_heart.in_float32()
     assert fitted is not by_heart
-    assert tf_keras.mixed_precision.global_policy().name == policy  # the next training's is not changed
+    assert tf_keras.mixed_precision.global_policy().name == policy  # the next training's policy is unchanged
     assert fitted.model.bert(inputs).last_hidden_state.dtype == tf.float32
     assert {variable.dtype for variable in fitted.model.variables} == {tf.float32}
     assert fitted.history == by_heart.history
     assert fitted.in_float32() is fitted
     full = score(fitted)
     np.testing.assert_allclose(full, mixed, atol=0.03)
-    assert (full != mixed).any()  # computed anew
-    assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than that tolerance
+    assert (full != mixed).any()  # recomputed in float32
+    assert np.ptp(full, axis=0).min() > 0.3  # the texts differ by more than the tolerance above
 
 
 def test_joined_texts_keep_the_mention_of_one_and_its_label():
