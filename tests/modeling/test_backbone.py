@@ -268,7 +268,7 @@ def test_a_folder_that_does_not_exist_is_not_looked_for_on_the_hub(name, monkeyp
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Makes the hub's download do what a test says; returns the calls."""
+    """A function that replaces the hub's download, and returns the list of its calls."""
 
     def answer(with_what):
         calls = []
