@@ -64,7 +64,7 @@ def test_any_brand_in_the_place_of_another_gets_the_same_emotion(predictor, text
 
 @pytest.fixture(scope="module")
 def shares(predictor) -> tuple[float, float]:
-    """In texts with opposite emotions: the share with both correct, and the share of mentions with the other's."""
+    """In texts with opposite emotions: share with both correct, and share of mentions with the other's emotion."""
     cases = [
         (first.format(one), second.format(other), joint, is_good)
         for one, other in PAIRS

@@ -444,7 +444,7 @@ def test_rules_and_dashboard_ask_for_metrics_that_exist():
     asked = [rule["expr"] for rule in rules()] + queries() + [dashboard()["templating"]["list"][1]["definition"]]
     assert len(queries()) > 25
     assert set().union(*map(metrics_in, asked)) <= exported
-    for rule in rules():  # so do the metrics that a description names
+    for rule in rules():  # the metrics named in descriptions exist too
         named = metrics_in(rule["annotations"]["description"])
         assert all(any(name.startswith(each) for name in exported) for each in named)
 

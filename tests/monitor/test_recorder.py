@@ -1,4 +1,4 @@
-"""Recording: what is recorded is in the log, whatever happens to the process, and nobody waits for it."""
+"""Recording: a record reaches the log whatever happens to the process, and no caller waits for it."""
 
 import errno
 import logging

@@ -1,4 +1,4 @@
-"""The reference goes into a model's folder and comes back as it was."""
+"""The reference is saved in a model's folder, and loaded unchanged."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The report says what is wrong, by how much and against what, and says nothing where all is well."""
+"""The report states what is wrong, by how much and compared to what, and raises no alarm where all is well."""
 
 import io
 import json

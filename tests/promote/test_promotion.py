@@ -247,7 +247,7 @@ def test_a_rollback_needs_a_version_that_works(models, new):
     old = write(models / "product", mark="old")
     with pytest.raises(ModelError, match=r"has no previous version in .* only a promotion keeps one"):
         promotion.rollback(old)
-    assert [each.name for each in models.iterdir()] == ["product"]  # nothing was created
+    assert [each.name for each in models.iterdir()] == ["product"]
     promote(new, 0.1)
     (other_version(old) / "model.json").unlink()
     with pytest.raises(ModelError, match="holds no whole model"):

@@ -1,4 +1,4 @@
-"""Agreement of labels, doubts, and training without the doubtful ones."""
+"""Agreement of labels, suspected label errors, and training without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study of the label queue: what trains, and on which rows it is judged."""
+"""The study of the label queue: which rows a model is trained on, and which rows evaluate it."""
 
 import pandas as pd
 import pytest

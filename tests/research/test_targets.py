@@ -1,4 +1,4 @@
-"""The study of targets: which mentions train and judge, what each protocol leaves out, and its metrics."""
+"""The study of targets: mentions for training and evaluation, what each protocol leaves out, and its metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demonstration of the monitor: what is done to the model, and that the report and /metrics see it."""
+"""The demonstration of the monitor: faults are injected, and the report and /metrics show them."""
 
 from dataclasses import replace
 
