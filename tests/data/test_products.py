@@ -53,7 +53,7 @@ def test_signs_at_the_ends_of_a_name_count(text, expected):
 @pytest.mark.parametrize(
     ("name", "texts"),
     [
-        ("McDonald's", ["McDonald\u2019s", "mcdonalds", "McDonald`s"]),
+        ("McDonald's", ["McDonald\u2019s", "mcdonalds", "McDonald`s", "McDonald\u02bcs"]),
         ("Ben & Jerry\u2019s", ["ben &amp; jerry's", "Ben&Jerrys", "BEN & JERRYS"]),
         ("Nestl\u00e9", ["nestle", "NESTLE\u0301"]),
         ("Pokemon", ["Pok\u00e9mon", "pokemons"]),
@@ -115,6 +115,7 @@ def test_a_products_file_is_read_as_csv_and_as_yaml_and_written_again(tmp_path):
         ("a.csv", "name,aliases\nKindle,re:.*\n", "is found in any text"),
         ("a.csv", "name,aliases\nKindle,re:\\w+\n", "is found in any text"),
         ("a.csv", "name,aliases\n!!!,\n", "the alias '!!!' of '!!!' must hold a letter or a digit"),
+        ("a.csv", "name,aliases\nX,\u02bc\n", "must hold a letter or a digit"),
         ("a.csv", "name,aliases\nA TV+,\nB,atv+\n", "'A TV+' and 'B' have the same alias 'atv+'"),
         ("a.csv", "name,aliases\nKindle,Fire,e-reader\n", "'Kindle' has more fields than the header"),
         ("a.yaml", "- name: Kindle\n  aliases: ['e;reader']\n", "the alias 'e;reader' of 'Kindle' holds a ;"),

@@ -20,7 +20,8 @@ from tf_model.preprocessing.cleaning import URL
 SUFFIXES = (".csv", ".yaml", ".yml")
 PATTERN = "re:"
 MOST_CHARACTERS = 100  # of an alias
-_WORD = re.compile(r"[^\W_](?:[^\W_]|[\u0300-\u036f])*")  # an accent may be a separate character
+# An accent may be a separate character; the apostrophe that Unicode counts as a letter is none here.
+_WORD = re.compile(r"[^\W_\u02bc](?:[^\W_\u02bc]|[\u0300-\u036f])*")
 _SPACE = re.compile(r"[\s_\u2010-\u2015-]+")
 # People type the same name with different apostrophes, and with or without accents.
 _SAME = dict.fromkeys(map(ord, "\u2018\u2019\u02bc`"), "'") | dict.fromkeys(range(0x300, 0x370))
