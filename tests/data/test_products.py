@@ -57,6 +57,7 @@ def test_signs_at_the_ends_of_a_name_count(text, expected):
         ("Ben & Jerry\u2019s", ["ben &amp; jerry's", "Ben&Jerrys", "BEN & JERRYS"]),
         ("Nestl\u00e9", ["nestle", "NESTLE\u0301"]),
         ("Pokemon", ["Pok\u00e9mon", "pokemons"]),
+        ("Galaxy S", ["GalaxyS24", "galaxy s9"]),
         ("Coca-Cola", ["Coca\u2011Cola", "coca \u2013 cola", "cocacola"]),
     ],
 )

@@ -84,9 +84,9 @@ class Products:
     def find(self, text: str) -> list[Mention]:
         """All mentions in a raw text, in order; where mentions overlap, only the longest counts.
 
-        Letter case, accents, apostrophes, a plural s, and the separators between the words of a name do not matter:
-        "XBOX-Ones" names the Xbox One. A mention consists of whole words outside web addresses; hashtags and handles
-        count.
+        Letter case, accents, apostrophes, a plural s, a number at the end, and the separators between the words of a
+        name do not matter: "XBOX-Ones" names the Xbox One, "xbox360" the Xbox. A mention consists of whole words
+        outside web addresses; hashtags and handles count.
         """
         found = [*self._plain_mentions(text), *self._pattern_mentions(text)]
         if not found:
@@ -111,16 +111,16 @@ class Products:
     def _plain_mentions(self, text: str) -> Iterator[Mention]:
         words = [word.span() for word in _WORD.finditer(text)]
         for first, (start, end) in enumerate(words):
-            word = _key(text[start:end])
-            if word not in self._first_words and word.removesuffix("s") not in self._first_words:
+            if self._first_words.isdisjoint(_spellings(text[start:end])):
                 continue
             for _, end in words[first:]:
                 # Room for a plural s, and for separators that are longer than the single space of an alias.
                 if end - start > 2 * self._longest + 1:
                     break
-                key = _key(text[start:end])
-                if product := self._product_of.get(key) or self._product_of.get(key.removesuffix("s")):
-                    yield Mention(product, start, end)
+                for key in _spellings(text[start:end]):
+                    if product := self._product_of.get(key):
+                        yield Mention(product, start, end)
+                        break
 
     def _pattern_mentions(self, text: str) -> Iterator[Mention]:
         for product, pattern in self._patterns:
@@ -191,6 +191,12 @@ def _aliases(rows: Any) -> dict[str, list[str]]:
 def _key(name: str) -> str:
     key = unicodedata.normalize("NFD", name.casefold()).translate(_SAME)
     return _SPACE.sub(" ", key.replace("&amp;", "&"))
+
+
+def _spellings(words: str) -> tuple[str, str, str]:
+    """The keys of words in a text: as they are, without a plural s, and without a number ("xbox360": Xbox)."""
+    key = _key(words)
+    return key, key.removesuffix("s"), key.rstrip("0123456789")
 
 
 def _is_usable(alias: str) -> bool:
