@@ -25,7 +25,7 @@ from tf_model.errors import DataError
 from tf_model.evaluation.metrics import evaluate_probabilities, mean_interval
 from tf_model.preprocessing.cleaning import CLEANINGS, MENTION_START, mark, unmark
 
-TEXT_ALONE = replace(TARGET, cleaning="normalized_no_retweet", joined_pairs=0.0, opinion_pairs=0.0)
+TEXT_ALONE = replace(TARGET, cleaning="normalized_trimmed", joined_pairs=0.0, opinion_pairs=0.0)
 FORMS = {"target": TARGET, "text": TEXT_ALONE}
 VADER = "vader"  # a sentiment lexicon on the mention's clause: C. Hutto and E. Gilbert, ICWSM 2014
 CLASSES = tasks.TARGET.labels
@@ -74,7 +74,13 @@ def main(argv: list[str] | None = None) -> int:
     mentions, foreign = all_mentions(dataset), None
     if any(name.startswith("dong") for name in arguments.protocols):
         foreign = read_dong(arguments.dong)
-    same = {"data_sha256": dataset.sha256, "mentions": len(mentions.texts), "recipe": TARGET.to_dict()}
+    same = {
+        "data_sha256": dataset.sha256,
+        "opinions_sha256": hashlib.sha256(paths.OPINIONS.read_bytes()).hexdigest(),
+        "mentions": len(mentions.texts),
+        "recipe": TARGET.to_dict(),
+        "cleaning": list(map(list, CLEANINGS[TARGET.cleaning].steps)),
+    }
     run = load_to_extend("targets", same)
     with cli.stopped_cleanly():
         for name in arguments.protocols:

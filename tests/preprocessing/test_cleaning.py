@@ -68,12 +68,12 @@ def trimmed(text: str) -> str:
 
 
 def target(text: str) -> str:
-    """As ``no_retweet``, but a marked mention becomes [MASK], and special tokens in the text lose their meaning."""
+    """As ``trimmed``, but a marked mention becomes [MASK], and special tokens in the text lose their meaning."""
     text = text.replace("\ufffd\u06ea", "'").replace("\u0089\u00db\u00aa", "'")
     text = "".join(each for each in unicodedata.normalize("NFD", text) if unicodedata.category(each) != "Mn")
     for token in ("CLS", "SEP", "PAD", "UNK", "MASK"):
         text = text.replace(f"[{token}]", f"({token})")
-    return no_retweet(re.sub("\x02[^\x03]*\x03", " [MASK] ", text))
+    return trimmed(re.sub("\x02[^\x03]*\x03", " [MASK] ", text))
 
 
 RULES = {
@@ -218,6 +218,7 @@ def test_the_marks_of_a_retweet_by_example(text, expected):
     assert clean("normalized_no_retweet", [text]) == [expected]
 
 
+@pytest.mark.parametrize("name", ["normalized_trimmed", "target"])
 @in_batches
 @given(
     batch=st.lists(texts, min_size=1, max_size=60),
@@ -234,8 +235,8 @@ def test_the_marks_of_a_retweet_by_example(text, expected):
         ]
     ),
 )
-def test_what_is_added_at_the_end_is_not_seen(batch, ending):
-    assert clean("normalized_trimmed", [text + ending for text in batch]) == clean("normalized_trimmed", batch)
+def test_what_is_added_at_the_end_is_not_seen(name, batch, ending):
+    assert clean(name, [text + ending for text in batch]) == clean(name, batch)
 
 
 @pytest.mark.parametrize(
@@ -347,6 +348,7 @@ def test_places_outside_of_the_text_or_inside_a_character_are_refused(graph, sta
     ("text", "start", "end", "expected"),
     [
         ("My Xbox, again", 3, 7, "My [MASK] , again"),
+        ("Love my @lol! lol @bob", 9, 12, "Love my @ [MASK]"),
         ("RT @bob: see @Xbox http://t.co/x", 14, 18, "see @ [MASK]"),
         ("#Xbox 😀 café [SEP]", 1, 5, "# [MASK] cafe (SEP)"),
         ("[MASK] \x02Kindle\x03 Xbox", 16, 20, "(MASK) Kindle [MASK]"),

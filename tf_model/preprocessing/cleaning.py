@@ -131,13 +131,13 @@ TRIMMED = replace(
 MENTION_START, MENTION_END = "\x02", "\x03"
 MASK = "[MASK]"
 TARGET = replace(
-    NO_RETWEET,
+    TRIMMED,
     name="target",
     steps=(
         (r"\p{Mn}+", ""),  # before the next step, or "[M\u00c1SK]" would become a special token after it
         (r"\[(CLS|SEP|PAD|UNK|MASK)\]", r"(\1)"),  # a "[MASK]" that somebody wrote is no special token
         (f"{MENTION_START}[^{MENTION_END}]*{MENTION_END}", f" {MASK} "),
-        *NO_RETWEET.steps,
+        *TRIMMED.steps,
     ),
 )
 READ_CHARACTERS = 300  # kept on each side of the mention; about what fits into 128 tokens
