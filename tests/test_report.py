@@ -59,10 +59,12 @@ def run(file, folder, *options):
     return output.read_text(encoding="utf-8"), json.loads(output.with_suffix(".json").read_text(encoding="utf-8"))
 
 
-def test_the_page_and_the_json_say_the_same(file, folder):
+def test_the_page_and_the_json_say_the_same(file, folder, capsys):
     page, found = run(file, folder)
     assert (found["rows"], found["counted"]) == (155, 151)
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "several products": 1, "no known product": 1}
+    reasons = "; ".join(f"{reason} {count}" for reason, count in found["not_fit"].items())
+    assert f"not counted: {reasons}" in capsys.readouterr().err
     assert found["dates"] == {"column": "when", "notes": []}
     assert [side["name"] for side in found["comparison"]["sides"]] == ["forum", "mail"]
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))

@@ -154,6 +154,7 @@ def test_a_model_of_targets_learns_what_is_assumed_and_is_judged_by_the_rest(tar
     assert not any(text[:30] in content for text in dataset.labelled[tasks.TEXT_COLUMN])
     card = (target_model / "model_card.md").read_text(encoding="utf-8")
     assert "`target`: negative, neutral, positive" in card
+    assert "the products that they name" in card
 
 
 def test_products_go_with_targets_alone(tmp_path):

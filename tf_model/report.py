@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         part.write_text(page, encoding="utf-8")
     write_json(beside, found, arguments.overwrite)
     cli.say(f"wrote {paths.shown(output)} and {paths.shown(beside)} ({found['counted']:,} of {found['rows']:,} rows)")
+    if found["not_fit"]:
+        cli.say("not counted: " + "; ".join(f"{reason} {count:,}" for reason, count in found["not_fit"].items()))
     return 0
 
 
