@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure the chosen switches, print and record the results."""
     parser = study.parser("ablation", __doc__.splitlines()[0])
     parser.add_argument("--setting", choices=list(SETTINGS), default="report", help="how each model is trained")
-    parser.add_argument("--switches", nargs="+", choices=list(SWITCHES), default=list(SWITCHES), help="which")
+    parser.add_argument("--switches", nargs="+", choices=list(SWITCHES), default=list(SWITCHES), help="to measure")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
                         continue
                     result = score_switch(setting, name, problem, protocol, seed)
                     entry = switches.setdefault(name, {"title": switch.title})
-                    entry["seeds"] = study.with_seed(entry, seed, figures(problem, result))
+                    entry["seeds"] = study.with_seed(entry, seed, seed_metrics(problem, result))
                     switches = settings[setting]["protocols"][protocol] = summarized(switches, problem.groups)
                     path = record("ablation", command, run)
                     _print(f"{setting}, {protocol}, seed {seed}, {name}", switches[name], seed)
@@ -151,7 +151,7 @@ def score_switch(setting: str, name: str, problem: Problem, protocol: str, seed:
     return study.score_method(method, switched, tasks.PRODUCT, protocol, seed)
 
 
-def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
+def seed_metrics(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
     """The accuracy of one seed, which rows were predicted, and which of them correctly."""
     label_ids = problem.label_ids(tasks.PRODUCT)
     return {
@@ -162,7 +162,7 @@ def figures(problem: Problem, result: study.OutOfFold) -> dict[str, Any]:
 
 
 def compare(groups: np.ndarray, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Paired difference of two switches' :func:`figures`, by seed; None without common seeds or the same tweets."""
+    """Paired difference of two switches' :func:`seed_metrics`, by seed; None without common seeds or tweets."""
     seeds = [seed for seed in new if seed in old]
     predicted = {side[seed]["answered"] for side in (old, new) for seed in seeds}
     if len(predicted) != 1:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from research import study
-from research.methods.baseline_models import CHOICES, Method, methods, with_choice
+from research.methods.baseline_models import CANDIDATES, Method, methods, with_setting
 from research.runs import load_to_extend, record, still_valid, unpack
 from research.study import GROUPED, PROBLEMS, PROTOCOLS, REPORT, Problem, make_problem
 from tf_model import cli, data, paths, tasks
@@ -23,15 +23,15 @@ from tf_model.evaluation.joint_metrics import answer_metrics
 from tf_model.evaluation.metrics import mean_interval, summarize
 from tf_model.training.cross_validation import FOLD_SEED, FOLDS
 
-COPIES = "report_less_grouped"  # key of the gain from near-duplicates in training
+DUPLICATE_GAIN = "report_less_grouped"  # key of the gain from near-duplicates in training
 CHOOSING_FOLDS, CHOOSING_SEED = 3, 7  # as in `make choose-epochs`
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the chosen methods, print their metrics and record them."""
-    known = methods()
-    parser = study.parser("baselines", __doc__.splitlines()[0], known)
-    parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of the methods with randomness; else 3")
+    methods_by_name = methods()
+    parser = study.parser("baselines", __doc__.splitlines()[0], methods_by_name)
+    parser.add_argument("--seeds", type=int, nargs="+", help="training seeds of methods with randomness; 3 by default")
     parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS), help="what is predicted")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="on which rows")
     parser.add_argument("--choose", action="store_true", help="choose settings inside the report's training part")
@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset) -> int:
-    known = methods()
+    methods_by_name = methods()
     problems = {name: make_problem(dataset, name) for name in PROBLEMS}
-    same = {
+    identity = {
         "dataset": dataset.name,
         "data_sha256": dataset.sha256,
         "fold_seed": FOLD_SEED,
@@ -56,15 +56,15 @@ def _evaluate(arguments: argparse.Namespace, command: str, dataset: data.Dataset
         },
         "groups": {name: int(problem.groups.max()) + 1 for name, problem in problems.items()},
     }
-    run = load_to_extend("baselines", same)
+    run = load_to_extend("baselines", identity)
     entries = run.get("methods", {})
-    wanted = {name: problems[name] for name in arguments.problems}
+    chosen_problems = {name: problems[name] for name in arguments.problems}
     for name in arguments.methods:
-        method = known[name]
-        before = still_valid(entries, known).get(name, {})
-        for entry in evaluate_method(method, wanted, arguments.protocols, arguments.seeds, before):
+        method = methods_by_name[name]
+        recorded = still_valid(entries, methods_by_name).get(name, {})
+        for entry in evaluate_method(method, chosen_problems, arguments.protocols, arguments.seeds, recorded):
             entries[name] = entry
-            run["methods"] = still_valid(entries, known)
+            run["methods"] = still_valid(entries, methods_by_name)
             path = record("baselines", command, run)
         _print(entries[name])
     cli.say(f"written to {paths.shown(path)}")
@@ -81,14 +81,14 @@ def evaluate_method(
     """Yield the entry of one method after each problem, protocol and seed: metrics, and their spread over seeds.
 
     ``seeds`` replace the method's own, if it has randomness; ``recorded``, its entry from earlier runs, is kept.
-    :data:`COPIES` holds :func:`worth_of_duplicates` for each task that was predicted under both protocols.
+    :data:`DUPLICATE_GAIN` holds :func:`duplicate_gain` for each task that was predicted under both protocols.
     """
     entry: dict[str, Any] = {"title": method.title, "settings": method.settings, **recorded}
     for seed in seeds if seeds and len(method.seeds) > 1 else method.seeds:
         for name, problem in problems.items():
             if method.slow and name == tasks.ANSWER:
                 continue
-            of_problem = entry.setdefault(name, {})
+            by_protocol = entry.setdefault(name, {})
             for protocol in protocols:
                 results = {
                     task.name: study.score_method(method, problem, task, protocol, seed) for task in problem.rows.tasks
@@ -99,21 +99,21 @@ def evaluate_method(
                     "right": study.packed(correct),
                     "seconds": sum(result.seconds for result in results.values()),
                 }
-                by_seed = study.with_seed(of_problem.get(protocol, {}), seed, metrics)
-                of_problem[protocol] = {
+                by_seed = study.with_seed(by_protocol.get(protocol, {}), seed, metrics)
+                by_protocol[protocol] = {
                     "seeds": by_seed,
                     "summary": _summary(by_seed),
                     "intervals": _intervals(problem, correct, by_seed),
                 }
                 yield entry
-            both = [of_problem.get(protocol, {}).get("seeds", {}).get(str(seed)) for protocol in (GROUPED, REPORT)]
+            both = [by_protocol.get(protocol, {}).get("seeds", {}).get(str(seed)) for protocol in (GROUPED, REPORT)]
             if name != tasks.ANSWER and all(both):
-                worth = worth_of_duplicates(problem, *(figures["right"][name] for figures in both))
-                entry.setdefault(COPIES, {}).setdefault(name, {})[str(seed)] = worth
+                gain = duplicate_gain(problem, *(each["right"][name] for each in both))
+                entry.setdefault(DUPLICATE_GAIN, {}).setdefault(name, {})[str(seed)] = gain
                 yield entry
 
 
-def worth_of_duplicates(problem: Problem, grouped: str, report: str) -> dict[str, Any]:
+def duplicate_gain(problem: Problem, grouped: str, report: str) -> dict[str, Any]:
     """How much a method gains when near-duplicates of the tweets that it predicts are in its training part.
 
     Both protocols train on four fifths of the same tweets. The validation rows of the report's split are predicted once
@@ -144,7 +144,7 @@ def _intervals(problem: Problem, correct: study.Correct, seeds: Mapping[str, Any
     """95% intervals of each question's accuracy, averaged over seeds; near-duplicates are resampled together."""
     intervals = {}
     for question, (rows, _) in correct.items():
-        shares = np.mean([unpack(figures["right"][question], len(rows)) for figures in seeds.values()], axis=0)
+        shares = np.mean([unpack(metrics["right"][question], len(rows)) for metrics in seeds.values()], axis=0)
         intervals[question] = list(mean_interval(shares, problem.groups[rows]))
     return intervals
 
@@ -154,17 +154,17 @@ def _summary(seeds: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     summary: dict[str, Any] = {}
     for name, value in next(iter(seeds.values())).items():
         if isinstance(value, float) and name != "seconds":
-            summary[name] = summarize(figures[name] for figures in seeds.values())
+            summary[name] = summarize(metrics[name] for metrics in seeds.values())
         elif name in PROBLEMS:
-            summary[name] = _summary({seed: figures[name] for seed, figures in seeds.items()})
+            summary[name] = _summary({seed: metrics[name] for seed, metrics in seeds.items()})
     return summary
 
 
 def _print(entry: Mapping[str, Any]) -> None:
     print(f"{entry['title']} ({entry['settings'] or 'nothing to set'})")
     for name in PROBLEMS:
-        for protocol, figures in entry.get(name, {}).items():
-            summary = figures["summary"].get(tasks.ANSWER, figures["summary"])
+        for protocol, protocol_entry in entry.get(name, {}).items():
+            summary = protocol_entry["summary"].get(tasks.ANSWER, protocol_entry["summary"])
             means = {
                 key: summary[key]["mean"] for key in ("accuracy", "macro_f1", "emotion_rows_accuracy") if key in summary
             }
@@ -173,33 +173,33 @@ def _print(entry: Mapping[str, Any]) -> None:
 
 def _choose(arguments: argparse.Namespace, command: str, dataset: data.Dataset) -> int:
     """Cross-validate each setting inside the training part of the report's split, and record the best."""
-    chosen = [name for name in arguments.methods if name in CHOICES]
-    if not chosen:
-        raise UsageError(f"--choose needs a method with a setting to choose; these have one: {', '.join(CHOICES)}")
+    tunable = [name for name in arguments.methods if name in CANDIDATES]
+    if not tunable:
+        raise UsageError(f"expected --methods with a setting to choose; these have one: {', '.join(CANDIDATES)}")
     problems = [_choosing_problem(dataset, task) for task in tasks.TASKS.values()]
     protocol = "3 grouped folds inside the training part of the report's split, fold seed 7; the best of each task"
-    same = {
+    identity = {
         "protocol": protocol,
         "rows": {problem.name: len(problem.rows) for problem in problems},
         "data_sha256": dataset.sha256,
     }
-    run = load_to_extend("choose_baselines", same)
+    run = load_to_extend("choose_baselines", identity)
     entries = run.get("methods", {})
-    for name in chosen:
-        tried: dict[str, Any] = {}
-        for value in CHOICES[name]:
-            method = with_choice(name, dict.fromkeys(tasks.TASKS, value))
+    for name in tunable:
+        by_value: dict[str, Any] = {}
+        for value in CANDIDATES[name]:
+            method = with_setting(name, dict.fromkeys(tasks.TASKS, value))
             accuracies = {}
             for problem in problems:
                 (task,) = problem.rows.tasks
                 result = study.score_method(method, problem, task, GROUPED, 0)
                 metrics = study.evaluate(task, problem.label_ids(task), result, method.has_probabilities)
                 accuracies[task.name] = metrics["accuracy"]
-            tried[f"{value:g}"] = accuracies
+            by_value[f"{value:g}"] = accuracies
             cli.say(f"{name}, {value:g}: {accuracies}")
-        best = {task: float(max(tried, key=lambda value, task=task: tried[value][task])) for task in tasks.TASKS}
-        entries[name] = {"title": method.title, "tried": tried, "best": best}
-        run["methods"] = {name: entries[name] for name in CHOICES if name in entries}
+        best = {task: float(max(by_value, key=lambda value, task=task: by_value[value][task])) for task in tasks.TASKS}
+        entries[name] = {"title": method.title, "tried": by_value, "best": best}
+        run["methods"] = {name: entries[name] for name in CANDIDATES if name in entries}
         path = record("choose_baselines", command, run)
     cli.say(f"written to {paths.shown(path)}")
     return 0

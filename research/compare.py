@@ -27,34 +27,34 @@ from tf_model.training.cross_validation import read_fold
 
 def main(argv: list[str] | None = None) -> int:
     """Compare with each baseline, print and record."""
-    known = {name: method for name, method in methods().items() if name != OURS}
-    parser = study.parser("compare", __doc__.splitlines()[0], known)
+    methods_by_name = {name: method for name, method in methods().items() if name != OURS}
+    parser = study.parser("compare", __doc__.splitlines()[0], methods_by_name)
     parser.add_argument("--task", choices=study.PROBLEMS, default=tasks.ANSWER, help="what was trained")
-    ours = parser.add_mutually_exclusive_group()
-    ours.add_argument(
+    our_source = parser.add_mutually_exclusive_group()
+    our_source.add_argument(
         "--models", type=Path, nargs="+", metavar="DIR", help="models trained on the report's split, one a seed"
     )
-    ours.add_argument("--recorded", action="store_true", help="take our answer model from the record of the variants")
+    our_source.add_argument("--recorded", action="store_true", help="the answer model recorded by make variants")
     arguments = parser.parse_args(argv)
     if arguments.recorded and arguments.task != tasks.ANSWER:
-        raise UsageError("--recorded takes the recorded answer model; leave out --task")
+        raise UsageError("--recorded is for the answer model only; leave out --task")
     command = study.command_line("compare", argv)
     dataset = data.load(arguments.data)
     problem, protocol = make_problem(dataset, arguments.task), REPORT if arguments.models else GROUPED
     by_seed, folds = _ours(arguments, problem), problem.folds[protocol]
     name = f"compare_{REPORT}_{arguments.task}" if arguments.models else f"compare_{arguments.task}"
-    same = {
+    identity = {
         "protocol": f"grouped {len(folds)}-fold" if protocol == GROUPED else "the report's random split, seed 42",
         "task": arguments.task,
         **study.size_of(problem),
         "rows": sum(len(split.validation) for split in folds),
     }
-    run = load_to_extend(name, same) if arguments.recorded else same
+    run = load_to_extend(name, identity) if arguments.recorded else identity
     entries = run.get("methods", {})
-    for method in (known[each] for each in arguments.methods):
+    for method in (methods_by_name[each] for each in arguments.methods):
         tests = compare_all(problem, by_seed, recorded_baseline(method, problem, protocol), method.title)
         entries[method.name] = {"title": method.title, "settings": method.settings, **tests}
-    run["methods"] = {name: entries[name] for name in known if name in entries}
+    run["methods"] = {name: entries[name] for name in methods_by_name if name in entries}
     path = record(name, command, run)
     cli.say(f"written to {paths.shown(path)}")
     return 0
@@ -66,12 +66,12 @@ def compare_all(problem: Problem, ours: Mapping[str, Correct], theirs: Correct, 
     Only questions that the baseline predicts are compared. DataError if the two sides predicted other rows.
     """
     tests: dict[str, dict[str, Any]] = {question: {} for question in theirs}
-    for question, (old_rows, old_correct) in theirs.items():
-        for key, of_ours in ours.items():
-            rows, correct = of_ours[question]
-            if not np.array_equal(rows, old_rows):
-                raise DataError("expected predictions of the same rows from both sides; run both on all folds")
-            tests[question][key] = test = compare_right(old_correct, correct, problem.groups[rows])
+    for question, (their_rows, their_correct) in theirs.items():
+        for key, our_correct in ours.items():
+            rows, correct = our_correct[question]
+            if not np.array_equal(rows, their_rows):
+                raise DataError("the baseline and our model predicted different rows; run both on all folds")
+            tests[question][key] = test = compare_right(their_correct, correct, problem.groups[rows])
             shown = f"{study.with_interval(test)}, p {test['p_value']:.2g}"
             print(f"{question}, seed {key}, less {title}: {shown}")
     return tests
@@ -91,8 +91,8 @@ def recorded_baseline(method: Method, problem: Problem, protocol: str) -> Correc
     correct = study.unpacked(packed, study.question_rows(problem, protocol))
     if not correct:
         raise DataError(
-            f"{method.name}, as it is fitted now, is not recorded on this dataset; run `python -m research.baselines "
-            f"--methods {method.name} --protocols {protocol}` first, or leave it out"
+            f"{method.name} with its current settings is not recorded on this dataset; run `python -m "
+            f"research.baselines --methods {method.name} --protocols {protocol}` first, or leave it out"
         )
     return correct
 
@@ -116,7 +116,7 @@ def recorded_ours(problem: Problem) -> dict[str, Correct] | None:
     if not run or run["data_sha256"] != problem.data_sha256 or not study.is_recorded_config(run["recipe"], settings):
         return None
     seeds, rows = run["levers"][UNCHANGED]["seeds"], study.question_rows(problem, GROUPED)
-    return {seed: study.unpacked(figures["right"], rows) for seed, figures in seeds.items()}
+    return {seed: study.unpacked(metrics["right"], rows) for seed, metrics in seeds.items()}
 
 
 def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
@@ -124,16 +124,16 @@ def load_out_of_fold(problem: Problem) -> dict[str, np.ndarray]:
 
     DataError if no store in saved_models/.checkpoints has all folds of a seed.
     """
-    ours = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
+    our_config = config.ANSWER if problem.name == tasks.ANSWER else config.TUNED
     for store in sorted(paths.CHECKPOINTS.glob("grouped-*"), key=lambda each: each.stat().st_mtime, reverse=True):
         recipe = read_json(store / RECIPE)
-        is_ours = recipe and study.is_recorded_config(recipe, replace(ours, seed=0))
+        is_ours = recipe and study.is_recorded_config(recipe, replace(our_config, seed=0))
         if is_ours and (by_seed := _read_store(store, problem)):
             cli.say(f"our model: the folds in {paths.shown(store)}, seeds {', '.join(by_seed)}")
             return by_seed
     raise DataError(
-        f"expected all folds of a seed of {problem.name} in {paths.shown(paths.CHECKPOINTS)}, found none complete; run "
-        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name} --recipe {ours.name}` to its end"
+        f"no seed of {problem.name} has all its folds in {paths.shown(paths.CHECKPOINTS)}; run "
+        f"`python -m tf_model.evaluate --protocol grouped --task {problem.name} --recipe {our_config.name}` to its end"
     )
 
 
@@ -141,8 +141,8 @@ def _read_store(store: Path, problem: Problem) -> dict[str, np.ndarray]:
     """Probabilities of the seeds that have all folds of this problem."""
     folds, classes = problem.folds[GROUPED], sum(len(task.labels) for task in problem.rows.tasks)
     by_seed: dict[str, np.ndarray] = {}
-    for first in sorted(store.glob("seed-*-fold-1.npz")):
-        seed = first.name.split("-")[1]
+    for first_fold in sorted(store.glob("seed-*-fold-1.npz")):
+        seed = first_fold.name.split("-")[1]
         files = [store / f"seed-{seed}-fold-{number}.npz" for number in range(1, len(folds) + 1)]
         if not all(file.is_file() for file in files):
             continue
@@ -163,25 +163,25 @@ def load_validated(models: Sequence[Path], problem: Problem) -> dict[str, np.nda
     """
     (split,), (task, *others) = problem.folds[REPORT], problem.rows.tasks
     if others:
-        raise DataError(f"expected a model of one task on the report's split, got {problem.name}; compare its folds")
+        raise DataError(f"expected a model of one task on the report's split, got {problem.name}; leave out --models")
     by_seed: dict[str, np.ndarray] = {}
     for folder in models:
         report = read_report(folder)
-        validated, seed = report.predictions.get(task.name), str(report.recipe.get("seed"))
-        if report.task != task.name or validated is None:
+        predictions, seed = report.predictions.get(task.name), str(report.recipe.get("seed"))
+        if report.task != task.name or predictions is None:
             raise DataError(
                 f"expected a model of {task.name} with its validation predictions in {paths.shown(folder)}; train one "
                 f"with `python -m tf_model.train --task {task.name}`"
             )
-        is_alike = np.array_equal(np.sort(validated.rows), np.sort(problem.rows.rows[split.validation]))
-        if report.data_sha256 != problem.data_sha256 or not is_alike:
+        has_same_rows = np.array_equal(np.sort(predictions.rows), np.sort(problem.rows.rows[split.validation]))
+        if report.data_sha256 != problem.data_sha256 or not has_same_rows:
             raise DataError(
                 f"{paths.shown(folder)} was validated on other rows than the report's; train it on its split"
             )
         if seed in by_seed:
-            raise DataError(f"expected models of different seeds, two have the seed {seed}; leave one out")
+            raise DataError(f"two models have the seed {seed}; leave one out")
         by_seed[seed] = np.full((len(problem.rows), len(task.labels)), np.nan, np.float32)
-        by_seed[seed][np.searchsorted(problem.rows.rows, validated.rows)] = validated.probabilities
+        by_seed[seed][np.searchsorted(problem.rows.rows, predictions.rows)] = predictions.probabilities
     return by_seed
 
 

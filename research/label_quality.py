@@ -31,10 +31,12 @@ QUICK = (TFIDF, "frozen_minilm")
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record."""
-    known = methods()
-    parser = study.parser("label_quality", __doc__.splitlines()[0], known, QUICK)
+    methods_by_name = methods()
+    parser = study.parser("label_quality", __doc__.splitlines()[0], methods_by_name, QUICK)
     parser.add_argument("--tasks", nargs="+", choices=list(tasks.TASKS), default=list(tasks.TASKS), help="which labels")
-    parser.add_argument("--ours", action="store_true", help="also our answer model's doubts, after make grouped-answer")
+    parser.add_argument(
+        "--ours", action="store_true", help="also doubts of our answer model; needs make grouped-answer"
+    )
     arguments = parser.parse_args(argv)
     command = study.command_line("label_quality", argv)
     dataset = data.load(arguments.data)
@@ -46,17 +48,17 @@ def main(argv: list[str] | None = None) -> int:
         for name in arguments.tasks:
             problem, entry = make_problem(dataset, name), entries.setdefault(name, {})
             entry |= {"rows": len(problem.rows), "agreement": agreements(problem)}
-            tfidf = study.score_method(known[TFIDF], problem, tasks.TASKS[name], GROUPED, 0)
-            by_words = {"words": doubts(problem, tfidf.scores), "settings": known[TFIDF].settings}
-            by_ours = {"ours": doubts(problem, ours[name])} if ours else {}  # else what is recorded stays
-            entry["doubts"] = entry.get("doubts", {}) | by_words | by_ours
-            measured = entry["without_doubtful"] = still_valid(entry.get("without_doubtful", {}), known)
+            tfidf = study.score_method(methods_by_name[TFIDF], problem, tasks.TASKS[name], GROUPED, 0)
+            tfidf_counts = {"words": count_errors(problem, tfidf.scores), "settings": methods_by_name[TFIDF].settings}
+            our_counts = {"ours": count_errors(problem, ours[name])} if ours else {}  # else what is recorded stays
+            entry["doubts"] = entry.get("doubts", {}) | tfidf_counts | our_counts
+            method_entries = entry["without_doubtful"] = still_valid(entry.get("without_doubtful", {}), methods_by_name)
             path = record("label_quality", command, run)
             orders = [most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
-            for method in (known[each] for each in arguments.methods):
-                figures = without_doubtful(method, problem, orders)
-                measured[method.name] = {"title": method.title, "settings": method.settings, **figures}
-                entry["without_doubtful"] = measured = still_valid(measured, known)
+            for method in (methods_by_name[each] for each in arguments.methods):
+                results = without_doubtful(method, problem, orders)
+                method_entries[method.name] = {"title": method.title, "settings": method.settings, **results}
+                entry["without_doubtful"] = method_entries = still_valid(method_entries, methods_by_name)
                 path = record("label_quality", command, run)
             _print(name, entry)
     cli.say(f"written to {paths.shown(path)}")
@@ -68,17 +70,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def agreements(problem: Problem) -> dict[str, Any]:
     """:func:`agreement` of texts that are the same except for a link, and of near-duplicates."""
-    rows, label_ids = judged_labels(problem)
+    rows, label_ids = rows_with_labels(problem)
     ours = our_accuracy(problem)
     by_threshold = {}
     for threshold in (SAME_TEXT, splits.THRESHOLD):
-        is_known = threshold == splits.THRESHOLD  # the groups of the folds
-        groups = problem.groups if is_known else splits.near_duplicate_groups(problem.rows.texts, threshold)
+        is_fold_threshold = threshold == splits.THRESHOLD  # the groups of the folds
+        groups = problem.groups if is_fold_threshold else splits.near_duplicate_groups(problem.rows.texts, threshold)
         by_threshold[f"{threshold:g}"] = agreement(groups[rows], label_ids, None if ours is None else ours[rows])
     return by_threshold
 
 
-def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+def rows_with_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Positions of the rows that have a label of the task or a joint label, and these labels; both int64.
 
     A text without an emotion has one joint label, whatever product it names; an emotion without a product has none.
@@ -88,9 +90,9 @@ def judged_labels(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         rows = np.flatnonzero(label_ids != tasks.NO_LABEL)
         return rows, label_ids[rows]
     product, emotion = problem.label_ids(tasks.PRODUCT), problem.label_ids(tasks.EMOTION)
-    none = emotion == tasks.EMOTIONS.index(tasks.NO_EMOTION)
-    rows = np.flatnonzero(none | ((emotion != tasks.NO_LABEL) & (product != tasks.NO_LABEL)))
-    return rows, np.where(none, 0, 1 + emotion * len(tasks.PRODUCTS) + product)[rows]
+    is_neutral = emotion == tasks.EMOTIONS.index(tasks.NO_EMOTION)
+    rows = np.flatnonzero(is_neutral | ((emotion != tasks.NO_LABEL) & (product != tasks.NO_LABEL)))
+    return rows, np.where(is_neutral, 0, 1 + emotion * len(tasks.PRODUCTS) + product)[rows]
 
 
 def our_accuracy(problem: Problem) -> np.ndarray | None:
@@ -125,30 +127,30 @@ def agreement(groups: np.ndarray, label_ids: np.ndarray, ours: np.ndarray | None
     if not members:
         return {"groups": 0, "rows": 0}
     sizes = np.array([len(rows) for rows in members], dtype=float)
-    agreeing = np.array([_share_of_agreeing_pairs(label_ids[rows]) for rows in members])
-    low, high = _resampled(agreeing, sizes)
-    figures = {
+    agreeing_shares = np.array([_share_of_agreeing_pairs(label_ids[rows]) for rows in members])
+    low, high = _resampled(agreeing_shares, sizes)
+    metrics = {
         "groups": len(members),
         "rows": int(sizes.sum()),
-        "disagreeing_groups": int((agreeing < 1).sum()),
-        "pairwise": float(np.average(agreeing, weights=sizes)),
+        "disagreeing_groups": int((agreeing_shares < 1).sum()),
+        "pairwise": float(np.average(agreeing_shares, weights=sizes)),
         "interval": [low, high],
         "ceiling": [low, float(np.sqrt(high))],
     }
     if ours is not None:
         correct = np.array([ours[rows].mean() for rows in members])
-        figures |= {
+        metrics |= {
             "our_accuracy": float(np.average(correct, weights=sizes)),
             "our_interval": _resampled(correct, sizes),
         }
-    return figures
+    return metrics
 
 
 def _resampled(shares: np.ndarray, sizes: np.ndarray) -> list[float]:
     """95% interval of the mean share, by resampling groups with all of their rows."""
     generator = np.random.default_rng(0)
-    drawn = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
-    return np.quantile([np.average(shares[some], weights=sizes[some]) for some in drawn], [0.025, 0.975]).tolist()
+    resamples = (generator.integers(len(sizes), size=len(sizes)) for _ in range(RESAMPLES))
+    return np.quantile([np.average(shares[rows], weights=sizes[rows]) for rows in resamples], [0.025, 0.975]).tolist()
 
 
 def _share_of_agreeing_pairs(label_ids: np.ndarray) -> float:
@@ -167,14 +169,14 @@ def our_probabilities(dataset: data.Dataset) -> dict[str, np.ndarray]:
     return {name: scores[rows[name]] for name, scores in by_task(probabilities).items()}
 
 
-def doubts(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
+def count_errors(problem: Problem, probabilities: np.ndarray) -> dict[str, Any]:
     """How many labels confident learning takes for errors, from out-of-fold probabilities, float [N, classes]."""
     (task,) = problem.rows.tasks
     label_ids = problem.label_ids(task)
-    wrong = label_errors.find_label_errors(label_ids, probabilities)
-    counts = np.bincount(label_ids[wrong], minlength=len(task.labels)).tolist()
+    suspects = label_errors.find_label_errors(label_ids, probabilities)
+    counts = np.bincount(label_ids[suspects], minlength=len(task.labels)).tolist()
     by_class = dict(zip(task.labels, counts, strict=True))
-    return {"rows": len(wrong), "share": len(wrong) / len(label_ids), "by_class": by_class}
+    return {"rows": len(suspects), "share": len(suspects) / len(label_ids), "by_class": by_class}
 
 
 # ---------------------------------------------------------------- training without doubtful labels
@@ -190,54 +192,54 @@ def without_doubtful(method: Method, problem: Problem, orders: Sequence[np.ndarr
     (task,) = problem.rows.tasks
     folds, label_ids = problem.folds[GROUPED], problem.label_ids(task)
 
-    def without(left_out: Sequence[np.ndarray], name: str) -> OutOfFold:
+    def train_without(left_out: Sequence[np.ndarray], name: str) -> OutOfFold:
         parts = [
-            splits.Split(np.setdiff1d(split.train, some), split.validation)
-            for split, some in zip(folds, left_out, strict=True)
+            splits.Split(np.setdiff1d(split.train, positions), split.validation)
+            for split, positions in zip(folds, left_out, strict=True)
         ]
-        part = replace(problem, folds={name: parts})
-        return study.score_method(method, part, task, name, method.seeds[0])
+        reduced = replace(problem, folds={name: parts})
+        return study.score_method(method, reduced, task, name, method.seeds[0])
 
     def metrics(result: OutOfFold) -> dict[str, float]:
-        every = study.evaluate(task, label_ids, result, method.has_probabilities)
-        return {name: every[name] for name in ("accuracy", "macro_f1")}
+        all_metrics = study.evaluate(task, label_ids, result, method.has_probabilities)
+        return {name: all_metrics[name] for name in ("accuracy", "macro_f1")}
 
-    whole = study.score_method(method, problem, task, GROUPED, method.seeds[0])
-    figures: dict[str, Any] = {"all": metrics(whole)}
+    unchanged = study.score_method(method, problem, task, GROUPED, method.seeds[0])
+    results: dict[str, Any] = {"all": metrics(unchanged)}
     for share in SHARES:
         left_out = [order[: round(share * len(order))] for order in orders]
-        doubtful = without(left_out, f"without-{share:g}-doubtful")
+        doubtful = train_without(left_out, f"without-{share:g}-doubtful")
         random = []
         for number in range(DRAWS):
-            as_many = [
-                as_many_of_each_class(order, some, label_ids, [number, fold])
-                for fold, (order, some) in enumerate(zip(orders, left_out, strict=True))
+            random_left_out = [
+                as_many_of_each_class(order, positions, label_ids, [number, fold])
+                for fold, (order, positions) in enumerate(zip(orders, left_out, strict=True))
             ]
-            random.append(without(as_many, f"without-{share:g}-random"))
-        of_random = [metrics(each) for each in random]
-        by_draw = {number: each.predicted == label_ids for number, each in enumerate(random)}
+            random.append(train_without(random_left_out, f"without-{share:g}-random"))
+        random_metrics = [metrics(each) for each in random]
+        random_correct = {number: each.predicted == label_ids for number, each in enumerate(random)}
         paired = study.paired_difference(
-            by_draw, dict.fromkeys(by_draw, doubtful.predicted == label_ids), problem.groups
+            random_correct, dict.fromkeys(random_correct, doubtful.predicted == label_ids), problem.groups
         )
-        figures[f"{share:g}"] = {
+        results[f"{share:g}"] = {
             "doubtful": metrics(doubtful),
-            "random": {name: summarize(each[name] for each in of_random) for name in of_random[0]},
+            "random": {name: summarize(each[name] for each in random_metrics) for name in random_metrics[0]},
             "difference": paired["difference"],
             "interval": paired["interval"],
         }
-    return figures
+    return results
 
 
 def as_many_of_each_class(
-    positions: np.ndarray, some: np.ndarray, label_ids: np.ndarray, seed: Sequence[int]
+    positions: np.ndarray, sample: np.ndarray, label_ids: np.ndarray, seed: Sequence[int]
 ) -> np.ndarray:
-    """A random choice from ``positions`` with as many rows of each class as ``some`` of them; int64 [some]."""
+    """A random choice from ``positions`` with as many rows of each class as ``sample`` has; int64 [sample]."""
     generator = np.random.default_rng(seed)
-    drawn = [
+    choices = [
         generator.choice(positions[label_ids[positions] == number], count, replace=False)
-        for number, count in zip(*np.unique(label_ids[some], return_counts=True), strict=True)
+        for number, count in zip(*np.unique(label_ids[sample], return_counts=True), strict=True)
     ]
-    return np.concatenate(drawn)
+    return np.concatenate(choices)
 
 
 def most_doubtful_first(problem: Problem, split: splits.Split) -> np.ndarray:
@@ -260,7 +262,7 @@ def _print(name: str, entry: Mapping[str, Any]) -> None:
     print(f"{name}: {entry['doubts']['words']['rows']:,} labels doubted by the TF-IDF baseline")
     for method in entry["without_doubtful"].values():
         for share in (key for key in method if key.startswith("0.")):
-            shown = f"accuracy {study.with_interval(method[share])} beside as many at random"
+            shown = f"accuracy {study.with_interval(method[share])} compared with as many at random"
             print(f"{name}: {method['title']}, without the most doubtful {float(share):.0%}: {shown}")
 
 

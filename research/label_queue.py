@@ -22,11 +22,11 @@ from tf_model.model_dir import probability_column
 from tf_model.training.cross_validation import FOLD_SEED
 
 METHOD = "frozen_minilm"
-START, CHOSEN, MORE = 400, 400, 600  # labels: at first, added in each way, and a larger random addition
+INITIAL_LABELS, ADDED_LABELS, MORE_LABELS = 400, 400, 600  # at first, added, in a larger addition
 TASK = tasks.EMOTION
 COLUMNS = [probability_column(TASK.name, label) for label in TASK.labels]
 
-Choose = Callable[[pd.DataFrame, int], Sequence[int]]  # answered rows in random order, how many -> chosen index values
+Strategy = Callable[[pd.DataFrame, int], Sequence[int]]  # predicted rows in random order, number -> index values
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     from threadpoolctl import threadpool_limits
 
     parser = study.parser("label_queue", __doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the first labels")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of the first labels")
     arguments = parser.parse_args(argv)
     dataset = data.load(arguments.data)
     problem = study.make_problem(dataset, TASK.name)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
         results = measure(problem, arguments.seeds)
     for name, each in results.items():
         print(f"{name}: macro-F1 {each['macro_f1']['mean']:.3f}, {each['negative']:.1%} of the labels negative")
-    run = load_to_extend("label_queue", study.size_of(problem) | {"method": METHOD, "labels_at_first": START})
+    run = load_to_extend("label_queue", study.size_of(problem) | {"method": METHOD, "labels_at_first": INITIAL_LABELS})
     run["results"] = {"fold_seed": FOLD_SEED, "seeds": arguments.seeds, "ways": results}
     record("label_queue", study.command_line("label_queue", argv), run)
     return 0
@@ -58,11 +58,11 @@ def by_queue(rows: pd.DataFrame, size: int) -> Sequence[int]:
     return label_queue(rows, TASK.labels, size)
 
 
-WAYS: Mapping[str, tuple[Choose, int]] = {
+STRATEGIES: Mapping[str, tuple[Strategy, int]] = {
     "none added": (at_random, 0),
-    f"{CHOSEN} at random": (at_random, CHOSEN),
-    f"{MORE} at random": (at_random, MORE),
-    f"{CHOSEN} by the queue": (by_queue, CHOSEN),
+    f"{ADDED_LABELS} at random": (at_random, ADDED_LABELS),
+    f"{MORE_LABELS} at random": (at_random, MORE_LABELS),
+    f"{ADDED_LABELS} by the queue": (by_queue, ADDED_LABELS),
 }
 
 
@@ -70,24 +70,24 @@ def measure(problem: study.Problem, seeds: Sequence[int]) -> dict[str, Any]:
     """For each way to choose: ``macro_f1`` by seed and its mean, and the share of labels that is ``negative``."""
     method, label_ids = methods()[METHOD], problem.label_ids(TASK)
     inputs, texts = method.inputs(problem.rows.texts), np.array(problem.rows.texts, object)
-    scores: dict[str, list[float]] = {name: [] for name in WAYS}
-    labelled: dict[str, list[int]] = {name: [] for name in WAYS}
+    scores: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    labelled: dict[str, list[int]] = {name: [] for name in STRATEGIES}
     for seed in seeds:
-        by_way = {name: np.zeros((len(texts), len(TASK.labels))) for name in WAYS}
+        probabilities_by_strategy = {name: np.zeros((len(texts), len(TASK.labels))) for name in STRATEGIES}
         for number, split in enumerate(problem.folds[study.GROUPED]):
             order = np.random.default_rng([seed, number]).permutation(split.train)
-            first, others = order[:START], order[START:]
+            first, others = order[:INITIAL_LABELS], order[INITIAL_LABELS:]
 
-            def fitted(rows: np.ndarray, seed: int = seed) -> Any:
+            def fit(rows: np.ndarray, seed: int = seed) -> Any:
                 return method.make(TASK, seed).fit(inputs[rows], label_ids[rows])
 
-            answered = pd.DataFrame(fitted(first).predict_proba(inputs[others]), others, COLUMNS)
-            answered = answered.assign(text=texts[others], product="")
-            for name, (choose, size) in WAYS.items():
-                rows = np.concatenate([first, choose(answered, size)])
-                by_way[name][split.validation] = fitted(rows).predict_proba(inputs[split.validation])
+            predictions = pd.DataFrame(fit(first).predict_proba(inputs[others]), others, COLUMNS)
+            predictions = predictions.assign(text=texts[others], product="")
+            for name, (choose, size) in STRATEGIES.items():
+                rows = np.concatenate([first, choose(predictions, size)])
+                probabilities_by_strategy[name][split.validation] = fit(rows).predict_proba(inputs[split.validation])
                 labelled[name].extend(label_ids[rows])
-        for name, probabilities in by_way.items():
+        for name, probabilities in probabilities_by_strategy.items():
             scores[name].append(evaluate_probabilities(label_ids, probabilities, TASK.labels)["macro_f1"])
     negative = TASK.labels.index(tasks.NEGATIVE)
     return {

@@ -27,18 +27,18 @@ QUICK = ("keywords", "words_logistic", "words_svm", "frozen_minilm")
 
 def main(argv: list[str] | None = None) -> int:
     """Measure the curve of each method, print and record it."""
-    known = methods()
-    parser = study.parser("learning_curve", __doc__.splitlines()[0], known, QUICK)
+    methods_by_name = methods()
+    parser = study.parser("learning_curve", __doc__.splitlines()[0], methods_by_name, QUICK)
     parser.add_argument("--task", choices=list(tasks.TASKS), default=tasks.PRODUCT.name, help="what is predicted")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of labelled tweets")
     arguments = parser.parse_args(argv)
     if min(arguments.sizes) < 20:
-        raise UsageError(f"expected --sizes of at least 20 tweets, got {min(arguments.sizes)}; leave it out")
+        raise UsageError(f"expected --sizes of at least 20, got {min(arguments.sizes)}; leave it out")
     dataset = data.load(arguments.data)
     problem = make_problem(dataset, arguments.task)
-    most = min(len(split.train) for split in problem.folds[GROUPED])
-    sizes = sorted({min(size, most) for size in arguments.sizes})
-    same = {
+    largest = min(len(split.train) for split in problem.folds[GROUPED])
+    sizes = sorted({min(size, largest) for size in arguments.sizes})
+    identity = {
         "protocol": f"grouped {FOLDS}-fold, training parts drawn down to the size",
         "task": arguments.task,
         "rows": len(problem.rows),
@@ -47,14 +47,14 @@ def main(argv: list[str] | None = None) -> int:
     }
     name = "learning_curve" if arguments.task == tasks.PRODUCT.name else f"learning_curve_{arguments.task}"
     command = study.command_line("learning_curve", argv)
-    run = load_to_extend(name, same)
+    run = load_to_extend(name, identity)
     entries = run.get("methods", {})
     with cli.stopped_cleanly():
-        for method in (known[each] for each in arguments.methods):
-            before = still_valid(entries, known).get(method.name, {})
-            for entry in curve(method, problem, sizes, before):
+        for method in (methods_by_name[each] for each in arguments.methods):
+            recorded = still_valid(entries, methods_by_name).get(method.name, {})
+            for entry in curve(method, problem, sizes, recorded):
                 entries[method.name] = entry
-                run["methods"] = still_valid(entries, known)
+                run["methods"] = still_valid(entries, methods_by_name)
                 path = record(name, command, run)
             points = (f"{point['size']:,}: {point['accuracy']['mean']:.3f}" for point in entry["points"])
             print(f"{method.title}: {', '.join(points)}")
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def draw(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
+def sample_folds(problem: Problem, size: int, number: int) -> tuple[splits.Split, ...]:
     """The folds with ``size`` random rows of each training part; draws with the same number are nested."""
     generators = (np.random.default_rng([number, fold]) for fold in range(len(problem.folds[GROUPED])))
     return tuple(
@@ -80,8 +80,8 @@ def curve(
     for size in sizes:
         accuracies = []
         for number in range(DRAWS):
-            drawn = replace(problem, folds={f"{size}-rows": draw(problem, size, number)})
-            result = study.score_method(method, drawn, task, f"{size}-rows", number)
+            sampled = replace(problem, folds={f"{size}-rows": sample_folds(problem, size, number)})
+            result = study.score_method(method, sampled, task, f"{size}-rows", number)
             accuracies.append(study.evaluate(task, problem.label_ids(task), result)["accuracy"])
         points[size] = {"size": size, "accuracy": summarize(accuracies)}
         yield {

@@ -25,17 +25,17 @@ def load(name: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def load_to_extend(name: str, same: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded run if its values of ``same`` (data, rows, folds) are equal, else a new run with only these."""
+def load_to_extend(name: str, identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded run if its values of ``identity`` (data, rows, folds) are equal, else a new run with only these."""
     run = load(name)
-    return run if run and all(run.get(key) == value for key, value in same.items()) else dict(same)
+    return run if run and all(run.get(key) == value for key, value in identity.items()) else dict(identity)
 
 
-def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """The recorded entries of methods whose settings have not changed, in the order of ``known`` methods."""
+def still_valid(entries: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str, Any]:
+    """The recorded entries of methods whose settings have not changed, in the order of ``methods``."""
     return {
         name: entries[name]
-        for name, method in known.items()
+        for name, method in methods.items()
         if name in entries and entries[name]["settings"] == method.settings
     }
 
@@ -43,14 +43,14 @@ def still_valid(entries: Mapping[str, Any], known: Mapping[str, Any]) -> dict[st
 def record(name: str, command: str, results: Mapping[str, Any]) -> Path:
     """Write a run with its commands (also those of the run that it extends), the machine and the versions."""
     commands = [*filter(None, results.get("command", "").split(" and ")), command]
-    made = {
+    provenance = {
         "command": " and ".join(dict.fromkeys(commands)),
         "date": datetime.now(UTC).date().isoformat(),
         "machine": machine(),
         "versions": versions(),
     }
     path = RUNS / f"{name}.json"
-    write_json(path, made | {key: value for key, value in results.items() if key not in made})
+    write_json(path, provenance | {key: value for key, value in results.items() if key not in provenance})
     return path
 
 
@@ -63,13 +63,13 @@ def unpack(packed: str, rows: int) -> np.ndarray:
     """The inverse of :func:`pack`, bool [rows]; ValueError if another number of rows was packed."""
     octets = np.frombuffer(base64.b64decode(packed), np.uint8)
     if len(octets) != -(-rows // 8):
-        raise ValueError(f"expected the answers to {rows} rows, got {len(octets)} octets")
+        raise ValueError(f"expected packed values of {rows} rows, got {len(octets)} bytes")
     return np.unpackbits(octets, count=rows).astype(bool)
 
 
-def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], figure: str) -> list[float]:
+def gains(seeds: Mapping[str, Any], unchanged: Mapping[str, Any], metric: str) -> list[float]:
     """A figure less that of the unchanged training, for each seed that both have, in the order of ``seeds``."""
-    return [seeds[seed][figure] - unchanged[seed][figure] for seed in seeds if seed in unchanged]
+    return [seeds[seed][metric] - unchanged[seed][metric] for seed in seeds if seed in unchanged]
 
 
 def machine() -> str:

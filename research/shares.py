@@ -39,14 +39,14 @@ def main(argv: list[str] | None = None) -> int:
     command = study.command_line("shares", argv)
     for name, task in MODELS.items():
         if not (paths.SAVED_MODELS / name).is_dir():
-            cli.say(f"there is no model {name}; what is recorded of it stays")
+            cli.say(f"there is no model {name}; its recorded results stay")
             continue
         rows = labelled_rows(paths.SAVED_MODELS / name, task, dataset)
-        for kind, make in KINDS.items():
-            result = measure(rows, make, METHODS, arguments.windows)
+        for kind, draw_window in KINDS.items():
+            result = measure(rows, draw_window, METHODS, arguments.windows)
             run.setdefault("results", {}).setdefault(name, {})[kind] = result
-            for method, figures in result["methods"].items():
-                print(f"{name}, {kind}, {method}: {describe(figures)}", flush=True)
+            for method, metrics in result["methods"].items():
+                print(f"{name}, {kind}, {method}: {describe(metrics)}", flush=True)
             record("shares", command, run)
     return 0
 
@@ -62,13 +62,13 @@ class Rows:
     groups: np.ndarray  # int64 [N], groups of near-duplicates
     is_first: np.ndarray  # bool [N], whether no earlier row has the same words
     products: np.ndarray  # object [N], the only product that a text names, "" if it names none or several
-    answered: pd.Series | None  # str [N], the product that the model predicts; None if it predicts none
+    predicted_products: pd.Series | None  # str [N], the product that the model predicts; None if it predicts none
 
-    def take(self, chosen: np.ndarray) -> Rows:
-        """The rows where ``chosen``, bool [N], is true."""
-        answered = None if self.answered is None else self.answered[chosen]
-        others = (each[chosen] for each in (self.groups, self.is_first, self.products))
-        return Rows(self.predictions.take(chosen), *others, answered)
+    def take(self, mask: np.ndarray) -> Rows:
+        """The rows where ``mask``, bool [N], is true."""
+        predicted_products = None if self.predicted_products is None else self.predicted_products[mask]
+        others = (each[mask] for each in (self.groups, self.is_first, self.products))
+        return Rows(self.predictions.take(mask), *others, predicted_products)
 
 
 def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
@@ -76,14 +76,14 @@ def labelled_rows(folder: Path, task: str, dataset: data.Dataset) -> Rows:
     report = read_report(folder)
     predictions = report.labelled(task)
     texts = dataset.labelled.set_index("row")[tasks.TEXT_COLUMN].loc[predictions.rows].tolist()
-    named = map(list, map(data.products_of(dataset).first_mentions, texts))
-    products = np.array([names[0] if len(names) == 1 else "" for names in named], object)
+    names_by_text = map(list, map(data.products_of(dataset).first_mentions, texts))
+    products = np.array([names[0] if len(names) == 1 else "" for names in names_by_text], object)
     is_first = ~pd.Series(map(splits.bare_words, texts)).duplicated().to_numpy()
     groups = splits.near_duplicate_groups(texts)
     return Rows(predictions, groups, is_first, products, named_products(report, task))
 
 
-def moved(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def label_shift(rows: Rows, held_out: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Positions of a window whose class shares are drawn uniformly from all that sum to 1."""
     ids = rows.predictions.label_ids[held_out]
     pools = [held_out[ids == number] for number in range(len(rows.predictions.labels))]
@@ -101,27 +101,27 @@ def one_product(rows: Rows, held_out: np.ndarray, generator: np.random.Generator
     return held_out[rows.products[held_out] == product]
 
 
-KINDS = {"shares moved": moved, "one product": one_product}
+KINDS = {"shares moved": label_shift, "one product": one_product}
 
 
-def windows(rows: Rows, make: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
+def windows(rows: Rows, draw_window: Any, count: int) -> Iterator[tuple[Rows, Rows]]:
     """Yield ``count`` pairs: the rows that fit the correction, and a window of at least :data:`LEAST_ROWS` rows."""
     from sklearn.model_selection import GroupShuffleSplit
 
-    generator, everything = np.random.default_rng(0), np.arange(len(rows.groups))
+    generator, positions = np.random.default_rng(0), np.arange(len(rows.groups))
     while count:
         splitter = GroupShuffleSplit(1, test_size=0.5, random_state=int(generator.integers(2**31)))
-        corrects, held_out = next(splitter.split(everything, groups=rows.groups))
-        chosen = make(rows, held_out[rows.is_first[held_out]], generator)
-        if len(chosen) >= LEAST_ROWS:
+        fitting_rows, held_out = next(splitter.split(positions, groups=rows.groups))
+        window_rows = draw_window(rows, held_out[rows.is_first[held_out]], generator)
+        if len(window_rows) >= LEAST_ROWS:
             count -= 1
-            yield tuple(rows.take(np.isin(everything, each)) for each in (corrects, chosen))
+            yield tuple(rows.take(np.isin(positions, each)) for each in (fitting_rows, window_rows))
 
 
 # ---------------------------------------------------------------- methods
 
 
-def counting(corrects: Rows, window: Rows, _: np.random.Generator) -> np.ndarray:
+def counting(fitting_rows: Rows, window: Rows, _: np.random.Generator) -> np.ndarray:
     """The share of texts by most probable emotion, with Wilson's interval."""
     predictions = window.predictions
     counts = np.bincount(predictions.predicted_ids, minlength=len(predictions.labels))
@@ -129,18 +129,18 @@ def counting(corrects: Rows, window: Rows, _: np.random.Generator) -> np.ndarray
     return np.vstack([counts / len(window.groups), np.transpose(bounds)])
 
 
-def corrected(corrects: Rows, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
+def corrected(fitting_rows: Rows, window: Rows, generator: np.random.Generator, checked: int = 0) -> np.ndarray:
     """Our corrected shares; the true labels of ``checked`` rows of the window may be known."""
     predictions = window.predictions
-    drawn = generator.choice(len(window.groups), checked, replace=False)
-    known = np.bincount(predictions.label_ids[drawn], minlength=len(predictions.labels))
-    answered = pd.Series(window.products) if window.answered is None else window.answered
-    return estimated_shares(predictions.probabilities, answered, _correction(corrects), known)
+    checked_rows = generator.choice(len(window.groups), checked, replace=False)
+    true_counts = np.bincount(predictions.label_ids[checked_rows], minlength=len(predictions.labels))
+    products = pd.Series(window.products) if window.predicted_products is None else window.predicted_products
+    return estimated_shares(predictions.probabilities, products, _correction(fitting_rows), true_counts)
 
 
 @lru_cache(maxsize=1)  # both corrected methods use it
-def _correction(corrects: Rows) -> Correction:
-    return Correction.of(corrects.predictions, corrects.answered)
+def _correction(fitting_rows: Rows) -> Correction:
+    return Correction.of(fitting_rows.predictions, fitting_rows.predicted_products)
 
 
 Estimate = Callable[[Rows, Rows, np.random.Generator], np.ndarray]  # share, low, high: float [3, C]
@@ -153,17 +153,17 @@ METHODS: Mapping[str, Estimate] = {
 # ---------------------------------------------------------------- metrics
 
 
-def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int) -> dict[str, Any]:
+def measure(rows: Rows, draw_window: Any, methods: Mapping[str, Estimate], count: int) -> dict[str, Any]:
     """Mean absolute error, coverage and width of the intervals over the windows, on average and by emotion."""
-    truths, found = [], {name: [] for name in methods}
+    truths, estimates_by_method = [], {name: [] for name in methods}
     generator = np.random.default_rng(0)
-    for corrects, window in windows(rows, make, count):
+    for fitting_rows, window in windows(rows, draw_window, count):
         labels = window.predictions.labels
         truths.append(np.bincount(window.predictions.label_ids, minlength=len(labels)) / len(window.groups))
         for name, method in methods.items():
-            found[name].append(method(corrects, window, generator))
+            estimates_by_method[name].append(method(fitting_rows, window, generator))
     truth, result = np.array(truths), {}
-    for name, estimates in found.items():
+    for name, estimates in estimates_by_method.items():
         share, low, high = np.moveaxis(np.array(estimates), 1, 0)
         values = {
             "error": abs(share - truth),
@@ -175,9 +175,9 @@ def measure(rows: Rows, make: Any, methods: Mapping[str, Estimate], count: int) 
     return {"rows": len(rows.groups), "windows": count, "methods": result}
 
 
-def describe(figures: Mapping[str, Any]) -> str:
+def describe(metrics: Mapping[str, Any]) -> str:
     """One line of results."""
-    error, coverage, width = (figures[name] for name in ("error", "coverage", "width"))
+    error, coverage, width = (metrics[name] for name in ("error", "coverage", "width"))
     return f"mean absolute error {error:.3f}, coverage {coverage:.1%}, width {width:.3f}"
 
 

@@ -39,21 +39,23 @@ def parser(
     name: str, description: str, methods: Mapping[str, Method] = {}, quick: Sequence[str] = ()
 ) -> argparse.ArgumentParser:
     """A parser for ``python -m research.<name>`` with ``--data``, and with ``--methods`` if there are ``methods``."""
-    made = cli.parser(f"research.{name}", description)
-    made.add_argument("--data", type=Path, help="workbook or CSV file; found by itself if not given")
+    command_parser = cli.parser(f"research.{name}", description)
+    command_parser.add_argument("--data", type=Path, help="workbook or CSV file; by default, the dataset that is found")
     if methods:
         default = list(quick) or [method.name for method in methods.values() if not method.slow]
-        made.add_argument("--methods", nargs="+", choices=list(methods), default=default, help="others may take hours")
-    return made
+        command_parser.add_argument(
+            "--methods", nargs="+", choices=list(methods), default=default, help="others may take hours"
+        )
+    return command_parser
 
 
 def command_line(name: str, argv: Sequence[str] | None) -> str:
     """The command as it was given, for the record, without ``--data``: its path holds on this machine only."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if "--data" in words:
-        index = words.index("--data")
-        del words[index : index + 2]
-    return shlex.join(["python", "-m", f"research.{name}", *words])
+    options = list(sys.argv[1:] if argv is None else argv)
+    if "--data" in options:
+        index = options.index("--data")
+        del options[index : index + 2]
+    return shlex.join(["python", "-m", f"research.{name}", *options])
 
 
 # ---------------------------------------------------------------- rows and folds
@@ -126,25 +128,25 @@ def score_folds(
     ``fit_and_score`` returns the scores of the validation part, float [V, classes]; ``depends_on`` is everything that
     decides the scores besides the folds and the versions. A ``title`` is printed with each fold.
     """
-    lists = [[split.train.tolist(), split.validation.tolist()] for split in folds]
-    text = json.dumps([*depends_on, lists, versions(), version("scikit-learn")], sort_keys=True)
+    fold_rows = [[split.train.tolist(), split.validation.tolist()] for split in folds]
+    text = json.dumps([*depends_on, fold_rows, versions(), version("scikit-learn")], sort_keys=True)
     path = paths.CHECKPOINTS / "studies" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.npz"
-    whole, seconds = None, 0.0
+    all_scores, seconds = None, 0.0
     for number, split in enumerate(folds, start=1):
-        part = path.with_suffix(f".fold-{number}.npz")
-        if not part.is_file():
+        fold_path = path.with_suffix(f".fold-{number}.npz")
+        if not fold_path.is_file():
             if title:
                 cli.say(f"{title}, fold {number} of {len(folds)}")
             begin = time.perf_counter()
             scores = fit_and_score(split)
-            with whole_file(part) as new, new.open("wb") as file:
+            with whole_file(fold_path) as new, new.open("wb") as file:
                 np.savez(file, scores=scores, seconds=time.perf_counter() - begin)
-        with np.load(part, allow_pickle=False) as kept:
-            if whole is None:
-                whole = np.full((rows, kept["scores"].shape[1]), np.nan, np.float32)
-            whole[split.validation] = kept["scores"]
-            seconds += float(kept["seconds"])
-    return OutOfFold(whole, seconds)
+        with np.load(fold_path, allow_pickle=False) as fold_result:
+            if all_scores is None:
+                all_scores = np.full((rows, fold_result["scores"].shape[1]), np.nan, np.float32)
+            all_scores[split.validation] = fold_result["scores"]
+            seconds += float(fold_result["seconds"])
+    return OutOfFold(all_scores, seconds)
 
 
 def score_method(method: Method, problem: Problem, task: tasks.Task, protocol: str, seed: int) -> OutOfFold:
@@ -213,7 +215,7 @@ def correct_by_question(problem: Problem, predicted: Mapping[str, np.ndarray]) -
 
 def packed(correct: Correct) -> dict[str, str]:
     """Which rows of each question are predicted correctly, for the record."""
-    return {question: pack(each) for question, (_, each) in correct.items()}
+    return {question: pack(is_correct) for question, (_, is_correct) in correct.items()}
 
 
 def unpacked(record: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> Correct:
@@ -223,8 +225,8 @@ def unpacked(record: Mapping[str, str], rows: Mapping[str, np.ndarray]) -> Corre
 
 def question_rows(problem: Problem, protocol: str = GROUPED) -> dict[str, np.ndarray]:
     """Positions of the rows on which each question can be judged under a protocol, int64 [rows], by question."""
-    validated = np.sort(np.concatenate([split.validation for split in problem.folds[protocol]]))
-    rows = {task.name: validated[problem.label_ids(task)[validated] != tasks.NO_LABEL] for task in problem.rows.tasks}
+    positions = np.sort(np.concatenate([split.validation for split in problem.folds[protocol]]))
+    rows = {task.name: positions[problem.label_ids(task)[positions] != tasks.NO_LABEL] for task in problem.rows.tasks}
     return rows | ({tasks.ANSWER: rows[tasks.EMOTION.name]} if problem.name == tasks.ANSWER else {})
 
 
@@ -241,10 +243,10 @@ def is_recorded_config(recorded: Mapping[str, Any], settings: Any) -> bool:
     return type(settings).from_dict(recorded) == settings
 
 
-def with_unchanged(variants: Mapping[str, Any], wanted: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:
-    """The ``variants`` to measure with a seed: those ``wanted``, and :data:`UNCHANGED` if the record lacks it."""
+def with_unchanged(variants: Mapping[str, Any], chosen: Sequence[str], recorded: Mapping[str, Any], seed: int) -> list:
+    """The ``variants`` to measure with a seed: those ``chosen``, and :data:`UNCHANGED` if the record lacks it."""
     missing = str(seed) not in recorded.get(UNCHANGED, {}).get("seeds", {})
-    return [name for name in variants if name in wanted or (missing and name == UNCHANGED)]
+    return [name for name in variants if name in chosen or (missing and name == UNCHANGED)]
 
 
 def with_seed(entry: Mapping[str, Any], seed: int, metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,18 +29,18 @@ from tf_model.training.cross_validation import FOLD_SEED
 
 RECORD = "levers"  # name of the recorded run, and key of the variants in it
 EMOTION_ROWS = "answer_emotion_rows"
-SMOOTHED = 0.1  # of each label, spread over all classes
-DOUBTFUL = 0.05  # share of each task's labels
-DOUBTING_FOLDS = 3
-TEACHING_FOLDS = 3
+SMOOTHING = 0.1  # of each label, spread over all classes
+DOUBTFUL_SHARE = 0.05  # share of each task's labels
+LABEL_ERROR_FOLDS = 3
+TEACHER_FOLDS = 3
 MPNET = {"backbone": "mpnet", "learning_rate": 3e-5, "epochs": 5}
 LORA = {"lora_rank": 16, "learning_rate": 1e-3, "epochs": 8}  # adapters need a higher learning rate and more epochs
-SEEDS = [{"seed": 1000 + number} for number in range(3)]
-LAYER_RATE = 0.85
-AGREEMENT = 1.0  # the weight of the divergence
+TEACHER_SEEDS = [{"seed": 1000 + number} for number in range(3)]
+LAYER_DECAY = 0.85
+R_DROP_WEIGHT = 1.0  # the weight of the divergence
 BIASES = np.linspace(-1.5, 1.5, 31)
 BEST, CHOOSING_FOLDS = "best", 100  # the best variant on the folds of that seed
-TFIDF = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
+TFIDF_SETTINGS = f"C={label_errors.INVERSE_PENALTY:g}, tolerance {label_errors.TOLERANCE:g}"
 CLASSES = [len(task.labels) for task in tasks.ANSWER_TASKS]
 
 Targets = Callable[[data.TrainingRows, "config.TrainingConfig"], np.ndarray]
@@ -58,10 +58,10 @@ class Variant:
     settings: Mapping[str, Any] = field(default_factory=dict)  # fields of the training configuration
     prepare: Callable[[Any], None] | None = None  # changes the compiled model
     is_larger: bool = False  # than the shipped model: it can only be a teacher
-    apart: bool = False  # one model per task: prediction costs twice as much
+    per_task: bool = False  # one model per task: prediction costs twice as much
     # Recalibrates the probabilities of the unchanged training; nothing is trained.
     recalibrate: Recalibrate | None = None
-    doubts: bool = False  # uses the TF-IDF baseline, fitted as in TFIDF, to find doubtful labels
+    uses_tfidf: bool = False  # uses the TF-IDF baseline, fitted as in TFIDF_SETTINGS, to find doubtful labels
 
 
 # ---------------------------------------------------------------- training targets
@@ -69,11 +69,11 @@ class Variant:
 
 def hard_targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """The labels themselves."""
-    nothing_taught = np.zeros((len(rows), sum(CLASSES)), np.float32)
-    return distillation.blended(rows.label_ids, nothing_taught, weight=0.0, tasks=rows.tasks)
+    no_teacher = np.zeros((len(rows), sum(CLASSES)), np.float32)
+    return distillation.blended(rows.label_ids, no_teacher, weight=0.0, tasks=rows.tasks)
 
 
-def balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
+def class_balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """Labels weighted by the inverse root of their class frequency, 1 on average."""
     columns = []
     for part in _by_task(hard_targets(rows, settings)):
@@ -86,33 +86,33 @@ def balanced(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.nda
 def without_doubtful(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
     """The labels without those that are least probable to the TF-IDF baseline, fitted on other folds."""
     groups = splits.near_duplicate_groups(rows.texts)
-    folds = splits.folds_of(rows, groups, DOUBTING_FOLDS, settings.split_seed)
+    folds = splits.folds_of(rows, groups, LABEL_ERROR_FOLDS, settings.split_seed)
     columns = []
     for ids, part in zip(rows.label_ids.T, _by_task(hard_targets(rows, settings)), strict=True):
         labelled = np.flatnonzero(ids != tasks.NO_LABEL)
-        own = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in fold)) for fold in folds]
+        labelled_folds = [splits.Split(*(np.flatnonzero(np.isin(labelled, side)) for side in fold)) for fold in folds]
         texts = [rows.texts[position] for position in labelled]
-        probabilities = label_errors.out_of_fold(texts, ids[labelled], own, part.shape[1])
+        probabilities = label_errors.out_of_fold(texts, ids[labelled], labelled_folds, part.shape[1])
         order = np.argsort(label_errors.label_confidence(ids[labelled], probabilities), kind="stable")
-        part[labelled[order[: round(DOUBTFUL * len(labelled))]]] = 0
+        part[labelled[order[: round(DOUBTFUL_SHARE * len(labelled))]]] = 0
         columns.append(part)
     return np.concatenate(columns, axis=1)
 
 
-def taught(*teachers: Mapping[str, Any]) -> Targets:
+def distilled(*teachers: Mapping[str, Any]) -> Targets:
     """The labels blended with the mean prediction of teachers with other settings, each trained on other folds."""
 
     def targets(rows: data.TrainingRows, settings: config.TrainingConfig) -> np.ndarray:
         groups = splits.near_duplicate_groups(rows.texts)
-        folds, said = splits.folds_of(rows, groups, TEACHING_FOLDS, settings.split_seed), []
+        folds, predictions = splits.folds_of(rows, groups, TEACHER_FOLDS, settings.split_seed), []
         for teacher in teachers:
             scores = np.empty((len(rows), sum(CLASSES)), np.float32)
             for fold in folds:
                 texts = [rows.texts[position] for position in fold.validation]
                 scores[fold.validation] = _train_and_score(rows.take(fold.train), replace(settings, **teacher), texts)
             temperatures = joint_metrics.fit_temperatures(rows.label_ids, scores, rows.tasks)
-            said.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
-        return distillation.blended(rows.label_ids, np.mean(said, axis=0), settings.teacher_weight, rows.tasks)
+            predictions.append(joint_metrics.calibrate(scores, temperatures, rows.tasks))
+        return distillation.blended(rows.label_ids, np.mean(predictions, axis=0), settings.teacher_weight, rows.tasks)
 
     return targets
 
@@ -130,7 +130,7 @@ def average_weights(model: Any) -> None:
 
 
 def layer_wise_rates(model: Any) -> None:
-    """Let each layer learn at :data:`LAYER_RATE` of the rate of the layer above it.
+    """Let each layer learn at :data:`LAYER_DECAY` of the rate of the layer above it.
 
     Source: J. Howard and S. Ruder, "Universal Language Model Fine-tuning for Text Classification", ACL 2018.
     """
@@ -140,7 +140,7 @@ def layer_wise_rates(model: Any) -> None:
         before, layer = variable.value(), re.search(r"layer_\._(\d+)", variable.name)
         number = int(layer[1]) if layer else -1 if "embeddings" in variable.name else layers
         step(gradient, variable)
-        variable.assign(before + LAYER_RATE ** (layers - number) * (variable - before))
+        variable.assign(before + LAYER_DECAY ** (layers - number) * (variable - before))
 
     model.optimizer.update_step = update_step
 
@@ -168,7 +168,7 @@ def r_drop(model: Any) -> None:
             for one, other in zip(*(tf.split(logits, CLASSES, axis=-1) for logits in passes), strict=True):
                 difference = tf.nn.log_softmax(one) - tf.nn.log_softmax(other)
                 divergence = tf.reduce_sum((tf.nn.softmax(one) - tf.nn.softmax(other)) * difference, axis=-1)
-                loss += AGREEMENT * tf.reduce_mean(divergence) / 2
+                loss += R_DROP_WEIGHT * tf.reduce_mean(divergence) / 2
         model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
         return {"loss": loss}
 
@@ -219,8 +219,8 @@ def _macro_f1_bias(label_ids: np.ndarray, probabilities: np.ndarray) -> np.ndarr
 
     weights = np.zeros(probabilities.shape[1])
     for number in [*range(1, len(weights))] * 2:
-        tried = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
-        weights = max([weights, *tried], key=score)
+        candidates = [np.where(np.arange(len(weights)) == number, bias, weights) for bias in BIASES]
+        weights = max([weights, *candidates], key=score)
     return weights
 
 
@@ -231,27 +231,27 @@ def _scaled(probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 VARIANTS: dict[str, Variant] = {
     UNCHANGED: Variant("as it is"),
-    "two_models": Variant("a model for each task", apart=True),
+    "two_models": Variant("a model for each task", per_task=True),
     "before": Variant("four epochs, and the end", settings={"cleaning": "normalized_no_retweet", "epochs": 4}),
-    "label_smoothing": Variant(f"labels smoothed by {SMOOTHED:g}", settings={"label_smoothing": SMOOTHED}),
-    "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", balanced),
+    "label_smoothing": Variant(f"labels smoothed by {SMOOTHING:g}", settings={"label_smoothing": SMOOTHING}),
+    "class_balanced": Variant("rare classes weigh more (root of the inverse frequency)", class_balanced),
     "class_bias": Variant("calibrated by a bias of each class beside the temperature", recalibrate=with_class_bias),
     "class_bias_macro_f1": Variant(
         "a bias of each class, for macro-F1", recalibrate=partial(with_class_bias, fit=_macro_f1_bias)
     ),
     "ema": Variant("a moving average of the weights", prepare=average_weights),
-    "layer_rates": Variant(f"each layer at {LAYER_RATE:g} of the rate above it", prepare=layer_wise_rates),
+    "layer_rates": Variant(f"each layer at {LAYER_DECAY:g} of the rate above it", prepare=layer_wise_rates),
     "r_drop": Variant("two passes that agree (R-Drop)", prepare=r_drop),
     "lora": Variant("adapters (LoRA) of rank 16", settings=LORA),
     "half_layers": Variant("half the layers", prepare=half_the_layers),
-    "half_layers_distilled": Variant("half the layers, taught by all", taught({}), prepare=half_the_layers),
+    "half_layers_distilled": Variant("half the layers, taught by all", distilled({}), prepare=half_the_layers),
     "mpnet": Variant("12 layers (MPNet)", settings=MPNET, is_larger=True),
     "mpnet_lora": Variant("12 layers (MPNet), adapters of rank 16", settings=MPNET | LORA, is_larger=True),
-    "distilled_minilm": Variant("taught by three seeds of itself", taught(*SEEDS)),
-    "distilled_mpnet": Variant("taught by MPNet", taught(MPNET)),
-    "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", taught(MPNET, *SEEDS)),
+    "distilled_minilm": Variant("taught by three seeds of itself", distilled(*TEACHER_SEEDS)),
+    "distilled_mpnet": Variant("taught by MPNet", distilled(MPNET)),
+    "distilled_mpnet_minilm": Variant("taught by MPNet and three seeds of itself", distilled(MPNET, *TEACHER_SEEDS)),
     "without_doubtful": Variant(
-        f"without the most doubtful {DOUBTFUL:.0%} of the labels", without_doubtful, doubts=True
+        f"without the most doubtful {DOUBTFUL_SHARE:.0%} of the labels", without_doubtful, uses_tfidf=True
     ),
 }
 
@@ -266,8 +266,8 @@ def main(argv: list[str] | None = None) -> int:
         "--variants",
         nargs="+",
         choices=[*VARIANTS, BEST],
-        help=f"which, else all that MPNet's weights allow; {BEST}: that of the best answers with --fold-seed "
-        f"{CHOOSING_FOLDS}, of those no larger",
+        help=f"to measure, by default all whose weights are installed; {BEST}: the one with the best answers with "
+        f"--fold-seed {CHOOSING_FOLDS}, except larger models",
     )
     parser.add_argument("--fold-seed", type=int, default=FOLD_SEED, help="seed of the folds")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="training seeds")
@@ -275,21 +275,21 @@ def main(argv: list[str] | None = None) -> int:
     command = study.command_line("variants", argv)
     dataset = data.load(arguments.data)
     problem, settings = make_problem(dataset, tasks.ANSWER, arguments.fold_seed), replace(config.ANSWER, seed=0)
-    same = {"dataset": dataset.name, **study.size_of(problem)}
-    name_of_run = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
-    run = load_to_extend(name_of_run, same)
+    identity = {"dataset": dataset.name, **study.size_of(problem)}
+    run_name = RECORD if arguments.fold_seed == FOLD_SEED else f"{RECORD}_folds_{arguments.fold_seed}"
+    run = load_to_extend(run_name, identity)
     if not study.is_recorded_config(run.get("recipe", {}), settings):
-        run = same | {"recipe": settings.to_dict()}
+        run = identity | {"recipe": settings.to_dict()}
     entries = run.setdefault(RECORD, {})
-    wanted = [best() if name == BEST else name for name in arguments.variants or trainable()]
+    names = [best() if name == BEST else name for name in arguments.variants or trainable()]
     with cli.stopped_cleanly():
         for seed in arguments.seeds:
-            for name in study.with_unchanged(VARIANTS, wanted, entries, seed):
-                figures = measure(name, problem, replace(settings, seed=seed), dataset.identity)
+            for name in study.with_unchanged(VARIANTS, names, entries, seed):
+                metrics = measure(name, problem, replace(settings, seed=seed), dataset.identity)
                 entry = entries.setdefault(name, {"title": VARIANTS[name].title})
-                entry["seeds"] = study.with_seed(entry, seed, figures)
+                entry["seeds"] = study.with_seed(entry, seed, metrics)
                 entries = run[RECORD] = summarized(entries, problem)
-                path = record(name_of_run, command, run)
+                path = record(run_name, command, run)
                 _print(name, seed, entries[name])
     cli.say(f"written to {paths.shown(path)}")
     return 0
@@ -300,7 +300,7 @@ def trainable() -> list[str]:
     try:
         backbone.find(MPNET["backbone"])
     except ModelError as error:
-        cli.say(f"note: without those of MPNet: {error}")
+        cli.say(f"note: the variants with MPNet are left out: {error}")
         return [name for name in VARIANTS if "mpnet" not in name]
     return list(VARIANTS)
 
@@ -309,12 +309,12 @@ def best() -> str:
     """The variant with the highest whole-answer accuracy on the folds to choose on, of those that can be shipped."""
     run = load(f"{RECORD}_folds_{CHOOSING_FOLDS}")
     if run is None:
-        raise UsageError(f"nothing is chosen yet; run it with --fold-seed {CHOOSING_FOLDS} --seeds 100 101 first")
+        raise UsageError(f"no variant is chosen yet; run this with --fold-seed {CHOOSING_FOLDS} --seeds 100 101 first")
 
     def answers(name: str) -> float:
         return float(np.mean([each["headline"]["answer_accuracy"] for each in run[RECORD][name]["seeds"].values()]))
 
-    return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].apart)), key=answers)
+    return max((name for name in run[RECORD] if not (VARIANTS[name].is_larger or VARIANTS[name].per_task)), key=answers)
 
 
 def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> dict[str, Any]:
@@ -323,8 +323,8 @@ def measure(name: str, problem: Problem, settings: config.TrainingConfig, data_i
     parts = [split.validation for split in problem.folds[GROUPED]]
     correct = study.correct_by_question(problem, study.predicted_by_task(problem, result.scores))
     headline = joint_metrics.evaluate_out_of_fold(problem.rows.label_ids, result.scores, parts)["headline"]
-    figures = {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
-    return figures | ({"words": TFIDF} if VARIANTS[name].doubts else {})
+    metrics = {"headline": headline, "right": study.packed(correct), "seconds": result.seconds}
+    return metrics | ({"words": TFIDF_SETTINGS} if VARIANTS[name].uses_tfidf else {})
 
 
 def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, data_identity: str) -> study.OutOfFold:
@@ -339,28 +339,28 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
         return study.OutOfFold(variant.recalibrate(rows.label_ids, unchanged.scores, parts), 0.0)
 
     title = f"{name}, seed {settings.seed}"
-    if not (variant.targets or variant.prepare or variant.apart):
-        own, used = replace(settings, **variant.settings), device.prepare(settings.seed)
-        weights = backbone.find(own.backbone)
+    if not (variant.targets or variant.prepare or variant.per_task):
+        own_settings, runtime = replace(settings, **variant.settings), device.prepare(settings.seed)
+        weights = backbone.find(own_settings.backbone)
         results = cross_validation.cross_validate(
-            own,
+            own_settings,
             weights,
             rows,
             folds,
-            seeds=[own.seed],
-            runtime=used,
-            store=cross_validation.grouped_store(own, weights, used, folds, data_identity, tasks.ANSWER),
+            seeds=[own_settings.seed],
+            runtime=runtime,
+            store=cross_validation.grouped_store(own_settings, weights, runtime, folds, data_identity, tasks.ANSWER),
             title=lambda _, fold: f"{title}, fold {fold} of {len(folds)}",
         )
         kept = list(results)
         seconds = sum(row["seconds"] for result in kept for row in result.history)
-        return study.OutOfFold(cross_validation.out_of_fold(kept, own.seed, len(rows)), seconds)
+        return study.OutOfFold(cross_validation.out_of_fold(kept, own_settings.seed, len(rows)), seconds)
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
-    depends_on = data_identity, settings.to_dict(), variant.title, TFIDF if variant.doubts else ""
+    depends_on = data_identity, settings.to_dict(), variant.title, TFIDF_SETTINGS if variant.uses_tfidf else ""
     kept = f"variant-{name}-seed-{settings.seed}"
     return study.score_folds(kept, depends_on, len(rows), folds, fit_and_score, title)
 
@@ -370,14 +370,14 @@ def train_and_score(
 ) -> np.ndarray:
     """Train a variant on ``rows`` and score ``texts``: float32 [texts, classes of all tasks]."""
     settings = replace(settings, **variant.settings)
-    if not variant.apart:
+    if not variant.per_task:
         return _train_and_score(rows, settings, texts, variant.targets, variant.prepare)
     parts = []
     for number in range(len(CLASSES)):
         labelled = rows.take(np.flatnonzero(rows.label_ids[:, number] != tasks.NO_LABEL))
         others = np.arange(len(CLASSES)) != number
-        alone = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
-        parts.append(_by_task(_train_and_score(alone, settings, texts))[number])
+        single_task = replace(labelled, label_ids=np.where(others, tasks.NO_LABEL, labelled.label_ids))
+        parts.append(_by_task(_train_and_score(single_task, settings, texts))[number])
     return np.concatenate(parts, axis=1)
 
 
@@ -391,11 +391,11 @@ def _train_and_score(
     """Train on the labels, or on ``targets`` instead, and score ``texts``."""
     from tf_model.preprocessing.batching import steps_per_epoch
 
-    wanted = targets(rows, settings) if targets else None
+    soft_targets = targets(rows, settings) if targets else None
     steps = steps_per_epoch(len(rows), settings.batch_size)
-    with cli.show_epochs(cli.stderr(), settings.epochs, steps) as shown:
-        model = FineTuned(settings, CLASSES, callbacks=[shown], prepare=prepare)
-        return model.fit(rows.texts, rows.label_ids, wanted).predict_proba(texts)
+    with cli.show_epochs(cli.stderr(), settings.epochs, steps) as progress:
+        model = FineTuned(settings, CLASSES, callbacks=[progress], prepare=prepare)
+        return model.fit(rows.texts, rows.label_ids, soft_targets).predict_proba(texts)
 
 
 # ---------------------------------------------------------------- the record
@@ -409,17 +409,17 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
     rows = study.question_rows(problem)
     emotions = problem.label_ids(tasks.EMOTION)[rows[tasks.ANSWER]]
     # By entry of ``paired``: the recorded question, and which of its rows count.
-    chosen = {question: (question, np.arange(len(positions))) for question, positions in rows.items()}
-    chosen[EMOTION_ROWS] = tasks.ANSWER, np.flatnonzero(emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
+    selections = {question: (question, np.arange(len(positions))) for question, positions in rows.items()}
+    selections[EMOTION_ROWS] = tasks.ANSWER, np.flatnonzero(emotions != tasks.EMOTIONS.index(tasks.NO_EMOTION))
     results: dict[str, Any] = {}
     for name in [name for name in VARIANTS if name in entries]:
         paired: dict[str, Any] = {}
-        for question, (asked, some) in chosen.items():
+        for question, (source, indices) in selections.items():
             old, new = (
-                {seed: unpack(each["right"][asked], len(rows[asked]))[some] for seed, each in seeds.items()}
+                {seed: unpack(each["right"][source], len(rows[source]))[indices] for seed, each in seeds.items()}
                 for seeds in (entries[UNCHANGED]["seeds"], entries[name]["seeds"])
             )
-            test = study.paired_difference(old, new, problem.groups[rows[asked][some]])
+            test = study.paired_difference(old, new, problem.groups[rows[source][indices]])
             seeds = test.pop("seeds")
             paired[question] = test
         results[name] = entries[name] | {"paired": paired | {"seeds": seeds}}
@@ -429,8 +429,8 @@ def summarized(entries: Mapping[str, Any], problem: Problem) -> dict[str, Any]:
 def _print(name: str, seed: int, entry: Mapping[str, Any]) -> None:
     headline = entry["seeds"][str(seed)]["headline"]
     line = f"{name}, seed {seed}: " + ", ".join(
-        f"{figure.replace('_', ' ')} {headline[figure]:.4f}"
-        for figure in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
+        f"{metric.replace('_', ' ')} {headline[metric]:.4f}"
+        for metric in ("product_accuracy", "emotion_accuracy", "answer_accuracy", "answer_emotion_rows_accuracy")
     )
     if name != UNCHANGED:
         line += "".join(f"; {task} {study.with_interval(entry['paired'][task])}" for task in tasks.TASKS)

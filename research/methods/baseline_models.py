@@ -17,12 +17,12 @@ BACKBONE = "minilm"  # of the frozen embeddings
 OURS = "tuned"  # our own model among the methods
 SEEDS = (0, 1, 2)  # of the methods with randomness
 
-GOOD = re.compile(
+POSITIVE_WORDS = re.compile(
     r"\b(?:love[sd]?|loving|like[sd]?|great|awesome|cool(?:est)?|amazing|excellent|excited|exciting|best|better|nice|"
     r"fun|happy|beautiful|brilliant|genius|smart|win(?:s|ning|ner)?|wow|yay|thanks?|sweet|perfect|wants?|hot|rocks?|"
     r"impress(?:ed|ive)|enjoy(?:ed|ing)?|good|fantastic|wonderful|handy|useful|easy)\b|[:;]-?\)",
 )
-BAD = re.compile(
+NEGATIVE_WORDS = re.compile(
     r"\b(?:hate[sd]?|fails?|failed|failure|bad|worse|worst|sucks?|crap(?:py)?|awful|terrible|horrible|stupid|annoy\w*|"
     r"disappoint\w*|broken|broke|crash\w*|bugs?|buggy|slow|dead|dies|died|lost|lame|boring|ugly|useless|problems?|"
     r"sad|fascist|evil|wtf|ugh|fuck\w*|shit\w*|expensive|not working|doesn'?t work|can'?t)\b|[:;]-?\(",
@@ -56,18 +56,18 @@ class KeywordRules:
 
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KeywordRules:
         """Learn the most frequent class."""
-        self._otherwise = int(np.bincount(label_ids).argmax())
+        self._majority_id = int(np.bincount(label_ids).argmax())
         return self
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """Class ids of texts, int64 [N]."""
         rule = keyword_rule if self._task == tasks.PRODUCT else _emotion_by_rules
         labels = [rule(text.lower()) for text in texts]
-        return np.array([self._otherwise if label is None else self._task.labels.index(label) for label in labels])
+        return np.array([self._majority_id if label is None else self._task.labels.index(label) for label in labels])
 
 
 def _emotion_by_rules(text: str) -> str:
-    balance = len(GOOD.findall(text)) - len(BAD.findall(text))
+    balance = len(POSITIVE_WORDS.findall(text)) - len(NEGATIVE_WORDS.findall(text))
     return tasks.NO_EMOTION if balance == 0 else (tasks.POSITIVE if balance > 0 else tasks.NEGATIVE)
 
 
@@ -85,7 +85,7 @@ def _linear_svm(inverse_penalty: float) -> Any:
     return make_pipeline(tfidf_features(), LinearSVC(C=inverse_penalty, dual=False))
 
 
-def _on_embeddings(inverse_penalty: float) -> Any:
+def _embedding_classifier(inverse_penalty: float) -> Any:
     """Logistic regression, fitted to the minimum of its loss.
 
     At the default tolerance it stops early, at a point that depends on the seventh digit of the embeddings; accuracy
@@ -100,9 +100,9 @@ def _on_embeddings(inverse_penalty: float) -> Any:
 
 
 # The inverse penalty of a linear model, or the learning rate of a network. `python -m research.baselines --choose`
-# tries CHOICES inside the report's training part. CHOSEN are the values used for each task: the best, where that has
+# tries CANDIDATES inside the report's training part. CHOSEN are the values used for each task: the best, where that has
 # been run (results.md).
-CHOICES: dict[str, tuple[float, ...]] = {
+CANDIDATES: dict[str, tuple[float, ...]] = {
     "words_logistic": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "words_svm": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
     "frozen_minilm": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
@@ -117,8 +117,8 @@ CHOSEN: dict[str, dict[str, float]] = {
 SCRATCH_EPOCHS = 10  # twice those of the pretrained network: it starts from random weights
 
 
-def with_choice(name: str, values: Mapping[str, float]) -> Method:
-    """A method of :data:`CHOICES` with the given value of its setting for each task."""
+def with_setting(name: str, values: Mapping[str, float]) -> Method:
+    """A method of :data:`CANDIDATES` with the given value of its setting for each task."""
     if name == "scratch":
         by_task = {
             task: replace(config.TUNED, pooling="cls", learning_rate=rate, epochs=SCRATCH_EPOCHS)
@@ -126,16 +126,16 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
         }
         return _keras_nlp(name, "keras-nlp transformer of the same size, from scratch", by_task, pretrained=False)
     features = "TF-IDF (words 1-2, characters 2-5)"
-    title, classifier, solved = {
+    title, classifier, solver = {
         "words_logistic": (f"{features} + logistic regression", tfidf_classifier, "to convergence"),
         "words_svm": (f"{features} + linear SVM", _linear_svm, "primal"),
         "frozen_minilm": (
             "frozen MiniLM, mean-pooled + logistic regression",
-            _on_embeddings,
+            _embedding_classifier,
             "to convergence, cleaning normalized",
         ),
     }[name]
-    is_same = len(set(values.values())) == 1
+    is_one_value = len(set(values.values())) == 1
     by_task = ", ".join(f"{value:g} ({task})" for task, value in values.items())
     return Method(
         name,
@@ -143,7 +143,7 @@ def with_choice(name: str, values: Mapping[str, float]) -> Method:
         lambda task, seed: classifier(values[task.name]),
         inputs=embeddings if name == "frozen_minilm" else raw,
         has_probabilities=name != "words_svm",
-        settings=f"C={values['product']:g}, {solved}" if is_same else f"C={by_task}, {solved}",
+        settings=f"C={values['product']:g}, {solver}" if is_one_value else f"C={by_task}, {solver}",
     )
 
 
@@ -153,7 +153,7 @@ def _keras_nlp(name: str, title: str, by_task: Mapping[str, config.TrainingConfi
 
         return KerasNlpBert(replace(by_task[task.name], seed=seed), len(task.labels), pretrained)
 
-    settings = "; ".join(dict.fromkeys(in_words(each) for each in by_task.values()))
+    settings = "; ".join(dict.fromkeys(settings_text(each) for each in by_task.values()))
     return Method(name, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
@@ -163,12 +163,12 @@ def _ours() -> Method:
 
         return FineTuned(replace(config.TUNED, seed=seed), [len(task.labels)])
 
-    settings = in_words(config.TUNED)
+    settings = settings_text(config.TUNED)
     title = f"MiniLM fine-tuned, `{OURS}` recipe"  # as in the recorded runs
     return Method(OURS, title, make, seeds=SEEDS, has_probabilities=True, settings=settings, slow=True)
 
 
-def in_words(settings: config.TrainingConfig) -> str:
+def settings_text(settings: config.TrainingConfig) -> str:
     """The settings that decide what a training learns, as text for tables and for kept results."""
     return (
         f"cleaning {settings.cleaning}, {settings.epochs} epochs of batches of {settings.batch_size}, Adam "
@@ -179,12 +179,12 @@ def in_words(settings: config.TrainingConfig) -> str:
 
 def methods() -> dict[str, Method]:
     """All methods by name, the simplest first and :data:`OURS` last."""
-    every = (
+    all_methods = (
         Method("majority", "always the most frequent class", _majority),
         Method(
             "keywords", "keyword rules", lambda task, seed: KeywordRules(task), settings="rules of research.methods"
         ),
-        *(with_choice(name, CHOSEN[name]) for name in CHOSEN),
+        *(with_setting(name, CHOSEN[name]) for name in CHOSEN),
         _keras_nlp(
             "keras_nlp_bert",
             "keras-nlp BertTextClassifier on the MiniLM weights",
@@ -193,10 +193,10 @@ def methods() -> dict[str, Method]:
         ),
         _ours(),
     )
-    return {method.name: method for method in every}
+    return {method.name: method for method in all_methods}
 
 
-_embedded: dict[str, np.ndarray] = {}  # by text, shared by the folds
+_embedding_cache: dict[str, np.ndarray] = {}  # by text, shared by the folds
 
 
 def embeddings(texts: Sequence[str]) -> np.ndarray:
@@ -205,10 +205,10 @@ def embeddings(texts: Sequence[str]) -> np.ndarray:
     Pooling as in N. Reimers and I. Gurevych, "Sentence-BERT", EMNLP 2019, as in the pretraining of the packaged
     backbone. Each text is embedded once per process.
     """
-    missing = [text for text in dict.fromkeys(texts) if text not in _embedded]
+    missing = [text for text in dict.fromkeys(texts) if text not in _embedding_cache]
     if missing:
-        _embedded.update(zip(missing, _embed(missing), strict=True))
-    return np.stack([_embedded[text] for text in texts])
+        _embedding_cache.update(zip(missing, _embed(missing), strict=True))
+    return np.stack([_embedding_cache[text] for text in texts])
 
 
 def _embed(texts: Sequence[str]) -> np.ndarray:

@@ -39,7 +39,7 @@ class BuggyBert:
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> BuggyBert:
         """Train as :func:`tf_model.training.trainer.fit` does, with the same seeds by epoch, except for the bugs."""
         config = self._config
-        used = device.prepare(config.seed)
+        runtime = device.prepare(config.seed)
         import tf_keras
 
         from tf_model.training.trainer import Fitted, text_encoder
@@ -50,16 +50,16 @@ class BuggyBert:
         encoder = text_encoder(config, weights)
         model = bert.build(weights, [len(self.classes_)], config.pooling)
         batches, steps = training_batches(config, encoder, self._texts(texts), label_ids, self._inputs)
-        bert.compile_model(model, config, steps * config.epochs, xla=used.xla)
-        trained, self._second = model, None
+        bert.compile_model(model, config, steps * config.epochs, xla=runtime.xla)
+        trained_model, self._second_layer = model, None
         if SECOND_LAYER in self._bugs:
-            self._second = tf_keras.layers.Dense(len(self.classes_), activation="softmax", dtype="float32")
-            trained = _with_second_layer(model, self._second)
+            self._second_layer = tf_keras.layers.Dense(len(self.classes_), activation="softmax", dtype="float32")
+            trained_model = _with_second_layer(model, self._second_layer)
         bert.reseed_dropout(model, config.seed)
         reseeding = tf_keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: bert.reseed_dropout(model, config.seed * 1_000_003 + epoch)
         )
-        trained.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=[reseeding])
+        trained_model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=[reseeding])
         self._fitted = Fitted(model, encoder).in_float32()
         return self
 
@@ -69,7 +69,7 @@ class BuggyBert:
 
         def probabilities(inputs: Inputs) -> tf.Tensor:
             logits = self._fitted.model(self._inputs(inputs), training=False).logits
-            return self._second(logits) if self._second else tf.nn.softmax(logits)
+            return self._second_layer(logits) if self._second_layer else tf.nn.softmax(logits)
 
         return score(probabilities, self._fitted.encoder, self._texts(texts))
 
@@ -82,22 +82,22 @@ class BuggyBert:
 
         if NO_MASK not in self._bugs:
             return inputs
-        missing = tf.maximum(PADDED_TO - tf.shape(inputs["input_ids"])[1], 0)
-        input_ids = tf.pad(inputs["input_ids"], [[0, 0], [0, missing]])  # (B, 64)
+        padding = tf.maximum(PADDED_TO - tf.shape(inputs["input_ids"])[1], 0)
+        input_ids = tf.pad(inputs["input_ids"], [[0, 0], [0, padding]])  # (B, 64)
         return {"input_ids": input_ids, "attention_mask": tf.ones_like(input_ids)}
 
 
-def _with_second_layer(model: Any, second: Any) -> Any:
+def _with_second_layer(model: Any, second_layer: Any) -> Any:
     """The classifier with a softmax layer on its logits, compiled with the same optimizer and the same loss."""
     import tf_keras
 
     class SecondLayer(tf_keras.Model):
         def __init__(self) -> None:
             super().__init__()
-            self.bert, self.second = model, second
+            self.bert, self.second_layer = model, second_layer
 
         def call(self, inputs: Any, training: bool = False) -> Any:
-            return self.second(self.bert(inputs, training=training).logits)
+            return self.second_layer(self.bert(inputs, training=training).logits)
 
     wrapped = SecondLayer()
     wrapped.compile(optimizer=model.optimizer, loss=tf_keras.losses.SparseCategoricalCrossentropy(), jit_compile=False)

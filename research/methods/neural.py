@@ -41,7 +41,7 @@ class FineTuned:
 
         ``targets``, float32 [N, classes of all tasks], replace the labels: the share of each class of a task.
         """
-        used = device.prepare(self._config.seed)
+        runtime = device.prepare(self._config.seed)
         import tf_keras
 
         from tf_model.preprocessing.batching import encode
@@ -52,7 +52,7 @@ class FineTuned:
         encoder = trainer.text_encoder(self._config, weights)
         label_ids = np.reshape(label_ids, (len(texts), -1))
         examples = trainer.Examples(encode(encoder, list(texts)), label_ids, texts, targets)
-        fitted = trainer.fit(self._config, weights, self._classes, encoder, examples, runtime=used, **self._options)
+        fitted = trainer.fit(self._config, weights, self._classes, encoder, examples, runtime=runtime, **self._options)
         self._fitted = fitted.in_float32()
         return self
 
@@ -79,7 +79,7 @@ class KerasNlpBert:
     def fit(self, texts: Sequence[str], label_ids: np.ndarray) -> KerasNlpBert:
         """Train the whole network; ``label_ids`` int [N]."""
         config = self._config
-        used = device.prepare(config.seed)
+        runtime = device.prepare(config.seed)
         import keras
 
         from tf_model.training.trainer import text_encoder
@@ -89,7 +89,7 @@ class KerasNlpBert:
         keras.utils.set_random_seed(config.seed)
         weights = backbone.find(config.backbone)
         self._encoder = text_encoder(config, weights)
-        self._model = classifier(keras_nlp_backbone(weights, self._pretrained, used.precision), len(self.classes_))
+        self._model = classifier(keras_nlp_backbone(weights, self._pretrained, runtime.precision), len(self.classes_))
         batches, steps = training_batches(config, self._encoder, texts, label_ids, keras_nlp_inputs)
         self._model.compile(
             optimizer=keras.optimizers.Adam(_learning_rate(config, steps * config.epochs)),

@@ -64,7 +64,7 @@ def test_the_second_layer_is_trained_with_the_rest(recipe, without_bugs):
     model = bugs.BuggyBert(recipe, 3, (bugs.SECOND_LAYER,)).fit(TEXTS, LABEL_IDS)
     found = model.predict_proba(TEXTS[:4])
     assert np.allclose(found.sum(axis=1), 1, atol=1e-5)
-    assert model._second.count_params() == 3 * 3 + 3
+    assert model._second_layer.count_params() == 3 * 3 + 3
     assert not np.allclose(found, without_bugs[:4], atol=1e-3)
     weights = backbone.find(recipe.backbone)
     from tf_model.modeling import classifier as bert
@@ -118,7 +118,7 @@ def test_the_stratified_split_has_the_same_size_and_like_classes(problem):
 def test_the_difference_is_the_mean_over_seeds_on_the_same_rows(problem):
     def figures(predicted: np.ndarray) -> dict:
         scores = np.where((predicted >= 0)[:, np.newaxis], np.eye(9, dtype=np.float32)[predicted], np.nan)
-        return ablation.figures(problem, OutOfFold(scores, 0.0))
+        return ablation.seed_metrics(problem, OutOfFold(scores, 0.0))
 
     right, half = (problem.label_ids(tasks.PRODUCT).copy() for _ in range(2))
     half[::2] = (half[::2] + 1) % 9

@@ -26,7 +26,7 @@ def test_near_duplicates_are_worth_what_a_method_loses_without_them():
     report = splits.Split(np.array([0, 2, 4, 6]), np.array([7, 5, 3, 1]))
     problem = Problem("emotion", rows, groups, {REPORT: [report]}, "sha")
     grouped = runs.pack(np.array([0, 0, 1, 0, 1, 1, 1, 0], bool))
-    worth = baselines.worth_of_duplicates(problem, grouped, runs.pack(np.array([1, 0, 1, 0], bool)))
+    worth = baselines.duplicate_gain(problem, grouped, runs.pack(np.array([1, 0, 1, 0], bool)))
     assert (worth["rows"], worth["difference"]) == (4, 0.25)
     assert (worth["only_new_right"], worth["only_old_right"]) == (1, 0)
 
@@ -46,7 +46,7 @@ def test_command_records_every_protocol(capsys, problems):
     assert keywords["answer"][GROUPED]["seeds"]["0"]["answer"]["rows"] == len(ids)
     assert keywords["product"][GROUPED]["seeds"]["0"]["rows"] == run["rows"]["product"][GROUPED]
     assert keywords["product"][GROUPED]["summary"]["accuracy"]["mean"] > 0.5
-    worth = keywords[baselines.COPIES]["emotion"]["0"]
+    worth = keywords[baselines.DUPLICATE_GAIN]["emotion"]["0"]
     assert worth["rows"] == run["rows"]["emotion"][REPORT]
     assert not any(text in json.dumps(run) for text in problem.rows.texts)
     assert "keyword rules (rules of research.methods)" in capsys.readouterr().out
@@ -66,14 +66,14 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
     evaluate("--methods", "majority", "--problems", "product")
     run = evaluate("--methods", "slow", "--seeds", "0", "--problems", "product", "answer")
     assert list(run["methods"]) == ["majority", "slow"]
-    assert list(run["methods"]["majority"]) == ["title", "settings", "product", baselines.COPIES]
+    assert list(run["methods"]["majority"]) == ["title", "settings", "product", baselines.DUPLICATE_GAIN]
     found = run["methods"]["slow"]
     assert list(found["product"][REPORT]["seeds"]) == ["0", "1"]
     assert found["product"][REPORT]["summary"]["accuracy"]["n"] == 2
     assert list(found["product"][GROUPED]["seeds"]) == ["0"]
-    assert list(found[baselines.COPIES]["product"]) == ["0"], "seed 1 was not run on the leak-free folds"
+    assert list(found[baselines.DUPLICATE_GAIN]["product"]) == ["0"], "seed 1 was not run on the leak-free folds"
     evaluate("--methods", "slow", "--seeds", "1", "--problems", "product", "--protocols", GROUPED)
-    assert list(runs.load("baselines")["methods"]["slow"][baselines.COPIES]["product"]) == ["0", "1"]
+    assert list(runs.load("baselines")["methods"]["slow"][baselines.DUPLICATE_GAIN]["product"]) == ["0", "1"]
     assert list(found["emotion"]) == [REPORT]
     assert "answer" not in found, "a slow method is not asked twice"
     assert run["command"] == (
@@ -86,7 +86,7 @@ def test_the_recorded_run_grows_by_method_protocol_and_seed(monkeypatch):
 
 
 def test_settings_are_chosen_inside_the_training_part(dataset, monkeypatch):
-    monkeypatch.setattr(baselines, "CHOICES", {"words_svm": (0.01, 1.0)})
+    monkeypatch.setattr(baselines, "CANDIDATES", {"words_svm": (0.01, 1.0)})
     assert baselines.main(["--data", str(paths.SAMPLE_CORPUS), "--choose", "--methods", "words_svm"]) == 0
     run = runs.load("choose_baselines")
     split = splits.report_split(data.training_rows(dataset, "product").label_ids[:, 0])

@@ -73,7 +73,7 @@ def test_of_whole_answers_no_emotion_is_one_label_and_an_unknown_target_none(tmp
     problem = Problem(
         tasks.ANSWER, replace(few, label_ids=label_ids), np.repeat(np.arange(6), 2), folds, dataset.sha256
     )
-    rows, judged = label_quality.judged_labels(problem)
+    rows, judged = label_quality.rows_with_labels(problem)
     assert rows.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 11]
     agree = label_quality.agreement(problem.groups[rows], judged)
     assert (agree["groups"], agree["disagreeing_groups"], agree["pairwise"]) == (4, 2, 0.5)
@@ -118,12 +118,12 @@ def test_doubts_are_counted_by_class():
     texts, label_ids, true = words_and_labels(90, wrong=4)
     sure = np.full((90, LABELS), 0.05)
     sure[np.arange(90), true] = 0.9
-    found = label_quality.doubts(problem_of(texts, label_ids), sure)
+    found = label_quality.count_errors(problem_of(texts, label_ids), sure)
     assert found["rows"] == 4
     assert found["share"] == pytest.approx(4 / 90)
     assert found["by_class"] == {tasks.NEGATIVE: 1, tasks.NO_EMOTION: 2, tasks.POSITIVE: 1}
     sure[0] = [0.05, 0.9, 0.05]  # row 0 is wrongly labelled 1: this model agrees
-    assert label_quality.doubts(problem_of(texts, label_ids), sure)["rows"] == 3
+    assert label_quality.count_errors(problem_of(texts, label_ids), sure)["rows"] == 3
 
 
 def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeypatch):
@@ -141,7 +141,7 @@ def test_doubtful_labels_are_found_inside_the_training_part_and_left_out(monkeyp
     monkeypatch.setattr(label_quality, "DRAWS", 2)
     monkeypatch.setattr(label_quality, "SHARES", [0.1])
     orders = [label_quality.most_doubtful_first(problem, split) for split in problem.folds[GROUPED]]
-    method = baseline_models.with_choice(
+    method = baseline_models.with_setting(
         "words_logistic", {"product": 10.0, "emotion": 10.0}
     )  # fits closely enough to be misled
     found = label_quality.without_doubtful(method, problem, orders)

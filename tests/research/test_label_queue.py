@@ -11,13 +11,13 @@ from tf_model import paths
 def small(monkeypatch):
     """A method without a network, and few labels."""
     monkeypatch.setattr(label_queue, "METHOD", "words_logistic")
-    monkeypatch.setattr(label_queue, "START", 60)
+    monkeypatch.setattr(label_queue, "INITIAL_LABELS", 60)
     ways = {
         "none added": (label_queue.at_random, 0),
         "20 at random": (label_queue.at_random, 20),
         "20 by the queue": (label_queue.by_queue, 20),
     }
-    monkeypatch.setattr(label_queue, "WAYS", ways)
+    monkeypatch.setattr(label_queue, "STRATEGIES", ways)
 
 
 def test_command_records_each_way(small, stores, capsys):
@@ -40,7 +40,7 @@ def test_no_way_sees_a_row_that_validates(small, problems, monkeypatch):
         seen.append(rows)
         return rows.index[:size]
 
-    monkeypatch.setattr(label_queue, "WAYS", {"watched": (choose, 20)})
+    monkeypatch.setattr(label_queue, "STRATEGIES", {"watched": (choose, 20)})
     label_queue.measure(problem, [0])
     for rows, split in zip(seen, folds, strict=True):
         assert set(rows.index) < set(split.train)

@@ -17,14 +17,14 @@ def problem():
 
 
 def test_draws_are_nested_and_inside_the_training_part(problem):
-    small, large = learning_curve.draw(problem, 50, 0), learning_curve.draw(problem, 200, 0)
+    small, large = learning_curve.sample_folds(problem, 50, 0), learning_curve.sample_folds(problem, 200, 0)
     for few, many, split in zip(small, large, problem.folds[GROUPED], strict=True):
         assert (len(few.train), len(many.train)) == (50, 200)
         assert set(few.train) < set(many.train) < set(split.train)
         assert np.array_equal(few.validation, split.validation)
-    other = learning_curve.draw(problem, 50, 1)
+    other = learning_curve.sample_folds(problem, 50, 1)
     assert not np.array_equal(small[0].train, other[0].train)
-    assert np.array_equal(learning_curve.draw(problem, 50, 1)[0].train, other[0].train)
+    assert np.array_equal(learning_curve.sample_folds(problem, 50, 1)[0].train, other[0].train)
 
 
 def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
@@ -49,5 +49,5 @@ def test_command_records_a_curve_that_rises(tmp_path, monkeypatch, capsys):
 
 
 def test_command_refuses_too_few_tweets():
-    with pytest.raises(UsageError, match="at least 20 tweets, got 5"):
+    with pytest.raises(UsageError, match="at least 20, got 5"):
         learning_curve.main(["--sizes", "50", "5"])

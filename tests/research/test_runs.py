@@ -15,7 +15,7 @@ def test_packed_answers_are_read_back(rows):
     right = np.random.default_rng(0).random(rows) < 0.5
     packed = runs.pack(right)
     assert np.array_equal(runs.unpack(packed, rows), right)
-    with pytest.raises(ValueError, match=f"expected the answers to {rows + 8} rows"):
+    with pytest.raises(ValueError, match=f"expected packed values of {rows + 8} rows"):
         runs.unpack(packed, rows + 8)
 
 

@@ -32,11 +32,11 @@ def test_no_text_of_a_window_corrects(rows, kind):
 
 def test_methods_are_measured_on_the_same_windows(rows):
     methods = {"counting": shares.counting, "truth": lambda _, window, __: np.stack([truth_of(window)] * 3)}
-    result = shares.measure(rows, shares.moved, methods, 5)["methods"]
+    result = shares.measure(rows, shares.label_shift, methods, 5)["methods"]
     assert (result["truth"]["error"], result["truth"]["coverage"], result["truth"]["width"]) == (0, 1, 0)
     expected = [
         abs(np.bincount(window.predictions.predicted_ids, minlength=3) / len(window.groups) - truth_of(window)).mean()
-        for _, window in shares.windows(rows, shares.moved, 5)
+        for _, window in shares.windows(rows, shares.label_shift, 5)
     ]
     assert result["counting"]["error"] == pytest.approx(np.mean(expected))
     assert list(result["counting"]["by_emotion"]["error"]) == list(EMOTIONS)
@@ -47,5 +47,5 @@ def truth_of(window):
 
 
 def test_correction_finds_shares_that_moved(rows):
-    result = shares.measure(rows, shares.moved, shares.METHODS, 4)["methods"]
+    result = shares.measure(rows, shares.label_shift, shares.METHODS, 4)["methods"]
     assert all(result[name]["error"] < result["counting"]["error"] for name in shares.METHODS if name != "counting")

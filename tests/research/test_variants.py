@@ -47,14 +47,14 @@ def labels_of(rows: data.TrainingRows, label_ids: list[list[int]]) -> data.Train
 
 def test_a_row_without_a_label_of_a_task_has_no_target_of_it(rows):
     few = labels_of(rows, [[0, NONE], [NONE, 2], [3, 1]])
-    for targets in (variants.hard_targets, variants.balanced):
+    for targets in (variants.hard_targets, variants.class_balanced):
         product, emotion = np.split(targets(few, config.ANSWER), [CLASSES[0]], axis=1)
         assert (product.sum(axis=1) > 0).tolist() == [True, False, True]
         assert (emotion.sum(axis=1) > 0).tolist() == [False, True, True]
 
 
 def test_rare_classes_weigh_more_and_all_together_as_much_as_before(rows):
-    weights = variants.balanced(labels_of(rows, [[0, 1]] * 9 + [[1, 1]]), config.ANSWER).sum(axis=0)
+    weights = variants.class_balanced(labels_of(rows, [[0, 1]] * 9 + [[1, 1]]), config.ANSWER).sum(axis=0)
     assert weights[:2].sum() == pytest.approx(10)
     assert (weights[1] / 1) / (weights[0] / 9) == pytest.approx(3)  # nine times as rare
     assert weights[CLASSES[0] + 1] == pytest.approx(10)
@@ -91,7 +91,7 @@ def test_a_student_is_taught_by_models_that_had_not_seen_the_row(rows, monkeypat
         return np.tile(np.float32(product + emotion), (len(texts), 1))
 
     monkeypatch.setattr(variants, "_train_and_score", train_and_score)
-    targets = variants.taught({"seed": 5}, {"seed": 6})(rows, replace(config.ANSWER, teacher_weight=0.5))
+    targets = variants.distilled({"seed": 5}, {"seed": 6})(rows, replace(config.ANSWER, teacher_weight=0.5))
     assert [seed for seed, _ in asked] == [5] * 3 + [6] * 3
     assert sum(number for _, number in asked) == 2 * len(rows)
     for part, ids in zip(np.split(targets, [CLASSES[0]], axis=1), rows.label_ids.T, strict=True):
@@ -128,7 +128,7 @@ def test_lower_layers_learn_more_slowly(shallow_bert):
     steps = {each.name: np.abs(each.numpy() - before[each.name]).max() for each in model.trainable_variables}
     for part, powers in {"classifier": 0, "layer_._0": 1, "embeddings": 2}.items():
         found = [step for name, step in steps.items() if part in name]
-        np.testing.assert_allclose(found, 0.01 * variants.LAYER_RATE**powers, rtol=1e-3)
+        np.testing.assert_allclose(found, 0.01 * variants.LAYER_DECAY**powers, rtol=1e-3)
 
 
 def test_labels_as_targets_are_the_training_as_it_is(rows, settings):
@@ -184,7 +184,7 @@ def test_folds_of_other_settings_alone_are_those_of_evaluate(problem, settings, 
     np.testing.assert_array_equal(recalibrated.scores, expected)
     assert recalibrated.seconds == 0
     variants.out_of_fold("label_smoothing", problem, settings, "0")
-    assert [smoothing for smoothing, _ in trained[len(folds) :]] == [variants.SMOOTHED] * len(folds)
+    assert [smoothing for smoothing, _ in trained[len(folds) :]] == [variants.SMOOTHING] * len(folds)
     arguments = ["--data", str(paths.SAMPLE_CORPUS), "--protocol", "grouped", "--task", "answer", "--seeds", "3"]
     arguments += ["--recipe", "answer", "--backbone", settings.backbone]
     arguments += ["--epochs", "1", "--batch-size", "16", "--learning-rate", "0.01"]
@@ -287,7 +287,9 @@ def test_a_variant_that_is_measured_later_is_compared_tweet_by_tweet(made_up):
         f"{base} without_doubtful --seeds 0",
     ]
     seeds = {name: found["seeds"]["0"] for name, found in run["levers"].items()}
-    assert [name for name, seed in seeds.items() if seed.get("words") == variants.TFIDF] == ["without_doubtful"]
+    assert [name for name, seed in seeds.items() if seed.get("words") == variants.TFIDF_SETTINGS] == [
+        "without_doubtful"
+    ]
 
 
 def test_tweets_with_an_emotion_are_compared_by_themselves(made_up, problem):
@@ -314,7 +316,7 @@ def test_variants_of_weights_that_are_not_installed_are_left_out(made_up, monkey
     monkeypatch.setattr(variants, "VARIANTS", {name: variants.VARIANTS[name] for name in ("unchanged", "mpnet")})
     monkeypatch.setattr(variants.backbone, "find", find)
     assert list(made_up()["levers"]) == [variants.UNCHANGED]
-    assert "without those of MPNet: mpnet is not installed" in capsys.readouterr().err
+    assert "the variants with MPNet are left out: mpnet is not installed" in capsys.readouterr().err
 
 
 def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
@@ -324,7 +326,7 @@ def test_the_training_as_it_is_is_measured_for_each_seed(made_up):
 
 
 def test_the_best_on_other_folds_is_measured_on_the_reported_ones(made_up, tmp_path):
-    with pytest.raises(UsageError, match="nothing is chosen yet; run it with --fold-seed 100"):
+    with pytest.raises(UsageError, match="no variant is chosen yet; run this with --fold-seed 100"):
         made_up("best")
     made_up("label_smoothing", "without_doubtful", "two_models", "--fold-seed", "100", seeds="100")
     chosen = json.loads((tmp_path / "levers_folds_100.json").read_text())["levers"]

@@ -49,7 +49,7 @@ def test_every_quick_method_can_be_made_and_fitted(problems):
 def test_embeddings_have_length_1_do_not_depend_on_the_batch_and_are_kept(tiny_bert, monkeypatch):
     texts = ["i love my ipad", "a", "the new google maps are bad, and the app is bad too", "a"]
     monkeypatch.setattr(baseline_models, "BACKBONE", str(tiny_bert))
-    monkeypatch.setattr(baseline_models, "_embedded", {})
+    monkeypatch.setattr(baseline_models, "_embedding_cache", {})
     vectors = baseline_models.embeddings(texts)
     assert vectors.shape == (4, 16)
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
