@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from research.benchmarks import harness
-from research.tools.app_client import Asked, crowd
+from research.tools.app_client import TimedAnswer, crowd
 from research.tools.browser import chromium, open_window, running_app, staged_models
 from tf_model import cli, tasks
 
@@ -25,7 +25,7 @@ MEMORY_PEOPLE, MEMORY_QUESTIONS = 4, 2_000
 def main(argv: list[str] | None = None) -> int:
     """Measure, print and record the results."""
     parser = cli.parser("research.benchmarks.app", __doc__.splitlines()[0])
-    parser.add_argument("--models", type=Path, help="the folder of models; saved_models/ if not given")
+    parser.add_argument("--models", type=Path, help="folder of models; saved_models/ by default")
     arguments = parser.parse_args(argv)
     # Without the target model, which would also answer each question: one answer for the whole text is measured.
     staged = staged_models(arguments.models, without=tasks.TARGET.name)
@@ -44,11 +44,11 @@ def main(argv: list[str] | None = None) -> int:
     return harness.finish("app", argv, results)
 
 
-def _summary(asked: Sequence[Asked]) -> dict[str, Any]:
+def _summary(answers: Sequence[TimedAnswer]) -> dict[str, Any]:
     return {
-        "questions": len(asked),
-        "answer_seconds": _spread([each.answer for each in asked]),
-        "page_seconds": _spread([each.page for each in asked]),
+        "questions": len(answers),
+        "answer_seconds": _spread([each.answer for each in answers]),
+        "page_seconds": _spread([each.page for each in answers]),
     }
 
 
@@ -76,18 +76,18 @@ def _memory(address: str) -> dict[str, float]:
     import psutil
 
     port = int(address.rpartition(":")[2])
-    listening = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.pid)
-    server = next(psutil.Process(each.pid) for each in listening if each.laddr.port == port)
+    listeners = (each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN and each.pid)
+    server = next(psutil.Process(each.pid) for each in listeners if each.laddr.port == port)
     asyncio.run(crowd(address, MEMORY_PEOPLE, WARM_UP_QUESTIONS // MEMORY_PEOPLE, 0, seed=4))
-    before, used = server.memory_info().rss, sum(server.cpu_times()[:2])
+    before, cpu_seconds = server.memory_info().rss, sum(server.cpu_times()[:2])
     asyncio.run(crowd(address, MEMORY_PEOPLE, MEMORY_QUESTIONS // MEMORY_PEOPLE, 0, seed=5))
-    after, used = server.memory_info().rss, sum(server.cpu_times()[:2]) - used
+    after, cpu_seconds = server.memory_info().rss, sum(server.cpu_times()[:2]) - cpu_seconds
     return {
         "questions": MEMORY_QUESTIONS,
         "before_bytes": before,
         "after_bytes": after,
         "grown_bytes": after - before,
-        "cpu_seconds_per_question": used / MEMORY_QUESTIONS,
+        "cpu_seconds_per_question": cpu_seconds / MEMORY_QUESTIONS,
     }
 
 

@@ -35,11 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     tf.config.set_visible_devices([], "GPU")  # leaves the GPU memory to the training processes
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
-        large = str(_random_bert_base(Path(folder)))
-        for name, weights in (("minilm", "minilm"), ("bert-base, random weights", large)):
-            for way, options in FORMATS.items():
-                runs[f"{name}, {way}"] = run = train_epochs(*options, "--backbone", weights)
-                print(f"{name}, {way}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
+        bert_base = str(_random_bert_base(Path(folder)))
+        for name, weights in (("minilm", "minilm"), ("bert-base, random weights", bert_base)):
+            for setup, options in FORMATS.items():
+                runs[f"{name}, {setup}"] = run = train_epochs(*options, "--backbone", weights)
+                print(f"{name}, {setup}: first {run['first_epoch_seconds']:.1f} s, then {run['epoch_seconds']:.1f} s")
     return harness.finish("gpu", argv, {"runs": runs})
 
 

@@ -30,17 +30,17 @@ def finish(
     return 1 if missed else 0
 
 
-def show(title: str, figures: Mapping[str, Any]) -> None:
+def show(title: str, metrics: Mapping[str, Any]) -> None:
     """Print figures in one line."""
-    shown = (f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in figures.items())
-    print(f"{title}: {', '.join(shown)}", flush=True)
+    texts = (f"{key} {value:,.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in metrics.items())
+    print(f"{title}: {', '.join(texts)}", flush=True)
 
 
-def percentiles(values: Sequence[float], shares: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
+def percentiles(values: Sequence[float], ranks: Sequence[int] = (50, 95, 99)) -> dict[str, float]:
     """Percentiles of ``values``, as ``p50`` and so on."""
     import numpy as np
 
-    return {f"p{share}": float(value) for share, value in zip(shares, np.percentile(values, shares), strict=True)}
+    return {f"p{rank}": float(value) for rank, value in zip(ranks, np.percentile(values, ranks), strict=True)}
 
 
 def test_tweets(dataset: Dataset) -> list[str]:
@@ -54,4 +54,4 @@ def run_training(*options: str) -> None:
     """Train by the real command; TweetTargetError if it fails."""
     command = [sys.executable, "-m", "tf_model.train", *options]
     if subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL).returncode:
-        raise TweetTargetError("training failed; its own message stands above")
+        raise TweetTargetError("training failed; see its message above")

@@ -29,7 +29,7 @@ from tf_model.monitor.store import DAY, HOUR, MINUTE, Store
 ROUNDS, RATE, SECONDS, PAIRS = 50, 2000, 20.0, 400  # kills; records a second, for how long; pairs of predictions
 RECORDS = 10_000_000  # in the large log
 THREADS = 8
-KEPT_UP = 0.98  # of the requested rate: the sending threads are sometimes late
+LEAST_RATE_SHARE = 0.98  # of the requested rate: the sending threads are sometimes late
 STAGES = {"tokenize": 0.001, "model": 0.012, "rest": 0.001}  # seconds
 STREAMS = tuple(Stream("answer", "benchmark", source) for source in ("app", "batch"))
 DAYS = 30  # over which a large log is spread
@@ -43,7 +43,7 @@ SPANS: Mapping[str, float] = {
     "30 days": DAYS * DAY,
 }
 POINTS, MOST_ERRORS, MOST_CORRECTIONS = 60, 50, 200
-SINGLES = 3  # single-text calls in each minute of a large log; its other texts come as one file
+SINGLE_TEXTS = 3  # single-text calls in each minute of a large log; its other texts come as one file
 # Upper limits, by result and figure.
 TARGETS: Mapping[tuple[str, str], float] = {
     ("caller", "p99_milliseconds"): 0.2,
@@ -59,9 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print and record the results."""
     parser = cli.parser("research.benchmarks.monitor", __doc__.splitlines()[0])
     parser.add_argument("--kill-rounds", type=int, default=ROUNDS, metavar="N", help="processes to kill")
-    parser.add_argument("--records", type=int, default=RECORDS, metavar="N", help="in the large log")
-    parser.add_argument("--model", type=Path, help="that predicts; found by itself if not given")
-    parser.add_argument("--no-record", action="store_true", help="print only: for a try with small numbers")
+    parser.add_argument("--records", type=int, default=RECORDS, metavar="N", help="records in the large log")
+    parser.add_argument("--model", type=Path, help="model folder; by default, the one that is found")
+    parser.add_argument("--no-record", action="store_true", help="print only, for a trial with small numbers")
     arguments = parser.parse_args(argv)
     predictor = Predictor.load(arguments.model)
     with tempfile.TemporaryDirectory() as name:
@@ -89,7 +89,7 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
         if not results[part][name] <= most
     ]
     rate = results["sustained"]["records_per_second"]
-    return missed if rate >= RATE * KEPT_UP else [*missed, f"sustained: {rate:.0f} records a second of {RATE}"]
+    return missed if rate >= RATE * LEAST_RATE_SHARE else [*missed, f"sustained: {rate:.0f} records a second of {RATE}"]
 
 
 def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, Any]:
@@ -98,34 +98,34 @@ def _paired(predictor: Predictor, path: Path, pairs: int = PAIRS) -> dict[str, A
     The time with the log includes all its work: collecting the stages and the unknown tokens, and handing over the
     record. A pause then lets the writer thread finish, as between two people; its cost is in ``sustained``.
     """
-    choose = random.Random(0)
+    generator = random.Random(0)
     corpus = pandas.read_csv(paths.SAMPLE_CORPUS)[tasks.TEXT_COLUMN].tolist()[:40]
     texts = [text for text in corpus for _ in range(-(-pairs // len(corpus)))][:pairs]
-    choose.shuffle(texts)
+    generator.shuffle(texts)
     times: dict[str, list[float]] = {"without": [], "with": []}
     with Recorder(path, model="answer", version="benchmark") as recorder:
-        ways: dict[str, Callable[[str], Any]] = {
+        calls: dict[str, Callable[[str], Any]] = {
             "without": lambda text: predictor.predict_measured([text]),
             "with": lambda text: recorder.record_measured([text], predictor.predict_measured([text]), "app"),
         }
         for text in dict.fromkeys(texts):  # warm up with each text
-            for ask in ways.values():
-                ask(text)
+            for call in calls.values():
+                call(text)
         for text in texts:
-            for way in choose.sample(list(ways), 2):
+            for name in generator.sample(list(calls), 2):
                 begin = time.perf_counter()
-                ways[way](text)
-                times[way].append((time.perf_counter() - begin) * 1000)
+                calls[name](text)
+                times[name].append((time.perf_counter() - begin) * 1000)
                 recorder.flush()
                 time.sleep(0.005)  # after both, so that the writer thread slows neither
-    without, more = numpy.array(times["without"]), numpy.array(times["with"]) - numpy.array(times["without"])
+    without, extra = numpy.array(times["without"]), numpy.array(times["with"]) - numpy.array(times["without"])
     resamples = numpy.random.default_rng(0).integers(0, pairs, (2000, pairs))
-    low, high = numpy.percentile(numpy.median(more[resamples], axis=1) / numpy.median(without), [2.5, 97.5])
+    low, high = numpy.percentile(numpy.median(extra[resamples], axis=1) / numpy.median(without), [2.5, 97.5])
     return {
         "pairs": pairs,
         "p50_milliseconds_without": float(numpy.median(without)),
-        "p50_milliseconds_more": float(numpy.median(more)),
-        "p50_share": float(numpy.median(more) / numpy.median(without)),
+        "p50_milliseconds_more": float(numpy.median(extra)),
+        "p50_share": float(numpy.median(extra) / numpy.median(without)),
         "p50_share_low": float(low),
         "p50_share_high": float(high),
     }
@@ -142,7 +142,7 @@ def _caller(path: Path, calls: int = 3000) -> dict[str, float]:
             recorder.record_measured([f"text {number}"], measured, "app")
             times.append((time.perf_counter() - begin) * 1000)
             time.sleep(0.002)
-    return {f"{share}_milliseconds": value for share, value in harness.percentiles(times).items()}
+    return {f"{rank}_milliseconds": value for rank, value in harness.percentiles(times).items()}
 
 
 def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
@@ -153,34 +153,34 @@ def _sustained(path: Path, seconds: float = SECONDS) -> dict[str, Any]:
     with Recorder(path, model="answer", version="benchmark") as recorder:
         begin = time.monotonic()
 
-        def work(thread: int) -> None:
+        def send(thread: int) -> None:
             for number in range(int(RATE * seconds / THREADS)):
                 recorder.record_measured([f"{thread} {number}"], measured, "app")
                 time.sleep(max(begin + number * THREADS / RATE - time.monotonic(), 0))
 
-        processor = time.process_time()
+        cpu_before = time.process_time()
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(work, range(THREADS)))
-        taken = time.monotonic() - begin
+            list(pool.map(send, range(THREADS)))
+        duration = time.monotonic() - begin
         recorder.flush(60)
-        cores = (time.process_time() - processor) / (time.monotonic() - begin)
-    kept = len(Store(path).predictions())
-    return {"records": kept, "records_per_second": kept / taken, "dropped": recorder.dropped, "cores": cores}
+        cores = (time.process_time() - cpu_before) / (time.monotonic() - begin)
+    stored = len(Store(path).predictions())
+    return {"records": stored, "records_per_second": stored / duration, "dropped": recorder.dropped, "cores": cores}
 
 
 def _kills(path: Path, rounds: int) -> dict[str, Any]:
     """Repeatedly kill a process that records from 8 threads, and check what it leaves."""
     from tests.monitor.killed import kill_while_recording
 
-    choose = random.Random(0)
-    left = [kill_while_recording(path.with_suffix(f".{number}"), choose, longest=2.0) for number in range(rounds)]
-    missing = sorted(each.missing_seconds for each in left)
+    generator = random.Random(0)
+    results = [kill_while_recording(path.with_suffix(f".{number}"), generator, longest=2.0) for number in range(rounds)]
+    missing = sorted(each.missing_seconds for each in results)
     return {
         "rounds": rounds,
-        "faulty_rounds": sum(bool(each.faults) for each in left),
-        "faults": [fault for each in left for fault in each.faults],
-        "recorded": sum(each.recorded for each in left),
-        "kept": sum(each.kept for each in left),
+        "faulty_rounds": sum(bool(each.faults) for each in results),
+        "faults": [fault for each in results for fault in each.faults],
+        "recorded": sum(each.recorded for each in results),
+        "kept": sum(each.kept for each in results),
         "missing_seconds_median": missing[rounds // 2],
         "missing_seconds_most": missing[-1],
     }
@@ -191,20 +191,20 @@ def _large(path: Path, records: int) -> dict[str, Any]:
     now = time.time() // MINUTE * MINUTE
     _fill(path, records, now)
     store = Store(path)
-    sums = store.window(now - DAY, now)
-    known = Reference("the log itself", sums.predictions, sums.counts, {"answer": 0.7})
+    aggregates = store.window(now - DAY, now)
+    expected = Reference("the log itself", aggregates.predictions, aggregates.counts, {"answer": 0.7})
 
-    def look(seconds: float) -> tuple[report.Report, pandas.DataFrame, pandas.DataFrame]:
+    def query_page(seconds: float) -> tuple[report.Report, pandas.DataFrame, pandas.DataFrame]:
         span, [(*version, _)] = (now - seconds, now), store.versions()
         return (
-            report.make(store, *span, known, *version, step=seconds / POINTS),
+            report.make(store, *span, expected, *version, step=seconds / POINTS),
             store.errors(*span, MOST_ERRORS, tuple(version)),
             store.corrections(*span, MOST_CORRECTIONS, tuple(version)),
         )
 
-    times = {name: _seconds(lambda seconds=seconds: look(seconds)) for name, seconds in SPANS.items()}
+    times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in SPANS.items()}
     times["newest predictions"] = _seconds(lambda: store.predictions(now - 3600, now, most=100))
-    whole, errors, corrections = look(DAYS * DAY)
+    whole, errors, corrections = query_page(DAYS * DAY)
     assert sum(window.predictions for window in whole.windows) == records
     assert 0 < len(errors) <= MOST_ERRORS
     assert 0 < len(corrections) <= MOST_CORRECTIONS
@@ -235,22 +235,22 @@ def _fill(path: Path, records: int, end: float) -> None:
     store = Store(path)
     minutes = int(DAYS * DAY // MINUTE)
     edges = (numpy.arange(minutes + 1) * records) // minutes  # records before each minute
-    people, files = STREAMS
-    machine = Stream(people.model, people.version, PROCESS)
+    app, batch = STREAMS
+    machine = Stream(app.model, app.version, PROCESS)
     events: list[Event] = []
     samples: list[Any] = []
     for number in range(minutes):
-        when = end - DAYS * DAY + number * MINUTE
+        minute = end - DAYS * DAY + number * MINUTE
         rows = int(edges[number + 1] - edges[number])
-        singles = min(rows, SINGLES)
-        events += [_answered(generator, when + place, 1, people) for place in range(singles)]
-        if rows > singles:
-            events.append(_answered(generator, when + SINGLES, rows - singles, files))
+        single_count = min(rows, SINGLE_TEXTS)
+        events += [_answered(generator, minute + index, 1, app) for index in range(single_count)]
+        if rows > single_count:
+            events.append(_answered(generator, minute + SINGLE_TEXTS, rows - single_count, batch))
         if number % 10 == 0:
-            events.append(Failed(when + 5, people, "ModelError", f"made-up error {number}"))
+            events.append(Failed(minute + 5, app, "ModelError", f"made-up error {number}"))
             answer = {"product": "iPad", "product_confidence": 0.9}
-            events.append(Corrected(when + 6, people, f"made-up text {number}", number, answer, False, "Google", None))
-        samples.append((when, machine, {(CPU, ""): (6, 3.0), (MEMORY, ""): (6, 6e9)}))
+            events.append(Corrected(minute + 6, app, f"made-up text {number}", number, answer, False, "Google", None))
+        samples.append((minute, machine, {(CPU, ""): (6, 3.0), (MEMORY, ""): (6, 6e9)}))
         if len(samples) == 50 or number == minutes - 1:
             store.write(events, samples)
             events, samples = [], []

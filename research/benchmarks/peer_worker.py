@@ -1,7 +1,7 @@
-"""One way to answer, in its own process: reads tasks from standard input and writes replies, as JSON lines.
+"""One way to answer, in its own process: reads requests from standard input and writes replies, as JSON lines.
 
 Usage: ``peer_worker.py KIND FOLDER``. It runs in the rivals' environment, or in this project's for the kind "ours", so
-it imports neither's packages at the top. A task is ``{"texts": [...], "together": bool}``; its reply has ``seconds``
+it imports neither's packages at the top. A request is ``{"texts": [...], "together": bool}``; its reply has ``seconds``
 (of each text, or of all together) and ``labels``.
 """
 
@@ -78,7 +78,7 @@ def prepare(folder):
     model = transformers.BertForSequenceClassification.from_pretrained(folder, attn_implementation="eager").eval()
     names = ["input_ids", "token_type_ids", "attention_mask"]
     example = tuple(torch.ones(2, 16, dtype=torch.long) for _ in names)
-    model.forward = lambda *given, forward=model.forward: forward(**dict(zip(names, given, strict=True)))
+    model.forward = lambda *tensors, forward=model.forward: forward(**dict(zip(names, tensors, strict=True)))
     axes = {name: {0: "rows", 1: "tokens"} for name in names}
     file = f"{folder}/float32.onnx"
     torch.onnx.export(model, example, file, input_names=names, output_names=["logits"], dynamic_axes=axes, dynamo=False)
@@ -112,12 +112,12 @@ def main():
     answer = KINDS[kind](folder)
     print("{}", file=replies, flush=True)
     for line in sys.stdin:
-        task = json.loads(line)
-        texts = task["texts"]
+        request = json.loads(line)
+        texts = request["texts"]
         seconds, labels = [], []
-        for part in [sorted(texts, key=len)] if task["together"] else [[text] for text in texts]:
+        for batch in [sorted(texts, key=len)] if request["together"] else [[text] for text in texts]:
             began = time.perf_counter()
-            labels += answer(part)
+            labels += answer(batch)
             seconds.append(time.perf_counter() - began)
         print(json.dumps({"seconds": seconds, "labels": labels}), file=replies, flush=True)
 

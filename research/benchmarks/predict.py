@@ -20,23 +20,23 @@ PAIR = (tasks.PRODUCT.name, tasks.ANSWER)
 def main(argv: list[str] | None = None) -> int:
     """Measure latency and throughput, print and record them."""
     parser = cli.parser("research.benchmarks.predict", __doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="workbook with a Test sheet; found by itself if not given")
+    parser.add_argument("--data", type=Path, help="workbook with a Test sheet; by default, the dataset that is found")
     arguments = parser.parse_args(argv)
     texts = harness.test_tweets(data.load(arguments.data))
     predictors = [Predictor.load(paths.SAVED_MODELS / name, "tensorflow") for name in PAIR]
     throughput = _throughput(replace(predictors[0], batch_size=BATCH), texts)
-    pair = {
+    timings = {
         # The backbone and the cleaning decide how many tokens a model reads.
         name: latency | {key: predictor.recipe[key] for key in ("backbone", "cleaning")}
         for name, predictor, latency in zip(PAIR, predictors, _latencies(predictors, texts), strict=True)
     }
     for name in PAIR:
-        harness.show(f"milliseconds of one tweet by saved_models/{name}", pair[name])
+        harness.show(f"milliseconds of one tweet by saved_models/{name}", timings[name])
     results = {
         "texts": len(texts),
         "batch_size": BATCH,
         "tweets_per_second": throughput,
-        "answer_beside_product": pair | {"ratio": pair[tasks.ANSWER]["p50"] / pair[tasks.PRODUCT.name]["p50"]},
+        "answer_beside_product": timings | {"ratio": timings[tasks.ANSWER]["p50"] / timings[tasks.PRODUCT.name]["p50"]},
     }
     print(f"tweets a second: {throughput:,.0f}")
     return harness.finish("predict", argv, results)
@@ -56,11 +56,11 @@ def _latencies(predictors: Sequence[Predictor], texts: Sequence[str]) -> list[di
     """Percentiles of the milliseconds of whole ``predict`` calls of one text; the models take turns."""
     times: list[list[float]] = [[] for _ in predictors]
     for text in texts:
-        for predictor, own in zip(predictors, times, strict=True):
+        for predictor, values in zip(predictors, times, strict=True):
             begin = time.perf_counter()
             predictor.predict([text])
-            own.append((time.perf_counter() - begin) * 1000)
-    return [harness.percentiles(own[len(own) // 10 :]) for own in times]  # the first tenth warms up
+            values.append((time.perf_counter() - begin) * 1000)
+    return [harness.percentiles(values[len(values) // 10 :]) for values in times]  # the first tenth warms up
 
 
 if __name__ == "__main__":

@@ -35,10 +35,12 @@ WARM_SHARE = 0.2
 def main(argv: list[str] | None = None) -> int:
     """Make the rows, run both, print and record the results."""
     parser = cli.parser("research.benchmarks.scale", "Compare the distributed engine with the plain command.")
-    parser.add_argument("--rows", type=int, default=ROWS, help="how many")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="the model; answer or product if not given")
-    parser.add_argument("--data", type=Path, help="the dataset; found by itself if not given")
-    parser.add_argument("--remark", default="", help="what a reader of the record must know, such as other work")
+    parser.add_argument("--rows", type=int, default=ROWS, help="number of rows")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model; by default, answer or product")
+    parser.add_argument("--data", type=Path, help="the dataset; by default, the one that is found")
+    parser.add_argument(
+        "--remark", default="", help="a note for readers of the record, such as other work on the machine"
+    )
     parser.add_argument("--record", action="store_true", help="write the result into research/runs/")
     arguments = parser.parse_args(argv)
     import pyarrow.parquet
@@ -51,10 +53,10 @@ def main(argv: list[str] | None = None) -> int:
         write_rows(scratch / "few", tweets, FEW_ROWS)
         for engine in ("plain", "ray"):
             source, output = scratch / f"{engine}-rows", scratch / f"{engine}-output"
-            write_rows(source, tweets, arguments.rows, whole=engine == "plain")
-            cli.say(f"{engine}: {arguments.rows:,} rows, after {FEW_ROWS:,} to see what starting takes")
-            few = measure(_command(engine, model, scratch / "few", scratch / f"{engine}-few"), FEW_ROWS)
-            runs[engine] = rates(few, measure(_command(engine, model, source, output), arguments.rows))
+            write_rows(source, tweets, arguments.rows, one_file=engine == "plain")
+            cli.say(f"{engine}: {arguments.rows:,} rows, after {FEW_ROWS:,} to measure startup")
+            short_run = measure(_command(engine, model, scratch / "few", scratch / f"{engine}-few"), FEW_ROWS)
+            runs[engine] = rates(short_run, measure(_command(engine, model, source, output), arguments.rows))
             harness.show(engine, runs[engine])
         written = sum(pyarrow.parquet.read_metadata(file).num_rows for file in output.glob("*.parquet"))
     if written != arguments.rows:
@@ -62,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     ratio = runs["ray"]["rows_per_second"] / runs["plain"]["rows_per_second"]
     results = {"model": model.name, "cores": device.cores(), "runs": runs, "ratio": ratio}
     missed = missed_targets(results)
-    print(f"ray does {ratio:.2f} of the plain command's rows a second")
+    print(f"ray: {ratio:.2f} times the plain command's rows a second")
     recorded = results | {"missed": missed, "remark": arguments.remark}
     return harness.finish("scale", argv, recorded, missed, keep=arguments.record)
 
@@ -83,28 +85,28 @@ def missed_targets(results: Mapping[str, Any]) -> list[str]:
     return missed
 
 
-def rates(few: Mapping[str, Any], whole: Mapping[str, Any]) -> dict[str, Any]:
-    """``whole`` with ``start_seconds``, and with ``rows_per_second`` without startup, by comparison with ``few``."""
-    per_second = (whole["rows"] - few["rows"]) / max(whole["seconds"] - few["seconds"], 1e-9)
-    start = max(few["seconds"] - few["rows"] / per_second, 0.0)
-    return {**whole, "rows_per_second": per_second, "start_seconds": start}
+def rates(short_run: Mapping[str, Any], full_run: Mapping[str, Any]) -> dict[str, Any]:
+    """``full_run`` with ``start_seconds``, and ``rows_per_second`` without startup, which ``short_run`` tells."""
+    per_second = (full_run["rows"] - short_run["rows"]) / max(full_run["seconds"] - short_run["seconds"], 1e-9)
+    start = max(short_run["seconds"] - short_run["rows"] / per_second, 0.0)
+    return {**full_run, "rows_per_second": per_second, "start_seconds": start}
 
 
 def texts(tweets: Sequence[str], rows: int, seed: int = 0) -> Iterator[str]:
     """``rows`` texts: the beginning of one tweet and the end of another."""
-    draw = random.Random(seed)
+    generator = random.Random(seed)
     for _ in range(rows):
-        first, second = draw.choice(tweets).split(), draw.choice(tweets).split()
+        first, second = generator.choice(tweets).split(), generator.choice(tweets).split()
         yield " ".join(first[: (len(first) + 1) // 2] + second[len(second) // 2 :])
 
 
-def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = False) -> None:
-    """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one if ``whole``."""
+def write_rows(folder: Path, tweets: Sequence[str], rows: int, one_file: bool = False) -> None:
+    """Write the rows as Parquet files of :data:`FILE_ROWS` rows, or as one if ``one_file``."""
     import pyarrow
     import pyarrow.parquet
 
     folder.mkdir(parents=True)
-    source, size = texts(tweets, rows), rows if whole else FILE_ROWS
+    source, size = texts(tweets, rows), rows if one_file else FILE_ROWS
     for number, start in enumerate(range(0, rows, size)):
         ids = list(range(start, min(start + size, rows)))
         table = pyarrow.table({"id": ids, "text": [next(source) for _ in ids]})
@@ -114,13 +116,13 @@ def write_rows(folder: Path, tweets: Sequence[str], rows: int, whole: bool = Fal
 def _command(engine: str, model: Path, source: Path, output: Path) -> list[str]:
     if engine == "plain":  # it takes one file
         source, output = source / "0000.parquet", output.with_suffix(".parquet")
-    words = ["tf_model.predict", source, "--column", "text", "--model", model, "--output", output]
-    return [sys.executable, "-m", *map(str, words), *(["--engine", "ray"] if engine == "ray" else [])]
+    options = ["tf_model.predict", source, "--column", "text", "--model", model, "--output", output]
+    return [sys.executable, "-m", *map(str, options), *(["--engine", "ray"] if engine == "ray" else [])]
 
 
 def measure(command: list[str], rows: int) -> dict[str, Any]:
     """Run a command, watch the memory of all its processes, and return ``rows``, ``seconds`` and bytes."""
-    begun, samples = time.perf_counter(), []
+    began, samples = time.perf_counter(), []
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=errors)
         while process.poll() is None:
@@ -129,18 +131,18 @@ def measure(command: list[str], rows: int) -> dict[str, Any]:
                 process.wait(SECONDS_BETWEEN)
             except subprocess.TimeoutExpired:
                 continue
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - began
         errors.seek(0)
-        last = (errors.read().strip().splitlines() or ["nothing"])[-1]
+        last_line = (errors.read().strip().splitlines() or ["nothing"])[-1]
     if process.returncode:
-        raise TweetTargetError(f"{command[1:3]} ended with {process.returncode}: {last[:300]}")
-    warm = samples[int(len(samples) * WARM_SHARE) :]
-    third = max(len(warm) // 3, 1)
+        raise TweetTargetError(f"{command[1:3]} ended with {process.returncode}: {last_line[:300]}")
+    warm_samples = samples[int(len(samples) * WARM_SHARE) :]
+    third = max(len(warm_samples) // 3, 1)
     return {
         "rows": rows,
         "seconds": seconds,
-        "early_bytes": statistics.median(warm[:third]),
-        "late_bytes": statistics.median(warm[-third:]),
+        "early_bytes": statistics.median(warm_samples[:third]),
+        "late_bytes": statistics.median(warm_samples[-third:]),
         "peak_bytes": max(samples),
     }
 

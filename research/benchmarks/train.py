@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="training seeds")
     arguments = parser.parse_args(argv)
     runs = [_train(arguments.recipe, seed) for seed in arguments.seeds]
-    seeds = [_figures(run) for run in runs]
+    seeds = [_seed_metrics(run) for run in runs]
     accuracy = summarize(seed["validation_accuracy"] for seed in seeds)
     results = {
         "protocol": runs[0]["protocol"],
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> int:
         "reach_target": sum(seed["validation_accuracy"] >= TARGET for seed in seeds),
     }
     for seed in seeds:
-        shown = ("validation_accuracy", "validation_macro_f1", "seconds", "peak_memory_bytes")
-        harness.show(f"seed {seed['seed']}", {key: seed[key] for key in shown})
+        keys = ("validation_accuracy", "validation_macro_f1", "seconds", "peak_memory_bytes")
+        harness.show(f"seed {seed['seed']}", {key: seed[key] for key in keys})
     harness.show("validation accuracy", accuracy)
     print(f"{results['reach_target']} of {len(seeds)} seeds reach {TARGET}")
     return harness.finish("train", argv, results, name=f"train_{arguments.recipe}")
@@ -53,18 +53,18 @@ def _train(recipe: str, seed: int) -> dict[str, Any]:
         options = ["--name", folder.name, "--output-dir", str(MODELS), "--resume"]
         harness.run_training("--recipe", recipe, "--seed", str(seed), *options)
     if not is_recorded_config(read_json(folder / "recipe.json"), config.make_config(recipe, seed=seed)):
-        raise TweetTargetError(f"{folder} was trained by another recipe; remove it to train it again")
+        raise TweetTargetError(f"{folder} was trained with another recipe; remove it to train it again")
     metrics = read_json(folder / "metrics.json")
     if metrics["dataset"] != ASSIGNMENT:
-        raise TweetTargetError(f"{folder} was trained on other data than the real dataset; remove it to train it again")
+        raise TweetTargetError(f"{folder} was not trained on the real dataset; remove it to train it again")
     return metrics
 
 
-def _figures(run: dict[str, Any]) -> dict[str, Any]:
+def _seed_metrics(run: dict[str, Any]) -> dict[str, Any]:
     parts = {part: run[part][tasks.PRODUCT.name] for part in ("train", "validation")}
-    figures = {f"{part}_{name}": parts[part][name] for part in parts for name in ("loss", "accuracy")}
-    figures["validation_macro_f1"] = parts["validation"]["macro_f1"]
-    return {"seed": run["seed"], **figures, **{name: run[name] for name in ("seconds", "peak_memory_bytes")}}
+    metrics = {f"{part}_{name}": parts[part][name] for part in parts for name in ("loss", "accuracy")}
+    metrics["validation_macro_f1"] = parts["validation"]["macro_f1"]
+    return {"seed": run["seed"], **metrics, **{name: run[name] for name in ("seconds", "peak_memory_bytes")}}
 
 
 if __name__ == "__main__":

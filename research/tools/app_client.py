@@ -13,7 +13,7 @@ TEXT_LABEL = "Your text"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TimedAnswer:
     """How long one question took, in seconds from sending it."""
 
     answer: float  # until the sentence with the answer arrived
@@ -28,13 +28,13 @@ class _Page:
     socket: Any
     hash: str = ""
     text_id: str = ""  # of the text box
-    answered: float = 0.0  # when the sentence with the answer arrived
+    answered_at: float = 0.0  # when the sentence with the answer arrived
     sentence: str = ""
 
 
 async def crowd(
     address: str, people: int, questions: int, think: float, seed: int = 0, texts: Sequence[str] = ()
-) -> list[Asked]:
+) -> list[TimedAnswer]:
     """Let ``people`` visitors, all connected before the first question, each ask ``questions`` of the ``texts``.
 
     Without texts they ask made-up ones, all different. Between an answer and the next question they wait uniformly from
@@ -45,17 +45,17 @@ async def crowd(
     from websockets.asyncio.client import connect
 
     waits = np.random.default_rng(seed).uniform(0, 2 * think, (people, questions))
-    stream, everybody = f"{address.replace('http', 'ws', 1)}/_stcore/stream", asyncio.Barrier(people)
+    stream, barrier = f"{address.replace('http', 'ws', 1)}/_stcore/stream", asyncio.Barrier(people)
     options = {"origin": address, "subprotocols": ["streamlit"], "max_size": 2**26}
 
-    async def visit(number: int) -> list[Asked]:
-        asked = []
+    async def visit(number: int) -> list[TimedAnswer]:
+        answers = []
         async with connect(stream, **options, open_timeout=60, ping_interval=None) as socket:
             page = _Page(socket)
             await _run(page)
             if not page.text_id:
                 raise RuntimeError(f"the page has no box {TEXT_LABEL!r}; is there a model?")
-            await everybody.wait()
+            await barrier.wait()
             for question in range(questions):
                 await asyncio.sleep(waits[number, question])
                 made_up = f"visitor {number} of {seed} loves the new iPad, question {question}"
@@ -63,10 +63,10 @@ async def crowd(
                 began = time.perf_counter()
                 await _run(page, text)
                 if not page.sentence:
-                    raise RuntimeError(f"the page came without an answer to {text[:80]!r}")
-                asked.append(Asked(page.answered - began, time.perf_counter() - began, page.sentence))
-            await everybody.wait()  # all stay until the last answer
-        return asked
+                    raise RuntimeError(f"the page has no answer to {text[:80]!r}")
+                answers.append(TimedAnswer(page.answered_at - began, time.perf_counter() - began, page.sentence))
+            await barrier.wait()  # all stay until the last answer
+        return answers
 
     visits = await asyncio.gather(*map(visit, range(people)))
     return [each for visit in visits for each in visit]
@@ -95,7 +95,7 @@ async def _run(page: _Page, text: str | None = None) -> None:
             if element.WhichOneof("type") == "text_area" and element.text_area.label == TEXT_LABEL:
                 page.text_id = element.text_area.id
             elif element.WhichOneof("type") == "heading" and element.heading.tag == "h2" and not page.sentence:
-                page.answered, page.sentence = time.perf_counter(), element.heading.body
+                page.answered_at, page.sentence = time.perf_counter(), element.heading.body
             elif element.WhichOneof("type") == "exception":
                 raise RuntimeError(f"the page shows an exception: {element.exception.message}")
         elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY:

@@ -75,8 +75,8 @@ def running_app(
 
 
 def _wait_until_up(app: subprocess.Popen, address: str, errors: IO[str]) -> None:
-    until = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < until:
+    deadline = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < deadline:
         if app.poll() is not None:
             errors.seek(0)
             lines = errors.read().strip().splitlines() or [f"exit code {app.returncode}"]
@@ -111,7 +111,7 @@ def staged_models(models: Path | None = None, log: Path | None = None, without: 
                 with closing(sqlite3.connect(address, uri=True)) as old, closing(sqlite3.connect(copy)) as new:
                     old.backup(new)
             except sqlite3.Error as error:
-                raise TweetTargetError(f"expected a log of predictions, {log} cannot be read: {error}") from error
+                raise TweetTargetError(f"{log} cannot be read as a log of predictions: {error}") from error
         yield stage
 
 
@@ -120,11 +120,13 @@ def staged_models(models: Path | None = None, log: Path | None = None, without: 
 
 def parser(name: str, description: str, folder: Path) -> argparse.ArgumentParser:
     """The parser of a command that shows the app and writes its output, by default into ``folder``."""
-    made = cli.parser(f"research.tools.{name}", description)
-    made.add_argument("--models", type=Path, help="folder of models; saved_models/ if not given")
-    made.add_argument("--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed")
-    made.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="where it goes")
-    return made
+    command_parser = cli.parser(f"research.tools.{name}", description)
+    command_parser.add_argument("--models", type=Path, help="folder of models; saved_models/ by default")
+    command_parser.add_argument(
+        "--log", type=Path, help="log of predictions for the page Monitor; it is copied, not changed"
+    )
+    command_parser.add_argument("--output-dir", type=Path, default=Path(paths.shown(folder)), help="output folder")
+    return command_parser
 
 
 @contextmanager
@@ -169,8 +171,8 @@ def _system_ffmpeg() -> Iterator[None]:
     if ffmpeg is None or "PLAYWRIGHT_BROWSERS_PATH" in os.environ:
         yield
         return
-    listed = Path(playwright.__file__).parent / "driver" / "package" / "browsers.json"
-    browsers = json.loads(listed.read_text(encoding="utf-8"))["browsers"]
+    browsers_file = Path(playwright.__file__).parent / "driver" / "package" / "browsers.json"
+    browsers = json.loads(browsers_file.read_text(encoding="utf-8"))["browsers"]
     [revision] = [each["revision"] for each in browsers if each["name"] == "ffmpeg"]
     with tempfile.TemporaryDirectory() as name:
         link = Path(name) / f"ffmpeg-{revision}" / ("ffmpeg-mac" if sys.platform == "darwin" else "ffmpeg-linux")

@@ -53,22 +53,22 @@ TRAINING = (
 )
 ROWS = 800  # of the file on which predict is killed
 CLIENTS = 8
-REPLACED = 20  # least number of replacements
+LEAST_REPLACEMENTS = 20  # least number of replacements
 SECONDS_BETWEEN = 1.0  # far more than a model takes to load
-IN_TURN = 100  # requests, one after the other
+SEQUENTIAL_REQUESTS = 100  # requests, one after the other
 LOCKED_SECONDS = 40  # limit of a command while the log is locked, its start included
 PEOPLE = 50  # clients at once
 PEOPLE_SECONDS = 20.0
 P95_SECONDS = 1.0  # greatest 95th percentile of their answers
 BATCH_CLIENTS, BATCH = 32, 10  # and texts in each request: together no more than the API lets wait
 BATCH_ROUNDS, BATCH_SECONDS = 5, 4.0
-TWEET = 280  # most characters of these texts, as of a tweet
+TWEET_LENGTH = 280  # most characters of these texts, as of a tweet
 LEAST_SHARE = 0.85  # of the texts a second that the model answers without the API
 RATE, RATE_REQUESTS = 20, 2_000  # requests a second; requests in all
 P99_SECONDS = 0.03  # greatest 99th percentile of these answers
 JUMPS = (3 * DAY, -DAY, 0)  # of the clock, in seconds from the true time
 # Runs a command with its own log of predictions, and a clock that makes the next jump at each SIGUSR1.
-RECORDED = """
+LOGGED_COMMAND = """
 import runpy, signal, sys, time
 from pathlib import Path
 from tf_model import paths
@@ -84,16 +84,20 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 def main(argv: list[str] | None = None) -> int:
     """Run all tests, record them, and exit with 1 if something did not hold."""
     parser = cli.parser("research.tools.chaos", "Kill, stop, lock, fill the disk and replace the model under load.")
-    parser.add_argument("--kills", type=cli.positive_integer, default=50, help="of train, and of predict")
-    parser.add_argument("--requests", type=cli.positive_integer, default=10_000, help="while memory is watched")
-    parser.add_argument("--answers", type=cli.positive_integer, default=10_000, help="while the model is replaced")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
-    parser.add_argument("--record", action="store_true", help="write the figures into research/runs/")
+    parser.add_argument("--kills", type=cli.positive_integer, default=50, help="kills of train, and of predict")
+    parser.add_argument(
+        "--requests", type=cli.positive_integer, default=10_000, help="requests while memory is watched"
+    )
+    parser.add_argument(
+        "--answers", type=cli.positive_integer, default=10_000, help="answers while the model is replaced"
+    )
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model; by default, answer or product")
+    parser.add_argument("--record", action="store_true", help="write the results into research/runs/")
     arguments = parser.parse_args(argv)
-    model, found = find_model(arguments.model), {}
+    model, results = find_model(arguments.model), {}
     with cli.stopped_cleanly(), tempfile.TemporaryDirectory(prefix="chaos-") as name:
         folder = Path(name)
-        for title, try_it in {
+        for title, run_test in {
             "training": lambda: kill_training(folder / "training", arguments.kills),
             "kills": lambda: kill_predict(model, folder, arguments.kills),
             "disk": lambda: fill_disk(model, folder),
@@ -106,17 +110,17 @@ def main(argv: list[str] | None = None) -> int:
             "batches": lambda: serve_batches(model),
             "rate": lambda: serve_rate(model),
         }.items():
-            found[title] = try_it()
-            cli.say(f"{title}: {found[title]}")
+            results[title] = run_test()
+            cli.say(f"{title}: {results[title]}")
     if arguments.record:
         command = f"make chaos REQUESTS={arguments.requests}"
-        cli.say(f"written to {paths.shown(record('chaos', command, found))}")
-    if missed := failures(found):
-        raise TweetTargetError(f"did not hold: {'; '.join(missed)}")
+        cli.say(f"written to {paths.shown(record('chaos', command, results))}")
+    if missed := failures(results):
+        raise TweetTargetError(f"failed: {'; '.join(missed)}")
     return 0
 
 
-def failures(found: dict[str, Any]) -> list[str]:
+def failures(results: dict[str, Any]) -> list[str]:
     """What did not hold, by the names in the record."""
     must_be_0 = {
         "training": ("failed", "other_metrics"),
@@ -131,19 +135,19 @@ def failures(found: dict[str, Any]) -> list[str]:
         "rate": ("failed",),
     }
     missed = [
-        f"{title} {name} is {found[title][name]}"
+        f"{title} {name} is {results[title][name]}"
         for title, names in must_be_0.items()
         for name in names
-        if found[title][name]
+        if results[title][name]
     ]
-    grown = found["memory"]["late_bytes"] / found["memory"]["early_bytes"] - 1
+    grown = results["memory"]["late_bytes"] / results["memory"]["early_bytes"] - 1
     if grown > 0.05:
         missed.append(f"memory grew by {grown:.0%}")
     for title, name, most in (("people", "p95_seconds", P95_SECONDS), ("rate", "p99_seconds", P99_SECONDS)):
-        if found[title][name] > most:
-            missed.append(f"{title}: {name} is {found[title][name]:.3f}, above {most:g}")
-    if found["batches"]["of_the_model"] < LEAST_SHARE:
-        missed.append(f"batches: {found['batches']['of_the_model']:.2f} of the model's speed, below {LEAST_SHARE}")
+        if results[title][name] > most:
+            missed.append(f"{title}: {name} is {results[title][name]:.3f}, above {most:g}")
+    if results["batches"]["of_the_model"] < LEAST_SHARE:
+        missed.append(f"batches: {results['batches']['of_the_model']:.2f} of the model's speed, below {LEAST_SHARE}")
     return missed
 
 
@@ -166,27 +170,27 @@ def _predict(model: Path, source: Path, output: Path) -> list[str | Path]:
 
 def kill_training(folder: Path, kills: int) -> dict[str, Any]:
     """Kill ``train`` at random moments; the next run resumes, and must end with the metrics of an undisturbed run."""
-    counts, draw = Counter(killed=0, ended=0, failed=0, other_metrics=0), random.Random(0)
+    counts, generator = Counter(killed=0, ended=0, failed=0, other_metrics=0), random.Random(0)
     expected, seconds, began = None, None, time.monotonic()
     while True:
-        left_alone = seconds is None or counts["killed"] == kills
+        is_undisturbed = seconds is None or counts["killed"] == kills
         try:
             command = [sys.executable, *TRAINING, "--output-dir", str(folder)]
-            limit = None if left_alone else draw.uniform(0, seconds)
-            done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=limit)
-            if done.returncode:
+            limit = None if is_undisturbed else generator.uniform(0, seconds)
+            result = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=limit)
+            if result.returncode:
                 counts["failed"] += 1
-                cli.say(done.stderr)
+                cli.say(result.stderr)
         except subprocess.TimeoutExpired:  # killed, perhaps after the model was written
             counts["killed"] += 1
         if models := list(folder.glob(f"[!.]*/{model_dir.METRICS}")):
-            measured = [model_dir.read_json(models[0])[part] for part in ("train", "validation")]
+            metrics = [model_dir.read_json(models[0])[part] for part in ("train", "validation")]
             if expected is None:
-                expected, seconds = measured, time.monotonic() - began
+                expected, seconds = metrics, time.monotonic() - began
             counts["ended"] += 1
-            counts["other_metrics"] += measured != expected
+            counts["other_metrics"] += metrics != expected
             shutil.rmtree(folder)
-        if (left_alone and counts["killed"] == kills) or counts["failed"]:
+        if (is_undisturbed and counts["killed"] == kills) or counts["failed"]:
             return dict(counts)
 
 
@@ -197,22 +201,22 @@ def kill_predict(model: Path, folder: Path, kills: int) -> dict[str, Any]:
     source, output = _write_texts(folder), folder / "answers.csv"
     began = time.monotonic()
     subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
-    seconds, whole = time.monotonic() - began, output.read_bytes()
-    counts, draw = Counter(killed=0, half_outputs=0), random.Random(0)
+    seconds, expected = time.monotonic() - began, output.read_bytes()
+    counts, generator = Counter(killed=0, half_outputs=0), random.Random(0)
     while counts["killed"] < kills:
         output.unlink(missing_ok=True)
         with subprocess.Popen(_predict(model, source, output), cwd=paths.ROOT, stderr=subprocess.DEVNULL) as process:
-            time.sleep(draw.uniform(0, seconds))
+            time.sleep(generator.uniform(0, seconds))
             process.kill()
         counts["killed"] += process.returncode != 0  # else it had ended already
-        counts["half_outputs"] += output.exists() and output.read_bytes() != whole
+        counts["half_outputs"] += output.exists() and output.read_bytes() != expected
     subprocess.run(_predict(model, source, output), cwd=paths.ROOT, check=True, capture_output=True)
-    left = {path.name for path in folder.iterdir()} - {source.name, output.name}
+    leftovers = {path.name for path in folder.iterdir()} - {source.name, output.name}
     return {
         "rows": ROWS,
         **counts,
-        "wrong_outputs": int(output.read_bytes() != whole),
-        "left_behind": len(left),
+        "wrong_outputs": int(output.read_bytes() != expected),
+        "left_behind": len(leftovers),
     }
 
 
@@ -224,9 +228,9 @@ def fill_disk(model: Path, folder: Path) -> dict[str, Any]:
         with _small_disk(folder / mode, mode) as disk:
             for suffix in (".csv", ".jsonl", ".xlsx", ".parquet"):
                 output = disk / f"answers{suffix}"
-                done = subprocess.run(_predict(model, source, output), cwd=paths.ROOT, capture_output=True, text=True)
-                errors = [line for line in done.stderr.splitlines() if line.startswith("error: cannot write ")]
-                counts["not_one_line"] += done.returncode != 1 or len(errors) != 1 or "Traceback" in done.stderr
+                result = subprocess.run(_predict(model, source, output), cwd=paths.ROOT, capture_output=True, text=True)
+                errors = [line for line in result.stderr.splitlines() if line.startswith("error: cannot write ")]
+                counts["not_one_line"] += result.returncode != 1 or len(errors) != 1 or "Traceback" in result.stderr
                 counts["left_behind"] += len(list(disk.iterdir()))
     return {"outputs": 8, **counts}
 
@@ -234,11 +238,11 @@ def fill_disk(model: Path, folder: Path) -> dict[str, Any]:
 @contextmanager
 def _small_disk(folder: Path, mode: str) -> Iterator[Path]:
     folder.mkdir()
-    done = subprocess.run(
+    result = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size=64k,{mode}", "tmpfs", str(folder)], capture_output=True, text=True
     )
-    if done.returncode:
-        raise TweetTargetError(f"a small disk cannot be mounted ({done.stderr.strip()}); run it as root")
+    if result.returncode:
+        raise TweetTargetError(f"a small disk cannot be mounted ({result.stderr.strip()}); run it as root")
     try:
         yield folder
     finally:
@@ -249,8 +253,8 @@ def _small_disk(folder: Path, mode: str) -> Iterator[Path]:
 
 
 def _with_log(log: Path, module: str, *options: object) -> list[str]:
-    """The words after ``python`` that run a command with its own log, see :data:`RECORDED`."""
-    return ["-c", RECORDED, str(log), " ".join(map(str, JUMPS)), module, *map(str, options)]
+    """The words after ``python`` that run a command with its own log, see :data:`LOGGED_COMMAND`."""
+    return ["-c", LOGGED_COMMAND, str(log), " ".join(map(str, JUMPS)), module, *map(str, options)]
 
 
 @contextmanager
@@ -269,7 +273,7 @@ def lock_log(model: Path, folder: Path) -> dict[str, Any]:
     with closing(Store(log).open()):
         pass
     command = [sys.executable, *_with_log(log, "tf_model.predict", source, "--output", output, "--model", model)]
-    counts, slowest, said = Counter(answered=0, hung=0, not_one_line=0, failed=0, not_recorded_later=0), 0.0, 0
+    counts, slowest, reported = Counter(answered=0, hung=0, not_one_line=0, failed=0, not_recorded_later=0), 0.0, 0
     for lock, words in (
         (_locked(log), "predictions are not in the log"),
         (FileLock(f"{log}.lock"), "another program holds"),
@@ -278,52 +282,52 @@ def lock_log(model: Path, folder: Path) -> dict[str, Any]:
         began = time.monotonic()
         try:
             with lock:
-                done = subprocess.run(
+                result = subprocess.run(
                     [*command, "--record"], cwd=paths.ROOT, capture_output=True, text=True, timeout=LOCKED_SECONDS
                 )
         except subprocess.TimeoutExpired:
             counts["hung"] += 1
             continue
         slowest = max(slowest, time.monotonic() - began)
-        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        is_said = len(errors) == done.returncode == 1 and words in errors[0] if words else not done.returncode
-        counts["not_one_line"] += not is_said or "Traceback" in done.stderr
+        errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+        is_expected = len(errors) == result.returncode == 1 and words in errors[0] if words else not result.returncode
+        counts["not_one_line"] += not is_expected or "Traceback" in result.stderr
         counts["answered"] += ROWS * output.exists()
         output.unlink(missing_ok=True)
-        said += _said_lost(done.stderr)
+        reported += _reported_lost(result.stderr)
     with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, api_log):
         with _locked(log):
-            _ask_in_turn(address, _texts(IN_TURN), counts)
-        until = time.monotonic() + LOCKED_SECONDS
-        while (late := counts["answered"] - said - _recorded(log)) and time.monotonic() < until:
+            _ask_in_turn(address, _texts(SEQUENTIAL_REQUESTS), counts)
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while (unrecorded := counts["answered"] - reported - _recorded(log)) and time.monotonic() < deadline:
             time.sleep(0.1)
-        counts["not_recorded_later"] = late
+        counts["not_recorded_later"] = unrecorded
         with _locked(log):
-            _ask_in_turn(address, _texts(IN_TURN), counts)
+            _ask_in_turn(address, _texts(SEQUENTIAL_REQUESTS), counts)
             api.terminate()
             try:
                 api.wait(LOCKED_SECONDS)
             except subprocess.TimeoutExpired:
                 counts["hung"] += 1
-        said += _said_lost(api_log.read_text())
-    lost = counts["answered"] - said - _recorded(log)
-    return {**counts, "said_lost": said, "lost_silently": lost, "slowest_seconds": slowest}
+        reported += _reported_lost(api_log.read_text())
+    lost = counts["answered"] - reported - _recorded(log)
+    return {**counts, "said_lost": reported, "lost_silently": lost, "slowest_seconds": slowest}
 
 
 def jump_clock(model: Path, folder: Path) -> dict[str, Any]:
     """Make the clock of an API jump: every answer is recorded, and those at the true time are found by it."""
-    log, counts, right = folder / "clock.sqlite", Counter(answered=0, failed=0), 0
+    log, counts, at_true_time = folder / "clock.sqlite", Counter(answered=0, failed=0), 0
     with running_api(model, "--record", start=_with_log(log, "tf_model.api")) as (address, api, _):
         for jump in (None, *JUMPS):
             if jump is not None:
                 api.send_signal(signal.SIGUSR1)
             before = counts["answered"]
-            _ask_in_turn(address, _texts(IN_TURN), counts)
-            right += 0 if jump else counts["answered"] - before
+            _ask_in_turn(address, _texts(SEQUENTIAL_REQUESTS), counts)
+            at_true_time += 0 if jump else counts["answered"] - before
         api.terminate()
         api.wait()
     now, store = time.time(), Store(log)
-    hidden = right - store.window(now - HOUR, now).predictions
+    hidden = at_true_time - store.window(now - HOUR, now).predictions
     return {"jumps": len(JUMPS), **counts, "not_recorded": counts["answered"] - _recorded(log), "hidden": hidden}
 
 
@@ -338,10 +342,10 @@ def _recorded(log: Path) -> int:
     return len(Store(log).predictions())
 
 
-def _said_lost(words: str) -> int:
+def _reported_lost(stderr: str) -> int:
     """How many predictions were not recorded, as the command reports."""
-    found = re.search(r"([\d,]+) predictions (?:are not in|could not be written to) ", words)
-    return int(found[1].replace(",", "")) if found else 0
+    match = re.search(r"([\d,]+) predictions (?:are not in|could not be written to) ", stderr)
+    return int(match[1].replace(",", "")) if match else 0
 
 
 # ---------------------------------------------------------------- the API
@@ -400,44 +404,44 @@ def _end(clients: list[Future]) -> None:
 
 def replace_under_load(model: Path, folder: Path, answers: int) -> dict[str, Any]:
     """Switch a model's link to and fro while it is served and reloaded: each answer is from one of the two models."""
-    one, other, used = folder / "one", folder / "other", folder / "models" / "used"
-    for copy in (one, other):
+    first_model, second_model, link = folder / "one", folder / "other", folder / "models" / "used"
+    for copy in (first_model, second_model):
         shutil.copytree(model, copy, ignore=shutil.ignore_patterns("variables"))
-    # The other is the same network with lower confidences, which tell the two apart.
-    settings = model_dir.read_json(other / model_dir.LIGHT / SETTINGS)
+    # The second is the same network with lower confidences, which tell the two apart.
+    settings = model_dir.read_json(second_model / model_dir.LIGHT / SETTINGS)
     settings["temperature"] = dict.fromkeys(settings["temperature"], 3.0)
-    write_json(other / model_dir.LIGHT / SETTINGS, settings)
-    model_dir.write_manifest(other)
-    used.parent.mkdir()
-    versions.add_version(one, used)
+    write_json(second_model / model_dir.LIGHT / SETTINGS, settings)
+    model_dir.write_manifest(second_model)
+    link.parent.mkdir()
+    versions.add_version(first_model, link)
     texts = [text for text in _texts(200) if text.strip()][:64]
-    expected = [Predictor.load(each, "light").predict(texts).to_dict("records") for each in (one, other)]
+    expected = [Predictor.load(each, "light").predict(texts).to_dict("records") for each in (first_model, second_model)]
     counts, stop = Counter(asked=0, wrong=0, failed=0, loads=0, mixed_loads=0, replaced=0), threading.Event()
 
     def load() -> None:
         while not stop.is_set():
             counts["loads"] += 1
             try:
-                found = Predictor.load(used, "light").predict(texts).to_dict("records")
+                actual = Predictor.load(link, "light").predict(texts).to_dict("records")
             except ModelError:
                 counts["failed"] += 1
                 continue
-            counts["mixed_loads"] += all(differences(0, each, found) for each in expected)
+            counts["mixed_loads"] += all(differences(0, each, actual) for each in expected)
 
     def ask(address: str) -> None:
-        connection, served = connect(address), Counter(failed=0)
+        connection, request_counts = connect(address), Counter(failed=0)
         while counts["asked"] < answers:
             first = random.randrange(len(texts) - 8)
             counts["asked"] += 8
-            if found := _ask(connection, texts[first : first + 8], served):
-                counts["wrong"] += bool(differences(first, expected[0][first : first + 8], found))
-        counts["failed"] += served["failed"]
+            if actual := _ask(connection, texts[first : first + 8], request_counts):
+                counts["wrong"] += bool(differences(first, expected[0][first : first + 8], actual))
+        counts["failed"] += request_counts["failed"]
 
-    with ThreadPoolExecutor(CLIENTS + 1) as pool, running_api(used) as (address, *_):
+    with ThreadPoolExecutor(CLIENTS + 1) as pool, running_api(link) as (address, *_):
         clients, loading = [pool.submit(ask, address) for _ in range(CLIENTS)], pool.submit(load)
-        while not all(client.done() for client in clients) or counts["replaced"] < REPLACED:
+        while not all(client.done() for client in clients) or counts["replaced"] < LEAST_REPLACEMENTS:
             time.sleep(SECONDS_BETWEEN)
-            versions.add_version(one if counts["replaced"] % 2 else other, used)
+            versions.add_version(first_model if counts["replaced"] % 2 else second_model, link)
             counts["replaced"] += 1
         stop.set()
         _end([*clients, loading])
@@ -456,15 +460,15 @@ def watch_memory(model: Path, requests: int) -> dict[str, Any]:
     return {"requests": sum(counts.values()), **counts, **sizes, "seconds": time.monotonic() - began}
 
 
-def serve_people(model: Path, clients: int, texts: list[str], size: int, for_seconds: float) -> dict[str, Any]:
+def serve_people(model: Path, clients: int, texts: list[str], size: int, duration: float) -> dict[str, Any]:
     """Latency with many clients at once, each sending ``size`` texts as soon as it has its last answer."""
     seconds, counts = [], Counter(answered=0, failed=0)
     with ThreadPoolExecutor(clients) as pool, running_api(model) as (address, *_):
-        until = time.monotonic() + for_seconds
+        deadline = time.monotonic() + duration
 
         def ask() -> None:
             connection = connect(address)
-            while (began := time.monotonic()) < until:
+            while (began := time.monotonic()) < deadline:
                 if _ask(connection, random.sample(texts, size), counts):
                     seconds.append(time.monotonic() - began)
 
@@ -478,15 +482,15 @@ def serve_batches(model: Path) -> dict[str, Any]:
 
     Runs alternate with the model alone, since a machine's speed may change within minutes; figures are medians.
     """
-    texts, predictor, rounds = [text for text in _texts(2_000) if len(text) <= TWEET], Predictor.load(model), []
+    texts, predictor, rounds = [text for text in _texts(2_000) if len(text) <= TWEET_LENGTH], Predictor.load(model), []
     predictor.predict(texts)
     for _ in range(BATCH_ROUNDS):
         began = time.monotonic()
         predictor.predict(texts)
-        alone = len(texts) / (time.monotonic() - began)
-        found = serve_people(model, BATCH_CLIENTS, texts, BATCH, BATCH_SECONDS)
-        served = found["answered"] * BATCH / BATCH_SECONDS
-        rounds.append(found | {"texts_a_second": served, "of_the_model": served / alone})
+        model_rate = len(texts) / (time.monotonic() - began)
+        result = serve_people(model, BATCH_CLIENTS, texts, BATCH, BATCH_SECONDS)
+        served_rate = result["answered"] * BATCH / BATCH_SECONDS
+        rounds.append(result | {"texts_a_second": served_rate, "of_the_model": served_rate / model_rate})
     medians = ("p50_seconds", "p95_seconds", "texts_a_second", "of_the_model")
     return {
         "clients": BATCH_CLIENTS,

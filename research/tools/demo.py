@@ -52,17 +52,17 @@ def main(argv: list[str] | None = None) -> int:
     if ffmpeg is None:
         raise TweetTargetError("expected ffmpeg on this machine, found none; on Debian: apt-get install ffmpeg")
     if not ((arguments.models or paths.SAVED_MODELS) / tasks.TARGET.name).is_dir():
-        raise TweetTargetError("expected a model of targets to film; run `make targets` first")
+        raise TweetTargetError("expected a target model to film; run `make targets` first")
     with tempfile.TemporaryDirectory() as name:
         with browser.watched_app(arguments, questions_each=20, rest=0.2) as (chromium, address):
             _warm_up(chromium, address)
-            film, skipped = _record(chromium, address, Path(name))
+            film, blank_seconds = _record(chromium, address, Path(name))
         for suffix, options in FORMATS.items():
             target = arguments.output_dir / f"demo.{suffix}"
             with whole_file(target, overwrite=True) as part:
-                source = ["-ss", f"{skipped:.2f}", "-i", str(film)]
+                source = ["-ss", f"{blank_seconds:.2f}", "-i", str(film)]
                 if subprocess.run([ffmpeg, "-y", "-loglevel", "error", *source, *options, str(part)]).returncode:
-                    raise TweetTargetError(f"ffmpeg could not make {paths.shown(target)}; its own message stands above")
+                    raise TweetTargetError(f"ffmpeg could not make {paths.shown(target)}; see its message above")
             print(f"{paths.shown(target)}  {target.stat().st_size / 2**20:.1f} MiB")
     return 0
 
@@ -81,11 +81,11 @@ def _record(chromium: Browser, address: str, folder: Path) -> tuple[Path, float]
     """The film, and how many seconds pass before it shows anything."""
     began = time.monotonic()
     page = browser.open_window(chromium, address, viewport=SIZE, record_video_dir=folder, record_video_size=SIZE)
-    skipped = time.monotonic() - began
+    blank_seconds = time.monotonic() - began
     for scene in (_ask, _batch, _explore, _evaluate, _monitor):
         scene(page)
     page.context.close()
-    return Path(page.video.path()), skipped
+    return Path(page.video.path()), blank_seconds
 
 
 def _ask(page: Page) -> None:
@@ -96,7 +96,7 @@ def _ask(page: Page) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
     browser.wait_until_done(page)
     page.locator("p.text .mention").first.scroll_into_view_if_needed()
-    _caption(page, "Each product in the colour of the emotion toward it, with how sure the model is")
+    _caption(page, "Each product in the colour of the emotion toward it, with the model's confidence")
     _show(page, "Which words counted")
     _caption(page, "Which words spoke for the answer, and which against it")
     _show(page, "Are the products and their emotions correct?")
@@ -105,7 +105,7 @@ def _ask(page: Page) -> None:
     page.get_by_text("Thank you. Your feedback is stored.").wait_for()
     page.wait_for_timeout(READING)
     _show(page, "The whole text")
-    _caption(page, "Below stands the answer for the whole text, as without a model of targets")
+    _caption(page, "Below: the answer for the whole text, as without a target model")
 
 
 def _batch(page: Page) -> None:
@@ -128,7 +128,7 @@ def _explore(page: Page) -> None:
 
 def _evaluate(page: Page) -> None:
     _open(page, "Evaluate")
-    _caption(page, "Evaluate: what it finds and gets wrong, in plain words; below it every figure")
+    _caption(page, "Evaluate: what it gets right and wrong, in plain words; every metric is below")
     page.get_by_text("Technical figures").click()
     _scroll(page, 900)
     _show(page, "The effect of a threshold")
@@ -156,15 +156,15 @@ def _open(page: Page, name: str) -> None:
     browser.wait_until_done(page)
 
 
-def _caption(page: Page, words: str, milliseconds: int = READING) -> None:
-    page.evaluate(CAPTION, words)
+def _caption(page: Page, caption: str, milliseconds: int = READING) -> None:
+    page.evaluate(CAPTION, caption)
     page.wait_for_timeout(milliseconds)
 
 
 def _show(page: Page, heading: str) -> None:
-    place = page.get_by_role("heading", name=heading).first
-    place.wait_for()  # it must exist to be shown
-    place.evaluate("heading => heading.scrollIntoView({behavior: 'smooth', block: 'start'})")
+    element = page.get_by_role("heading", name=heading).first
+    element.wait_for()  # it must exist to be shown
+    element.evaluate("heading => heading.scrollIntoView({behavior: 'smooth', block: 'start'})")
     page.wait_for_timeout(700)
 
 

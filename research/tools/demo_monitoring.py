@@ -32,7 +32,7 @@ from tf_model.monitor.store import Store
 
 SOURCE = "app"  # as if somebody waited for each answer
 BATCH = 8  # texts of one request
-JUDGED = 3  # one in this many tweets is judged by its label, as a user would judge
+FEEDBACK_INTERVAL = 3  # one in this many tweets gets feedback from its label, as from a user
 REST = 4.0  # least seconds between two phases, in which the last predictions are written and judged
 PAUSE = 1.3  # seconds that the slow phase adds to a request
 # Subjects of the texts about something else. None is one of the products.
@@ -47,23 +47,23 @@ class Phase:
 
     name: str
     expected: frozenset[str] = frozenset()  # signals that should raise an alarm, see report.Alarm
-    other_topic: float = 0.0  # share of the texts that are about something else
+    other_topic_share: float = 0.0  # share of the texts that are about something else
     pause: float = 0.0  # seconds added to each request
-    failing: float = 0.0  # share of the requests that fail
+    failure_share: float = 0.0  # share of the requests that fail
 
 
 PHASES = (
     Phase("healthy"),
-    Phase("drift", frozenset({"drift"}), other_topic=0.6),
+    Phase("drift", frozenset({"drift"}), other_topic_share=0.6),
     Phase("slow", frozenset({"latency"}), pause=PAUSE),
-    Phase("errors", frozenset({"errors"}), failing=0.3),
+    Phase("errors", frozenset({"errors"}), failure_share=0.3),
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the phases and say what the monitor sees after each; returns 1 if it sees anything but what was done."""
     parser = cli.parser("research.tools.demo_monitoring", __doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="folder of a saved model; found by itself if not given")
+    parser.add_argument("--model", type=Path, help="model folder; by default, the one that is found")
     parser.add_argument(
         "--minutes", type=int, choices=range(1, 13), default=1, metavar="N", help="length of a phase, 1 to 12"
     )
@@ -79,22 +79,22 @@ def main(argv: list[str] | None = None) -> int:
     if reference.load(predictor.folder) is None:
         raise ModelError(f"{predictor.folder} has no {reference.FILE} to compare with; train it again")
     if not predictor.has_answer:
-        raise ModelError(f"{predictor.folder} answers a part of the question; run `make answer`")
+        raise ModelError(f"{predictor.folder} predicts only one of product and emotion; run `make answer`")
     with tempfile.TemporaryDirectory() as temporary:
-        home = arguments.models_copy or Path(temporary) / "models"
-        refuse_to_overwrite(home / predictor.folder.name, overwrite=False)
-        shutil.copytree(predictor.folder, home / predictor.folder.name)
-        return run(predictor, home, _tweets(predictor), arguments.port, 60 * arguments.minutes - REST)
+        models = arguments.models_copy or Path(temporary) / "models"
+        refuse_to_overwrite(models / predictor.folder.name, overwrite=False)
+        shutil.copytree(predictor.folder, models / predictor.folder.name)
+        return run(predictor, models, _tweets(predictor), arguments.port, 60 * arguments.minutes - REST)
 
 
-def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, seconds: float) -> int:
+def run(predictor: Predictor, models: Path, tweets: pandas.DataFrame, port: int, seconds: float) -> int:
     """Run all phases, ``seconds`` each; 0 if the report and ``/metrics`` saw what was done and nothing else.
 
-    ``home`` is a folder of models that holds a copy of the model; the log is written there.
+    ``models`` is a folder that holds a copy of the model; the log is written there.
     """
-    log, name = home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS), predictor.folder.name
-    expected, exporter, asked = reference.load(home / name), Exporter(), itertools.cycle(tweets.itertuples())
-    well = []
+    log, name = models / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS), predictor.folder.name
+    expected, exporter, tweet_cycle = reference.load(models / name), Exporter(), itertools.cycle(tweets.itertuples())
+    passed = []
     with Recorder(log, model=name, version=predictor.version) as recorder:
         url = exporter.serve(port)
         exporter.attach(recorder)
@@ -102,15 +102,15 @@ def run(predictor: Predictor, home: Path, tweets: pandas.DataFrame, port: int, s
         for phase in PHASES:
             time.sleep(_until_next_minute())  # no two phases share a minute
             began = time.time()
-            _replay(phase, predictor, recorder, asked, seconds)
+            _replay(phase, predictor, recorder, tweet_cycle, seconds)
             recorder.flush()
-            seen = report.make(Store(log), began, time.time(), expected, name, predictor.version)
-            exporter.judge = lambda seen=seen: seen
-            raised, served = {alarm.signal for alarm in seen.alarms}, _served(url)
-            well.append(phase.expected <= raised == served and (bool(phase.expected) or not raised))
-            _say(phase, seen, served)
-    cli.say("the monitor saw what was done" if all(well) else "the monitor did NOT see what was done")
-    return 0 if all(well) else 1
+            phase_report = report.make(Store(log), began, time.time(), expected, name, predictor.version)
+            exporter.judge = lambda phase_report=phase_report: phase_report
+            signals, served_signals = {alarm.signal for alarm in phase_report.alarms}, _served_signals(url)
+            passed.append(phase.expected <= signals == served_signals and (bool(phase.expected) or not signals))
+            _say(phase, phase_report, served_signals)
+    cli.say("the monitor saw exactly these faults" if all(passed) else "the monitor did NOT see exactly these faults")
+    return 0 if all(passed) else 1
 
 
 def _until_next_minute() -> float:
@@ -118,22 +118,22 @@ def _until_next_minute() -> float:
 
 
 def _replay(phase: Phase, predictor: Predictor, recorder: Recorder, tweets: Iterator[Any], seconds: float) -> None:
-    chance, judgeable = random.Random(phase.name), itertools.count(1)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        asked = [None if chance.random() < phase.other_topic else next(tweets) for _ in range(BATCH)]
-        texts = [_other_topic(chance) if tweet is None else tweet.text for tweet in asked]
-        disturbed = _disturbed(predictor, phase.pause, fails=chance.random() < phase.failing)
+    generator, label_count = random.Random(phase.name), itertools.count(1)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        batch = [None if generator.random() < phase.other_topic_share else next(tweets) for _ in range(BATCH)]
+        texts = [_other_topic(generator) if tweet is None else tweet.text for tweet in batch]
+        disturbed_predictor = _disturbed(predictor, phase.pause, fails=generator.random() < phase.failure_share)
         with contextlib.suppress(ModelError):
             with recorder.recording_errors(SOURCE):
-                measured = disturbed.predict_measured(texts)
+                measured = disturbed_predictor.predict_measured(texts)
             recorder.record_measured(texts, measured, SOURCE)
-            for tweet, row in zip(asked, measured.predictions.to_dict("records"), strict=True):
-                if tweet is not None and tweet.answer is not None and next(judgeable) % JUDGED == 0:
-                    _judge(tweet, row, recorder)
+            for tweet, row in zip(batch, measured.predictions.to_dict("records"), strict=True):
+                if tweet is not None and tweet.answer is not None and next(label_count) % FEEDBACK_INTERVAL == 0:
+                    _give_feedback(tweet, row, recorder)
 
 
-def _judge(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
+def _give_feedback(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
     """Record feedback as from a user. The tweet itself is not kept: the log may be shown in public."""
     is_correct = row["best_guess"] == tweet.answer
     recorder.correct(
@@ -145,7 +145,7 @@ def _judge(tweet: Any, row: dict[str, Any], recorder: Recorder) -> None:
     )
 
 
-def _served(url: str) -> frozenset[str]:
+def _served_signals(url: str) -> frozenset[str]:
     """The signals that have an alarm on ``/metrics``."""
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -190,18 +190,18 @@ def _gold(product: str | None, emotion: str | None) -> str | None:
     return answer_text(emotion, product) if is_known else None
 
 
-def _other_topic(chance: random.Random) -> str:
-    return f"{chance.choice(SUBJECTS)} {chance.choice(VERBS)} {chance.choice(THINGS)}"
+def _other_topic(generator: random.Random) -> str:
+    return f"{generator.choice(SUBJECTS)} {generator.choice(VERBS)} {generator.choice(THINGS)}"
 
 
-def _say(phase: Phase, seen: Report, served: frozenset[str]) -> None:
-    window = seen.window
-    p95 = f"{seen.seconds()['total'].quantile(0.95):.3f} s" if seen.seconds() else "-"
+def _say(phase: Phase, phase_report: Report, served_signals: frozenset[str]) -> None:
+    window = phase_report.window
+    p95 = f"{phase_report.seconds()['total'].quantile(0.95):.3f} s" if phase_report.seconds() else "-"
     cli.say(
         f"{phase.name}: {window.requests:,} requests, {window.predictions:,} predictions, {window.failures:,} failed, "
-        f"p95 {p95}; alarms on /metrics: {', '.join(sorted(served)) or 'none'}"
+        f"p95 {p95}; alarms on /metrics: {', '.join(sorted(served_signals)) or 'none'}"
     )
-    for alarm in seen.alarms:
+    for alarm in phase_report.alarms:
         cli.say(f"  alarm ({alarm.signal}): {alarm.words}")
 
 

@@ -54,7 +54,7 @@ BYTES = (
     b"\xff\xfe",
     b"{[",
 )
-CLOSE = 1e-5  # tolerance of equal confidences: float32 sums depend on the order
+TOLERANCE = 1e-5  # tolerance of equal confidences: float32 sums depend on the order
 BATCH = 64  # texts of a request
 MOST_SHOWN = 20  # failures
 
@@ -64,25 +64,25 @@ def main(argv: list[str] | None = None) -> int:
     parser = cli.parser("research.tools.fuzz", "Damaged files and odd texts: an answer, or an error of one line.")
     parser.add_argument("--files", type=cli.positive_integer, default=100_000, help="damaged files")
     parser.add_argument("--texts", type=cli.positive_integer, default=20_000, help="odd texts")
-    parser.add_argument("--first", type=int, default=0, help="number of the first")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; answer or product if not given")
+    parser.add_argument("--first", type=int, default=0, help="number of the first file and text")
+    parser.add_argument("--model", type=Path, metavar="DIR", help="the model; by default, answer or product")
     parser.add_argument("--record", action="store_true", help="write the counts into research/runs/")
     arguments = parser.parse_args(argv)
     model, began = find_model(arguments.model), time.monotonic()
     with cli.stopped_cleanly():
         counts, problems = fuzz_files(model, arguments.first, arguments.files)
-        found = {"files": arguments.files, **counts}
+        results = {"files": arguments.files, **counts}
         seconds = time.monotonic() - began
-        found |= {"texts": arguments.texts, **fuzz_texts(model, arguments.first, arguments.texts, problems)}
-    found |= {"failures": len(problems), "files_seconds": seconds, "seconds": time.monotonic() - began}
-    print(json.dumps(found, indent=2))
+        results |= {"texts": arguments.texts, **fuzz_texts(model, arguments.first, arguments.texts, problems)}
+    results |= {"failures": len(problems), "files_seconds": seconds, "seconds": time.monotonic() - began}
+    print(json.dumps(results, indent=2))
     if arguments.record:
         command = f"make fuzz FILES={arguments.files} TEXTS={arguments.texts}"
-        cli.say(f"written to {paths.shown(record('fuzz', command, found))}")
+        cli.say(f"written to {paths.shown(record('fuzz', command, results))}")
     for problem in problems[:MOST_SHOWN]:
         cli.say(problem)
     if problems:
-        raise TweetTargetError(f"{len(problems)} failures, see above")
+        raise TweetTargetError(f"{len(problems)} failures; see above")
     return 0
 
 
@@ -104,55 +104,55 @@ def fuzz_files(model: Path, first: int, count: int) -> tuple[dict[str, Any], lis
         while workers:
             processes = {}
             for worker, (log, numbers) in workers.items():
-                done = len(log.read_text().splitlines())
-                following = numbers[done : done + PROCESS_FILES]
-                processes[worker] = context.Process(target=_work, args=(model, log, following))
+                tried = len(log.read_text().splitlines())
+                next_numbers = numbers[tried : tried + PROCESS_FILES]
+                processes[worker] = context.Process(target=_run_worker, args=(model, log, next_numbers))
                 processes[worker].start()
             for worker, process in processes.items():
                 process.join()
                 log, numbers = workers.pop(worker)
-                done = len(log.read_text().splitlines())
-                if done < len(numbers):
+                tried = len(log.read_text().splitlines())
+                if tried < len(numbers):
                     if process.exitcode:  # it crashed or hung: continue with the next file
-                        log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[done]}\n")
+                        log.write_text(log.read_text() + f"crashed or hung ({process.exitcode}) at {numbers[tried]}\n")
                     workers[worker] = (log, numbers)
         lines = [line for log in sorted(Path(scratch).glob("*.log")) for line in log.read_text().splitlines()]
-    counts, of_predict, of_upload = Counter(lines), ("answered", "refused"), ("upload taken", "upload refused")
-    sound = {f"{one} {suffix}, {other}" for one in of_predict for suffix in SUFFIXES for other in of_upload}
-    found: dict[str, Any] = {
-        one: {suffix: sum(counts[f"{one} {suffix}, {other}"] for other in of_upload) for suffix in SUFFIXES}
-        for one in of_predict
+    counts, outcomes, uploads = Counter(lines), ("answered", "refused"), ("upload taken", "upload refused")
+    expected = {f"{outcome} {suffix}, {upload}" for outcome in outcomes for suffix in SUFFIXES for upload in uploads}
+    results: dict[str, Any] = {
+        outcome: {suffix: sum(counts[f"{outcome} {suffix}, {upload}"] for upload in uploads) for suffix in SUFFIXES}
+        for outcome in outcomes
     }
-    found |= {other: sum(counts[line] for line in sound if line.endswith(other)) for other in of_upload}
-    found["memory_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return found, [line for line in lines if line not in sound]
+    results |= {upload: sum(counts[line] for line in expected if line.endswith(upload)) for upload in uploads}
+    results["memory_bytes"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return results, [line for line in lines if line not in expected]
 
 
-def _work(model: Path, log: Path, numbers: Sequence[int]) -> None:
+def _run_worker(model: Path, log: Path, numbers: Sequence[int]) -> None:
     """Try the files of these numbers, and add a line to ``log`` for each."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     predictor = Predictor.load(model, threads=1)
     predict._load = lambda _: predictor
     tempfile.tempdir = str(log.with_suffix(""))
     Path(tempfile.tempdir).mkdir(exist_ok=True)
-    sound = sound_files(Path(tempfile.tempdir))
+    samples = sound_files(Path(tempfile.tempdir))
     with log.open("a") as stream:
         for number in numbers:
             faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
-            stream.write(_attempt(sound, Path(tempfile.tempdir), number) + "\n")
+            stream.write(_try_file(samples, Path(tempfile.tempdir), number) + "\n")
             stream.flush()
     faulthandler.cancel_dump_traceback_later()
 
 
-def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
+def _try_file(samples: dict[str, bytes], folder: Path, number: int) -> str:
     """The outcome of one damaged file, as one line."""
-    draw = random.Random(number)
-    suffix, to = draw.choice(SUFFIXES), draw.choice(tables.OUTPUT_SUFFIXES)
-    source, output, said, uploaded = folder / f"input{suffix}", folder / f"output{to}", io.StringIO(), "crashed"
-    source.write_bytes(damaged(sound[suffix], draw, suffix == ".xlsx"))
+    generator = random.Random(number)
+    suffix, ending = generator.choice(SUFFIXES), generator.choice(tables.OUTPUT_SUFFIXES)
+    source, output, errors, uploaded = folder / f"input{suffix}", folder / f"output{ending}", io.StringIO(), "crashed"
+    source.write_bytes(damaged(samples[suffix], generator, suffix == ".xlsx"))
     expected = {source.name}
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(errors):
             uploaded = _upload(source)
             predict.main([str(source), "--output", str(output)])
         result = f"answered {suffix}, upload {uploaded}"
@@ -161,16 +161,16 @@ def _attempt(sound: dict[str, bytes], folder: Path, number: int) -> str:
         is_one_line = "\n" not in str(error)
         result = f"refused {suffix}, upload {uploaded}" if is_one_line else f"{number}: several lines: {error!r}"
     except BaseException as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
+        frame = traceback.extract_tb(error.__traceback__)[-1]
         result = (
-            f"{number}: {suffix} to {to}: {type(error).__name__} at {place.filename}:{place.lineno}: {error!r:.200}"
+            f"{number}: {suffix} to {ending}: {type(error).__name__} at {frame.filename}:{frame.lineno}: {error!r:.200}"
         )
-    if "Traceback" in said.getvalue():
+    if "Traceback" in errors.getvalue():
         result = f"{number}: a traceback was printed"
-    left = {path.name for path in folder.iterdir()}
-    for name in left:
+    remains = {path.name for path in folder.iterdir()}
+    for name in remains:
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
-    return result.replace("\n", " ") if left == expected else f"{number}: left behind: {sorted(left - expected)}"
+    return result.replace("\n", " ") if remains == expected else f"{number}: left behind: {sorted(remains - expected)}"
 
 
 def _upload(source: Path) -> str:
@@ -194,7 +194,7 @@ def sound_files(folder: Path) -> dict[str, bytes]:
     frame = pandas.DataFrame({"id": range(len(texts)), "text": texts, "score": [0.5, None, 1e300, -0.0, 3, 4]})
     frame["when"] = pandas.date_range("2011-03-11", periods=len(texts))
     lists = frame.assign(tags=[["a", "b"], [], None, ["\u00e9"], ["c"] * 9, ["d"]])
-    found = {}
+    contents = {}
     for suffix, content in zip(SUFFIXES, (frame, frame, lists, None, frame, lists), strict=True):
         path = folder / f"sound{suffix}"
         if content is None:
@@ -202,39 +202,39 @@ def sound_files(folder: Path) -> dict[str, bytes]:
         else:
             with tables.table_writer(path) as writer:
                 writer.write(content)
-        found[suffix] = path.read_bytes()
+        contents[suffix] = path.read_bytes()
         path.unlink()
-    return found
+    return contents
 
 
-def damaged(content: bytes, draw: random.Random, is_archive: bool) -> bytes:
+def damaged(content: bytes, generator: random.Random, is_archive: bool) -> bytes:
     """``content`` damaged in a few places; in an archive, often inside one of its members."""
-    if is_archive and draw.random() < 0.7:
-        packed = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
-            chosen = draw.choice(old.namelist())
+    if is_archive and generator.random() < 0.7:
+        archive = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as new:
+            member = generator.choice(old.namelist())
             for name in old.namelist():
-                new.writestr(name, damaged(old.read(name), draw, False) if name == chosen else old.read(name))
-        return packed.getvalue()
-    for _ in range(draw.choice((1, 1, 2, 5, 20))):
-        start = draw.randrange(len(content) + 1)
-        end = min(start + draw.choice((1, 2, 4, 30, 300)), len(content))
+                new.writestr(name, damaged(old.read(name), generator, False) if name == member else old.read(name))
+        return archive.getvalue()
+    for _ in range(generator.choice((1, 1, 2, 5, 20))):
+        start = generator.randrange(len(content) + 1)
+        end = min(start + generator.choice((1, 2, 4, 30, 300)), len(content))
         part = content[start:end]
-        match draw.randrange(7):
+        match generator.randrange(7):
             case 0:
-                part = bytes(byte ^ 1 << draw.randrange(8) for byte in part[:1]) + part[1:]
+                part = bytes(byte ^ 1 << generator.randrange(8) for byte in part[:1]) + part[1:]
             case 1:
-                part = draw.randbytes(len(part))
+                part = generator.randbytes(len(part))
             case 2:
                 part = b""
             case 3:
-                part *= draw.choice((2, 3, 50))
+                part *= generator.choice((2, 3, 50))
             case 4:
-                part = draw.choice(BYTES) + part
+                part = generator.choice(BYTES) + part
             case 5:
-                part = draw.choice(BYTES)
+                part = generator.choice(BYTES)
             case 6:
-                end = len(content) if draw.random() < 0.3 else end  # cut off
+                end = len(content) if generator.random() < 0.3 else end  # cut off
                 part = b""
         content = content[:start] + part + content[end:]
     return content
@@ -246,21 +246,21 @@ def damaged(content: bytes, draw: random.Random, is_archive: bool) -> bytes:
 def odd_texts(first: int, count: int) -> Iterator[str]:
     """Texts of arbitrary characters, lone surrogates included; some are empty, long, or of one character."""
     for number in range(first, first + count):
-        draw = random.Random(number)
+        generator = random.Random(number)
 
-        def piece(draw: random.Random = draw) -> str:
-            if draw.random() < 0.5:
-                return draw.choice(WORDS) + draw.choice((" ", "", ", "))
-            return chr(draw.randrange(*draw.choice(SCRIPTS))) * draw.choice((1, 1, 1, 2, 40))
+        def piece(generator: random.Random = generator) -> str:
+            if generator.random() < 0.5:
+                return generator.choice(WORDS) + generator.choice((" ", "", ", "))
+            return chr(generator.randrange(*generator.choice(SCRIPTS))) * generator.choice((1, 1, 1, 2, 40))
 
-        yield "".join(piece() for _ in range(draw.choice((0, 1, 3, 10, 30, 200))))
+        yield "".join(piece() for _ in range(generator.choice((0, 1, 3, 10, 30, 200))))
 
 
 def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict[str, int]:
     """Predict texts together, alone and by the API; add failures to ``problems``, and count the API's statuses."""
     predictor = Predictor.load(model)
     texts = list(odd_texts(first, count))
-    among = predictor.predict(texts)
+    together = predictor.predict(texts)
     statuses: Counter[str] = Counter()
     with running_api(model) as (address, *_):
         connection = connect(address)
@@ -270,29 +270,29 @@ def fuzz_texts(model: Path, first: int, count: int, problems: list[str]) -> dict
             status, answer = post(connection, json.dumps({"texts": [well_formed(text) for text in batch]}))
             rows = answer.get("predictions", [])
             if status == 200:
-                problems += differences(first + start, among.iloc[start : start + BATCH].to_dict("records"), rows)
+                problems += differences(first + start, together.iloc[start : start + BATCH].to_dict("records"), rows)
             elif status >= 500:
-                problems.append(f"texts from {first + start}: the API says {status}")
+                problems.append(f"texts from {first + start}: the API returned {status}")
             statuses[str(status)] += 1
-            draw = random.Random(first + start)
-            status, _ = post(connection, damaged(json.dumps({"texts": batch[:3]}).encode(), draw, False))
+            generator = random.Random(first + start)
+            status, _ = post(connection, damaged(json.dumps({"texts": batch[:3]}).encode(), generator, False))
             if status >= 500:
-                problems.append(f"damaged body {first + start}: the API says {status}")
+                problems.append(f"damaged body {first + start}: the API returned {status}")
             statuses[f"damaged: {status}"] += 1
     for number, text in enumerate(texts):
-        alone = predictor.predict([text]).to_dict("records")
-        problems += differences(first + number, among.iloc[[number]].to_dict("records"), alone)
+        single = predictor.predict([text]).to_dict("records")
+        problems += differences(first + number, together.iloc[[number]].to_dict("records"), single)
     return {"requests": dict(sorted(statuses.items()))}
 
 
-def differences(first: int, expected: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[str]:
+def differences(first: int, expected: list[dict[str, Any]], actual: list[dict[str, Any]]) -> list[str]:
     """The differences between expected and actual answers, in words; ``first`` is the number of the first text."""
-    problems = [] if len(expected) == len(found) else [f"text {first}: {len(found)} answers for {len(expected)}"]
-    for number, (one, other) in enumerate(zip(expected, found, strict=False), first):
+    problems = [] if len(expected) == len(actual) else [f"text {first}: {len(actual)} answers for {len(expected)}"]
+    for number, (one, other) in enumerate(zip(expected, actual, strict=False), first):
         for name, value in one.items():
-            is_same = abs(value - other[name]) <= CLOSE if isinstance(value, float) else value == other[name]
+            is_same = abs(value - other[name]) <= TOLERANCE if isinstance(value, float) else value == other[name]
             if not is_same:
-                problems.append(f"text {number}: {name} is {value!r} among others and {other[name]!r} else")
+                problems.append(f"text {number}: expected {name} {value!r}, got {other[name]!r}")
     return problems
 
 

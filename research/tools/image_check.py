@@ -53,29 +53,29 @@ def main(argv: list[str] | None = None) -> int:
         _run(["bash", "-c", f"set -o pipefail; {' '.join(_bootstrap())} | {' '.join(PODMAN)} import --quiet - {BASE}"])
         options = f"--format docker --layers=false --network host {' '.join(LIMITS)} --build-arg BASE={BASE}"
         _run(["make", "image", f"ENGINE={' '.join(PODMAN)}", f"BUILD_OPTIONS={options}"])
-        found = {"bytes": int(_podman("image", "inspect", "--format", "{{.Size}}", IMAGE))}
+        results = {"bytes": int(_podman("image", "inspect", "--format", "{{.Size}}", IMAGE))}
         packages = _podman("run", "--rm", *LIMITS, IMAGE, "du", "--summarize", "--bytes", "/opt/site-packages")
-        found["packages_bytes"] = int(packages.split()[0])
-        absent = "! command -v pip && ! command -v gcc && ! python3 -c 'import tensorflow' 2> /dev/null"
-        _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", absent)
+        results["packages_bytes"] = int(packages.split()[0])
+        absence_check = "! command -v pip && ! command -v gcc && ! python3 -c 'import tensorflow' 2> /dev/null"
+        _podman("run", "--rm", *LIMITS, IMAGE, "sh", "-c", absence_check)
         with ExitStack() as stack:
             api, [address], began = stack.enter_context(running("api", 8000))
             cli.say(f"API: {_ask_api(f'{address}/predict', began)['predictions'][0]}")
-            found["api"] = {"seconds_to_first_answer": time.monotonic() - began}
+            results["api"] = {"seconds_to_first_answer": time.monotonic() - began}
             if (paths.SAVED_MODELS / tasks.TARGET.name).is_dir():
                 cli.say(f"targets: {_ask_api(f'{address}/targets', began)['targets'][0]}")
             app, [page, metrics], began = stack.enter_context(running("app", 8501, 9464))
             _wait(f"{page}/_stcore/health", began)
-            [asked] = asyncio.run(crowd(page, people=1, questions=1, think=0, texts=[QUESTION]))
-            cli.say(f"app: {asked.sentence!r}")
-            found["app"] = {"seconds_to_first_answer": time.monotonic() - began}
-            found["alert_rules"] = _scrape({"tweet-target": metrics, "tweet-target-api": address})
+            [answer] = asyncio.run(crowd(page, people=1, questions=1, think=0, texts=[QUESTION]))
+            cli.say(f"app: {answer.sentence!r}")
+            results["app"] = {"seconds_to_first_answer": time.monotonic() - began}
+            results["alert_rules"] = _scrape({"tweet-target": metrics, "tweet-target-api": address})
             for service, name in (("api", api), ("app", app)):
-                found[service] |= _checked(name)
-    print(json.dumps(found, indent=2))
-    cli.say(f"written to {paths.shown(record('image_check', 'make image-check', found))}")
-    seconds = found["api"]["seconds_to_first_answer"]
-    if found["bytes"] > MOST_BYTES or seconds > MOST_SECONDS:
+                results[service] |= _check_container(name)
+    print(json.dumps(results, indent=2))
+    cli.say(f"written to {paths.shown(record('image_check', 'make image-check', results))}")
+    seconds = results["api"]["seconds_to_first_answer"]
+    if results["bytes"] > MOST_BYTES or seconds > MOST_SECONDS:
         raise TweetTargetError(f"expected {MOST_BYTES / 1e6:.0f} MB and {MOST_SECONDS:g} s at most; see above")
     return 0
 
@@ -113,10 +113,10 @@ def running(service: str, *ports: int) -> Iterator[tuple[str, list[str], float]]
         _podman("rm", "--force", "--time", "30", name)
 
 
-def _checked(name: str) -> dict[str, Any]:
+def _check_container(name: str) -> dict[str, Any]:
     """Check that a container's user is 10001 and may write to /tmp, not to the code; stop it, return what it used."""
-    refused = "! touch /app/x 2>&1 && ! touch /opt/site-packages/x 2>&1"  # one by one: both at once fail if either does
-    _podman("exec", name, "sh", "-c", f'test "$(id -u)" = 10001 && {refused} && touch /tmp/x')
+    writes = "! touch /app/x 2>&1 && ! touch /opt/site-packages/x 2>&1"  # one by one: both at once fail if either does
+    _podman("exec", name, "sh", "-c", f'test "$(id -u)" = 10001 && {writes} && touch /tmp/x')
     usage = [f"/sys/fs/cgroup/{file}" for file in ("memory.current", "memory/memory.usage_in_bytes")]  # version 2, 1
     memory = _podman("exec", name, "sh", "-c", f"cat {usage[0]} 2> /dev/null || cat {usage[1]}")
     began = time.monotonic()

@@ -37,9 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     """Execute the notebooks and say how long each took."""
     parser = cli.parser("research.tools.notebooks", "Execute the notebooks of research/ and fail on any error.")
     parser.add_argument("names", nargs="*", metavar="NAMES", help="notebooks; all of research/ if none is given")
-    parser.add_argument("--data", metavar="PATH", help=f"the dataset; else {DATA_VARIABLE}, else search")
     parser.add_argument(
-        "--clean", action="store_true", help="execute those for Colab in a virtual environment that is built for them"
+        "--data", metavar="PATH", help=f"the dataset; by default, {DATA_VARIABLE} or the one that is found"
+    )
+    parser.add_argument(
+        "--clean", action="store_true", help="execute the Colab notebooks in a virtual environment built for them"
     )
     arguments = parser.parse_args(argv)
     notebooks = find(arguments.names)
@@ -76,18 +78,18 @@ def install(lock: Path, environment: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     pip += ["install", "--quiet", "--no-compile", "--no-deps", "--require-hashes", "-r", lock]
     if subprocess.run(pip).returncode:
-        raise TweetTargetError(f"{lock.name} cannot be installed; pip's own message stands above")
+        raise TweetTargetError(f"{lock.name} cannot be installed; see pip's message above")
     return python
 
 
 def find(names: Sequence[str] = ()) -> list[Path]:
     """All notebooks of research/, or those named, with or without ``.ipynb``; DataError if one is missing."""
-    known = {path.stem: path for path in sorted(paths.RESEARCH.glob("*.ipynb"))}
-    wanted = [Path(name).stem for name in names] or list(known)
-    missing = [name for name in wanted if name not in known]
+    by_name = {path.stem: path for path in sorted(paths.RESEARCH.glob("*.ipynb"))}
+    requested = [Path(name).stem for name in names] or list(by_name)
+    missing = [name for name in requested if name not in by_name]
     if missing:
-        raise DataError(f"no notebook {listed(missing)} in {paths.shown(paths.RESEARCH)}; there are {listed(known)}")
-    return [known[name] for name in wanted]
+        raise DataError(f"no notebook {listed(missing)} in {paths.shown(paths.RESEARCH)}; there are {listed(by_name)}")
+    return [by_name[name] for name in requested]
 
 
 def has_colab_cells(path: Path) -> bool:
@@ -129,7 +131,7 @@ def execute(
         except CellTimeoutError:
             error_line = f"not done after {duration(timeout)}"
         except DeadKernelError:
-            error_line = "the kernel died, perhaps for want of memory"
+            error_line = "the kernel died, perhaps out of memory"
     number = client.code_cells_executed
     return client.nb, number, error_line and f"cell {number}: {error_line}"
 

@@ -80,8 +80,8 @@ def test_the_seeds_of_a_configuration_are_summed_up_and_not_trained_twice(traine
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("metrics.json", {"dataset": "sample"}, "on other data than the real dataset"),
-        ("recipe.json", {"epochs": 99}, "by another recipe"),
+        ("metrics.json", {"dataset": "sample"}, "was not trained on the real dataset"),
+        ("recipe.json", {"epochs": 99}, "with another recipe"),
     ],
 )
 def test_a_model_of_other_data_or_settings_is_not_counted(trained, monkeypatch, tmp_path, name, change, message):

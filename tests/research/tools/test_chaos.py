@@ -36,7 +36,7 @@ def test_a_killed_predict_leaves_no_half_output(trained, tmp_path, monkeypatch):
 
 
 def test_a_model_that_is_replaced_under_load_gives_no_answer_of_the_other(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(chaos, "REPLACED", 3)
+    monkeypatch.setattr(chaos, "LEAST_REPLACEMENTS", 3)
     monkeypatch.setattr(chaos, "SECONDS_BETWEEN", 0.5)
     found = chaos.replace_under_load(trained[0], tmp_path, 200)
     assert (found["wrong"], found["failed"], found["mixed_loads"]) == (0, 0, 0)
@@ -46,14 +46,14 @@ def test_a_model_that_is_replaced_under_load_gives_no_answer_of_the_other(traine
 
 def test_a_locked_log_loses_nothing_silently(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(chaos, "ROWS", 20)
-    monkeypatch.setattr(chaos, "IN_TURN", 5)
+    monkeypatch.setattr(chaos, "SEQUENTIAL_REQUESTS", 5)
     found = chaos.lock_log(trained[0], tmp_path)
     assert chaos.failures(SOUND | {"locked": found}) == []
     assert (found["answered"], found["said_lost"]) == (20 + 20 + 5 + 5, 20 + 5)
 
 
 def test_a_clock_that_jumps_loses_and_hides_nothing(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr(chaos, "IN_TURN", 5)
+    monkeypatch.setattr(chaos, "SEQUENTIAL_REQUESTS", 5)
     found = chaos.jump_clock(trained[0], tmp_path)
     assert found == {"jumps": 3, "answered": 20, "failed": 0, "not_recorded": 0, "hidden": 0}
 

@@ -47,8 +47,8 @@ def tweets() -> pandas.DataFrame:
     ("phase", "code"),
     [
         (Phase("fine"), 0),
-        (Phase("errors", frozenset({"errors"}), failing=0.5), 0),
-        (Phase("unseen", failing=0.5), 1),  # errors that the phase does not expect
+        (Phase("errors", frozenset({"errors"}), failure_share=0.5), 0),
+        (Phase("unseen", failure_share=0.5), 1),  # errors that the phase does not expect
     ],
     ids=lambda value: value.name if isinstance(value, Phase) else str(value),
 )
@@ -58,8 +58,8 @@ def test_report_and_metrics_see_what_is_done(predictor, monkeypatch, capsys, pha
     home = predictor.folder.parent
     assert demo_monitoring.run(predictor, home, tweets(), port=0, seconds=1.5) == code
     output = capsys.readouterr().err
-    assert f"alarms on /metrics: {'errors' if phase.failing else 'none'}" in output
-    assert ("alarm (errors): " in output) == bool(phase.failing)
+    assert f"alarms on /metrics: {'errors' if phase.failure_share else 'none'}" in output
+    assert ("alarm (errors): " in output) == bool(phase.failure_share)
     assert ("did NOT see" in output) == bool(code)
     corrections = Store(home / paths.MONITOR_LOG.relative_to(paths.SAVED_MODELS)).corrections()
     assert corrections["text"].str.fullmatch(r"the tweet in row \d+ of the dataset").all()

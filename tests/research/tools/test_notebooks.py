@@ -175,6 +175,6 @@ def test_a_clean_environment_holds_what_a_lock_pins_and_nothing_else(tmp_path):
 
 
 def test_an_environment_that_cannot_be_built_says_so(tmp_path, capfd):
-    with pytest.raises(TweetTargetError, match=r"no-such\.lock cannot be installed; pip's own message stands above"):
+    with pytest.raises(TweetTargetError, match=r"no-such\.lock cannot be installed; see pip's message above"):
         notebooks.install(tmp_path / "no-such.lock", tmp_path / "clean")
     assert "no-such.lock" in capfd.readouterr().err
