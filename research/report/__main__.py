@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
             for path in draw_all():
                 cli.say(f"written to {paths.shown(path)}")
         except OutputError as error:
-            cli.say(f"warning: the figures stay as they are: {error}")
+            cli.say(f"warning: the figures are not updated: {error}")
     return 0
 
 

@@ -75,7 +75,7 @@ def recorded(name: str) -> dict[str, Any]:
     """A recorded run; :class:`DataError` if there is none."""
     run = runs.load(name)
     if run is None:
-        raise DataError(f"research/runs/{name}.json is missing; restore it, or record it by its command in `make help`")
+        raise DataError(f"research/runs/{name}.json is missing; restore it, or record it again (`make help`)")
     return run
 
 
@@ -112,8 +112,8 @@ def near_duplicates() -> pd.DataFrame:
     """What near-duplicates in training add to the accuracy on the same tweets, with p-values corrected by Holm."""
     rows = [
         {"model": model, "task": task, **_difference(test)}
-        for model, method in recorded("baselines")["methods"].items()
-        for task, tests in method.get("report_less_grouped", {}).items()
+        for model, entry in recorded("baselines")["methods"].items()
+        for task, tests in entry.get("report_less_grouped", {}).items()
         for test in tests.values()
     ]
     frame = pd.DataFrame(rows)
@@ -153,14 +153,14 @@ def variant(name: str, task: str, run: str = REPORTED_BEFORE) -> Any:
 def bugs() -> pd.DataFrame:
     """Product accuracy with one bug added or fixed less that without, by setting and protocol."""
     rows = []
-    for setting, measured in recorded("ablation")["settings"].items():
-        for protocol, switches in measured["protocols"].items():
+    for setting, entry in recorded("ablation")["settings"].items():
+        for protocol, switches in entry["protocols"].items():
             for name in [name for name in BUGS if name in switches]:
                 for key, other in (("paired", "unchanged"), ("beside_control", "as_many_left_out")):
                     if paired := switches[name].get(key):
                         gains = runs.gains(switches[name]["seeds"], switches[other]["seeds"], "accuracy")
-                        where = {"setting": setting, "protocol": protocol, "bug": name, "beside": other}
-                        rows.append(where | _difference(paired) | _over_seeds(gains))
+                        row = {"setting": setting, "protocol": protocol, "bug": name, "beside": other}
+                        rows.append(row | _difference(paired) | _over_seeds(gains))
     return pd.DataFrame(rows)
 
 
@@ -198,12 +198,12 @@ def targets() -> pd.DataFrame:
     """The targets for the answer model and what it reached, means over the seeds."""
     run = recorded("grouped_answer")
     rows = []
-    for name, (title, target, more) in TARGETS.items():
+    for name, (title, target, higher_is_better) in TARGETS.items():
         mean = run["summary"][name]["mean"]
-        each = [seed["headline"][name] for seed in run["seeds"].values()]
-        reached = mean >= target if more else mean <= target
-        rows.append({"title": title, "target": target, "more": more, "mean": mean, "reached": reached})
-        rows[-1] |= _over_seeds(each)
+        values = [seed["headline"][name] for seed in run["seeds"].values()]
+        reached = mean >= target if higher_is_better else mean <= target
+        rows.append({"title": title, "target": target, "more": higher_is_better, "mean": mean, "reached": reached})
+        rows[-1] |= _over_seeds(values)
     return pd.DataFrame(rows)
 
 
@@ -211,12 +211,12 @@ def mentions() -> pd.DataFrame:
     """Accuracy and macro-F1 of the emotion directed at a mention, mean over the seeds, by test and form of the text."""
     rows = []
     for test, (title, _) in MENTIONS.items():
-        for form, measured in recorded("targets")["tests"].get(test, {}).items():
-            each = list(measured.get("seeds", {form: measured}).values())
-            figures = {name: np.mean([one[name] for one in each]) for name in ("accuracy", "macro_f1", "rows")}
-            low, high = np.mean([one["macro_f1_interval"] for one in each], axis=0)
-            same = {"test": test, "title": title, "form": form, "seeds": len(each)}
-            rows.append(same | figures | {"low": low, "high": high})
+        for form, results in recorded("targets")["tests"].get(test, {}).items():
+            by_seed = list(results.get("seeds", {form: results}).values())
+            means = {name: np.mean([metrics[name] for metrics in by_seed]) for name in ("accuracy", "macro_f1", "rows")}
+            low, high = np.mean([metrics["macro_f1_interval"] for metrics in by_seed], axis=0)
+            key = {"test": test, "title": title, "form": form, "seeds": len(by_seed)}
+            rows.append(key | means | {"low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -236,7 +236,7 @@ def to_reach(test: str) -> dict[str, float]:
 
 def lost_unseen(maker: str) -> float:
     """Points of macro-F1 that the target model loses on a maker's products if no training tweet names them."""
-    seen, unseen = (mention(f"{maker}, {each}", "target").macro_f1 for each in ("seen", "never seen"))
+    seen, unseen = (mention(f"{maker}, {name}", "target").macro_f1 for name in ("seen", "never seen"))
     return 100 * (seen - unseen)
 
 
@@ -248,10 +248,10 @@ def whole_answers(form: str) -> dict[str, float]:
 
 def reached_on_mentions() -> list[bool]:
     """Whether the target model reaches each goal, one value per figure that was measured."""
-    measured = {test: mention(test, "target") for test in MENTIONS}
+    rows = {test: mention(test, "target") for test in MENTIONS}
     reached = [
         getattr(row, name) >= least
-        for test, row in measured.items()
+        for test, row in rows.items()
         if row is not None
         for name, least in to_reach(test).items()
     ]
@@ -274,13 +274,13 @@ def confusion(task: str) -> pd.DataFrame:
 
 def calibration(task: str) -> dict[str, float]:
     """The answer model's ECE and Brier score before and after calibration, means over seeds; bounds of Brier's gain."""
-    each = [seed["calibration"][task] for seed in recorded("grouped_answer")["seeds"].values()]
+    by_seed = [seed["calibration"][task] for seed in recorded("grouped_answer")["seeds"].values()]
     means = {
-        f"{figure}_{when}": float(np.mean([seed[when][figure] for seed in each]))
-        for figure in ("ece", "brier")
+        f"{metric}_{when}": float(np.mean([seed[when][metric] for seed in by_seed]))
+        for metric in ("ece", "brier")
         for when in ("before", "after")
     }
-    gains = [seed["brier_gain"] for seed in each]
+    gains = [seed["brier_gain"] for seed in by_seed]
     return means | {
         "least_gain": min(gain["interval"][0] for gain in gains),
         "greatest_gain": max(gain["interval"][1] for gain in gains),
@@ -327,8 +327,8 @@ def _scores() -> Iterator[dict[str, Any]]:
     for model, folds, questions in (("tuned", "task", ("product",)), ("answer", "all", QUESTIONS)):
         summary = recorded(f"grouped_{model}")["summary"]
         for task in questions:
-            named = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
-            yield _score(model, task, "grouped", folds, named, named["accuracy"]["interval"])
+            metrics = {name.removeprefix(f"{task}_"): value for name, value in summary.items() if name.startswith(task)}
+            yield _score(model, task, "grouped", folds, metrics, metrics["accuracy"]["interval"])
 
 
 def _score(model: str, task: str, protocol: str, folds: str, summary: Mapping, interval: Sequence = ()) -> dict:

@@ -43,8 +43,8 @@ def plain(value: float, digits: int = 3) -> str:
 
 def points(value: float) -> str:
     """A difference of shares in percentage points, with two digits if one would hide its sign."""
-    shown = 100 * value
-    return f"{shown:+.{2 if 0 < abs(shown) < 0.05 else 1}f}"
+    percentage_points = 100 * value
+    return f"{percentage_points:+.{2 if 0 < abs(percentage_points) < 0.05 else 1}f}"
 
 
 def difference(row: Any) -> str:

@@ -107,7 +107,7 @@ def test_without_a_browser_the_pages_are_written_and_the_figures_stay(tmp_path, 
     monkeypatch.setattr(figures, "draw_all", refuse)
     assert command.main([]) == 0
     assert (tmp_path / "results.md").is_file()
-    assert "warning: the figures stay as they are: no browser" in capsys.readouterr().err
+    assert "warning: the figures are not updated: no browser" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
