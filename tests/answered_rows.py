@@ -15,7 +15,7 @@ TOPICS = (
 
 
 def predictions(counts, seed: int) -> Predictions:
-    """What a model gives to so many texts of each emotion: it overlooks most of the negative ones."""
+    """A model's predictions for ``counts`` texts of each emotion; it misses most negative ones."""
     generator = np.random.default_rng(seed)
     label_ids = np.repeat(range(3), counts)
     middle = np.array([[0.3, 0.8, 0.0], [-2.0, 1.5, 0.0], [-1.5, 0.4, 1.0]])[label_ids]
@@ -25,14 +25,14 @@ def predictions(counts, seed: int) -> Predictions:
 
 
 def frame_of(emotion_ids, product, texts=None, dates=None) -> pd.DataFrame:
-    """Rows with these emotions, for sure."""
+    """Rows certain of these emotions."""
     columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]
     result = pd.DataFrame(np.eye(3)[emotion_ids], columns=columns).assign(product=product)
     return rows_of(result, pd.Series(texts or ["some text"] * len(result)), EMOTIONS, dates)
 
 
 def three_months(seed: int = 0, jump: float = 0.3, count: int = 1500) -> pd.DataFrame:
-    """Rows of April to June in which iPhones had a bad May: of its texts ``jump`` more are negative, of the battery."""
+    """Rows of April to June with a bad May for iPhones: ``jump`` more of its texts are negative, about the battery."""
     generator = np.random.default_rng(seed)
     dates = pd.Series(pd.Timestamp("2024-04-01") + pd.to_timedelta(generator.uniform(0, 91, count), unit="D"))
     product = generator.choice(["iPhone", "iPad"], count)

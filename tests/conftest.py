@@ -1,4 +1,4 @@
-"""What the tests share: a tiny random BERT, the real dataset where it is, and no network."""
+"""What the tests share: a tiny random BERT, the real dataset if present, and no network."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tf_model.device import cores
 from tf_model.io.files import whole_folder
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background by a shell: what is ignored here would be ignored by the commands under test as well.
+    # Started in the background by a shell: the commands under test would inherit the ignored signal.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TWEETS_OFFLINE"] = "1"
 os.environ.pop("TWEETS_DATA", None)
-# Python looks for garbage after 700 new objects, over and over among the millions of the libraries and the tests.
+# By default, Python collects garbage after 700 new objects, among the millions of libraries and tests.
 gc.set_threshold(50_000, 5, 2)
 
 # Enough words for the tests to tell products apart; everything else is spelled letter by letter or unknown.
@@ -53,7 +53,7 @@ def vocabulary() -> list[str]:
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
-    """The folder ``name``, which one of the processes of ``pytest -n`` has filled by ``make`` for all of them."""
+    """The folder ``name``, which ``make`` fills in one process of ``pytest -n`` for all of them."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / name
     with FileLock(folder.with_suffix(".lock")):
@@ -72,7 +72,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -
 
 @pytest.fixture(scope="session")
 def tiny_mpnet(tmp_path_factory: pytest.TempPathFactory, vocabulary: list[str]) -> Path:
-    """The same of an MPNet, which has its own special tokens around those of BERT."""
+    """The same for MPNet, which puts its own special tokens around BERT's."""
     tokens = ["<s>", "<pad>", "</s>", "<unk>", *vocabulary, "<mask>"]
     return once(tmp_path_factory, "tiny-mpnet", partial(random_network, "MPNet", tokens, 130))
 
@@ -95,7 +95,7 @@ def random_network(kind: str, tokens: list[str], positions: int, folder: Path) -
     )
     tf_keras.utils.set_random_seed(0)
     model = getattr(transformers, f"TF{kind}ForSequenceClassification")(config)
-    model(tf.constant([[2, 3]]))  # makes the variables
+    model(tf.constant([[2, 3]]))  # creates the variables
     model.save_pretrained(folder, safe_serialization=True)
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
 
@@ -115,14 +115,14 @@ def shallow_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def steady_bert(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shallow BERT without dropout, which each worker would draw for itself."""
+    """The shallow BERT without dropout, which would differ between workers."""
     without = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     return once(tmp_path_factory, "steady-bert", partial(copy_of, shallow_bert, **without))
 
 
 @pytest.fixture(scope="session")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A private key to sign models with, and its public one."""
+    """A private key to sign models with, and its public key."""
     from cryptography.hazmat.primitives import serialization as pem
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -136,7 +136,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The real workbook; the test is skipped where it is absent."""
+    """The real workbook; the test is skipped if it is absent."""
     path = paths.SHARED_DATA / "assignment.xlsx"
     if not path.is_file():
         path = paths.RAW_DATA / "assignment.xlsx"
@@ -148,7 +148,7 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def trained(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimpleNamespace]:
     """A model of the task ``product`` that the real command trained on the sample, and ``args``, ``stdout``, ``stderr``
-    of the command, whose last argument is the folder that the model went to.
+    of the command, whose last argument is the model's folder.
     """
 
     def make(folder: Path) -> None:
@@ -171,7 +171,7 @@ def trained(shallow_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 @pytest.fixture(scope="session")
 def answer_model(steady_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of the whole question, trained by the real command on the sample as ``test_distributed`` trains."""
+    """A model of both tasks, trained by the real command on the sample as in ``test_distributed``."""
     from tf_model import train
 
     options = ["--task", "answer", "--data", str(paths.SAMPLE_CORPUS), "--epochs", "4", "--learning-rate", "2e-3"]

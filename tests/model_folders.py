@@ -1,4 +1,4 @@
-"""Folders that look like those of trained models, made in a moment: their files are real, their graph is empty."""
+"""Folders like those of trained models, made in a moment: the files are real, the graph is empty."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ ROWS = 60
 
 
 def distributions(label_ids: np.ndarray, classes: int, seed: int) -> np.ndarray:
-    """Float [N, C]: mostly in favour of the true class, rounded as the files have them."""
+    """Float [N, C]: mostly highest for the true class, rounded as in the files."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(len(label_ids), classes))
     logits[np.arange(len(label_ids)), label_ids] += 2

@@ -1,4 +1,4 @@
-"""Logs of predictions that were never made, at times of the test's own choosing."""
+"""Logs of made-up predictions, at times that the test chooses."""
 
 import random
 
@@ -17,7 +17,7 @@ OTHER_TOPIC = {"Android": 9, "Google": 1}
 
 
 def predictions(count: int, mix=None, sure: float = 0.85, seed: int = 0) -> pd.DataFrame:
-    """Rows as ``Predictor.predict`` gives them, drawn from a mix of products."""
+    """Rows as ``Predictor.predict`` returns them, drawn from a mix of products."""
     choose = random.Random(seed)
     mix = mix or ORDINARY
     rows = []

@@ -52,13 +52,13 @@ def line_of(call, *arguments, error=DataError, **options) -> str:
 
 
 def unlike(count: int, seed: int = 0) -> list[str]:
-    """Texts of random letters, of which no two are near-duplicates."""
+    """Texts of random letters; no two are near-duplicates."""
     generator = random.Random(seed)
     return [" ".join("".join(generator.choices("abcdefghijklmnop", k=7)) for _ in range(7)) for _ in range(count)]
 
 
 def topics(count: int = 20) -> pd.DataFrame:
-    """A table of other columns: texts that say their topic, one of them twice, once to train and once to test."""
+    """A table with other columns: texts that name their topic, one both in training and test."""
     texts = [f"{text} {('rain', 'goal')[number % 2]}" for number, text in enumerate(unlike(count))]
     labels = ["weather", "sport"] * (count // 2)
     parts = ["train"] * (count - 4) + ["test"] * 4

@@ -11,7 +11,7 @@ EMOTIONS = ("Negative emotion", "No emotion toward brand or product", "Positive 
 
 
 def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
-    """A model in plain Python: a text with "ipad" is about the iPad, and its length decides how sure that is."""
+    """A model in plain Python: a text with "ipad" is about the iPad; its length sets the confidence."""
 
     def score(batch):
         assert batch
@@ -42,7 +42,7 @@ def stub(has_emotion: bool = False, sizes: list | None = None) -> Predictor:
 
 
 def target_stub() -> Predictor:
-    """A model of targets in plain Python: what is said right behind the marked mention decides, 0.6 sure."""
+    """A target model in plain Python: the words right after the mention decide, with confidence 0.6."""
 
     def score(batch):
         behind = [re.fullmatch(b".*\x02.+\x03 ?(is )?(great|bad)?.*", text, re.DOTALL)[2] for text in batch]

@@ -1,4 +1,4 @@
-"""The real imports of every module: no circle, and docs/architecture.md names what there is."""
+"""The real imports of every module: no cycles, and docs/architecture.md names every module."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ TOPS = ("tf_model", "streamlit_app", "research")
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """The code of every module by its name. A package that only hands names on is no module."""
+    """The code of every module by name. A package that only re-exports names is no module."""
     found = {}
     for top in TOPS:
         for path in sorted((paths.ROOT / top).rglob("*.py")):
@@ -51,7 +51,7 @@ def _imported(node):
 
 
 def _home(package: str, name: str) -> str:
-    """The module that a name comes from, also where a package hands it on."""
+    """The module that a name comes from, also if a package re-exports it."""
     init = paths.ROOT.joinpath(*package.split("."), "__init__.py")
     for node in ast.parse(init.read_text("utf-8")).body if init.is_file() else ():
         if isinstance(node, ast.ImportFrom) and name in {alias.asname or alias.name for alias in node.names}:

@@ -1,4 +1,4 @@
-"""What the command lines share: exit codes, one-line errors, signals, the progress of a training."""
+"""What the commands share: exit codes, one-line errors, signals, training progress."""
 
 import io
 import os
@@ -151,13 +151,13 @@ def test_results_and_notes_go_their_own_ways(capsys):
 
 
 def run_script(script, **options):
-    """Start Python on ``script`` from the root of the project."""
+    """Run ``script`` with Python from the root of the project."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.Popen([sys.executable, "-c", script], cwd=paths.ROOT, env=environment, text=True, **options)
 
 
 def run_without_reader(script):
-    """The exit code and the errors of ``script`` where nobody reads its output."""
+    """The exit code and errors of ``script`` if nobody reads its output."""
     reader, writer = os.pipe()
     os.close(reader)
     with run_script(script, stdout=writer, stderr=subprocess.PIPE) as process:
@@ -297,4 +297,4 @@ def test_on_a_screen_the_bar_is_gone_when_the_training_is_stopped(clock):
         train()
     shown = page.getvalue()
     assert "epoch 1/2" in shown
-    assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the line is wiped, the cursor is back
+    assert shown.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # line cleared, cursor restored

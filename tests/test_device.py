@@ -1,4 +1,4 @@
-"""TensorFlow's set-up: number format, devices, seeds, and a quiet start."""
+"""TensorFlow's setup: number format, devices, seeds, and a quiet start."""
 
 import os
 import random
@@ -15,7 +15,7 @@ tf = import_tensorflow()
 
 @pytest.fixture(autouse=True)
 def same_policy():
-    """The number format of the other tests, put back."""
+    """Restores the number format of the other tests."""
     import tf_keras
 
     before = tf_keras.mixed_precision.global_policy()
@@ -177,7 +177,7 @@ def test_tensorflow_is_imported_once_with_legacy_keras():
 
 
 def test_models_one_after_the_other_warn_of_no_retracing(caplog):
-    for _ in range(6):  # such as the folds of a small table
+    for _ in range(6):  # like the folds of a small table
         tf.function(lambda x: x + 1)(tf.constant(1))
     assert caplog.records == []
 

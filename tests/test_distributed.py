@@ -1,4 +1,4 @@
-"""Training by two processes on loopback: as one process does it, and what is left when one of them is killed."""
+"""Training by two processes on loopback: equal to one process, and what is left if one is killed."""
 
 import csv
 import json
@@ -17,9 +17,9 @@ from tf_model import paths
 from tf_model.distributed import VARIABLE, Cluster, from_environment
 from tf_model.errors import UsageError
 
-# A worker that waits for another one waits for ever: no test may.
+# A worker waits for another forever; no test may.
 LIMIT = 600
-EPOCHS = 4  # as those of the model that one process trains
+EPOCHS = 4  # as for the model trained by one process
 
 
 # ------------------------------------------------------------------------------------------------ what TF_CONFIG says
@@ -78,7 +78,7 @@ def test_every_row_is_in_one_share_and_the_shares_are_alike_in_size(replicas):
     tf = import_tensorflow()
     from tf_model.preprocessing.batching import training_batches
 
-    # Row n holds the number n + 10 as its only token and n as its label.
+    # Row n has n + 10 as its only token and n as its label.
     rows = 23
     options = {"batch_size": 5, "max_tokens": 16, "seed": 1, "first_epoch": 0, "epochs": 2}
     token_ids, label_ids = (
@@ -130,7 +130,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def end(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
-    """Exit code and standard error of each; what does not end in time is killed."""
+    """Exit code and standard error of each; any over the limit is killed."""
     timer = threading.Timer(LIMIT, lambda: [process.kill() for process in processes])
     timer.start()
     try:
@@ -146,11 +146,11 @@ def history(folder: Path) -> dict[str, list[float]]:
 
 
 def kill_in_epoch(number: int, killed: subprocess.Popen, other: subprocess.Popen) -> str:
-    """Kill one of two workers once it has done that epoch; what it had written."""
+    """Kill one of two workers after that epoch; returns what it had written."""
     lines = []
     for line in killed.stderr:
         lines.append(line)
-        if line.startswith(f"epoch {number}/") and "val_loss" in line:  # no epoch of a fold
+        if line.startswith(f"epoch {number}/") and "val_loss" in line:  # not of a fold
             break
     killed.send_signal(signal.SIGKILL)
     (killed_code, _), (other_code, words) = end([killed, other])
@@ -180,10 +180,10 @@ def test_two_workers_learn_and_calibrate_as_one_does_and_a_killed_one_costs_an_e
     assert "worker 2 of 2 is done; the first one has saved" in second_words
     one, two = history(answer_model), history(folder)
     assert two["epoch"] == one["epoch"] == [*range(1, EPOCHS + 1)]
-    assert one["val_loss"][-1] < one["val_loss"][0] - 0.005  # something is learned that could differ
+    assert one["val_loss"][-1] < one["val_loss"][0] - 0.005  # it learns something that could differ
     np.testing.assert_allclose(two["val_loss"], one["val_loss"], rtol=1e-4)
     np.testing.assert_allclose(two["val_accuracy"], one["val_accuracy"], atol=0.014)  # one row of the 75
-    # The last batch, smaller than the others, is filled up to be shared, and so counts for a little more here.
+    # The last, smaller batch is padded to be shared between workers, so it weighs a little more here.
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=2e-3)
     assert not (tmp_path / ".checkpoints" / "answer").exists()
 

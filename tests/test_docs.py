@@ -1,4 +1,4 @@
-"""Every command of the pages is one that there is (it parses, or is a target of the Makefile), and so is every link."""
+"""Every command on the pages exists (it parses, or is a Makefile target), and so does every link."""
 
 import argparse
 import json
@@ -24,13 +24,13 @@ def prose_of(page: Path) -> str:
 
 
 def anchors_of(page: Path) -> list[str]:
-    """What GitHub calls the headings of a page."""
+    """GitHub's anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)", prose_of(page), re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def commands_of(page: Path) -> list[str]:
-    """The commands of a page, each once, in their order: those of its code blocks, and those between backticks."""
+    """The distinct commands of a page in order: those in code blocks, and those in backticks."""
     text = page.read_text(encoding="utf-8")
     places = []
     for block in re.finditer(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
@@ -57,7 +57,7 @@ MAKEFILE = (paths.ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 class Understood(Exception):
-    """A command has read its options, and is not to go on."""
+    """A command has parsed its options and must not go on."""
 
 
 def arguments_of(command: str) -> list[str]:
@@ -109,7 +109,7 @@ def test_a_command_understands_the_options_that_it_is_given(command, monkeypatch
     parse = argparse.ArgumentParser.parse_args
 
     def parse_and_stop(*given):
-        parse(*given)  # exits with 2 where it does not understand
+        parse(*given)  # exits with 2 if it does not parse
         raise Understood
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)

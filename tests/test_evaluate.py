@@ -63,7 +63,7 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert,
     recipe = json.loads((folder / "recipe.json").read_text())
     assert recipe == found["recipe"] | {"seed": 0}, "research.compare reads it"
 
-    # As after an interruption: the fold that is missing, and no other, is trained, to what it was before.
+    # As after an interruption: only the missing fold is trained, with the same result as before.
     (folder / "seed-5-fold-1.npz").unlink()
     second_fold = (folder / "seed-5-fold-2.npz").stat().st_mtime_ns
     assert grouped(shallow_bert, tmp_path / "resumed.json", "--each-epoch")["seeds"] == found["seeds"]
@@ -74,7 +74,7 @@ def test_grouped_predicts_every_row_once_and_reuses_finished_folds(shallow_bert,
 
     monkeypatch.setattr(cross_validation, "_train_fold", no_training)
     assert grouped(shallow_bert, tmp_path / "second.json", "--each-epoch")["seeds"] == found["seeds"]
-    with pytest.raises(AssertionError, match="trained again"):  # another setting is another run
+    with pytest.raises(AssertionError, match="trained again"):  # other settings are another run
         grouped(shallow_bert, tmp_path / "third.json", "--each-epoch", "--learning-rate", "1e-3")
 
 
@@ -170,7 +170,7 @@ def test_a_model_of_targets_finds_the_products_that_it_was_trained_with(target_m
     found, whole = (json.loads(each.read_text(encoding="utf-8")) for each in (path, target_model / "metrics.json"))
     assert 0 < found["validation"]["target"]["rows"] < whole["validation"]["target"]["rows"]
     rows = data.training_rows(data.read(BRANDS[1]), "target", Products({"Xbox": ()}))
-    unseen = np.isin(rows.rows, read_validation_rows(target_model))  # whatever they would divide into
+    unseen = np.isin(rows.rows, read_validation_rows(target_model))  # whatever the new split would be
     assert found["validation"]["target"]["rows"] == (unseen & ~rows.is_weak).sum()
     assert found["protocol"] == whole["protocol"]
 

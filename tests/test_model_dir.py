@@ -1,4 +1,4 @@
-"""The files of a saved model: read strictly, or as far as they can be; and which training a folder holds."""
+"""The files of a saved model, read strictly or as far as possible, and which training a folder is from."""
 
 import json
 import os
@@ -105,7 +105,7 @@ class TestReadReport:
         assert report.card.endswith("A card.\n")
         validated = report.labelled("product")
         assert validated.rows.tolist() == list(range(0, 3 * ROWS, 3))
-        # The figures of metrics.json come out of the same rows.
+        # The metrics in metrics.json are of the same rows.
         assert validated.correct.mean() == pytest.approx(report.part("validation", "product")["accuracy"])
         assert report.part("validation", "emotion") == {}
         assert report.labelled("emotion") is None
@@ -114,7 +114,7 @@ class TestReadReport:
         report = read_report(write_answer(tmp_path))
         assert (report.problems, report.task) == ((), "answer")
         assert len(report.labelled("emotion").rows) == ROWS
-        # Rows without a product label are nothing to be right or wrong about.
+        # Rows without a product label cannot be correct or wrong.
         assert len(report.labelled("product").rows) == ROWS * 2 // 3
         assert (report.labelled("product").rows % 3 != 0).all()
         assert report.predictions["product"].label_ids.tolist()[::3] == [tasks.NO_LABEL] * (ROWS // 3)

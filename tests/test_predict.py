@@ -1,4 +1,4 @@
-"""One function scores, and the command line takes files through it."""
+"""One function scores, and the command sends files through it."""
 
 import csv
 import errno
@@ -34,7 +34,7 @@ from tf_model.serving import remote
 
 @pytest.fixture
 def stubbed(monkeypatch):
-    """The command line with the stub in place of a saved model."""
+    """The command with the stub in place of a saved model."""
     monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
 
 
@@ -319,7 +319,7 @@ def test_the_users_columns_are_untouched(stubbed, tmp_path, rows):
 
 @pytest.fixture
 def answering(monkeypatch, tmp_path):
-    """The command line with a stub that answers, and is 0.5 sure of "an iPad!"."""
+    """The command with a stub that answers, with confidence 0.5 for "an iPad!"."""
     monkeypatch.setattr(Predictor, "load", lambda folder=None: replace(stub(has_emotion=True), folder=tmp_path))
 
 
@@ -355,7 +355,7 @@ HEADER = ["id", "text", "product", "mention", "start", "end", "emotion", "emotio
 @pytest.fixture
 def of_targets(tmp_path, target_model, monkeypatch) -> list[str]:
     """Arguments for a file of four texts, one of them empty, and a products file of another name."""
-    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)  # where no model guesses
+    monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)  # no model guesses
     (tmp_path / "products.csv").write_text("name,aliases\nXbox,xbone\nKindle,\n")
     (tmp_path / "in.csv").write_text('id,text\n07,"caf\u00e9: my xbone, not the Kindle"\n8,\n9,a Wii\n10,a kindle\n')
     options = ["--targets", "--model", str(target_model), "--products", str(tmp_path / "products.csv")]

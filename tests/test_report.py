@@ -1,4 +1,4 @@
-"""``python -m tf_model.report``: a page that says what the figures say, of texts or of their predictions."""
+"""``python -m tf_model.report``: a page that agrees with its metrics, for texts or their predictions."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def file(tmp_path):
-    """A user's file: dates, sources, texts of two products, and some that are not fit for the model."""
+    """A user's file: dates, sources, texts about two products, and some unfit for the model."""
     generator = np.random.default_rng(0)
     words = ["battery", "screen", "keyboard", "signal", "camera", "update", "store", "design", "price", "cover"]
     fit = [
@@ -148,7 +148,7 @@ def test_a_model_of_targets_counts_each_product_of_a_text(file, folder, monkeypa
     finder = TargetPredictor(model, Products({"iPad": (), "iPhone": ()}))
     monkeypatch.setattr(report, "_load", lambda _: (finder, finder.products))
     page, found = run(file, folder)
-    assert (found["rows"], found["counted"]) == (156, 153)  # a text names both
+    assert (found["rows"], found["counted"]) == (156, 153)  # some name both
     assert "counted here; a text that names several products has a row for each." in page
     assert found["not_fit"] == {"repeated": 1, "blank": 1, "no known product": 1}
     assert {line["counted"] for line in found["shares"] if line["emotion"] == NO_EMOTION} == {153, 77, 76}
@@ -188,7 +188,7 @@ def test_a_curve_is_broken_where_a_week_has_no_texts(folder):
 def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     rows = three_months().rename(columns={"date": "posted"})
     own = rows.index[(rows["emotion"] == NEGATIVE) & (rows["product"] == "iPhone")]
-    themes = dict.fromkeys(map(str, [*own, len(rows)]), 7)  # one that the filters leave out
+    themes = dict.fromkeys(map(str, [*own, len(rows)]), 7)  # one is left out by the filters
     kept = {f"{NEGATIVE} → iPhone": {"themes": themes, "names": {"7": NASTY}}}
     result = rows.drop(columns="text").assign(status="fit")
     found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", kept_themes=kept)

@@ -1,4 +1,4 @@
-"""The set-up: three lists of versions that agree, commands that answer at once, imports that do nothing."""
+"""Setup: three version lists that agree, commands that answer at once, imports without side effects."""
 
 import ast
 import json
@@ -31,7 +31,7 @@ def read_lock(name):
 
 
 def environment():
-    """Conda's own packages of ``environment.yml``, and those of pip."""
+    """Conda's packages in ``environment.yml``, and pip's."""
     dependencies = yaml.safe_load((paths.ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     [pip] = [each["pip"] for each in dependencies if isinstance(each, dict)]
     return [each for each in dependencies if isinstance(each, str)], pip
@@ -152,7 +152,7 @@ def ask_for_help(command):
 def test_help_is_there_in_less_than_a_second_without_tensorflow_and_pandas(command):
     text, seconds, heavy = ask_for_help(command)
     assert heavy == []
-    # Processor time, once more where it is too long, so that what else the machine does hardly counts.
+    # Processor time, measured again if too long, so that other load hardly counts.
     assert seconds < 1 or ask_for_help(command)[1] < 1
     assert text.startswith(f"usage: python -m tf_model.{command} ")
     assert "--help" in text

@@ -77,7 +77,7 @@ def test_another_key_does_not_verify(signed, tmp_path):
 
 @pytest.mark.parametrize("name", ["../outside", "{}/outside", "variables/../../outside"])
 def test_a_signed_name_outside_the_folder_is_refused(signed, keys, monkeypatch, name):
-    """Also if the key has signed it: the file is there, with the content that was signed."""
+    """Even if the key signed it: the file exists, with the signed content."""
     from model_signing._serialization.file import Serializer
 
     outside = signed.parent / "outside"

@@ -112,7 +112,7 @@ def test_the_command_announces_data_recipe_device_and_shows_both_parts(trained):
     assert f"epoch {EPOCHS}/{EPOCHS}" in done.stderr
     assert "train" in done.stdout
     assert "validation" in done.stdout
-    assert "0.8741" not in done.stdout  # the report's figures stand beside the real data only
+    assert "0.8741" not in done.stdout  # the report's figures are for the real data only
     assert "sample corpus" in (folder / "model_card.md").read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr
 
@@ -215,12 +215,12 @@ def test_a_place_that_cannot_be_written_to_fails_before_the_training(tmp_path, s
 
 
 class Begun(Exception):
-    """In place of a training: it would begin now."""
+    """Raised where training would begin."""
 
 
 @pytest.fixture
 def begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is trained: :class:`Begun` is raised instead."""
+    """Raise :class:`Begun` instead of training."""
 
     def begin(*_):
         raise Begun
@@ -298,7 +298,7 @@ def test_a_run_does_not_go_on_with_other_rows(tmp_path, shallow_bert, monkeypatc
 
 @pytest.fixture
 def terminable() -> Iterator[None]:
-    """A SIGTERM that the command does not handle fails the test rather than end all tests."""
+    """A SIGTERM that the command does not handle fails this test, not all."""
 
     def unhandled(*_: object) -> None:
         raise AssertionError("SIGTERM was not handled")
@@ -310,7 +310,7 @@ def terminable() -> Iterator[None]:
 
 @pytest.mark.usefixtures("terminable")
 def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady_bert, capsys, monkeypatch):
-    """SIGTERM after an epoch, Ctrl-C after the next, SIGTERM while the model is written; each time, what to do."""
+    """SIGTERM after an epoch, Ctrl-C after the next, SIGTERM during saving; each message says what to do."""
     import tensorflow as tf
 
     def run(*more: str) -> tuple[int, str]:
@@ -362,7 +362,7 @@ def test_a_termination_keeps_the_epochs_and_leaves_nothing_half(tmp_path, steady
     code, said = run("--resume")
     assert code == 0
     assert "resuming after 2 epochs" in said
-    assert "epoch 1/2" not in said  # nothing was lost: only the model was still to be written
+    assert "epoch 1/2" not in said  # nothing was lost: only saving was left
     assert "epoch 2/2" not in said
     folder = tmp_path / "emotion"
     assert json.loads((folder / "labels.json").read_text(encoding="utf-8"))["labels"] == {
