@@ -93,7 +93,7 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
     rows = three_months()
     changes = find_changes(rows, (NEGATIVE, POSITIVE))
     negative = changes[changes["emotion"] == NEGATIVE].sort_values("when")
-    assert negative["product"].tolist() == ["iPhone", "iPhone"]  # and not of all products besides
+    assert negative["product"].tolist() == ["iPhone", "iPhone"]  # and not also for all products
     assert negative["when"].dt.strftime("%Y-%m-%d").tolist() == ["2024-04-29", "2024-06-03"]
     rise, fall = negative.itertuples()
     assert rise.before < 0.1 < 0.25 < rise.after

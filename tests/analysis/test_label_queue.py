@@ -1,4 +1,4 @@
-"""The queue of rows to label: uncertain, different, and what people said of them."""
+"""The label queue: uncertain and different rows, and what people said about them."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from tf_model.tasks import EMOTIONS, NEGATIVE, NO_EMOTION, POSITIVE
 
 
 def rows_with(margins, texts, product="iPad"):
-    """Rows whose two most probable emotions are so far apart."""
+    """Rows with these gaps between their top two emotions."""
     margins = np.array(margins)
     probabilities = np.stack([(1 - margins) / 2, (1 + margins) / 2, np.zeros(len(margins))], axis=1)
     columns = [probability_column("emotion", emotion) for emotion in EMOTIONS]

@@ -1,4 +1,4 @@
-"""Corrected shares are nearer to the truth than the count, and their intervals hold it."""
+"""Corrected shares are nearer to the truth than counts, and their intervals cover it."""
 
 from functools import cache
 
@@ -49,7 +49,7 @@ def test_shares_that_did_not_move_are_not_corrected_for_chance():
     errors, counting = [], []
     for seed in range(30):
         correction = correction_of(seed)
-        window = predictions((24, 197, 79), 1000 + seed)  # of 300, as of those that validated
+        window = predictions((24, 197, 79), 1000 + seed)  # of 300, as in validation
         truth = np.bincount(window.label_ids, minlength=3) / 300
         errors.append(abs(estimated_shares(window.probabilities, of_one(window), correction)[0] - truth).mean())
         counting.append(abs(np.bincount(window.predicted_ids, minlength=3) / 300 - truth).mean())
@@ -57,14 +57,14 @@ def test_shares_that_did_not_move_are_not_corrected_for_chance():
 
 
 def test_how_emotions_divide_for_a_product_is_no_error_of_the_model():
-    """Where it is seen, a model counts it in: iPads are loved, iPhones are not."""
+    """Models learn these rates: iPads are loved, iPhones are not."""
     generator = np.random.default_rng(0)
     shares = {"iPad": np.array([0.05, 0.35, 0.6]), "iPhone": np.array([0.15, 0.8, 0.05])}
 
     def answered(products):
         priors = np.stack([shares[each] for each in products])
         label_ids = np.array([generator.choice(3, p=each) for each in priors])
-        likelihood = np.exp(generator.normal(size=priors.shape) + np.eye(3)[label_ids])  # of normal values 1 apart
+        likelihood = np.exp(generator.normal(size=priors.shape) + np.eye(3)[label_ids])  # of normals 1 apart
         probabilities = priors * likelihood / (priors * likelihood).sum(axis=1, keepdims=True)
         return Predictions(EMOTIONS, np.arange(len(products)), label_ids, probabilities)
 
@@ -107,7 +107,7 @@ def test_only_a_random_sample_of_the_rows_counts_as_checked():
     assert abs(np.mean(order[:200]) - 200) < 30, "at random, not by their place in the file"
     checked = pd.Series("any", of_ipads[:50])
     assert len(checked_sample(ipads, checked)) == 50
-    others = checked_sample(answered, checked)  # of all rows, those up to the first iPhone
+    others = checked_sample(answered, checked)  # all rows up to the first iPhone
     assert others.index.equals(order[: len(others)])
     assert order[len(others)] not in ipads.index
     assert len(checked_sample(answered, pd.Series("any", order))) == 400
@@ -142,7 +142,7 @@ def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
 
 
 def test_an_emotion_that_no_text_has_leaves_no_gap():
-    """Its weight vanishes while the others are sought."""
+    """Its weight vanishes while the others are fitted."""
     own = Predictions(EMOTIONS, np.arange(60), np.full(60, 2), np.tile([1e-9, 1e-9, 1 - 2e-9], (60, 1)))
     share, low, high = estimated_shares(own.probabilities, of_one(own), correction_of(1))
     assert share.sum() == pytest.approx(1)

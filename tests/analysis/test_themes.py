@@ -70,7 +70,7 @@ def test_near_duplicates_count_once_and_few_texts_have_no_themes():
     before, after = (describe_themes(each, find_themes(each)) for each in (rows, many))
     before, after = (each["texts"].map(len).sum() for each in (before, after))
     assert before > 30
-    assert after - before <= 1  # copies move the weights of letters a little
+    assert after - before <= 1  # duplicates shift letter weights a little
     assert find_themes(many).tail(9).nunique() == 1
     few = planted(5)
     assert (find_themes(few) == -1).all()

@@ -51,7 +51,7 @@ def test_predictions_are_those_of_the_predictor():
 
 
 def test_what_asks_a_model_server_can_ask_the_api(answer_model):
-    """By a socket, and with more than goes into one request."""
+    """Over a socket, with more than fits in one request."""
     model = Predictor.load(answer_model)
     server = uvicorn.Server(uvicorn.Config(api.make_app(model, registry=process_registry()), log_level="error"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -151,7 +151,7 @@ def test_a_trained_model_answers(target_model):
         (b"1" * 10_000, 400),
         (b"\xff", 400),
         (b" " * (api.MOST_BYTES + 1), 413),
-        (iter([b" " * api.MOST_BYTES, b" "]), 413),  # a length that is not told beforehand
+        (iter([b" " * api.MOST_BYTES, b" "]), 413),  # of undeclared length
         ({"texts": ["\U0001f600" * MAX_CHARACTERS]}, 200),  # escaped: the longest body of one text
     ],
 )

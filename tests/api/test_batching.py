@@ -1,4 +1,4 @@
-"""Requests that come together are scored together, and each gets its own results."""
+"""Simultaneous requests are scored together, and each gets its own results."""
 
 import asyncio
 import threading
@@ -15,7 +15,7 @@ THREAD = ThreadPoolExecutor(1)
 
 
 def batcher(calls: list, most: int = 100, batch_size: int | None = 4, **changes) -> Batcher:
-    """One that answers in capitals, and notes the texts of each call."""
+    """It answers in capitals and records the texts of each call."""
 
     def score(texts):
         calls.append(list(texts))
@@ -98,7 +98,7 @@ def test_texts_that_nobody_waits_for_any_more_are_not_scored():
             await asyncio.wait_for(ask_for(["b"] * 4), 0.01)
         go_on.set()
         await first
-        return await ask_for(["c"] * 5)  # the room of those that gave up is free again
+        return await ask_for(["c"] * 5)  # timed-out requests free their space
 
     assert asyncio.run(ask()) == ["c"] * 5
     assert calls == [["a"], ["c"] * 5]

@@ -123,7 +123,7 @@ def test_a_name_of_a_host_has_a_star_in_front_only(name, capsys):
 
 @pytest.mark.parametrize("options", [[], ["--record"]], ids=["without a log", "with a log"])
 def test_predictions_are_counted_with_a_log_only(monkeypatch, tmp_path, options):
-    """Else an alert would take it for an API that nobody asks."""
+    """Otherwise an alert would report an unused API."""
     monkeypatch.setattr(paths, "SAVED_MODELS", tmp_path)
     monkeypatch.setattr(paths, "MONITOR_LOG", tmp_path / "log.sqlite")
     monkeypatch.setattr(Predictor, "load", lambda *_, **__: replace(stub(), folder=tmp_path, version="1"))

@@ -1,4 +1,4 @@
-"""Jobs for tests/batch/test_ray_data.py, each in a process of its own: a job that hangs can be ended from outside."""
+"""Jobs for tests/batch/test_ray_data.py, each in its own process, so that a job that hangs can be killed."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from tf_model.inference.predictor import Predictor
 
 
 def slow_stub(folder: Path, seconds: float, *_: object) -> Predictor:
-    """The stub, with a wait in each batch; it leaves word of its process and of the GPUs that Ray gave to it."""
+    """The stub with a pause in each batch; it writes down its process and the GPUs that Ray gave it."""
     plain = stub()
     (folder / f"worker-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
 
@@ -32,7 +32,7 @@ def slow_stub(folder: Path, seconds: float, *_: object) -> Predictor:
 
 
 def deadly_stub(folder: Path, *_: object) -> Predictor:
-    """The stub; once a shard is done, every further one ends the process, as the system does where memory is short."""
+    """The stub; after the first shard, each further one ends the process, as the system does if memory runs out."""
     plain = stub()
 
     def score(batch):
@@ -49,18 +49,18 @@ def broken_stub(*_: object) -> Predictor:
 
 
 def predict(folder: Path, load, name: str = "out", **arguments):
-    """Run a job over ``folder/in`` into a folder beside it, with another model than that in ``folder/model``."""
+    """Run a job over ``folder/in`` into a folder beside it, with a model other than ``folder/model``."""
     ray_data.load_model = load
     return predict_files(folder / "model", folder / "in", folder / name, **arguments)
 
 
 def shards(folder: Path) -> list[Path]:
-    """The shards that are done, the latest last."""
+    """The finished shards, newest last."""
     return sorted((folder / "out").glob("shard-*"), key=lambda file: file.stat().st_mtime)
 
 
 def workers(folder: Path) -> dict[int, str]:
-    """The GPUs of each worker that loaded a model since this was asked last, by its process."""
+    """By process, the GPUs of each worker that loaded a model since the last call."""
     files = list(folder.glob("worker-*"))
     gpus = {int(file.name.removeprefix("worker-")): file.read_text() for file in files}
     for file in files:
@@ -69,7 +69,7 @@ def workers(folder: Path) -> dict[int, str]:
 
 
 def kill_a_worker(folder: Path, killed: list[int]) -> None:
-    """Wait until two shards are done, and kill a worker in the midst of its next."""
+    """Wait until two shards are done, and kill a worker during its next."""
     while len(shards(folder)) < 2:
         time.sleep(0.02)
     killed.append(min(workers(folder)))
@@ -97,7 +97,7 @@ def lose_a_worker(folder: Path) -> dict:
 
 
 def lose_every_worker(folder: Path) -> dict:
-    """A job in which every shard but the first to be scored ends its worker; then the same with a better model."""
+    """A job whose every shard but the first kills its worker; then the same job with a better model."""
     ray_data.RETRIES = 1
     found = {}
     with connected(import_ray(), None):
@@ -131,7 +131,7 @@ def on_a_cluster(folder: Path) -> dict:
 
 
 def for_targets(folder: Path) -> dict:
-    """A job for products by the command, stopped before its end and run again; then with another list of products."""
+    """A job for products by the command, interrupted and run again; then with another list of products."""
     command = [str(folder / "in"), "--targets", "--model", str(folder / "target"), "--output", str(folder / "out")]
     command += ["--engine", "ray", "--workers", "1"]
     count_progress, found = predict_command.count_progress, {}

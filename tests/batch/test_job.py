@@ -1,4 +1,4 @@
-"""A job: every row in exactly one shard, what is done stays done, and nobody else's folder is touched."""
+"""A job: each row is in exactly one shard, finished work is kept, and no other folder is touched."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def write_csv(path, rows, delimiter=","):
 
 
 def cut(source: Path, column=None, shard_rows=SHARD_ROWS):
-    """The shards, their frames in order and the bad rows."""
+    """The shards, their frames in order, and the bad rows."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = input_files(source)
@@ -97,7 +97,7 @@ def test_parquet_shards_hold_each_row_once_with_its_type(tmp_path, group_rows, s
     table = pyarrow.table(
         {"id": list(range(23)), "text": [f"tweet {i}" for i in range(23)], "ok": [True, None] * 11 + [True]}
     )
-    # The case of an ending does not matter.
+    # The case of a suffix does not matter.
     pyarrow.parquet.write_table(table, tmp_path / "TWEETS.PARQUET", row_group_size=group_rows)
     made, frame, bad = cut(tmp_path / "TWEETS.PARQUET", shard_rows=shard_rows)
     assert (made.text_column, bad) == ("text", [])
@@ -169,7 +169,7 @@ def begin(job):
 
 
 def score(job, *indices):
-    """As a worker does it."""
+    """Score as a worker does."""
     for index in indices:
         shutil.copy(job.input(index), job.output(index))
 
@@ -244,7 +244,7 @@ def test_overwriting_goes_on_with_an_unfinished_run_of_the_same_job_and_replaces
     job = job_of(source)
     shards = begin(job)
     score(job, 0)
-    # As the same command does, --overwrite included, after it lost its workers.
+    # As the same command with --overwrite does after losing its workers.
     assert job_of(source).resume(overwrite=True) == shards
     score(job, 1, 2)
     assert job_of(source).resume(overwrite=True) == shards

@@ -1,4 +1,4 @@
-"""Jobs on Ray: every row once although a worker is lost, nothing done twice, and a cluster by its address alone."""
+"""Jobs on Ray: each row once even if a worker dies, no work done twice, and a cluster given only its address."""
 
 import json
 import os
@@ -21,16 +21,16 @@ from tf_model.batch import ray_data
 from tf_model.errors import DataError, OutputError, UsageError
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the package ray is not installed")
-# A job that waits for a CPU waits for ever and without a word: no test may. It is done in half a minute, on a busy
-# machine in minutes.
+# A job that waits for a CPU waits forever in silence; no test may. A job takes half a minute, on a busy machine
+# minutes.
 LIMIT = 500
-# A cluster of a test needs no token, and its workers are not to wait for all else that the machine does.
+# A test's cluster needs no token, and its workers must not yield to the machine's other work.
 ALONE = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    """A job's folder: three CSV files of 200 rows, one of them with rows that are bad, and the files of a model."""
+    """A job's folder: three CSV files of 200 rows, one with bad rows, and a model's files."""
     (tmp_path / "model" / "variables").mkdir(parents=True)
     (tmp_path / "model" / "saved_model.pb").write_text("a graph")
     (tmp_path / "model" / "labels.json").write_text('{"labels": {"product": ["iPad"]}}')
@@ -45,7 +45,7 @@ def folder(tmp_path) -> Path:
 
 
 def run(job: str, folder: Path, **environment: str) -> dict:
-    """Run a job of ray_jobs.py in a process group of its own, and end all of it after the limit."""
+    """Run a job of ray_jobs.py in its own process group, and kill the group after the limit."""
     places = os.pathsep.join(map(str, (paths.ROOT, paths.ROOT / "tests")))
     command = [sys.executable, str(Path(__file__).with_name("ray_jobs.py")), job, str(folder)]
     process = subprocess.Popen(
@@ -140,14 +140,14 @@ def test_a_row_for_each_product_is_written_once_although_the_job_was_stopped(fol
 
 @pytest.fixture
 def cluster():
-    """The address of a Ray cluster of one node with a GPU, or so it says; the test's own process has not started it."""
-    # A short path, because those of Unix sockets are limited to 107 characters.
+    """The address of a Ray cluster of one node that claims a GPU, not started by the test's own process."""
+    # A short path: Unix sockets allow 107 characters.
     with tempfile.TemporaryDirectory(prefix="ray") as session:
         start = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
         start += ["--num-gpus=1", "--include-dashboard=false", f"--temp-dir={session}"]
         head = subprocess.Popen(
             [*start, f"--object-store-memory={100 * 2**20}"],
-            # It knows the stub, and nothing of the package: that is sent along.
+            # It can import the stub but not the package, which is sent along.
             cwd=session,
             env={**os.environ, **ALONE, "PYTHONPATH": str(paths.ROOT / "tests")},
             stdout=subprocess.PIPE,
@@ -165,7 +165,7 @@ def cluster():
             else:
                 pytest.fail(f"Ray did not start: {''.join(said)[-500:]}")
         finally:
-            os.killpg(head.pid, signal.SIGKILL)  # it would take half a minute to say good-bye
+            os.killpg(head.pid, signal.SIGKILL)  # a clean exit would take half a minute
             head.wait()
 
 
@@ -174,14 +174,14 @@ def cluster():
 def test_a_cluster_is_used_by_its_address_alone_and_so_is_its_gpu(folder, cluster):
     result = run("on_a_cluster", folder, RAY_ADDRESS=cluster, **ALONE)
     assert (result["rows"], result["shards"]) == (598, 6)
-    assert result["gpus"] == ["0"]  # one worker, which was given the one
+    assert result["gpus"] == ["0"]  # one worker with the only GPU
 
 
 @pytest.mark.parametrize(
     ("held", "workers", "is_here", "seen", "share"),
     [
         (0, 1, False, 0, 0),
-        (1, 1, False, 0, 1),  # a cluster, whose GPUs this machine does not see
+        (1, 1, False, 0, 1),  # a cluster's GPUs, unseen by this machine
         (1, 1, True, 1, 1),
         (1, 1, True, 0, 0),  # a driver without CUDA's libraries
         (1, 4, False, 0, 0.25),

@@ -18,7 +18,7 @@ def read(path, rows, columns=COLUMNS):
 
 
 def plain_rows(count: int) -> list[tuple[str, str, str]]:
-    """Rows of two products and two emotions whose words give the labels away, none like another."""
+    """Distinct rows of two products and two emotions, whose words give the labels away."""
     texts = unlike(count)
     return [
         (f"{text} ipad wonderful lovely", "iPad", GOOD)
@@ -59,7 +59,7 @@ def test_near_duplicates_that_disagree_are_no_exact_conflict(tmp_path):
 def test_a_class_of_few_groups_is_rare(tmp_path):
     texts = unlike(11)
     rows = [(text, "iPad", GOOD) for text in texts[:6]] + [(text, "Google", BAD) for text in texts[6:10]]
-    rows += [(texts[10], "Google", BAD)] * 3  # repeats make a class look larger than it is
+    rows += [(texts[10], "Google", BAD)] * 3  # repeats make the class look larger
     classes = audit(read(tmp_path, rows))["tasks"]["product"]["classes"]
     assert classes["iPad"] == {"rows": 6, "groups": 6, "rare": False}
     assert classes["Google"] == {"rows": 7, "groups": 5, "rare": False}
@@ -148,7 +148,7 @@ def test_clean_parts_do_not_leak(tmp_path):
 
 @pytest.fixture
 def wrong_rows():
-    """Rows of which three have the wrong product, and their numbers."""
+    """Rows, three with the wrong product, and the numbers of these."""
     pytest.importorskip("cleanlab", reason="cleanlab is in the extra research")
     rows, wrong = plain_rows(100), [10, 33, 70]
     for number in wrong:
@@ -192,7 +192,7 @@ def test_labels_of_one_class_are_not_judged(tmp_path):
 
 def test_out_of_fold_probabilities_come_from_models_that_did_not_see_the_row(monkeypatch):
     class Remembers:
-        """Sure of the labels that it has seen, and of nothing else."""
+        """Confident only in labels that it has seen."""
 
         def fit(self, texts, label_ids):
             self.seen, self.classes_ = dict(zip(texts, label_ids, strict=True)), np.unique(label_ids)

@@ -1,4 +1,4 @@
-"""Extra rows train, never validate, and come once."""
+"""Extra rows are for training only, each once."""
 
 import json
 from dataclasses import replace
@@ -45,7 +45,7 @@ def dataset(tmp_path):
 
 
 def join(folder, dataset, extra, name="answer", validates=VALIDATES) -> Joined:
-    """Extra rows added to those of a dataset, of which one text validates."""
+    """Extra rows added to a dataset with one validation text."""
     rows = data.training_rows(dataset, name)
     is_judged = np.array([text == validates for text in rows.texts])
     split = splits.Split(np.flatnonzero(~is_judged), np.flatnonzero(is_judged))
@@ -57,7 +57,7 @@ def reasons(joined: Joined) -> dict[str, int]:
 
 
 def labels(joined: Joined) -> list[tuple]:
-    """Text, product and emotion of each extra row that trains."""
+    """Text, product and emotion of each extra training row."""
     names = [(*task.labels, None) for task in joined.rows.tasks]
     extra = joined.rows.take(np.arange(len(joined.rows) - joined.extra.rows, len(joined.rows)))
     return [
@@ -151,7 +151,7 @@ def test_corrections_of_the_monitor_are_such_a_file(tmp_path, dataset):
 # ------------------------------------------------------------------------------------------------------ of mentions
 
 SPANNED = ("text", "product", "emotion", "start", "end")
-TWO = "the Pixel is fine but my old tablet is dead"  # of which no list of products knows the first
+TWO = "the Pixel is fine but my old tablet is dead"  # the first product is in no list
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_a_span_is_marked_exactly_and_other_rows_as_ever(join_targets):
             (TWO, "iPad", BAD, 29, 35),  # "tablet" is 29 to 35: corrected
             (TWO, "Pixel", GOOD, 4, 9),  # missed by the list
             ("an apple a day and a Google", "Apple", NONE, 3, 8),  # removed: a fruit
-            ("this Google finds it all again", "Google", GOOD, "", ""),  # of the whole text
+            ("this Google finds it all again", "Google", GOOD, "", ""),  # for the whole text
         ]
     )
     added = [(text, tasks.EMOTIONS[label]) for text, label in labelled_of(joined)]
@@ -298,9 +298,9 @@ def test_a_correction_of_another_task_does_not_hide_one_before_it(tmp_path, data
 
 
 def test_real_retweets_do_not_leak(tmp_path, real_data):
-    """Retweets of real tweets of both parts: what is left has no near-duplicate that validates."""
+    """Retweets of real tweets of both parts: those kept have no near-duplicate in validation."""
     whole = dataset_file.read(real_data)
-    dataset = replace(whole, labelled=whole.labelled.head(1500))  # enough, and soon compared
+    dataset = replace(whole, labelled=whole.labelled.head(1500))  # enough, and fast to compare
     rows = data.training_rows(dataset, "product")
     shuffled = np.random.default_rng(0).permutation(len(rows))
     split = splits.Split(shuffled[100:], shuffled[:100])

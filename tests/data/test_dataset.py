@@ -1,4 +1,4 @@
-"""What a labelled table may look like, and what is said of one that cannot be used."""
+"""What a labelled table may look like, and the errors for unusable ones."""
 
 import datetime
 import errno
@@ -21,7 +21,7 @@ from tf_model.io import tables
 
 
 def outcome_of(path: Path) -> dataset_file.Dataset | str:
-    """What reading gives: a dataset, or the message of the error."""
+    """The result of reading: a dataset, or the error message."""
     try:
         return dataset_file.read(path)
     except DataError as error:
@@ -214,7 +214,7 @@ def test_pipe(tmp_path):
 def test_no_permission(tmp_path, monkeypatch):
     path = write_csv(tmp_path / "mine.csv")
 
-    def sha256_of(file):  # root may read everything, so the refusal is played
+    def sha256_of(file):  # root may read everything: simulate the refusal
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(dataset_file, "sha256_of", sha256_of)
@@ -306,7 +306,7 @@ def test_nul_characters(tmp_path):
     message = line_of(dataset_file.read, path)
     assert "line 2: expected text, found a NUL character" in message
     assert "save it as UTF-8" in message
-    path.write_bytes(f"{HEADER}\n".encode("utf-16-le"))  # UTF-16 without its mark
+    path.write_bytes(f"{HEADER}\n".encode("utf-16-le"))  # UTF-16 without a BOM
     assert "UTF-16" in line_of(dataset_file.read, path)
 
 
@@ -442,7 +442,7 @@ def test_labels_that_differ_in_letter_case_alone(tmp_path):
         (("good", "No_Emotion", "bad"), "No_Emotion"),
         (("-1", "0", "1"), "0"),
         (("-1.0", "0.0", "1.0"), "0.0"),
-        (("0", "1"), None),  # more often bad and good
+        (("0", "1"), None),  # usually bad and good
         (("joy", "anger"), None),
     ],
 )

@@ -217,7 +217,7 @@ def test_the_part_that_trains_may_be_another_file(tmp_path, capsys):
 
 
 def write_with_gaps(path, frame):
-    """The rows, with a blank one above the second last."""
+    """The rows, with a blank one before the last two."""
     gap = pd.DataFrame([dict.fromkeys(frame.columns)])
     frame = pd.concat([frame[:-2], gap, frame[-2:]], ignore_index=True)
     if path.suffix == ".csv":

@@ -1,4 +1,4 @@
-"""Which file is used and why, and a download from a server on this machine that misbehaves."""
+"""Which file is used and why, and downloads from a misbehaving server on this machine."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(autouse=True)
 def locations(tmp_path, monkeypatch) -> Path:
-    """A project without data, whose settings nobody made."""
+    """A project without data, and without settings."""
     for name in (data.DATA_VARIABLE, *sources.OFFLINE_VARIABLES):
         monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "project"
@@ -68,7 +68,7 @@ def test_raw_folder_then_shared_folder():
     for name in ("notes.txt", "~$mine.xlsx", ".hidden.csv"):
         (paths.RAW_DATA / name).touch()
     assert data.resolve() == data.Source(paths.SHARED_DATA / "assignment.xlsx", "found in ../shared/data/")
-    for name in ("mine.csv", sources.JUDGE_CSV, "assignment.xlsx"):  # each one more preferred than those before
+    for name in ("mine.csv", sources.JUDGE_CSV, "assignment.xlsx"):  # each is preferred to those before
         (paths.RAW_DATA / name).touch()
         assert data.resolve() == data.Source(paths.RAW_DATA / name, "found in data/raw/")
 
@@ -137,7 +137,7 @@ def test_offline_never_downloads(monkeypatch, variable):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers each path in the way that its name says."""
+    """Answers each path as its name says."""
 
     def do_GET(self):
         name = self.path.strip("/")
@@ -153,7 +153,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def address(monkeypatch):
-    """Of a server on the local machine."""
+    """The address of a local server."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

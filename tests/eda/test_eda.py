@@ -60,7 +60,7 @@ class TestDescribe:
     def test_a_retweet_has_the_same_words(self, tweets):
         groups = tweets["same_words"]
         assert groups[0] == groups[1]
-        assert groups.nunique() == 5  # {link} is a word to the splits, so the two about the battery differ
+        assert groups.nunique() == 5  # the splits take {link} for a word, so the two about the battery differ
 
     def test_missing_labels_get_a_name(self):
         assert lines(described([("text", None, None)]), "product", "emotion") == [(eda.NO_PRODUCT, eda.NO_LABEL)]
@@ -205,7 +205,7 @@ class TestRepeats:
         emotion = eda.conflicts(tweets, groups, "emotion")
         assert lines(emotion, "group", "labels", "agreement") == [(0, 2, 0.5), (1, 1, 1.0)]
         product = eda.conflicts(tweets, groups, "product")
-        assert lines(product, "group", "tweets", "labels") == [(0, 2, 1), (1, 2, 2)]  # group 2: one has none
+        assert lines(product, "group", "tweets", "labels") == [(0, 2, 1), (1, 2, 2)]  # group 2: one unlabelled
 
     def test_conflicting_labels(self, tweets):
         frame = eda.conflicting_labels(tweets, np.zeros(len(tweets), dtype=int), "emotion")

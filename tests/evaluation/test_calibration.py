@@ -1,4 +1,4 @@
-"""Calibration: temperatures that are known, tables that can be counted by hand."""
+"""Calibration: known temperatures, and tables that can be counted by hand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tf_model.evaluation.calibration import (
 
 
 def drawn(temperature: float, rows: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels drawn from probabilities, and those probabilities as a model that is too sure or unsure would say them."""
+    """Labels drawn from probabilities, and these probabilities as of an over- or underconfident model."""
     random = np.random.default_rng(seed)
     true = scale(random.dirichlet([1, 2, 3], rows), 1.0)
     label_ids = (true.cumsum(axis=1) > random.random((rows, 1))).argmax(axis=1)
@@ -72,13 +72,13 @@ def test_brier_score_of_certainty_and_of_ignorance():
 
 def test_risk_coverage_and_the_threshold_chosen_from_it():
     table = risk_coverage(np.array([0.2, 0.4, 0.6, 0.8]), np.array([False, False, True, True]), points=6)
-    assert [row["threshold"] for row in table] == [0, 0.2, 0.4, 0.6, 0.8]  # none is left at 1
+    assert [row["threshold"] for row in table] == [0, 0.2, 0.4, 0.6, 0.8]  # no rows at 1
     assert [row["rows"] for row in table] == [4, 4, 3, 2, 1]
     assert [row["accuracy"] for row in table] == pytest.approx([0.5, 0.5, 2 / 3, 1, 1])
     assert choose_threshold(table, 0.6) == 0.4
     assert choose_threshold(table, 1.0) == 0.6
     hopeless = risk_coverage(np.array([0.2, 0.9]), np.array([True, False]), points=11)
-    assert choose_threshold(hopeless, 0.99) == 0  # the best there is
+    assert choose_threshold(hopeless, 0.99) == 0  # the best possible
 
 
 def test_a_confidence_at_the_threshold_is_answered_and_an_accuracy_at_the_target_is_enough():

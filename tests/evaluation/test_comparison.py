@@ -1,4 +1,4 @@
-"""Two models on the same rows: figures that can be worked out by hand, and which rows may be used."""
+"""Two models on the same rows: metrics worked out by hand, and which rows may be used."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tf_model.inference.predictor import Predictor
 
 
 def right(*counts: tuple[bool, bool, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Two arrays from (old is right, new is right, number of rows)."""
+    """Two arrays from (old is correct, new is correct, rows)."""
     rows = [(old, new) for old, new, number in counts for _ in range(number)]
     return tuple(np.array(column) for column in zip(*rows, strict=True))
 
@@ -37,7 +37,7 @@ def test_mcnemar_is_a_sign_test_on_the_rows_where_they_differ():
     old, new = right((True, True, 500), (False, False, 60), (True, False, 3), (False, True, 12))
     assert mcnemar_test(old, new) == pytest.approx(2 * sum(comb(15, k) for k in range(4)) / 2**15)
     assert mcnemar_test(new, old) == pytest.approx(mcnemar_test(old, new))
-    # What both get right or wrong says nothing.
+    # What both get right or wrong does not count.
     assert mcnemar_test(*right((True, False, 3), (False, True, 12))) == pytest.approx(mcnemar_test(old, new))
 
 
@@ -77,7 +77,7 @@ def test_repeats_of_one_text_do_not_make_the_interval_narrower():
     alone = difference_interval(old, new)
     tenfold = difference_interval(np.repeat(old, 10), np.repeat(new, 10), np.repeat(np.arange(76), 10))
     assert tenfold == pytest.approx(alone, abs=1e-9)
-    low, high = difference_interval(np.repeat(old, 10), np.repeat(new, 10))  # taken for ten times as many texts
+    low, high = difference_interval(np.repeat(old, 10), np.repeat(new, 10))  # taken as ten times as many texts
     assert high - low < 0.5 * (alone[1] - alone[0])
 
 
@@ -114,7 +114,7 @@ PRODUCTS = ("iPhone", "iPad", "Google")
 
 
 def unlike(letter: str) -> str:
-    """Words that no other letter gives: rows that are no near-duplicates of each other."""
+    """Words unique to a letter, so that no rows are near-duplicates."""
     return " ".join(f"{letter}{end}" for end in ("rotun", "limax", "spend", "kworth", "ymbal"))
 
 
@@ -136,7 +136,7 @@ def dataset(tmp_path):
 
 
 def model(folder, dataset, rows, *, sees=("ipad", "iphone"), emotion=False, **metrics) -> Predictor:
-    """One that knows the products in ``sees`` when it reads them, and has validated on ``rows``."""
+    """A model that recognizes the products in ``sees`` and was validated on ``rows``."""
 
     def score(batch):
         texts = [text.decode().lower() for text in batch]
@@ -191,7 +191,7 @@ def test_the_answer_decides_where_both_give_one(tmp_path, dataset):
     found = compare_models(old, new, dataset)
     assert list(found["tasks"]) == ["product", "emotion", "answer"]
     assert found["task"] == "answer"
-    # Best guesses, whatever is withheld; no emotion needs no product, an unknown product is not judged.
+    # Best guesses, withheld or not; no emotion needs no product, unknown products are not judged.
     assert found["tasks"]["answer"]["old"]["accuracy"] == 1.0
     assert found["tasks"]["answer"]["only_old_right"] == 8
     assert found["tasks"]["product"]["rows"] == 13
@@ -233,7 +233,7 @@ def test_models_of_targets_are_compared_on_the_labelled_mentions(tmp_path):
     (old.folder / "products.csv").write_text("name,aliases\nXbox,\nKindle,\n", encoding="utf-8")
     found = compare_models(old, new, dataset)
     target = found["tasks"]["target"]
-    assert found["rows"] == target["rows"] == 3 + 3 + 2  # not what is only assumed: no emotion toward the other product
+    assert found["rows"] == target["rows"] == 3 + 3 + 2  # without the assumed label of the other product: no emotion
     assert (target["old"]["accuracy"], target["new"]["accuracy"]) == (5 / 8, 1.0)
     assert (found["task"], target["only_new_right"]) == ("target", 3)
 

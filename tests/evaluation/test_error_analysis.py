@@ -1,4 +1,4 @@
-"""What follows from validation predictions: figures that can be worked out by hand."""
+"""What follows from validation predictions: metrics worked out by hand."""
 
 import json
 
@@ -30,8 +30,8 @@ def predictions(*rows):
 
 FOUR = predictions(
     (7, 0, [0.9, 0.1, 0.0]),  # right
-    (3, 1, [0.6, 0.3, 0.1]),  # wrong, with doubt
-    (9, 2, [0.95, 0.04, 0.01]),  # wrong, without
+    (3, 1, [0.6, 0.3, 0.1]),  # wrong, uncertain
+    (9, 2, [0.95, 0.04, 0.01]),  # wrong, certain
     (1, 1, [0.3, 0.5, 0.2]),  # right
 )
 
@@ -45,7 +45,7 @@ def change_json(file, change):
 class TestReference:
     @pytest.fixture
     def as_many(self, tmp_path):
-        """A model that was validated on as many rows as the report."""
+        """A model validated on as many rows as in the report."""
         folder = write_single(tmp_path)
         change_json(folder / "metrics.json", lambda metrics: metrics["validation"]["product"].update(rows=659))
         return folder

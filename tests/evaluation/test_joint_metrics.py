@@ -1,4 +1,4 @@
-"""The figures of a model of both tasks: what counts as right, what is judged by what, and what is reported apart."""
+"""Metrics of a model of both tasks: what is correct, on which rows, and what is reported separately."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def surely(product: int, emotion: int, confidence: float = 0.9) -> np.ndarray:
     return np.concatenate(parts)
 
 
-# True product and emotion; what the model says.
+# True product and emotion; probabilities.
 ROWS = [
     ((IPAD, POSITIVE), surely(IPAD, POSITIVE)),  # right
     ((IPAD, POSITIVE), surely(IPHONE, POSITIVE)),  # wrong target
-    ((UNKNOWN, NEGATIVE), surely(IPHONE, NEGATIVE)),  # right: nobody knows the target
+    ((UNKNOWN, NEGATIVE), surely(IPHONE, NEGATIVE)),  # right: the target is unknown
     ((UNKNOWN, NEGATIVE), surely(IPHONE, NONE)),  # wrong: no emotion is not an unknown target
     ((UNKNOWN, NONE), surely(IPHONE, NONE)),  # right
-    ((IPHONE, UNKNOWN), surely(IPHONE, POSITIVE)),  # "I can't tell": judged for its product alone
+    ((IPHONE, UNKNOWN), surely(IPHONE, POSITIVE)),  # "I can't tell": only its product is judged
 ]
 LABEL_IDS = np.array([truth for truth, _ in ROWS])
 PROBABILITIES = np.stack([scores for _, scores in ROWS])
@@ -53,8 +53,8 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
     assert answer["accuracy"] == pytest.approx(3 / 5)
     assert answer["emotion_rows_accuracy"] == pytest.approx(2 / 4)
     assert found["product"]["rows"] == 3  # those with a product, whatever their emotion
-    assert found["emotion"]["rows"] == 5  # not the one that nobody could tell
-    assert found["product"]["ece"] == pytest.approx(0.9 - 2 / 3)  # two of three right, each 0.9 sure
+    assert found["emotion"]["rows"] == 5  # not the "I can't tell" one
+    assert found["product"]["ece"] == pytest.approx(0.9 - 2 / 3)  # two of three right, confidence 0.9
     little = 0.1 / 8  # of each other class
     right, wrong = 0.1**2 + 8 * little**2, 0.9**2 + (1 - little) ** 2 + 7 * little**2
     assert found["product"]["brier"] == pytest.approx((2 * right + wrong) / 3)
@@ -65,7 +65,7 @@ def test_an_unknown_target_is_judged_by_its_emotion_and_reported_apart():
 
 def test_shares_of_the_emotions_are_counted_by_the_labels_by_the_guesses_and_among_the_answered():
     unsure = PROBABILITIES.copy()
-    unsure[:2] = surely(IPAD, POSITIVE, confidence=0.5)  # of the joined answer 0.25: withheld
+    unsure[:2] = surely(IPAD, POSITIVE, confidence=0.5)  # 0.25 for the joint label: withheld
     found = joint_metrics.evaluate_predictions(LABEL_IDS, unsure, 0.5)
     shares = found["answer"]["emotion_shares"]
     assert shares[tasks.POSITIVE] == {"labels": 2 / 5, "best_guess": 2 / 5, "answered": 0.0}
@@ -83,7 +83,7 @@ def test_no_part_is_calibrated_by_its_own_labels():
     parts = np.array_split(np.random.default_rng(1).permutation(len(label_ids)), 3)
     before = joint_metrics.calibrate_across(label_ids, probabilities, parts)
     others = label_ids.copy()
-    for column, task in enumerate(tasks.ANSWER_TASKS):  # now the model is always right in the first part
+    for column, task in enumerate(tasks.ANSWER_TASKS):  # the model is always right in the first part
         others[parts[0], column] = joint_metrics.by_task(probabilities)[task.name][parts[0]].argmax(axis=1)
     after = joint_metrics.calibrate_across(others, probabilities, parts)
     np.testing.assert_array_equal(before[parts[0]], after[parts[0]])
@@ -145,7 +145,7 @@ def test_what_calibration_gains_is_told_tweet_by_tweet_with_near_duplicates_draw
         gain, (low, high) = found[name]["brier_gain"]["difference"], found[name]["brier_gain"]["interval"]
         assert gain == pytest.approx(found[name]["before"]["brier"] - found[name]["after"]["brier"])
         assert low < gain < high
-    # Labels without any connection to the probabilities: the flatter these are, the better.
+    # Labels are independent of the probabilities: the flatter these, the better.
     assert found["product"]["brier_gain"]["interval"][0] > 0
     assert found["emotion"]["brier_gain"]["interval"][1] < 0
     assert "brier_gain" not in joint_metrics.evaluate_calibration(label_ids, probabilities, after)["product"]
@@ -191,7 +191,7 @@ def test_calibration_keeps_distributions_and_each_tasks_order():
 def test_the_threshold_is_the_lowest_that_reaches_what_it_is_chosen_for():
     random = np.random.default_rng(2)
     confidence = random.uniform(0.4, 1, 3000)
-    emotion = np.where(random.uniform(size=3000) < confidence, NONE, POSITIVE)  # right as often as it says
+    emotion = np.where(random.uniform(size=3000) < confidence, NONE, POSITIVE)  # right as often as claimed
     probabilities = np.stack([surely(IPAD, NONE, each) for each in confidence])
     label_ids = np.stack([np.full(3000, UNKNOWN), emotion], axis=1)
     chosen = joint_metrics.threshold_for(label_ids, probabilities)
@@ -199,7 +199,7 @@ def test_the_threshold_is_the_lowest_that_reaches_what_it_is_chosen_for():
     assert chosen["target_accuracy"] == 0.8
     reached = [row["threshold"] for row in rows if row["accuracy"] >= 0.8]
     assert chosen["threshold"] == min(reached)
-    assert 0.5 < chosen["threshold"] < 0.7  # the surest above 0.6 are right in 0.8 of the cases
+    assert 0.5 < chosen["threshold"] < 0.7  # those above 0.6 are right in 0.8 of the cases
 
 
 def test_predictions_are_the_answers_that_the_threshold_lets_through():
@@ -231,7 +231,7 @@ def test_a_model_of_targets_alone_is_calibrated_and_gives_answers():
     random = np.random.default_rng(4)
     scores = random.dirichlet(np.full(3, 0.3), 600)
     ids = random.integers(0, 3, (600, 1))
-    ids[::4] = UNKNOWN  # the labels that are only assumed
+    ids[::4] = UNKNOWN  # the assumed labels
     known, chosen = ids[:, 0] != UNKNOWN, [tasks.TARGET]
     parts = np.array_split(random.permutation(600), 3)
     found = joint_metrics.evaluate_out_of_fold(ids, scores, parts, np.arange(600), chosen)

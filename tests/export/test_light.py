@@ -1,4 +1,4 @@
-"""The light model as it is written: the same network, judged, and left out where it cannot be had."""
+"""Writing the light model: the same network, judged, and left out if it cannot be made."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CALIBRATION = {"temperature": {"product": 1.7, "emotion": 0.8}, "threshold": 0.4
 
 @pytest.fixture(scope="module", params=["cls", "mean"])
 def fitted(request, tiny_bert: Path) -> Fitted:
-    """A classifier of random weights, large enough for texts to differ in their classes."""
+    """A classifier with random weights, large enough for texts to get different classes."""
     from tf_model.device import prepare
 
     prepare(3, precision="float32")
@@ -71,7 +71,7 @@ def test_without_rows_to_judge_by_it_stays_in_32_bit_floats(fitted, tmp_path, ca
     assert "light model: float32, for want of the rows" in said
     assert "set TWEETS_DATA to the file that the model was trained on" in said
     np.testing.assert_allclose(scored(tmp_path), probabilities, atol=1e-5)
-    assert probabilities.std(axis=0).max() > 1e-3  # or any weights would do
+    assert probabilities.std(axis=0).max() > 1e-3  # or any weights would pass
 
 
 def test_8_bits_are_taken_where_they_lose_little(fitted, tmp_path, monkeypatch, rows, probabilities, capsys):

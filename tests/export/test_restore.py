@@ -1,4 +1,4 @@
-"""A saved model is read back as it was trained, and exported once more."""
+"""A saved model is restored as it was trained, and exported again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ARTIFACTS = ["metrics.json", "history.csv", "model_card.md", "mine.txt"]
 
 
 def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
-    """A saved model of a tiny BERT with random weights, large enough for texts to differ in their classes."""
+    """A saved tiny BERT with random weights, large enough for texts to get different classes."""
     from tf_model.device import prepare
     from tf_model.io.files import write_json
     from tf_model.modeling import classifier
@@ -43,7 +43,7 @@ def save(name: str, pooling: str, tiny_bert: Path, folder: Path) -> Path:
         write_json(folder / "calibration.json", CALIBRATIONS[name])
     write_json(folder / "labels.json", {"task": name, "labels": {task.name: task.labels for task in chosen}})
     write_json(folder / "recipe.json", recipe.to_dict())
-    # Of data that is not found, whatever there is: the light model then stays in 32-bit floats.
+    # Its data is never found, so the light model stays in 32-bit floats.
     metrics = {"dataset": "custom", "data_sha256": "0" * 64, "backbone": {"sha256": tiny.sha256}}
     write_json(folder / "metrics.json", metrics)
     for artifact in ARTIFACTS[1:]:
@@ -68,7 +68,7 @@ def folder(request) -> Path:
 
 @pytest.fixture
 def copy(product, tmp_path) -> Path:
-    """The model of the product, that a test may damage."""
+    """The product model, which a test may damage."""
     return shutil.copytree(product, tmp_path / "copy")
 
 
@@ -79,7 +79,7 @@ def same(one: Path, other: Path) -> None:
     first, second = (model.predict(TEXTS, probabilities=True) for model in models)
     numbers = first.select_dtypes("number").columns
     np.testing.assert_allclose(first[numbers], second[numbers], atol=1e-6)
-    assert (first[numbers].std() > 1e-3).any()  # or any weights would do
+    assert (first[numbers].std() > 1e-3).any()  # or any weights would pass
     assert first.drop(columns=numbers).equals(second.drop(columns=numbers))
 
 

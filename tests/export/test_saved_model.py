@@ -1,4 +1,4 @@
-"""The saved model: what it returns, what it needs, what is beside it, and that it is whole or not there."""
+"""The saved model: what it returns and needs, the files beside it, and that it is complete or absent."""
 
 import csv
 import errno
@@ -94,7 +94,7 @@ def fitted(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory):
         if "LayerNorm" not in variable.name:
             variable.assign(variable * 50)
     encoder = TextEncoder(tiny.vocabulary, RECIPE.cleaning, tiny.lower_case, RECIPE.max_tokens)
-    shutil.rmtree(folder)  # what is saved must not need it
+    shutil.rmtree(folder)  # the export must not need it
     return Fitted(bert, encoder, HISTORY)
 
 
@@ -142,7 +142,7 @@ def save(fitted, validation, probabilities, metrics):
 
 @pytest.fixture(scope="module")
 def folder(save, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported model, moved after it was written."""
+    """The exported model, moved after export."""
     home = tmp_path_factory.mktemp("exported")
     save(home / "first" / "product")
     assert [path.name for path in (home / "first").iterdir()] == ["product"]
@@ -167,7 +167,7 @@ def serve(folder: Path):
 
 @pytest.fixture
 def unsaved(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """In place of TensorFlow's saving: writes one file, then raises ``error`` if there is one, and counts its calls."""
+    """Replaces TensorFlow's saving: writes one file, raises ``error`` if set, and counts its calls."""
     import tensorflow as tf
 
     stub = SimpleNamespace(error=None, calls=0)
@@ -195,7 +195,7 @@ def test_signature_is_as_documented(serve):
         "product": (tf.string, [None]),
         "product_confidence": (tf.float32, [None]),
         "product_probabilities": (tf.float32, [None, 9]),
-        # As it was published first.
+        # As first published.
         "label": (tf.string, [None]),
         "confidence": (tf.float32, [None]),
         "probabilities": (tf.float32, [None, 9]),
@@ -221,18 +221,18 @@ def test_measured_it_says_the_same_and_how_long_it_took_and_which_tokens_are_unk
     unknown = measured["unknown_share"]
     assert (unknown.dtype, unknown.shape) == (np.float32, (len(batch),))
     assert unknown[texts.index("")] == 0
-    assert unknown[texts.index("a" * 300)] == 1  # longer than any word that is taken apart
+    assert unknown[texts.index("a" * 300)] == 1  # too long a word to be split
 
 
 def test_the_weights_of_the_words_add_up_to_the_change_of_the_score(predictor, texts):
-    for text in texts[:4]:  # this model reads the first token alone
+    for text in texts[:4]:  # this model reads only the first token
         [attribution] = predictor.explain(text).tasks.values()
         assert sum(attribution.weights) == pytest.approx(attribution.change, rel=0.05, abs=0.01)
 
 
 def test_the_time_of_the_model_grows_with_the_tokens_and_that_of_tokenizing_with_the_texts(predictor):
     score = predictor.score
-    # Nothing is left of a text of the first kind, 126 tokens of one of the second, which is no longer.
+    # Texts of the first kind lose all tokens; the second, of similar length, keep 126.
     few, many = [b"http://" + b"x" * 2000] * 200, [b"my ipad " * 251] * 200
 
     def least(batch, stage):
@@ -295,7 +295,7 @@ def test_says_what_the_classifier_said(serve, fitted, texts):
     scores = serve(texts)["probabilities"].numpy()
     expected = fitted.probabilities(encode(fitted.encoder, texts))
     np.testing.assert_allclose(scores, expected, atol=1e-5)
-    assert len({*expected.argmax(axis=1)}) >= 2  # texts of several classes, or this would say little
+    assert len({*expected.argmax(axis=1)}) >= 2  # with one class, this would prove little
     assert np.ptp(expected, axis=0).max() > 0.5
 
 
@@ -370,14 +370,14 @@ def test_only_weights_are_saved_not_the_state_of_the_optimizer(folder, fitted):
 def test_folder_can_be_read_by_everyone_who_may(folder):
     umask = os.umask(0)
     os.umask(umask)
-    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask  # not that of a temporary folder
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask  # not a temporary folder's
 
 
 def test_model_card_says_what_was_measured_and_warns_of_the_sample(folder, metrics):
     card = (folder / "model_card.md").read_text(encoding="utf-8")
     header = yaml.safe_load(card.split("---\n")[1])
     assert header["pipeline_tag"] == "text-classification"
-    assert header["license"] == "other"  # that of the weights it started from, unknown of a folder
+    assert header["license"] == "other"  # that of the base weights, unknown for a folder
     assert "base_model" not in header
     validation = metrics["validation"]["product"]
     assert "# product\n\n> **Trained on the small sample corpus, not on the real data.**" in card

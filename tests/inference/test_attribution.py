@@ -1,4 +1,4 @@
-"""The points of the explanations: rules that integrate what they should, and rounds that end with one of them."""
+"""The points of the explanations: rules that integrate correctly, and rounds that end with a rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which texts are fit for the model, and which files hold none."""
+"""Which texts are fit for the model, and which files have none."""
 
 import pandas
 import pytest

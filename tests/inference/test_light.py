@@ -1,4 +1,4 @@
-"""A light model at work: its answers, and what becomes of one that cannot be used."""
+"""The light model in use: its answers, and what happens if it cannot be used."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TEXTS *= 5
 
 
 def save(name: str, tiny_bert: Path, folder: Path) -> Path:
-    """A model of random weights with its light one, in 32-bit floats."""
+    """A model with random weights and its light model, in 32-bit floats."""
     from tf_model.device import prepare
     from tf_model.export.light import write_light
     from tf_model.export.saved_model import save_graph
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_named(copy, capsys):
         damage(copy, name)
         with pytest.raises(ModelError, match=rf"{name} is damaged, or comes from another training; copy the whole"):
             Predictor.load(copy, "light")
-        damage(copy, name)  # the same bit once more: it is whole again
+        damage(copy, name)  # flips the same bit back: it is intact
     damage(copy, name)
     model = Predictor.load(copy)
     assert model.runtime == "tensorflow"
@@ -211,7 +211,7 @@ def test_one_of_another_version_and_a_missing_package(copy, monkeypatch):
 
 @pytest.mark.parametrize("runtime", ["tensorflow", "light"])
 def test_files_of_another_training_are_refused(copy, runtime):
-    """The graph of one training with the variables of another has the same shapes, and would load without a word."""
+    """The graph of one training with the variables of another has the same shapes, and would load silently."""
     name = "light/network.bin" if runtime == "light" else "variables/variables.data-00000-of-00001"
     damage(copy, name)
     with pytest.raises(ModelError, match=f"{name} is damaged, or comes from another training"):

@@ -1,4 +1,4 @@
-"""Predictions that are measured: each stage, the unknown tokens, and how many calls are under way."""
+"""Measured predictions: each stage, the unknown tokens, and the number of calls under way."""
 
 import time
 from dataclasses import replace
@@ -16,7 +16,7 @@ TEXTS = ["my ipad", "", "a longer text without it", "my ipad", None]
 
 
 def telling(pause=0.0):
-    """The model in plain Python that says how it scored: one third of ``pause`` seconds to tokenize a batch."""
+    """The model in plain Python that reports its times: it tokenizes for a third of ``pause`` seconds."""
     plain = stub()
 
     def score(batch):

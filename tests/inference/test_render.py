@@ -18,7 +18,7 @@ from tf_model.predict import Predictor
 
 @pytest.fixture
 def stubbed(monkeypatch):
-    """The command line with the stub in place of a saved model."""
+    """The command with the stub in place of a saved model."""
     monkeypatch.setattr(Predictor, "load", lambda folder=None: stub())
 
 
@@ -52,7 +52,7 @@ def test_csv_is_the_default_for_a_pipe_and_a_table_for_a_terminal(stubbed, capsy
 
 @pytest.fixture
 def targets(monkeypatch):
-    """The command line with a stub that answers for each product, and guesses where a text names none."""
+    """The command with a stub that answers for each product, and guesses if a text names none."""
     guesser = stub(has_emotion=True)
     found = TargetPredictor(target_stub(), Products({"Xbox": [], "[red]Kindle[/red]": ["Kindle"]}), guesser)
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: found)
@@ -113,7 +113,7 @@ FOUND = Explanation(("my", "[red]iPad[/red]", "\x1b[31mbroke"), {"product": PROD
 
 @pytest.fixture
 def explaining(monkeypatch):
-    """A function that explains one text by the stub, which finds what it is told to."""
+    """A function that explains one text with the stub, which returns what it is given."""
 
     def explain(found: Explanation, text: str = "my iPad broke", has_emotion: bool = True, form: str | None = None):
         predictor = stub(has_emotion=has_emotion)
@@ -180,7 +180,7 @@ WORDS = Explanation(("[MASK]", "bad"), {"target": Attribution(EMOTIONS[0], (0.5,
 
 @pytest.fixture
 def explained(targets, monkeypatch):
-    """The command line with a stub that explains."""
+    """The command with a stub that explains."""
     found = replace(targets, model=replace(targets.model, explainer=lambda _: WORDS), answer=None)
     monkeypatch.setattr(TargetPredictor, "load", lambda *_: found)
     return found

@@ -1,4 +1,4 @@
-"""A row for each product that a text names: where it is named, and what is felt about it."""
+"""A row for each product that a text names: where, and the emotion toward it."""
 
 import shutil
 from dataclasses import replace
@@ -29,7 +29,7 @@ COLUMNS = {
 
 
 def rows_of(frame: pandas.DataFrame) -> list[tuple]:
-    """The rows, a missing value as None."""
+    """The rows, missing values as None."""
     return [tuple(None if pandas.isna(value) else value for value in row) for row in frame.itertuples(index=False)]
 
 

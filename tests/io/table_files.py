@@ -1,4 +1,4 @@
-"""Files of users for the tests, written, read and saved again."""
+"""Users' files for the tests: written, read and saved again."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def workbook(path: Path, **sheets: list[list]) -> Path:
 
 
 def message_of(error: type[TweetTargetError], path, **options) -> str:
-    """The message with which reading ``path`` to its end fails, after checking that it is one line."""
+    """The error message of reading all of ``path``, which must be one line."""
     with pytest.raises(error) as caught:
         read(path, **options)
     message = str(caught.value)
@@ -54,7 +54,7 @@ def message_of(error: type[TweetTargetError], path, **options) -> str:
     return message
 
 
-# For properties: rows of two cells that are hard to write and read.
+# For property tests: rows of two cells that are hard to write and read.
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 AWKWARD = st.sampled_from(
     ["", '"', '""', "\r", "\n", "\r\n", ",", ";", "\t", " ", "NA", "=1", "\ufeff", "_x000D_", "é"]

@@ -140,7 +140,7 @@ def test_permissions_follow_the_umask(kind, umask, tmp_path):
     before = os.umask(umask)
     try:
         make(target, "content", kind)
-        assert os.umask(umask) == umask  # it is only looked at
+        assert os.umask(umask) == umask  # it was only read
     finally:
         os.umask(before)
     assert stat.S_IMODE(target.stat().st_mode) == (0o666 if kind is whole_file else 0o777) & ~umask
@@ -162,7 +162,7 @@ def test_two_writers_at_once_do_not_meet(kind, tmp_path):
         assert one != other
         write(one, "one", kind)
         write(other, "other", kind)
-    assert read(target, kind) == "one"  # the outer block ends last
+    assert read(target, kind) == "one"  # the outer block exits last
     assert names(tmp_path) == ["target"]
 
 
@@ -438,7 +438,7 @@ def test_what_another_process_does_is_not_done_twice(tmp_path):
         message = f"another training is under way (process {holder.pid}); choose another --name"
         assert str(refused.value) == message
     finally:
-        holder.kill()  # nothing can be cleaned up: the system lets go of the lock
+        holder.kill()  # no cleanup runs: the system releases the lock
         holder.communicate()
     with locked(lock, "another training"):
         assert lock.read_text() == f"{os.getpid()}\n"

@@ -1,4 +1,4 @@
-"""The column of texts: by name, or the longest texts."""
+"""The text column: by name, or the longest texts."""
 
 import pandas
 import pyarrow

@@ -86,7 +86,7 @@ def test_a_disk_that_fills_up_while_a_workbook_is_saved_is_one_error_and_no_trac
     try:
         with pytest.raises(OutputError, match="cannot write"):
             save_with_little_room()
-        gc.collect()  # what is still open tries once more
+        gc.collect()  # open files try again
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert ignored == []
