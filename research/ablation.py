@@ -76,8 +76,8 @@ def as_many_left_out(problem: Problem, seed: int) -> Sequence[splits.Split]:
     """The control of :func:`without_duplicates`: the same number of training tweets left out at random."""
     (split,) = problem.folds[REPORT]
     (clean,) = without_duplicates(problem, seed)
-    kept = np.random.default_rng(seed).permutation(len(split.train))[: len(clean.train)]
-    return (splits.Split(split.train[np.sort(kept)], split.validation),)
+    chosen = np.random.default_rng(seed).permutation(len(split.train))[: len(clean.train)]
+    return (splits.Split(split.train[np.sort(chosen)], split.validation),)
 
 
 SWITCHES: dict[str, Switch] = {

@@ -352,17 +352,17 @@ def out_of_fold(name: str, problem: Problem, settings: config.TrainingConfig, da
             store=cross_validation.grouped_store(own_settings, weights, runtime, folds, data_identity, tasks.ANSWER),
             title=lambda _, fold: f"{title}, fold {fold} of {len(folds)}",
         )
-        kept = list(results)
-        seconds = sum(row["seconds"] for result in kept for row in result.history)
-        return study.OutOfFold(cross_validation.out_of_fold(kept, own_settings.seed, len(rows)), seconds)
+        fold_results = list(results)
+        seconds = sum(row["seconds"] for result in fold_results for row in result.history)
+        return study.OutOfFold(cross_validation.out_of_fold(fold_results, own_settings.seed, len(rows)), seconds)
 
     def fit_and_score(split: splits.Split) -> np.ndarray:
         texts = [rows.texts[position] for position in split.validation]
         return train_and_score(variant, rows.take(split.train), settings, texts)
 
     depends_on = data_identity, settings.to_dict(), variant.title, TFIDF_SETTINGS if variant.uses_tfidf else ""
-    kept = f"variant-{name}-seed-{settings.seed}"
-    return study.score_folds(kept, depends_on, len(rows), folds, fit_and_score, title)
+    store_name = f"variant-{name}-seed-{settings.seed}"
+    return study.score_folds(store_name, depends_on, len(rows), folds, fit_and_score, title)
 
 
 def train_and_score(
