@@ -203,7 +203,7 @@ def _large(path: Path, records: int) -> dict[str, Any]:
         )
 
     times = {name: _seconds(lambda seconds=seconds: query_page(seconds)) for name, seconds in SPANS.items()}
-    times["newest predictions"] = _seconds(lambda: store.predictions(now - 3600, now, most=100))
+    times["newest predictions"] = _seconds(lambda: store.predictions(now - 3600, now, limit=100))
     whole, errors, corrections = query_page(DAYS * DAY)
     assert sum(window.predictions for window in whole.windows) == records
     assert 0 < len(errors) <= MOST_ERRORS

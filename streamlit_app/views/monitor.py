@@ -21,10 +21,10 @@ from tf_model.errors import TweetTargetError, plural
 from tf_model.monitor import accuracy, drift, reference
 from tf_model.monitor.aggregates import CPU, ERRORS, GPU_MEMORY, GPU_UTILIZATION, MEMORY, SECONDS
 from tf_model.monitor.events import ABSTAINED
-from tf_model.monitor.export import labelled
+from tf_model.monitor.export import labelled_rows
 from tf_model.monitor.report import FEWEST_REQUESTS, PERCENTILES, SIGNALS, Report
 from tf_model.monitor.report import make as make_report
-from tf_model.monitor.store import DAY, HOUR, MINUTE, Of, Store
+from tf_model.monitor.store import DAY, HOUR, MINUTE, Store, StreamFilter
 
 WINDOWS = {
     "15 min": 15 * MINUTE,
@@ -95,7 +95,7 @@ def _names(versions: list[tuple[str, str, float]]) -> dict[tuple[str, str], str]
 
 
 @_explained_problems()
-def _show(store: Store, of: Of, seconds: float | None) -> None:
+def _show(store: Store, of: StreamFilter, seconds: float | None) -> None:
     """Show all metrics of one version of a model; versions are never mixed."""
     model, version, source = of
     until = time.time()
@@ -131,8 +131,8 @@ def _clock(seconds: float) -> str:
 
 def _show_alarms(report: Report) -> None:
     """Show the alarms in words, or that there are none, and the signals that could not be judged."""
-    few = [SIGNAL_NAMES[each].lower() for each in report.judged if each not in report.decided]
-    unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judged]
+    few = [SIGNAL_NAMES[each].lower() for each in report.judgeable_signals if each not in report.judged_signals]
+    unknown = [SIGNAL_NAMES[each].lower() for each in SIGNAL_NAMES if each not in report.judgeable_signals]
     reasons = [f"{', '.join(few)} (too few records so far)"] if few else []
     reasons += [f"{', '.join(unknown)} (no reference to compare with)"] if unknown else []
     undecided = f"Not judged: {'; '.join(reasons)}." if reasons else ""
@@ -142,11 +142,11 @@ def _show_alarms(report: Report) -> None:
         lines = [f"**{count} {plural(count, 'alarm', 'alarms')}**"]
         lines += [f"- **{SIGNAL_NAMES[alarm.signal]}**: {plain_markdown(alarm.words)}" for alarm in report.alarms]
         st.error("\n".join([*lines, "", undecided]), icon=":material/notification_important:")
-    elif report.decided == ("log",):
+    elif report.judged_signals == ("log",):
         words = f"Too little to judge: {counted} in this time, alarms need {FEWEST_REQUESTS}."
         st.info(words, icon=":material/hourglass_empty:")
     else:
-        judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.decided)
+        judged = ", ".join(SIGNAL_NAMES[signal].lower() for signal in report.judged_signals)
         st.success(f"No alarm over {counted}. Judged: {judged}. {undecided}".strip(), icon=":material/check_circle:")
 
 
@@ -202,16 +202,16 @@ def _show_accuracy(report: Report, piece: str) -> None:
     windows = report.windows
     corrected = [accuracy.from_corrections(window, FEWEST) for window in windows]
     estimated = {
-        task: [accuracy.from_confidence(window, task, FEWEST) for window in windows] for task in report.estimated
+        task: [accuracy.from_confidence(window, task, FEWEST) for window in windows] for task in report.estimates
     }
     spoken = ["No answer was judged by users."]
-    if report.corrected.rows:
-        spoken = [f"Judged correct by users: {_accuracy_words(report.corrected)}."]
-    spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimated.items()]
-    if report.estimated.keys() >= tasks.TASKS.keys():
+    if report.user_accuracy.rows:
+        spoken = [f"Judged correct by users: {_accuracy_words(report.user_accuracy)}."]
+    spoken += [f"Estimated for the {task}: {_accuracy_words(figure)}." for task, figure in report.estimates.items()]
+    if report.estimates.keys() >= tasks.TASKS.keys():
         spoken.append("The estimate for the product counts only texts with an emotion: the others have no product.")
-    if report.estimated and report.signals["drift"]:
-        spoken.append(accuracy.DRIFTED)
+    if report.estimates and report.signals["drift"]:
+        spoken.append(accuracy.DRIFT_WARNING)
     chart = monitor_charts.accuracy(windows, corrected, estimated, "Accuracy: estimated, and judged by users")
     _show_chart(chart, "Accuracy", " ".join(spoken), f"Points: {piece}, with {FEWEST} or more answers.")
 
@@ -294,7 +294,7 @@ def _show_corrections(store: Store, corrections: pd.DataFrame) -> None:
     )
     offer_file(
         "Download all corrections",
-        lambda: labelled(store.corrections()).to_csv(index=False),
+        lambda: labelled_rows(store.corrections()).to_csv(index=False),
         "corrections.csv",
         "monitor_corrections",
         help="All with a label, from every model and time, for `python -m tf_model.train --extra corrections.csv`",
@@ -315,14 +315,14 @@ def _show_drift(report: Report, folder: Path) -> None:
         return
     frame = pd.DataFrame([asdict(each) for each in report.drifts])
     frame = frame.assign(
-        feature=frame["feature"].map(drift.IN_WORDS), state=frame["alarm"].map({True: "ALARM", False: "ok"})
+        feature=frame["feature"].map(drift.FEATURE_NAMES), state=frame["alarm"].map({True: "ALARM", False: "ok"})
     )
     st.dataframe(
         frame[["feature", "state", "index", "bound", "p_value", "rows"]],
         hide_index=True,
         column_config={
             "index": st.column_config.NumberColumn("change", format="%.3f", help="Population stability index; 0: none"),
-            "bound": st.column_config.NumberColumn("alarm from", format="%.3f"),
+            "bound": st.column_config.NumberColumn("alarm at", format="%.3f"),
             "p_value": st.column_config.NumberColumn("p", format="%.2g", help="How probable this is by chance"),
             "rows": st.column_config.NumberColumn("predictions", format="localized"),
         },
@@ -336,11 +336,17 @@ def _show_drift(report: Report, folder: Path) -> None:
     names = sorted(by_name, key=lambda name: (by_name[name].alarm, by_name[name].index / by_name[name].bound))[::-1]
     feature = by_name[
         st.selectbox(
-            "Distribution of", names, format_func=drift.IN_WORDS.get, key="monitor_feature", persist_state="session"
+            "Distribution of",
+            names,
+            format_func=drift.FEATURE_NAMES.get,
+            key="monitor_feature",
+            persist_state="session",
         )
     ]
     theme.show(
-        monitor_charts.side_by_side(feature.reference, feature.current, drift.IN_WORDS[feature.feature].capitalize()),
+        monitor_charts.side_by_side(
+            feature.reference, feature.current, drift.FEATURE_NAMES[feature.feature].capitalize()
+        ),
         alt=f"Reference and now side by side. {feature.in_words()}",
         caption=f"Reference: {feature.reference_rows:,} predictions; now: {feature.rows:,}.",
         key="monitor_distribution",

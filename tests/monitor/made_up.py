@@ -11,7 +11,7 @@ import pandas
 
 from tf_model import tasks
 from tf_model.inference.predictor import Measured
-from tf_model.monitor.aggregates import Window, of_predictions
+from tf_model.monitor.aggregates import Window, prediction_counts
 from tf_model.monitor.events import Answered, Corrected, Stream, columns_of
 from tf_model.monitor.store import Store
 
@@ -56,7 +56,7 @@ def window_of_columns(columns, chosen: Iterable[int] | None = None) -> Window:
     if chosen is not None:
         chosen = list(chosen)
         columns = {name: [values[each] for each in chosen] for name, values in columns.items()}
-    return Window(0, 60, of_predictions(columns))
+    return Window(0, 60, prediction_counts(columns))
 
 
 def corrected(is_correct: bool | None, when: float = NOON, text: str = "t", stream=APP, **options) -> Corrected:

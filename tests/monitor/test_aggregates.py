@@ -60,7 +60,7 @@ def test_an_empty_histogram_has_no_figures():
 
 def test_counts_of_two_parts_add_up_to_those_of_the_whole():
     events = [answered(0, ["a", "bb"]), answered(1, ["c" * 40]), Failed(2, APP, "ModelError", "x")]
-    windows = [Window(number, number + 1, aggregates.of_event(event)) for number, event in enumerate(events)]
+    windows = [Window(number, number + 1, aggregates.event_counts(event)) for number, event in enumerate(events)]
     whole = aggregates.join(windows)
     assert (whole.since, whole.until) == (0, 3)
     assert whole.counts[aggregates.REQUESTS, aggregates.OK] == (2, 3)
@@ -69,7 +69,7 @@ def test_counts_of_two_parts_add_up_to_those_of_the_whole():
 
 
 def test_the_time_of_a_call_is_the_sum_of_its_stages():
-    window = Window(0, 60, aggregates.of_event(answered(0, seconds=0.5)))
+    window = Window(0, 60, aggregates.event_counts(answered(0, seconds=0.5)))
     assert window.histogram(aggregates.SECONDS).mean == pytest.approx(0.5)
     assert window.histogram(aggregates.STAGE_SECONDS["model"]).mean == pytest.approx(0.45)
     assert window.histogram(aggregates.STAGE_SECONDS["rest"]).count == 0  # it was not measured
@@ -97,12 +97,12 @@ def test_confidence_in_a_product_is_counted_apart_where_an_emotion_is_directed_a
 
 
 def test_a_correction_counts_whether_the_user_agrees():
-    assert aggregates.of_event(corrected(False)) == {(aggregates.FEEDBACK, "wrong"): (1, 0.0)}
-    assert aggregates.of_event(corrected(True)) == {(aggregates.FEEDBACK, "correct"): (1, 0.0)}
+    assert aggregates.event_counts(corrected(False)) == {(aggregates.FEEDBACK, "wrong"): (1, 0.0)}
+    assert aggregates.event_counts(corrected(True)) == {(aggregates.FEEDBACK, "correct"): (1, 0.0)}
 
 
 @pytest.mark.parametrize("is_correct", [True, False])
 def test_feedback_on_not_sure_judges_no_answer(is_correct):
-    counts = aggregates.of_event(corrected(is_correct, prediction={"answer": NOT_SURE}, emotion=tasks.POSITIVE))
+    counts = aggregates.event_counts(corrected(is_correct, prediction={"answer": NOT_SURE}, emotion=tasks.POSITIVE))
     assert counts == {(aggregates.FEEDBACK, "not_sure"): (1, 0.0)}
     assert Window(0, 60, counts).feedback == (0, 0)

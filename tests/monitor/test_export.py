@@ -127,7 +127,10 @@ def test_a_file_is_never_replaced_unasked(tmp_path):
 
 def test_nothing_to_export_and_an_unknown_ending_are_explained(tmp_path):
     store = store_with(tmp_path / "log", [wrong("a")])
-    with pytest.raises(DataError, match="got 1 corrections and none that does; correct some answers in the app first"):
+    with pytest.raises(
+        DataError,
+        match="none of the 1 corrections names a product or an emotion; correct some answers in the app first",
+    ):
         export(store, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
     for suffix in (".txt", ".jsonl", ".parquet"):

@@ -56,7 +56,7 @@ def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
     frame = predictions(300, product="Google")
     reference.build(["x" * 90] * 300, frame, "another mix").save(tmp_path / "models" / "answer")
     assert main(["report", "--log", str(log)]) == 0
-    words = "drift: not judged, because there is no reference.json of this version of the model in models/\n"
+    words = "drift: not judged: no reference.json for this version of the model in models/\n"
     assert words in capsys.readouterr().out
     monkeypatch.setattr(reference, "training_of", lambda folder: "v1")
     assert main(["report", "--log", str(log)]) == 1
@@ -65,7 +65,7 @@ def test_the_reference_is_that_of_the_model(log, tmp_path, capsys, monkeypatch):
 
 def test_a_model_that_is_not_in_the_log_is_explained(log):
     assert main(["report", "--log", str(log), "--model", "answer"]) == 0
-    with pytest.raises(DataError, match=r"expected predictions of the model 'x' in .*, got those of 'answer'"):
+    with pytest.raises(DataError, match=r"no predictions of the model 'x' in .*; choose with --model from: 'answer'"):
         main(["report", "--log", str(log), "--model", "x"])
 
 
@@ -138,7 +138,7 @@ def test_help_needs_no_heavy_package(arguments):
 
 def test_the_command_keeps_as_long_as_the_recorder_does():
     from tf_model.monitor.__main__ import _parser
-    from tf_model.monitor.store import KEPT_SECONDS
+    from tf_model.monitor.store import RETENTION_SECONDS
 
     prune = _parser().parse_args(["prune"])
-    assert prune.days * DAY == KEPT_SECONDS
+    assert prune.days * DAY == RETENTION_SECONDS

@@ -18,7 +18,7 @@ from tf_model.monitor import aggregates
 from tf_model.monitor import store as log
 from tf_model.monitor.aggregates import join
 from tf_model.monitor.events import Failed, Stream
-from tf_model.monitor.store import DAY, HOUR, MINUTES_KEPT, Store, size
+from tf_model.monitor.store import DAY, HOUR, MINUTE_RETENTION, Store, size
 
 FILE = Stream("answer", "v1", "batch")
 OLD = Stream("answer", "v0", "app")
@@ -49,7 +49,7 @@ def test_predictions_come_back_with_all_that_is_known_of_them(path):
 def test_reading_is_limited_to_a_span_and_to_the_newest(path):
     store = store_with(path, [answered(NOON + each, [str(each)]) for each in range(10)])
     assert len(store.predictions(NOON + 3, NOON + 5)) == 2
-    newest = store.predictions(most=3)["time"]
+    newest = store.predictions(limit=3)["time"]
     assert newest.is_monotonic_increasing
     assert newest.iloc[-1].timestamp() == NOON + 9
 
@@ -62,7 +62,7 @@ def test_errors_and_corrections_come_back(path):
         corrected(False, text="a text", prediction=answer, product="iPhone", emotion=tasks.NEGATIVE),
     ]
     store = store_with(path, events)
-    errors = store.errors(most=1)
+    errors = store.errors(limit=1)
     assert errors[["source", "kind", "message"]].values.tolist() == [["batch", "DataError", "no column"]]
     [row] = store.corrections().to_dict("records")
     assert (row["text"], row["is_correct"], row["product"]) == ("a text", False, "iPad")
@@ -126,7 +126,7 @@ def test_a_window_is_widened_to_whole_minutes(path, since, until):
 
 
 def test_what_is_older_than_the_minutes_is_read_by_the_hour(path):
-    then = (time.time() - MINUTES_KEPT) // 3600 * 3600 - 7200
+    then = (time.time() - MINUTE_RETENTION) // 3600 * 3600 - 7200
     store = store_with(path, [answered(then + 100)])
     with sqlite3.connect(path) as connection:
         connection.execute("DELETE FROM aggregates WHERE level = 60")
@@ -179,10 +179,10 @@ def test_errors_and_corrections_of_one_version_alone(path):
     events = [Failed(NOON + each, stream, "K", "m") for each, stream in enumerate([APP, OLD, APP, OLD])]
     events += [corrected(True, stream=stream) for stream in (APP, OLD, OLD)]
     store = store_with(path, events)
-    assert len(store.errors(of=(OLD.model, OLD.version))) == 2
-    assert store.errors(most=1, of=(None, APP.version))["time"].iloc[0].timestamp() == NOON + 2
-    assert len(store.corrections(of=(None, OLD.version))) == 2
-    assert len(store.corrections(most=2)) == 2
+    assert len(store.errors(streams=(OLD.model, OLD.version))) == 2
+    assert store.errors(limit=1, streams=(None, APP.version))["time"].iloc[0].timestamp() == NOON + 2
+    assert len(store.corrections(streams=(None, OLD.version))) == 2
+    assert len(store.corrections(limit=2)) == 2
 
 
 def test_a_failed_writing_leaves_nothing_and_can_be_repeated(path):
@@ -365,7 +365,7 @@ def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path, monke
     store = store_with(path, [answered(NOON + each, ["x"] * 500) for each in range(60)])
     before = size(store.open())
     limit = before // 2
-    monkeypatch.setattr(log, "KEPT_BYTES", limit)
+    monkeypatch.setattr(log, "MAX_BYTES", limit)
     assert prune(store) > 0
     assert limit * 0.5 < size(store.open()) <= limit
     rows = store.predictions()
@@ -377,7 +377,7 @@ def test_a_log_that_is_too_large_loses_its_oldest_rows_and_no_counts(path, monke
 
 
 def test_one_step_removes_a_bounded_number_of_texts(path, monkeypatch, set_clock):
-    monkeypatch.setattr(log, "CHUNK", 10)
+    monkeypatch.setattr(log, "PRUNED_TEXTS", 10)
     set_clock(NOON)
     texts = (4, 4, 4, 50, 1)
     store = store_with(path, [answered(NOON - 100 * DAY + each, ["x"] * count) for each, count in enumerate(texts)])
@@ -398,7 +398,7 @@ def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(pa
     set_clock(NOON + DAY + HOUR + 1)
     store.prune(DAY)
     assert levels(path) == set()
-    then = NOON - MINUTES_KEPT - DAY
+    then = NOON - MINUTE_RETENTION - DAY
     store.write([answered(then)])
     set_clock(NOON)
     store.prune()
@@ -408,9 +408,9 @@ def test_counts_go_when_all_of_their_time_is_too_old_and_minutes_before_hours(pa
 
 
 def test_a_lock_that_another_program_holds_is_one_line_and_no_wait_for_ever(path, monkeypatch):
-    monkeypatch.setattr(log, "PATIENCE", 0.1)
+    monkeypatch.setattr(log, "LOCK_TIMEOUT", 0.1)
     path.parent.mkdir()
-    with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; end that"):
+    with FileLock(f"{path}.lock"), pytest.raises(OutputError, match=r"another program holds .*\.lock; stop it first"):
         Store(path).open()
     with Store(path).open() as connection:
         assert size(connection) > 0

@@ -285,7 +285,7 @@ class TestDrift:
         healthy.write([answered(time.time() - 500 + n, predictions(5, OTHER_TOPIC, seed=n)) for n in range(100)])
         page = open_page()
         assert "- **Drift**: mix of products" in alarms(page)
-        assert "Drift is alarmed, and the estimate assumes that there is none" in spoken(page)[0]
+        assert "There is a drift alarm, and the estimate assumes no drift" in spoken(page)[0]
         rows = table_with(page, "state").set_index("feature")
         assert rows.loc["mix of products", "state"] == "ALARM"
         assert page.selectbox(key="monitor_feature").value == "product"
@@ -299,7 +299,7 @@ class TestDrift:
         assert "- **Drift**: batch: mix of products" in alarms(page)
         page.selectbox(key="monitor_source").set_value("app").run()
         assert page.success
-        assert "Drift is alarmed" not in spoken(page)[0]
+        assert "There is a drift alarm" not in spoken(page)[0]
         assert figures(page)["Predictions"] == "180"
 
 

@@ -32,7 +32,7 @@ from tf_model.inference.predictor import MAX_CHARACTERS, Predictor, outputs_of
 from tf_model.inference.targets import TargetPredictor
 from tf_model.io.base import rows_of
 from tf_model.model_dir import SIGNATURE, probability_column
-from tf_model.monitor.prometheus import PREFIX, SECONDS
+from tf_model.monitor.prometheus import PREFIX, SECONDS_BUCKETS
 from tf_model.monitor.recorder import Recorder
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")  # names of this machine
@@ -286,7 +286,7 @@ class Guard:
             "Time of a request by path and status.",
             ["path", "status"],
             registry=registry,
-            buckets=SECONDS,
+            buckets=SECONDS_BUCKETS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

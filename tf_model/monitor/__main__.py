@@ -9,7 +9,7 @@ from pathlib import Path
 from tf_model import cli, paths
 
 HOUR, DAY, MEGABYTE = 3600.0, 86_400.0, 10**6
-MOST = 1e6  # hours or days; more is a typing error
+MAX_SPAN = 1e6  # hours or days; more is a typing error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,12 +22,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.parser("tf_model.monitor", "Report on the log of predictions, export its corrections, or prune it.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name: str, what: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=what, description=what, formatter_class=parser.formatter_class)
-        added.add_argument(
+    def command(name: str, description: str) -> argparse.ArgumentParser:
+        command_parser = commands.add_parser(
+            name, help=description, description=description, formatter_class=parser.formatter_class
+        )
+        command_parser.add_argument(
             "--log", type=Path, metavar="PATH", help=f"the log (default: {paths.shown(paths.MONITOR_LOG)})"
         )
-        return added
+        return command_parser
 
     report = command("report", "Report how the model is doing; exit code 1 if there is an alarm.")
     report.add_argument("--hours", type=_number, default=24.0, metavar="H", help="hours to look back")
@@ -50,8 +52,8 @@ def _number(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < MOST:
-        raise argparse.ArgumentTypeError(f"expected a number above 0 and below {MOST:,.0f}, got {text!r}")
+    if not 0 < value < MAX_SPAN:
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and below {MAX_SPAN:,.0f}, got {text!r}")
     return value
 
 
@@ -64,19 +66,23 @@ def _report(arguments: argparse.Namespace) -> int:
     store = Store(arguments.log)
     newest = store.newest(arguments.model)
     if newest is None and arguments.model:
-        known = listed(sorted({model for model, _, _ in store.versions()}))
-        raise DataError(f"expected predictions of the model {arguments.model!r} in {store.path}, got those of {known}")
+        names = listed(sorted({model for model, _, _ in store.versions()}))
+        raise DataError(
+            f"no predictions of the model {arguments.model!r} in {store.path}; choose with --model from: {names}"
+        )
     # One version only, so that a reference fits; without a version the log has no calls.
     model, version = newest or (None, None)
-    now, known = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
-    judged = report.make(store, now - arguments.hours * HOUR, now, known, model, version)
+    now, model_reference = time.time(), reference.load(paths.SAVED_MODELS / model, version) if model else None
+    monitor_report = report.make(store, now - arguments.hours * HOUR, now, model_reference, model, version)
     if arguments.json:
-        print(json.dumps({"model": model, "version": version, **judged.to_json()}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps({"model": model, "version": version, **monitor_report.to_json()}, indent=2, ensure_ascii=False)
+        )
     else:
         if model:
             cli.say(f"model {model}, version {version}, in {paths.shown(store.path)}")
-        print_report(cli.stdout(), judged)
-    return 1 if judged.alarms else 0
+        print_report(cli.stdout(), monitor_report)
+    return 1 if monitor_report.alarms else 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -87,7 +93,7 @@ def _export(arguments: argparse.Namespace) -> int:
     rows, left_out, notes = export(Store(arguments.log), arguments.output, arguments.overwrite)
     cli.say(
         f"wrote {paths.shown(arguments.output)} ({rows:,} {plural(rows, 'text', 'texts')}; left out: {left_out:,} "
-        f"{plural(left_out, 'correction', 'corrections')} without a label or of the same text)"
+        f"{plural(left_out, 'correction', 'corrections')} without a label, or repeated)"
     )
     for note in notes:
         cli.say(note)

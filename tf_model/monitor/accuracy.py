@@ -22,7 +22,7 @@ ASSUMPTION = (
     "assumes that the probabilities are calibrated on texts like these and that the labels mean what they meant in "
     "training; it cannot notice that labels were redefined"
 )
-DRIFTED = "Drift is alarmed, and the estimate assumes that there is none: it may be far off."
+DRIFT_WARNING = "There is a drift alarm, and the estimate assumes no drift: it may be far off."
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ def from_confidence(window: Window, task: str, minimum: int = MINIMUM) -> Accura
     have no product. The interval is the normal approximation for independent trials, each correct with a probability
     equal to its confidence.
     """
-    tells_emotion = any(name == tasks.EMOTION.name for name, _ in window.counts)
-    directed = task == tasks.PRODUCT.name and tells_emotion
-    histogram = window.histogram(DIRECTED_CONFIDENCE if directed else f"{task}_confidence")
+    predicts_emotion = any(name == tasks.EMOTION.name for name, _ in window.counts)
+    only_directed = task == tasks.PRODUCT.name and predicts_emotion
+    histogram = window.histogram(DIRECTED_CONFIDENCE if only_directed else f"{task}_confidence")
     rows, mean = histogram.count, histogram.mean
     if rows < max(minimum, 1) or mean is None:
         return Accuracy(rows)
     # Sum of p(1 - p) over the values p, with the mean of each bin for its values: bins are 0.02 wide.
     means = ((count, total / count) for count, total in histogram.sums.values())
     variance = sum(count * share * (1 - share) for count, share in means)
-    spread = Z * math.sqrt(max(variance, 0.0)) / rows
-    return Accuracy(rows, None, mean, max(mean - spread, 0.0), min(mean + spread, 1.0))
+    margin = Z * math.sqrt(max(variance, 0.0)) / rows
+    return Accuracy(rows, None, mean, max(mean - margin, 0.0), min(mean + margin, 1.0))

@@ -25,7 +25,7 @@ CORRECT, WRONG = "correct", "wrong"
 DROPPED = "dropped"  # records that the log lost; key: ""
 CPU, MEMORY = "cpu", "memory"  # cores in use, bytes; the count is the number of samples
 GPU_UTILIZATION, GPU_MEMORY = "gpu_utilization", "gpu_memory"  # share of time, mean of all GPUs; bytes on all GPUs
-SAMPLED = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
+SAMPLED_RESOURCES = (CPU, MEMORY, GPU_UTILIZATION, GPU_MEMORY)
 SECONDS = "waited_seconds"  # of a whole call; calls for files are left out: nobody waits for them
 STAGE_SECONDS = {stage: f"waited_{stage}_seconds" for stage in STAGES}  # of its stages
 DIRECTED_CONFIDENCE = "directed_confidence"  # in the product, for texts with an emotion towards a product
@@ -55,7 +55,7 @@ class Bins:
 
 _SHARE = Bins(0.02, last=49, largest=1.0)
 _TIME = Bins(1 / 8, smallest=1e-6, is_log=True)  # a bin is 9% wide, which bounds the error of percentiles
-NUMBERS: Mapping[str, Bins] = {
+NUMERIC_BINS: Mapping[str, Bins] = {
     "product_confidence": _SHARE,
     "emotion_confidence": _SHARE,
     "answer_confidence": _SHARE,
@@ -63,13 +63,13 @@ NUMBERS: Mapping[str, Bins] = {
     "length": Bins(10.0, last=100),
 }
 BINS: Mapping[str, Bins] = {
-    **NUMBERS,
+    **NUMERIC_BINS,
     DIRECTED_CONFIDENCE: _SHARE,
     **dict.fromkeys((SECONDS, *STAGE_SECONDS.values()), _TIME),
 }
 
 
-def of_event(event: Event) -> Counts:
+def event_counts(event: Event) -> Counts:
     """The counts of one event."""
     if isinstance(event, Failed):
         return {(ERRORS, event.kind): (1, 0.0)}
@@ -79,7 +79,7 @@ def of_event(event: Event) -> Counts:
         is_answer = event.prediction.get("answer") != NOT_SURE
         key = ABSTAINED if not is_answer else CORRECT if event.is_correct else WRONG
         return {(FEEDBACK, key): (1, 0.0)}
-    counts = of_predictions(event.columns, event.no_emotion) | {(REQUESTS, OK): (1, event.rows)}
+    counts = prediction_counts(event.columns, event.no_emotion) | {(REQUESTS, OK): (1, event.rows)}
     if event.seconds and event.stream.source not in BULK_SOURCES:
         times = {STAGE_SECONDS[stage]: seconds for stage, seconds in event.seconds.items()}
         for name, seconds in (times | {SECONDS: sum(times.values())}).items():
@@ -87,34 +87,34 @@ def of_event(event: Event) -> Counts:
     return counts
 
 
-def of_predictions(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
+def prediction_counts(columns: Mapping[str, Sequence[Any]], no_emotion: str | None = tasks.NO_EMOTION) -> Counts:
     """The counts of predictions, from their :data:`~tf_model.monitor.events.COLUMNS`."""
     counts: Counts = {}
     for name in LABELS:
         for label, count in Counter(columns.get(name, ())).items():
             if label is not None:
                 counts[name, label] = (count, 0.0)
-    numbers = {name: columns.get(name, ()) for name in NUMBERS}
+    numbers = {name: columns.get(name, ()) for name in NUMERIC_BINS}
     # Counted again for texts whose best guess is an emotion: the others have no product to be sure of.
     pairs = zip(numbers["product_confidence"], columns.get("emotion", ()), strict=False)
-    numbers[DIRECTED_CONFIDENCE] = [sure for sure, emotion in pairs if emotion not in (None, no_emotion)]
+    numbers[DIRECTED_CONFIDENCE] = [confidence for confidence, emotion in pairs if emotion not in (None, no_emotion)]
     for name, values in numbers.items():
-        bin_of = BINS[name].key
+        bin_key = BINS[name].key
         for value in values:
             if value is not None:
-                _add(counts, (name, bin_of(value)), 1, value)
+                _add(counts, (name, bin_key(value)), 1, value)
     return counts
 
 
-def merge(counts: Counts, more: Counts) -> None:
-    """Add ``more`` to ``counts``."""
-    for key, (count, total) in more.items():
+def merge(counts: Counts, other: Counts) -> None:
+    """Add ``other`` to ``counts``."""
+    for key, (count, total) in other.items():
         _add(counts, key, count, total)
 
 
 def _add(counts: Counts, key: tuple[str, Key], count: int, total: float) -> None:
-    before, summed = counts.get(key, (0, 0.0))
-    counts[key] = before + count, summed + total
+    old_count, old_total = counts.get(key, (0, 0.0))
+    counts[key] = old_count + count, old_total + total
 
 
 @dataclass(frozen=True)
@@ -136,12 +136,12 @@ class Histogram:
 
     def quantile(self, share: float) -> float | None:
         """The ``share`` quantile (0 to 1) of the values, to within a bin; None without any."""
-        left = share * self.count
+        remaining = share * self.count
         for key, (count, _) in sorted(self.sums.items()):
-            if left <= count:
+            if remaining <= count:
                 low, high = self.bins.edges(key)
-                return low + (high - low) * left / count
-            left -= count
+                return low + (high - low) * remaining / count
+            remaining -= count
         return None
 
 
@@ -176,8 +176,8 @@ class Window:
     @property
     def feedback(self) -> tuple[int, int]:
         """How many answers users called correct, and how many they judged; "Not sure" is not an answer."""
-        judged = self.labels(FEEDBACK)
-        return judged.get(CORRECT, 0), judged.get(CORRECT, 0) + judged.get(WRONG, 0)
+        verdicts = self.labels(FEEDBACK)
+        return verdicts.get(CORRECT, 0), verdicts.get(CORRECT, 0) + verdicts.get(WRONG, 0)
 
     def labels(self, name: str) -> dict[str, int]:
         """The count of each label, most frequent first, of one of :data:`LABELS`, ``"errors"`` or ``"feedback"``."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy
 from scipy import stats
 
-from tf_model.monitor.aggregates import NUMBERS, Window
+from tf_model.monitor.aggregates import NUMERIC_BINS, Window
 from tf_model.monitor.events import ABSTAINED
 from tf_model.monitor.reference import Reference
 
@@ -31,7 +31,7 @@ FEWEST_EXPECTED = 5.0  # rows in a cell of a chi-squared test; rarer cells are m
 CELLS = 10  # of the index of a numeric feature: tenths of the reference
 
 ABSTENTION = "abstention"
-IN_WORDS: Mapping[str, str] = {
+FEATURE_NAMES: Mapping[str, str] = {
     "product": "mix of products",
     "emotion": "mix of emotions",
     ABSTENTION: 'share of "Not sure"',
@@ -41,7 +41,7 @@ IN_WORDS: Mapping[str, str] = {
     "unk_rate": "UNK rate of the tokens",
     "length": "length of the texts",
 }
-FEATURES = tuple(IN_WORDS)
+FEATURES = tuple(FEATURE_NAMES)
 
 
 @dataclass(frozen=True)
@@ -63,25 +63,25 @@ class Drift:
         """The largest change, and the bounds that it crosses."""
         cell = max(self.current, key=lambda each: abs(self.current[each] - self.reference[each]))
         return (
-            f"{IN_WORDS[self.feature]}: most of the change: {cell} from {self.reference[cell]:.0%} in the reference "
-            f"to {self.current[cell]:.0%} of {self.rows:,} predictions (population stability index {self.index:.2f}, "
-            f"alarm from {self.bound:.2f}, p {self.p_value:.1g})"
+            f"{FEATURE_NAMES[self.feature]}: the largest change is {cell}, {self.reference[cell]:.0%} in the "
+            f"reference, {self.current[cell]:.0%} of {self.rows:,} predictions (population stability index "
+            f"{self.index:.2f}, alarm at {self.bound:.2f}, p {self.p_value:.1g})"
         )
 
 
 def compare(reference: Reference, window: Window) -> list[Drift]:
     """Compare a window with the reference of the same version, for each of :data:`FEATURES` that both have, with at
     least :data:`MINIMUM_ROWS` predictions in the window."""
-    known = Window(0, 1, reference.counts)
-    pairs = {feature: (_cells(known, feature), _cells(window, feature)) for feature in FEATURES}
-    both = {feature: pair for feature, pair in pairs.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
-    level = ALPHA / max(len(both), 1)
-    return [_compare(feature, expected, current, level) for feature, (expected, current) in both.items()]
+    expected_window = Window(0, 1, reference.counts)
+    cells = {feature: (_cells(expected_window, feature), _cells(window, feature)) for feature in FEATURES}
+    comparable = {feature: pair for feature, pair in cells.items() if pair[0] and sum(pair[1].values()) >= MINIMUM_ROWS}
+    level = ALPHA / max(len(comparable), 1)
+    return [_compare(feature, expected, current, level) for feature, (expected, current) in comparable.items()]
 
 
 def _cells(window: Window, feature: str) -> dict[Any, int]:
     """Counts of a feature by label, or by bin if it is numeric."""
-    if feature in NUMBERS:
+    if feature in NUMERIC_BINS:
         return {key: count for key, (count, _) in window.histogram(feature).sums.items()}
     if feature != ABSTENTION:
         return window.labels(feature)
@@ -90,18 +90,18 @@ def _cells(window: Window, feature: str) -> dict[Any, int]:
     return {"Not sure": abstained, "answered": sum(outcomes.values())} if outcomes or abstained else {}
 
 
-def _compare(feature: str, expected: dict[Any, int], seen: dict[Any, int], level: float) -> Drift:
-    keys = sorted({*expected, *seen}) if feature in NUMBERS else list(dict.fromkeys([*expected, *seen]))
-    table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, seen)])  # (2, keys)
+def _compare(feature: str, expected: dict[Any, int], observed: dict[Any, int], level: float) -> Drift:
+    keys = sorted({*expected, *observed}) if feature in NUMERIC_BINS else list(dict.fromkeys([*expected, *observed]))
+    table = numpy.array([[cells.get(key, 0) for key in keys] for cells in (expected, observed)])  # (2, keys)
     n, m = table.sum(axis=1)
-    if feature in NUMBERS:
+    if feature in NUMERIC_BINS:
         p_value = _kolmogorov_smirnov(table)
-        names, table = _tenths(feature, keys, table)
+        names, table = _decile_cells(feature, keys, table)
     else:
         names, p_value = [str(key) for key in keys], _chi_squared(table)
     index, cells = _stability_index(table)
-    chance = (1 / n + 1 / m) * stats.chi2.isf(level, max(cells - 1, 1))
-    bound = max(SMALLEST_INDEX, float(chance))
+    critical_index = (1 / n + 1 / m) * stats.chi2.isf(level, max(cells - 1, 1))
+    bound = max(SMALLEST_INDEX, float(critical_index))
     shares = table / table.sum(axis=1, keepdims=True)
     reference, current = ({name: float(share) for name, share in zip(names, row, strict=True)} for row in shares)
     alarm = p_value < level and index >= bound
@@ -126,20 +126,20 @@ def _kolmogorov_smirnov(table: numpy.ndarray) -> float:
     return float(stats.kstwo.sf(distance, numpy.round(n * m / (n + m))))
 
 
-def _tenths(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
+def _decile_cells(feature: str, keys: list[int], table: numpy.ndarray) -> tuple[list[str], numpy.ndarray]:
     """Merge neighbouring bins into cells with about a tenth of the reference each; returns their names and counts.
     Values below or above the whole reference have cells of their own."""
-    seen = numpy.flatnonzero(table[0])
-    groups = [list(range(seen[0]))]
-    held = table[0].sum()  # makes the first bin of the reference begin a cell
-    for bin_index in range(seen[0], seen[-1] + 1):
-        if held >= table[0].sum() / CELLS:
+    filled_bins = numpy.flatnonzero(table[0])
+    groups = [list(range(filled_bins[0]))]
+    cell_rows = table[0].sum()  # makes the first bin of the reference begin a cell
+    for bin_index in range(filled_bins[0], filled_bins[-1] + 1):
+        if cell_rows >= table[0].sum() / CELLS:
             groups.append([])
-            held = 0
+            cell_rows = 0
         groups[-1].append(bin_index)
-        held += table[0, bin_index]
-    groups = [group for group in (*groups, list(range(seen[-1] + 1, len(keys)))) if group]
-    bins = NUMBERS[feature]
+        cell_rows += table[0, bin_index]
+    groups = [group for group in (*groups, list(range(filled_bins[-1] + 1, len(keys)))) if group]
+    bins = NUMERIC_BINS[feature]
     names = []
     for group in groups:
         low, high = bins.edges(keys[group[0]])[0], bins.edges(keys[group[-1]])[1]

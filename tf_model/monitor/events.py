@@ -97,24 +97,24 @@ def columns_of(
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(predictions.columns):
         if name in LABEL_COLUMNS:
-            columns[name] = [label(value) for value in values[:, index]]
+            columns[name] = [label_or_none(value) for value in values[:, index]]
         elif name in CONFIDENCE_COLUMNS:
-            columns[name] = [number(value) for value in values[:, index]]
+            columns[name] = [number_or_none(value) for value in values[:, index]]
     columns["length"] = [len(model_input(text).decode()) for text in texts]
     if unk_rates is not None:
-        columns["unk_rate"] = [number(rate) for rate in unk_rates]
-    unknown = [None] * len(texts)
-    pairs = zip(columns.get(tasks.ANSWER, unknown), columns.get(tasks.EMOTION.name, unknown), strict=True)
+        columns["unk_rate"] = [number_or_none(rate) for rate in unk_rates]
+    missing = [None] * len(texts)
+    pairs = zip(columns.get(tasks.ANSWER, missing), columns.get(tasks.EMOTION.name, missing), strict=True)
     columns["outcome"] = [outcome(answer, emotion, no_emotion) for answer, emotion in pairs]
     return columns
 
 
-def label(value: Any) -> str | None:
+def label_or_none(value: Any) -> str | None:
     """A label, None for anything that is not a string."""
     return value if isinstance(value, str) else None
 
 
-def number(value: Any) -> float | None:
+def number_or_none(value: Any) -> float | None:
     """A finite number, None for anything else."""
     try:
         converted = float(value)

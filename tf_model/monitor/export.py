@@ -15,7 +15,7 @@ from tf_model.monitor.store import Store
 COLUMNS = ["text", tasks.PRODUCT.name, tasks.EMOTION.name, *SPAN]
 
 
-def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
+def labelled_rows(corrections: pandas.DataFrame) -> pandas.DataFrame:
     """Training rows from the corrections of a :class:`Store`: the columns :data:`COLUMNS`, in order of time.
 
     A correction gives the labels that the user named. A confirmation gives the predicted labels, unless the answer was
@@ -25,22 +25,22 @@ def labelled(corrections: pandas.DataFrame) -> pandas.DataFrame:
     from ``start`` up to ``end``.
     """
     rows: dict[tuple[int, str | None], tuple] = {}  # by text hash and product of a mention, in order of time
-    confirmed: set[tuple[int, str | None]] = set()
-    for each in corrections.astype(object).where(corrections.notna(), None).itertuples():
-        agrees = each.is_correct and each.answer != NOT_SURE
-        product = each.correct_product or (each.product if agrees else None)
-        emotion = each.correct_emotion or (each.emotion if agrees else None)
-        is_mention = each.start is not None
-        key = each.text_hash, product if is_mention else None
+    confirmed_keys: set[tuple[int, str | None]] = set()
+    for correction in corrections.astype(object).where(corrections.notna(), None).itertuples():
+        is_confirmed = correction.is_correct and correction.answer != NOT_SURE
+        product = correction.correct_product or (correction.product if is_confirmed else None)
+        emotion = correction.correct_emotion or (correction.emotion if is_confirmed else None)
+        is_mention = correction.start is not None
+        key = correction.text_hash, product if is_mention else None
         # The answer is an emotion alone.
-        if not is_mention and emotion and emotion in (tasks.NO_EMOTION, each.answer):
+        if not is_mention and emotion and emotion in (tasks.NO_EMOTION, correction.answer):
             product = None
-        text = each.text.replace("\0", " ")  # text files cannot hold a NUL character
+        text = correction.text.replace("\0", " ")  # text files cannot hold a NUL character
         if text.strip() and (product or emotion):
             rows.pop(key, None)  # so that the later correction goes to the end
-            rows[key] = (text, product, emotion, each.start, each.end)
-            (confirmed.add if each.is_correct else confirmed.discard)(key)
-        elif not each.is_correct and key in confirmed:
+            rows[key] = (text, product, emotion, correction.start, correction.end)
+            (confirmed_keys.add if correction.is_correct else confirmed_keys.discard)(key)
+        elif not correction.is_correct and key in confirmed_keys:
             rows.pop(key, None)
     return pandas.DataFrame(list(rows.values()), columns=COLUMNS).astype(dict.fromkeys(SPAN, "Int64"))
 
@@ -59,11 +59,11 @@ def export(store: Store, output: Path, overwrite: bool = False) -> tuple[int, in
         )
     tables.check_output(output, overwrite)
     corrections = store.corrections()
-    rows = labelled(corrections)
+    rows = labelled_rows(corrections)
     if rows.empty:
         raise DataError(
-            f"expected corrections that name a product or an emotion, got {len(corrections):,} corrections and none "
-            "that does; correct some answers in the app first"
+            f"none of the {len(corrections):,} corrections names a product or an emotion; correct some answers in the "
+            "app first"
         )
     with tables.table_writer(output, overwrite) as writer:
         writer.write(rows)

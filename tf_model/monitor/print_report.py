@@ -22,58 +22,58 @@ def print_report(console: Console, report: Report) -> None:
     window = report.window
     begin, end = (f"{datetime.fromtimestamp(each, UTC):%Y-%m-%d %H:%M}" for each in (window.since, window.until))
     requests, predictions = window.requests, window.predictions
-    _line(console, f"{begin} to {end} UTC")
-    _line(
+    _print_line(console, f"{begin} to {end} UTC")
+    _print_line(
         console,
         f"{requests:,} {plural(requests, 'request', 'requests')}, {window.failures:,} failed; "
         f"{predictions:,} {plural(predictions, 'prediction', 'predictions')}, {window.dropped:,} not logged",
     )
     cpu, memory = window.mean(CPU), window.mean(MEMORY)
     if cpu is not None and memory is not None:
-        _line(console, f"on average {cpu:.2f} cores and {memory / 2**20:,.0f} MiB of memory in use")
+        _print_line(console, f"on average {cpu:.2f} cores and {memory / 2**20:,.0f} MiB of memory in use")
     times = {
-        stage: [*(_figure(each.quantile(share / 100)) for share in PERCENTILES), _figure(each.mean)]
+        stage: [*(_three_decimals(each.quantile(share / 100)) for share in PERCENTILES), _three_decimals(each.mean)]
         for stage, each in report.seconds().items()
     }
     columns = ("stage", *(f"p{share}" for share in PERCENTILES), "mean")
-    _table(console, "seconds of a request, whole files left out", columns, times)
+    _print_table(console, "seconds per request, without whole files", columns, times)
     for name, title in TITLES.items():
         counts = window.labels(name)
         total = sum(counts.values())
         rows = {key: (f"{count:,}", f"{count / total:.1%}") for key, count in counts.items()}
-        _table(console, title, ("", "count", "share"), rows)
-    figures = {"judged by users": report.corrected}
-    figures |= {f"estimated, {task}": each for task, each in report.estimated.items()}
+        _print_table(console, title, ("", "count", "share"), rows)
+    accuracies = {"judged by users": report.user_accuracy}
+    accuracies |= {f"estimated, {task}": each for task, each in report.estimates.items()}
     rows = {}
-    for name, each in figures.items():
+    for name, each in accuracies.items():
         interval = "-" if each.low is None else f"{each.low:.3f} to {each.high:.3f}"
-        rows[name] = (_figure(each.accuracy), interval, f"{each.rows:,}")
-    _table(console, "accuracy", ("", "accuracy", "95% interval", "of"), rows)
-    if report.estimated:
-        _line(console, f"The estimate {accuracy.ASSUMPTION}.")
+        rows[name] = (_three_decimals(each.accuracy), interval, f"{each.rows:,}")
+    _print_table(console, "accuracy", ("", "accuracy", "95% interval", "of"), rows)
+    if report.estimates:
+        _print_line(console, f"The estimate {accuracy.ASSUMPTION}.")
         if report.signals["drift"]:
-            _line(console, accuracy.DRIFTED)
+            _print_line(console, accuracy.DRIFT_WARNING)
     if report.reference is None:
-        place = f"{paths.SAVED_MODELS.name}/"  # where the log's names of models are looked for
-        _line(console, f"drift: not judged, because there is no reference.json of this version of the model in {place}")
+        models_folder = f"{paths.SAVED_MODELS.name}/"  # where the log's names of models are looked for
+        _print_line(console, f"drift: not judged: no reference.json for this version of the model in {models_folder}")
     elif not report.drifts:
-        _line(console, f"drift: not judged, because that takes {drift.MINIMUM_ROWS} predictions at least")
+        _print_line(console, f"drift: not judged: at least {drift.MINIMUM_ROWS} predictions are needed")
     else:
         rows = {
             each.feature: (
-                *(_figure(each.index), _figure(each.bound), f"{each.p_value:.1g}"),
+                *(_three_decimals(each.index), _three_decimals(each.bound), f"{each.p_value:.1g}"),
                 "ALARM" if each.alarm else "ok",
             )
             for each in report.drifts
         }
-        _table(console, f"drift from {report.reference.origin}", ("feature", "index", "alarm from", "p", ""), rows)
+        _print_table(console, f"drift from {report.reference.origin}", ("feature", "index", "alarm at", "p", ""), rows)
     count = len(report.alarms)
-    _line(console, f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm")
+    _print_line(console, f"{count} {plural(count, 'ALARM', 'ALARMS')}" if count else "no alarm")
     for alarm in report.alarms:
-        _line(console, f"  {alarm.signal}: {alarm.words}")
+        _print_line(console, f"  {alarm.signal}: {alarm.words}")
 
 
-def _table(console: Console, title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+def _print_table(console: Console, title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
     table = table_of_numbers(columns, visible(title))
     for name, values in rows.items():
         table.add_row(Text(visible(name)), *values)
@@ -81,9 +81,9 @@ def _table(console: Console, title: str, columns: Sequence[str], rows: Mapping[s
         console.print(table)
 
 
-def _figure(value: float | None) -> str:
+def _three_decimals(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _line(console: Console, text: str) -> None:
+def _print_line(console: Console, text: str) -> None:
     console.print(visible(text), markup=False, highlight=False, soft_wrap=True)

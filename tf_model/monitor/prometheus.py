@@ -33,7 +33,7 @@ from tf_model.monitor.store import Store
 PREFIX = "tweet_target"
 PORT = 9464  # as OpenTelemetry's exporter for Prometheus; Prometheus itself has 9090
 ADDRESS = "127.0.0.1"  # metrics are private unless the user chooses otherwise
-SPAN = 3600.0  # seconds over which drift, accuracy and alarms are judged
+WINDOW_SECONDS = 3600.0  # seconds over which drift, accuracy and alarms are judged
 JUDGE_SECONDS = 10.0  # between judgements: a scrape in between gets the last one
 OTHER = "other"  # any value that is not in the list
 NONE = "none"  # the model does not predict this
@@ -47,9 +47,9 @@ ERROR_KINDS = (
     OTHER,
 )
 # Bounds from one short text on a GPU to a file of thousands on a CPU.
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
-SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+TEXTS_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+SHARE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 
 # Metrics counted by event: meaning, values of each label, upper bounds of a histogram.
 METRICS: Mapping[str, tuple[str, Mapping[str, Sequence[str]], Sequence[float] | None]] = {
@@ -61,10 +61,10 @@ METRICS: Mapping[str, tuple[str, Mapping[str, Sequence[str]], Sequence[float] | 
         None,
     ),
     "feedback": ("What users thought of a prediction.", {"verdict": VERDICTS}, None),
-    "request_duration_seconds": ("Time of a call for predictions.", {"source": SOURCES}, SECONDS),
-    "stage_duration_seconds": ("Time of each stage of a call.", {"stage": STAGES}, SECONDS),
-    "batch_size": ("Texts of a call for predictions.", {}, TEXTS),
-    "confidence_ratio": ("Confidence of the predictions, 0 to 1.", {"task": LABEL_COLUMNS}, SHARES),
+    "request_duration_seconds": ("Time of a call for predictions.", {"source": SOURCES}, SECONDS_BUCKETS),
+    "stage_duration_seconds": ("Time of each stage of a call.", {"stage": STAGES}, SECONDS_BUCKETS),
+    "batch_size": ("Texts of a call for predictions.", {}, TEXTS_BUCKETS),
+    "confidence_ratio": ("Confidence of the predictions, 0 to 1.", {"task": LABEL_COLUMNS}, SHARE_BUCKETS),
 }
 # Metrics read at each scrape: meaning and label.
 GAUGES: Mapping[str, tuple[str, str]] = {
@@ -77,7 +77,7 @@ GAUGES: Mapping[str, tuple[str, str]] = {
     "gpu_memory_size_bytes": ("Memory of the GPU.", "gpu"),
     "gpu_utilization_ratio": ("Share of time that the GPU works.", "gpu"),
 }
-STARTED = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
+STARTED_AT_ZERO = ("requests", "errors", "feedback", "stage_duration_seconds", "confidence_ratio")
 
 
 def process_registry() -> CollectorRegistry:
@@ -101,18 +101,18 @@ class Exporter(Collector):
         for name, (meaning, labels, buckets) in METRICS.items():
             kind, options = (Histogram, {"buckets": buckets}) if buckets else (Counter, {})
             self._metrics[name] = kind(f"{PREFIX}_{name}", meaning, labels, registry=self.registry, **options)
-        for name in STARTED:  # a rate needs a zero before the first error
+        for name in STARTED_AT_ZERO:  # a rate needs a zero before the first error
             for values in itertools.product(*METRICS[name][1].values()):
                 self._metrics[name].labels(*values)
         self._model = Info(f"{PREFIX}_model", "The model that answers.", registry=self.registry)
         self._classes: dict[str, set[str]] = {name: set() for name in tasks.ALL_TASKS}
         self._recorders: list[Recorder] = []
-        self._judged_by: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
-        self._answering: tuple[str, str] | None = None
+        self._logs_and_references: dict[tuple[str, str], tuple[Store, Reference | None]] = {}  # by model and version
+        self._current_model: tuple[str, str] | None = None
         # Returns the report to serve. None: serve no drift, accuracy or alarms, as zeros could raise or hide alerts.
         self.judge: Callable[[], report.Report | None] = self._recent_report
-        self._latest: report.Report | None = None
-        self._judge_again = -math.inf
+        self._latest_report: report.Report | None = None
+        self._next_judgement = -math.inf
         self.registry.register(self)
 
     # ------------------------------------------------------------ what happened
@@ -125,21 +125,21 @@ class Exporter(Collector):
         model by task, if they are not those of the engineer's report."""
         for task, classes in labels.items():
             self._classes[task].update(classes)
-        self._judged_by[recorder.model, recorder.version] = Store(recorder.path), reference
+        self._logs_and_references[recorder.model, recorder.version] = Store(recorder.path), reference
         self._recorders.append(recorder)
-        self._answers(recorder.model, recorder.version)
+        self._set_current_model(recorder.model, recorder.version)
         recorder.observers.append(self.observe)
 
-    def _answers(self, model: str, version: str) -> None:
-        self._answering = model, version
+    def _set_current_model(self, model: str, version: str) -> None:
+        self._current_model = model, version
         self._model.info({"name": model, "version": version})
-        self._judge_again = -math.inf
+        self._next_judgement = -math.inf
 
     def observe(self, event: Event) -> None:
         """Count one event; an observer of a :class:`~tf_model.monitor.recorder.Recorder`."""
         stream = event.stream
-        if (stream.model, stream.version) != self._answering:
-            self._answers(stream.model, stream.version)
+        if (stream.model, stream.version) != self._current_model:
+            self._set_current_model(stream.model, stream.version)
         if isinstance(event, Answered):
             self._metric("requests", stream.source, "ok").inc()
             self._count_predictions(event)
@@ -155,8 +155,8 @@ class Exporter(Collector):
         for stage, seconds in event.seconds.items():
             self._metric("stage_duration_seconds", stage).observe(seconds)
         self._metric("batch_size").observe(event.rows)
-        unknown = [None] * event.rows
-        columns = (event.columns.get(name, unknown) for name in ("product", "emotion", "outcome"))
+        missing = [None] * event.rows
+        columns = (event.columns.get(name, missing) for name in ("product", "emotion", "outcome"))
         for labels, count in Tally(zip(*columns, strict=True)).items():
             self._metric("predictions", *(NONE if label is None else label for label in labels)).inc(count)
         for task in LABEL_COLUMNS:
@@ -166,20 +166,22 @@ class Exporter(Collector):
                     observe(value)
 
     def _metric(self, name: str, *values: str) -> Any:
-        known = ((*usual, *self._classes.get(label, ())) for label, usual in METRICS[name][1].items())
-        bounded = [value if value in each else OTHER for value, each in zip(values, known, strict=True)]
-        return self._metrics[name].labels(*bounded) if bounded else self._metrics[name]
+        allowed_by_label = ((*listed, *self._classes.get(label, ())) for label, listed in METRICS[name][1].items())
+        label_values = [
+            value if value in allowed else OTHER for value, allowed in zip(values, allowed_by_label, strict=True)
+        ]
+        return self._metrics[name].labels(*label_values) if label_values else self._metrics[name]
 
     def _recent_report(self) -> report.Report | None:
         """The report on the last :data:`SPAN` seconds of the answering model's log; None while it cannot be read."""
-        if self._answering in self._judged_by and time.monotonic() >= self._judge_again:
-            self._judge_again = time.monotonic() + JUDGE_SECONDS
-            (store, reference), now = self._judged_by[self._answering], time.time()
+        if self._current_model in self._logs_and_references and time.monotonic() >= self._next_judgement:
+            self._next_judgement = time.monotonic() + JUDGE_SECONDS
+            (store, reference), now = self._logs_and_references[self._current_model], time.time()
             try:
-                self._latest = report.make(store, now - SPAN, now, reference, *self._answering)
+                self._latest_report = report.make(store, now - WINDOW_SECONDS, now, reference, *self._current_model)
             except TweetTargetError:  # such as a locked log: the other metrics are still served
-                self._latest = None
-        return self._latest
+                self._latest_report = None
+        return self._latest_report
 
     # ------------------------------------------------------------ serve
 
@@ -205,7 +207,7 @@ class Exporter(Collector):
         dropped, waiting = (sum(getattr(each, name) for each in self._recorders) for name in ("dropped", "waiting"))
         yield CounterMetricFamily(f"{PREFIX}_records_dropped", "Predictions that the log could not take.", dropped)
         yield GaugeMetricFamily(f"{PREFIX}_records_waiting", "Predictions that are not in the log yet.", waiting)
-        values = _judged(self.judge())
+        values = _report_values(self.judge())
         for index, gpu in enumerate(resources.gpus()):
             for name, value in gpu.items():
                 values.setdefault(f"gpu_{name}", {})[str(index)] = value
@@ -216,14 +218,14 @@ class Exporter(Collector):
             yield family
 
 
-def _judged(judged: report.Report | None) -> dict[str, dict[str, float]]:
-    if judged is None:
+def _report_values(latest: report.Report | None) -> dict[str, dict[str, float]]:
+    if latest is None:
         return {}
-    validated = judged.reference.accuracy if judged.reference else {}
+    validated = latest.reference.accuracy if latest.reference else {}
     return {
-        "alarm": {signal: float(bool(judged.signals[signal])) for signal in judged.judged},
-        "drift_psi": {each.feature: each.index for each in judged.drifts},
-        "drift_alarm": {each.feature: float(each.alarm) for each in judged.drifts},
-        "estimated_accuracy_ratio": {task: figure.accuracy for task, figure in judged.estimated.items()},
+        "alarm": {signal: float(bool(latest.signals[signal])) for signal in latest.judgeable_signals},
+        "drift_psi": {each.feature: each.index for each in latest.drifts},
+        "drift_alarm": {each.feature: float(each.alarm) for each in latest.drifts},
+        "estimated_accuracy_ratio": {task: figure.accuracy for task, figure in latest.estimates.items()},
         "validation_accuracy_ratio": {task: validated[task] for task in LABEL_COLUMNS if task in validated},
     }

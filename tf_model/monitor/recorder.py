@@ -34,8 +34,8 @@ from tf_model.monitor.events import (
     Failed,
     Stream,
     columns_of,
-    label,
-    number,
+    label_or_none,
+    number_or_none,
 )
 from tf_model.monitor.store import Store
 
@@ -84,7 +84,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.observers: list[Callable[[Event], None]] = []
         self.failure: str | None = None
         self.dropped = self._dropped_written = 0
-        self._given = self._done = 0  # texts
+        self._queued_texts = self._finished_texts = 0  # texts
         self._sample = resources.sampler()
         self._queue: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     @property
     def waiting(self) -> int:
         """Texts that wait to be written."""
-        return self._given - self._done
+        return self._queued_texts - self._finished_texts
 
     # ------------------------------------------------------------ recording
 
@@ -109,8 +109,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         ``source`` is the kind of caller, one of a handful of words, never a user. The predictions must not be changed
         in place afterwards, because they are read later, when they are written.
         """
-        now, stream, given = time.time(), self._stream(source), tuple(texts)
-        self._put(_Item(lambda: self._answered(now, stream, given, measured), len(given)))
+        now, stream, batch = time.time(), self._stream(source), tuple(texts)
+        self._put(_Item(lambda: self._answered(now, stream, batch, measured), len(batch)))
 
     @contextmanager
     def recording_errors(self, source: str) -> Iterator[None]:
@@ -124,8 +124,8 @@ class Recorder(AbstractContextManager["Recorder"]):
     def record_error(self, kind: str, message: str, source: str) -> None:
         """Record a failed call: the class name of the error, and the first line of its message."""
         line = well_formed((message.strip() or kind).splitlines()[0][:LONGEST_MESSAGE])
-        failed = Failed(time.time(), self._stream(source), kind, line)
-        self._put(_Item(lambda: failed, 1))
+        event = Failed(time.time(), self._stream(source), kind, line)
+        self._put(_Item(lambda: event, 1))
 
     def correct(
         self,
@@ -146,13 +146,13 @@ class Recorder(AbstractContextManager["Recorder"]):
         Corrections are dropped only after :meth:`close`, however many texts wait. Returns :data:`WRITTEN`;
         :data:`WAITING` if writing takes longer than ``timeout`` seconds; or :data:`LOST` if it failed for good.
         """
-        answered: dict[str, Any] = {name: label(prediction.get(name)) for name in LABEL_COLUMNS}
-        answered |= {name: number(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
-        read = model_input(text)
-        named = label(product), label(emotion), start, end
-        is_right = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
+        predicted: dict[str, Any] = {name: label_or_none(prediction.get(name)) for name in LABEL_COLUMNS}
+        predicted |= {name: number_or_none(prediction.get(name)) for name in CONFIDENCE_COLUMNS}
+        raw = model_input(text)
+        user_labels = label_or_none(product), label_or_none(emotion), start, end
+        verdict = None if is_correct is None else bool(is_correct)  # SQLite does not take numpy's
         correction = Corrected(
-            time.time(), self._stream("app"), read.decode(), self._hash(read), answered, is_right, *named
+            time.time(), self._stream("app"), raw.decode(), self._hash(raw), predicted, verdict, *user_labels
         )
         item = _Item(lambda: correction, done=Future())
         return self._wait(item, timeout) if self._put(item) else LOST
@@ -178,7 +178,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             if self._is_closed or (item.texts and waiting and waiting + item.texts > CAPACITY):
                 self.dropped += max(item.texts, 1)
                 return False
-            self._given += item.texts
+            self._queued_texts += item.texts
             self._queue.put(item)  # with the lock held, so that nothing is queued after the end
         return True
 
@@ -251,16 +251,16 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     def _write(self, items: list[_Item], counts: Counts) -> bool:
         """Retry until the items are written, one by one if an item never can be; False if closing leaves no time."""
-        lost = self.dropped - self._dropped_written
-        if lost:
-            counts[DROPPED, ""] = (lost, 0.0)
+        newly_dropped = self.dropped - self._dropped_written
+        if newly_dropped:
+            counts[DROPPED, ""] = (newly_dropped, 0.0)
         events = [item.event for item in items if item.event]
         samples = [(time.time(), self._stream(PROCESS), counts)] if counts else []
         while events or samples:
             try:
                 self._store.write(events, samples)
                 self.failure = None
-                self._dropped_written += lost
+                self._dropped_written += newly_dropped
                 break
             except (sqlite3.OperationalError, TweetTargetError, OSError) as error:
                 # Locked, or the disk is full: this may pass. Meanwhile texts wait, and are dropped if too many wait.
@@ -285,7 +285,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._finish(item, False)
 
     def _finish(self, item: _Item, written: bool) -> None:
-        self._done += item.texts
+        self._finished_texts += item.texts
         if item.done:
             item.done.set_result(written)
 

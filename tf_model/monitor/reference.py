@@ -13,7 +13,7 @@ from tf_model.errors import ModelError, first_line
 from tf_model.io.files import write_json
 from tf_model.model_dir import METRICS, is_of_training, read_json, training_of
 from tf_model.model_dir import REFERENCE as FILE
-from tf_model.monitor.aggregates import BINS, Counts, of_predictions
+from tf_model.monitor.aggregates import BINS, Counts, prediction_counts
 from tf_model.monitor.events import columns_of
 
 FORMAT = 2
@@ -36,9 +36,9 @@ class Reference:
         counts: dict[str, dict[str, Any]] = {}  # the count and the sum of each label or bin
         for (name, key), (count, total) in sorted(self.counts.items(), key=lambda item: (item[0][0], str(item[0][1]))):
             counts.setdefault(name, {})[str(key)] = [count, round(total, 6)]
-        about = {"format": FORMAT, "origin": self.origin, "rows": self.rows, "accuracy": dict(self.accuracy)}
+        header = {"format": FORMAT, "origin": self.origin, "rows": self.rows, "accuracy": dict(self.accuracy)}
         path = Path(folder) / FILE
-        write_json(path, about | {"counts": counts}, overwrite)
+        write_json(path, header | {"counts": counts}, overwrite)
         return path
 
 
@@ -51,7 +51,7 @@ def build(
     no_emotion: str | None = tasks.NO_EMOTION,
 ) -> Reference:
     """A reference from predictions on raw texts outside the training data, made with the threshold that is in use."""
-    counts = of_predictions(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
+    counts = prediction_counts(columns_of(texts, predictions, unk_rates, no_emotion), no_emotion)
     return Reference(origin, len(texts), counts, dict(accuracy or {}))
 
 
@@ -63,21 +63,21 @@ def load(folder: Path, version: str | None = None) -> Reference | None:
     """
     path = Path(folder) / FILE
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != FORMAT:
-            raise ValueError(f"expected format {FORMAT}, got {value['format']}")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"expected format {FORMAT}, got {content['format']}")
         counts = {
             (name, int(key) if name in BINS else key): (int(count), float(total))
-            for name, sums in value["counts"].items()
+            for name, sums in content["counts"].items()
             for key, (count, total) in sums.items()
         }
-        accuracy = {task: float(share) for task, share in value["accuracy"].items()}
-        reference = Reference(str(value["origin"]), int(value["rows"]), counts, accuracy)
+        accuracy = {task: float(share) for task, share in content["accuracy"].items()}
+        reference = Reference(str(content["origin"]), int(content["rows"]), counts, accuracy)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(f"{path} cannot be used ({first_line(error)}); train the model again") from error
     if version is not None and not is_of_training(version, training_of(path.parent)):
         return None
-    of_answer = read_json(path.parent / METRICS).get("validation", {}).get("answer", {})
-    return replace(reference, answered_accuracy=of_answer.get("answered_accuracy"))
+    answer_metrics = read_json(path.parent / METRICS).get("validation", {}).get("answer", {})
+    return replace(reference, answered_accuracy=answer_metrics.get("answered_accuracy"))

@@ -39,8 +39,8 @@ class Report:
     window: Window
     windows: list[Window]  # the same in pieces, in order of time
     reference: Reference | None
-    corrected: Accuracy
-    estimated: Mapping[str, Accuracy]  # from confidences, by task
+    user_accuracy: Accuracy
+    estimates: Mapping[str, Accuracy]  # from confidences, by task
     drifts: list[drift.Drift]  # by feature; empty without a reference or with too few predictions
     signals: Mapping[str, list[str] | None]  # the alarms of each signal in words; None: no reference or too little data
 
@@ -50,12 +50,12 @@ class Report:
         return [Alarm(signal, words) for signal, alarms in self.signals.items() for words in alarms or ()]
 
     @property
-    def judged(self) -> tuple[str, ...]:
+    def judgeable_signals(self) -> tuple[str, ...]:
         """The :data:`SIGNALS` that can raise an alarm: two of them need a reference."""
         return tuple(signal for signal in SIGNALS if self.reference or signal not in ("accuracy", "drift"))
 
     @property
-    def decided(self) -> tuple[str, ...]:
+    def judged_signals(self) -> tuple[str, ...]:
         """The signals with enough data to judge: for the others, the absence of an alarm means nothing."""
         return tuple(signal for signal in SIGNALS if self.signals[signal] is not None)
 
@@ -84,9 +84,9 @@ class Report:
             "outcomes": window.labels("outcome"),
             "products": window.labels("product"),
             "emotions": window.labels("emotion"),
-            **{name: window.mean(name) for name in aggregates.SAMPLED},
-            "accuracy_from_corrections": asdict(self.corrected),
-            "accuracy_estimated": {task: asdict(figure) for task, figure in self.estimated.items()},
+            **{name: window.mean(name) for name in aggregates.SAMPLED_RESOURCES},
+            "accuracy_from_corrections": asdict(self.user_accuracy),
+            "accuracy_estimated": {task: asdict(figure) for task, figure in self.estimates.items()},
             "assumption": accuracy.ASSUMPTION,
             "reference": None if self.reference is None else self.reference.origin,
             "drift": [asdict(each) for each in self.drifts],
@@ -109,37 +109,39 @@ def make(
     of the app. ``step`` is the length of the pieces in seconds; see :attr:`Report.windows`. Raises :class:`DataError`
     if there is no log, or it cannot be read.
     """
-    of = model, version, source
-    whole = judge(store.series(since, until, step, of), reference)
-    windows = {each: store.window(since, until, (model, version, each)) for each in store.sources(of)}
-    used = {each: own for each, own in windows.items() if own.requests or own.feedback[1]}
-    apart = {each: judge([own], reference).signals for each, own in used.items()}
-    if len(apart) < 2:
-        return whole
-    signals = {"log": whole.signals["log"]}
+    streams = model, version, source
+    overall = judge(store.series(since, until, step, streams), reference)
+    by_source = {each: store.window(since, until, (model, version, each)) for each in store.sources(streams)}
+    active_windows = {each: own for each, own in by_source.items() if own.requests or own.feedback[1]}
+    signals_by_source = {each: judge([own], reference).signals for each, own in active_windows.items()}
+    if len(signals_by_source) < 2:
+        return overall
+    signals = {"log": overall.signals["log"]}
     for signal in SIGNALS[:-1]:
-        judged = {each: alarms for each, of_signal in apart.items() if (alarms := of_signal[signal]) is not None}
-        alarms = [f"{each}: {words}" for each, of_signal in judged.items() for words in of_signal]
-        signals[signal] = alarms if judged else None
-    return replace(whole, signals={signal: signals[signal] for signal in SIGNALS})
+        alarms_by_source = {
+            each: alarms for each, of_signal in signals_by_source.items() if (alarms := of_signal[signal]) is not None
+        }
+        alarms = [f"{each}: {words}" for each, of_signal in alarms_by_source.items() for words in of_signal]
+        signals[signal] = alarms if alarms_by_source else None
+    return replace(overall, signals={signal: signals[signal] for signal in SIGNALS})
 
 
 def judge(windows: list[Window], reference: Reference | None) -> Report:
     """Judge the counts of consecutive windows; see :func:`make`."""
     window = aggregates.join(windows)
-    corrected, estimated = accuracy.from_corrections(window), _estimated(window.counts)
+    user_accuracy, estimates = accuracy.from_corrections(window), _accuracy_estimates(window.counts)
     drifts = drift.compare(reference, window) if reference else []
     signals = {
         "errors": _errors(window),
         "latency": _latency(window),
-        "accuracy": _accuracy(reference, corrected, estimated) if reference else None,
+        "accuracy": _accuracy(reference, user_accuracy, estimates) if reference else None,
         "drift": [each.in_words() for each in drifts if each.alarm] if drifts else None,
         "log": _log(window),
     }
-    return Report(window, windows, reference, corrected, estimated, drifts, signals)
+    return Report(window, windows, reference, user_accuracy, estimates, drifts, signals)
 
 
-def _estimated(counts: Counts) -> dict[str, Accuracy]:
+def _accuracy_estimates(counts: Counts) -> dict[str, Accuracy]:
     estimates = {task: accuracy.from_confidence(Window(0, 1, counts), task) for task in LABEL_COLUMNS}
     return {task: figure for task, figure in estimates.items() if figure.accuracy is not None}
 
@@ -152,8 +154,8 @@ def _errors(window: Window) -> list[str] | None:
         return []
     kinds = ", ".join(f"{kind} ({count:,})" for kind, count in list(window.labels(ERRORS).items())[:3])
     return [
-        f"{failed:,} of {requests:,} requests failed ({failed / requests:.1%}), the limit is "
-        f"{ERROR_SHARE:.1%}; most of them: {kinds}"
+        f"{failed:,} of {requests:,} requests failed ({failed / requests:.1%}; the limit is "
+        f"{ERROR_SHARE:.1%}), most often with {kinds}"
     ]
 
 
@@ -167,32 +169,34 @@ def _latency(window: Window) -> list[str] | None:
     stages = {stage: window.histogram(name).mean or 0.0 for stage, name in STAGE_SECONDS.items()}
     slowest = max(stages, key=lambda stage: stages[stage])
     return [
-        f"95% of {times.count:,} requests took up to {p95:.2f} s, the limit is {P95_SECONDS:.2f} s; the "
-        f"longest stage is {slowest!r} with {stages[slowest]:.2f} s on average"
+        f"95% of {times.count:,} requests took up to {p95:.2f} s; the limit is {P95_SECONDS:.2f} s. The "
+        f"slowest stage is {slowest!r}, {stages[slowest]:.2f} s on average"
     ]
 
 
-def _accuracy(reference: Reference, corrected: Accuracy, estimated: Mapping[str, Accuracy]) -> list[str] | None:
-    known, of_what = reference.answered_accuracy, "of the answers that are given, "
-    if known is None:  # a model of one task: the best guess, without abstention
-        known, of_what = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
-    expected = {task: each for task, each in _estimated(reference.counts).items() if task in estimated}
-    is_judged = corrected.accuracy is not None and known is not None
+def _accuracy(reference: Reference, user_accuracy: Accuracy, estimates: Mapping[str, Accuracy]) -> list[str] | None:
+    known_accuracy, scope = reference.answered_accuracy, 'apart from "Not sure", '
+    if known_accuracy is None:  # a model of one task: the best guess, without abstention
+        known_accuracy, scope = reference.accuracy.get("answer", min(reference.accuracy.values(), default=None)), ""
+    expected = {task: each for task, each in _accuracy_estimates(reference.counts).items() if task in estimates}
+    is_comparable = user_accuracy.accuracy is not None and known_accuracy is not None
     alarms = []
-    if is_judged and corrected.high < known - ACCURACY_DROP:
+    if is_comparable and user_accuracy.high < known_accuracy - ACCURACY_DROP:
         alarms.append(
-            f"users called {corrected.correct:,} of {corrected.rows:,} predictions correct ({corrected.accuracy:.0%}, "
-            f"at most {corrected.high:.0%}), {of_what}it was {known:.0%} on {reference.origin}; "
-            f"{ACCURACY_DROP:.0%} less is allowed, and users judge mistakes more readily than what is correct"
+            f"users called {user_accuracy.correct:,} of {user_accuracy.rows:,} predictions correct "
+            f"({user_accuracy.accuracy:.0%}, at most {user_accuracy.high:.0%}); {scope}it was {known_accuracy:.0%} on "
+            f"{reference.origin}; a drop of {ACCURACY_DROP:.0%} is allowed, "
+            "and users judge mistakes more readily than correct answers"
         )
     for task, before in expected.items():
-        now = estimated[task]
+        now = estimates[task]
         if now.high < before.accuracy - ACCURACY_DROP:
             alarms.append(
-                f"the accuracy of the {task} is estimated at {now.accuracy:.0%} over {now.rows:,} predictions (at most "
-                f"{now.high:.0%}), on {reference.origin} at {before.accuracy:.0%}; {ACCURACY_DROP:.0%} less is allowed"
+                f"the accuracy of the {task} is estimated at {now.accuracy:.0%} over {now.rows:,} predictions "
+                f"(at most {now.high:.0%}); on {reference.origin} it was {before.accuracy:.0%}; a drop of "
+                f"{ACCURACY_DROP:.0%} is allowed"
             )
-    return alarms if is_judged or expected else None
+    return alarms if is_comparable or expected else None
 
 
 def _log(window: Window) -> list[str]:
@@ -201,5 +205,5 @@ def _log(window: Window) -> list[str]:
         return []
     return [
         f"{lost:,} {plural(lost, 'prediction was', 'predictions were')} not logged, because they could not be "
-        f"written, beside {window.predictions:,} that were; none may be lost"
+        f"written; {window.predictions:,} were logged. None may be lost"
     ]

@@ -14,7 +14,7 @@ def gpus() -> list[dict[str, float]]:
     """
     import pynvml
 
-    seen = []
+    devices = []
     try:
         pynvml.nvmlInit()
         for index in range(pynvml.nvmlDeviceGetCount()):
@@ -24,11 +24,11 @@ def gpus() -> list[dict[str, float]]:
                 busy = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
             except pynvml.NVMLError:
                 busy = math.nan
-            about = {"memory_used_bytes": memory.used, "memory_size_bytes": memory.total, "utilization_ratio": busy}
-            seen.append(about)
+            device = {"memory_used_bytes": memory.used, "memory_size_bytes": memory.total, "utilization_ratio": busy}
+            devices.append(device)
     except pynvml.NVMLError:
         pass
-    return seen
+    return devices
 
 
 def sampler() -> Callable[[], dict[str, float]]:
@@ -41,13 +41,13 @@ def sampler() -> Callable[[], dict[str, float]]:
     gpus()  # the first time takes a while
 
     def sample() -> dict[str, float]:
-        sampled = {CPU: process.cpu_percent() / 100, MEMORY: float(process.memory_info().rss)}
-        seen = gpus()
-        busy = [gpu["utilization_ratio"] for gpu in seen if math.isfinite(gpu["utilization_ratio"])]
-        if busy:
-            sampled[GPU_UTILIZATION] = sum(busy) / len(busy)
-        if seen:
-            sampled[GPU_MEMORY] = float(sum(gpu["memory_used_bytes"] for gpu in seen))
-        return sampled
+        values = {CPU: process.cpu_percent() / 100, MEMORY: float(process.memory_info().rss)}
+        devices = gpus()
+        utilizations = [gpu["utilization_ratio"] for gpu in devices if math.isfinite(gpu["utilization_ratio"])]
+        if utilizations:
+            values[GPU_UTILIZATION] = sum(utilizations) / len(utilizations)
+        if devices:
+            values[GPU_MEMORY] = float(sum(gpu["memory_used_bytes"] for gpu in devices))
+        return values
 
     return sample

@@ -40,12 +40,12 @@ from tf_model.monitor.events import (
 VERSION = 2
 APPLICATION = 0x54775461  # "TwTa"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-KEPT_SECONDS = 90 * DAY  # older predictions, errors and counts are removed
-KEPT_BYTES = 2 * 2**30  # if the log is larger, the oldest predictions are removed; their counts stay
-MINUTES_KEPT = 14 * DAY  # seconds; older charts are drawn by the hour
+RETENTION_SECONDS = 90 * DAY  # older predictions, errors and counts are removed
+MAX_BYTES = 2 * 2**30  # if the log is larger, the oldest predictions are removed; their counts stay
+MINUTE_RETENTION = 14 * DAY  # seconds; older charts are drawn by the hour
 MOST_MINUTES = 2 * DAY  # the longest span that is read by the minute, in seconds
-PATIENCE = 5.0  # seconds to wait for another process that writes
-CHUNK = 5_000  # texts removed in one transaction, so that a record waits some milliseconds at most
+LOCK_TIMEOUT = 5.0  # seconds to wait for another process that writes
+PRUNED_TEXTS = 5_000  # texts removed in one transaction, so that a record waits some milliseconds at most
 FREED_PAGES = 500  # of 4 KiB, returned to the system in one step
 
 _LABELS_AND_CONFIDENCES = """
@@ -95,9 +95,9 @@ COMMIT;
 FORGET_MENTIONS = "DELETE FROM mentions WHERE correction NOT IN (SELECT id FROM corrections)"
 
 # Selects rows of ``streams``: model, version and source (always with the process's own); None or left out: any.
-Of = tuple[str | None, ...]
-ANY: Of = ()
-_OF = (
+StreamFilter = tuple[str | None, ...]
+ANY: StreamFilter = ()
+_IN_STREAMS = (
     "(:model IS NULL OR model = :model) AND (:version IS NULL OR version = :version) "
     f"AND (:source IS NULL OR source IN (:source, '{PROCESS}'))"
 )
@@ -114,8 +114,8 @@ class Store:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = Path(path) if path is not None else paths.MONITOR_LOG
-        self._writing: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # device and inode of the file that is open for writing
+        self._write_connection: sqlite3.Connection | None = None
+        self._open_file_id: tuple[int, int] | None = None  # device and inode of the file that is open for writing
 
     @property
     def exists(self) -> bool:
@@ -129,25 +129,25 @@ class Store:
 
         :class:`DataError` if the file is not a prediction log of this version, :class:`OutputError` if creation fails.
         """
-        if self._writing is None:
-            with _only_one(self.path):
+        if self._write_connection is None:
+            with _creation_lock(self.path):
                 if not self.exists:
                     # SQLite finds its other two files by name: a new log must not share those of a log that was moved
                     # away and may still be open.
-                    for ending in ("-wal", "-shm"):
-                        self.path.with_name(self.path.name + ending).unlink(missing_ok=True)
+                    for suffix in ("-wal", "-shm"):
+                        self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
                 # Private, as it may hold texts of users. SQLite's other files get the same permissions.
                 self.path.touch(0o600)
-                with _explain_errors(self.path):
-                    self._writing = _connect(self.path, read_only=False)
-                self._file = self._present_file()
-        return self._writing
+                with _explain_sqlite_errors(self.path):
+                    self._write_connection = _connect(self.path, read_only=False)
+                self._open_file_id = self._current_file_id()
+        return self._write_connection
 
     def close(self) -> None:
         """Stop writing; the log can still be read."""
-        if self._writing is not None:
-            self._writing.close()
-            self._writing = None
+        if self._write_connection is not None:
+            self._write_connection.close()
+            self._write_connection = None
 
     def write(self, events: Sequence[Event], samples: Sequence[Sample] = ()) -> None:
         """Write events, and counts that belong to no event, in one transaction.
@@ -155,23 +155,23 @@ class Store:
         If the log was moved away or deleted meanwhile, a new one is begun at its path. After an ``sqlite3.Error``
         nothing was written, and the same call may be made again.
         """
-        if self._writing is not None and self._file != self._present_file():
+        if self._write_connection is not None and self._open_file_id != self._current_file_id():
             with suppress(sqlite3.Error):
                 # close() would not do this, and the database may have been moved without its WAL file.
-                self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._write_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.close()
-        counted = [*((event.time, event.stream, aggregates.of_event(event)) for event in events), *samples]
+        all_samples = [*((event.time, event.stream, aggregates.event_counts(event)) for event in events), *samples]
         with self.open() as connection:  # the block is committed as a whole, or not at all
             connection.execute("BEGIN IMMEDIATE")
-            ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in counted}}
+            stream_ids = {stream: _stream_id(connection, stream) for stream in {stream for _, stream, _ in all_samples}}
             for event in events:
                 if isinstance(event, Corrected) and event.is_correct is None:
-                    counted += _take_back(connection, event, ids[event.stream])
+                    all_samples += _take_back(connection, event, stream_ids[event.stream])
                 else:
-                    _insert(connection, event, ids[event.stream])
-            _add_up(connection, counted, ids)
+                    _insert(connection, event, stream_ids[event.stream])
+            _add_up(connection, all_samples, stream_ids)
 
-    def _present_file(self) -> tuple[int, int] | None:
+    def _current_file_id(self) -> tuple[int, int] | None:
         """Device and inode of the file at the path; None if there is none."""
         with suppress(OSError):
             status = self.path.stat()
@@ -184,14 +184,14 @@ class Store:
         With the log alone, nobody can find out by guessing which texts are in it.
         """
         file = self.path.with_name(f"{self.path.name}.salt")
-        with _only_one(self.path):
+        with _creation_lock(self.path):
             if not file.exists():
-                with whole_file(file) as new:
-                    new.touch(0o600)
-                    new.write_bytes(os.urandom(16))
+                with whole_file(file) as part:
+                    part.touch(0o600)
+                    part.write_bytes(os.urandom(16))
             return file.read_bytes()
 
-    def prune(self, seconds: float = KEPT_SECONDS, corrections: bool = False) -> int:
+    def prune(self, seconds: float = RETENTION_SECONDS, corrections: bool = False) -> int:
         """Remove some of the rows that are too old or too many, in one short transaction, and free their space.
 
         Corrections stay unless ``corrections`` is true, since the next training learns from them. Returns the number of
@@ -200,16 +200,16 @@ class Store:
         connection = self.open()
         now = time.time()
         oldest = now - seconds
-        with _explain_errors(self.path):
+        with _explain_sqlite_errors(self.path):
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
                 removed = _remove_requests(connection, oldest)
-                if not removed and size(connection) > KEPT_BYTES:
+                if not removed and size(connection) > MAX_BYTES:
                     removed = _remove_requests(connection, math.inf)
                 for table in ("errors", "corrections") if corrections else ("errors",):
                     removed += connection.execute(f"DELETE FROM {table} WHERE time < ?", [oldest]).rowcount
                 connection.execute(FORGET_MENTIONS)
-                for level, first in ((MINUTE, max(oldest, now - MINUTES_KEPT)), (HOUR, oldest)):
+                for level, first in ((MINUTE, max(oldest, now - MINUTE_RETENTION)), (HOUR, oldest)):
                     # A row is removed when all that it covers is too old.
                     connection.execute("DELETE FROM aggregates WHERE level = ? AND start < ?", [level, first - level])
             # As a script: this statement frees one page per step, and execute() makes only one step.
@@ -218,19 +218,19 @@ class Store:
 
     # ------------------------------------------------------------ counts
 
-    def window(self, since: float, until: float, of: Of = ANY) -> Window:
+    def window(self, since: float, until: float, streams: StreamFilter = ANY) -> Window:
         """All counts of a span; see :meth:`series`."""
-        [window] = self.series(since, until, math.inf, of)
+        [window] = self.series(since, until, math.inf, streams)
         return window
 
-    def series(self, since: float, until: float, step: float, of: Of = ANY) -> list[Window]:
+    def series(self, since: float, until: float, step: float, streams: StreamFilter = ANY) -> list[Window]:
         """The counts of each ``step`` seconds of a span, for one model, version and source, including empty windows.
 
         Span and step are widened to whole minutes, or to whole hours if the span is longer than :data:`MOST_MINUTES` or
         begins before the minutes that are kept.
         """
-        fine = until - since <= MOST_MINUTES and since >= time.time() - MINUTES_KEPT
-        level = MINUTE if fine else HOUR
+        is_by_minute = until - since <= MOST_MINUTES and since >= time.time() - MINUTE_RETENTION
+        level = MINUTE if is_by_minute else HOUR
         begin = int(since // level * level)
         end = max(int(-(-until // level) * level), begin + level)
         step = max(math.ceil(min(step, end - begin) / level), 1) * level
@@ -238,10 +238,10 @@ class Store:
         query = f"""
             SELECT (start - :begin) / :step AS slot, name, key, sum(count), sum(total) FROM aggregates
             WHERE level = :level AND start >= :begin AND start < :end
-              AND stream IN (SELECT id FROM streams WHERE {_OF}) GROUP BY slot, name, key
+              AND stream IN (SELECT id FROM streams WHERE {_IN_STREAMS}) GROUP BY slot, name, key
         """
-        values = {"level": level, "begin": begin, "end": end, "step": step, **_named(of)}
-        with self._reading() as connection:
+        values = {"level": level, "begin": begin, "end": end, "step": step, **_stream_values(streams)}
+        with self._read_connection() as connection:
             for slot, name, key, *sums in connection.execute(query, values):
                 windows[slot].counts[name, key] = tuple(sums)
         return windows
@@ -253,7 +253,7 @@ class Store:
 
         Calls dated in the future, by a clock that was ahead, come last.
         """
-        with self._reading() as connection:
+        with self._read_connection() as connection:
             return connection.execute(
                 "SELECT model, version, max(last_call) FROM streams WHERE last_call IS NOT NULL "
                 "GROUP BY model, version ORDER BY max(iif(last_call > ?, NULL, last_call)) DESC, max(id) DESC",
@@ -264,73 +264,80 @@ class Store:
         """Model and version of the last call, or of the last call of ``model``; None if there was no call."""
         return next(((name, version) for name, version, _ in self.versions() if model in (None, name)), None)
 
-    def sources(self, of: Of) -> list[str]:
+    def sources(self, streams: StreamFilter) -> list[str]:
         """The sources that ever called a model and version."""
-        query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_OF} ORDER BY source"
-        with self._reading() as connection:
-            return [source for (source,) in connection.execute(query, _named(of))]
+        query = f"SELECT DISTINCT source FROM streams WHERE last_call IS NOT NULL AND {_IN_STREAMS} ORDER BY source"
+        with self._read_connection() as connection:
+            return [source for (source,) in connection.execute(query, _stream_values(streams))]
 
     def span(self) -> tuple[float, float] | None:
         """Beginning and end of the log, in whole hours; None if it is empty."""
-        with self._reading() as connection:
+        with self._read_connection() as connection:
             query = "SELECT min(start), max(start) FROM aggregates WHERE level = ?"
             [(first, last)] = connection.execute(query, [HOUR])
         return None if first is None else (float(first), float(last + HOUR))
 
-    def predictions(self, since: float = 0, until: float = math.inf, most: int | None = None) -> pandas.DataFrame:
-        """The newest ``most`` predictions of a span, oldest first: the columns of :meth:`errors` up to ``source``,
+    def predictions(self, since: float = 0, until: float = math.inf, limit: int | None = None) -> pandas.DataFrame:
+        """The newest ``limit`` predictions of a span, oldest first: the columns of :meth:`errors` up to ``source``,
         ``request``, ``batch_size``, seconds by stage (of the whole call), ``text_hash`` and all :data:`COLUMNS`."""
         columns = ("request", "texts AS batch_size", *(f"{stage}_seconds" for stage in STAGES), "text_hash", *COLUMNS)
         table = "requests JOIN predictions ON request = requests.id"
-        frame = self._newest(table, columns, "request DESC, position DESC", since, until, most, ANY)
+        frame = self._newest(table, columns, "request DESC, position DESC", since, until, limit, ANY)
         return frame[::-1].reset_index(drop=True)
 
     def errors(
-        self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
+        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
-        """The newest ``most`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
+        """The newest ``limit`` errors of a span, newest first, with ``time``, ``model``, ``version``, ``source``,
         ``kind`` and ``message``."""
-        return self._newest("errors", ("kind", "message"), "errors.id DESC", since, until, most, of)
+        return self._newest("errors", ("kind", "message"), "errors.id DESC", since, until, limit, streams)
 
     def corrections(
-        self, since: float = 0, until: float = math.inf, most: int | None = None, of: Of = ANY
+        self, since: float = 0, until: float = math.inf, limit: int | None = None, streams: StreamFilter = ANY
     ) -> pandas.DataFrame:
-        """The newest ``most`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
+        """The newest ``limit`` corrections of a span, oldest first: the columns of :meth:`errors` up to ``source``,
         ``text``, ``text_hash``, ``is_correct``, the answer, ``correct_product`` and ``correct_emotion``, and, for a
         correction of one mention, ``start`` and ``end``."""
-        answered = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
-        columns = ("text", "text_hash", "is_correct", *answered, "correct_product", "correct_emotion", "start", "end")
+        predicted = (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)
+        columns = ("text", "text_hash", "is_correct", *predicted, "correct_product", "correct_emotion", "start", "end")
         table = "corrections LEFT JOIN mentions ON correction = corrections.id"
-        frame = self._newest(table, columns, "corrections.id DESC", since, until, most, of)
+        frame = self._newest(table, columns, "corrections.id DESC", since, until, limit, streams)
         return frame[::-1].reset_index(drop=True).astype({"is_correct": bool, "start": "Int64", "end": "Int64"})
 
     def _newest(
-        self, table: str, columns: Sequence[str], order: str, since: float, until: float, most: int | None, of: Of
+        self,
+        table: str,
+        columns: Sequence[str],
+        order: str,
+        since: float,
+        until: float,
+        limit: int | None,
+        streams: StreamFilter,
     ) -> pandas.DataFrame:
         query = (
             f"SELECT time, model, version, source, {', '.join(columns)} FROM {table} "
-            f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_OF} "
-            f"ORDER BY time DESC, {order} LIMIT :most"
+            f"JOIN streams ON streams.id = stream WHERE time >= :since AND time < :until AND {_IN_STREAMS} "
+            f"ORDER BY time DESC, {order} LIMIT :limit"
         )
-        most = -1 if most is None else most
-        values = {"since": since, "until": until, "most": most, **_named(of)}
-        with self._reading() as connection:
+        limit = -1 if limit is None else limit
+        values = {"since": since, "until": until, "limit": limit, **_stream_values(streams)}
+        with self._read_connection() as connection:
             rows = connection.execute(query, values)
             frame = pandas.DataFrame(rows.fetchall(), columns=[column[0] for column in rows.description])
         return frame.assign(time=pandas.to_datetime(frame["time"].astype("float64"), unit="s", utc=True))
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def _read_connection(self) -> Iterator[sqlite3.Connection]:
         if not self.exists:
             raise DataError(
-                f"there is no prediction log at {paths.shown(self.path)}; predict something first, or name another"
+                f"there is no prediction log at {paths.shown(self.path)}; predict something first, or name another log"
             )
-        with _explain_errors(self.path), closing(_connect(self.path, read_only=True)) as connection:
+        with _explain_sqlite_errors(self.path), closing(_connect(self.path, read_only=True)) as connection:
             yield connection
 
 
-def _named(of: Of) -> dict[str, str | None]:
-    return dict(zip_longest(("model", "version", "source"), of))
+def _stream_values(streams: StreamFilter) -> dict[str, str | None]:
+    return dict(zip_longest(("model", "version", "source"), streams))
 
 
 def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
@@ -338,16 +345,16 @@ def _insert(connection: sqlite3.Connection, event: Event, stream: int) -> None:
         seconds = [event.seconds.get(stage) for stage in STAGES]
         row = (event.time, stream, event.rows, *seconds)
         request = connection.execute("INSERT INTO requests VALUES (NULL, ?, ?, ?, ?, ?, ?)", row).lastrowid
-        unknown = [None] * event.rows
-        columns = zip(event.text_hashes, *(event.columns.get(name, unknown) for name in COLUMNS), strict=True)
+        missing = [None] * event.rows
+        columns = zip(event.text_hashes, *(event.columns.get(name, missing) for name in COLUMNS), strict=True)
         rows = ((request, position, *values) for position, values in enumerate(columns))
         connection.executemany(f"INSERT INTO predictions VALUES (?, ?, ?{', ?' * len(COLUMNS)})", rows)
     elif isinstance(event, Failed):
         row = (event.time, stream, event.kind, event.message)
         connection.execute("INSERT INTO errors VALUES (NULL, ?, ?, ?, ?)", row)
     else:
-        answered = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
-        row = (event.time, stream, event.text, event.text_hash, event.is_correct, *answered)
+        predicted = [event.prediction.get(name) for name in (*LABEL_COLUMNS, *CONFIDENCE_COLUMNS)]
+        row = (event.time, stream, event.text, event.text_hash, event.is_correct, *predicted)
         row = (*row, event.product, event.emotion)
         correction = connection.execute(f"INSERT INTO corrections VALUES (NULL{', ?' * len(row)})", row).lastrowid
         if event.start is not None:
@@ -367,21 +374,21 @@ def _take_back(connection: sqlite3.Connection, event: Corrected, stream: int) ->
     removed = connection.execute(query, [stream, event.text_hash, event.start]).fetchall()
     connection.execute(FORGET_MENTIONS)
     return [
-        (when, event.stream, dict.fromkeys(aggregates.of_event(replace(event, **said)), (-1, 0.0)))
+        (when, event.stream, dict.fromkeys(aggregates.event_counts(replace(event, **said)), (-1, 0.0)))
         for when, answer, is_correct in removed
         for said in [{"prediction": {"answer": answer}, "is_correct": bool(is_correct)}]
     ]
 
 
-def _add_up(connection: sqlite3.Connection, counted: Sequence[Sample], ids: dict[Stream, int]) -> None:
+def _add_up(connection: sqlite3.Connection, samples: Sequence[Sample], stream_ids: dict[Stream, int]) -> None:
     sums: dict[tuple[int, int, int], Counts] = {}
-    for when, stream, counts in counted:
+    for when, stream, counts in samples:
         for level in (MINUTE, HOUR):
-            aggregates.merge(sums.setdefault((level, int(when // level * level), ids[stream]), {}), counts)
+            aggregates.merge(sums.setdefault((level, int(when // level * level), stream_ids[stream]), {}), counts)
     connection.executemany(
         "INSERT INTO aggregates VALUES (?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET count = count + excluded.count, total = total + excluded.total",
-        ((*where, *key, *value) for where, counts in sums.items() for key, value in counts.items()),
+        ((*bucket, *key, *value) for bucket, counts in sums.items() for key, value in counts.items()),
     )
 
 
@@ -394,20 +401,20 @@ def _stream_id(connection: sqlite3.Connection, stream: Stream) -> int:
 
 def _remove_requests(connection: sqlite3.Connection, before: float) -> int:
     """Remove the oldest requests before a time, about :data:`CHUNK` texts; returns how many predictions they had."""
-    oldest = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {CHUNK}"
-    until = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest})"
-    chosen = f"SELECT id FROM ({until}) WHERE sum - texts < {CHUNK}"
-    removed = connection.execute(f"DELETE FROM predictions WHERE request IN ({chosen})", [before]).rowcount
-    connection.execute(f"DELETE FROM requests WHERE id IN ({chosen})", [before])
+    oldest_requests = f"SELECT id, time, texts FROM requests WHERE time < ? ORDER BY time, id LIMIT {PRUNED_TEXTS}"
+    with_sums = f"SELECT id, texts, sum(texts) OVER (ORDER BY time, id) AS sum FROM ({oldest_requests})"
+    removed_ids = f"SELECT id FROM ({with_sums}) WHERE sum - texts < {PRUNED_TEXTS}"
+    removed = connection.execute(f"DELETE FROM predictions WHERE request IN ({removed_ids})", [before]).rowcount
+    connection.execute(f"DELETE FROM requests WHERE id IN ({removed_ids})", [before])
     return removed
 
 
 def size(connection: sqlite3.Connection) -> int:
     """Bytes of the log in use, without space that is freed but not yet returned to the system."""
-    pages, free, page = (
+    pages, free, page_size = (
         connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
-    return (pages - free) * page
+    return (pages - free) * page_size
 
 
 # ---------------------------------------------------------------- the file
@@ -416,7 +423,7 @@ def size(connection: sqlite3.Connection) -> int:
 def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     """Open the log; :class:`DataError` if the file is not a log of this version."""
     address = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
-    connection = sqlite3.connect(address, uri=True, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         is_new = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if is_new and not read_only:
@@ -429,7 +436,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
             kind = f"version {version}" if application == APPLICATION else "another kind of file"
             raise DataError(
                 f"{paths.shown(path)}: expected a prediction log of version {VERSION}, got {kind}; "
-                "name another file, or move this one away, and a new one is begun"
+                "name another file, or move this one away to start a new log"
             )
         # In WAL mode a commit survives the death of the process without waiting for the disk. A power cut can lose the
         # last commits, but never damages older ones.
@@ -441,26 +448,26 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _creation_lock(path: Path) -> Iterator[None]:
     """Hold the lock of a log, so that two processes do not create it at once."""
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{path}.lock", mode=0o600)
         try:
-            held = lock.acquire(PATIENCE)
+            held = lock.acquire(LOCK_TIMEOUT)
         except Timeout:
-            raise OutputError(f"another program holds {paths.shown(f'{path}.lock')}; end that program first") from None
+            raise OutputError(f"another program holds {paths.shown(f'{path}.lock')}; stop it first") from None
         with held:
             yield
 
 
 @contextmanager
-def _explain_errors(path: Path) -> Iterator[None]:
+def _explain_sqlite_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors for the log at ``path`` into a :class:`DataError` that says what to do."""
     try:
         yield
     except sqlite3.Error as error:
         raise DataError(
             f"the prediction log {paths.shown(path)} cannot be used: {first_line(error)}; check the disk, permissions "
-            "and locks, or move the file away, and a new one is begun"
+            "and locks, or move the file away to start a new log"
         ) from error
