@@ -191,7 +191,7 @@ def test_themes_that_were_renamed_and_merged_on_the_page_stay_so(folder):
     themes = dict.fromkeys(map(str, [*own, len(rows)]), 7)  # one is left out by the filters
     kept = {f"{NEGATIVE} → iPhone": {"themes": themes, "names": {"7": NASTY}}}
     result = rows.drop(columns="text").assign(status="fit")
-    found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", kept_themes=kept)
+    found = figures(result, rows["text"], Predictor.load(folder), "made-up.csv", chosen_themes=kept)
     named = [[theme["name"] == NASTY for theme in part["themes"]] for part in found["themes"]]
     assert [True] in named
     assert sum(map(sum, named)) == 1

@@ -123,7 +123,7 @@ class Explorer:
                 choose("dates", st.date_input, "First and last day", value=(), **days)
         if chosen != self.filters and not prefix:
             self.keep(chosen)
-        return eda.passing(every, **chosen | {"contains": chosen["contains"].strip()})
+        return eda.filter_tweets(every, **chosen | {"contains": chosen["contains"].strip()})
 
     def _show_totals(self, tweets: pd.DataFrame, below: Mapping[str, str] = {}) -> None:
         """The number of texts counted and the share of each label, with the text ``below`` each share."""
@@ -197,7 +197,7 @@ class Explorer:
 
     def _telling_words(self, tweets: pd.DataFrame, pairs: bool) -> None:
         column = COLUMNS[pick("Compare", COLUMNS, self._key("compare"))]
-        telling = eda.telling_words(tweets, by=column, pairs=pairs)
+        telling = eda.distinctive_words(tweets, by=column, pairs=pairs)
         if telling.empty:
             st.info(f"Nothing to compare: the filters leave fewer than two {column}s, or too few words.")
             return

@@ -75,7 +75,7 @@ def _label(run: Run, rows: pd.DataFrame, queue: list[int], own: dict[str, Any], 
             next_rows = [row for row in kept["queue"] if row in rows.index and str(row) not in said]
             if not next_rows:
                 known = run.opened().rows["text"].loc[kept["queue"]]
-                next_rows = label_queue(rows, run.emotions, known=known).tolist()
+                next_rows = label_queue(rows, run.emotions, labelled=known).tolist()
                 run.keep(LABELS, kept | {"queue": [*kept["queue"], *next_rows]})
         if next_rows:
             state[at] = next_rows[0]

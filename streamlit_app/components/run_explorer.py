@@ -15,9 +15,9 @@ from streamlit_app.components.notices import plain_markdown
 from streamlit_app.components.runs import Run
 from streamlit_app.components.widgets import offer_file
 from tf_model.analysis.changes import PERIODS, SIGNIFICANCE, Dates, by_period, find_changes, period_of
-from tf_model.analysis.compare import compare, telling_words
+from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import ALL, LEAST_TEXTS
-from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_shares
+from tf_model.analysis.shares import Correction, checked_sample, checking_order, emotion_shares
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
 from tf_model.errors import UsageError
 from tf_model.inference.fit import FIT
@@ -119,7 +119,7 @@ class RunExplorer(Explorer):
         """Ask about rows drawn at random, one at a time; the answers are kept with the run."""
         state, until = st.session_state, self._key("check_until")
         checked = self.run.checked
-        left = draw(rows).difference(checked.index, sort=False)
+        left = checking_order(rows).difference(checked.index, sort=False)
 
         def begin() -> None:
             state[until] = len(checked) + min(DRAWN, len(left))
@@ -206,7 +206,7 @@ class RunExplorer(Explorer):
             st.markdown(plain_markdown(_difference_in_words(line)))
         if found.empty:
             st.info("No share differs by more than chance.", icon=":material/drag_handle:")
-        for side, words in zip(SIDES, telling_words(rows, one, other), strict=True):
+        for side, words in zip(SIDES, distinctive_words(rows, one, other), strict=True):
             if words:
                 st.markdown(plain_markdown(f"Words typical of {side}: {', '.join(words)}."))
         table = table[(table["texts_one"] > 0) & (table["texts_other"] > 0)]  # both sides have texts

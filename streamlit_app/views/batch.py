@@ -249,7 +249,7 @@ def _show_answers(run: Run, state: ModelState | None) -> None:
 
     def report(index: pd.Index) -> str:
         shown = answers.result.loc[index], answers.tweets.loc[index, "text"]
-        kept = {"checked": run.checked, "kept_themes": run.kept(THEMES)}
+        kept = {"checked_labels": run.checked, "chosen_themes": run.kept(THEMES)}
         return render(figures(*shown, now.predictor, f"{run.name}{_filtered(run.filters)}", **kept))
 
     percent, plain = st.column_config.NumberColumn(format="percent"), st.column_config.Column()  # None would hide it

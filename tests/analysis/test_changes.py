@@ -43,14 +43,12 @@ def test_what_cannot_be_used_is_counted_and_said():
     dates = dates_of("2024-01-02", "2031-01-01", "", None, "soon", "03.01.2024", "2024-01-05T00:00:00Z")
     assert dates.values.notna().tolist() == [True, False, False, False, False, True, True]
     assert dates.notes == (
-        "the dates are written in several ways: ISO date (2), ISO date and time (1), DD.MM.YYYY (1)",
+        "the dates have several formats: ISO date (2), ISO date and time (1), DD.MM.YYYY (1)",
         "2 rows without a date",
-        "1 row with a date that cannot be read",
+        "1 row with an unreadable date",
         "1 row with a date in the future, left out",
     )
-    assert dates_of("01/02/2024", "03/04/2024").notes == (
-        "the dates can be read in two ways, and are taken as month/day/year",
-    )
+    assert dates_of("01/02/2024", "03/04/2024").notes == ("the dates are ambiguous, and were read as month/day/year",)
 
 
 def test_other_columns_are_not_taken_for_dates():
@@ -101,7 +99,7 @@ def test_a_bad_month_is_found_with_the_words_of_its_texts():
     assert fall.difference < 0
     assert rise.words[:2] == fall.words[:2] == ["battery", "dies"]
     assert "iPad" not in set(changes["product"])
-    [first, *others] = find_changes(rows, (NEGATIVE, POSITIVE), told=1)["words"]
+    [first, *others] = find_changes(rows, (NEGATIVE, POSITIVE), described=1)["words"]
     assert first == changes["words"][0]
     assert others == [[]] * (len(changes) - 1)
 

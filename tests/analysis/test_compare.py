@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from answered_rows import three_months
 
-from tf_model.analysis.compare import TOO_FEW, compare, holm, newcombe, telling_words
+from tf_model.analysis.compare import TOO_FEW, compare, distinctive_words, holm, newcombe
 from tf_model.analysis.rows import ALL
 from tf_model.errors import UsageError
 from tf_model.tasks import EMOTIONS, NEGATIVE
@@ -28,7 +28,7 @@ def test_what_differs_is_told_from_what_does_not():
     assert worse["p_value"] < 0.001
     assert 0 < worse["low"] < worse["difference"] == worse["share_other"] - worse["share_one"]
     assert (table.loc["iPad", "p_value"] > 0.05).all()
-    one, other = telling_words(rows, ~is_may, is_may)
+    one, other = distinctive_words(rows, ~is_may, is_may)
     assert other[:2] == ["battery", "dies"]
     assert "battery" not in one
 
@@ -41,5 +41,5 @@ def test_few_texts_are_not_compared_and_no_row_is_on_both_sides():
     assert set(table["note"]) == {TOO_FEW}
     assert table[["difference", "low", "high", "p_value"]].isna().all(axis=None)
     assert table.loc[table["product"] == ALL, "texts_other"].tolist() == [29] * 3
-    with pytest.raises(UsageError, match=f"{one.sum()} rows are on both sides"):
+    with pytest.raises(UsageError, match=f"{one.sum()} rows are in both selections"):
         compare(rows, one, one, EMOTIONS)

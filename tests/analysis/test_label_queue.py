@@ -27,7 +27,7 @@ def test_uncertain_texts_come_first_and_near_duplicates_once():
     assert label_queue(rows, EMOTIONS, 3).tolist() == [14, 13, 12]
     doubled = pd.concat([rows, rows.assign(text="RT @me: " + rows["text"] + "!")], ignore_index=True)
     assert label_queue(doubled, EMOTIONS, 15).tolist() == list(range(14, -1, -1))
-    assert label_queue(doubled, EMOTIONS, 20, known=texts[1:]).tolist() == [0]
+    assert label_queue(doubled, EMOTIONS, 20, labelled=texts[1:]).tolist() == [0]
     assert label_queue(rows[:0], EMOTIONS, 20).empty
 
 

@@ -9,7 +9,14 @@ from answered_rows import predictions
 from model_folders import write_answer, write_single
 
 from tf_model.analysis.rows import ALL, rows_of
-from tf_model.analysis.shares import Correction, checked_sample, draw, emotion_shares, estimated_shares, read_correction
+from tf_model.analysis.shares import (
+    Correction,
+    checked_sample,
+    checking_order,
+    emotion_shares,
+    estimated_shares,
+    read_correction,
+)
 from tf_model.errors import ModelError
 from tf_model.model_dir import Predictions, probability_column
 from tf_model.tasks import EMOTIONS
@@ -88,7 +95,7 @@ def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
     for seed in range(24):
         own = predictions(generator.multinomial(300, generator.dirichlet(np.ones(3))), 1000 + seed)
         truth, answered = np.bincount(own.label_ids, minlength=3) / 300, rows(own)
-        order = draw(answered)[:50]
+        order = checking_order(answered)[:50]
         labels = pd.Series(np.array(EMOTIONS, object)[own.label_ids[order]], order)
         before, after = (emotion_shares(answered, EMOTIONS, correction_of(seed % 4), known) for known in (None, labels))
         held.append(((after["low"] <= truth) & (truth <= after["high"])).mean())
@@ -102,7 +109,7 @@ def test_rows_checked_by_hand_narrow_the_interval_which_still_holds_the_truth():
 def test_only_a_random_sample_of_the_rows_counts_as_checked():
     answered = rows(predictions((60, 200, 140), 1), np.array(["iPad", "iPhone"])[np.arange(400) % 2])
     ipads = answered[answered["product"] == "iPad"]
-    order, of_ipads = draw(answered), draw(ipads)
+    order, of_ipads = checking_order(answered), checking_order(ipads)
     assert of_ipads.equals(order[order.isin(ipads.index)])
     assert abs(np.mean(order[:200]) - 200) < 30, "at random, not by their place in the file"
     checked = pd.Series("any", of_ipads[:50])
@@ -135,7 +142,7 @@ def test_copies_of_a_validation_text_count_once():
 def test_the_correction_is_read_from_the_folder_of_a_model(tmp_path):
     correction = read_correction(write_answer(tmp_path))
     assert correction.rows == 60
-    with pytest.raises(ModelError, match="no row with a label of the emotion"):
+    with pytest.raises(ModelError, match="no validation rows labelled with an emotion"):
         read_correction(write_single(tmp_path, "product"))
     with pytest.raises(ModelError, match=r"validated on 9 rows of 'Negative emotion', and 10 are needed; label more"):
         Correction.of(predictions((9, 30, 20), 0))

@@ -87,7 +87,7 @@ class TestDescribe:
 
 class TestFilter:
     def test_the_default_keeps_all(self, tweets):
-        assert len(eda.passing(tweets)) == len(tweets)
+        assert len(eda.filter_tweets(tweets)) == len(tweets)
 
     @pytest.mark.parametrize(
         ("chosen", "rows"),
@@ -101,7 +101,7 @@ class TestFilter:
         ],
     )
     def test_which_rows_pass(self, tweets, chosen, rows):
-        assert eda.passing(tweets, **chosen)["row"].tolist() == rows
+        assert eda.filter_tweets(tweets, **chosen)["row"].tolist() == rows
 
 
 class TestLabels:
@@ -162,7 +162,7 @@ class TestWords:
 
     def test_the_word_of_one_label_tells_it(self):
         rows = [("crash of the phone", "iPhone", BAD)] * 8 + [("joy of the phone", "iPhone", GOOD)] * 8
-        frame = eda.telling_words(described(rows), "emotion")
+        frame = eda.distinctive_words(described(rows), "emotion")
         first = frame.groupby("label").first()
         assert first["words"].to_dict() == {BAD: "crash", GOOD: "joy"}
         assert (first["tweets"] == 8).all()
@@ -172,16 +172,16 @@ class TestWords:
 
     def test_missing_and_ignored_labels_are_not_compared(self, sample):
         for column, labels in (("product", tasks.PRODUCTS), ("emotion", tasks.EMOTIONS)):
-            frame = eda.telling_words(sample, column)
+            frame = eda.distinctive_words(sample, column)
             assert set(frame["label"]) == set(labels)
             assert (frame["tweets"] + frame["others"] >= 5).all()
 
     def test_nothing_to_compare(self, tweets):
-        assert eda.telling_words(tweets[tweets["emotion"] == GOOD], "emotion").empty
+        assert eda.distinctive_words(tweets[tweets["emotion"] == GOOD], "emotion").empty
 
     def test_real_products_are_told_by_their_names(self, real):
-        once = eda.passing(real, once=True)
-        first = eda.telling_words(once, "product").groupby("label")["words"].first()
+        once = eda.filter_tweets(real, once=True)
+        first = eda.distinctive_words(once, "product").groupby("label")["words"].first()
         assert first[["iPhone", "iPad", "Google", "Android", "Apple"]].tolist() == [
             "iphone",
             "ipad",
@@ -306,7 +306,7 @@ def test_nothing_left_is_no_error(sample):
     assert eda.emotion_by_product(none).empty
     assert eda.frequent_words(none).empty
     assert eda.frequent_words(none, pairs=True).empty
-    assert eda.telling_words(none, "product").empty
+    assert eda.distinctive_words(none, "product").empty
     assert eda.with_words(none, "app").empty
     assert eda.count_surface_features(none)["tweets"].sum() == 0
     assert np.isnan(eda.keyword_scores(none)[0]["accuracy"])

@@ -171,10 +171,10 @@ def test_dates_and_sources_are_filters_where_the_file_has_them():
     every = eda.describe(
         pandas.DataFrame({"row": [1, 2], tasks.TEXT_COLUMN: "a", tasks.PRODUCT_COLUMN: "b", tasks.EMOTION_COLUMN: "c"})
     ).assign(source=["web", "shop"], date=pandas.to_datetime(["2026-05-01 23:00", "2026-05-02 00:00"]))
-    assert eda.passing(every, sources=("shop",))["row"].tolist() == [2]
+    assert eda.filter_tweets(every, sources=("shop",))["row"].tolist() == [2]
     day = date(2026, 5, 1)
-    assert eda.passing(every, dates=(day, day))["row"].tolist() == [1]
-    assert len(eda.passing(every, dates=(day,))) == 2, "the last day is not chosen yet"
+    assert eda.filter_tweets(every, dates=(day, day))["row"].tolist() == [1]
+    assert len(eda.filter_tweets(every, dates=(day,))) == 2, "the last day is not chosen yet"
 
 
 def test_the_answer_stands_beside_the_text(stub, tmp_path):

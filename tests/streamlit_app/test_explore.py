@@ -104,7 +104,7 @@ def test_bars_hold_the_counts(sample, tweets):
 def test_filters_act_on_charts_and_figures(sample, tweets, chosen, act):
     page = open_page()
     checked(act(page).run())
-    kept = eda.passing(tweets, **chosen)
+    kept = eda.filter_tweets(tweets, **chosen)
     assert 0 < len(kept) < len(tweets)
     assert figures(page)["Texts counted"] == f"{len(kept):,}"
     expected = eda.label_counts(kept, "product")["tweets"].tolist()
@@ -116,7 +116,7 @@ def test_filters_stay_when_another_tab_is_opened(sample, tweets):
     page.multiselect(key="explore_products").set_value(["iPad"]).run()
     page.session_state["explore_tab"] = "Repeats"
     checked(page.run())
-    kept = eda.passing(tweets, products=("iPad",))
+    kept = eda.filter_tweets(tweets, products=("iPad",))
     expected = eda.repeats(kept["same_words"])
     assert chart(page, "that occur once, twice")["data"][0]["x"] == expected["tweets"].tolist()
 
@@ -184,7 +184,7 @@ def test_words_can_be_compared_by_emotion_and_in_pairs(sample, tweets):
     page.segmented_control(key="explore_size").set_value("Word pairs").run()
     checked(page.segmented_control(key="explore_compare").set_value("Emotions").run())
     checked(page.selectbox(key="explore_label_emotion").set_value(tasks.POSITIVE).run())
-    expected = eda.telling_words(tweets, "emotion", pairs=True)
+    expected = eda.distinctive_words(tweets, "emotion", pairs=True)
     expected = expected[(expected["label"] == tasks.POSITIVE) & (expected["z"] > 0)].head(15)
     assert page.selectbox(key=f"explore_telling_True_{tasks.POSITIVE}_bar").options == expected["words"].tolist()
 

@@ -97,7 +97,7 @@ def test_dates_and_sources_are_filters_that_are_kept(run):
 
 def test_two_selections_are_compared(run):
     app = open_tab(run, "Compare")
-    assert "choose two selections that share none" in app.info[-1].value
+    assert "choose two that do not overlap" in app.info[-1].value
     for side, source in (("A", "web"), ("B", "shop")):
         app.multiselect(key=f"{run.id}_{side}_sources").set_value([source]).run()
     assert not app.exception, app.exception
@@ -228,8 +228,8 @@ def test_the_report_is_on_the_rows_that_pass_the_filters(run, stub, monkeypatch)
     app.multiselect(key=f"{run.id}_sources").set_value(["shop"]).run()
     assert offered["Download report"]() == "a page"
     [(result, texts, model, name, kept)] = given
-    assert kept["checked"].empty
-    assert kept["kept_themes"] == {"of": "the run"}
+    assert kept["checked_labels"].empty
+    assert kept["chosen_themes"] == {"of": "the run"}
     assert (len(result), model, name) == (80, stub, "a.csv (shop)")
     assert texts.index.equals(result.index)
     assert texts.str.contains("crashed").all()

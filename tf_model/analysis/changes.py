@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tf_model.analysis.compare import newcombe, telling_words
+from tf_model.analysis.compare import distinctive_words, newcombe
 from tf_model.analysis.rows import ALL, LEAST_TEXTS, by_product
 from tf_model.errors import plural
 from tf_model.evaluation.metrics import wilson_interval
@@ -19,7 +19,7 @@ PERIODS = {"day": "D", "week": "W-SUN", "month": "M"}  # as pandas calls them; a
 LONGEST = {"day": 45, "week": 400}  # the most days between the first and the last date for which it is chosen
 SIGNIFICANCE = 0.05  # for all changes reported for a file together
 MOST_CHANGES = 3  # of the share of one emotion towards one product
-MOST_TOLD = 10  # changes for which words are found; each takes a quarter of a second
+MOST_DESCRIBED = 10  # changes for which words are found; each takes a quarter of a second
 
 _CLOCK = r"(?:,?[ T](?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:\.\d+)?)?(?: ?(?P<half>[AaPp])[Mm])?)?"
 _ISO = r"\d{4}-\d{2}-\d{2}"
@@ -35,7 +35,7 @@ FORMS = {
 }
 _WITH_OFFSET = r".*(?:Z|UTC|[+-]\d{2}:?\d{2}(?: \d{4})?)|\d{10,}(?:\.\d+)?"  # Unix time is in UTC
 _UNITS = {"Unix seconds": "s", "Unix milliseconds": "ms"}
-_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
+_USUAL_NAMES = {"at", "created", "date", "datetime", "datum", "day", "posted", "published", "sent", "time", "timestamp"}
 _SAMPLE = 1000  # cells that decide whether a column holds dates
 
 
@@ -56,65 +56,65 @@ def find_dates(table: pd.DataFrame, now: pd.Timestamp | None = None) -> Dates | 
     future are left out, and counted in the notes.
     """
     latest = (now or pd.Timestamp.now("UTC").tz_localize(None)) + pd.Timedelta(days=1)
-    best, most = None, (False, 0)
+    best, best_score = None, (False, 0)
     for position, name in enumerate(map(str, table.columns)):
-        is_usual = not _NAMES.isdisjoint(each.lower() for each in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
+        is_usual = not _USUAL_NAMES.isdisjoint(each.lower() for each in re.findall("[A-Z]?[a-z]+|[A-Z]+", name))
         cells = table.iloc[:, position].map(as_text, na_action="ignore").dropna().astype("str").str.strip()
         cells = cells[cells != ""]
-        if 2 * _read(cells.head(_SAMPLE), is_usual)[0].notna().sum() <= len(cells.head(_SAMPLE)):
+        if 2 * _parse_dates(cells.head(_SAMPLE), is_usual)[0].notna().sum() <= len(cells.head(_SAMPLE)):
             continue
-        dates, notes = _read(cells, is_usual)
-        if (is_usual, dates.notna().sum()) > most:
-            best, most = (name, cells, dates, notes), (is_usual, dates.notna().sum())
+        dates, notes = _parse_dates(cells, is_usual)
+        if (is_usual, dates.notna().sum()) > best_score:
+            best, best_score = (name, cells, dates, notes), (is_usual, dates.notna().sum())
     if best is None:
         return None
     name, cells, dates, notes = best
     is_utc = bool(cells[dates.notna()].str.fullmatch(_WITH_OFFSET).any())
     is_future = dates > latest
-    for count, what in (
+    for count, description in (
         (len(table) - len(dates), "without a date"),
-        (dates.isna().sum(), "with a date that cannot be read"),
+        (dates.isna().sum(), "with an unreadable date"),
         (is_future.sum(), "with a date in the future, left out"),
     ):
         if count:
-            notes.append(f"{count:,} {plural(count, 'row', 'rows')} {what}")
+            notes.append(f"{count:,} {plural(count, 'row', 'rows')} {description}")
     return Dates(name, dates.mask(is_future).reindex(table.index), tuple(notes), is_utc)
 
 
-def _read(cells: pd.Series, with_numbers: bool) -> tuple[pd.Series, list[str]]:
+def _parse_dates(cells: pd.Series, allow_numbers: bool) -> tuple[pd.Series, list[str]]:
     """Parse non-empty cells as dates, and note how they were read."""
     dates, notes = pd.Series(pd.NaT, cells.index, dtype="datetime64[us]"), []
     counts: dict[str, int] = {}
     for form, pattern in FORMS.items():
-        if form in _UNITS and not with_numbers:
+        if form in _UNITS and not allow_numbers:
             continue
-        own = cells[cells.str.fullmatch(pattern)]
-        if own.empty:
+        matching = cells[cells.str.fullmatch(pattern)]
+        if matching.empty:
             continue
-        counts[form] = len(own)
+        counts[form] = len(matching)
         if form in (_DOTTED, _SLASHED):
-            parts = own.str.extract(pattern)
+            parts = matching.str.extract(pattern)
             is_first_day, is_second_day = (parts[name].astype(int) > 12 for name in ("month", "day"))
             if form == _SLASHED and is_first_day.sum() > is_second_day.sum():
                 parts = parts.rename(columns={"month": "day", "day": "month"})
             elif form == _SLASHED and not is_second_day.any():
-                notes.append("the dates can be read in two ways, and are taken as month/day/year")
+                notes.append("the dates are ambiguous, and were read as month/day/year")
             numbers = parts.drop(columns="half").fillna("0").astype(int)
-            is_half = parts["half"].notna()
+            is_12_hour = parts["half"].notna()
             numbers["hour"] = numbers["hour"].where(
-                ~is_half, numbers["hour"] % 12 + 12 * parts["half"].isin(("P", "p"))
+                ~is_12_hour, numbers["hour"] % 12 + 12 * parts["half"].isin(("P", "p"))
             )
-            read = pd.to_datetime(numbers, errors="coerce")
+            parsed = pd.to_datetime(numbers, errors="coerce")
         elif form in _UNITS:
-            read = pd.to_datetime(own.astype(float), unit=_UNITS[form])
+            parsed = pd.to_datetime(matching.astype(float), unit=_UNITS[form])
         else:
             layout = "%a %b %d %H:%M:%S %z %Y" if form == "Twitter's" else "ISO8601"
-            plain = own.str.replace(" ?UTC$", "Z", regex=True).str.replace(",", ".")
-            read = pd.to_datetime(plain, format=layout, utc=True, errors="coerce").dt.tz_localize(None)
-        dates[own.index] = read.astype(dates.dtype)
+            plain = matching.str.replace(" ?UTC$", "Z", regex=True).str.replace(",", ".")
+            parsed = pd.to_datetime(plain, format=layout, utc=True, errors="coerce").dt.tz_localize(None)
+        dates[matching.index] = parsed.astype(dates.dtype)
     if len(counts) > 1:
         words = ", ".join(f"{form} ({count:,})" for form, count in counts.items())
-        notes.append(f"the dates are written in several ways: {words}")
+        notes.append(f"the dates have several formats: {words}")
     return dates, notes
 
 
@@ -137,8 +137,8 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
     dated = rows[rows["date"].notna()]
     periods = dated["date"].dt.to_period(PERIODS[period_of(dated["date"])])
     parts = [pd.DataFrame(columns=["product", "emotion", "start", "texts", "count", "share", "low", "high"])]
-    for product, own in by_product(dated) if len(dated) else ():
-        counts = pd.crosstab(periods[own.index], own["emotion"].astype("str"))
+    for product, product_rows in by_product(dated) if len(dated) else ():
+        counts = pd.crosstab(periods[product_rows.index], product_rows["emotion"].astype("str"))
         counts = counts.reindex(pd.period_range(counts.index[0], counts.index[-1]), fill_value=0)
         texts = counts.sum(axis=1).to_numpy()
         totals = np.where(texts > 0, texts, np.nan)
@@ -154,13 +154,13 @@ def by_period(rows: pd.DataFrame, emotions: Sequence[str]) -> pd.DataFrame:
 # ---------------------------------------------------------------- what changed
 
 
-def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_TOLD) -> pd.DataFrame:
+def find_changes(rows: pd.DataFrame, emotions: Sequence[str], described: int = MOST_DESCRIBED) -> pd.DataFrame:
     """When the share of an emotion changed, largest change first: for each product, or else over all rows.
 
     One line per ``product``, ``emotion`` and ``when`` (the start of a period): the share ``before`` and ``after``, up
     to the neighbouring changes, the number of texts in each, ``texts_before`` and ``texts_after`` (at least 30), and
     ``difference`` with its 95% interval ``low``, ``high``. ``words`` are typical of the texts that appeared or
-    disappeared, for the first ``told`` lines. Changes are those of the best segmentation into at most four parts
+    disappeared, for the first ``described`` lines. Changes are those of the best segmentation into at most four parts
     (ruptures). Each passes a likelihood-ratio test, corrected for all points and series tried.
     """
     from ruptures import Dynp
@@ -185,15 +185,15 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
             return self.costs[start, end]
 
     series = by_period(rows, emotions).query("texts > 0").groupby(["product", "emotion"], sort=False)
-    tried = sum(len(own) - 1 for _, own in series)
+    test_count = sum(len(periods) - 1 for _, periods in series)
     lines = []
-    for (product, emotion), own in series:
-        signal = own[["count", "texts"]].to_numpy(np.float64)
-        penalty = chi2.isf(SIGNIFICANCE / max(tried, 1), 1)
+    for (product, emotion), periods in series:
+        signal = periods[["count", "texts"]].to_numpy(np.float64)
+        penalty = chi2.isf(SIGNIFICANCE / max(test_count, 1), 1)
         search = Dynp(custom_cost=Binomial(), min_size=1, jump=1).fit(signal)
-        found = [search.predict(n_bkps=number) for number in range(min(MOST_CHANGES + 1, len(own)))]
-        edges = [0, *min(found, key=lambda ends: search.cost.sum_of_costs(ends) + penalty * len(ends))]
-        starts = [*own["start"], pd.Timestamp.max]
+        segmentations = [search.predict(n_bkps=number) for number in range(min(MOST_CHANGES + 1, len(periods)))]
+        edges = [0, *min(segmentations, key=lambda ends: search.cost.sum_of_costs(ends) + penalty * len(ends))]
+        starts = [*periods["start"], pd.Timestamp.max]
         for first, middle, last in zip(edges, edges[1:], edges[2:], strict=False):
             sides = np.array([signal[first:middle].sum(axis=0), signal[middle:last].sum(axis=0)])
             difference, low, high = newcombe(*sides.T)
@@ -208,14 +208,14 @@ def find_changes(rows: pd.DataFrame, emotions: Sequence[str], told: int = MOST_T
     changes = changes.sort_values("difference", key=abs, ascending=False, ignore_index=True)
     words = [
         _words(rows, each.product, each.emotion, each.times, each.difference > 0)
-        for each in changes.head(told).itertuples()
+        for each in changes.head(described).itertuples()
     ]
     return changes.drop(columns="times").assign(words=words + [[]] * (len(changes) - len(words)))
 
 
 def _words(rows: pd.DataFrame, product: str, emotion: str, times: Sequence[pd.Timestamp], rose: bool) -> list[str]:
     """Words that distinguish an emotion's texts, on the side of a change with more, from the product's other texts."""
-    own = rows if product == ALL else rows[rows["product"] == product]
+    product_rows = rows if product == ALL else rows[rows["product"] == product]
     begin, end = times[1:] if rose else times[:2]
-    more = own["date"].ge(begin) & own["date"].lt(end) & (own["emotion"] == emotion)
-    return telling_words(own, more.to_numpy(), ~more.to_numpy())[0]
+    is_typical = product_rows["date"].ge(begin) & product_rows["date"].lt(end) & (product_rows["emotion"] == emotion)
+    return distinctive_words(product_rows, is_typical.to_numpy(), ~is_typical.to_numpy())[0]

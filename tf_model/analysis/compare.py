@@ -15,7 +15,7 @@ from tf_model.evaluation.metrics import wilson_interval
 
 TOO_FEW = f"fewer than {LEAST_TEXTS} texts"
 MOST_TEXTS = 5_000  # per side, a sample if there are more: words are then found in a tenth of a second
-TELLING_Z = 1.96  # z-score of a word's log-odds above which it distinguishes two selections
+DISTINCTIVE_Z = 1.96  # z-score of a word's log-odds above which it distinguishes two selections
 
 
 def newcombe(counts: np.ndarray, totals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,18 +48,18 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
     from scipy.stats import fisher_exact
 
     if (one & other).any():
-        raise UsageError(f"{(one & other).sum():,} rows are on both sides; choose two selections that share none")
+        raise UsageError(f"{(one & other).sum():,} rows are in both selections; choose two that do not overlap")
     lines = []
-    for product, own in by_product(rows[one | other]):
-        sides = [own.loc[own.index.isin(rows.index[side]), "emotion"] for side in (one, other)]
+    for product, product_rows in by_product(rows[one | other]):
+        sides = [product_rows.loc[product_rows.index.isin(rows.index[side]), "emotion"] for side in (one, other)]
         totals = np.array([len(side) for side in sides])
         for emotion in emotions:
             counts = np.array([int((side == emotion).sum()) for side in sides])
             shares = counts / np.maximum(totals, 1)
-            known = totals.min() >= LEAST_TEXTS
-            found = [float(each) for each in newcombe(counts, totals)] if known else [np.nan] * 3
-            p_value = fisher_exact([counts, totals - counts]).pvalue if known else np.nan
-            lines.append((product, emotion, *totals, *shares, *found, p_value, "" if known else TOO_FEW))
+            is_tested = totals.min() >= LEAST_TEXTS
+            effect = [float(each) for each in newcombe(counts, totals)] if is_tested else [np.nan] * 3
+            p_value = fisher_exact([counts, totals - counts]).pvalue if is_tested else np.nan
+            lines.append((product, emotion, *totals, *shares, *effect, p_value, "" if is_tested else TOO_FEW))
     sides = ["texts_one", "texts_other", "share_one", "share_other"]
     columns = ["product", "emotion", *sides, "difference", "low", "high", "p_value", "note"]
     table = pd.DataFrame(lines, columns=columns)
@@ -68,22 +68,24 @@ def compare(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, emotions: Se
     return table
 
 
-def telling_words(rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, most: int = 8) -> tuple[list[str], list[str]]:
+def distinctive_words(
+    rows: pd.DataFrame, one: np.ndarray, other: np.ndarray, limit: int = 8
+) -> tuple[list[str], list[str]]:
     """The words that distinguish two selections of the rows, both bool [N]: those of ``one`` and those of ``other``.
 
-    From :func:`tf_model.eda.telling_words`, most telling first; each word is significant on its own.
+    From :func:`tf_model.eda.distinctive_words`, most distinctive first; each word is significant on its own.
     """
     names = ("one", "other")
     labels = np.select([one, other], names, default="")
     frame = rows.assign(emotion=labels)[labels != ""].sample(frac=1, random_state=0).groupby("emotion").head(MOST_TEXTS)
-    frame = frame.assign(terms=frame["text"].map(terms))  # eda.telling_words reads this column and the emotion
-    table = eda.telling_words(frame, "emotion")
-    table = table[(table["z"] > TELLING_Z) & ~table["words"].isin(dull_words())]
-    first, second = (table.loc[table["label"] == name, "words"].head(most).tolist() for name in names)
+    frame = frame.assign(terms=frame["text"].map(terms))  # eda.distinctive_words reads this column and the emotion
+    table = eda.distinctive_words(frame, "emotion")
+    table = table[(table["z"] > DISTINCTIVE_Z) & ~table["words"].isin(stop_words())]
+    first, second = (table.loc[table["label"] == name, "words"].head(limit).tolist() for name in names)
     return first, second
 
 
-def dull_words(names: Iterable[str] = ()) -> frozenset[str]:
+def stop_words(names: Iterable[str] = ()) -> frozenset[str]:
     """Words that do not show the subject of a text, including the words of ``names``."""
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tf_model import tasks
 from tf_model.analysis.changes import by_period, find_changes, find_dates, period_of
-from tf_model.analysis.compare import compare, telling_words
+from tf_model.analysis.compare import compare, distinctive_words
 from tf_model.analysis.rows import LEAST_TEXTS, emotions_of, find_source, rows_of
 from tf_model.analysis.shares import checked_sample, emotion_shares, read_correction
 from tf_model.analysis.themes import QUOTES, describe_themes, find_themes
@@ -27,20 +27,20 @@ def figures(
     model: Predictor,
     name: str,
     with_texts: bool = True,
-    checked: pd.Series | None = None,
-    kept_themes: Mapping[str, Any] | None = None,
+    checked_labels: pd.Series | None = None,
+    chosen_themes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The figures of a user's file, called ``name``; for ``checked`` see :func:`emotion_shares`.
+    """The figures of a user's file, called ``name``; for ``checked_labels`` see :func:`emotion_shares`.
 
     ``result`` has the file's own columns, the predictions of ``model`` with probabilities, and the status of each row;
     ``texts`` are its texts. Both have a unique index. Rows that are not fit for the model are only counted.
-    ``kept_themes`` has, by ``emotion → product``, themes that a user chose: the theme of each row, and their names.
+    ``chosen_themes`` has, by ``emotion → product``, themes that a user chose: the theme of each row, and their names.
     """
     emotions = emotions_of(model.labels)
     is_target = tasks.TARGET.name in model.labels
-    predicted = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
-    own = result.loc[:, ~result.columns.isin([*predicted, STATUS])]
-    dates = find_dates(own)
+    prediction_columns = (target_columns if is_target else columns_of)(model.labels, probabilities=True)
+    own_columns = result.loc[:, ~result.columns.isin([*prediction_columns, STATUS])]
+    dates = find_dates(own_columns)
     is_fit = result[STATUS] == FIT
     rows = rows_of(result[is_fit], texts[is_fit], emotions, dates and dates.values[is_fit])
     reasons = result.loc[~is_fit, STATUS].str.split("; ").explode().value_counts()
@@ -69,47 +69,49 @@ def figures(
         "counted": len(rows),
         "least_texts": LEAST_TEXTS,
         "not_fit": reasons.to_dict(),
-        "shares": _lines(emotion_shares(rows, emotions, correction, checked)),
-        "checked_rows": 0 if checked is None else len(checked_sample(rows, checked)),
+        "shares": _lines(emotion_shares(rows, emotions, correction, checked_labels)),
+        "checked_rows": 0 if checked_labels is None else len(checked_sample(rows, checked_labels)),
         "correction_rows": correction and correction.rows,
         "correction_problem": problem,
         "dates": dates and {"column": dates.column, "notes": list(dates.notes)},
         "period": period_of(rows["date"]) if dated else None,
         "over_time": _lines(by_period(rows, non_neutral)) if dated else [],
         "changes": _lines(find_changes(rows, non_neutral)) if dated else [],
-        "comparison": _comparison(rows, own, emotions),
-        "themes": _themes(rows, non_neutral, with_texts, kept_themes or {}),
+        "comparison": _comparison(rows, own_columns, emotions),
+        "themes": _themes(rows, non_neutral, with_texts, chosen_themes or {}),
     }
 
 
-def _comparison(rows: pd.DataFrame, own: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
+def _comparison(rows: pd.DataFrame, own_columns: pd.DataFrame, emotions: Sequence[str]) -> dict[str, Any] | None:
     """Compare the two most frequent sources of texts; None if no column holds at least two."""
-    every = find_source(own)
-    if every is None:
+    source_column = find_source(own_columns)
+    if source_column is None:
         return None
-    sources = every[rows.index]
-    first = sources.value_counts().index[:2].tolist()
-    if len(first) < 2:
+    sources = source_column[rows.index]
+    names = sources.value_counts().index[:2].tolist()
+    if len(names) < 2:
         return None
-    one, other = ((sources == each).to_numpy(bool) for each in first)
-    lines, words = _lines(compare(rows, one, other, emotions)), telling_words(rows, one, other)
-    sides = [{"name": each, "words": own_words} for each, own_words in zip(first, words, strict=True)]
-    return {"column": str(every.name), "sides": sides, "lines": lines}
+    one, other = ((sources == each).to_numpy(bool) for each in names)
+    lines, words = _lines(compare(rows, one, other, emotions)), distinctive_words(rows, one, other)
+    sides = [{"name": each, "words": own_words} for each, own_words in zip(names, words, strict=True)]
+    return {"column": str(source_column.name), "sides": sides, "lines": lines}
 
 
 def _themes(
-    rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool, kept: Mapping[str, Any]
+    rows: pd.DataFrame, emotions: Sequence[str], with_texts: bool, chosen_themes: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The themes of each product and emotion with enough texts, and the number of texts of each theme by period."""
-    found, products = [], rows["product"].value_counts().index
+    entries, products = [], rows["product"].value_counts().index
     for product in products:
         for emotion in emotions:
-            own, names = rows[(rows["product"] == product) & (rows["emotion"] == emotion)], {}
-            if chosen := kept.get(answer_text(emotion, product)):
-                names = chosen["names"]
-                themes = pd.Series([chosen["themes"].get(str(row), -1) for row in own.index], own.index, "int64")
+            emotion_rows, names = rows[(rows["product"] == product) & (rows["emotion"] == emotion)], {}
+            if choice := chosen_themes.get(answer_text(emotion, product)):
+                names = choice["names"]
+                themes = pd.Series(
+                    [choice["themes"].get(str(row), -1) for row in emotion_rows.index], emotion_rows.index, "int64"
+                )
             else:
-                themes = find_themes(own, products)
+                themes = find_themes(emotion_rows, products)
             lines = [
                 {
                     "name": names.get(str(line.theme)) or ", ".join(line.words),
@@ -122,8 +124,8 @@ def _themes(
             ]
             if lines:
                 texts = sum(line["texts"] for line in lines)
-                found.append({"product": product, "emotion": emotion, "texts": texts, "themes": lines})
-    return found
+                entries.append({"product": product, "emotion": emotion, "texts": texts, "themes": lines})
+    return entries
 
 
 def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -18,17 +18,19 @@ CANDIDATES = 5  # near-duplicates are sought among this many times ``size`` unce
 Labels = Mapping[str, Mapping[str, str | None]]  # by annotator and row; None if the annotator could not tell
 
 
-def label_queue(rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, known: Iterable[str] = ()) -> pd.Index:
+def label_queue(
+    rows: pd.DataFrame, emotions: Sequence[str], size: int = SIZE, labelled: Iterable[str] = ()
+) -> pd.Index:
     """The index of the (at most) ``size`` texts most worth a label, most uncertain first, each with all its products.
 
     Uncertainty is the entropy of the probabilities (B. Settles, "Active learning literature survey", 2009). One of
-    near-duplicates is kept; texts with the words of a ``known`` one are not. ``research/label_queue.py`` measures it.
+    near-duplicates is kept; texts with the words of a ``labelled`` one are not. See ``research/label_queue.py``.
     """
     from scipy.stats import entropy
 
     probabilities = rows[[probability_column("emotion", each) for each in emotions]]
     rows = rows.assign(certainty=-entropy(probabilities, axis=1), words=rows["text"].map(bare_words))
-    rows = rows[~rows["words"].isin(set(map(bare_words, known)))].sort_values("certainty", kind="stable")
+    rows = rows[~rows["words"].isin(set(map(bare_words, labelled)))].sort_values("certainty", kind="stable")
     texts = rows.drop_duplicates("words").head(CANDIDATES * size)
     texts = texts.iloc[np.sort(np.unique(groups_of(texts), return_index=True)[1])].head(size)
     rank = rows["text"].map({text: number for number, text in enumerate(texts["text"])})
@@ -45,11 +47,11 @@ def agreement(labels: Labels) -> pd.DataFrame:
 
     table, lines = pd.DataFrame(labels), []
     for one, other in combinations(table, 2):
-        both = table[[one, other]].dropna()
-        if len(both):
-            is_known = len(np.unique(both)) > 1
-            kappa = cohen_kappa_score(both[one], both[other]) if is_known else np.nan
-            lines.append((one, other, len(both), (both[one] == both[other]).mean(), kappa))
+        shared = table[[one, other]].dropna()
+        if len(shared):
+            is_defined = len(np.unique(shared)) > 1
+            kappa = cohen_kappa_score(shared[one], shared[other]) if is_defined else np.nan
+            lines.append((one, other, len(shared), (shared[one] == shared[other]).mean(), kappa))
     return pd.DataFrame(lines, columns=["one", "other", "rows", "share", "kappa"])
 
 

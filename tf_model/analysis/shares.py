@@ -25,7 +25,7 @@ from tf_model.model_dir import ModelReport, Predictions, probability_column, rea
 LEAST_LABELLED = 10  # validation rows of an emotion
 # For the interval: the number of resamples, and the most rows of an emotion in each. A user's texts differ from the
 # validation texts, which therefore say less than their number suggests.
-DRAWS, DRAWN = 100, 30
+RESAMPLES, RESAMPLED_ROWS = 100, 30
 MOST_TEXTS = 2_000  # a sample if there are more: the model's errors matter more than the sampling error
 PSEUDO_ROWS = 20  # with the shares of all products, added to the validation rows of one, which may be few
 STEPS, TOLERANCE = 200, 1e-4  # of the maximization, and the change of a weight at which it stops
@@ -62,113 +62,116 @@ class Correction:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits
 
-        kept = np.unique(labelled.probabilities, axis=0, return_index=True)[1]
-        inputs, label_ids = _logs(labelled.probabilities[kept]), labelled.label_ids[kept]
+        unique_rows = np.unique(labelled.probabilities, axis=0, return_index=True)[1]
+        inputs, label_ids = _logs(labelled.probabilities[unique_rows]), labelled.label_ids[unique_rows]
         by_emotion = [np.flatnonzero(label_ids == number) for number in range(len(labelled.labels))]
-        for emotion, own in zip(labelled.labels, by_emotion, strict=True):
-            if len(own) < LEAST_LABELLED:
+        for emotion, rows in zip(labelled.labels, by_emotion, strict=True):
+            if len(rows) < LEAST_LABELLED:
                 raise ModelError(
-                    f"shares cannot be corrected: the model was validated on {len(own)} rows of {emotion!r}, and "
+                    f"shares cannot be corrected: the model was validated on {len(rows)} rows of {emotion!r}, and "
                     f"{LEAST_LABELLED} are needed; label more rows and train it again"
                 )
-        shares = np.bincount(label_ids) / len(kept)
+        shares = np.bincount(label_ids) / len(unique_rows)
 
-        def calibration(chosen: np.ndarray) -> Calibration:
-            model = LogisticRegression(C=10).fit(inputs[chosen], label_ids[chosen])
-            model.intercept_ += np.log(shares / (np.bincount(label_ids[chosen]) / len(chosen)))
+        def calibration(resample: np.ndarray) -> Calibration:
+            model = LogisticRegression(C=10).fit(inputs[resample], label_ids[resample])
+            model.intercept_ += np.log(shares / (np.bincount(label_ids[resample]) / len(resample)))
             if products is None:
                 return Calibration(model, shares, {})
-            groups = pd.DataFrame(model.predict_proba(inputs)).groupby(products.to_numpy()[kept])
+            groups = pd.DataFrame(model.predict_proba(inputs)).groupby(products.to_numpy()[unique_rows])
             smoothed = (groups.sum() + PSEUDO_ROWS * shares).div(groups.size() + PSEUDO_ROWS, axis=0)
             return Calibration(model, shares, dict(zip(smoothed.index, smoothed.to_numpy(), strict=True)))
 
         generator = np.random.default_rng(0)
-        draws = [
-            np.concatenate([generator.choice(own, min(len(own), DRAWN)) for own in by_emotion]) for _ in range(DRAWS)
+        resamples = [
+            np.concatenate([generator.choice(rows, min(len(rows), RESAMPLED_ROWS)) for rows in by_emotion])
+            for _ in range(RESAMPLES)
         ]
         with threadpool_limits(1):  # the fits are so small that threads would only wait for each other
-            return cls(len(kept), tuple(map(calibration, (np.arange(len(kept)), *draws))))
+            return cls(len(unique_rows), tuple(map(calibration, (np.arange(len(unique_rows)), *resamples))))
 
 
 def read_correction(folder: Path | str) -> Correction:
     """The correction of a saved model; :class:`ModelError` if its validation rows do not suffice."""
     report = read_report(folder)
     task = tasks.TARGET.name if tasks.TARGET.name in report.labels else tasks.EMOTION.name
-    labelled = report.labelled(task)
-    if labelled is None:
-        raise ModelError("; ".join(report.problems) or f"{folder} was validated on no row with a label of the emotion")
-    return Correction.of(labelled, named_products(report, task))
+    predictions = report.labelled(task)
+    if predictions is None:
+        raise ModelError("; ".join(report.problems) or f"{folder} has no validation rows labelled with an emotion")
+    return Correction.of(predictions, named_products(report, task))
 
 
 def named_products(report: ModelReport, task: str) -> pd.Series | None:
     """The product that a model names for each validation row with a label of ``task``; None if it names none."""
     if tasks.PRODUCT.name not in report.predictions:
         return None
-    named = report.predictions[tasks.PRODUCT.name]
-    own = named.take(report.predictions[task].label_ids != tasks.NO_LABEL)
-    return pd.Series(np.array(named.labels, object)[own.predicted_ids])
+    products = report.predictions[tasks.PRODUCT.name]
+    labelled_products = products.take(report.predictions[task].label_ids != tasks.NO_LABEL)
+    return pd.Series(np.array(products.labels, object)[labelled_products.predicted_ids])
 
 
 def emotion_shares(
-    rows: pd.DataFrame, emotions: Sequence[str], correction: Correction | None, checked: pd.Series | None = None
+    rows: pd.DataFrame, emotions: Sequence[str], correction: Correction | None, checked_labels: pd.Series | None = None
 ) -> pd.DataFrame:
     """The share of each emotion, for all rows and each product: ``texts``, ``counted``, ``counted_share`` (0 to 1).
 
     With a correction also the corrected ``share`` with its 95% interval ``low``, ``high``; NaN for fewer than 30 texts.
-    ``checked`` are emotions that people gave to rows in the order of :func:`draw`, by row index, None where they could
-    not tell; they narrow the interval.
+    ``checked_labels`` are emotions that people gave to rows in the order of :func:`checking_order`, by row index, None
+    where they could not tell; they narrow the interval.
     """
     lines = []
-    for product, own in by_product(rows):
-        counted = own["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
+    for product, product_rows in by_product(rows):
+        counted = product_rows["emotion"].value_counts().reindex(emotions, fill_value=0).to_numpy()
         estimate = np.full((3, len(emotions)), np.nan)
-        if correction and len(own) >= LEAST_TEXTS:
-            known = pd.Series(dtype=object) if checked is None else checked_sample(own, checked)
-            counts = known.value_counts().reindex(emotions, fill_value=0).to_numpy()
-            probabilities = own[[probability_column("emotion", each) for each in emotions]].to_numpy()
-            estimate = estimated_shares(probabilities, own["product"], correction, counts)
+        if correction and len(product_rows) >= LEAST_TEXTS:
+            sample = pd.Series(dtype=object) if checked_labels is None else checked_sample(product_rows, checked_labels)
+            counts = sample.value_counts().reindex(emotions, fill_value=0).to_numpy()
+            probabilities = product_rows[[probability_column("emotion", each) for each in emotions]].to_numpy()
+            estimate = estimated_shares(probabilities, product_rows["product"], correction, counts)
         for emotion, count, share, low, high in zip(emotions, counted, *estimate, strict=True):
-            lines.append((product, emotion, len(own), count, count / max(len(own), 1), share, low, high))
+            lines.append(
+                (product, emotion, len(product_rows), count, count / max(len(product_rows), 1), share, low, high)
+            )
     columns = ["product", "emotion", "texts", "counted", "counted_share", "share", "low", "high"]
     return pd.DataFrame(lines, columns=columns)
 
 
 def estimated_shares(
-    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked: np.ndarray | None = None
+    probabilities: np.ndarray, products: pd.Series, correction: Correction, checked_counts: np.ndarray | None = None
 ) -> np.ndarray:
     """Share, lower and upper bound of the 95% interval of each emotion, float64 [3, C], from float [N, C].
 
-    ``products`` are those of the N texts. ``checked``: to how many randomly drawn rows people gave each emotion,
+    ``products`` are those of the N texts. ``checked_counts``: to how many randomly drawn rows people gave each emotion,
     int [C].
     """
     generator = np.random.default_rng(1)
-    chosen = generator.permutation(len(probabilities))[:MOST_TEXTS]
-    inputs, products = _logs(probabilities[chosen]), products.iloc[chosen]
+    sample = generator.permutation(len(probabilities))[:MOST_TEXTS]
+    inputs, products = _logs(probabilities[sample]), products.iloc[sample]
 
-    def estimates(of: Calibration, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        posterior = of.model.predict_proba(inputs[rows])
-        return _shifted(posterior, of.prior(products)[rows]), posterior.mean(axis=0)
+    def estimates(calibration: Calibration, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        posterior = calibration.model.predict_proba(inputs[rows])
+        return _shifted(posterior, calibration.prior(products)[rows]), posterior.mean(axis=0)
 
-    fitted, *draws = correction.calibrations
-    shifted, unshifted = estimates(fitted, np.arange(len(inputs)))
-    drawn = np.array([estimates(each, generator.choice(len(inputs), len(inputs))) for each in draws])
+    main_calibration, *resampled = correction.calibrations
+    shifted, unshifted = estimates(main_calibration, np.arange(len(inputs)))
+    resampled_shares = np.array([estimates(each, generator.choice(len(inputs), len(inputs))) for each in resampled])
     # The texts do not tell whether the shares of emotions differ from training or only the wording does: the interval
     # covers both. The shift is shrunk by the part that chance explains (W. James and C. Stein, 1961); subtracting that
     # part twice had the least squared error out of fold.
-    distance, chance = shifted - unshifted, np.var(drawn[:, 0], axis=0).sum()
-    share = unshifted + max(0, 1 - 2 * chance / max((distance**2).sum(), 1e-12)) * distance
-    bounds = np.quantile(drawn, (0.025, 0.975), axis=0)
+    distance, chance_variance = shifted - unshifted, np.var(resampled_shares[:, 0], axis=0).sum()
+    share = unshifted + max(0, 1 - 2 * chance_variance / max((distance**2).sum(), 1e-12)) * distance
+    bounds = np.quantile(resampled_shares, (0.025, 0.975), axis=0)
     low, high = np.minimum(bounds[0].min(axis=0), share), np.maximum(bounds[1].max(axis=0), share)
-    if checked is None or not checked.sum():
+    if checked_counts is None or not checked_counts.sum():
         return np.stack([share, low, high])
     # The mean of two estimates, weighted by precision (W. G. Cochran, 1954). The variance adds one to each emotion:
     # 50 texts without a negative one do not prove that there is none.
     variance = ((high - low) / 2 / Z) ** 2
-    smooth = (checked + 1) / (checked + 1).sum()
-    weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked.sum()))
-    share = weight * share + (1 - weight) * checked / checked.sum()
-    share, half = share / share.sum(), Z * np.sqrt(weight * variance)
-    return np.clip(np.stack([share, share - half, share + half]), 0, 1)
+    smooth = (checked_counts + 1) / (checked_counts + 1).sum()
+    weight = 1 / (1 + variance / (smooth * (1 - smooth) / checked_counts.sum()))
+    share = weight * share + (1 - weight) * checked_counts / checked_counts.sum()
+    share, margin = share / share.sum(), Z * np.sqrt(weight * variance)
+    return np.clip(np.stack([share, share - margin, share + margin]), 0, 1)
 
 
 def _logs(probabilities: np.ndarray) -> np.ndarray:
@@ -182,24 +185,24 @@ def _shifted(posterior: np.ndarray, prior: np.ndarray) -> np.ndarray:
     """
     posterior, weights = np.maximum(posterior, 1e-12), np.ones(posterior.shape[1])
     for _ in range(STEPS):
-        found, expected = (1 / (each @ weights) @ each for each in (posterior, prior))
-        before, weights = weights, weights * found / expected
+        observed, expected = (1 / (each @ weights) @ each for each in (posterior, prior))
+        previous, weights = weights, weights * observed / expected
         weights /= weights.sum()
-        if abs(weights - before).max() < TOLERANCE:
+        if abs(weights - previous).max() < TOLERANCE:
             break
-    return before * found / len(posterior)
+    return previous * observed / len(posterior)
 
 
-def draw(rows: pd.DataFrame) -> pd.Index:
+def checking_order(rows: pd.DataFrame) -> pd.Index:
     """The index of the rows in the order in which people check them: random, and the same in any selection."""
     return rows.index[np.argsort(pd.util.hash_array(rows.index.to_numpy()), kind="stable")]
 
 
-def checked_sample(rows: pd.DataFrame, checked: pd.Series) -> pd.Series:
-    """The checked rows that are a random sample of ``rows``: those before the first unchecked row of :func:`draw`.
+def checked_sample(rows: pd.DataFrame, checked_labels: pd.Series) -> pd.Series:
+    """The checked rows that are a random sample of ``rows``: those before the first unchecked in the checking order.
 
     Later rows were checked as part of another selection, so they are not random here.
     """
-    order = draw(rows)
-    is_checked = np.append(order.isin(checked.index), False)
-    return checked[order[: is_checked.argmin()]]
+    order = checking_order(rows)
+    is_checked = np.append(order.isin(checked_labels.index), False)
+    return checked_labels[order[: is_checked.argmin()]]

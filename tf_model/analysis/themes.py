@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tf_model.analysis.changes import PERIODS, period_of
-from tf_model.analysis.compare import dull_words
+from tf_model.analysis.compare import stop_words
 from tf_model.analysis.rows import LEAST_TEXTS
 from tf_model.data.splits import bare_words, near_duplicate_groups
 from tf_model.eda.tweets import terms
@@ -37,22 +37,22 @@ def find_themes(rows: pd.DataFrame, names: Iterable[str] = ()) -> pd.Series:
     themes = pd.Series(-1, rows.index)
     rows = rows[rows["text"].map(_analyzer(names)).astype(bool)]
     group = groups_of(rows)
-    _, first = np.unique(group, return_index=True)
-    if len(first) < LEAST_TEXTS:
+    _, first_rows = np.unique(group, return_index=True)
+    if len(first_rows) < LEAST_TEXTS:
         return themes
-    vectors = vectors_of(rows["text"].iloc[first], names)
-    different = len(np.unique(vectors.round(6), axis=0))
-    size = min(MOST_SCORED, len(first))
-    drawn = np.sort(np.random.default_rng(SEED).permutation(len(first))[:MOST_FITTED])
+    vectors = vectors_of(rows["text"].iloc[first_rows], names)
+    distinct = len(np.unique(vectors.round(6), axis=0))
+    size = min(MOST_SCORED, len(first_rows))
+    sample = np.sort(np.random.default_rng(SEED).permutation(len(first_rows))[:MOST_FITTED])
     with threadpool_limits(1):  # on a busy machine threads would only wait for each other
-        found = [
-            KMeans(count, n_init=3, random_state=SEED).fit(vectors[drawn]).predict(vectors)
+        clusterings = [
+            KMeans(count, n_init=3, random_state=SEED).fit(vectors[sample]).predict(vectors)
             for count in THEMES
-            if count < different
-        ] or [np.zeros(len(first), np.int64)]
-    best = found[0]
-    if len(found) > 1:
-        best = max(found, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
+            if count < distinct
+        ] or [np.zeros(len(first_rows), np.int64)]
+    best = clusterings[0]
+    if len(clusterings) > 1:
+        best = max(clusterings, key=lambda each: silhouette_score(vectors, each, sample_size=size, random_state=SEED))
     themes[rows.index] = best[group]
     return themes
 
@@ -65,27 +65,27 @@ def describe_themes(rows: pd.DataFrame, themes: pd.Series, names: Iterable[str] 
     dates. To merge themes, give them the same number.
     """
     columns = ["theme", "words", "texts", "trend"]
-    own = rows.loc[themes.index[themes >= 0]]
-    kept = own.iloc[np.unique(groups_of(own), return_index=True)[1]]
-    theme = themes[kept.index]
-    if kept.empty:
+    themed_rows = rows.loc[themes.index[themes >= 0]]
+    unique_rows = themed_rows.iloc[np.unique(groups_of(themed_rows), return_index=True)[1]]
+    theme = themes[unique_rows.index]
+    if unique_rows.empty:
         return pd.DataFrame(columns=columns)
     if dated := rows["date"].notna().any():
         periods = rows["date"].dt.to_period(PERIODS[period_of(rows["date"])])
-        every = pd.period_range(periods.min(), periods.max())
-    counts, words = _counts(kept["text"], names)
+        all_periods = pd.period_range(periods.min(), periods.max())
+    counts, words = _counts(unique_rows["text"], names)
     numbers = np.unique(theme)
     by_theme = np.vstack([counts[(theme == number).to_numpy()].sum(axis=0) for number in numbers])
     weights = by_theme * np.log1p(by_theme.sum() / len(numbers) / by_theme.sum(axis=0))
     weights[:, (counts > 0).mean(axis=0) > MOST_SHARE] *= 1e-3  # rank after all others
-    vectors, lines = vectors_of(kept["text"], names), []
+    vectors, lines = vectors_of(unique_rows["text"], names), []
     for number, weight in zip(numbers, weights, strict=True):
         is_own = (theme == number).to_numpy()
         nearness = vectors[is_own] @ vectors[is_own].mean(axis=0)
-        texts = kept.index[is_own][np.argsort(-nearness, kind="stable")]
-        telling = [str(words[each]) for each in np.argsort(-weight, kind="stable")[:WORDS] if weight[each]]
-        trend = periods[texts].value_counts().reindex(every, fill_value=0).tolist() if dated else []
-        lines.append((int(number), telling, texts.tolist(), trend))
+        texts = unique_rows.index[is_own][np.argsort(-nearness, kind="stable")]
+        theme_words = [str(words[each]) for each in np.argsort(-weight, kind="stable")[:WORDS] if weight[each]]
+        trend = periods[texts].value_counts().reindex(all_periods, fill_value=0).tolist() if dated else []
+        lines.append((int(number), theme_words, texts.tolist(), trend))
     return pd.DataFrame(lines, columns=columns).sort_values(
         "texts", ascending=False, ignore_index=True, kind="stable", key=lambda texts: texts.map(len)
     )
@@ -100,11 +100,11 @@ def groups_of(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _analyzer(names: Iterable[str]) -> Callable[[str], list[str]]:
-    dull = dull_words(names)
+    ignored = stop_words(names)
 
     def analyze(text: str) -> list[str]:
         words = (word.split("'")[0] for word in terms(text) if not word.endswith("n't"))
-        return [word for word in words if word not in dull and len(word) > 1 and not word.isdigit()]
+        return [word for word in words if word not in ignored and len(word) > 1 and not word.isdigit()]
 
     return analyze
 

@@ -18,8 +18,8 @@ def emotion_by_product(tweets: pd.DataFrame) -> pd.DataFrame:
     """How the ``tweets`` of each product divide into emotions: ``share``, with its 95% interval ``low``, ``high``."""
     lines = []
     in_order = pd.Categorical(tweets["product"], list(label_order(tweets, "product")))
-    for product, own in tweets.groupby(in_order, observed=True):
+    for product, group in tweets.groupby(in_order, observed=True):
         for emotion in label_order(tweets, "emotion"):
-            count = int((own["emotion"] == emotion).sum())
-            lines.append((product, emotion, count, count / len(own), *wilson_interval(count, len(own))))
+            count = int((group["emotion"] == emotion).sum())
+            lines.append((product, emotion, count, count / len(group), *wilson_interval(count, len(group))))
     return pd.DataFrame(lines, columns=["product", "emotion", "tweets", "share", "low", "high"])

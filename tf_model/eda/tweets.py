@@ -17,7 +17,7 @@ NO_LABEL = "no label"
 # Brands that can occur side by side in a tweet. No apps: their names are a common word, or repeat these brands.
 BRANDS = ("iPhone", "iPad", "Google", "Android", "Apple")
 
-_NO_WORDS = re.compile(rf"{URL}|\B@\w+")
+_NOT_WORDS = re.compile(rf"{URL}|\B@\w+")
 _APOSTROPHE = re.compile(f"{BROKEN_APOSTROPHE}|\u2019")
 _WORD = re.compile(r"\w+(?:['&]\w+)*")
 
@@ -38,12 +38,12 @@ def describe(labelled: pd.DataFrame) -> pd.DataFrame:
             "terms": pd.Series([terms(each) for each in text], dtype=object),
             "is_retweet": [bool(RETWEET_MARKS.match(each.lower())) for each in text],
             "same_words": text.map(bare_words).factorize()[0],
-            "named": pd.Series([named(each) for each in text], dtype=object),
+            "named": pd.Series([named_brands(each) for each in text], dtype=object),
         }
     )
 
 
-def named(text: str) -> tuple[str, ...]:
+def named_brands(text: str) -> tuple[str, ...]:
     """The brand words of :data:`BRANDS` that a text contains, in the order of the list."""
     lower = text.lower()
     return tuple(brand for brand in BRANDS if brand.lower() in lower)
@@ -52,10 +52,10 @@ def named(text: str) -> tuple[str, ...]:
 def terms(text: str) -> tuple[str, ...]:
     """The words of a text for counting: lower case, without ``#``, user names, addresses and placeholders."""
     plain = _APOSTROPHE.sub("'", html.unescape(text))
-    return tuple(_WORD.findall(_NO_WORDS.sub(" ", plain).lower()))
+    return tuple(_WORD.findall(_NOT_WORDS.sub(" ", plain).lower()))
 
 
-def passing(
+def filter_tweets(
     tweets: pd.DataFrame,
     *,
     products: Iterable[str] = (),
@@ -71,8 +71,8 @@ def passing(
     Answered tweets may also have the columns ``status``, ``source`` and ``date``; ``dates`` are the first and the last
     day. ``contains`` ignores letter case; ``once`` keeps the first of the tweets with the same words.
     """
-    chosen = {"product": products, "emotion": emotions, "status": statuses, "source": sources}
-    for column, labels in chosen.items():
+    allowed_labels = {"product": products, "emotion": emotions, "status": statuses, "source": sources}
+    for column, labels in allowed_labels.items():
         if labels:
             tweets = tweets[tweets[column].isin(labels)]
     if len(dates) == 2:
@@ -88,10 +88,10 @@ def label_order(tweets: pd.DataFrame, column: str) -> tuple[str, ...]:
 
     For a table with other labels than the report's: the labels that occur, sorted.
     """
-    task, occurring = tasks.TASKS[column], set(tweets[column])
-    own = sorted(filter(is_label, occurring))
-    labels = task.labels if set(task.labels).issuperset(own) else own
-    return (*labels, *sorted(occurring.difference(own), key=(NO_PRODUCT, NO_LABEL).__contains__))
+    task, values = tasks.TASKS[column], set(tweets[column])
+    labels_present = sorted(filter(is_label, values))
+    labels = task.labels if set(task.labels).issuperset(labels_present) else labels_present
+    return (*labels, *sorted(values.difference(labels_present), key=(NO_PRODUCT, NO_LABEL).__contains__))
 
 
 def is_label(label: str) -> bool:

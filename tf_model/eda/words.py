@@ -10,7 +10,7 @@ from tf_model.eda.tweets import NO_PRODUCT, is_label, label_order
 from tf_model.evaluation.metrics import wilson_interval
 
 RETWEET = "rt"  # a mark, not a word
-LEAST_TWEETS = 5  # that a telling word must occur in
+LEAST_TWEETS = 5  # that a distinctive word must occur in
 PRIOR_WORDS = 1000  # weight of the prior, the frequencies in all tweets; the greater, the less rare words stand out
 
 _APP, _APPLE_DEVICE = r"\bapps?\b", r"\bip(?:ad|hone)s?|\bi(?:os|tunes)\b|\bapp ?store\b"
@@ -39,13 +39,13 @@ def frequent_words(tweets: pd.DataFrame, pairs: bool = False) -> pd.DataFrame:
 
     counts, words = _occurrences(tweets, pairs)
     frame = pd.DataFrame({"words": words, "tweets": counts.sum(axis=0).astype(np.int64)})
-    dull = ENGLISH_STOP_WORDS | {RETWEET}
-    frame = frame[np.array([not dull.issuperset(each.split()) for each in words], dtype=bool)]
+    ignored = ENGLISH_STOP_WORDS | {RETWEET}
+    frame = frame[np.array([not ignored.issuperset(each.split()) for each in words], dtype=bool)]
     frame = frame.sort_values(["tweets", "words"], ascending=[False, True], ignore_index=True)
     return frame.assign(share=frame["tweets"] / max(len(tweets), 1))
 
 
-def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
+def distinctive_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.DataFrame:
     """Words, or word pairs, that distinguish the tweets of a label (``by``: ``product`` or ``emotion``) from others.
 
     Source: B. L. Monroe, M. P. Colaresi and K. M. Quinn, "Fightin' Words: Lexical Feature Selection and Evaluation for
@@ -56,16 +56,16 @@ def telling_words(tweets: pd.DataFrame, by: str, pairs: bool = False) -> pd.Data
     labels = [label for label in label_order(tweets, by) if (tweets[by] == label).any()]
     occurrences, words = _occurrences(tweets, pairs)
     total = occurrences.sum(axis=0)
-    kept = (total >= LEAST_TWEETS) & (words != RETWEET)
-    if len(labels) < 2 or not kept.any():
+    is_counted = (total >= LEAST_TWEETS) & (words != RETWEET)
+    if len(labels) < 2 or not is_counted.any():
         return pd.DataFrame(columns=["label", "words", "tweets", "others", "log_odds", "z"])
     prior = PRIOR_WORDS * total / total.sum()
     parts = []
     for label in labels:
-        here = occurrences[(tweets[by] == label).to_numpy()].sum(axis=0)
-        log_odds, z = _log_odds(here, total - here, prior)
-        columns = {"words": words, "tweets": here, "others": total - here, "log_odds": log_odds, "z": z}
-        part = pd.DataFrame({"label": label, **columns})[kept]
+        in_label = occurrences[(tweets[by] == label).to_numpy()].sum(axis=0)
+        log_odds, z = _log_odds(in_label, total - in_label, prior)
+        columns = {"words": words, "tweets": in_label, "others": total - in_label, "log_odds": log_odds, "z": z}
+        part = pd.DataFrame({"label": label, **columns})[is_counted]
         parts.append(part.sort_values(["z", "words"], ascending=[False, True]))
     return pd.concat(parts, ignore_index=True).astype({"tweets": np.int64, "others": np.int64})
 
@@ -75,9 +75,9 @@ def with_words(tweets: pd.DataFrame, words: str) -> pd.DataFrame:
     return tweets[[f" {words} " in f" {' '.join(terms)} " for terms in tweets["terms"]]]
 
 
-def _log_odds(here: np.ndarray, elsewhere: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _log_odds(in_label: np.ndarray, in_others: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Difference of the log-odds of each word [W] between two sets of counts [W], and its z-score."""
-    one, other = here + prior, elsewhere + prior
+    one, other = in_label + prior, in_others + prior
     log_odds = np.log(one / (one.sum() - one)) - np.log(other / (other.sum() - other))
     return log_odds, log_odds / np.sqrt(1 / one + 1 / other)
 
@@ -99,8 +99,8 @@ def _occurrences(tweets: pd.DataFrame, pairs: bool) -> tuple[Any, np.ndarray]:
 def keyword_rule(text: str) -> str | None:
     """The product of the first of :data:`PRODUCT_RULES` that matches a text; None if none does."""
     lower = text.lower()
-    fitting = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
-    return next(fitting, None)
+    matches = (label for patterns, label in PRODUCT_RULES if all(re.search(pattern, lower) for pattern in patterns))
+    return next(matches, None)
 
 
 def keyword_scores(tweets: pd.DataFrame) -> tuple[dict[str, Any], pd.DataFrame]:
